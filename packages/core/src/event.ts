@@ -1,0 +1,44 @@
+/** The event: what a producer sends, and what it becomes once it is accepted. */
+
+/** Any JSON object: the `data` of an event. */
+export type Payload = Record<string, unknown>
+
+/**
+ * An event as a producer sends it: CloudEvents 1.0 attribute names.
+ * Only `type` and `data` are required; ingestion fills in the rest.
+ */
+export interface IncomingEvent {
+  type: string
+  data: Payload
+  /** Any string; one that is no UUID is mapped to a UUIDv5 of (tenant, source, id). */
+  id?: string
+  source?: string
+  /** Event time, RFC 3339. */
+  time?: string
+  /** What order is kept by. An event without one is its own key. */
+  partitionkey?: string
+  correlationid?: string
+  causationid?: string
+  traceparent?: string
+}
+
+/** An accepted event: a committed row of `raw_events`. */
+export interface AcceptedEvent<Data = Payload> {
+  /** Order of acceptance: `raw_events.seq`. A bigint in Postgres, exact here up to 2^53. */
+  seq: number
+  tenantId: string
+  /** UUID, unique within the tenant. */
+  id: string
+  type: string
+  source: string
+  key: string
+  partition: number
+  /** Event time, RFC 3339 in UTC. */
+  occurredAt: string
+  /** Time of acceptance, RFC 3339 in UTC. */
+  acceptedAt: string
+  correlationId: string
+  causationId?: string
+  traceparent?: string
+  data: Data
+}

@@ -1,0 +1,3 @@
+export * from './event.js'
+export * from './failure.js'
+export * from './retry-policy.js'
