@@ -1,1 +1,19 @@
-export {}
+/**
+ * The producer SDK: sends events so that a retry can never duplicate one.
+ *
+ * ```ts
+ * const client = createClient({ url: 'http://127.0.0.1:8000' })
+ * await client.send({ type: 'order.created', partitionkey: 'user-7', data: { … } })      // stored now, or an error
+ *
+ * const producer = await client.producer({ spool: { path: './events.spool' } })
+ * const { delivery } = await producer.enqueue({ type: 'order.created', data: { … } })    // batched, in order, spooled
+ * await producer.close()
+ * await client.close()
+ * ```
+ */
+export { type BatchResult, type Client, type ClientOptions, createClient, type Summary } from './client.js'
+export type { Delivery, OutgoingEvent } from './event.js'
+export { EventRejected, type Problem, RequestFailed } from './failure.js'
+export type { RequestReport } from './http.js'
+export type { Producer, ProducerOptions, Queued } from './producer.js'
+export type { LateDelivery } from './store-and-forward.js'

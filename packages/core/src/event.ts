@@ -42,3 +42,8 @@ export interface AcceptedEvent<Data = Payload> {
   traceparent?: string
   data: Data
 }
+
+/** An accepted event whose data is still the JSON text that was stored: it is passed on without being serialised again. */
+export interface RawEvent extends Omit<AcceptedEvent, 'data'> {
+  payload: string
+}

@@ -1,1 +1,8 @@
-export {}
+export * from './connect.js'
+export * from './events.js'
+export * from './migrate.js'
+export * from './partitions.js'
+export * from './raw-events.js'
+export * from './retries.js'
+export * from './settle.js'
+export * from './sql-errors.js'

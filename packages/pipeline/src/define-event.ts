@@ -1,66 +1,94 @@
 /** What a user writes: one file an event type, its default export made by `defineEvent`. */
 import type { AcceptedEvent, Payload, Problem, RetryPolicy } from '@eventflow/core'
 import type { Static, TSchema } from '@sinclair/typebox'
-
-/** Runs SQL with positional parameters ($1, $2, …) and gives the rows. */
-export interface Sql {
-  query<Row = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<Row[]>
-}
-
-/** A cache shared by the workers. It may forget anything at any time, and a miss is always a correct answer. */
-export interface SharedCache {
-  /** One answer a key, in order; `undefined` where nothing is cached. */
-  getMany(keys: readonly string[]): Promise<(string | undefined)[]>
-  setMany(entries: ReadonlyMap<string, string>, ttlMs: number): Promise<void>
-}
-
-/** What an enricher may use besides the events themselves. */
-export interface EnrichContext {
-  /** Reads from Postgres, outside any transaction. */
-  sql: Sql
-  cache: SharedCache
-}
-
-/** What enrichment adds to the data of an event, or the error that befell this one event. */
-export type Addition = Payload | Error
-
-/**
- * Adds to the data of events, a whole batch at once: one look-up for 500 events.
- * Answers one addition an event, in the order of the events. An `Error` in the place of an addition
- * fails that event alone; a throw makes the pipeline look for the event at fault by halving the batch.
- * `PermanentError` dead-letters, `UnavailableError` pauses without charging an attempt, anything else is retried.
- */
-export interface Enricher<Data = Payload> {
-  /** Names the enricher in dead letters and metrics. */
-  name: string
-  enrich(events: readonly AcceptedEvent<Data>[], context: EnrichContext): Promise<Addition[]> | Addition[]
-}
+import { mistakesIn } from './definition-mistakes.js'
+import type { EnrichedBy, Enricher, Sql } from './enricher.js'
 
 /** Everything EventFlow needs to know about one event type. */
-export interface EventDefinition<Schema extends TSchema = TSchema> {
+export interface EventDefinition<Data = Payload, Enriched = Payload> {
+  /** At most 200 characters; by convention `thing.happened`. */
   type: string
-  /** TypeBox or plain JSON Schema (2020-12) of the event's data. */
-  schema: Schema
+  /** Of the event's data, as it was sent. TypeBox, or JSON Schema (2020-12) as `Type.Unsafe<Data>({ … })`. */
+  schema: TSchema
   /** One sentence for people: shown in the documentation. */
   description?: string
-  /** An event of this type that people can send as it is: shown in the documentation. */
-  example?: Static<Schema>
+  /** The data of an event that people can send as it is: shown in the documentation. */
+  example?: Data
   /** What order is kept by, when the producer gave no `partitionkey`. */
-  key?: (data: Static<Schema>) => string
+  key?: (data: Data) => string
   /** Run in this order; each sees what those before it added. */
-  enrich?: readonly Enricher<Static<Schema>>[]
+  enrich?: readonly Enricher[]
   /** Business rules, after enrichment: what is wrong with the event, or nothing. A problem is a permanent failure. */
-  validate?: (event: AcceptedEvent<Static<Schema> & Payload>) => readonly Problem[]
+  validate?: (event: AcceptedEvent<Enriched>) => readonly Problem[]
   /**
    * Effects, in the transaction that settles the event: they happen exactly once.
    * Not for work outside Postgres: that may happen more than once, or for an event whose transaction fails.
    */
-  handle?: (event: AcceptedEvent<Static<Schema> & Payload>, tx: Sql) => Promise<void>
+  handle?: (event: AcceptedEvent<Enriched>, tx: Sql) => Promise<void>
   /** As `handle`, for all newly settled events of this type in the batch at once. A definition has one of the two. */
-  handleBatch?: (events: readonly AcceptedEvent<Static<Schema> & Payload>[], tx: Sql) => Promise<void>
+  handleBatch?: (events: readonly AcceptedEvent<Enriched>[], tx: Sql) => Promise<void>
+  /** What differs from four attempts with at most 2 s, 4 s and 8 s between them. */
   retry?: Partial<RetryPolicy>
   /** `key` (the default): a key's events one after the other. `none`: a retry overtakes nobody and holds up nobody. */
   order?: 'key' | 'none'
   /** Once per start and database, before any event: makes the tables that the handlers write. Must be idempotent. */
   prepare?: (tx: Sql) => Promise<void>
+}
+
+/** A definition as it is written: `Data` is the type of the schema, and the enrichers' additions are known by type. */
+type WrittenDefinition<Schema extends TSchema, Enrichers extends readonly unknown[]> = Omit<
+  EventDefinition<Static<Schema>, EnrichedBy<Static<Schema>, Enrichers>>,
+  'schema' | 'enrich'
+> & { schema: Schema; enrich?: readonly [...Enrichers] }
+
+/**
+ * Marks what `defineEvent` made; a copy of that with other fields loses the mark, as nobody checked it.
+ * A registered symbol, because a definition may come from another copy of this module.
+ */
+const DEFINITION = Symbol.for('eventflow.definition')
+
+/**
+ * Defines an event type. The default export of a file in the definitions folder:
+ *
+ * ```ts
+ * import { type AcceptedEvent, defineEvent, derive, type Static, Type } from '@eventflow/pipeline'
+ *
+ * const Order = Type.Object({ userId: Type.String(), net: Type.Integer(), tax: Type.Integer() })
+ * type OrderEvent = AcceptedEvent<Static<typeof Order>>
+ *
+ * export default defineEvent({
+ *   type: 'order.created',
+ *   schema: Order,
+ *   key: (order) => order.userId,
+ *   enrich: [derive('total', ({ data }: OrderEvent) => ({ total: data.net + data.tax }))],
+ *   validate: ({ data }) => (data.total > 0 ? [] : [{ pointer: '/net', message: 'an order must cost something' }]),
+ *   handle: async ({ data }, tx) => {
+ *     await tx.query('INSERT INTO orders (user_id, total) VALUES ($1, $2)', [data.userId, data.total])
+ *   },
+ * })
+ * ```
+ *
+ * `key`, `validate` and the handlers see the type of the schema and of what the enrichers add. Enrichers say what
+ * they read by the type of their argument (`OrderEvent` above).
+ *
+ * Gives the definition, frozen. Throws at once, naming the type and each field that is wrong, also when the schema
+ * does not compile or the example does not match it.
+ */
+export function defineEvent<Schema extends TSchema, Enrichers extends readonly Enricher<Static<Schema>, object>[] = []>(
+  definition: WrittenDefinition<Schema, Enrichers>,
+): EventDefinition {
+  const mistakes = mistakesIn(definition)
+  if (mistakes.length > 0) {
+    throw new TypeError(
+      `event type ${JSON.stringify(definition?.type)} is not well defined:\n  ${mistakes.join('\n  ')}`,
+    )
+  }
+  // Each event is checked against the schema before any of these functions sees it: from here on the data is a Payload.
+  const defined = Object.defineProperty({ ...definition }, DEFINITION, { value: true })
+  return Object.freeze(defined) as unknown as EventDefinition
+}
+
+/** Whether `defineEvent` made this. */
+export function isDefinition(value: unknown): value is EventDefinition {
+  return typeof value === 'object' && value !== null && DEFINITION in value
 }

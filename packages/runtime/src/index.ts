@@ -1,1 +1,5 @@
-export {}
+export * from './config.js'
+export * from './log.js'
+export * from './metrics.js'
+export * from './start.js'
+export * from './stop.js'

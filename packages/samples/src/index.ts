@@ -1,1 +1,2 @@
-export {}
+/** The sample data, for whoever wants to send it. The sample definitions are in the folder `events`. */
+export { type Flight, flightEvent, flightEvents, readFlights } from './flights.js'

@@ -1,1 +1,7 @@
-export {}
+export type { Redis } from 'ioredis'
+export * from './cache.js'
+export { connectRedis, MAX_BLOCK_MS, untilReady } from './connect.js'
+export * from './depth.js'
+export * from './entry.js'
+export * from './group.js'
+export * from './publish.js'

@@ -1,0 +1,84 @@
+/** The data folder, for one `up` at a time. */
+import { randomUUID } from 'node:crypto'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { connect, createServer, type Server } from 'node:net'
+import { join } from 'node:path'
+import { SetupError } from '@eventflow/local'
+
+/** What the file `up.json` in the folder says of the `up` that uses it. */
+interface Holder {
+  pid: number
+  /** A port on 127.0.0.1 where it answers with `token`, as long as it lives. A pid alone may be another process' by now. */
+  port: number
+  token: string
+}
+
+/** Takes the folder for this process, making it if need be. Fails when another `up` has it. Gives what lets go of it. */
+export async function claimFolder(dir: string): Promise<() => Promise<void>> {
+  const file = join(dir, 'up.json')
+  await mkdir(dir, { recursive: true }).catch((error) => {
+    throw new SetupError(`cannot use the data folder ${dir} (${error.message}): name another one with --data-dir`)
+  })
+  const token = randomUUID()
+  const { server, port } = await answerWith(token)
+  try {
+    const holder: Holder = { pid: process.pid, port, token }
+    await takePlace(file, dir, `${JSON.stringify(holder)}\n`)
+  } catch (error) {
+    server.close()
+    throw error
+  }
+  return async () => {
+    server.close()
+    await rm(file, { force: true })
+  }
+}
+
+/** Writes the file; one that is there must be of an `up` that is gone. */
+async function takePlace(file: string, dir: string, content: string): Promise<void> {
+  const write = () => writeFile(file, content, { flag: 'wx' })
+  await write().catch(async (error) => {
+    if (error.code !== 'EEXIST') throw new SetupError(`cannot write to the data folder ${dir}: ${error.message}`)
+    const holder = await readHolder(file)
+    if (holder && (await isAlive(holder))) {
+      throw new SetupError(
+        `eventflow is already running on ${dir} (process ${holder.pid}).\n` +
+          `Stop it with Ctrl-C in its terminal or \`kill ${holder.pid}\`, or name another folder with --data-dir.`,
+      )
+    }
+    await rm(file, { force: true })
+    await write()
+  })
+}
+
+async function readHolder(file: string): Promise<Holder | undefined> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8'))
+  } catch {
+    return undefined // written by halves, by one that was killed
+  }
+}
+
+function answerWith(token: string): Promise<{ server: Server; port: number }> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => socket.on('error', () => {}).end(token))
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      if (address && typeof address === 'object') resolve({ server, port: address.port })
+    })
+  })
+}
+
+function isAlive({ port, token }: Holder): Promise<boolean> {
+  return new Promise((resolve) => {
+    let answer = ''
+    const socket = connect({ port, host: '127.0.0.1' })
+    socket.setEncoding('utf8').setTimeout(2_000, () => socket.destroy())
+    socket.on('data', (text) => {
+      answer += text
+    })
+    socket.on('error', () => {})
+    socket.on('close', () => resolve(answer === token))
+  })
+}

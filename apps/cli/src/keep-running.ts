@@ -1,0 +1,66 @@
+/** Keeps a part of the stack running: when it ends by itself it is started again, after a pause. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Voice } from './output.js'
+import type { Running } from './program.js'
+
+/** A part that is started again when it ends. */
+export interface Kept {
+  /** Resolves when it ends by itself for the first time, and says how. */
+  firstEnd: Promise<string>
+  /** Stops it for good. */
+  stop(): Promise<void>
+  kill(): void
+}
+
+/** One that has run for this long was well: its next end counts as the first again. */
+const WELL_AFTER_MS = 60_000
+
+/** The pause before a start, after so many ends in a row: 2 s, 4 s, 8 s, 16 s, and from then on 30 s. */
+export function pauseMs(ends: number): number {
+  return Math.min(1_000 * 2 ** ends, 30_000)
+}
+
+/** Starts it, and starts it again whenever it has ended by itself. Fails only if the first start does. */
+export async function keepRunning(
+  start: () => Promise<Running>,
+  voice: Voice,
+  pause: (ends: number) => number = pauseMs,
+): Promise<Kept> {
+  let current = await start()
+  const firstEnd = current.exited
+  const stopping = new AbortController()
+
+  async function watch(): Promise<void> {
+    let ends = 0
+    while (true) {
+      const startedAt = Date.now()
+      const how = await current.exited
+      if (stopping.signal.aborted) return
+      ends = Date.now() - startedAt > WELL_AFTER_MS ? 1 : ends + 1
+      voice.say(`ended by itself (${how}); it is started again in ${pause(ends) / 1_000} s`, 'error')
+      await delay(pause(ends), undefined, { signal: stopping.signal }).catch(() => {})
+      if (stopping.signal.aborted) return
+      current = await start().catch(failedStart)
+      if (stopping.signal.aborted) return current.stop()
+    }
+  }
+
+  const watching = watch()
+  return {
+    firstEnd,
+    async stop() {
+      stopping.abort()
+      await current.stop()
+      await watching
+    },
+    kill() {
+      stopping.abort()
+      current.kill()
+    },
+  }
+}
+
+/** A start that failed is one that ended at once. */
+function failedStart(error: Error): Running {
+  return { exited: Promise.resolve(error.message), stop: async () => {}, kill: () => {} }
+}

@@ -1,0 +1,60 @@
+/** One line of a process' log, made for reading. */
+import { styleText } from 'node:util'
+
+type Colour = 'cyan' | 'magenta' | 'yellow' | 'green' | 'blue' | 'red' | 'dim'
+
+/** Paints text, or leaves it as it is where there is no terminal. */
+export type Paint = (colour: Colour, text: string) => string
+
+/** {@link Paint} for a terminal, or for everything else. */
+export function painter(colours: boolean): Paint {
+  return colours ? (colour, text) => styleText(colour, text, { validateStream: false } as object) : (_, text) => text
+}
+
+/** Fields that every line has, or that the prefix says already. */
+const NOT_SHOWN = new Set(['level', 'time', 'msg', 'pid', 'hostname', 'service', 'worker_id', 'err'])
+
+const LEVELS: Record<string, Colour | undefined> = { warn: 'yellow', error: 'red', fatal: 'red', debug: 'dim', trace: 'dim' }
+
+/** A JSON line as `12:01:07 INFO  listening address=…`; any other line as it is. */
+export function readable(line: string, paint: Paint): string {
+  const entry = parse(line)
+  if (!entry) return line
+  const fields = Object.entries(entry).filter(([name]) => !NOT_SHOWN.has(name))
+  const shown = fields.map(([name, value]) => ` ${paint('dim', `${name}=`)}${text(value)}`).join('')
+  return `${said(entry.level, new Date(entry.time), entry.msg, paint)}${shown}${cause(entry.err)}`
+}
+
+/** A line in the same form, for what we have to say ourselves. */
+export function said(level: string, time: Date, message: string, paint: Paint): string {
+  const colour = LEVELS[level]
+  const name = level.toUpperCase().padEnd(5)
+  return `${paint('dim', time.toTimeString().slice(0, 8))} ${colour ? paint(colour, name) : name} ${message}`
+}
+
+interface Entry extends Record<string, unknown> {
+  level: string
+  time: string
+  msg: string
+}
+
+function parse(line: string): Entry | undefined {
+  if (!line.startsWith('{')) return undefined
+  try {
+    const entry = JSON.parse(line)
+    return typeof entry.level === 'string' && 'time' in entry ? { msg: '', ...entry } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' && !/[\s"]/.test(value) ? value : JSON.stringify(value)
+}
+
+/** The stack of a logged error, on lines of its own. */
+function cause(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return ''
+  const { stack, message } = error as { stack?: string; message?: string }
+  return `\n${stack ?? message ?? JSON.stringify(error)}`
+}

@@ -1,0 +1,210 @@
+/**
+ * Accepting events: group commit. Requests that arrive while a flush is under way wait for the next one, so the batch
+ * grows by itself with the load and no timer delays anybody.
+ *
+ * A request is *queued* → *flushing* (its events are in one INSERT) → *publishing* (committed; being added to the stream,
+ * while the next flush already inserts) → *answered*. Nothing is answered as accepted before its COMMIT has returned.
+ * A crash after the COMMIT and before the XADD leaves an event that only Postgres knows of; the owner of the partition
+ * catches up with it.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import { bisect, type RawEvent } from '@eventflow/core'
+import {
+  type Db,
+  eventKey,
+  findRawEvents,
+  insertRawEvents,
+  markDirty,
+  type NewEvent,
+  type StoredEvent,
+  sqlErrorKind,
+} from '@eventflow/db'
+import type { Logger, Metrics } from '@eventflow/runtime'
+import { publish, type Redis } from '@eventflow/stream'
+
+/**
+ * What became of an event: `accepted` and `duplicate` are durable; `conflict`: another event has this id;
+ * `refused`: Postgres cannot store it.
+ */
+export type Receipt = 'accepted' | 'duplicate' | 'conflict' | 'refused'
+
+/** The events could not be stored now; the same request may succeed later. */
+export class NotAcceptedError extends Error {
+  override name = 'NotAcceptedError'
+  readonly code: 'overloaded' | 'unavailable'
+
+  constructor(code: 'overloaded' | 'unavailable', options: { cause?: unknown } = {}) {
+    super(code, options)
+    this.code = code
+  }
+}
+
+export interface Acceptor {
+  /**
+   * Stores events and publishes them; one receipt an event, in order, once all of them are durable.
+   * Rejects with NotAcceptedError when that is not possible now: then it is unknown whether they were stored, and sending
+   * them again with the same ids is safe.
+   */
+  accept(events: readonly NewEvent[]): Promise<Receipt[]>
+}
+
+interface Request {
+  events: readonly NewEvent[]
+  answer: (receipts: Receipt[]) => void
+  fail: (error: unknown) => void
+}
+
+/** One flush takes whole requests, up to about this many events: larger statements are slower again. */
+const MAX_FLUSH = 1_000
+
+/** A second flush at once pays when there is a full batch for it; with small requests it only makes both smaller. */
+export function allowedFlushes(queuedEvents: number): number {
+  return queuedEvents >= MAX_FLUSH / 2 ? 2 : 1
+}
+
+export function createAcceptor(deps: {
+  db: Db
+  redis: Redis
+  prefix: string
+  log: Logger
+  metrics: Metrics
+  /** Events that may be queued or in work at once. */
+  maxInFlight: number
+}): Acceptor {
+  const { db, redis, prefix, log, metrics, maxInFlight } = deps
+  const queue: Request[] = []
+  let queuedEvents = 0
+  let inFlight = 0
+  let flushes = 0
+
+  function accept(events: readonly NewEvent[]): Promise<Receipt[]> {
+    if (inFlight + events.length > maxInFlight) return Promise.reject(new NotAcceptedError('overloaded'))
+    inFlight += events.length
+    queuedEvents += events.length
+    const receipts = new Promise<Receipt[]>((answer, fail) => queue.push({ events, answer, fail }))
+    startFlushes()
+    return receipts.finally(() => {
+      inFlight -= events.length
+    })
+  }
+
+  function startFlushes(): void {
+    while (queue.length > 0 && flushes < allowedFlushes(queuedEvents)) {
+      flushes++
+      void flush(takeBatch()).finally(() => {
+        flushes--
+        startFlushes()
+      })
+    }
+  }
+
+  /** Whole requests only: a request's events keep their order because they are never split over two flushes. */
+  function takeBatch(): Request[] {
+    let size = 0
+    let requests = 0
+    do size += queue[requests++]!.events.length
+    while (requests < queue.length && size + queue[requests]!.events.length <= MAX_FLUSH)
+    queuedEvents -= size
+    return queue.splice(0, requests)
+  }
+
+  /** Settles its requests, each way; never rejects. Returns when the next flush may begin. */
+  async function flush(requests: readonly Request[]): Promise<void> {
+    const events = requests.flatMap((request) => request.events)
+    try {
+      const { receipts, fresh } = await store(events)
+      metrics.flushSize.observe(events.length)
+      void publishAll(fresh).then(
+        () => answerAll(requests, receipts),
+        (error) => failAll(requests, error),
+      )
+    } catch (error) {
+      failAll(requests, error)
+    }
+  }
+
+  /** Inserts events, and sorts out which of the rest are duplicates. `fresh` is what must be in the stream. */
+  async function store(events: readonly NewEvent[]): Promise<{ receipts: Receipt[]; fresh: RawEvent[] }> {
+    const unique = new Map<string, NewEvent>()
+    for (const event of events) {
+      const key = eventKey(event)
+      if (!unique.has(key)) unique.set(key, event)
+    }
+    const inserted = await insert([...unique.values()])
+    const fresh: RawEvent[] = []
+    for (const [key, acceptance] of inserted.accepted) {
+      const { externalId: _, ...event } = unique.get(key)!
+      const acceptedAt = acceptance.acceptedAt.toISOString()
+      fresh.push({ ...event, seq: acceptance.seq, acceptedAt, occurredAt: event.occurredAt ?? acceptedAt })
+    }
+    fresh.sort((a, b) => a.seq - b.seq)
+
+    const earlier = [...unique.values()].filter((e) => !inserted.accepted.has(eventKey(e)) && !inserted.refused.has(e))
+    const stored = earlier.length > 0 ? await findRawEvents(db, earlier) : new Map<string, StoredEvent>()
+    // Its first XADD may never have happened.
+    for (const { event, undelivered } of stored.values()) if (undelivered) fresh.push(event)
+
+    const receipts = events.map((event): Receipt => {
+      const key = eventKey(event)
+      const first = unique.get(key)!
+      if (inserted.refused.has(first)) return 'refused'
+      if (event === first && inserted.accepted.has(key)) return 'accepted'
+      return sameContent(event, stored.get(key)?.event ?? first) ? 'duplicate' : 'conflict'
+    })
+    return { receipts, fresh }
+  }
+
+  /** One INSERT; where Postgres refuses a value, only the events that hold such values are left out. */
+  async function insert(events: readonly NewEvent[]) {
+    const accepted: Awaited<ReturnType<typeof insertRawEvents>> = new Map()
+    const refused = new Set<NewEvent>()
+    await bisect(
+      events,
+      async (part) => {
+        for (const [key, acceptance] of await insertWithOneRetry(part)) accepted.set(key, acceptance)
+      },
+      (event, error) => {
+        log.warn({ err: error, event_id: event.id, event_type: event.type }, 'Postgres cannot store this event')
+        refused.add(event)
+      },
+      (error) => sqlErrorKind(error) === 'data',
+    )
+    return { accepted, refused }
+  }
+
+  /** Running it again is safe: what the first run inserted, if its answer was lost, is found to be there. */
+  async function insertWithOneRetry(events: readonly NewEvent[]) {
+    try {
+      return await insertRawEvents(db, events)
+    } catch (error) {
+      if (sqlErrorKind(error) === 'data') throw error
+      log.warn({ err: error }, 'insert failed; once more')
+      return insertRawEvents(db, events)
+    }
+  }
+
+  /** Marks partitions before anybody is answered: whoever sends the next event of a key must find the mark made. */
+  async function publishAll(events: readonly RawEvent[]): Promise<void> {
+    if (events.length === 0) return
+    const unpublished = await publish(redis, prefix, events)
+    if (unpublished.size === 0) return
+    metrics.unpublished.inc()
+    await markDirty(db, [...unpublished])
+  }
+
+  return { accept }
+}
+
+function answerAll(requests: readonly Request[], receipts: readonly Receipt[]): void {
+  let from = 0
+  for (const { events, answer } of requests) answer(receipts.slice(from, (from += events.length)))
+}
+
+function failAll(requests: readonly Request[], cause: unknown): void {
+  for (const { fail } of requests) fail(new NotAcceptedError('unavailable', { cause }))
+}
+
+function sameContent(a: Pick<NewEvent, 'type' | 'payload'>, b: Pick<NewEvent, 'type' | 'payload'>): boolean {
+  if (a.type !== b.type) return false
+  return a.payload === b.payload || isDeepStrictEqual(JSON.parse(a.payload), JSON.parse(b.payload))
+}

@@ -1,0 +1,67 @@
+/** The HTTP service, without a port: everything but listening. */
+import type { EventDefinition } from '@eventflow/pipeline'
+import type { IngestConfig, Logger, Metrics } from '@eventflow/runtime'
+import type { Db } from '@eventflow/db'
+import type { Redis } from '@eventflow/stream'
+import { createUuidV7 } from '@eventflow/core'
+import { randomFillSync } from 'node:crypto'
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { createAcceptor } from './accept.js'
+import { readBodies } from './bodies.js'
+import { documentRoutes } from './docs.js'
+import { answerProblems } from './problem.js'
+import { eventRoutes } from './routes/events.js'
+import { healthRoutes } from './routes/health.js'
+import { createSettledWatch } from './settled.js'
+
+export interface AppDeps {
+  config: IngestConfig
+  db: Db
+  redis: Redis
+  log: Logger
+  metrics: Metrics
+  definitions: ReadonlyMap<string, EventDefinition>
+  /** How many partitions the database has. */
+  partitions: number
+}
+
+/** Builds the service. `close()` of what it gives answers the requests in flight and takes no more. */
+export async function buildApp({ config, db, redis, log, metrics, definitions, partitions }: AppDeps): Promise<FastifyInstance> {
+  const app: FastifyInstance = fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    disableRequestLogging: true,
+    bodyLimit: config.EVENTFLOW_BODY_LIMIT_BYTES,
+    requestTimeout: 30_000,
+    keepAliveTimeout: 72_000,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 200 },
+    ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
+  })
+  let open = true
+  app.addHook('preClose', async () => {
+    open = false
+  })
+  // A client that keeps its connection alive would otherwise hold up the close for as long as it likes.
+  app.addHook('onSend', async (_, reply) => {
+    if (!open) reply.header('connection', 'close')
+  })
+
+  answerProblems(app)
+  readBodies(app)
+  await documentRoutes(app)
+
+  const prefix = config.EVENTFLOW_STREAM_PREFIX
+  const acceptor = createAcceptor({ db, redis, prefix, log, metrics, maxInFlight: config.EVENTFLOW_MAX_IN_FLIGHT })
+  const newId = createUuidV7(Date.now, (buffer) => randomFillSync(buffer))
+  eventRoutes(app, {
+    db,
+    acceptor,
+    admission: { definitions, partitions, newId, eventLimitBytes: config.EVENTFLOW_EVENT_LIMIT_BYTES },
+    settled: createSettledWatch(db),
+    metrics,
+    batchLimit: config.EVENTFLOW_BATCH_LIMIT,
+    examples: [...definitions.values()].flatMap(({ type, example }) => (example ? [{ type, data: example }] : [])),
+  })
+  healthRoutes(app, { db, redis, prefix, partitions, metrics, isOpen: () => open })
+  return app
+}

@@ -1,0 +1,24 @@
+/** Interactive documentation, from the routes' own schemas. */
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+
+/** Serves /docs and /openapi.json. Must be called before the routes are declared. */
+export async function documentRoutes(app: FastifyInstance): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'EventFlow',
+        version: '1',
+        description: 'Takes events and brings each to exactly one end. Every example works as it is.',
+      },
+      tags: [
+        { name: 'events', description: 'Sending events and following them' },
+        { name: 'operation', description: 'Health and metrics' },
+      ],
+    },
+  })
+  await app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { tryItOutEnabled: true } })
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+}

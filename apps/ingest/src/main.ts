@@ -1,0 +1,48 @@
+/** Starts the ingestion service: wire, listen, drain. */
+import { connect, countPartitions, migrate, sqlErrorKind } from '@eventflow/db'
+import { loadDefinitions } from '@eventflow/pipeline'
+import { createLog, createMetrics, IngestConfig, readConfig, redacted, stopOnSignal, untilDone } from '@eventflow/runtime'
+import { connectRedis } from '@eventflow/stream'
+import { buildApp } from './app.js'
+
+try {
+  const config = readConfig(IngestConfig)
+  const log = createLog('ingest', config.EVENTFLOW_LOG_LEVEL)
+  log.info({ config: redacted(config) }, 'starting')
+  const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS)
+
+  const applied = await untilDone(
+    'migrating',
+    log,
+    () => migrate(config.DATABASE_URL, { partitions: config.EVENTFLOW_PARTITIONS }),
+    (error) => sqlErrorKind(error) === 'infrastructure',
+  )
+  if (applied.length > 0) log.info({ applied }, 'database migrated')
+
+  const db = connect({
+    url: config.DATABASE_URL,
+    applicationName: 'eventflow-ingest',
+    max: 10,
+    onIdleError: (err) => log.warn({ err }, 'a connection to Postgres broke'),
+  })
+  const redis = connectRedis({ url: config.REDIS_URL, onError: (err) => log.warn({ err }, 'Redis') })
+  const metrics = createMetrics('ingest')
+  const app = await buildApp({ config, db, redis, log, metrics, definitions, partitions: await countPartitions(db) })
+
+  const address = await app.listen({ host: config.EVENTFLOW_HOST, port: config.EVENTFLOW_PORT })
+  log.info({ address }, 'listening')
+
+  stopOnSignal(
+    log,
+    config.EVENTFLOW_SHUTDOWN_TIMEOUT_MS,
+    [
+      { name: 'http', stop: () => app.close() },
+      { name: 'redis', stop: () => redis.quit() },
+      { name: 'postgres', stop: () => db.end() },
+    ],
+    process.exit,
+  )
+} catch (error) {
+  console.error(`eventflow-ingest cannot start: ${(error as Error).message}`)
+  process.exit(1)
+}

@@ -1,0 +1,72 @@
+/** Errors as people and programs get them: application/problem+json (RFC 9457) with a stable code. */
+import { PROBLEMS, type Problem, type ProblemCode } from '@eventflow/core'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { NotAcceptedError } from './accept.js'
+
+/** Seconds after which a client that was told 503 should try again. */
+const RETRY_AFTER_S = 1
+
+/** The body of an error. `errors` say where, as JSON pointers. */
+export interface ProblemBody {
+  type: string
+  title: string
+  status: number
+  code: ProblemCode
+  detail: string
+  errors?: readonly Problem[]
+}
+
+/** An error that a route answers with. */
+export class RequestError extends Error {
+  readonly code: ProblemCode
+  readonly problems: readonly Problem[] | undefined
+
+  constructor(code: ProblemCode, detail: string, problems?: readonly Problem[]) {
+    super(detail)
+    this.code = code
+    this.problems = problems
+  }
+}
+
+export function problemBody(code: ProblemCode, detail: string, errors?: readonly Problem[]): ProblemBody {
+  const { status, title } = PROBLEMS[code]
+  return { type: `urn:eventflow:problem:${code}`, title, status, code, detail, ...(errors && { errors }) }
+}
+
+function send(reply: FastifyReply, body: ProblemBody): FastifyReply {
+  if (body.status === 503) reply.header('retry-after', RETRY_AFTER_S)
+  // Serialised here: a route's response schema describes its success.
+  return reply
+    .code(body.status)
+    .type('application/problem+json')
+    .serializer((value: unknown) => JSON.stringify(value))
+    .send(body)
+}
+
+/** What Fastify itself finds wrong with a request, by its error codes. */
+const FASTIFY_CODES: Record<string, ProblemCode> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported-media-type',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body-too-large',
+}
+
+/** Makes every error of the app a problem: what the client caused never becomes a 5xx, what we caused never tells details. */
+export function answerProblems(app: FastifyInstance): void {
+  app.setNotFoundHandler((request, reply) =>
+    send(reply, problemBody('route-not-found', `${request.method} ${request.url.split('?')[0]} is not a route; see /docs`)),
+  )
+  app.setErrorHandler((error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
+    if (error instanceof RequestError) return send(reply, problemBody(error.code, error.message, error.problems))
+    if (error instanceof NotAcceptedError) {
+      request.log.warn({ err: error.cause ?? error }, 'events not accepted')
+      return send(reply, problemBody(error.code, 'Nothing is known to be stored. Send it again with the same ids.'))
+    }
+    const code = FASTIFY_CODES[error.code]
+    if (code) return send(reply, problemBody(code, error.message))
+    if (error.validation) return send(reply, problemBody('invalid-query', error.message))
+    if (error.statusCode !== undefined && error.statusCode < 500) {
+      return send(reply, problemBody('malformed-body', error.message))
+    }
+    request.log.error({ err: error }, 'a request failed')
+    return send(reply, problemBody('internal-error', 'The log has the details.'))
+  })
+}

@@ -1,0 +1,207 @@
+/** Events in, singly and in batches, and one event's story out. */
+import type { Problem } from '@eventflow/core'
+import { type Db, findEvent, type NewEvent } from '@eventflow/db'
+import type { Metrics } from '@eventflow/runtime'
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Acceptor, Receipt } from '../accept.js'
+import { type Admission, type AdmissionContext, admit, DEFAULT_SOURCE, eventIdOf, IncomingEventSchema } from '../admit.js'
+import { describeEvent } from '../describe-event.js'
+import { problemBody, RequestError } from '../problem.js'
+import type { SettledWatch } from '../settled.js'
+
+/** Until keys say whose an event is, there is one tenant. */
+const TENANT = 'default'
+
+export interface EventRoutesDeps {
+  db: Db
+  acceptor: Acceptor
+  admission: Admission
+  settled: SettledWatch
+  metrics: Metrics
+  /** Most events in one batch request. */
+  batchLimit: number
+  /** An example that works when pasted, by event type. */
+  examples: readonly object[]
+}
+
+export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
+  const { db, acceptor, admission, settled, metrics, batchLimit, examples } = deps
+  const typeLabel = (type: unknown) => (admission.definitions.has(type as string) ? (type as string) : 'other')
+  const count = (event: unknown, outcome: Receipt | 'invalid') =>
+    metrics.eventsReceived.inc({ type: typeLabel((event as { type?: unknown } | null)?.type), outcome })
+  app.post('/v1/events', { schema: singleSchema(examples), validatorCompiler: checkedByAdmit }, async (request, reply) => {
+    const observe = metrics.ingestDuration.startTimer()
+    const admitted = admit(request.body, contextOf(request, reply), admission)
+    if ('problems' in admitted) {
+      count(request.body, 'invalid')
+      throw refusal(admitted)
+    }
+    const { event } = admitted
+    const [receipt] = await acceptor.accept([event])
+    count(request.body, receipt!)
+    observe()
+    if (receipt === 'conflict') throw new RequestError('event-conflict', conflictDetail(event.id))
+    if (receipt === 'refused') throw new RequestError('invalid-event', REFUSED_DETAIL)
+    reply.code(202).header('location', `/v1/events/${event.id}`)
+    return { id: event.id, status: 'accepted', duplicate: receipt === 'duplicate' }
+  })
+
+  app.post('/v1/events/batch', { schema: batchSchema(examples), validatorCompiler: checkedByAdmit }, async (request, reply) => {
+    const observe = metrics.ingestDuration.startTimer()
+    const lines = request.body
+    if (!Array.isArray(lines)) throw new RequestError('malformed-body', 'The body must be a JSON array of events, or NDJSON')
+    if (lines.length > batchLimit) {
+      throw new RequestError('body-too-large', `A batch holds ${batchLimit} events at the most; this one has ${lines.length}`)
+    }
+    const context = contextOf(request, reply)
+    const admitted = lines.map((line) => admit(line, context, admission))
+    const events = admitted.flatMap((item) => ('event' in item ? [item.event] : []))
+    const receipts = events.length > 0 ? await acceptor.accept(events) : []
+    let next = 0
+    const items = admitted.map((item, index) => {
+      if ('problems' in item) {
+        count(lines[index], 'invalid')
+        return rejected(index, refusal(item))
+      }
+      const receipt = receipts[next++]!
+      count(item.event, receipt)
+      return itemOf(index, item.event, receipt)
+    })
+    observe()
+    const withStatus = (status: string) => items.filter((item) => item.status === status).length
+    return {
+      accepted: withStatus('accepted'),
+      duplicate: withStatus('duplicate'),
+      rejected: withStatus('rejected'),
+      items,
+    }
+  })
+
+  app.get<{ Params: { id: string }; Querystring: { wait?: string; source?: string } }>(
+    '/v1/events/:id',
+    { schema: statusSchema },
+    async (request) => {
+      const { wait, source } = request.query
+      const id = eventIdOf(TENANT, source ?? DEFAULT_SOURCE, request.params.id)
+      let row = await findEvent(db, TENANT, id)
+      if (row && wait !== undefined && isOnItsWay(row.status)) {
+        await settled.untilSettled(TENANT, id, millisecondsOf(wait))
+        row = await findEvent(db, TENANT, id)
+      }
+      if (!row) throw new RequestError('event-not-found', `No event with the id ${request.params.id} was accepted`)
+      return describeEvent(row)
+    },
+  )
+}
+
+const REFUSED_DETAIL = 'The event holds a value that cannot be stored'
+
+const conflictDetail = (id: string) => `An event with the id ${id} and other content was accepted before; nothing was stored`
+
+function refusal({ problems, tooLarge }: { problems: Problem[]; tooLarge?: true }): RequestError {
+  const detail = problems.map(({ pointer, message }) => `${pointer || 'the event'} ${message}`).join('; ')
+  return new RequestError(tooLarge ? 'body-too-large' : 'invalid-event', detail, problems)
+}
+
+function itemOf(index: number, event: NewEvent, receipt: Receipt) {
+  if (receipt === 'conflict') return rejected(index, new RequestError('event-conflict', conflictDetail(event.id)), event.id)
+  if (receipt === 'refused') return rejected(index, new RequestError('invalid-event', REFUSED_DETAIL), event.id)
+  return { index, id: event.id, status: receipt }
+}
+
+function rejected(index: number, { code, message, problems }: RequestError, id: string | null = null) {
+  return { index, id, status: 'rejected', error: problemBody(code, message, problems), retryable: false }
+}
+
+/** What the request says of all its events; the correlation id is echoed. */
+function contextOf(request: FastifyRequest, reply: FastifyReply): AdmissionContext {
+  const correlationId = textHeader(request, 'x-correlation-id', /^[\x21-\x7e]{1,200}$/)
+  if (correlationId) reply.header('x-correlation-id', correlationId)
+  const traceparent = textHeader(request, 'traceparent', /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/)
+  return { tenantId: TENANT, correlationId, traceparent }
+}
+
+/** A header of the right form; one that is malformed is as good as none, as W3C Trace Context asks. */
+function textHeader(request: FastifyRequest, name: string, form: RegExp): string | undefined {
+  const value = request.headers[name]
+  return typeof value === 'string' && form.test(value) ? value : undefined
+}
+
+const isOnItsWay = (status: string) => status === 'accepted' || status === 'retrying'
+
+/** The longest a request may wait for its event, in milliseconds. */
+const MAX_WAIT_MS = 60_000
+
+function millisecondsOf(wait: string): number {
+  const [, amount, unit] = /^(\d{1,6})(ms|s)$/.exec(wait)!
+  return Math.min(Number(amount) * (unit === 's' ? 1_000 : 1), MAX_WAIT_MS)
+}
+
+const ProblemSchema = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String(),
+    detail: Type.String(),
+    errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }))),
+  },
+  { description: 'application/problem+json' },
+)
+
+/** The events are checked by `admit`, one check for single events and batches; a body's schema is its documentation. */
+const checkedByAdmit = () => () => true
+
+const singleSchema = (examples: readonly object[]) => ({
+  summary: 'Send one event',
+  description: '202 means that the event is durable: it is committed in Postgres and will reach exactly one end.',
+  tags: ['events'],
+  body: { ...IncomingEventSchema, examples },
+  response: {
+    202: Type.Object({ id: Type.String({ format: 'uuid' }), status: Type.Literal('accepted'), duplicate: Type.Boolean() }),
+    '4xx': ProblemSchema,
+    503: ProblemSchema,
+  },
+})
+
+const batchSchema = (examples: readonly object[]) => ({
+  summary: 'Send many events',
+  description:
+    'A JSON array, or one event a line as application/x-ndjson. Each is answered by itself: one that is wrong does not spoil the others.',
+  tags: ['events'],
+  consumes: ['application/json', 'application/x-ndjson'],
+  body: { type: 'array', items: IncomingEventSchema, examples: [examples] },
+  response: {
+    200: Type.Object({
+      accepted: Type.Integer(),
+      duplicate: Type.Integer(),
+      rejected: Type.Integer(),
+      items: Type.Array(
+        Type.Object({
+          index: Type.Integer(),
+          id: Type.Union([Type.String(), Type.Null()]),
+          status: Type.Union([Type.Literal('accepted'), Type.Literal('duplicate'), Type.Literal('rejected')]),
+          error: Type.Optional(ProblemSchema),
+          retryable: Type.Optional(Type.Boolean()),
+        }),
+      ),
+    }),
+    '4xx': ProblemSchema,
+    503: ProblemSchema,
+  },
+})
+
+const statusSchema = {
+  summary: 'What became of an event',
+  description: 'Readable the moment its 202 is out. With `wait` the answer comes when the event is settled, or after that time.',
+  tags: ['events'],
+  params: Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }) }),
+  querystring: Type.Object(
+    {
+      wait: Type.Optional(Type.String({ pattern: '^\\d{1,6}(ms|s)$', examples: ['10s'] })),
+      source: Type.Optional(Type.String({ description: 'The source of the event, where its id is no UUID' })),
+    },
+    { additionalProperties: false },
+  ),
+}

@@ -1,0 +1,45 @@
+/** Waiting until events are settled: all waiting requests share one query. */
+import { type Db, eventKey, findSettled } from '@eventflow/db'
+
+const POLL_MS = 50
+
+export interface SettledWatch {
+  /** Resolves once the event has reached an end, or after `timeoutMs`, whichever comes first. */
+  untilSettled(tenantId: string, id: string, timeoutMs: number): Promise<void>
+}
+
+/** A watch that asks Postgres every 50 ms, and only while somebody waits. */
+export function createSettledWatch(db: Db): SettledWatch {
+  const waiting = new Map<string, { tenantId: string; id: string; done: Set<() => void> }>()
+  let polling = false
+
+  async function poll(): Promise<void> {
+    polling = true
+    while (waiting.size > 0) {
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+      // While Postgres is away the waiting requests run into their timeouts.
+      const settled = await findSettled(db, [...waiting.values()]).catch(() => new Set<string>())
+      for (const key of settled) for (const done of [...(waiting.get(key)?.done ?? [])]) done()
+    }
+    polling = false
+  }
+
+  return {
+    untilSettled(tenantId, id, timeoutMs) {
+      return new Promise((resolve) => {
+        const key = eventKey({ tenantId, id })
+        const entry = waiting.get(key) ?? { tenantId, id, done: new Set() }
+        waiting.set(key, entry)
+        const done = () => {
+          clearTimeout(timer)
+          entry.done.delete(done)
+          if (entry.done.size === 0) waiting.delete(key)
+          resolve()
+        }
+        entry.done.add(done)
+        const timer = setTimeout(done, timeoutMs)
+        if (!polling) void poll()
+      })
+    },
+  }
+}

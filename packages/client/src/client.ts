@@ -1,0 +1,134 @@
+/** The client: one call, one request, tried until it is answered for good or the time is up. */
+import { type Judgement, judge, problemOf, reasonToRetry } from './answer.js'
+import { type Deliver, type Delivery, type OutgoingEvent, type SealedEvent, seal } from './event.js'
+import { RequestFailed } from './failure.js'
+import { type Answer, type ConnectionOptions, createConnection, type Reply } from './http.js'
+import { createProducer, type Producer, type ProducerOptions } from './producer.js'
+import { DEFAULT_RETRY_POLICY, type RetryPolicy, retrying } from './retry.js'
+
+export interface ClientOptions extends ConnectionOptions, Partial<RetryPolicy> {}
+
+/** What became of each event of a batch, in the order given, and how many fared alike. */
+export interface BatchResult {
+  accepted: number
+  duplicate: number
+  rejected: number
+  undelivered: number
+  items: Delivery[]
+}
+
+/** The part of `GET /metrics/summary` that a producer needs. */
+export interface Summary {
+  events: { accepted: number; processed: number; failed: number; retrying: number; unsettled: number }
+}
+
+export interface Client {
+  /**
+   * Sends one event. Resolves when the server has stored it.
+   * @throws {EventRejected} when the server will never take it as it is
+   * @throws {RequestFailed} when the retries are used up, `signal` was aborted, or the server refuses the request as such
+   */
+  send(event: OutgoingEvent, options?: { signal?: AbortSignal }): Promise<{ id: string; duplicate: boolean }>
+  /** Sends events in one request, and those again that the server could not take then. Failures are in the result. */
+  sendBatch(events: OutgoingEvent[], options?: { signal?: AbortSignal }): Promise<BatchResult>
+  /** A producer: batches by itself, keeps order per key, and can spool. @throws {Error} when its spool cannot be opened */
+  producer(options?: ProducerOptions): Promise<Producer>
+  /**
+   * An event's status and story; `undefined` if there is no such event. With `waitMs`, answers once it is settled, or
+   * after that time (rounded up to seconds).
+   * @throws {RequestFailed}
+   */
+  event(id: string, options?: { waitMs?: number }): Promise<Record<string, unknown> | undefined>
+  /** How many events the server has accepted, processed, failed. @throws {RequestFailed} */
+  summary(): Promise<Summary>
+  /** Waits for the requests under way and closes the connections. Close its producers first. */
+  close(): Promise<void>
+}
+
+/** A client for the server at `url`; nothing is sent yet. @throws {TypeError} when `url` is none. */
+export function createClient(options: ClientOptions): Client {
+  const policy: RetryPolicy = { ...DEFAULT_RETRY_POLICY, ...options }
+  const connection = createConnection(options)
+
+  /** Sends the events until every one has its end. */
+  async function deliver(events: SealedEvent[], signal?: AbortSignal): Promise<Delivery[]> {
+    const deliveries: Delivery[] = []
+    let open = [...events.keys()]
+    const attempt = async () => {
+      const { verdicts, again } = await post(
+        open.map((index) => events[index]!),
+        signal,
+      )
+      verdicts.forEach((verdict, n) => {
+        if (verdict !== 'again') deliveries[open[n]!] = verdict
+      })
+      open = open.filter((_, n) => verdicts[n] === 'again')
+      return again
+    }
+    const gaveUp = await retrying(attempt, policy, signal)
+    if (gaveUp)
+      for (const index of open) deliveries[index] = { status: 'undelivered', id: events[index]!.id, error: gaveUp }
+    return deliveries
+  }
+
+  /** One request. If it is refused as a whole: its halves, in order, and so on until the event at fault is alone. */
+  async function post(events: SealedEvent[], signal?: AbortSignal): Promise<Exclude<Judgement, 'halve'>> {
+    const texts = events.map((event) => event.json)
+    const reply = await connection.exchange({
+      method: 'POST',
+      path: events.length === 1 ? '/v1/events' : '/v1/events/batch',
+      body: events.length === 1 ? texts[0]! : `[${texts.join(',')}]`,
+      events: events.length,
+      signal,
+    })
+    const judgement = judge(reply, events)
+    if (judgement !== 'halve') return judgement
+    const middle = Math.ceil(events.length / 2)
+    const first = await deliver(events.slice(0, middle), signal)
+    return { verdicts: [...first, ...(await deliver(events.slice(middle), signal))] }
+  }
+
+  async function get(path: string, waitMs = 0): Promise<Answer> {
+    let reply!: Reply
+    const attempt = async () => {
+      reply = await connection.exchange({ method: 'GET', path, waitMs })
+      return reasonToRetry(reply)
+    }
+    const gaveUp = await retrying(attempt, policy)
+    if (gaveUp) throw gaveUp
+    return reply as Answer
+  }
+
+  return {
+    async send(event, { signal } = {}) {
+      const delivery = (await deliver([seal(event)], signal))[0]!
+      if ('error' in delivery) throw delivery.error
+      return { id: delivery.id, duplicate: delivery.status === 'duplicate' }
+    },
+    async sendBatch(events, { signal } = {}) {
+      return count(events.length === 0 ? [] : await deliver(events.map(seal), signal))
+    },
+    producer: (producerOptions = {}) => createProducer(deliver satisfies Deliver, producerOptions),
+    async event(id, { waitMs = 0 } = {}) {
+      const wait = waitMs > 0 ? `?wait=${Math.ceil(waitMs / 1000)}s` : ''
+      const answer = await get(`/v1/events/${encodeURIComponent(id)}${wait}`, waitMs)
+      return answer.status === 404 ? undefined : (contentOf(answer) as Record<string, unknown>)
+    },
+    async summary() {
+      return contentOf(await get('/metrics/summary')) as Summary
+    },
+    close: () => connection.close(),
+  }
+}
+
+function contentOf(answer: Answer): unknown {
+  if (answer.status !== 200) throw new RequestFailed({ problem: problemOf(answer) }, 1)
+  return answer.body
+}
+
+function count(items: Delivery[]): BatchResult {
+  const result = { accepted: 0, duplicate: 0, rejected: 0, undelivered: 0, spooled: 0 }
+  for (const { status } of items) result[status]++
+  const { spooled: _, ...counts } = result
+  return { ...counts, items }
+}

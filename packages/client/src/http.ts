@@ -1,0 +1,90 @@
+/** One HTTP request and its answer. Never throws: a request that is lost is a reply too. */
+import { type Dispatcher, Pool } from 'undici'
+import { retryAfterMs } from './retry.js'
+
+export interface ConnectionOptions {
+  /** Where the server is: `http://127.0.0.1:8000`. */
+  url: string
+  apiKey?: string
+  /** A try whose answer takes longer counts as failed, in milliseconds. Default 30 s. */
+  timeoutMs?: number
+  /** Connections to the server at most; requests beyond wait for a free one. Default 64. */
+  connections?: number
+  /** Called after every try of a request. */
+  onRequest?: (request: RequestReport) => void
+}
+
+/** One try of one request, with `events` in its body. `status` is missing when no answer came. */
+export interface RequestReport {
+  events: number
+  status?: number
+  durationMs: number
+}
+
+export interface Answer {
+  status: number
+  body: unknown
+  /** How long the server asked to be left alone, in milliseconds. */
+  retryAfterMs: number
+}
+
+/** What came back of one request: an answer, or the error that came instead. */
+export type Reply = Answer | { lost: unknown }
+
+interface Request {
+  method: 'GET' | 'POST'
+  path: string
+  body?: string
+  events?: number
+  /** How much longer than usual the answer may take, in milliseconds. */
+  waitMs?: number
+  signal?: AbortSignal | undefined
+}
+
+export interface Connection {
+  exchange(request: Request): Promise<Reply>
+  /** Waits for the requests under way, then closes. */
+  close(): Promise<void>
+}
+
+/** Keep-alive connections to one server; none is opened yet. @throws {TypeError} when `url` is none. */
+export function createConnection(options: ConnectionOptions): Connection {
+  const { timeoutMs = 30_000, connections = 64, onRequest } = options
+  const { origin, pathname } = new URL(options.url)
+  const base = pathname.replace(/\/$/, '')
+  // undici's own pool: a tenth of the CPU time of fetch for each request, and less than half of node:http's.
+  const pool = new Pool(origin, { connections, connect: { timeout: timeoutMs } })
+  const headers: Record<string, string> = { 'content-type': 'application/json', accept: 'application/json' }
+  if (options.apiKey !== undefined) headers.authorization = `Bearer ${options.apiKey}`
+
+  return {
+    async exchange({ method, path, body = null, events = 0, waitMs = 0, signal = null }) {
+      const timeout = timeoutMs + waitMs
+      const limits = { headersTimeout: timeout, bodyTimeout: timeout, signal }
+      const startedAt = performance.now()
+      const reply = await pool
+        .request({ method, path: base + path, headers, body, ...limits })
+        .then(readAnswer)
+        .catch((lost: unknown) => ({ lost }))
+      const durationMs = performance.now() - startedAt
+      onRequest?.('lost' in reply ? { events, durationMs } : { events, durationMs, status: reply.status })
+      return reply
+    },
+    close: () => pool.close(),
+  }
+}
+
+async function readAnswer({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<Answer> {
+  const text = await body.text()
+  const retryAfter = [headers['retry-after']].flat()[0]
+  return { status: statusCode, body: parsed(text), retryAfterMs: retryAfterMs(retryAfter, Date.now()) }
+}
+
+/** The value of a JSON text; the text itself where it is none (a proxy's error page). */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * The producer: takes events one by one, sends them in batches, keeps the order of each key.
+ *
+ * A key belongs to one lane. A lane has one request under way; what arrives meanwhile goes into its next one, so batches
+ * grow by themselves with the load and no timer is needed.
+ */
+import { crc32 } from 'node:zlib'
+import { type Deliver, type Delivery, type OutgoingEvent, type SealedEvent, seal } from './event.js'
+import { openSpool } from './spool.js'
+import { type LateDelivery, storeAndForward } from './store-and-forward.js'
+
+export interface ProducerOptions {
+  /** Events in one request at most. Default 500. */
+  maxBatch?: number
+  /** Requests under way at once, each with keys of its own. Default 1. */
+  lanes?: number
+  /** Events in memory at most; `enqueue` waits while there are so many. Default 10,000. */
+  maxPending?: number
+  /** Where events are kept that cannot be sent. Without it they are reported as `undelivered`. */
+  spool?: {
+    /** The file. Every process needs its own. */
+    path: string
+    /** How large the file may become, in bytes. Default 1 GiB. */
+    maxBytes?: number
+    /** Called with the end of each event that was spooled. */
+    onLateDelivery?: LateDelivery
+  }
+}
+
+/** An event in a producer's hands. */
+export interface Queued {
+  id: string
+  /** What became of it; never rejects. */
+  delivery: Promise<Delivery>
+}
+
+export interface Producer {
+  /**
+   * Takes the event as soon as there is room for it; sending goes on behind. Await it, and memory stays bounded.
+   * @throws {TypeError} when the event cannot be written as JSON
+   * @throws {Error} when the producer is closed
+   */
+  enqueue(event: OutgoingEvent): Promise<Queued>
+  /** Resolves when all that was enqueued before has its delivery; it may be `spooled`. */
+  flush(): Promise<void>
+  /** Flushes, and takes nothing more. What is in the spool stays there for the next producer. */
+  close(): Promise<void>
+}
+
+interface Entry {
+  event: SealedEvent
+  settle: (delivery: Delivery) => void
+}
+
+interface Lane {
+  queue: Entry[]
+  running: boolean
+}
+
+/** A producer that sends with `deliver`. @throws {Error} when the spool cannot be opened. */
+export async function createProducer(deliver: Deliver, options: ProducerOptions): Promise<Producer> {
+  const { maxBatch = 500, lanes: laneCount = 1, maxPending = 10_000, spool: place } = options
+  const spool = place && (await openSpool(place.path, place.maxBytes ?? 2 ** 30))
+  const stored = spool && storeAndForward(deliver, spool, place.onLateDelivery)
+  const send = stored?.deliver ?? deliver
+  const lanes = Array.from({ length: laneCount }, (): Lane => ({ queue: [], running: false }))
+  const unsettled = new Set<Promise<Delivery>>()
+  const waitingForRoom: (() => void)[] = []
+  let pending = 0
+  let closed = false
+
+  function put(key: string, entry: Entry): void {
+    const lane = lanes[crc32(key) % laneCount]!
+    lane.queue.push(entry)
+    if (lane.running) return
+    lane.running = true
+    // What else is enqueued in this turn of the event loop goes into the first batch.
+    setImmediate(run, lane)
+  }
+
+  async function run(lane: Lane): Promise<void> {
+    while (lane.queue.length > 0) {
+      const batch = lane.queue.splice(0, maxBatch)
+      const deliveries = await send(batch.map(({ event }) => event))
+      batch.forEach(({ settle }, i) => {
+        settle(deliveries[i]!)
+      })
+      makeRoom(batch.length)
+    }
+    lane.running = false
+  }
+
+  /** Hands the room of `count` settled events to those that wait for it, in their order. */
+  function makeRoom(count: number): void {
+    const next = waitingForRoom.splice(0, count)
+    pending -= count - next.length
+    for (const take of next) take()
+  }
+
+  async function flush(): Promise<void> {
+    await Promise.all(unsettled)
+  }
+
+  return {
+    async enqueue(event) {
+      if (closed) throw new Error('the producer is closed')
+      const sealed = seal(event)
+      let settle!: (delivery: Delivery) => void
+      const delivery = new Promise<Delivery>((resolve) => {
+        settle = resolve
+      })
+      unsettled.add(delivery)
+      void delivery.then(() => unsettled.delete(delivery))
+      if (pending === maxPending) await new Promise<void>((take) => waitingForRoom.push(take))
+      else pending++
+      put(event.partitionkey ?? sealed.id, { event: sealed, settle })
+      return { id: sealed.id, delivery }
+    },
+    flush,
+    async close() {
+      closed = true
+      await flush()
+      await stored?.close()
+      await spool?.close()
+    },
+  }
+}

@@ -1,0 +1,103 @@
+/**
+ * Delivery with a spool behind it: what cannot be sent is stored on disk and sent later, in order.
+ *
+ *            a batch is undelivered            the spool's head is delivered
+ *     up ──────────────────────────────▶ down ──────────────────────────────▶ recovering
+ *      ▲                                  ▲     the spool's head is undelivered   │ │
+ *      │                                  └───────────────────────────────────────┘ │
+ *      └─────────────────────────── nothing waits in the spool ─────────────────────┘
+ *
+ * - up: batches go to the server.
+ * - down: batches go to the end of the spool, whose head is tried again and again. An earlier process's spool starts here.
+ * - recovering: batches wait until the spool is empty, so that it does become empty.
+ *
+ * Order of a key: its events come one batch after the other, and a batch is only sent while nothing waits in the spool.
+ */
+import { type Deliver, type Delivery, type OutgoingEvent, type SealedEvent, unseal } from './event.js'
+import { DEFAULT_RETRY_POLICY, nextDelayMs, slept } from './retry.js'
+import type { Spool } from './spool.js'
+
+/** What became of an event that had been reported as `spooled`. After a crash it may be told again. */
+export type LateDelivery = (delivery: Delivery, event: OutgoingEvent) => void
+
+export interface StoreAndForward {
+  deliver: Deliver
+  /** Stops sending from the spool; what waits in it stays there. */
+  close(): Promise<void>
+}
+
+/** Events of the spool that are sent in one request. */
+const HEAD_EVENTS = 500
+
+/** Puts `spool` behind `deliver`. One batch of a key must be delivered before the next one of that key is given. */
+export function storeAndForward(deliver: Deliver, spool: Spool, onLateDelivery?: LateDelivery): StoreAndForward {
+  const stop = new AbortController()
+  const waiters: (() => void)[] = []
+  let state: 'up' | 'down' | 'recovering' = 'up'
+  let forwarding: Promise<void> | undefined
+
+  function enter(next: typeof state): void {
+    const before = state
+    state = next
+    if (before === 'up' && next === 'down') forwarding = forward()
+    if (before !== next) for (const wake of waiters.splice(0)) wake()
+  }
+
+  async function sendOrStore(batch: SealedEvent[]): Promise<Delivery[]> {
+    while (state === 'recovering') await new Promise<void>((wake) => waiters.push(wake))
+    if (state === 'down') return store(batch)
+    const deliveries = await deliver(batch)
+    const left = batch.filter((_, i) => deliveries[i]!.status === 'undelivered')
+    if (left.length === 0) return deliveries
+    const storing = store(left)
+    enter('down')
+    const stored = (await storing).values()
+    return deliveries.map((delivery) => (delivery.status === 'undelivered' ? stored.next().value! : delivery))
+  }
+
+  async function store(batch: SealedEvent[]): Promise<Delivery[]> {
+    try {
+      await spool.append(batch)
+      return batch.map(({ id }) => ({ status: 'spooled', id }))
+    } catch (cause) {
+      const error = new Error('the event could be neither sent nor spooled', { cause })
+      return batch.map(({ id }) => ({ status: 'undelivered', id, error }))
+    }
+  }
+
+  /** Sends from the head of the spool until nothing waits in it. A crash before `advance` can only send again, not lose. */
+  async function forward(): Promise<void> {
+    let failures = 0
+    while (spool.waiting > 0 && !stop.signal.aborted) {
+      const head = await spool.head(HEAD_EVENTS)
+      const deliveries = await deliver(head.events, stop.signal)
+      if (deliveries.some(({ status }) => status === 'undelivered')) {
+        enter('down')
+        await slept(pauseMs(++failures), stop.signal)
+      } else {
+        failures = 0
+        deliveries.forEach((delivery, i) => {
+          onLateDelivery?.(delivery, unseal(head.events[i]!.json))
+        })
+        await spool.advance(head)
+        enter('recovering')
+      }
+    }
+    if (spool.waiting === 0) enter('up')
+  }
+
+  if (spool.waiting > 0) enter('down')
+  return {
+    deliver: sendOrStore,
+    async close() {
+      stop.abort()
+      await forwarding
+    },
+  }
+}
+
+/** The pause after the spool's head was undelivered `failures` times in a row, in milliseconds. */
+function pauseMs(failures: number): number {
+  const tried = { failures, elapsedMs: 0, retryAfterMs: 0 }
+  return nextDelayMs(tried, { ...DEFAULT_RETRY_POLICY, giveUpAfterMs: Number.POSITIVE_INFINITY }, Math.random())!
+}

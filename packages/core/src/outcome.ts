@@ -1,0 +1,65 @@
+/** What becomes of a delivered event: a union that is returned, never thrown. */
+import type { AcceptedEvent, Payload } from './event.js'
+import type { Problem } from './failure.js'
+
+/** An event in the hands of a worker. */
+export interface Delivery {
+  event: AcceptedEvent
+  /** The stream entries that brought it, to be acknowledged when it is settled. */
+  entryIds: string[]
+  /** Attempts that were made before this one. */
+  attempts: number
+  /** What went wrong in them, oldest first. */
+  history: Attempt[]
+}
+
+/** One failed attempt, as it is kept in `history`. */
+export interface Attempt {
+  attempt: number
+  /** RFC 3339. */
+  at: string
+  component: string
+  errorClass: string
+  message: string
+}
+
+/** Why an event failed. */
+export interface Failure {
+  /** `schema`, `enrich`, `validate` or `handle`, with the enricher's name where there is one: `enrich:airports`. */
+  component: string
+  failureType: 'permanent' | 'transient' | 'unavailable'
+  errorClass: string
+  message: string
+  problems: Problem[]
+}
+
+export interface Commit {
+  kind: 'commit'
+  delivery: Delivery
+  /** The event's data with what the enrichers added. */
+  data: Payload
+}
+
+export interface Retry {
+  kind: 'retry'
+  delivery: Delivery
+  failure: Failure
+  /** Milliseconds from now until the next attempt. */
+  delayMs: number
+}
+
+export interface Dead {
+  kind: 'dead'
+  delivery: Delivery
+  failure: Failure
+}
+
+/** A dependency is down: nothing is written, no attempt is charged, and the event stays with its worker. */
+export interface Wait {
+  kind: 'wait'
+  delivery: Delivery
+  failure: Failure
+  delayMs: number
+}
+
+export type Outcome = Commit | Retry | Dead | Wait

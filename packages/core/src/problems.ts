@@ -1,0 +1,24 @@
+/** The one table of errors that the HTTP interface gives: stable codes, their status and whether trying again can help. */
+
+interface ProblemKind {
+  status: number
+  title: string
+  retryable: boolean
+}
+
+export const PROBLEMS = {
+  'malformed-body': { status: 400, title: 'The body cannot be read', retryable: false },
+  'invalid-event': { status: 400, title: 'The event is not valid', retryable: false },
+  'invalid-query': { status: 400, title: 'The request is not valid', retryable: false },
+  'event-not-found': { status: 404, title: 'There is no such event', retryable: false },
+  'route-not-found': { status: 404, title: 'There is no such route', retryable: false },
+  'request-timeout': { status: 408, title: 'The request took too long to arrive', retryable: true },
+  'event-conflict': { status: 409, title: 'Another event has this id', retryable: false },
+  'body-too-large': { status: 413, title: 'The body is too large', retryable: false },
+  'unsupported-media-type': { status: 415, title: 'The content type is not supported', retryable: false },
+  'internal-error': { status: 500, title: 'Something went wrong on our side', retryable: true },
+  overloaded: { status: 503, title: 'Too many events are in flight', retryable: true },
+  unavailable: { status: 503, title: 'The event could not be stored now', retryable: true },
+} as const satisfies Record<string, ProblemKind>
+
+export type ProblemCode = keyof typeof PROBLEMS

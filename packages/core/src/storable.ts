@@ -1,0 +1,48 @@
+/** What a JSON value must not contain, because Postgres could not store it or JavaScript has already changed it. */
+import type { Problem } from './failure.js'
+
+/** The deepest nesting of arrays and objects that is accepted; the data object itself is level 1. */
+export const MAX_DEPTH = 32
+
+/**
+ * The first thing in `value` that cannot be kept exactly, or nothing.
+ * NUL (SQLSTATE 22P05) and lone surrogates (22P02) would fail the INSERT of a whole batch; integers beyond 2^53 and numbers
+ * beyond the range of a double were already altered by JSON.parse.
+ */
+export function findUnstorable(value: unknown): Problem | undefined {
+  return visit(value, '', 1)
+}
+
+function visit(value: unknown, pointer: string, depth: number): Problem | undefined {
+  switch (typeof value) {
+    case 'string':
+      return checkText(value, pointer)
+    case 'number':
+      if (Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value))) return undefined
+      return { pointer, message: 'number is outside the range that is kept exactly (±2^53); send it as a string' }
+    case 'object': {
+      if (value === null) return undefined
+      if (depth > MAX_DEPTH) return { pointer, message: `nested deeper than ${MAX_DEPTH} levels` }
+      const entries = Array.isArray(value) ? value.entries() : Object.entries(value)
+      for (const [name, child] of entries) {
+        const childPointer = `${pointer}/${typeof name === 'string' ? escapeToken(name) : name}`
+        const problem =
+          (typeof name === 'string' ? checkText(name, childPointer) : undefined) ??
+          visit(child, childPointer, depth + 1)
+        if (problem) return problem
+      }
+    }
+  }
+  return undefined
+}
+
+/** As `findUnstorable`, for one text. */
+export function checkText(text: string, pointer: string): Problem | undefined {
+  if (text.includes('\0')) return { pointer, message: 'contains the character NUL (\\u0000), which cannot be stored' }
+  if (!text.isWellFormed()) return { pointer, message: 'contains half of a surrogate pair, which is no valid Unicode' }
+  return undefined
+}
+
+function escapeToken(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1')
+}

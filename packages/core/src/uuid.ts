@@ -1,0 +1,51 @@
+/** UUIDs as event ids (RFC 9562). */
+import { createHash } from 'node:crypto'
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+export function isUuid(text: string): boolean {
+  return UUID.test(text)
+}
+
+/** The namespace of event ids that were no UUIDs: UUIDv5 of the DNS namespace and "eventflow". */
+const NAMESPACE = Buffer.from('1fa1ea20aeca574d8bc60e9b989e2074', 'hex')
+
+/** UUIDv5 of (tenant, source, id): the same producer's id always becomes the same event id. */
+export function uuidOf(tenantId: string, source: string, id: string): string {
+  const hash = createHash('sha1').update(NAMESPACE).update(`${tenantId}\0${source}\0${id}`).digest()
+  hash[6] = (hash[6]! & 0x0f) | 0x50
+  hash[8] = (hash[8]! & 0x3f) | 0x80
+  return format(hash)
+}
+
+/**
+ * Makes UUIDv7s that only rise within the process, so that new rows always go to the right edge of the primary key.
+ * `now` gives milliseconds since 1970, `random` fills a buffer with random bytes. The 12 bits after the time are a
+ * counter (RFC 9562, 6.2, method 1); when it overflows within a millisecond, the time is moved on by one.
+ */
+export function createUuidV7(now: () => number, random: (buffer: Buffer) => Buffer): () => string {
+  const bytes = Buffer.alloc(16)
+  let time = 0
+  let counter = 0
+  return () => {
+    const current = now()
+    if (current > time) {
+      time = current
+      counter = 0
+    } else if (++counter > 0xfff) {
+      time += 1
+      counter = 0
+    }
+    random(bytes)
+    bytes.writeUIntBE(time, 0, 6)
+    bytes[6] = 0x70 | (counter >>> 8)
+    bytes[7] = counter & 0xff
+    bytes[8] = (bytes[8]! & 0x3f) | 0x80
+    return format(bytes)
+  }
+}
+
+function format(bytes: Buffer): string {
+  const hex = bytes.toString('hex', 0, 16)
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+}

@@ -1,0 +1,68 @@
+/** Connections to Postgres: a bounded pool whose every wait has an end, and one way to run a transaction. */
+import pg from 'pg'
+
+/** `accepted_at` and its like come as the text Postgres sends; whoever needs a Date makes one. */
+const TYPES = new pg.TypeOverrides()
+TYPES.setTypeParser(pg.types.builtins.INT8, Number)
+
+export interface ConnectOptions {
+  url: string
+  /** Shown in pg_stat_activity. */
+  applicationName: string
+  /** Connections at the most. */
+  max: number
+  /** Told of errors on connections that nobody was using; the pool replaces them by itself. */
+  onIdleError: (error: Error) => void
+}
+
+export type Db = pg.Pool
+
+/** What runs a statement: a pool (each on its own) or a transaction's connection. */
+export type Queryable = Pick<pg.ClientBase, 'query'>
+
+/** No statement runs longer than this, in milliseconds. The settled watermark must trail by more. */
+export const STATEMENT_TIMEOUT_MS = 5_000
+
+/**
+ * Opens a pool; it connects when first used.
+ * `query_timeout` is longer than `statement_timeout`, so that the server ends a statement before the client gives it up;
+ * `idle_in_transaction_session_timeout` is shorter than a lease, so that a worker stopped inside a transaction holds up
+ * nobody (reproduced: hazards of half-open connections and zombies).
+ */
+export function connect({ url, applicationName, max, onIdleError }: ConnectOptions): Db {
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: applicationName,
+    max,
+    connectionTimeoutMillis: 3_000,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: STATEMENT_TIMEOUT_MS + 2_000,
+    lock_timeout: 4_000,
+    idle_in_transaction_session_timeout: 6_000,
+    keepAlive: true,
+    types: TYPES,
+  })
+  pool.on('error', onIdleError)
+  // A connection that breaks while it is checked out reports it a second time, on itself; unheard, that ends the process.
+  pool.on('connect', (client) => client.on('error', () => {}))
+  return pool
+}
+
+/**
+ * Runs `work` in a transaction and gives its result once COMMIT has returned.
+ * On any error the connection is closed, never returned to the pool: its state is unknown. When COMMIT itself fails the
+ * transaction may have been committed; callers run it again, so `work` must be idempotent.
+ */
+export async function withTransaction<Result>(db: Db, work: (tx: Queryable) => Promise<Result>): Promise<Result> {
+  const client = await db.connect()
+  try {
+    await client.query('BEGIN')
+    const result = await work(client)
+    await client.query('COMMIT')
+    client.release()
+    return result
+  } catch (error) {
+    client.release(error instanceof Error ? error : true)
+    throw error
+  }
+}

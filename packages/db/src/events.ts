@@ -1,0 +1,58 @@
+/** The view `events`: one row an accepted event, with what became of it. */
+import type { Queryable } from './connect.js'
+import { eventKey } from './raw-events.js'
+
+/** Where an event stands. `accepted` and `retrying` are on their way, the others are ends. */
+export type EventStatus = 'accepted' | 'retrying' | 'processed' | 'failed' | 'discarded'
+
+// biome-ignore lint/suspicious/noExplicitAny: a row of the view, passed on as JSON.
+type EventRow = Record<string, any>
+
+/** The event with this id, or nothing. */
+export async function findEvent(db: Queryable, tenantId: string, id: string): Promise<EventRow | undefined> {
+  const { rows } = await db.query({
+    name: 'find-event',
+    text: 'SELECT * FROM events WHERE tenant_id = $1 AND event_id = $2',
+    values: [tenantId, id],
+  })
+  return rows[0]
+}
+
+/** Which of these events have reached an end, by `eventKey`. */
+export async function findSettled(
+  db: Queryable,
+  ids: readonly { tenantId: string; id: string }[],
+): Promise<Set<string>> {
+  const { rows } = await db.query({
+    name: 'find-settled',
+    text: `
+      WITH wanted AS (SELECT * FROM unnest($1::text[], $2::uuid[]) AS ids(tenant_id, event_id))
+      SELECT tenant_id, event_id FROM wanted JOIN processed_events USING (tenant_id, event_id)
+      UNION ALL
+      SELECT tenant_id, event_id FROM wanted JOIN failed_events f USING (tenant_id, event_id)
+      WHERE f.status IN ('open', 'discarded')`,
+    values: [ids.map((e) => e.tenantId), ids.map((e) => e.id)],
+  })
+  return new Set(rows.map((row) => eventKey({ tenantId: row.tenant_id, id: row.event_id })))
+}
+
+/** How many events there are, and where they stand. */
+export interface EventCounts {
+  accepted: number
+  processed: number
+  failed: number
+  retrying: number
+  /** accepted - processed - failed: the backlog. */
+  unsettled: number
+}
+
+/** Counts the tables: exact, as of one snapshot, and dearer the larger they are. */
+export async function countEvents(db: Queryable): Promise<EventCounts> {
+  const { rows } = await db.query(`
+    SELECT (SELECT count(*) FROM raw_events) AS accepted,
+           (SELECT count(*) FROM processed_events) AS processed,
+           (SELECT count(*) FROM failed_events WHERE status IN ('open', 'discarded')) AS failed,
+           (SELECT count(*) FROM retries) AS retrying`)
+  const { accepted, processed, failed, retrying } = rows[0]
+  return { accepted, processed, failed, retrying, unsettled: accepted - processed - failed }
+}

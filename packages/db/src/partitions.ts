@@ -1,0 +1,115 @@
+/** `partitions` and `workers`: who is alive, and who owns what. */
+import type { Queryable } from './connect.js'
+import type { Lease } from './settle.js'
+
+/** How long a lease lasts without being renewed, in milliseconds. */
+export const LEASE_TTL_MS = 10_000
+
+/** Everything the workers decide their shares by, as of one moment. */
+export interface Ownership {
+  /** Workers whose heartbeat is recent, in the order of their ids. */
+  workers: string[]
+  partitions: { id: number; owner: string | null /** The lease has run out, or was given back. */; free: boolean }[]
+}
+
+/** How many partitions there are: fixed by the first migration. */
+export async function countPartitions(db: Queryable): Promise<number> {
+  const { rows } = await db.query('SELECT count(*)::integer AS partitions FROM partitions')
+  return rows[0].partitions
+}
+
+/** Says that this worker is alive. */
+export async function heartbeat(db: Queryable, worker: { id: string; host: string; pid: number }): Promise<void> {
+  await db.query({
+    name: 'heartbeat',
+    text: `
+      INSERT INTO workers (worker_id, host, pid) VALUES ($1, $2, $3)
+      ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = now(), host = excluded.host, pid = excluded.pid`,
+    values: [worker.id, worker.host, worker.pid],
+  })
+}
+
+/** Says that this worker is gone, so that nobody keeps a share for it. */
+export async function removeWorker(db: Queryable, workerId: string): Promise<void> {
+  await db.query('DELETE FROM workers WHERE worker_id = $1', [workerId])
+}
+
+/** Renews the leases and gives the partitions whose lease still held; the others belong to somebody else by now. */
+export async function renewLeases(db: Queryable, workerId: string, leases: readonly Lease[]): Promise<Set<number>> {
+  const { rows } = await db.query({
+    name: 'renew-leases',
+    text: `
+      UPDATE partitions SET lease_expires_at = now() + $4 * interval '1 millisecond'
+      FROM unnest($2::smallint[], $3::bigint[]) AS held(id, epoch)
+      WHERE partitions.id = held.id AND partitions.epoch = held.epoch AND owner = $1
+      RETURNING partitions.id`,
+    values: [workerId, leases.map((l) => l.partition), leases.map((l) => l.epoch), LEASE_TTL_MS],
+  })
+  return new Set(rows.map((row) => row.id))
+}
+
+/** Who is alive and who owns what, by the database's clock. Workers that are long gone are forgotten. */
+export async function readOwnership(db: Queryable): Promise<Ownership> {
+  const { rows } = await db.query({
+    name: 'read-ownership',
+    text: `
+      SELECT id, owner, owner IS NULL OR lease_expires_at < now() AS free,
+             (SELECT coalesce(array_agg(worker_id ORDER BY worker_id), '{}') FROM workers
+              WHERE heartbeat_at > now() - $1 * interval '1 millisecond') AS workers
+      FROM partitions ORDER BY id`,
+    values: [LEASE_TTL_MS],
+  })
+  return { workers: rows[0]?.workers ?? [], partitions: rows.map(({ id, owner, free }) => ({ id, owner, free })) }
+}
+
+/**
+ * Takes partitions that are free, and gives the leases that were had. A new epoch begins with each.
+ * A partition that another transaction has locked (a rival, or the last settle of its old owner) is left for the next time.
+ * `reclaim`: also what this worker's id owned before it was started again.
+ */
+export async function takePartitions(
+  db: Queryable,
+  workerId: string,
+  partitions: readonly number[],
+  { reclaim }: { reclaim: boolean },
+): Promise<Lease[]> {
+  const { rows } = await db.query({
+    name: 'take-partitions',
+    text: `
+      UPDATE partitions SET owner = $1, epoch = epoch + 1, lease_expires_at = now() + $4 * interval '1 millisecond'
+      WHERE id IN (SELECT id FROM partitions
+                   WHERE id = ANY($2::smallint[]) AND (owner IS NULL OR lease_expires_at < now() OR ($3 AND owner = $1))
+                   ORDER BY id FOR UPDATE SKIP LOCKED)
+      RETURNING id, epoch, dirty`,
+    values: [workerId, partitions, reclaim, LEASE_TTL_MS],
+  })
+  return rows
+    .map((row) => ({ partition: row.id, epoch: row.epoch, dirty: row.dirty }))
+    .sort((a, b) => a.partition - b.partition)
+}
+
+/** Gives leases back, so that the next owner can start at once. */
+export async function releasePartitions(db: Queryable, leases: readonly Lease[]): Promise<void> {
+  await db.query({
+    name: 'release-partitions',
+    text: `
+      UPDATE partitions SET owner = NULL
+      FROM unnest($1::smallint[], $2::bigint[]) AS held(id, epoch)
+      WHERE partitions.id = held.id AND partitions.epoch = held.epoch`,
+    values: [leases.map((l) => l.partition), leases.map((l) => l.epoch)],
+  })
+}
+
+/**
+ * Says that something was accepted for these partitions that is not in their streams. Must be committed before the 202
+ * leaves: the owner's fence sees the rise and settles nothing more from the stream until it has caught up.
+ */
+export async function markDirty(db: Queryable, partitions: readonly number[]): Promise<void> {
+  await db.query({
+    name: 'mark-dirty',
+    text: `
+      UPDATE partitions SET dirty = dirty + 1
+      WHERE id IN (SELECT id FROM partitions WHERE id = ANY($1::smallint[]) ORDER BY id FOR UPDATE)`,
+    values: [partitions],
+  })
+}

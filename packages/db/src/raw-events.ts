@@ -1,0 +1,128 @@
+/** `raw_events`: what was accepted. Append-only. */
+import type { RawEvent } from '@eventflow/core'
+import type { Queryable } from './connect.js'
+
+/** An event on its way into `raw_events`. */
+export interface NewEvent extends Omit<RawEvent, 'seq' | 'acceptedAt' | 'occurredAt'> {
+  /** The producer's id where it was no UUID. */
+  externalId?: string
+  /** Event time, RFC 3339; the time of acceptance where it is missing. */
+  occurredAt?: string
+}
+
+/** What Postgres adds to a new event. */
+export interface Acceptance {
+  seq: number
+  acceptedAt: Date
+}
+
+// seq is drawn in the order of the arrays, so that a request's events keep their order; the rows are then inserted in the
+// order of the primary key, so that two flushes with the same ids cannot deadlock.
+const INSERT = `
+  INSERT INTO raw_events (seq, tenant_id, event_id, external_id, type, source, key, partition, occurred_at,
+                          correlation_id, causation_id, traceparent, payload)
+  SELECT seq, tenant_id, event_id, external_id, type, source, key, partition, coalesce(occurred_at, now()),
+         correlation_id, causation_id, traceparent, payload
+  FROM (SELECT nextval('raw_events_seq_seq') AS seq, e.*
+        FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
+                    $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::json[])
+          AS e(tenant_id, event_id, external_id, type, source, key, partition,
+               occurred_at, correlation_id, causation_id, traceparent, payload)) numbered
+  ORDER BY tenant_id, event_id
+  ON CONFLICT DO NOTHING
+  RETURNING tenant_id, event_id, seq, accepted_at`
+
+/**
+ * Inserts the events that are new, in one statement, and gives what Postgres added to each, by `eventKey`.
+ * An event that is not in the answer has the id of an earlier one; nothing was written for it.
+ */
+export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]): Promise<Map<string, Acceptance>> {
+  const { rows } = await db.query({
+    name: 'insert-raw-events',
+    text: INSERT,
+    values: [
+      events.map((e) => e.tenantId),
+      events.map((e) => e.id),
+      events.map((e) => e.externalId),
+      events.map((e) => e.type),
+      events.map((e) => e.source),
+      events.map((e) => e.key),
+      events.map((e) => e.partition),
+      events.map((e) => e.occurredAt),
+      events.map((e) => e.correlationId),
+      events.map((e) => e.causationId),
+      events.map((e) => e.traceparent),
+      events.map((e) => e.payload),
+    ],
+  })
+  return new Map(
+    rows.map((row) => [
+      eventKey({ tenantId: row.tenant_id, id: row.event_id }),
+      { seq: row.seq, acceptedAt: row.accepted_at },
+    ]),
+  )
+}
+
+/** What identifies an event, as one text. */
+export function eventKey(event: { tenantId: string; id: string }): string {
+  return `${event.tenantId}/${event.id}`
+}
+
+/** A stored event, and whether it is still to be delivered for the first time. */
+export interface StoredEvent {
+  event: RawEvent
+  /** Neither settled nor waiting in `retries`. */
+  undelivered: boolean
+}
+
+/** The columns of `raw_events r` that `rawEventOf` reads. */
+export const RAW_EVENT_COLUMNS = `
+  r.tenant_id, r.event_id, r.seq, r.type, r.source, r.key, r.partition, r.occurred_at, r.accepted_at,
+  r.correlation_id, r.causation_id, r.traceparent, r.payload::text AS payload`
+
+const FIND = `
+  SELECT ${RAW_EVENT_COLUMNS},
+         p.event_id IS NULL AND w.event_id IS NULL AND f.event_id IS NULL AS undelivered
+  FROM unnest($1::text[], $2::uuid[]) AS wanted(tenant_id, event_id)
+  JOIN raw_events r USING (tenant_id, event_id)
+  LEFT JOIN processed_events p USING (tenant_id, event_id)
+  LEFT JOIN failed_events f USING (tenant_id, event_id)
+  LEFT JOIN retries w USING (tenant_id, event_id)`
+
+/** The stored events with these ids, by `eventKey`. */
+export async function findRawEvents(
+  db: Queryable,
+  ids: readonly { tenantId: string; id: string }[],
+): Promise<Map<string, StoredEvent>> {
+  const { rows } = await db.query({
+    name: 'find-raw-events',
+    text: FIND,
+    values: [ids.map((e) => e.tenantId), ids.map((e) => e.id)],
+  })
+  return new Map(
+    rows.map((row) => {
+      const event = rawEventOf(row)
+      return [eventKey(event), { event, undelivered: row.undelivered }]
+    }),
+  )
+}
+
+/** A row with RAW_EVENT_COLUMNS as an event. */
+// biome-ignore lint/suspicious/noExplicitAny: a row has the shape of the statement above.
+export function rawEventOf(row: any): RawEvent {
+  return {
+    seq: row.seq,
+    tenantId: row.tenant_id,
+    id: row.event_id,
+    type: row.type,
+    source: row.source,
+    key: row.key,
+    partition: row.partition,
+    occurredAt: row.occurred_at.toISOString(),
+    acceptedAt: row.accepted_at.toISOString(),
+    correlationId: row.correlation_id,
+    ...(row.causation_id !== null && { causationId: row.causation_id }),
+    ...(row.traceparent !== null && { traceparent: row.traceparent }),
+    payload: row.payload,
+  }
+}

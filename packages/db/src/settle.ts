@@ -1,0 +1,166 @@
+/**
+ * The statements of the settle transaction. Everything is written as absolute values, so a batch that is run again,
+ * because the answer to its COMMIT was lost, changes nothing.
+ */
+import { type Commit, type Dead, historyWith, type Retry } from '@eventflow/core'
+import type { Queryable } from './connect.js'
+
+/** The right to settle a partition's events, as of a moment. */
+export interface Lease {
+  partition: number
+  /** Rises with every change of owner. */
+  epoch: number
+  /** How often something was accepted for the partition and not published. */
+  dirty: number
+}
+
+/**
+ * The leases that no longer hold: another worker took the partition over, or something was accepted past the stream.
+ * The rows of those that hold are locked against both until the transaction ends, which is what fences off old owners.
+ */
+export async function findBrokenLeases(tx: Queryable, leases: readonly Lease[]): Promise<Lease[]> {
+  const { rows } = await tx.query({
+    name: 'fence',
+    text: `
+      SELECT id FROM partitions
+      JOIN unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS held(id, epoch, dirty) USING (id, epoch, dirty)
+      ORDER BY id FOR SHARE OF partitions`,
+    values: [leases.map((l) => l.partition), leases.map((l) => l.epoch), leases.map((l) => l.dirty)],
+  })
+  if (rows.length === leases.length) return []
+  const holding = new Set(rows.map((row) => row.id))
+  return leases.filter((lease) => !holding.has(lease.partition))
+}
+
+// An event that is dead or discarded stays so, whatever a second stream entry says; one that is being replayed does not.
+const INSERT_PROCESSED = `
+  INSERT INTO processed_events (tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
+                                worker_id, correlation_id, accepted_at, processing_ms)
+  SELECT tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
+         $12, correlation_id, accepted_at, $13
+  FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::smallint[], $7::jsonb[], $8::smallint[],
+              $9::jsonb[], $10::text[], $11::timestamptz[])
+    AS e(tenant_id, event_id, seq, type, key, partition, payload, attempts, history, correlation_id, accepted_at)
+  WHERE NOT EXISTS (SELECT FROM failed_events f
+                    WHERE f.tenant_id = e.tenant_id AND f.event_id = e.event_id AND f.status IN ('open', 'discarded'))
+  ON CONFLICT DO NOTHING
+  RETURNING seq`
+
+/** Inserts processed events and gives the `seq` of those that are new: their effects are due, nobody else's. */
+export async function insertProcessed(
+  tx: Queryable,
+  commits: readonly Commit[],
+  by: { workerId: string; processingMs: number },
+): Promise<Set<number>> {
+  const events = commits.map((c) => c.delivery.event)
+  const { rows } = await tx.query({
+    name: 'insert-processed',
+    text: INSERT_PROCESSED,
+    values: [
+      events.map((e) => e.tenantId),
+      events.map((e) => e.id),
+      events.map((e) => e.seq),
+      events.map((e) => e.type),
+      events.map((e) => e.key),
+      events.map((e) => e.partition),
+      commits.map((c) => JSON.stringify(c.data)),
+      commits.map((c) => c.delivery.attempts + 1),
+      commits.map((c) => (c.delivery.history.length > 0 ? JSON.stringify(c.delivery.history) : null)),
+      events.map((e) => e.correlationId),
+      events.map((e) => e.acceptedAt),
+      by.workerId,
+      by.processingMs,
+    ],
+  })
+  return new Set(rows.map((row) => row.seq))
+}
+
+// A replayed event that fails again opens its dead letter again, with the new story.
+const INSERT_FAILED = `
+  INSERT INTO failed_events (tenant_id, event_id, seq, type, key, partition, payload, failure_type, error_class, message,
+                             errors, component, worker_id, attempts, history, correlation_id, accepted_at)
+  SELECT tenant_id, event_id, seq, type, key, partition, payload, failure_type, error_class, message,
+         errors, component, $17, attempts, history, correlation_id, accepted_at
+  FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::smallint[], $7::json[], $8::text[],
+              $9::text[], $10::text[], $11::jsonb[], $12::text[], $13::smallint[], $14::jsonb[], $15::text[],
+              $16::timestamptz[])
+    AS e(tenant_id, event_id, seq, type, key, partition, payload, failure_type, error_class, message, errors, component,
+         attempts, history, correlation_id, accepted_at)
+  WHERE NOT EXISTS (SELECT FROM processed_events p WHERE p.tenant_id = e.tenant_id AND p.event_id = e.event_id)
+  ON CONFLICT (tenant_id, event_id) DO UPDATE
+    SET failure_type = excluded.failure_type, error_class = excluded.error_class, message = excluded.message,
+        errors = excluded.errors, component = excluded.component, worker_id = excluded.worker_id,
+        attempts = excluded.attempts, history = excluded.history, failed_at = excluded.failed_at, status = 'open'
+    WHERE failed_events.status = 'replaying'`
+
+/** Writes dead letters. An event that was settled before, either way, is left as it is. */
+export async function insertFailed(tx: Queryable, dead: readonly Dead[], by: { workerId: string; now: Date }) {
+  const events = dead.map((d) => d.delivery.event)
+  await tx.query({
+    name: 'insert-failed',
+    text: INSERT_FAILED,
+    values: [
+      events.map((e) => e.tenantId),
+      events.map((e) => e.id),
+      events.map((e) => e.seq),
+      events.map((e) => e.type),
+      events.map((e) => e.key),
+      events.map((e) => e.partition),
+      events.map((e) => JSON.stringify(e.data)),
+      dead.map((d) => d.failure.failureType),
+      dead.map((d) => d.failure.errorClass),
+      dead.map((d) => storableText(d.failure.message)),
+      dead.map((d) => storableJson(d.failure.problems)),
+      dead.map((d) => d.failure.component),
+      dead.map((d) => d.delivery.attempts + 1),
+      dead.map((d) => storableJson(historyWith(d.delivery, d.failure, by.now))),
+      events.map((e) => e.correlationId),
+      events.map((e) => e.acceptedAt),
+      by.workerId,
+    ],
+  })
+}
+
+/** Writes or moves on the retries of events that failed transiently; `due_at` counts from the database's clock. */
+export async function upsertRetries(tx: Queryable, retries: readonly Retry[], now: Date): Promise<void> {
+  const events = retries.map((r) => r.delivery.event)
+  await tx.query({
+    name: 'upsert-retries',
+    text: `
+      INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, history)
+      SELECT tenant_id, event_id, partition, attempts, now() + delay_ms * interval '1 millisecond', history
+      FROM unnest($1::text[], $2::uuid[], $3::smallint[], $4::smallint[], $5::integer[], $6::jsonb[])
+        AS e(tenant_id, event_id, partition, attempts, delay_ms, history)
+      ON CONFLICT (tenant_id, event_id) DO UPDATE
+        SET attempts = excluded.attempts, due_at = excluded.due_at, history = excluded.history
+        WHERE retries.attempts < excluded.attempts`,
+    values: [
+      events.map((e) => e.tenantId),
+      events.map((e) => e.id),
+      events.map((e) => e.partition),
+      retries.map((r) => r.delivery.attempts + 1),
+      retries.map((r) => r.delayMs),
+      retries.map((r) => storableJson(historyWith(r.delivery, r.failure, now))),
+    ],
+  })
+}
+
+/** Removes the retries of events that are settled now. */
+export async function deleteRetries(tx: Queryable, events: readonly { tenantId: string; id: string }[]): Promise<void> {
+  await tx.query({
+    name: 'delete-retries',
+    text: `
+      DELETE FROM retries USING unnest($1::text[], $2::uuid[]) AS settled(tenant_id, event_id)
+      WHERE retries.tenant_id = settled.tenant_id AND retries.event_id = settled.event_id`,
+    values: [events.map((e) => e.tenantId), events.map((e) => e.id)],
+  })
+}
+
+/** Messages come from anywhere; what Postgres cannot store must not kill the batch that tells of it. */
+function storableText(text: string): string {
+  return text.replaceAll('\0', '\ufffd').toWellFormed().slice(0, 2_000)
+}
+
+function storableJson(value: unknown): string {
+  return JSON.stringify(value, (_, part) => (typeof part === 'string' ? storableText(part) : part))
+}

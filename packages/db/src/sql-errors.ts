@@ -1,0 +1,44 @@
+/** What an error of Postgres says: about the data, about the moment, or about the server. */
+import pg from 'pg'
+
+/**
+ * - `data`: this statement can never succeed with these values (SQLSTATE classes 22, 23 and 54).
+ * - `conflict`: another transaction was in the way; the same again may succeed at once.
+ * - `infrastructure`: the server, the network or a limit of them; nothing is known of the data.
+ * - `other`: a mistake in the statement, or no error of Postgres at all.
+ */
+export type SqlErrorKind = 'data' | 'conflict' | 'infrastructure' | 'other'
+
+const CONFLICTS = new Set(['40001', '40P01', '55P03'])
+const INFRASTRUCTURE_CLASSES = new Set(['08', '53', '57', '58', 'XX'])
+const NETWORK_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENOENT',
+])
+
+/** pg reports some losses of the connection by message only. */
+const CONNECTION_MESSAGES =
+  /^(Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Cannot use a pool after)/
+
+/** Sorts an error that a query or transaction threw. 25P03 is a session ended for idling inside a transaction. */
+export function sqlErrorKind(error: unknown): SqlErrorKind {
+  if (error instanceof AggregateError)
+    return error.errors.some((e) => sqlErrorKind(e) === 'infrastructure') ? 'infrastructure' : 'other'
+  if (!(error instanceof Error)) return 'other'
+  const code = (error as { code?: unknown }).code
+  if (error instanceof pg.DatabaseError && typeof code === 'string') {
+    const sqlClass = code.slice(0, 2)
+    if (sqlClass === '22' || sqlClass === '23' || sqlClass === '54') return 'data'
+    if (CONFLICTS.has(code)) return 'conflict'
+    if (INFRASTRUCTURE_CLASSES.has(sqlClass) || code === '25P03') return 'infrastructure'
+    return 'other'
+  }
+  if (typeof code === 'string' && NETWORK_CODES.has(code)) return 'infrastructure'
+  return CONNECTION_MESSAGES.test(error.message) ? 'infrastructure' : 'other'
+}

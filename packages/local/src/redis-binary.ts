@@ -1,0 +1,35 @@
+/** Where a redis-server comes from: the PATH, our cache, or Debian's archive. */
+import { join } from 'node:path'
+import { fetchFromDebian } from './redis-debian.js'
+import { run } from './run.js'
+import { SetupError } from './setup-error.js'
+
+/** The oldest Redis with XAUTOCLAIM. */
+const OLDEST = 6.2
+
+/** The command of a Redis or Valkey that is new enough. A fetched one is kept in `cacheDir`. */
+export async function findRedis(cacheDir: string, log: (line: string) => void): Promise<string> {
+  const cached = join(cacheDir, 'bin', 'redis-server')
+  for (const command of ['redis-server', 'valkey-server', cached]) {
+    const version = await versionOf(command)
+    if (version >= OLDEST) return command
+    if (version > 0) log(`${command} is version ${version}, and ${OLDEST} is needed: looking further`)
+  }
+
+  log('Redis is not on this machine: fetching it from the Debian archive (no root needed, kept for the next time)')
+  const problem = await fetchFromDebian(cacheDir)
+  if (problem === undefined && (await versionOf(cached)) >= OLDEST) return cached
+  throw new SetupError(
+    [
+      `Redis ${OLDEST} or newer is not on this machine, and could not be fetched: ${problem ?? 'the archive has an older one'}.`,
+      'Install it:     apt install redis-server  |  dnf install valkey  |  brew install redis',
+      'or with Docker: docker compose up -d redis, and set REDIS_URL=redis://127.0.0.1:6379',
+    ].join('\n'),
+  )
+}
+
+/** Its version as a number (7.0), or 0 when it cannot be run. */
+async function versionOf(command: string): Promise<number> {
+  const { ok, output } = await run(command, ['--version'])
+  return ok ? Number(/v=(\d+\.\d+)/.exec(output)?.[1] ?? 0) : 0
+}

@@ -1,0 +1,90 @@
+/** Redis from the archive of Debian or Ubuntu, without root: downloaded by apt, unpacked into a folder, run from there. */
+import { randomUUID } from 'node:crypto'
+import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { run } from './run.js'
+
+/**
+ * Fetches Redis into `folder`, whose `bin` then has a redis-server and a redis-cli that find their own libraries. The
+ * folder appears complete or not at all, whoever else may be fetching. Says what went wrong, if something did.
+ */
+export async function fetchFromDebian(folder: string): Promise<string | undefined> {
+  const work = `${folder}.${randomUUID()}`
+  try {
+    const root = join(work, 'root')
+    await mkdir(root, { recursive: true })
+    for (const file of await download(join(work, 'apt'))) await must('dpkg-deb', ['-x', file, root])
+    await rm(join(work, 'apt'), { recursive: true })
+    await addCommands(work, root)
+    await must(join(work, 'bin', 'redis-server'), ['--version'])
+    await replace(folder, work)
+    return undefined
+  } catch (error) {
+    return (error as Error).message
+  } finally {
+    await rm(work, { recursive: true, force: true })
+  }
+}
+
+/** Downloads redis-tools and whatever of its dependencies this machine lacks. Apt keeps its books in `dir`. */
+async function download(dir: string): Promise<string[]> {
+  const [lists, cache] = [join(dir, 'lists'), join(dir, 'cache')]
+  const archives = join(cache, 'archives')
+  await mkdir(join(lists, 'partial'), { recursive: true })
+  await mkdir(join(archives, 'partial'), { recursive: true })
+  const options = [
+    `Dir::State::Lists=${lists}`,
+    `Dir::Cache=${cache}`,
+    'Debug::NoLocking=1', // the locks are root's, and guard what we do not touch
+    'APT::Sandbox::User=root', // stay who we are: root's apt would drop to an account that cannot write here
+    'Acquire::Languages=none',
+    'Acquire::http::Timeout=20',
+  ].flatMap((option) => ['-o', option])
+  const update = await run('apt-get', ['-qq', ...options, 'update'])
+  const install = ['--download-only', '--reinstall', '--no-install-recommends', 'install', 'redis-tools']
+  const installed = await run('apt-get', ['-qq', '-y', ...options, ...install])
+  // An update that fails for some other archive does no harm: the download decides.
+  if (!installed.ok) throw new Error([update.output, installed.output].filter(Boolean).join('\n'))
+  return (await readdir(archives)).filter((name) => name.endsWith('.deb')).map((name) => join(archives, name))
+}
+
+/** redis-tools has the server too: the program acts by its name, and there it is called redis-check-rdb. */
+async function addCommands(work: string, root: string): Promise<void> {
+  await symlink('redis-check-rdb', join(root, 'usr', 'bin', 'redis-server'))
+  const places = await Promise.all([join('usr', 'lib'), 'lib'].map((place) => librariesIn(root, place)))
+  const path = places
+    .flat()
+    .map((place) => `$root/${place}`)
+    .join(':')
+  await mkdir(join(work, 'bin'))
+  for (const name of ['redis-server', 'redis-cli']) {
+    const script = [
+      '#!/bin/sh',
+      'root=$(cd "$(dirname "$0")/../root" && pwd)',
+      `LD_LIBRARY_PATH="${path}" exec "$root/usr/bin/${name}" "$@"`,
+    ]
+    await writeFile(join(work, 'bin', name), `${script.join('\n')}\n`, { mode: 0o755 })
+  }
+}
+
+/** Folders such as usr/lib/x86_64-linux-gnu, and usr/lib itself. */
+async function librariesIn(root: string, place: string): Promise<string[]> {
+  const names = await readdir(join(root, place)).catch(() => [])
+  return [...names.filter((name) => name.includes('-linux-')).map((name) => join(place, name)), place]
+}
+
+/** Puts the finished folder in place: of an unusable old one, or not at all when somebody else was first. */
+async function replace(folder: string, work: string): Promise<void> {
+  try {
+    await rename(work, folder)
+  } catch {
+    if ((await run(join(folder, 'bin', 'redis-server'), ['--version'])).ok) return
+    await rm(folder, { recursive: true, force: true })
+    await rename(work, folder)
+  }
+}
+
+async function must(command: string, args: string[]): Promise<void> {
+  const { ok, output } = await run(command, args)
+  if (!ok) throw new Error(`${command} failed: ${output}`)
+}

@@ -1,0 +1,66 @@
+/** Redis is fetched, starts, stops, and keeps its data. */
+import { mkdtemp, realpath, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from '@jest/globals'
+import { startAndGetKilled } from './left-behind.fixture.js'
+import { startRedis } from './redis.js'
+import { fetchFromDebian } from './redis-debian.js'
+import { ask } from './redis-wire.js'
+import { run } from './run.js'
+
+const dir = await realpath(await mkdtemp(join(tmpdir(), 'eventflow-redis-')))
+const cacheDir = join(dir, 'cache')
+const said: string[] = []
+const log = (line: string) => said.push(line)
+const hasApt = (await run('apt-get', ['--version'])).ok
+
+afterAll(() => rm(dir, { recursive: true, force: true }))
+
+const testWithApt = hasApt ? test : test.skip
+testWithApt(
+  'it is fetched from the Debian archive into an empty cache, by two processes at once',
+  async () => {
+    expect(await Promise.all([fetchFromDebian(cacheDir), fetchFromDebian(cacheDir)])).toEqual([undefined, undefined])
+    expect((await run(join(cacheDir, 'bin', 'redis-server'), ['--version'])).output).toContain('Redis server v=')
+  },
+  60_000,
+)
+
+test('a second start finds the data of the first', async () => {
+  const first = await startRedis({ dir, port: 0, cacheDir, log })
+  expect(await ask(first.port, 'SET kept 42')).toContain('+OK')
+  await first.stop()
+  expect(await first.exited).toBe('code 0')
+
+  const second = await startRedis({ dir, port: 0, cacheDir, log })
+  expect(await ask(second.port, 'GET kept')).toContain('42')
+  await second.stop()
+})
+
+test('it writes every second, and evicts nothing', async () => {
+  const redis = await startRedis({ dir, port: 0, cacheDir, log })
+  expect(await ask(redis.port, 'CONFIG GET appendfsync')).toContain('everysec')
+  expect(await ask(redis.port, 'CONFIG GET maxmemory-policy')).toContain('noeviction')
+  await redis.stop()
+})
+
+test('one that a killed process left running is stopped, and its data is used', async () => {
+  await startAndGetKilled(`startRedis({ dir: '${dir}', port: 0, cacheDir: '${cacheDir}', log: () => {} })`)
+  said.length = 0
+  const redis = await startRedis({ dir, port: 0, cacheDir, log })
+  expect(said[0]).toMatch(/stopping a Redis \(port \d+\) that an earlier run left behind/)
+  expect(await ask(redis.port, 'GET kept')).toContain('42')
+  await redis.stop()
+})
+
+test('a taken port: another one if any will do, an error if it was demanded', async () => {
+  const holder = createServer()
+  await new Promise<void>((resolve) => holder.once('error', resolve).listen(16379, '127.0.0.1', resolve))
+  const redis = await startRedis({ dir, cacheDir, log })
+  expect(redis.port).not.toBe(16379)
+  await redis.stop()
+  await expect(startRedis({ dir, port: 16379, cacheDir, log })).rejects.toThrow('Redis: port 16379 is taken')
+  holder.close()
+})

@@ -1,0 +1,66 @@
+/** Reference data by key: which keys a batch of events asks for, and under which fields the answers go. */
+import { type AcceptedEvent, PermanentError } from '@eventflow/core'
+import type { Addition } from './enricher.js'
+
+/** For each field to add: the key to look up for an event, or `undefined` where there is nothing to look up. */
+export type Fields<Data, Field extends string> = Readonly<
+  Record<Field, (event: AcceptedEvent<Data>) => string | undefined>
+>
+
+/** What becomes of an event when nothing is found: it fails for good, or it goes on without the field. */
+export type Missing = 'fail' | 'skip'
+
+/** What a look-up adds: with `fail` every field is there, with `skip` any may be absent. */
+export type Found<Field extends string, Value, Absent extends Missing> = Absent extends 'fail'
+  ? Record<Field, Value>
+  : Partial<Record<Field, Value>>
+
+/** The answers to keys. A key without one was not found; an `Error` concerns the events that asked for this key. */
+export type Answers<Value> = ReadonlyMap<string, Value | Error>
+
+/**
+ * Looks up what the fields of all events ask for, each distinct key once, and gives one addition an event.
+ * `describe` says what was looked for, in the message of an event that fails because it was not found.
+ */
+export async function fillFields<
+  Data,
+  Field extends string,
+  Value extends NonNullable<unknown>,
+  Absent extends Missing,
+>(
+  events: readonly AcceptedEvent<Data>[],
+  fields: Fields<Data, Field>,
+  missing: Absent,
+  lookUp: (keys: string[]) => Promise<Answers<Value>>,
+  describe: (key: string) => string,
+): Promise<Addition<Found<Field, Value, Absent>>[]> {
+  const asked = events.map((event) => keysOf(event, fields))
+  const keys = new Set(asked.flatMap((keys) => (keys instanceof Error ? [] : [...keys.values()])))
+  keys.delete(undefined)
+  const answers: Answers<Value> = keys.size === 0 ? new Map() : await lookUp([...keys] as string[])
+  return asked.map((keys) => {
+    if (keys instanceof Error) return keys
+    const addition: Record<string, Value> = {}
+    for (const [field, key] of keys) {
+      const answer = key === undefined ? undefined : answers.get(key)
+      if (answer instanceof Error) return answer
+      if (answer !== undefined) addition[field] = answer
+      else if (missing === 'fail') {
+        return new PermanentError(key === undefined ? `there is no key for ${field}` : `there is no ${describe(key)}`)
+      }
+    }
+    return addition as Found<Field, Value, Absent>
+  })
+}
+
+/** The key of each field, or the error that a user's function threw. */
+function keysOf<Data>(
+  event: AcceptedEvent<Data>,
+  fields: Fields<Data, string>,
+): Map<string, string | undefined> | Error {
+  try {
+    return new Map(Object.entries(fields).map(([field, keyOf]) => [field, keyOf(event)]))
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error))
+  }
+}

@@ -1,0 +1,75 @@
+/** One GET of JSON, and what its failures mean. */
+import { PermanentError, TransientError } from '@eventflow/core'
+import { parseFrozen } from './reference-cache.js'
+
+/** Most bytes of an answer that are read. */
+const MAX_ANSWER_BYTES = 1024 * 1024
+
+/** An answer that will be the same a moment later, but need not be the event's fault: no use in asking again at once. */
+export class UnexpectedAnswer extends TransientError {}
+
+export interface Answer {
+  /** Frozen, as several events may get it. */
+  json: unknown
+  /** Of the text, in characters. */
+  length: number
+}
+
+/**
+ * GETs JSON from the dependency called `name`: the answer, or `undefined` when there is nothing (404, 410).
+ * Throws `PermanentError` for other 4xx, `UnexpectedAnswer` for what looks like a wrong configuration (401, 403, a
+ * redirect, no JSON, more than 1 MiB), otherwise `TransientError`. `timeoutMs` is for all of it, to the last byte.
+ */
+export async function getJson(
+  address: URL,
+  name: string,
+  headers: Readonly<Record<string, string>>,
+  timeoutMs: number,
+): Promise<Answer | undefined> {
+  try {
+    const signal = AbortSignal.timeout(timeoutMs)
+    const request = { headers: { accept: 'application/json', ...headers }, redirect: 'manual', signal } as const
+    const response = await fetch(address, request)
+    if (response.ok) return await readJson(response, name)
+    await response.body?.cancel()
+    if (response.status === 404 || response.status === 410) return undefined
+    throw failureOfStatus(response.status, name)
+  } catch (error) {
+    if (error instanceof TransientError || error instanceof PermanentError) throw error
+    if (error instanceof Error && error.name === 'TimeoutError') {
+      throw new TransientError(`${name} did not answer within ${timeoutMs} ms`, { cause: error })
+    }
+    throw new TransientError(`${name} could not be asked: ${reasonOf(error)}`, { cause: error })
+  }
+}
+
+/** fetch says only "fetch failed"; what happened is in its cause, and of a refused connection only in the code. */
+function reasonOf(error: unknown): string {
+  const { cause } = error as { cause?: { code?: string; message?: string } }
+  return cause?.code ?? cause?.message ?? String(error)
+}
+
+const BUSY = new Set([408, 425, 429])
+const MISCONFIGURED = new Set([401, 403])
+
+function failureOfStatus(status: number, name: string): Error {
+  const message = `${name} answered with status ${status}`
+  if (status < 400 || MISCONFIGURED.has(status)) return new UnexpectedAnswer(message)
+  return status >= 500 || BUSY.has(status) ? new TransientError(message) : new PermanentError(message)
+}
+
+async function readJson(response: Response, name: string): Promise<Answer> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length
+    if (size > MAX_ANSWER_BYTES) throw new UnexpectedAnswer(`${name} answered with more than ${MAX_ANSWER_BYTES} bytes`)
+    chunks.push(chunk)
+  }
+  const text = Buffer.concat(chunks).toString('utf8')
+  try {
+    return { json: parseFrozen(text), length: text.length }
+  } catch (cause) {
+    throw new UnexpectedAnswer(`${name} did not answer in JSON`, { cause })
+  }
+}

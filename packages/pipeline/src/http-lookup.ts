@@ -1,0 +1,148 @@
+/** The enricher that asks an HTTP service, one request a key. */
+import { type AcceptedEvent, type Payload, PermanentError, UnavailableError } from '@eventflow/core'
+import pRetry from 'p-retry'
+import { type CircuitOptions, withCircuit } from './circuits.js'
+import type { Enricher } from './enricher.js'
+import { type Answers, type Fields, type Found, fillFields, type Missing } from './fields.js'
+import { getJson, UnexpectedAnswer } from './get-json.js'
+import { requireWholeNumbers } from './option-numbers.js'
+import { createReferenceCache, DEFAULT_CACHE_SIZE, DEFAULT_TTL_MS } from './reference-cache.js'
+
+export interface HttpLookupOptions<
+  Data,
+  Field extends string,
+  Value extends NonNullable<unknown>,
+  Absent extends Missing,
+> {
+  /** Names the dependency: in dead letters, metrics and the circuit. Unique in the process. */
+  name: string
+  /** The address to GET for a key. Encode the key: it comes from an event. */
+  url: (key: string) => string
+  /** The only origins that are ever asked: `https://prices.example.com`. Plain http only where written here as such. */
+  allowOrigins: readonly string[]
+  /** Sent with each request, for credentials. */
+  headers?: Readonly<Record<string, string>>
+  /** The fields to add and the key for each. */
+  fields: Fields<Data, Field>
+  /** What to keep of the answer; `undefined` when it says that there is nothing. Default: all of it. */
+  pick?: (answer: unknown) => Value | undefined
+  /** For one request, from the connection to the last byte, in milliseconds. Default: 2 s. */
+  timeoutMs?: number
+  /** Further requests after a failed one, the first after about 100 ms, then doubling. Default: 2. */
+  retries?: number
+  /** Requests under way at the same time for a batch. Default: 10. */
+  concurrency?: number
+  /** How long the process remembers an answer, in milliseconds. Default: five minutes. */
+  ttlMs?: number
+  /** Answers that the process remembers, at most 32 MiB of them. Default: 10,000. */
+  cacheSize?: number
+  /** When there is nothing (404, 410, `null`), or no key: `fail` the event for good (the default) or `skip` the field. */
+  missing?: Absent
+  circuit?: CircuitOptions
+}
+
+/** Milliseconds before the first further request; p-retry doubles it and adds up to as much again at random. */
+const RETRY_DELAY_MS = 100
+
+/**
+ * Adds what an HTTP service answers in JSON:
+ *
+ * ```ts
+ * httpLookup({
+ *   name: 'prices',
+ *   url: (sku) => `https://prices.example.com/v1/skus/${encodeURIComponent(sku)}`,
+ *   allowOrigins: ['https://prices.example.com'],
+ *   fields: { price: (event: SaleEvent) => event.data.sku },
+ *   pick: (answer) => (answer as { amount: number }).amount,
+ * })
+ * ```
+ *
+ * What the answers mean for an event:
+ * - 2xx with JSON: the field. Remembered for `ttlMs`; that there is nothing is never remembered.
+ * - 404, 410, `null`: see `missing`.
+ * - 408, 425, 429, 5xx, no answer in time, no connection: asked again `retries` times, then the event is retried.
+ * - 401, 403, a redirect, no JSON, more than 1 MiB: the event is retried, since more likely the configuration is wrong.
+ * - any other 4xx: a `PermanentError`, as the service finds fault with this key.
+ *
+ * Everything but 2xx and 4xx about the key counts against the circuit (see `circuits`). While it is open nothing is
+ * sent, and the events wait without losing an attempt (`UnavailableError`).
+ *
+ * Requests leave only for `allowOrigins`; redirects are not followed. Not checked is which address a name of the list
+ * resolves to: allow only names whose DNS you trust.
+ */
+export function httpLookup<
+  Field extends string,
+  Data = Payload,
+  Value extends NonNullable<unknown> = NonNullable<unknown>,
+  Absent extends Missing = 'fail',
+>(options: HttpLookupOptions<Data, Field, Value, Absent>): Enricher<Data, Found<Field, Value, Absent>> {
+  const { name, url, headers = {}, fields, timeoutMs = 2_000, retries = 2, concurrency = 10 } = options
+  const { ttlMs = DEFAULT_TTL_MS, cacheSize = DEFAULT_CACHE_SIZE, circuit = {} } = options
+  const pick = options.pick ?? ((answer: unknown) => answer as Value)
+  const missing = options.missing ?? ('fail' as Absent)
+  requireWholeNumbers(name, { timeoutMs, concurrency, ttlMs, cacheSize }, 1)
+  requireWholeNumbers(name, { retries }, 0)
+  const origins = checkedOrigins(name, options.allowOrigins)
+  const remembered = createReferenceCache<Value>(cacheSize, ttlMs)
+  const get = withCircuit(name, (address: URL) => getJson(address, name, headers, timeoutMs), circuit)
+
+  return {
+    name,
+    enrich: (events: readonly AcceptedEvent<Data>[]) =>
+      fillFields(events, fields, missing, answersTo, (key) => `'${key}' at ${name}`),
+  }
+
+  async function answersTo(keys: string[]): Promise<Answers<Value>> {
+    const answers = new Map<string, Value | Error>()
+    await forEachAtMost(concurrency, keys, async (key) => {
+      try {
+        const answer = remembered.get(key) ?? (await ask(key))
+        if (answer !== undefined) answers.set(key, answer)
+      } catch (error) {
+        answers.set(key, error instanceof Error ? error : new Error(String(error)))
+      }
+    })
+    return answers
+  }
+
+  async function ask(key: string): Promise<Value | undefined> {
+    const address = allowedAddress(url(key), origins, name)
+    const answer = await pRetry(() => get(address), {
+      retries,
+      minTimeout: RETRY_DELAY_MS,
+      randomize: true,
+      shouldRetry: ({ error }) =>
+        !(error instanceof PermanentError || error instanceof UnavailableError || error instanceof UnexpectedAnswer),
+    })
+    const value = (answer && pick(answer.json)) ?? undefined
+    if (answer && value !== undefined) remembered.set(key, value, { size: answer.length })
+    return value
+  }
+}
+
+function checkedOrigins(name: string, origins: readonly string[]): ReadonlySet<string> {
+  for (const origin of origins) {
+    const isOrigin = URL.canParse(origin) && /^https?:/.test(origin) && new URL(origin).origin === origin
+    if (!isOrigin) throw new TypeError(`${name}: '${origin}' is no origin, such as https://example.com:8443`)
+  }
+  if (origins.length === 0) throw new TypeError(`${name}: allowOrigins names no origin`)
+  return new Set(origins)
+}
+
+/** Throws when the address is not one that may be asked: a key from an event may have made it. */
+function allowedAddress(text: string, origins: ReadonlySet<string>, name: string): URL {
+  const address = URL.canParse(text) ? new URL(text) : undefined
+  if (!address || !origins.has(address.origin) || address.username || address.password) {
+    throw new PermanentError(`${name} may not ask ${address?.origin ?? 'what is no address'}: see allowOrigins`)
+  }
+  return address
+}
+
+/** Runs `act` for each item, `limit` at the same time. */
+async function forEachAtMost<Item>(limit: number, items: readonly Item[], act: (item: Item) => Promise<void>) {
+  const queue = items.values()
+  const lanes = Array.from({ length: Math.min(limit, items.length) }, async () => {
+    for (const item of queue) await act(item)
+  })
+  await Promise.all(lanes)
+}

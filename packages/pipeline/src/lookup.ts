@@ -1,0 +1,141 @@
+/** The enricher that looks up rows of a Postgres table. */
+import type { AcceptedEvent, Payload } from '@eventflow/core'
+import type { EnrichContext, Enricher, SharedCache, Sql } from './enricher.js'
+import { type Fields, type Found, fillFields, type Missing } from './fields.js'
+import { requireWholeNumbers } from './option-numbers.js'
+import { createReferenceCache, DEFAULT_CACHE_SIZE, DEFAULT_TTL_MS, parseFrozen } from './reference-cache.js'
+
+export interface LookupOptions<Data, Field extends string, Column extends string, Absent extends Missing> {
+  /** Default: the table. */
+  name?: string
+  /** `airports` or `reference.airports`. Names of tables and columns: letters, digits and `_`, in the case they have. */
+  table: string
+  /** The column that is looked up, unique, with an index: text, or a type that Postgres writes as your keys are written. */
+  key: string
+  /** At most 50. */
+  columns: readonly Column[]
+  /** The fields to add and the key for each: several fields of one table are one query. */
+  fields: Fields<Data, Field>
+  /** How long a row is remembered, in the process and again in Redis. Default: five minutes. */
+  ttlMs?: number
+  /** Rows that a process remembers, at most 32 MiB of them. Default: 10,000. */
+  cacheSize?: number
+  /** When there is no row, or no key: `fail` the event for good (the default) or `skip` the field. */
+  missing?: Absent
+}
+
+type Row<Column extends string> = Readonly<Record<Column, unknown>>
+
+/**
+ * Adds rows of a reference table:
+ *
+ * ```ts
+ * lookup({
+ *   table: 'airports',
+ *   key: 'iata',
+ *   columns: ['name', 'city', 'latitude', 'longitude'],
+ *   fields: {
+ *     origin_airport: (event: FlightEvent) => event.data.origin,
+ *     destination_airport: (event: FlightEvent) => event.data.destination,
+ *   },
+ * })
+ * ```
+ *
+ * A batch asks the memory of the process, then Redis for what is not there, then Postgres in one query for what is in
+ * neither. Rows arrive as Postgres writes them in JSON, wherever they came from. A change of the table is seen after
+ * `2 × ttlMs` at the latest. That a row is missing is never remembered: the next batch finds it once it is there.
+ * With Redis away every unknown key is asked of Postgres, and no event fails for it.
+ *
+ * Throws at once when a table or column name is none: they become part of the SQL, keys never do.
+ */
+export function lookup<
+  Field extends string,
+  const Column extends string,
+  Data = Payload,
+  Absent extends Missing = 'fail',
+>(options: LookupOptions<Data, Field, Column, Absent>): Enricher<Data, Found<Field, Row<Column>, Absent>> {
+  const { table, key, columns, fields, ttlMs = DEFAULT_TTL_MS, cacheSize = DEFAULT_CACHE_SIZE } = options
+  const missing = options.missing ?? ('fail' as Absent)
+  requireWholeNumbers(`lookup in ${table}`, { ttlMs, cacheSize }, 1)
+  const select = selectByKey(table, key, columns)
+  const cachePrefix = `lookup:${table}:${key}:${columns.join(',')}:`
+  const remembered = createReferenceCache<Row<Column>>(cacheSize, ttlMs)
+
+  return {
+    name: options.name ?? table,
+    enrich: (events: readonly AcceptedEvent<Data>[], context) =>
+      fillFields(
+        events,
+        fields,
+        missing,
+        (keys) => rowsOf(keys, context),
+        (value) => `row in ${table} with ${key} = '${value}'`,
+      ),
+  }
+
+  async function rowsOf(keys: string[], { sql, cache }: EnrichContext): Promise<Map<string, Row<Column>>> {
+    const rows = new Map<string, Row<Column>>()
+    const unknown = () => keys.filter((key) => !rows.has(key))
+    for (const key of keys) {
+      const row = remembered.get(key)
+      if (row) rows.set(key, row)
+    }
+    const cached = await readCache(cache, cachePrefix, unknown())
+    for (const { key, json } of cached) rows.set(key, remember(key, json))
+    const selected = await readTable(sql, select, unknown())
+    for (const { key, json } of selected) rows.set(key, remember(key, json))
+    await writeCache(cache, cachePrefix, selected, ttlMs)
+    return rows
+  }
+
+  function remember(key: string, json: string): Row<Column> {
+    const row = parseFrozen(json) as Row<Column>
+    remembered.set(key, row, { size: json.length })
+    return row
+  }
+}
+
+/** A row as Postgres wrote it: the same text goes to Redis, so that a row is the same from there. */
+interface JsonRow {
+  key: string
+  json: string
+}
+
+/** What the cache has; nothing when it fails: a miss is always a correct answer. */
+async function readCache(cache: SharedCache, prefix: string, keys: string[]): Promise<JsonRow[]> {
+  if (keys.length === 0) return []
+  const texts = await cache.getMany(keys.map((key) => prefix + key)).catch(() => [])
+  return keys.flatMap((key, index) => {
+    const json = texts[index]
+    return json === undefined ? [] : [{ key, json }]
+  })
+}
+
+async function readTable(sql: Sql, select: string, keys: string[]): Promise<JsonRow[]> {
+  return keys.length === 0 ? [] : sql.query<JsonRow>(select, [keys])
+}
+
+/** A cache that fails to keep a row costs a later batch a query, nothing else. */
+async function writeCache(cache: SharedCache, prefix: string, rows: JsonRow[], ttlMs: number): Promise<void> {
+  if (rows.length === 0) return
+  await cache.setMany(new Map(rows.map(({ key, json }) => [prefix + key, json])), ttlMs).catch(() => {})
+}
+
+const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/
+const MAX_COLUMNS = 50
+
+function selectByKey(table: string, key: string, columns: readonly string[]): string {
+  if (columns.length < 1 || columns.length > MAX_COLUMNS) throw new TypeError(`lookup in ${table}: 1 to 50 columns`)
+  const from = table.split('.')
+  if (from.length > 2) throw new TypeError(`lookup in ${table}: a table, or a schema and a table`)
+  const row = columns.map((column) => `'${checked(column)}', "${column}"`).join(', ')
+  return `SELECT "${checked(key)}"::text AS key, json_build_object(${row})::text AS json
+FROM ${from.map((part) => `"${checked(part)}"`).join('.')} WHERE "${key}" = ANY($1)`
+}
+
+function checked(name: string): string {
+  if (!NAME.test(name)) {
+    throw new TypeError(`lookup: '${name}' is no name of a table or column (letters, digits and _)`)
+  }
+  return name
+}

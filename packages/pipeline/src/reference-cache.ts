@@ -1,0 +1,27 @@
+/** What a process remembers of reference data: bounded in entries, bytes and time. */
+import { LRUCache } from 'lru-cache'
+
+/** Characters of JSON that one look-up remembers at most: 10,000 large answers must not fill the memory. */
+const MAX_CHARACTERS = 32 * 1024 * 1024
+
+/** Milliseconds that an answer is kept unless told otherwise: five minutes. */
+export const DEFAULT_TTL_MS = 300_000
+
+/** Entries that are kept unless told otherwise. */
+export const DEFAULT_CACHE_SIZE = 10_000
+
+/**
+ * The answers a process remembers, the least recently used forgotten first. Give `set` the length of the answer's JSON
+ * as `size`. Only answers: that something was not found is never remembered, because it may be there the next moment.
+ */
+export function createReferenceCache<Value extends NonNullable<unknown>>(
+  entries: number,
+  ttlMs: number,
+): LRUCache<string, Value> {
+  return new LRUCache({ max: entries, ttl: ttlMs, maxSize: MAX_CHARACTERS })
+}
+
+/** Parses JSON and freezes all of it: one answer is shared by many events, and none may change it for the others. */
+export function parseFrozen(json: string): unknown {
+  return JSON.parse(json, (_, value) => (typeof value === 'object' && value !== null ? Object.freeze(value) : value))
+}

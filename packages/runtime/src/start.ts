@@ -1,0 +1,23 @@
+/** Starting: what a process needs may come up after it. */
+import pRetry from 'p-retry'
+import type { Logger } from './log.js'
+
+/**
+ * Does `step`, again and again for about a minute when it fails because something it needs is not up yet.
+ * An error for which `mayPass` is false ends the start at once.
+ */
+export async function untilDone<Result>(
+  what: string,
+  log: Logger,
+  step: () => Promise<Result>,
+  mayPass: (error: unknown) => boolean,
+): Promise<Result> {
+  return pRetry(step, {
+    retries: 30,
+    minTimeout: 100,
+    maxTimeout: 2_000,
+    shouldRetry: ({ error }) => mayPass(error),
+    onFailedAttempt: ({ error, attemptNumber }) =>
+      log.warn({ attempt: attemptNumber, error: error.message }, `${what} failed`),
+  })
+}

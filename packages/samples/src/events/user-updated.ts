@@ -1,0 +1,31 @@
+/** `user.updated`: a handler for which order matters, as the last update must win. */
+import { defineEvent, Type } from '@eventflow/pipeline'
+
+export default defineEvent({
+  type: 'user.updated',
+  description: 'A user has changed their profile. The table user_profiles holds the latest one, as the updates stay in order.',
+  schema: Type.Object({
+    userId: Type.String({ minLength: 1 }),
+    email: Type.String({ format: 'email' }),
+    name: Type.String({ minLength: 1, maxLength: 200 }),
+  }),
+  example: { userId: 'u-42', email: 'ada@example.com', name: 'Ada Lovelace' },
+  key: (user) => user.userId,
+  order: 'key',
+  handle: async ({ data, occurredAt }, tx) => {
+    await tx.query(
+      `INSERT INTO user_profiles (user_id, email, name, updated_at) VALUES ($1, $2, $3, $4)
+       ON CONFLICT (user_id) DO UPDATE SET
+         email = excluded.email, name = excluded.name, updated_at = excluded.updated_at`,
+      [data.userId, data.email, data.name, occurredAt],
+    )
+  },
+  prepare: async (tx) => {
+    await tx.query(`CREATE TABLE IF NOT EXISTS user_profiles (
+      user_id text PRIMARY KEY,
+      email text NOT NULL,
+      name text NOT NULL,
+      updated_at timestamptz NOT NULL
+    )`)
+  },
+})

@@ -1,0 +1,46 @@
+/** The 20,000 flights of the sample, and the events they are sent as. */
+import { type IncomingEvent, uuidOf } from '@eventflow/core'
+import { readSample } from './read-sample.js'
+
+/** One row of flights-20k.json, as it is in the file. */
+export interface Flight {
+  /** `2001/01/01 00:47`, without a time zone. */
+  date: string
+  /** Minutes late on arrival; negative when early. */
+  delay: number
+  /** Statute miles, as the airline states them. */
+  distance: number
+  /** IATA code. */
+  origin: string
+  /** IATA code. */
+  destination: string
+}
+
+const SOURCE = '/airline/ops'
+
+/** The flights, in the order of the file, which is the order of their dates. */
+export async function readFlights(): Promise<Flight[]> {
+  return JSON.parse(await readSample('flights-20k.json.gz'))
+}
+
+/** One `flight.completed` event a flight: the same ids every time, so that sending them again makes duplicates only. */
+export async function flightEvents(): Promise<IncomingEvent[]> {
+  return (await readFlights()).map(flightEvent)
+}
+
+/** The event of the flight in row `row` (from 0). Its id is made of where the row is and what is in it. */
+export function flightEvent(flight: Flight, row: number): IncomingEvent {
+  return {
+    type: 'flight.completed',
+    source: SOURCE,
+    id: uuidOf('sample', SOURCE, `${row} ${JSON.stringify(flight)}`),
+    partitionkey: flight.origin,
+    time: inUtc(flight.date),
+    data: { ...flight },
+  }
+}
+
+/** `2001/01/01 00:47` as `2001-01-01T00:47:00Z`. The file names no zone (they are local times): taken for UTC here. */
+function inUtc(date: string): string {
+  return `${date.replaceAll('/', '-').replace(' ', 'T')}:00Z`
+}

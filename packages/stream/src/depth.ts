@@ -1,0 +1,28 @@
+/** What waits in the streams. */
+import type { Redis } from 'ioredis'
+import { streamKey } from './entry.js'
+import { GROUP } from './group.js'
+
+export interface StreamDepth {
+  partition: number
+  /** Entries in the stream, delivered or not: settled ones are removed. */
+  length: number
+  /** Entries that were delivered and not yet acknowledged. */
+  pending: number
+}
+
+/** Depths of these partitions' streams, in one round trip. A stream or group that is missing counts as empty. */
+export async function readDepths(redis: Redis, prefix: string, partitions: number): Promise<StreamDepth[]> {
+  const pipeline = redis.pipeline()
+  for (let partition = 0; partition < partitions; partition++) {
+    pipeline.xlen(streamKey(prefix, partition))
+    pipeline.xpending(streamKey(prefix, partition), GROUP)
+  }
+  const replies = (await pipeline.exec()) ?? []
+  return Array.from({ length: partitions }, (_, partition) => {
+    const [lengthError, length] = replies[2 * partition] ?? [null, 0]
+    const [, pending] = replies[2 * partition + 1] ?? []
+    if (lengthError) throw lengthError
+    return { partition, length: Number(length), pending: Array.isArray(pending) ? Number(pending[0]) : 0 }
+  })
+}

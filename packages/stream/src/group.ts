@@ -1,0 +1,109 @@
+/** The consumer group of the workers: reading, claiming, acknowledging. */
+import type { Redis } from 'ioredis'
+import { FIELD, streamKey } from './entry.js'
+
+export const GROUP = 'eventflow'
+
+/** An entry as it was read; `text` is missing where the entry was removed before it could be claimed. */
+export interface Entry {
+  partition: number
+  id: string
+  text: string | undefined
+}
+
+type RawEntry = [id: string, fields: string[] | null]
+
+/**
+ * Creates the streams and their group where they are missing. The group begins at 0, never at `$`: entries may have been
+ * added before it existed.
+ */
+export async function ensureGroups(redis: Redis, prefix: string, partitions: readonly number[]): Promise<void> {
+  const pipeline = redis.pipeline()
+  for (const partition of partitions) pipeline.xgroup('CREATE', streamKey(prefix, partition), GROUP, '0', 'MKSTREAM')
+  for (const [error] of (await pipeline.exec()) ?? []) {
+    if (error && !error.message.startsWith('BUSYGROUP')) throw error
+  }
+}
+
+/**
+ * Reads entries that no consumer was given yet, in order within each partition; waits up to `blockMs` for the first.
+ * `count` bounds the entries of each partition. Throws when the connection fails or a stream or its group is gone.
+ */
+export async function readNew(
+  redis: Redis,
+  prefix: string,
+  consumer: string,
+  partitions: readonly number[],
+  { count, blockMs }: { count: number; blockMs: number },
+): Promise<Entry[]> {
+  const keys = partitions.map((partition) => streamKey(prefix, partition))
+  const reply = (await redis.call(
+    ...(['XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', count, 'BLOCK', blockMs, 'STREAMS'] as const),
+    ...keys,
+    ...keys.map(() => '>'),
+  )) as [key: string, entries: RawEntry[]][] | null
+  return (reply ?? []).flatMap(([key, entries]) => {
+    const partition = partitions[keys.indexOf(key)]!
+    return entries.map((entry) => toEntry(partition, entry))
+  })
+}
+
+/**
+ * Takes over everything that was delivered to whichever consumer and not acknowledged, in order. Only for the owner of
+ * the partition: it need not wait for entries to grow stale, since the fence keeps their old consumer from settling them.
+ */
+export async function claimPending(
+  redis: Redis,
+  prefix: string,
+  consumer: string,
+  partition: number,
+): Promise<Entry[]> {
+  const claimed: Entry[] = []
+  let cursor = '0-0'
+  do {
+    const [next, entries] = (await redis.xautoclaim(
+      ...([streamKey(prefix, partition), GROUP, consumer, 0, cursor, 'COUNT', 500] as const),
+    )) as [string, (RawEntry | null)[], ...unknown[]]
+    // Redis 6.2 answers nil for an entry that was deleted; Redis 7 forgets it and names it in a third element.
+    for (const entry of entries) if (entry) claimed.push(toEntry(partition, entry))
+    cursor = next
+  } while (cursor !== '0-0')
+  return claimed
+}
+
+// Checked and deleted in one script: DELCONSUMER drops the pending list of its consumer.
+const REMOVE_IDLE_CONSUMERS = `
+  for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+    if consumer[4] == 0 and consumer[2] ~= ARGV[2] then
+      redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer[2])
+    end
+  end`
+
+/** Removes consumers other than this one that hold nothing: workers that are gone. */
+export async function removeIdleConsumers(
+  redis: Redis,
+  prefix: string,
+  consumer: string,
+  partition: number,
+): Promise<void> {
+  await redis.eval(REMOVE_IDLE_CONSUMERS, 1, streamKey(prefix, partition), GROUP, consumer)
+}
+
+/** Acknowledges entries and removes them: what is settled has no business in Redis. One round trip. */
+export async function acknowledge(
+  redis: Redis,
+  prefix: string,
+  entries: ReadonlyMap<number, readonly string[]>,
+): Promise<void> {
+  const pipeline = redis.pipeline()
+  for (const [partition, ids] of entries) {
+    const key = streamKey(prefix, partition)
+    pipeline.xack(key, GROUP, ...ids)
+    pipeline.xdel(key, ...ids)
+  }
+  for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error
+}
+
+function toEntry(partition: number, [id, fields]: RawEntry): Entry {
+  return { partition, id, text: fields?.[fields.indexOf(FIELD) + 1] }
+}
