@@ -14,7 +14,13 @@ export function painter(colours: boolean): Paint {
 /** Fields that every line has, or that the prefix says already. */
 const NOT_SHOWN = new Set(['level', 'time', 'msg', 'pid', 'hostname', 'service', 'worker_id', 'err'])
 
-const LEVELS: Record<string, Colour | undefined> = { warn: 'yellow', error: 'red', fatal: 'red', debug: 'dim', trace: 'dim' }
+const LEVELS: Record<string, Colour | undefined> = {
+  warn: 'yellow',
+  error: 'red',
+  fatal: 'red',
+  debug: 'dim',
+  trace: 'dim',
+}
 
 /** A JSON line as `12:01:07 INFO  listening address=…`; any other line as it is. */
 export function readable(line: string, paint: Paint): string {

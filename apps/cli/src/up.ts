@@ -1,19 +1,24 @@
 /** `eventflow up`: the whole pipeline on this machine, Postgres and Redis included. */
-import { stat } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { once } from 'node:events'
+import { access } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
-import { freePort, SetupError, startPostgres, startRedis } from '@eventflow/local'
+import { freePort, SetupError } from '@eventflow/local'
 import { claimFolder } from './data-folder.js'
-import { type Kept, keepRunning } from './keep-running.js'
+import { startDatabases } from './databases.js'
+import type { Kept } from './keep-running.js'
 import type { Output } from './output.js'
-import { startProgram } from './program.js'
+import { startPrograms } from './programs.js'
+import { untilReady } from './ready.js'
 import { welcome } from './welcome.js'
 
 /** Options of {@link up}. Paths are absolute. */
 export interface UpOptions {
+  /** Of HTTP. */
   port: number
+  /** How many of them. */
   workers: number
   dataDir: string
+  /** The folder with the event definitions. */
   events: string
   /** The files that are run as ingest and as worker. */
   programs: { ingest: string; worker: string }
@@ -25,36 +30,46 @@ export interface UpOptions {
   kill: AbortSignal
 }
 
-/** A database: the one that the environment names, or one of ours. */
-interface Database {
-  url: string
-  shell: string
-  dir?: string
-}
-
-/** Starts everything, says where it is, and stops everything when told to. Fails with nothing left running. */
+/** Starts everything, says where it is, and stops everything when told to. When it fails, nothing is left running. */
 export async function up(options: UpOptions): Promise<void> {
-  const { port, events, dataDir, output, stop, kill } = options
-  await checkEvents(events)
+  const { port, dataDir, events, output, stop, kill } = options
+  const voice = output.voice('up')
   const letGo = await claimFolder(dataDir)
   const started: Kept[] = []
   kill.addEventListener('abort', () => {
     for (const part of started) part.kill()
   })
   try {
+    await checkEvents(events)
     await checkHttpPort(port)
     const { postgres, redis } = await startDatabases(options, started)
     stop.throwIfAborted()
-    const { http, workerPorts } = await startPrograms(options, started, postgres.url, redis.url)
-    await Promise.race([answersReady(http, output, stop), endOfAny(started)])
-    const data = [dataDir, postgres.dir, redis.dir].filter((dir) => dir !== undefined)
-    output.block(welcome({ http, workerPorts, events, data, postgres: postgres.shell, redis: redis.shell }))
-    await aborted(stop)
+    const workerPorts = await startPrograms(options, { postgres: postgres.url, redis: redis.url }, started)
+    const http = `http://127.0.0.1:${port}`
+    await untilReady(http, started, voice, stop)
+    output.block(welcome({ http, workerPorts, postgres, redis, dataDir, events }))
+    if (!stop.aborted) await once(stop, 'abort')
+    voice.say('stopping: what is in flight is finished first')
   } catch (error) {
     if (!stop.aborted) throw error
   } finally {
-    output.voice('up').say('stopping')
     for (const part of started.reverse()) await part.stop()
     await letGo()
+  }
+  voice.say('stopped')
+}
+
+/** What is in them is for their loader to judge; a folder that is not there is said before anything starts. */
+async function checkEvents(folder: string): Promise<void> {
+  await access(folder).catch(() => {
+    throw new SetupError(`there is no folder ${folder}: name the one with the event definitions with --events`)
+  })
+}
+
+/** Waits a little: the ingest of a run that was killed takes a moment to leave. */
+async function checkHttpPort(port: number): Promise<void> {
+  for (const deadline = Date.now() + 3_000; (await freePort(port)) === undefined; await delay(100)) {
+    if (Date.now() > deadline)
+      throw new SetupError(`port ${port} is taken by another program: use --port with another one`)
   }
 }

@@ -197,7 +197,10 @@ export function createAcceptor(deps: {
 
 function answerAll(requests: readonly Request[], receipts: readonly Receipt[]): void {
   let from = 0
-  for (const { events, answer } of requests) answer(receipts.slice(from, (from += events.length)))
+  for (const { events, answer } of requests) {
+    answer(receipts.slice(from, from + events.length))
+    from += events.length
+  }
 }
 
 function failAll(requests: readonly Request[], cause: unknown): void {

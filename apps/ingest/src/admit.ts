@@ -6,8 +6,8 @@ import {
   findUnstorable,
   type IncomingEvent,
   isUuid,
-  partitionOf,
   type Problem,
+  partitionOf,
   uuidOf,
 } from '@eventflow/core'
 import type { NewEvent } from '@eventflow/db'
@@ -21,9 +21,13 @@ export const IncomingEventSchema = Type.Object(
   {
     specversion: Type.Optional(Type.Literal('1.0', { description: 'CloudEvents version' })),
     type: Name('Event type, such as `flight.completed`'),
-    id: Type.Optional(Name('Unique within the tenant. A UUID, or any text, which is mapped to one. Made where missing')),
+    id: Type.Optional(
+      Name('Unique within the tenant. A UUID, or any text, which is mapped to one. Made where missing'),
+    ),
     source: Type.Optional(Name('Where the event comes from')),
-    time: Type.Optional(Type.String({ format: 'date-time', description: 'Event time; the time of acceptance where missing' })),
+    time: Type.Optional(
+      Type.String({ format: 'date-time', description: 'Event time; the time of acceptance where missing' }),
+    ),
     datacontenttype: Type.Optional(Type.Literal('application/json')),
     partitionkey: Type.Optional(Name('What order is kept by')),
     correlationid: Type.Optional(Name('Groups the events of one operation')),

@@ -1,10 +1,11 @@
 /** The HTTP service, without a port: everything but listening. */
+
+import { randomFillSync } from 'node:crypto'
+import { createUuidV7 } from '@eventflow/core'
+import type { Db } from '@eventflow/db'
 import type { EventDefinition } from '@eventflow/pipeline'
 import type { IngestConfig, Logger, Metrics } from '@eventflow/runtime'
-import type { Db } from '@eventflow/db'
 import type { Redis } from '@eventflow/stream'
-import { createUuidV7 } from '@eventflow/core'
-import { randomFillSync } from 'node:crypto'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createAcceptor } from './accept.js'
 import { readBodies } from './bodies.js'
@@ -26,7 +27,15 @@ export interface AppDeps {
 }
 
 /** Builds the service. `close()` of what it gives answers the requests in flight and takes no more. */
-export async function buildApp({ config, db, redis, log, metrics, definitions, partitions }: AppDeps): Promise<FastifyInstance> {
+export async function buildApp({
+  config,
+  db,
+  redis,
+  log,
+  metrics,
+  definitions,
+  partitions,
+}: AppDeps): Promise<FastifyInstance> {
   const app: FastifyInstance = fastify({
     loggerInstance: log as FastifyBaseLogger,
     disableRequestLogging: true,

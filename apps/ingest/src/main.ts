@@ -1,7 +1,15 @@
 /** Starts the ingestion service: wire, listen, drain. */
 import { connect, countPartitions, migrate, sqlErrorKind } from '@eventflow/db'
 import { loadDefinitions } from '@eventflow/pipeline'
-import { createLog, createMetrics, IngestConfig, readConfig, redacted, stopOnSignal, untilDone } from '@eventflow/runtime'
+import {
+  createLog,
+  createMetrics,
+  IngestConfig,
+  readConfig,
+  redacted,
+  stopOnSignal,
+  untilDone,
+} from '@eventflow/runtime'
 import { connectRedis } from '@eventflow/stream'
 import { buildApp } from './app.js'
 

@@ -52,7 +52,10 @@ const FASTIFY_CODES: Record<string, ProblemCode> = {
 /** Makes every error of the app a problem: what the client caused never becomes a 5xx, what we caused never tells details. */
 export function answerProblems(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) =>
-    send(reply, problemBody('route-not-found', `${request.method} ${request.url.split('?')[0]} is not a route; see /docs`)),
+    send(
+      reply,
+      problemBody('route-not-found', `${request.method} ${request.url.split('?')[0]} is not a route; see /docs`),
+    ),
   )
   app.setErrorHandler((error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
     if (error instanceof RequestError) return send(reply, problemBody(error.code, error.message, error.problems))

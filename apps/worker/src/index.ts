@@ -1,1 +1,2 @@
-export {}
+export { planOwnership } from './ownership.js'
+export { startWorker, type Worker } from './worker.js'

@@ -111,9 +111,13 @@ export async function createProducer(deliver: Deliver, options: ProducerOptions)
       })
       unsettled.add(delivery)
       void delivery.then(() => unsettled.delete(delivery))
-      if (pending === maxPending) await new Promise<void>((take) => waitingForRoom.push(take))
-      else pending++
-      put(event.partitionkey ?? sealed.id, { event: sealed, settle })
+      const take = () => put(event.partitionkey ?? sealed.id, { event: sealed, settle })
+      if (pending === maxPending) {
+        await new Promise<void>((taken) => waitingForRoom.push(() => taken(take())))
+      } else {
+        pending++
+        take()
+      }
       return { id: sealed.id, delivery }
     },
     flush,

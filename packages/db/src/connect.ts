@@ -66,3 +66,12 @@ export async function withTransaction<Result>(db: Db, work: (tx: Queryable) => P
     throw error
   }
 }
+
+/** The plain interface to SQL that enrichers and handlers are given: rows, and nothing of the driver. */
+export function asSql(db: Queryable) {
+  return {
+    async query<Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
+      return (await db.query(text, [...values])).rows as Row[]
+    },
+  }
+}

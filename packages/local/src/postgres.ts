@@ -31,7 +31,7 @@ export interface PostgresOptions {
   /** The folder for its data and its log. One process at a time may use it. */
   dir: string
   /** The port it must have, 0 for any. Without it: 15432, or one near it when that is taken. */
-  port?: number
+  port?: number | undefined
   log: (line: string) => void
 }
 

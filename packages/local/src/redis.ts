@@ -15,7 +15,7 @@ export interface RedisOptions {
   /** The folder for its data and its log. One process at a time may use it. */
   dir: string
   /** The port it must have, 0 for any. Without it: 16379, or one near it when that is taken. */
-  port?: number
+  port?: number | undefined
   /** Where a fetched Redis is kept. */
   cacheDir: string
   log: (line: string) => void

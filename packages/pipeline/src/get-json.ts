@@ -26,8 +26,8 @@ export async function getJson(
   headers: Readonly<Record<string, string>>,
   timeoutMs: number,
 ): Promise<Answer | undefined> {
+  const signal = AbortSignal.timeout(timeoutMs)
   try {
-    const signal = AbortSignal.timeout(timeoutMs)
     const request = { headers: { accept: 'application/json', ...headers }, redirect: 'manual', signal } as const
     const response = await fetch(address, request)
     if (response.ok) return await readJson(response, name)
@@ -36,9 +36,7 @@ export async function getJson(
     throw failureOfStatus(response.status, name)
   } catch (error) {
     if (error instanceof TransientError || error instanceof PermanentError) throw error
-    if (error instanceof Error && error.name === 'TimeoutError') {
-      throw new TransientError(`${name} did not answer within ${timeoutMs} ms`, { cause: error })
-    }
+    if (signal.aborted) throw new TransientError(`${name} did not answer within ${timeoutMs} ms`, { cause: error })
     throw new TransientError(`${name} could not be asked: ${reasonOf(error)}`, { cause: error })
   }
 }

@@ -18,7 +18,7 @@ export function createReferenceCache<Value extends NonNullable<unknown>>(
   entries: number,
   ttlMs: number,
 ): LRUCache<string, Value> {
-  return new LRUCache({ max: entries, ttl: ttlMs, maxSize: MAX_CHARACTERS })
+  return new LRUCache({ max: entries, ttl: ttlMs, maxSize: MAX_CHARACTERS, perf: performance })
 }
 
 /** Parses JSON and freezes all of it: one answer is shared by many events, and none may change it for the others. */

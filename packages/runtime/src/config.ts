@@ -7,35 +7,77 @@ const Port = (description: string, value: number) =>
 
 /** Settings of every process. */
 const shared = {
-  DATABASE_URL: Type.String({ pattern: '^postgres(ql)?://', description: 'Postgres, as postgres://user:password@host:port/database' }),
+  DATABASE_URL: Type.String({
+    pattern: '^postgres(ql)?://',
+    description: 'Postgres, as postgres://user:password@host:port/database',
+  }),
   REDIS_URL: Type.String({ pattern: '^rediss?://', description: 'Redis, as redis://host:port' }),
   EVENTFLOW_EVENTS: Type.String({ minLength: 1, description: 'Folder with the event definitions' }),
-  EVENTFLOW_PARTITIONS: Type.Integer({ minimum: 1, maximum: 1024, default: 16, description: 'Partitions; counts only at the first migration of a database' }),
-  EVENTFLOW_STREAM_PREFIX: Type.String({ pattern: '^[A-Za-z0-9_.-]+$', default: 'ef', description: 'First part of every name in Redis' }),
+  EVENTFLOW_PARTITIONS: Type.Integer({
+    minimum: 1,
+    maximum: 1024,
+    default: 16,
+    description: 'Partitions; counts only at the first migration of a database',
+  }),
+  EVENTFLOW_STREAM_PREFIX: Type.String({
+    pattern: '^[A-Za-z0-9_.-]+$',
+    default: 'ef',
+    description: 'First part of every name in Redis',
+  }),
   EVENTFLOW_LOG_LEVEL: Type.Union(
     ['trace', 'debug', 'info', 'warn', 'error', 'silent'].map((level) => Type.Literal(level)),
     { default: 'info', description: 'trace, debug, info, warn, error or silent' },
   ),
-  EVENTFLOW_SHUTDOWN_TIMEOUT_MS: Type.Integer({ minimum: 0, default: 15_000, description: 'A stop that takes longer ends with exit code 1' }),
+  EVENTFLOW_SHUTDOWN_TIMEOUT_MS: Type.Integer({
+    minimum: 0,
+    default: 15_000,
+    description: 'A stop that takes longer ends with exit code 1',
+  }),
 }
 
 export const IngestConfig = Type.Object({
   ...shared,
   EVENTFLOW_HOST: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address to listen on' }),
   EVENTFLOW_PORT: Port('HTTP port', 8000),
-  EVENTFLOW_MAX_IN_FLIGHT: Type.Integer({ minimum: 1, default: 20_000, description: 'Events that may be in flight at once; beyond it 503' }),
+  EVENTFLOW_MAX_IN_FLIGHT: Type.Integer({
+    minimum: 1,
+    default: 20_000,
+    description: 'Events that may be in flight at once; beyond it 503',
+  }),
   EVENTFLOW_BODY_LIMIT_BYTES: Type.Integer({ minimum: 1_024, default: 8_388_608, description: 'Largest request body' }),
-  EVENTFLOW_EVENT_LIMIT_BYTES: Type.Integer({ minimum: 256, default: 262_144, description: 'Largest data of one event, as JSON text' }),
-  EVENTFLOW_BATCH_LIMIT: Type.Integer({ minimum: 1, maximum: 10_000, default: 1_000, description: 'Most events in one batch request' }),
+  EVENTFLOW_EVENT_LIMIT_BYTES: Type.Integer({
+    minimum: 256,
+    default: 262_144,
+    description: 'Largest data of one event, as JSON text',
+  }),
+  EVENTFLOW_BATCH_LIMIT: Type.Integer({
+    minimum: 1,
+    maximum: 10_000,
+    default: 1_000,
+    description: 'Most events in one batch request',
+  }),
 })
 
 export const WorkerConfig = Type.Object({
   ...shared,
-  EVENTFLOW_WORKER_ID: Type.String({ pattern: '^[A-Za-z0-9_.-]{0,100}$', default: '', description: 'Name of the worker, stable over restarts; by default host and process id' }),
+  EVENTFLOW_WORKER_ID: Type.String({
+    pattern: '^[A-Za-z0-9_.-]{0,100}$',
+    default: '',
+    description: 'Name of the worker, stable over restarts; by default host and process id',
+  }),
   EVENTFLOW_HOST: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address for health and metrics' }),
   EVENTFLOW_METRICS_PORT: Port('Port for health and metrics; 0 takes a free one', 9101),
-  EVENTFLOW_LANES: Type.Integer({ minimum: 1, maximum: 16, default: 2, description: 'Batches that are in work at once, each of its own partitions' }),
-  EVENTFLOW_MAX_WAITING: Type.Integer({ minimum: 1, default: 10_000, description: 'Events of a partition that wait in memory behind a retry before the partition pauses' }),
+  EVENTFLOW_LANES: Type.Integer({
+    minimum: 1,
+    maximum: 16,
+    default: 2,
+    description: 'Batches that are in work at once, each of its own partitions',
+  }),
+  EVENTFLOW_MAX_WAITING: Type.Integer({
+    minimum: 1,
+    default: 10_000,
+    description: 'Events of a partition that wait in memory behind a retry before the partition pauses',
+  }),
 })
 
 export type IngestConfig = Static<typeof IngestConfig>

@@ -1,5 +1,6 @@
 export * from './config.js'
 export * from './log.js'
 export * from './metrics.js'
+export * from './serve-metrics.js'
 export * from './start.js'
 export * from './stop.js'

@@ -14,14 +14,19 @@ export function createMetrics(service: 'ingest' | 'worker') {
   const registers = [registry]
   const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[] = []) =>
     new Counter({ name: `eventflow_${name}`, help, labelNames, registers })
-  const histogram = <Label extends string>(name: string, help: string, buckets: number[], labelNames: readonly Label[] = []) =>
-    new Histogram({ name: `eventflow_${name}`, help, buckets, labelNames, registers })
-  const gauge = <Label extends string>(name: string, help: string, labelNames: readonly Label[] = []) =>
-    new Gauge({ name: `eventflow_${name}`, help, labelNames, registers })
+  const histogram = <Label extends string>(
+    name: string,
+    help: string,
+    buckets: number[],
+    labelNames: readonly Label[] = [],
+  ) => new Histogram({ name: `eventflow_${name}`, help, buckets, labelNames, registers })
 
   return {
     registry,
-    eventsReceived: counter('events_received_total', 'Events received over HTTP, by what was answered', ['type', 'outcome']),
+    eventsReceived: counter('events_received_total', 'Events received over HTTP, by what was answered', [
+      'type',
+      'outcome',
+    ]),
     ingestDuration: histogram('ingest_duration_seconds', 'From the request to its answer', LATENCY_SECONDS),
     flushSize: histogram('flush_size', 'Events inserted by one statement', BATCH_SIZES),
     unpublished: counter('unpublished_total', 'Flushes after which a partition was marked as ahead of its stream'),
@@ -33,10 +38,16 @@ export function createMetrics(service: 'ingest' | 'worker') {
     entriesClaimed: counter('entries_claimed_total', 'Pending entries taken over from another worker'),
     fencedWrites: counter('fenced_writes_total', 'Batches that were refused because the lease no longer held'),
     settleSize: histogram('settle_size', 'Events settled by one transaction', BATCH_SIZES),
-    processingDuration: histogram('event_processing_duration_seconds', 'From decoding a batch to its COMMIT', LATENCY_SECONDS),
+    processingDuration: histogram(
+      'event_processing_duration_seconds',
+      'From decoding a batch to its COMMIT',
+      LATENCY_SECONDS,
+    ),
     endToEnd: histogram('end_to_end_seconds', 'From acceptance to the COMMIT of the outcome', LATENCY_SECONDS),
-    partitionEpoch: gauge('partition_epoch', 'Epoch of the partitions that this worker owns', ['partition']),
-    waiting: gauge('waiting_events', 'Events held in memory behind a retry'),
-    lastProcessed: gauge('last_processed_timestamp_seconds', 'When the last event was settled'),
+    lastProcessed: new Gauge({
+      name: 'eventflow_last_processed_timestamp_seconds',
+      help: 'When the last event was settled',
+      registers,
+    }),
   }
 }

@@ -10,7 +10,12 @@ export interface StopStep {
  * Runs the steps when the process is told to stop; then `exit(0)`, or `exit(1)` when a step failed or the deadline
  * passed. A step that fails does not keep the next ones from being done. Also stops on an error nobody caught, with 1.
  */
-export function stopOnSignal(log: Logger, timeoutMs: number, steps: readonly StopStep[], exit: (code: number) => void): void {
+export function stopOnSignal(
+  log: Logger,
+  timeoutMs: number,
+  steps: readonly StopStep[],
+  exit: (code: number) => void,
+): void {
   let stopping = false
   const stop = async (cause: string, code: number) => {
     if (stopping) return

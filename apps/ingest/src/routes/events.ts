@@ -5,7 +5,14 @@ import type { Metrics } from '@eventflow/runtime'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Acceptor, Receipt } from '../accept.js'
-import { type Admission, type AdmissionContext, admit, DEFAULT_SOURCE, eventIdOf, IncomingEventSchema } from '../admit.js'
+import {
+  type Admission,
+  type AdmissionContext,
+  admit,
+  DEFAULT_SOURCE,
+  eventIdOf,
+  IncomingEventSchema,
+} from '../admit.js'
 import { describeEvent } from '../describe-event.js'
 import { problemBody, RequestError } from '../problem.js'
 import type { SettledWatch } from '../settled.js'
@@ -30,53 +37,65 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
   const typeLabel = (type: unknown) => (admission.definitions.has(type as string) ? (type as string) : 'other')
   const count = (event: unknown, outcome: Receipt | 'invalid') =>
     metrics.eventsReceived.inc({ type: typeLabel((event as { type?: unknown } | null)?.type), outcome })
-  app.post('/v1/events', { schema: singleSchema(examples), validatorCompiler: checkedByAdmit }, async (request, reply) => {
-    const observe = metrics.ingestDuration.startTimer()
-    const admitted = admit(request.body, contextOf(request, reply), admission)
-    if ('problems' in admitted) {
-      count(request.body, 'invalid')
-      throw refusal(admitted)
-    }
-    const { event } = admitted
-    const [receipt] = await acceptor.accept([event])
-    count(request.body, receipt!)
-    observe()
-    if (receipt === 'conflict') throw new RequestError('event-conflict', conflictDetail(event.id))
-    if (receipt === 'refused') throw new RequestError('invalid-event', REFUSED_DETAIL)
-    reply.code(202).header('location', `/v1/events/${event.id}`)
-    return { id: event.id, status: 'accepted', duplicate: receipt === 'duplicate' }
-  })
-
-  app.post('/v1/events/batch', { schema: batchSchema(examples), validatorCompiler: checkedByAdmit }, async (request, reply) => {
-    const observe = metrics.ingestDuration.startTimer()
-    const lines = request.body
-    if (!Array.isArray(lines)) throw new RequestError('malformed-body', 'The body must be a JSON array of events, or NDJSON')
-    if (lines.length > batchLimit) {
-      throw new RequestError('body-too-large', `A batch holds ${batchLimit} events at the most; this one has ${lines.length}`)
-    }
-    const context = contextOf(request, reply)
-    const admitted = lines.map((line) => admit(line, context, admission))
-    const events = admitted.flatMap((item) => ('event' in item ? [item.event] : []))
-    const receipts = events.length > 0 ? await acceptor.accept(events) : []
-    let next = 0
-    const items = admitted.map((item, index) => {
-      if ('problems' in item) {
-        count(lines[index], 'invalid')
-        return rejected(index, refusal(item))
+  app.post(
+    '/v1/events',
+    { schema: singleSchema(examples), validatorCompiler: checkedByAdmit },
+    async (request, reply) => {
+      const observe = metrics.ingestDuration.startTimer()
+      const admitted = admit(request.body, contextOf(request, reply), admission)
+      if ('problems' in admitted) {
+        count(request.body, 'invalid')
+        throw refusal(admitted)
       }
-      const receipt = receipts[next++]!
-      count(item.event, receipt)
-      return itemOf(index, item.event, receipt)
-    })
-    observe()
-    const withStatus = (status: string) => items.filter((item) => item.status === status).length
-    return {
-      accepted: withStatus('accepted'),
-      duplicate: withStatus('duplicate'),
-      rejected: withStatus('rejected'),
-      items,
-    }
-  })
+      const { event } = admitted
+      const [receipt] = await acceptor.accept([event])
+      count(request.body, receipt!)
+      observe()
+      if (receipt === 'conflict') throw new RequestError('event-conflict', conflictDetail(event.id))
+      if (receipt === 'refused') throw new RequestError('invalid-event', REFUSED_DETAIL)
+      reply.code(202).header('location', `/v1/events/${event.id}`)
+      return { id: event.id, status: 'accepted', duplicate: receipt === 'duplicate' }
+    },
+  )
+
+  app.post(
+    '/v1/events/batch',
+    { schema: batchSchema(examples), validatorCompiler: checkedByAdmit },
+    async (request, reply) => {
+      const observe = metrics.ingestDuration.startTimer()
+      const lines = request.body
+      if (!Array.isArray(lines))
+        throw new RequestError('malformed-body', 'The body must be a JSON array of events, or NDJSON')
+      if (lines.length > batchLimit) {
+        throw new RequestError(
+          'body-too-large',
+          `A batch holds ${batchLimit} events at the most; this one has ${lines.length}`,
+        )
+      }
+      const context = contextOf(request, reply)
+      const admitted = lines.map((line) => admit(line, context, admission))
+      const events = admitted.flatMap((item) => ('event' in item ? [item.event] : []))
+      const receipts = events.length > 0 ? await acceptor.accept(events) : []
+      let next = 0
+      const items = admitted.map((item, index) => {
+        if ('problems' in item) {
+          count(lines[index], 'invalid')
+          return rejected(index, refusal(item))
+        }
+        const receipt = receipts[next++]!
+        count(item.event, receipt)
+        return itemOf(index, item.event, receipt)
+      })
+      observe()
+      const withStatus = (status: string) => items.filter((item) => item.status === status).length
+      return {
+        accepted: withStatus('accepted'),
+        duplicate: withStatus('duplicate'),
+        rejected: withStatus('rejected'),
+        items,
+      }
+    },
+  )
 
   app.get<{ Params: { id: string }; Querystring: { wait?: string; source?: string } }>(
     '/v1/events/:id',
@@ -97,7 +116,8 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
 
 const REFUSED_DETAIL = 'The event holds a value that cannot be stored'
 
-const conflictDetail = (id: string) => `An event with the id ${id} and other content was accepted before; nothing was stored`
+const conflictDetail = (id: string) =>
+  `An event with the id ${id} and other content was accepted before; nothing was stored`
 
 function refusal({ problems, tooLarge }: { problems: Problem[]; tooLarge?: true }): RequestError {
   const detail = problems.map(({ pointer, message }) => `${pointer || 'the event'} ${message}`).join('; ')
@@ -105,7 +125,8 @@ function refusal({ problems, tooLarge }: { problems: Problem[]; tooLarge?: true 
 }
 
 function itemOf(index: number, event: NewEvent, receipt: Receipt) {
-  if (receipt === 'conflict') return rejected(index, new RequestError('event-conflict', conflictDetail(event.id)), event.id)
+  if (receipt === 'conflict')
+    return rejected(index, new RequestError('event-conflict', conflictDetail(event.id)), event.id)
   if (receipt === 'refused') return rejected(index, new RequestError('invalid-event', REFUSED_DETAIL), event.id)
   return { index, id: event.id, status: receipt }
 }
@@ -159,7 +180,11 @@ const singleSchema = (examples: readonly object[]) => ({
   tags: ['events'],
   body: { ...IncomingEventSchema, examples },
   response: {
-    202: Type.Object({ id: Type.String({ format: 'uuid' }), status: Type.Literal('accepted'), duplicate: Type.Boolean() }),
+    202: Type.Object({
+      id: Type.String({ format: 'uuid' }),
+      status: Type.Literal('accepted'),
+      duplicate: Type.Boolean(),
+    }),
     '4xx': ProblemSchema,
     503: ProblemSchema,
   },
@@ -194,7 +219,8 @@ const batchSchema = (examples: readonly object[]) => ({
 
 const statusSchema = {
   summary: 'What became of an event',
-  description: 'Readable the moment its 202 is out. With `wait` the answer comes when the event is settled, or after that time.',
+  description:
+    'Readable the moment its 202 is out. With `wait` the answer comes when the event is settled, or after that time.',
   tags: ['events'],
   params: Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }) }),
   querystring: Type.Object(

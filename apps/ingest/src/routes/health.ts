@@ -16,7 +16,10 @@ export interface HealthRoutesDeps {
 
 type Check = { status: 'ok' | 'down'; latency_ms: number; detail?: string }
 
-export function healthRoutes(app: FastifyInstance, { db, redis, prefix, partitions, metrics, isOpen }: HealthRoutesDeps): void {
+export function healthRoutes(
+  app: FastifyInstance,
+  { db, redis, prefix, partitions, metrics, isOpen }: HealthRoutesDeps,
+): void {
   const quiet = { logLevel: 'silent', schema: { tags: ['operation'] } } as const
 
   app.get('/livez', { ...quiet }, async () => ({ status: 'ok' }))

@@ -1,0 +1,53 @@
+/** The workers and the ingest of `up`. */
+import { freePort } from '@eventflow/local'
+import { type Kept, keepRunning } from './keep-running.js'
+import { startProgram } from './program.js'
+import type { UpOptions } from './up.js'
+
+const FIRST_WORKER_PORT = 9101
+
+/**
+ * Starts the workers and then the ingest, and adds them to `started`: the last to start is the first to stop, so that
+ * nothing new comes in while the workers finish. Gives the ports on which the workers tell of their health.
+ */
+export async function startPrograms(
+  { port, workers, events, programs, env, output }: UpOptions,
+  urls: { postgres: string; redis: string },
+  started: Kept[],
+): Promise<number[]> {
+  const shared = { ...env, DATABASE_URL: urls.postgres, REDIS_URL: urls.redis, EVENTFLOW_EVENTS: events }
+  const keep = (name: string, file: string, settings: NodeJS.ProcessEnv) => {
+    const voice = output.voice(name)
+    return keepRunning(async () => startProgram(file, { ...shared, ...settings }, voice.pass), voice)
+  }
+
+  const ports = await freePorts(workers)
+  const ids = ports.map((_, index) => `worker-${index + 1}`)
+  const pool = ids.map((id, index) =>
+    keep(id, programs.worker, { EVENTFLOW_WORKER_ID: id, EVENTFLOW_METRICS_PORT: `${ports[index]}` }),
+  )
+  started.push(together(await Promise.all(pool)))
+  started.push(await keep('ingest', programs.ingest, { EVENTFLOW_PORT: `${port}` }))
+  return ports
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const ports: number[] = []
+  for (let port = FIRST_WORKER_PORT; ports.length < count; port++) {
+    if ((await freePort(port)) !== undefined) ports.push(port)
+  }
+  return ports
+}
+
+/** Parts that are stopped at the same time. */
+function together(parts: Kept[]): Kept {
+  return {
+    firstEnd: Promise.race(parts.map((part) => part.firstEnd)),
+    stop: async () => {
+      await Promise.all(parts.map((part) => part.stop()))
+    },
+    kill: () => {
+      for (const part of parts) part.kill()
+    },
+  }
+}

@@ -1,0 +1,44 @@
+/** Waiting until the pipeline takes events. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { SetupError } from '@eventflow/local'
+import type { Kept } from './keep-running.js'
+import type { Voice } from './output.js'
+
+const TELL_EVERY_MS = 15_000
+
+/**
+ * Waits until `/readyz` answers 200. Fails when a part of the stack ends before that: it would hardly do better the
+ * next time, and whoever started us is looking.
+ */
+export async function untilReady(http: string, started: Kept[], voice: Voice, stop: AbortSignal): Promise<void> {
+  const over = new AbortController()
+  try {
+    await Promise.race([poll(`${http}/readyz`, voice, AbortSignal.any([stop, over.signal])), firstEnd(started)])
+  } finally {
+    over.abort()
+  }
+}
+
+async function poll(url: string, voice: Voice, signal: AbortSignal): Promise<void> {
+  for (let toldAt = Date.now(); ; await delay(100, undefined, { signal })) {
+    const answer = await get(url)
+    if (answer.ok) return
+    if (Date.now() - toldAt < TELL_EVERY_MS) continue
+    voice.say(`still waiting for ${url}: ${answer.text}`, 'warn')
+    toldAt = Date.now()
+  }
+}
+
+async function get(url: string): Promise<{ ok: boolean; text: string }> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(2_000) })
+    return { ok: response.ok, text: await response.text() }
+  } catch (error) {
+    return { ok: false, text: (error as Error).message }
+  }
+}
+
+async function firstEnd(started: Kept[]): Promise<never> {
+  const how = await Promise.race(started.map((part) => part.firstEnd))
+  throw new SetupError(`not everything could be started: see the log above (${how})`)
+}

@@ -1,0 +1,47 @@
+/** The handlers' effects, in the transaction that settles their events. */
+import type { AcceptedEvent } from '@eventflow/core'
+import { orderingKey } from '@eventflow/core'
+import { sqlErrorKind } from '@eventflow/db'
+import type { Sql } from '@eventflow/pipeline'
+import type { Definitions } from './definitions.js'
+
+/** A handler failed, and neither the connection nor another transaction is to blame. */
+export class HandlerError extends Error {
+  override name = 'HandlerError'
+}
+
+/** Runs the handlers of these events. Throws HandlerError with the handler's own error as its cause. */
+export async function applyEffects(events: readonly AcceptedEvent[], definitions: Definitions, tx: Sql): Promise<void> {
+  for (const { type, events: group } of groupByType(events)) {
+    const definition = definitions.get(type)
+    try {
+      await definition?.handleBatch?.(group, tx)
+      if (definition?.handle) for (const event of group) await definition.handle(event, tx)
+    } catch (error) {
+      const kind = sqlErrorKind(error)
+      if (kind === 'infrastructure' || kind === 'conflict') throw error
+      throw new HandlerError('a handler failed', { cause: error })
+    }
+  }
+}
+
+/**
+ * Groups events by type for their handlers, as few groups as the order of each key allows: an event joins the last group
+ * of its type, unless a later group holds an earlier event of its key.
+ */
+export function groupByType(events: readonly AcceptedEvent[]): { type: string; events: AcceptedEvent[] }[] {
+  const groups: { type: string; events: AcceptedEvent[] }[] = []
+  const lastOfType = new Map<string, number>()
+  const lastOfKey = new Map<string, number>()
+  for (const event of events) {
+    const key = orderingKey(event)
+    let index = lastOfType.get(event.type) ?? -1
+    if (index < (lastOfKey.get(key) ?? 0)) {
+      index = groups.push({ type: event.type, events: [] }) - 1
+      lastOfType.set(event.type, index)
+    }
+    groups[index]!.events.push(event)
+    lastOfKey.set(key, index)
+  }
+  return groups
+}

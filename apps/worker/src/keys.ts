@@ -1,0 +1,81 @@
+/**
+ * Who waits behind whom, in one partition.
+ *
+ * A key is *free*, until an event of it must be tried again: then it is *blocked*, and that event and all later ones of the
+ * key wait here, in order. When the first one's time has come the key is *due*: all its events are taken out together and
+ * the key is free again, until the outcome of the first says otherwise. Other keys are never held up.
+ */
+import type { Delivery } from '@eventflow/core'
+import { eventKey } from '@eventflow/db'
+
+export interface Keys {
+  /**
+   * Takes in what was delivered, in order, and gives what may be processed now. What belongs to a blocked key stays here.
+   * A second entry of an event is merged into the first, so that both are acknowledged with it.
+   */
+  admit(deliveries: readonly Delivery[]): Delivery[]
+  /** Blocks the event's key until `dueAt`, with the event at its head; behind the head, if the key is blocked already. */
+  hold(delivery: Delivery, dueAt: number): void
+  /** Takes out the events of all keys that are due, each key's in order. */
+  takeDue(now: number): Delivery[]
+  /** When the next key is due; Infinity when none is blocked. */
+  nextDue(): number
+  /** How many events wait. */
+  size(): number
+}
+
+/** `orderOf` says what order an event is kept by; events that need none have one of their own. Times are in milliseconds. */
+export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
+  const blocked = new Map<string, { dueAt: number; deliveries: Delivery[] }>()
+  const waiting = new Map<string, Delivery>()
+  let nextDue = Number.POSITIVE_INFINITY
+
+  function hold(delivery: Delivery, dueAt: number): void {
+    waiting.set(eventKey(delivery.event), delivery)
+    const order = orderOf(delivery)
+    const key = blocked.get(order)
+    if (key) {
+      key.deliveries.push(delivery)
+    } else {
+      blocked.set(order, { dueAt, deliveries: [delivery] })
+      nextDue = Math.min(nextDue, dueAt)
+    }
+  }
+
+  return {
+    hold,
+
+    admit(deliveries) {
+      const ready = new Map<string, Delivery>()
+      for (const delivery of deliveries) {
+        const id = eventKey(delivery.event)
+        const known = waiting.get(id) ?? ready.get(id)
+        if (known) known.entryIds = [...new Set([...known.entryIds, ...delivery.entryIds])]
+        else if (blocked.has(orderOf(delivery))) hold(delivery, 0)
+        else ready.set(id, delivery)
+      }
+      return [...ready.values()]
+    },
+
+    takeDue(now) {
+      if (now < nextDue) return []
+      const due: Delivery[] = []
+      nextDue = Number.POSITIVE_INFINITY
+      for (const [order, key] of blocked) {
+        if (key.dueAt > now) {
+          nextDue = Math.min(nextDue, key.dueAt)
+          continue
+        }
+        blocked.delete(order)
+        for (const delivery of key.deliveries) {
+          waiting.delete(eventKey(delivery.event))
+          due.push(delivery)
+        }
+      }
+      return due
+    },
+
+    nextDue: () => nextDue,
+    size: () => waiting.size,
+  }
+}

@@ -1,0 +1,67 @@
+/** Starts a worker: wire, work, drain in reverse. */
+import { connect, migrate, prepare, sqlErrorKind } from '@eventflow/db'
+import { loadDefinitions } from '@eventflow/pipeline'
+import {
+  createLog,
+  createMetrics,
+  readConfig,
+  redacted,
+  serveMetrics,
+  stopOnSignal,
+  untilDone,
+  WorkerConfig,
+} from '@eventflow/runtime'
+import { connectRedis } from '@eventflow/stream'
+import { startWorker } from './worker.js'
+
+try {
+  const config = readConfig(WorkerConfig)
+  const log = createLog('worker', config.EVENTFLOW_LOG_LEVEL, { worker_id: config.EVENTFLOW_WORKER_ID || undefined })
+  log.info({ config: redacted(config) }, 'starting')
+  const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS)
+
+  const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
+  const migrateNow = () => migrate(config.DATABASE_URL, { partitions: config.EVENTFLOW_PARTITIONS })
+  const applied = await untilDone('migrating', log, migrateNow, isAway)
+  if (applied.length > 0) log.info({ applied }, 'database migrated')
+  const preparations = [...definitions.values()].flatMap((definition) => definition.prepare ?? [])
+  await untilDone('preparing', log, () => prepare(config.DATABASE_URL, preparations), isAway)
+
+  const db = connect({
+    url: config.DATABASE_URL,
+    applicationName: 'eventflow-worker',
+    max: config.EVENTFLOW_LANES + 4,
+    onIdleError: (err) => log.warn({ err }, 'a connection to Postgres broke'),
+  })
+  const redis = connectRedis({ url: config.REDIS_URL, onError: (err) => log.warn({ err }, 'Redis') })
+  const metrics = createMetrics('worker')
+  let open = true
+  const server = await serveMetrics(metrics, {
+    host: config.EVENTFLOW_HOST,
+    port: config.EVENTFLOW_METRICS_PORT,
+    isReady: () => open,
+  })
+  const worker = await startWorker({ config, db, redis, log, metrics, definitions })
+  log.info({ worker_id: worker.id, types: [...definitions.keys()] }, 'working')
+
+  stopOnSignal(
+    log,
+    config.EVENTFLOW_SHUTDOWN_TIMEOUT_MS,
+    [
+      {
+        name: 'readiness',
+        stop: async () => {
+          open = false
+        },
+      },
+      { name: 'work', stop: () => worker.stop() },
+      { name: 'redis', stop: () => redis.quit() },
+      { name: 'postgres', stop: () => db.end() },
+      { name: 'metrics', stop: async () => server.close() },
+    ],
+    process.exit,
+  )
+} catch (error) {
+  console.error(`eventflow-worker cannot start: ${(error as Error).message}`)
+  process.exit(1)
+}

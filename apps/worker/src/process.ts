@@ -1,0 +1,129 @@
+/**
+ * Processing: what becomes of each event of a batch. Nothing is written here and nothing is thrown: whatever is wrong
+ * with an event is its outcome, and its neighbours are not touched.
+ */
+import {
+  bisect,
+  DEFAULT_RETRY_POLICY,
+  type Delivery,
+  type Failure,
+  failureOf,
+  type Outcome,
+  outcomeOfFailure,
+  type Payload,
+  PermanentError,
+  type Problem,
+  UnavailableError,
+} from '@eventflow/core'
+import type { EnrichContext, Enricher } from '@eventflow/pipeline'
+import type { CompiledDefinition, Definitions } from './definitions.js'
+
+export interface ProcessDeps {
+  definitions: Definitions
+  context: EnrichContext
+  /** In [0, 1): spreads the retries. */
+  random: () => number
+}
+
+/** An event on its way through the steps; once it has failed, the later steps pass it by. */
+interface Candidate {
+  delivery: Delivery
+  definition: CompiledDefinition | undefined
+  data: Payload
+  failure?: Failure
+}
+
+/** The outcome of each delivery, in order. */
+export async function processBatch(deliveries: readonly Delivery[], deps: ProcessDeps): Promise<Outcome[]> {
+  const candidates = deliveries.map((delivery) => checkSchema(delivery, deps.definitions))
+  await enrich(candidates, deps.context)
+  for (const candidate of candidates) checkRules(candidate)
+  return candidates.map((candidate) => decide(candidate, deps.random()))
+}
+
+function checkSchema(delivery: Delivery, definitions: Definitions): Candidate {
+  const { type, data } = delivery.event
+  const definition = definitions.get(type)
+  const candidate: Candidate = { delivery, definition, data }
+  if (!definition) {
+    const error = new PermanentError(`no definition of the event type '${type}' is loaded`)
+    return { ...candidate, failure: { ...failureOf(error, 'definition'), errorClass: 'UnknownType' } }
+  }
+  const problems = definition.check(data)
+  if (problems.length > 0) candidate.failure = invalid('schema', 'SchemaError', problems)
+  return candidate
+}
+
+/** Each type's enrichers one after the other, since each may use what those before it added; the types side by side. */
+async function enrich(candidates: readonly Candidate[], context: EnrichContext): Promise<void> {
+  const byDefinition = new Map<CompiledDefinition, Candidate[]>()
+  for (const candidate of candidates) {
+    if (!candidate.definition?.enrich?.length) continue
+    const group = byDefinition.get(candidate.definition)
+    if (group) group.push(candidate)
+    else byDefinition.set(candidate.definition, [candidate])
+  }
+  await Promise.all(
+    [...byDefinition].map(async ([definition, group]) => {
+      for (const enricher of definition.enrich ?? []) {
+        await runEnricher(
+          enricher,
+          group.filter(({ failure }) => !failure),
+          context,
+        )
+      }
+    }),
+  )
+}
+
+async function runEnricher(
+  enricher: Enricher,
+  candidates: readonly Candidate[],
+  context: EnrichContext,
+): Promise<void> {
+  const component = `enrich:${enricher.name}`
+  const enrichPart = async (part: readonly Candidate[]) => {
+    const events = part.map(({ delivery, data }) => ({ ...delivery.event, data }))
+    const additions = await enricher.enrich(events, context)
+    if (additions.length !== part.length) {
+      throw new PermanentError(
+        `enricher '${enricher.name}' answered ${additions.length} additions for ${part.length} events`,
+      )
+    }
+    part.forEach((candidate, i) => {
+      const addition = additions[i]!
+      if (addition instanceof Error) candidate.failure = failureOf(addition, component)
+      else candidate.data = { ...candidate.data, ...addition }
+    })
+  }
+  const failOne = (candidate: Candidate, error: unknown) => {
+    candidate.failure = failureOf(error, component)
+  }
+  try {
+    await bisect(candidates, enrichPart, failOne, (error) => !(error instanceof UnavailableError))
+  } catch (unavailable) {
+    // Halving would only ask the same dead dependency again. What was enriched before it failed is enriched again later.
+    for (const candidate of candidates) candidate.failure ??= failureOf(unavailable, component)
+  }
+}
+
+function checkRules(candidate: Candidate): void {
+  const { delivery, definition, data, failure } = candidate
+  if (failure || !definition?.validate) return
+  try {
+    const problems = definition.validate({ ...delivery.event, data })
+    if (problems.length > 0) candidate.failure = invalid('validate', 'RuleViolation', problems)
+  } catch (error) {
+    candidate.failure = failureOf(error, 'validate')
+  }
+}
+
+function decide({ delivery, definition, data, failure }: Candidate, random: number): Outcome {
+  if (!failure) return { kind: 'commit', delivery, data }
+  return outcomeOfFailure(delivery, failure, definition?.retry ?? DEFAULT_RETRY_POLICY, random)
+}
+
+function invalid(component: string, errorClass: string, problems: readonly Problem[]): Failure {
+  const message = problems.map((problem) => `${problem.pointer || 'the event'} ${problem.message}`).join('; ')
+  return { component, failureType: 'permanent', errorClass, message, problems: [...problems] }
+}

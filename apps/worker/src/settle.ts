@@ -1,0 +1,186 @@
+/**
+ * Settling: the outcomes of a batch become rows, in one transaction behind the fence.
+ *
+ * The order of the writes: everything is committed first, and only then are the stream entries acknowledged. A crash in
+ * between delivers the entries again to the next owner, who finds their events settled: that costs work, never an effect.
+ */
+import {
+  bisect,
+  type Commit,
+  type Dead,
+  type Delivery,
+  type Failure,
+  failureOf,
+  historyWith,
+  type Outcome,
+  outcomeOfFailure,
+  type Retry,
+} from '@eventflow/core'
+import {
+  asSql,
+  type Db,
+  deleteRetries,
+  findBrokenLeases,
+  insertFailed,
+  insertProcessed,
+  type Lease,
+  type Queryable,
+  sqlErrorKind,
+  upsertRetries,
+  withTransaction,
+} from '@eventflow/db'
+import type { Definitions } from './definitions.js'
+import { applyEffects, HandlerError } from './effects.js'
+
+export interface SettleDeps {
+  db: Db
+  definitions: Definitions
+  workerId: string
+  orderOf: (delivery: Delivery) => string
+  /** In [0, 1): spreads the retries. */
+  random: () => number
+}
+
+/** What a settled batch leaves to do. */
+export interface Settlement {
+  /** What was written, by kind; their entries are to be acknowledged. */
+  committed: Commit[]
+  dead: Dead[]
+  retried: Retry[]
+  /** Of the committed, how many were settled before and had no effect this time. */
+  duplicates: number
+  /** Events that wait from now on, in order: the head of each key with its delay, and those behind it. */
+  held: { delivery: Delivery; delayMs: number }[]
+  /** Partitions whose lease did not hold: nothing of them was written. */
+  broken: Set<number>
+}
+
+/**
+ * Settles a batch. When a single event spoils the transaction, by a value Postgres cannot store or by a failing handler,
+ * the batch is halved until that event is alone, and its outcome changes. Throws when Postgres is away; running the same
+ * batch again is always safe, whatever of it was committed.
+ */
+export async function settleBatch(
+  outcomes: readonly Outcome[],
+  leases: ReadonlyMap<number, Lease>,
+  startedAt: number,
+  deps: SettleDeps,
+): Promise<Settlement> {
+  const { definitions, orderOf, random } = deps
+  const settlement: Settlement = { committed: [], dead: [], retried: [], duplicates: 0, held: [], broken: new Set() }
+  const blocked = new Set<string>()
+
+  const settlePart = async (part: readonly Outcome[]) => {
+    const { due, held } = separate(part, blocked, orderOf)
+    const written = await write(due, leases, startedAt, deps)
+    for (const partition of written.broken) settlement.broken.add(partition)
+    settlement.committed.push(...written.committed)
+    settlement.dead.push(...written.dead)
+    settlement.retried.push(...written.retried)
+    settlement.duplicates += written.duplicates
+    settlement.held.push(...held)
+    for (const { delivery } of held) blocked.add(orderOf(delivery))
+  }
+
+  const failOne = async (outcome: Outcome, error: unknown) => {
+    if (outcome.kind !== 'commit') throw error
+    const { delivery } = outcome
+    const policy = definitions.get(delivery.event.type)!.retry
+    await settlePart([outcomeOfFailure(delivery, describe(error), policy, random())])
+  }
+
+  await bisect(outcomes, settlePart, failOne, concernsOneEvent)
+  return settlement
+}
+
+/**
+ * What of a batch may be written, and what waits: an event that is to be tried again, and every later one of its key.
+ * A retry is in both: its row is written, and its event waits.
+ */
+function separate(outcomes: readonly Outcome[], blockedBefore: ReadonlySet<string>, orderOf: SettleDeps['orderOf']) {
+  const due: (Commit | Dead | Retry)[] = []
+  const held: Settlement['held'] = []
+  const blocked = new Set(blockedBefore)
+  for (const outcome of outcomes) {
+    const { kind, delivery } = outcome
+    const order = orderOf(delivery)
+    if (blocked.has(order)) {
+      held.push({ delivery, delayMs: 0 })
+      continue
+    }
+    if (kind !== 'wait') due.push(outcome)
+    if (kind === 'wait' || kind === 'retry') {
+      blocked.add(order)
+      held.push({ delivery: kind === 'retry' ? afterFailure(outcome) : delivery, delayMs: outcome.delayMs })
+    }
+  }
+  return { due, held }
+}
+
+/** The delivery as it will be made again: Postgres has it, so no stream entry belongs to it any more. */
+function afterFailure({ delivery, failure }: Retry): Delivery {
+  const history = historyWith(delivery, failure, new Date())
+  return { event: delivery.event, entryIds: [], attempts: delivery.attempts + 1, history }
+}
+
+async function write(
+  outcomes: readonly (Commit | Dead | Retry)[],
+  leases: ReadonlyMap<number, Lease>,
+  startedAt: number,
+  { db, definitions, workerId }: SettleDeps,
+) {
+  const partitions = new Set(outcomes.map(({ delivery }) => delivery.event.partition))
+  return withTransaction(db, async (tx) => {
+    const now = new Date()
+    const broken = new Set(await fence(tx, partitions, leases))
+    const writable = outcomes.filter(({ delivery }) => !broken.has(delivery.event.partition))
+    const committed = writable.filter((outcome) => outcome.kind === 'commit')
+    const dead = writable.filter((outcome) => outcome.kind === 'dead')
+    const retried = writable.filter((outcome) => outcome.kind === 'retry')
+
+    let duplicates = 0
+    if (committed.length > 0) {
+      const inserted = await insertProcessed(tx, committed, { workerId, processingMs: performance.now() - startedAt })
+      const fresh = committed.filter(({ delivery }) => inserted.has(delivery.event.seq))
+      duplicates = committed.length - fresh.length
+      await applyEffects(
+        fresh.map(({ delivery, data }) => ({ ...delivery.event, data })),
+        definitions,
+        asSql(tx),
+      )
+    }
+    if (dead.length > 0) await insertFailed(tx, dead, { workerId, now })
+    if (retried.length > 0) await upsertRetries(tx, retried, now)
+    const ended = [...committed, ...dead].filter(({ delivery }) => delivery.attempts > 0)
+    if (ended.length > 0)
+      await deleteRetries(
+        tx,
+        ended.map(({ delivery }) => delivery.event),
+      )
+    return { committed, dead, retried, duplicates, broken }
+  })
+}
+
+/** A partition without a lease is as good as one whose lease was taken. */
+async function fence(
+  tx: Queryable,
+  partitions: ReadonlySet<number>,
+  leases: ReadonlyMap<number, Lease>,
+): Promise<number[]> {
+  const held = [...partitions].flatMap((partition) => leases.get(partition) ?? [])
+  const broken = await findBrokenLeases(tx, held)
+  const holding = new Set(held.filter((lease) => !broken.includes(lease)).map(({ partition }) => partition))
+  return [...partitions].filter((partition) => !holding.has(partition))
+}
+
+function concernsOneEvent(error: unknown): boolean {
+  return error instanceof HandlerError || sqlErrorKind(error) === 'data'
+}
+
+/** A value that Postgres refuses is refused the next time too. */
+function describe(error: unknown): Failure {
+  const cause = error instanceof HandlerError ? error.cause : error
+  const failure = failureOf(cause, error instanceof HandlerError ? 'handle' : 'settle')
+  if (sqlErrorKind(cause) !== 'data') return failure
+  return { ...failure, failureType: 'permanent', errorClass: `SQLSTATE ${(cause as { code: string }).code}` }
+}

@@ -1,0 +1,62 @@
+/** A worker: its lanes, and the ownership that feeds them. */
+import { hostname } from 'node:os'
+import { asSql, type Db } from '@eventflow/db'
+import type { EventDefinition } from '@eventflow/pipeline'
+import type { Logger, Metrics, WorkerConfig } from '@eventflow/runtime'
+import { connectRedis, createCache, type Redis, untilReady } from '@eventflow/stream'
+import { compileDefinitions, orderOf } from './definitions.js'
+import { startLane } from './loop.js'
+import { startOwnership } from './ownership.js'
+
+export interface WorkerDeps {
+  config: WorkerConfig
+  db: Db
+  redis: Redis
+  log: Logger
+  metrics: Metrics
+  definitions: ReadonlyMap<string, EventDefinition>
+}
+
+export interface Worker {
+  id: string
+  /** Settles what is in hand, gives the partitions back and takes no more. */
+  stop(): Promise<void>
+}
+
+/** Starts to work. Throws when a definition's schema is not valid. */
+export async function startWorker({ config, db, redis, log, metrics, definitions }: WorkerDeps): Promise<Worker> {
+  const id = config.EVENTFLOW_WORKER_ID || `${hostname()}-${process.pid}`
+  const prefix = config.EVENTFLOW_STREAM_PREFIX
+  const compiled = compileDefinitions(definitions)
+  const readers = Array.from({ length: config.EVENTFLOW_LANES }, () =>
+    connectRedis({ url: config.REDIS_URL, blocking: true, onError: (err) => log.warn({ err }, 'Redis') }),
+  )
+  // A worker starts without Redis too; its lanes then wait for it.
+  await Promise.all([redis, ...readers].map((connection) => untilReady(connection, 2_000).catch(() => {})))
+  const lanes = readers.map((reader) =>
+    startLane({
+      db,
+      reader,
+      redis,
+      prefix,
+      workerId: id,
+      log,
+      metrics,
+      definitions: compiled,
+      orderOf: orderOf(compiled),
+      context: { sql: asSql(db), cache: createCache(redis, prefix) },
+      random: Math.random,
+      maxWaiting: config.EVENTFLOW_MAX_WAITING,
+    }),
+  )
+  const ownership = startOwnership({ db, worker: { id, host: hostname(), pid: process.pid }, lanes, log })
+
+  return {
+    id,
+    async stop() {
+      await Promise.all(lanes.map((lane) => lane.stop()))
+      await ownership.stop()
+      for (const reader of readers) reader.disconnect()
+    },
+  }
+}

@@ -1,0 +1,202 @@
+/** The client against a server that misbehaves. */
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { type Client, createClient } from './client.js'
+import type { OutgoingEvent } from './event.js'
+import { EventRejected, RequestFailed } from './failure.js'
+import type { RequestReport } from './http.js'
+import { refuse, sendJson, startServer, type TestServer } from './test-server.js'
+
+const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
+
+let server: TestServer
+let client: Client
+let tries: RequestReport[]
+
+beforeEach(async () => {
+  server = await startServer()
+  tries = []
+  client = createClient({ url: server.url, baseDelayMs: 1, onRequest: (request) => tries.push(request) })
+})
+
+afterEach(async () => {
+  await client.close()
+  await server.close()
+})
+
+test('an event without an id gets a UUIDv7, one with an id keeps it', async () => {
+  const { id, duplicate } = await client.send(order(1))
+  expect(id).toMatch(UUID_V7)
+  expect(duplicate).toBe(false)
+  expect(await client.send({ ...order(2), id: 'mine' })).toEqual({ id: 'mine', duplicate: false })
+  expect(await client.send({ ...order(2), id: 'mine' })).toEqual({ id: 'mine', duplicate: true })
+  expect(server.stored).toEqual([
+    { ...order(1), id },
+    { ...order(2), id: 'mine' },
+  ])
+})
+
+test('the ids of a batch rise in its order', async () => {
+  const { items } = await client.sendBatch(Array.from({ length: 1000 }, (_, n) => order(n)))
+  const ids = items.map(({ id }) => id)
+  expect(ids).toEqual([...ids].sort())
+})
+
+test('429 is waited out as long as Retry-After says', async () => {
+  server.faults.push(refuse(429, {}, '1'))
+  const startedAt = performance.now()
+  await client.send(order(1))
+  expect(performance.now() - startedAt).toBeGreaterThanOrEqual(1000)
+  expect(tries.map(({ status }) => status)).toEqual([429, 202])
+})
+
+test.each([408, 500, 502, 503, 504])('%i is tried again', async (status) => {
+  server.faults.push(refuse(status), refuse(status))
+  await client.send(order(1))
+  expect(tries.map((request) => request.status)).toEqual([status, status, 202])
+})
+
+test('a connection reset after the event was stored: the retry carries the same id and bytes, so there is one event', async () => {
+  server.faults.push(({ events }, response) => {
+    server.store(events)
+    response.destroy()
+  })
+  const event = order(1)
+  const sending = client.send(event)
+  event.data.n = 'changed meanwhile'
+  expect(await sending).toMatchObject({ duplicate: true })
+  expect(server.requests[1]!.events).toEqual(server.requests[0]!.events)
+  expect(server.stored).toHaveLength(1)
+  expect(tries[0]!.status).toBeUndefined()
+})
+
+test('an answer that takes longer than the timeout is asked for again', async () => {
+  const impatient = createClient({ url: server.url, baseDelayMs: 1, timeoutMs: 100 })
+  server.faults.push(() => undefined)
+  expect(await impatient.send(order(1))).toMatchObject({ duplicate: false })
+  expect(server.requests).toHaveLength(2)
+  await impatient.close()
+})
+
+test('an answer that is no answer of an EventFlow server is never taken for "accepted"', async () => {
+  const hasty = createClient({ url: server.url, giveUpAfterMs: 0 })
+  const notOurs = [{ ok: true }, { items: [] }, { items: [{ index: 7, status: 'accepted' }] }, 'welcome']
+  for (const body of notOurs) {
+    server.faults.push((_, response) => sendJson(response, 200, body))
+    expect(await hasty.sendBatch([order(1), order(2)])).toMatchObject({ accepted: 0, undelivered: 2 })
+    server.faults.push((_, response) => sendJson(response, 200, body))
+    await expect(hasty.send(order(1))).rejects.toThrow(/not one of an EventFlow server/)
+  }
+  await hasty.close()
+})
+
+test('a refused event is an error with the whole problem, and is not tried again', async () => {
+  const errors = [{ pointer: '/data/amount', message: 'must be a number' }]
+  server.faults.push(refuse(422, { code: 'invalid-event', title: 'The event is not valid', errors }))
+  const error = await client.send(order(1)).catch((reason) => reason)
+  expect(error).toBeInstanceOf(EventRejected)
+  expect(error.problem).toMatchObject({ status: 422, code: 'invalid-event', errors })
+  expect(error.message).toBe('422 The event is not valid: /data/amount must be a number')
+  expect(tries).toHaveLength(1)
+})
+
+test('a refused client is an error, not the fault of the event', async () => {
+  server.faults.push(refuse(401, { title: 'No such key' }), refuse(401))
+  await expect(client.send(order(1))).rejects.toThrow(
+    new RequestFailed({ problem: { status: 401, title: 'No such key' } }, 1),
+  )
+  expect(await client.sendBatch([order(1), order(2)])).toMatchObject({ rejected: 0, undelivered: 2 })
+  expect(tries).toHaveLength(2)
+})
+
+test('items that could not be stored now are sent again, and only they', async () => {
+  server.faults.push(({ events }, response) => {
+    server.store([events[0]!])
+    const error = { status: 503, title: 'The event could not be stored now' }
+    const items = events.map(({ id }, index) =>
+      index === 0 ? { index, id, status: 'accepted' } : { index, id, status: 'rejected', error, retryable: true },
+    )
+    sendJson(response, 200, { items })
+  })
+  const { accepted, items } = await client.sendBatch([order(1), order(2), order(3)])
+  expect(accepted).toBe(3)
+  expect(server.requests[1]!.events.map(({ id }) => id)).toEqual([items[1]!.id, items[2]!.id])
+  expect(server.stored.map(({ data }) => data.n)).toEqual([1, 2, 3])
+})
+
+test('one bad event of a batch does not spoil its neighbours', async () => {
+  server.faults.push(({ events }, response) => {
+    server.store([events[0]!, events[2]!])
+    const error = { status: 422, title: 'The event is not valid' }
+    const items = events.map(({ id }, index) =>
+      index === 1 ? { index, id, status: 'rejected', error, retryable: false } : { index, id, status: 'accepted' },
+    )
+    sendJson(response, 200, { items })
+  })
+  const result = await client.sendBatch([order(1), order(2), order(3)])
+  expect(result).toMatchObject({ accepted: 2, rejected: 1 })
+  expect(result.items[1]).toMatchObject({ status: 'rejected', error: { problem: { status: 422 } } })
+})
+
+test('a batch that is refused as a whole is halved, in order, until the event at fault is alone', async () => {
+  const events = Array.from({ length: 10 }, (_, n) => order(n))
+  const refuseWithSix = (): void => {
+    server.faults.push((request, response) => {
+      refuseWithSix()
+      if (request.events.some(({ data }) => data.n === 6)) refuse(413)(request, response, server)
+      else server.answer(request, response)
+    })
+  }
+  refuseWithSix()
+  const result = await client.sendBatch(events)
+  expect(result).toMatchObject({ accepted: 9, rejected: 1 })
+  expect(result.items[6]!.status).toBe('rejected')
+  expect(server.stored.map(({ data }) => data.n)).toEqual([0, 1, 2, 3, 4, 5, 7, 8, 9])
+})
+
+test('when the time is up, the error says what was tried', async () => {
+  const { port } = server
+  await server.close()
+  const hasty = createClient({ url: `http://127.0.0.1:${port}`, baseDelayMs: 1, giveUpAfterMs: 20 })
+  const error = await hasty.send(order(1)).catch((reason) => reason)
+  expect(error).toBeInstanceOf(RequestFailed)
+  expect(error.attempts).toBeGreaterThan(1)
+  expect(error.message).toMatch(/ECONNREFUSED.*\(tried \d+ times\)/)
+  expect(error.cause).toMatchObject({ code: 'ECONNREFUSED' })
+  await hasty.close()
+  server = await startServer()
+})
+
+test('an aborted signal ends the retries', async () => {
+  const stop = new AbortController()
+  server.faults.push((request, response) => {
+    stop.abort()
+    refuse(503, {}, '3600')(request, response, server)
+  })
+  const patient = createClient({ url: server.url, giveUpAfterMs: Number.POSITIVE_INFINITY })
+  expect(await patient.sendBatch([order(1)], { signal: stop.signal })).toMatchObject({ undelivered: 1 })
+  await patient.close()
+})
+
+test('the key, the path of the url and the questions', async () => {
+  const proxied = createClient({ url: `${server.url}/behind/a/proxy/`, apiKey: 'secret' })
+  const summary = { events: { accepted: 3, processed: 1, failed: 1, retrying: 0, unsettled: 1 } }
+  server.faults.push(
+    (_, response) => sendJson(response, 200, summary),
+    (_, response) => sendJson(response, 200, { id: 'a/b', status: 'processed' }),
+    refuse(404),
+  )
+  expect(await proxied.summary()).toEqual(summary)
+  expect(await proxied.event('a/b', { waitMs: 1500 })).toMatchObject({ status: 'processed' })
+  expect(await proxied.event('nobody')).toBeUndefined()
+  expect(server.requests.map(({ url }) => url)).toEqual([
+    '/behind/a/proxy/metrics/summary',
+    '/behind/a/proxy/v1/events/a%2Fb?wait=2s',
+    '/behind/a/proxy/v1/events/nobody',
+  ])
+  expect(server.requests[0]!.headers.authorization).toBe('Bearer secret')
+  await proxied.close()
+})
+
+function order(n: number): OutgoingEvent {
+  return { type: 'order.created', partitionkey: 'user-1', data: { n } }
+}

@@ -1,0 +1,96 @@
+/** For the tests: a small HTTP server that stores events as EventFlow does, and misbehaves as it is told. */
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { OutgoingEvent } from './event.js'
+
+type StoredEvent = OutgoingEvent & { id: string }
+
+export interface Received {
+  method: string
+  url: string
+  headers: IncomingMessage['headers']
+  events: StoredEvent[]
+}
+
+/** What to do with one request instead of answering it as usual. */
+export type Fault = (request: Received, response: ServerResponse, server: TestServer) => void | Promise<void>
+
+export interface TestServer {
+  url: string
+  port: number
+  requests: Received[]
+  /** Stored events in the order of acceptance, each once. */
+  stored: StoredEvent[]
+  /** One fault for each of the next requests. */
+  faults: Fault[]
+  /** Stores the events; for each, whether it was there already. */
+  store(events: StoredEvent[]): boolean[]
+  answer(request: Received, response: ServerResponse): void
+  close(): Promise<void>
+}
+
+export async function startServer(port = 0): Promise<TestServer> {
+  const byId = new Set<string>()
+  const http = createServer(async (message, response) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of message) chunks.push(chunk)
+    const body = chunks.length > 0 ? JSON.parse(Buffer.concat(chunks).toString()) : []
+    const request = { method: message.method!, url: message.url!, headers: message.headers, events: [body].flat() }
+    server.requests.push(request)
+    const fault = server.faults.shift()
+    if (fault) await fault(request, response, server)
+    else server.answer(request, response)
+  })
+  const server: TestServer = {
+    url: '',
+    port: 0,
+    requests: [],
+    stored: [],
+    faults: [],
+    store(events) {
+      return events.map((event) => {
+        if (byId.has(event.id)) return true
+        byId.add(event.id)
+        server.stored.push(event)
+        return false
+      })
+    },
+    answer({ url, events }, response) {
+      const duplicates = server.store(events)
+      if (url === '/v1/events') {
+        sendJson(response, 202, { id: events[0]!.id, status: 'accepted', duplicate: duplicates[0] })
+      } else {
+        const items = events.map(({ id }, index) => ({
+          index,
+          id,
+          status: duplicates[index] ? 'duplicate' : 'accepted',
+        }))
+        sendJson(response, 200, { items })
+      }
+    },
+    async close() {
+      http.closeAllConnections()
+      http.close()
+      await once(http, 'close')
+    },
+  }
+  http.listen(port, '127.0.0.1')
+  await once(http, 'listening')
+  server.port = (http.address() as AddressInfo).port
+  server.url = `http://127.0.0.1:${server.port}`
+  return server
+}
+
+/** Answers with a problem, and with a `Retry-After` where one is given. */
+export function refuse(status: number, problem: object = {}, retryAfter?: string): Fault {
+  return (_, response) => {
+    if (retryAfter !== undefined) response.setHeader('retry-after', retryAfter)
+    sendJson(response, status, { status, ...problem })
+  }
+}
+
+export function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': status < 400 ? 'application/json' : 'application/problem+json' })
+  response.end(JSON.stringify(body))
+}

@@ -1,0 +1,270 @@
+/** HTTP look-ups against a real server: what each answer means, how often it is asked, and the circuit. */
+import { once } from 'node:events'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import {
+  type AcceptedEvent,
+  type Circuit,
+  circuitChanges,
+  circuits,
+  type EnrichContext,
+  type HttpLookupOptions,
+  httpLookup,
+  PermanentError,
+  TransientError,
+  UnavailableError,
+} from './index.js'
+
+type Sale = AcceptedEvent<{ sku?: string }>
+
+let server: Server
+let origin: string
+let answer: RequestListener
+let requests: string[]
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    requests.push(request.url!)
+    answer(request, response)
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+})
+
+afterAll(async () => {
+  server.closeAllConnections()
+  server.close()
+  await once(server, 'close')
+})
+
+beforeEach(() => {
+  requests = []
+  answer = (request, response) => response.end(JSON.stringify({ amount: request.url!.length }))
+})
+
+type Options = Partial<HttpLookupOptions<{ sku?: string }, 'price', NonNullable<unknown>, 'fail' | 'skip'>>
+let names = 0
+
+function prices(options: Options = {}) {
+  return httpLookup({
+    name: `prices-${++names}`,
+    url: (sku) => `${origin}/${encodeURIComponent(sku)}`,
+    allowOrigins: [origin],
+    fields: { price: ({ data }: Sale) => data.sku },
+    retries: 0,
+    ...options,
+  })
+}
+
+function sales(...skus: (string | undefined)[]): Sale[] {
+  return skus.map((sku) => ({ data: { sku } }) as Sale)
+}
+
+async function enrichOne(enricher: ReturnType<typeof prices>, sku: string | undefined): Promise<unknown> {
+  const [addition] = await enricher.enrich(sales(sku), {} as EnrichContext)
+  return addition
+}
+
+function status(...statuses: number[]): RequestListener {
+  return (_, response) => {
+    response.statusCode = statuses.length > 1 ? statuses.shift()! : statuses[0]!
+    response.end('{}')
+  }
+}
+
+test('asks once for each distinct key, and adds the answers', async () => {
+  const enricher = prices()
+  const additions = await enricher.enrich(sales('a', 'bb', 'a', 'bb', 'a'), {} as EnrichContext)
+  expect(additions).toEqual([2, 3, 2, 3, 2].map((amount) => ({ price: { amount } })))
+  expect(requests.sort()).toEqual(['/a', '/bb'])
+  await enrichOne(enricher, 'a')
+  expect(requests).toHaveLength(2)
+})
+
+test('asks at most so many at once', async () => {
+  let underWay = 0
+  let most = 0
+  answer = (_, response) => {
+    most = Math.max(most, ++underWay)
+    setImmediate(() => {
+      underWay--
+      response.end('{}')
+    })
+  }
+  const skus = Array.from({ length: 20 }, (_, index) => `sku-${index}`)
+  const additions = await prices({ concurrency: 3 }).enrich(sales(...skus), {} as EnrichContext)
+  expect(additions).toEqual(skus.map(() => ({ price: {} })))
+  expect(requests).toHaveLength(20)
+  expect(most).toBeLessThanOrEqual(3)
+})
+
+test('sends the headers, and keeps what is picked', async () => {
+  answer = (request, response) => response.end(JSON.stringify({ amount: request.headers.authorization }))
+  const pick = (body: unknown) => (body as { amount: string }).amount
+  expect(await enrichOne(prices({ headers: { authorization: 'Bearer x' }, pick }), 'a')).toEqual({ price: 'Bearer x' })
+})
+
+test('asks again after a 500', async () => {
+  answer = status(500, 200)
+  expect(await enrichOne(prices({ retries: 1 }), 'a')).toEqual({ price: {} })
+  expect(requests).toEqual(['/a', '/a'])
+})
+
+test.each([
+  ['404', status(404)],
+  ['410', status(410)],
+  ['null', (_, response) => response.end('null')],
+] satisfies [string, RequestListener][])(
+  '%s means that there is nothing, and is not remembered',
+  async (_, listener) => {
+    answer = listener
+    const failing = prices()
+    const error = await enrichOne(failing, 'a')
+    expect(error).toBeInstanceOf(PermanentError)
+    expect(error).toHaveProperty('message', `there is no 'a' at ${failing.name}`)
+    const skipping = prices({ missing: 'skip' })
+    expect(await enrichOne(skipping, 'a')).toEqual({})
+    answer = status(200)
+    expect(await enrichOne(skipping, 'a')).toEqual({ price: {} })
+  },
+)
+
+test('no key means that nothing is asked', async () => {
+  expect(await enrichOne(prices({ missing: 'skip' }), undefined)).toEqual({})
+  expect(await enrichOne(prices(), undefined)).toBeInstanceOf(PermanentError)
+  expect(requests).toEqual([])
+})
+
+test.each([
+  ['400', status(400), PermanentError, 'status 400', 1],
+  ['422', status(422), PermanentError, 'status 422', 1],
+  ['401', status(401), TransientError, 'status 401', 1],
+  ['403', status(403), TransientError, 'status 403', 1],
+  ['429', status(429), TransientError, 'status 429', 2],
+  ['503', status(503), TransientError, 'status 503', 2],
+  ['a redirect', (_, r) => r.writeHead(302, { location: '/b' }).end(), TransientError, 'status 302', 1],
+  ['no JSON', (_, r) => r.end('<html>'), TransientError, 'did not answer in JSON', 1],
+  ['too much', (_, r) => r.end(`"${'x'.repeat(2 ** 20)}"`), TransientError, 'more than 1048576 bytes', 1],
+  ['a closed connection', (_, r) => r.destroy(), TransientError, 'could not be asked: UND_ERR_SOCKET', 2],
+] satisfies [string, RequestListener, typeof PermanentError | typeof TransientError, string, number][])(
+  '%s',
+  async (_, listener, errorClass, message, asked) => {
+    answer = listener
+    const error = await enrichOne(prices({ retries: 1 }), 'a')
+    expect(error).toBeInstanceOf(errorClass)
+    expect((error as Error).message).toContain(message)
+    expect(requests).toHaveLength(asked)
+  },
+)
+
+test.each([
+  ['headers', () => {}],
+  ['body', (_, response) => response.write('{')],
+] satisfies [string, RequestListener][])('no %s in time', async (_, listener) => {
+  answer = listener
+  const enricher = prices({ timeoutMs: 50 })
+  const error = await enrichOne(enricher, 'a')
+  expect(error).toEqual(new TransientError(`${enricher.name} did not answer within 50 ms`))
+})
+
+test('nobody listens', async () => {
+  const closed = createServer().listen(0, '127.0.0.1')
+  await once(closed, 'listening')
+  const nobody = `http://127.0.0.1:${(closed.address() as AddressInfo).port}`
+  closed.close()
+  await once(closed, 'close')
+  const enricher = prices({ url: () => `${nobody}/a`, allowOrigins: [nobody] })
+  expect(await enrichOne(enricher, 'a')).toEqual(
+    new TransientError(`${enricher.name} could not be asked: ECONNREFUSED`),
+  )
+})
+
+test('one key that fails leaves the others alone', async () => {
+  answer = (request, response) => {
+    response.statusCode = request.url === '/bad' ? 400 : 200
+    response.end('{}')
+  }
+  const additions = await prices().enrich(sales('good', 'bad', 'fine'), {} as EnrichContext)
+  expect(additions).toEqual([{ price: {} }, expect.any(PermanentError), { price: {} }])
+})
+
+test.each([
+  ['another host', (key: string) => `http://${key}.example.com/`],
+  ['another port', () => origin.replace(/\d+$/, '1')],
+  ['https instead of http', () => origin.replace('http', 'https')],
+  ['a file', () => 'file:///etc/passwd'],
+  ['credentials', () => origin.replace('//', '//user:password@')],
+  ['no address', (key: string) => key],
+])('never asks %s', async (_, url) => {
+  const error = await enrichOne(prices({ url }), 'a')
+  expect(error).toBeInstanceOf(PermanentError)
+  expect((error as Error).message).toMatch(/may not ask .*: see allowOrigins$/)
+  expect(requests).toEqual([])
+})
+
+test.each([
+  ['no origin', { allowOrigins: [] }],
+  ['a host', { allowOrigins: ['example.com'] }],
+  ['an address', { allowOrigins: ['https://example.com/'] }],
+  ['another protocol', { allowOrigins: ['ftp://example.com'] }],
+  ['no lanes', { concurrency: 0 }],
+  ['no time', { timeoutMs: 0 }],
+  ['negative retries', { retries: -1 }],
+])('refuses %s', (_, wrong) => {
+  expect(() => prices(wrong)).toThrow(TypeError)
+})
+
+test('the circuit opens, spares the dependency, and closes again', async () => {
+  const enricher = prices({ circuit: { minRequests: 2, resetMs: 50 } })
+  const { name } = enricher
+  const changes: Circuit['state'][] = []
+  const reached = (state: Circuit['state']) =>
+    new Promise<void>((resolve) => {
+      circuitChanges.on('change', function listen(circuit: Circuit) {
+        if (circuit.name !== name || circuit.state !== state) return
+        changes.push(state)
+        circuitChanges.off('change', listen)
+        resolve()
+      })
+    })
+  const stateNow = () => circuits().find((circuit) => circuit.name === name)?.state
+
+  answer = status(500)
+  expect(stateNow()).toBe('closed')
+  expect(await enrichOne(enricher, 'a')).toBeInstanceOf(TransientError)
+  const opened = reached('open')
+  const halfOpen = reached('half-open')
+  expect(await enrichOne(enricher, 'a')).toBeInstanceOf(UnavailableError)
+  await opened
+  expect(await enrichOne(enricher, 'a')).toEqual(new UnavailableError(name))
+  expect(requests).toHaveLength(2)
+
+  await halfOpen
+  const openedAgain = reached('open')
+  const halfOpenAgain = reached('half-open')
+  expect(await enrichOne(enricher, 'a')).toBeInstanceOf(UnavailableError)
+  await openedAgain
+  expect(requests).toHaveLength(3)
+
+  await halfOpenAgain
+  const closed = reached('closed')
+  answer = status(200)
+  expect(await enrichOne(enricher, 'a')).toEqual({ price: {} })
+  await closed
+  expect(stateNow()).toBe('closed')
+  expect(changes).toEqual(['open', 'half-open', 'open', 'half-open', 'closed'])
+})
+
+test('what the service says about a key does not open the circuit', async () => {
+  answer = status(404, 400, 404, 400, 404, 400)
+  const enricher = prices({ circuit: { minRequests: 1, resetMs: 50 } })
+  for (const sku of ['a', 'b', 'c', 'd', 'e', 'f'])
+    expect(await enrichOne(enricher, sku)).toBeInstanceOf(PermanentError)
+  expect(circuits().find((circuit) => circuit.name === enricher.name)?.state).toBe('closed')
+})
+
+test('a circuit has one owner', () => {
+  const { name } = prices()
+  expect(() => prices({ name })).toThrow(`there is already a circuit called '${name}'`)
+})
