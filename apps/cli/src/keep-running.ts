@@ -37,9 +37,10 @@ export async function keepRunning(
       const how = await current.exited
       if (stopping.signal.aborted) return
       ends = Date.now() - startedAt > WELL_AFTER_MS ? 1 : ends + 1
-      voice.say(`ended by itself (${how}); it is started again in ${pause(ends) / 1_000} s`, 'error')
+      voice.say(`ended by itself (${how})`, 'error')
       await delay(pause(ends), undefined, { signal: stopping.signal }).catch(() => {})
       if (stopping.signal.aborted) return
+      voice.say('starting it again')
       current = await start().catch(failedStart)
       if (stopping.signal.aborted) return current.stop()
     }

@@ -28,7 +28,7 @@ export function readable(line: string, paint: Paint): string {
   if (!entry) return line
   const fields = Object.entries(entry).filter(([name]) => !NOT_SHOWN.has(name))
   const shown = fields.map(([name, value]) => ` ${paint('dim', `${name}=`)}${text(value)}`).join('')
-  return `${said(entry.level, new Date(entry.time), entry.msg, paint)}${shown}${cause(entry.err)}`
+  return `${said(entry.level, new Date(entry.time), entry.msg, paint)}${shown}${cause(entry)}`
 }
 
 /** A line in the same form, for what we have to say ourselves. */
@@ -58,9 +58,10 @@ function text(value: unknown): string {
   return typeof value === 'string' && !/[\s"]/.test(value) ? value : JSON.stringify(value)
 }
 
-/** The stack of a logged error, on lines of its own. */
-function cause(error: unknown): string {
-  if (typeof error !== 'object' || error === null) return ''
-  const { stack, message } = error as { stack?: string; message?: string }
-  return `\n${stack ?? message ?? JSON.stringify(error)}`
+/** The error that was logged: its stack, on lines of its own, where it is serious; else its message. */
+function cause({ level, err }: Entry): string {
+  if (typeof err !== 'object' || err === null) return ''
+  const { stack, message } = err as { stack?: string; message?: string }
+  const serious = level === 'error' || level === 'fatal'
+  return serious ? `\n${stack ?? message}` : `: ${message}`
 }

@@ -28,7 +28,10 @@ program
   .addHelpText('after', '\nExample: eventflow up --workers 4 --events ./my-events')
   .action(async ({ port, workers, dataDir, events }) => {
     const output = createOutput((text) => stdout.write(text), stdout.isTTY && !env.NO_COLOR)
-    const programs = { ingest: fileOf('@eventflow/ingest/main'), worker: fileOf('@eventflow/worker/main') }
+    const programs = {
+      ingest: fileURLToPath(import.meta.resolve('@eventflow/ingest/main')),
+      worker: fileURLToPath(import.meta.resolve('@eventflow/worker/main')),
+    }
     const paths = { dataDir: resolve(dataDir), events: resolve(events) }
     await up({ port, workers, ...paths, programs, env, output, ...stopSignals() })
   })
@@ -59,10 +62,6 @@ function stopSignals(): { stop: AbortSignal; kill: AbortSignal } {
     })
   }
   return { stop: stop.signal, kill: kill.signal }
-}
-
-function fileOf(module: string): string {
-  return fileURLToPath(import.meta.resolve(module))
 }
 
 function wholeNumber(lowest: number, highest: number): (text: string) => number {

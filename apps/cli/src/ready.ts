@@ -7,13 +7,17 @@ import type { Voice } from './output.js'
 const TELL_EVERY_MS = 15_000
 
 /**
- * Waits until `/readyz` answers 200. Fails when a part of the stack ends before that: it would hardly do better the
+ * Waits until `/readyz` answers 200 on every port. Fails when a part of the stack ends before that: it would hardly do better the
  * next time, and whoever started us is looking.
  */
-export async function untilReady(http: string, started: Kept[], voice: Voice, stop: AbortSignal): Promise<void> {
+export async function untilReady(ports: number[], started: Kept[], voice: Voice, stop: AbortSignal): Promise<void> {
   const over = new AbortController()
+  const signal = AbortSignal.any([stop, over.signal])
   try {
-    await Promise.race([poll(`${http}/readyz`, voice, AbortSignal.any([stop, over.signal])), firstEnd(started)])
+    await Promise.race([
+      Promise.all(ports.map((port) => poll(`http://127.0.0.1:${port}/readyz`, voice, signal))),
+      firstEnd(started),
+    ])
   } finally {
     over.abort()
   }

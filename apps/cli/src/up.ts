@@ -6,7 +6,7 @@ import { freePort, SetupError } from '@eventflow/local'
 import { claimFolder } from './data-folder.js'
 import { startDatabases } from './databases.js'
 import type { Kept } from './keep-running.js'
-import type { Output } from './output.js'
+import type { Output, Voice } from './output.js'
 import { startPrograms } from './programs.js'
 import { untilReady } from './ready.js'
 import { welcome } from './welcome.js'
@@ -45,17 +45,22 @@ export async function up(options: UpOptions): Promise<void> {
     const { postgres, redis } = await startDatabases(options, started)
     stop.throwIfAborted()
     const workerPorts = await startPrograms(options, { postgres: postgres.url, redis: redis.url }, started)
-    const http = `http://127.0.0.1:${port}`
-    await untilReady(http, started, voice, stop)
-    output.block(welcome({ http, workerPorts, postgres, redis, dataDir, events }))
+    await untilReady([port, ...workerPorts], started, voice, stop)
+    output.block(welcome({ port, workerPorts, postgres, redis, dataDir, events }))
     if (!stop.aborted) await once(stop, 'abort')
-    voice.say('stopping: what is in flight is finished first')
   } catch (error) {
     if (!stop.aborted) throw error
   } finally {
-    for (const part of started.reverse()) await part.stop()
+    await stopAll(started, voice)
     await letGo()
   }
+}
+
+/** The last to start is the first to stop. */
+async function stopAll(started: Kept[], voice: Voice): Promise<void> {
+  if (started.length === 0) return
+  voice.say('stopping; what is in flight is finished first')
+  for (const part of started.reverse()) await part.stop()
   voice.say('stopped')
 }
 
@@ -69,7 +74,6 @@ async function checkEvents(folder: string): Promise<void> {
 /** Waits a little: the ingest of a run that was killed takes a moment to leave. */
 async function checkHttpPort(port: number): Promise<void> {
   for (const deadline = Date.now() + 3_000; (await freePort(port)) === undefined; await delay(100)) {
-    if (Date.now() > deadline)
-      throw new SetupError(`port ${port} is taken by another program: use --port with another one`)
+    if (Date.now() > deadline) throw new SetupError(`port ${port} is taken by another program: choose one with --port`)
   }
 }

@@ -4,7 +4,7 @@ import type { Database } from './databases.js'
 
 /** Where everything is. */
 export interface Places {
-  http: string
+  port: number
   workerPorts: number[]
   postgres: Database
   redis: Database
@@ -21,7 +21,9 @@ const EXAMPLE = {
 }
 
 /** The block of text, ready to be printed. */
-export function welcome({ http, workerPorts, postgres, redis, dataDir, events }: Places): string {
+export function welcome({ port, workerPorts, postgres, redis, dataDir, events }: Places): string {
+  const http = `http://127.0.0.1:${port}`
+  const here = `${process.cwd()}/`
   const elsewhere =
     postgres.dir && relative(dataDir, postgres.dir).startsWith('..') ? `, Postgres: ${postgres.dir}` : ''
   return `EventFlow is up.
@@ -31,7 +33,7 @@ export function welcome({ http, workerPorts, postgres, redis, dataDir, events }:
   Health    ${http}/health
   Metrics   ${http}/metrics (the workers have theirs on port ${workerPorts.join(', ')})
   Postgres  ${postgres.shell}
-  Redis     ${redis.shell}
+  Redis     ${redis.shell.replace(here, '')}
   Events    ${events}
   Data      ${dataDir}${elsewhere}
 
@@ -41,7 +43,7 @@ Send an event, from a second terminal:
 
 Or twenty thousand:
 
-  npm run producer -- --file flights --wait${http.endsWith(':8000') ? '' : ` --url ${http}`}
+  npm run producer -- --file flights --wait${port === 8000 ? '' : ` --url ${http}`}
 
 Ctrl-C stops everything. The data stays, and the next start finds it.`
 }

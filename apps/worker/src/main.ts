@@ -1,4 +1,5 @@
 /** Starts a worker: wire, work, drain in reverse. */
+import { hostname } from 'node:os'
 import { connect, migrate, prepare, sqlErrorKind } from '@eventflow/db'
 import { loadDefinitions } from '@eventflow/pipeline'
 import {
@@ -16,7 +17,8 @@ import { startWorker } from './worker.js'
 
 try {
   const config = readConfig(WorkerConfig)
-  const log = createLog('worker', config.EVENTFLOW_LOG_LEVEL, { worker_id: config.EVENTFLOW_WORKER_ID || undefined })
+  const workerId = config.EVENTFLOW_WORKER_ID || `${hostname()}-${process.pid}`
+  const log = createLog('worker', config.EVENTFLOW_LOG_LEVEL, { worker_id: workerId })
   log.info({ config: redacted(config) }, 'starting')
   const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS)
 
@@ -41,8 +43,8 @@ try {
     port: config.EVENTFLOW_METRICS_PORT,
     isReady: () => open,
   })
-  const worker = await startWorker({ config, db, redis, log, metrics, definitions })
-  log.info({ worker_id: worker.id, types: [...definitions.keys()] }, 'working')
+  const worker = await startWorker({ id: workerId, config, db, redis, log, metrics, definitions })
+  log.info({ types: [...definitions.keys()] }, 'working')
 
   stopOnSignal(
     log,

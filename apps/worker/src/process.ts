@@ -8,12 +8,12 @@ import {
   type Delivery,
   type Failure,
   failureOf,
+  isUnavailable,
   type Outcome,
   outcomeOfFailure,
   type Payload,
   PermanentError,
   type Problem,
-  UnavailableError,
 } from '@eventflow/core'
 import type { EnrichContext, Enricher } from '@eventflow/pipeline'
 import type { CompiledDefinition, Definitions } from './definitions.js'
@@ -100,7 +100,7 @@ async function runEnricher(
     candidate.failure = failureOf(error, component)
   }
   try {
-    await bisect(candidates, enrichPart, failOne, (error) => !(error instanceof UnavailableError))
+    await bisect(candidates, enrichPart, failOne, (error) => !isUnavailable(error))
   } catch (unavailable) {
     // Halving would only ask the same dead dependency again. What was enriched before it failed is enriched again later.
     for (const candidate of candidates) candidate.failure ??= failureOf(unavailable, component)

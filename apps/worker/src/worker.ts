@@ -1,7 +1,8 @@
 /** A worker: its lanes, and the ownership that feeds them. */
 import { hostname } from 'node:os'
-import { asSql, type Db } from '@eventflow/db'
-import type { EventDefinition } from '@eventflow/pipeline'
+import { UnavailableError } from '@eventflow/core'
+import { asSql, type Db, sqlErrorKind } from '@eventflow/db'
+import type { EventDefinition, Sql } from '@eventflow/pipeline'
 import type { Logger, Metrics, WorkerConfig } from '@eventflow/runtime'
 import { connectRedis, createCache, type Redis, untilReady } from '@eventflow/stream'
 import { compileDefinitions, orderOf } from './definitions.js'
@@ -9,6 +10,8 @@ import { startLane } from './loop.js'
 import { startOwnership } from './ownership.js'
 
 export interface WorkerDeps {
+  /** Stable over restarts, so that a worker has its partitions back at once. */
+  id: string
   config: WorkerConfig
   db: Db
   redis: Redis
@@ -18,14 +21,12 @@ export interface WorkerDeps {
 }
 
 export interface Worker {
-  id: string
   /** Settles what is in hand, gives the partitions back and takes no more. */
   stop(): Promise<void>
 }
 
 /** Starts to work. Throws when a definition's schema is not valid. */
-export async function startWorker({ config, db, redis, log, metrics, definitions }: WorkerDeps): Promise<Worker> {
-  const id = config.EVENTFLOW_WORKER_ID || `${hostname()}-${process.pid}`
+export async function startWorker({ id, config, db, redis, log, metrics, definitions }: WorkerDeps): Promise<Worker> {
   const prefix = config.EVENTFLOW_STREAM_PREFIX
   const compiled = compileDefinitions(definitions)
   const readers = Array.from({ length: config.EVENTFLOW_LANES }, () =>
@@ -44,7 +45,7 @@ export async function startWorker({ config, db, redis, log, metrics, definitions
       metrics,
       definitions: compiled,
       orderOf: orderOf(compiled),
-      context: { sql: asSql(db), cache: createCache(redis, prefix) },
+      context: { sql: sqlOf(db), cache: createCache(redis, prefix) },
       random: Math.random,
       maxWaiting: config.EVENTFLOW_MAX_WAITING,
     }),
@@ -52,11 +53,21 @@ export async function startWorker({ config, db, redis, log, metrics, definitions
   const ownership = startOwnership({ db, worker: { id, host: hostname(), pid: process.pid }, lanes, log })
 
   return {
-    id,
     async stop() {
       await Promise.all(lanes.map((lane) => lane.stop()))
       await ownership.stop()
       for (const reader of readers) reader.disconnect()
     },
+  }
+}
+
+/** SQL for enrichers: while Postgres is away their events wait, and no attempt is charged. */
+function sqlOf(db: Db): Sql {
+  const sql = asSql(db)
+  return {
+    query: <Row>(text: string, values?: readonly unknown[]) =>
+      sql.query<Row>(text, values).catch((cause) => {
+        throw sqlErrorKind(cause) === 'infrastructure' ? new UnavailableError('postgres', { cause }) : cause
+      }),
   }
 }

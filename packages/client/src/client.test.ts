@@ -4,7 +4,7 @@ import { type Client, createClient } from './client.js'
 import type { OutgoingEvent } from './event.js'
 import { EventRejected, RequestFailed } from './failure.js'
 import type { RequestReport } from './http.js'
-import { refuse, sendJson, startServer, type TestServer } from './test-server.js'
+import { answer, refuse, sendJson, startServer, type TestServer } from './test-server.js'
 
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
@@ -139,14 +139,10 @@ test('one bad event of a batch does not spoil its neighbours', async () => {
 
 test('a batch that is refused as a whole is halved, in order, until the event at fault is alone', async () => {
   const events = Array.from({ length: 10 }, (_, n) => order(n))
-  const refuseWithSix = (): void => {
-    server.faults.push((request, response) => {
-      refuseWithSix()
-      if (request.events.some(({ data }) => data.n === 6)) refuse(413)(request, response, server)
-      else server.answer(request, response)
-    })
+  server.fault = (request, ...rest) => {
+    const fault = request.events.some(({ data }) => data.n === 6) ? refuse(413) : answer
+    return fault(request, ...rest)
   }
-  refuseWithSix()
   const result = await client.sendBatch(events)
   expect(result).toMatchObject({ accepted: 9, rejected: 1 })
   expect(result.items[6]!.status).toBe('rejected')

@@ -24,9 +24,10 @@ export interface TestServer {
   stored: StoredEvent[]
   /** One fault for each of the next requests. */
   faults: Fault[]
+  /** What every request meets when there is no fault for it alone. */
+  fault: Fault
   /** Stores the events; for each, whether it was there already. */
   store(events: StoredEvent[]): boolean[]
-  answer(request: Received, response: ServerResponse): void
   close(): Promise<void>
 }
 
@@ -38,9 +39,8 @@ export async function startServer(port = 0): Promise<TestServer> {
     const body = chunks.length > 0 ? JSON.parse(Buffer.concat(chunks).toString()) : []
     const request = { method: message.method!, url: message.url!, headers: message.headers, events: [body].flat() }
     server.requests.push(request)
-    const fault = server.faults.shift()
-    if (fault) await fault(request, response, server)
-    else server.answer(request, response)
+    const fault = server.faults.shift() ?? server.fault
+    await fault(request, response, server)
   })
   const server: TestServer = {
     url: '',
@@ -48,6 +48,7 @@ export async function startServer(port = 0): Promise<TestServer> {
     requests: [],
     stored: [],
     faults: [],
+    fault: answer,
     store(events) {
       return events.map((event) => {
         if (byId.has(event.id)) return true
@@ -55,19 +56,6 @@ export async function startServer(port = 0): Promise<TestServer> {
         server.stored.push(event)
         return false
       })
-    },
-    answer({ url, events }, response) {
-      const duplicates = server.store(events)
-      if (url === '/v1/events') {
-        sendJson(response, 202, { id: events[0]!.id, status: 'accepted', duplicate: duplicates[0] })
-      } else {
-        const items = events.map(({ id }, index) => ({
-          index,
-          id,
-          status: duplicates[index] ? 'duplicate' : 'accepted',
-        }))
-        sendJson(response, 200, { items })
-      }
     },
     async close() {
       http.closeAllConnections()
@@ -80,6 +68,15 @@ export async function startServer(port = 0): Promise<TestServer> {
   server.port = (http.address() as AddressInfo).port
   server.url = `http://127.0.0.1:${server.port}`
   return server
+}
+
+/** No fault: stores the events and says so. */
+export function answer({ url, events }: Received, response: ServerResponse, server: TestServer): void {
+  const items = server.store(events).map((known, index) => {
+    return { index, id: events[index]!.id, status: known ? 'duplicate' : 'accepted' }
+  })
+  if (url === '/v1/events/batch') sendJson(response, 200, { items })
+  else sendJson(response, 202, { id: items[0]!.id, status: 'accepted', duplicate: items[0]!.status === 'duplicate' })
 }
 
 /** Answers with a problem, and with a `Retry-After` where one is given. */

@@ -1,20 +1,28 @@
 /** What a failure means for its event: try again, or give up. */
 import type { AcceptedEvent } from './event.js'
-import { PermanentError, UnavailableError } from './failure.js'
+import type { PermanentError } from './failure.js'
 import type { Attempt, Dead, Delivery, Failure, Retry, Wait } from './outcome.js'
 import { backoffMs, type RetryPolicy, withFullJitter } from './retry-policy.js'
 
-/** Describes an error that was thrown by `component`. Whatever is not known to be permanent is transient. */
+/**
+ * Describes an error that was thrown by `component`. Whatever is not known to be permanent is transient.
+ * Errors are told by their names, because a user's definitions may bring another copy of these classes.
+ */
 export function failureOf(error: unknown, component: string): Failure {
-  const failureType =
-    error instanceof PermanentError ? 'permanent' : error instanceof UnavailableError ? 'unavailable' : 'transient'
+  const name = error instanceof Error ? error.name : undefined
+  const failureType = name === 'PermanentError' ? 'permanent' : isUnavailable(error) ? 'unavailable' : 'transient'
   return {
     component,
     failureType,
-    errorClass: error instanceof Error ? error.name : 'Error',
+    errorClass: name ?? 'Error',
     message: error instanceof Error ? error.message : String(error),
-    problems: error instanceof PermanentError ? error.problems : [],
+    problems: failureType === 'permanent' ? ((error as PermanentError).problems ?? []) : [],
   }
+}
+
+/** Whether an error says that a dependency is down, so that asking it again now is in vain. */
+export function isUnavailable(error: unknown): boolean {
+  return error instanceof Error && error.name === 'UnavailableError'
 }
 
 /** How long an event waits for a dependency that is down, before it asks again, in milliseconds. */

@@ -1,6 +1,6 @@
 /** Where the data of Postgres is, and which account runs it: Postgres refuses to run as root. */
 import { createHash } from 'node:crypto'
-import { chown, mkdir, stat } from 'node:fs/promises'
+import { chmod, chown, mkdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { run } from './run.js'
 import { SetupError } from './setup-error.js'
@@ -33,18 +33,25 @@ export async function findHome(dir: string, log: (line: string) => void): Promis
     if (account && (await canEnter(dirname(dir), account))) return settle(dir, account)
   }
   const elsewhere = join(ROOTS_HOME, createHash('sha256').update(dir).digest('hex').slice(0, 12))
+  await mkdir(ROOTS_HOME, { recursive: true })
+  await chmod(ROOTS_HOME, 0o755) // whatever the umask of root
   log(`Postgres does not run as root, and no other account can enter ${dirname(dir)}: its data is in ${elsewhere}`)
   return settle(elsewhere, (await ownerOf(elsewhere)) ?? usual)
 }
 
 async function settle(dir: string, account: Account): Promise<Home> {
   try {
-    await mkdir(dir, { recursive: true, mode: 0o755 })
-    if (account.uid !== undefined) await chown(dir, account.uid, account.gid!)
+    await mkdir(dir, { recursive: true })
+    await giveTo(account, dir)
   } catch (error) {
     throw new SetupError(`Postgres cannot have its data in ${dir}: ${(error as Error).message}`)
   }
   return { dir, account }
+}
+
+/** Makes a file or folder belong to the account. */
+export async function giveTo({ uid, gid }: Account, path: string): Promise<void> {
+  if (uid !== undefined && gid !== undefined) await chown(path, uid, gid)
 }
 
 /** `postgres` where there is one, else `nobody`: no account is made on anybody's machine. */

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { startOnPort } from './ports.js'
 import { findBinaries } from './postgres-binaries.js'
-import { findHome, type Home } from './postgres-home.js'
+import { findHome, giveTo, type Home } from './postgres-home.js'
 import { stopLeftover } from './postgres-leftover.js'
 import { run } from './run.js'
 import { type LocalServer, launch } from './server-process.js'
@@ -58,7 +58,8 @@ async function initialise(bin: string, home: Home, data: string): Promise<void> 
   const unfinished = `${data}.new`
   const passwordFile = join(home.dir, 'password')
   await rm(unfinished, { recursive: true, force: true })
-  await writeFile(passwordFile, NAME, { mode: 0o644 })
+  await writeFile(passwordFile, NAME)
+  await giveTo(home.account, passwordFile)
   const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
   const login = [`--username=${NAME}`, '--auth=scram-sha-256', `--pwfile=${passwordFile}`]
   const made = await run(join(bin, 'initdb'), ['-D', unfinished, ...login, ...locale], runAs(home))

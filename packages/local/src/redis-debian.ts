@@ -22,7 +22,7 @@ export async function fetchFromDebian(folder: string): Promise<string | undefine
   } catch (error) {
     return (error as Error).message
   } finally {
-    await rm(work, { recursive: true, force: true })
+    await rm(work, { recursive: true, force: true }).catch(() => {})
   }
 }
 

@@ -41,6 +41,20 @@ test('functions see the types of the schema and of what the enrichers add', () =
   expect(definition.validate!({ data } as unknown as AcceptedEvent)).toEqual([])
 })
 
+test('also when an enricher is written in place', () => {
+  defineEvent({
+    type: 'sale.made',
+    schema: Sale,
+    enrich: [{ name: 'long', enrich: (events) => events.map(({ data }) => ({ long: data.sku.length > 3 })) }],
+    validate: ({ data }) => {
+      const long: boolean = data.long
+      // @ts-expect-error no enricher adds this
+      const absent: unknown = data.short
+      return [{ pointer: '', message: `${long} ${absent}` }]
+    },
+  })
+})
+
 test('an enricher that reads what the event does not have is no enricher of it', () => {
   const enricher = derive('discount', ({ data }: AcceptedEvent<{ coupon: string }>) => ({
     discount: data.coupon.length,

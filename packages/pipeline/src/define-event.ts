@@ -68,13 +68,13 @@ const DEFINITION = Symbol.for('eventflow.definition')
  * })
  * ```
  *
- * `key`, `validate` and the handlers see the type of the schema and of what the enrichers add. Enrichers say what
- * they read by the type of their argument (`OrderEvent` above).
+ * `key`, `validate` and the handlers see the type of the schema and of what the enrichers add. Functions that are given
+ * to `derive` and the look-ups say what they read by the type of their argument (`OrderEvent` above).
  *
  * Gives the definition, frozen. Throws at once, naming the type and each field that is wrong, also when the schema
  * does not compile or the example does not match it.
  */
-export function defineEvent<Schema extends TSchema, Enrichers extends readonly Enricher<Static<Schema>, object>[] = []>(
+export function defineEvent<Schema extends TSchema, Enrichers extends readonly Enricher<Static<Schema>, object>[]>(
   definition: WrittenDefinition<Schema, Enrichers>,
 ): EventDefinition {
   const mistakes = mistakesIn(definition)

@@ -216,7 +216,7 @@ test.each([
 })
 
 test('the circuit opens, spares the dependency, and closes again', async () => {
-  const enricher = prices({ circuit: { minRequests: 2, resetMs: 50 } })
+  const enricher = prices({ circuit: { minRequests: 2, resetMs: 250 } })
   const { name } = enricher
   const changes: Circuit['state'][] = []
   const reached = (state: Circuit['state']) =>

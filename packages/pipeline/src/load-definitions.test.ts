@@ -45,6 +45,7 @@ test('passes over tests, declarations, private files, other files and subfolders
 })
 
 test('loads TypeScript, whose errors are the same classes as ours', async () => {
+  await write('package.json', '{ "type": "module" }')
   await write('_text.ts', `export const type: string = 'a.typed'`)
   await write(
     'typed.ts',
@@ -61,6 +62,14 @@ test('loads TypeScript, whose errors are the same classes as ours', async () => 
     try { definitions.get('a.typed').validate() } catch (error) { console.log(error instanceof PermanentError) }`
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script])
   expect(stdout.trim()).toBe('true')
+})
+
+test('says what TypeScript needs in order to be a module', async () => {
+  await write('package.json', '{ "type": "commonjs" }')
+  await write('typed.ts', defining('a.typed'))
+  await expect(loadDefinitions(folder)).rejects.toThrow(
+    /cannot import .*typed\.ts: it needs a package\.json with "type"/,
+  )
 })
 
 test('says when there is no such folder', async () => {

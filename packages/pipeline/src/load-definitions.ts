@@ -3,11 +3,12 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type EventDefinition, isDefinition } from './define-event.js'
+import { importTypeScript } from './import-typescript.js'
 
 /**
- * Loads every `.js`, `.mjs` and `.ts` file of a folder (not of its subfolders): the definitions by event type.
- * A file's default export is what `defineEvent` gave, or a list of that. Tests (`*.test.*`), declarations (`*.d.ts`)
- * and files that start with `_` are passed over.
+ * Loads every file of a folder that ends in `.js`, `.mjs`, `.ts` or `.mts` (not those of its subfolders): the
+ * definitions by event type. A file's default export is what `defineEvent` gave, or a list of that.
+ * Tests (`*.test.*`), declarations (`*.d.ts`) and files that start with `_` are passed over.
  *
  * Throws when anything is not as it should be, naming the file; also when there is no definition at all, because a
  * worker without any would dead-letter every event.
@@ -38,7 +39,7 @@ async function definitionFiles(folder: string): Promise<string[]> {
 }
 
 function isDefinitionFile(name: string): boolean {
-  return /\.(js|mjs|ts)$/.test(name) && !/^_|\.test\.|\.d\.ts$/.test(name)
+  return /\.m?[jt]s$/.test(name) && !/^_|\.test\.|\.d\.m?ts$/.test(name)
 }
 
 async function definitionsIn(file: string): Promise<EventDefinition[]> {
@@ -53,22 +54,9 @@ async function definitionsIn(file: string): Promise<EventDefinition[]> {
 
 async function importFile(file: string): Promise<{ default?: unknown }> {
   try {
-    if (file.endsWith('.ts')) await understandTypeScript()
-    return await import(pathToFileURL(file).href)
+    return await (/\.m?ts$/.test(file) ? importTypeScript(file) : import(pathToFileURL(file).href))
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause)
     throw new Error(`cannot import ${file}: ${message}`, { cause })
   }
-}
-
-let typeScript: Promise<unknown> | undefined
-
-/**
- * Lets this process import TypeScript from now on; costs nothing where there is none.
- * Not tsx's `tsImport`: that would give the definitions their own copies of our modules, and then no error they
- * throw were `instanceof PermanentError`.
- */
-function understandTypeScript(): Promise<unknown> {
-  typeScript ??= import('tsx/esm/api').then(({ register }) => register())
-  return typeScript
 }

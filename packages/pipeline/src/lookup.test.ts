@@ -90,6 +90,7 @@ test('another process finds them in the shared cache', async () => {
 
 test('a row is forgotten when its time is over, or when there are too many', async () => {
   jest.useFakeTimers()
+  jest.advanceTimersByTime(1) // lru-cache takes the time 0 for none
   const sql = table()
   const enricher = cities({ ttlMs: 1000, cacheSize: 2 })
   const ask = (route: string) => enricher.enrich(trips(route), { sql, cache: brokenCache })

@@ -13,6 +13,7 @@ export const DEFAULT_CACHE_SIZE = 10_000
 /**
  * The answers a process remembers, the least recently used forgotten first. Give `set` the length of the answer's JSON
  * as `size`. Only answers: that something was not found is never remembered, because it may be there the next moment.
+ * The clock is named, as lru-cache would otherwise keep the one it was loaded with, and tests could not move it.
  */
 export function createReferenceCache<Value extends NonNullable<unknown>>(
   entries: number,

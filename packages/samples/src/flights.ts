@@ -29,7 +29,7 @@ export async function flightEvents(): Promise<IncomingEvent[]> {
 }
 
 /** The event of the flight in row `row` (from 0). Its id is made of where the row is and what is in it. */
-export function flightEvent(flight: Flight, row: number): IncomingEvent {
+function flightEvent(flight: Flight, row: number): IncomingEvent {
   return {
     type: 'flight.completed',
     source: SOURCE,

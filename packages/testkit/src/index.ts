@@ -1,1 +1,3 @@
-export {}
+export * from './pipeline.js'
+export * from './services.js'
+export * from './until.js'

@@ -3,7 +3,8 @@ import { defineEvent, Type } from '@eventflow/pipeline'
 
 export default defineEvent({
   type: 'user.updated',
-  description: 'A user has changed their profile. The table user_profiles holds the latest one, as the updates stay in order.',
+  description:
+    'A user has changed their profile. The table user_profiles holds the latest one, as the updates stay in order.',
   schema: Type.Object({
     userId: Type.String({ minLength: 1 }),
     email: Type.String({ format: 'email' }),

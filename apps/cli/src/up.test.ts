@@ -1,0 +1,117 @@
+/** `up` with stand-ins for ingest and worker, and with databases that are there already. */
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { freePort } from '@eventflow/local'
+import { afterAll, expect, test } from '@jest/globals'
+import { createOutput } from './output.js'
+import { up } from './up.js'
+
+const dir = await mkdtemp(join(tmpdir(), 'eventflow-up-'))
+const ingest = join(dir, 'ingest.mjs')
+const worker = join(dir, 'worker.mjs')
+const env = {
+  ...process.env,
+  DATABASE_URL: 'postgres://somewhere/x',
+  REDIS_URL: 'redis://somewhere',
+  JOURNAL: join(dir, 'journal'),
+}
+
+const tell = `import { appendFileSync } from 'node:fs'
+const tell = (what) => { console.log(what, process.pid); appendFileSync(process.env.JOURNAL, what + '\\n') }`
+await writeFile(
+  ingest,
+  `${tell}
+import { createServer } from 'node:http'
+const server = createServer((_, reply) => reply.end('ok'))
+server.listen(Number(process.env.EVENTFLOW_PORT), '127.0.0.1', () => tell('ingest listens'))
+process.on('SIGTERM', () => { tell('ingest stops'); server.closeAllConnections(); server.close() })`,
+)
+await writeFile(
+  worker,
+  `${tell}
+import { createServer } from 'node:http'
+const server = createServer((_, reply) => reply.end('ok')).listen(Number(process.env.EVENTFLOW_METRICS_PORT), '127.0.0.1')
+tell(process.env.EVENTFLOW_WORKER_ID + ' runs')
+process.on('SIGTERM', () => { tell(process.env.EVENTFLOW_WORKER_ID + ' stops'); server.closeAllConnections(); server.close() })`,
+)
+
+afterAll(() => rm(dir, { recursive: true, force: true }))
+
+test('starts everything, brings a killed worker back, and stops from front to back', async () => {
+  const run = await start()
+  await run.says(/EventFlow is up.*psql "\$DATABASE_URL".*curl -i http/s)
+  const pid = Number(/worker-1 runs (\d+)/.exec(run.text())![1])
+  process.kill(pid, 'SIGKILL')
+  await run.says(/worker-1 \| .*ended by itself \(signal SIGKILL\).*worker-1 \| worker-1 runs/s)
+
+  await writeFile(env.JOURNAL, '')
+  run.stop()
+  await run.over
+  const journal = (await readFile(env.JOURNAL, 'utf8')).trim().split('\n')
+  expect(journal[0]).toBe('ingest stops')
+  expect(journal.slice(1).sort()).toEqual(['worker-1 stops', 'worker-2 stops'])
+})
+
+test('a second one on the same data folder is refused, and the first runs on', async () => {
+  const first = await start()
+  await first.says(/EventFlow is up/)
+  await expect((await start()).over).rejects.toThrow(`already running on ${join(dir, 'data')} (process ${process.pid})`)
+  first.stop()
+  await first.over
+})
+
+test('a folder left by one that was killed is taken over', async () => {
+  await writeFile(join(dir, 'data', 'up.json'), JSON.stringify({ pid: process.pid, port: 1, token: 'gone' }))
+  const run = await start()
+  await run.says(/EventFlow is up/)
+  run.stop()
+  await run.over
+})
+
+test('when a part ends before everything is ready, it fails and stops the others', async () => {
+  const broken = join(dir, 'broken.mjs')
+  await writeFile(broken, `console.error('cannot start: a setting is missing'); process.exitCode = 1`)
+  const run = await start({ ingest: broken, worker })
+  await expect(run.over).rejects.toThrow('not everything could be started')
+  expect(run.text()).toContain('ingest   | cannot start: a setting is missing')
+})
+
+test('its programs stop when it is killed', async () => {
+  const script = `
+    import { startProgram } from '${new URL('./program.js', import.meta.url)}'
+    startProgram('${worker}', ${JSON.stringify({ ...env, EVENTFLOW_WORKER_ID: 'orphan', EVENTFLOW_METRICS_PORT: '0' })}, (line) => console.log(line))`
+  const parent = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  parent.stdout.once('data', () => parent.kill('SIGKILL'))
+  await until(async () => (await readFile(env.JOURNAL, 'utf8')).includes('orphan stops'))
+})
+
+/** Runs `up`, and listens to what it writes. */
+async function start(programs = { ingest, worker }) {
+  const [stop, kill] = [new AbortController(), new AbortController()]
+  let text = ''
+  const output = createOutput((more) => {
+    text += more
+  }, false)
+  const port = (await freePort(0))!
+  const over = up({
+    ...{ port, workers: 2, dataDir: join(dir, 'data'), events: dir, programs, env, output },
+    ...{ stop: stop.signal, kill: kill.signal },
+  })
+  over.catch(() => {}) // whoever waits for it hears of it
+  return {
+    over,
+    text: () => text,
+    stop: () => stop.abort(),
+    says: (pattern: RegExp) => Promise.race([until(async () => pattern.test(text)), over]),
+  }
+}
+
+async function until(done: () => Promise<boolean>): Promise<void> {
+  while (!(await done())) await delay(20)
+}

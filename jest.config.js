@@ -1,0 +1,10 @@
+/** Tests run as they were compiled: what is tested is what is shipped. */
+export default {
+  testEnvironment: 'node',
+  roots: ['<rootDir>/packages', '<rootDir>/apps', '<rootDir>/tests'],
+  testMatch: ['**/dist/**/*.test.js'],
+  globalSetup: './tests/dist/start-services.js',
+  globalTeardown: './tests/dist/stop-services.js',
+  testTimeout: 30_000,
+  maxWorkers: 2,
+}

@@ -1,0 +1,69 @@
+/** One Postgres and one Redis for a whole test run; each test file has a database and a prefix of its own in them. */
+import { randomBytes } from 'node:crypto'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connect, migrate } from '@eventflow/db'
+import { startPostgres, startRedis } from '@eventflow/local'
+
+/** Where the services are told to the test files: jest hands its environment on to the processes that run them. */
+const POSTGRES = 'EVENTFLOW_TEST_POSTGRES'
+const REDIS = 'EVENTFLOW_TEST_REDIS'
+
+const TEMPLATE = 'eventflow_template'
+
+export interface Services {
+  stop(): Promise<void>
+}
+
+/** Starts both, with a migrated database to copy. `cacheDir` keeps a fetched Redis for the next run. */
+export async function startServices({ cacheDir }: { cacheDir: string }): Promise<Services> {
+  const dir = await mkdtemp(join(tmpdir(), 'eventflow-test-'))
+  // Postgres runs as another user where the tests run as root, and must be able to get there.
+  await chmod(dir, 0o755)
+  const log = () => {}
+  const [postgres, redis] = await Promise.all([
+    startPostgres({ dir: join(dir, 'postgres'), port: 0, log }),
+    startRedis({ dir: join(dir, 'redis'), port: 0, cacheDir, log }),
+  ])
+  process.env[POSTGRES] = postgres.url
+  process.env[REDIS] = redis.url
+  await administer(`CREATE DATABASE ${TEMPLATE}`)
+  await migrate(databaseUrl(TEMPLATE), { partitions: 16 })
+  return {
+    async stop() {
+      await Promise.all([postgres.stop(), redis.stop()])
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** The Redis of this run. */
+export function redisUrl(): string {
+  return required(REDIS)
+}
+
+/** Makes a database; migrated and empty, or without any table. Gives its URL. */
+export async function createDatabase({ migrated = true } = {}): Promise<string> {
+  const name = `test_${randomBytes(6).toString('hex')}`
+  await administer(`CREATE DATABASE ${name} ${migrated ? `TEMPLATE ${TEMPLATE}` : ''}`)
+  return databaseUrl(name)
+}
+
+function databaseUrl(name: string): string {
+  const url = new URL(required(POSTGRES))
+  url.pathname = name
+  return url.href
+}
+
+async function administer(statement: string): Promise<void> {
+  const db = connect({ url: required(POSTGRES), applicationName: 'test', max: 1, onIdleError: () => {} })
+  await db.query(statement)
+  await db.end()
+}
+
+function required(name: string): string {
+  const value = process.env[name]
+  if (!value) throw new Error(`${name} is not set: tests run under jest.config.js, which starts the services`)
+  return value
+}

@@ -1,0 +1,4 @@
+/** After the tests. */
+export default async function stop(): Promise<void> {
+  await globalThis.eventflowServices?.stop()
+}
