@@ -1,1 +1,177 @@
-export {}
+/** The load producer: `npm run producer -- --file flights --wait`. Exit codes: 0 all is well, 1 not all was sent or settled, 2 wrong usage, 130 Ctrl-C. */
+import { createClient, type OutgoingEvent, RequestFailed } from '@eventflow/client'
+import { flightEvents } from '@eventflow/samples'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { readEventFile } from './producer/event-file.js'
+import { mixed, mixedCount } from './producer/mix.js'
+import { createOrders } from './producer/orders.js'
+import { showProgress } from './producer/progress.js'
+import { createRandom } from './producer/random.js'
+import { describeReport, type Report } from './producer/report.js'
+import { explain, run } from './producer/run.js'
+import { createCounter } from './producer/tally.js'
+
+interface Options {
+  url: string
+  apiKey?: string
+  count?: number
+  file?: string
+  seed?: number
+  keySkew: number
+  duplicates: number
+  invalid: number
+  rate: number
+  concurrency: number
+  batch: number
+  wait?: number | true
+  json?: true
+}
+
+const DEFAULT_COUNT = 10_000
+const DEFAULT_WAIT_SECONDS = 600
+/** The time of the first order when there is a seed. */
+const SEEDED_START_MS = Date.UTC(2026, 0, 1)
+
+const program = new Command('producer')
+  .description('Sends events to EventFlow, as fast as it takes them or at a given rate; the order of each key is kept.')
+  .option('--url <url>', 'where the server is', httpUrl, 'http://127.0.0.1:8000')
+  .option('--api-key <key>', 'the key to send with')
+  .option('--file <path>', 'send this file (NDJSON or a JSON array, .gz or not), or "flights": 20,000 real flights')
+  .option(
+    '--count <events>',
+    `at most so many events (default: the whole file; without a file ${DEFAULT_COUNT} orders)`,
+    wholeNumber,
+  )
+  .option('--rate <events>', 'events a second, whether answers come or not', positiveNumber, Number.POSITIVE_INFINITY)
+  .option(
+    '--concurrency <requests>',
+    'requests under way at once; a key always takes the same way',
+    positiveWholeNumber,
+    8,
+  )
+  .option('--batch <events>', 'events in one request at most; 1 sends single events', positiveWholeNumber, 100)
+  .option('--key-skew <exponent>', "how unequally orders are spread over users: Zipf's exponent", nonNegativeNumber, 0)
+  .option('--duplicates <share>', 'share of the events that are sent again, with the same id', share, 0)
+  .option('--invalid <share>', 'share of the events whose data is wrong', share, 0)
+  .option('--seed <number>', 'make the same orders, with the same ids, as every time with this seed', wholeNumber)
+  .option('--wait [seconds]', `then wait until all is settled (default ${DEFAULT_WAIT_SECONDS})`, positiveNumber)
+  .option('--json', 'the report as JSON')
+  .addHelpText(
+    'after',
+    '\nExample: npm run producer -- --count 100000 --rate 5000 --key-skew 1 --duplicates 0.01 --wait',
+  )
+  .exitOverride()
+
+try {
+  program.parse()
+  process.exitCode = await main(program.opts<Options>())
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2
+  else {
+    console.error(error instanceof Error ? error.message : error)
+    process.exitCode = 1
+  }
+}
+
+async function main(options: Options): Promise<number> {
+  const { url, apiKey, rate, concurrency, batch, wait } = options
+  const stop = new AbortController()
+  const stopped = onceInterrupted(stop)
+  const { events, total } = await eventsOf(options)
+  const counter = createCounter()
+  const connection = { url, ...(apiKey !== undefined && { apiKey }) }
+  const client = createClient({
+    ...connection,
+    connections: concurrency,
+    giveUpAfterMs: 30_000,
+    onRequest: counter.countRequest,
+  })
+  const probe = createClient({ ...connection, giveUpAfterMs: 0 })
+  const progress = showProgress({ counter, total, out: process.stderr })
+  const waitSeconds = wait === true ? DEFAULT_WAIT_SECONDS : wait
+  try {
+    const report = await run(
+      { events, rate, concurrency, batch, waitSeconds },
+      { client, probe, counter, progress, stop },
+    )
+    progress.end()
+    console.log(options.json ? JSON.stringify(report) : describeReport(report))
+    return stopped() ? 130 : exitCodeOf(report)
+  } catch (error) {
+    throw error instanceof RequestFailed ? new Error(explain(error, url)) : error
+  } finally {
+    progress.end()
+    await Promise.all([client.close(), probe.close()])
+  }
+}
+
+/** The events to send and, where it is known, how many there are. */
+async function eventsOf(
+  options: Options,
+): Promise<{ events: AsyncIterable<OutgoingEvent>; total: number | undefined }> {
+  const { file, keySkew, invalid, duplicates } = options
+  const seed = options.seed ?? Date.now()
+  const startMs = options.seed === undefined ? Date.now() : SEEDED_START_MS
+  const shares = { invalid, duplicates }
+  const mix = (
+    source: Iterable<OutgoingEvent> | AsyncIterable<OutgoingEvent>,
+    count: number,
+    total: number | undefined,
+  ) => ({
+    events: mixed(source, count, shares, createRandom(seed)),
+    total: total === undefined ? undefined : mixedCount(Math.min(total, count), shares),
+  })
+  if (file === undefined) {
+    const count = options.count ?? DEFAULT_COUNT
+    return mix(createOrders({ count, startMs, seed, keySkew }), count, count)
+  }
+  const count = options.count ?? Number.POSITIVE_INFINITY
+  if (file !== 'flights') return mix(readEventFile(file), count, options.count)
+  const flights = await flightEvents()
+  return mix(flights, count, flights.length)
+}
+
+/** The first Ctrl-C stops sending and reports; the second one ends the process. Returns whether there was one. */
+function onceInterrupted(stop: AbortController): () => boolean {
+  let interrupted = false
+  process.once('SIGINT', () => {
+    interrupted = true
+    stop.abort()
+  })
+  return () => interrupted
+}
+
+function exitCodeOf({ undelivered, settled }: Report): number {
+  return undelivered > 0 || (settled?.unsettled ?? 0) > 0 ? 1 : 0
+}
+
+function httpUrl(text: string): string {
+  if (/^https?:\/\/[^/]/.test(text) && URL.canParse(text)) return text.replace(/\/$/, '')
+  throw new InvalidArgumentError('An address such as http://127.0.0.1:8000.')
+}
+
+function wholeNumber(text: string): number {
+  return checked(text, (number) => Number.isSafeInteger(number) && number >= 0, 'A whole number from 0 on.')
+}
+
+function positiveWholeNumber(text: string): number {
+  return checked(text, (number) => Number.isSafeInteger(number) && number > 0, 'A whole number from 1 on.')
+}
+
+function positiveNumber(text: string): number {
+  return checked(text, (number) => number > 0, 'A number above 0.')
+}
+
+function nonNegativeNumber(text: string): number {
+  return checked(text, (number) => number >= 0, 'A number from 0 on.')
+}
+
+function share(text: string): number {
+  return checked(text, (number) => number >= 0 && number <= 1, 'A number from 0 to 1.')
+}
+
+function checked(text: string, isRight: (number: number) => boolean, expected: string): number {
+  const number = Number(text)
+  if (text.trim() !== '' && isRight(number)) return number
+  throw new InvalidArgumentError(expected)
+}

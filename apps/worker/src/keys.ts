@@ -5,8 +5,10 @@
  * key wait here, in order. When the first one's time has come the key is *due*: all its events are taken out together and
  * the key is free again, until the outcome of the first says otherwise. Other keys are never held up.
  */
-import type { Delivery } from '@eventflow/core'
+import type { AcceptedEvent, Delivery } from '@eventflow/core'
 import { eventKey } from '@eventflow/db'
+
+type AcceptedEventId = Pick<AcceptedEvent, 'tenantId' | 'id'>
 
 export interface Keys {
   /**
@@ -18,6 +20,10 @@ export interface Keys {
   hold(delivery: Delivery, dueAt: number): void
   /** Takes out the events of all keys that are due, each key's in order. */
   takeDue(now: number): Delivery[]
+  /** Whether the event waits here. */
+  holds(event: AcceptedEventId): boolean
+  /** The lowest seq of those that are in no row of `retries`; Infinity when there is none. */
+  lowestSeq(): number
   /** When the next key is due; Infinity when none is blocked. */
   nextDue(): number
   /** How many events wait. */
@@ -75,6 +81,12 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
       return due
     },
 
+    holds: (event) => waiting.has(eventKey(event)),
+    lowestSeq() {
+      let lowest = Number.POSITIVE_INFINITY
+      for (const { event, inRetries } of waiting.values()) if (!inRetries) lowest = Math.min(lowest, event.seq)
+      return lowest
+    },
     nextDue: () => nextDue,
     size: () => waiting.size,
   }

@@ -1,88 +1,84 @@
 /**
- * A lane: one loop that reads, processes and settles the partitions it was given, one batch after the other. Two lanes
- * keep Postgres busy with one batch while the next is processed; a partition is only ever in one lane, so its events are
- * never in two batches at once.
- *
- * A partition is *adopted* (its retries are loaded, what its last owner had in hand is claimed) → *read* → *dropped*, when
- * it is released or its lease is found broken. After an error of Redis every partition is adopted again, because anything
- * may have been lost in between.
+ * A lane: one loop that takes the next events of its partitions, processes and settles them, one batch after the other. Two
+ * lanes keep Postgres busy with one batch while the next is processed; a partition is only ever in one lane, so its events
+ * are never in two batches at once.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Delivery, decodeEvent, type Outcome, parseEvent } from '@eventflow/core'
-import { type Db, type Lease, readRetries } from '@eventflow/db'
-import type { Logger, Metrics } from '@eventflow/runtime'
+import { type Delivery, decodeEvent, firstDelivery } from '@eventflow/core'
+import { eventKey, findSettled, type TakenPartition } from '@eventflow/db'
 import {
   acknowledge,
   claimPending,
   type Entry,
-  ensureGroups,
   MAX_BLOCK_MS,
   type Redis,
   readNew,
   removeIdleConsumers,
 } from '@eventflow/stream'
-import { createKeys, type Keys } from './keys.js'
-import { type ProcessDeps, processBatch } from './process.js'
-import { type SettleDeps, type Settlement, settleBatch } from './settle.js'
-import { tell } from './tell.js'
+import { findUnpublished, saveProgress, takeUpNext } from './catch-up.js'
+import { admitAll, aimForStream, begin, joinStream, newPartition, type Partition } from './partition.js'
+import { pause } from './pause.js'
+import { createWork, type WorkDeps } from './work.js'
 
 /** Events that one batch holds, about: larger transactions are no faster. */
 const BATCH = 1_000
 
-/** How long a lane pauses after an error of Postgres or Redis, in milliseconds; doubled up to the last. */
-const PAUSES_MS = [50, 100, 200, 400, 800, 1_600, 3_000]
+/** How long Postgres is left alone after it gave all it had, in milliseconds. */
+const POLL_MS = 100
 
-export interface LaneDeps extends ProcessDeps, SettleDeps {
-  db: Db
+/** How often a lane looks for events that were never published, and moves the watermarks on, in milliseconds. */
+const LOOK_AFTER_MS = 5_000
+
+export interface LaneDeps extends WorkDeps {
   /** For blocking reads only. */
   reader: Redis
-  redis: Redis
-  prefix: string
-  workerId: string
-  log: Logger
-  metrics: Metrics
-  /** Events of a partition that may wait in memory; beyond it the partition is not read. */
+  /** Events of a partition that may wait in memory; beyond it nothing more of the partition is taken. */
   maxWaiting: number
 }
 
 export interface Lane {
   /** Begins to work on a partition. */
-  adopt(lease: Lease): void
+  adopt(taken: TakenPartition): void
   /** Resolves when the partition is not worked on any more. */
   drop(partition: number): Promise<void>
-  /** The leases it works under. */
-  leases(): Lease[]
+  /** What it works on. */
+  held(): { partition: number; epoch: number }[]
   /** Finishes the batch in hand and ends. */
   stop(): Promise<void>
 }
 
-interface Partition {
-  lease: Lease
-  keys: Keys
-  adopted: boolean
-}
-
 export function startLane(deps: LaneDeps): Lane {
-  const { db, reader, redis, prefix, workerId, log, metrics, maxWaiting, orderOf } = deps
+  const { db, reader, redis, prefix, workerId, log, metrics, maxWaiting } = deps
   const partitions = new Map<number, Partition>()
-  const dropping = new Map<number, () => void>()
   const stopping = new AbortController()
-  let wake = () => {}
+  const work = createWork(deps, partitions, stopping.signal)
+  const dropping = new Map<number, () => void>()
+  let lookedAfterAt = performance.now()
+  let lookAtPostgresAt = 0
   let readerId: number | undefined
+  let wake = () => {}
+  // Between two connections anything may have been lost, also when no command noticed.
+  reader.on('close', () => {
+    readerId = undefined
+    for (const partition of partitions.values()) beginAgain(partition)
+  })
+
+  const inSource = (source: Partition['source']) => [...partitions.values()].filter((p) => p.source === source)
+  const hasRoom = ({ keys }: Partition) => keys.size() < maxWaiting
 
   async function run(): Promise<void> {
     let failures = 0
     while (!stopping.signal.aborted) {
       try {
         dropAsked()
-        for (const partition of partitions.values()) if (!partition.adopted) await adoptNow(partition)
-        const deliveries = await next()
-        if (deliveries.length > 0) await work(deliveries)
+        for (const partition of inSource('new')) await beginOrDrop(partition)
+        await lookAfter()
+        await work(await next())
         failures = 0
       } catch (error) {
-        log.warn({ err: error }, 'the lane was interrupted; it will take its partitions up again')
-        for (const partition of partitions.values()) partition.adopted = false
-        await pause(failures++)
+        log.warn({ err: error }, 'a lane was interrupted; it begins its partitions again')
+        for (const partition of partitions.values()) beginAgain(partition)
+        await pause(failures++, stopping.signal)
       }
     }
     dropAsked()
@@ -96,59 +92,117 @@ export function startLane(deps: LaneDeps): Lane {
     dropping.clear()
   }
 
-  /** Loads what waits in Postgres first, so that nothing overtakes it; then works off what the last owner had in hand. */
-  async function adoptNow(partition: Partition): Promise<void> {
-    const id = partition.lease.partition
-    partition.keys = createKeys(orderOf)
-    const now = performance.now()
-    for (const { event, attempts, history, dueInMs } of await readRetries(db, id)) {
-      partition.keys.hold({ event: parseEvent(event), entryIds: [], attempts, history }, now + dueInMs)
-    }
-    await ensureGroups(redis, prefix, [id])
-    const claimed = await claimPending(redis, prefix, workerId, id)
-    metrics.entriesClaimed.inc(claimed.length)
-    for (let from = 0; from < claimed.length && partitions.has(id); from += BATCH) {
-      const deliveries = await admit(claimed.slice(from, from + BATCH))
-      if (deliveries.length > 0) await work(deliveries)
-    }
-    await removeIdleConsumers(redis, prefix, workerId, id)
-    partition.adopted = true
+  async function beginOrDrop(partition: Partition): Promise<void> {
+    if (!(await begin(partition, deps))) partitions.delete(partition.id)
+    else if (partition.source === 'stream') await claim(partition)
+    else log.info({ partition: partition.id, reason: partition.reason }, 'catching up from Postgres')
   }
 
-  /** What is to be done next: retries that are due, or else new entries; waits for them at most MAX_BLOCK_MS. */
+  function beginAgain(partition: Partition): void {
+    partition.source = 'new'
+    partition.interrupted = true
+  }
+
+  /** What is to be done next: retries that are due, unsettled events from Postgres, entries of streams; waits for the first. */
   async function next(): Promise<Delivery[]> {
-    const now = performance.now()
-    const due = [...partitions.values()].flatMap(({ keys }) => keys.takeDue(now))
-    if (due.length > 0) return due
-    const untilDue = Math.min(...[...partitions.values()].map(({ keys }) => keys.nextDue())) - now
-    const waitMs = Math.max(1, Math.ceil(Math.min(untilDue, MAX_BLOCK_MS)))
-    const open = [...partitions.values()].filter(({ keys }) => keys.size() < maxWaiting)
-    if (open.length === 0) {
-      await sleep(waitMs)
-      return []
-    }
-    const count = Math.max(50, Math.floor(BATCH / open.length))
-    return admit(
-      await read(
-        open.map(({ lease }) => lease.partition),
-        count,
-        waitMs,
-      ),
-    )
+    const due = [...partitions.values()].flatMap(({ keys }) => keys.takeDue(performance.now()))
+    const ready = await catchUp(due)
+    const waitMs = ready.length > 0 ? 0 : Math.max(1, Math.ceil(nextAt() - performance.now()))
+    const streaming = inSource('stream').filter(hasRoom)
+    if (streaming.length > 0) return [...ready, ...(await readStreams(streaming, waitMs))]
+    if (waitMs > 0) await sleep(waitMs)
+    return ready
   }
 
-  async function read(ids: number[], count: number, blockMs: number): Promise<Entry[]> {
-    readerId ??= Number(await reader.client('ID'))
-    wake = () => void redis.client('UNBLOCK', readerId!).catch(() => {})
-    if (dropping.size > 0 || stopping.signal.aborted) return []
-    try {
-      return await readNew(reader, prefix, workerId, ids, { count, blockMs })
-    } catch (error) {
-      readerId = undefined
-      throw error
-    } finally {
-      wake = () => {}
+  /** When there is something to do that no stream entry announces, on the monotonic clock; soon enough to notice all else. */
+  function nextAt(): number {
+    const due = Math.min(...[...partitions.values()].map(({ keys }) => keys.nextDue()))
+    const atMost = performance.now() + MAX_BLOCK_MS
+    return Math.min(due, atMost, inSource('postgres').length > 0 ? lookAtPostgresAt : atMost)
+  }
+
+  /** Adds the next events of partitions in *postgres* to those that are ready; partitions that are level go to their streams. */
+  async function catchUp(ready: Delivery[]): Promise<Delivery[]> {
+    const behind = inSource('postgres').filter(hasRoom)
+    if (behind.length === 0 || performance.now() < lookAtPostgresAt) return ready
+    if (redis.status === 'ready') {
+      for (const partition of behind) if (!partition.target) await aimForStream(partition, deps)
     }
+    const { deliveries, reached, more } = await takeUpNext(behind, deps)
+    if (!more) lookAtPostgresAt = performance.now() + POLL_MS
+    if (reached.length === 0) return [...ready, ...deliveries]
+    // Whoever goes to the stream must have settled, or hold, what came before it.
+    await work([...ready, ...deliveries])
+    for (const partition of reached) {
+      await joinStream(partition, deps)
+      if (partition.source !== 'stream') continue
+      log.info({ partition: partition.id }, 'level with the stream again')
+      await claim(partition)
+    }
+    return []
+  }
+
+  /** Takes over what is pending in a partition's stream: what its last owner, or this lane before an error, had in hand. */
+  async function claim(partition: Partition): Promise<void> {
+    const claimed = await claimPending(redis, prefix, workerId, partition.id)
+    metrics.entriesClaimed.inc(claimed.length)
+    for (let from = 0; from < claimed.length && partition.source === 'stream'; from += BATCH) {
+      const slice = claimed.slice(from, from + BATCH)
+      partition.takenUpTo = Math.max(partition.takenUpTo, ...slice.map(seqOf))
+      await work(await admit(slice))
+    }
+    partition.suspects = 0
+    await removeIdleConsumers(redis, prefix, workerId, partition.id)
+  }
+
+  async function readStreams(streaming: readonly Partition[], waitMs: number): Promise<Delivery[]> {
+    readerId ??= Number(await reader.client('ID'))
+    const id = readerId
+    wake = () => void redis.client('UNBLOCK', id).catch(() => {})
+    if (dropping.size > 0 || stopping.signal.aborted) return []
+    const count = Math.max(50, Math.floor(BATCH / streaming.length))
+    const ids = streaming.map(({ id }) => id)
+    const entries = await readNew(reader, prefix, workerId, ids, { count, blockMs: waitMs })
+    wake = () => {}
+    return admit(entries)
+  }
+
+  /** Entries as deliveries that may be processed now. Entries of events that are settled already are removed. */
+  async function admit(entries: readonly Entry[]): Promise<Delivery[]> {
+    const useless: Entry[] = []
+    const decoded: { entry: Entry; delivery: Delivery }[] = []
+    for (const entry of entries) {
+      const delivery = decode(entry)
+      if (delivery) decoded.push({ entry, delivery })
+      else useless.push(entry)
+    }
+    if (useless.length > 0) log.warn({ entries: useless.map(({ id }) => id) }, 'removing entries that are no events')
+    const doubtful = decoded.filter(({ entry, delivery }) => {
+      return delivery.event.seq <= (partitions.get(entry.partition)?.takenUpTo ?? 0)
+    })
+    const settled =
+      doubtful.length > 0
+        ? await findSettled(
+            db,
+            doubtful.map(({ delivery }) => delivery.event),
+          )
+        : new Set()
+    const unsettled: Delivery[] = []
+    for (const { entry, delivery } of decoded) {
+      if (settled.has(eventKey(delivery.event))) useless.push(entry)
+      else unsettled.push(delivery)
+    }
+    metrics.duplicates.inc(settled.size)
+    await acknowledge(redis, prefix, useless)
+    return admitAll(partitions, unsettled)
+  }
+
+  async function lookAfter(): Promise<void> {
+    if (performance.now() - lookedAfterAt < LOOK_AFTER_MS) return
+    lookedAfterAt = performance.now()
+    const streaming = inSource('stream')
+    if (streaming.length > 0) await work(await findUnpublished(streaming, seqOf, deps))
+    await saveProgress([...partitions.values()], db)
   }
 
   async function sleep(ms: number): Promise<void> {
@@ -158,80 +212,11 @@ export function startLane(deps: LaneDeps): Lane {
     wake = () => {}
   }
 
-  /** Entries as deliveries that may be processed now. An entry that is no event is a hint that says nothing: it is removed. */
-  async function admit(entries: readonly Entry[]): Promise<Delivery[]> {
-    const unreadable: Entry[] = []
-    const byPartition = new Map<number, Delivery[]>()
-    for (const entry of entries) {
-      const delivery = decode(entry)
-      if (!delivery) unreadable.push(entry)
-      else if (byPartition.has(entry.partition)) byPartition.get(entry.partition)!.push(delivery)
-      else byPartition.set(entry.partition, [delivery])
-    }
-    if (unreadable.length > 0) {
-      log.warn({ entries: unreadable.map(({ partition, id }) => ({ partition, id })) }, 'entries that are no events')
-      for (const { partition, id } of unreadable) await acknowledge(redis, prefix, new Map([[partition, [id]]]))
-    }
-    return [...byPartition].flatMap(([id, deliveries]) => partitions.get(id)?.keys.admit(deliveries) ?? [])
-  }
-
-  /** The event's path: process, settle, acknowledge. */
-  async function work(deliveries: readonly Delivery[]): Promise<void> {
-    const startedAt = performance.now()
-    const outcomes = await processBatch(deliveries, deps)
-    const settlement = await settleUntilDone(outcomes, startedAt)
-    if (!settlement) return
-    keepHeld(settlement)
-    tell(settlement, startedAt, log, metrics)
-    await acknowledgeSettled(settlement)
-  }
-
-  /** While Postgres is away the batch is kept and tried again: an outage is no failure of any event. */
-  async function settleUntilDone(outcomes: readonly Outcome[], startedAt: number): Promise<Settlement | undefined> {
-    for (let failures = 0; ; failures++) {
-      try {
-        const leases = new Map([...partitions].map(([id, { lease }]) => [id, lease]))
-        return await settleBatch(outcomes, leases, startedAt, deps)
-      } catch (error) {
-        log.warn({ err: error, events: outcomes.length }, 'settling failed; the batch is kept and tried again')
-        if (stopping.signal.aborted) return undefined
-        await pause(failures)
-      }
-    }
-  }
-
-  function keepHeld({ held, broken }: Settlement): void {
-    for (const id of broken) {
-      metrics.fencedWrites.inc()
-      partitions.delete(id)
-    }
-    const now = performance.now()
-    for (const { delivery, delayMs } of held) {
-      partitions.get(delivery.event.partition)?.keys.hold(delivery, now + delayMs)
-    }
-  }
-
-  async function acknowledgeSettled({ committed, dead, retried }: Settlement): Promise<void> {
-    const entries = new Map<number, string[]>()
-    for (const { delivery } of [...committed, ...dead, ...retried]) {
-      if (delivery.entryIds.length === 0) continue
-      const ids = entries.get(delivery.event.partition)
-      if (ids) ids.push(...delivery.entryIds)
-      else entries.set(delivery.event.partition, [...delivery.entryIds])
-    }
-    if (entries.size > 0) await acknowledge(redis, prefix, entries)
-  }
-
-  async function pause(failures: number): Promise<void> {
-    const ms = PAUSES_MS[Math.min(failures, PAUSES_MS.length - 1)]!
-    await delay(ms, undefined, { signal: stopping.signal }).catch(() => {})
-  }
-
   const running = run()
 
   return {
-    adopt(lease) {
-      partitions.set(lease.partition, { lease, keys: createKeys(orderOf), adopted: false })
+    adopt(taken) {
+      partitions.set(taken.partition, newPartition(taken, taken.crashed ? BATCH : 0))
       wake()
     },
     async drop(partition) {
@@ -240,7 +225,7 @@ export function startLane(deps: LaneDeps): Lane {
       wake()
       await Promise.race([dropped, running])
     },
-    leases: () => [...partitions.values()].map(({ lease }) => lease),
+    held: () => [...partitions.values()].map(({ id, epoch }) => ({ partition: id, epoch })),
     async stop() {
       stopping.abort()
       wake()
@@ -251,8 +236,13 @@ export function startLane(deps: LaneDeps): Lane {
 
 function decode({ id, text }: Entry): Delivery | undefined {
   try {
-    return { event: decodeEvent(text ?? ''), entryIds: [id], attempts: 0, history: [] }
+    return firstDelivery(decodeEvent(text ?? ''), [id])
   } catch {
     return undefined
   }
+}
+
+/** An entry that is no event is before all others: nothing can be told from it. */
+function seqOf(entry: Entry): number {
+  return decode(entry)?.event.seq ?? 0
 }

@@ -2,12 +2,12 @@
 import {
   type Db,
   heartbeat,
-  type Lease,
   type Ownership,
   readOwnership,
   releasePartitions,
   removeWorker,
   renewLeases,
+  type TakenPartition,
   takePartitions,
 } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
@@ -49,11 +49,11 @@ export interface OwnershipLoop {
 /** Keeps this worker's share of the partitions in its lanes until stopped. Errors of Postgres are waited out. */
 export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): OwnershipLoop {
   let firstLook = true
-  const heldLeases = () => lanes.flatMap((lane) => lane.leases())
+  const held = () => lanes.flatMap((lane) => lane.held())
 
   async function renew(): Promise<void> {
     await heartbeat(db, worker)
-    const leases = heldLeases()
+    const leases = held()
     if (leases.length === 0) return
     const holding = await renewLeases(db, worker.id, leases)
     const lost = leases.map(({ partition }) => partition).filter((partition) => !holding.has(partition))
@@ -64,8 +64,11 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
 
   async function rebalance(): Promise<void> {
     const ownership = await readOwnership(db)
-    const held = heldLeases().map(({ partition }) => partition)
-    const { take, giveBack } = planOwnership(ownership, worker.id, held)
+    const { take, giveBack } = planOwnership(
+      ownership,
+      worker.id,
+      held().map(({ partition }) => partition),
+    )
     if (giveBack.length > 0) await giveBackDrained(giveBack)
     // What this worker's id owned before a crash is its own to take at once: the fence keeps out what is left of that process.
     const before = firstLook ? ownership.partitions.filter(({ owner }) => owner === worker.id).map(({ id }) => id) : []
@@ -74,16 +77,16 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
     firstLook = false
   }
 
-  function adopt(leases: readonly Lease[]): void {
-    for (const lease of leases) {
-      const [smallest] = [...lanes].sort((a, b) => a.leases().length - b.leases().length)
-      smallest!.adopt(lease)
+  function adopt(taken: readonly TakenPartition[]): void {
+    for (const partition of taken) {
+      const [smallest] = [...lanes].sort((a, b) => a.held().length - b.held().length)
+      smallest!.adopt(partition)
     }
-    if (leases.length > 0) log.info({ partitions: leases.map(({ partition }) => partition) }, 'partitions taken')
+    if (taken.length > 0) log.info({ partitions: taken.map(({ partition }) => partition) }, 'partitions taken')
   }
 
   async function giveBackDrained(partitions: readonly number[]): Promise<void> {
-    const leases = heldLeases().filter(({ partition }) => partitions.includes(partition))
+    const leases = held().filter(({ partition }) => partitions.includes(partition))
     await drop(partitions)
     await releasePartitions(db, leases)
     log.info({ partitions }, 'partitions given back')
@@ -100,7 +103,7 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
   return {
     async stop() {
       await Promise.all([renewing.stop(), rebalancing.stop()])
-      await releasePartitions(db, heldLeases())
+      await releasePartitions(db, held())
       await removeWorker(db, worker.id)
     },
   }

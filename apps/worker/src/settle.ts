@@ -120,7 +120,7 @@ function separate(outcomes: readonly Outcome[], blockedBefore: ReadonlySet<strin
 /** The delivery as it will be made again: Postgres has it, so no stream entry belongs to it any more. */
 function afterFailure({ delivery, failure }: Retry): Delivery {
   const history = historyWith(delivery, failure, new Date())
-  return { event: delivery.event, entryIds: [], attempts: delivery.attempts + 1, history }
+  return { ...delivery, entryIds: [], attempts: delivery.attempts + 1, history, inRetries: true }
 }
 
 async function write(
@@ -141,7 +141,8 @@ async function write(
     let duplicates = 0
     if (committed.length > 0) {
       const inserted = await insertProcessed(tx, committed, { workerId, processingMs: performance.now() - startedAt })
-      const fresh = committed.filter(({ delivery }) => inserted.has(delivery.event.seq))
+      // Taken out of the set, so that an event that is in the batch twice has its effects once.
+      const fresh = committed.filter(({ delivery }) => inserted.delete(delivery.event.seq))
       duplicates = committed.length - fresh.length
       await applyEffects(
         fresh.map(({ delivery, data }) => ({ ...delivery.event, data })),
@@ -151,7 +152,7 @@ async function write(
     }
     if (dead.length > 0) await insertFailed(tx, dead, { workerId, now })
     if (retried.length > 0) await upsertRetries(tx, retried, now)
-    const ended = [...committed, ...dead].filter(({ delivery }) => delivery.attempts > 0)
+    const ended = [...committed, ...dead].filter(({ delivery }) => delivery.inRetries)
     if (ended.length > 0)
       await deleteRetries(
         tx,

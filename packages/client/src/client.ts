@@ -1,5 +1,5 @@
 /** The client: one call, one request, tried until it is answered for good or the time is up. */
-import { type Judgement, judge, problemOf, reasonToRetry } from './answer.js'
+import { type Judgement, judge, notOurServer, problemOf, reasonToRetry } from './answer.js'
 import { type Deliver, type Delivery, type OutgoingEvent, type SealedEvent, seal } from './event.js'
 import { RequestFailed } from './failure.js'
 import { type Answer, type ConnectionOptions, createConnection, type Reply } from './http.js'
@@ -34,8 +34,8 @@ export interface Client {
   /** A producer: batches by itself, keeps order per key, and can spool. @throws {Error} when its spool cannot be opened */
   producer(options?: ProducerOptions): Promise<Producer>
   /**
-   * An event's status and story; `undefined` if there is no such event. With `waitMs`, answers once it is settled, or
-   * after that time (rounded up to seconds).
+   * An event's status and story, by the id that its delivery gave; `undefined` if there is no such event. With `waitMs`,
+   * answers once it is settled, or after that time (rounded up to seconds).
    * @throws {RequestFailed}
    */
   event(id: string, options?: { waitMs?: number }): Promise<Record<string, unknown> | undefined>
@@ -115,7 +115,9 @@ export function createClient(options: ClientOptions): Client {
       return answer.status === 404 ? undefined : (contentOf(answer) as Record<string, unknown>)
     },
     async summary() {
-      return contentOf(await get('/metrics/summary')) as Summary
+      const summary = contentOf(await get('/metrics/summary')) as Summary
+      if (typeof summary?.events?.unsettled !== 'number') throw new RequestFailed(notOurServer(summary), 1)
+      return summary
     },
     close: () => connection.close(),
   }

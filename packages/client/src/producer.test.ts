@@ -8,21 +8,25 @@ import { createInterface } from 'node:readline'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { type Client, createClient } from './client.js'
 import type { OutgoingEvent } from './event.js'
-import type { Producer } from './producer.js'
+import type { Producer, ProducerOptions } from './producer.js'
 import type { LateDelivery } from './store-and-forward.js'
 import { answer, refuse, startServer, type TestServer } from './test-server.js'
 
 let server: TestServer
 let client: Client
 let folder: string
+let opened: Producer[]
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'eventflow-producer-'))
   server = await startServer()
-  client = createClient({ url: server.url, baseDelayMs: 1, maxDelayMs: 10, giveUpAfterMs: 20 })
+  client = createClient({ url: server.url, baseDelayMs: 1 })
+  opened = []
 })
 
 afterEach(async () => {
+  server.fault = answer
+  for (const producer of opened) await producer.close()
   await client.close()
   await server.close()
   await rm(folder, { recursive: true })
@@ -55,7 +59,6 @@ test('every event is told what became of it', async () => {
 })
 
 test('lanes: several requests at once, each key in order, retries or not', async () => {
-  const patient = createClient({ url: server.url, baseDelayMs: 1 })
   const producer = await open({ lanes: 4, maxBatch: 7 })
   const keys = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
   const held = holdNextRequest()
@@ -64,7 +67,6 @@ test('lanes: several requests at once, each key in order, retries or not', async
   held.release()
   server.faults.push(refuse(503), refuse(429))
   await producer.close()
-  await patient.close()
   for (const key of keys) expect(numbersOf(key)).toEqual(Array.from({ length: 100 }, (_, n) => n))
 })
 
@@ -86,6 +88,7 @@ test('memory is bounded: enqueue waits for room, in order', async () => {
 })
 
 test('without a spool, what cannot be sent is undelivered', async () => {
+  giveUpQuickly()
   await server.close()
   const producer = await open()
   const { delivery } = await producer.enqueue(order('a', 0))
@@ -94,7 +97,24 @@ test('without a spool, what cannot be sent is undelivered', async () => {
   server = await startServer()
 })
 
+test('closing in a hurry: what the server does not take in time is spooled at once', async () => {
+  server.fault = refuse(503, {}, '3600')
+  const producer = await open({ lanes: 2, maxBatch: 3, spool: { path: spoolPath() } })
+  const held = holdNextRequest()
+  const statuses = produce(producer, 0, 20)
+  await held.arrived
+  void producer.close()
+  await producer.close({ giveUpAfterMs: 0 })
+  held.release()
+  expect(await statuses).toEqual(Array(20).fill('spooled'))
+
+  server.fault = answer
+  expect(await drainSpool(spoolPath(), 20)).toHaveLength(20)
+  for (const key of KEYS) expect(numbersOf(key)).toEqual(inOrder(numbersOf(key)))
+})
+
 test('server away: spooled; server back: sent in order, before newer ones', async () => {
+  giveUpQuickly()
   const { port } = server
   await server.close()
   const drain = awaitLate(40)
@@ -112,25 +132,23 @@ test('server away: spooled; server back: sent in order, before newer ones', asyn
   for (const key of KEYS) expect(numbersOf(key)).toEqual(inOrder(numbersOf(key)))
 })
 
-test('while the spool is drained, newer events wait behind it', async () => {
+test('what is enqueued while an earlier spool is being sent stays behind it', async () => {
+  giveUpQuickly()
   const path = spoolPath()
   server.fault = refuse(503)
-  const first = await open({ spool: { path } })
-  await produce(first, 0, 10)
-  server.fault = answer
-  await first.close()
+  const earlier = await open({ spool: { path } })
+  await produce(earlier, 0, 10)
+  await earlier.close()
 
+  server.fault = answer
   const held = holdNextRequest()
-  const second = await open({ spool: { path } })
+  const { onLateDelivery, told } = awaitLate(20)
+  const producer = await open({ spool: { path, onLateDelivery } })
   await held.arrived
-  const newer = produce(second, 10, 20)
+  const statuses = produce(producer, 10, 20)
   held.release()
-  expect(new Set(await newer)).toEqual(new Set(['spooled']))
-  const drain = awaitLate(5)
-  await second.close()
-  const third = await open({ spool: { path, onLateDelivery: drain.onLateDelivery } })
-  await drain.told
-  await third.close()
+  expect(await statuses).toEqual(Array(10).fill('spooled'))
+  await told
   expect(server.stored.map(numberOf)).toEqual(Array.from({ length: 20 }, (_, n) => n))
 })
 
@@ -148,6 +166,7 @@ test('a refused client costs no event: they are spooled until the server lets th
 })
 
 test('an event that is rejected from the spool is told, and does not hold up the others', async () => {
+  giveUpQuickly()
   const path = spoolPath()
   server.fault = refuse(503)
   const producer = await open({ spool: { path } })
@@ -173,6 +192,18 @@ test('SIGKILL: what was reported as accepted is on the server; what as spooled a
   expect(stored).toEqual(expect.arrayContaining(spooled))
   expect(stored).toEqual(inOrder(stored))
 })
+
+/** For tests with a server that is away. */
+function giveUpQuickly(): void {
+  client = createClient({ url: server.url, baseDelayMs: 1, giveUpAfterMs: 20 })
+}
+
+/** A producer that is closed after the test. */
+async function open(options?: ProducerOptions): Promise<Producer> {
+  const producer = await client.producer(options)
+  opened.push(producer)
+  return producer
+}
 
 const KEYS = ['a', 'b', 'c', 'd']
 

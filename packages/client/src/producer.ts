@@ -43,8 +43,12 @@ export interface Producer {
   enqueue(event: OutgoingEvent): Promise<Queued>
   /** Resolves when all that was enqueued before has its delivery; it may be `spooled`. */
   flush(): Promise<void>
-  /** Flushes, and takes nothing more. What is in the spool stays there for the next producer. */
-  close(): Promise<void>
+  /**
+   * Takes nothing more, and resolves when all has its delivery. What could not be sent within `giveUpAfterMs` (default:
+   * as long as the client tries) is given up: `spooled`, or `undelivered`. The spool stays for the next producer. May be
+   * called again to hurry it up.
+   */
+  close(options?: { giveUpAfterMs?: number }): Promise<void>
 }
 
 interface Entry {
@@ -61,13 +65,15 @@ interface Lane {
 export async function createProducer(deliver: Deliver, options: ProducerOptions): Promise<Producer> {
   const { maxBatch = 500, lanes: laneCount = 1, maxPending = 10_000, spool: place } = options
   const spool = place && (await openSpool(place.path, place.maxBytes ?? 2 ** 30))
-  const stored = spool && storeAndForward(deliver, spool, place.onLateDelivery)
+  const giveUp = new AbortController()
+  const stored = spool && storeAndForward(deliver, spool, giveUp.signal, place.onLateDelivery)
   const send = stored?.deliver ?? deliver
   const lanes = Array.from({ length: laneCount }, (): Lane => ({ queue: [], running: false }))
   const unsettled = new Set<Promise<Delivery>>()
   const waitingForRoom: (() => void)[] = []
   let pending = 0
   let closed = false
+  let closing: Promise<void> | undefined
 
   function put(key: string, entry: Entry): void {
     const lane = lanes[crc32(key) % laneCount]!
@@ -81,7 +87,10 @@ export async function createProducer(deliver: Deliver, options: ProducerOptions)
   async function run(lane: Lane): Promise<void> {
     while (lane.queue.length > 0) {
       const batch = lane.queue.splice(0, maxBatch)
-      const deliveries = await send(batch.map(({ event }) => event))
+      const deliveries = await send(
+        batch.map(({ event }) => event),
+        giveUp.signal,
+      )
       batch.forEach(({ settle }, i) => {
         settle(deliveries[i]!)
       })
@@ -99,6 +108,12 @@ export async function createProducer(deliver: Deliver, options: ProducerOptions)
 
   async function flush(): Promise<void> {
     await Promise.all(unsettled)
+  }
+
+  async function finish(): Promise<void> {
+    await flush()
+    await stored?.close()
+    await spool?.close()
   }
 
   return {
@@ -121,11 +136,11 @@ export async function createProducer(deliver: Deliver, options: ProducerOptions)
       return { id: sealed.id, delivery }
     },
     flush,
-    async close() {
+    close({ giveUpAfterMs } = {}) {
       closed = true
-      await flush()
-      await stored?.close()
-      await spool?.close()
+      const timer = giveUpAfterMs === undefined ? undefined : setTimeout(() => giveUp.abort(), giveUpAfterMs)
+      closing ??= finish()
+      return closing.finally(() => clearTimeout(timer))
     },
   }
 }

@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import type { SealedEvent } from './event.js'
@@ -65,42 +66,38 @@ test('any truncation of the file gives a prefix of what was appended, less what 
     fc.record({ send: fc.integer({ min: 1, max: 3 }) }),
   )
   await fc.assert(
-    fc.asyncProperty(
-      fc.array(step, { minLength: 1, maxLength: 12 }),
-      fc.double({ min: 0, max: 1, noNaN: true }),
-      async (steps, share) => {
-        const path = newPath()
-        const spool = await openSpool(path, MEGABYTE)
-        let appended = 0
-        let sent = 0
-        for (const step of steps) {
-          if ('append' in step) {
-            await spool.append(events(appended, appended + step.append))
-            appended += step.append
-          } else {
-            const head = await spool.head(step.send)
-            await spool.advance(head)
-            sent += head.events.length
-          }
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), fc.nat(), async (steps, anywhere) => {
+      const path = newPath()
+      const spool = await openSpool(path, MEGABYTE)
+      let appended = 0
+      let sent = 0
+      for (const step of steps) {
+        if ('append' in step) {
+          await spool.append(events(appended, appended + step.append))
+          appended += step.append
+        } else {
+          const head = await spool.head(step.send)
+          await spool.advance(head)
+          sent += head.events.length
         }
-        await spool.close()
+      }
+      await spool.close()
 
-        const bytes = await readFile(path)
-        const cut = Math.round(bytes.length * share)
-        await writeFile(path, bytes.subarray(0, cut))
-        const again = await openSpool(path, MEGABYTE)
-        const waiting = (await again.head(1000)).events
-        expect(again.waiting).toBe(waiting.length)
-        const from = waiting.length > 0 ? indexOf(waiting[0]!) : sent
-        expect(waiting).toEqual(events(from, from + waiting.length))
-        expect(from).toBeLessThanOrEqual(sent)
-        if (cut === bytes.length) expect([from, from + waiting.length]).toEqual([sent, appended])
+      const bytes = await readFile(path)
+      const cut = anywhere % (bytes.length + 1)
+      await writeFile(path, bytes.subarray(0, cut))
+      const again = await openSpool(path, MEGABYTE)
+      const waiting = (await again.head(1000)).events
+      expect(again.waiting).toBe(waiting.length)
+      const from = waiting.length > 0 ? indexOf(waiting[0]!) : sent
+      expect(waiting).toEqual(events(from, from + waiting.length))
+      expect(from).toBeLessThanOrEqual(sent)
+      if (cut === bytes.length) expect([from, from + waiting.length]).toEqual([sent, appended])
 
-        await again.append([event(appended)])
-        expect((await again.head(1000)).events).toEqual([...waiting, event(appended)])
-        await again.close()
-      },
-    ),
+      await again.append([event(appended)])
+      expect((await again.head(1000)).events).toEqual([...waiting, event(appended)])
+      await again.close()
+    }),
     { numRuns: 100 },
   )
 })
@@ -129,17 +126,30 @@ test('SIGKILL in mid-write: all that was reported is there, in order, and at mos
   }
 })
 
+test('a disk that is full in mid-write: the append fails, and nothing half-written stays', async () => {
+  const path = newPath()
+  const writer = startNode(
+    `${OPEN_SPOOL}
+    const spool = await openSpool(${JSON.stringify(path)}, 1e9)
+    const event = (id, length) => ({ id, json: JSON.stringify({ id, text: 'x'.repeat(length) }) })
+    await spool.append([event('e0', 10)])
+    const { code } = await spool.append([event('e1', 1_000_000)]).catch((error) => error)
+    await spool.append([event('e2', 10)])
+    console.log(code)`,
+    { fileSizeLimit: true },
+  )
+  expect(await text(writer.stdout)).toBe('EFBIG\n')
+  const spool = await openSpool(path, MEGABYTE)
+  expect((await readAll(spool)).map(indexOf)).toEqual([0, 2])
+  await spool.close()
+})
+
 test('a spool belongs to one process at a time', async () => {
   const path = newPath()
   const mine = await openSpool(path, MEGABYTE)
   await expect(openSpool(path, MEGABYTE)).rejects.toThrow(/in use by this process already/)
   const other = startNode(`${OPEN_SPOOL} await openSpool(${JSON.stringify(path)}, 1e6)`)
-  let complaint = ''
-  other.stderr.on('data', (text) => {
-    complaint += text
-  })
-  expect(await once(other, 'close')).toEqual([1, null])
-  expect(complaint).toMatch(`in use by process ${process.pid}`)
+  expect(await text(other.stderr)).toMatch(`in use by process ${process.pid}`)
   await mine.close()
   await (await openSpool(path, MEGABYTE)).close()
 })
@@ -177,8 +187,10 @@ async function readAll(spool: Spool): Promise<SealedEvent[]> {
   return all
 }
 
-function startNode(code: string) {
-  return spawn(process.execPath, ['--input-type=module', '-e', code])
+/** Another process; with `fileSizeLimit`, writing beyond a few kilobytes fails as on a full disk. */
+function startNode(code: string, { fileSizeLimit = false } = {}) {
+  const limit = fileSizeLimit ? 'ulimit -f 8;' : ''
+  return spawn('sh', ['-c', `${limit} exec "$0" --input-type=module -e "$1"`, process.execPath, code])
 }
 
 function newPath(): string {
@@ -189,8 +201,8 @@ function events(from: number, to: number): SealedEvent[] {
   return Array.from({ length: to - from }, (_, i) => event(from + i))
 }
 
-function event(n: number, text = 'ü\n"\u2028'): SealedEvent {
-  return { id: `e${n}`, json: JSON.stringify({ id: `e${n}`, type: 'order.created', data: { text } }) }
+function event(n: number, content = 'ü\n"\u2028'): SealedEvent {
+  return { id: `e${n}`, json: JSON.stringify({ id: `e${n}`, type: 'order.created', data: { content } }) }
 }
 
 function indexOf({ id }: SealedEvent): number {

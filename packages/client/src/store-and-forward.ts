@@ -29,8 +29,16 @@ export interface StoreAndForward {
 /** Events of the spool that are sent in one request. */
 const HEAD_EVENTS = 500
 
-/** Puts `spool` behind `deliver`. One batch of a key must be delivered before the next one of that key is given. */
-export function storeAndForward(deliver: Deliver, spool: Spool, onLateDelivery?: LateDelivery): StoreAndForward {
+/**
+ * Puts `spool` behind `deliver`. One batch of a key must be delivered before the next one of that key is given. Once
+ * `giveUp` is aborted, everything that is not delivered yet is stored.
+ */
+export function storeAndForward(
+  deliver: Deliver,
+  spool: Spool,
+  giveUp: AbortSignal,
+  onLateDelivery?: LateDelivery,
+): StoreAndForward {
   const stop = new AbortController()
   const waiters: (() => void)[] = []
   let state: 'up' | 'down' | 'recovering' = 'up'
@@ -43,10 +51,10 @@ export function storeAndForward(deliver: Deliver, spool: Spool, onLateDelivery?:
     if (before !== next) for (const wake of waiters.splice(0)) wake()
   }
 
-  async function sendOrStore(batch: SealedEvent[]): Promise<Delivery[]> {
+  async function sendOrStore(batch: SealedEvent[], signal?: AbortSignal): Promise<Delivery[]> {
     while (state === 'recovering') await new Promise<void>((wake) => waiters.push(wake))
     if (state === 'down') return store(batch)
-    const deliveries = await deliver(batch)
+    const deliveries = await deliver(batch, signal)
     const left = batch.filter((_, i) => deliveries[i]!.status === 'undelivered')
     if (left.length === 0) return deliveries
     const storing = store(left)
@@ -70,6 +78,7 @@ export function storeAndForward(deliver: Deliver, spool: Spool, onLateDelivery?:
     let failures = 0
     while (spool.waiting > 0 && !stop.signal.aborted) {
       const head = await spool.head(HEAD_EVENTS)
+      if (head.events.length === 0) continue // what was being stored when this began could not be
       const deliveries = await deliver(head.events, stop.signal)
       if (deliveries.some(({ status }) => status === 'undelivered')) {
         enter('down')
@@ -83,9 +92,10 @@ export function storeAndForward(deliver: Deliver, spool: Spool, onLateDelivery?:
         enter('recovering')
       }
     }
-    if (spool.waiting === 0) enter('up')
+    enter(spool.waiting === 0 ? 'up' : 'down')
   }
 
+  giveUp.addEventListener('abort', () => stop.abort())
   if (spool.waiting > 0) enter('down')
   return {
     deliver: sendOrStore,

@@ -11,6 +11,10 @@ export interface Delivery {
   attempts: number
   /** What went wrong in them, oldest first. */
   history: Attempt[]
+  /** How often a worker process died while it had this event alone in hand. */
+  crashes: number
+  /** It has a row in `retries`, to be removed when it is settled. */
+  inRetries: boolean
 }
 
 /** One failed attempt, as it is kept in `history`. */

@@ -1,9 +1,11 @@
 /** `partitions` and `workers`: who is alive, and who owns what. */
 import type { Queryable } from './connect.js'
-import type { Lease } from './settle.js'
 
 /** How long a lease lasts without being renewed, in milliseconds. */
 export const LEASE_TTL_MS = 10_000
+
+/** A partition as its owner knows it. */
+export type Epoch = Pick<TakenPartition, 'partition' | 'epoch'>
 
 /** Everything the workers decide their shares by, as of one moment. */
 export interface Ownership {
@@ -35,7 +37,7 @@ export async function removeWorker(db: Queryable, workerId: string): Promise<voi
 }
 
 /** Renews the leases and gives the partitions whose lease still held; the others belong to somebody else by now. */
-export async function renewLeases(db: Queryable, workerId: string, leases: readonly Lease[]): Promise<Set<number>> {
+export async function renewLeases(db: Queryable, workerId: string, leases: readonly Epoch[]): Promise<Set<number>> {
   const { rows } = await db.query({
     name: 'renew-leases',
     text: `
@@ -62,8 +64,16 @@ export async function readOwnership(db: Queryable): Promise<Ownership> {
   return { workers: rows[0]?.workers ?? [], partitions: rows.map(({ id, owner, free }) => ({ id, owner, free })) }
 }
 
+/** A partition that was just taken. */
+export interface TakenPartition {
+  partition: number
+  epoch: number
+  /** Its last owner did not give it back: that process died, or is cut off, with events in hand. */
+  crashed: boolean
+}
+
 /**
- * Takes partitions that are free, and gives the leases that were had. A new epoch begins with each.
+ * Takes partitions that are free, and gives those that were had. A new epoch begins with each.
  * A partition that another transaction has locked (a rival, or the last settle of its old owner) is left for the next time.
  * `reclaim`: also what this worker's id owned before it was started again.
  */
@@ -72,24 +82,26 @@ export async function takePartitions(
   workerId: string,
   partitions: readonly number[],
   { reclaim }: { reclaim: boolean },
-): Promise<Lease[]> {
+): Promise<TakenPartition[]> {
   const { rows } = await db.query({
     name: 'take-partitions',
     text: `
+      WITH before AS (
+        SELECT id, owner FROM partitions
+        WHERE id = ANY($2::smallint[]) AND (owner IS NULL OR lease_expires_at < now() OR ($3 AND owner = $1))
+        ORDER BY id FOR UPDATE SKIP LOCKED)
       UPDATE partitions SET owner = $1, epoch = epoch + 1, lease_expires_at = now() + $4 * interval '1 millisecond'
-      WHERE id IN (SELECT id FROM partitions
-                   WHERE id = ANY($2::smallint[]) AND (owner IS NULL OR lease_expires_at < now() OR ($3 AND owner = $1))
-                   ORDER BY id FOR UPDATE SKIP LOCKED)
-      RETURNING id, epoch, dirty`,
+      FROM before WHERE partitions.id = before.id
+      RETURNING partitions.id, epoch, before.owner IS NOT NULL AS crashed`,
     values: [workerId, partitions, reclaim, LEASE_TTL_MS],
   })
   return rows
-    .map((row) => ({ partition: row.id, epoch: row.epoch, dirty: row.dirty }))
+    .map((row) => ({ partition: row.id, epoch: row.epoch, crashed: row.crashed }))
     .sort((a, b) => a.partition - b.partition)
 }
 
 /** Gives leases back, so that the next owner can start at once. */
-export async function releasePartitions(db: Queryable, leases: readonly Lease[]): Promise<void> {
+export async function releasePartitions(db: Queryable, leases: readonly Epoch[]): Promise<void> {
   await db.query({
     name: 'release-partitions',
     text: `
@@ -111,5 +123,58 @@ export async function markDirty(db: Queryable, partitions: readonly number[]): P
       UPDATE partitions SET dirty = dirty + 1
       WHERE id IN (SELECT id FROM partitions WHERE id = ANY($1::smallint[]) ORDER BY id FOR UPDATE)`,
     values: [partitions],
+  })
+}
+
+/** Where the owner of a partition begins. */
+export interface PartitionState {
+  /** Everything up to here is settled, or waits in `retries`. */
+  settledSeq: number
+  /** Above 0: something was accepted that is not in the stream. */
+  dirty: number
+  /** The Redis process whose stream was last known to be whole. */
+  redisRunId: string | null
+}
+
+/** The state of a partition, or nothing when the epoch has ended. */
+export async function readPartition(db: Queryable, { partition, epoch }: Epoch): Promise<PartitionState | undefined> {
+  const { rows } = await db.query({
+    name: 'read-partition',
+    text: 'SELECT settled_seq, dirty, redis_run_id FROM partitions WHERE id = $1 AND epoch = $2',
+    values: [partition, epoch],
+  })
+  const [row] = rows
+  return row && { settledSeq: row.settled_seq, dirty: row.dirty, redisRunId: row.redis_run_id }
+}
+
+/**
+ * Says that the stream of this Redis process is whole again, unless something was accepted past it since `dirty` was read.
+ * Gives whether it could be said.
+ */
+export async function markWhole(
+  db: Queryable,
+  { partition, epoch }: Epoch,
+  { dirty, redisRunId }: { dirty: number; redisRunId: string },
+): Promise<boolean> {
+  const { rowCount } = await db.query({
+    name: 'mark-whole',
+    text: 'UPDATE partitions SET dirty = 0, redis_run_id = $4 WHERE id = $1 AND epoch = $2 AND dirty = $3',
+    values: [partition, epoch, dirty, redisRunId],
+  })
+  return rowCount === 1
+}
+
+/** Moves the watermarks of partitions on: everything up to them is settled, or waits in `retries`. */
+export async function saveSettledSeq(
+  db: Queryable,
+  progress: readonly (Epoch & { settledSeq: number })[],
+): Promise<void> {
+  await db.query({
+    name: 'save-settled-seq',
+    text: `
+      UPDATE partitions SET settled_seq = moved.settled_seq
+      FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS moved(id, epoch, settled_seq)
+      WHERE partitions.id = moved.id AND partitions.epoch = moved.epoch AND partitions.settled_seq < moved.settled_seq`,
+    values: [progress.map((p) => p.partition), progress.map((p) => p.epoch), progress.map((p) => p.settledSeq)],
   })
 }

@@ -10,8 +10,11 @@ export interface Lease {
   partition: number
   /** Rises with every change of owner. */
   epoch: number
-  /** How often something was accepted for the partition and not published. */
-  dirty: number
+  /**
+   * The mark `partitions.dirty` under which the stream is read: 0, since nothing is read from a stream that lacks events.
+   * `null` while the events come from Postgres, where nothing can be missing.
+   */
+  dirty: 0 | null
 }
 
 /**
@@ -23,7 +26,8 @@ export async function findBrokenLeases(tx: Queryable, leases: readonly Lease[]):
     name: 'fence',
     text: `
       SELECT id FROM partitions
-      JOIN unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS held(id, epoch, dirty) USING (id, epoch, dirty)
+      JOIN unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS held(id, epoch, dirty) USING (id, epoch)
+      WHERE held.dirty IS NULL OR held.dirty = partitions.dirty
       ORDER BY id FOR SHARE OF partitions`,
     values: [leases.map((l) => l.partition), leases.map((l) => l.epoch), leases.map((l) => l.dirty)],
   })
@@ -132,7 +136,7 @@ export async function upsertRetries(tx: Queryable, retries: readonly Retry[], no
       FROM unnest($1::text[], $2::uuid[], $3::smallint[], $4::smallint[], $5::integer[], $6::jsonb[])
         AS e(tenant_id, event_id, partition, attempts, delay_ms, history)
       ON CONFLICT (tenant_id, event_id) DO UPDATE
-        SET attempts = excluded.attempts, due_at = excluded.due_at, history = excluded.history
+        SET attempts = excluded.attempts, due_at = excluded.due_at, history = excluded.history, crashes = 0
         WHERE retries.attempts < excluded.attempts`,
     values: [
       events.map((e) => e.tenantId),

@@ -36,6 +36,7 @@ export function createMetrics(service: 'ingest' | 'worker') {
     retries: counter('retries_total', 'Attempts that failed and will be made again', ['type']),
     duplicates: counter('duplicates_total', 'Deliveries of events that were settled before'),
     entriesClaimed: counter('entries_claimed_total', 'Pending entries taken over from another worker'),
+    catchUpEvents: counter('catch_up_events_total', 'Events taken up from Postgres, by why', ['reason']),
     fencedWrites: counter('fenced_writes_total', 'Batches that were refused because the lease no longer held'),
     settleSize: histogram('settle_size', 'Events settled by one transaction', BATCH_SIZES),
     processingDuration: histogram(

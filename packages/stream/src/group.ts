@@ -14,15 +14,47 @@ export interface Entry {
 type RawEntry = [id: string, fields: string[] | null]
 
 /**
- * Creates the streams and their group where they are missing. The group begins at 0, never at `$`: entries may have been
- * added before it existed.
+ * Creates the streams and their group where they are missing, and gives the partitions that had none: whatever was in
+ * their streams before is gone. The group begins at 0, never at `$`: entries may have been added before it existed.
  */
-export async function ensureGroups(redis: Redis, prefix: string, partitions: readonly number[]): Promise<void> {
+export async function ensureGroups(redis: Redis, prefix: string, partitions: readonly number[]): Promise<Set<number>> {
   const pipeline = redis.pipeline()
   for (const partition of partitions) pipeline.xgroup('CREATE', streamKey(prefix, partition), GROUP, '0', 'MKSTREAM')
-  for (const [error] of (await pipeline.exec()) ?? []) {
-    if (error && !error.message.startsWith('BUSYGROUP')) throw error
-  }
+  const replies = (await pipeline.exec()) ?? []
+  for (const [error] of replies) if (error && !error.message.startsWith('BUSYGROUP')) throw error
+  return new Set(partitions.filter((_, i) => replies[i]?.[0] === null))
+}
+
+/** What tells one Redis process from the next: a restart or a failover begins a new one, and may have lost anything. */
+export async function readRunId(redis: Redis): Promise<string> {
+  const info = await redis.info('server')
+  return /^run_id:(\w+)/m.exec(info)?.[1] ?? ''
+}
+
+/** The entry that the group will be given next, in each partition that has one. */
+export async function readFirstUndelivered(
+  redis: Redis,
+  prefix: string,
+  partitions: readonly number[],
+): Promise<Map<number, Entry>> {
+  const groups = redis.pipeline()
+  for (const partition of partitions) groups.xinfo('GROUPS', streamKey(prefix, partition))
+  const positions = ((await groups.exec()) ?? []).map(([error, reply]) => {
+    if (error) throw error
+    const group = (reply as unknown[][]).find((fields) => fields[fields.indexOf('name') + 1] === GROUP)
+    return group ? String(group[group.indexOf('last-delivered-id') + 1]) : '0-0'
+  })
+  const next = redis.pipeline()
+  partitions.forEach((partition, i) => {
+    next.xrange(streamKey(prefix, partition), `(${positions[i]}`, '+', 'COUNT', 1)
+  })
+  const first = new Map<number, Entry>()
+  ;((await next.exec()) ?? []).forEach(([error, entries], i) => {
+    if (error) throw error
+    const [entry] = entries as RawEntry[]
+    if (entry) first.set(partitions[i]!, toEntry(partitions[i]!, entry))
+  })
+  return first
 }
 
 /**
@@ -36,9 +68,11 @@ export async function readNew(
   partitions: readonly number[],
   { count, blockMs }: { count: number; blockMs: number },
 ): Promise<Entry[]> {
+  // BLOCK 0 would wait for ever.
+  const block = blockMs > 0 ? ['BLOCK', blockMs] : []
   const keys = partitions.map((partition) => streamKey(prefix, partition))
   const reply = (await redis.call(
-    ...(['XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', count, 'BLOCK', blockMs, 'STREAMS'] as const),
+    ...(['XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', count, ...block, 'STREAMS'] as const),
     ...keys,
     ...keys.map(() => '>'),
   )) as [key: string, entries: RawEntry[]][] | null
@@ -93,10 +127,17 @@ export async function removeIdleConsumers(
 export async function acknowledge(
   redis: Redis,
   prefix: string,
-  entries: ReadonlyMap<number, readonly string[]>,
+  entries: readonly Pick<Entry, 'partition' | 'id'>[],
 ): Promise<void> {
+  if (entries.length === 0) return
+  const byPartition = new Map<number, string[]>()
+  for (const { partition, id } of entries) {
+    const ids = byPartition.get(partition)
+    if (ids) ids.push(id)
+    else byPartition.set(partition, [id])
+  }
   const pipeline = redis.pipeline()
-  for (const [partition, ids] of entries) {
+  for (const [partition, ids] of byPartition) {
     const key = streamKey(prefix, partition)
     pipeline.xack(key, GROUP, ...ids)
     pipeline.xdel(key, ...ids)

@@ -87,7 +87,8 @@ export function pipelineTables(partitions: number) {
         partition  smallint NOT NULL,
         attempts   smallint NOT NULL,
         due_at     timestamptz NOT NULL,
-        history    jsonb NOT NULL,
+        history    jsonb NOT NULL DEFAULT '[]',
+        crashes    smallint NOT NULL DEFAULT 0,
         PRIMARY KEY (tenant_id, event_id)
       )`.execute(db)
     await sql`CREATE INDEX retries_partition_due ON retries (partition, due_at)`.execute(db)
@@ -108,7 +109,8 @@ export function pipelineTables(partitions: number) {
         epoch            bigint NOT NULL DEFAULT 0,
         lease_expires_at timestamptz NOT NULL DEFAULT '-infinity',
         settled_seq      bigint NOT NULL DEFAULT 0,
-        dirty            bigint NOT NULL DEFAULT 0
+        dirty            bigint NOT NULL DEFAULT 0,
+        redis_run_id     text
       ) WITH (fillfactor = 50)`.execute(db)
     await sql`INSERT INTO partitions (id) SELECT generate_series(0, ${sql.lit(partitions - 1)})`.execute(db)
 

@@ -1,0 +1,105 @@
+/** Catching up: the unsettled events of partitions, from Postgres, in the order of acceptance. */
+import { type Delivery, firstDelivery, parseEvent } from '@eventflow/core'
+import { type Db, readHorizons, readUnsettled, saveSettledSeq } from '@eventflow/db'
+import type { Metrics } from '@eventflow/runtime'
+import { type Entry, type Redis, readFirstUndelivered } from '@eventflow/stream'
+import type { Partition } from './partition.js'
+
+/** Events of one partition that one look at Postgres gives, and seqs that it goes over: both bound the statement's time. */
+const SLICE = 250
+const WINDOW = 200_000
+
+export interface CatchUpDeps {
+  db: Db
+  redis: Redis
+  prefix: string
+  metrics: Metrics
+}
+
+/**
+ * Takes up the next unsettled events of partitions in *postgres*. `reached` are the partitions that have everything in hand
+ * that was there when they aimed for their streams; `more`: there is more to take up at once.
+ */
+export async function takeUpNext(
+  partitions: readonly Partition[],
+  { db, metrics }: CatchUpDeps,
+): Promise<{ deliveries: Delivery[]; reached: Partition[]; more: boolean }> {
+  const deliveries: Delivery[] = []
+  const reached: Partition[] = []
+  let more = false
+  for (const { partition, events, until, last } of await look(db, partitions, new Map())) {
+    for (const { seq } of events) if (seq > partition.position) partition.taken.add(seq)
+    partition.takenUpTo = Math.max(partition.takenUpTo, events.at(-1)?.seq ?? 0)
+    deliveries.push(...partition.keys.admit(events.map((event) => firstDelivery(parseEvent(event), []))))
+    if (events.length > 0) metrics.catchUpEvents.inc({ reason: partition.reason }, events.length)
+    const seen = events.length < SLICE ? until : events.at(-1)!.seq
+    if (seen < last) more = true
+    if (partition.target && seen >= Math.min(partition.target.seq, last)) reached.push(partition)
+  }
+  return { deliveries, reached, more }
+}
+
+/**
+ * Looks after partitions in *stream*, every few seconds: finds the events that are neither settled nor in hand nor ahead in
+ * the stream, because the process that accepted them died before it could publish them.
+ *
+ * An event is ahead in the stream only if it was published, and that is within a few seconds of its acceptance: one that is
+ * older and has a lower seq than the next entry of the stream is not. `seqOf` reads the seq of an entry.
+ */
+export async function findUnpublished(
+  partitions: readonly Partition[],
+  seqOf: (entry: Entry) => number,
+  { db, redis, prefix, metrics }: CatchUpDeps,
+): Promise<Delivery[]> {
+  const next = await readFirstUndelivered(
+    redis,
+    prefix,
+    partitions.map(({ id }) => id),
+  )
+  const ahead = new Map([...next].map(([id, entry]) => [id, seqOf(entry)]))
+  const found: Delivery[] = []
+  for (const { partition, events, final } of await look(db, partitions, ahead)) {
+    const unpublished = events.filter((event) => event.seq <= final && !partition.keys.holds(event))
+    if (unpublished.length > 0) metrics.catchUpEvents.inc({ reason: 'unpublished' }, unpublished.length)
+    found.push(...partition.keys.admit(unpublished.map((event) => firstDelivery(parseEvent(event), []))))
+  }
+  return found
+}
+
+/** Moves the watermarks on in Postgres, so that the next catch-up begins there. */
+export async function saveProgress(partitions: readonly Partition[], db: Db): Promise<void> {
+  const progress = partitions.map(({ id, epoch, position, keys }) => ({
+    partition: id,
+    epoch,
+    settledSeq: Math.min(position, keys.lowestSeq() - 1),
+  }))
+  await saveSettledSeq(db, progress)
+}
+
+/**
+ * What is unsettled and not taken up, above the position of each partition and below what is `ahead` in its stream. Moves the
+ * positions on: over what is final, and settled or given to the caller.
+ */
+async function look(db: Db, partitions: readonly Partition[], ahead: ReadonlyMap<number, number>) {
+  if (partitions.length === 0) return []
+  const horizons = await readHorizons(
+    db,
+    partitions.map(({ id }) => id),
+  )
+  const ranges = partitions.map(({ id, position }) => ({
+    partition: id,
+    after: position,
+    until: Math.min(position + WINDOW, horizons.get(id)!.last, (ahead.get(id) ?? Number.POSITIVE_INFINITY) - 1),
+  }))
+  const except = partitions.flatMap(({ taken }) => [...taken])
+  const unsettled = await readUnsettled(db, ranges, { except, limit: SLICE })
+  return partitions.map((partition, i) => {
+    const events = unsettled.filter((event) => event.partition === partition.id)
+    const { until } = ranges[i]!
+    const { final, last } = horizons.get(partition.id)!
+    const seen = events.length < SLICE ? until : events.at(-1)!.seq
+    partition.position = Math.max(partition.position, Math.min(seen, final))
+    for (const seq of partition.taken) if (seq <= partition.position) partition.taken.delete(seq)
+    return { partition, events, until, final, last }
+  })
+}

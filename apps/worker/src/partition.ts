@@ -1,0 +1,133 @@
+/**
+ * A partition in the hands of its owner.
+ *
+ * - *new*: taken, or to be begun again after an error; nothing is known of it.
+ * - *postgres*: its unsettled events are read from `raw_events` in the order of acceptance. So it begins when the stream may
+ *   lack something, and so it stays while Redis is away. One snapshot shows everything that was acknowledged before, so
+ *   nothing can be overtaken here, whatever is missing in Redis.
+ * - *stream*: its events come from the stream. The fence requires `partitions.dirty` to be 0: once an event is accepted past
+ *   the stream, nothing of the partition is settled from the stream any more, and it begins again.
+ *
+ * From *postgres* it goes to *stream* once everything is in hand that was there when the mark was last read: what comes later
+ * is in the stream, or raises the mark.
+ */
+import { type Delivery, parseEvent } from '@eventflow/core'
+import { type Db, markWhole, type PartitionState, readHorizons, readPartition, readRetries } from '@eventflow/db'
+import { ensureGroups, type Redis, readRunId } from '@eventflow/stream'
+import { createKeys, type Keys } from './keys.js'
+
+/** Why a partition is caught up from Postgres. */
+export type CatchUpReason = 'dirty' | 'redis restarted' | 'stream lost' | 'interrupted' | 'redis away'
+
+export interface Partition {
+  readonly id: number
+  readonly epoch: number
+  source: 'new' | 'postgres' | 'stream'
+  reason: CatchUpReason
+  keys: Keys
+  /** Everything up to this seq is settled or in hand, and no event can appear below it any more. */
+  position: number
+  /** The seqs above `position` that were taken up from Postgres. */
+  taken: Set<number>
+  /** The highest seq that was taken up from Postgres: stream entries up to it may be of settled events. */
+  takenUpTo: number
+  /** Where the way back to the stream begins: the mark as it was read, and the last event there was then. */
+  target: { dirty: number; redisRunId: string; seq: number } | undefined
+  /** So many events are worked on alone: the last owner died with up to a batch in hand, and one of it may be why. */
+  suspects: number
+  /** Anything may have been lost from the stream since it was last read. */
+  interrupted: boolean
+}
+
+export function newPartition(taken: { partition: number; epoch: number }, suspects: number): Partition {
+  return {
+    id: taken.partition,
+    epoch: taken.epoch,
+    source: 'new',
+    reason: 'redis away',
+    keys: createKeys(({ event }) => event.id),
+    position: 0,
+    taken: new Set(),
+    takenUpTo: 0,
+    target: undefined,
+    suspects,
+    interrupted: false,
+  }
+}
+
+/** What a partition needs of the world. */
+export interface PartitionDeps {
+  db: Db
+  redis: Redis
+  prefix: string
+  orderOf: (delivery: Delivery) => string
+}
+
+/**
+ * Begins a partition: *new* → *postgres*, or → *stream* where nothing speaks against it. What waits in `retries` is loaded
+ * first, so that nothing overtakes it. Gives false when the lease is lost.
+ */
+export async function begin(partition: Partition, deps: PartitionDeps): Promise<boolean> {
+  const { db, redis, orderOf } = deps
+  const state = await readPartition(db, { partition: partition.id, epoch: partition.epoch })
+  if (!state) return false
+  partition.keys = createKeys(orderOf)
+  const now = performance.now()
+  for (const { event, dueInMs, ...attempts } of await readRetries(db, partition.id)) {
+    const delivery = { ...attempts, event: parseEvent(event), entryIds: [], inRetries: true }
+    partition.keys.hold(delivery, now + dueInMs)
+  }
+  partition.position = state.settledSeq
+  partition.taken = new Set()
+  partition.takenUpTo = 0
+  partition.target = undefined
+
+  const reason = redis.status === 'ready' ? await reasonToCatchUp(partition, state, deps) : 'redis away'
+  partition.source = reason ? 'postgres' : 'stream'
+  if (reason) partition.reason = reason
+  partition.interrupted = false
+  return true
+}
+
+/** Whether the stream holds everything that is acknowledged and unsettled; if not, why. */
+async function reasonToCatchUp(
+  { id, interrupted }: Partition,
+  { dirty, redisRunId }: PartitionState,
+  { redis, prefix }: PartitionDeps,
+): Promise<CatchUpReason | undefined> {
+  const created = await ensureGroups(redis, prefix, [id])
+  if (dirty > 0) return 'dirty'
+  if (redisRunId !== (await readRunId(redis))) return 'redis restarted'
+  if (created.has(id)) return 'stream lost'
+  return interrupted ? 'interrupted' : undefined
+}
+
+/** Looks for the way back from *postgres* to *stream*; Redis must be there. */
+export async function aimForStream(partition: Partition, { db, redis, prefix }: PartitionDeps): Promise<void> {
+  await ensureGroups(redis, prefix, [partition.id])
+  const redisRunId = await readRunId(redis)
+  const state = await readPartition(db, { partition: partition.id, epoch: partition.epoch })
+  // Read after the mark: what is not counted in here was committed later, and then its mark was raised later too.
+  const horizons = await readHorizons(db, [partition.id])
+  if (state) partition.target = { dirty: state.dirty, redisRunId, seq: horizons.get(partition.id)?.last ?? 0 }
+}
+
+/** Goes from *postgres* to *stream*, everything up to the target being in hand. Aims again when the mark was raised meanwhile. */
+export async function joinStream(partition: Partition, deps: PartitionDeps): Promise<void> {
+  const { id, epoch, target } = partition
+  if (!target) return
+  partition.target = undefined
+  if (await markWhole(deps.db, { partition: id, epoch }, target)) partition.source = 'stream'
+}
+
+/** What may be processed now of the deliveries, by the keys of their partitions; what was given up meanwhile is left out. */
+export function admitAll(partitions: ReadonlyMap<number, Partition>, deliveries: readonly Delivery[]): Delivery[] {
+  const byPartition = new Map<number, Delivery[]>()
+  for (const delivery of deliveries) {
+    const { partition } = delivery.event
+    const others = byPartition.get(partition)
+    if (others) others.push(delivery)
+    else byPartition.set(partition, [delivery])
+  }
+  return [...byPartition].flatMap(([id, group]) => partitions.get(id)?.keys.admit(group) ?? [])
+}

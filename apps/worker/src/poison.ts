@@ -1,0 +1,19 @@
+/** Poison: an event that kills the process of its worker. */
+import type { Dead, Delivery } from '@eventflow/core'
+
+/** An event that was alone in hand when its worker died, this often, is dead. */
+const MAX_CRASHES = 3
+
+/** The outcome of an event that has killed too many workers, or none. `crashes` counts the attempt that is to be made now. */
+export function poisoned(delivery: Delivery): Dead[] {
+  if (delivery.crashes <= MAX_CRASHES) return []
+  const message = `the worker process died ${MAX_CRASHES} times while it had this event alone in hand`
+  const failure = {
+    component: 'worker',
+    failureType: 'permanent' as const,
+    errorClass: 'Poison',
+    message,
+    problems: [],
+  }
+  return [{ kind: 'dead', delivery, failure }]
+}

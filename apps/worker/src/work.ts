@@ -1,0 +1,115 @@
+/** The event's path through a lane: process, settle, acknowledge. */
+import type { Delivery, Outcome } from '@eventflow/core'
+import { type Db, type Lease, recordSuspect } from '@eventflow/db'
+import type { Logger, Metrics } from '@eventflow/runtime'
+import { acknowledge, type Redis } from '@eventflow/stream'
+import { admitAll, type Partition } from './partition.js'
+import { pause } from './pause.js'
+import { poisoned } from './poison.js'
+import { type ProcessDeps, processBatch } from './process.js'
+import { type SettleDeps, type Settlement, settleBatch } from './settle.js'
+import { tell } from './tell.js'
+
+export interface WorkDeps extends ProcessDeps, SettleDeps {
+  db: Db
+  redis: Redis
+  prefix: string
+  log: Logger
+  metrics: Metrics
+}
+
+/**
+ * Brings deliveries of these partitions, given in order, to their outcomes. Throws when Redis fails; what was settled by then
+ * stays settled. Waits while Postgres is away, until `stopping`.
+ */
+export function createWork(
+  deps: WorkDeps,
+  partitions: ReadonlyMap<number, Partition>,
+  stopping: AbortSignal,
+): (deliveries: readonly Delivery[]) => Promise<void> {
+  const { db, redis, prefix, log, metrics } = deps
+
+  /** Suspects go it alone, with the attempt recorded first; what is behind them waits until their outcome is known. */
+  async function work(deliveries: readonly Delivery[]): Promise<void> {
+    const together: Delivery[] = []
+    for (const delivery of deliveries) {
+      const partition = partitions.get(delivery.event.partition)
+      if (partition && (partition.suspects > 0 || delivery.crashes > 0)) {
+        await processAndSettle(together.splice(0))
+        await workAlone(delivery, partition)
+      } else {
+        together.push(delivery)
+      }
+    }
+    await processAndSettle(together)
+  }
+
+  async function workAlone(delivery: Delivery, partition: Partition): Promise<void> {
+    const [suspect] = partition.keys.admit([delivery])
+    if (!suspect) return
+    partition.suspects = Math.max(0, partition.suspects - 1)
+    const alone = { ...suspect, crashes: suspect.crashes + 1, inRetries: true }
+    if (!(await recordSuspect(db, alone, partition.epoch))) {
+      partition.source = 'new'
+      return
+    }
+    await processAndSettle([alone])
+    // It was survived. What still waits is no suspect any more.
+    if (partition.keys.holds(alone.event)) await recordSuspect(db, { ...alone, crashes: 0 }, partition.epoch)
+  }
+
+  async function processAndSettle(deliveries: readonly Delivery[]): Promise<void> {
+    const ready = admitAll(partitions, deliveries)
+    if (ready.length === 0) return
+    const startedAt = performance.now()
+    const poison = ready.flatMap(poisoned)
+    // A suspect is always alone.
+    const outcomes = poison.length > 0 ? poison : await processBatch(ready, deps)
+    const settlement = await settleUntilDone(outcomes, startedAt)
+    if (!settlement) return
+    keep(settlement)
+    tell(settlement, startedAt, log, metrics)
+    const { committed, dead, retried } = settlement
+    const entries = [...committed, ...dead, ...retried].flatMap(({ delivery: { event, entryIds } }) =>
+      entryIds.map((id) => ({ partition: event.partition, id })),
+    )
+    await acknowledge(redis, prefix, entries)
+  }
+
+  /** While Postgres is away the batch is kept and tried again: an outage is no failure of any event. */
+  async function settleUntilDone(outcomes: readonly Outcome[], startedAt: number): Promise<Settlement | undefined> {
+    for (let failures = 0; ; failures++) {
+      try {
+        return await settleBatch(outcomes, leasesOf(partitions), startedAt, deps)
+      } catch (error) {
+        log.warn({ err: error, events: outcomes.length }, 'settling failed; the batch is kept and tried again')
+        if (stopping.aborted) return undefined
+        await pause(failures, stopping)
+      }
+    }
+  }
+
+  /** Keeps what waits, and begins the partitions again in which the fence let nothing through. */
+  function keep({ held, broken }: Settlement): void {
+    const now = performance.now()
+    for (const { delivery, delayMs } of held) {
+      partitions.get(delivery.event.partition)?.keys.hold({ ...delivery, crashes: 0 }, now + delayMs)
+    }
+    for (const id of broken) {
+      metrics.fencedWrites.inc()
+      const partition = partitions.get(id)
+      if (partition) partition.source = 'new'
+    }
+  }
+
+  return work
+}
+
+function leasesOf(partitions: ReadonlyMap<number, Partition>): Map<number, Lease> {
+  return new Map(
+    [...partitions.values()].map(({ id, epoch, source }) => [
+      id,
+      { partition: id, epoch, dirty: source === 'stream' ? 0 : null },
+    ]),
+  )
+}
