@@ -21,6 +21,7 @@ export function* createOrders({ count, startMs, seed, keySkew }: OrdersOptions):
   const random = createRandom(seed)
   const drawUser = createZipf(USERS, keySkew, random)
   const upTo = (limit: number) => Math.floor(random() * limit)
+  const idBytes = new Uint8Array(16)
   for (let n = 0; n < count; n++) {
     const userId = `user-${drawUser()}`
     const timeMs = startMs + n
@@ -29,7 +30,7 @@ export function* createOrders({ count, startMs, seed, keySkew }: OrdersOptions):
     })
     yield {
       type: 'order.created',
-      id: v7({ msecs: timeMs, random: Uint8Array.from({ length: 16 }, () => upTo(256)) }),
+      id: v7({ msecs: timeMs, random: idBytes.map(() => upTo(256)) }),
       source: '/producer',
       time: new Date(timeMs).toISOString(),
       partitionkey: userId,

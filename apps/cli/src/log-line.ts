@@ -12,7 +12,7 @@ export function painter(colours: boolean): Paint {
 }
 
 /** Fields that every line has, or that the prefix says already. */
-const NOT_SHOWN = new Set(['level', 'time', 'msg', 'pid', 'hostname', 'service', 'worker_id', 'err'])
+const NOT_SHOWN = new Set(['level', 'time', 'msg', 'pid', 'hostname', 'service', 'worker_id', 'err', 'config'])
 
 const LEVELS: Record<string, Colour | undefined> = {
   warn: 'yellow',

@@ -20,7 +20,7 @@ import {
   sqlErrorKind,
 } from '@eventflow/db'
 import type { Logger, Metrics } from '@eventflow/runtime'
-import { publish, type Redis } from '@eventflow/stream'
+import type { Publisher } from '@eventflow/stream'
 
 /**
  * What became of an event: `accepted` and `duplicate` are durable; `conflict`: another event has this id;
@@ -64,14 +64,13 @@ export function allowedFlushes(queuedEvents: number): number {
 
 export function createAcceptor(deps: {
   db: Db
-  redis: Redis
-  prefix: string
+  publisher: Publisher
   log: Logger
   metrics: Metrics
   /** Events that may be queued or in work at once. */
   maxInFlight: number
 }): Acceptor {
-  const { db, redis, prefix, log, metrics, maxInFlight } = deps
+  const { db, publisher, log, metrics, maxInFlight } = deps
   const queue: Request[] = []
   let queuedEvents = 0
   let inFlight = 0
@@ -186,7 +185,7 @@ export function createAcceptor(deps: {
   /** Marks partitions before anybody is answered: whoever sends the next event of a key must find the mark made. */
   async function publishAll(events: readonly RawEvent[]): Promise<void> {
     if (events.length === 0) return
-    const unpublished = await publish(redis, prefix, events)
+    const unpublished = await publisher.publish(events)
     if (unpublished.size === 0) return
     metrics.unpublished.inc()
     await markDirty(db, [...unpublished])

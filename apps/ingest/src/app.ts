@@ -5,7 +5,7 @@ import { createUuidV7 } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
 import type { EventDefinition } from '@eventflow/pipeline'
 import type { IngestConfig, Logger, Metrics } from '@eventflow/runtime'
-import type { Redis } from '@eventflow/stream'
+import { createPublisher, type Redis } from '@eventflow/stream'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createAcceptor } from './accept.js'
 import { readBodies } from './bodies.js'
@@ -60,7 +60,8 @@ export async function buildApp({
   await documentRoutes(app)
 
   const prefix = config.EVENTFLOW_STREAM_PREFIX
-  const acceptor = createAcceptor({ db, redis, prefix, log, metrics, maxInFlight: config.EVENTFLOW_MAX_IN_FLIGHT })
+  const publisher = createPublisher(redis, prefix, config.EVENTFLOW_MAX_STREAM_LENGTH)
+  const acceptor = createAcceptor({ db, publisher, log, metrics, maxInFlight: config.EVENTFLOW_MAX_IN_FLIGHT })
   const newId = createUuidV7(Date.now, (buffer) => randomFillSync(buffer))
   eventRoutes(app, {
     db,

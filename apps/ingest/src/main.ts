@@ -37,8 +37,7 @@ try {
   const metrics = createMetrics('ingest')
   const app = await buildApp({ config, db, redis, log, metrics, definitions, partitions: await countPartitions(db) })
 
-  const address = await app.listen({ host: config.EVENTFLOW_HOST, port: config.EVENTFLOW_PORT })
-  log.info({ address }, 'listening')
+  await app.listen({ host: config.EVENTFLOW_HOST, port: config.EVENTFLOW_PORT })
 
   stopOnSignal(
     log,

@@ -1,6 +1,6 @@
 /** Catching up: the unsettled events of partitions, from Postgres, in the order of acceptance. */
 import { type Delivery, firstDelivery, parseEvent } from '@eventflow/core'
-import { type Db, readHorizons, readUnsettled, saveSettledSeq } from '@eventflow/db'
+import { type Db, readHorizons, readUnsettled, saveProgress } from '@eventflow/db'
 import type { Metrics } from '@eventflow/runtime'
 import { type Entry, type Redis, readFirstUndelivered } from '@eventflow/stream'
 import type { Partition } from './partition.js'
@@ -31,6 +31,7 @@ export async function takeUpNext(
     for (const { seq } of events) if (seq > partition.position) partition.taken.add(seq)
     partition.takenUpTo = Math.max(partition.takenUpTo, events.at(-1)?.seq ?? 0)
     deliveries.push(...partition.keys.admit(events.map((event) => firstDelivery(parseEvent(event), []))))
+    partition.caughtUp += events.length
     if (events.length > 0) metrics.catchUpEvents.inc({ reason: partition.reason }, events.length)
     const seen = events.length < SLICE ? until : events.at(-1)!.seq
     if (seen < last) more = true
@@ -67,13 +68,13 @@ export async function findUnpublished(
 }
 
 /** Moves the watermarks on in Postgres, so that the next catch-up begins there. */
-export async function saveProgress(partitions: readonly Partition[], db: Db): Promise<void> {
+export async function saveWatermarks(partitions: readonly Partition[], db: Db): Promise<void> {
   const progress = partitions.map(({ id, epoch, position, keys }) => ({
     partition: id,
     epoch,
     settledSeq: Math.min(position, keys.lowestSeq() - 1),
   }))
-  await saveSettledSeq(db, progress)
+  await saveProgress(db, progress)
 }
 
 /**

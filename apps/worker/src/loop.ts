@@ -15,13 +15,16 @@ import {
   readNew,
   removeIdleConsumers,
 } from '@eventflow/stream'
-import { findUnpublished, saveProgress, takeUpNext } from './catch-up.js'
+import { findUnpublished, saveWatermarks, takeUpNext } from './catch-up.js'
 import { admitAll, aimForStream, begin, joinStream, newPartition, type Partition } from './partition.js'
 import { pause } from './pause.js'
 import { createWork, type WorkDeps } from './work.js'
 
 /** Events that one batch holds, about: larger transactions are no faster. */
 const BATCH = 1_000
+
+/** After so many crashes in a row the events themselves are suspects. One alone is a matter of machines and deployments. */
+const SUSPICIOUS_CRASHES = 2
 
 /** How long Postgres is left alone after it gave all it had, in milliseconds. */
 const POLL_MS = 100
@@ -95,7 +98,7 @@ export function startLane(deps: LaneDeps): Lane {
   async function beginOrDrop(partition: Partition): Promise<void> {
     if (!(await begin(partition, deps))) partitions.delete(partition.id)
     else if (partition.source === 'stream') await claim(partition)
-    else log.info({ partition: partition.id, reason: partition.reason }, 'catching up from Postgres')
+    else log.debug({ partition: partition.id, reason: partition.reason }, 'catching up from Postgres')
   }
 
   function beginAgain(partition: Partition): void {
@@ -136,7 +139,8 @@ export function startLane(deps: LaneDeps): Lane {
     for (const partition of reached) {
       await joinStream(partition, deps)
       if (partition.source !== 'stream') continue
-      log.info({ partition: partition.id }, 'level with the stream again')
+      const { id, reason, caughtUp } = partition
+      if (caughtUp > 0) log.info({ partition: id, reason, events: caughtUp }, 'caught up from Postgres')
       await claim(partition)
     }
     return []
@@ -202,7 +206,7 @@ export function startLane(deps: LaneDeps): Lane {
     lookedAfterAt = performance.now()
     const streaming = inSource('stream')
     if (streaming.length > 0) await work(await findUnpublished(streaming, seqOf, deps))
-    await saveProgress([...partitions.values()], db)
+    await saveWatermarks([...partitions.values()], db)
   }
 
   async function sleep(ms: number): Promise<void> {
@@ -216,7 +220,7 @@ export function startLane(deps: LaneDeps): Lane {
 
   return {
     adopt(taken) {
-      partitions.set(taken.partition, newPartition(taken, taken.crashed ? BATCH : 0))
+      partitions.set(taken.partition, newPartition(taken, taken.crashes >= SUSPICIOUS_CRASHES ? BATCH : 0))
       wake()
     },
     async drop(partition) {

@@ -17,7 +17,7 @@ import { ensureGroups, type Redis, readRunId } from '@eventflow/stream'
 import { createKeys, type Keys } from './keys.js'
 
 /** Why a partition is caught up from Postgres. */
-export type CatchUpReason = 'dirty' | 'redis restarted' | 'stream lost' | 'interrupted' | 'redis away'
+export type CatchUpReason = 'first start' | 'dirty' | 'redis restarted' | 'stream lost' | 'interrupted' | 'redis away'
 
 export interface Partition {
   readonly id: number
@@ -33,7 +33,9 @@ export interface Partition {
   takenUpTo: number
   /** Where the way back to the stream begins: the mark as it was read, and the last event there was then. */
   target: { dirty: number; redisRunId: string; seq: number } | undefined
-  /** So many events are worked on alone: the last owner died with up to a batch in hand, and one of it may be why. */
+  /** How many events were taken up from Postgres since it was begun. */
+  caughtUp: number
+  /** So many events are worked on alone: the last owners died with up to a batch in hand, and one of it may be why. */
   suspects: number
   /** Anything may have been lost from the stream since it was last read. */
   interrupted: boolean
@@ -50,6 +52,7 @@ export function newPartition(taken: { partition: number; epoch: number }, suspec
     taken: new Set(),
     takenUpTo: 0,
     target: undefined,
+    caughtUp: 0,
     suspects,
     interrupted: false,
   }
@@ -80,6 +83,7 @@ export async function begin(partition: Partition, deps: PartitionDeps): Promise<
   partition.position = state.settledSeq
   partition.taken = new Set()
   partition.takenUpTo = 0
+  partition.caughtUp = 0
   partition.target = undefined
 
   const reason = redis.status === 'ready' ? await reasonToCatchUp(partition, state, deps) : 'redis away'
@@ -97,6 +101,7 @@ async function reasonToCatchUp(
 ): Promise<CatchUpReason | undefined> {
   const created = await ensureGroups(redis, prefix, [id])
   if (dirty > 0) return 'dirty'
+  if (redisRunId === null) return 'first start'
   if (redisRunId !== (await readRunId(redis))) return 'redis restarted'
   if (created.has(id)) return 'stream lost'
   return interrupted ? 'interrupted' : undefined

@@ -4,6 +4,7 @@
  * A key belongs to one lane. A lane has one request under way; what arrives meanwhile goes into its next one, so batches
  * grow by themselves with the load and no timer is needed.
  */
+import { setMaxListeners } from 'node:events'
 import { crc32 } from 'node:zlib'
 import { type Deliver, type Delivery, type OutgoingEvent, type SealedEvent, seal } from './event.js'
 import { openSpool } from './spool.js'
@@ -66,6 +67,7 @@ export async function createProducer(deliver: Deliver, options: ProducerOptions)
   const { maxBatch = 500, lanes: laneCount = 1, maxPending = 10_000, spool: place } = options
   const spool = place && (await openSpool(place.path, place.maxBytes ?? 2 ** 30))
   const giveUp = new AbortController()
+  setMaxListeners(0, giveUp.signal) // one for each request under way
   const stored = spool && storeAndForward(deliver, spool, giveUp.signal, place.onLateDelivery)
   const send = stored?.deliver ?? deliver
   const lanes = Array.from({ length: laneCount }, (): Lane => ({ queue: [], running: false }))

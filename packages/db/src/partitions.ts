@@ -68,8 +68,8 @@ export async function readOwnership(db: Queryable): Promise<Ownership> {
 export interface TakenPartition {
   partition: number
   epoch: number
-  /** Its last owner did not give it back: that process died, or is cut off, with events in hand. */
-  crashed: boolean
+  /** How many owners in a row did not give it back: their processes died, or are cut off, with events in hand. */
+  crashes: number
 }
 
 /**
@@ -90,13 +90,15 @@ export async function takePartitions(
         SELECT id, owner FROM partitions
         WHERE id = ANY($2::smallint[]) AND (owner IS NULL OR lease_expires_at < now() OR ($3 AND owner = $1))
         ORDER BY id FOR UPDATE SKIP LOCKED)
-      UPDATE partitions SET owner = $1, epoch = epoch + 1, lease_expires_at = now() + $4 * interval '1 millisecond'
+      UPDATE partitions
+      SET owner = $1, epoch = epoch + 1, lease_expires_at = now() + $4 * interval '1 millisecond',
+          crashes = CASE WHEN before.owner IS NULL THEN 0 ELSE partitions.crashes + 1 END
       FROM before WHERE partitions.id = before.id
-      RETURNING partitions.id, epoch, before.owner IS NOT NULL AS crashed`,
+      RETURNING partitions.id, epoch, crashes`,
     values: [workerId, partitions, reclaim, LEASE_TTL_MS],
   })
   return rows
-    .map((row) => ({ partition: row.id, epoch: row.epoch, crashed: row.crashed }))
+    .map((row) => ({ partition: row.id, epoch: row.epoch, crashes: row.crashes }))
     .sort((a, b) => a.partition - b.partition)
 }
 
@@ -164,17 +166,21 @@ export async function markWhole(
   return rowCount === 1
 }
 
-/** Moves the watermarks of partitions on: everything up to them is settled, or waits in `retries`. */
-export async function saveSettledSeq(
+/**
+ * Says how far the work on partitions is: everything up to `settledSeq` is settled, or waits in `retries`. An owner that
+ * lives long enough to say so ends a row of crashes.
+ */
+export async function saveProgress(
   db: Queryable,
   progress: readonly (Epoch & { settledSeq: number })[],
 ): Promise<void> {
   await db.query({
-    name: 'save-settled-seq',
+    name: 'save-progress',
     text: `
-      UPDATE partitions SET settled_seq = moved.settled_seq
+      UPDATE partitions SET settled_seq = greatest(partitions.settled_seq, moved.settled_seq), crashes = 0
       FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS moved(id, epoch, settled_seq)
-      WHERE partitions.id = moved.id AND partitions.epoch = moved.epoch AND partitions.settled_seq < moved.settled_seq`,
+      WHERE partitions.id = moved.id AND partitions.epoch = moved.epoch
+        AND (partitions.settled_seq < moved.settled_seq OR crashes > 0)`,
     values: [progress.map((p) => p.partition), progress.map((p) => p.epoch), progress.map((p) => p.settledSeq)],
   })
 }

@@ -44,6 +44,11 @@ export const IngestConfig = Type.Object({
     default: 20_000,
     description: 'Events that may be in flight at once; beyond it 503',
   }),
+  EVENTFLOW_MAX_STREAM_LENGTH: Type.Integer({
+    minimum: 1,
+    default: 50_000,
+    description: 'Entries of one partition that Redis may hold; what is over it waits in Postgres',
+  }),
   EVENTFLOW_BODY_LIMIT_BYTES: Type.Integer({ minimum: 1_024, default: 8_388_608, description: 'Largest request body' }),
   EVENTFLOW_EVENT_LIMIT_BYTES: Type.Integer({
     minimum: 256,

@@ -6,7 +6,7 @@ export const MAX_BLOCK_MS = 2_000
 
 export interface ConnectOptions {
   url: string
-  /** Told of errors of the connection; it reconnects by itself. */
+  /** Told when the connection fails; it reconnects by itself. */
   onError: (error: Error) => void
   /** Makes a connection for blocking reads: no command on it may take longer than MAX_BLOCK_MS and a little. */
   blocking?: boolean
@@ -27,7 +27,15 @@ export function connectRedis({ url, onError, blocking = false }: ConnectOptions)
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2_000),
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   })
-  redis.on('error', onError)
+  // Told once an outage: each attempt to connect again fails with the same words.
+  let told = false
+  redis.on('error', (error) => {
+    if (!told) onError(error)
+    told = true
+  })
+  redis.on('ready', () => {
+    told = false
+  })
   return redis
 }
 

@@ -108,6 +108,7 @@ export function pipelineTables(partitions: number) {
         owner            text,
         epoch            bigint NOT NULL DEFAULT 0,
         lease_expires_at timestamptz NOT NULL DEFAULT '-infinity',
+        crashes          smallint NOT NULL DEFAULT 0,
         settled_seq      bigint NOT NULL DEFAULT 0,
         dirty            bigint NOT NULL DEFAULT 0,
         redis_run_id     text
