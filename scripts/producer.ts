@@ -88,19 +88,14 @@ async function main(options: Options): Promise<number> {
   })
   const probe = createClient({ ...connection, giveUpAfterMs: 0 })
   const progress = showProgress({ counter, total, out: process.stderr })
-  const waitSeconds = wait === true ? DEFAULT_WAIT_SECONDS : wait
+  const load = { events, rate, concurrency, batch, waitSeconds: wait === true ? DEFAULT_WAIT_SECONDS : wait }
   try {
-    const report = await run(
-      { events, rate, concurrency, batch, waitSeconds },
-      { client, probe, counter, progress, stop },
-    )
-    progress.end()
+    const report = await run(load, { client, probe, counter, progress, stop }).finally(progress.end)
     console.log(options.json ? JSON.stringify(report) : describeReport(report))
     return stopped() ? 130 : exitCodeOf(report)
   } catch (error) {
     throw error instanceof RequestFailed ? new Error(explain(error, url)) : error
   } finally {
-    progress.end()
     await Promise.all([client.close(), probe.close()])
   }
 }

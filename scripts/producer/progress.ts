@@ -18,6 +18,7 @@ export interface ProgressOptions {
 /** Milliseconds between two drawings: on a terminal, and elsewhere. */
 const TERMINAL_MS = 200
 const PLAIN_MS = 2_000
+const BAR_WIDTH = 10
 
 /** Shows the sending from now on, until `end`. */
 export function showProgress({ counter, total, out }: ProgressOptions): Progress {
@@ -35,7 +36,7 @@ export function showProgress({ counter, total, out }: ProgressOptions): Progress
   const timer = setInterval(draw, out.isTTY ? TERMINAL_MS : PLAIN_MS)
   return {
     showWaiting(unsettled) {
-      waiting = `waiting for ${unsettled.toLocaleString('en')} events to be settled`
+      waiting = `waiting for ${figure(unsettled)} events to be settled`
     },
     end() {
       clearInterval(timer)
@@ -44,22 +45,23 @@ export function showProgress({ counter, total, out }: ProgressOptions): Progress
   }
 }
 
-function sendingLine(counter: Counter, total: number | undefined, seconds: number): string {
-  const { accepted, duplicate, rejected, undelivered } = counter.tally
-  const done = accepted + duplicate + rejected + undelivered
-  const { p50, p95, p99 } = counter.latency()
-  const latency = `p50 ${p50} p95 ${p95} p99 ${p99} ms`
-  return [...howFar(done, total, seconds), latency].join('  ')
+function sendingLine({ tally, latency }: Counter, total: number | undefined, seconds: number): string {
+  const done = tally.accepted + tally.duplicate + tally.rejected + tally.undelivered
+  const { p50, p95, p99 } = latency()
+  const failed = tally.requestsFailed > 0 ? `, ${figure(tally.requestsFailed)} requests failed` : ''
+  return `${howFar(done, total, seconds)}  p50/95/99 ${p50}/${p95}/${p99} ms${failed}`
 }
 
 /** Bar, count, rate and the time that is left. */
-export function howFar(done: number, total: number | undefined, seconds: number): string[] {
-  const count = done.toLocaleString('en')
+export function howFar(done: number, total: number | undefined, seconds: number): string {
   const perSecond = Math.round(done / seconds)
-  const rate = `${perSecond.toLocaleString('en')}/s`
-  if (total === undefined) return [`${count} events`, rate]
+  if (total === undefined) return `${figure(done)} events  ${figure(perSecond)}/s`
   const share = total === 0 ? 1 : done / total
-  const bar = '█'.repeat(Math.floor(share * 20)).padEnd(20, '░')
-  const left = perSecond > 0 ? `${Math.ceil((total - done) / perSecond)} s left` : ''
-  return [`${bar} ${Math.floor(share * 100)}%`, `${count} of ${total.toLocaleString('en')}`, rate, left].filter(Boolean)
+  const bar = '█'.repeat(share * BAR_WIDTH).padEnd(BAR_WIDTH, '░')
+  const left = perSecond > 0 ? `  ${figure(Math.ceil((total - done) / perSecond))} s left` : ''
+  return `${bar} ${Math.floor(share * 100)}%  ${figure(done)}/${figure(total)}  ${figure(perSecond)}/s${left}`
+}
+
+function figure(value: number): string {
+  return value.toLocaleString('en')
 }

@@ -78,7 +78,7 @@ function countReason(reasons: Map<string, number>, reason: string): void {
 
 /** The reason without what is this one event's: two events with the same fault have the same reason. */
 function reasonOf(error: Error): string {
-  if (!(error instanceof EventRejected)) return error.message
+  if (!(error instanceof EventRejected)) return error.message.replace(/ \(tried \d+ times\)$/, '')
   const { status, title = '', errors = [] } = error.problem
   const faults = errors.map(({ pointer, message }) => `${pointer} ${message}`.trim())
   return [`${status} ${title}`.trim(), faults.join(', ')].filter(Boolean).join(': ')

@@ -1,5 +1,5 @@
 /** Starts the ingestion service: wire, listen, drain. */
-import { connect, countPartitions, migrate, sqlErrorKind } from '@eventflow/db'
+import { connect, countPartitions, INGEST_APPLICATION, migrate, sqlErrorKind } from '@eventflow/db'
 import { loadDefinitions } from '@eventflow/pipeline'
 import {
   createLog,
@@ -29,7 +29,7 @@ try {
 
   const db = connect({
     url: config.DATABASE_URL,
-    applicationName: 'eventflow-ingest',
+    applicationName: INGEST_APPLICATION,
     max: 10,
     onIdleError: (err) => log.warn({ err }, 'a connection to Postgres broke'),
   })

@@ -1,6 +1,6 @@
 /** Catching up: the unsettled events of partitions, from Postgres, in the order of acceptance. */
 import { type Delivery, firstDelivery, parseEvent } from '@eventflow/core'
-import { type Db, readHorizons, readUnsettled, saveProgress } from '@eventflow/db'
+import { type Db, readFinalSeqs, readLastSeqs, readUnsettled, saveProgress } from '@eventflow/db'
 import type { Metrics } from '@eventflow/runtime'
 import { type Entry, type Redis, readFirstUndelivered } from '@eventflow/stream'
 import type { Partition } from './partition.js'
@@ -8,6 +8,8 @@ import type { Partition } from './partition.js'
 /** Events of one partition that one look at Postgres gives, and seqs that it goes over: both bound the statement's time. */
 const SLICE = 250
 const WINDOW = 200_000
+
+const FINAL_FRESH_MS = 1_000
 
 export interface CatchUpDeps {
   db: Db
@@ -27,14 +29,13 @@ export async function takeUpNext(
   const deliveries: Delivery[] = []
   const reached: Partition[] = []
   let more = false
-  for (const { partition, events, until, last } of await look(db, partitions, new Map())) {
+  for (const { partition, events, seen, last, moved } of await look(db, partitions, new Map())) {
     for (const { seq } of events) if (seq > partition.position) partition.taken.add(seq)
     partition.takenUpTo = Math.max(partition.takenUpTo, events.at(-1)?.seq ?? 0)
     deliveries.push(...partition.keys.admit(events.map((event) => firstDelivery(parseEvent(event), []))))
     partition.caughtUp += events.length
     if (events.length > 0) metrics.catchUpEvents.inc({ reason: partition.reason }, events.length)
-    const seen = events.length < SLICE ? until : events.at(-1)!.seq
-    if (seen < last) more = true
+    if (seen < last && moved) more = true
     if (partition.target && seen >= Math.min(partition.target.seq, last)) reached.push(partition)
   }
   return { deliveries, reached, more }
@@ -59,8 +60,8 @@ export async function findUnpublished(
   )
   const ahead = new Map([...next].map(([id, entry]) => [id, seqOf(entry)]))
   const found: Delivery[] = []
-  for (const { partition, events, final } of await look(db, partitions, ahead)) {
-    const unpublished = events.filter((event) => event.seq <= final && !partition.keys.holds(event))
+  for (const { partition, events } of await look(db, partitions, ahead)) {
+    const unpublished = events.filter((event) => event.seq <= partition.final.seq && !partition.keys.holds(event))
     if (unpublished.length > 0) metrics.catchUpEvents.inc({ reason: 'unpublished' }, unpublished.length)
     found.push(...partition.keys.admit(unpublished.map((event) => firstDelivery(parseEvent(event), []))))
   }
@@ -79,28 +80,40 @@ export async function saveWatermarks(partitions: readonly Partition[], db: Db): 
 
 /**
  * What is unsettled and not taken up, above the position of each partition and below what is `ahead` in its stream. Moves the
- * positions on: over what is final, and settled or given to the caller.
+ * positions on: over what is final, and settled or given to the caller. `seen` is how far it looked, `last` the highest seq.
  */
 async function look(db: Db, partitions: readonly Partition[], ahead: ReadonlyMap<number, number>) {
   if (partitions.length === 0) return []
-  const horizons = await readHorizons(
-    db,
-    partitions.map(({ id }) => id),
-  )
-  const ranges = partitions.map(({ id, position }) => ({
+  const ids = partitions.map(({ id }) => id)
+  await refreshFinal(db, partitions)
+  const last = await readLastSeqs(db, ids)
+  const ranges = partitions.map(({ id, position }, i) => ({
     partition: id,
     after: position,
-    until: Math.min(position + WINDOW, horizons.get(id)!.last, (ahead.get(id) ?? Number.POSITIVE_INFINITY) - 1),
+    until: Math.min(position + WINDOW, last[i]!, (ahead.get(id) ?? Number.POSITIVE_INFINITY) - 1),
   }))
   const except = partitions.flatMap(({ taken }) => [...taken])
   const unsettled = await readUnsettled(db, ranges, { except, limit: SLICE })
   return partitions.map((partition, i) => {
     const events = unsettled.filter((event) => event.partition === partition.id)
-    const { until } = ranges[i]!
-    const { final, last } = horizons.get(partition.id)!
-    const seen = events.length < SLICE ? until : events.at(-1)!.seq
-    partition.position = Math.max(partition.position, Math.min(seen, final))
+    const seen = events.length < SLICE ? ranges[i]!.until : events.at(-1)!.seq
+    const before = partition.position
+    partition.position = Math.max(before, Math.min(seen, partition.final.seq))
     for (const seq of partition.taken) if (seq <= partition.position) partition.taken.delete(seq)
-    return { partition, events, until, final, last }
+    return { partition, events, seen, last: last[i]!, moved: partition.position > before || events.length > 0 }
+  })
+}
+
+/** Once a second is enough: to find what is final, Postgres goes back over the events of the last seconds. */
+async function refreshFinal(db: Db, partitions: readonly Partition[]): Promise<void> {
+  const now = performance.now()
+  const stale = partitions.filter(({ final }) => now - final.readAt >= FINAL_FRESH_MS)
+  if (stale.length === 0) return
+  const finals = await readFinalSeqs(
+    db,
+    stale.map(({ id }) => id),
+  )
+  stale.forEach((partition, i) => {
+    partition.final = { seq: finals[i]!, readAt: now }
   })
 }

@@ -60,10 +60,11 @@ export function startLane(deps: LaneDeps): Lane {
   let lookAtPostgresAt = 0
   let readerId: number | undefined
   let wake = () => {}
-  // Between two connections anything may have been lost, also when no command noticed.
+  // Between two connections anything may have been lost, also when no command noticed. A batch in hand ends as it began.
+  let connectionLost = false
   reader.on('close', () => {
     readerId = undefined
-    for (const partition of partitions.values()) beginAgain(partition)
+    connectionLost = true
   })
 
   const inSource = (source: Partition['source']) => [...partitions.values()].filter((p) => p.source === source)
@@ -74,6 +75,8 @@ export function startLane(deps: LaneDeps): Lane {
     while (!stopping.signal.aborted) {
       try {
         dropAsked()
+        if (connectionLost) for (const partition of partitions.values()) beginAgain(partition)
+        connectionLost = false
         for (const partition of inSource('new')) await beginOrDrop(partition)
         await lookAfter()
         await work(await next())
@@ -206,7 +209,8 @@ export function startLane(deps: LaneDeps): Lane {
     lookedAfterAt = performance.now()
     const streaming = inSource('stream')
     if (streaming.length > 0) await work(await findUnpublished(streaming, seqOf, deps))
-    await saveWatermarks([...partitions.values()], db)
+    // A partition that is to be begun again has lost what it had in hand.
+    await saveWatermarks([...inSource('stream'), ...inSource('postgres')], db)
   }
 
   async function sleep(ms: number): Promise<void> {

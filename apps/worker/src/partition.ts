@@ -12,7 +12,7 @@
  * is in the stream, or raises the mark.
  */
 import { type Delivery, parseEvent } from '@eventflow/core'
-import { type Db, markWhole, type PartitionState, readHorizons, readPartition, readRetries } from '@eventflow/db'
+import { type Db, markWhole, type PartitionState, readLastSeqs, readPartition, readRetries } from '@eventflow/db'
 import { ensureGroups, type Redis, readRunId } from '@eventflow/stream'
 import { createKeys, type Keys } from './keys.js'
 
@@ -27,6 +27,8 @@ export interface Partition {
   keys: Keys
   /** Everything up to this seq is settled or in hand, and no event can appear below it any more. */
   position: number
+  /** The highest final seq, as it was last read, and when, on the monotonic clock. */
+  final: { seq: number; readAt: number }
   /** The seqs above `position` that were taken up from Postgres. */
   taken: Set<number>
   /** The highest seq that was taken up from Postgres: stream entries up to it may be of settled events. */
@@ -49,6 +51,7 @@ export function newPartition(taken: { partition: number; epoch: number }, suspec
     reason: 'redis away',
     keys: createKeys(({ event }) => event.id),
     position: 0,
+    final: { seq: 0, readAt: Number.NEGATIVE_INFINITY },
     taken: new Set(),
     takenUpTo: 0,
     target: undefined,
@@ -113,8 +116,8 @@ export async function aimForStream(partition: Partition, { db, redis, prefix }: 
   const redisRunId = await readRunId(redis)
   const state = await readPartition(db, { partition: partition.id, epoch: partition.epoch })
   // Read after the mark: what is not counted in here was committed later, and then its mark was raised later too.
-  const horizons = await readHorizons(db, [partition.id])
-  if (state) partition.target = { dirty: state.dirty, redisRunId, seq: horizons.get(partition.id)?.last ?? 0 }
+  const [last] = await readLastSeqs(db, [partition.id])
+  if (state) partition.target = { dirty: state.dirty, redisRunId, seq: last! }
 }
 
 /** Goes from *postgres* to *stream*, everything up to the target being in hand. Aims again when the mark was raised meanwhile. */

@@ -50,7 +50,7 @@ export function createWork(
     partition.suspects = Math.max(0, partition.suspects - 1)
     const alone = { ...suspect, crashes: suspect.crashes + 1, inRetries: true }
     if (!(await recordSuspect(db, alone, partition.epoch))) {
-      partition.source = 'new'
+      beginAgain(partition.id)
       return
     }
     await processAndSettle([alone])
@@ -66,7 +66,10 @@ export function createWork(
     // A suspect is always alone.
     const outcomes = poison.length > 0 ? poison : await processBatch(ready, deps)
     const settlement = await settleUntilDone(outcomes, startedAt)
-    if (!settlement) return
+    if (!settlement) {
+      for (const { event } of ready) beginAgain(event.partition)
+      return
+    }
     keep(settlement)
     tell(settlement, startedAt, log, metrics)
     const { committed, dead, retried } = settlement
@@ -97,19 +100,24 @@ export function createWork(
     }
     for (const id of broken) {
       metrics.fencedWrites.inc()
-      const partition = partitions.get(id)
-      if (partition) partition.source = 'new'
+      beginAgain(id)
     }
+  }
+
+  /** What the partition had in hand is given up: it is still where it came from. */
+  function beginAgain(id: number): void {
+    const partition = partitions.get(id)
+    if (partition) partition.source = 'new'
   }
 
   return work
 }
 
+/** A partition that is to be begun again has no lease: whatever of it is still in the batch is not settled. */
 function leasesOf(partitions: ReadonlyMap<number, Partition>): Map<number, Lease> {
-  return new Map(
-    [...partitions.values()].map(({ id, epoch, source }) => [
-      id,
-      { partition: id, epoch, dirty: source === 'stream' ? 0 : null },
-    ]),
-  )
+  const leases = new Map<number, Lease>()
+  for (const { id, epoch, source } of partitions.values()) {
+    if (source !== 'new') leases.set(id, { partition: id, epoch, dirty: source === 'stream' ? 0 : null })
+  }
+  return leases
 }

@@ -5,7 +5,7 @@ import type { Answer, Reply } from './http.js'
 import type { Again } from './retry.js'
 
 /** One event's share of an answer. */
-export type Verdict = Delivery | 'again'
+type Verdict = Delivery | 'again'
 
 /** What an answer to a request with events means. `halve`: it was refused as a whole, though one event may be the reason. */
 export type Judgement = { verdicts: Verdict[]; again?: Again } | 'halve'

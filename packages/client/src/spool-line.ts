@@ -18,7 +18,7 @@ export function encodeLine(json: string): string {
 }
 
 /** The JSON in a line (without its line feed), or `undefined` if it is not whole. */
-export function decodeLine(line: string): string | undefined {
+function decodeLine(line: string): string | undefined {
   const json = line.slice(BEFORE_JSON, -1)
   return line === encodeLine(json).slice(0, -1) ? json : undefined
 }

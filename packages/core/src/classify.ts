@@ -14,9 +14,18 @@ export function failureOf(error: unknown, component: string): Failure {
   return {
     component,
     failureType,
-    errorClass: name ?? 'Error',
-    message: error instanceof Error ? error.message : String(error),
+    errorClass: textOf(name ?? 'Error'),
+    message: textOf(error instanceof Error ? error.message : error),
     problems: failureType === 'permanent' ? ((error as PermanentError).problems ?? []) : [],
+  }
+}
+
+/** Anything can be thrown, also what has no text; and `message` may be anything. */
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown)
+  } catch {
+    return 'an error without a text'
   }
 }
 

@@ -2,6 +2,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import type { Problem } from './failure.js'
+import { pointerTo } from './pointer.js'
 
 /** What is wrong with the data; empty when it is valid. */
 export type SchemaCheck = (data: unknown) => Problem[]
@@ -16,10 +17,12 @@ export function compileSchema(schema: object): SchemaCheck {
   const check = ajv.compile(schema)
   return (data) => {
     if (check(data)) return []
-    return (check.errors ?? []).map((error) => {
-      const missing = error.keyword === 'required' ? `/${String(error.params.missingProperty)}` : ''
-      const extra = error.keyword === 'additionalProperties' ? `/${String(error.params.additionalProperty)}` : ''
-      return { pointer: `${error.instancePath}${missing}${extra}`, message: error.message ?? error.keyword }
+    return (check.errors ?? []).map(({ instancePath, keyword, params, message }) => {
+      const member = params.missingProperty ?? params.additionalProperty ?? params.unevaluatedProperty
+      return {
+        pointer: member === undefined ? instancePath : pointerTo(instancePath, member),
+        message: message ?? keyword,
+      }
     })
   }
 }

@@ -1,7 +1,8 @@
 /** What a JSON value must not contain, because Postgres could not store it or JavaScript has already changed it. */
 import type { Problem } from './failure.js'
+import { pointerTo } from './pointer.js'
 
-/** The deepest nesting of arrays and objects that is accepted; the data object itself is level 1. */
+/** The deepest nesting of arrays and objects that is accepted; the event itself is level 1, its data level 2. */
 export const MAX_DEPTH = 32
 
 /**
@@ -25,7 +26,7 @@ function visit(value: unknown, pointer: string, depth: number): Problem | undefi
       if (depth > MAX_DEPTH) return { pointer, message: `nested deeper than ${MAX_DEPTH} levels` }
       const entries = Array.isArray(value) ? value.entries() : Object.entries(value)
       for (const [name, child] of entries) {
-        const childPointer = `${pointer}/${typeof name === 'string' ? escapeToken(name) : name}`
+        const childPointer = pointerTo(pointer, name)
         const problem =
           (typeof name === 'string' ? checkText(name, childPointer) : undefined) ??
           visit(child, childPointer, depth + 1)
@@ -41,8 +42,4 @@ export function checkText(text: string, pointer: string): Problem | undefined {
   if (text.includes('\0')) return { pointer, message: 'contains the character NUL (\\u0000), which cannot be stored' }
   if (!text.isWellFormed()) return { pointer, message: 'contains half of a surrogate pair, which is no valid Unicode' }
   return undefined
-}
-
-function escapeToken(name: string): string {
-  return name.replaceAll('~', '~0').replaceAll('/', '~1')
 }

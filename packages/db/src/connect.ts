@@ -15,6 +15,9 @@ export interface ConnectOptions {
   onIdleError: (error: Error) => void
 }
 
+/** By this name Postgres knows the connections that accept events. */
+export const INGEST_APPLICATION = 'eventflow-ingest'
+
 export type Db = pg.Pool
 
 /** What runs a statement: a pool (each on its own) or a transaction's connection. */

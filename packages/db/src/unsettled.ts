@@ -1,13 +1,7 @@
 /** What is accepted and not settled: the work list as Postgres knows it. */
 import type { RawEvent } from '@eventflow/core'
-import { type Queryable, STATEMENT_TIMEOUT_MS } from './connect.js'
+import { INGEST_APPLICATION, type Queryable, STATEMENT_TIMEOUT_MS } from './connect.js'
 import { RAW_EVENT_COLUMNS, rawEventOf } from './raw-events.js'
-
-/**
- * An event this old is *final*: no event with a lower seq can appear any more. A seq is drawn inside the INSERT, which ends,
- * one way or the other, within the statement timeout; the rest is a margin. (The order of seq is not the order of commit.)
- */
-const FINAL_AFTER_MS = 2 * STATEMENT_TIMEOUT_MS
 
 /** A part of a partition to look into: seq above `after`, up to `until`. */
 export interface Range {
@@ -47,26 +41,39 @@ export async function readUnsettled(
   return rows.map(rawEventOf)
 }
 
-/** How far each partition goes. */
-export interface Horizon {
-  /** The highest seq there is. */
-  last: number
-  /** The highest seq below which no event can appear any more. */
-  final: number
+/** The highest seq of each of these partitions; 0 where there is no event. */
+export async function readLastSeqs(db: Queryable, partitions: readonly number[]): Promise<number[]> {
+  const { rows } = await db.query({
+    name: 'read-last-seqs',
+    text: `
+      SELECT coalesce((SELECT seq FROM raw_events WHERE partition = p.id ORDER BY seq DESC LIMIT 1), 0) AS last
+      FROM unnest($1::smallint[]) WITH ORDINALITY AS p(id, position) ORDER BY position`,
+    values: [partitions],
+  })
+  return rows.map((row) => row.last)
 }
 
-/** The horizons of partitions; both are 0 where there is no such event. */
-export async function readHorizons(db: Queryable, partitions: readonly number[]): Promise<Map<number, Horizon>> {
+/**
+ * For each of these partitions the highest seq that is *final*: no event with a lower one can appear any more.
+ *
+ * The order of seq is not the order of commit. But a seq is drawn inside the INSERT, which the statement timeout ends, so it was
+ * drawn within that time after `accepted_at`, the start of its transaction. Whatever has a lower seq began before that, and
+ * is visible or gone, unless its COMMIT hangs: then it is still among the transactions of those that accept events.
+ */
+export async function readFinalSeqs(db: Queryable, partitions: readonly number[]): Promise<number[]> {
   const { rows } = await db.query({
-    name: 'read-horizons',
+    name: 'read-final-seqs',
     text: `
-      SELECT p.id,
-             coalesce((SELECT seq FROM raw_events WHERE partition = p.id ORDER BY seq DESC LIMIT 1), 0) AS last,
-             coalesce((SELECT seq FROM raw_events
-                       WHERE partition = p.id AND accepted_at < now() - $2 * interval '1 millisecond'
+      WITH accepting AS (SELECT least(now(), min(xact_start)) AS since FROM pg_stat_activity
+                         WHERE datname = current_database() AND application_name = $3)
+      SELECT coalesce((SELECT seq FROM raw_events
+                       WHERE partition = p.id AND accepted_at < since - $2 * interval '1 millisecond'
                        ORDER BY seq DESC LIMIT 1), 0) AS final
-      FROM unnest($1::smallint[]) AS p(id)`,
-    values: [partitions, FINAL_AFTER_MS],
+      FROM accepting, unnest($1::smallint[]) WITH ORDINALITY AS p(id, position) ORDER BY position`,
+    values: [partitions, FINAL_AFTER_MS, INGEST_APPLICATION],
   })
-  return new Map(rows.map(({ id, last, final }) => [id, { last, final }]))
+  return rows.map((row) => row.final)
 }
+
+/** The statement timeout and a margin for clocks that are set. */
+const FINAL_AFTER_MS = 2 * STATEMENT_TIMEOUT_MS

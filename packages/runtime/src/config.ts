@@ -112,7 +112,7 @@ export function readConfig<Schema extends TObject>(
       else config[name] = property.default
       continue
     }
-    const value = property.type === 'integer' ? Number(text) : text
+    const value = property.type === 'integer' && /^\d+$/.test(text) ? Number(text) : text
     if (Value.Check(property, value)) config[name] = value
     else problems.push(`${name} is not valid: ${property.description}${allowed(property)}`)
   }
@@ -129,12 +129,17 @@ function allowed({ minimum, maximum, pattern }: TSchema): string {
   return minimum === undefined ? '' : ` (a whole number, at least ${minimum})`
 }
 
-/** The settings as they may be shown in a log: URLs without their password. */
+/** The settings as they may be shown in a log: URLs without their password. Hides too much rather than too little. */
 export function redacted(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(config).map(([name, value]) => [
       name,
-      typeof value === 'string' && name.endsWith('_URL') ? value.replace(/(:\/\/[^:/@]*):[^@]*@/, '$1:***@') : value,
+      typeof value === 'string' && name.endsWith('_URL') ? withoutPassword(value) : value,
     ]),
   )
+}
+
+/** By its text: a password with characters that belong escaped makes it no URL, and must not be shown either. */
+function withoutPassword(url: string): string {
+  return url.replace(/(:\/\/[^:/@]*):.*@/s, '$1:***@').replace(/([?&]password=)[^&]*/g, '$1***')
 }

@@ -1,0 +1,126 @@
+/** What a failure means for its event. */
+import { describe, expect, test } from '@jest/globals'
+import { failureOf, historyWith, isUnavailable, orderingKey, outcomeOfFailure } from './classify.js'
+import { PermanentError, TransientError, UnavailableError } from './failure.js'
+import type { Delivery, Failure } from './outcome.js'
+import { DEFAULT_RETRY_POLICY } from './retry-policy.js'
+
+const delivery = (attempts: number): Delivery => ({
+  event: {
+    seq: 1,
+    tenantId: 'default',
+    id: '50ab5d72-5bed-58a3-ab02-c9f7fb0d68b8',
+    type: 'order.created',
+    source: '/',
+    key: 'k',
+    partition: 3,
+    occurredAt: '2024-01-01T00:00:00.000Z',
+    acceptedAt: '2024-01-01T00:00:00.000Z',
+    correlationId: 'c',
+    data: {},
+  },
+  entryIds: ['1-0'],
+  attempts,
+  crashes: 0,
+  inRetries: attempts > 0,
+  history: Array.from({ length: attempts }, (_, i) => ({
+    attempt: i + 1,
+    at: '2024-01-01T00:00:00.000Z',
+    component: 'enrich:x',
+    errorClass: 'Error',
+    message: 'before',
+  })),
+})
+
+describe('a failure', () => {
+  test.each<[string, unknown, Partial<Failure>]>([
+    ['that is permanent', new PermanentError('no'), { failureType: 'permanent', errorClass: 'PermanentError' }],
+    ['that is transient', new TransientError('busy'), { failureType: 'transient', errorClass: 'TransientError' }],
+    [
+      'of a dependency that is down',
+      new UnavailableError('rates'),
+      { failureType: 'unavailable', errorClass: 'UnavailableError', message: 'rates is unavailable' },
+    ],
+    [
+      'of any other class',
+      new RangeError('far'),
+      { failureType: 'transient', errorClass: 'RangeError', message: 'far' },
+    ],
+    ['that is a text', 'oops', { failureType: 'transient', errorClass: 'Error', message: 'oops' }],
+    ['that is nothing', undefined, { failureType: 'transient', errorClass: 'Error', message: 'undefined' }],
+    ['that has no text at all', Object.create(null), { failureType: 'transient', errorClass: 'Error' }],
+    ['whose message is no text', Object.assign(new Error(), { message: 5 }), { message: '5' }],
+    ['that is a symbol', Symbol('odd'), { failureType: 'transient', message: 'Symbol(odd)' }],
+  ])('%s is described', (_, error, expected) => {
+    expect(failureOf(error, 'enrich:x')).toMatchObject({ component: 'enrich:x', problems: [], ...expected })
+  })
+
+  test('that is permanent keeps its problems', () => {
+    const problems = [{ pointer: '/net', message: 'must be positive' }]
+    expect(failureOf(new PermanentError('no', { problems }), 'handle').problems).toEqual(problems)
+  })
+
+  test('is told by its name, whichever copy of the class it is', () => {
+    const copy = (name: string) => Object.assign(new Error('from another copy'), { name })
+    expect(failureOf(copy('PermanentError'), 'handle')).toMatchObject({ failureType: 'permanent', problems: [] })
+    expect(isUnavailable(copy('UnavailableError'))).toBe(true)
+    expect(isUnavailable({ name: 'UnavailableError' })).toBe(false)
+  })
+})
+
+describe('the outcome', () => {
+  const failure = (failureType: Failure['failureType']): Failure => ({
+    component: 'enrich:x',
+    failureType,
+    errorClass: 'Error',
+    message: 'now',
+    problems: [],
+  })
+  const outcome = (attempts: number, type: Failure['failureType'], random = 0.5) =>
+    outcomeOfFailure(delivery(attempts), failure(type), DEFAULT_RETRY_POLICY, random)
+
+  test('of a permanent failure is death at once', () => {
+    expect(outcome(0, 'permanent')).toEqual({ kind: 'dead', delivery: delivery(0), failure: failure('permanent') })
+  })
+
+  test('of transient failures is a retry after 2, 4 and 8 s at the most, then death', () => {
+    const outcomes = [0, 1, 2, 3].map((attempts) => outcome(attempts, 'transient', 0.9999))
+    expect(outcomes.map(({ kind }) => kind)).toEqual(['retry', 'retry', 'retry', 'dead'])
+    expect(outcomes.map((o) => ('delayMs' in o ? o.delayMs : undefined))).toEqual([1_999, 3_999, 7_999, undefined])
+  })
+
+  test('of a dependency that is down is to wait, however many attempts there were', () => {
+    for (const attempts of [0, 3, 100]) {
+      const waiting = outcome(attempts, 'unavailable')
+      expect(waiting).toMatchObject({ kind: 'wait', delivery: delivery(attempts) })
+      expect('delayMs' in waiting && waiting.delayMs).toBeGreaterThan(0)
+    }
+  })
+
+  test('under a policy of one attempt is death at once', () => {
+    const policy = { ...DEFAULT_RETRY_POLICY, attempts: 1 }
+    expect(outcomeOfFailure(delivery(0), failure('transient'), policy, 0).kind).toBe('dead')
+  })
+})
+
+test('the history grows by the attempt that has just failed, and the delivery is left as it was', () => {
+  const before = delivery(2)
+  const failure = failureOf(new Error('now'), 'handle')
+  const history = historyWith(before, failure, new Date('2024-01-02T00:00:00Z'))
+  expect(history.map(({ attempt, message }) => [attempt, message])).toEqual([
+    [1, 'before'],
+    [2, 'before'],
+    [3, 'now'],
+  ])
+  expect(history[2]).toMatchObject({ at: '2024-01-02T00:00:00.000Z', component: 'handle', errorClass: 'Error' })
+  expect(before).toEqual(delivery(2))
+})
+
+test('order is kept by tenant and key, never by one of them alone', () => {
+  const keys = [
+    orderingKey({ tenantId: 'a', key: 'bc' }),
+    orderingKey({ tenantId: 'ab', key: 'c' }),
+    orderingKey({ tenantId: 'a', key: 'c' }),
+  ]
+  expect(new Set(keys).size).toBe(3)
+})

@@ -1,0 +1,75 @@
+/** Event ids: UUIDv7 that only rise, UUIDv5 that never change. */
+import { expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { createUuidV7, isUuid, uuidOf } from './uuid.js'
+
+const ones = (buffer: Buffer) => buffer.fill(0xff)
+const zeros = (buffer: Buffer) => buffer.fill(0)
+const millisecondsOf = (uuid: string) => Number.parseInt(uuid.replaceAll('-', '').slice(0, 12), 16)
+
+test('a UUIDv7 begins with its time, and has its version and variant whatever the random bytes are', () => {
+  expect(createUuidV7(() => 0x0189_abcd_ef01, zeros)()).toBe('0189abcd-ef01-7000-8000-000000000000')
+  expect(createUuidV7(() => 0x0189_abcd_ef01, ones)()).toBe('0189abcd-ef01-7000-bfff-ffffffffffff')
+})
+
+test('UUIDv7s rise while the clock stands still, goes on, and goes back', () => {
+  const step = fc.oneof({ weight: 8, arbitrary: fc.constant(0) }, fc.integer({ min: -3_000, max: 3_000 }))
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 2, maxLength: 500 }), fc.array(fc.nat(0xff)), (steps, bytes) => {
+      let now = 1_700_000_000_000
+      let drawn = 0
+      const random = (buffer: Buffer) => {
+        for (let i = 0; i < buffer.length; i++) buffer[i] = bytes[drawn++ % bytes.length] ?? 0
+        return buffer
+      }
+      const next = createUuidV7(() => now, random)
+      const uuids = steps.map((ms) => {
+        now += ms
+        return next()
+      })
+      expect(uuids).toEqual([...new Set(uuids)].sort())
+      expect(uuids.every(isUuid)).toBe(true)
+    }),
+  )
+})
+
+test('more UUIDv7s in a millisecond than the counter holds move their time on by one, until the clock is past it', () => {
+  let now = 5_000
+  const next = createUuidV7(() => now, zeros)
+  const first = Array.from({ length: 4_096 }, next)
+  expect(first.every((uuid) => millisecondsOf(uuid) === 5_000)).toBe(true)
+  expect(first.at(-1)).toBe('00000000-1388-7fff-8000-000000000000')
+  expect(next()).toBe('00000000-1389-7000-8000-000000000000')
+  now = 5_001
+  expect(next()).toBe('00000000-1389-7001-8000-000000000000')
+  now = 5_002
+  expect(next()).toBe('00000000-138a-7000-8000-000000000000')
+})
+
+test('a producer’s id becomes the same UUIDv5 in every process and release', () => {
+  // As Python has it: uuid5(uuid5(NAMESPACE_DNS, 'eventflow'), 'default\0/\0order-1').
+  expect(uuidOf('default', '/', 'order-1')).toBe('50ab5d72-5bed-58a3-ab02-c9f7fb0d68b8')
+})
+
+test('UUIDv5s differ where tenant, source or id differ, and have their version and variant', () => {
+  const text = fc.string({ maxLength: 5 }).filter((part) => !part.includes('\0'))
+  const name = fc.tuple(text, text, text)
+  fc.assert(
+    fc.property(name, name, (a, b) => {
+      expect(uuidOf(...a)).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+      expect(uuidOf(...a) === uuidOf(...b)).toBe(a.every((part, i) => part === b[i]))
+    }),
+  )
+})
+
+test.each([
+  ['00000000-0000-0000-0000-000000000000', true],
+  ['50AB5D72-5BED-58A3-AB02-C9F7FB0D68B8', true],
+  ['50ab5d72-5bed-58a3-ab02-c9f7fb0d68b', false],
+  ['50ab5d725bed58a3ab02c9f7fb0d68b8', false],
+  ['50ab5d72-5bed-58a3-ab02-c9f7fb0d68b8\n', false],
+  ['{50ab5d72-5bed-58a3-ab02-c9f7fb0d68b8}', false],
+  ['', false],
+])('whether %j is a UUID: %s', (text, answer) => {
+  expect(isUuid(text)).toBe(answer)
+})

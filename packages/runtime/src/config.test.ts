@@ -1,0 +1,158 @@
+/** Settings: everything that is wrong is named at once, and no password is shown. */
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { ConfigError, IngestConfig, readConfig, redacted, WorkerConfig } from './config.js'
+
+const needed = {
+  DATABASE_URL: 'postgres://user:secret@db.example:5432/events',
+  REDIS_URL: 'redis://:secret@cache.example:6379',
+  EVENTFLOW_EVENTS: './events',
+}
+
+/** The names of the settings that reading these finds wrong, in the order they are told. */
+function wrongIn(env: Record<string, string | undefined>, schema: typeof IngestConfig | typeof WorkerConfig): string[] {
+  try {
+    readConfig(schema, env)
+    return []
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError)
+    return (error as Error).message.split('\n').map((line) => line.split(' ')[0]!)
+  }
+}
+
+describe('the settings', () => {
+  test('have defaults for all but what nobody can guess', () => {
+    expect(readConfig(IngestConfig, needed)).toEqual({
+      ...needed,
+      EVENTFLOW_PARTITIONS: 16,
+      EVENTFLOW_STREAM_PREFIX: 'ef',
+      EVENTFLOW_LOG_LEVEL: 'info',
+      EVENTFLOW_SHUTDOWN_TIMEOUT_MS: 15_000,
+      EVENTFLOW_HOST: '127.0.0.1',
+      EVENTFLOW_PORT: 8_000,
+      EVENTFLOW_MAX_IN_FLIGHT: 20_000,
+      EVENTFLOW_MAX_STREAM_LENGTH: 50_000,
+      EVENTFLOW_BODY_LIMIT_BYTES: 8_388_608,
+      EVENTFLOW_EVENT_LIMIT_BYTES: 262_144,
+      EVENTFLOW_BATCH_LIMIT: 1_000,
+    })
+    expect(readConfig(WorkerConfig, needed)).toMatchObject({ EVENTFLOW_WORKER_ID: '', EVENTFLOW_LANES: 2 })
+  })
+
+  test('have defaults that are valid themselves', () => {
+    for (const schema of [IngestConfig, WorkerConfig]) {
+      const config = readConfig(schema, needed)
+      const asTexts = Object.fromEntries(Object.entries(config).map(([name, value]) => [name, String(value)]))
+      expect(readConfig(schema, asTexts)).toEqual(config)
+    }
+  })
+
+  test('are read as what they are: numbers as numbers, all else as text', () => {
+    const env = { ...needed, EVENTFLOW_PORT: '0', EVENTFLOW_STREAM_PREFIX: '16', EVENTFLOW_BATCH_LIMIT: '10000' }
+    expect(readConfig(IngestConfig, env)).toMatchObject({
+      EVENTFLOW_PORT: 0,
+      EVENTFLOW_STREAM_PREFIX: '16',
+      EVENTFLOW_BATCH_LIMIT: 10_000,
+    })
+  })
+
+  test('that are empty count as not given', () => {
+    expect(readConfig(IngestConfig, { ...needed, EVENTFLOW_PORT: '' }).EVENTFLOW_PORT).toBe(8_000)
+    expect(wrongIn({ ...needed, REDIS_URL: '' }, IngestConfig)).toEqual(['REDIS_URL'])
+  })
+
+  test('of the other kind of process, and what is not ours, are passed by', () => {
+    const config = readConfig(WorkerConfig, { ...needed, EVENTFLOW_PORT: '8000', PATH: '/bin', NODE_ENV: 'test' })
+    expect(Object.keys(config)).not.toContain('EVENTFLOW_PORT')
+    expect(Object.keys(config)).not.toContain('PATH')
+  })
+
+  test('cannot be changed once they are read', () => {
+    const config = readConfig(IngestConfig, needed) as Record<string, unknown>
+    expect(() => {
+      config.EVENTFLOW_PORT = 1
+    }).toThrow(TypeError)
+  })
+})
+
+describe('what is wrong', () => {
+  test('is told all at once, each by its name: what is missing, malformed, and unknown', () => {
+    const env = {
+      DATABASE_URL: 'mysql://db',
+      EVENTFLOW_EVENTS: './events',
+      EVENTFLOW_PORT: '65536',
+      EVENTFLOW_BATCH_LIMIT: 'many',
+      EVENTFLOW_LOG_LEVEL: 'loud',
+      EVENTFLOW_PROT: '8000',
+      EVENTFLOW_MAX_INFLIGHT: '5',
+    }
+    expect(wrongIn(env, IngestConfig)).toEqual([
+      'DATABASE_URL',
+      'REDIS_URL',
+      'EVENTFLOW_LOG_LEVEL',
+      'EVENTFLOW_PORT',
+      'EVENTFLOW_BATCH_LIMIT',
+      'EVENTFLOW_PROT',
+      'EVENTFLOW_MAX_INFLIGHT',
+    ])
+  })
+
+  test('is told with what would be right, and never with the value, which may hold a password', () => {
+    const env = { ...needed, DATABASE_URL: 'postgre://user:secret@db', EVENTFLOW_PORT: 'x' }
+    const read = () => readConfig(IngestConfig, env)
+    expect(read).toThrow('EVENTFLOW_PORT is not valid: HTTP port (a whole number from 0 to 65535)')
+    expect(read).toThrow(/^DATABASE_URL is not valid: Postgres, as postgres:/)
+    expect(read).not.toThrow('secret')
+  })
+
+  test.each(['-1', '1.5', '80a', ' ', '0x50', '1e3', '٣', 'Infinity', '65536', '99999999999999999999'])(
+    'includes a port of %j',
+    (port) => {
+      expect(wrongIn({ ...needed, EVENTFLOW_PORT: port }, IngestConfig)).toEqual(['EVENTFLOW_PORT'])
+    },
+  )
+
+  test('is any port that is no whole number from 0 to 65535', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.integer().map(String), fc.string({ minLength: 1 }), fc.double().map(String)), (port) => {
+        const valid = /^\d+$/.test(port) && Number(port) <= 65_535
+        expect(wrongIn({ ...needed, EVENTFLOW_PORT: port }, IngestConfig)).toEqual(valid ? [] : ['EVENTFLOW_PORT'])
+      }),
+    )
+  })
+})
+
+describe('shown in a log, a URL', () => {
+  const shown = (url: string) => redacted({ DATABASE_URL: url }).DATABASE_URL
+
+  test.each([
+    ['postgres://user:secret@db.example:5432/events', 'postgres://user:***@db.example:5432/events'],
+    ['redis://:secret@cache.example:6379', 'redis://:***@cache.example:6379'],
+    ['rediss://user:secret@cache.example/2', 'rediss://user:***@cache.example/2'],
+    ['postgres://user@db.example/events', 'postgres://user@db.example/events'],
+    ['redis://cache.example:6379', 'redis://cache.example:6379'],
+    ['postgres://user:p@ss:secret@db.example/events', 'postgres://user:***@db.example/events'],
+    ['postgres://user:se/cret@db.example/events', 'postgres://user:***@db.example/events'],
+    [
+      'postgres://db.example/events?user=u&password=secret&ssl=true',
+      'postgres://db.example/events?user=u&password=***&ssl=true',
+    ],
+    ['postgres://user:secret@db/events?application_name=a@b', 'postgres://user:***@b'],
+  ])('%s has no password', (url, expected) => {
+    expect(shown(url)).toBe(expected)
+  })
+
+  test('has no password, whatever characters that is made of', () => {
+    const password = fc.string({ minLength: 1 }).map((text) => `<${encodeURIComponent(text)}>`)
+    fc.assert(
+      fc.property(password, (secret) => {
+        expect(shown(`postgres://user:${secret}@db.example/events`)).toBe('postgres://user:***@db.example/events')
+      }),
+    )
+  })
+
+  test('is the only setting that is changed', () => {
+    const config = { EVENTFLOW_PORT: 8_000, EVENTFLOW_EVENTS: 'a://b:c@d', REDIS_URL: 'redis://cache' }
+    expect(redacted(config)).toEqual(config)
+  })
+})

@@ -1,0 +1,95 @@
+/** What is sent: drawn, mixed and read as asked for. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import type { OutgoingEvent } from '@eventflow/client'
+import { expect, test } from '@jest/globals'
+import { readEventFile } from './event-file.js'
+import { mixed, mixedCount } from './mix.js'
+import { createOrders } from './orders.js'
+import { howFar } from './progress.js'
+import { createRandom, createZipf } from './random.js'
+
+const OPTIONS = { count: 100, startMs: Date.UTC(2026, 0, 1), seed: 7, keySkew: 1 }
+
+test('the same seed makes the same orders, another seed others; ids rise', () => {
+  const orders = [...createOrders(OPTIONS)]
+  expect([...createOrders(OPTIONS)]).toEqual(orders)
+  const others = [...createOrders({ ...OPTIONS, seed: 8 })]
+  expect(new Set([...orders, ...others].map(({ id }) => id)).size).toBe(200)
+  expect(orders.map(({ id }) => id)).toEqual(orders.map(({ id }) => id).toSorted())
+})
+
+test("Zipf's law: in proportion to 1 / n^exponent; at 0 evenly", () => {
+  expect(draw(1)).toEqual([545, 273, 182].map((expected) => near(expected)))
+  expect(draw(0)).toEqual([333, 333, 333].map((expected) => near(expected)))
+})
+
+test('the shares of the mix are exact', async () => {
+  const orders = await all(mixed(createOrders({ ...OPTIONS, count: 5000 }), 1000, SHARES, createRandom(1)))
+  expect(orders).toHaveLength(1200)
+  expect(mixedCount(1000, SHARES)).toBe(1200)
+  const byId = new Map(orders.map((order) => [order.id, order]))
+  expect(byId.size).toBe(1000)
+  expect([...byId.values()].filter(({ data }) => data.spoiled)).toHaveLength(50)
+  for (const order of orders) expect(order).toEqual(byId.get(order.id))
+})
+
+test('NDJSON, a JSON array, gzipped or not: the same events, with ids that stay the same', async () => {
+  const rows = [
+    { type: 'a', data: { text: 'ü' } },
+    { type: 'b', data: {}, id: 'mine' },
+    { type: 'a', data: { text: 'ü' } },
+  ]
+  const lines = rows.map((row) => `${JSON.stringify(row)}\n`).join('')
+  const first = await read('events.ndjson', lines)
+  expect(first.map(({ id: _, ...row }) => row)).toEqual(rows.map(({ id: _, ...row }) => row))
+  expect(first[1]!.id).toBe('mine')
+  expect(new Set(first.map(({ id }) => id)).size).toBe(3)
+  expect(await read('other.ndjson', `\n${lines.trimEnd()}`)).toEqual(first)
+  expect(await read('events.json', JSON.stringify(rows, null, 2))).toEqual(first)
+  expect(await read('events.json.gz', gzipSync(JSON.stringify(rows)))).toEqual(first)
+})
+
+test('a row that is no event is named', async () => {
+  await expect(read('a.ndjson', '{}\n{,}')).rejects.toThrow(/^row 2 of .*a\.ndjson is not JSON/)
+  await expect(read('a.json', '[{}, 3]')).rejects.toThrow(/^row 2 of .*a\.json is not an event/)
+  await expect(all(readEventFile('/nowhere.ndjson.gz'))).rejects.toThrow(/ENOENT/)
+})
+
+test('how far it is', () => {
+  expect(howFar(2500, 10_000, 2)).toBe('██░░░░░░░░ 25%  2,500/10,000  1,250/s  6 s left')
+  expect(howFar(0, 10, 1)).toBe('░░░░░░░░░░ 0%  0/10  0/s')
+  expect(howFar(2500, undefined, 2)).toBe('2,500 events  1,250/s')
+})
+
+const SHARES = { invalid: 0.05, duplicates: 0.2 }
+
+/** How often 0, 1 and 2 come up in a thousand draws, on average of a hundred thousand. */
+function draw(exponent: number): number[] {
+  const counts = [0, 0, 0]
+  const next = createZipf(3, exponent, createRandom(1))
+  for (let n = 0; n < 100_000; n++) counts[next()]! += 0.01
+  return counts
+}
+
+function near(expected: number) {
+  return expect.closeTo(expected, -1)
+}
+
+async function read(name: string, content: string | Buffer): Promise<OutgoingEvent[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'eventflow-file-'))
+  try {
+    await writeFile(join(folder, name), content)
+    return await all(readEventFile(join(folder, name)))
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = []
+  for await (const item of items) found.push(item)
+  return found
+}
