@@ -1,4 +1,7 @@
-/** The load producer: `npm run producer -- --file flights --wait`. Exit codes: 0 all is well, 1 not all was sent or settled, 2 wrong usage, 130 Ctrl-C. */
+/**
+ * The load producer: `npm run producer -- --file flights --wait`.
+ * Exit codes: 0 all is well, 1 not all was sent or settled, 2 wrong usage, 130 Ctrl-C.
+ */
 import { createClient, type OutgoingEvent, RequestFailed } from '@eventflow/client'
 import { flightEvents } from '@eventflow/samples'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'

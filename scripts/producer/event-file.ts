@@ -8,8 +8,8 @@ import { v5 } from 'uuid'
 const NAMESPACE = '5b1bb2a5-6f2c-4a53-9e0a-0d6f0f5a7d9c'
 
 /**
- * The events of the file at `path`, in its order. One without an id gets one made of its place and content, so that a file
- * that is sent again makes duplicates only.
+ * The events of the file at `path`, in its order. One without an id gets one made of its place and content, so that a
+ * file that is sent again makes duplicates only.
  * @throws {Error} naming the row that is no JSON object
  */
 export async function* readEventFile(path: string): AsyncGenerator<OutgoingEvent> {

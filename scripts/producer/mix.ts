@@ -11,7 +11,9 @@ export interface Shares {
 /** How far back an event lies that is sent again, at most. */
 const RECENT = 1000
 
-/** The first `count` of `events`, mixed with repetitions. The shares are exact; `random` says which event is repeated. */
+/**
+ * The first `count` of `events`, mixed with repetitions. The shares are exact; `random` says which event is repeated.
+ */
 export async function* mixed(
   events: AsyncIterable<OutgoingEvent> | Iterable<OutgoingEvent>,
   count: number,

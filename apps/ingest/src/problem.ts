@@ -1,5 +1,6 @@
 /** Errors as people and programs get them: application/problem+json (RFC 9457) with a stable code. */
 import { PROBLEMS, type Problem, type ProblemCode } from '@eventflow/core'
+import { sqlErrorKind } from '@eventflow/db'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { NotAcceptedError } from './accept.js'
 
@@ -62,6 +63,10 @@ export function answerProblems(app: FastifyInstance): void {
     if (error instanceof NotAcceptedError) {
       request.log.warn({ err: error.cause ?? error }, 'events not accepted')
       return send(reply, problemBody(error.code, 'Nothing is known to be stored. Send it again with the same ids.'))
+    }
+    if (sqlErrorKind(error) === 'infrastructure') {
+      request.log.warn({ err: error }, 'Postgres is away')
+      return send(reply, problemBody('unavailable', 'Postgres cannot be reached'))
     }
     const code = FASTIFY_CODES[error.code]
     if (code) return send(reply, problemBody(code, error.message))

@@ -31,6 +31,8 @@ export interface Partition {
   final: { seq: number; readAt: number }
   /** The seqs above `position` that were taken up from Postgres. */
   taken: Set<number>
+  /** The seqs above `position` that were settled since the partition was begun. */
+  settled: Set<number>
   /** The highest seq that was taken up from Postgres: stream entries up to it may be of settled events. */
   takenUpTo: number
   /** Where the way back to the stream begins: the mark as it was read, and the last event there was then. */
@@ -53,6 +55,7 @@ export function newPartition(taken: { partition: number; epoch: number }, suspec
     position: 0,
     final: { seq: 0, readAt: Number.NEGATIVE_INFINITY },
     taken: new Set(),
+    settled: new Set(),
     takenUpTo: 0,
     target: undefined,
     caughtUp: 0,
@@ -85,6 +88,7 @@ export async function begin(partition: Partition, deps: PartitionDeps): Promise<
   }
   partition.position = state.settledSeq
   partition.taken = new Set()
+  partition.settled = new Set()
   partition.takenUpTo = 0
   partition.caughtUp = 0
   partition.target = undefined
@@ -108,6 +112,14 @@ async function reasonToCatchUp(
   if (redisRunId !== (await readRunId(redis))) return 'redis restarted'
   if (created.has(id)) return 'stream lost'
   return interrupted ? 'interrupted' : undefined
+}
+
+/** Moves the position on, to where everything is settled or in hand. */
+export function moveOn(partition: Partition, seq: number): void {
+  if (seq <= partition.position) return
+  partition.position = seq
+  for (const taken of partition.taken) if (taken <= seq) partition.taken.delete(taken)
+  for (const settled of partition.settled) if (settled <= seq) partition.settled.delete(settled)
 }
 
 /** Looks for the way back from *postgres* to *stream*; Redis must be there. */

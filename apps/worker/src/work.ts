@@ -93,8 +93,11 @@ export function createWork(
   }
 
   /** Keeps what waits, and begins the partitions again in which the fence let nothing through. */
-  function keep({ held, broken }: Settlement): void {
+  function keep({ committed, dead, held, broken }: Settlement): void {
     const now = performance.now()
+    for (const { delivery } of [...committed, ...dead]) {
+      partitions.get(delivery.event.partition)?.settled.add(delivery.event.seq)
+    }
     for (const { delivery, delayMs } of held) {
       partitions.get(delivery.event.partition)?.keys.hold({ ...delivery, crashes: 0 }, now + delayMs)
     }

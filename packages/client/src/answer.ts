@@ -7,7 +7,10 @@ import type { Again } from './retry.js'
 /** One event's share of an answer. */
 type Verdict = Delivery | 'again'
 
-/** What an answer to a request with events means. `halve`: it was refused as a whole, though one event may be the reason. */
+/**
+ * What an answer to a request with events means. `halve`: it was refused as a whole, though one event may be the
+ * reason.
+ */
 export type Judgement = { verdicts: Verdict[]; again?: Again } | 'halve'
 
 /** Refusals that are about the event and not about the request: malformed, id taken, too large, against the schema. */

@@ -55,7 +55,7 @@ test.each([408, 500, 502, 503, 504])('%i is tried again', async (status) => {
   expect(tries.map((request) => request.status)).toEqual([status, status, 202])
 })
 
-test('a connection reset after the event was stored: the retry carries the same id and bytes, so there is one event', async () => {
+test('a connection reset after the event was stored: the retry has the same id and bytes, so it is one event', async () => {
   server.faults.push(({ events }, response) => {
     server.store(events)
     response.destroy()

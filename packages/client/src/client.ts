@@ -26,16 +26,19 @@ export interface Client {
   /**
    * Sends one event. Resolves when the server has stored it.
    * @throws {EventRejected} when the server will never take it as it is
-   * @throws {RequestFailed} when the retries are used up, `signal` was aborted, or the server refuses the request as such
+   * @throws {RequestFailed} when the retries are used up, `signal` was aborted, or the server refuses the request as
+   * such
    */
   send(event: OutgoingEvent, options?: { signal?: AbortSignal }): Promise<{ id: string; duplicate: boolean }>
   /** Sends events in one request, and those again that the server could not take then. Failures are in the result. */
   sendBatch(events: OutgoingEvent[], options?: { signal?: AbortSignal }): Promise<BatchResult>
-  /** A producer: batches by itself, keeps order per key, and can spool. @throws {Error} when its spool cannot be opened */
+  /**
+   * A producer: batches by itself, keeps order per key, and can spool. @throws {Error} when its spool cannot be opened
+   */
   producer(options?: ProducerOptions): Promise<Producer>
   /**
-   * An event's status and story, by the id that its delivery gave; `undefined` if there is no such event. With `waitMs`,
-   * answers once it is settled, or after that time (rounded up to seconds).
+   * An event's status and story, by the id that its delivery gave; `undefined` if there is no such event. With
+   * `waitMs`, answers once it is settled, or after that time (rounded up to seconds).
    * @throws {RequestFailed}
    */
   event(id: string, options?: { waitMs?: number }): Promise<Record<string, unknown> | undefined>

@@ -43,7 +43,9 @@ export interface SealedEvent {
 /** Brings events to where they go; one delivery each, in their order. Does not throw: failures are deliveries too. */
 export type Deliver = (events: SealedEvent[], signal?: AbortSignal) => Promise<Delivery[]>
 
-/** Gives the event an id if it has none, and fixes its content. @throws {TypeError} when it cannot be written as JSON. */
+/**
+ * Gives the event an id if it has none, and fixes its content. @throws {TypeError} when it cannot be written as JSON.
+ */
 export function seal(event: OutgoingEvent): SealedEvent {
   const id = event.id ?? v7()
   return { id, json: JSON.stringify(event.id === undefined ? { ...event, id } : event) }

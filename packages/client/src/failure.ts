@@ -11,7 +11,10 @@ export interface Problem {
   errors?: { pointer: string; message: string }[]
 }
 
-/** The server will never take this event as it is: malformed, too large, against its schema, or its id is another event's. */
+/**
+ * The server will never take this event as it is: malformed, too large, against its schema, or its id is another
+ * event's.
+ */
 export class EventRejected extends Error {
   override name = 'EventRejected'
   readonly problem: Problem

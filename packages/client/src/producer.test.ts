@@ -178,7 +178,7 @@ test('an event that is rejected from the spool is told, and does not hold up the
   expect(await drainSpool(path, 5)).toEqual(['0 accepted', '1 accepted', '2 rejected', '3 accepted', '4 accepted'])
 })
 
-test('SIGKILL: what was reported as accepted is on the server; what as spooled arrives from the spool, in order', async () => {
+test('SIGKILL: what was reported as accepted is on the server; what as spooled arrives later, in order', async () => {
   const path = spoolPath()
   const reports = await produceUntilKilled(path)
   const accepted = reports.filter(({ status }) => status === 'accepted').map(({ n }) => n)
@@ -236,7 +236,10 @@ function awaitLate(count: number): { onLateDelivery: LateDelivery; told: Promise
   return { onLateDelivery, told }
 }
 
-/** Lets another process produce while the server accepts two requests and then none, and kills it after ten spooled events. */
+/**
+ * Lets another process produce while the server accepts two requests and then none, and kills it after ten spooled
+ * events.
+ */
 async function produceUntilKilled(path: string): Promise<{ n: number; status: string }[]> {
   server.faults.push(answer, answer)
   server.fault = refuse(503)

@@ -1,8 +1,8 @@
 /**
  * The producer: takes events one by one, sends them in batches, keeps the order of each key.
  *
- * A key belongs to one lane. A lane has one request under way; what arrives meanwhile goes into its next one, so batches
- * grow by themselves with the load and no timer is needed.
+ * A key belongs to one lane. A lane has one request under way; what arrives meanwhile goes into its next one, so
+ * batches grow by themselves with the load and no timer is needed.
  */
 import { setMaxListeners } from 'node:events'
 import { crc32 } from 'node:zlib'
@@ -46,8 +46,8 @@ export interface Producer {
   flush(): Promise<void>
   /**
    * Takes nothing more, and resolves when all has its delivery. What could not be sent within `giveUpAfterMs` (default:
-   * as long as the client tries) is given up: `spooled`, or `undelivered`. The spool stays for the next producer. May be
-   * called again to hurry it up.
+   * as long as the client tries) is given up: `spooled`, or `undelivered`. The spool stays for the next producer. May
+   * be called again to hurry it up.
    */
   close(options?: { giveUpAfterMs?: number }): Promise<void>
 }

@@ -22,9 +22,9 @@ export interface Again {
 }
 
 /**
- * The delay before the next try in milliseconds, or `undefined` when there is to be none. The delay is drawn evenly from
- * zero to the longest ("full jitter"), on top of what the server asked for, so that clients do not return together.
- * `random` is in [0, 1).
+ * The delay before the next try in milliseconds, or `undefined` when there is to be none. The delay is drawn evenly
+ * from zero to the longest ("full jitter"), on top of what the server asked for, so that clients do not return
+ * together. `random` is in [0, 1).
  */
 export function nextDelayMs(
   tried: { failures: number; elapsedMs: number; retryAfterMs: number },

@@ -1,18 +1,21 @@
 /**
  * One process a spool: a file beside it with the number of the process that has it.
  *
- * The lock has generations, `….lock.1`, `….lock.2`, …, of which the highest counts. Whoever finds its owner dead makes the next one:
- * of several who try at once only one can, so that a lock is never taken from the process that has just taken it.
+ * The lock has generations, `….lock.1`, `….lock.2`, …, of which the highest counts. Whoever finds its owner dead makes
+ * the next one: of several who try at once only one can, so that a lock is never taken from who has just taken it.
  */
 import { randomUUID } from 'node:crypto'
 import { link, readdir, readFile, unlink, writeFile } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 
-/** What this process holds. In a container, the process after a crash often has the same number: the file cannot tell. */
+/**
+ * What this process holds. In a container, the process after a crash often has the same number: the file cannot tell.
+ */
 const held = new Set<string>()
 
 /**
- * Takes the lock of the file at `path`, also from a process that ended without giving it back. Returns what gives it back.
+ * Takes the lock of the file at `path`, also from a process that ended without giving it back. Returns what gives it
+ * back.
  * @throws {Error} when a process that is alive has it
  */
 export async function takeLock(path: string): Promise<() => Promise<void>> {

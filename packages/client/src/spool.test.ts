@@ -156,7 +156,9 @@ test('a spool belongs to one process at a time', async () => {
 
 const OPEN_SPOOL = `import { openSpool } from ${JSON.stringify(new URL('./spool.js', import.meta.url).href)};`
 
-/** Lets another process append 2 MB at a time, and kills it in the middle of it after it has reported `reports` times. */
+/**
+ * Lets another process append 2 MB at a time, and kills it in the middle of it after it has reported `reports` times.
+ */
 async function appendUntilKilled(path: string, reports: number): Promise<{ reported: number; appendSize: number }> {
   const appendSize = 20
   const writer = startNode(`${OPEN_SPOOL}

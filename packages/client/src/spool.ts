@@ -1,11 +1,12 @@
 /**
- * The spool: events on disk that could not be sent, in order. One file, only ever appended to, emptied when all is sent.
+ * The spool: events on disk that could not be sent, in order. One file, only ever appended to, emptied when all is
+ * sent.
  *
  *     0 ─── sent ───▶ head ─── waiting ───▶ end
  *
  * - append: written and synced, and only then reported. A crash before leaves a torn tail, cut off at the next start.
- * - advance: moves `head` behind what was sent and writes that down, unsynced: if it is lost, events are sent again, and
- *   the server knows them by their ids. When nothing waits any more, the file is truncated.
+ * - advance: moves `head` behind what was sent and writes that down, unsynced: if it is lost, events are sent again,
+ *   and the server knows them by their ids. When nothing waits any more, the file is truncated.
  *
  * All changes go through one queue (`inTurn`), so what is written never interleaves.
  */

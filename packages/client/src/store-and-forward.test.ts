@@ -102,7 +102,9 @@ test('a full spool: the event is undelivered, and the next one is tried on the s
   await full.close()
 })
 
-/** A server that leaves every request open until `answer` ends the oldest one, its events in turn with these statuses. */
+/**
+ * A server that leaves every request open until `answer` ends the oldest one, its events in turn with these statuses.
+ */
 function controlledServer() {
   const open: { batch: SealedEvent[]; end: (statuses: Status[]) => void }[] = []
   const arrivals = new EventEmitter()

@@ -8,7 +8,8 @@
  *      └─────────────────────────── nothing waits in the spool ─────────────────────┘
  *
  * - up: batches go to the server.
- * - down: batches go to the end of the spool, whose head is tried again and again. An earlier process's spool starts here.
+ * - down: batches go to the end of the spool, whose head is tried again and again. An earlier process's spool starts
+ *   here.
  * - recovering: batches wait until the spool is empty, so that it does become empty.
  *
  * Order of a key: its events come one batch after the other, and a batch is only sent while nothing waits in the spool.
@@ -73,7 +74,9 @@ export function storeAndForward(
     }
   }
 
-  /** Sends from the head of the spool until nothing waits in it. A crash before `advance` can only send again, not lose. */
+  /**
+   * Sends from the head of the spool until nothing waits in it. A crash before `advance` can only send again, not lose.
+   */
   async function forward(): Promise<void> {
     let failures = 0
     while (spool.waiting > 0 && !stop.signal.aborted) {

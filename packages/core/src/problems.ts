@@ -18,7 +18,7 @@ export const PROBLEMS = {
   'unsupported-media-type': { status: 415, title: 'The content type is not supported', retryable: false },
   'internal-error': { status: 500, title: 'Something went wrong on our side', retryable: true },
   overloaded: { status: 503, title: 'Too many events are in flight', retryable: true },
-  unavailable: { status: 503, title: 'The event could not be stored now', retryable: true },
+  unavailable: { status: 503, title: 'Not possible now; the same again may succeed soon', retryable: true },
 } as const satisfies Record<string, ProblemKind>
 
 export type ProblemCode = keyof typeof PROBLEMS
