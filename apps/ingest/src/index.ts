@@ -1,1 +1,2 @@
+/** The ingestion service without its process, for tests; `main.ts` starts it. */
 export { buildApp } from './app.js'

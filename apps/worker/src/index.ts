@@ -1,2 +1,2 @@
-export { planOwnership } from './ownership.js'
+/** The worker without its process, for tests; `main.ts` starts it. */
 export { startWorker, type Worker } from './worker.js'

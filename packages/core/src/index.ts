@@ -1,3 +1,4 @@
+/** What an event is and what becomes of it: pure, without IO, clock or randomness of its own. */
 export * from './bisect.js'
 export * from './classify.js'
 export * from './decode.js'

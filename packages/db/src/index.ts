@@ -1,3 +1,4 @@
+/** The only place that knows Postgres. */
 export * from './connect.js'
 export * from './events.js'
 export * from './migrate.js'

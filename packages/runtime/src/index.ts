@@ -1,3 +1,4 @@
+/** What every process needs: settings, logs, metrics, starting and stopping. */
 export * from './config.js'
 export * from './log.js'
 export * from './metrics.js'

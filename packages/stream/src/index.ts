@@ -1,3 +1,4 @@
+/** The only place that knows Redis. */
 export type { Redis } from 'ioredis'
 export * from './cache.js'
 export { connectRedis, MAX_BLOCK_MS, untilReady } from './connect.js'

@@ -1,0 +1,6 @@
+/** The history of a run, and the checker that judges it. */
+export * from './checker.js'
+export * from './clients.js'
+export * from './journal.js'
+export * from './observe.js'
+export * from './verdict.js'

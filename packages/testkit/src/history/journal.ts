@@ -1,0 +1,60 @@
+/** The journal: every attempt of every client to send something, with when it began, when it ended and what was answered. */
+import { createReadStream, createWriteStream } from 'node:fs'
+import { createInterface } from 'node:readline'
+
+/** An event as its client sent it. */
+export interface SentEvent {
+  id: string
+  key: string
+  /** Numbers the events of a key, as its clients sent them. */
+  n: number
+  /** It fails at times, or always, and may therefore end as a dead letter. */
+  mayDie: boolean
+}
+
+/**
+ * One request. `ok`: the answer says that every event of it is accepted. `failed`: nothing was sent. `unknown`: no answer, or
+ * one that promises nothing. `refused`: an answer that these events will never be accepted.
+ */
+export interface Attempt {
+  /** The same for every attempt to send the same events. */
+  op: number
+  /** On the one monotonic clock of all clients, in milliseconds. */
+  from: number
+  until: number
+  result: 'ok' | 'failed' | 'unknown' | 'refused'
+  /** What was answered, where that is of interest. */
+  detail?: string
+  /** In the order of the request. Given with the first attempt of an operation. */
+  events?: readonly SentEvent[]
+}
+
+type Line = Omit<Attempt, 'events'> & { events?: [id: string, key: string, n: number, mayDie: 0 | 1][] }
+
+export interface Journal {
+  write(attempt: Attempt): void
+  close(): Promise<void>
+}
+
+/** Opens a new journal: a file with one attempt a line, as JSON. */
+export function openJournal(file: string): Journal {
+  const stream = createWriteStream(file)
+  return {
+    write({ events, ...attempt }) {
+      const line: Line = attempt
+      if (events) line.events = events.map(({ id, key, n, mayDie }) => [id, key, n, mayDie ? 1 : 0])
+      stream.write(`${JSON.stringify(line)}\n`)
+    },
+    close: () => new Promise((resolve, reject) => stream.once('error', reject).end(resolve)),
+  }
+}
+
+/** The attempts of a journal, in the order in which they ended. */
+export async function* readJournal(file: string): AsyncGenerator<Attempt> {
+  for await (const text of createInterface({ input: createReadStream(file) })) {
+    const { events, ...attempt }: Line = JSON.parse(text)
+    yield events
+      ? { ...attempt, events: events.map(([id, key, n, mayDie]) => ({ id, key, n, mayDie: mayDie === 1 })) }
+      : attempt
+  }
+}

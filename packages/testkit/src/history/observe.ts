@@ -1,0 +1,123 @@
+/** What the checker needs to see of the database: triggers that watch who writes what, and the rows in their order. */
+import type { Db } from '@eventflow/db'
+import { type Redis, readDepths } from '@eventflow/stream'
+import { type Checker, createChecker } from './checker.js'
+import { readJournal } from './journal.js'
+import type { Verdict } from './verdict.js'
+
+/** Rows that one statement reads: it stays well below the statement timeout. */
+const PAGE = 50_000
+
+const WATCH = [
+  `CREATE TABLE watched_owners (
+     at bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, partition smallint, owner text, epoch bigint)`,
+  `CREATE TABLE watched_writes (
+     at bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, partition smallint, worker text, owner text, epoch bigint,
+     stale boolean NOT NULL DEFAULT false)`,
+
+  `CREATE FUNCTION watch_owner() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+     INSERT INTO watched_owners (partition, owner, epoch) VALUES (NEW.id, NEW.owner, NEW.epoch);
+     RETURN NULL;
+   END $$`,
+  `CREATE TRIGGER watch_owner AFTER UPDATE ON partitions FOR EACH ROW
+     WHEN (OLD.epoch IS DISTINCT FROM NEW.epoch) EXECUTE FUNCTION watch_owner()`,
+
+  // The snapshot of a trigger is that of its statement: later than the one that read the fence.
+  `CREATE FUNCTION watch_write() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+     INSERT INTO watched_writes (partition, worker, owner, epoch)
+     SELECT p.id, w.worker_id, p.owner, p.epoch
+     FROM (SELECT DISTINCT partition, worker_id FROM written) w JOIN partitions p ON p.id = w.partition;
+     RETURN NULL;
+   END $$`,
+  `CREATE TRIGGER watch_write AFTER INSERT ON processed_events REFERENCING NEW TABLE AS written
+     FOR EACH STATEMENT EXECUTE FUNCTION watch_write()`,
+  `CREATE TRIGGER watch_write AFTER INSERT ON failed_events REFERENCING NEW TABLE AS written
+     FOR EACH STATEMENT EXECUTE FUNCTION watch_write()`,
+
+  // Deferred: looks once more when the transaction is about to be committed. A fence that locks nothing is found by this.
+  `CREATE FUNCTION watch_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+     UPDATE watched_writes SET stale = true WHERE at = NEW.at AND NOT EXISTS (
+       SELECT FROM partitions p WHERE p.id = NEW.partition AND p.epoch = NEW.epoch AND p.owner IS NOT DISTINCT FROM NEW.owner);
+     RETURN NULL;
+   END $$`,
+  `CREATE CONSTRAINT TRIGGER watch_commit AFTER INSERT ON watched_writes DEFERRABLE INITIALLY DEFERRED
+     FOR EACH ROW EXECUTE FUNCTION watch_commit()`,
+]
+
+/** Begins to watch a migrated database: every change of owner and every settled batch. */
+export async function watchDatabase(db: Db): Promise<void> {
+  for (const statement of WATCH) await db.query(statement)
+}
+
+/** Reads the journal, the database and Redis, and decides. Everything must have been drained, or have had its time to. */
+export async function checkHistory(journalFile: string, db: Db, redis: Redis, prefix: string): Promise<Verdict> {
+  const checker = createChecker()
+  for await (const attempt of readJournal(journalFile)) checker.attempt(attempt)
+  await readDatabase(checker, db)
+  const depths = await readDepths(redis, prefix, 16)
+  for (const { partition, length, pending } of depths) {
+    checker.remains(`entries in the stream of partition ${partition}`, length)
+    checker.remains(`pending entries of partition ${partition}`, pending)
+  }
+  return checker.verdict()
+}
+
+async function readDatabase(checker: Checker, db: Db): Promise<void> {
+  await eachRow(db, 'SELECT event_id::text AS cursor FROM raw_events', 'event_id', 'uuid', (row) =>
+    checker.accepted(row.cursor),
+  )
+  const ended = (table: string, end: 'processed' | 'dead', errorClass: string) =>
+    eachRow(
+      db,
+      `SELECT event_id::text AS cursor, attempts, coalesce(jsonb_array_length(history), 0) AS failures,
+              ${errorClass} AS error_class FROM ${table}`,
+      'event_id',
+      'uuid',
+      (row) =>
+        checker.ended({
+          ...{ id: row.cursor, end, attempts: row.attempts, failures: row.failures },
+          ...(row.error_class && { errorClass: row.error_class }),
+        }),
+    )
+  await ended('processed_events', 'processed', 'NULL')
+  await ended('failed_events', 'dead', `error_class || ': ' || message`)
+  await eachRow(db, 'SELECT at AS cursor, event_id, key, n FROM effects', 'at', 'bigint', (row) =>
+    checker.effect({ at: row.cursor, id: row.event_id, key: row.key, n: row.n }),
+  )
+  await eachRow(db, 'SELECT key AS cursor, count, sum FROM totals', 'key', 'text', (row) =>
+    checker.total({ key: row.cursor, count: row.count, sum: row.sum }),
+  )
+  await eachRow(db, 'SELECT at AS cursor, partition, owner, epoch FROM watched_owners', 'at', 'bigint', (row) =>
+    checker.owner(row),
+  )
+  await eachRow(
+    db,
+    'SELECT at AS cursor, partition, worker, owner, epoch, stale FROM watched_writes',
+    'at',
+    'bigint',
+    (row) => checker.write(row),
+  )
+  const { rows } = await db.query('SELECT count(*)::integer AS count FROM retries')
+  checker.remains('rows in retries', rows[0].count)
+}
+
+/** Reads a table page by page in the order of a unique column, which the query must give as `cursor`. */
+async function eachRow(
+  db: Db,
+  select: string,
+  column: string,
+  type: string,
+  // biome-ignore lint/suspicious/noExplicitAny: a row has the shape of its statement.
+  take: (row: any) => void,
+): Promise<void> {
+  const tenant = column === 'event_id' ? `tenant_id = 'default' AND` : ''
+  let after: unknown
+  for (;;) {
+    const where = after === undefined ? '' : `WHERE ${tenant} ${column} > $1::${type}`
+    const text = `${select} ${where} ORDER BY ${tenant && 'tenant_id,'} ${column} LIMIT ${PAGE}`
+    const { rows } = await db.query(text, after === undefined ? [] : [after])
+    for (const row of rows) take(row)
+    if (rows.length < PAGE) return
+    after = rows.at(-1).cursor
+  }
+}

@@ -1,0 +1,67 @@
+/** What the checker finds. */
+
+/**
+ * What must never be:
+ * - `lost`: answered as accepted, and no row of it
+ * - `unexpected`: accepted or settled, and never sent
+ * - `refused`: a sound event was refused for good
+ * - `unsettled`: accepted, and without an end after everything was drained
+ * - `two ends`: processed, and a dead letter too
+ * - `dead for no reason`: a dead letter, though nothing was wrong with the event
+ * - `effect lost`, `effect twice`, `effect without end`: effects that do not match what was processed
+ * - `order`: the effects of a key in another order than its events were sent, one after the other
+ * - `attempts`: more or fewer attempts were counted than failures are in the event's history
+ * - `total`: the handler's aggregate differs from a recount of the effects
+ * - `epoch`: the epoch of a partition did not rise with its owner
+ * - `stale write`: settled by somebody who was not the owner of the partition when the transaction was committed
+ * - `leftover`: something waits in Redis or in `retries` after everything was drained
+ */
+export type ViolationKind =
+  | 'lost'
+  | 'unexpected'
+  | 'refused'
+  | 'unsettled'
+  | 'two ends'
+  | 'dead for no reason'
+  | 'effect lost'
+  | 'effect twice'
+  | 'effect without end'
+  | 'order'
+  | 'attempts'
+  | 'total'
+  | 'epoch'
+  | 'stale write'
+  | 'leftover'
+
+export interface Violation {
+  kind: ViolationKind
+  count: number
+  /** The first one, in words. */
+  example: string
+}
+
+export interface Verdict {
+  violations: Violation[]
+  counts: Record<'attempts' | 'sent' | 'acknowledged' | 'accepted' | 'processed' | 'dead' | 'effects' | 'writes', number>
+}
+
+/** Collects violations: how many of each kind, and the first in words. */
+export function createFindings() {
+  const found = new Map<ViolationKind, Violation>()
+  return {
+    add(kind: ViolationKind, describe: () => string): void {
+      const known = found.get(kind)
+      if (known) known.count++
+      else found.set(kind, { kind, count: 1, example: describe() })
+    },
+    all: () => [...found.values()],
+  }
+}
+
+/** A verdict as people read it. */
+export function describeVerdict({ violations, counts }: Verdict): string {
+  const figures = Object.entries(counts).map(([name, count]) => `${name} ${count.toLocaleString('en')}`)
+  if (violations.length === 0) return `nothing lost, nothing twice, all in order: ${figures.join(', ')}`
+  const lines = violations.map(({ kind, count, example }) => `${kind} (${count}): ${example}`)
+  return [`${violations.length} kinds of violations: ${figures.join(', ')}`, ...lines].join('\n  ')
+}
