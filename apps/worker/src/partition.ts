@@ -17,7 +17,7 @@ import { ensureGroups, type Redis, readRunId } from '@eventflow/stream'
 import { createKeys, type Keys } from './keys.js'
 
 /** Why a partition is caught up from Postgres. */
-export type CatchUpReason = 'first start' | 'dirty' | 'redis restarted' | 'stream lost' | 'interrupted' | 'redis away'
+type CatchUpReason = 'first start' | 'dirty' | 'redis restarted' | 'stream lost' | 'interrupted' | 'redis away'
 
 export interface Partition {
   readonly id: number

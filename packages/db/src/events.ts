@@ -2,9 +2,6 @@
 import type { Queryable } from './connect.js'
 import { eventKey } from './raw-events.js'
 
-/** Where an event stands. `accepted` and `retrying` are on their way, the others are ends. */
-export type EventStatus = 'accepted' | 'retrying' | 'processed' | 'failed' | 'discarded'
-
 // biome-ignore lint/suspicious/noExplicitAny: a row of the view, passed on as JSON.
 type EventRow = Record<string, any>
 

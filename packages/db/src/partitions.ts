@@ -2,7 +2,7 @@
 import type { Queryable } from './connect.js'
 
 /** How long a lease lasts without being renewed, in milliseconds. */
-export const LEASE_TTL_MS = 10_000
+const LEASE_TTL_MS = 10_000
 
 /** A partition as its owner knows it. */
 export type Epoch = Pick<TakenPartition, 'partition' | 'epoch'>

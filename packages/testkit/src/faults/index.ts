@@ -1,0 +1,11 @@
+/** Breaking things: links, processes and servers, by hand or by the nemesis. */
+export * from './fault.js'
+export * from './link.js'
+export * from './link-faults.js'
+export * from './nemesis.js'
+export * from './postgres-faults.js'
+export * from './process-faults.js'
+export * from './program.js'
+export * from './redis-faults.js'
+export * from './server.js'
+export * from './stack.js'

@@ -1,0 +1,122 @@
+/**
+ * A link: a TCP proxy on the loopback between one process and one server, which can be made to fail.
+ * What was swallowed is never sent later: a connection that lost a byte stays silent, also when the link is well again.
+ */
+import { createServer, type Socket, connect as tcpConnect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+
+/**
+ * - `pass`: everything goes through.
+ * - `refuse`: connections are reset, and new ones too.
+ * - `cut`: a connection is reset when it is next used: before the request goes through, before its reply, or after it.
+ * - `swallow`: nothing goes through and nobody is told: half-open connections.
+ * - `slow`: every piece is late by `ms`. `trickle`: `bytes` at a time, `ms` apart.
+ */
+export type LinkMode =
+  | { kind: 'pass' | 'refuse' | 'swallow' }
+  | { kind: 'cut'; when: 'before the request' | 'before the reply' | 'after the reply' }
+  | { kind: 'slow'; ms: number }
+  | { kind: 'trickle'; bytes: number; ms: number }
+
+export interface Link {
+  /** Where its process connects to. */
+  port: number
+  mode: LinkMode
+  /** The server's port; new connections go there. */
+  target: number
+  /** Resets every connection there is. */
+  reset(): void
+  stop(): Promise<void>
+}
+
+/** A silent connection is kept for so long on the server's side, in milliseconds: the server is not told of its end. */
+const SILENT_FOR_MS = 30_000
+
+interface Connection {
+  client: Socket
+  server: Socket
+  silent: boolean
+}
+
+/** Opens a link to a port of this machine. */
+export async function openLink(target: number): Promise<Link> {
+  const connections = new Set<Connection>()
+  const listener = createServer((client) => {
+    if (link.mode.kind === 'refuse') return void client.resetAndDestroy()
+    const server = tcpConnect(link.target, '127.0.0.1')
+    const connection = { client, server, silent: false }
+    connections.add(connection)
+    for (const socket of [client, server]) socket.setNoDelay(true).on('error', () => {})
+    relay(connection, client, server, 'request')
+    relay(connection, server, client, 'reply')
+    client.on('close', () => {
+      if (connection.silent) setTimeout(() => server.destroy(), SILENT_FOR_MS).unref()
+      else server.destroy()
+      connections.delete(connection)
+    })
+    server.on('close', () => {
+      if (!connection.silent) client.destroy()
+    })
+  })
+
+  function relay(connection: Connection, from: Socket, to: Socket, direction: 'request' | 'reply'): void {
+    let last = Promise.resolve()
+    let waiting = 0
+    from.on('data', (piece) => {
+      const { mode } = link
+      if (mode.kind === 'swallow') connection.silent = true
+      if (connection.silent) return
+      if (mode.kind === 'cut' && mode.when === 'before the request' && direction === 'request') return cut(connection)
+      if (mode.kind === 'cut' && mode.when === 'before the reply' && direction === 'reply') return cut(connection)
+      if (mode.kind === 'refuse') return cut(connection)
+      if (waiting === 0 && mode.kind !== 'slow' && mode.kind !== 'trickle') forward(from, to, piece)
+      else {
+        waiting++
+        last = last.then(() => forwardLate(to, piece, mode)).finally(() => waiting--)
+      }
+      if (mode.kind === 'cut' && mode.when === 'after the reply' && direction === 'reply') {
+        connection.client.end(() => cut(connection))
+      }
+    })
+  }
+
+  const link: Link = {
+    port: 0,
+    mode: { kind: 'pass' },
+    target,
+    reset() {
+      for (const connection of connections) cut(connection)
+    },
+    async stop() {
+      this.reset()
+      await new Promise((resolve) => listener.close(resolve))
+    },
+  }
+  await new Promise<void>((resolve, reject) => {
+    listener.once('error', reject)
+    listener.listen(0, '127.0.0.1', resolve)
+  })
+  const address = listener.address()
+  link.port = typeof address === 'object' && address ? address.port : 0
+  return link
+}
+
+function cut({ client, server }: Connection): void {
+  client.resetAndDestroy()
+  server.resetAndDestroy()
+}
+
+function forward(from: Socket, to: Socket, piece: Buffer): void {
+  if (to.destroyed || to.write(piece)) return
+  from.pause()
+  to.once('drain', () => from.resume())
+}
+
+async function forwardLate(to: Socket, piece: Buffer, mode: LinkMode): Promise<void> {
+  if (mode.kind === 'slow') await delay(mode.ms)
+  const size = mode.kind === 'trickle' ? mode.bytes : piece.length
+  for (let at = 0; at < piece.length && !to.destroyed; at += size) {
+    if (mode.kind === 'trickle') await delay(mode.ms)
+    to.write(piece.subarray(at, at + size))
+  }
+}

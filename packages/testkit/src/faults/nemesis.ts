@@ -1,0 +1,135 @@
+/** The nemesis: breaks things at random, one after the other and several at once, and records what it did. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { partitionOf } from '@eventflow/core'
+import type { Clients } from '../history/clients.js'
+import type { Random } from '../random.js'
+import { until } from '../until.js'
+import type { Fault, FaultKind } from './fault.js'
+import { linkFaults } from './link-faults.js'
+import { postgresFaults } from './postgres-faults.js'
+import { processFaults } from './process-faults.js'
+import { redisFaults } from './redis-faults.js'
+import { PARTITIONS, type Stack } from './stack.js'
+
+/** Every kind of fault. */
+export const ALL_FAULTS: readonly FaultKind[] = [...processFaults, ...linkFaults, ...redisFaults, ...postgresFaults]
+
+export interface FaultRecord {
+  name: string
+  victim: string
+  /** Milliseconds since the nemesis began. */
+  at: number
+  /** How long after it events of every partition, sent after it, were settled. Missing where that never happened. */
+  recoveryMs?: number
+  /** Something about the fault itself went wrong. */
+  problem?: string
+}
+
+export interface NemesisOptions {
+  stack: Stack
+  clients: Clients
+  random: Random
+  kinds?: readonly FaultKind[]
+  /** Between the beginnings of two faults, in milliseconds. */
+  everyMs: number
+  /** Told of each fault as it begins. */
+  tell?: (record: FaultRecord) => void
+}
+
+export interface Nemesis {
+  readonly records: FaultRecord[]
+  /** Begins no more faults, and waits for those under way to be over and recovered from. */
+  stop(): Promise<void>
+}
+
+/** No recovery may take longer than this, in milliseconds. */
+const RECOVERY_LIMIT_MS = 120_000
+
+/** Begins to break things. The seed of `random` decides what, in which order, and whom it befalls. */
+export function startNemesis({ stack, clients, random, kinds = ALL_FAULTS, everyMs, tell }: NemesisOptions): Nemesis {
+  const records: FaultRecord[] = []
+  const taken = new Set<string>()
+  const running = new Set<Promise<void>>()
+  const stopping = new AbortController()
+  const begun = performance.now()
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const fault = choose()
+      if (fault) {
+        const done = strike(fault).finally(() => running.delete(done))
+        running.add(done)
+      }
+      await delay(fault ? everyMs : 100, undefined, { signal: stopping.signal }).catch(() => {})
+    }
+    await Promise.all(running)
+  }
+
+  /** A fault that has what it needs for itself. */
+  function choose(): Fault | undefined {
+    const fault = random.pick(kinds)(stack, random)
+    return fault?.takes.some((name) => taken.has(name)) ? undefined : fault
+  }
+
+  async function strike(fault: Fault): Promise<void> {
+    const record: FaultRecord = { name: fault.name, victim: fault.victim, at: performance.now() - begun }
+    records.push(record)
+    tell?.(record)
+    for (const name of fault.takes) taken.add(name)
+    let from: number | undefined
+    let recovery: Promise<void> | undefined
+    const struck = () => {
+      from ??= performance.now()
+      recovery ??= recovered(stack, clients).then((at) => {
+        record.recoveryMs = at - from!
+      })
+      recovery.catch(() => {}) // looked at below
+    }
+    try {
+      await fault.run(struck)
+    } catch (error) {
+      record.problem = (error as Error).message
+    }
+    for (const name of fault.takes) taken.delete(name)
+    struck()
+    await recovery?.catch((error) => {
+      record.problem = (error as Error).message
+    })
+  }
+
+  const done = run()
+  return {
+    records,
+    async stop() {
+      stopping.abort()
+      await done
+    },
+  }
+}
+
+let probes = 0
+
+/** Sends an event to every partition, and gives the time when all of them were settled. */
+export async function recovered({ db }: Stack, clients: Clients): Promise<number> {
+  const ids = await clients.send(probeKeys(probes++).map((key) => ({ key })))
+  const settled = async () => {
+    const text = `
+      SELECT count(*) AS settled FROM unnest($1::uuid[]) AS probe(event_id)
+      JOIN processed_events USING (event_id) WHERE tenant_id = 'default'`
+    await delay(20)
+    return (await db.query(text, [ids])).rows[0].settled === ids.length
+  }
+  await until('events that were sent after the fault are settled', settled, RECOVERY_LIMIT_MS)
+  return performance.now()
+}
+
+/** A new key of every partition. */
+function probeKeys(probe: number): string[] {
+  const keys = new Map<number, string>()
+  for (let n = 0; keys.size < PARTITIONS; n++) {
+    const key = `probe ${probe} ${n}`
+    const partition = partitionOf('default', key, PARTITIONS)
+    if (!keys.has(partition)) keys.set(partition, key)
+  }
+  return [...keys.values()]
+}

@@ -1,0 +1,111 @@
+/** What befalls processes. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { FaultKind } from './fault.js'
+import type { Program } from './program.js'
+
+/** Killed, and started again at once, or after its lease has run out. */
+const workerKilled: FaultKind = ({ workers }, random) => {
+  const worker = random.pick(workers)
+  const downMs = random.next() < 0.5 ? 200 : random.between(500, 12_000)
+  return {
+    name: 'worker: kill -9',
+    ...befalls(worker),
+    async run(struck) {
+      struck()
+      await restarted(worker, 'SIGKILL', downMs)
+    },
+  }
+}
+
+const workerStopped: FaultKind = ({ workers }, random) => {
+  const worker = random.pick(workers)
+  return {
+    name: 'worker: clean restart',
+    ...befalls(worker),
+    async run(struck) {
+      struck()
+      await restarted(worker, 'SIGTERM', 0)
+    },
+  }
+}
+
+/** Stopped for longer than its lease lasts; when it goes on it does not know what time it is. */
+const workerFrozen: FaultKind = ({ workers }, random) => {
+  const worker = random.pick(workers)
+  const ms = random.between(12_000, 16_000)
+  return {
+    name: 'worker: frozen longer than its lease',
+    ...befalls(worker),
+    async run(struck) {
+      struck()
+      await frozen(worker, ms)
+    },
+  }
+}
+
+const workerPaused: FaultKind = ({ workers }, random) => {
+  const worker = random.pick(workers)
+  const ms = random.between(500, 4_000)
+  return { name: 'worker: frozen for a moment', ...befalls(worker), run: () => frozen(worker, ms) }
+}
+
+const ingestKilled: FaultKind = ({ ingests }, random) => {
+  const ingest = random.pick(ingests)
+  return {
+    name: 'ingest: kill -9',
+    ...befalls(ingest),
+    async run(struck) {
+      struck()
+      await restarted(ingest, 'SIGKILL', random.between(0, 2_000))
+    },
+  }
+}
+
+const ingestStopped: FaultKind = ({ ingests }, random) => {
+  const ingest = random.pick(ingests)
+  return {
+    name: 'ingest: clean restart',
+    ...befalls(ingest),
+    async run(struck) {
+      struck()
+      await restarted(ingest, 'SIGTERM', 0)
+    },
+  }
+}
+
+const ingestFrozen: FaultKind = ({ ingests }, random) => {
+  const ingest = random.pick(ingests)
+  const ms = random.between(1_000, 8_000)
+  return { name: 'ingest: frozen', ...befalls(ingest), run: () => frozen(ingest, ms) }
+}
+
+/** Every process in turn, as a deployment does it. */
+const rollingDeploy: FaultKind = ({ ingests, workers }) => ({
+  name: 'all: rolling restart',
+  victim: 'all',
+  takes: [...ingests, ...workers].map(({ name }) => name),
+  async run() {
+    for (const program of [...workers, ...ingests]) await restarted(program, 'SIGTERM', 0)
+  },
+})
+
+export const processFaults: readonly FaultKind[] = [
+  ...[workerKilled, workerStopped, workerFrozen, workerPaused],
+  ...[ingestKilled, ingestStopped, ingestFrozen, rollingDeploy],
+]
+
+function befalls({ name }: Program) {
+  return { victim: name, takes: [name] }
+}
+
+/** Resolves when it is ready again, or has had its time to be: what it needs may be away. */
+async function restarted(program: Program, signal: 'SIGKILL' | 'SIGTERM', downMs: number): Promise<void> {
+  await program.restart(signal, downMs)
+  await program.ready(30_000).catch(() => {})
+}
+
+async function frozen(program: Program, ms: number): Promise<void> {
+  program.signal('SIGSTOP')
+  await delay(ms)
+  program.signal('SIGCONT')
+}

@@ -1,0 +1,90 @@
+/** One of the pipeline's programs as a child process, started again whenever it ends. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { openSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { until } from '../until.js'
+
+export interface ProgramOptions {
+  name: string
+  /** The file that node runs. */
+  script: string
+  env: Record<string, string>
+  /** Answers 200 when it is ready. */
+  readyUrl: string
+  logFile: string
+}
+
+export interface Program {
+  readonly name: string
+  readonly pid: number | undefined
+  /** How it ended whenever nobody had told it to. */
+  readonly surprises: string[]
+  /** Starts it, and whenever it ends again after `restartMs`. */
+  start(): void
+  /** Resolves when it is ready. */
+  ready(timeoutMs?: number): Promise<void>
+  /** Ends it with a signal; it stays down for `downMs` and is then started again. Resolves when it has been started. */
+  restart(signal: 'SIGKILL' | 'SIGTERM', downMs: number): Promise<void>
+  signal(signal: NodeJS.Signals): void
+  /** Ends it for good: in order, or with SIGKILL after ten seconds. Gives how it ended. */
+  stop(): Promise<string>
+}
+
+/** How long a program that ended by itself stays down, in milliseconds. */
+const RESTART_MS = 300
+
+export function createProgram({ name, script, env, readyUrl, logFile }: ProgramOptions): Program {
+  const surprises: string[] = []
+  let child: ChildProcess | undefined
+  let exited = Promise.resolve('never started')
+  let expected = false
+
+  function start(): void {
+    expected = false
+    const log = openSync(logFile, 'a')
+    const started = spawn(process.execPath, [script], { env: { PATH: '', ...env }, stdio: ['ignore', log, log] })
+    child = started
+    exited = new Promise((resolve) => {
+      started.once('exit', (code, signal) => {
+        const how = signal ?? `code ${code}`
+        resolve(how)
+        if (expected) return
+        surprises.push(how)
+        setTimeout(() => {
+          if (child === started && !expected) start()
+        }, RESTART_MS)
+      })
+    })
+  }
+
+  return {
+    name,
+    get pid() {
+      return child?.pid
+    },
+    surprises,
+    start,
+    async ready(timeoutMs = 20_000) {
+      await until(`${name} is ready`, async () => (await fetch(readyUrl)).ok, timeoutMs)
+    },
+    async restart(signal, downMs) {
+      expected = true
+      child?.kill(signal)
+      await exited
+      await delay(downMs)
+      start()
+    },
+    signal(signal) {
+      child?.kill(signal)
+    },
+    async stop() {
+      expected = true
+      child?.kill('SIGCONT')
+      child?.kill('SIGTERM')
+      const timer = setTimeout(() => child?.kill('SIGKILL'), 10_000)
+      const how = await exited
+      clearTimeout(timer)
+      return how
+    },
+  }
+}

@@ -1,0 +1,79 @@
+/** What befalls Redis, which may lose anything at any time. */
+import { readdir, rm, stat, truncate } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { GROUP, streamKey } from '@eventflow/stream'
+import type { Fault, FaultKind } from './fault.js'
+import { PARTITIONS } from './stack.js'
+
+const flushed: FaultKind = ({ directRedis }) => redisFault('FLUSHALL', () => directRedis.flushall())
+
+const streamDeleted: FaultKind = ({ directRedis, prefix }, random) => {
+  const partition = random.between(0, PARTITIONS - 1)
+  return redisFault('stream deleted', () => directRedis.del(streamKey(prefix, partition)))
+}
+
+const groupDestroyed: FaultKind = ({ directRedis, prefix }, random) => {
+  const partition = random.between(0, PARTITIONS - 1)
+  return redisFault('group destroyed', () => directRedis.xgroup('DESTROY', streamKey(prefix, partition), GROUP))
+}
+
+const full: FaultKind = ({ directRedis }, random) => ({
+  ...redisFault('out of memory', async () => {}),
+  async run() {
+    await directRedis.config('SET', 'maxmemory', '1')
+    await delay(random.between(1_000, 5_000))
+    await directRedis.config('SET', 'maxmemory', '0')
+  },
+})
+
+const restarted: FaultKind = ({ redis }, random) => {
+  const downMs = random.between(0, 4_000)
+  return { ...redisFault('killed and restarted', async () => {}), run: () => redis.crash(downMs) }
+}
+
+const restartedEmpty: FaultKind = ({ redis }, random) => {
+  const downMs = random.between(0, 2_000)
+  return { ...redisFault('restarted without its data', async () => {}), run: () => redis.crash(downMs, removeLog) }
+}
+
+/** As after a power loss: the last of what was written never reached the disk. */
+const restartedBehind: FaultKind = ({ redis }, random) => {
+  const bytes = random.between(1_000, 500_000)
+  return {
+    ...redisFault('restarted without its last writes', async () => {}),
+    run: () => redis.crash(0, (dir) => cutLog(dir, bytes)),
+  }
+}
+
+export const redisFaults: readonly FaultKind[] = [
+  ...[flushed, streamDeleted, groupDestroyed, full],
+  ...[restarted, restartedEmpty, restartedBehind],
+]
+
+/** A fault of a moment. When Redis is away just now, there is nothing to break. */
+function redisFault(name: string, strike: () => Promise<unknown>): Fault {
+  return {
+    name: `redis: ${name}`,
+    victim: 'redis',
+    takes: ['redis'],
+    async run(struck) {
+      await strike()
+      struck()
+    },
+  }
+}
+
+const LOG_FOLDER = 'appendonlydir'
+
+async function removeLog(dir: string): Promise<void> {
+  await rm(join(dir, LOG_FOLDER), { recursive: true, force: true })
+}
+
+async function cutLog(dir: string, bytes: number): Promise<void> {
+  const folder = join(dir, LOG_FOLDER)
+  const [last] = (await readdir(folder)).filter((name) => name.endsWith('.incr.aof')).sort().reverse()
+  if (!last) return
+  const file = join(folder, last)
+  await truncate(file, Math.max(0, (await stat(file)).size - bytes))
+}

@@ -1,0 +1,147 @@
+/** A whole pipeline of real processes on servers of its own, with a link between each process and each server. */
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connect, countEvents, type Db, migrate, prepare } from '@eventflow/db'
+import { freePort, startPostgres, startRedis } from '@eventflow/local'
+import { loadDefinitions } from '@eventflow/pipeline'
+import { connectRedis, type Redis, readDepths, untilReady } from '@eventflow/stream'
+import { watchDatabase } from '../history/observe.js'
+import { until } from '../until.js'
+import { type Link, openLink } from './link.js'
+import { createProgram, type Program } from './program.js'
+import { runServer, type Server } from './server.js'
+
+export interface StackOptions {
+  /** How many of each. */
+  ingests: number
+  workers: number
+  /** The folder of event definitions. */
+  definitions: string
+  /** The files that node runs. */
+  scripts: { ingest: string; worker: string }
+  /** Where a fetched Redis is kept. */
+  cacheDir: string
+  /** Settings of all programs, by their names. */
+  settings?: Record<string, string>
+  /** A Postgres to use; without it the stack has one of its own, which can be taken away. */
+  databaseUrl?: string
+}
+
+export interface Stack {
+  /** Everything it writes is in this folder. */
+  dir: string
+  prefix: string
+  postgres: Server | undefined
+  redis: Server
+  /** Connections of the test's own, past the links. */
+  db: Db
+  directRedis: Redis
+  ingests: Program[]
+  workers: Program[]
+  /** Links by the name of their process and their server: `worker-1 redis`. */
+  links: Map<string, Link>
+  urls: string[]
+  /** Waits until every accepted event has an end and nothing is left in Redis. */
+  drained(timeoutMs?: number): Promise<void>
+  /** Ends it. `keep` leaves its folder for inspection. */
+  stop(options?: { keep: boolean }): Promise<void>
+}
+
+export const PARTITIONS = 16
+
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { definitions, scripts, cacheDir, settings = {} } = options
+  const dir = await mkdtemp(join(tmpdir(), 'eventflow-faults-'))
+  await chmod(dir, 0o755) // Postgres runs as another user where we run as root, and must be able to get there
+  const log = () => {}
+  const postgres = options.databaseUrl
+    ? undefined
+    : await runServer((port) => startPostgres({ dir: join(dir, 'postgres'), port, log }))
+  const redis = await runServer((port) => startRedis({ dir: join(dir, 'redis'), cacheDir, port, log }))
+  const databaseUrl = options.databaseUrl ?? postgres!.url
+  await migrate(databaseUrl, { partitions: PARTITIONS })
+  const loaded = await loadDefinitions(definitions)
+  await prepare(
+    databaseUrl,
+    [...loaded.values()].flatMap((definition) => definition.prepare ?? []),
+  )
+  const db = connect({ url: databaseUrl, applicationName: 'faults', max: 8, onIdleError: () => {} })
+  await watchDatabase(db)
+  const directRedis = connectRedis({ url: redis.url, onError: () => {} })
+  await untilReady(directRedis, 5_000)
+  await mkdir(join(dir, 'logs'))
+
+  const links = new Map<string, Link>()
+  const program = async (kind: 'ingest' | 'worker', number: number): Promise<Program & { url: string }> => {
+    const name = `${kind}-${number}`
+    const toPostgres = await openLink(Number(new URL(databaseUrl).port))
+    const toRedis = await openLink(redis.port)
+    links.set(`${name} postgres`, toPostgres).set(`${name} redis`, toRedis)
+    const port = await freePort(0)
+    const own =
+      kind === 'ingest'
+        ? { EVENTFLOW_PORT: `${port}` }
+        : { EVENTFLOW_METRICS_PORT: `${port}`, EVENTFLOW_WORKER_ID: name }
+    const url = `http://127.0.0.1:${port}`
+    const options = {
+      name,
+      script: scripts[kind],
+      env: {
+        DATABASE_URL: withPort(databaseUrl, toPostgres.port),
+        REDIS_URL: withPort(redis.url, toRedis.port),
+        EVENTFLOW_EVENTS: definitions,
+        EVENTFLOW_LOG_LEVEL: 'info',
+        ...own,
+        ...settings,
+      },
+      readyUrl: `${url}/readyz`,
+      logFile: join(dir, 'logs', `${name}.log`),
+    }
+    return Object.assign(createProgram(options), { url })
+  }
+  const all = (kind: 'ingest' | 'worker', count: number) =>
+    Promise.all(Array.from({ length: count }, (_, i) => program(kind, i + 1)))
+  const ingests = await all('ingest', options.ingests)
+  const workers = await all('worker', options.workers)
+  const programs = [...ingests, ...workers]
+  for (const each of programs) each.start()
+  await Promise.all(programs.map((each) => each.ready()))
+  const prefix = settings.EVENTFLOW_STREAM_PREFIX ?? 'ef'
+
+  return {
+    dir,
+    prefix,
+    postgres,
+    redis,
+    db,
+    directRedis,
+    ingests,
+    workers,
+    links,
+    urls: ingests.map(({ url }) => url),
+    async drained(timeoutMs = 60_000) {
+      const look = async () => {
+        const { unsettled, retrying } = await countEvents(db)
+        if (unsettled !== 0 || retrying !== 0) return false
+        const depths = await readDepths(directRedis, prefix, PARTITIONS)
+        return depths.every(({ length, pending }) => length === 0 && pending === 0)
+      }
+      await until('everything is settled and Redis is empty', look, timeoutMs)
+    },
+    async stop({ keep } = { keep: false }) {
+      await Promise.all(programs.map((each) => each.stop()))
+      directRedis.disconnect()
+      await db.end()
+      await Promise.all([...links.values()].map((link) => link.stop()))
+      await Promise.all([postgres?.stop(), redis.stop()])
+      if (!keep) await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+function withPort(url: string, port: number): string {
+  const changed = new URL(url)
+  changed.port = `${port}`
+  return changed.href
+}
