@@ -4,7 +4,9 @@ import { type AcceptedEvent, defineEvent, PermanentError, type Static, Type } fr
 const Step = Type.Object({
   key: Type.String(),
   n: Type.Integer({ description: 'Numbers the events of the key' }),
-  mood: Type.Optional(Type.String({ description: 'flaky: fails half the time; bad: always; deadly: kills its worker' })),
+  mood: Type.Optional(
+    Type.String({ description: 'flaky: fails half the time; bad: always; deadly: kills its worker' }),
+  ),
 })
 
 type StepEvent = AcceptedEvent<Static<typeof Step>>

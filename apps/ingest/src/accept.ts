@@ -136,12 +136,12 @@ export function createAcceptor(deps: {
       const acceptedAt = acceptance.acceptedAt.toISOString()
       fresh.push({ ...event, seq: acceptance.seq, acceptedAt, occurredAt: event.occurredAt ?? acceptedAt })
     }
-    fresh.sort((a, b) => a.seq - b.seq)
 
     const earlier = [...unique.values()].filter((e) => !inserted.accepted.has(eventKey(e)) && !inserted.refused.has(e))
     const stored = earlier.length > 0 ? await findRawEvents(db, earlier) : new Map<string, StoredEvent>()
     // Its first XADD may never have happened.
     for (const { event, undelivered } of stored.values()) if (undelivered) fresh.push(event)
+    fresh.sort((a, b) => a.seq - b.seq)
 
     const receipts = events.map((event): Receipt => {
       const key = eventKey(event)

@@ -50,7 +50,7 @@ export async function renewLeases(db: Queryable, workerId: string, leases: reado
   return new Set(rows.map((row) => row.id))
 }
 
-/** Who is alive and who owns what, by the database's clock. Workers that are long gone are forgotten. */
+/** Who is alive and who owns what, by the database's clock. */
 export async function readOwnership(db: Queryable): Promise<Ownership> {
   const { rows } = await db.query({
     name: 'read-ownership',

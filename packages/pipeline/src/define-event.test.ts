@@ -92,13 +92,26 @@ test.each<[string, object, string]>([
     { ...valid, enrich: [total, total] },
     "enrich[1].name: there is already one called 'total'",
   ],
-  ['no attempts', { ...valid, retry: { attempts: 0 } }, 'retry.attempts: a whole number from 1, not 0'],
-  ['half an attempt', { ...valid, retry: { attempts: 1.5 } }, 'retry.attempts: a whole number from 1, not 1.5'],
-  ['a negative delay', { ...valid, retry: { baseDelayMs: -1 } }, 'retry.baseDelayMs: milliseconds from 0, not -1'],
+  ['no attempts', { ...valid, retry: { attempts: 0 } }, 'retry.attempts: a whole number from 1 to 32767, not 0'],
+  [
+    'more attempts than are counted',
+    { ...valid, retry: { attempts: 32_768 } },
+    'retry.attempts: a whole number from 1 to 32767, not 32768',
+  ],
+  [
+    'half an attempt',
+    { ...valid, retry: { attempts: 1.5 } },
+    'retry.attempts: a whole number from 1 to 32767, not 1.5',
+  ],
+  [
+    'a negative delay',
+    { ...valid, retry: { baseDelayMs: -1 } },
+    'retry.baseDelayMs: milliseconds from 0 to 2147483647, not -1',
+  ],
   [
     'an endless delay',
     { ...valid, retry: { maxDelayMs: Infinity } },
-    'retry.maxDelayMs: milliseconds from 0, not Infinity',
+    'retry.maxDelayMs: milliseconds from 0 to 2147483647, not Infinity',
   ],
   ['a mistyped retry', { ...valid, retry: { attemps: 3 } }, 'retry.attemps: there is no such field'],
   ['a wrong order', { ...valid, order: 'random' }, "order: 'key' or 'none', not 'random'"],
@@ -111,7 +124,7 @@ test('names the type, and every mistake at once', () => {
   const definition = { ...valid, order: 'random', retry: { attempts: 0 } }
   expect(() => defineEvent(definition as unknown as typeof valid)).toThrow(
     `event type "sale.made" is not well defined:
-  retry.attempts: a whole number from 1, not 0
+  retry.attempts: a whole number from 1 to 32767, not 0
   order: 'key' or 'none', not 'random'`,
   )
 })

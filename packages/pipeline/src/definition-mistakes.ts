@@ -6,6 +6,10 @@ const FIELDS = new Set<string>(['type', 'schema', 'description', 'example', 'enr
 const RETRY_FIELDS = new Set(['attempts', 'baseDelayMs', 'maxDelayMs'])
 const MAX_TYPE_LENGTH = 200
 
+/** What the columns of `retries` hold: a smallint, and an integer of milliseconds, some 24 days. */
+const MAX_ATTEMPTS = 32_767
+const MAX_DELAY_MS = 2_147_483_647
+
 /** Every mistake in a definition as `field: what is wrong`, for the person who wrote it; empty when there is none. */
 export function mistakesIn(definition: unknown): string[] {
   if (!isRecord(definition)) return ['a definition is an object']
@@ -73,15 +77,19 @@ function retryMistakes(retry: unknown): string[] {
   if (!isRecord(retry)) return ['retry: an object']
   const mistakes = unknownFields(retry, RETRY_FIELDS, 'retry.')
   const { attempts, baseDelayMs, maxDelayMs } = retry
-  if (attempts !== undefined && !(Number.isInteger(attempts) && (attempts as number) >= 1)) {
-    mistakes.push(`retry.attempts: a whole number from 1, not ${attempts}`)
+  if (attempts !== undefined && !(Number.isInteger(attempts) && isWithin(attempts, 1, MAX_ATTEMPTS))) {
+    mistakes.push(`retry.attempts: a whole number from 1 to ${MAX_ATTEMPTS}, not ${attempts}`)
   }
   for (const [field, delay] of Object.entries({ baseDelayMs, maxDelayMs })) {
-    if (delay !== undefined && !(Number.isFinite(delay) && (delay as number) >= 0)) {
-      mistakes.push(`retry.${field}: milliseconds from 0, not ${delay}`)
+    if (delay !== undefined && !isWithin(delay, 0, MAX_DELAY_MS)) {
+      mistakes.push(`retry.${field}: milliseconds from 0 to ${MAX_DELAY_MS}, not ${delay}`)
     }
   }
   return mistakes
+}
+
+function isWithin(value: unknown, lowest: number, highest: number): boolean {
+  return typeof value === 'number' && value >= lowest && value <= highest
 }
 
 function orderMistakes(order: unknown): string[] {

@@ -5,7 +5,12 @@ import type { FaultKind } from './fault.js'
 import type { LinkMode } from './link.js'
 import type { Stack } from './stack.js'
 
-function onLink(what: string, server: 'postgres' | 'redis', modeOf: (random: Random) => LinkMode, ms: [number, number]) {
+function onLink(
+  what: string,
+  server: 'postgres' | 'redis',
+  modeOf: (random: Random) => LinkMode,
+  ms: [number, number],
+) {
   const kind: FaultKind = (stack, random) => {
     const { victim, names } = chooseLinks(stack, server, random)
     const mode = modeOf(random)

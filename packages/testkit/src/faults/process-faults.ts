@@ -51,12 +51,13 @@ const workerPaused: FaultKind = ({ workers }, random) => {
 
 const ingestKilled: FaultKind = ({ ingests }, random) => {
   const ingest = random.pick(ingests)
+  const downMs = random.between(0, 2_000)
   return {
     name: 'ingest: kill -9',
     ...befalls(ingest),
     async run(struck) {
       struck()
-      await restarted(ingest, 'SIGKILL', random.between(0, 2_000))
+      await restarted(ingest, 'SIGKILL', downMs)
     },
   }
 }

@@ -18,14 +18,17 @@ const groupDestroyed: FaultKind = ({ directRedis, prefix }, random) => {
   return redisFault('group destroyed', () => directRedis.xgroup('DESTROY', streamKey(prefix, partition), GROUP))
 }
 
-const full: FaultKind = ({ directRedis }, random) => ({
-  ...redisFault('out of memory', async () => {}),
-  async run() {
-    await directRedis.config('SET', 'maxmemory', '1')
-    await delay(random.between(1_000, 5_000))
-    await directRedis.config('SET', 'maxmemory', '0')
-  },
-})
+const full: FaultKind = ({ directRedis }, random) => {
+  const ms = random.between(1_000, 5_000)
+  return {
+    ...redisFault('out of memory', async () => {}),
+    async run() {
+      await directRedis.config('SET', 'maxmemory', '1')
+      await delay(ms)
+      await directRedis.config('SET', 'maxmemory', '0')
+    },
+  }
+}
 
 const restarted: FaultKind = ({ redis }, random) => {
   const downMs = random.between(0, 4_000)
@@ -72,7 +75,10 @@ async function removeLog(dir: string): Promise<void> {
 
 async function cutLog(dir: string, bytes: number): Promise<void> {
   const folder = join(dir, LOG_FOLDER)
-  const [last] = (await readdir(folder)).filter((name) => name.endsWith('.incr.aof')).sort().reverse()
+  const [last] = (await readdir(folder))
+    .filter((name) => name.endsWith('.incr.aof'))
+    .sort()
+    .reverse()
   if (!last) return
   const file = join(folder, last)
   await truncate(file, Math.max(0, (await stat(file)).size - bytes))

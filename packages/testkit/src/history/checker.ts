@@ -194,12 +194,13 @@ export function createChecker(): Checker {
     const { ackedAt, accepted, processed, dead, effects, mayDie } = event
     const settled = processed || dead !== undefined
     if (Number.isFinite(ackedAt) && !accepted) {
-      return findings.add('lost', () => `${name(event)} was accepted at ${time(ackedAt)} and is in no table`)
+      findings.add('lost', () => `${name(event)} was accepted at ${time(ackedAt)} and is in no table`)
     }
     if (accepted && !settled) {
       findings.add('unsettled', () => `${name(event)}, sent at ${time(event.from)}, has reached no end`)
     }
-    if (processed && dead !== undefined) findings.add('two ends', () => `${name(event)} is processed and dead (${dead})`)
+    if (processed && dead !== undefined)
+      findings.add('two ends', () => `${name(event)} is processed and dead (${dead})`)
     if (dead !== undefined && !mayDie) {
       findings.add('dead for no reason', () => `${name(event)} is sound, and is dead: ${dead}`)
     }
@@ -223,7 +224,7 @@ export function createChecker(): Checker {
       if (!sibling || event.index < sibling.index) firstOfOperation.set(event.op, event)
       if (firstAcked && firstAcked.ackedAt < event.from) {
         const earlier = firstAcked
-        const words = `${name(earlier)} was accepted at ${time(earlier.ackedAt)}, before ${time(event.from)}`
+        const words = `acknowledged at ${time(earlier.ackedAt)}, sent at ${time(event.from)}`
         findings.add('order', () => inversion(earlier, event, words))
       }
       if (!firstAcked || event.ackedAt < firstAcked.ackedAt) firstAcked = event

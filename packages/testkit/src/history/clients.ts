@@ -1,5 +1,5 @@
 /** Clients that keep sending: each event until it is accepted, and every attempt in the journal. */
-import { randomBytes } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createUuidV7 } from '@eventflow/core'
 import type { Random } from '../random.js'
@@ -45,10 +45,10 @@ const SHARED_KEYS = 40
 const PATIENCE_MS = 15_000
 
 export function createClients({ urls, journal, random }: ClientsOptions): Clients {
-  const newId = createUuidV7(Date.now, (buffer) => (randomBytes(buffer.length).copy(buffer), buffer))
+  const newId = createUuidV7(Date.now, (buffer) => randomFillSync(buffer))
   const counts = { accepted: 0, attempts: 0, notAccepted: 0, slowestMs: 0 }
   const numbers = new Map<string, number>()
-  const stopping = new AbortController()
+  let stopping = false
   let lanes: Promise<void>[] = []
   let operations = 0
   let turn = 0
@@ -81,9 +81,9 @@ export function createClients({ urls, journal, random }: ClientsOptions): Client
   async function lane(number: number, { rate, lanes: count, batch, keysPerLane }: Load): Promise<void> {
     const everyMs = (1_000 * batch * count) / rate
     let dueAt = performance.now() + everyMs * random.next()
-    while (!stopping.signal.aborted) {
+    while (!stopping) {
       const ahead = dueAt - performance.now()
-      if (ahead > 0) await delay(ahead, undefined, { signal: stopping.signal }).catch(() => {})
+      if (ahead > 0) await delay(ahead)
       dueAt += everyMs
       await send(Array.from({ length: batch }, () => chooseStep(number, keysPerLane)))
     }
@@ -102,7 +102,7 @@ export function createClients({ urls, journal, random }: ClientsOptions): Client
       lanes = Array.from({ length: load.lanes }, (_, number) => lane(number, load))
     },
     async stop() {
-      stopping.abort()
+      stopping = true
       await Promise.all(lanes)
     },
     counts,

@@ -42,7 +42,10 @@ export interface Violation {
 
 export interface Verdict {
   violations: Violation[]
-  counts: Record<'attempts' | 'sent' | 'acknowledged' | 'accepted' | 'processed' | 'dead' | 'effects' | 'writes', number>
+  counts: Record<
+    'attempts' | 'sent' | 'acknowledged' | 'accepted' | 'processed' | 'dead' | 'effects' | 'writes',
+    number
+  >
 }
 
 /** Collects violations: how many of each kind, and the first in words. */

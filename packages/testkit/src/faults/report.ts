@@ -1,0 +1,26 @@
+/** What the nemesis did, as a table. */
+import type { FaultRecord } from './nemesis.js'
+
+/** One line a kind of fault: how often, and how long the recovery took. */
+export function faultTable(records: readonly FaultRecord[]): string {
+  const byName = new Map<string, FaultRecord[]>()
+  for (const record of records) byName.set(record.name, [...(byName.get(record.name) ?? []), record])
+  const rows = [...byName].sort(([a], [b]) => a.localeCompare(b)).map(([name, group]) => row(name, group))
+  const heads = ['fault', 'times', 'p50 s', 'p99 s', 'max s', 'problems']
+  return [heads, ...rows, row('all', records)].map(line).join('\n')
+}
+
+function row(name: string, records: readonly FaultRecord[]): string[] {
+  const times = records.flatMap(({ recoveryMs }) => recoveryMs ?? []).sort((a, b) => a - b)
+  const quantile = (q: number) => seconds(times[Math.min(times.length - 1, Math.floor(q * times.length))])
+  const problems = records.filter(({ problem }) => problem).length
+  return [name, `${records.length}`, quantile(0.5), quantile(0.99), quantile(1), `${problems || ''}`]
+}
+
+function seconds(ms: number | undefined): string {
+  return ms === undefined ? '-' : (ms / 1_000).toFixed(1)
+}
+
+function line([name, ...figures]: string[]): string {
+  return `${name!.padEnd(44)}${figures.map((figure) => figure.padStart(9)).join('')}`
+}

@@ -1,0 +1,215 @@
+/** The checker against forged histories: a sound one passes, and each way to break a promise is found and named. */
+import { describe, expect, test } from '@jest/globals'
+import { type Checker, createChecker } from './checker.js'
+import type { Attempt } from './journal.js'
+import type { ViolationKind } from './verdict.js'
+
+/** A history of three events of key `a`, two of them in one request, and one of key `b`. */
+interface History {
+  attempts: Attempt[]
+  accepted: string[]
+  ends: Parameters<Checker['ended']>[0][]
+  effects: { id: string; key: string; n: number }[]
+  totals: Parameters<Checker['total']>[0][]
+  owners: Parameters<Checker['owner']>[0][]
+  writes: Parameters<Checker['write']>[0][]
+  left: number
+}
+
+const sent = (id: string, n: number) => ({ id, key: id[0]!, n, mayDie: false })
+const processed = (id: string) => ({ id, end: 'processed' as const, attempts: 1, failures: 0 })
+const dead = (id: string) => ({ id, end: 'dead' as const, attempts: 1, failures: 1, errorClass: 'PermanentError' })
+const effect = (id: string, n: number) => ({ id, key: id[0]!, n })
+const write = (epoch: number, worker: string, rest = {}) => ({
+  ...{ partition: 0, worker, owner: worker, epoch, stale: false },
+  ...rest,
+})
+
+function soundHistory(): History {
+  return {
+    attempts: [
+      { op: 1, from: 0, until: 10, result: 'unknown', events: [sent('a1', 1), sent('a2', 2)] },
+      { op: 1, from: 20, until: 30, result: 'ok' },
+      { op: 2, from: 31, until: 40, result: 'ok', events: [sent('a3', 3)] },
+      { op: 3, from: 5, until: 50, result: 'ok', events: [sent('b1', 1)] },
+    ],
+    accepted: ['a1', 'a2', 'a3', 'b1'],
+    ends: ['a1', 'a2', 'a3', 'b1'].map(processed),
+    effects: [effect('b1', 1), effect('a1', 1), effect('a2', 2), effect('a3', 3)],
+    totals: [
+      { key: 'a', count: 3, sum: 6 },
+      { key: 'b', count: 1, sum: 1 },
+    ],
+    owners: [
+      { partition: 0, epoch: 1, owner: 'w1' },
+      { partition: 0, epoch: 2, owner: 'w2' },
+    ],
+    writes: [write(1, 'w1'), write(2, 'w2')],
+    left: 0,
+  }
+}
+
+function judge(change: (history: History) => void) {
+  const history = soundHistory()
+  change(history)
+  const checker = createChecker()
+  for (const attempt of history.attempts) checker.attempt(attempt)
+  for (const id of history.accepted) checker.accepted(id)
+  for (const end of history.ends) checker.ended(end)
+  history.effects.forEach((row, i) => {
+    checker.effect({ at: i + 1, ...row })
+  })
+  for (const total of history.totals) checker.total(total)
+  for (const owner of history.owners) checker.owner(owner)
+  for (const row of history.writes) checker.write(row)
+  checker.remains('entries', history.left)
+  return checker.verdict()
+}
+
+const kindsOf = (change: (history: History) => void) => judge(change).violations.map(({ kind }) => kind)
+
+/** The same without an event: neither settled nor with an effect. */
+const never = (history: History, id: string) => {
+  history.ends = history.ends.filter((end) => end.id !== id)
+  history.effects = history.effects.filter((row) => row.id !== id)
+  history.totals = [
+    { key: 'a', count: 2, sum: 3 },
+    { key: 'b', count: 1, sum: 1 },
+  ]
+}
+
+test('a history in which every promise was kept passes', () => {
+  const { violations, counts } = judge(() => {})
+  expect(violations).toEqual([])
+  expect(counts).toEqual({
+    ...{ attempts: 4, sent: 4, acknowledged: 4, accepted: 4 },
+    ...{ processed: 4, dead: 0, effects: 4, writes: 2 },
+  })
+})
+
+describe('no violation is', () => {
+  test('an event that was never acknowledged and is nowhere', () => {
+    const change = (history: History) => {
+      history.attempts[2]!.result = 'unknown'
+      history.accepted.splice(2, 1)
+      never(history, 'a3')
+    }
+    expect(kindsOf(change)).toEqual([])
+  })
+
+  test('an event that was never acknowledged and is processed', () => {
+    expect(kindsOf((history) => (history.attempts[2]!.result = 'unknown'))).toEqual([])
+  })
+
+  test('any order of events whose requests overlapped', () => {
+    const change = (history: History) => {
+      history.attempts[2]!.from = 29
+      history.effects = [effect('a3', 3), effect('a1', 1), effect('a2', 2), effect('b1', 1)]
+    }
+    expect(kindsOf(change)).toEqual([])
+  })
+
+  test('a dead letter of an event that may die', () => {
+    const change = (history: History) => {
+      history.attempts[2]!.events = [{ ...sent('a3', 3), mayDie: true }]
+      never(history, 'a3')
+      history.ends.push(dead('a3'))
+    }
+    expect(kindsOf(change)).toEqual([])
+  })
+})
+
+describe('found is', () => {
+  test.each<[string, ViolationKind[], (history: History) => void]>([
+    [
+      'an acknowledged event that is nowhere',
+      ['lost'],
+      (history) => {
+        history.accepted.splice(2, 1)
+        never(history, 'a3')
+      },
+    ],
+    ['a stored event that nobody sent', ['unexpected'], ({ accepted }) => accepted.push('x1')],
+    ['an end of an event that nobody sent', ['unexpected'], ({ ends }) => ends.push(processed('x1'))],
+    ['a refusal of a sound event', ['refused'], ({ attempts }) => (attempts[0]!.result = 'refused')],
+    ['an event without an end', ['unsettled'], (history) => never(history, 'a3')],
+    [
+      'an event with two ends',
+      ['two ends', 'dead for no reason'],
+      ({ ends }) => ends.push({ ...dead('a3'), failures: 1 }),
+    ],
+    [
+      'a dead letter of a sound event',
+      ['dead for no reason'],
+      (history) => {
+        never(history, 'a3')
+        history.ends.push(dead('a3'))
+      },
+    ],
+    [
+      'an effect that never happened',
+      ['effect lost'],
+      (history) => {
+        const { ends } = history
+        never(history, 'a3')
+        history.ends = ends
+      },
+    ],
+    [
+      'an effect that happened twice',
+      ['effect twice', 'total'],
+      ({ effects }) => {
+        effects.push(effect('a3', 3))
+      },
+    ],
+    [
+      'an effect of an event that was not processed',
+      ['unsettled', 'effect without end'],
+      ({ ends }) => {
+        ends.splice(2, 1)
+      },
+    ],
+    [
+      'an event that overtook one which had been acknowledged before it was sent',
+      ['order'],
+      (history) => {
+        history.effects = [effect('a1', 1), effect('a3', 3), effect('a2', 2), effect('b1', 1)]
+      },
+    ],
+    [
+      'an event that overtook another of its request',
+      ['order'],
+      (history) => {
+        history.effects = [effect('a2', 2), effect('a1', 1), effect('a3', 3), effect('b1', 1)]
+      },
+    ],
+    ['attempts that were counted twice', ['attempts'], ({ ends }) => (ends[0]!.attempts = 2)],
+    ['an aggregate that is off', ['total'], ({ totals }) => (totals[0]!.sum = 7)],
+    ['an aggregate that is missing', ['total'], ({ totals }) => totals.pop()],
+    ['an epoch that came twice', ['epoch'], ({ owners }) => (owners[1]!.epoch = 1)],
+    ['an epoch that went back', ['epoch'], ({ writes }) => writes.push(write(1, 'w1'))],
+    [
+      'a write by somebody who was not the owner',
+      ['stale write'],
+      ({ writes }) => writes.push(write(2, 'w1', { owner: 'w2' })),
+    ],
+    [
+      'a write whose epoch ended before its COMMIT',
+      ['stale write'],
+      ({ writes }) => writes.push(write(2, 'w2', { stale: true })),
+    ],
+    ['what is left in Redis', ['leftover'], (history) => (history.left = 1)],
+  ])('%s', (_, kinds, change) => {
+    expect(kindsOf(change)).toEqual(kinds)
+  })
+
+  test('with the first counterexample in words', () => {
+    const { violations } = judge((history) => {
+      history.effects = [effect('a1', 1), effect('a3', 3), effect('a2', 2), effect('b1', 1)]
+    })
+    expect(violations[0]!.example).toBe(
+      'event 3 of key a (a3, operation 2) was sent after event 2 of key a (a2, operation 1) ' +
+        '(acknowledged at 0.030 s, sent at 0.031 s), yet effect 2 came before effect 3',
+    )
+  })
+})
