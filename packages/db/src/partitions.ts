@@ -20,6 +20,16 @@ export async function countPartitions(db: Queryable): Promise<number> {
   return rows[0].partitions
 }
 
+/**
+ * Locks the rows of partitions whose epoch still holds, in the order of their ids, as every statement does that locks several:
+ * otherwise two of them could wait for each other.
+ */
+function lockEpochs(partitions: string, epochs: string): string {
+  return `
+    SELECT id FROM partitions JOIN unnest(${partitions}::smallint[], ${epochs}::bigint[]) AS held(id, epoch) USING (id, epoch)
+    ORDER BY id FOR UPDATE OF partitions`
+}
+
 /** Says that this worker is alive. */
 export async function heartbeat(db: Queryable, worker: { id: string; host: string; pid: number }): Promise<void> {
   await db.query({
@@ -42,8 +52,8 @@ export async function renewLeases(db: Queryable, workerId: string, leases: reado
     name: 'renew-leases',
     text: `
       UPDATE partitions SET lease_expires_at = now() + $4 * interval '1 millisecond'
-      FROM unnest($2::smallint[], $3::bigint[]) AS held(id, epoch)
-      WHERE partitions.id = held.id AND partitions.epoch = held.epoch AND owner = $1
+      FROM (${lockEpochs('$2', '$3')}) AS locked
+      WHERE partitions.id = locked.id AND owner = $1
       RETURNING partitions.id`,
     values: [workerId, leases.map((l) => l.partition), leases.map((l) => l.epoch), LEASE_TTL_MS],
   })
@@ -108,8 +118,8 @@ export async function releasePartitions(db: Queryable, leases: readonly Epoch[])
     name: 'release-partitions',
     text: `
       UPDATE partitions SET owner = NULL
-      FROM unnest($1::smallint[], $2::bigint[]) AS held(id, epoch)
-      WHERE partitions.id = held.id AND partitions.epoch = held.epoch`,
+      FROM (${lockEpochs('$1', '$2')}) AS locked
+      WHERE partitions.id = locked.id`,
     values: [leases.map((l) => l.partition), leases.map((l) => l.epoch)],
   })
 }
@@ -179,8 +189,8 @@ export async function saveProgress(
     text: `
       UPDATE partitions SET settled_seq = greatest(partitions.settled_seq, moved.settled_seq), crashes = 0
       FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS moved(id, epoch, settled_seq)
-      WHERE partitions.id = moved.id AND partitions.epoch = moved.epoch
-        AND (partitions.settled_seq < moved.settled_seq OR crashes > 0)`,
+      JOIN (${lockEpochs('$1', '$2')}) AS locked USING (id)
+      WHERE partitions.id = moved.id AND (partitions.settled_seq < moved.settled_seq OR crashes > 0)`,
     values: [progress.map((p) => p.partition), progress.map((p) => p.epoch), progress.map((p) => p.settledSeq)],
   })
 }
