@@ -1,5 +1,19 @@
-/** `fault.step`: what the fault tests send. Its effects are counted in a table that would show every second one. */
-import { type AcceptedEvent, defineEvent, PermanentError, type Static, Type } from '@eventflow/pipeline'
+/**
+ * `fault.step`: what the fault tests send. Its effects are counted in a table that would show every second one.
+ *
+ * An event may have a mood. *flaky*: fails half the time; *failing*: always, *bad*: for good; *deadly*: kills its worker;
+ * *slow*, *slow to settle*: takes a second; *needs the source*: waits while a row in `source_away` says so.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import {
+  type AcceptedEvent,
+  defineEvent,
+  type EnrichContext,
+  PermanentError,
+  type Static,
+  Type,
+  UnavailableError,
+} from '@eventflow/pipeline'
 
 const Step = Type.Object({
   key: Type.String(),
@@ -19,12 +33,18 @@ export default defineEvent({
   enrich: [
     {
       name: 'moody',
-      enrich: (events: readonly StepEvent[]) =>
-        events.map(({ data: { mood } }) => {
-          if (mood === 'deadly') process.kill(process.pid, 'SIGKILL')
+      enrich: async (events: readonly StepEvent[], { sql }: EnrichContext) => {
+        const moods = events.map(({ data }) => data.mood)
+        if (moods.includes('deadly')) process.kill(process.pid, 'SIGKILL')
+        if (moods.includes('slow')) await delay(1_000)
+        const asks = moods.includes('needs the source')
+        const away = asks && (await sql.query('SELECT FROM source_away')).length > 0
+        return moods.map((mood) => {
           if (mood === 'bad') return new PermanentError('never works')
-          return mood === 'flaky' && Math.random() < 0.5 ? new Error('did not work this time') : {}
-        }),
+          if (mood === 'needs the source' && away) return new UnavailableError('the source')
+          return mood === 'failing' || (mood === 'flaky' && Math.random() < 0.5) ? new Error('did not work') : {}
+        })
+      },
     },
   ],
   // No unique constraint but on the position: a second effect of an event must be seen, not prevented.
@@ -32,6 +52,7 @@ export default defineEvent({
     await tx.query(`
       CREATE TABLE IF NOT EXISTS effects (
         at bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id uuid NOT NULL, key text NOT NULL, n integer NOT NULL)`)
+    await tx.query('CREATE TABLE IF NOT EXISTS source_away ()')
     await tx.query(`
       CREATE TABLE IF NOT EXISTS totals (key text PRIMARY KEY, count bigint NOT NULL, sum bigint NOT NULL)`)
   },
@@ -47,5 +68,6 @@ export default defineEvent({
        ON CONFLICT (key) DO UPDATE SET count = totals.count + excluded.count, sum = totals.sum + excluded.sum`,
       values.slice(1),
     )
+    if (events.some(({ data }) => data.mood === 'slow to settle')) await tx.query('SELECT pg_sleep(1)')
   },
 })

@@ -12,8 +12,17 @@
  * is in the stream, or raises the mark.
  */
 import { type Delivery, parseEvent } from '@eventflow/core'
-import { type Db, markWhole, type PartitionState, readLastSeqs, readPartition, readRetries } from '@eventflow/db'
-import { ensureGroups, type Redis, readRunId } from '@eventflow/stream'
+import {
+  type Db,
+  markBroken,
+  markWhole,
+  type PartitionState,
+  readLastSeqs,
+  readPartition,
+  readRetries,
+  recordWaiting,
+} from '@eventflow/db'
+import { createGroup, hasGroup, type Redis, readRunId } from '@eventflow/stream'
 import { createKeys, type Keys } from './keys.js'
 
 /** Why a partition is caught up from Postgres. */
@@ -100,18 +109,24 @@ export async function begin(partition: Partition, deps: PartitionDeps): Promise<
   return true
 }
 
-/** Whether the stream holds everything that is acknowledged and unsettled; if not, why. */
+/** Whether the stream, with `retries`, holds everything that is acknowledged and unsettled; if not, why. */
 async function reasonToCatchUp(
-  { id, interrupted }: Partition,
+  partition: Partition,
   { dirty, redisRunId }: PartitionState,
-  { redis, prefix }: PartitionDeps,
+  deps: PartitionDeps,
 ): Promise<CatchUpReason | undefined> {
-  const created = await ensureGroups(redis, prefix, [id])
+  if (await restoreGroup(partition, deps)) return redisRunId === null ? 'first start' : 'stream lost'
   if (dirty > 0) return 'dirty'
-  if (redisRunId === null) return 'first start'
-  if (redisRunId !== (await readRunId(redis))) return 'redis restarted'
-  if (created.has(id)) return 'stream lost'
-  return interrupted ? 'interrupted' : undefined
+  if (redisRunId !== (await readRunId(deps.redis))) return redisRunId === null ? 'stream lost' : 'redis restarted'
+  return partition.interrupted ? 'interrupted' : undefined
+}
+
+/** Makes the stream and its group where they are gone, and gives whether they were: noted first, as nothing shows it after. */
+async function restoreGroup({ id, epoch }: Partition, { db, redis, prefix }: PartitionDeps): Promise<boolean> {
+  if (await hasGroup(redis, prefix, id)) return false
+  await markBroken(db, { partition: id, epoch })
+  await createGroup(redis, prefix, id)
+  return true
 }
 
 /** Moves the position on, to where everything is settled or in hand. */
@@ -123,8 +138,9 @@ export function moveOn(partition: Partition, seq: number): void {
 }
 
 /** Looks for the way back from *postgres* to *stream*; Redis must be there. */
-export async function aimForStream(partition: Partition, { db, redis, prefix }: PartitionDeps): Promise<void> {
-  await ensureGroups(redis, prefix, [partition.id])
+export async function aimForStream(partition: Partition, deps: PartitionDeps): Promise<void> {
+  const { db, redis } = deps
+  await restoreGroup(partition, deps)
   const redisRunId = await readRunId(redis)
   const state = await readPartition(db, { partition: partition.id, epoch: partition.epoch })
   // Read after the mark: what is not counted in here was committed later, and then its mark was raised later too.
@@ -132,11 +148,20 @@ export async function aimForStream(partition: Partition, { db, redis, prefix }: 
   if (state) partition.target = { dirty: state.dirty, redisRunId, seq: last! }
 }
 
-/** Goes from *postgres* to *stream*, everything up to the target being in hand. Aims again when the mark was raised meanwhile. */
+/**
+ * Goes from *postgres* to *stream*, everything up to the target being in hand. What only this worker knows of is written down
+ * first: the next owner will begin with the stream and with `retries`. Aims again when the mark was raised meanwhile.
+ */
 export async function joinStream(partition: Partition, deps: PartitionDeps): Promise<void> {
   const { id, epoch, target } = partition
   if (!target) return
   partition.target = undefined
+  const onlyHere = partition.keys.onlyHere()
+  if (onlyHere.length > 0) {
+    const events = onlyHere.map(({ event }) => event)
+    await recordWaiting(deps.db, { partition: id, epoch }, events)
+    for (const delivery of onlyHere) delivery.inRetries = true
+  }
   if (await markWhole(deps.db, { partition: id, epoch }, target)) partition.source = 'stream'
 }
 

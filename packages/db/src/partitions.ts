@@ -144,7 +144,7 @@ export interface PartitionState {
   settledSeq: number
   /** Above 0: something was accepted that is not in the stream. */
   dirty: number
-  /** The Redis process whose stream was last known to be whole. */
+  /** The Redis process whose stream was last known to be whole; `null` when there is none. */
   redisRunId: string | null
 }
 
@@ -157,6 +157,15 @@ export async function readPartition(db: Queryable, { partition, epoch }: Epoch):
   })
   const [row] = rows
   return row && { settledSeq: row.settled_seq, dirty: row.dirty, redisRunId: row.redis_run_id }
+}
+
+/** Says that the stream lacks something, before it is made again: otherwise nobody could tell any more after a crash. */
+export async function markBroken(db: Queryable, { partition, epoch }: Epoch): Promise<void> {
+  await db.query({
+    name: 'mark-broken',
+    text: 'UPDATE partitions SET redis_run_id = NULL WHERE id = $1 AND epoch = $2',
+    values: [partition, epoch],
+  })
 }
 
 /**

@@ -33,6 +33,27 @@ export async function readRetries(db: Queryable, partition: number): Promise<Wai
 }
 
 /**
+ * Writes down events that wait behind another of their key and are in no stream, so that the next owner knows of them.
+ * Written under the epoch, as one statement: when it has ended nothing is written.
+ */
+export async function recordWaiting(
+  db: Queryable,
+  { partition, epoch }: { partition: number; epoch: number },
+  events: readonly { tenantId: string; id: string }[],
+): Promise<void> {
+  await db.query({
+    name: 'record-waiting',
+    text: `
+      WITH owned AS (SELECT id FROM partitions WHERE id = $1 AND epoch = $2 FOR SHARE)
+      INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at)
+      SELECT tenant_id, event_id, id, 0, now()
+      FROM owned, unnest($3::text[], $4::uuid[]) AS waiting(tenant_id, event_id)
+      ON CONFLICT DO NOTHING`,
+    values: [partition, epoch, events.map((e) => e.tenantId), events.map((e) => e.id)],
+  })
+}
+
+/**
  * Says that an event is about to be worked on alone, because a worker died with it in hand. Must be committed before the
  * work begins: if this worker dies of it too, the next one finds the count. Gives false when the epoch has ended.
  */

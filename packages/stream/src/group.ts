@@ -13,16 +13,27 @@ export interface Entry {
 
 type RawEntry = [id: string, fields: string[] | null]
 
+/** Whether the stream of a partition has its group. One that has none was never read, or was lost and is not whole. */
+export async function hasGroup(redis: Redis, prefix: string, partition: number): Promise<boolean> {
+  try {
+    const groups = (await redis.xinfo('GROUPS', streamKey(prefix, partition))) as unknown[][]
+    return groups.some((fields) => fields[fields.indexOf('name') + 1] === GROUP)
+  } catch (error) {
+    if (error instanceof Error && error.message.includes('no such key')) return false
+    throw error
+  }
+}
+
 /**
- * Creates the streams and their group where they are missing, and gives the partitions that had none: whatever was in
- * their streams before is gone. The group begins at 0, never at `$`: entries may have been added before it existed.
+ * Creates the stream of a partition and its group where they are missing. The group begins at 0, never at `$`: entries may have
+ * been added before it existed.
  */
-export async function ensureGroups(redis: Redis, prefix: string, partitions: readonly number[]): Promise<Set<number>> {
-  const pipeline = redis.pipeline()
-  for (const partition of partitions) pipeline.xgroup('CREATE', streamKey(prefix, partition), GROUP, '0', 'MKSTREAM')
-  const replies = (await pipeline.exec()) ?? []
-  for (const [error] of replies) if (error && !error.message.startsWith('BUSYGROUP')) throw error
-  return new Set(partitions.filter((_, i) => replies[i]?.[0] === null))
+export async function createGroup(redis: Redis, prefix: string, partition: number): Promise<void> {
+  try {
+    await redis.xgroup('CREATE', streamKey(prefix, partition), GROUP, '0', 'MKSTREAM')
+  } catch (error) {
+    if (!(error instanceof Error && error.message.startsWith('BUSYGROUP'))) throw error
+  }
 }
 
 /** What tells one Redis process from the next: a restart or a failover begins a new one, and may have lost anything. */

@@ -8,8 +8,8 @@ import type { Attempt, Journal, SentEvent } from './journal.js'
 /** An event of the type `fault.step`, as the clients send it; what it does is said by `mood`. */
 export interface Step {
   key: string
-  /** `flaky`: fails half the time; `bad`: always, for good. */
-  mood?: 'flaky' | 'bad' | string
+  /** What is special about it; its definition knows. */
+  mood?: string
 }
 
 export interface ClientsOptions {
@@ -41,6 +41,8 @@ export interface Load {
 
 const SHARED_KEYS = 40
 
+const MAY_DIE = new Set(['flaky', 'failing', 'bad', 'deadly'])
+
 /** An answer that takes longer counts as none, in milliseconds. */
 const PATIENCE_MS = 15_000
 
@@ -58,7 +60,7 @@ export function createClients({ urls, journal, random }: ClientsOptions): Client
     const events = steps.map(({ key, mood }): SentEvent & { mood: string | undefined } => {
       const n = (numbers.get(key) ?? 0) + 1
       numbers.set(key, n)
-      return { id: newId(), key, n, mayDie: mood !== undefined, mood }
+      return { id: newId(), key, n, mayDie: MAY_DIE.has(mood ?? ''), mood }
     })
     const body = JSON.stringify(
       events.map(({ id, key, n, mood }) => ({ id, type: 'fault.step', data: { key, n, ...(mood && { mood }) } })),

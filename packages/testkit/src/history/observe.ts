@@ -20,7 +20,8 @@ const WATCH = [
      RETURN NULL;
    END $$`,
   `CREATE TRIGGER watch_owner AFTER UPDATE ON partitions FOR EACH ROW
-     WHEN (OLD.epoch IS DISTINCT FROM NEW.epoch) EXECUTE FUNCTION watch_owner()`,
+     WHEN (NEW.owner IS NOT NULL AND (OLD.owner IS DISTINCT FROM NEW.owner OR OLD.epoch <> NEW.epoch))
+     EXECUTE FUNCTION watch_owner()`,
 
   // The snapshot of a trigger is that of its statement: later than the one that read the fence.
   `CREATE FUNCTION watch_write() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
