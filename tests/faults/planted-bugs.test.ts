@@ -37,7 +37,13 @@ const bugs: readonly Bug[] = [
   },
   {
     name: 'pending entries are not claimed on a take-over',
-    patches: [{ file: 'worker/loop.js', find: 'await claim(partition);', replace: ';' }],
+    patches: [
+      {
+        file: 'worker/loop.js',
+        find: "else if (partition.source === 'stream')",
+        replace: 'else if (partition.source === "stream") ;\n        else if (false)',
+      },
+    ],
     scenario: scenarios.diesBeforeCommit,
     found: 'order',
   },

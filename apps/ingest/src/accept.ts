@@ -67,23 +67,30 @@ export function createAcceptor(deps: {
   publisher: Publisher
   log: Logger
   metrics: Metrics
-  /** Events that may be queued or in work at once. */
+  /** Events, and characters of their data, that may be queued or in work at once. */
   maxInFlight: number
+  maxInFlightSize: number
 }): Acceptor {
-  const { db, publisher, log, metrics, maxInFlight } = deps
+  const { db, publisher, log, metrics, maxInFlight, maxInFlightSize } = deps
   const queue: Request[] = []
   let queuedEvents = 0
   let inFlight = 0
+  let inFlightSize = 0
   let flushes = 0
 
   function accept(events: readonly NewEvent[]): Promise<Receipt[]> {
-    if (inFlight + events.length > maxInFlight) return Promise.reject(new NotAcceptedError('overloaded'))
+    const size = events.reduce((sum, { payload }) => sum + payload.length, 0)
+    if (inFlight + events.length > maxInFlight || inFlightSize + size > maxInFlightSize) {
+      return Promise.reject(new NotAcceptedError('overloaded'))
+    }
     inFlight += events.length
+    inFlightSize += size
     queuedEvents += events.length
     const receipts = new Promise<Receipt[]>((answer, fail) => queue.push({ events, answer, fail }))
     startFlushes()
     return receipts.finally(() => {
       inFlight -= events.length
+      inFlightSize -= size
     })
   }
 

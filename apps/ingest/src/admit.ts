@@ -14,7 +14,9 @@ import type { NewEvent } from '@eventflow/db'
 import type { EventDefinition } from '@eventflow/pipeline'
 import { Type } from '@sinclair/typebox'
 
-const Name = (description: string) => Type.String({ minLength: 1, maxLength: 200, description })
+const MAX_NAME_LENGTH = 200
+
+const Name = (description: string) => Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH, description })
 
 /** An event as it comes over HTTP. An attribute that is not listed is refused, since it would be lost. */
 export const IncomingEventSchema = Type.Object(
@@ -84,6 +86,10 @@ export function admit(sent: unknown, context: AdmissionContext, admission: Admis
   const source = incoming.source ?? DEFAULT_SOURCE
   const id = eventIdOf(tenantId, source, incoming.id) ?? admission.newId()
   const key = incoming.partitionkey ?? derivedKey(incoming, admission.definitions.get(incoming.type)) ?? id
+  if (key.length > MAX_NAME_LENGTH) {
+    const message = `gives a key of ${key.length} characters; ${MAX_NAME_LENGTH} is the most`
+    return { problems: [{ pointer: '/data', message }] }
+  }
   return {
     event: {
       tenantId,
@@ -114,7 +120,7 @@ export function eventIdOf(tenantId: string, source: string, id: string | undefin
 function derivedKey({ data }: IncomingEvent, definition: EventDefinition | undefined): string | undefined {
   try {
     const key = definition?.key?.(data)
-    return typeof key === 'string' && key.length > 0 && key.length <= 200 && !checkText(key, '') ? key : undefined
+    return typeof key === 'string' && key.length > 0 && !checkText(key, '') ? key : undefined
   } catch {
     return undefined
   }

@@ -61,7 +61,14 @@ export async function buildApp({
 
   const prefix = config.EVENTFLOW_STREAM_PREFIX
   const publisher = createPublisher(redis, prefix, config.EVENTFLOW_MAX_STREAM_LENGTH)
-  const acceptor = createAcceptor({ db, publisher, log, metrics, maxInFlight: config.EVENTFLOW_MAX_IN_FLIGHT })
+  const acceptor = createAcceptor({
+    db,
+    publisher,
+    log,
+    metrics,
+    maxInFlight: config.EVENTFLOW_MAX_IN_FLIGHT,
+    maxInFlightSize: config.EVENTFLOW_MAX_IN_FLIGHT_BYTES,
+  })
   const newId = createUuidV7(Date.now, (buffer) => randomFillSync(buffer))
   eventRoutes(app, {
     db,

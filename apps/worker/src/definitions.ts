@@ -22,9 +22,17 @@ export function compileDefinitions(definitions: ReadonlyMap<string, EventDefinit
   return new Map(
     [...definitions].map(([type, definition]) => {
       const retry = { ...DEFAULT_RETRY_POLICY, ...definition.retry }
-      return [type, { ...definition, check: compileSchema(definition.schema), retry }]
+      return [type, { ...definition, check: compile(definition), retry }]
     }),
   )
+}
+
+function compile({ type, schema }: EventDefinition): SchemaCheck {
+  try {
+    return compileSchema(schema)
+  } catch (cause) {
+    throw new Error(`the schema of the event type '${type}' is not valid: ${(cause as Error).message}`, { cause })
+  }
 }
 
 /** What an event's order is kept by: its key, or nothing but itself where its type needs no order. */

@@ -140,8 +140,7 @@ export function startLane(deps: LaneDeps): Lane {
     // Whoever goes to the stream must have settled, or hold, what came before it.
     await work([...ready, ...deliveries])
     for (const partition of reached) {
-      await joinStream(partition, deps)
-      if (partition.source !== 'stream') continue
+      if (!(await joinStream(partition, deps))) continue
       const { id, reason, caughtUp } = partition
       if (caughtUp > 0) log.info({ partition: id, reason, events: caughtUp }, 'caught up from Postgres')
       await claim(partition)

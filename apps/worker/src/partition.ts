@@ -150,11 +150,12 @@ export async function aimForStream(partition: Partition, deps: PartitionDeps): P
 
 /**
  * Goes from *postgres* to *stream*, everything up to the target being in hand. What only this worker knows of is written down
- * first: the next owner will begin with the stream and with `retries`. Aims again when the mark was raised meanwhile.
+ * first: the next owner will begin with the stream and with `retries`. Gives false, to aim again, when the mark was raised
+ * meanwhile or the partition is to be begun again.
  */
-export async function joinStream(partition: Partition, deps: PartitionDeps): Promise<void> {
+export async function joinStream(partition: Partition, deps: PartitionDeps): Promise<boolean> {
   const { id, epoch, target } = partition
-  if (!target) return
+  if (!target || partition.source !== 'postgres') return false
   partition.target = undefined
   const onlyHere = partition.keys.onlyHere()
   if (onlyHere.length > 0) {
@@ -162,7 +163,9 @@ export async function joinStream(partition: Partition, deps: PartitionDeps): Pro
     await recordWaiting(deps.db, { partition: id, epoch }, events)
     for (const delivery of onlyHere) delivery.inRetries = true
   }
-  if (await markWhole(deps.db, { partition: id, epoch }, target)) partition.source = 'stream'
+  if (!(await markWhole(deps.db, { partition: id, epoch }, target))) return false
+  partition.source = 'stream'
+  return true
 }
 
 /** What may be processed now of the deliveries, by the keys of their partitions; what was given up meanwhile is left out. */

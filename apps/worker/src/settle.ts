@@ -25,6 +25,7 @@ import {
   insertProcessed,
   type Lease,
   type Queryable,
+  RolledBackError,
   sqlErrorKind,
   upsertRetries,
   withTransaction,
@@ -83,10 +84,17 @@ export async function settleBatch(
   }
 
   const failOne = async (outcome: Outcome, error: unknown) => {
-    if (outcome.kind !== 'commit') throw error
-    const { delivery } = outcome
-    const policy = definitions.get(delivery.event.type)!.retry
-    await settlePart([outcomeOfFailure(delivery, describe(error), policy, random())])
+    const { kind, delivery } = outcome
+    const failure = describe(error)
+    if (kind === 'commit') {
+      const policy = definitions.get(delivery.event.type)!.retry
+      await settlePart([outcomeOfFailure(delivery, failure, policy, random())])
+    } else if (kind === 'dead' && outcome.failure.component === 'settle') {
+      throw error
+    } else {
+      // Its own failure cannot be written, so this one stands for it.
+      await settlePart([{ kind: 'dead', delivery: { ...delivery, history: [] }, failure }])
+    }
   }
 
   await bisect(outcomes, settlePart, failOne, concernsOneEvent)
@@ -174,14 +182,19 @@ async function fence(
   return [...partitions].filter((partition) => !holding.has(partition))
 }
 
+/** A mistake in our own statements, or a server that is away, concerns them all: nothing is learned of any one by halving. */
 function concernsOneEvent(error: unknown): boolean {
-  return error instanceof HandlerError || sqlErrorKind(error) === 'data'
+  const kind = sqlErrorKind(error)
+  return error instanceof HandlerError || kind === 'data' || kind === 'other'
 }
 
-/** A value that Postgres refuses is refused the next time too. */
+/** What Postgres refuses, or cannot be written as JSON, is refused the next time too; a handler may fare better. */
 function describe(error: unknown): Failure {
+  if (error instanceof RolledBackError) return failureOf(error, 'handle')
   const cause = error instanceof HandlerError ? error.cause : error
   const failure = failureOf(cause, error instanceof HandlerError ? 'handle' : 'settle')
-  if (sqlErrorKind(cause) !== 'data') return failure
-  return { ...failure, failureType: 'permanent', errorClass: `SQLSTATE ${(cause as { code: string }).code}` }
+  if (sqlErrorKind(cause) === 'data') {
+    return { ...failure, failureType: 'permanent', errorClass: `SQLSTATE ${(cause as { code: string }).code}` }
+  }
+  return error instanceof HandlerError ? failure : { ...failure, failureType: 'permanent' }
 }

@@ -81,13 +81,16 @@ export function createWork(
 
   /** While Postgres is away the batch is kept and tried again: an outage is no failure of any event. */
   async function settleUntilDone(outcomes: readonly Outcome[], startedAt: number): Promise<Settlement | undefined> {
+    let batch = outcomes
     for (let failures = 0; ; failures++) {
       try {
-        return await settleBatch(outcomes, leasesOf(partitions), startedAt, deps)
+        return await settleBatch(batch, leasesOf(partitions), startedAt, deps)
       } catch (error) {
         log.warn({ err: error, events: outcomes.length }, 'settling failed; the batch is kept and tried again')
         if (stopping.aborted) return undefined
         await pause(failures, stopping)
+        // A part of it may have been written, retries too: whatever is settled now must not leave one behind.
+        batch = outcomes.map((outcome) => ({ ...outcome, delivery: { ...outcome.delivery, inRetries: true } }))
       }
     }
   }

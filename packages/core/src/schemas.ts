@@ -4,20 +4,29 @@ import addFormats from 'ajv-formats'
 import type { Problem } from './failure.js'
 import { pointerTo } from './pointer.js'
 
-/** What is wrong with the data; empty when it is valid. */
+/** What is wrong with the data, up to MAX_PROBLEMS; empty when it is valid. */
 export type SchemaCheck = (data: unknown) => Problem[]
+
+/** Whoever has twenty things wrong does not need the twenty-first. */
+const MAX_PROBLEMS = 20
 
 /**
  * Compiles a JSON Schema (2020-12; a TypeBox schema is one). Strict: nothing is coerced, dropped or filled in.
  * Throws when the schema is not valid.
  */
 export function compileSchema(schema: object): SchemaCheck {
-  const ajv = new Ajv2020({ strict: true, strictRequired: false, strictTypes: false, allowUnionTypes: true })
+  const ajv = new Ajv2020({
+    allErrors: true,
+    strict: true,
+    strictRequired: false,
+    strictTypes: false,
+    allowUnionTypes: true,
+  })
   addFormats.default(ajv)
   const check = ajv.compile(schema)
   return (data) => {
     if (check(data)) return []
-    return (check.errors ?? []).map(({ instancePath, keyword, params, message }) => {
+    return (check.errors ?? []).slice(0, MAX_PROBLEMS).map(({ instancePath, keyword, params, message }) => {
       const member = params.missingProperty ?? params.additionalProperty ?? params.unevaluatedProperty
       return {
         pointer: member === undefined ? instancePath : pointerTo(instancePath, member),

@@ -51,6 +51,12 @@ export function connect({ url, applicationName, max, onIdleError }: ConnectOptio
   return pool
 }
 
+/** The transaction could not be committed, because a statement in it had failed and somebody caught the error and went on. */
+export class RolledBackError extends Error {
+  override name = 'RolledBackError'
+  override message = 'an error of an SQL statement was caught, but it had ended the transaction'
+}
+
 /**
  * Runs `work` in a transaction and gives its result once COMMIT has returned.
  * On any error the connection is closed, never returned to the pool: its state is unknown. When COMMIT itself fails the
@@ -61,7 +67,8 @@ export async function withTransaction<Result>(db: Db, work: (tx: Queryable) => P
   try {
     await client.query('BEGIN')
     const result = await work(client)
-    await client.query('COMMIT')
+    // Postgres answers the COMMIT of a failed transaction with ROLLBACK, and with no error.
+    if ((await client.query('COMMIT')).command !== 'COMMIT') throw new RolledBackError()
     client.release()
     return result
   } catch (error) {

@@ -5,9 +5,10 @@ import pg from 'pg'
  * - `data`: this statement can never succeed with these values (SQLSTATE classes 22, 23 and 54).
  * - `conflict`: another transaction was in the way; the same again may succeed at once.
  * - `infrastructure`: the server, the network or a limit of them; nothing is known of the data.
- * - `other`: a mistake in the statement, or no error of Postgres at all.
+ * - `statement`: a mistake in the statement, whatever the values are.
+ * - `other`: no error of Postgres.
  */
-export type SqlErrorKind = 'data' | 'conflict' | 'infrastructure' | 'other'
+export type SqlErrorKind = 'data' | 'conflict' | 'infrastructure' | 'statement' | 'other'
 
 const CONFLICTS = new Set(['40001', '40P01', '55P03'])
 const INFRASTRUCTURE_CLASSES = new Set(['08', '53', '57', '58', 'XX'])
@@ -37,7 +38,7 @@ export function sqlErrorKind(error: unknown): SqlErrorKind {
     if (sqlClass === '22' || sqlClass === '23' || sqlClass === '54') return 'data'
     if (CONFLICTS.has(code)) return 'conflict'
     if (INFRASTRUCTURE_CLASSES.has(sqlClass) || code === '25P03') return 'infrastructure'
-    return 'other'
+    return 'statement'
   }
   if (typeof code === 'string' && NETWORK_CODES.has(code)) return 'infrastructure'
   return CONNECTION_MESSAGES.test(error.message) ? 'infrastructure' : 'other'

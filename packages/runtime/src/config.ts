@@ -44,6 +44,11 @@ export const IngestConfig = Type.Object({
     default: 20_000,
     description: 'Events that may be in flight at once; beyond it 503',
   }),
+  EVENTFLOW_MAX_IN_FLIGHT_BYTES: Type.Integer({
+    minimum: 1_024,
+    default: 67_108_864,
+    description: 'Data that may be in flight at once, as JSON text; beyond it 503',
+  }),
   EVENTFLOW_MAX_STREAM_LENGTH: Type.Integer({
     minimum: 1,
     default: 50_000,

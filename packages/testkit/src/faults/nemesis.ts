@@ -32,12 +32,16 @@ export interface NemesisOptions {
   kinds?: readonly FaultKind[]
   /** Between the beginnings of two faults, in milliseconds. */
   everyMs: number
+  /** Each kind once, in the given order as far as what they need is free, and then no more. */
+  once?: boolean
   /** Told of each fault as it begins. */
   tell?: (record: FaultRecord) => void
 }
 
 export interface Nemesis {
   readonly records: FaultRecord[]
+  /** Resolves when all is over: with `once`, or after `stop`. */
+  readonly done: Promise<void>
   /** Begins no more faults, and waits for those under way to be over and recovered from. */
   stop(): Promise<void>
 }
@@ -46,7 +50,9 @@ export interface Nemesis {
 const RECOVERY_LIMIT_MS = 120_000
 
 /** Begins to break things. The seed of `random` decides what, in which order, and whom it befalls. */
-export function startNemesis({ stack, clients, random, kinds = ALL_FAULTS, everyMs, tell }: NemesisOptions): Nemesis {
+export function startNemesis(options: NemesisOptions): Nemesis {
+  const { stack, clients, random, kinds = ALL_FAULTS, everyMs, once = false, tell } = options
+  const left = new Set(kinds)
   const records: FaultRecord[] = []
   const taken = new Set<string>()
   const running = new Set<Promise<void>>()
@@ -54,7 +60,7 @@ export function startNemesis({ stack, clients, random, kinds = ALL_FAULTS, every
   const begun = performance.now()
 
   async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
+    while (!stopping.signal.aborted && (!once || left.size > 0)) {
       const fault = choose()
       if (fault) {
         const done = strike(fault).finally(() => running.delete(done))
@@ -65,10 +71,15 @@ export function startNemesis({ stack, clients, random, kinds = ALL_FAULTS, every
     await Promise.all(running)
   }
 
-  /** A fault that has what it needs for itself. */
+  /** A fault that has what it needs for itself; nothing where the one that was drawn does not. */
   function choose(): Fault | undefined {
-    const fault = random.pick(kinds)(stack, random)
-    return fault?.takes.some((name) => taken.has(name)) ? undefined : fault
+    for (const kind of once ? left : [random.pick(kinds)]) {
+      const fault = kind(stack, random)
+      if (fault?.takes.some((name) => taken.has(name))) continue
+      left.delete(kind)
+      return fault
+    }
+    return undefined
   }
 
   async function strike(fault: Fault): Promise<void> {
@@ -100,6 +111,7 @@ export function startNemesis({ stack, clients, random, kinds = ALL_FAULTS, every
   const done = run()
   return {
     records,
+    done,
     async stop() {
       stopping.abort()
       await done

@@ -23,6 +23,8 @@ export interface Program {
   start(): void
   /** Resolves when it is ready. */
   ready(timeoutMs?: number): Promise<void>
+  /** Ends it with a signal; it stays down until it is started again. Gives how it ended. */
+  end(signal: 'SIGKILL' | 'SIGTERM'): Promise<string>
   /** Ends it with a signal; it stays down for `downMs` and is then started again. Resolves when it has been started. */
   restart(signal: 'SIGKILL' | 'SIGTERM', downMs: number): Promise<void>
   signal(signal: NodeJS.Signals): void
@@ -57,6 +59,12 @@ export function createProgram({ name, script, env, readyUrl, logFile }: ProgramO
     })
   }
 
+  function end(signal: NodeJS.Signals): Promise<string> {
+    expected = true
+    child?.kill(signal)
+    return exited
+  }
+
   return {
     name,
     get pid() {
@@ -67,10 +75,9 @@ export function createProgram({ name, script, env, readyUrl, logFile }: ProgramO
     async ready(timeoutMs = 20_000) {
       await until(`${name} is ready`, async () => (await fetch(readyUrl)).ok, timeoutMs)
     },
+    end,
     async restart(signal, downMs) {
-      expected = true
-      child?.kill(signal)
-      await exited
+      await end(signal)
       await delay(downMs)
       start()
     },
@@ -78,11 +85,9 @@ export function createProgram({ name, script, env, readyUrl, logFile }: ProgramO
       child?.kill(signal)
     },
     async stop() {
-      expected = true
       child?.kill('SIGCONT')
-      child?.kill('SIGTERM')
       const timer = setTimeout(() => child?.kill('SIGKILL'), 10_000)
-      const how = await exited
+      const how = await end('SIGTERM')
       clearTimeout(timer)
       return how
     },

@@ -1,0 +1,42 @@
+/** Every kind of fault once, under load, on real processes and servers; then the checker's verdict. */
+import {
+  ALL_FAULTS,
+  checkHistory,
+  createClients,
+  createRandom,
+  describeVerdict,
+  faultTable,
+  heal,
+  openJournal,
+  type Stack,
+  startNemesis,
+  startStack,
+} from '@eventflow/testkit'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { places } from './places.js'
+
+let stack: Stack
+
+beforeAll(async () => {
+  stack = await startStack({ ...places, ingests: 2, workers: 3 })
+}, 60_000)
+
+afterAll(() => stack.stop())
+
+test('no fault loses, doubles or reorders anything', async () => {
+  const journalFile = `${stack.dir}/journal.ndjson`
+  const journal = openJournal(journalFile)
+  const clients = createClients({ urls: stack.urls, journal, random: createRandom(1) })
+  clients.start({ rate: 400, lanes: 8, batch: 10, keysPerLane: 50 })
+  const nemesis = startNemesis({ stack, clients, random: createRandom(2), everyMs: 1_000, once: true })
+  await nemesis.done
+  await heal(stack)
+  await clients.stop()
+  await journal.close()
+  await stack.drained()
+  const verdict = await checkHistory(journalFile, stack.db, stack.directRedis, stack.prefix)
+  if (verdict.violations.length > 0) throw new Error(`${describeVerdict(verdict)}\n${faultTable(nemesis.records)}`)
+  expect(nemesis.records.filter(({ problem }) => problem)).toEqual([])
+  expect(new Set(nemesis.records.map(({ name }) => name)).size).toBe(ALL_FAULTS.length)
+  expect([...stack.ingests, ...stack.workers].flatMap(({ surprises }) => surprises)).toEqual([])
+}, 150_000)

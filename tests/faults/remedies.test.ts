@@ -1,0 +1,192 @@
+/** Each remedy at its work: what the pipeline does about what befalls it, on real processes. */
+import { partitionOf } from '@eventflow/core'
+import { streamKey } from '@eventflow/stream'
+import {
+  checkHistory,
+  createClients,
+  createDatabase,
+  createRandom,
+  describeVerdict,
+  type Journal,
+  openJournal,
+  PARTITIONS,
+  type Stack,
+  startStack,
+  until,
+} from '@eventflow/testkit'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { places } from './places.js'
+
+let stack: Stack
+let journal: Journal
+let clients: ReturnType<typeof createClients>
+
+beforeAll(async () => {
+  const settings = { EVENTFLOW_MAX_STREAM_LENGTH: '100' }
+  stack = await startStack({ ...places, ingests: 1, workers: 2, databaseUrl: await createDatabase(), settings })
+  journal = openJournal(`${stack.dir}/journal.ndjson`)
+  clients = createClients({ urls: stack.urls, journal, random: createRandom(1) })
+}, 60_000)
+
+afterAll(() => stack.stop())
+
+const rowsOf = async (text: string, ...values: unknown[]) => (await stack.db.query(text, values)).rows
+const settled = () => until('everything is settled', async () => (await unsettled()) === 0, 60_000)
+
+async function unsettled(): Promise<number> {
+  const [counts] = await rowsOf(`
+    SELECT (SELECT count(*) FROM raw_events) - (SELECT count(*) FROM processed_events)
+         - (SELECT count(*) FROM failed_events WHERE status = 'open') AS unsettled`)
+  return counts.unsettled
+}
+
+/** A backlog of `count` events of forty keys, sent while no worker is there. */
+async function makeBacklog(name: string, count: number): Promise<void> {
+  await Promise.all(stack.workers.map((worker) => worker.stop()))
+  for (let n = 0; n < count; n += 500) {
+    await clients.send(Array.from({ length: 500 }, (_, i) => ({ key: `${name} ${i % 40}` })))
+  }
+}
+
+async function startWorkers(): Promise<void> {
+  for (const worker of stack.workers) worker.start()
+  await Promise.all(stack.workers.map((worker) => worker.ready()))
+}
+
+/** Entries that were ever added to the streams of this Redis. */
+async function entriesAdded(): Promise<number> {
+  let added = 0
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    const info = (await stack.directRedis.xinfo('STREAM', streamKey(stack.prefix, partition))) as unknown[]
+    added += Number(info[info.indexOf('entries-added') + 1])
+  }
+  return added
+}
+
+test('a stream holds no more than its limit, and what is over it is worked off from Postgres', async () => {
+  await makeBacklog('over the limit', 5_000)
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    const length = await stack.directRedis.xlen(streamKey(stack.prefix, partition))
+    expect(length).toBeLessThanOrEqual(100 + 500) // it may go over by what is sent at once
+  }
+  await startWorkers()
+  await settled()
+}, 60_000)
+
+test('a backlog survives FLUSHALL', async () => {
+  await makeBacklog('flushed', 5_000)
+  await stack.directRedis.flushall()
+  await startWorkers()
+  await settled()
+}, 60_000)
+
+test('while Redis is away everything is accepted and processed, and afterwards the streams are in use again', async () => {
+  const before = { ...clients.counts }
+  const crashed = stack.redis.crash(5_000)
+  let sent = 0
+  let back = false
+  void crashed.then(() => {
+    back = true
+  })
+  while (!back) {
+    await clients.send([{ key: `away ${sent++ % 20}` }])
+    if (sent === 20) await settled() // Redis is still away
+  }
+  expect(clients.counts.notAccepted).toBe(before.notAccepted)
+  await settled()
+  await until(
+    'the streams are whole again',
+    async () => (await rowsOf('SELECT FROM partitions WHERE dirty > 0')).length === 0,
+  )
+  const added = await until('entries can be counted', entriesAdded)
+  await clients.send([{ key: 'after' }])
+  expect(await entriesAdded()).toBe(added + 1)
+}, 60_000)
+
+test('what was committed and never published is processed all the same', async () => {
+  const key = 'never published'
+  const [id] = await clients.send([{ key }])
+  await settled()
+  // As if the service had died between the COMMIT and the XADD.
+  const [{ event_id: copy }] = await rowsOf(
+    `INSERT INTO raw_events (tenant_id, event_id, type, source, key, partition, occurred_at, correlation_id, payload)
+     SELECT tenant_id, gen_random_uuid(), type, source, key, partition, now(), 'c', payload FROM raw_events
+     WHERE event_id = $1 RETURNING event_id`,
+    id,
+  )
+  const now = performance.now()
+  journal.write({ op: -1, from: now, until: now, result: 'ok', events: [{ id: copy, key, n: 1, mayDie: false }] })
+  await until(
+    'it is settled',
+    async () => (await rowsOf('SELECT FROM effects WHERE event_id = $1', copy)).length === 1,
+    25_000,
+  )
+}, 40_000)
+
+test('an event that kills its worker is dead in the end, and its neighbours are processed', async () => {
+  const neighbours = (n: number) => Array.from({ length: 10 }, (_, i) => ({ key: `neighbour ${n} ${i}` }))
+  const ids = await clients.send([...neighbours(1), { key: 'deadly', mood: 'deadly' }, ...neighbours(2)])
+  await settled()
+  const dead = await rowsOf('SELECT event_id, error_class FROM failed_events WHERE event_id = ANY($1)', ids)
+  expect(dead).toEqual([{ event_id: ids[10], error_class: 'Poison' }])
+  for (const worker of stack.workers) worker.surprises.length = 0
+}, 120_000)
+
+test('while Postgres is away nothing is accepted and nothing fails, and then everything goes on', async () => {
+  const links = [...stack.links].filter(([name]) => name.endsWith('postgres')).map(([, link]) => link)
+  await clients.send([{ key: 'before' }])
+  for (const link of links) {
+    link.mode = { kind: 'refuse' }
+    link.reset()
+  }
+  const answer = await fetch(`${stack.urls[0]}/v1/events`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ type: 'fault.step', data: { key: 'refused', n: 1 } }),
+  })
+  expect(answer.status).toBe(503)
+  expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+  const sent = clients.send([{ key: 'meanwhile' }])
+  for (const link of links) link.mode = { kind: 'pass' }
+  await sent
+  await settled()
+}, 60_000)
+
+test('while a source is away its events wait, the others go on, and no attempt is charged', async () => {
+  await rowsOf('INSERT INTO source_away DEFAULT VALUES')
+  const waiting = await clients.send(
+    Array.from({ length: 20 }, (_, n) => ({ key: `waits ${n}`, mood: 'needs the source' })),
+  )
+  const others = await clients.send(Array.from({ length: 20 }, (_, n) => ({ key: `goes on ${n}` })))
+  const processed = (ids: readonly string[]) =>
+    rowsOf('SELECT attempts FROM processed_events WHERE event_id = ANY($1)', ids)
+  await until('the others are processed', async () => (await processed(others)).length === 20)
+  expect(await processed(waiting)).toEqual([])
+  await rowsOf('DELETE FROM source_away')
+  await settled()
+  expect(await processed(waiting)).toEqual(Array.from({ length: 20 }, () => ({ attempts: 1 })))
+}, 60_000)
+
+test('a partition passes to the next owner in less than a second on a clean stop', async () => {
+  const [first, second] = stack.workers
+  const key = 'handed over'
+  const partition = partitionOf('default', key, PARTITIONS)
+  const ownedBy = async (name: string) =>
+    (await rowsOf('SELECT FROM partitions WHERE owner = $1', name)).length === PARTITIONS
+  await first!.stop()
+  const stopped = performance.now()
+  await until('the second worker has everything', () => ownedBy(second!.name))
+  await clients.send([{ key }])
+  await until('it works on it', async () => (await rowsOf('SELECT FROM effects WHERE key = $1', key)).length === 1)
+  expect({ partition, tookMs: performance.now() - stopped }).toEqual({ partition, tookMs: expect.any(Number) })
+  expect(performance.now() - stopped).toBeLessThan(1_500) // a second, and what a busy machine adds
+  first!.start()
+}, 30_000)
+
+test('and nothing of all this lost, doubled or reordered anything', async () => {
+  await journal.close()
+  await stack.drained()
+  const verdict = await checkHistory(`${stack.dir}/journal.ndjson`, stack.db, stack.directRedis, stack.prefix)
+  if (verdict.violations.length > 0) throw new Error(describeVerdict(verdict))
+  expect(stack.workers.flatMap(({ surprises }) => surprises)).toEqual([])
+}, 60_000)
