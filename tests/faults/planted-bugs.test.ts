@@ -7,7 +7,7 @@ import * as scenarios from './scenarios.js'
 /** The same pipeline with shorter times, so that nobody has to wait for a lease of ten seconds. */
 const IN_A_HURRY: readonly Patch[] = [
   { file: 'db/partitions.js', find: 'LEASE_TTL_MS = 10_000', replace: 'LEASE_TTL_MS = 2_000' },
-  { file: 'db/unsettled.js', find: 'FINAL_AFTER_MS = 2 * STATEMENT_TIMEOUT_MS', replace: 'FINAL_AFTER_MS = 1_500' },
+  { file: 'db/unsettled.js', find: 'FINAL_AFTER_MS = 2 * STATEMENT_TIMEOUT_MS', replace: 'FINAL_AFTER_MS = 3_000' },
   { file: 'worker/ownership.js', find: 'LOOK_MS = 500', replace: 'LOOK_MS = 100' },
   { file: 'worker/ownership.js', find: 'RENEW_MS = 3_000', replace: 'RENEW_MS = 300' },
   { file: 'worker/loop.js', find: 'LOOK_AFTER_MS = 5_000', replace: 'LOOK_AFTER_MS = 300' },

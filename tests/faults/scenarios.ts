@@ -157,7 +157,7 @@ export const losesAnswerToInsert: Scenario = async ({ stack, clients }) => {
 export const losesAnswerToCommit: Scenario = async ({ stack, clients }) => {
   const links = stack.workers.map(({ name }) => stack.links.get(`${name} postgres`)!)
   for (let round = 0; round < 3; round++) {
-    for (const link of links) link.mode = { kind: 'lose answer', text: 'COMMIT' }
+    for (const link of links) link.mode = { kind: 'lose answer', text: 'COMMIT', after: 'upsert-retries' }
     await clients.send(Array.from({ length: 20 }, (_, n) => ({ key: `commit lost ${round} ${n}`, mood: 'failing' })))
     await until('the answers are lost', () => links.every(({ mode }) => mode.kind === 'pass'))
     await stack.directRedis.client('KILL', 'TYPE', 'normal').catch(() => {})
@@ -189,7 +189,7 @@ export const waitsForItsSource: Scenario = async ({ stack, clients }) => {
     const state = await stack.db.query('SELECT settled_seq FROM partitions WHERE id = $1', [partition])
     return state.rows[0].settled_seq >= rows[0].seq - 1
   })
-  await delay(3_000) // it must not move on, and there is nothing to see of that
+  await delay(4_500) // it must not move on, and there is nothing to see of that
   await stack.directRedis.flushall()
   const back = owner.restart('SIGKILL', 0)
   await stack.db.query('DELETE FROM source_away')

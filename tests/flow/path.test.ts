@@ -20,6 +20,7 @@ const step = defineEvent({
           if (data.fail === 'permanently') throw new PermanentError('never works')
           const attempt = (attemptsOf.get(id) ?? 0) + 1
           attemptsOf.set(id, attempt)
+          if (data.fail === 'with what is no JSON') return { count: 1n }
           const fails = data.fail === 'always' || (data.fail === 'twice' && attempt <= 2)
           return fails ? new Error(`attempt ${attempt} failed`) : { enriched: true }
         }),
@@ -27,8 +28,13 @@ const step = defineEvent({
   ],
   async handle({ data }, tx) {
     if (data.fail === 'in the handler') throw new PermanentError('the handler refuses')
+    if (data.fail === 'with an error that its handler swallows')
+      return void (await tx.query('SELECT 1 / 0').catch(() => {}))
     if (data.fail === 'with bad SQL') await tx.query(`SELECT 'x'::integer`)
     await tx.query('INSERT INTO effects (key, n) VALUES ($1, $2)', [data.key, data.n])
+  },
+  prepare: async (tx) => {
+    await tx.query('CREATE TABLE effects (at bigint GENERATED ALWAYS AS IDENTITY, key text, n integer)')
   },
 })
 
@@ -36,7 +42,6 @@ let pipeline: TestPipeline
 
 beforeAll(async () => {
   pipeline = await startPipeline([step])
-  await pipeline.prepare('CREATE TABLE effects (at bigint GENERATED ALWAYS AS IDENTITY, key text, n integer)')
   await pipeline.startWorker()
 })
 
@@ -107,6 +112,7 @@ describe('an event', () => {
     ['permanently', 'PermanentError', 'enrich:moody'],
     ['in the handler', 'PermanentError', 'handle'],
     ['with bad SQL', 'SQLSTATE 22P02', 'handle'],
+    ['with what is no JSON', 'TypeError', 'settle'],
   ])('that fails %s is dead at once, and its neighbours are not touched', async (fail, errorClass, component) => {
     const neighbours = Array.from({ length: 20 }, (_, n) => event(`${fail} ${n % 3}`, n))
     const { items } = await pipeline.send([...neighbours.slice(0, 10), event(fail, 0, fail), ...neighbours.slice(10)])
@@ -115,6 +121,16 @@ describe('an event', () => {
     expect(dead).toMatchObject({ status: 'failed', attempts: 1, failure: { error_class: errorClass, component } })
     expect(await listOf(`${fail} 0`)).toEqual([0, 3, 6, 9, 12, 15, 18])
     expect(await listOf(fail)).toEqual([])
+  })
+
+  test('that fails with an error that its handler swallows is not taken for processed', async () => {
+    const fail = 'with an error that its handler swallows'
+    const { items } = await pipeline.send([event('careless', 0), event('careless', 1, fail), event('careful', 0)])
+    const dead = await eventOf(items[1]!.id)
+    await pipeline.drained()
+    expect(dead).toMatchObject({ status: 'failed', attempts: 3, failure: { component: 'handle' } })
+    expect(await listOf('careless')).toEqual([0])
+    expect(await listOf('careful')).toEqual([0])
   })
 
   test('that breaks its schema is dead at once, with pointers', async () => {

@@ -10,7 +10,7 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createAcceptor } from './accept.js'
 import { readBodies } from './bodies.js'
 import { documentRoutes } from './docs.js'
-import { answerProblems } from './problem.js'
+import { answerFrameworkError, answerProblems } from './problem.js'
 import { eventRoutes } from './routes/events.js'
 import { healthRoutes } from './routes/health.js'
 import { createSettledWatch } from './settled.js'
@@ -43,7 +43,9 @@ export async function buildApp({
     requestTimeout: 30_000,
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
-    routerOptions: { maxParamLength: 200 },
+    // An event id has up to 200 characters, each one or two code units; the route's schema counts characters.
+    routerOptions: { maxParamLength: 400 },
+    frameworkErrors: answerFrameworkError,
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
   })
   let open = true

@@ -50,14 +50,19 @@ const FASTIFY_CODES: Record<string, ProblemCode> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'body-too-large',
 }
 
+/** Answers what Fastify finds wrong before there is a route: a path that cannot be read, or a part of it that is too long. */
+export function answerFrameworkError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  const unreadable = error.code === 'FST_ERR_BAD_URL'
+  void send(reply, unreadable ? problemBody('invalid-query', 'The path cannot be decoded') : noSuchRoute(request))
+}
+
+function noSuchRoute(request: FastifyRequest): ProblemBody {
+  return problemBody('route-not-found', `${request.method} ${request.url.split('?')[0]} is not a route; see /docs`)
+}
+
 /** Makes every error of the app a problem: what the client caused never becomes a 5xx, what we caused never tells details. */
 export function answerProblems(app: FastifyInstance): void {
-  app.setNotFoundHandler((request, reply) =>
-    send(
-      reply,
-      problemBody('route-not-found', `${request.method} ${request.url.split('?')[0]} is not a route; see /docs`),
-    ),
-  )
+  app.setNotFoundHandler((request, reply) => send(reply, noSuchRoute(request)))
   app.setErrorHandler((error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
     if (error instanceof RequestError) return send(reply, problemBody(error.code, error.message, error.problems))
     if (error instanceof NotAcceptedError) {

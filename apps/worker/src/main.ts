@@ -13,6 +13,7 @@ import {
   WorkerConfig,
 } from '@eventflow/runtime'
 import { connectRedis } from '@eventflow/stream'
+import { showCircuits } from './circuits.js'
 import { startWorker } from './worker.js'
 
 try {
@@ -37,6 +38,7 @@ try {
   })
   const redis = connectRedis({ url: config.REDIS_URL, onError: (err) => log.warn({ err }, 'Redis') })
   const metrics = createMetrics('worker')
+  showCircuits(log, metrics)
   let open = true
   const server = await serveMetrics(metrics, {
     host: config.EVENTFLOW_HOST,

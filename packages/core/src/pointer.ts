@@ -2,5 +2,5 @@
 
 /** The pointer of a member of what `parent` points to. */
 export function pointerTo(parent: string, member: string | number): string {
-  return `${parent}/${String(member).replaceAll('~', '~0').replaceAll('/', '~1')}`
+  return `${parent}/${String(member).toWellFormed().replaceAll('~', '~0').replaceAll('/', '~1')}`
 }

@@ -73,9 +73,12 @@ export async function withTransaction<Result>(db: Db, work: (tx: Queryable) => P
     return result
   } catch (error) {
     client.release(error instanceof Error ? error : true)
-    throw error
+    throw (error as { code?: unknown }).code === IN_FAILED_TRANSACTION ? new RolledBackError() : error
   }
 }
+
+/** SQLSTATE of a statement that came after the one that failed. */
+const IN_FAILED_TRANSACTION = '25P02'
 
 /** The plain interface to SQL that enrichers and handlers are given: rows, and nothing of the driver. */
 export function asSql(db: Queryable) {

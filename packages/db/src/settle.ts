@@ -162,7 +162,7 @@ export async function deleteRetries(tx: Queryable, events: readonly { tenantId: 
 
 /** Messages come from anywhere; what Postgres cannot store must not kill the batch that tells of it. */
 function storableText(text: string): string {
-  return text.replaceAll('\0', '\ufffd').toWellFormed().slice(0, 2_000)
+  return text.replaceAll('\0', '\ufffd').slice(0, 2_000).toWellFormed()
 }
 
 function storableJson(value: unknown): string {

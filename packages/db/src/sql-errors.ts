@@ -27,12 +27,14 @@ const NETWORK_CODES = new Set([
 const CONNECTION_MESSAGES =
   /^(Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Cannot use a pool after)/
 
-/** Sorts an error that a query or transaction threw. 25P03 is a session ended for idling inside a transaction. */
+/**
+ * Sorts an error that a query or transaction threw. 25P03 is a session ended for idling inside a transaction.
+ * Errors of Node itself are told by what they say: where tests run in contexts of their own, their class is another one.
+ */
 export function sqlErrorKind(error: unknown): SqlErrorKind {
-  if (error instanceof AggregateError)
-    return error.errors.some((e) => sqlErrorKind(e) === 'infrastructure') ? 'infrastructure' : 'other'
-  if (!(error instanceof Error)) return 'other'
-  const code = (error as { code?: unknown }).code
+  const { code, message, errors } = (error ?? {}) as { code?: unknown; message?: unknown; errors?: unknown }
+  if (Array.isArray(errors))
+    return errors.some((e) => sqlErrorKind(e) === 'infrastructure') ? 'infrastructure' : 'other'
   if (error instanceof pg.DatabaseError && typeof code === 'string') {
     const sqlClass = code.slice(0, 2)
     if (sqlClass === '22' || sqlClass === '23' || sqlClass === '54') return 'data'
@@ -41,5 +43,5 @@ export function sqlErrorKind(error: unknown): SqlErrorKind {
     return 'statement'
   }
   if (typeof code === 'string' && NETWORK_CODES.has(code)) return 'infrastructure'
-  return CONNECTION_MESSAGES.test(error.message) ? 'infrastructure' : 'other'
+  return typeof message === 'string' && CONNECTION_MESSAGES.test(message) ? 'infrastructure' : 'other'
 }

@@ -45,6 +45,12 @@ export function createMetrics(service: 'ingest' | 'worker') {
       LATENCY_SECONDS,
     ),
     endToEnd: histogram('end_to_end_seconds', 'From acceptance to the COMMIT of the outcome', LATENCY_SECONDS),
+    circuitState: new Gauge({
+      name: 'eventflow_circuit_state',
+      help: 'State of a dependency: 0 closed, 1 half-open, 2 open',
+      labelNames: ['dependency'],
+      registers,
+    }),
     lastProcessed: new Gauge({
       name: 'eventflow_last_processed_timestamp_seconds',
       help: 'When the last event was settled',

@@ -1,7 +1,13 @@
 /** What tests need: real services, a whole pipeline, faults, and a judge of what happened. */
+export * from './accepted.js'
 export * from './faults/index.js'
 export * from './history/index.js'
+export * from './load.js'
+export * from './locks.js'
+export * from './own-redis.js'
 export * from './pipeline.js'
+export * from './post.js'
 export * from './random.js'
 export * from './services.js'
 export * from './until.js'
+export type { WorkerProcess } from './worker-process.js'

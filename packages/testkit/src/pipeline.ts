@@ -1,31 +1,40 @@
 /** A whole pipeline inside the test's process: the real service and real workers, on a database and a prefix of their own. */
 import { randomBytes } from 'node:crypto'
-import { connect, countEvents, countPartitions, type Db } from '@eventflow/db'
+import { connect, countEvents, countPartitions, type Db, INGEST_APPLICATION, prepare } from '@eventflow/db'
 import { buildApp } from '@eventflow/ingest'
 import type { EventDefinition } from '@eventflow/pipeline'
 import { createLog, createMetrics, IngestConfig, type Metrics, readConfig, WorkerConfig } from '@eventflow/runtime'
-import { connectRedis, type Redis, untilReady } from '@eventflow/stream'
+import { connectRedis, type Redis, readDepths, untilReady } from '@eventflow/stream'
 import { startWorker, type Worker } from '@eventflow/worker'
+import { post } from './post.js'
 import { createDatabase, redisUrl } from './services.js'
 import { until } from './until.js'
+import { startWorkerProcess, type WorkerProcess } from './worker-process.js'
 
 export interface TestPipeline {
   app: Awaited<ReturnType<typeof buildApp>>
   /** Where the service listens: `http://127.0.0.1:…`. */
   url: string
+  /** Of the workers and the test; the service has its own. */
   db: Db
   redis: Redis
   prefix: string
   databaseUrl: string
+  partitions: number
   ingestMetrics: Metrics
-  /** What a definition's file would have prepared. */
-  prepare(...statements: string[]): Promise<void>
+  /** What the service and the workers logged so far, warnings and worse unless the level is set otherwise. */
+  // biome-ignore lint/suspicious/noExplicitAny: the fields of a log line.
+  logged: Record<string, any>[]
   /** Starts one more worker. */
   startWorker(id?: string): Promise<Worker & { metrics: Metrics }>
+  /** Starts a worker as a process of its own, with the definitions of a folder. */
+  startWorkerProcess(id: string, events: string): Promise<WorkerProcess>
   /** Sends events as one batch request and gives the answer; throws when it is not 200. */
   send(events: readonly object[]): Promise<BatchAnswer>
   /** Waits until every accepted event has reached an end. */
   drained(timeoutMs?: number): Promise<void>
+  /** Waits until nothing is left in the streams. */
+  streamsEmpty(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -41,38 +50,47 @@ export interface BatchAnswer {
   }[]
 }
 
-/** Settings may be given by their names; those that are left out have their defaults. */
+/** Runs what the definitions prepare. Settings may be given by their names; those that are left out have their defaults. */
 export async function startPipeline(
   definitions: readonly EventDefinition[],
   settings: Record<string, string> = {},
 ): Promise<TestPipeline> {
-  const databaseUrl = await createDatabase()
   const prefix = `t${randomBytes(4).toString('hex')}`
   const env = {
-    DATABASE_URL: databaseUrl,
+    DATABASE_URL: settings.DATABASE_URL ?? (await createDatabase()),
     REDIS_URL: redisUrl(),
     EVENTFLOW_EVENTS: 'given directly',
     EVENTFLOW_STREAM_PREFIX: prefix,
-    EVENTFLOW_LOG_LEVEL: 'silent',
+    EVENTFLOW_LOG_LEVEL: 'warn',
     ...settings,
   }
+  await prepare(
+    env.DATABASE_URL,
+    definitions.flatMap((definition) => definition.prepare ?? []),
+  )
   const byType = new Map(definitions.map((definition) => [definition.type, definition]))
-  const log = createLog('test', env.EVENTFLOW_LOG_LEVEL)
-  const db = connect({ url: databaseUrl, applicationName: 'test', max: 20, onIdleError: () => {} })
+  const logged: TestPipeline['logged'] = []
+  const log = createLog('test', env.EVENTFLOW_LOG_LEVEL, {}, { write: (line) => logged.push(JSON.parse(line)) })
+  const pool = (applicationName: string, max: number) =>
+    connect({ url: env.DATABASE_URL, applicationName, max, onIdleError: () => {} })
+  const db = pool('test', 10)
+  const ingestDb = pool(INGEST_APPLICATION, 10)
   const redis = connectRedis({ url: env.REDIS_URL, onError: () => {} })
   await untilReady(redis, 5_000)
+  const partitions = await countPartitions(db)
   const ingestMetrics = createMetrics('ingest')
   const app = await buildApp({
     config: readConfig(IngestConfig, env),
-    db,
+    db: ingestDb,
     redis,
     log,
     metrics: ingestMetrics,
     definitions: byType,
-    partitions: await countPartitions(db),
+    partitions,
   })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
-  const workers: Worker[] = []
+  const workers = new Set<Worker>()
+  const processes: WorkerProcess[] = []
 
   return {
     app,
@@ -80,17 +98,32 @@ export async function startPipeline(
     db,
     redis,
     prefix,
-    databaseUrl,
+    databaseUrl: env.DATABASE_URL,
+    partitions,
     ingestMetrics,
-    async prepare(...statements) {
-      for (const statement of statements) await db.query(statement)
-    },
-    async startWorker(id = `worker-${workers.length + 1}`) {
+    logged,
+    async startWorker(id = `worker-${workers.size + 1}`) {
       const metrics = createMetrics('worker')
       const config = readConfig(WorkerConfig, env)
       const worker = await startWorker({ id, config, db, redis, log, metrics, definitions: byType })
-      workers.push(worker)
-      return { ...worker, metrics }
+      workers.add(worker)
+      const stop = () => {
+        workers.delete(worker)
+        return worker.stop()
+      }
+      return { stop, metrics }
+    },
+    async startWorkerProcess(id, events) {
+      const { DATABASE_URL, REDIS_URL } = env
+      const process = await startWorkerProcess({
+        DATABASE_URL,
+        REDIS_URL,
+        EVENTFLOW_STREAM_PREFIX: prefix,
+        EVENTFLOW_WORKER_ID: id,
+        EVENTFLOW_EVENTS: events,
+      })
+      processes.push(process)
+      return process
     },
     async send(events) {
       const response = await post(`${url}/v1/events/batch`, events)
@@ -100,22 +133,21 @@ export async function startPipeline(
     async drained(timeoutMs) {
       await until('everything is settled', async () => (await countEvents(db)).unsettled === 0, timeoutMs)
     },
+    async streamsEmpty() {
+      await until('the streams are empty', async () =>
+        (await readDepths(redis, prefix, partitions)).every(({ length, pending }) => length === 0 && pending === 0),
+      )
+    },
     async stop() {
-      await Promise.all(workers.map((worker) => worker.stop()))
+      for (const process of processes) process.kill('SIGKILL')
+      await Promise.all([...processes.map(({ exited }) => exited), ...[...workers].map((worker) => worker.stop())])
       await app.close()
-      const keys = await redis.keys(`${prefix}:*`)
-      if (keys.length > 0) await redis.del(keys)
+      if (redis.status === 'ready') {
+        const keys = await redis.keys(`${prefix}:*`)
+        if (keys.length > 0) await redis.del(keys)
+      }
       redis.disconnect()
-      await db.end()
+      await Promise.all([ingestDb.end(), db.end()])
     },
   }
-}
-
-/** POSTs a value as JSON, or a text as it is. */
-export function post(url: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
-  return fetch(url, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body: typeof body === 'string' ? body : JSON.stringify(body),
-  })
 }

@@ -9,6 +9,7 @@ import { startPostgres, startRedis } from '@eventflow/local'
 /** Where the services are told to the test files: jest hands its environment on to the processes that run them. */
 const POSTGRES = 'EVENTFLOW_TEST_POSTGRES'
 const REDIS = 'EVENTFLOW_TEST_REDIS'
+const REDIS_CACHE = 'EVENTFLOW_TEST_REDIS_CACHE'
 
 const TEMPLATE = 'eventflow_template'
 
@@ -28,6 +29,7 @@ export async function startServices({ cacheDir }: { cacheDir: string }): Promise
   ])
   process.env[POSTGRES] = postgres.url
   process.env[REDIS] = redis.url
+  process.env[REDIS_CACHE] = cacheDir
   await administer(`CREATE DATABASE ${TEMPLATE}`)
   await migrate(databaseUrl(TEMPLATE), { partitions: 16 })
   return {
@@ -41,6 +43,11 @@ export async function startServices({ cacheDir }: { cacheDir: string }): Promise
 /** The Redis of this run. */
 export function redisUrl(): string {
   return required(REDIS)
+}
+
+/** Where a fetched Redis is kept. */
+export function redisCacheDir(): string {
+  return required(REDIS_CACHE)
 }
 
 /** Makes a database; migrated and empty, or without any table. Gives its URL. */

@@ -195,8 +195,14 @@ const batchSchema = (examples: readonly object[]) => ({
   description:
     'A JSON array, or one event a line as application/x-ndjson. Each is answered by itself: one that is wrong does not spoil the others.',
   tags: ['events'],
-  consumes: ['application/json', 'application/x-ndjson'],
-  body: { type: 'array', items: IncomingEventSchema, examples: [examples] },
+  body: {
+    content: {
+      'application/json': { schema: { type: 'array', items: IncomingEventSchema, examples: [examples] } },
+      'application/x-ndjson': {
+        schema: { type: 'string', examples: [examples.map((e) => JSON.stringify(e)).join('\n')] },
+      },
+    },
+  },
   response: {
     200: Type.Object({
       accepted: Type.Integer(),

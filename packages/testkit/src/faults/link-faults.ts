@@ -47,7 +47,12 @@ const cuts = (['postgres', 'redis'] as const).flatMap((server) =>
 
 export const linkFaults: readonly FaultKind[] = [
   ...cuts,
-  onLink('answer to a COMMIT lost', 'postgres', () => ({ kind: 'lose answer', text: 'COMMIT' }), [1_000, 2_000]),
+  onLink(
+    'answer to a COMMIT lost',
+    'postgres',
+    () => ({ kind: 'lose answer', text: 'COMMIT', after: 'fence' }),
+    [1_000, 2_000],
+  ),
   onLink('answer to an INSERT lost', 'postgres', () => ({ kind: 'lose answer', text: 'insert-raw' }), [1_000, 2_000]),
   ...(['postgres', 'redis'] as const).flatMap((server) => [
     onLink('unreachable', server, () => ({ kind: 'refuse' }), [500, 6_000]),

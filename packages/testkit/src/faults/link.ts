@@ -9,14 +9,15 @@ import { setTimeout as delay } from 'node:timers/promises'
  * - `pass`: everything goes through.
  * - `refuse`: connections are reset, and new ones too.
  * - `cut`: a connection is reset when it is next used: before the request goes through, before its reply, or after it.
- * - `lose answer`: the answer to the first request that contains `text` is lost, and its connection with it. Once.
+ * - `lose answer`: the answer to the first request that contains `text` is lost, and its connection with it; once. With
+ *   `after`, only on a connection on which a request with that text went before.
  * - `swallow`: nothing goes through and nobody is told: half-open connections.
  * - `slow`: every piece is late by `ms`. `trickle`: `bytes` at a time, `ms` apart.
  */
 export type LinkMode =
   | { kind: 'pass' | 'refuse' | 'swallow' }
   | { kind: 'cut'; when: 'before the request' | 'before the reply' | 'after the reply' }
-  | { kind: 'lose answer'; text: string }
+  | { kind: 'lose answer'; text: string; after?: string }
   | { kind: 'slow'; ms: number }
   | { kind: 'trickle'; bytes: number; ms: number }
 
@@ -40,6 +41,8 @@ interface Connection {
   silent: boolean
   /** Its next answer is lost. */
   losing: boolean
+  /** A request with the text `after` went over it. */
+  armed: boolean
 }
 
 /** Opens a link to a port of this machine. */
@@ -48,7 +51,7 @@ export async function openLink(target: number): Promise<Link> {
   const listener = createServer((client) => {
     if (link.mode.kind === 'refuse') return void client.resetAndDestroy()
     const server = tcpConnect(link.target, '127.0.0.1')
-    const connection = { client, server, silent: false, losing: false }
+    const connection = { client, server, silent: false, losing: false, armed: false }
     connections.add(connection)
     for (const socket of [client, server]) socket.setNoDelay(true).on('error', () => {})
     relay(connection, client, server, 'request')
@@ -73,9 +76,10 @@ export async function openLink(target: number): Promise<Link> {
       if (mode.kind === 'cut' && mode.when === 'before the request' && direction === 'request') return cut(connection)
       if (mode.kind === 'cut' && mode.when === 'before the reply' && direction === 'reply') return cut(connection)
       if (mode.kind === 'refuse' || (connection.losing && direction === 'reply')) return cut(connection)
-      if (mode.kind === 'lose answer' && direction === 'request' && piece.includes(mode.text)) {
-        connection.losing = true
-        link.mode = { kind: 'pass' }
+      if (mode.kind === 'lose answer' && direction === 'request') {
+        connection.armed ||= mode.after === undefined || piece.includes(mode.after)
+        connection.losing = connection.armed && piece.includes(mode.text)
+        if (connection.losing) link.mode = { kind: 'pass' }
       }
       if (waiting === 0 && mode.kind !== 'slow' && mode.kind !== 'trickle') forward(from, to, piece)
       else {

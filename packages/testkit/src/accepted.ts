@@ -1,0 +1,30 @@
+/** Events for tests that begin at the database. */
+import { randomUUID } from 'node:crypto'
+import type { AcceptedEvent } from '@eventflow/core'
+import { type Db, eventKey, insertRawEvents, type NewEvent } from '@eventflow/db'
+
+/** An event as ingestion would insert it: complete, with a new id and a key of its own unless given. */
+export function newEvent(given: Partial<NewEvent> = {}): NewEvent {
+  const id = given.id ?? randomUUID()
+  return {
+    tenantId: 'default',
+    id,
+    type: 'test.done',
+    source: '/test',
+    key: id,
+    partition: 0,
+    correlationId: id,
+    payload: '{}',
+    ...given,
+  }
+}
+
+/** Inserts events as accepted, and gives them as a worker would have them. */
+export async function acceptEvents(db: Db, events: readonly NewEvent[]): Promise<AcceptedEvent[]> {
+  const accepted = await insertRawEvents(db, events)
+  return events.map(({ externalId: _, payload, ...event }) => {
+    const { seq, acceptedAt } = accepted.get(eventKey(event))!
+    const at = acceptedAt.toISOString()
+    return { ...event, seq, acceptedAt: at, occurredAt: event.occurredAt ?? at, data: JSON.parse(payload) }
+  })
+}

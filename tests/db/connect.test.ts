@@ -1,0 +1,175 @@
+/** Transactions when something goes wrong, and what the errors of a real server say. */
+import { once } from 'node:events'
+import { connect, type Db, type Queryable, RolledBackError, sqlErrorKind, withTransaction } from '@eventflow/db'
+import { freePort } from '@eventflow/local'
+import { createDatabase, until } from '@eventflow/testkit'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+
+let url: string
+let db: Db
+/** Connections that nothing is done to. */
+let onlooker: Db
+let idleErrors: Error[]
+
+beforeAll(async () => {
+  url = await createDatabase({ migrated: false })
+  onlooker = connect({ url, applicationName: 'onlooker', max: 1, onIdleError: () => {} })
+  await onlooker.query('CREATE TABLE notes (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)')
+})
+
+beforeEach(async () => {
+  idleErrors = []
+  db = connect({ url, applicationName: 'test', max: 2, onIdleError: (error) => idleErrors.push(error) })
+  await onlooker.query('TRUNCATE notes')
+})
+
+afterEach(() => db.end())
+
+afterAll(() => onlooker.end())
+
+const notes = async () => (await onlooker.query('SELECT n FROM notes ORDER BY n')).rows.map(({ n }) => n)
+const write = (n: number) => withTransaction(db, (tx) => tx.query('INSERT INTO notes VALUES ($1)', [n]))
+const terminate = (pid: number) => onlooker.query('SELECT pg_terminate_backend($1, 5000)', [pid])
+
+describe('a transaction', () => {
+  test('gives the result of its work, and keeps its connection for the next', async () => {
+    const pidOf = () =>
+      withTransaction(db, async (tx) => (await tx.query('SELECT pg_backend_pid() AS pid')).rows[0].pid as number)
+    expect(await pidOf()).toBe(await pidOf())
+    expect(db.totalCount).toBe(1)
+  })
+
+  test('whose work fails commits nothing and closes its connection', async () => {
+    const failing = withTransaction(db, async (tx) => {
+      await tx.query('INSERT INTO notes VALUES (1)')
+      throw new Error('changed our mind')
+    })
+    await expect(failing).rejects.toThrow('changed our mind')
+    expect(db.totalCount).toBe(0)
+    await write(2)
+    expect(await notes()).toEqual([2])
+  })
+
+  test('fails when its COMMIT fails', async () => {
+    await write(1)
+    await expect(write(1)).rejects.toMatchObject({ code: '23505' })
+    expect(db.totalCount).toBe(0)
+    expect(await notes()).toEqual([1])
+  })
+
+  test.each([
+    ['its work says nothing of it', async () => {}],
+    ['its work goes on', (tx: Queryable) => tx.query('SELECT 1')],
+  ])('fails when a statement in it has failed, also when %s', async (_, goOn) => {
+    const swallowing = withTransaction(db, async (tx) => {
+      await tx.query('INSERT INTO notes VALUES (1)')
+      await tx.query('SELECT 1 / 0').catch(() => {})
+      await goOn(tx)
+    })
+    await expect(swallowing).rejects.toThrow(RolledBackError)
+    expect(await notes()).toEqual([])
+  })
+
+  test('whose connection is lost fails, and the pool goes on', async () => {
+    const broken = withTransaction(db, async (tx) => {
+      await tx.query('INSERT INTO notes VALUES (1)')
+      await terminate((await tx.query('SELECT pg_backend_pid() AS pid')).rows[0].pid)
+      await tx.query('INSERT INTO notes VALUES (2)')
+    })
+    expect(sqlErrorKind(await broken.catch((error) => error))).toBe('infrastructure')
+    await Promise.all([write(3), write(4)])
+    expect(await notes()).toEqual([3, 4])
+  })
+
+  test('whose connection is lost while the work does something else fails as well', async () => {
+    const broken = withTransaction(db, async (tx) => {
+      const { rows } = await tx.query('SELECT pg_backend_pid() AS pid')
+      const ended = once(tx as unknown as NodeJS.EventEmitter, 'end')
+      await terminate(rows[0].pid)
+      await ended
+    })
+    expect(sqlErrorKind(await broken.catch((error) => error))).toBe('infrastructure')
+    await write(5)
+    expect(await notes()).toEqual([5])
+  })
+})
+
+test('an idle connection that is lost is told of and replaced', async () => {
+  const { rows } = await db.query('SELECT pg_backend_pid() AS pid')
+  await terminate(rows[0].pid)
+  await until('the loss is told', () => idleErrors.length === 1)
+  await write(1)
+  expect(await notes()).toEqual([1])
+})
+
+test('a full pool does not let anybody wait for ever', async () => {
+  const clients = [await db.connect(), await db.connect()]
+  const error = await db.query('SELECT 1').catch((error) => error)
+  for (const client of clients) client.release()
+  expect(sqlErrorKind(error)).toBe('infrastructure')
+})
+
+describe('an error of the server', () => {
+  const errorOf = (work: Promise<unknown>): Promise<Error & { code?: string }> =>
+    work.then(
+      () => new Error('there was none'),
+      (error) => error,
+    )
+  const kindAndCode = async (work: Promise<unknown>) => {
+    const error = await errorOf(work)
+    return [sqlErrorKind(error), error.code]
+  }
+
+  beforeAll(async () => {
+    await onlooker.query('CREATE TABLE strict (n integer PRIMARY KEY)')
+    await onlooker.query('INSERT INTO strict VALUES (0)')
+  })
+
+  test.each([
+    ['data', '22P02', `SELECT 'x'::integer`],
+    ['data', '22P02', `SELECT '"\\ud800"'::jsonb`],
+    ['data', '22P05', `SELECT '"\\u0000"'::jsonb`],
+    ['data', '22003', 'SELECT 2147483647 + 1'],
+    ['data', '23502', 'INSERT INTO strict VALUES (NULL)'],
+    ['data', '23505', 'INSERT INTO strict VALUES (0)'],
+    ['data', '54001', `SELECT (repeat('[', 100000) || repeat(']', 100000))::json`],
+    ['conflict', '55P03', 'SELECT FROM strict FOR UPDATE NOWAIT'],
+    ['infrastructure', '57014', 'SET LOCAL statement_timeout = 10; SELECT pg_sleep(5)'],
+    ['infrastructure', '57P01', 'SELECT pg_terminate_backend(pg_backend_pid())'],
+    ['statement', '42P01', 'SELECT FROM nowhere'],
+    ['statement', '42601', 'SELEKT'],
+  ])('is told as %s: %s of %s', async (kind, code, statement) => {
+    await onlooker.query('BEGIN; SELECT FROM strict FOR UPDATE')
+    const told = await kindAndCode(db.query(statement))
+    await onlooker.query('ROLLBACK')
+    expect(told).toEqual([kind, code])
+  })
+
+  test('is told as a conflict: a deadlock', async () => {
+    await Promise.all([write(1), write(2)])
+    const lock = (n: number) => `SELECT FROM notes WHERE n = ${n} FOR UPDATE`
+    let arrived = 0
+    const both = async (first: number, second: number) =>
+      withTransaction(db, async (tx) => {
+        await tx.query(lock(first))
+        arrived++
+        await until('both have their first lock', () => arrived === 2)
+        await tx.query(lock(second))
+      })
+    const results = await Promise.allSettled([both(1, 2), both(2, 1)])
+    const [failed] = results.filter((result) => result.status === 'rejected')
+    expect([sqlErrorKind(failed?.reason), failed?.reason.code]).toEqual(['conflict', '40P01'])
+  })
+
+  test('is told as infrastructure: a server that is not there', async () => {
+    const port = await freePort(0)
+    const away = connect({
+      url: `postgres://nobody@127.0.0.1:${port}/x`,
+      applicationName: 'test',
+      max: 1,
+      onIdleError: () => {},
+    })
+    expect(await kindAndCode(away.query('SELECT 1'))).toEqual(['infrastructure', 'ECONNREFUSED'])
+    await away.end()
+  })
+})

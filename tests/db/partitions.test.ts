@@ -1,0 +1,159 @@
+/** Leases: who may work on a partition, and who comes next. */
+import {
+  connect,
+  type Db,
+  heartbeat,
+  markDirty,
+  markWhole,
+  readOwnership,
+  readPartition,
+  releasePartitions,
+  removeWorker,
+  renewLeases,
+  saveProgress,
+  takePartitions,
+} from '@eventflow/db'
+import { createDatabase } from '@eventflow/testkit'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+
+let db: Db
+
+beforeAll(async () => {
+  db = connect({ url: await createDatabase(), applicationName: 'test', max: 4, onIdleError: () => {} })
+})
+
+beforeEach(async () => {
+  await db.query('UPDATE partitions SET owner = NULL, epoch = 0, dirty = 0, crashes = 0, settled_seq = 0')
+})
+
+afterAll(() => db.end())
+
+const ALL = Array.from({ length: 16 }, (_, id) => id)
+const take = (worker: string, partitions: readonly number[], reclaim = false) =>
+  takePartitions(db, worker, partitions, { reclaim })
+const idsOf = (taken: readonly { partition: number }[]) => taken.map(({ partition }) => partition)
+const epochsOf = (taken: readonly { epoch: number }[]) => taken.map(({ epoch }) => epoch)
+const expire = (...partitions: number[]) =>
+  db.query(`UPDATE partitions SET lease_expires_at = now() - interval '1 ms' WHERE id = ANY($1::smallint[])`, [
+    partitions,
+  ])
+const ownerOf = async (id: number) =>
+  (await db.query('SELECT owner, epoch FROM partitions WHERE id = $1', [id])).rows[0]
+
+describe('a lease', () => {
+  test('is had once, until it runs out, and each owner has a higher epoch', async () => {
+    expect(epochsOf(await take('a', [3, 5]))).toEqual([1, 1])
+    expect(await take('b', [3, 5])).toEqual([])
+    expect(await take('a', [3, 5])).toEqual([])
+    await expire(5)
+    expect(await take('b', [3, 5])).toMatchObject([{ partition: 5, epoch: 2 }])
+    await expire(5)
+    expect(await take('a', [5])).toMatchObject([{ partition: 5, epoch: 3 }])
+  })
+
+  test('lasts for its time from the taking, and again from each renewal', async () => {
+    const leftMs = async () =>
+      (await db.query(`SELECT extract(epoch FROM lease_expires_at - now()) * 1000 AS ms FROM partitions WHERE id = 3`))
+        .rows[0].ms
+    const [lease] = await take('a', [3])
+    expect(Math.abs((await leftMs()) - 10_000)).toBeLessThan(1_000)
+    await expire(3)
+    expect(await renewLeases(db, 'a', [lease!])).toEqual(new Set([3]))
+    expect(Math.abs((await leftMs()) - 10_000)).toBeLessThan(1_000)
+    expect(await take('b', [3])).toEqual([])
+  })
+
+  test('that another worker has taken over cannot be renewed, nor given back, by the old owner', async () => {
+    const old = await take('a', [3, 5])
+    await expire(5)
+    await take('b', [5])
+    expect(await renewLeases(db, 'a', old)).toEqual(new Set([3]))
+    await releasePartitions(db, old)
+    expect(await ownerOf(3)).toEqual({ owner: null, epoch: 1 })
+    expect(await ownerOf(5)).toEqual({ owner: 'b', epoch: 2 })
+  })
+
+  test('of an earlier life of the same worker cannot be renewed either', async () => {
+    const old = await take('a', [3])
+    expect(await take('a', [3], true)).toMatchObject([{ partition: 3, epoch: 2 }])
+    expect(await renewLeases(db, 'a', old)).toEqual(new Set())
+  })
+
+  test('that was given back is free at once', async () => {
+    await releasePartitions(db, await take('a', [3]))
+    expect(await take('b', [3])).toMatchObject([{ partition: 3, epoch: 2 }])
+  })
+
+  test('is reclaimed by its own worker at once, and by no other', async () => {
+    await take('a', [3])
+    expect(await take('b', [3], true)).toEqual([])
+    expect(await take('a', [3], true)).toMatchObject([{ partition: 3, epoch: 2 }])
+  })
+})
+
+test('owners that did not give a partition back are counted, until one does or gets on with the work', async () => {
+  const crashesOf = (taken: readonly { crashes: number }[]) => taken.map(({ crashes }) => crashes)
+  expect(crashesOf(await take('a', [3]))).toEqual([0])
+  await expire(3)
+  expect(crashesOf(await take('b', [3]))).toEqual([1])
+  const third = await take('b', [3], true)
+  expect(crashesOf(third)).toEqual([2])
+  await saveProgress(db, [{ ...third[0]!, settledSeq: 0 }])
+  const fourth = await take('b', [3], true)
+  expect(crashesOf(fourth)).toEqual([1])
+  await releasePartitions(db, fourth)
+  expect(crashesOf(await take('a', [3]))).toEqual([0])
+})
+
+test('progress is never taken back, and only its owner makes it', async () => {
+  const [old] = await take('a', [3])
+  await saveProgress(db, [{ ...old!, settledSeq: 70 }])
+  await saveProgress(db, [{ ...old!, settledSeq: 60 }])
+  const [lease] = await take('a', [3], true)
+  await saveProgress(db, [{ ...old!, settledSeq: 80 }])
+  expect(await readPartition(db, lease!)).toMatchObject({ settledSeq: 70 })
+  expect(await readPartition(db, old!)).toBe(undefined)
+})
+
+test('a stream is whole again only if nothing was accepted past it since, and only for its owner', async () => {
+  const [lease] = await take('a', [3])
+  await markDirty(db, [3])
+  await markDirty(db, [3])
+  expect(await readPartition(db, lease!)).toMatchObject({ dirty: 2 })
+  expect(await markWhole(db, lease!, { dirty: 1, redisRunId: 'r' })).toBe(false)
+  expect(await markWhole(db, { ...lease!, epoch: lease!.epoch - 1 }, { dirty: 2, redisRunId: 'r' })).toBe(false)
+  expect(await readPartition(db, lease!)).toMatchObject({ dirty: 2 })
+  expect(await markWhole(db, lease!, { dirty: 2, redisRunId: 'r' })).toBe(true)
+  expect(await readPartition(db, lease!)).toMatchObject({ dirty: 0, redisRunId: 'r' })
+})
+
+test('of workers that take the same partitions at once, each partition goes to one of them', async () => {
+  let before = ALL.map(() => 0)
+  for (let round = 0; round < 20; round++) {
+    const taken = (await Promise.all(['a', 'b', 'c', 'd'].map((worker) => take(worker, ALL)))).flat()
+    expect(new Set(idsOf(taken)).size).toBe(taken.length)
+    const after = (await db.query('SELECT epoch FROM partitions ORDER BY id')).rows.map(({ epoch }) => epoch)
+    expect(after).toEqual(before.map((epoch, id) => epoch + (idsOf(taken).includes(id) ? 1 : 0)))
+    expect(taken.length).toBeGreaterThan(0)
+    before = after
+    await expire(...ALL)
+  }
+})
+
+test('who is alive and what is free is read by the heartbeats and the leases', async () => {
+  for (const id of ['b', 'a', 'gone']) await heartbeat(db, { id, host: 'here', pid: 1 })
+  await db.query(`UPDATE workers SET heartbeat_at = now() - interval '11 s' WHERE worker_id = 'gone'`)
+  await take('a', [0, 1])
+  await take('gone', [2])
+  await expire(1, 2)
+  const { workers, partitions } = await readOwnership(db)
+  expect(workers).toEqual(['a', 'b'])
+  expect(partitions.slice(0, 4)).toMatchObject([
+    { id: 0, owner: 'a', free: false },
+    { id: 1, owner: 'a', free: true },
+    { id: 2, owner: 'gone', free: true },
+    { id: 3, owner: null, free: true },
+  ])
+  await removeWorker(db, 'b')
+  expect((await readOwnership(db)).workers).toEqual(['a'])
+})

@@ -1,0 +1,53 @@
+/** Inserting accepted events: order, conflicts, and no deadlocks. */
+import { connect, type Db, eventKey, findRawEvents, insertRawEvents } from '@eventflow/db'
+import { createDatabase, newEvent } from '@eventflow/testkit'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+
+let db: Db
+
+beforeAll(async () => {
+  db = connect({ url: await createDatabase(), applicationName: 'test', max: 4, onIdleError: () => {} })
+})
+
+afterAll(() => db.end())
+
+const newEvents = (count: number) => Array.from({ length: count }, (_, n) => newEvent({ payload: `{"n":${n}}` }))
+
+test('seq follows the order in which the events were given, whatever their ids', async () => {
+  const events = newEvents(500)
+  const accepted = await insertRawEvents(db, events)
+  const seqs = events.map((event) => accepted.get(eventKey(event))!.seq)
+  expect(seqs).toEqual([...seqs].sort((a, b) => a - b))
+  const { rows } = await db.query(`SELECT (payload->>'n')::integer AS n FROM raw_events ORDER BY seq`)
+  expect(rows.map(({ n }) => n)).toEqual(events.map((_, n) => n))
+})
+
+test('an event whose id is taken is left out of the answer, and nothing is written for it', async () => {
+  const [first, second, third] = newEvents(3)
+  await insertRawEvents(db, [second!])
+  const accepted = await insertRawEvents(db, [first!, { ...second!, payload: '"another"' }, third!])
+  expect([...accepted.keys()]).toHaveLength(2)
+  expect([...accepted.keys()].sort()).toEqual([eventKey(first!), eventKey(third!)].sort())
+  expect((await findRawEvents(db, [second!])).get(eventKey(second!))!.event.payload).toBe(second!.payload)
+})
+
+test('an event comes back as it was given', async () => {
+  const event = newEvent({
+    occurredAt: '2001-01-01T00:47:00.123Z',
+    causationId: 'why',
+    traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    payload: '{"b": 1,\n "a": "Zoë 🛫", "a2": 1.50}',
+  })
+  const { seq, acceptedAt } = (await insertRawEvents(db, [event])).get(eventKey(event))!
+  const stored = (await findRawEvents(db, [event])).get(eventKey(event))
+  expect(stored).toEqual({ undelivered: true, event: { ...event, seq, acceptedAt: acceptedAt.toISOString() } })
+})
+
+test('batches with the same ids in opposite orders, inserted at once, never deadlock', async () => {
+  for (let round = 0; round < 30; round++) {
+    const events = newEvents(400)
+    const reversed = [...events].reverse()
+    const answers = await Promise.all([events, reversed, events, reversed].map((batch) => insertRawEvents(db, batch)))
+    expect(answers.flatMap((answer) => [...answer.keys()]).sort()).toEqual(events.map(eventKey).sort())
+  }
+})

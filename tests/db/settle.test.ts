@@ -1,0 +1,239 @@
+/** The statements of the settle transaction: the fence, and writing each end of an event once. */
+import type { AcceptedEvent, Commit, Dead, Delivery, Failure, Retry } from '@eventflow/core'
+import {
+  connect,
+  type Db,
+  deleteRetries,
+  findBrokenLeases,
+  insertFailed,
+  insertProcessed,
+  type Lease,
+  markDirty,
+  takePartitions,
+  upsertRetries,
+  withTransaction,
+} from '@eventflow/db'
+import { acceptEvents, createDatabase, newEvent, sessionsWaiting, until } from '@eventflow/testkit'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+
+let db: Db
+
+beforeAll(async () => {
+  db = connect({ url: await createDatabase(), applicationName: 'test', max: 4, onIdleError: () => {} })
+})
+
+afterAll(() => db.end())
+
+describe('the fence', () => {
+  let leases: Lease[]
+
+  beforeEach(async () => {
+    await db.query('UPDATE partitions SET owner = NULL, epoch = 0, dirty = 0')
+    const taken = await takePartitions(db, 'a', [1, 2, 3], { reclaim: false })
+    leases = taken.map(({ partition, epoch }) => ({ partition, epoch, dirty: 0 }))
+  })
+
+  const broken = () => withTransaction(db, (tx) => findBrokenLeases(tx, leases))
+  const expireLeases = () => db.query(`UPDATE partitions SET lease_expires_at = now() - interval '1 ms'`)
+
+  test('lets leases pass that hold, also when their time has run out and nobody has taken them', async () => {
+    expect(await broken()).toEqual([])
+    await expireLeases()
+    expect(await broken()).toEqual([])
+  })
+
+  test('finds the lease of a partition that another worker has taken over', async () => {
+    await expireLeases()
+    await takePartitions(db, 'b', [2], { reclaim: false })
+    expect(await broken()).toEqual([leases[1]])
+  })
+
+  test('finds the lease of a partition for which something was accepted past the stream', async () => {
+    await markDirty(db, [1, 3])
+    expect(await broken()).toEqual([leases[0], leases[2]])
+  })
+
+  test('keeps a takeover and a dirty mark out until the transaction has ended', async () => {
+    await expireLeases()
+    let marked = false
+    let marking: Promise<void> | undefined
+    await withTransaction(db, async (tx) => {
+      expect(await findBrokenLeases(tx, leases)).toEqual([])
+      expect(await takePartitions(db, 'b', [2], { reclaim: false })).toEqual([])
+      marking = markDirty(db, [1]).then(() => {
+        marked = true
+      })
+      await until('the mark waits', async () => (await sessionsWaiting(db)).length === 1)
+      expect(marked).toBe(false)
+    })
+    await marking
+    expect(await broken()).toEqual([leases[0]])
+    expect(await takePartitions(db, 'b', [2], { reclaim: false })).toMatchObject([{ partition: 2, epoch: 2 }])
+  })
+})
+
+describe('writing', () => {
+  beforeEach(async () => {
+    await db.query('TRUNCATE processed_events, failed_events, retries')
+  })
+
+  const by = { workerId: 'worker-1', processingMs: 1.5 }
+  const now = new Date('2026-01-02T03:04:05Z')
+  const failure: Failure = {
+    component: 'validate',
+    failureType: 'permanent',
+    errorClass: 'RuleViolation',
+    message: 'is not right',
+    problems: [{ pointer: '/n', message: 'is not right' }],
+  }
+  const delivery = (event: AcceptedEvent, attempts = 0): Delivery => ({
+    event,
+    entryIds: [],
+    attempts,
+    history: [],
+    crashes: 0,
+    inRetries: attempts > 0,
+  })
+  const commit = (event: AcceptedEvent, attempts = 0): Commit => ({
+    kind: 'commit',
+    delivery: delivery(event, attempts),
+    data: { ...event.data, enriched: true },
+  })
+  const dead = (event: AcceptedEvent, given: Partial<Failure> = {}, attempts = 0): Dead => ({
+    kind: 'dead',
+    delivery: delivery(event, attempts),
+    failure: { ...failure, ...given },
+  })
+  const retry = (event: AcceptedEvent, attempts = 0): Retry => ({
+    kind: 'retry',
+    delivery: delivery(event, attempts),
+    failure: { ...failure, failureType: 'transient' },
+    delayMs: 60_000,
+  })
+  const accept = (count: number) =>
+    acceptEvents(
+      db,
+      Array.from({ length: count }, (_, n) => newEvent({ payload: `{"n":${n}}` })),
+    )
+  const process = (...commits: Commit[]) => insertProcessed(db, commits, by)
+  const bury = (...letters: Dead[]) => insertFailed(db, letters, { workerId: 'worker-1', now })
+  const setStatus = (event: AcceptedEvent, status: string) =>
+    db.query('UPDATE failed_events SET status = $2 WHERE event_id = $1', [event.id, status])
+  const statusOf = async (event: AcceptedEvent) =>
+    (await db.query('SELECT status FROM events WHERE event_id = $1', [event.id])).rows[0].status
+  const everything = async () => ({
+    processed: (await db.query('SELECT * FROM processed_events ORDER BY seq')).rows,
+    failed: (await db.query('SELECT * FROM failed_events ORDER BY seq')).rows,
+    retries: (await db.query('SELECT * FROM retries ORDER BY event_id')).rows,
+  })
+
+  test('processed events gives back those that are new, and only those', async () => {
+    const [first, second, third] = (await accept(3)) as [AcceptedEvent, AcceptedEvent, AcceptedEvent]
+    expect(await process(commit(first), commit(second))).toEqual(new Set([first.seq, second.seq]))
+    expect(await process(commit(first, 2), commit(third))).toEqual(new Set([third.seq]))
+    const { processed } = await everything()
+    expect(processed).toMatchObject([
+      { event_id: first.id, payload: { n: 0, enriched: true }, attempts: 1, worker_id: 'worker-1', processing_ms: 1.5 },
+      { event_id: second.id },
+      { event_id: third.id },
+    ])
+  })
+
+  test.each([
+    ['open', false],
+    ['discarded', false],
+    ['replaying', true],
+  ])('an event as processed whose dead letter is %s: %s', async (status, written) => {
+    const [event] = (await accept(1)) as [AcceptedEvent]
+    await bury(dead(event))
+    await setStatus(event, status)
+    expect(await process(commit(event))).toEqual(new Set(written ? [event.seq] : []))
+  })
+
+  test('a dead letter leaves a processed event as it is', async () => {
+    const [event] = (await accept(1)) as [AcceptedEvent]
+    await process(commit(event))
+    await bury(dead(event))
+    expect((await everything()).failed).toEqual([])
+    expect(await statusOf(event)).toBe('processed')
+  })
+
+  test.each(['open', 'replayed', 'discarded'])('a dead letter leaves one that is %s as it is', async (status) => {
+    const [event] = (await accept(1)) as [AcceptedEvent]
+    await bury(dead(event))
+    await setStatus(event, status)
+    const before = await everything()
+    await bury(dead(event, { message: 'another story' }, 3))
+    expect(await everything()).toEqual(before)
+  })
+
+  test('a dead letter opens one again that is being replayed, with the new story', async () => {
+    const [event] = (await accept(1)) as [AcceptedEvent]
+    await bury(dead(event))
+    await setStatus(event, 'replaying')
+    await bury(dead(event, { message: 'another story' }, 3))
+    expect((await everything()).failed).toMatchObject([{ status: 'open', message: 'another story', attempts: 4 }])
+    expect(await statusOf(event)).toBe('failed')
+  })
+
+  test('a dead letter tells the whole story, whatever the message holds', async () => {
+    const [event] = (await accept(1)) as [AcceptedEvent]
+    const attempt = { attempt: 1, at: now.toISOString(), component: 'x', errorClass: 'E', message: 'first' }
+    const nasty = `nul \0, half \ud83d, and ${'long '.repeat(395)}😀`.padStart(2_001, '.')
+    await bury({
+      kind: 'dead',
+      delivery: { ...delivery(event, 1), history: [attempt] },
+      failure: { ...failure, message: nasty },
+    })
+    const [letter] = (await everything()).failed
+    expect(letter).toMatchObject({
+      failure_type: 'permanent',
+      error_class: 'RuleViolation',
+      component: 'validate',
+      errors: [{ pointer: '/n', message: 'is not right' }],
+      attempts: 2,
+      payload: { n: 0 },
+    })
+    expect(letter.message).toMatch(/nul \ufffd, half \ufffd, and long/)
+    expect(letter.history).toMatchObject([attempt, { attempt: 2, at: now.toISOString(), component: 'validate' }])
+  })
+
+  test('a retry moves on with its attempts, never back', async () => {
+    const [event] = (await accept(1)) as [AcceptedEvent]
+    await upsertRetries(db, [retry(event, 1)], now)
+    expect(await statusOf(event)).toBe('retrying')
+    const before = await everything()
+    expect(before.retries).toMatchObject([{ attempts: 2, history: [{ attempt: 2, component: 'validate' }] }])
+    await upsertRetries(db, [retry(event, 0)], now)
+    expect(await everything()).toEqual(before)
+    await upsertRetries(db, [retry(event, 2)], now)
+    expect((await everything()).retries).toMatchObject([{ attempts: 3 }])
+    await deleteRetries(db, [event])
+    expect((await everything()).retries).toEqual([])
+  })
+
+  test('the same batch twice changes nothing', async () => {
+    const events = await accept(9)
+    const commits = events.slice(0, 3).map((event) => commit(event, 1))
+    const letters = events.slice(3, 6).map((event) => dead(event, {}, 1))
+    const retries = events.slice(6).map((event) => retry(event, 1))
+    await upsertRetries(
+      db,
+      events.map((event) => retry(event)),
+      now,
+    )
+    const settle = () =>
+      withTransaction(db, async (tx) => {
+        const fresh = await insertProcessed(tx, commits, by)
+        await insertFailed(tx, letters, { workerId: 'worker-1', now })
+        await upsertRetries(tx, retries, now)
+        await deleteRetries(tx, events.slice(0, 6))
+        return fresh.size
+      })
+    expect(await settle()).toBe(3)
+    const once = await everything()
+    expect([once.processed.length, once.failed.length, once.retries.length]).toEqual([3, 3, 3])
+    expect(await settle()).toBe(0)
+    expect(await everything()).toEqual(once)
+  })
+})

@@ -1,0 +1,123 @@
+/** The work list as Postgres knows it: what is accepted, unsettled and not waiting for a retry. */
+
+import { firstDelivery } from '@eventflow/core'
+import {
+  connect,
+  countInRanges,
+  type Db,
+  INGEST_APPLICATION,
+  insertRawEvents,
+  readFinalSeqs,
+  readLastSeqs,
+  readRetries,
+  readUnsettled,
+  recordSuspect,
+  takePartitions,
+} from '@eventflow/db'
+import { acceptEvents, createDatabase, newEvent, until } from '@eventflow/testkit'
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+
+let url: string
+let db: Db
+
+beforeAll(async () => {
+  url = await createDatabase()
+  db = connect({ url, applicationName: 'test', max: 4, onIdleError: () => {} })
+})
+
+beforeEach(async () => {
+  await db.query('TRUNCATE raw_events, processed_events, failed_events, retries')
+})
+
+afterAll(() => db.end())
+
+const accept = (count: number, partition: number) =>
+  acceptEvents(
+    db,
+    Array.from({ length: count }, () => newEvent({ partition })),
+  )
+/** Gives an event a row in a table as if it had got there by itself. */
+const put = (table: string, { id }: { id: string }, columns: Record<string, string>) =>
+  db.query(
+    `INSERT INTO ${table} (tenant_id, event_id, ${Object.keys(columns).join()})
+     SELECT tenant_id, event_id, ${Object.values(columns).join()} FROM raw_events WHERE event_id = $1`,
+    [id],
+  )
+const process = (event: { id: string }) =>
+  put('processed_events', event, {
+    ...{ seq: 'seq', type: 'type', key: 'key', partition: 'partition', payload: 'payload', attempts: '1' },
+    ...{ worker_id: `'w'`, correlation_id: 'correlation_id', accepted_at: 'accepted_at', processing_ms: '1' },
+  })
+const bury = (event: { id: string }, status: string) =>
+  put('failed_events', event, {
+    ...{ seq: 'seq', type: 'type', key: 'key', partition: 'partition', payload: 'payload', attempts: '1' },
+    ...{ worker_id: `'w'`, correlation_id: 'correlation_id', accepted_at: 'accepted_at', failure_type: `'permanent'` },
+    ...{ error_class: `'E'`, message: `'m'`, errors: `'[]'`, component: `'c'`, history: `'[]'`, status: `'${status}'` },
+  })
+const retry = (event: { id: string }) =>
+  put('retries', event, { partition: 'partition', attempts: '1', due_at: 'now()', history: `'[]'` })
+const unsettled = async (
+  partition: number,
+  given: { after?: number; until?: number; except?: number[]; limit?: number },
+) => {
+  const { after = 0, until = 1e15, except = [], limit = 100 } = given
+  return (await readUnsettled(db, [{ partition, after, until }], { except, limit })).map(({ seq }) => seq)
+}
+
+test('holds what has no end and waits for no retry, in the order of acceptance, partition by partition', async () => {
+  const events = await accept(8, 1)
+  const seqs = events.map(({ seq }) => seq)
+  await accept(2, 2)
+  await process(events[0]!)
+  await bury(events[1]!, 'open')
+  await bury(events[2]!, 'discarded')
+  await retry(events[3]!)
+  await bury(events[4]!, 'replaying')
+  expect(await unsettled(1, {})).toEqual(seqs.slice(4))
+  expect(await unsettled(1, { after: seqs[5]! })).toEqual(seqs.slice(6))
+  expect(await unsettled(1, { until: seqs[5]! })).toEqual(seqs.slice(4, 6))
+  expect(await unsettled(1, { except: [seqs[6]!] })).toEqual([seqs[4], seqs[5], seqs[7]])
+  expect(await unsettled(1, { limit: 2 })).toEqual(seqs.slice(4, 6))
+  const both = [1, 2].map((partition) => ({ partition, after: 0, until: 1e15 }))
+  expect(await readUnsettled(db, both, { except: [], limit: 1 })).toMatchObject([{ partition: 1 }, { partition: 2 }])
+  expect(await countInRanges(db, both)).toEqual([8, 2])
+  expect(await readLastSeqs(db, [2, 1, 0])).toEqual([seqs[7]! + 2, seqs[7], 0])
+})
+
+test('an event is final when nothing can be committed before it any more', async () => {
+  const [old] = await accept(1, 1)
+  await db.query(`UPDATE raw_events SET accepted_at = now() - interval '1 minute'`)
+  await accept(1, 1)
+  expect(await readFinalSeqs(db, [1, 2])).toEqual([old!.seq, 0])
+})
+
+test('an event is not final while an INSERT that may have an earlier seq is not committed', async () => {
+  const ingest = connect({ url, applicationName: INGEST_APPLICATION, max: 1, onIdleError: () => {} })
+  const slow = await ingest.connect()
+  await slow.query('BEGIN')
+  const [{ begun }] = (await slow.query('SELECT now() AS begun')).rows
+  await insertRawEvents(slow, [newEvent({ partition: 1 })])
+  const [next] = await accept(1, 1)
+  // Old enough soon, and never old enough for one that began with the INSERT.
+  await db.query(`UPDATE raw_events SET accepted_at = $1::timestamptz - interval '9.9 s'`, [begun])
+  await until('its time has come', async () => {
+    const { rows } = await db.query(`SELECT now() > $1::timestamptz + interval '0.2 s' AS come`, [begun])
+    return rows[0].come
+  })
+  expect(await readFinalSeqs(db, [1])).toEqual([0])
+  await slow.query('COMMIT')
+  slow.release()
+  expect(await readFinalSeqs(db, [1])).toEqual([next!.seq])
+  await ingest.end()
+})
+
+test('a suspect is counted before it is worked on, by the owner of its partition only', async () => {
+  const [event] = await accept(1, 5)
+  const [lease] = await takePartitions(db, 'a', [5], { reclaim: true })
+  const suspect = { ...firstDelivery(event!, []), crashes: 1 }
+  expect(await recordSuspect(db, suspect, lease!.epoch)).toBe(true)
+  expect(await recordSuspect(db, { ...suspect, crashes: 2 }, lease!.epoch - 1)).toBe(false)
+  expect(await readRetries(db, 5)).toMatchObject([{ event: { id: event!.id }, crashes: 1, attempts: 0 }])
+  expect(await recordSuspect(db, { ...suspect, crashes: 2 }, lease!.epoch)).toBe(true)
+  expect(await readRetries(db, 5)).toMatchObject([{ crashes: 2 }])
+})

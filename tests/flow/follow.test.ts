@@ -1,0 +1,100 @@
+/** Following an event to its end: GET /v1/events/{id}, with and without waiting. */
+import { defineEvent, Type } from '@eventflow/pipeline'
+import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+
+/** What a handler waits for before it lets its event be settled. */
+let gate: PromiseWithResolvers
+
+interface PromiseWithResolvers {
+  promise: Promise<void>
+  resolve: () => void
+}
+
+function newGate(): PromiseWithResolvers {
+  let resolve = () => {}
+  const promise = new Promise<void>((open) => {
+    resolve = open
+  })
+  return { promise, resolve }
+}
+
+let entered = 0
+
+const guarded = defineEvent({
+  type: 'door.opened',
+  schema: Type.Object({}),
+  async handle() {
+    entered++
+    await gate.promise
+  },
+})
+
+let pipeline: TestPipeline
+
+beforeAll(async () => {
+  pipeline = await startPipeline([guarded])
+  await pipeline.startWorker('follower')
+})
+
+afterAll(async () => {
+  gate.resolve()
+  await pipeline.stop()
+})
+
+/** Sends an event; resolves when its handler has begun. */
+async function sendGuarded(): Promise<string> {
+  gate = newGate()
+  const before = entered
+  const { items } = await pipeline.send([{ type: 'door.opened', data: {} }])
+  await until('the handler has begun', () => entered > before)
+  return items[0]!.id!
+}
+
+async function follow(id: string, query = '') {
+  const start = performance.now()
+  const response = await fetch(`${pipeline.url}/v1/events/${id}${query}`)
+  // biome-ignore lint/suspicious/noExplicitAny: answers are looked into by each test.
+  const answer = (await response.json()) as any
+  return { answer, tookMs: performance.now() - start }
+}
+
+test('without waiting, the answer is how things are', async () => {
+  const id = await sendGuarded()
+  expect((await follow(id)).answer).toMatchObject({ status: 'accepted', attempts: 0, timeline: [{ what: 'accepted' }] })
+  gate.resolve()
+  await pipeline.drained()
+  expect((await follow(id)).answer).toMatchObject({
+    status: 'processed',
+    attempts: 1,
+    timeline: [{ what: 'accepted' }, { what: 'processed', detail: 'by follower' }],
+  })
+})
+
+test('who waits is answered as soon as the event is settled, all at once', async () => {
+  const id = await sendGuarded()
+  const waiting = Promise.all(Array.from({ length: 20 }, () => follow(id, '?wait=20s')))
+  const stillWaiting = await Promise.race([waiting.then(() => false), follow(id, '?wait=200ms').then(() => true)])
+  expect(stillWaiting).toBe(true)
+  gate.resolve()
+  for (const { answer, tookMs } of await waiting) {
+    expect(answer).toMatchObject({ id, status: 'processed' })
+    expect(tookMs).toBeLessThan(5_000)
+  }
+})
+
+test('who waits long enough is told how things are then', async () => {
+  const id = await sendGuarded()
+  const { answer, tookMs } = await follow(id, '?wait=300ms')
+  expect(answer).toMatchObject({ id, status: 'accepted' })
+  expect(tookMs).toBeGreaterThanOrEqual(290)
+  expect(tookMs).toBeLessThan(2_000)
+  gate.resolve()
+})
+
+test('nobody waits for what is settled, or was never accepted', async () => {
+  const id = await sendGuarded()
+  gate.resolve()
+  await pipeline.drained()
+  for (const known of [id, 'never sent']) expect((await follow(known, '?wait=20s')).tookMs).toBeLessThan(2_000)
+})

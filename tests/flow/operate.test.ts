@@ -1,0 +1,194 @@
+/** What an operator looks at (health, metrics, documentation), and how the service stops. */
+import { once } from 'node:events'
+import { Agent, request } from 'node:http'
+import { join } from 'node:path'
+import { type EventDefinition, loadDefinitions } from '@eventflow/pipeline'
+import { post, sessionsWaiting, startPipeline, type TestPipeline, until, whileLocked } from '@eventflow/testkit'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+
+const SAMPLES = join(import.meta.dirname, '../../../packages/samples/dist/events')
+
+let samples: EventDefinition[]
+let pipeline: TestPipeline
+
+beforeAll(async () => {
+  samples = [...(await loadDefinitions(SAMPLES)).values()]
+  pipeline = await startPipeline(samples)
+})
+
+afterAll(() => pipeline.stop())
+
+// biome-ignore lint/suspicious/noExplicitAny: answers are looked into by each test.
+type Answer = { status: number; body: any }
+async function get(path: string): Promise<Answer> {
+  const response = await fetch(pipeline.url + path)
+  return { status: response.status, body: await response.json() }
+}
+
+test('a worker that comes and goes is seen in /health and /metrics/summary', async () => {
+  const alone = await get('/health')
+  expect(alone).toMatchObject({
+    status: 200,
+    body: {
+      status: 'degraded',
+      checks: {
+        postgres: { status: 'ok', latency_ms: expect.any(Number) },
+        redis: { status: 'ok', latency_ms: expect.any(Number) },
+        workers: { status: 'down', live: [], detail: 'no worker is alive' },
+      },
+    },
+  })
+  const worker = await pipeline.startWorker('present')
+  await until('the worker has its share', async () => {
+    const { workers } = (await get('/metrics/summary')).body
+    return workers[0]?.partitions.length === pipeline.partitions
+  })
+  expect(await get('/health')).toMatchObject({
+    status: 200,
+    body: { status: 'ok', checks: { workers: { live: ['present'] } } },
+  })
+  await worker.stop()
+  expect((await get('/metrics/summary')).body.workers).toEqual([])
+  expect((await get('/health')).body.status).toBe('degraded')
+})
+
+test('/livez and /readyz say yes', async () => {
+  expect(await get('/livez')).toEqual({ status: 200, body: { status: 'ok' } })
+  expect(await get('/readyz')).toEqual({ status: 200, body: { status: 'ready' } })
+})
+
+describe('the metrics', () => {
+  /** The values of a metric whose labels include these, added up. */
+  async function sumOf(name: string, labels: Record<string, string> = {}): Promise<number> {
+    const lines = (await (await fetch(`${pipeline.url}/metrics`)).text()).split('\n')
+    const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`)
+    return lines
+      .filter(
+        (line) => new RegExp(`^eventflow_${name}[{ ]`).test(line) && wanted.every((label) => line.includes(label)),
+      )
+      .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
+  }
+  const received = (outcome: string, type?: string) =>
+    sumOf('events_received_total', { outcome, ...(type && { type }) })
+  const counts = async () => ({
+    accepted: await received('accepted', 'order.created'),
+    other: await received('accepted', 'other'),
+    duplicate: await received('duplicate', 'order.created'),
+    conflict: await received('conflict', 'order.created'),
+    invalid: await received('invalid'),
+    requests: await sumOf('ingest_duration_seconds_count'),
+    flushed: await sumOf('flush_size_sum'),
+  })
+
+  test('move by what was sent', async () => {
+    const order = (given: object) => ({ type: 'order.created', data: {}, ...given })
+    const before = await counts()
+    const id = 'one-order'
+    await pipeline.send([
+      order({ id }),
+      order({}),
+      order({ id }),
+      order({ id, data: { other: 1 } }),
+      { type: 'no data' },
+    ])
+    await pipeline.send([
+      { type: 'not.defined', data: {} },
+      { type: 'also.not.defined', data: {} },
+    ])
+    await post(`${pipeline.url}/v1/events`, order({ id }))
+    await post(`${pipeline.url}/v1/events`, { type: 'order.created' })
+    const moved = Object.entries(await counts()).map(([name, value]) => [
+      name,
+      value - before[name as keyof typeof before],
+    ])
+    expect(Object.fromEntries(moved)).toEqual({
+      accepted: 2,
+      other: 2,
+      duplicate: 2,
+      conflict: 1,
+      invalid: 2,
+      requests: 3,
+      flushed: 7,
+    })
+  })
+
+  test('never have a label made of what clients send', async () => {
+    await pipeline.send([
+      { type: 'canary-type', id: 'canary-id', partitionkey: 'canary-key', data: { a: 'canary-data' } },
+    ])
+    expect(await (await fetch(`${pipeline.url}/metrics`)).text()).not.toContain('canary')
+  })
+
+  test('are summed up for people', async () => {
+    const { body } = await get('/metrics/summary')
+    const { rows } = await pipeline.db.query('SELECT count(*)::integer AS accepted FROM raw_events')
+    const { accepted } = rows[0]
+    expect(body).toMatchObject({
+      events: { accepted, processed: 0, failed: 0, retrying: 0, unsettled: accepted },
+      streams: { length: expect.any(Number), pending: 0 },
+      workers: [],
+    })
+    expect(body.streams.length).toBeGreaterThanOrEqual(accepted)
+  })
+})
+
+describe('the documentation', () => {
+  test('is a page', async () => {
+    const page = await fetch(`${pipeline.url}/docs`)
+    expect(page.status).toBe(200)
+    expect(page.headers.get('content-type')).toMatch('text/html')
+  })
+
+  test('has an example of each defined type, and each works when it is pasted', async () => {
+    const { body } = await get('/openapi.json')
+    const contentOf = (path: string) => body.paths[path].post.requestBody.content
+    const singles = Object.values<{ value: { type: string } }>(contentOf('/v1/events')['application/json'].examples)
+    expect(singles.map(({ value }) => value.type).sort()).toEqual(samples.map(({ type }) => type).sort())
+    for (const { value } of singles) expect((await post(`${pipeline.url}/v1/events`, value)).status).toBe(202)
+
+    const batches = Object.entries<{ example: object | string }>(contentOf('/v1/events/batch'))
+    expect(batches.map(([type]) => type)).toEqual(['application/json', 'application/x-ndjson'])
+    for (const [type, { example }] of batches) {
+      const sent = await post(`${pipeline.url}/v1/events/batch`, example, { 'content-type': type })
+      expect(await sent.json()).toMatchObject({ accepted: samples.length, rejected: 0 })
+    }
+  })
+
+  test('names every route that a client may use', async () => {
+    const { body } = await get('/openapi.json')
+    expect(Object.keys(body.paths).sort()).toEqual([
+      '/health',
+      '/livez',
+      '/metrics',
+      '/metrics/summary',
+      '/readyz',
+      '/v1/events',
+      '/v1/events/batch',
+      '/v1/events/{id}',
+    ])
+  })
+})
+
+test('a stop answers what is in flight, is not ready any more, and is not held up by idle connections', async () => {
+  const stopping = await startPipeline([])
+  const agent = new Agent({ keepAlive: true })
+  const idle = request(`${stopping.url}/livez`, { agent }).end()
+  const [response] = await once(idle, 'response')
+  response.resume()
+  await once(response, 'end')
+
+  let answered: Promise<Response> | undefined
+  let closed: Promise<void> | undefined
+  await whileLocked(stopping.db, 'raw_events', async () => {
+    answered = post(`${stopping.url}/v1/events`, { type: 'note.taken', data: {} })
+    await until('the INSERT waits', async () => (await sessionsWaiting(stopping.db)).length === 1)
+    closed = stopping.app.close()
+    await expect(fetch(`${stopping.url}/readyz`)).rejects.toThrow()
+  })
+  const start = performance.now()
+  expect((await answered)?.status).toBe(202)
+  await closed
+  expect(performance.now() - start).toBeLessThan(3_000)
+  agent.destroy()
+  await stopping.stop()
+})

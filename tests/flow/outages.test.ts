@@ -1,0 +1,233 @@
+/** The door, when something it needs is away or has too much to do: nothing that was answered with 202 is lost. */
+import { partitionOf } from '@eventflow/core'
+import { connect, type Db, INGEST_APPLICATION } from '@eventflow/db'
+import { streamKey } from '@eventflow/stream'
+import {
+  createDatabase,
+  type Link,
+  openLink,
+  post,
+  type Server,
+  sessionsWaiting,
+  startOwnRedis,
+  startPipeline,
+  type TestPipeline,
+  until,
+  whileLocked,
+} from '@eventflow/testkit'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+
+const event = (n: number, given: object = {}) => ({ type: 'note.taken', data: { n }, ...given })
+
+const portOf = (url: string) => Number(new URL(url).port)
+const withPort = (url: string, port: number) => url.replace(`:${portOf(url)}`, `:${port}`)
+
+/** What 503 must say, and how soon. */
+async function expectRefusal(sending: Promise<Response>, code: string, withinMs: number) {
+  const start = performance.now()
+  const refused = await sending
+  expect(refused.status).toBe(503)
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+  expect(await refused.json()).toMatchObject({ code, status: 503 })
+  expect(performance.now() - start).toBeLessThan(withinMs)
+}
+
+const storedIn = async (db: Db) =>
+  (await db.query(`SELECT (payload->>'n')::integer AS n FROM raw_events ORDER BY seq`)).rows.map(({ n }) => n)
+
+test('with as much in flight as is allowed, more is refused at once, and what was taken is stored', async () => {
+  const pipeline = await startPipeline([], { EVENTFLOW_MAX_IN_FLIGHT: '3' })
+  const send = (body: object, path = '/v1/events') => post(pipeline.url + path, body)
+  const taken: Promise<Response>[] = []
+  await whileLocked(pipeline.db, 'raw_events', async () => {
+    taken.push(send(event(1)))
+    await until('the first INSERT waits', async () => (await sessionsWaiting(pipeline.db)).length === 1)
+    taken.push(send([event(2), event(3)], '/v1/events/batch'))
+    await until('the third event is taken', async () => {
+      const refused = await send([event(8), event(9)], '/v1/events/batch')
+      return refused.status === 503
+    })
+    await expectRefusal(send(event(4)), 'overloaded', 1_000)
+    await expectRefusal(send([event(5), event(6)], '/v1/events/batch'), 'overloaded', 1_000)
+  })
+  expect((await Promise.all(taken)).map(({ status }) => status)).toEqual([202, 200])
+  expect((await send(event(7))).status).toBe(202)
+  expect(await storedIn(pipeline.db)).toEqual([1, 2, 3, 7])
+  await pipeline.stop()
+})
+
+describe('Postgres', () => {
+  let link: Link
+  let pipeline: TestPipeline
+  /** Goes to the database by itself, whatever becomes of the link. */
+  let onlooker: Db
+
+  beforeAll(async () => {
+    const url = await createDatabase()
+    onlooker = connect({ url, applicationName: 'onlooker', max: 2, onIdleError: () => {} })
+    link = await openLink(portOf(url))
+    pipeline = await startPipeline([], { DATABASE_URL: withPort(url, link.port) })
+  })
+
+  afterAll(async () => {
+    await pipeline.stop()
+    await onlooker.end()
+    await link.stop()
+  })
+
+  const send = (n: number, given: object = {}) => post(`${pipeline.url}/v1/events`, event(n, given))
+  const ready = async () => (await fetch(`${pipeline.url}/readyz`)).status === 200
+
+  test('away: 503 until it is back, and the service is not ready', async () => {
+    link.mode = { kind: 'refuse' }
+    link.reset()
+    await expectRefusal(send(1), 'unavailable', 3_000)
+    await expectRefusal(post(`${pipeline.url}/v1/events/batch`, [event(2)]), 'unavailable', 3_000)
+    expect(await ready()).toBe(false)
+    expect((await fetch(`${pipeline.url}/health`)).status).toBe(503)
+    expect((await fetch(`${pipeline.url}/livez`)).status).toBe(200)
+    link.mode = { kind: 'pass' }
+    expect((await send(3)).status).toBe(202)
+    expect(await ready()).toBe(true)
+    expect(await storedIn(onlooker)).toEqual([3])
+  })
+
+  test('losing its idle connections costs nobody anything', async () => {
+    const ofService = 'datname = current_database() AND application_name = $1'
+    const { rowCount } = await onlooker.query(
+      `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE ${ofService}`,
+      [INGEST_APPLICATION],
+    )
+    expect(rowCount).toBeGreaterThan(0)
+    expect((await send(4)).status).toBe(202)
+  })
+
+  test('losing the connection of an INSERT costs its requests nothing', async () => {
+    let sent: Promise<Response> | undefined
+    await whileLocked(onlooker, 'raw_events', async () => {
+      sent = send(5)
+      const [pid] = await until('the INSERT waits', async () => {
+        const pids = await sessionsWaiting(onlooker)
+        return pids.length > 0 && pids
+      })
+      await onlooker.query('SELECT pg_terminate_backend($1, 5000)', [pid])
+    })
+    expect((await sent)?.status).toBe(202)
+    expect((await storedIn(onlooker)).filter((n) => n === 5)).toEqual([5])
+  })
+
+  test('losing the answer to an INSERT that was committed: stored once, published, and answered as stored', async () => {
+    let sent: Promise<Response> | undefined
+    await whileLocked(onlooker, 'raw_events', async () => {
+      sent = send(6, { partitionkey: 'unheard' })
+      await until('the INSERT waits', async () => (await sessionsWaiting(onlooker)).length === 1)
+      link.mode = { kind: 'swallow' }
+    })
+    await until('the event is stored', async () => (await storedIn(onlooker)).includes(6))
+    link.reset()
+    link.mode = { kind: 'pass' }
+    expect((await sent)?.status).toBe(202)
+    expect((await storedIn(onlooker)).filter((n) => n === 6)).toEqual([6])
+    const stream = streamKey(pipeline.prefix, partitionOf('default', 'unheard', pipeline.partitions))
+    expect(JSON.stringify(await pipeline.redis.xrange(stream, '-', '+'))).toContain('unheard')
+  })
+
+  test('refusing the value of one event does not spoil its neighbours, whoever sent them', async () => {
+    await onlooker.query(`ALTER TABLE raw_events ADD CONSTRAINT test CHECK (type <> 'unwanted')`)
+    const batch = Array.from({ length: 50 }, (_, n) => event(100 + n, n % 17 === 5 ? { type: 'unwanted' } : {}))
+    let sent: Promise<Response>[] = []
+    // All that comes while the first INSERT waits ends up in one flush.
+    await whileLocked(onlooker, 'raw_events', async () => {
+      sent = [send(99)]
+      await until('the first INSERT waits', async () => (await sessionsWaiting(onlooker)).length === 1)
+      sent.push(post(`${pipeline.url}/v1/events/batch`, batch), send(150), send(151, { type: 'unwanted' }))
+      await fetch(`${pipeline.url}/livez`)
+    })
+    const [, batched, good, bad] = await Promise.all(sent)
+    const { items } = (await batched!.json()) as { items: { status: string; error?: { code: string } }[] }
+    expect(items.map(({ status, error }) => error?.code ?? status)).toEqual(
+      batch.map(({ type }) => (type === 'unwanted' ? 'invalid-event' : 'accepted')),
+    )
+    expect([good!.status, bad!.status]).toEqual([202, 400])
+    const kept = batch.flatMap(({ type, data }) => (type === 'unwanted' ? [] : [data.n]))
+    expect((await storedIn(onlooker)).filter((n) => n >= 100 && n < 150)).toEqual(kept)
+    await onlooker.query('ALTER TABLE raw_events DROP CONSTRAINT test')
+  })
+})
+
+describe('Redis', () => {
+  let redis: Server
+  let link: Link
+  let pipeline: TestPipeline
+
+  beforeAll(async () => {
+    redis = await startOwnRedis()
+    link = await openLink(redis.port)
+    pipeline = await startPipeline([], { REDIS_URL: withPort(redis.url, link.port) })
+  })
+
+  afterAll(async () => {
+    await pipeline.stop()
+    await link.stop()
+    await redis.stop()
+  })
+
+  const partitionsOf = (keys: readonly string[]) =>
+    keys.map((key) => partitionOf('default', key, pipeline.partitions)).sort((a, b) => a - b)
+  /** Which partitions are marked, and forgets the marks. */
+  const takeMarks = async () => {
+    const { rows } = await pipeline.db.query('SELECT id FROM partitions WHERE dirty > 0 ORDER BY id')
+    await pipeline.db.query('UPDATE partitions SET dirty = 0')
+    return rows.map(({ id }) => id)
+  }
+  const sendKeys = async (keys: readonly string[]) =>
+    pipeline.send(keys.flatMap((key) => [event(1, { partitionkey: key }), event(2, { partitionkey: key })]))
+  const connected = () => until('Redis is connected', () => pipeline.redis.status === 'ready')
+
+  test('there: nothing is marked', async () => {
+    expect(await sendKeys(['a', 'b', 'c'])).toMatchObject({ accepted: 6 })
+    expect(await takeMarks()).toEqual([])
+  })
+
+  test('gone: events are accepted all the same, and their partitions are marked by then, no others', async () => {
+    await redis.crash(0, async () => {
+      expect(await sendKeys(['a', 'b', 'c'])).toMatchObject({ accepted: 6 })
+      expect(await takeMarks()).toEqual(partitionsOf(['a', 'b', 'c']))
+      expect((await post(`${pipeline.url}/v1/events`, event(1, { partitionkey: 'd' }))).status).toBe(202)
+      expect(await takeMarks()).toEqual(partitionsOf(['d']))
+      expect(await (await fetch(`${pipeline.url}/health`)).json()).toMatchObject({ status: 'degraded' })
+      expect((await fetch(`${pipeline.url}/readyz`)).status).toBe(200)
+    })
+    await connected()
+    await sendKeys(['e'])
+    expect(await takeMarks()).toEqual([])
+  })
+
+  test('silent: nobody waits for it for long', async () => {
+    link.mode = { kind: 'swallow' }
+    const start = performance.now()
+    await sendKeys(['f'])
+    expect(performance.now() - start).toBeLessThan(5_000)
+    expect(await takeMarks()).toEqual(partitionsOf(['f']))
+    link.mode = { kind: 'pass' }
+    await connected()
+  })
+
+  test('full: the partitions of what it refuses are marked', async () => {
+    await pipeline.redis.config('SET', 'maxmemory', '1')
+    await sendKeys(['g', 'h'])
+    expect(await takeMarks()).toEqual(partitionsOf(['g', 'h']))
+    await pipeline.redis.config('SET', 'maxmemory', '0')
+    await sendKeys(['g'])
+    expect(await takeMarks()).toEqual([])
+  })
+
+  test('in whatever state: every accepted event is stored', async () => {
+    const { rows } = await pipeline.db.query(
+      'SELECT key, count(*)::integer AS count FROM raw_events GROUP BY key ORDER BY key',
+    )
+    expect(rows).toEqual(
+      Object.entries({ a: 4, b: 4, c: 4, d: 1, e: 2, f: 2, g: 4, h: 2 }).map(([key, count]) => ({ key, count })),
+    )
+  })
+})

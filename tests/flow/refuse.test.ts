@@ -1,0 +1,233 @@
+/** The door, when something is wrong with what comes in: always a problem that says what, never a 5xx, nothing stored. */
+import { randomUUID } from 'node:crypto'
+import { PROBLEMS, type ProblemCode } from '@eventflow/core'
+import { type BatchAnswer, post, startPipeline, type TestPipeline } from '@eventflow/testkit'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+
+let pipeline: TestPipeline
+
+beforeAll(async () => {
+  pipeline = await startPipeline([], {
+    EVENTFLOW_BODY_LIMIT_BYTES: '200000',
+    EVENTFLOW_EVENT_LIMIT_BYTES: '1000',
+    EVENTFLOW_BATCH_LIMIT: '10',
+  })
+})
+
+afterAll(() => pipeline.stop())
+
+const stored = async () =>
+  (await pipeline.db.query('SELECT count(*)::integer AS count FROM raw_events')).rows[0].count as number
+
+/** What an answer must be that refuses something. Gives its body. */
+async function problemOf(response: Response, code: ProblemCode) {
+  const problem = (await response.json()) as { errors?: { pointer: string; message: string }[]; detail: string }
+  expect(problem).toMatchObject({
+    type: `urn:eventflow:problem:${code}`,
+    title: PROBLEMS[code].title,
+    status: PROBLEMS[code].status,
+    code,
+    detail: expect.stringMatching(/./),
+  })
+  expect(response.status).toBe(PROBLEMS[code].status)
+  expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json/)
+  return problem
+}
+
+/** An event as JSON text, with `data` as it is given. */
+const withData = (data: string) => `{"type":"note.taken","data":${data}}`
+const nested = (levels: number) => `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`
+
+const INVALID: [what: string, event: string, pointer: string][] = [
+  ['no type', '{"data":{}}', '/type'],
+  ['an empty type', '{"type":"","data":{}}', '/type'],
+  ['a type that is too long', `{"type":"${'x'.repeat(201)}","data":{}}`, '/type'],
+  ['an id that is null', '{"type":"t","id":null,"data":{}}', '/id'],
+  ['an id that is empty', '{"type":"t","id":"","data":{}}', '/id'],
+  ['an id that is a number', '{"type":"t","id":17,"data":{}}', '/id'],
+  ['a key that is null', '{"type":"t","partitionkey":null,"data":{}}', '/partitionkey'],
+  ['a key that is true', '{"type":"t","partitionkey":true,"data":{}}', '/partitionkey'],
+  ['data that is null', withData('null'), '/data'],
+  ['data that is a text', withData('""'), '/data'],
+  ['data that is a list', withData('[]'), '/data'],
+  ['an unknown attribute', '{"type":"t","data":{},"a/b~":2}', '/a~1b~0'],
+  ['another specversion', '{"specversion":"0.3","type":"t","data":{}}', '/specversion'],
+  ['a time without a zone', '{"type":"t","time":"2001-01-01T00:47:00","data":{}}', '/time'],
+  ['a time that is no date', '{"type":"t","time":"2001-02-30T00:00:00Z","data":{}}', '/time'],
+  ['a time before the year 1', '{"type":"t","time":"0000-12-31T00:00:00Z","data":{}}', '/time'],
+  ['a time before the year 1 in UTC', '{"type":"t","time":"0001-01-01T00:00:00+10:00","data":{}}', '/time'],
+  ['a leap second', '{"type":"t","time":"2016-12-31T23:59:60Z","data":{}}', '/time'],
+  ['a malformed traceparent', '{"type":"t","traceparent":"00-1-2-3","data":{}}', '/traceparent'],
+  ['2^53 + 1', withData('{"a":{"n":9007199254740993}}'), '/data/a/n'],
+  ['a number beyond a double', withData('{"n":[1,1e400]}'), '/data/n/1'],
+  ['NUL in a text', withData('{"a/b":"x\\u0000"}'), '/data/a~1b'],
+  ['NUL in a name', withData('{"x\\u0000":1}'), '/data/x\0'],
+  ['NUL in the key', '{"type":"t","partitionkey":"\\u0000","data":{}}', '/partitionkey'],
+  ['half of a surrogate pair in a text', withData('{"a":["\\ud83d"]}'), '/data/a/0'],
+  ['half of a surrogate pair in a name', withData('{"\\udc00":1}'), '/data/\ufffd'],
+  ['half of a surrogate pair in the id', '{"type":"t","id":"\\ud83d","data":{}}', '/id'],
+  ['33 levels', withData(nested(32)), `/data${'/a'.repeat(31)}`],
+]
+
+describe('an event with', () => {
+  test.each(INVALID)('%s is refused, and it says where', async (_, event, pointer) => {
+    const before = await stored()
+    const { errors } = await problemOf(await post(`${pipeline.url}/v1/events`, event), 'invalid-event')
+    expect(errors).toEqual([{ pointer, message: expect.stringMatching(/./) }])
+    expect(await stored()).toBe(before)
+  })
+
+  test('any of these in a batch is refused there as well, and spoils no other', async () => {
+    for (let from = 0; from < INVALID.length; from += 5) {
+      const bad = INVALID.slice(from, from + 5)
+      const good = withData('{}')
+      const sent = await post(`${pipeline.url}/v1/events/batch`, `[${[...bad.map(([, event]) => event), good].join()}]`)
+      expect(sent.status).toBe(200)
+      const { items } = (await sent.json()) as BatchAnswer
+      expect(items.map(({ error }) => error?.errors?.[0]?.pointer)).toEqual([...bad.map(([, , at]) => at), undefined])
+      expect(items.at(-1)).toMatchObject({ status: 'accepted' })
+    }
+  })
+})
+
+test('all that is wrong with an event is told', async () => {
+  const { errors } = await problemOf(await post(`${pipeline.url}/v1/events`, '{"id":"","x":1}'), 'invalid-event')
+  expect(errors?.map(({ pointer }) => pointer).sort()).toEqual(['/data', '/id', '/type', '/x'])
+})
+
+test('an event of 32 levels is not too deep', async () => {
+  expect((await post(`${pipeline.url}/v1/events`, withData(nested(31)))).status).toBe(202)
+})
+
+const MALFORMED: [what: string, body: string | Uint8Array][] = [
+  ['nothing', ''],
+  ['no JSON', '{"type": "note.taken", "data": {'],
+  ['JSON and more', '{} {}'],
+  ['__proto__', withData('{"__proto__":{"admin":true}}')],
+  ['__proto__ in disguise', withData('{"\\u005f_proto__":{"admin":true}}')],
+  ['constructor.prototype', withData('{"constructor":{"prototype":{}}}')],
+  ['bytes that are no UTF-8', Buffer.from(withData('{"a":"\xff\xfe"}'), 'latin1')],
+]
+
+describe('a body of', () => {
+  test.each(MALFORMED)('%s is malformed', async (_, body) => {
+    const before = await stored()
+    for (const path of ['/v1/events', '/v1/events/batch']) {
+      await problemOf(await post(pipeline.url + path, body), 'malformed-body')
+    }
+    expect(await stored()).toBe(before)
+  })
+
+  test('bytes that are no UTF-8 is malformed as NDJSON too', async () => {
+    const body = Buffer.concat([Buffer.from(`${withData('{}')}\n`), Buffer.from(withData('{"a":"\xff"}'), 'latin1')])
+    const sent = await post(`${pipeline.url}/v1/events/batch`, body, { 'content-type': 'application/x-ndjson' })
+    await problemOf(sent, 'malformed-body')
+  })
+
+  test.each(['null', '1', '"text"', 'true', '[]', '[[]]'])('%s is no event', async (body) => {
+    await problemOf(await post(`${pipeline.url}/v1/events`, body), 'invalid-event')
+  })
+
+  test.each(['null', '1', '"text"', '{}', withData('{}')])('%s is no batch', async (body) => {
+    await problemOf(await post(`${pipeline.url}/v1/events/batch`, body), 'malformed-body')
+  })
+
+  test('20,000 levels is refused, in a batch by its item', async () => {
+    const deep = withData(nested(20_000))
+    await problemOf(await post(`${pipeline.url}/v1/events`, deep), 'invalid-event')
+    const batch = await post(`${pipeline.url}/v1/events/batch`, `[${deep}]`)
+    expect(((await batch.json()) as BatchAnswer).items.map(({ error }) => error?.code)).toEqual(['invalid-event'])
+    const lists = `${'['.repeat(50_000)}${']'.repeat(50_000)}`
+    await problemOf(await post(`${pipeline.url}/v1/events`, lists), 'invalid-event')
+    expect((await post(`${pipeline.url}/v1/events/batch`, lists)).status).toBe(200)
+  })
+})
+
+describe('what is too large:', () => {
+  test('a body', async () => {
+    const body = `[${withData('{}')}${' '.repeat(200_000)}]`
+    for (const path of ['/v1/events', '/v1/events/batch']) {
+      await problemOf(await post(pipeline.url + path, body), 'body-too-large')
+    }
+  })
+
+  test('a body whose length nobody told', async () => {
+    const chunk = new TextEncoder().encode(' '.repeat(50_000))
+    let chunks = 0
+    const body = new ReadableStream({
+      pull: (stream) => (chunks++ < 20 ? stream.enqueue(chunk) : stream.close()),
+    })
+    const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body, duplex: 'half' as const }
+    await problemOf(await fetch(`${pipeline.url}/v1/events`, init), 'body-too-large')
+  })
+
+  test('a batch', async () => {
+    const batch = (length: number) => Array.from({ length }, () => ({ type: 'note.taken', data: {} }))
+    expect(await pipeline.send(batch(10))).toMatchObject({ accepted: 10 })
+    const before = await stored()
+    await problemOf(await post(`${pipeline.url}/v1/events/batch`, batch(11)), 'body-too-large')
+    expect(await stored()).toBe(before)
+  })
+
+  test('the data of an event, in bytes, in a batch only itself', async () => {
+    const limit = withData(JSON.stringify({ text: '€'.repeat(329) }))
+    const over = withData(JSON.stringify({ text: '€'.repeat(330) }))
+    expect((await post(`${pipeline.url}/v1/events`, limit)).status).toBe(202)
+    const problem = await problemOf(await post(`${pipeline.url}/v1/events`, over), 'body-too-large')
+    expect(problem.errors).toMatchObject([{ pointer: '/data' }])
+    const { items } = await pipeline.send([JSON.parse(over), JSON.parse(limit)])
+    expect(items.map(({ status, error }) => error?.code ?? status)).toEqual(['body-too-large', 'accepted'])
+  })
+})
+
+describe('a content type', () => {
+  const event = withData('{}')
+  test.each([
+    ['text/plain', '/v1/events', event],
+    ['text/plain', '/v1/events/batch', `[${event}]`],
+    ['application/x-www-form-urlencoded', '/v1/events', event],
+    ['application/octet-stream', '/v1/events', event],
+    ['application/x-ndjson', '/v1/events', event],
+    ['no type at all', '/v1/events', event],
+  ])('%s at %s is not supported', async (type, path, body) => {
+    const sent = await post(pipeline.url + path, body, { 'content-type': type })
+    await problemOf(sent, 'unsupported-media-type')
+  })
+
+  test('of JSON may name its character set', async () => {
+    const headers = { 'content-type': 'application/json; charset=UTF-8' }
+    expect((await post(`${pipeline.url}/v1/events`, event, headers)).status).toBe(202)
+  })
+})
+
+describe('what is not there:', () => {
+  test.each([
+    ['GET', '/nowhere'],
+    ['GET', '/v1/events/a/b'],
+    ['PUT', '/v1/events'],
+    ['DELETE', '/v1/events/batch'],
+    ['GET', `/v1/events/${'x'.repeat(401)}`],
+  ])('the route %s %s', async (method, path) => {
+    await problemOf(await fetch(pipeline.url + path, { method }), 'route-not-found')
+  })
+
+  test.each([randomUUID(), 'no-uuid', 'x%00y', '%F0%9F%9B%AB', "'; DROP TABLE raw_events --"])(
+    'the event %s',
+    async (id) => {
+      await problemOf(await fetch(`${pipeline.url}/v1/events/${id}`), 'event-not-found')
+    },
+  )
+})
+
+test.each([
+  '?wait=soon',
+  '?wait=-1s',
+  '?wait=10',
+  '?wait=1s&wait=2s',
+  '?source=a&source=b',
+  '?unknown=1',
+  'x'.repeat(200),
+  '/%ff',
+])('a request for an event with %s is refused', async (rest) => {
+  await problemOf(await fetch(`${pipeline.url}/v1/events/${randomUUID()}${rest}`), 'invalid-query')
+})

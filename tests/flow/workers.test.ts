@@ -1,0 +1,148 @@
+/** Workers: what a stream may hold, and how partitions are shared. In one process; the crashes are in crashes.test.ts. */
+import { randomUUID } from 'node:crypto'
+import { FIELD, readNew, streamKey } from '@eventflow/stream'
+import { startPipeline, startSteadyLoad, type TestPipeline, until } from '@eventflow/testkit'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import step from '../events/fault-step.js'
+
+let pipeline: TestPipeline
+
+beforeEach(async () => {
+  pipeline = await startPipeline([step])
+})
+
+afterEach(() => pipeline.stop())
+
+const event = (key: string, n: number) => ({ type: 'fault.step', data: { key, n } })
+const events = (count: number) => Array.from({ length: count }, (_, n) => event(`key ${n % 23}`, Math.floor(n / 23)))
+
+/** What was done for each key, in its order. */
+async function effects(): Promise<Map<string, number[]>> {
+  const { rows } = await pipeline.db.query('SELECT key, array_agg(n ORDER BY at) AS done FROM effects GROUP BY key')
+  return new Map(rows.map(({ key, done }) => [key, done]))
+}
+
+const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
+
+/** Every event took effect once, and each key's in order. */
+async function expectAllOnceInOrder(sent: readonly { data: { key: string } }[]): Promise<void> {
+  const expected = new Map<string, number>()
+  for (const { data } of sent) expected.set(data.key, (expected.get(data.key) ?? 0) + 1)
+  expect(await effects()).toEqual(new Map([...expected].map(([key, count]) => [key, upTo(count)])))
+}
+
+const partitions = () => upTo(pipeline.partitions)
+const owners = async () => {
+  const { rows } = await pipeline.db.query('SELECT owner, count(*)::integer AS count FROM partitions GROUP BY owner')
+  return Object.fromEntries(rows.map(({ owner, count }) => [owner, count]))
+}
+const untilOwners = (expected: Record<string, number>) =>
+  until(`the owners are ${JSON.stringify(expected)}`, async () => {
+    const found = await owners()
+    return (
+      Object.keys(found).length === Object.keys(expected).length &&
+      Object.entries(expected).every(([owner, count]) => found[owner] === count)
+    )
+  })
+
+describe('entries of a stream', () => {
+  /** Makes the streams the place that events come from: a first start reads them from Postgres. */
+  async function streamsAreInUse() {
+    const worker = await pipeline.startWorker('first')
+    await until('its partitions are read from their streams', async () => {
+      const { rows } = await pipeline.db.query('SELECT FROM partitions WHERE redis_run_id IS NULL')
+      return rows.length === 0
+    })
+    await worker.stop()
+  }
+
+  test('that are there twice, or were in the hands of a consumer that died, have their effects once', async () => {
+    await streamsAreInUse()
+    const sent = events(1_000)
+    await pipeline.send(sent)
+    for (const partition of partitions()) {
+      const stream = streamKey(pipeline.prefix, partition)
+      for (const [, fields] of await pipeline.redis.xrange(stream, '-', '+')) {
+        await pipeline.redis.xadd(stream, '*', ...fields)
+      }
+    }
+    const taken = await readNew(pipeline.redis, pipeline.prefix, 'died', partitions(), { count: 40, blockMs: 1 })
+    expect(taken.length).toBeGreaterThan(100)
+
+    const { metrics } = await pipeline.startWorker('second')
+    await pipeline.drained()
+    await pipeline.streamsEmpty()
+    await expectAllOnceInOrder(sent)
+    expect((await metrics.entriesClaimed.get()).values[0]?.value).toBe(taken.length)
+    expect((await metrics.catchUpEvents.get()).values).toEqual([])
+  })
+
+  test('that are no events are removed and logged, and stop nothing', async () => {
+    await streamsAreInUse()
+    const sent = events(200)
+    const add = (partition: number, ...fields: string[]) =>
+      pipeline.redis.xadd(streamKey(pipeline.prefix, partition), '*', ...fields)
+    const garbage = [
+      [FIELD, 'no JSON'],
+      [FIELD, ''],
+      [FIELD, 'null'],
+      [FIELD, '[]'],
+      [FIELD, '{"seq":1,"id":"x","data":{}}'],
+      [FIELD, JSON.stringify({ seq: 1, id: randomUUID(), data: null })],
+      [FIELD, JSON.stringify({ seq: 1, id: randomUUID(), tenantId: 'default', data: {} })],
+      ['another field', 'x'],
+    ]
+    for (const partition of partitions()) for (const fields of garbage) await add(partition, ...fields)
+    await pipeline.send(sent)
+    for (const fields of garbage) await add(0, ...fields)
+
+    await pipeline.startWorker('second')
+    await pipeline.drained()
+    await pipeline.streamsEmpty()
+    await expectAllOnceInOrder(sent)
+    expect((await pipeline.db.query('SELECT FROM failed_events')).rows).toHaveLength(0)
+    const told = pipeline.logged.filter(({ msg }) => msg === 'removing entries that are no events')
+    expect(told.flatMap(({ entries }) => entries)).toHaveLength(garbage.length * (pipeline.partitions + 1))
+  })
+})
+
+test('a worker that stops gives its partitions back, and the next one goes on where it was', async () => {
+  const keys = upTo(20).map((n) => `key ${n}`)
+  const load = startSteadyLoad(pipeline.url, { keys, eventOf: event, pauseMs: 5 })
+  for (const id of ['first', 'second', 'third']) {
+    const worker = await pipeline.startWorker(id)
+    await untilOwners({ [id]: 16 })
+    const before = load.total()
+    await until('it has worked for a while', async () => {
+      const { rows } = await pipeline.db.query('SELECT count(*)::integer AS count FROM effects')
+      return rows[0].count > before + 100
+    })
+    await worker.stop()
+    expect(await owners()).toEqual({ null: 16 })
+    expect((await pipeline.db.query('SELECT FROM workers')).rows).toHaveLength(0)
+  }
+  await load.stop()
+  await pipeline.startWorker('last')
+  await pipeline.drained()
+  await pipeline.streamsEmpty()
+  expect(await effects()).toEqual(new Map([...load.acknowledged].map(([key, count]) => [key, upTo(count)])))
+})
+
+test('workers share the partitions, whoever comes and goes, and under load no order is lost', async () => {
+  const keys = upTo(40).map((n) => `key ${n}`)
+  const load = startSteadyLoad(pipeline.url, { keys, eventOf: event, pauseMs: 20 })
+  const a = await pipeline.startWorker('a')
+  await untilOwners({ a: 16 })
+  await pipeline.startWorker('b')
+  await untilOwners({ a: 8, b: 8 })
+  await pipeline.startWorker('c')
+  await untilOwners({ a: 6, b: 5, c: 5 })
+  await a.stop()
+  await untilOwners({ b: 8, c: 8 })
+  await load.stop()
+  await pipeline.drained()
+  await pipeline.streamsEmpty()
+  expect(await effects()).toEqual(new Map([...load.acknowledged].map(([key, count]) => [key, upTo(count)])))
+  const { rows } = await pipeline.db.query('SELECT DISTINCT worker_id FROM processed_events ORDER BY worker_id')
+  expect(rows.map(({ worker_id }) => worker_id)).toEqual(['a', 'b', 'c'])
+})
