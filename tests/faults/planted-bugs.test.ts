@@ -176,6 +176,7 @@ const bugs: readonly Bug[] = [
         find: 'SET attempts = excluded.attempts',
         replace: 'SET attempts = retries.attempts + 1',
       },
+      { file: 'db/settle.js', find: 'WHERE retries.attempts < excluded.attempts', replace: '' },
     ],
     scenario: scenarios.losesAnswerToCommit,
     found: 'attempts',

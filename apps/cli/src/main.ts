@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { SetupError } from '@eventflow/local'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { createOutput } from './output.js'
+import { sql } from './sql.js'
 import { up } from './up.js'
 
 const { env, stdout } = process
@@ -34,6 +35,23 @@ program
     }
     const paths = { dataDir: resolve(dataDir), events: resolve(events) }
     await up({ port, workers, ...paths, programs, env, output, ...stopSignals() })
+  })
+
+program
+  .command('sql')
+  .description('Run one SQL statement and print its rows.')
+  .argument('<statement>')
+  .addOption(
+    new Option('--url <url>', 'the database')
+      .env('DATABASE_URL')
+      .default('postgres://eventflow:eventflow@127.0.0.1:15432/eventflow'),
+  )
+  .option('--json', 'as JSON')
+  .addHelpText('after', '\nExample: eventflow sql "SELECT status, count(*) FROM events GROUP BY status"')
+  .action(async (statement, { url, json }) => {
+    const rows = await sql(url, statement).catch((error) => program.error(`Postgres: ${error.message}`))
+    if (json) console.log(JSON.stringify(rows))
+    else console.table(rows)
   })
 
 try {
