@@ -48,7 +48,7 @@ export interface OwnershipLoop {
 
 /** Keeps this worker's share of the partitions in its lanes until stopped. Errors of Postgres are waited out. */
 export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): OwnershipLoop {
-  let firstLook = true
+  let reclaiming = true
   const held = () => lanes.flatMap((lane) => lane.held())
 
   async function renew(): Promise<void> {
@@ -71,10 +71,12 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
     )
     if (giveBack.length > 0) await giveBackDrained(giveBack)
     // What this worker's id owned before a crash is its own to take at once: the fence keeps out what is left of that process.
-    const before = firstLook ? ownership.partitions.filter(({ owner }) => owner === worker.id).map(({ id }) => id) : []
+    const before = reclaiming ? ownership.partitions.filter(({ owner }) => owner === worker.id).map(({ id }) => id) : []
     const wanted = [...take, ...before]
-    if (wanted.length > 0) adopt(await takePartitions(db, worker.id, wanted, { reclaim: firstLook }))
-    firstLook = false
+    const taken = wanted.length > 0 ? await takePartitions(db, worker.id, wanted, { reclaim: reclaiming }) : []
+    adopt(taken)
+    // One that was locked at that moment is asked for again.
+    reclaiming = before.some((id) => !taken.some(({ partition }) => partition === id))
   }
 
   function adopt(taken: readonly TakenPartition[]): void {

@@ -45,7 +45,7 @@ export interface Partition {
   /** The highest seq that was taken up from Postgres: stream entries up to it may be of settled events. */
   takenUpTo: number
   /** Where the way back to the stream begins: the mark as it was read, and the last event there was then. */
-  target: { dirty: number; redisRunId: string; seq: number } | undefined
+  target: { dirty: number; redisRunId: string | null; seq: number } | undefined
   /** How many events were taken up from Postgres since it was begun. */
   caughtUp: number
   /** So many events are worked on alone: the last owners died with up to a batch in hand, and one of it may be why. */
@@ -117,7 +117,8 @@ async function reasonToCatchUp(
 ): Promise<CatchUpReason | undefined> {
   if (await restoreGroup(partition, deps)) return redisRunId === null ? 'first start' : 'stream lost'
   if (dirty > 0) return 'dirty'
-  if (redisRunId !== (await readRunId(deps.redis))) return redisRunId === null ? 'stream lost' : 'redis restarted'
+  if (redisRunId === null) return 'stream lost'
+  if (redisRunId !== (await readRunId(deps.redis))) return 'redis restarted'
   return partition.interrupted ? 'interrupted' : undefined
 }
 

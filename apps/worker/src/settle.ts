@@ -15,6 +15,7 @@ import {
   type Outcome,
   outcomeOfFailure,
   type Retry,
+  type Wait,
 } from '@eventflow/core'
 import {
   asSql,
@@ -48,6 +49,8 @@ export interface Settlement {
   committed: Commit[]
   dead: Dead[]
   retried: Retry[]
+  /** What waits for a dependency that is down: nothing was written. */
+  waiting: Wait[]
   /** Of the committed, how many were settled before and had no effect this time. */
   duplicates: number
   /** Events that wait from now on, in order: the head of each key with its delay, and those behind it. */
@@ -68,11 +71,19 @@ export async function settleBatch(
   deps: SettleDeps,
 ): Promise<Settlement> {
   const { definitions, orderOf, random } = deps
-  const settlement: Settlement = { committed: [], dead: [], retried: [], duplicates: 0, held: [], broken: new Set() }
+  const settlement: Settlement = {
+    committed: [],
+    dead: [],
+    retried: [],
+    waiting: [],
+    duplicates: 0,
+    held: [],
+    broken: new Set(),
+  }
   const blocked = new Set<string>()
 
   const settlePart = async (part: readonly Outcome[]) => {
-    const { due, held } = separate(part, blocked, orderOf)
+    const { due, held, waiting } = separate(part, blocked, orderOf)
     const written = await write(due, leases, startedAt, deps)
     for (const partition of written.broken) settlement.broken.add(partition)
     settlement.committed.push(...written.committed)
@@ -80,6 +91,7 @@ export async function settleBatch(
     settlement.retried.push(...written.retried)
     settlement.duplicates += written.duplicates
     settlement.held.push(...held)
+    settlement.waiting.push(...waiting)
     for (const { delivery } of held) blocked.add(orderOf(delivery))
   }
 
@@ -108,6 +120,7 @@ export async function settleBatch(
 function separate(outcomes: readonly Outcome[], blockedBefore: ReadonlySet<string>, orderOf: SettleDeps['orderOf']) {
   const due: (Commit | Dead | Retry)[] = []
   const held: Settlement['held'] = []
+  const waiting: Wait[] = []
   const blocked = new Set(blockedBefore)
   for (const outcome of outcomes) {
     const { kind, delivery } = outcome
@@ -116,13 +129,14 @@ function separate(outcomes: readonly Outcome[], blockedBefore: ReadonlySet<strin
       held.push({ delivery, delayMs: 0 })
       continue
     }
-    if (kind !== 'wait') due.push(outcome)
+    if (kind === 'wait') waiting.push(outcome)
+    else due.push(outcome)
     if (kind === 'wait' || kind === 'retry') {
       blocked.add(order)
       held.push({ delivery: kind === 'retry' ? afterFailure(outcome) : delivery, delayMs: outcome.delayMs })
     }
   }
-  return { due, held }
+  return { due, held, waiting }
 }
 
 /** The delivery as it will be made again: Postgres has it, so no stream entry belongs to it any more. */

@@ -5,7 +5,7 @@ import type { Settlement } from './settle.js'
 
 /** Must be called once a settled batch, after its COMMIT. `startedAt` is on the monotonic clock, in milliseconds. */
 export function tell(settlement: Settlement, startedAt: number, log: Logger, metrics: Metrics): void {
-  const { committed, dead, retried, duplicates, held, broken } = settlement
+  const { committed, dead, retried, waiting, duplicates, held, broken } = settlement
   const seconds = (performance.now() - startedAt) / 1_000
   const now = Date.now()
 
@@ -20,6 +20,10 @@ export function tell(settlement: Settlement, startedAt: number, log: Logger, met
   for (const outcome of retried) {
     metrics.retries.inc({ type: outcome.delivery.event.type })
     log.info({ ...describe(outcome), delay_ms: outcome.delayMs }, 'event will be tried again')
+  }
+  if (waiting.length > 0) {
+    const { component, message } = waiting[0]!.failure
+    log.warn({ component, error: message, events: waiting.length }, 'events wait for a dependency')
   }
   for (const { delivery } of [...committed, ...dead]) {
     metrics.endToEnd.observe((now - Date.parse(delivery.event.acceptedAt)) / 1_000)

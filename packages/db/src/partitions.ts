@@ -175,7 +175,7 @@ export async function markBroken(db: Queryable, { partition, epoch }: Epoch): Pr
 export async function markWhole(
   db: Queryable,
   { partition, epoch }: Epoch,
-  { dirty, redisRunId }: { dirty: number; redisRunId: string },
+  { dirty, redisRunId }: { dirty: number; redisRunId: string | null },
 ): Promise<boolean> {
   const { rowCount } = await db.query({
     name: 'mark-whole',

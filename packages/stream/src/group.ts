@@ -36,10 +36,13 @@ export async function createGroup(redis: Redis, prefix: string, partition: numbe
   }
 }
 
-/** What tells one Redis process from the next: a restart or a failover begins a new one, and may have lost anything. */
-export async function readRunId(redis: Redis): Promise<string> {
+/**
+ * What tells one Redis process from the next: a restart or a failover begins a new one, and may have lost anything.
+ * `null` where the server does not say: then every process has to be taken for a new one.
+ */
+export async function readRunId(redis: Redis): Promise<string | null> {
   const info = await redis.info('server')
-  return /^run_id:(\w+)/m.exec(info)?.[1] ?? ''
+  return /^run_id:(\w+)/m.exec(info)?.[1] ?? null
 }
 
 /** The entry that the group will be given next, in each partition that has one. */

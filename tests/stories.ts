@@ -1,0 +1,103 @@
+/**
+ * Two long stories, told with their figures. `npm run story -- flushall --events 1000000`: Redis forgets everything with a backlog.
+ * `npm run story -- redis-away --minutes 10`: Redis is gone under load, and comes back.
+ */
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { countEvents } from '@eventflow/db'
+import { readDepths } from '@eventflow/stream'
+import {
+  type Clients,
+  checkHistory,
+  createClients,
+  createRandom,
+  describeVerdict,
+  openJournal,
+  PARTITIONS,
+  type Stack,
+  startStack,
+  until,
+} from '@eventflow/testkit'
+import { copyOfBuild, places } from './faults/places.js'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    events: { type: 'string', default: '100000' },
+    minutes: { type: 'string', default: '1' },
+    rate: { type: 'string', default: '1000' },
+  },
+})
+const begun = performance.now()
+const seconds = (from: number) => `${((performance.now() - from) / 1_000).toFixed(1)} s`
+const say = (text: string) => console.log(`${seconds(begun).padStart(10)}  ${text}`)
+const stories: Record<string, (stack: Stack, clients: Clients) => Promise<void>> = { flushall, 'redis-away': redisAway }
+
+const story = stories[positionals[0] ?? '']
+if (!story) throw new Error(`no such story; there are: ${Object.keys(stories).join(', ')}`)
+const build = await copyOfBuild(`story-${process.pid}`)
+const stack = await startStack({ ...places, ...build, ingests: 2, workers: 3 })
+const journalFile = join(stack.dir, 'journal.ndjson')
+const journal = openJournal(journalFile)
+const clients = createClients({ urls: stack.urls, journal, random: createRandom(1) })
+await story(stack, clients)
+await stack.drained(120_000)
+await journal.close()
+const verdict = await checkHistory(journalFile, stack.db, stack.directRedis, stack.prefix)
+say(describeVerdict(verdict))
+const kept = verdict.violations.length > 0
+await stack.stop({ keep: kept })
+await build.remove()
+process.exit(kept ? 1 : 0)
+
+async function flushall({ workers, directRedis, db }: Stack, { send }: Clients): Promise<void> {
+  const events = Number(values.events)
+  await Promise.all(workers.map((worker) => worker.stop()))
+  const lane = async (number: number) => {
+    for (let n = 0; n < events / 8; n += 500) {
+      await send(Array.from({ length: 500 }, (_, i) => ({ key: `lane ${number} ${(n + i) % 1_000}` })))
+    }
+  }
+  await Promise.all(Array.from({ length: 8 }, (_, number) => lane(number)))
+  const { unsettled } = await countEvents(db)
+  const depths = await readDepths(directRedis, 'ef', PARTITIONS)
+  const inRedis = depths.reduce((sum, { length }) => sum + length, 0)
+  say(`a backlog of ${unsettled} events, ${inRedis} of them in Redis`)
+  await directRedis.flushall()
+  const from = performance.now()
+  for (const worker of workers) worker.start()
+  const level = async () => {
+    await delay(500)
+    return (await countEvents(db)).unsettled === 0
+  }
+  await until('everything is settled', level, 3_600_000)
+  say(`FLUSHALL, workers started: everything settled after ${seconds(from)}`)
+}
+
+async function redisAway({ redis, db }: Stack, all: Clients): Promise<void> {
+  all.start({ rate: Number(values.rate), lanes: 20, batch: 20, keysPerLane: 100 })
+  await delay(5_000)
+  const figures = async () => {
+    const { accepted, processed, unsettled } = await countEvents(db)
+    return `${accepted} accepted, ${processed} processed, ${unsettled} unsettled, ${all.counts.notAccepted} requests not accepted`
+  }
+  say(`with Redis: ${await figures()}`)
+  let away = true
+  const back = redis.crash(Number(values.minutes) * 60_000).finally(() => {
+    away = false
+  })
+  while (away) {
+    await Promise.race([back, delay(15_000)])
+    say(`${away ? 'without' : 'with'} Redis: ${await figures()}`)
+  }
+  const from = performance.now()
+  await until('every partition reads its stream again', async () => {
+    const { rows } = await db.query('SELECT FROM partitions WHERE dirty > 0')
+    return rows.length === 0
+  })
+  say(`Redis is back; every partition reads its stream again after ${seconds(from)}`)
+  await delay(5_000)
+  say(`with Redis: ${await figures()}`)
+  await all.stop()
+}
