@@ -137,7 +137,10 @@ export async function removeIdleConsumers(
   await redis.eval(REMOVE_IDLE_CONSUMERS, 1, streamKey(prefix, partition), GROUP, consumer)
 }
 
-/** Acknowledges entries and removes them: what is settled has no business in Redis. One round trip. */
+/**
+ * Acknowledges entries and removes them: what is settled has no business in Redis. One round trip, and both or neither: an entry
+ * that was acknowledged and not removed would never be read again, and stay for ever.
+ */
 export async function acknowledge(
   redis: Redis,
   prefix: string,
@@ -150,13 +153,13 @@ export async function acknowledge(
     if (ids) ids.push(id)
     else byPartition.set(partition, [id])
   }
-  const pipeline = redis.pipeline()
+  const transaction = redis.multi()
   for (const [partition, ids] of byPartition) {
     const key = streamKey(prefix, partition)
-    pipeline.xack(key, GROUP, ...ids)
-    pipeline.xdel(key, ...ids)
+    transaction.xack(key, GROUP, ...ids)
+    transaction.xdel(key, ...ids)
   }
-  for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error
+  for (const [error] of (await transaction.exec()) ?? []) if (error) throw error
 }
 
 function toEntry(partition: number, [id, fields]: RawEntry): Entry {
