@@ -111,6 +111,7 @@ test('progress is never taken back, and only its owner makes it', async () => {
   await saveProgress(db, [{ ...old!, settledSeq: 60 }])
   const [lease] = await take('a', [3], true)
   await saveProgress(db, [{ ...old!, settledSeq: 80 }])
+  await saveProgress(db, [{ ...lease!, settledSeq: 60 }])
   expect(await readPartition(db, lease!)).toMatchObject({ settledSeq: 70 })
   expect(await readPartition(db, old!)).toBe(undefined)
 })

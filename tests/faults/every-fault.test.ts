@@ -1,6 +1,7 @@
 /** Every kind of fault once, under load, on real processes and servers; then the checker's verdict. */
 import {
   ALL_FAULTS,
+  type BuildCopy,
   checkHistory,
   createClients,
   createRandom,
@@ -13,15 +14,22 @@ import {
   startStack,
 } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { places } from './places.js'
+import { copyOfBuild, places } from './places.js'
 
+let build: BuildCopy
 let stack: Stack
+let passed = false
 
 beforeAll(async () => {
-  stack = await startStack({ ...places, ingests: 2, workers: 3 })
+  build = await copyOfBuild('every-fault')
+  stack = await startStack({ ...places, ...build, ingests: 2, workers: 3 })
 }, 60_000)
 
-afterAll(() => stack.stop())
+// A run that failed leaves its folder for inspection.
+afterAll(async () => {
+  await stack.stop({ keep: !passed })
+  await build.remove()
+})
 
 test('no fault loses, doubles or reorders anything', async () => {
   const journalFile = `${stack.dir}/journal.ndjson`
@@ -39,4 +47,5 @@ test('no fault loses, doubles or reorders anything', async () => {
   expect(nemesis.records.filter(({ problem }) => problem)).toEqual([])
   expect(new Set(nemesis.records.map(({ name }) => name)).size).toBe(ALL_FAULTS.length)
   expect([...stack.ingests, ...stack.workers].flatMap(({ surprises }) => surprises)).toEqual([])
+  passed = true
 }, 150_000)

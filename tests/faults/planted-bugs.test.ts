@@ -1,5 +1,5 @@
 /** The suite's own test: bugs are planted in copies of the compiled pipeline, and each must be found and named rightly. */
-import { createDatabase, describeVerdict, type Patch, type ViolationKind } from '@eventflow/testkit'
+import { createDatabase, describeVerdict, type Patch, type Verdict, type ViolationKind } from '@eventflow/testkit'
 import { expect, test } from '@jest/globals'
 import { copyOfBuild, places } from './places.js'
 import * as scenarios from './scenarios.js'
@@ -248,9 +248,14 @@ test('without a planted bug every scenario ends well', async () => {
 test.each(bugs)(
   'found: $name',
   async ({ name, patches, scenario, found }) => {
-    const verdict = await playWith(`planted-${name.replaceAll(/\W+/g, '-')}`, patches, [scenario])
-    const kinds = verdict.violations.map(({ kind }) => kind)
-    if (!kinds.includes(found)) throw new Error(`'${found}' was not found: ${describeVerdict(verdict)}`)
+    const build = `planted-${name.replaceAll(/\W+/g, '-')}`
+    let verdict: Verdict | undefined
+    // On a machine that is slow for a moment, a story may take another turn, in which the bug does no harm.
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      verdict = await playWith(build, patches, [scenario])
+      if (verdict.violations.some(({ kind }) => kind === found)) return
+    }
+    throw new Error(`'${found}' was not found: ${describeVerdict(verdict!)}`)
   },
-  60_000,
+  120_000,
 )

@@ -2,6 +2,7 @@
 import { partitionOf } from '@eventflow/core'
 import { streamKey } from '@eventflow/stream'
 import {
+  type BuildCopy,
   checkHistory,
   createClients,
   createDatabase,
@@ -15,20 +16,32 @@ import {
   until,
 } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { places } from './places.js'
+import { copyOfBuild, places } from './places.js'
 
+let build: BuildCopy
 let stack: Stack
 let journal: Journal
 let clients: ReturnType<typeof createClients>
 
 beforeAll(async () => {
+  build = await copyOfBuild('remedies')
   const settings = { EVENTFLOW_MAX_STREAM_LENGTH: '100' }
-  stack = await startStack({ ...places, ingests: 1, workers: 2, databaseUrl: await createDatabase(), settings })
+  stack = await startStack({
+    ...places,
+    ...build,
+    ingests: 1,
+    workers: 2,
+    databaseUrl: await createDatabase(),
+    settings,
+  })
   journal = openJournal(`${stack.dir}/journal.ndjson`)
   clients = createClients({ urls: stack.urls, journal, random: createRandom(1) })
 }, 60_000)
 
-afterAll(() => stack.stop())
+afterAll(async () => {
+  await stack.stop()
+  await build.remove()
+})
 
 const rowsOf = async (text: string, ...values: unknown[]) => (await stack.db.query(text, values)).rows
 const settled = () => until('everything is settled', async () => (await unsettled()) === 0, 60_000)

@@ -162,9 +162,17 @@ describe('the documentation', () => {
       '/metrics',
       '/metrics/summary',
       '/readyz',
+      '/v1/dead-letters',
+      '/v1/dead-letters/discard',
+      '/v1/dead-letters/replay',
+      '/v1/dead-letters/{id}',
       '/v1/events',
       '/v1/events/batch',
+      '/v1/events/replay',
       '/v1/events/{id}',
+      '/v1/operations/{id}',
+      '/v1/operations/{id}/cancel',
+      '/v1/operations/{id}/resume',
     ])
   })
 })

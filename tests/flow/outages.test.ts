@@ -35,24 +35,23 @@ async function expectRefusal(sending: Promise<Response>, code: string, withinMs:
 const storedIn = async (db: Db) =>
   (await db.query(`SELECT (payload->>'n')::integer AS n FROM raw_events ORDER BY seq`)).rows.map(({ n }) => n)
 
-test('with as much in flight as is allowed, more is refused at once, and what was taken is stored', async () => {
-  const pipeline = await startPipeline([], { EVENTFLOW_MAX_IN_FLIGHT: '3' })
+test.each([
+  ['events', { EVENTFLOW_MAX_IN_FLIGHT: '1' }, ''],
+  ['data', { EVENTFLOW_MAX_IN_FLIGHT_BYTES: '1024' }, 'x'.repeat(1_000)],
+])('with as much in flight as is allowed (%s), more is refused at once, and never lost', async (_, settings, text) => {
+  const pipeline = await startPipeline([], settings)
+  const note = (n: number) => ({ type: 'note.taken', data: { n, text } })
   const send = (body: object, path = '/v1/events') => post(pipeline.url + path, body)
-  const taken: Promise<Response>[] = []
+  let taken: Promise<Response> | undefined
   await whileLocked(pipeline.db, 'raw_events', async () => {
-    taken.push(send(event(1)))
-    await until('the first INSERT waits', async () => (await sessionsWaiting(pipeline.db)).length === 1)
-    taken.push(send([event(2), event(3)], '/v1/events/batch'))
-    await until('the third event is taken', async () => {
-      const refused = await send([event(8), event(9)], '/v1/events/batch')
-      return refused.status === 503
-    })
-    await expectRefusal(send(event(4)), 'overloaded', 1_000)
-    await expectRefusal(send([event(5), event(6)], '/v1/events/batch'), 'overloaded', 1_000)
+    taken = send(note(1))
+    await until('the INSERT waits', async () => (await sessionsWaiting(pipeline.db)).length === 1)
+    await expectRefusal(send(note(2)), 'overloaded', 1_000)
+    await expectRefusal(send([note(3)], '/v1/events/batch'), 'overloaded', 1_000)
   })
-  expect((await Promise.all(taken)).map(({ status }) => status)).toEqual([202, 200])
-  expect((await send(event(7))).status).toBe(202)
-  expect(await storedIn(pipeline.db)).toEqual([1, 2, 3, 7])
+  expect((await taken)?.status).toBe(202)
+  expect((await send(note(4))).status).toBe(202)
+  expect(await storedIn(pipeline.db)).toEqual([1, 4])
   await pipeline.stop()
 })
 
@@ -163,7 +162,7 @@ describe('Redis', () => {
   beforeAll(async () => {
     redis = await startOwnRedis()
     link = await openLink(redis.port)
-    pipeline = await startPipeline([], { REDIS_URL: withPort(redis.url, link.port) })
+    pipeline = await startPipeline([], { REDIS_URL: withPort(redis.url, link.port), EVENTFLOW_MAX_STREAM_LENGTH: '25' })
   })
 
   afterAll(async () => {
@@ -222,12 +221,27 @@ describe('Redis', () => {
     expect(await takeMarks()).toEqual([])
   })
 
+  test('with a stream that is long enough: more waits in Postgres', async () => {
+    const [partition] = partitionsOf(['i'])
+    const stream = streamKey(pipeline.prefix, partition!)
+    const many = Array.from({ length: 30 }, () => 'i')
+    await sendKeys(many)
+    expect(await takeMarks()).toEqual([])
+    const length = await pipeline.redis.xlen(stream)
+    await sendKeys(many)
+    expect(await takeMarks()).toEqual([partition])
+    expect(await pipeline.redis.xlen(stream)).toBe(length)
+  })
+
   test('in whatever state: every accepted event is stored', async () => {
     const { rows } = await pipeline.db.query(
       'SELECT key, count(*)::integer AS count FROM raw_events GROUP BY key ORDER BY key',
     )
     expect(rows).toEqual(
-      Object.entries({ a: 4, b: 4, c: 4, d: 1, e: 2, f: 2, g: 4, h: 2 }).map(([key, count]) => ({ key, count })),
+      Object.entries({ a: 4, b: 4, c: 4, d: 1, e: 2, f: 2, g: 4, h: 2, i: 120 }).map(([key, count]) => ({
+        key,
+        count,
+      })),
     )
   })
 })

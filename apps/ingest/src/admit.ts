@@ -126,7 +126,8 @@ function derivedKey({ data }: IncomingEvent, definition: EventDefinition | undef
   }
 }
 
-function isStorableTime(time: string): boolean {
+/** Whether Postgres can keep a time that has the form of RFC 3339; JavaScript knows no leap seconds. */
+export function isStorableTime(time: string): boolean {
   const year = new Date(time).getUTCFullYear()
   return year >= 1 && year <= 9999
 }

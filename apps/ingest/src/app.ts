@@ -10,9 +10,12 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createAcceptor } from './accept.js'
 import { readBodies } from './bodies.js'
 import { documentRoutes } from './docs.js'
+import { createOperations } from './operations.js'
 import { answerFrameworkError, answerProblems } from './problem.js'
+import { deadLetterRoutes } from './routes/dead-letters.js'
 import { eventRoutes } from './routes/events.js'
 import { healthRoutes } from './routes/health.js'
+import { operationRoutes } from './routes/operations.js'
 import { createSettledWatch } from './settled.js'
 
 export interface AppDeps {
@@ -81,6 +84,10 @@ export async function buildApp({
     batchLimit: config.EVENTFLOW_BATCH_LIMIT,
     examples: [...definitions.values()].flatMap(({ type, example }) => (example ? [{ type, data: example }] : [])),
   })
+  const operations = createOperations({ db, log })
+  app.addHook('onClose', () => operations.stop())
+  deadLetterRoutes(app, { db })
+  operationRoutes(app, { db, operations })
   healthRoutes(app, { db, redis, prefix, partitions, metrics, isOpen: () => open })
   return app
 }

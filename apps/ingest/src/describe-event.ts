@@ -20,7 +20,7 @@ export function describeEvent(row: EventRow) {
     status: row.status,
     attempts: row.attempts,
     timeline: timelineOf(row),
-    ...(row.failed_at !== null && { failure: failureOf(row) }),
+    ...(row.failed_at !== null && row.status !== 'processed' && { failure: failureOf(row) }),
     data: row.payload,
     ...(row.result !== null && { result: row.result }),
   }
@@ -38,12 +38,16 @@ function timelineOf(row: EventRow) {
     { at: row.accepted_at, what: 'accepted' },
     ...attempts.map(({ at, attempt, component, errorClass, message }) => ({
       at,
-      what: `attempt ${attempt} failed`,
-      detail: `${component}: ${errorClass}: ${message}`,
+      what: attempt === 0 ? 'replayed' : `attempt ${attempt} failed`,
+      detail: attempt === 0 ? message : `${component}: ${errorClass}: ${message}`,
     })),
   ]
+  const hasFailed = row.status === 'failed' || row.status === 'discarded'
+  if (hasFailed) steps.push({ at: row.failed_at, what: 'failed', detail: row.message })
+  if (row.status === 'discarded') {
+    steps.push({ at: row.resolved_at, what: 'discarded', detail: `by ${row.resolved_by}: ${row.reason}` })
+  }
   if (row.processed_at !== null) steps.push({ at: row.processed_at, what: 'processed', detail: `by ${row.worker_id}` })
-  else if (row.failed_at !== null) steps.push({ at: row.failed_at, what: row.status, detail: row.message })
-  else if (row.retry_at !== null) steps.push({ at: row.retry_at, what: 'next attempt is due' })
+  else if (row.retry_at !== null && !hasFailed) steps.push({ at: row.retry_at, what: 'next attempt is due' })
   return steps
 }

@@ -15,6 +15,8 @@ export async function documentRoutes(app: FastifyInstance): Promise<void> {
       },
       tags: [
         { name: 'events', description: 'Sending events and following them' },
+        { name: 'dead letters', description: 'What failed, and what becomes of it' },
+        { name: 'operations', description: 'Replays and discards under way' },
         { name: 'operation', description: 'Health and metrics' },
       ],
     },

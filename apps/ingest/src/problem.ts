@@ -1,6 +1,7 @@
 /** Errors as people and programs get them: application/problem+json (RFC 9457) with a stable code. */
 import { PROBLEMS, type Problem, type ProblemCode } from '@eventflow/core'
 import { sqlErrorKind } from '@eventflow/db'
+import { Type } from '@sinclair/typebox'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { NotAcceptedError } from './accept.js'
 
@@ -16,6 +17,19 @@ export interface ProblemBody {
   detail: string
   errors?: readonly Problem[]
 }
+
+/** The body of an error, for the documentation. */
+export const ProblemSchema = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String(),
+    detail: Type.String(),
+    errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }))),
+  },
+  { description: 'application/problem+json' },
+)
 
 /** An error that a route answers with. */
 export class RequestError extends Error {

@@ -22,6 +22,8 @@ export interface Keys {
   takeDue(now: number): Delivery[]
   /** Whether the event waits here. */
   holds(event: AcceptedEventId): boolean
+  /** Those that wait here and have a row in `retries`. */
+  inRetries(): AcceptedEvent[]
   /** Those that wait and are neither in the stream nor in `retries`: only this worker knows of them. */
   onlyHere(): Delivery[]
   /** The lowest seq of those that are in no row of `retries`; Infinity when there is none. */
@@ -84,6 +86,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
     },
 
     holds: (event) => waiting.has(eventKey(event)),
+    inRetries: () => [...waiting.values()].flatMap(({ event, inRetries }) => (inRetries ? event : [])),
     onlyHere: () => [...waiting.values()].filter(({ entryIds, inRetries }) => entryIds.length === 0 && !inRetries),
     lowestSeq() {
       let lowest = Number.POSITIVE_INFINITY

@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Delivery, decodeEvent, firstDelivery } from '@eventflow/core'
-import { eventKey, findSettled, type TakenPartition } from '@eventflow/db'
+import { eventKey, findDirty, findSettled, type TakenPartition } from '@eventflow/db'
 import {
   acknowledge,
   claimPending,
@@ -18,6 +18,7 @@ import {
 import { findUnpublished, saveWatermarks, takeUpNext } from './catch-up.js'
 import { admitAll, aimForStream, begin, joinStream, newPartition, type Partition } from './partition.js'
 import { pause } from './pause.js'
+import { takeUpRetries } from './replays.js'
 import { createWork, type WorkDeps } from './work.js'
 
 /** Events that one batch holds, about: larger transactions are no faster. */
@@ -28,6 +29,9 @@ const SUSPICIOUS_CRASHES = 2
 
 /** How long Postgres is left alone after it gave all it had, in milliseconds. */
 const POLL_MS = 100
+
+/** How often a lane looks for what others have written: replays in `retries`, marks of what was not published. */
+const LOOK_AROUND_MS = 1_000
 
 /** How often a lane looks for events that were never published, and moves the watermarks on, in milliseconds. */
 const LOOK_AFTER_MS = 5_000
@@ -58,6 +62,7 @@ export function startLane(deps: LaneDeps): Lane {
   const dropping = new Map<number, () => void>()
   let lookedAfterAt = performance.now()
   let lookAtPostgresAt = 0
+  let lookAroundAt = 0
   let readerId: number | undefined
   let wake = () => {}
   // Between two connections anything may have been lost, also when no command noticed. A batch in hand ends as it began.
@@ -77,6 +82,7 @@ export function startLane(deps: LaneDeps): Lane {
         dropAsked()
         if (connectionLost) for (const partition of partitions.values()) beginAgain(partition)
         connectionLost = false
+        await lookAround()
         for (const partition of inSource('new')) await beginOrDrop(partition)
         await lookAfter()
         await work(await next())
@@ -123,7 +129,7 @@ export function startLane(deps: LaneDeps): Lane {
   /** When there is something to do that no stream entry announces, on the monotonic clock; soon enough to notice all else. */
   function nextAt(): number {
     const due = Math.min(...[...partitions.values()].map(({ keys }) => keys.nextDue()))
-    const atMost = performance.now() + MAX_BLOCK_MS
+    const atMost = performance.now() + Math.min(MAX_BLOCK_MS, LOOK_AROUND_MS)
     return Math.min(due, atMost, inSource('postgres').length > 0 ? lookAtPostgresAt : atMost)
   }
 
@@ -184,7 +190,8 @@ export function startLane(deps: LaneDeps): Lane {
     }
     if (useless.length > 0) log.warn({ entries: useless.map(({ id }) => id) }, 'removing entries that are no events')
     const doubtful = decoded.filter(({ entry, delivery }) => {
-      return delivery.event.seq <= (partitions.get(entry.partition)?.takenUpTo ?? 0)
+      const { takenUpTo, position } = partitions.get(entry.partition) ?? { takenUpTo: 0, position: 0 }
+      return delivery.event.seq <= Math.max(takenUpTo, position)
     })
     const settled =
       doubtful.length > 0
@@ -210,6 +217,20 @@ export function startLane(deps: LaneDeps): Lane {
     if (streaming.length > 0) await work(await findUnpublished(streaming, seqOf, deps))
     // A partition that is to be begun again has lost what it had in hand.
     await saveWatermarks([...inSource('stream'), ...inSource('postgres')], db)
+  }
+
+  /** Finds what others have written. Between two batches nothing is in hand but what the keys hold. */
+  async function lookAround(): Promise<void> {
+    if (partitions.size === 0 || performance.now() < lookAroundAt) return
+    const streaming = inSource('stream')
+    const dirty = await findDirty(
+      db,
+      streaming.map(({ id }) => id),
+    )
+    for (const partition of streaming) if (dirty.includes(partition.id)) partition.source = 'new'
+    const begun = [...inSource('stream'), ...inSource('postgres')]
+    const more = await takeUpRetries(begun.filter(hasRoom), BATCH, db)
+    lookAroundAt = more ? 0 : performance.now() + LOOK_AROUND_MS
   }
 
   async function sleep(ms: number): Promise<void> {

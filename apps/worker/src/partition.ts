@@ -21,6 +21,7 @@ import {
   readPartition,
   readRetries,
   recordWaiting,
+  type WaitingRetry,
 } from '@eventflow/db'
 import { createGroup, hasGroup, type Redis, readRunId } from '@eventflow/stream'
 import { createKeys, type Keys } from './keys.js'
@@ -90,11 +91,7 @@ export async function begin(partition: Partition, deps: PartitionDeps): Promise<
   const state = await readPartition(db, { partition: partition.id, epoch: partition.epoch })
   if (!state) return false
   partition.keys = createKeys(orderOf)
-  const now = performance.now()
-  for (const { event, dueInMs, ...attempts } of await readRetries(db, partition.id)) {
-    const delivery = { ...attempts, event: parseEvent(event), entryIds: [], inRetries: true }
-    partition.keys.hold(delivery, now + dueInMs)
-  }
+  holdRetries(partition, await readRetries(db, partition.id))
   partition.position = state.settledSeq
   partition.taken = new Set()
   partition.settled = new Set()
@@ -107,6 +104,15 @@ export async function begin(partition: Partition, deps: PartitionDeps): Promise<
   if (reason) partition.reason = reason
   partition.interrupted = false
   return true
+}
+
+/** Has retries wait until they are due, each key's in the order given. */
+export function holdRetries({ keys }: Partition, retries: readonly WaitingRetry[]): void {
+  const now = performance.now()
+  for (const { event, dueInMs, ...attempts } of retries) {
+    if (keys.holds(event)) continue
+    keys.hold({ ...attempts, event: parseEvent(event), entryIds: [], inRetries: true }, now + dueInMs)
+  }
 }
 
 /** Whether the stream, with `retries`, holds everything that is acknowledged and unsettled; if not, why. */

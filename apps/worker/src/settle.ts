@@ -25,6 +25,7 @@ import {
   insertFailed,
   insertProcessed,
   type Lease,
+  markReplayed,
   type Queryable,
   RolledBackError,
   sqlErrorKind,
@@ -175,11 +176,12 @@ async function write(
     if (dead.length > 0) await insertFailed(tx, dead, { workerId, now })
     if (retried.length > 0) await upsertRetries(tx, retried, now)
     const ended = [...committed, ...dead].filter(({ delivery }) => delivery.inRetries)
-    if (ended.length > 0)
-      await deleteRetries(
-        tx,
-        ended.map(({ delivery }) => delivery.event),
-      )
+    if (ended.length > 0) {
+      const events = ended.map(({ delivery }) => delivery.event)
+      await deleteRetries(tx, events)
+      // Those that died again are open again by now.
+      await markReplayed(tx, events)
+    }
     return { committed, dead, retried, duplicates, broken }
   })
 }

@@ -99,7 +99,10 @@ export function createWork(
   function keep({ committed, dead, held, broken }: Settlement): void {
     const now = performance.now()
     for (const { delivery } of [...committed, ...dead]) {
-      partitions.get(delivery.event.partition)?.settled.add(delivery.event.seq)
+      const { partition: id, seq } = delivery.event
+      const partition = partitions.get(id)
+      // What is replayed is mostly far below.
+      if (partition && seq > partition.position) partition.settled.add(seq)
     }
     for (const { delivery, delayMs } of held) {
       partitions.get(delivery.event.partition)?.keys.hold({ ...delivery, crashes: 0 }, now + delayMs)

@@ -1,4 +1,4 @@
-/** A worker: its lanes, and the ownership that feeds them. */
+/** A worker: its lanes, the ownership that feeds them, and the removal of what is old. */
 import { hostname } from 'node:os'
 import { UnavailableError } from '@eventflow/core'
 import { asSql, type Db, sqlErrorKind } from '@eventflow/db'
@@ -8,6 +8,7 @@ import { connectRedis, createCache, type Redis, untilReady } from '@eventflow/st
 import { compileDefinitions, orderOf } from './definitions.js'
 import { startLane } from './loop.js'
 import { startOwnership } from './ownership.js'
+import { startRetention } from './retention.js'
 
 export interface WorkerDeps {
   /** Stable over restarts, so that a worker has its partitions back at once. */
@@ -51,10 +52,15 @@ export async function startWorker({ id, config, db, redis, log, metrics, definit
     }),
   )
   const ownership = startOwnership({ db, worker: { id, host: hostname(), pid: process.pid }, lanes, log })
+  const ages = {
+    settledDays: config.EVENTFLOW_RETENTION_SETTLED_DAYS,
+    deadDays: config.EVENTFLOW_RETENTION_DEAD_DAYS,
+  }
+  const retention = startRetention({ db, workerId: id, ages, log })
 
   return {
     async stop() {
-      await Promise.all(lanes.map((lane) => lane.stop()))
+      await Promise.all([retention.stop(), ...lanes.map((lane) => lane.stop())])
       await ownership.stop()
       for (const reader of readers) reader.disconnect()
     },

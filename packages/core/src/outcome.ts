@@ -17,8 +17,9 @@ export interface Delivery {
   inRetries: boolean
 }
 
-/** One failed attempt, as it is kept in `history`. */
+/** One failed attempt, as it is kept in `history`; or the mark of a replay. */
 export interface Attempt {
+  /** From 1; 0 marks a replay, after which attempts count from 1 again. */
   attempt: number
   /** RFC 3339. */
   at: string

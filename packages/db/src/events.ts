@@ -15,7 +15,10 @@ export async function findEvent(db: Queryable, tenantId: string, id: string): Pr
   return rows[0]
 }
 
-/** Which of these events have reached an end, by `eventKey`. */
+/**
+ * Which of these events have reached an end, by `eventKey`. One that Postgres does not know has, too: it was removed a
+ * configured age after that.
+ */
 export async function findSettled(
   db: Queryable,
   ids: readonly { tenantId: string; id: string }[],
@@ -27,7 +30,10 @@ export async function findSettled(
       SELECT tenant_id, event_id FROM wanted JOIN processed_events USING (tenant_id, event_id)
       UNION ALL
       SELECT tenant_id, event_id FROM wanted JOIN failed_events f USING (tenant_id, event_id)
-      WHERE f.status IN ('open', 'discarded')`,
+      WHERE f.status IN ('open', 'discarded')
+      UNION ALL
+      SELECT tenant_id, event_id FROM wanted
+      WHERE NOT EXISTS (SELECT FROM raw_events r WHERE r.tenant_id = wanted.tenant_id AND r.event_id = wanted.event_id)`,
     values: [ids.map((e) => e.tenantId), ids.map((e) => e.id)],
   })
   return new Set(rows.map((row) => eventKey({ tenantId: row.tenant_id, id: row.event_id })))

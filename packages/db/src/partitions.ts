@@ -159,6 +159,16 @@ export async function readPartition(db: Queryable, { partition, epoch }: Epoch):
   return row && { settledSeq: row.settled_seq, dirty: row.dirty, redisRunId: row.redis_run_id }
 }
 
+/** Which of these partitions have a mark: what was accepted and not published must not wait for the next settle to be seen. */
+export async function findDirty(db: Queryable, partitions: readonly number[]): Promise<number[]> {
+  const { rows } = await db.query({
+    name: 'find-dirty',
+    text: 'SELECT id FROM partitions WHERE id = ANY($1::smallint[]) AND dirty > 0',
+    values: [partitions],
+  })
+  return rows.map((row) => row.id)
+}
+
 /** Says that the stream lacks something, before it is made again: otherwise nobody could tell any more after a crash. */
 export async function markBroken(db: Queryable, { partition, epoch }: Epoch): Promise<void> {
   await db.query({

@@ -12,24 +12,55 @@ export interface WaitingRetry {
   dueInMs: number
 }
 
+const COLUMNS = `${RAW_EVENT_COLUMNS}, w.attempts, w.history, w.crashes,
+         (extract(epoch FROM w.due_at - now()) * 1000)::float8 AS due_in_ms`
+
 /** What waits in a partition, in the order of acceptance. */
 export async function readRetries(db: Queryable, partition: number): Promise<WaitingRetry[]> {
   const { rows } = await db.query({
     name: 'read-retries',
     text: `
-      SELECT ${RAW_EVENT_COLUMNS}, w.attempts, w.history, w.crashes,
-             (extract(epoch FROM w.due_at - now()) * 1000)::float8 AS due_in_ms
+      SELECT ${COLUMNS}
       FROM retries w JOIN raw_events r USING (tenant_id, event_id)
       WHERE w.partition = $1 ORDER BY r.seq`,
     values: [partition],
   })
-  return rows.map((row) => ({
+  return rows.map(retryOf)
+}
+
+/**
+ * What is due in these partitions and not among the `held`: somebody else has put it there. At most `limit`, the first due
+ * first. Where nothing waits, which is nearly always, this is one look into an empty index.
+ */
+export async function readDueRetries(
+  db: Queryable,
+  partitions: readonly number[],
+  { held, limit }: { held: readonly { tenantId: string; id: string }[]; limit: number },
+): Promise<WaitingRetry[]> {
+  const { rows } = await db.query({
+    name: 'read-due-retries',
+    text: `
+      SELECT ${COLUMNS}
+      FROM (SELECT * FROM retries w
+            WHERE w.partition = ANY($1::smallint[]) AND w.due_at <= now()
+              AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::uuid[]) AS held(tenant_id, event_id)
+                              WHERE held.tenant_id = w.tenant_id AND held.event_id = w.event_id)
+            ORDER BY w.due_at LIMIT $4) w
+      JOIN raw_events r USING (tenant_id, event_id) ORDER BY w.due_at`,
+    values: [partitions, held.map((e) => e.tenantId), held.map((e) => e.id), limit],
+  })
+  return rows.map(retryOf)
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a row has the columns above.
+function retryOf(row: any): WaitingRetry {
+  return {
     event: rawEventOf(row),
     attempts: row.attempts,
     history: row.history,
     crashes: row.crashes,
     dueInMs: row.due_in_ms,
-  }))
+  }
 }
 
 /**

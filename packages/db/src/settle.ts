@@ -94,7 +94,8 @@ const INSERT_FAILED = `
   ON CONFLICT (tenant_id, event_id) DO UPDATE
     SET failure_type = excluded.failure_type, error_class = excluded.error_class, message = excluded.message,
         errors = excluded.errors, component = excluded.component, worker_id = excluded.worker_id,
-        attempts = excluded.attempts, history = excluded.history, failed_at = excluded.failed_at, status = 'open'
+        attempts = excluded.attempts, history = excluded.history, failed_at = excluded.failed_at, status = 'open',
+        resolved_at = NULL, resolved_by = NULL, reason = NULL
     WHERE failed_events.status = 'replaying'`
 
 /** Writes dead letters. An event that was settled before, either way, is left as it is. */
@@ -156,6 +157,19 @@ export async function deleteRetries(tx: Queryable, events: readonly { tenantId: 
     text: `
       DELETE FROM retries USING unnest($1::text[], $2::uuid[]) AS settled(tenant_id, event_id)
       WHERE retries.tenant_id = settled.tenant_id AND retries.event_id = settled.event_id`,
+    values: [events.map((e) => e.tenantId), events.map((e) => e.id)],
+  })
+}
+
+/** Says of the dead letters among these events that their replay has succeeded. */
+export async function markReplayed(tx: Queryable, events: readonly { tenantId: string; id: string }[]): Promise<void> {
+  await tx.query({
+    name: 'mark-replayed',
+    text: `
+      UPDATE failed_events SET status = 'replayed', resolved_at = clock_timestamp()
+      FROM unnest($1::text[], $2::uuid[]) AS settled(tenant_id, event_id)
+      WHERE failed_events.tenant_id = settled.tenant_id AND failed_events.event_id = settled.event_id
+        AND status = 'replaying'`,
     values: [events.map((e) => e.tenantId), events.map((e) => e.id)],
   })
 }

@@ -5,6 +5,8 @@ import { Value } from '@sinclair/typebox/value'
 const Port = (description: string, value: number) =>
   Type.Integer({ minimum: 0, maximum: 65535, default: value, description })
 
+const Days = (description: string) => Type.Integer({ minimum: 0, maximum: 36_500, default: 0, description })
+
 /** Settings of every process. */
 const shared = {
   DATABASE_URL: Type.String({
@@ -88,6 +90,10 @@ export const WorkerConfig = Type.Object({
     default: 10_000,
     description: 'Events of a partition that wait in memory behind a retry before the partition pauses',
   }),
+  EVENTFLOW_RETENTION_SETTLED_DAYS: Days('Days after which processed events are removed; 0 keeps them for ever'),
+  EVENTFLOW_RETENTION_DEAD_DAYS: Days(
+    'Days after which dead letters are removed, counted from their last change; 0 keeps them for ever',
+  ),
 })
 
 export type IngestConfig = Static<typeof IngestConfig>

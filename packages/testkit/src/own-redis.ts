@@ -9,7 +9,7 @@ import { redisCacheDir } from './services.js'
 /** Starts it; its data goes with it when it is stopped. */
 export async function startOwnRedis(): Promise<Server> {
   const dir = await mkdtemp(join(tmpdir(), 'eventflow-redis-'))
-  const server = await runServer((port) => startRedis({ dir, port, cacheDir: redisCacheDir(), log: () => {} }))
+  const server = await runServer(dir, (place) => startRedis({ ...place, cacheDir: redisCacheDir(), log: () => {} }))
   return {
     ...server,
     async stop() {

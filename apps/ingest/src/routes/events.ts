@@ -14,11 +14,9 @@ import {
   IncomingEventSchema,
 } from '../admit.js'
 import { describeEvent } from '../describe-event.js'
-import { problemBody, RequestError } from '../problem.js'
+import { ProblemSchema, problemBody, RequestError } from '../problem.js'
+import { TENANT, textHeader } from '../request.js'
 import type { SettledWatch } from '../settled.js'
-
-/** Until keys say whose an event is, there is one tenant. */
-const TENANT = 'default'
 
 export interface EventRoutesDeps {
   db: Db
@@ -143,12 +141,6 @@ function contextOf(request: FastifyRequest, reply: FastifyReply): AdmissionConte
   return { tenantId: TENANT, correlationId, traceparent }
 }
 
-/** A header of the right form; one that is malformed is as good as none, as W3C Trace Context asks. */
-function textHeader(request: FastifyRequest, name: string, form: RegExp): string | undefined {
-  const value = request.headers[name]
-  return typeof value === 'string' && form.test(value) ? value : undefined
-}
-
 const isOnItsWay = (status: string) => status === 'accepted' || status === 'retrying'
 
 /** The longest a request may wait for its event, in milliseconds. */
@@ -158,18 +150,6 @@ function millisecondsOf(wait: string): number {
   const [, amount, unit] = /^(\d{1,6})(ms|s)$/.exec(wait)!
   return Math.min(Number(amount) * (unit === 's' ? 1_000 : 1), MAX_WAIT_MS)
 }
-
-const ProblemSchema = Type.Object(
-  {
-    type: Type.String(),
-    title: Type.String(),
-    status: Type.Integer(),
-    code: Type.String(),
-    detail: Type.String(),
-    errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() }))),
-  },
-  { description: 'application/problem+json' },
-)
 
 /** The events are checked by `admit`, one check for single events and batches; a body's schema is its documentation. */
 const checkedByAdmit = () => () => true

@@ -79,6 +79,7 @@ export function pipelineTables(partitions: number) {
     await sql`CREATE INDEX failed_events_open ON failed_events (type, error_class, failed_at) WHERE status = 'open'`.execute(
       db,
     )
+    await sql`CREATE INDEX failed_events_seq ON failed_events (seq)`.execute(db)
 
     await sql`
       CREATE TABLE retries (
@@ -92,6 +93,39 @@ export function pipelineTables(partitions: number) {
         PRIMARY KEY (tenant_id, event_id)
       )`.execute(db)
     await sql`CREATE INDEX retries_partition_due ON retries (partition, due_at)`.execute(db)
+
+    // `after_seq` is how far it is, written together with what it did up to there: nothing is done twice or left out.
+    await sql`
+      CREATE TABLE operations (
+        id           uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+        tenant_id    text NOT NULL,
+        kind         text NOT NULL CHECK (kind IN ('replay-dead-letters', 'discard-dead-letters', 'replay-processed')),
+        filter       jsonb NOT NULL,
+        rate         integer NOT NULL,
+        reason       text,
+        requested_by text NOT NULL,
+        total        bigint NOT NULL,
+        done         bigint NOT NULL DEFAULT 0,
+        after_seq    bigint NOT NULL,
+        until_seq    bigint NOT NULL,
+        status       text NOT NULL DEFAULT 'running' CHECK (status IN ('running', 'finished', 'interrupted', 'cancelled')),
+        started_at   timestamptz NOT NULL DEFAULT now(),
+        alive_at     timestamptz NOT NULL DEFAULT now(),
+        finished_at  timestamptz
+      )`.execute(db)
+
+    await sql`
+      CREATE TABLE audit_log (
+        id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        at           timestamptz NOT NULL DEFAULT now(),
+        tenant_id    text NOT NULL,
+        actor        text NOT NULL,
+        action       text NOT NULL,
+        operation_id uuid,
+        filter       jsonb,
+        count        bigint,
+        reason       text
+      )`.execute(db)
 
     await sql`
       CREATE TABLE workers (
@@ -126,7 +160,8 @@ export function pipelineTables(partitions: number) {
              coalesce(p.attempts, w.attempts, f.attempts, 0) AS attempts,
              r.occurred_at, r.accepted_at, p.processed_at, f.failed_at, w.due_at AS retry_at,
              coalesce(p.worker_id, f.worker_id) AS worker_id, p.processing_ms,
-             f.failure_type, f.error_class, f.message, f.errors, f.component, f.reason,
+             f.failure_type, f.error_class, f.message, f.errors, f.component,
+             f.resolved_at, f.resolved_by, f.reason,
              coalesce(p.history, w.history, f.history) AS history,
              r.correlation_id, r.causation_id, r.traceparent,
              r.payload, p.payload AS result

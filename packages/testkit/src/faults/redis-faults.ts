@@ -2,9 +2,11 @@
 import { readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { GROUP, streamKey } from '@eventflow/stream'
+import type { LocalServer } from '@eventflow/local'
+import { connectRedis, GROUP, streamKey, untilReady } from '@eventflow/stream'
+import { until } from '../until.js'
 import type { Fault, FaultKind } from './fault.js'
-import { PARTITIONS } from './stack.js'
+import { PARTITIONS, type Stack } from './stack.js'
 
 const flushed: FaultKind = ({ directRedis }) => redisFault('FLUSHALL', () => directRedis.flushall())
 
@@ -49,9 +51,18 @@ const restartedBehind: FaultKind = ({ redis }, random) => {
   }
 }
 
+/** A replica takes over, which lacks what was written last. */
+const failedOver: FaultKind = (stack, random) => {
+  const tailMs = random.between(50, 500)
+  return {
+    ...redisFault('failover to a replica that is behind', async () => {}),
+    run: () => stack.redis.replace((replica) => takeOver(replica, stack, tailMs)),
+  }
+}
+
 export const redisFaults: readonly FaultKind[] = [
   ...[flushed, streamDeleted, groupDestroyed, full],
-  ...[restarted, restartedEmpty, restartedBehind],
+  ...[restarted, restartedEmpty, restartedBehind, failedOver],
 ]
 
 /** A fault of a moment. When Redis is away just now, there is nothing to break. */
@@ -64,6 +75,28 @@ function redisFault(name: string, strike: () => Promise<unknown>): Fault {
       await strike()
       struck()
     },
+  }
+}
+
+async function takeOver(replica: LocalServer, stack: Stack, tailMs: number): Promise<void> {
+  const { directRedis, directLink, links, redis } = stack
+  const connection = connectRedis({ url: replica.url, onError: () => {} })
+  try {
+    await untilReady(connection, 5_000)
+    await directRedis.config('SET', 'repl-diskless-sync-delay', '0')
+    await connection.replicaof('127.0.0.1', redis.port)
+    await until('the replica is in step', async () =>
+      (await connection.info('replication')).includes('master_link_status:up'),
+    )
+    await connection.replicaof('NO', 'ONE')
+    await delay(tailMs) // what is written now is lost
+  } finally {
+    connection.disconnect()
+  }
+  const redisLinks = [...links].filter(([name]) => name.endsWith(' redis')).map(([, link]) => link)
+  for (const link of [...redisLinks, directLink]) {
+    link.target = replica.port
+    link.reset()
   }
 }
 

@@ -34,9 +34,11 @@ export interface Stack {
   prefix: string
   postgres: Server | undefined
   redis: Server
-  /** Connections of the test's own, past the links. */
+  /** Connections of the test's own; no fault of a link befalls them. */
   db: Db
   directRedis: Redis
+  /** Leads `directRedis` to whatever server is the present one. */
+  directLink: Link
   ingests: Program[]
   workers: Program[]
   /** Links by the name of their process and their server: `worker-1 redis`. */
@@ -57,8 +59,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const log = () => {}
   const postgres = options.databaseUrl
     ? undefined
-    : await runServer((port) => startPostgres({ dir: join(dir, 'postgres'), port, log }))
-  const redis = await runServer((port) => startRedis({ dir: join(dir, 'redis'), cacheDir, port, log }))
+    : await runServer(join(dir, 'postgres'), (place) => startPostgres({ ...place, log }))
+  const redis = await runServer(join(dir, 'redis'), (place) => startRedis({ ...place, cacheDir, log }))
   const databaseUrl = options.databaseUrl ?? postgres!.url
   await migrate(databaseUrl, { partitions: PARTITIONS })
   const loaded = await loadDefinitions(definitions)
@@ -68,7 +70,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   )
   const db = connect({ url: databaseUrl, applicationName: 'faults', max: 8, onIdleError: () => {} })
   await watchDatabase(db)
-  const directRedis = connectRedis({ url: redis.url, onError: () => {} })
+  const directLink = await openLink(redis.port)
+  const directRedis = connectRedis({ url: withPort(redis.url, directLink.port), onError: () => {} })
   await untilReady(directRedis, 5_000)
   await mkdir(join(dir, 'logs'))
 
@@ -116,6 +119,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     redis,
     db,
     directRedis,
+    directLink,
     ingests,
     workers,
     links,
@@ -133,7 +137,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       await Promise.all(programs.map((each) => each.stop()))
       directRedis.disconnect()
       await db.end()
-      await Promise.all([...links.values()].map((link) => link.stop()))
+      await Promise.all([...links.values(), directLink].map((link) => link.stop()))
       await Promise.all([postgres?.stop(), redis.stop()])
       if (!keep) await rm(dir, { recursive: true, force: true })
     },

@@ -1,0 +1,59 @@
+/**
+ * Carries out operations, chunk by chunk, each at its own rate. What an operation is, and how far, stands in Postgres: when
+ * this process dies it is found interrupted, with nothing half done, and any process can go on with it.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { advanceOperation, type Db, interruptOperation, type Operation, sqlErrorKind } from '@eventflow/db'
+import type { Logger } from '@eventflow/runtime'
+import { chunkSize, nextChunkAt } from './pace.js'
+
+/** How long an operation waits when Postgres is away, or too much waits in `retries`, in milliseconds. */
+const PAUSE_MS = 1_000
+
+export interface Operations {
+  /** Carries out an operation that is running, from where it stands. */
+  start(operation: Pick<Operation, 'id' | 'rate'>): void
+  /** Interrupts what is under way, after the chunk in hand. */
+  stop(): Promise<void>
+}
+
+export function createOperations({ db, log }: { db: Db; log: Logger }): Operations {
+  const stopping = new AbortController()
+  const running = new Set<Promise<void>>()
+
+  async function carryOut({ id, rate }: Pick<Operation, 'id' | 'rate'>): Promise<void> {
+    for (let dueAt = performance.now(); !stopping.signal.aborted; await until(dueAt)) {
+      const startedAt = performance.now()
+      try {
+        const step = await advanceOperation(db, id, chunkSize(rate))
+        if (step?.status !== 'running') return
+        dueAt = step.crowded ? startedAt + PAUSE_MS : nextChunkAt(dueAt, startedAt, step.changed, rate)
+      } catch (error) {
+        log.warn({ err: error, operation_id: id }, 'a step of an operation failed')
+        const mayPass = ['infrastructure', 'conflict'].includes(sqlErrorKind(error))
+        if (!mayPass) return interruptOperation(db, id)
+        dueAt = startedAt + PAUSE_MS
+      }
+    }
+    await interruptOperation(db, id)
+  }
+
+  async function until(dueAt: number): Promise<void> {
+    const ms = dueAt - performance.now()
+    if (ms > 0) await delay(ms, undefined, { signal: stopping.signal }).catch(() => {})
+  }
+
+  return {
+    start(operation) {
+      const ended = carryOut(operation)
+        // Nobody is told then; its row says `running` until somebody looks and finds no sign of life.
+        .catch((err) => log.warn({ err, operation_id: operation.id }, 'an operation was left'))
+        .finally(() => running.delete(ended))
+      running.add(ended)
+    },
+    async stop() {
+      stopping.abort()
+      await Promise.all(running)
+    },
+  }
+}

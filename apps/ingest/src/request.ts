@@ -1,0 +1,30 @@
+/** What a request says besides its body, and how strictly both are read. */
+import { compileSchema, findUnstorable } from '@eventflow/core'
+import type { FastifyRequest, FastifySchemaCompiler } from 'fastify'
+import { RequestError } from './problem.js'
+
+/** Until keys say whose an event is, there is one tenant. */
+export const TENANT = 'default'
+
+/** A header of the right form; one that is malformed is as good as none, as W3C Trace Context asks. */
+export function textHeader(request: FastifyRequest, name: string, form: RegExp): string | undefined {
+  const value = request.headers[name]
+  return typeof value === 'string' && form.test(value) ? value : undefined
+}
+
+/** Who asks for an operation. Until there are keys this is what the request says of itself: good for a log, no proof. */
+export function operatorOf(request: FastifyRequest): string {
+  return textHeader(request, 'x-operator', /^[\x20-\x7e]{1,200}$/) ?? 'anonymous'
+}
+
+/** Checks what a schema describes as it was sent: nothing is coerced, dropped or filled in, and each fault is pointed at. */
+export const strictly: FastifySchemaCompiler<object> = ({ schema }) => {
+  const check = compileSchema(schema)
+  return (value) => {
+    const unstorable = findUnstorable(value)
+    const problems = unstorable ? [unstorable] : check(value)
+    if (problems.length === 0) return { value }
+    const detail = problems.map(({ pointer, message }) => `${pointer || 'the request'} ${message}`).join('; ')
+    return { error: new RequestError('invalid-query', detail, problems) }
+  }
+}

@@ -1,0 +1,147 @@
+/** Dead letters: listed, grouped, one by one. */
+import { type Db, type DeadLetterStatus, findDeadLetter, groupDeadLetters, listDeadLetters } from '@eventflow/db'
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance } from 'fastify'
+import { DEFAULT_SOURCE, eventIdOf } from '../admit.js'
+import { describeDeadLetter, describeWholeDeadLetter } from '../describe-dead-letter.js'
+import { ErrorClass, filterTexts, readFilter, type SentFilter } from '../filter.js'
+import { ProblemSchema, RequestError } from '../problem.js'
+import { strictly, TENANT } from '../request.js'
+
+const DEFAULT_LIMIT = 50
+
+interface ListQuery extends Omit<SentFilter, 'ids'> {
+  status?: DeadLetterStatus | 'all'
+  group?: 'true'
+  limit?: string
+  cursor?: string
+}
+
+export function deadLetterRoutes(app: FastifyInstance, { db }: { db: Db }): void {
+  app.get<{ Querystring: ListQuery }>(
+    '/v1/dead-letters',
+    { schema: listSchema, validatorCompiler: strictly },
+    async ({ query: { status = 'open', group, limit = String(DEFAULT_LIMIT), cursor, ...filter } }) => {
+      const query = {
+        tenantId: TENANT,
+        filter: readFilter(filter),
+        ...(status !== 'all' && { status }),
+      }
+      if (group) return { groups: await groupDeadLetters(db, query) }
+      const page = { before: cursor === undefined ? undefined : Number(cursor), limit: Number(limit) }
+      const rows = await listDeadLetters(db, query, page)
+      const next = rows.length === page.limit ? String(rows.at(-1)!.seq) : null
+      return { items: rows.map(describeDeadLetter), next }
+    },
+  )
+
+  app.get<{ Params: { id: string }; Querystring: { source?: string } }>(
+    '/v1/dead-letters/:id',
+    { schema: oneSchema, validatorCompiler: strictly },
+    async ({ params: { id }, query: { source = DEFAULT_SOURCE } }) => {
+      const row = await findDeadLetter(db, TENANT, eventIdOf(TENANT, source, id))
+      if (!row) throw new RequestError('dead-letter-not-found', `No event with the id ${id} has failed`)
+      return describeWholeDeadLetter(row)
+    },
+  )
+}
+
+const Moment = Type.String({ format: 'date-time' })
+
+const shared = {
+  id: Type.String({ format: 'uuid' }),
+  type: Type.String(),
+  partitionkey: Type.String(),
+  correlationid: Type.String(),
+  status: Type.String({ description: 'open, replaying, replayed or discarded' }),
+  attempts: Type.Integer({ description: 'Since it was accepted, or replayed' }),
+  accepted_at: Moment,
+  failed_at: Moment,
+  resolved_at: Type.Optional(Moment),
+  resolved_by: Type.Optional(Type.String({ description: 'Who had it replayed or discarded' })),
+  reason: Type.Optional(Type.String()),
+}
+
+const failure = {
+  failure_type: Type.String({ description: 'permanent or transient' }),
+  error_class: Type.String(),
+  message: Type.String(),
+  component: Type.String(),
+}
+
+const listSchema = {
+  summary: 'List dead letters',
+  description:
+    'The last accepted first, a page at a time; or, with `group=true`, how many there are of each type and error class.',
+  tags: ['dead letters'],
+  querystring: Type.Object(
+    {
+      status: Type.Optional(
+        Type.Union(
+          ['open', 'replaying', 'replayed', 'discarded', 'all'].map((status) => Type.Literal(status)),
+          { description: 'open where it is missing' },
+        ),
+      ),
+      ...filterTexts('Failed'),
+      error_class: ErrorClass,
+      group: Type.Optional(Type.Literal('true')),
+      limit: Type.Optional(
+        Type.String({
+          pattern: '^([1-9]\\d{0,2}|1000)$',
+          description: `1 to 1000, ${DEFAULT_LIMIT} where it is missing`,
+        }),
+      ),
+      cursor: Type.Optional(Type.String({ pattern: '^\\d{1,15}$', description: '`next` of the page before' })),
+    },
+    { additionalProperties: false },
+  ),
+  response: {
+    200: Type.Object({
+      items: Type.Optional(Type.Array(Type.Object({ ...shared, failure: Type.Object(failure) }))),
+      next: Type.Optional(
+        Type.Union([Type.String(), Type.Null()], { description: '`cursor` of the next page; null on the last' }),
+      ),
+      groups: Type.Optional(
+        Type.Array(
+          Type.Object({
+            type: Type.String(),
+            error_class: Type.String(),
+            count: Type.Integer(),
+            first_seen: Moment,
+            last_seen: Moment,
+          }),
+        ),
+      ),
+    }),
+    '4xx': ProblemSchema,
+    503: ProblemSchema,
+  },
+}
+
+const oneSchema = {
+  summary: 'One dead letter, with its whole story',
+  tags: ['dead letters'],
+  params: Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }) }),
+  querystring: Type.Object(
+    { source: Type.Optional(Type.String({ description: 'The source of the event, where its id is no UUID' })) },
+    { additionalProperties: false },
+  ),
+  response: {
+    200: Type.Object({
+      ...shared,
+      failure: Type.Object({
+        ...failure,
+        errors: Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() })),
+      }),
+      worker_id: Type.String(),
+      partition: Type.Integer(),
+      history: Type.Array(Type.Object({}, { additionalProperties: true }), {
+        description:
+          'Every attempt, oldest first; one with the number 0 marks a replay, after which they count from 1 again',
+      }),
+      data: Type.Object({}, { additionalProperties: true }),
+    }),
+    '4xx': ProblemSchema,
+    503: ProblemSchema,
+  },
+}

@@ -1,0 +1,116 @@
+/** What is sent to ask for an operation, and what is answered. */
+import type { OperationKind } from '@eventflow/db'
+import { type TSchema, Type } from '@sinclair/typebox'
+import { ErrorClass, EventIds, filterTexts } from '../filter.js'
+import { ProblemSchema } from '../problem.js'
+
+/** Events a second where nothing is said: slow enough for what has only just recovered. A discard disturbs nobody. */
+export const DEFAULT_RATES: Record<OperationKind, number> = {
+  'replay-dead-letters': 100,
+  'replay-processed': 100,
+  'discard-dead-letters': 1_000,
+}
+
+const parts = (kind: OperationKind) => ({
+  dry_run: Type.Optional(Type.Boolean({ description: 'Only count, and show a few of the events' })),
+  rate: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 10_000,
+      description: `Events a second, at the most; ${DEFAULT_RATES[kind]} where it is missing`,
+    }),
+  ),
+  reason: Type.Optional(Type.String({ maxLength: 500, pattern: '\\S', description: 'Why; kept with the events' })),
+})
+
+const DeadLetterFilter = Type.Object(
+  { ids: EventIds, ...filterTexts('Failed'), error_class: ErrorClass },
+  { additionalProperties: false, description: 'All that is given must hold; {} means every open dead letter' },
+)
+
+export const ReplayDeadLettersBody = Type.Object(
+  { filter: DeadLetterFilter, ...parts('replay-dead-letters') },
+  { additionalProperties: false, examples: [{ filter: { error_class: 'TransientError' }, dry_run: true }] },
+)
+
+export const DiscardBody = Type.Object(
+  { filter: DeadLetterFilter, ...parts('discard-dead-letters') },
+  {
+    additionalProperties: false,
+    examples: [{ filter: { error_class: 'SchemaError' }, reason: 'sent by a broken test', dry_run: true }],
+  },
+)
+
+export const ReplayProcessedBody = Type.Object(
+  {
+    target: Type.Literal('processed', { description: 'Said, because the effects of these events will happen again' }),
+    filter: Type.Object(
+      { ids: EventIds, ...filterTexts('Accepted') },
+      { additionalProperties: false, minProperties: 1, description: 'All that is given must hold' },
+    ),
+    ...parts('replay-processed'),
+  },
+  {
+    additionalProperties: false,
+    examples: [{ target: 'processed', filter: { type: 'order.created', from: '2024-01-01T00:00:00Z' }, dry_run: true }],
+  },
+)
+
+const Operator = Type.Object({
+  'x-operator': Type.Optional(
+    Type.String({ description: 'Who asks, for the audit log. Taken at its word as long as there are no API keys' }),
+  ),
+})
+
+const Operation = Type.Object({
+  id: Type.String({ format: 'uuid' }),
+  kind: Type.String({ description: 'replay-dead-letters, discard-dead-letters or replay-processed' }),
+  status: Type.String({ description: 'running, finished, interrupted or cancelled' }),
+  filter: Type.Object({}, { additionalProperties: true }),
+  rate: Type.Integer(),
+  reason: Type.Union([Type.String(), Type.Null()]),
+  requested_by: Type.String(),
+  total: Type.Integer({ description: 'Events that matched when it was asked for' }),
+  done: Type.Integer(),
+  started_at: Type.String({ format: 'date-time' }),
+  finished_at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
+})
+
+const DryRun = Type.Object({
+  count: Type.Integer(),
+  samples: Type.Array(
+    Type.Object({
+      id: Type.String({ format: 'uuid' }),
+      type: Type.String(),
+      partitionkey: Type.String(),
+      accepted_at: Type.String({ format: 'date-time' }),
+      error_class: Type.Optional(Type.String()),
+      message: Type.Optional(Type.String()),
+    }),
+  ),
+})
+
+const problems = { '4xx': ProblemSchema, 503: ProblemSchema }
+
+/** The schema of a route that begins an operation. */
+export function asking({ tag, ...route }: { summary: string; description: string; tag: string; body: TSchema }) {
+  return {
+    ...route,
+    description: `${route.description} With \`dry_run\` it is only counted; otherwise the answer is an operation with its progress.`,
+    tags: [tag],
+    headers: Operator,
+    response: { 200: DryRun, 202: Operation, ...problems },
+  }
+}
+
+/** The schema of a route about one operation. */
+export function following(summary: string, description: string) {
+  return {
+    summary,
+    description,
+    tags: ['operations'],
+    headers: Operator,
+    params: Type.Object({ id: Type.String({ maxLength: 200 }) }),
+    response: { 200: Operation, ...problems },
+  }
+}

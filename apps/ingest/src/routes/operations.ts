@@ -1,0 +1,145 @@
+/** Operations on many events: asked for, followed, resumed, cancelled. */
+import { isUuid } from '@eventflow/core'
+import {
+  cancelOperation,
+  countMatching,
+  createOperation,
+  type Db,
+  findOperation,
+  type OperationKind,
+  readSamples,
+  resumeOperation,
+} from '@eventflow/db'
+import type { Static } from '@sinclair/typebox'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { describeOperation, describeSample } from '../describe-dead-letter.js'
+import { readFilter } from '../filter.js'
+import type { Operations } from '../operations.js'
+import { RequestError } from '../problem.js'
+import { operatorOf, strictly, TENANT } from '../request.js'
+import {
+  asking,
+  DEFAULT_RATES,
+  DiscardBody,
+  following,
+  ReplayDeadLettersBody,
+  ReplayProcessedBody,
+} from './operation-schemas.js'
+
+type Asked = { Body: Static<typeof ReplayDeadLettersBody> | Static<typeof ReplayProcessedBody> }
+type Followed = { Params: { id: string } }
+
+export function operationRoutes(app: FastifyInstance, { db, operations }: { db: Db; operations: Operations }): void {
+  app.post<Asked>(
+    '/v1/dead-letters/replay',
+    {
+      schema: asking({
+        summary: 'Replay dead letters',
+        description:
+          'Sends open dead letters on their way again, in the order in which they were accepted. One that succeeds is then `replayed`; one that fails again is open again, with the longer history.',
+        tag: 'dead letters',
+        body: ReplayDeadLettersBody,
+      }),
+      validatorCompiler: strictly,
+    },
+    (request, reply) => ask('replay-dead-letters', request, reply),
+  )
+
+  app.post<Asked>(
+    '/v1/dead-letters/discard',
+    {
+      schema: asking({
+        summary: 'Discard dead letters',
+        description:
+          'Says that open dead letters will never be processed, and why. They are kept, and stay as they are.',
+        tag: 'dead letters',
+        body: DiscardBody,
+      }),
+      validatorCompiler: strictly,
+    },
+    (request, reply) => {
+      if (!request.body.dry_run && request.body.reason === undefined) {
+        const problem = { pointer: '/reason', message: 'is missing: why will they never be processed?' }
+        throw new RequestError('invalid-query', `${problem.pointer} ${problem.message}`, [problem])
+      }
+      return ask('discard-dead-letters', request, reply)
+    },
+  )
+
+  app.post<Asked>(
+    '/v1/events/replay',
+    {
+      schema: asking({
+        summary: 'Replay processed events',
+        description:
+          'Processes events again that were processed before. **Their effects happen again**, once; their earlier results are replaced.',
+        tag: 'events',
+        body: ReplayProcessedBody,
+      }),
+      validatorCompiler: strictly,
+    },
+    (request, reply) => ask('replay-processed', request, reply),
+  )
+
+  app.get<Followed>(
+    '/v1/operations/:id',
+    {
+      schema: following(
+        'How far an operation is',
+        'An operation whose process died is found `interrupted` after half a minute: nothing of it is half done, and it can be resumed.',
+      ),
+      validatorCompiler: strictly,
+    },
+    async (request) => describeOperation(await find(request)),
+  )
+
+  app.post<Followed>(
+    '/v1/operations/:id/resume',
+    {
+      schema: following('Resume an operation', 'Goes on with an interrupted operation from where it stopped.'),
+      validatorCompiler: strictly,
+    },
+    async (request) => {
+      const { id, status } = await find(request)
+      const operation = await resumeOperation(db, id, operatorOf(request))
+      if (!operation) throw new RequestError('operation-conflict', `The operation is ${status}, not interrupted`)
+      operations.start(operation)
+      return describeOperation(operation)
+    },
+  )
+
+  app.post<Followed>(
+    '/v1/operations/:id/cancel',
+    {
+      schema: following('Cancel an operation', 'Ends an operation for good. What it has done by then stays done.'),
+      validatorCompiler: strictly,
+    },
+    async (request) => {
+      const { id, status } = await find(request)
+      const operation = await cancelOperation(db, id, operatorOf(request))
+      if (!operation) throw new RequestError('operation-conflict', `The operation is ${status} already`)
+      return describeOperation(operation)
+    },
+  )
+
+  /** Counts first. With `dry_run` that is all; otherwise an operation begins, and its progress can be followed. */
+  async function ask(kind: OperationKind, request: FastifyRequest<Asked>, reply: FastifyReply) {
+    const { filter, dry_run, rate = DEFAULT_RATES[kind], reason = null } = request.body
+    const selection = { kind, tenantId: TENANT, filter: readFilter(filter, '/filter') }
+    const extent = await countMatching(db, selection)
+    if (dry_run) {
+      return { count: extent.count, samples: (await readSamples(db, selection, extent)).map(describeSample) }
+    }
+    const asked = { ...selection, rate, reason, requestedBy: operatorOf(request) }
+    const operation = await createOperation(db, asked, extent)
+    operations.start(operation)
+    reply.code(202).header('location', `/v1/operations/${operation.id}`)
+    return describeOperation(operation)
+  }
+
+  async function find({ params: { id } }: FastifyRequest<Followed>) {
+    const operation = isUuid(id) ? await findOperation(db, TENANT, id) : undefined
+    if (!operation) throw new RequestError('operation-not-found', `There is no operation with the id ${id}`)
+    return operation
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Retention: every minute, the events that are older than the configured ages are removed, a chunk at a time.
+ *
+ * The first of the living workers does it. Chunks are small, and each is followed by a pause of twice the time it took, so
+ * that no more than a third of one connection's work goes into it and ingestion always has its turn. The oldest go first,
+ * partition by partition. What is kept longer than its neighbours (a dead letter with an age of its own) is passed over
+ * again in every round: that is cheap, though not for nothing.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import {
+  countPartitions,
+  type Db,
+  type Removed,
+  readOwnership,
+  removeDeadLetters,
+  removeProcessed,
+} from '@eventflow/db'
+import type { Logger } from '@eventflow/runtime'
+
+/** Events that one transaction looks at. */
+const CHUNK = 1_000
+
+const ROUND_MS = 60_000
+
+/** How many days events are kept after they were settled; 0 is for ever. */
+export interface RetentionAges {
+  settledDays: number
+  deadDays: number
+}
+
+export interface RetentionDeps {
+  db: Db
+  workerId: string
+  ages: RetentionAges
+  log: Logger
+}
+
+export interface Retention {
+  /** Ends after the chunk under way. */
+  stop(): Promise<void>
+}
+
+/** Removes what is too old, from now on until stopped. Errors are waited out. */
+export function startRetention({ db, workerId, ages, log }: RetentionDeps): Retention {
+  const stopping = new AbortController()
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      try {
+        const { workers } = await readOwnership(db)
+        if (workers[0] === workerId) {
+          const removed = await removeOld(db, ages, stopping.signal)
+          if (removed.processed + removed.dead > 0) log.info({ removed }, 'old events removed')
+        }
+      } catch (error) {
+        log.warn({ err: error }, 'removing old events failed; the next round goes on')
+      }
+      await delay(ROUND_MS, undefined, { signal: stopping.signal }).catch(() => {})
+    }
+  }
+
+  const running = ages.settledDays > 0 || ages.deadDays > 0 ? run() : Promise.resolve()
+  return {
+    async stop() {
+      stopping.abort()
+      await running
+    },
+  }
+}
+
+/** One round. Ends early when another worker is at it. Gives how many events were removed. */
+export async function removeOld(
+  db: Db,
+  { settledDays, deadDays }: RetentionAges,
+  stopping: AbortSignal,
+  limit = CHUNK,
+): Promise<{ processed: number; dead: number }> {
+  const chunks = async (remove: (after: number) => Promise<Removed | undefined>) => {
+    let events = 0
+    for (let after = 0; !stopping.aborted; ) {
+      const startedAt = performance.now()
+      const removed = await remove(after)
+      events += removed?.events ?? 0
+      if (!removed || removed.done) break
+      after = removed.reached
+      await delay(2 * (performance.now() - startedAt), undefined, { signal: stopping }).catch(() => {})
+    }
+    return events
+  }
+
+  const removed = { processed: 0, dead: 0 }
+  if (deadDays > 0) removed.dead = await chunks((after) => removeDeadLetters(db, deadDays, { after, limit }))
+  if (settledDays === 0) return removed
+  const partitions = await countPartitions(db)
+  for (let partition = 0; partition < partitions; partition++) {
+    removed.processed += await chunks((after) => removeProcessed(db, settledDays, { partition, after, limit }))
+  }
+  return removed
+}

@@ -1,0 +1,55 @@
+/** `failed_events` as people read them: the dead letters, one by one and by kind. */
+import type { Queryable } from './connect.js'
+import { type EventFilter, filterValues, matches } from './event-filter.js'
+
+export type DeadLetterStatus = 'open' | 'replaying' | 'replayed' | 'discarded'
+
+export interface DeadLetterQuery {
+  tenantId: string
+  filter: EventFilter
+  /** All of them where it is missing. */
+  status?: DeadLetterStatus
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a row of the table, passed on as JSON.
+type DeadLetterRow = Record<string, any>
+
+const MATCHING = `
+  FROM failed_events e
+  WHERE ${matches('e.failed_at')} AND ($7::text IS NULL OR e.error_class = $7) AND ($8::text IS NULL OR e.status = $8)`
+
+/** A page of dead letters without their payload and history, the last accepted first; `before` is the `seq` to go on from. */
+export async function listDeadLetters(
+  db: Queryable,
+  { tenantId, filter, status }: DeadLetterQuery,
+  { before, limit }: { before: number | undefined; limit: number },
+): Promise<DeadLetterRow[]> {
+  const { rows } = await db.query(
+    `SELECT seq, event_id, type, key, status, attempts, failure_type, error_class, message, component, correlation_id,
+            accepted_at, failed_at, resolved_at, resolved_by, reason
+     ${MATCHING} AND ($9::bigint IS NULL OR e.seq < $9)
+     ORDER BY seq DESC LIMIT $10`,
+    [...filterValues(tenantId, filter), status, before, limit],
+  )
+  return rows
+}
+
+/** How many dead letters there are of each type and error class, the most frequent first. */
+export async function groupDeadLetters(
+  db: Queryable,
+  { tenantId, filter, status }: DeadLetterQuery,
+): Promise<{ type: string; error_class: string; count: number; first_seen: Date; last_seen: Date }[]> {
+  const { rows } = await db.query(
+    `SELECT type, error_class, count(*) AS count, min(failed_at) AS first_seen, max(failed_at) AS last_seen
+     ${MATCHING}
+     GROUP BY type, error_class ORDER BY count DESC, type, error_class LIMIT 1000`,
+    [...filterValues(tenantId, filter), status],
+  )
+  return rows
+}
+
+/** One dead letter, whole, or nothing. */
+export async function findDeadLetter(db: Queryable, tenantId: string, id: string): Promise<DeadLetterRow | undefined> {
+  const { rows } = await db.query('SELECT * FROM failed_events WHERE tenant_id = $1 AND event_id = $2', [tenantId, id])
+  return rows[0]
+}

@@ -1,0 +1,151 @@
+/**
+ * `operations`: what a person asked for and a process carries out, part by part.
+ *
+ * An operation is *running* → *finished*. It is *interrupted* when its process stops, or has given no sign of life for a
+ * while, and running again when somebody resumes it; *cancelled* ends it for good. How far it is stands in its row and is
+ * written in the transaction that did it: whoever goes on, and however often, no event is operated on twice.
+ */
+import { recordAudit } from './audit-log.js'
+import { type Db, type Queryable, withTransaction } from './connect.js'
+import { type Extent, operateOnPart, type Selection, WINDOW } from './replay.js'
+
+export type OperationStatus = 'running' | 'finished' | 'interrupted' | 'cancelled'
+
+export interface Operation extends Selection {
+  id: string
+  /** Events a second, at the most. */
+  rate: number
+  reason: string | null
+  requestedBy: string
+  /** How many events matched when it was asked for. Some of them may be changed by others before their turn comes. */
+  total: number
+  done: number
+  status: OperationStatus
+  startedAt: Date
+  finishedAt: Date | null
+}
+
+/** An operation whose process has given no sign of life for so long, in milliseconds, counts as interrupted. */
+const ALIVE_MS = 30_000
+
+/** While so many events wait in `retries`, no replay adds to them: their owners hold them in memory. */
+const MAX_WAITING = 10_000
+
+const COLUMNS = `
+  id, kind, tenant_id AS "tenantId", filter, rate, reason, requested_by AS "requestedBy", total, done, status,
+  started_at AS "startedAt", finished_at AS "finishedAt"`
+
+/** Begins an operation on the events of this extent, with its row in the audit log. */
+export async function createOperation(
+  db: Db,
+  asked: Pick<Operation, 'kind' | 'tenantId' | 'filter' | 'rate' | 'reason' | 'requestedBy'>,
+  { count, first, last }: Extent,
+): Promise<Operation> {
+  const { kind, tenantId, filter, rate, reason, requestedBy } = asked
+  return withTransaction(db, async (tx) => {
+    const { rows } = await tx.query(
+      `INSERT INTO operations (kind, tenant_id, filter, rate, reason, requested_by, total, after_seq, until_seq)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING ${COLUMNS}`,
+      [kind, tenantId, JSON.stringify(filter), rate, reason, requestedBy, count, Math.max(0, first - 1), last],
+    )
+    const operation: Operation = rows[0]
+    await audit(tx, operation, operation.requestedBy, kind)
+    return operation
+  })
+}
+
+/** The operation, or nothing. One whose process is gone is found interrupted. */
+export async function findOperation(db: Queryable, tenantId: string, id: string): Promise<Operation | undefined> {
+  await db.query(
+    `UPDATE operations SET status = 'interrupted'
+     WHERE id = $1 AND status = 'running' AND alive_at < now() - $2 * interval '1 millisecond'`,
+    [id, ALIVE_MS],
+  )
+  const { rows } = await db.query(`SELECT ${COLUMNS} FROM operations WHERE tenant_id = $1 AND id = $2`, [tenantId, id])
+  return rows[0]
+}
+
+/** Has an interrupted operation run again, from where it stopped. Gives nothing when it is not interrupted. */
+export async function resumeOperation(db: Db, id: string, by: string): Promise<Operation | undefined> {
+  return changeStatus(db, id, by, 'resume', ['interrupted'], 'running')
+}
+
+/** Ends an operation for good; what it did stays done. Gives nothing when it has ended before. */
+export async function cancelOperation(db: Db, id: string, by: string): Promise<Operation | undefined> {
+  return changeStatus(db, id, by, 'cancel', ['running', 'interrupted'], 'cancelled')
+}
+
+async function changeStatus(
+  db: Db,
+  id: string,
+  by: string,
+  action: string,
+  from: readonly OperationStatus[],
+  to: OperationStatus,
+): Promise<Operation | undefined> {
+  return withTransaction(db, async (tx) => {
+    const { rows } = await tx.query(
+      `UPDATE operations SET status = $3::text, alive_at = now(), finished_at = CASE $3 WHEN 'cancelled' THEN now() END
+       WHERE id = $1 AND status = ANY($2::text[]) RETURNING ${COLUMNS}`,
+      [id, from, to],
+    )
+    const operation: Operation | undefined = rows[0]
+    if (operation) await audit(tx, operation, by, action)
+    return operation
+  })
+}
+
+async function audit(tx: Queryable, operation: Operation, actor: string, action: string): Promise<void> {
+  const { tenantId, id, filter, total, reason } = operation
+  await recordAudit(tx, { tenantId, actor, action, operationId: id, filter, count: total, reason })
+}
+
+/** Says that the process that ran an operation does so no more. */
+export async function interruptOperation(db: Queryable, id: string): Promise<void> {
+  await db.query(`UPDATE operations SET status = 'interrupted' WHERE id = $1 AND status = 'running'`, [id])
+}
+
+/** What one step of an operation came to. `crowded`: nothing was done, since too many events wait in `retries`. */
+export interface Step {
+  status: OperationStatus
+  changed: number
+  crowded: boolean
+}
+
+/**
+ * Does the next part of an operation, of `limit` events at the most, all of it or nothing. The row is locked meanwhile, so
+ * that two processes that both believe to run the operation do so one after the other. Gives nothing when it is not running.
+ */
+export async function advanceOperation(db: Db, id: string, limit: number): Promise<Step | undefined> {
+  return withTransaction(db, async (tx) => {
+    const { rows } = await tx.query(
+      `SELECT ${COLUMNS}, after_seq AS after, until_seq AS "lastSeq" FROM operations
+       WHERE id = $1 AND status = 'running' FOR UPDATE`,
+      [id],
+    )
+    const operation: (Operation & { after: number; lastSeq: number }) | undefined = rows[0]
+    if (!operation) return undefined
+    const { after, lastSeq, requestedBy, reason } = operation
+    const crowded = operation.kind !== 'discard-dead-letters' && (await isCrowded(tx))
+    const until = crowded ? after : Math.min(after + WINDOW, lastSeq)
+    const { changed, reached } =
+      until > after
+        ? await operateOnPart(tx, operation, { after, until, limit, requestedBy, reason })
+        : { changed: 0, reached: after }
+    const status = reached >= lastSeq ? 'finished' : 'running'
+    await tx.query(
+      `UPDATE operations SET done = $2, after_seq = $3, alive_at = now(), status = $4::text,
+                             finished_at = CASE $4 WHEN 'finished' THEN now() END
+       WHERE id = $1`,
+      [id, operation.done + changed, reached, status],
+    )
+    return { status, changed, crowded }
+  })
+}
+
+async function isCrowded(tx: Queryable): Promise<boolean> {
+  const { rows } = await tx.query('SELECT count(*) >= $1 AS crowded FROM (SELECT FROM retries LIMIT $1) waiting', [
+    MAX_WAITING,
+  ])
+  return rows[0].crowded
+}
