@@ -19,12 +19,9 @@ try {
   log.info({ config: redacted(config) }, 'starting')
   const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS)
 
-  const applied = await untilDone(
-    'migrating',
-    log,
-    () => migrate(config.DATABASE_URL, { partitions: config.EVENTFLOW_PARTITIONS }),
-    (error) => sqlErrorKind(error) === 'infrastructure',
-  )
+  const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
+  const migrateNow = () => migrate(config.DATABASE_URL, { partitions: config.EVENTFLOW_PARTITIONS })
+  const applied = await untilDone('migrating', log, migrateNow, isAway)
   if (applied.length > 0) log.info({ applied }, 'database migrated')
 
   const db = connect({
@@ -35,7 +32,8 @@ try {
   })
   const redis = connectRedis({ url: config.REDIS_URL, onError: (err) => log.warn({ err }, 'Redis') })
   const metrics = createMetrics('ingest')
-  const app = await buildApp({ config, db, redis, log, metrics, definitions, partitions: await countPartitions(db) })
+  const partitions = await untilDone('reading the partitions', log, () => countPartitions(db), isAway)
+  const app = await buildApp({ config, db, redis, log, metrics, definitions, partitions })
 
   await app.listen({ host: config.EVENTFLOW_HOST, port: config.EVENTFLOW_PORT })
 

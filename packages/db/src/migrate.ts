@@ -14,6 +14,9 @@ export async function migrate(url: string, { partitions }: { partitions: number 
   }
   // A connection of its own: building an index may take longer than the pipeline lets any statement run.
   const pool = new pg.Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 3_000 })
+  // Unheard, the error of a connection that breaks would end the process; the statement in hand reports it too.
+  pool.on('error', () => {})
+  pool.on('connect', (client) => client.on('error', () => {}))
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
   try {
     const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } })

@@ -14,6 +14,8 @@ export async function prepare(
   steps: readonly ((tx: ReturnType<typeof asSql>) => Promise<void>)[],
 ): Promise<void> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 3_000 })
+  // Unheard, it would end the process; the statement in hand reports it too.
+  client.on('error', () => {})
   await client.connect()
   try {
     await client.query('BEGIN')
