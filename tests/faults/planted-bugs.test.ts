@@ -164,7 +164,10 @@ const bugs: readonly Bug[] = [
   },
   {
     name: 'retries are not read after a take-over',
-    patches: [{ file: 'worker/partition.js', find: 'of await readRetries(db, partition.id)', replace: 'of []' }],
+    patches: [
+      { file: 'worker/partition.js', find: 'await readRetries(db, partition.id)', replace: '[]' },
+      { file: 'worker/loop.js', find: 'await takeUpRetries(begun.filter(hasRoom), BATCH, db)', replace: 'false' },
+    ],
     scenario: scenarios.diesBeforeRetry,
     found: 'unsettled',
   },

@@ -9,7 +9,7 @@ import { recordAudit } from './audit-log.js'
 import { type Db, type Queryable, withTransaction } from './connect.js'
 import { type Extent, operateOnPart, type Selection, WINDOW } from './replay.js'
 
-export type OperationStatus = 'running' | 'finished' | 'interrupted' | 'cancelled'
+type OperationStatus = 'running' | 'finished' | 'interrupted' | 'cancelled'
 
 export interface Operation extends Selection {
   id: string
