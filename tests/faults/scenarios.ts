@@ -18,7 +18,7 @@ import {
   type Verdict,
 } from '@eventflow/testkit'
 
-export interface Stage {
+interface Stage {
   stack: Stack
   clients: Clients
 }
