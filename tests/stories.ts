@@ -1,6 +1,7 @@
 /**
- * Two long stories, told with their figures. `npm run story -- flushall --events 1000000`: Redis forgets everything with a backlog.
+ * Long stories, told with their figures. `npm run story -- flushall --events 1000000`: Redis forgets everything with a backlog.
  * `npm run story -- redis-away --minutes 10`: Redis is gone under load, and comes back.
+ * `npm run story -- disk-full`: the disk of the tables is full under load, and then has room again; this one takes root.
  */
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -13,8 +14,10 @@ import {
   createClients,
   createRandom,
   describeVerdict,
+  moveToSmallDisk,
   openJournal,
   PARTITIONS,
+  readJournal,
   type Stack,
   startStack,
   until,
@@ -32,7 +35,11 @@ const { values, positionals } = parseArgs({
 const begun = performance.now()
 const seconds = (from: number) => `${((performance.now() - from) / 1_000).toFixed(1)} s`
 const say = (text: string) => console.log(`${seconds(begun).padStart(10)}  ${text}`)
-const stories: Record<string, (stack: Stack, clients: Clients) => Promise<void>> = { flushall, 'redis-away': redisAway }
+const stories: Record<string, (stack: Stack, clients: Clients) => Promise<void>> = {
+  flushall,
+  'redis-away': redisAway,
+  'disk-full': diskFull,
+}
 
 const story = stories[positionals[0] ?? '']
 if (!story) throw new Error(`no such story; there are: ${Object.keys(stories).join(', ')}`)
@@ -41,9 +48,20 @@ const stack = await startStack({ ...places, ...build, ingests: 2, workers: 3 })
 const journalFile = join(stack.dir, 'journal.ndjson')
 const journal = openJournal(journalFile)
 const clients = createClients({ urls: stack.urls, journal, random: createRandom(1) })
-await story(stack, clients)
+try {
+  await story(stack, clients)
+} catch (error) {
+  await stack.stop({ keep: true })
+  await build.remove()
+  throw error
+}
 await stack.drained(120_000)
 await journal.close()
+const answers: Record<string, number> = {}
+for await (const { result, detail } of readJournal(journalFile)) {
+  answers[detail ?? result] = (answers[detail ?? result] ?? 0) + 1
+}
+say(`answers to requests: ${JSON.stringify(answers)}`)
 const verdict = await checkHistory(journalFile, stack.db, stack.directRedis, stack.prefix)
 say(describeVerdict(verdict))
 const kept = verdict.violations.length > 0
@@ -100,4 +118,34 @@ async function redisAway({ redis, db }: Stack, all: Clients): Promise<void> {
   await delay(5_000)
   say(`with Redis: ${await figures()}`)
   await all.stop()
+}
+
+async function diskFull(stack: Stack, all: Clients): Promise<void> {
+  const { db } = stack
+  const disk = await moveToSmallDisk(stack, 160)
+  const figures = async () => {
+    const { accepted, processed, unsettled } = await countEvents(db)
+    return `${accepted} accepted, ${processed} processed, ${unsettled} unsettled, ${all.counts.notAccepted} requests not accepted`
+  }
+  const tooMany = () =>
+    db.query(`INSERT INTO totals SELECT repeat('x', 99) || n, 0, 0 FROM generate_series(1, 1e5) AS n`)
+  all.start({ rate: Number(values.rate), lanes: 20, batch: 20, keysPerLane: 100 })
+  await until('the load is there', () => all.counts.accepted > 5_000, 60_000)
+  say(`with room: ${await figures()}`)
+  await disk.fill()
+  await until('requests are not accepted', () => all.counts.notAccepted > 20, 60_000)
+  const code = await tooMany().catch((error) => error.code)
+  if (code !== '53100') throw new Error(`the disk is not full: ${code}`)
+  say(`the disk is full, an INSERT of ours fails with ${code}: ${await figures()}`)
+  await delay(15_000)
+  say(`after 15 s: ${await figures()}`)
+  const before = all.counts.accepted
+  await disk.free()
+  const from = performance.now()
+  await until('events are accepted', () => all.counts.accepted > before)
+  say(`there is room again; something is accepted after ${seconds(from)}`)
+  await all.stop()
+  await stack.drained(120_000)
+  say(`the load ended, and everything is settled, ${seconds(from)} after there was room: ${await figures()}`)
+  await disk.remove()
 }

@@ -198,6 +198,26 @@ test('a partition passes to the next owner in less than a second on a clean stop
   first!.start()
 }, 30_000)
 
+test('when a worker is killed, another one settles events of each of its partitions within 15 s', async () => {
+  const [first, second] = stack.workers
+  const orphans: number[] = await until('both have their share', async () => {
+    const rows = await rowsOf('SELECT id FROM partitions WHERE owner = $1', first!.name)
+    return rows.length === PARTITIONS / 2 && rows.map(({ id }) => id)
+  })
+  const partitionOfKey = (key: string) => partitionOf('default', key, PARTITIONS)
+  const keys = Array.from({ length: 400 }, (_, n) => `orphan ${n}`).filter((key) =>
+    orphans.includes(partitionOfKey(key)),
+  )
+  expect(new Set(keys.map(partitionOfKey)).size).toBe(orphans.length)
+  await first!.end('SIGKILL')
+  const killedAt = performance.now()
+  const ids = await clients.send(keys.map((key) => ({ key })))
+  const bySecond = 'SELECT FROM processed_events WHERE event_id = ANY($1) AND worker_id = $2'
+  await until('they are settled', async () => (await rowsOf(bySecond, ids, second!.name)).length === ids.length, 20_000)
+  expect(performance.now() - killedAt).toBeLessThan(15_000)
+  first!.start()
+}, 45_000)
+
 test('and nothing of all this lost, doubled or reordered anything', async () => {
   await journal.close()
   await stack.drained()

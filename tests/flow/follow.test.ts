@@ -1,5 +1,6 @@
 /** Following an event to its end: GET /v1/events/{id}, with and without waiting. */
 import { defineEvent, Type } from '@eventflow/pipeline'
+import { readDepths } from '@eventflow/stream'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
@@ -90,6 +91,16 @@ test('who waits long enough is told how things are then', async () => {
   expect(tookMs).toBeGreaterThanOrEqual(290)
   expect(tookMs).toBeLessThan(2_000)
   gate.resolve()
+})
+
+test('an event stays in its stream until it is settled', async () => {
+  await pipeline.streamsEmpty()
+  const id = await sendGuarded()
+  const depths = await readDepths(pipeline.redis, pipeline.prefix, pipeline.partitions)
+  expect(depths.reduce((sum, { pending }) => sum + pending, 0)).toBe(1)
+  gate.resolve()
+  expect((await follow(id, '?wait=20s')).answer).toMatchObject({ status: 'processed' })
+  await pipeline.streamsEmpty()
 })
 
 test('nobody waits for what is settled, or was never accepted', async () => {

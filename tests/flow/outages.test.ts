@@ -15,7 +15,7 @@ import {
   until,
   whileLocked,
 } from '@eventflow/testkit'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 
 const event = (n: number, given: object = {}) => ({ type: 'note.taken', data: { n }, ...given })
 
@@ -72,6 +72,10 @@ describe('Postgres', () => {
     await pipeline.stop()
     await onlooker.end()
     await link.stop()
+  })
+
+  afterEach(() => {
+    link.mode = { kind: 'pass' }
   })
 
   const send = (n: number, given: object = {}) => post(`${pipeline.url}/v1/events`, event(n, given))
@@ -171,6 +175,11 @@ describe('Redis', () => {
     await redis.stop()
   })
 
+  afterEach(async () => {
+    link.mode = { kind: 'pass' }
+    await connected()
+  })
+
   const partitionsOf = (keys: readonly string[]) =>
     keys.map((key) => partitionOf('default', key, pipeline.partitions)).sort((a, b) => a - b)
   /** Which partitions are marked, and forgets the marks. */
@@ -208,8 +217,6 @@ describe('Redis', () => {
     await sendKeys(['f'])
     expect(performance.now() - start).toBeLessThan(5_000)
     expect(await takeMarks()).toEqual(partitionsOf(['f']))
-    link.mode = { kind: 'pass' }
-    await connected()
   })
 
   test('full: the partitions of what it refuses are marked', async () => {

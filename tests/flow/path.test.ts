@@ -1,10 +1,13 @@
 /** The path of an event, from HTTP to its one end. */
 
-import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
-import { post, startPipeline, type TestPipeline } from '@eventflow/testkit'
+import { defineEvent, PermanentError, Type, UnavailableError } from '@eventflow/pipeline'
+import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 const attemptsOf = new Map<string, number>()
+
+/** What an enricher needs is away. */
+let isAway = false
 
 /** Appends to a list per key, and has enrichers that fail when the event says so. */
 const step = defineEvent({
@@ -20,6 +23,7 @@ const step = defineEvent({
           if (data.fail === 'permanently') throw new PermanentError('never works')
           const attempt = (attemptsOf.get(id) ?? 0) + 1
           attemptsOf.set(id, attempt)
+          if (data.fail === 'while it is away' && isAway) throw new UnavailableError('it')
           if (data.fail === 'with what is no JSON') return { count: 1n }
           const fails = data.fail === 'always' || (data.fail === 'twice' && attempt <= 2)
           return fails ? new Error(`attempt ${attempt} failed`) : { enriched: true }
@@ -93,6 +97,19 @@ describe('an event', () => {
     ])
     expect(await listOf('patient')).toEqual([1, 2, 3])
     expect(await listOf('other')).toEqual([1])
+  })
+
+  test('that needs what is away waits without being charged, those sent later for its key wait behind it, and no others', async () => {
+    isAway = true
+    const [first] = (await pipeline.send([event('held up', 1, 'while it is away')])).items
+    await until('it was tried', () => attemptsOf.has(first!.id!))
+    await pipeline.send([event('held up', 2), event('not held up', 1), event('held up', 3)])
+    await until('another key goes on', async () => (await listOf('not held up')).length === 1)
+    expect(await listOf('held up')).toEqual([])
+    isAway = false
+    expect(await eventOf(first!.id)).toMatchObject({ status: 'processed', attempts: 1 })
+    await pipeline.drained()
+    expect(await listOf('held up')).toEqual([1, 2, 3])
   })
 
   test('that keeps failing is dead after its last attempt, with its history, and lets the others go on', async () => {

@@ -61,13 +61,15 @@ const replay = (body: object) => ask('/v1/dead-letters/replay', { rate: 1_000, .
 const replayProcessed = (filter: object) =>
   ask('/v1/events/replay', { target: 'processed', filter, rate: 1_000, reason: 'the projection was wrong' })
 
+const nothingWaits = () => until('nothing waits', async () => (await query('SELECT FROM retries')).length === 0)
+
 /** Waits until an operation has ended and what it put into `retries` is settled. */
 async function done({ id }: { id: string }) {
   const operation = await until('the operation ends', async () => {
     const found = await get(`/v1/operations/${id}`)
     return found.status !== 'running' && found
   })
-  await until('nothing waits', async () => (await query('SELECT FROM retries')).length === 0)
+  await nothingWaits()
   return operation
 }
 
@@ -149,21 +151,34 @@ describe('dead letters', () => {
     expect(await state()).toEqual(before)
   })
 
-  test.each<[string, (ids: string[]) => object, number[]]>([
-    ['their type', () => ({ type: 'step.done' }), [1, 2, 3]],
-    ['another type', () => ({ type: 'step.undone' }), []],
-    ['their error class', () => ({ error_class: 'Error' }), [1, 2, 3]],
-    ['another error class', () => ({ error_class: 'SchemaError' }), []],
-    ['their ids', (ids) => ({ ids: [ids[0], ids[2]] }), [1, 3]],
-    ['the time when they failed', () => ({ from: '2024-01-01T00:00:00Z' }), [1, 2, 3]],
-    ['a time before that', () => ({ to: '2024-01-01T00:00:00Z' }), []],
-    ['two things that must both hold', (ids) => ({ ids, error_class: 'SchemaError' }), []],
-  ])('are found by %s', async (what, filterOf, expected) => {
-    const key = `found by ${what}`
-    const ids = await bury(key, 1, 2, 3)
-    broken.delete(key)
-    const { total } = await done(await replay({ filter: { key, ...filterOf(ids) } }))
-    expect([total, await effectsOf(key)]).toEqual([expected.length, expected])
+  describe('are found', () => {
+    let ids: string[]
+
+    beforeAll(async () => {
+      ids = await bury('wanted', 1, 2, 3)
+    })
+
+    test.each<[string, () => object, number[]]>([
+      ['their type', () => ({ type: 'step.done' }), [1, 2, 3]],
+      ['another type', () => ({ type: 'step.undone' }), []],
+      ['their error class', () => ({ error_class: 'Error' }), [1, 2, 3]],
+      ['another error class', () => ({ error_class: 'SchemaError' }), []],
+      ['their ids', () => ({ ids: [ids[0], ids[2]] }), [1, 3]],
+      ['the time when they failed', () => ({ from: '2024-01-01T00:00:00Z' }), [1, 2, 3]],
+      ['a time before that', () => ({ to: '2024-01-01T00:00:00Z' }), []],
+      ['two things that must both hold', () => ({ ids, error_class: 'SchemaError' }), []],
+    ])('by %s', async (_, filterOf, expected) => {
+      const filter = { key: 'wanted', ...filterOf() }
+      const { count, samples } = await replay({ filter, dry_run: true })
+      const numbers = samples.map(({ id }: { id: string }) => ids.indexOf(id) + 1)
+      expect([count, numbers]).toEqual([expected.length, expected])
+    })
+
+    test('by their ids, and only those are replayed', async () => {
+      broken.delete('wanted')
+      await done(await replay({ filter: { ids: [ids[2], ids[0]] } }))
+      expect(await effectsOf('wanted')).toEqual([1, 3])
+    })
   })
 
   test('have their effects once, though a stream entry brings them at the same time', async () => {
@@ -235,6 +250,7 @@ describe('an operation', () => {
     await settle('long', 1, 2, 3, 4, 5)
     const { id } = await createIdle('long')
     expect(await advanceOperation(pipeline.db, id, 2)).toEqual({ status: 'running', changed: 2, crowded: false })
+    await nothingWaits()
     expect((await post(`${pipeline.url}/v1/operations/${id}/resume`, {})).status).toBe(409)
     await query(`UPDATE operations SET alive_at = now() - interval '1 minute' WHERE id = $1`, [id])
     expect(await get(`/v1/operations/${id}`)).toMatchObject({ status: 'interrupted', total: 5, done: 2 })
@@ -242,6 +258,15 @@ describe('an operation', () => {
     expect(await ask(`/v1/operations/${id}/resume`, {})).toMatchObject({ status: 'running', done: 2 })
     expect(await done({ id })).toMatchObject({ status: 'finished', done: 5 })
     expect((await effectsOf('long')).sort()).toEqual([1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
+  })
+
+  test('leaves alone what reached its end only after it was asked for', async () => {
+    const ids = await settle('early', 1, 2, 3)
+    const { id } = await createIdle('early')
+    await query('UPDATE processed_events SET processed_at = now() WHERE event_id = $1', [ids[1]])
+    expect(await advanceOperation(pipeline.db, id, 10)).toEqual({ status: 'finished', changed: 2, crowded: false })
+    await done({ id })
+    expect(await effectsOf('early')).toEqual([1, 2, 3, 1, 3])
   })
 
   test('that is cancelled does nothing more, and cannot be resumed', async () => {
@@ -296,9 +321,12 @@ test('what was replayed before a worker came is found by the one that takes its 
     await later.drained()
     await first.stop()
     broken.delete('inherited')
+    await later.db.query(`UPDATE failed_events SET error_class = 'Poison'`)
     const answer = await post(`${later.url}/v1/dead-letters/replay`, { filter: {} })
     expect(answer.status).toBe(202)
     await until('the replay waits', async () => (await later.db.query('SELECT FROM retries')).rowCount === 1)
+    // What killed its worker is a suspect, to be worked on alone.
+    expect((await later.db.query('SELECT attempts, crashes FROM retries')).rows).toEqual([{ attempts: 0, crashes: 1 }])
     await later.startWorker('second')
     await later.drained()
     expect((await later.db.query('SELECT n FROM effects')).rows).toEqual([{ n: 1 }])

@@ -55,6 +55,16 @@ describe('of what waits', () => {
     expect(known()).toEqual([false, false, false])
   })
 
+  test('each is told apart for which a row of retries stands', () => {
+    const keys = createKeys(orderOf)
+    keys.hold({ ...of('a', 1), inRetries: true }, 100)
+    keys.hold(of('b', 2), 100)
+    keys.admit([of('a', 3)])
+    expect(keys.inRetries().map(({ seq }) => seq)).toEqual([1])
+    keys.takeDue(100)
+    expect(keys.inRetries()).toEqual([])
+  })
+
   test('the lowest seq counts of the events that no row of retries stands for', () => {
     const keys = createKeys(orderOf)
     expect(keys.lowestSeq()).toBe(Number.POSITIVE_INFINITY)

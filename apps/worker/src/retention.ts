@@ -22,6 +22,9 @@ const CHUNK = 1_000
 
 const ROUND_MS = 60_000
 
+/** A worker that has only just started is not known yet; it looks again soon, in milliseconds. */
+const UNKNOWN_MS = 1_000
+
 /** How many days events are kept after they were settled; 0 is for ever. */
 export interface RetentionAges {
   settledDays: number
@@ -46,8 +49,10 @@ export function startRetention({ db, workerId, ages, log }: RetentionDeps): Rete
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
+      let pauseMs = ROUND_MS
       try {
         const { workers } = await readOwnership(db)
+        if (!workers.includes(workerId)) pauseMs = UNKNOWN_MS
         if (workers[0] === workerId) {
           const removed = await removeOld(db, ages, stopping.signal)
           if (removed.processed + removed.dead > 0) log.info({ removed }, 'old events removed')
@@ -55,7 +60,7 @@ export function startRetention({ db, workerId, ages, log }: RetentionDeps): Rete
       } catch (error) {
         log.warn({ err: error }, 'removing old events failed; the next round goes on')
       }
-      await delay(ROUND_MS, undefined, { signal: stopping.signal }).catch(() => {})
+      await delay(pauseMs, undefined, { signal: stopping.signal }).catch(() => {})
     }
   }
 

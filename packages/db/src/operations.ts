@@ -130,7 +130,7 @@ export async function advanceOperation(db: Db, id: string, limit: number): Promi
     const until = crowded ? after : Math.min(after + WINDOW, lastSeq)
     const { changed, reached } =
       until > after
-        ? await operateOnPart(tx, operation, { after, until, limit, requestedBy, reason })
+        ? await operateOnPart(tx, operation, { operationId: id, after, until, limit, requestedBy, reason })
         : { changed: 0, reached: after }
     const status = reached >= lastSeq ? 'finished' : 'running'
     await tx.query(

@@ -103,6 +103,7 @@ export async function readSamples(
 
 /** A part of a selection: seq above `after`, up to `until`, at most `limit` events. */
 export interface Part {
+  operationId: string
   after: number
   until: number
   limit: number
@@ -115,6 +116,9 @@ export interface PartDone {
   changed: number
   reached: number
 }
+
+// What has reached its end since the operation was asked for was not meant: nobody had seen it.
+const BEFORE = `< (SELECT started_at FROM operations WHERE id = $13)`
 
 // In `history` a replay is a mark with the number 0. The attempts after it count from 1 again.
 const mark = (message: string) => `
@@ -136,7 +140,7 @@ const intoRetries = (source: string, history: string, crashes: string) => `
 
 const CHOSEN_DEAD_LETTERS = `
   SELECT tenant_id, event_id, seq, partition, error_class, history FROM failed_events e
-  WHERE ${OPEN} AND e.seq > $8 AND e.seq <= $9
+  WHERE ${OPEN} AND e.seq > $8 AND e.seq <= $9 AND e.failed_at ${BEFORE}
   ORDER BY e.seq LIMIT $10 FOR UPDATE`
 
 const SET_STATUS = (source: string, from: string, to: string) => `
@@ -164,7 +168,8 @@ const DISCARD_DEAD_LETTERS = `
 const REPLAY_PROCESSED = `
   WITH chosen AS (
          SELECT m.* FROM partitions
-         CROSS JOIN LATERAL (SELECT e.seq, tenant_id, event_id FROM ${PROCESSED} AND e.partition = partitions.id
+         CROSS JOIN LATERAL (SELECT e.seq, tenant_id, event_id
+                             FROM ${PROCESSED} AND e.partition = partitions.id AND p.processed_at ${BEFORE}
                              ORDER BY e.seq LIMIT $10) m
          ORDER BY m.seq LIMIT $10),
        gone AS (DELETE FROM processed_events p USING chosen c
@@ -202,6 +207,7 @@ export async function operateOnPart(
     part.limit,
     part.requestedBy,
     part.reason,
+    part.operationId,
   ])
   const { found, changed, last } = rows[0]
   return { changed, reached: found < part.limit ? part.until : last }

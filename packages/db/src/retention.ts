@@ -5,6 +5,9 @@
  * such a seq, however late it comes, is looked up in Postgres before anybody works on it: an event that is not there was
  * removed. So removing an event cannot bring its effects about again.
  *
+ * A chunk of a thousand events costs some 20 ms of Postgres where the cores are free (2 million rows; 60 ms where they are not),
+ * one that finds nothing to remove about half of that. The space is used again after the next vacuum.
+ *
  * To Postgres, a removed event was never accepted: a later POST with its id is accepted as a new event. The age is therefore
  * also how long a producer may take to send the same event again.
  */
@@ -29,25 +32,25 @@ const REMOVE_RAW = `
   DELETE FROM raw_events r USING gone WHERE r.tenant_id = gone.tenant_id AND r.event_id = gone.event_id`
 
 // What was accepted too late to be old by now ends a round: all that comes behind it was accepted later still.
-const RESULT = `
+const RESULT = (isBeyond: string) => `
   SELECT (SELECT count(*) FROM gone) AS events, count(*) AS looked, max(seq) AS reached,
-         bool_or(accepted_at >= now() - $1 * interval '1 day') AS young FROM stretch`
+         bool_or(${isBeyond} OR accepted_at >= now() - $1 * interval '1 day') AS ends FROM stretch`
 
 // An event with a dead letter goes by the dead letter's age first.
 const REMOVE_PROCESSED = `
   WITH stretch AS (
-         SELECT tenant_id, event_id, seq, accepted_at FROM raw_events
-         WHERE partition = $4 AND seq > $2 AND seq <= (SELECT settled_seq FROM partitions WHERE id = $4)
-         ORDER BY seq LIMIT $3),
+         SELECT tenant_id, event_id, seq, accepted_at,
+                seq <= (SELECT settled_seq FROM partitions WHERE id = $4) AS settled
+         FROM raw_events WHERE partition = $4 AND seq > $2 ORDER BY seq LIMIT $3),
        gone AS (DELETE FROM processed_events p USING stretch s
                 WHERE p.tenant_id = s.tenant_id AND p.event_id = s.event_id
-                  AND p.processed_at < now() - $1 * interval '1 day'
+                  AND s.settled AND p.processed_at < now() - $1 * interval '1 day'
                   AND NOT EXISTS (SELECT FROM failed_events f
                                   WHERE f.tenant_id = s.tenant_id AND f.event_id = s.event_id)
                   AND NOT ${WAITS('s')}
                 RETURNING p.tenant_id, p.event_id),
        raw AS (${REMOVE_RAW})
-  ${RESULT}`
+  ${RESULT('NOT settled')}`
 
 const REMOVE_DEAD_LETTERS = `
   WITH stretch AS (
@@ -61,7 +64,7 @@ const REMOVE_DEAD_LETTERS = `
                   AND NOT ${WAITS('s')}
                 RETURNING f.tenant_id, f.event_id, f.status),
        raw AS (${REMOVE_RAW} AND gone.status IN ('open', 'discarded'))
-  ${RESULT}`
+  ${RESULT('false')}`
 
 /**
  * Removes what was processed more than `days` ago, with its raw event: among the next `limit` events of a partition above the
@@ -95,10 +98,10 @@ export function removeDeadLetters(
 }
 
 function removedOf(
-  row: { events: number; looked: number; reached: number | null; young: boolean | null },
+  row: { events: number; looked: number; reached: number | null; ends: boolean | null },
   limit: number,
 ): Removed {
-  return { events: row.events, reached: row.reached ?? 0, done: row.young === true || row.looked < limit }
+  return { events: row.events, reached: row.reached ?? 0, done: row.ends === true || row.looked < limit }
 }
 
 async function alone<Result>(db: Db, work: (tx: Queryable) => Promise<Result>): Promise<Result | undefined> {

@@ -1,5 +1,6 @@
 /** Breaking things: links, processes and servers, by hand or by the nemesis. */
 export * from './build-copy.js'
+export * from './crash-points.js'
 export * from './fault.js'
 export * from './heal.js'
 export * from './link.js'
@@ -11,4 +12,5 @@ export * from './program.js'
 export * from './redis-faults.js'
 export * from './report.js'
 export * from './server.js'
+export * from './small-disk.js'
 export * from './stack.js'

@@ -21,10 +21,30 @@ export type LinkMode =
   | { kind: 'slow'; ms: number }
   | { kind: 'trickle'; bytes: number; ms: number }
 
+/** Waits for something to be said, and then is sprung, once; the piece that sprang it does not go through. */
+export interface Tripwire {
+  /** `request`: before it goes through. `reply`: it went through and was answered; the answer does not go through. */
+  at: 'request' | 'reply'
+  /** What the request contains. A named statement is in each of its requests by its name, and by its text only in the first. */
+  text: string
+  /** What was said on the connection before it, since the last BEGIN. */
+  after?: string
+  /** What the reply contains. */
+  reply?: string
+  spring(evidence: Evidence): void
+}
+
+/** What had been said: the requests of the transaction, or the one request, and the answer. */
+export interface Evidence {
+  request: string
+  reply: string
+}
+
 export interface Link {
   /** Where its process connects to. */
   port: number
   mode: LinkMode
+  tripwire: Tripwire | undefined
   /** The server's port; new connections go there. */
   target: number
   /** Resets every connection there is. */
@@ -43,6 +63,11 @@ interface Connection {
   losing: boolean
   /** A request with the text `after` went over it. */
   armed: boolean
+  /** While there is a tripwire: its last request, and what came before that since the last BEGIN. */
+  asked: string
+  before: string
+  /** A tripwire was sprung on it. */
+  over: boolean
 }
 
 /** Opens a link to a port of this machine. */
@@ -51,7 +76,16 @@ export async function openLink(target: number): Promise<Link> {
   const listener = createServer((client) => {
     if (link.mode.kind === 'refuse') return void client.resetAndDestroy()
     const server = tcpConnect(link.target, '127.0.0.1')
-    const connection = { client, server, silent: false, losing: false, armed: false }
+    const connection = {
+      client,
+      server,
+      silent: false,
+      losing: false,
+      armed: false,
+      asked: '',
+      before: '',
+      over: false,
+    }
     connections.add(connection)
     for (const socket of [client, server]) socket.setNoDelay(true).on('error', () => {})
     relay(connection, client, server, 'request')
@@ -72,7 +106,14 @@ export async function openLink(target: number): Promise<Link> {
     from.on('data', (piece) => {
       const { mode } = link
       if (mode.kind === 'swallow') connection.silent = true
-      if (connection.silent) return
+      if (connection.silent || connection.over) return
+      if (link.tripwire && springs(link.tripwire, connection, direction, piece)) {
+        const { spring, at } = link.tripwire
+        link.tripwire = undefined
+        connection.over = true
+        spring({ request: connection.before + connection.asked, reply: at === 'reply' ? piece.toString() : '' })
+        return
+      }
       if (mode.kind === 'cut' && mode.when === 'before the request' && direction === 'request') return cut(connection)
       if (mode.kind === 'cut' && mode.when === 'before the reply' && direction === 'reply') return cut(connection)
       if (mode.kind === 'refuse' || (connection.losing && direction === 'reply')) return cut(connection)
@@ -95,6 +136,7 @@ export async function openLink(target: number): Promise<Link> {
   const link: Link = {
     port: 0,
     mode: { kind: 'pass' },
+    tripwire: undefined,
     target,
     reset() {
       for (const connection of connections) cut(connection)
@@ -111,6 +153,17 @@ export async function openLink(target: number): Promise<Link> {
   const address = listener.address()
   link.port = typeof address === 'object' && address ? address.port : 0
   return link
+}
+
+function springs(tripwire: Tripwire, connection: Connection, direction: 'request' | 'reply', piece: Buffer): boolean {
+  if (direction === 'request') {
+    const text = piece.toString()
+    connection.before = tripwire.after && !text.includes('BEGIN') ? connection.before + connection.asked : ''
+    connection.asked = text
+  }
+  if (direction !== tripwire.at || !connection.asked.includes(tripwire.text)) return false
+  if (tripwire.after && !connection.before.includes(tripwire.after)) return false
+  return direction === 'request' || piece.includes(tripwire.reply ?? '')
 }
 
 function cut({ client, server }: Connection): void {

@@ -1,0 +1,67 @@
+/**
+ * Crash points: the moments of an event's path at which a process may die, by what its connections say just then. The link
+ * kills it there, so the product knows nothing of it.
+ */
+import { until } from '../until.js'
+import type { Evidence, Tripwire } from './link.js'
+import type { Program } from './program.js'
+import type { Stack } from './stack.js'
+
+export interface CrashPoint extends Omit<Tripwire, 'spring'> {
+  to: 'postgres' | 'redis'
+}
+
+/** Postgres is ready for the next query: outside of a transaction, what came before it being committed; or inside of one. */
+const COMMITTED = 'Z\0\0\0\x05I'
+const INSIDE = 'Z\0\0\0\x05T'
+
+/** An event in an entry of a stream. */
+const ENTRY = '"id":"'
+
+const insertOfEvents = { to: 'postgres', text: 'insert-raw-events' } as const
+const publication = { to: 'redis', text: 'xadd' } as const
+const insertOfProcessed = { to: 'postgres', text: 'insert-processed' } as const
+const acknowledgement = { to: 'redis', text: 'xack' } as const
+
+export const INGEST_CRASH_POINTS = {
+  'before the INSERT reaches Postgres': { ...insertOfEvents, at: 'request' },
+  'the INSERT is committed, its answer on the way': { ...insertOfEvents, at: 'reply', reply: COMMITTED },
+  'before the XADD reaches Redis': { ...publication, at: 'request' },
+  'the XADD is done, its answer on the way': { ...publication, at: 'reply' },
+  'before the mark reaches Postgres': { to: 'postgres', text: 'mark-dirty', at: 'request' },
+} as const satisfies Record<string, CrashPoint>
+
+export const WORKER_CRASH_POINTS = {
+  'entries are delivered, and on the way': { to: 'redis', text: 'XREADGROUP', at: 'reply', reply: ENTRY },
+  'entries in hand, before the BEGIN': { to: 'postgres', text: 'BEGIN', at: 'request' },
+  'inside the transaction, after the INSERT': { ...insertOfProcessed, at: 'reply', reply: INSIDE },
+  'before the COMMIT reaches Postgres': { to: 'postgres', text: 'COMMIT', after: 'insert-processed', at: 'request' },
+  'committed, the answer on the way': {
+    ...{ to: 'postgres', text: 'COMMIT', after: 'insert-processed', at: 'reply', reply: COMMITTED },
+  },
+  'before the acknowledgement reaches Redis': { ...acknowledgement, at: 'request' },
+  'acknowledged, the answer on the way': { ...acknowledgement, at: 'reply', reply: 'QUEUED' },
+  'entries are claimed, and on the way': { to: 'redis', text: 'xautoclaim', at: 'reply', reply: ENTRY },
+  'a suspect is recorded': { to: 'postgres', text: 'record-suspect', at: 'reply', reply: COMMITTED },
+} as const satisfies Record<string, CrashPoint>
+
+/** Kills the program with SIGKILL when it comes to the point; it stays down. Gives what was said, and how it ended. */
+export async function crashAt(
+  point: CrashPoint,
+  program: Program,
+  { links }: Stack,
+  timeoutMs?: number,
+): Promise<Evidence & { how: string }> {
+  const { to, ...wire } = point
+  const link = links.get(`${program.name} ${to}`)!
+  let reached: { evidence: Evidence; ended: Promise<string> } | undefined
+  link.tripwire = {
+    ...wire,
+    spring: (evidence) => {
+      reached = { evidence, ended: program.end('SIGKILL') }
+    },
+  }
+  const what = `${program.name} comes to the point: ${wire.text}, ${wire.at}`
+  const { evidence, ended } = await until(what, () => reached, timeoutMs)
+  return { ...evidence, how: await ended }
+}

@@ -1,0 +1,234 @@
+/** Every crash point: the process dies there under light load, is started again, and nothing is lost, doubled or reordered. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { GROUP, streamKey } from '@eventflow/stream'
+import {
+  type Attempt,
+  type BuildCopy,
+  type Clients,
+  checkHistory,
+  crashAt,
+  createClients,
+  createDatabase,
+  createRandom,
+  describeVerdict,
+  type Evidence,
+  INGEST_CRASH_POINTS,
+  openJournal,
+  PARTITIONS,
+  type Stack,
+  startStack,
+  until,
+  WORKER_CRASH_POINTS,
+} from '@eventflow/testkit'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { copyOfBuild, places } from './places.js'
+
+let build: BuildCopy
+let stack: Stack
+let clients: Clients
+let unsound = 0
+const attempts: Attempt[] = []
+
+beforeAll(async () => {
+  build = await copyOfBuild('crash-points')
+  stack = await startStack({ ...places, ...build, ingests: 1, workers: 2, databaseUrl: await createDatabase() })
+  const journal = { write: (attempt: Attempt) => void attempts.push(attempt), close: async () => {} }
+  clients = createClients({ urls: stack.urls, journal, random: createRandom(1) })
+}, 60_000)
+
+// A run that failed leaves its folder for inspection.
+afterAll(async () => {
+  await stack.stop({ keep: unsound > 0 })
+  await build.remove()
+})
+
+/** What shows, while the process is down, that it died where it should. */
+type Proof = (evidence: Evidence) => Promise<void>
+
+const ingestProofs: Record<keyof typeof INGEST_CRASH_POINTS, Proof> = {
+  'before the INSERT reaches Postgres': async ({ request }) => {
+    expect(uuids(request).length).toBeGreaterThan(0)
+    expect(await rowsIn('raw_events', uuids(request))).toBe(0)
+  },
+  'the INSERT is committed, its answer on the way': async ({ reply }) => {
+    expect(uuids(reply).length).toBeGreaterThan(0)
+    expect(await rowsIn('raw_events', uuids(reply))).toBe(uuids(reply).length)
+  },
+  'before the XADD reaches Redis': async ({ request }) => {
+    const published = eventIds(request)
+    expect(await rowsIn('raw_events', published)).toBe(published.length)
+    expect((await inStreams()).events.filter((id) => published.includes(id))).toEqual([])
+    expect(await rowsIn('processed_events', published)).toBe(0)
+  },
+  'the XADD is done, its answer on the way': async ({ request }) => {
+    const published = eventIds(request)
+    expect(published.length).toBeGreaterThan(0)
+    const { events } = await inStreams()
+    const settled = published.filter((id) => !events.includes(id)) // by a worker, meanwhile
+    expect(await rowsIn('processed_events', settled)).toBe(settled.length)
+  },
+  'before the mark reaches Postgres': async () => {
+    expect(await count('raw_events r WHERE NOT EXISTS (SELECT FROM processed_events p WHERE p.seq = r.seq)')).not.toBe(
+      0,
+    )
+    expect(await count('partitions WHERE dirty > 0')).toBe(0)
+  },
+}
+
+const workerProofs: Record<keyof typeof WORKER_CRASH_POINTS, Proof> = {
+  'entries are delivered, and on the way': async ({ reply }) => {
+    expect(eventIds(reply).length).toBeGreaterThan(0)
+    expect(await rowsIn('processed_events', eventIds(reply))).toBe(0)
+    expect((await inStreams()).entries).toEqual(expect.arrayContaining(entriesIn(reply)))
+  },
+  'entries in hand, before the BEGIN': async () => {
+    expect((await inHand()).length).toBeGreaterThan(0)
+  },
+  'inside the transaction, after the INSERT': async ({ request }) => {
+    expect(uuids(request).length).toBeGreaterThan(0)
+    expect(await rowsIn('processed_events', uuids(request))).toBe(0)
+  },
+  'before the COMMIT reaches Postgres': async ({ request }) => {
+    expect(uuids(request).length).toBeGreaterThan(0)
+    expect(await rowsIn('processed_events', uuids(request))).toBe(0)
+  },
+  'committed, the answer on the way': async ({ request }) => {
+    expect(await rowsIn('processed_events', uuids(request))).toBeGreaterThan(0)
+    expect((await inHand()).length).toBeGreaterThan(0)
+  },
+  'before the acknowledgement reaches Redis': async ({ request }) => {
+    expect(entriesIn(request).length).toBeGreaterThan(0)
+    expect((await inStreams()).entries).toEqual(expect.arrayContaining(entriesIn(request)))
+  },
+  'acknowledged, the answer on the way': async ({ request }) => {
+    const acknowledged = entriesIn(request)
+    expect(acknowledged.length).toBeGreaterThan(0)
+    expect((await inStreams()).entries.filter((id) => acknowledged.includes(id))).toEqual([])
+  },
+  'entries are claimed, and on the way': async ({ request, reply }) => {
+    const claimed = entriesIn(request + reply)
+    const again = (await inHand()).filter(({ times }) => times > 1).map(({ entry }) => entry)
+    expect(claimed.length).toBeGreaterThan(0)
+    expect(again).toEqual(expect.arrayContaining(claimed))
+  },
+  'a suspect is recorded': async ({ request }) => {
+    const [id] = uuids(request)
+    expect(await count('retries WHERE event_id = $1 AND crashes > 0', id)).toBe(1)
+  },
+}
+
+test.each(Object.entries(INGEST_CRASH_POINTS))(
+  'ingest dies: %s',
+  async (name, point) => {
+    const [ingest] = stack.ingests
+    if (point.text === 'mark-dirty') {
+      await until('no mark is there', async () => (await count('partitions WHERE dirty > 0')) === 0)
+      await stack.directRedis.config('SET', 'maxmemory', '1')
+    }
+    await underLoad(async () => {
+      const { how, ...evidence } = await crashAt(point, ingest!, stack)
+      expect(how).toBe('SIGKILL')
+      await ingestProofs[name as keyof typeof ingestProofs](evidence)
+      await stack.directRedis.config('SET', 'maxmemory', '0')
+      ingest!.start()
+      await ingest!.ready()
+    })
+  },
+  60_000,
+)
+
+/** What is claimed was delivered to one who died, and what is suspected was in the hands of two. */
+const leadingTo: Partial<Record<string, (keyof typeof WORKER_CRASH_POINTS)[]>> = {
+  'entries are claimed, and on the way': ['entries are delivered, and on the way'],
+  'a suspect is recorded': ['entries are delivered, and on the way', 'entries are claimed, and on the way'],
+}
+
+test.each(Object.entries(WORKER_CRASH_POINTS))(
+  'a worker dies: %s',
+  async (name, point) => {
+    const [worker] = stack.workers
+    await underLoad(async () => {
+      for (const earlier of leadingTo[name] ?? []) {
+        await crashAt(WORKER_CRASH_POINTS[earlier], worker!, stack)
+        worker!.start()
+      }
+      const { how, ...evidence } = await crashAt(point, worker!, stack)
+      expect(how).toBe('SIGKILL')
+      await workerProofs[name as keyof typeof workerProofs](evidence)
+      worker!.start()
+      await worker!.ready()
+    })
+  },
+  60_000,
+)
+
+/** Has three clients send, one request after the other, until `story` is told; then everything must drain and be sound. */
+async function underLoad(story: () => Promise<void>): Promise<void> {
+  unsound++
+  await until('every stream is in use', async () => {
+    return (await count('partitions WHERE dirty > 0 OR redis_run_id IS NULL')) === 0
+  })
+  let told = false
+  const lane = async (number: number) => {
+    for (let n = 0; !told; n++) {
+      await clients.send([0, 1, 2].map((i) => ({ key: `lane ${number} ${(n + i) % 30}` })))
+      await delay(10)
+    }
+  }
+  const lanes = Promise.all([1, 2, 3].map(lane))
+  await story().finally(() => {
+    told = true
+  })
+  await lanes
+  await stack.drained()
+  const journalFile = `${stack.dir}/journal.ndjson`
+  const journal = openJournal(journalFile)
+  for (const attempt of attempts) journal.write(attempt)
+  await journal.close()
+  const verdict = await checkHistory(journalFile, stack.db, stack.directRedis, stack.prefix)
+  if (verdict.violations.length > 0) throw new Error(describeVerdict(verdict))
+  expect([...stack.ingests, ...stack.workers].flatMap(({ surprises }) => surprises)).toEqual([])
+  unsound--
+}
+
+const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
+const all = (pattern: string, text: string) => [...new Set([...text.matchAll(new RegExp(pattern, 'g'))].map(last))]
+const last = (match: RegExpMatchArray) => match.at(-1)!
+const uuids = (text: string) => all(UUID, text)
+const eventIds = (text: string) => all(`"id":"(${UUID})"`, text)
+
+/** The entries that a command to Redis or its reply names, each with its stream before its id: two streams may have the same id. */
+function entriesIn(text: string): string[] {
+  let stream: string | undefined
+  return [...text.matchAll(/(\S+:events)\r|(\d{13}-\d+)\r/g)].flatMap(([, key, id]) => {
+    stream = key ?? stream
+    return id ? [`${stream} ${id}`] : []
+  })
+}
+
+async function count(from: string, ...values: unknown[]): Promise<number> {
+  return (await stack.db.query(`SELECT count(*)::integer AS count FROM ${from}`, values)).rows[0].count
+}
+
+const rowsIn = (table: string, ids: readonly string[]) => count(`${table} WHERE event_id = ANY($1)`, ids)
+
+async function eachStream<Found>(look: (key: string) => Promise<Found[]>): Promise<Found[]> {
+  const keys = Array.from({ length: PARTITIONS }, (_, partition) => streamKey(stack.prefix, partition))
+  return (await Promise.all(keys.map(look))).flat()
+}
+
+async function inStreams(): Promise<{ entries: string[]; events: string[] }> {
+  const found = await eachStream(async (key) =>
+    (await stack.directRedis.xrange(key, '-', '+')).map(([id, fields]) => ({ entry: `${key} ${id}`, fields })),
+  )
+  return { entries: found.map(({ entry }) => entry), events: found.flatMap(({ fields }) => eventIds(fields.join())) }
+}
+
+/** What the first worker was given and has not acknowledged, and how often somebody was given it. */
+async function inHand(): Promise<{ entry: string; times: number }[]> {
+  const { name } = stack.workers[0]!
+  return eachStream(async (key) => {
+    const pending = await stack.directRedis.xpending(key, GROUP, '-', '+', 10_000, name)
+    return (pending as [string, string, number, number][]).map(([id, , , times]) => ({ entry: `${key} ${id}`, times }))
+  })
+}
