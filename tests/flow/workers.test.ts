@@ -1,7 +1,8 @@
 /** Workers: what a stream may hold, and how partitions are shared. In one process; the crashes are in crashes.test.ts. */
 import { randomUUID } from 'node:crypto'
-import { FIELD, readNew, streamKey } from '@eventflow/stream'
-import { startPipeline, startSteadyLoad, type TestPipeline, until } from '@eventflow/testkit'
+import { type AcceptedEvent, partitionOf } from '@eventflow/core'
+import { encodeEntry, FIELD, GROUP, readNew, streamKey } from '@eventflow/stream'
+import { acceptEvents, newEvent, startPipeline, startSteadyLoad, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import step from '../events/fault-step.js'
 
@@ -66,7 +67,10 @@ describe('entries of a stream', () => {
         await pipeline.redis.xadd(stream, '*', ...fields)
       }
     }
-    const taken = await readNew(pipeline.redis, pipeline.prefix, 'died', partitions(), { count: 40, blockMs: 1 })
+    const { entries: taken } = await readNew(pipeline.redis, pipeline.prefix, 'died', partitions(), {
+      count: 40,
+      blockMs: 1,
+    })
     expect(taken.length).toBeGreaterThan(100)
 
     const { metrics } = await pipeline.startWorker('second')
@@ -75,6 +79,29 @@ describe('entries of a stream', () => {
     await expectAllOnceInOrder(sent)
     expect((await metrics.entriesClaimed.get()).values[0]?.value).toBe(taken.length)
     expect((await metrics.catchUpEvents.get()).values).toEqual([])
+  })
+
+  test('that a former owner was given after the take-over are not overtaken', async () => {
+    await streamsAreInUse()
+    await pipeline.startWorker('second')
+    await until('it reads', async () => (await owners()).second === pipeline.partitions)
+    await pipeline.send([event('stolen', 0)])
+    await pipeline.drained()
+
+    const partition = partitionOf('default', 'stolen', pipeline.partitions)
+    const stored = newEvent({ type: 'fault.step', key: 'stolen', partition, payload: '{"key":"stolen","n":1}' })
+    const [{ data: _, ...accepted }] = (await acceptEvents(pipeline.db, [stored])) as [AcceptedEvent]
+    const stream = streamKey(pipeline.prefix, partition)
+    // In one transaction, so that nobody else is given the entry.
+    await pipeline.redis
+      .multi()
+      .xadd(stream, '*', FIELD, encodeEntry({ ...accepted, payload: stored.payload }))
+      .xreadgroup('GROUP', GROUP, 'first', 'COUNT', 1, 'STREAMS', stream, '>')
+      .exec()
+    await pipeline.send([event('stolen', 2)])
+
+    await pipeline.drained()
+    expect((await effects()).get('stolen')).toEqual([0, 1, 2])
   })
 
   test('that are no events are removed and logged, and stop nothing', async () => {

@@ -156,15 +156,20 @@ export function startLane(deps: LaneDeps): Lane {
 
   /** Takes over what is pending in a partition's stream: what its last owner, or this lane before an error, had in hand. */
   async function claim(partition: Partition): Promise<void> {
-    const claimed = await claimPending(redis, prefix, workerId, partition.id)
-    metrics.entriesClaimed.inc(claimed.length)
+    const claimed = await claimEntries(partition)
     for (let from = 0; from < claimed.length && partition.source === 'stream'; from += BATCH) {
-      const slice = claimed.slice(from, from + BATCH)
-      partition.takenUpTo = Math.max(partition.takenUpTo, ...slice.map(seqOf))
-      await work(await admit(slice))
+      await work(await admit(claimed.slice(from, from + BATCH)))
     }
     partition.suspects = 0
     await removeIdleConsumers(redis, prefix, workerId, partition.id)
+  }
+
+  /** Whoever held them may have settled them: they are looked up before anybody works on them. */
+  async function claimEntries(partition: Partition): Promise<Entry[]> {
+    const claimed = await claimPending(redis, prefix, workerId, partition.id)
+    metrics.entriesClaimed.inc(claimed.length)
+    for (const entry of claimed) partition.takenUpTo = Math.max(partition.takenUpTo, seqOf(entry))
+    return claimed
   }
 
   async function readStreams(streaming: readonly Partition[], waitMs: number): Promise<Delivery[]> {
@@ -174,9 +179,12 @@ export function startLane(deps: LaneDeps): Lane {
     if (dropping.size > 0 || stopping.signal.aborted) return []
     const count = Math.max(50, Math.floor(BATCH / streaming.length))
     const ids = streaming.map(({ id }) => id)
-    const entries = await readNew(reader, prefix, workerId, ids, { count, blockMs: waitMs })
+    const { entries, strays } = await readNew(reader, prefix, workerId, ids, { count, blockMs: waitMs })
     wake = () => {}
-    return admit(entries)
+    const ours = entries.filter(({ partition }) => !strays.includes(partition))
+    // Claimed anew with what was read just now, and so in order.
+    const claimed = await Promise.all(streaming.filter(({ id }) => strays.includes(id)).map(claimEntries))
+    return admit([...ours, ...claimed.flat()])
   }
 
   /** Entries as deliveries that may be processed now. Entries of events that are settled already are removed. */

@@ -71,9 +71,19 @@ export async function readFirstUndelivered(
   return first
 }
 
+/** What a read gave. */
+export interface Reading {
+  entries: Entry[]
+  /** Partitions of which another consumer holds entries: somebody who owned them before has gone on reading. */
+  strays: number[]
+}
+
 /**
  * Reads entries that no consumer was given yet, in order within each partition; waits up to `blockMs` for the first.
  * `count` bounds the entries of each partition. Throws when the connection fails or a stream or its group is gone.
+ *
+ * An entry is given to one consumer only. If a former owner was given one after everything was claimed, those that come after
+ * it would overtake it: so who else holds entries is looked up behind the read, in the same round trip.
  */
 export async function readNew(
   redis: Redis,
@@ -81,19 +91,33 @@ export async function readNew(
   consumer: string,
   partitions: readonly number[],
   { count, blockMs }: { count: number; blockMs: number },
-): Promise<Entry[]> {
+): Promise<Reading> {
   // BLOCK 0 would wait for ever.
   const block = blockMs > 0 ? ['BLOCK', blockMs] : []
   const keys = partitions.map((partition) => streamKey(prefix, partition))
-  const reply = (await redis.call(
+  const pipeline = redis.pipeline()
+  pipeline.call(
     ...(['XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', count, ...block, 'STREAMS'] as const),
     ...keys,
     ...keys.map(() => '>'),
-  )) as [key: string, entries: RawEntry[]][] | null
-  return (reply ?? []).flatMap(([key, entries]) => {
-    const partition = partitions[keys.indexOf(key)]!
-    return entries.map((entry) => toEntry(partition, entry))
+  )
+  for (const key of keys) pipeline.xpending(key, GROUP)
+  const [read, ...pending] = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
+    if (error) throw error
+    return reply
   })
+  const entries = ((read ?? []) as [key: string, entries: RawEntry[]][]).flatMap(([key, given]) => {
+    const partition = partitions[keys.indexOf(key)]!
+    return given.map((entry) => toEntry(partition, entry))
+  })
+  const strays = partitions.filter((_, i) => holders(pending[i]).some((holder) => holder !== consumer))
+  return { entries, strays }
+}
+
+/** The consumers that hold entries, from the summary of XPENDING. */
+function holders(summary: unknown): string[] {
+  const [, , , consumers] = summary as [number, string, string, [name: string, entries: string][] | null]
+  return (consumers ?? []).map(([name]) => name)
 }
 
 /**
