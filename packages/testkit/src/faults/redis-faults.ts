@@ -3,31 +3,38 @@ import { readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { LocalServer } from '@eventflow/local'
-import { connectRedis, GROUP, streamKey, untilReady } from '@eventflow/stream'
+import { connectRedis, GROUP, type Redis, streamKey, untilReady } from '@eventflow/stream'
 import { until } from '../until.js'
 import type { Fault, FaultKind } from './fault.js'
 import { PARTITIONS, type Stack } from './stack.js'
 
-const flushed: FaultKind = ({ directRedis }) => redisFault('FLUSHALL', () => directRedis.flushall())
-
-const streamDeleted: FaultKind = ({ directRedis, prefix }, random) => {
-  const partition = random.between(0, PARTITIONS - 1)
-  return redisFault('stream deleted', () => directRedis.del(streamKey(prefix, partition)))
+/** The connection of the faults, once it is there: the fault before this one may just have cut it. */
+async function connected({ directRedis }: Stack): Promise<Redis> {
+  await untilReady(directRedis, 10_000)
+  return directRedis
 }
 
-const groupDestroyed: FaultKind = ({ directRedis, prefix }, random) => {
-  const partition = random.between(0, PARTITIONS - 1)
-  return redisFault('group destroyed', () => directRedis.xgroup('DESTROY', streamKey(prefix, partition), GROUP))
+const flushed: FaultKind = (stack) => redisFault('FLUSHALL', async () => (await connected(stack)).flushall())
+
+const streamDeleted: FaultKind = (stack, random) => {
+  const stream = streamKey(stack.prefix, random.between(0, PARTITIONS - 1))
+  return redisFault('stream deleted', async () => (await connected(stack)).del(stream))
 }
 
-const full: FaultKind = ({ directRedis }, random) => {
+const groupDestroyed: FaultKind = (stack, random) => {
+  const stream = streamKey(stack.prefix, random.between(0, PARTITIONS - 1))
+  return redisFault('group destroyed', async () => (await connected(stack)).xgroup('DESTROY', stream, GROUP))
+}
+
+const full: FaultKind = (stack, random) => {
   const ms = random.between(1_000, 5_000)
   return {
     ...redisFault('out of memory', async () => {}),
     async run() {
-      await directRedis.config('SET', 'maxmemory', '1')
+      const redis = await connected(stack)
+      await redis.config('SET', 'maxmemory', '1')
       await delay(ms)
-      await directRedis.config('SET', 'maxmemory', '0')
+      await redis.config('SET', 'maxmemory', '0')
     },
   }
 }
@@ -79,11 +86,11 @@ function redisFault(name: string, strike: () => Promise<unknown>): Fault {
 }
 
 async function takeOver(replica: LocalServer, stack: Stack, tailMs: number): Promise<void> {
-  const { directRedis, directLink, links, redis } = stack
+  const { directLink, links, redis } = stack
   const connection = connectRedis({ url: replica.url, onError: () => {} })
   try {
     await untilReady(connection, 5_000)
-    await directRedis.config('SET', 'repl-diskless-sync-delay', '0')
+    await (await connected(stack)).config('SET', 'repl-diskless-sync-delay', '0')
     await connection.replicaof('127.0.0.1', redis.port)
     await until('the replica is in step', async () =>
       (await connection.info('replication')).includes('master_link_status:up'),
