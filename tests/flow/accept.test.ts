@@ -74,7 +74,7 @@ describe('an event', () => {
   ])('is accepted with a malformed %s, as without one', async (name, value) => {
     const sent = await send(event({}), { [name]: value })
     const { id } = await json(sent)
-    expect(sent.headers.get('x-correlation-id')).toBe(null)
+    expect(sent.headers.get('x-correlation-id')).toBe(id)
     expect(await rowsOf(id)).toMatchObject([{ correlation_id: id, traceparent: null }])
   })
 

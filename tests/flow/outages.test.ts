@@ -55,6 +55,12 @@ test.each([
   await pipeline.stop()
 })
 
+test('a request that is larger than what may be in flight is taken when nothing else is', async () => {
+  const pipeline = await startPipeline([], { EVENTFLOW_MAX_IN_FLIGHT: '1' })
+  expect(await pipeline.send([event(1), event(2), event(3)])).toMatchObject({ accepted: 3 })
+  await pipeline.stop()
+})
+
 describe('Postgres', () => {
   let link: Link
   let pipeline: TestPipeline

@@ -104,6 +104,40 @@ describe('entries of a stream', () => {
     expect((await effects()).get('stolen')).toEqual([0, 1, 2])
   })
 
+  test('of another database are removed when the pipeline begins anew on an old Redis', async () => {
+    const other = (n: number): AcceptedEvent => {
+      const at = new Date().toISOString()
+      const names = { tenantId: 'default', type: 'fault.step', source: '/', correlationId: 'x', occurredAt: at }
+      const data = { key: 'other', n }
+      return { ...names, id: randomUUID(), key: 'other', partition: n % 16, acceptedAt: at, seq: 1_000_000 + n, data }
+    }
+    const add = ({ data, ...event }: AcceptedEvent) => {
+      const text = encodeEntry({ ...event, payload: JSON.stringify(data) })
+      return pipeline.redis.xadd(streamKey(pipeline.prefix, event.partition), '*', FIELD, text)
+    }
+    for (const n of upTo(100)) await add(other(n))
+    const sent = events(200)
+    await pipeline.send(sent)
+    await pipeline.startWorker()
+    await pipeline.drained()
+    await pipeline.streamsEmpty()
+    await expectAllOnceInOrder(sent)
+  })
+
+  test('that lie in the stream of another partition are removed', async () => {
+    await streamsAreInUse()
+    const stored = newEvent({ type: 'fault.step', key: 'a', partition: 3, payload: '{"key":"a","n":0}' })
+    const [{ data: _, ...accepted }] = (await acceptEvents(pipeline.db, [stored])) as [AcceptedEvent]
+    for (const partition of [4, 3]) {
+      const text = encodeEntry({ ...accepted, payload: stored.payload })
+      await pipeline.redis.xadd(streamKey(pipeline.prefix, partition), '*', FIELD, text)
+    }
+    await pipeline.startWorker('second')
+    await pipeline.drained()
+    await pipeline.streamsEmpty()
+    expect(await effects()).toEqual(new Map([['a', [0]]]))
+  })
+
   test('that are no events are removed and logged, and stop nothing', async () => {
     await streamsAreInUse()
     const sent = events(200)

@@ -80,7 +80,9 @@ export function createAcceptor(deps: {
 
   function accept(events: readonly NewEvent[]): Promise<Receipt[]> {
     const size = events.reduce((sum, { payload }) => sum + payload.length, 0)
-    if (inFlight + events.length > maxInFlight || inFlightSize + size > maxInFlightSize) {
+    const fits = inFlight + events.length <= maxInFlight && inFlightSize + size <= maxInFlightSize
+    // A request that is larger than the bounds would otherwise be told for ever to try again.
+    if (!fits && inFlight > 0) {
       return Promise.reject(new NotAcceptedError('overloaded'))
     }
     inFlight += events.length

@@ -1,7 +1,7 @@
 /** The handlers' effects, in the transaction that settles their events. */
 import type { AcceptedEvent } from '@eventflow/core'
 import { orderingKey } from '@eventflow/core'
-import { sqlErrorKind } from '@eventflow/db'
+import { isStatementTimeout, sqlErrorKind } from '@eventflow/db'
 import type { Sql } from '@eventflow/pipeline'
 import type { Definitions } from './definitions.js'
 
@@ -10,8 +10,16 @@ export class HandlerError extends Error {
   override name = 'HandlerError'
 }
 
-/** Runs the handlers of these events. Throws HandlerError with the handler's own error as its cause. */
-export async function applyEffects(events: readonly AcceptedEvent[], definitions: Definitions, tx: Sql): Promise<void> {
+/**
+ * Runs the handlers of these events. Throws HandlerError with the handler's own error as its cause. A statement that takes too
+ * long is the server's fault, unless `blameTimeouts`.
+ */
+export async function applyEffects(
+  events: readonly AcceptedEvent[],
+  definitions: Definitions,
+  tx: Sql,
+  blameTimeouts: boolean,
+): Promise<void> {
   for (const { type, events: group } of groupByType(events)) {
     const definition = definitions.get(type)
     try {
@@ -19,7 +27,8 @@ export async function applyEffects(events: readonly AcceptedEvent[], definitions
       if (definition?.handle) for (const event of group) await definition.handle(event, tx)
     } catch (error) {
       const kind = sqlErrorKind(error)
-      if (kind === 'infrastructure' || kind === 'conflict') throw error
+      const blamed = blameTimeouts && isStatementTimeout(error)
+      if (kind === 'conflict' || (kind === 'infrastructure' && !blamed)) throw error
       throw new HandlerError('a handler failed', { cause: error })
     }
   }

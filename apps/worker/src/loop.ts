@@ -10,7 +10,9 @@ import {
   acknowledge,
   claimPending,
   type Entry,
+  isLaterEntry,
   MAX_BLOCK_MS,
+  NO_ENTRY_ID,
   type Redis,
   readNew,
   removeIdleConsumers,
@@ -189,14 +191,18 @@ export function startLane(deps: LaneDeps): Lane {
 
   /** Entries as deliveries that may be processed now. Entries of events that are settled already are removed. */
   async function admit(entries: readonly Entry[]): Promise<Delivery[]> {
+    const isObsolete = ({ partition, id }: Entry) =>
+      !isLaterEntry(id, partitions.get(partition)?.obsoleteUpTo ?? NO_ENTRY_ID)
     const useless: Entry[] = []
+    const foreign: Entry[] = []
     const decoded: { entry: Entry; delivery: Delivery }[] = []
     for (const entry of entries) {
       const delivery = decode(entry)
-      if (delivery) decoded.push({ entry, delivery })
-      else useless.push(entry)
+      if (isObsolete(entry)) useless.push(entry)
+      else if (delivery) decoded.push({ entry, delivery })
+      else foreign.push(entry)
     }
-    if (useless.length > 0) log.warn({ entries: useless.map(({ id }) => id) }, 'removing entries that are no events')
+    if (foreign.length > 0) log.warn({ entries: foreign.map(({ id }) => id) }, 'removing entries that are no events')
     const doubtful = decoded.filter(({ entry, delivery }) => {
       const { takenUpTo, position } = partitions.get(entry.partition) ?? { takenUpTo: 0, position: 0 }
       return delivery.event.seq <= Math.max(takenUpTo, position)
@@ -214,7 +220,7 @@ export function startLane(deps: LaneDeps): Lane {
       else unsettled.push(delivery)
     }
     metrics.duplicates.inc(settled.size)
-    await acknowledge(redis, prefix, useless)
+    await acknowledge(redis, prefix, [...useless, ...foreign])
     return admitAll(partitions, unsettled)
   }
 
@@ -270,9 +276,11 @@ export function startLane(deps: LaneDeps): Lane {
   }
 }
 
-function decode({ id, text }: Entry): Delivery | undefined {
+/** Nothing for an entry that is no event, or one of another partition: its stream is not where it belongs. */
+function decode({ id, partition, text }: Entry): Delivery | undefined {
   try {
-    return firstDelivery(decodeEvent(text ?? ''), [id])
+    const event = decodeEvent(text ?? '')
+    return event.partition === partition ? firstDelivery(event, [id]) : undefined
   } catch {
     return undefined
   }

@@ -23,7 +23,7 @@ import {
   recordWaiting,
   type WaitingRetry,
 } from '@eventflow/db'
-import { createGroup, hasGroup, type Redis, readRunId } from '@eventflow/stream'
+import { createGroup, hasGroup, NO_ENTRY_ID, type Redis, readLastEntryId, readRunId } from '@eventflow/stream'
 import { createKeys, type Keys } from './keys.js'
 
 /** Why a partition is caught up from Postgres. */
@@ -46,7 +46,9 @@ export interface Partition {
   /** The highest seq that was taken up from Postgres: stream entries up to it may be of settled events. */
   takenUpTo: number
   /** Where the way back to the stream begins: the mark as it was read, and the last event there was then. */
-  target: { dirty: number; redisRunId: string | null; seq: number } | undefined
+  target: { dirty: number; redisRunId: string | null; seq: number; lastEntryId: string } | undefined
+  /** Stream entries up to this id are older than the catching up, which has left nothing of them to do. */
+  obsoleteUpTo: string
   /** How many events were taken up from Postgres since it was begun. */
   caughtUp: number
   /** So many events are worked on alone: the last owners died with up to a batch in hand, and one of it may be why. */
@@ -68,6 +70,7 @@ export function newPartition(taken: { partition: number; epoch: number }, suspec
     settled: new Set(),
     takenUpTo: 0,
     target: undefined,
+    obsoleteUpTo: NO_ENTRY_ID,
     caughtUp: 0,
     suspects,
     interrupted: false,
@@ -98,6 +101,7 @@ export async function begin(partition: Partition, deps: PartitionDeps): Promise<
   partition.takenUpTo = 0
   partition.caughtUp = 0
   partition.target = undefined
+  partition.obsoleteUpTo = NO_ENTRY_ID
 
   const reason = redis.status === 'ready' ? await reasonToCatchUp(partition, state, deps) : 'redis away'
   partition.source = reason ? 'postgres' : 'stream'
@@ -146,13 +150,15 @@ export function moveOn(partition: Partition, seq: number): void {
 
 /** Looks for the way back from *postgres* to *stream*; Redis must be there. */
 export async function aimForStream(partition: Partition, deps: PartitionDeps): Promise<void> {
-  const { db, redis } = deps
+  const { db, redis, prefix } = deps
   await restoreGroup(partition, deps)
   const redisRunId = await readRunId(redis)
+  const lastEntryId = await readLastEntryId(redis, prefix, partition.id)
   const state = await readPartition(db, { partition: partition.id, epoch: partition.epoch })
-  // Read after the mark: what is not counted in here was committed later, and then its mark was raised later too.
+  // Read after the mark and the entries: what is not counted in here was committed later, and then its mark was raised, or its
+  // entry added, later too.
   const [last] = await readLastSeqs(db, [partition.id])
-  if (state) partition.target = { dirty: state.dirty, redisRunId, seq: last! }
+  if (state) partition.target = { dirty: state.dirty, redisRunId, seq: last!, lastEntryId }
 }
 
 /**
@@ -172,6 +178,7 @@ export async function joinStream(partition: Partition, deps: PartitionDeps): Pro
   }
   if (!(await markWhole(deps.db, { partition: id, epoch }, target))) return false
   partition.source = 'stream'
+  partition.obsoleteUpTo = target.lastEntryId
   return true
 }
 

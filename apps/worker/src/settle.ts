@@ -32,6 +32,7 @@ import {
   upsertRetries,
   withTransaction,
 } from '@eventflow/db'
+import type { Logger } from '@eventflow/runtime'
 import type { Definitions } from './definitions.js'
 import { applyEffects, HandlerError } from './effects.js'
 
@@ -39,9 +40,18 @@ export interface SettleDeps {
   db: Db
   definitions: Definitions
   workerId: string
+  log: Logger
   orderOf: (delivery: Delivery) => string
   /** In [0, 1): spreads the retries. */
   random: () => number
+}
+
+/** How a batch is settled. */
+export interface Settling {
+  /** When the batch was taken up, on the monotonic clock, in milliseconds. */
+  startedAt: number
+  /** Handlers whose statements take too long have failed; otherwise Postgres is taken to be slow. */
+  blameTimeouts: boolean
 }
 
 /** What a settled batch leaves to do. */
@@ -52,6 +62,8 @@ export interface Settlement {
   retried: Retry[]
   /** What waits for a dependency that is down: nothing was written. */
   waiting: Wait[]
+  /** What Postgres takes neither as processed nor as dead: it stays unsettled, where it is seen to be old. */
+  refused: Delivery[]
   /** Of the committed, how many were settled before and had no effect this time. */
   duplicates: number
   /** Events that wait from now on, in order: the head of each key with its delay, and those behind it. */
@@ -68,15 +80,16 @@ export interface Settlement {
 export async function settleBatch(
   outcomes: readonly Outcome[],
   leases: ReadonlyMap<number, Lease>,
-  startedAt: number,
+  settling: Settling,
   deps: SettleDeps,
 ): Promise<Settlement> {
-  const { definitions, orderOf, random } = deps
+  const { definitions, orderOf, random, log } = deps
   const settlement: Settlement = {
     committed: [],
     dead: [],
     retried: [],
     waiting: [],
+    refused: [],
     duplicates: 0,
     held: [],
     broken: new Set(),
@@ -85,7 +98,7 @@ export async function settleBatch(
 
   const settlePart = async (part: readonly Outcome[]) => {
     const { due, held, waiting } = separate(part, blocked, orderOf)
-    const written = await write(due, leases, startedAt, deps)
+    const written = await write(due, leases, settling, deps)
     for (const partition of written.broken) settlement.broken.add(partition)
     settlement.committed.push(...written.committed)
     settlement.dead.push(...written.dead)
@@ -103,7 +116,8 @@ export async function settleBatch(
       const policy = definitions.get(delivery.event.type)!.retry
       await settlePart([outcomeOfFailure(delivery, failure, policy, random())])
     } else if (kind === 'dead' && outcome.failure.component === 'settle') {
-      throw error
+      log.error({ err: error, event_id: delivery.event.id }, 'an event can be neither committed nor dead-lettered')
+      settlement.refused.push(delivery)
     } else {
       // Its own failure cannot be written, so this one stands for it.
       await settlePart([{ kind: 'dead', delivery: { ...delivery, history: [] }, failure }])
@@ -149,7 +163,7 @@ function afterFailure({ delivery, failure }: Retry): Delivery {
 async function write(
   outcomes: readonly (Commit | Dead | Retry)[],
   leases: ReadonlyMap<number, Lease>,
-  startedAt: number,
+  { startedAt, blameTimeouts }: Settling,
   { db, definitions, workerId }: SettleDeps,
 ) {
   const partitions = new Set(outcomes.map(({ delivery }) => delivery.event.partition))
@@ -171,6 +185,7 @@ async function write(
         fresh.map(({ delivery, data }) => ({ ...delivery.event, data })),
         definitions,
         asSql(tx),
+        blameTimeouts,
       )
     }
     if (dead.length > 0) await insertFailed(tx, dead, { workerId, now })

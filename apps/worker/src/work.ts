@@ -10,6 +10,9 @@ import { type ProcessDeps, processBatch } from './process.js'
 import { type SettleDeps, type Settlement, settleBatch } from './settle.js'
 import { tell } from './tell.js'
 
+/** After so many failures in a row a statement of a handler that takes too long is its event's own failure. */
+const BLAME_AFTER = 3
+
 export interface WorkDeps extends ProcessDeps, SettleDeps {
   db: Db
   redis: Redis
@@ -72,10 +75,9 @@ export function createWork(
     }
     keep(settlement)
     tell(settlement, startedAt, log, metrics)
-    const { committed, dead, retried } = settlement
-    const entries = [...committed, ...dead, ...retried].flatMap(({ delivery: { event, entryIds } }) =>
-      entryIds.map((id) => ({ partition: event.partition, id })),
-    )
+    const { committed, dead, retried, refused } = settlement
+    const done = [...[...committed, ...dead, ...retried].map(({ delivery }) => delivery), ...refused]
+    const entries = done.flatMap(({ event, entryIds }) => entryIds.map((id) => ({ partition: event.partition, id })))
     await acknowledge(redis, prefix, entries)
   }
 
@@ -84,7 +86,8 @@ export function createWork(
     let batch = outcomes
     for (let failures = 0; ; failures++) {
       try {
-        return await settleBatch(batch, leasesOf(partitions), startedAt, deps)
+        const settling = { startedAt, blameTimeouts: failures >= BLAME_AFTER }
+        return await settleBatch(batch, leasesOf(partitions), settling, deps)
       } catch (error) {
         log.warn({ err: error, events: outcomes.length }, 'settling failed; the batch is kept and tried again')
         if (stopping.aborted) return undefined

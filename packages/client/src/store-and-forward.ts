@@ -88,11 +88,12 @@ export function storeAndForward(
         await slept(pauseMs(++failures), stop.signal)
       } else {
         failures = 0
+        // Before anybody is told: whoever hears that the server is back may send the next event at once.
+        enter('recovering')
         deliveries.forEach((delivery, i) => {
           onLateDelivery?.(delivery, unseal(head.events[i]!.json))
         })
         await spool.advance(head)
-        enter('recovering')
       }
     }
     enter(spool.waiting === 0 ? 'up' : 'down')

@@ -45,6 +45,21 @@ export async function readRunId(redis: Redis): Promise<string | null> {
   return /^run_id:(\w+)/m.exec(info)?.[1] ?? null
 }
 
+/** Before all entries. */
+export const NO_ENTRY_ID = '0-0'
+
+/** The id of the newest entry that the stream of a partition was ever given. Throws when there is no stream. */
+export async function readLastEntryId(redis: Redis, prefix: string, partition: number): Promise<string> {
+  const info = (await redis.xinfo('STREAM', streamKey(prefix, partition))) as unknown[]
+  return String(info[info.indexOf('last-generated-id') + 1])
+}
+
+/** Whether the entry with id `a` was added after the one with id `b`. */
+export function isLaterEntry(a: string, b: string): boolean {
+  const [[timeA, countA], [timeB, countB]] = [a, b].map((id) => id.split('-').map(Number)) as [number[], number[]]
+  return timeA! > timeB! || (timeA === timeB && countA! > countB!)
+}
+
 /** The entry that the group will be given next, in each partition that has one. */
 export async function readFirstUndelivered(
   redis: Redis,
@@ -56,7 +71,7 @@ export async function readFirstUndelivered(
   const positions = ((await groups.exec()) ?? []).map(([error, reply]) => {
     if (error) throw error
     const group = (reply as unknown[][]).find((fields) => fields[fields.indexOf('name') + 1] === GROUP)
-    return group ? String(group[group.indexOf('last-delivered-id') + 1]) : '0-0'
+    return group ? String(group[group.indexOf('last-delivered-id') + 1]) : NO_ENTRY_ID
   })
   const next = redis.pipeline()
   partitions.forEach((partition, i) => {

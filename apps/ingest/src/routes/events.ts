@@ -46,6 +46,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
         throw refusal(admitted)
       }
       const { event } = admitted
+      reply.header('x-correlation-id', event.correlationId)
       const [receipt] = await acceptor.accept([event])
       count(request.body, receipt!)
       observe()
@@ -133,7 +134,7 @@ function rejected(index: number, { code, message, problems }: RequestError, id: 
   return { index, id, status: 'rejected', error: problemBody(code, message, problems), retryable: false }
 }
 
-/** What the request says of all its events; the correlation id is echoed. */
+/** What the request says of all its events; its correlation id is echoed. An event that has none is its own. */
 function contextOf(request: FastifyRequest, reply: FastifyReply): AdmissionContext {
   const correlationId = textHeader(request, 'x-correlation-id', /^[\x21-\x7e]{1,200}$/)
   if (correlationId) reply.header('x-correlation-id', correlationId)

@@ -1,13 +1,17 @@
 /** What the nemesis did, as a table. */
 import type { FaultRecord } from './nemesis.js'
 
+/** What befalls processes of the pipeline itself, by the fault's name. */
+const PROCESS_FAULT_NAMES = /^(worker|ingest|all): /
+
 /** One line a kind of fault: how often, and how long the recovery took. */
 export function faultTable(records: readonly FaultRecord[]): string {
   const byName = new Map<string, FaultRecord[]>()
   for (const record of records) byName.set(record.name, [...(byName.get(record.name) ?? []), record])
   const rows = [...byName].sort(([a], [b]) => a.localeCompare(b)).map(([name, group]) => row(name, group))
   const heads = ['fault', 'times', 'p50 s', 'p99 s', 'max s', 'problems']
-  return [heads, ...rows, row('all', records)].map(line).join('\n')
+  const processes = records.filter(({ name }) => PROCESS_FAULT_NAMES.test(name))
+  return [heads, ...rows, row('all of processes', processes), row('all', records)].map(line).join('\n')
 }
 
 function row(name: string, records: readonly FaultRecord[]): string[] {
