@@ -7,6 +7,7 @@ import {
   markWhole,
   readOwnership,
   readPartition,
+  readWorkers,
   releasePartitions,
   removeWorker,
   renewLeases,
@@ -139,6 +140,25 @@ test('of workers that take the same partitions at once, each partition goes to o
     before = after
     await expire(...ALL)
   }
+})
+
+test('a worker that is started again is known as a new one; one that was killed is remembered for a day', async () => {
+  await db.query('DELETE FROM workers')
+  for (const id of ['a', 'b']) await heartbeat(db, { id, host: 'here', pid: 1 })
+  await db.query(`UPDATE workers SET started_at = now() - interval '3 d', heartbeat_at = now() - interval '23 h'`)
+  await take('b', [3, 5])
+  await heartbeat(db, { id: 'a', host: 'here', pid: 1 })
+  const [a, b] = await readWorkers(db)
+  expect(a).toMatchObject({ id: 'a', host: 'here', pid: 1, alive: true, partitions: [] })
+  expect(Date.now() - a!.startedAt.getTime()).toBeGreaterThan(2 * 86_400_000)
+  expect(b).toMatchObject({ id: 'b', alive: false, partitions: [3, 5] })
+  expect(Math.round(b!.silentSeconds / 3_600)).toBe(23)
+
+  await heartbeat(db, { id: 'a', host: 'here', pid: 2 })
+  expect(Date.now() - (await readWorkers(db))[0]!.startedAt.getTime()).toBeLessThan(60_000)
+  await db.query(`UPDATE workers SET heartbeat_at = now() - interval '25 h'`)
+  await heartbeat(db, { id: 'a', host: 'here', pid: 2 })
+  expect((await readWorkers(db)).map(({ id }) => id)).toEqual(['a'])
 })
 
 test('who is alive and what is free is read by the heartbeats and the leases', async () => {

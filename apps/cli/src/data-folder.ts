@@ -11,27 +11,51 @@ interface Holder {
   /** A port on 127.0.0.1 where it answers with `token`, as long as it lives. A pid alone may be another process' by now. */
   port: number
   token: string
+  /** The databases that it has started itself. */
+  databases?: LocalDatabases
 }
 
-/** Takes the folder for this process, making it if need be. Fails when another `up` has it. Gives what lets go of it. */
-export async function claimFolder(dir: string): Promise<() => Promise<void>> {
+/** Addresses of databases that an `up` has started. Those that it was given are not told: they may hold a password. */
+export interface LocalDatabases {
+  postgres?: string | undefined
+  redis?: string | undefined
+}
+
+/** A data folder that is ours. */
+export interface ClaimedFolder {
+  /** Tells the other commands where the databases are. */
+  tell(databases: LocalDatabases): Promise<void>
+  release(): Promise<void>
+}
+
+/** Takes the folder for this process, making it if need be. Fails when another `up` has it. */
+export async function claimFolder(dir: string): Promise<ClaimedFolder> {
   const file = join(dir, 'up.json')
   await mkdir(dir, { recursive: true }).catch((error) => {
     throw new SetupError(`cannot use the data folder ${dir} (${error.message}): name another one with --data-dir`)
   })
   const token = randomUUID()
   const { server, port } = await answerWith(token)
+  const holder: Holder = { pid: process.pid, port, token }
   try {
-    const holder: Holder = { pid: process.pid, port, token }
     await takePlace(file, dir, `${JSON.stringify(holder)}\n`)
   } catch (error) {
     server.close()
     throw error
   }
-  return async () => {
-    server.close()
-    await rm(file, { force: true })
+  return {
+    tell: (databases) => writeFile(file, `${JSON.stringify({ ...holder, databases })}\n`),
+    async release() {
+      server.close()
+      await rm(file, { force: true })
+    },
   }
+}
+
+/** The databases of the `up` that runs on this folder, or nothing when none does. */
+export async function findRunning(dir: string): Promise<LocalDatabases | undefined> {
+  const holder = await readHolder(join(dir, 'up.json'))
+  return holder && (await isAlive(holder)) ? (holder.databases ?? {}) : undefined
 }
 
 /** Writes the file; one that is there must be of an `up` that is gone. */

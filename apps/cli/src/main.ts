@@ -3,9 +3,12 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SetupError } from '@eventflow/local'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { findPostgres, UnreachableError } from './addresses.js'
+import { migrate } from './migrate.js'
 import { createOutput } from './output.js'
 import { sql } from './sql.js'
 import { up } from './up.js'
+import { workers } from './workers.js'
 
 const { env, stdout } = process
 stdout.on('error', () => {}) // the terminal was closed: that stops us by SIGHUP, in order
@@ -37,28 +40,54 @@ program
     await up({ port, workers, ...paths, programs, env, output, ...stopSignals() })
   })
 
-program
-  .command('sql')
-  .description('Run one SQL statement and print its rows.')
+/** A command that looks at a pipeline which runs somewhere: the environment says where, or the folder of an `up`. */
+const looking = (name: string, description: string) =>
+  program
+    .command(name)
+    .description(description)
+    .option(
+      '--data-dir <folder>',
+      'of a running eventflow up, where DATABASE_URL and REDIS_URL are not set',
+      '.eventflow',
+    )
+    .option('--json', 'as JSON')
+
+looking('sql', 'Run one SQL statement and print its rows.')
   .argument('<statement>')
-  .addOption(
-    new Option('--url <url>', 'the database')
-      .env('DATABASE_URL')
-      .default('postgres://eventflow:eventflow@127.0.0.1:15432/eventflow'),
-  )
-  .option('--json', 'as JSON')
   .addHelpText('after', '\nExample: eventflow sql "SELECT status, count(*) FROM events GROUP BY status"')
-  .action(async (statement, { url, json }) => {
-    const rows = await sql(url, statement).catch((error) => program.error(`Postgres: ${error.message}`))
+  .action(async (statement, { dataDir, json }) => {
+    const rows = await sql(await findPostgres(env, resolve(dataDir)), statement)
     if (json) console.log(JSON.stringify(rows))
     else console.table(rows)
+  })
+
+looking('workers', 'Show who is alive, who has died, and who has which partitions.')
+  .addHelpText('after', '\nExit code: 0, 1 when no worker is alive, 2 when Postgres does not answer.')
+  .addHelpText('after', '\nExample: eventflow workers --json')
+  .action(async ({ dataDir, json }) => {
+    process.exitCode = await workers(await findPostgres(env, resolve(dataDir)), { json, print: console.log })
+  })
+
+looking('migrate', 'Bring the database up to date, as ingest and workers do at their start.')
+  .addOption(
+    new Option('--partitions <count>', 'how many a new database gets; it cannot be changed later')
+      .env('EVENTFLOW_PARTITIONS')
+      .default(16)
+      .argParser(wholeNumber(1, 1_024)),
+  )
+  .option('--dry-run', 'only say what is missing')
+  .addHelpText('after', '\nExit code: 0, 1 when --dry-run finds something to do, 2 when Postgres does not answer.')
+  .addHelpText('after', '\nExample: eventflow migrate --dry-run')
+  .action(async ({ dataDir, ...options }) => {
+    process.exitCode = await migrate(await findPostgres(env, resolve(dataDir)), { ...options, print: console.log })
   })
 
 try {
   await program.parseAsync()
 } catch (error) {
-  console.error(error instanceof SetupError ? `\n${error.message}` : error)
-  process.exitCode = 1
+  const expected = error instanceof SetupError || error instanceof UnreachableError
+  console.error(expected ? `\n${error.message}` : error)
+  process.exitCode = error instanceof UnreachableError ? 2 : 1
 }
 
 /**

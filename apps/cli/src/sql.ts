@@ -1,12 +1,14 @@
 /** `eventflow sql`: asks the database, for machines without psql. */
-import { connect } from '@eventflow/db'
+import { sqlErrorKind } from '@eventflow/db'
+import { SetupError } from '@eventflow/local'
+import { askPostgres } from './ask-postgres.js'
 
-/** Runs one statement and gives its rows. Throws what Postgres says. */
-export async function sql(url: string, statement: string): Promise<Record<string, unknown>[]> {
-  const db = connect({ url, applicationName: 'eventflow-sql', max: 1, onIdleError: () => {} })
-  try {
-    return (await db.query(statement)).rows
-  } finally {
-    await db.end()
-  }
+/** Runs one statement and gives its rows. Throws what Postgres says of a statement that it does not take. */
+export async function sql(postgres: string, statement: string): Promise<Record<string, unknown>[]> {
+  return askPostgres(postgres, async (db) => {
+    const result = await db.query(statement).catch((error) => {
+      throw ['data', 'statement'].includes(sqlErrorKind(error)) ? new SetupError(`Postgres: ${error.message}`) : error
+    })
+    return result.rows
+  })
 }

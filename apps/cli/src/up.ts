@@ -34,7 +34,7 @@ export interface UpOptions {
 export async function up(options: UpOptions): Promise<void> {
   const { port, dataDir, events, output, stop, kill } = options
   const voice = output.voice('up')
-  const letGo = await claimFolder(dataDir)
+  const folder = await claimFolder(dataDir)
   const started: Kept[] = []
   kill.addEventListener('abort', () => {
     for (const part of started) part.kill()
@@ -43,6 +43,7 @@ export async function up(options: UpOptions): Promise<void> {
     await checkEvents(events)
     await checkHttpPort(port)
     const { postgres, redis } = await startDatabases(options, started)
+    await folder.tell({ postgres: postgres.dir && postgres.url, redis: redis.dir && redis.url })
     stop.throwIfAborted()
     const workerPorts = await startPrograms(options, { postgres: postgres.url, redis: redis.url }, started)
     await untilReady([port, ...workerPorts], started, voice, stop)
@@ -52,7 +53,7 @@ export async function up(options: UpOptions): Promise<void> {
     if (!stop.aborted) throw error
   } finally {
     await stopAll(started, voice)
-    await letGo()
+    await folder.release()
   }
 }
 

@@ -1,8 +1,8 @@
-/** `partitions` and `workers`: who is alive, and who owns what. */
+/** `partitions`: who owns what, and how far it is. */
 import type { Queryable } from './connect.js'
 
 /** How long a lease lasts without being renewed, in milliseconds. */
-const LEASE_TTL_MS = 10_000
+export const LEASE_TTL_MS = 10_000
 
 /** A partition as its owner knows it. */
 export type Epoch = Pick<TakenPartition, 'partition' | 'epoch'>
@@ -28,22 +28,6 @@ function lockEpochs(partitions: string, epochs: string): string {
   return `
     SELECT id FROM partitions JOIN unnest(${partitions}::smallint[], ${epochs}::bigint[]) AS held(id, epoch) USING (id, epoch)
     ORDER BY id FOR UPDATE OF partitions`
-}
-
-/** Says that this worker is alive. */
-export async function heartbeat(db: Queryable, worker: { id: string; host: string; pid: number }): Promise<void> {
-  await db.query({
-    name: 'heartbeat',
-    text: `
-      INSERT INTO workers (worker_id, host, pid) VALUES ($1, $2, $3)
-      ON CONFLICT (worker_id) DO UPDATE SET heartbeat_at = now(), host = excluded.host, pid = excluded.pid`,
-    values: [worker.id, worker.host, worker.pid],
-  })
-}
-
-/** Says that this worker is gone, so that nobody keeps a share for it. */
-export async function removeWorker(db: Queryable, workerId: string): Promise<void> {
-  await db.query('DELETE FROM workers WHERE worker_id = $1', [workerId])
 }
 
 /** Renews the leases and gives the partitions whose lease still held; the others belong to somebody else by now. */

@@ -1,0 +1,25 @@
+/** `eventflow migrate`: brings the database up to date, or says what that would do. */
+import { migrate as applyMigrations, compareMigrations } from '@eventflow/db'
+import { askPostgres } from './ask-postgres.js'
+import type { Print } from './table.js'
+
+/** Options of {@link migrate}. */
+export interface MigrateOptions {
+  /** How many partitions a new database gets. */
+  partitions: number
+  dryRun?: boolean
+  json?: boolean
+  print: Print
+}
+
+/** Applies what is missing. Gives the exit code: 1 when a dry run finds something to do, or the database is of a newer version. */
+export async function migrate(postgres: string, { partitions, dryRun, json, print }: MigrateOptions): Promise<number> {
+  const { missing, unknown } = await askPostgres(postgres, compareMigrations)
+  const newer = unknown.length > 0
+  const applied = dryRun || newer ? [] : await applyMigrations(postgres, { partitions })
+  if (json) print(JSON.stringify({ applied, missing: dryRun || newer ? missing : [], unknown }))
+  else if (newer) print(`the database is of a newer version, which has applied ${unknown.join(', ')}: install that one`)
+  else if (dryRun) print(missing.length > 0 ? `to be applied: ${missing.join(', ')}` : 'up to date')
+  else print(applied.length > 0 ? `applied: ${applied.join(', ')}` : 'up to date')
+  return newer || (dryRun && missing.length > 0) ? 1 : 0
+}
