@@ -19,6 +19,7 @@ const PACKAGES: Record<string, readonly string[]> = {
   core: [],
   db: ['core'],
   stream: ['core'],
+  monitor: ['db', 'stream'],
   pipeline: ['core'],
   runtime: ['core'],
   samples: ['core', 'pipeline'],

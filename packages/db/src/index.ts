@@ -1,4 +1,5 @@
 /** The only place that knows Postgres. */
+export * from './backlog.js'
 export * from './connect.js'
 export * from './event-filter.js'
 export * from './events.js'

@@ -1,0 +1,89 @@
+/** How far the pipeline is behind, partition by partition. */
+import { type Db, type PartitionBacklog, readBacklog, readOwnership } from '@eventflow/db'
+import { type Redis, readStreamLag, type StreamLag } from '@eventflow/stream'
+
+export interface PartitionLag {
+  partition: number
+  /** The worker whose lease has not run out; `null` where there is none. */
+  owner: string | null
+  /** Rises with every change of owner. */
+  epoch: number
+  /** Where its events are taken from: Postgres where the stream may lack something, or Redis is away. */
+  source: 'stream' | 'postgres'
+  /** Entries in the stream; `null` when Redis is away. */
+  depth: number | null
+  /** Of these, delivered and not yet settled; `null` when Redis is away. */
+  pending: number | null
+  /** Accepted, not settled, and not in `retries`. By Postgres; beyond a thousand it is an estimate. */
+  unsettled: number
+  /** In `retries`: waiting for another attempt, or for their first one in a replay. */
+  retrying: number
+  /** Events not yet delivered to a worker; where the stream is not in use, `unsettled`. */
+  lag: number
+  /** How long the first of these has been waiting, in seconds; 0 where there is none. */
+  lagSeconds: number
+  /** How long ago the oldest unsettled event was accepted, or replayed, in seconds; 0 where there is none. */
+  oldestUnsettledAgeSeconds: number
+}
+
+export interface PipelineLag {
+  /** RFC 3339. */
+  at: string
+  partitions: PartitionLag[]
+  /** Of all partitions together: the sums, and the oldest. */
+  unsettled: number
+  retrying: number
+  lag: number
+  lagSeconds: number
+  oldestUnsettledAgeSeconds: number
+  /** Ids of the workers that are alive, in order. */
+  workers: string[]
+  /** Why Redis could not be read; `null` when it could. */
+  redisError: string | null
+}
+
+/** Reads the lag. Rejects when Postgres is away; without Redis it is all by Postgres. Costs some ms, however large the tables. */
+export async function readLag(db: Db, redis: Redis, prefix: string): Promise<PipelineLag> {
+  const [backlog, ownership] = await Promise.all([readBacklog(db), readOwnership(db)])
+  const streams = await readStreamLag(redis, prefix, backlog.length).catch((error: Error) => error)
+  const partitions = backlog.map((partition, i): PartitionLag => {
+    const { owner, free } = ownership.partitions[i]!
+    return lagOf(partition, free ? null : owner, streams instanceof Error ? undefined : streams)
+  })
+  const sum = (of: (partition: PartitionLag) => number) =>
+    partitions.reduce((total, partition) => total + of(partition), 0)
+  const most = (of: (partition: PartitionLag) => number) => Math.max(0, ...partitions.map(of))
+  return {
+    at: new Date().toISOString(),
+    partitions,
+    unsettled: sum(({ unsettled }) => unsettled),
+    retrying: sum(({ retrying }) => retrying),
+    lag: sum(({ lag }) => lag),
+    lagSeconds: most(({ lagSeconds }) => lagSeconds),
+    oldestUnsettledAgeSeconds: most(({ oldestUnsettledAgeSeconds }) => oldestUnsettledAgeSeconds),
+    workers: ownership.workers,
+    redisError: streams instanceof Error ? streams.message : null,
+  }
+}
+
+function lagOf(backlog: PartitionBacklog, owner: string | null, streams: StreamLag | undefined): PartitionLag {
+  const { partition, epoch, dirty, redisRunId, unsettled, retrying, oldestAgeSeconds } = backlog
+  const stream = streams?.partitions[partition]
+  const inUse = stream?.hasGroup && dirty === 0 && redisRunId !== null && redisRunId === streams?.runId
+  const known = { partition, owner, epoch, unsettled, retrying, oldestUnsettledAgeSeconds: oldestAgeSeconds }
+  const depth = stream?.length ?? null
+  const pending = stream?.pending ?? null
+  if (!stream || !inUse) {
+    return {
+      ...known,
+      source: 'postgres',
+      depth,
+      pending,
+      lag: unsettled,
+      lagSeconds: unsettled > 0 ? oldestAgeSeconds : 0,
+    }
+  }
+  // Acknowledged entries are deleted, so that what is not pending was never delivered.
+  const lag = Math.max(0, stream.length - stream.pending)
+  return { ...known, source: 'stream', depth, pending, lag, lagSeconds: stream.waitingSeconds }
+}

@@ -1,0 +1,129 @@
+/** The pipeline seen from outside: how far it is behind, with workers and without, with Redis and without. */
+import { type PipelineLag, readLag, readStock, sparing } from '@eventflow/monitor'
+import { readNew } from '@eventflow/stream'
+import { type Server, startOwnRedis, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import step from '../events/fault-step.js'
+
+let redis: Server
+let pipeline: TestPipeline
+
+beforeAll(async () => {
+  redis = await startOwnRedis()
+  pipeline = await startPipeline([step], { REDIS_URL: redis.url })
+})
+
+afterAll(async () => {
+  await pipeline.stop()
+  await redis.stop()
+})
+
+const lag = () => readLag(pipeline.db, pipeline.redis, pipeline.prefix)
+const untilLag = (what: string, is: (lag: PipelineLag) => boolean) =>
+  until(what, async () => {
+    const now = await lag()
+    return is(now) && now
+  })
+const events = (count: number) =>
+  Array.from({ length: count }, (_, n) => ({ type: 'fault.step', data: { key: `key ${n}`, n } }))
+const sum = (partitions: PipelineLag['partitions'], of: 'depth' | 'pending' | 'lag' | 'unsettled') =>
+  partitions.reduce((total, partition) => total + (partition[of] ?? Number.NaN), 0)
+
+test('before any worker was there, Postgres tells what waits', async () => {
+  await pipeline.send(events(100))
+  const now = await lag()
+  expect(now).toMatchObject({ lag: 100, unsettled: 100, retrying: 0, workers: [], redisError: null })
+  expect(now.partitions).toHaveLength(16)
+  for (const partition of now.partitions)
+    expect(partition).toMatchObject({ owner: null, source: 'postgres', pending: 0 })
+  expect(sum(now.partitions, 'depth')).toBe(100)
+  expect(now.oldestUnsettledAgeSeconds).toBeGreaterThan(0)
+  expect(now.lagSeconds).toBe(now.oldestUnsettledAgeSeconds)
+})
+
+test('with a worker nothing waits; without it, what it was not given does, in the stream', async () => {
+  const worker = await pipeline.startWorker('a')
+  await pipeline.drained()
+  const idle = await untilLag('all are read from their streams', ({ partitions }) =>
+    partitions.every(({ source }) => source === 'stream'),
+  )
+  expect(idle).toMatchObject({ lag: 0, lagSeconds: 0, unsettled: 0, oldestUnsettledAgeSeconds: 0, workers: ['a'] })
+  for (const { owner, epoch } of idle.partitions) expect({ owner, epoch }).toEqual({ owner: 'a', epoch: 1 })
+  await worker.stop()
+
+  await pipeline.send(events(200))
+  const [first] = (await lag()).partitions.filter((partition) => partition.lag > 10)
+  await readNew(pipeline.redis, pipeline.prefix, 'somebody', [first!.partition], { count: 4, blockMs: 1 })
+  const behind = await untilLag('it has waited', ({ lagSeconds }) => lagSeconds > 0.2)
+  expect(behind).toMatchObject({ lag: 196, unsettled: 200, workers: [] })
+  expect(sum(behind.partitions, 'depth')).toBe(200)
+  expect(sum(behind.partitions, 'pending')).toBe(4)
+  expect(behind.oldestUnsettledAgeSeconds).toBeGreaterThanOrEqual(behind.lagSeconds - 0.1)
+  for (const { owner, source } of behind.partitions)
+    expect({ owner, source }).toEqual({ owner: null, source: 'stream' })
+})
+
+test('while Redis is away, and what it lost, Postgres tells', async () => {
+  await redis.crash(0, async () => {
+    await pipeline.send(events(50))
+    const away = await untilLag('Redis is away', ({ redisError }) => redisError !== null)
+    expect(away).toMatchObject({ lag: 250, unsettled: 250 })
+    for (const partition of away.partitions) {
+      expect(partition).toMatchObject({ source: 'postgres', depth: null, pending: null })
+    }
+  })
+  const back = await untilLag('Redis is back', ({ redisError }) => redisError === null)
+  expect(back.lag).toBe(250)
+  for (const { source } of back.partitions) expect(source).toBe('postgres')
+
+  const worker = await pipeline.startWorker('b')
+  await pipeline.drained()
+  await untilLag('nothing waits', (now) => now.lag === 0 && now.unsettled === 0 && now.oldestUnsettledAgeSeconds === 0)
+  await worker.stop()
+})
+
+test('what piles up is told by type, and in bytes', async () => {
+  const worker = await pipeline.startWorker('c')
+  await pipeline.send([
+    { type: 'fault.step', data: { key: 'k', n: 0, mood: 'bad' } },
+    { type: 'unknown.type', data: {} },
+  ])
+  await pipeline.drained()
+  await worker.stop()
+  const stock = await readStock(pipeline.db)
+  expect(stock.deadLetters).toEqual(new Map(Object.entries({ 'fault.step': 1, 'unknown.type': 1 })))
+  expect(stock.postgresBytes).toBeGreaterThan(1_000_000)
+})
+
+test('a sparing reader shares what it has read, rests a hundred times as long, and keeps failures as briefly', async () => {
+  let now = 0
+  let reads = 0
+  const outcomes: (() => Promise<number>)[] = []
+  const read = sparing(
+    async () => {
+      reads++
+      return outcomes.shift()!()
+    },
+    1_000,
+    () => now,
+  )
+  const takes = (ms: number, value: number) => async () => {
+    now += ms
+    return value
+  }
+  outcomes.push(takes(2, 1), takes(50, 2), () => Promise.reject(new Error('away')), takes(1, 4))
+  expect(await Promise.all([read(), read()])).toEqual([1, 1])
+  now = 1_001
+  expect(await read()).toBe(1)
+  now = 1_002
+  expect(await read()).toBe(2)
+  now = 6_001
+  expect(await read()).toBe(2)
+  now = 6_002
+  await expect(read()).rejects.toThrow('away')
+  now = 7_001
+  await expect(read()).rejects.toThrow('away')
+  now = 7_002
+  expect(await read()).toBe(4)
+  expect(reads).toBe(4)
+})
