@@ -119,9 +119,12 @@ export function createAcceptor(deps: {
   /** Settles its requests, each way; never rejects. Returns when the next flush may begin. */
   async function flush(requests: readonly Request[]): Promise<void> {
     const events = requests.flatMap((request) => request.events)
+    const startedAt = performance.now()
     try {
       const { receipts, fresh } = await store(events)
       metrics.flushSize.observe(events.length)
+      const processing_time_ms = Math.round((performance.now() - startedAt) * 1_000) / 1_000
+      log.routine({ requests: requests.length, ...countReceipts(receipts), processing_time_ms }, 'events stored')
       void publishAll(fresh).then(
         () => answerAll(requests, receipts),
         (error) => failAll(requests, error),
@@ -213,6 +216,12 @@ function answerAll(requests: readonly Request[], receipts: readonly Receipt[]): 
 
 function failAll(requests: readonly Request[], cause: unknown): void {
   for (const { fail } of requests) fail(new NotAcceptedError('unavailable', { cause }))
+}
+
+function countReceipts(receipts: readonly Receipt[]): Record<Receipt, number> {
+  const counts = { accepted: 0, duplicate: 0, conflict: 0, refused: 0 }
+  for (const receipt of receipts) counts[receipt]++
+  return counts
 }
 
 function sameContent(a: Pick<NewEvent, 'type' | 'payload'>, b: Pick<NewEvent, 'type' | 'payload'>): boolean {

@@ -8,6 +8,7 @@ import {
   readConfig,
   redacted,
   stopOnSignal,
+  switchLevelOnSignal,
   untilDone,
 } from '@eventflow/runtime'
 import { connectRedis } from '@eventflow/stream'
@@ -15,7 +16,8 @@ import { buildApp } from './app.js'
 
 try {
   const config = readConfig(IngestConfig)
-  const log = createLog('ingest', config.EVENTFLOW_LOG_LEVEL)
+  const log = createLog('ingest', config)
+  switchLevelOnSignal(log)
   log.info({ config: redacted(config) }, 'starting')
   const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS)
 

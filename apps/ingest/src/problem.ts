@@ -58,6 +58,21 @@ function send(reply: FastifyReply, body: ProblemBody): FastifyReply {
     .send(body)
 }
 
+/** Refusals that are no news: polling for what is not there yet, and events of which the route has told. */
+const QUIET = new Set<ProblemCode>(['event-not-found', 'invalid-event', 'event-conflict'])
+
+/** Answers a request that is at fault itself. The log has its route and the code; what was sent is the client's business. */
+function refuse(request: FastifyRequest, reply: FastifyReply, body: ProblemBody): FastifyReply {
+  const about = {
+    method: request.method,
+    route: request.routeOptions.url,
+    correlation_id: reply.getHeader('x-correlation-id'),
+  }
+  const level = QUIET.has(body.code) ? 'debug' : 'info'
+  request.log[level]({ ...about, status: body.status, error_class: body.code }, 'request refused')
+  return send(reply, body)
+}
+
 /** What Fastify itself finds wrong with a request, by its error codes. */
 const FASTIFY_CODES: Record<string, ProblemCode> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported-media-type',
@@ -76,11 +91,16 @@ function noSuchRoute(request: FastifyRequest): ProblemBody {
 
 /** Makes every error of the app a problem: what the client caused never becomes a 5xx, what we caused never tells details. */
 export function answerProblems(app: FastifyInstance): void {
-  app.setNotFoundHandler((request, reply) => send(reply, noSuchRoute(request)))
+  app.setNotFoundHandler((request, reply) => refuse(request, reply, noSuchRoute(request)))
   app.setErrorHandler((error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
-    if (error instanceof RequestError) return send(reply, problemBody(error.code, error.message, error.problems))
+    if (error instanceof RequestError) {
+      return refuse(request, reply, problemBody(error.code, error.message, error.problems))
+    }
     if (error instanceof NotAcceptedError) {
-      request.log.warn({ err: error.cause ?? error }, 'events not accepted')
+      const events = Array.isArray(request.body) ? request.body.length : 1
+      const correlation_id = reply.getHeader('x-correlation-id')
+      const about = { err: error.cause ?? error, error_class: error.code, events, correlation_id }
+      request.log.warn(about, 'events not accepted')
       return send(reply, problemBody(error.code, 'Nothing is known to be stored. Send it again with the same ids.'))
     }
     if (sqlErrorKind(error) === 'infrastructure') {
@@ -88,10 +108,10 @@ export function answerProblems(app: FastifyInstance): void {
       return send(reply, problemBody('unavailable', 'Postgres cannot be reached'))
     }
     const code = FASTIFY_CODES[error.code]
-    if (code) return send(reply, problemBody(code, error.message))
-    if (error.validation) return send(reply, problemBody('invalid-query', error.message))
+    if (code) return refuse(request, reply, problemBody(code, error.message))
+    if (error.validation) return refuse(request, reply, problemBody('invalid-query', error.message))
     if (error.statusCode !== undefined && error.statusCode < 500) {
-      return send(reply, problemBody('malformed-body', error.message))
+      return refuse(request, reply, problemBody('malformed-body', error.message))
     }
     request.log.error({ err: error }, 'a request failed')
     return send(reply, problemBody('internal-error', 'The log has the details.'))

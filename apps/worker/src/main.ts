@@ -9,6 +9,7 @@ import {
   redacted,
   serveMetrics,
   stopOnSignal,
+  switchLevelOnSignal,
   untilDone,
   WorkerConfig,
 } from '@eventflow/runtime'
@@ -19,7 +20,8 @@ import { startWorker } from './worker.js'
 try {
   const config = readConfig(WorkerConfig)
   const workerId = config.EVENTFLOW_WORKER_ID || `${hostname()}-${process.pid}`
-  const log = createLog('worker', config.EVENTFLOW_LOG_LEVEL, { worker_id: workerId })
+  const log = createLog('worker', config, { worker_id: workerId })
+  switchLevelOnSignal(log)
   log.info({ config: redacted(config) }, 'starting')
   const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS)
 

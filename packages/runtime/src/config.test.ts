@@ -27,6 +27,7 @@ describe('the settings', () => {
       EVENTFLOW_PARTITIONS: 16,
       EVENTFLOW_STREAM_PREFIX: 'ef',
       EVENTFLOW_LOG_LEVEL: 'info',
+      EVENTFLOW_LOG_BATCHES_PER_SECOND: 1,
       EVENTFLOW_SHUTDOWN_TIMEOUT_MS: 15_000,
       EVENTFLOW_HOST: '127.0.0.1',
       EVENTFLOW_PORT: 8_000,
@@ -152,7 +153,19 @@ describe('shown in a log, a URL', () => {
     )
   })
 
-  test('is the only setting that is changed', () => {
+  test.each([
+    'https://hooks.example/services/secret',
+    'https://secret@hooks.example/services',
+    'https://user:secret@hooks.example?key=secret#secret',
+  ])('%s has nothing but its host', (url) => {
+    expect(redacted({ EVENTFLOW_ANY_URL: url })).toEqual({ EVENTFLOW_ANY_URL: 'https://hooks.example/***' })
+  })
+
+  test('and a secret of its own are the only settings that are changed', () => {
+    expect(redacted({ EVENTFLOW_ANY_SECRET: 'secret', EVENTFLOW_OTHER_SECRET: '' })).toEqual({
+      EVENTFLOW_ANY_SECRET: '***',
+      EVENTFLOW_OTHER_SECRET: '',
+    })
     const config = { EVENTFLOW_PORT: 8_000, EVENTFLOW_EVENTS: 'a://b:c@d', REDIS_URL: 'redis://cache' }
     expect(redacted(config)).toEqual(config)
   })

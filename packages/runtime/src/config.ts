@@ -30,6 +30,12 @@ const shared = {
     ['trace', 'debug', 'info', 'warn', 'error', 'silent'].map((level) => Type.Literal(level)),
     { default: 'info', description: 'trace, debug, info, warn, error or silent' },
   ),
+  EVENTFLOW_LOG_BATCHES_PER_SECOND: Type.Integer({
+    minimum: 0,
+    maximum: 100_000,
+    default: 1,
+    description: 'Lines about batches that are logged in a second; 0 for none',
+  }),
   EVENTFLOW_SHUTDOWN_TIMEOUT_MS: Type.Integer({
     minimum: 0,
     default: 15_000,
@@ -140,17 +146,18 @@ function allowed({ minimum, maximum, pattern }: TSchema): string {
   return minimum === undefined ? '' : ` (a whole number, at least ${minimum})`
 }
 
-/** The settings as they may be shown in a log: URLs without their password. Hides too much rather than too little. */
+/** The settings as they may be shown in a log, without passwords and secrets. Hides too much rather than too little. */
 export function redacted(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(config).map(([name, value]) => [
-      name,
-      typeof value === 'string' && name.endsWith('_URL') ? withoutPassword(value) : value,
-    ]),
+    Object.entries(config).map(([name, value]) => [name, typeof value === 'string' ? shown(name, value) : value]),
   )
 }
 
-/** By its text: a password with characters that belong escaped makes it no URL, and must not be shown either. */
-function withoutPassword(url: string): string {
-  return url.replace(/(:\/\/[^:/@]*):.*@/s, '$1:***@').replace(/([?&]password=)[^&]*/g, '$1***')
+function shown(name: string, value: string): string {
+  if (/_(SECRET|TOKEN|KEY|PASSWORD)$/.test(name)) return value === '' ? '' : '***'
+  if (!name.endsWith('_URL')) return value
+  // Whoever takes webhooks has his secret in the path as often as not.
+  if (/^https?:/.test(value)) return value.replace(/(:\/\/)(?:[^/]*@)?([^/?#]*).*/s, '$1$2/***')
+  // By its text: a password with characters that belong escaped makes it no URL, and must not be shown either.
+  return value.replace(/(:\/\/[^:/@]*):.*@/s, '$1:***@').replace(/([?&]password=)[^&]*/g, '$1***')
 }

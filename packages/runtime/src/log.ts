@@ -1,7 +1,27 @@
 /** Logs: JSON lines on stdout, readable ones where stdout is a terminal. */
-import { type Logger, pino } from 'pino'
+import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino'
+import { describeError } from './describe-error.js'
+import { createLineLimit } from './line-limit.js'
 
-export type { Logger } from 'pino'
+/** A log that no client can flood: while its level is `info` or above, only so many lines of one text are written in a second. */
+export type Logger = PinoLogger & {
+  /** A line at `info` about what goes well many times a second: only few are written. */
+  routine(fields: object, text: string): void
+}
+
+export interface LogSettings {
+  EVENTFLOW_LOG_LEVEL: string
+  EVENTFLOW_LOG_BATCHES_PER_SECOND: number
+}
+
+/** Lines of one text that are written in a second, if they are not routine. */
+const LINES_PER_SECOND = 20
+
+/** Bytes that may wait for whoever reads stdout; what is beyond them is lost. */
+const MAX_UNREAD = 8 * 1024 * 1024
+
+/** When it is told how many lines were left out at the end of a flood, in milliseconds. */
+const TELL_LEFT_OUT_MS = 2_000
 
 /**
  * A logger that names its service on every line. Log only what is listed in docs/operating.md: never payloads, keys of
@@ -9,24 +29,86 @@ export type { Logger } from 'pino'
  */
 export function createLog(
   service: string,
-  level: string,
+  settings: LogSettings,
   fields: Record<string, unknown> = {},
-  destination?: { write(line: string): void },
+  destination?: DestinationStream,
 ): Logger {
+  const limit = createLineLimit()
+  const routines = new Set<string>()
+  let willTell = false
+
   const options = {
-    level,
+    level: settings.EVENTFLOW_LOG_LEVEL,
     base: { service, ...fields },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: describeError },
+    hooks: { logMethod: writeLimited },
   }
-  if (destination) return pino(options, destination)
-  const pretty = { target: 'pino-pretty', options: { ignore: 'pid,hostname,service' } }
-  return pino({ ...options, ...(process.stdout.isTTY && { transport: pretty }) })
+
+  function writeLimited(this: PinoLogger, args: unknown[], write: (...args: unknown[]) => void): void {
+    const text = args.find((arg) => typeof arg === 'string') ?? ''
+    const perSecond = routines.has(text) ? settings.EVENTFLOW_LOG_BATCHES_PER_SECOND : LINES_PER_SECOND
+    const leftOut = log.isLevelEnabled('debug') ? 0 : limit.admit(text, perSecond, performance.now())
+    if (leftOut === 0) write.apply(this, args)
+    else if (leftOut === undefined) tellLeftOutLater()
+    else if (typeof args[0] === 'string') write.apply(this, [{ left_out: leftOut }, ...args])
+    else write.apply(this, [{ ...(args[0] as object), left_out: leftOut }, ...args.slice(1)])
+  }
+
+  /** A flood that has ended has no next line that could tell. */
+  function tellLeftOutLater(): void {
+    if (willTell) return
+    willTell = true
+    setTimeout(() => {
+      willTell = false
+      for (const { kind, leftOut } of limit.takeLeftOut(performance.now())) {
+        log.info({ line: kind, left_out: leftOut }, 'lines were left out')
+      }
+    }, TELL_LEFT_OUT_MS).unref()
+  }
+
+  function routine(about: object, text: string): void {
+    if (settings.EVENTFLOW_LOG_BATCHES_PER_SECOND === 0 && !log.isLevelEnabled('debug')) return
+    routines.add(text)
+    log.info(about, text)
+  }
+
+  const lost = (lines: number) => log.warn({ lines }, 'lines were lost: nobody reads the log')
+  const log = Object.assign(pino(options, destination ?? standardOutput(lost)), { routine })
+  return log
 }
 
-/** What a log may say of an error: not the `detail` of Postgres, which quotes the row. */
-function describeError(error: unknown) {
-  if (!(error instanceof Error)) return { message: String(error) }
-  return { type: error.name, message: error.message, code: (error as { code?: unknown }).code, stack: error.stack }
+/**
+ * Stdout, written to in the background: one write at a time, with all lines that came meanwhile, so a slow reader delays
+ * nobody. pino writes what is left when the process exits.
+ */
+function standardOutput(onLost: (lines: number) => void): DestinationStream {
+  if (process.stdout.isTTY) {
+    return pino.transport({ target: 'pino-pretty', options: { ignore: 'pid,hostname,service' } })
+  }
+  // With a `minLength` of 0 `flush` would not wait for what is being written.
+  const output = pino.destination({ fd: 1, sync: false, minLength: 1, maxLength: MAX_UNREAD })
+  let lines = 0
+  output.on('drop', () => lines++)
+  output.on('drain', () => {
+    if (lines > 0) onLost(lines)
+    lines = 0
+  })
+  return output
+}
+
+/**
+ * Switches the log to `debug`, where nothing is left out, and back again whenever the process gets SIGUSR2; from `debug` or
+ * `trace` to `info`. A signal needs no port, and only those may send it who could end the process as well.
+ */
+export function switchLevelOnSignal(log: Logger): void {
+  const configured = log.level
+  const other = log.isLevelEnabled('debug') ? 'info' : 'debug'
+  process.on('SIGUSR2', () => {
+    const level = log.level === configured ? other : configured
+    log.level = 'info'
+    log.info({ log_level: level }, 'the level of the log is switched')
+    log.level = level
+  })
 }

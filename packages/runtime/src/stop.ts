@@ -33,7 +33,7 @@ export function stopOnSignal(
       })
     }
     log.info('stopped')
-    exit(exitCode)
+    log.flush(() => exit(exitCode))
   }
   process.on('SIGTERM', () => stop('SIGTERM', 0))
   process.on('SIGINT', () => stop('SIGINT', 0))

@@ -70,7 +70,8 @@ export async function startPipeline(
   )
   const byType = new Map(definitions.map((definition) => [definition.type, definition]))
   const logged: TestPipeline['logged'] = []
-  const log = createLog('test', env.EVENTFLOW_LOG_LEVEL, {}, { write: (line) => logged.push(JSON.parse(line)) })
+  const ingestConfig = readConfig(IngestConfig, env)
+  const log = createLog('test', ingestConfig, {}, { write: (line) => logged.push(JSON.parse(line)) })
   const pool = (applicationName: string, max: number) =>
     connect({ url: env.DATABASE_URL, applicationName, max, onIdleError: () => {} })
   const db = pool('test', 10)
@@ -80,7 +81,7 @@ export async function startPipeline(
   const partitions = await countPartitions(db)
   const ingestMetrics = createMetrics('ingest')
   const app = await buildApp({
-    config: readConfig(IngestConfig, env),
+    config: ingestConfig,
     db: ingestDb,
     redis,
     log,

@@ -33,8 +33,13 @@ export interface EventRoutesDeps {
 export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
   const { db, acceptor, admission, settled, metrics, batchLimit, examples } = deps
   const typeLabel = (type: unknown) => (admission.definitions.has(type as string) ? (type as string) : 'other')
-  const count = (event: unknown, outcome: Receipt | 'invalid') =>
-    metrics.eventsReceived.inc({ type: typeLabel((event as { type?: unknown } | null)?.type), outcome })
+  /** Counts an event, and logs one that is not taken: by its id where it has one, never by what else was sent. */
+  const tell = ({ log }: FastifyRequest, sent: unknown, outcome: Receipt | 'invalid', event?: NewEvent) => {
+    const type = typeLabel((sent as { type?: unknown } | null)?.type)
+    metrics.eventsReceived.inc({ type, outcome })
+    if (outcome === 'accepted' || outcome === 'duplicate') return
+    log.info({ ...aboutEvent(event), event_type: type, outcome }, 'event not taken')
+  }
   app.post(
     '/v1/events',
     { schema: singleSchema(examples), validatorCompiler: checkedByAdmit },
@@ -42,13 +47,13 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       const observe = metrics.ingestDuration.startTimer()
       const admitted = admit(request.body, contextOf(request, reply), admission)
       if ('problems' in admitted) {
-        count(request.body, 'invalid')
+        tell(request, request.body, 'invalid')
         throw refusal(admitted)
       }
       const { event } = admitted
       reply.header('x-correlation-id', event.correlationId)
       const [receipt] = await acceptor.accept([event])
-      count(request.body, receipt!)
+      tell(request, request.body, receipt!, event)
       observe()
       if (receipt === 'conflict') throw new RequestError('event-conflict', conflictDetail(event.id))
       if (receipt === 'refused') throw new RequestError('invalid-event', REFUSED_DETAIL)
@@ -78,11 +83,11 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       let next = 0
       const items = admitted.map((item, index) => {
         if ('problems' in item) {
-          count(lines[index], 'invalid')
+          tell(request, lines[index], 'invalid')
           return rejected(index, refusal(item))
         }
         const receipt = receipts[next++]!
-        count(item.event, receipt)
+        tell(request, item.event, receipt, item.event)
         return itemOf(index, item.event, receipt)
       })
       observe()
@@ -140,6 +145,15 @@ function contextOf(request: FastifyRequest, reply: FastifyReply): AdmissionConte
   if (correlationId) reply.header('x-correlation-id', correlationId)
   const traceparent = textHeader(request, 'traceparent', /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/)
   return { tenantId: TENANT, correlationId, traceparent }
+}
+
+function aboutEvent(event: NewEvent | undefined) {
+  return {
+    tenant_id: event?.tenantId ?? TENANT,
+    event_id: event?.id,
+    correlation_id: event?.correlationId,
+    trace_id: event?.traceparent?.slice(3, 35),
+  }
 }
 
 const isOnItsWay = (status: string) => status === 'accepted' || status === 'retrying'
