@@ -1,11 +1,17 @@
 /** Where a redis-server comes from: the PATH, our cache, or Debian's archive. */
 import { join } from 'node:path'
-import { fetchFromDebian } from './redis-debian.js'
+import { type DebianPackage, fetchFromDebian } from './debian.js'
 import { run } from './run.js'
 import { SetupError } from './setup-error.js'
 
 /** The oldest Redis with XAUTOCLAIM. */
 const OLDEST = 6.2
+
+/** redis-tools has the server too: the program acts by its name, and there it is called redis-check-rdb. */
+export const REDIS_PACKAGE: DebianPackage = {
+  name: 'redis-tools',
+  commands: { 'redis-server': 'redis-check-rdb', 'redis-cli': 'redis-cli' },
+}
 
 /** The command of a Redis or Valkey that is new enough. A fetched one is kept in `cacheDir`. */
 export async function findRedis(cacheDir: string, log: (line: string) => void): Promise<string> {
@@ -17,7 +23,7 @@ export async function findRedis(cacheDir: string, log: (line: string) => void): 
   }
 
   log('Redis is not on this machine: fetching it from the Debian archive (no root needed, kept for the next time)')
-  const problem = await fetchFromDebian(cacheDir)
+  const problem = await fetchFromDebian(REDIS_PACKAGE, cacheDir)
   if (problem === undefined && (await versionOf(cached)) >= OLDEST) return cached
   throw new SetupError(
     [

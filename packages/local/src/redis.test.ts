@@ -4,9 +4,10 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from '@jest/globals'
+import { fetchFromDebian } from './debian.js'
 import { startAndGetKilled } from './left-behind.fixture.js'
 import { startRedis } from './redis.js'
-import { fetchFromDebian } from './redis-debian.js'
+import { REDIS_PACKAGE } from './redis-binary.js'
 import { ask } from './redis-wire.js'
 import { run } from './run.js'
 
@@ -22,7 +23,8 @@ const testWithApt = hasApt ? test : test.skip
 testWithApt(
   'it is fetched from the Debian archive into an empty cache, by two processes at once',
   async () => {
-    expect(await Promise.all([fetchFromDebian(cacheDir), fetchFromDebian(cacheDir)])).toEqual([undefined, undefined])
+    const fetch = () => fetchFromDebian(REDIS_PACKAGE, cacheDir)
+    expect(await Promise.all([fetch(), fetch()])).toEqual([undefined, undefined])
     expect((await run(join(cacheDir, 'bin', 'redis-server'), ['--version'])).output).toContain('Redis server v=')
   },
   60_000,

@@ -1,23 +1,31 @@
-/** Redis from the archive of Debian or Ubuntu, without root: downloaded by apt, unpacked into a folder, run from there. */
+/** Programs from the archive of Debian or Ubuntu, without root: downloaded by apt, unpacked into a folder, run from there. */
 import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from './run.js'
 
+/** A package of the archive, and which of its programs are wanted. */
+export interface DebianPackage {
+  name: string
+  /** The commands, each with the program in the package's usr/bin that it is. */
+  commands: Readonly<Record<string, string>>
+}
+
 /**
- * Fetches Redis into `folder`, whose `bin` then has a redis-server and a redis-cli that find their own libraries. The
- * folder appears complete or not at all, whoever else may be fetching. Says what went wrong, if something did.
+ * Fetches a package into `folder`, whose `bin` then has its commands, which find their own libraries. The folder
+ * appears complete or not at all, whoever else may be fetching. Says what went wrong, if something did.
  */
-export async function fetchFromDebian(folder: string): Promise<string | undefined> {
+export async function fetchFromDebian({ name, commands }: DebianPackage, folder: string): Promise<string | undefined> {
   const work = `${folder}.${randomUUID()}`
   try {
     const root = join(work, 'root')
     await mkdir(root, { recursive: true })
-    for (const file of await download(join(work, 'apt'))) await must('dpkg-deb', ['-x', file, root])
+    for (const file of await download(name, join(work, 'apt'))) await must('dpkg-deb', ['-x', file, root])
     await rm(join(work, 'apt'), { recursive: true })
-    await addCommands(work, root)
-    await must(join(work, 'bin', 'redis-server'), ['--version'])
-    await replace(folder, work)
+    await rm(join(root, 'usr', 'share'), { recursive: true, force: true }) // pages to read: most of what was unpacked
+    await addCommands(commands, work, root)
+    for (const command of Object.keys(commands)) await must(join(work, 'bin', command), ['--version'])
+    await replace(folder, work, Object.keys(commands))
     return undefined
   } catch (error) {
     return (error as Error).message
@@ -26,8 +34,8 @@ export async function fetchFromDebian(folder: string): Promise<string | undefine
   }
 }
 
-/** Downloads redis-tools and whatever of its dependencies this machine lacks. Apt keeps its books in `dir`. */
-async function download(dir: string): Promise<string[]> {
+/** Downloads a package and whatever of its dependencies this machine lacks. Apt keeps its books in `dir`. */
+async function download(name: string, dir: string): Promise<string[]> {
   const [lists, cache] = [join(dir, 'lists'), join(dir, 'cache')]
   const archives = join(cache, 'archives')
   await mkdir(join(lists, 'partial'), { recursive: true })
@@ -41,23 +49,23 @@ async function download(dir: string): Promise<string[]> {
     'Acquire::http::Timeout=20',
   ].flatMap((option) => ['-o', option])
   const update = await run('apt-get', ['-qq', ...options, 'update'])
-  const install = ['--download-only', '--reinstall', '--no-install-recommends', 'install', 'redis-tools']
+  const install = ['--download-only', '--reinstall', '--no-install-recommends', 'install', name]
   const installed = await run('apt-get', ['-qq', '-y', ...options, ...install])
   // An update that fails for some other archive does no harm: the download decides.
   if (!installed.ok) throw new Error([update.output, installed.output].filter(Boolean).join('\n'))
-  return (await readdir(archives)).filter((name) => name.endsWith('.deb')).map((name) => join(archives, name))
+  return (await readdir(archives)).filter((file) => file.endsWith('.deb')).map((file) => join(archives, file))
 }
 
-/** redis-tools has the server too: the program acts by its name, and there it is called redis-check-rdb. */
-async function addCommands(work: string, root: string): Promise<void> {
-  await symlink('redis-check-rdb', join(root, 'usr', 'bin', 'redis-server'))
+/** A command that is called otherwise in the package gets its name there too: a program may act by how it is called. */
+async function addCommands(commands: DebianPackage['commands'], work: string, root: string): Promise<void> {
   const places = await Promise.all([join('usr', 'lib'), 'lib'].map((place) => librariesIn(root, place)))
   const path = places
     .flat()
     .map((place) => `$root/${place}`)
     .join(':')
   await mkdir(join(work, 'bin'))
-  for (const name of ['redis-server', 'redis-cli']) {
+  for (const [name, program] of Object.entries(commands)) {
+    if (name !== program) await symlink(program, join(root, 'usr', 'bin', name))
     const script = [
       '#!/bin/sh',
       'root=$(cd "$(dirname "$0")/../root" && pwd)',
@@ -74,11 +82,12 @@ async function librariesIn(root: string, place: string): Promise<string[]> {
 }
 
 /** Puts the finished folder in place: of an unusable old one, or not at all when somebody else was first. */
-async function replace(folder: string, work: string): Promise<void> {
+async function replace(folder: string, work: string, commands: readonly string[]): Promise<void> {
   try {
     await rename(work, folder)
   } catch {
-    if ((await run(join(folder, 'bin', 'redis-server'), ['--version'])).ok) return
+    const present = await Promise.all(commands.map((command) => run(join(folder, 'bin', command), ['--version'])))
+    if (present.every(({ ok }) => ok)) return
     await rm(folder, { recursive: true, force: true })
     await rename(work, folder)
   }
