@@ -1,6 +1,14 @@
 /** Where Postgres and Redis are: what the environment names, else what the `eventflow up` on the data folder has started. */
 import { findRunning } from './data-folder.js'
 
+/** Where a pipeline is. */
+export interface Addresses {
+  postgres: string
+  redis: string
+  /** First part of every name in Redis. */
+  prefix: string
+}
+
 /** There is nothing to look at, or it does not answer: the message says what to do. Ends a command with exit code 2. */
 export class UnreachableError extends Error {
   override name = 'UnreachableError'
@@ -9,6 +17,15 @@ export class UnreachableError extends Error {
 /** The address of Postgres alone. Throws UnreachableError when nothing names one. */
 export async function findPostgres(env: NodeJS.ProcessEnv, dataDir: string): Promise<string> {
   return env.DATABASE_URL || (await findRunning(dataDir))?.postgres || nothingNames('DATABASE_URL', dataDir)
+}
+
+/** Both addresses. Throws UnreachableError when nothing names one of them. */
+export async function findAddresses(env: NodeJS.ProcessEnv, dataDir: string): Promise<Addresses> {
+  return {
+    postgres: await findPostgres(env, dataDir),
+    redis: env.REDIS_URL || (await findRunning(dataDir))?.redis || nothingNames('REDIS_URL', dataDir),
+    prefix: env.EVENTFLOW_STREAM_PREFIX || 'ef',
+  }
 }
 
 function nothingNames(variable: string, dataDir: string): never {

@@ -3,7 +3,9 @@ import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SetupError } from '@eventflow/local'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { findPostgres, UnreachableError } from './addresses.js'
+import { findAddresses, findPostgres, UnreachableError } from './addresses.js'
+import { doctor } from './doctor/doctor.js'
+import { painter } from './log-line.js'
 import { migrate } from './migrate.js'
 import { createOutput } from './output.js'
 import { sql } from './sql.js'
@@ -11,6 +13,7 @@ import { up } from './up.js'
 import { workers } from './workers.js'
 
 const { env, stdout } = process
+const colours = stdout.isTTY && !env.NO_COLOR
 stdout.on('error', () => {}) // the terminal was closed: that stops us by SIGHUP, in order
 
 const program = new Command('eventflow').description('A durable event pipeline on Postgres and Redis.')
@@ -31,7 +34,7 @@ program
   .addHelpText('after', '\nDATABASE_URL and REDIS_URL name servers that are used instead of our own.')
   .addHelpText('after', '\nExample: eventflow up --workers 4 --events ./my-events')
   .action(async ({ port, workers, dataDir, events }) => {
-    const output = createOutput((text) => stdout.write(text), stdout.isTTY && !env.NO_COLOR)
+    const output = createOutput((text) => stdout.write(text), colours)
     const programs = {
       ingest: fileURLToPath(import.meta.resolve('@eventflow/ingest/main')),
       worker: fileURLToPath(import.meta.resolve('@eventflow/worker/main')),
@@ -66,6 +69,21 @@ looking('workers', 'Show who is alive, who has died, and who has which partition
   .addHelpText('after', '\nExample: eventflow workers --json')
   .action(async ({ dataDir, json }) => {
     process.exitCode = await workers(await findPostgres(env, resolve(dataDir)), { json, print: console.log })
+  })
+
+looking(
+  'doctor',
+  'Look for what is known to bite, in versions, settings, clocks, tables and streams, and say what to do.',
+)
+  .addHelpText('after', '\nExit code: 0, 1 when there are errors, 2 when Postgres or Redis does not answer.')
+  .addHelpText('after', '\nExample: eventflow doctor')
+  .action(async ({ dataDir, json }) => {
+    const addresses = await findAddresses(env, resolve(dataDir))
+    const shells = {
+      psql: `psql ${env.DATABASE_URL ? '"$DATABASE_URL"' : addresses.postgres}`,
+      redisCli: `redis-cli -u ${env.REDIS_URL ? '"$REDIS_URL"' : addresses.redis}`,
+    }
+    process.exitCode = await doctor(addresses, { shells, json, paint: painter(colours), print: console.log })
   })
 
 looking('migrate', 'Bring the database up to date, as ingest and workers do at their start.')

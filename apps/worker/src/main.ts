@@ -1,6 +1,6 @@
 /** Starts a worker: wire, work, drain in reverse. */
 import { hostname } from 'node:os'
-import { connect, migrate, prepare, sqlErrorKind } from '@eventflow/db'
+import { connect, migrate, prepare, sqlErrorKind, WORKER_APPLICATION } from '@eventflow/db'
 import { loadDefinitions } from '@eventflow/pipeline'
 import {
   createLog,
@@ -34,7 +34,7 @@ try {
 
   const db = connect({
     url: config.DATABASE_URL,
-    applicationName: 'eventflow-worker',
+    applicationName: WORKER_APPLICATION,
     max: config.EVENTFLOW_LANES + 4,
     onIdleError: (err) => log.warn({ err }, 'a connection to Postgres broke'),
   })

@@ -18,6 +18,9 @@ export interface ConnectOptions {
 /** By this name Postgres knows the connections that accept events. */
 export const INGEST_APPLICATION = 'eventflow-ingest'
 
+/** And by this one those of workers. */
+export const WORKER_APPLICATION = 'eventflow-worker'
+
 export type Db = pg.Pool
 
 /** What runs a statement: a pool (each on its own) or a transaction's connection. */
@@ -25,6 +28,9 @@ export type Queryable = Pick<pg.ClientBase, 'query'>
 
 /** No statement runs longer than this, in milliseconds. The settled watermark must trail by more. */
 export const STATEMENT_TIMEOUT_MS = 5_000
+
+/** No transaction idles longer than this, in milliseconds. */
+export const IDLE_TIMEOUT_MS = 6_000
 
 /**
  * Opens a pool; it connects when first used.
@@ -41,7 +47,7 @@ export function connect({ url, applicationName, max, onIdleError }: ConnectOptio
     statement_timeout: STATEMENT_TIMEOUT_MS,
     query_timeout: STATEMENT_TIMEOUT_MS + 2_000,
     lock_timeout: 4_000,
-    idle_in_transaction_session_timeout: 6_000,
+    idle_in_transaction_session_timeout: IDLE_TIMEOUT_MS,
     keepAlive: true,
     types: TYPES,
   })

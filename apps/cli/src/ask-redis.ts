@@ -1,0 +1,24 @@
+/** One connection to Redis for the time of a command. */
+import { connectRedis, type Redis, untilReady } from '@eventflow/stream'
+import { UnreachableError } from './addresses.js'
+
+const PATIENCE_MS = 3_000
+
+/** Runs `work` on a connection. Throws UnreachableError when Redis does not let us in, and says where it was looked for. */
+export async function askRedis<Result>(url: string, work: (redis: Redis) => Promise<Result>): Promise<Result> {
+  let refuse = (_: Error) => {}
+  const refused = new Promise<never>((_, reject) => {
+    refuse = reject
+  })
+  const redis = connectRedis({ url, onError: (error) => refuse(error) })
+  try {
+    await Promise.race([untilReady(redis, PATIENCE_MS), refused]).catch((error) => {
+      throw new UnreachableError(
+        `Redis at ${new URL(url).host}: ${error.message || error.code}\nIs it running, and does REDIS_URL name the right one?`,
+      )
+    })
+    return await work(redis)
+  } finally {
+    redis.disconnect()
+  }
+}

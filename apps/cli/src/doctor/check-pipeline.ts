@@ -1,0 +1,99 @@
+/** What can be wrong with the pipeline: its tables, its workers, its streams. */
+import type { StreamFacts } from '@eventflow/stream'
+import { span } from '../table.js'
+import type { PostgresFacts } from './facts.js'
+import { error, type Finding, findings, runSql, type Shells, warning } from './finding.js'
+
+const START_A_WORKER = 'node apps/worker/dist/main.js'
+const DAY_SECONDS = 86_400
+
+export function checkTables({ migrations, tables }: PostgresFacts, shells: Shells): Finding[] {
+  return [
+    ...findings('migrations', 'up to date', [
+      migrations.missing.length > 0 &&
+        error(`not applied: ${migrations.missing.join(', ')}`, 'node apps/cli/dist/main.js migrate'),
+      migrations.unknown.length > 0 &&
+        error(
+          `the database is of a newer version, which has applied ${migrations.unknown.join(', ')}`,
+          'install that version of EventFlow here too',
+        ),
+    ]),
+    ...(tables ? [...checkIndexes(tables, shells), ...checkWorkers(tables, shells), ...checkOwners(tables)] : []),
+  ]
+}
+
+type Tables = NonNullable<PostgresFacts['tables']>
+
+function checkIndexes({ missingIndexes }: Tables, shells: Shells): Finding[] {
+  return findings(
+    'indexes',
+    'all there',
+    missingIndexes.map(({ name, make }) =>
+      error(`${name} is missing or not valid: statements read whole tables`, runSql(shells, ...make.split('; '))),
+    ),
+  )
+}
+
+function checkWorkers({ workers }: Tables, shells: Shells): Finding[] {
+  const alive = workers.filter((worker) => worker.alive)
+  const forgotten = workers.filter(({ silentSeconds }) => silentSeconds > DAY_SECONDS)
+  return findings('workers', `${alive.length} alive`, [
+    alive.length === 0 &&
+      error('no worker is alive: events are accepted, and nothing is done with them', START_A_WORKER),
+    forgotten.length > 0 &&
+      warning(
+        `long dead: ${forgotten.map(({ id, silentSeconds }) => `${id} (${span(silentSeconds)})`).join(', ')}`,
+        runSql(shells, `DELETE FROM workers WHERE heartbeat_at < now() - interval '1 day'`),
+      ),
+  ])
+}
+
+/** Where no worker is alive, that has been said already. */
+function checkOwners({ ownership: { partitions, workers } }: Tables): Finding[] {
+  const free = partitions.filter((partition) => partition.free).map(({ id }) => id)
+  return findings('partitions', `${partitions.length}, each with its owner`, [
+    free.length > 0 &&
+      workers.length > 0 &&
+      warning(
+        `without an owner: ${free.join(', ')}. For some seconds after a start, a stop or a crash that is as it should be`,
+        'node apps/cli/dist/main.js workers   # if it stays: restart the worker with the fewest partitions',
+      ),
+  ])
+}
+
+/** `strangers` are the keys of streams that hold events of another database. */
+export function checkStreams(streams: readonly StreamFacts[], strangers: readonly string[], shells: Shells): Finding[] {
+  const entries = streams.reduce((sum, { length }) => sum + length, 0)
+  const { redisCli } = shells
+  return findings('streams', `${streams.length} streams with ${entries} entries, each with its group`, [
+    ...streams
+      .filter(({ groupAt, length }) => groupAt === undefined && length > 0)
+      .map(({ key, length }) =>
+        error(
+          `${key} has ${length} entries and no group: nobody reads it. A worker that owns the partition makes one`,
+          START_A_WORKER,
+        ),
+      ),
+    ...streams
+      .filter(({ groupAt, lastId }) => groupAt !== undefined && isAfter(groupAt, lastId))
+      .map(({ key, groupAt, lastId }) =>
+        error(
+          `the group of ${key} is at ${groupAt}, beyond its last entry ${lastId}: what is added now may not be delivered`,
+          `${redisCli} XGROUP SETID '${key}' eventflow 0`,
+        ),
+      ),
+    ...strangers.map((key) =>
+      error(
+        `${key} holds events of another database: two installations share a prefix`,
+        'set EVENTFLOW_STREAM_PREFIX to a name of its own in one of them',
+      ),
+    ),
+  ])
+}
+
+/** Ids of entries are `milliseconds-number`. */
+function isAfter(a: string, b: string): boolean {
+  const [aMs = 0, aSeq = 0] = a.split('-').map(Number)
+  const [bMs = 0, bSeq = 0] = b.split('-').map(Number)
+  return aMs > bMs || (aMs === bMs && aSeq > bSeq)
+}

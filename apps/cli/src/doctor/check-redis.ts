@@ -1,0 +1,73 @@
+/** What can be wrong with Redis as a server. */
+import type { RedisFacts } from '@eventflow/stream'
+import type { RedisAndStreams } from './facts.js'
+import { error, type Finding, findings, type Shells, warning } from './finding.js'
+import { checkClock, checkDisk, megabytes } from './host.js'
+
+export function checkRedis(facts: RedisAndStreams, shells: Shells): Finding[] {
+  return [
+    ...checkVersion(facts),
+    ...checkKind(facts),
+    ...checkEviction(facts, shells),
+    ...checkMemory(facts, shells),
+    ...checkPersistence(facts, shells),
+    ...checkDisk('redis disk', facts.disk),
+    ...checkClock('redis clock', facts.clock),
+  ]
+}
+
+/** XAUTOCLAIM came with 6.2. */
+function checkVersion({ version }: RedisFacts): Finding[] {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  return findings('redis version', version, [
+    (major < 6 || (major === 6 && minor < 2)) &&
+      error(`${version} lacks commands that workers need`, 'install Redis 6.2 or newer, or Valkey'),
+  ])
+}
+
+function checkKind({ cluster, replica, runId }: RedisFacts): Finding[] {
+  return findings('redis kind', 'one server, to be written to', [
+    cluster && error('it is a Cluster, which EventFlow cannot use', 'let REDIS_URL name a single server'),
+    replica && error('it is a replica, which takes no events', 'let REDIS_URL name the primary'),
+    !runId &&
+      warning(
+        'it does not say its run_id, so that workers cannot tell a restart from a lost connection',
+        'use a Redis whose INFO shows run_id',
+      ),
+  ])
+}
+
+function checkEviction({ policy }: RedisFacts, { redisCli }: Shells): Finding[] {
+  return findings('redis eviction', policy, [
+    policy !== 'noeviction' &&
+      error(
+        `maxmemory-policy is ${policy}: Redis may remove streams when memory is short`,
+        `${redisCli} CONFIG SET maxmemory-policy noeviction && ${redisCli} CONFIG REWRITE`,
+      ),
+  ])
+}
+
+function checkMemory({ maxMemory, usedMemory }: RedisFacts, { redisCli }: Shells): Finding[] {
+  if (maxMemory === 0) return findings('redis memory', `${megabytes(usedMemory)} used, no limit`, [])
+  const message = `${megabytes(usedMemory)} used of ${megabytes(maxMemory)}`
+  const fix = `${redisCli} CONFIG SET maxmemory ${2 * maxMemory} && ${redisCli} CONFIG REWRITE`
+  return findings('redis memory', message, [
+    usedMemory > 0.8 * maxMemory && warning(`${message}: when it is full, events go by Postgres, more slowly`, fix),
+  ])
+}
+
+/** Nothing in Redis is needed, but to make it again takes time. */
+function checkPersistence({ appendOnly, appendFsync, writeFailed }: RedisFacts, { redisCli }: Shells): Finding[] {
+  return findings('redis persistence', `append-only file, synced ${appendFsync ?? 'as the service does it'}`, [
+    writeFailed &&
+      error(
+        'it could not write its data to disk, and may refuse to take events',
+        `${redisCli} INFO persistence   # then make room on its disk`,
+      ),
+    !appendOnly &&
+      warning(
+        'there is no append-only file: after each restart of Redis all partitions catch up from Postgres',
+        `${redisCli} CONFIG SET appendonly yes && ${redisCli} CONFIG REWRITE`,
+      ),
+  ])
+}

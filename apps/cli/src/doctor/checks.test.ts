@@ -1,0 +1,132 @@
+/** The checks of what cannot well be made wrong on a server that other tests use too. */
+import { describe, expect, test } from '@jest/globals'
+import { checkPostgres } from './check-postgres.js'
+import type { PostgresFacts } from './facts.js'
+import { checkClock, checkDisk, checkNode } from './host.js'
+
+const shells = { psql: 'psql', redisCli: 'redis-cli' }
+const set = (value: string, source = 'default') => ({ value, source })
+const worker = (id: string) => ({
+  ...{ id, host: 'h', pid: 1, startedAt: new Date(0), heartbeatAt: new Date(0), silentSeconds: 1 },
+  ...{ alive: true, partitions: [] },
+})
+
+const well: PostgresFacts = {
+  version: '18.1',
+  versionNumber: 180_001,
+  database: 'eventflow',
+  role: 'eventflow',
+  settings: {
+    fsync: set('on'),
+    synchronous_commit: set('on'),
+    full_page_writes: set('on'),
+    statement_timeout: set('5000', 'client'),
+    idle_in_transaction_session_timeout: set('6000', 'client'),
+  },
+  connections: [
+    { application: 'eventflow-ingest', role: 'eventflow', count: 10 },
+    { application: 'eventflow-worker', role: 'eventflow', count: 4 },
+    { application: 'psql', role: 'somebody', count: 6 },
+  ],
+  maxConnections: 97,
+  blindRoles: [],
+  oldTransactions: [],
+  idleSlots: [{ name: 'backup', bytes: 1_000 }],
+  databaseBytes: 1e9,
+  walBytes: 1e8,
+  dataDirectory: '/data',
+  clock: { ahead: 0.01, give: 0.001 },
+  disk: { free: 50e9, size: 100e9 },
+  migrations: { missing: [], unknown: [] },
+  tables: {
+    missingIndexes: [],
+    ownership: { workers: ['a', 'b'], partitions: [] },
+    workers: [worker('a'), worker('b')],
+  },
+}
+
+const wrongWith = (changed: Partial<PostgresFacts>) =>
+  checkPostgres({ ...well, ...changed }, shells).filter(({ level }) => level !== 'ok')
+const withSetting = (name: string, value: string, source: string) =>
+  wrongWith({ settings: { ...well.settings, [name]: set(value, source) } })
+
+test('nothing is wrong with what is well', () => {
+  expect(wrongWith({})).toEqual([])
+})
+
+describe('what makes a COMMIT worth nothing is turned on again where it was turned off', () => {
+  test.each([
+    ['fsync', 'configuration file', 'psql -c "ALTER SYSTEM SET fsync = on" -c "SELECT pg_reload_conf()"'],
+    ['full_page_writes', 'command line', 'start Postgres without -c full_page_writes=off'],
+    ['synchronous_commit', 'user', 'psql -c "ALTER ROLE \\"eventflow\\" RESET synchronous_commit"'],
+    [
+      'synchronous_commit',
+      'database user',
+      'psql -c "ALTER ROLE \\"eventflow\\" IN DATABASE \\"eventflow\\" RESET synchronous_commit"',
+    ],
+    ['synchronous_commit', 'client', 'remove synchronous_commit from the options in DATABASE_URL'],
+  ])('%s, by the %s', (name, source, fix) => {
+    expect(withSetting(name, 'off', source)).toMatchObject([{ check: 'postgres durability', level: 'error', fix }])
+  })
+
+  test('but one that waits for less than a standby is fine', () => {
+    expect(withSetting('synchronous_commit', 'local', 'user')).toEqual([])
+  })
+})
+
+test('a pooler that drops our limits', () => {
+  expect(withSetting('idle_in_transaction_session_timeout', '0', 'default')).toMatchObject([
+    { check: 'postgres timeouts', level: 'error' },
+  ])
+})
+
+test('pools that may open more than there is room for', () => {
+  // 6 others, one ingest of 10, two workers of 6.
+  expect(wrongWith({ maxConnections: 28 })).toMatchObject([{ check: 'postgres connections', level: 'warning' }])
+  expect(wrongWith({ maxConnections: 27 })).toMatchObject([{ check: 'postgres connections', level: 'error' }])
+  expect(wrongWith({ maxConnections: 36 })).toEqual([])
+})
+
+test('transactions and replication slots that hold things up', () => {
+  const end = 'SELECT pg_terminate_backend(7)'
+  expect(wrongWith({ oldTransactions: [{ who: 'psql (process 7, idle)', seconds: 4_000, end }] })).toMatchObject([
+    { level: 'warning', message: expect.stringContaining('open for 1 h 6 min'), fix: `psql -c "${end}"` },
+  ])
+  expect(wrongWith({ idleSlots: [{ name: 'backup', bytes: 2 ** 31 }] })).toMatchObject([
+    { level: 'warning', message: expect.stringContaining('2048 MiB') },
+  ])
+})
+
+test.each([
+  [120_019, ['error']],
+  [140_001, ['warning']],
+  [150_001, []],
+])('Postgres %d', (versionNumber, levels) => {
+  expect(wrongWith({ versionNumber }).map(({ level }) => level)).toEqual(levels)
+})
+
+test.each([
+  ['v20.18.3', 'error'],
+  ['v20.19.0', 'ok'],
+  ['v18.20.0', 'error'],
+  ['v22.0.0', 'ok'],
+])('Node %s', (version, level) => {
+  expect(checkNode(version)).toMatchObject([{ level }])
+})
+
+test.each([
+  [0.9, 0.001, 'ok'],
+  [-1.5, 0.001, 'warning'],
+  [1.5, 1, 'ok'],
+  [11, 0.1, 'error'],
+])('a clock that is %d s ahead, give or take %d', (ahead, give, level) => {
+  expect(checkClock('clock', { ahead, give })).toMatchObject([{ level }])
+})
+
+test.each([
+  [11, 'ok'],
+  [9, 'warning'],
+  [4, 'error'],
+])('a disk of which %d %% is free', (free, level) => {
+  expect(checkDisk('disk', { free: free * 1e9, size: 1e11 })).toMatchObject([{ level }])
+})

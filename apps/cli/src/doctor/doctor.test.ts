@@ -1,0 +1,254 @@
+/** The doctor on real servers on which something was made wrong: it finds it, and its fix mends it. */
+import { randomBytes } from 'node:crypto'
+import {
+  connect,
+  type Db,
+  heartbeat,
+  INGEST_APPLICATION,
+  inspectServer,
+  takePartitions,
+  WORKER_APPLICATION,
+} from '@eventflow/db'
+import { connectRedis, createGroup, FIELD, type Redis, streamKey, untilReady } from '@eventflow/stream'
+import { acceptEvents, createDatabase, newEvent, startOwnRedis, until } from '@eventflow/testkit'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import type { Addresses } from '../addresses.js'
+import { doctor } from './doctor.js'
+import type { Finding } from './finding.js'
+
+const ALL = Array.from({ length: 16 }, (_, id) => id)
+const PREFIX = 'ef'
+const shells = { psql: 'psql', redisCli: 'redis-cli' }
+
+let server: Awaited<ReturnType<typeof startOwnRedis>>
+let addresses: Addresses
+let db: Db
+let redis: Redis
+
+beforeAll(async () => {
+  server = await startOwnRedis()
+  redis = connectRedis({ url: server.url, onError: () => {} })
+  await untilReady(redis, 5_000)
+})
+
+afterAll(async () => {
+  redis.disconnect()
+  await db.end()
+  await server.stop()
+})
+
+beforeEach(async () => {
+  await db?.end()
+  await redis.flushall()
+  addresses = { postgres: await createDatabase(), redis: server.url, prefix: PREFIX }
+  db = connect({ url: addresses.postgres, applicationName: 'test', max: 4, onIdleError: () => {} })
+  await heartbeat(db, { id: 'well', host: 'here', pid: 1 })
+  await takePartitions(db, 'well', ALL, { reclaim: false })
+  for (const partition of ALL) await createGroup(redis, PREFIX, partition)
+})
+
+async function examine(at: Addresses = addresses): Promise<{ code: number; found: Finding[] }> {
+  let text = ''
+  const print = (line: string) => {
+    text = line
+  }
+  const code = await doctor(at, { shells, json: true, paint: (_, plain) => plain, print })
+  return { code, found: JSON.parse(text) }
+}
+
+const wrong = async () => (await examine()).found.filter(({ level }) => level !== 'ok')
+
+/** The one thing that is wrong, and the code. */
+async function onlyFinding(): Promise<{ code: number; check: string; level: string; message: string; fix: string }> {
+  const { code, found } = await examine()
+  const [finding, ...more] = found.filter(({ level }) => level !== 'ok')
+  expect(more).toEqual([])
+  return { code, ...(finding as Finding & { fix: string }) }
+}
+
+/** Does what a fix for psql says. */
+async function runFix(fix: string): Promise<void> {
+  expect(fix).toMatch(/^psql( -c "([^"\\]|\\.)*")+/)
+  for (const [, statement] of fix.matchAll(/-c "((?:[^"\\]|\\.)*)"/g))
+    await db.query(statement!.replace(/\\(.)/g, '$1'))
+}
+
+/** Does what the first command of a fix for redis-cli says. */
+async function runRedisFix(fix: string): Promise<void> {
+  const [program, command, ...args] = fix.split(' && ')[0]!.split(' ')
+  expect(program).toBe('redis-cli')
+  await redis.call(command!, ...args.map((arg) => arg.replaceAll("'", '')))
+}
+
+test('a pipeline that is well has no findings, and code 0', async () => {
+  const { code, found } = await examine()
+  expect(found.filter(({ level }) => level !== 'ok')).toEqual([])
+  expect(code).toBe(0)
+  expect(found.length).toBeGreaterThan(20)
+})
+
+describe('Redis', () => {
+  test.each([
+    ['maxmemory-policy', 'allkeys-lru', 'redis eviction', 'error', 1],
+    ['appendonly', 'no', 'redis persistence', 'warning', 0],
+    ['maxmemory', '1200000', 'redis memory', 'warning', 0],
+  ])('with %s %s', async (setting, value, check, level, code) => {
+    await redis.config('SET', setting, value)
+    const finding = await onlyFinding()
+    expect(finding).toMatchObject({ check, level, code })
+    await runRedisFix(finding.fix)
+    expect(await wrong()).toEqual([])
+    await redis.config('SET', 'maxmemory', 0)
+  })
+
+  test('that is a replica', async () => {
+    await redis.call('REPLICAOF', '127.0.0.1', '1')
+    expect(await onlyFinding()).toMatchObject({ check: 'redis kind', level: 'error', code: 1 })
+    await redis.call('REPLICAOF', 'NO', 'ONE')
+    expect(await wrong()).toEqual([])
+  })
+
+  test('that is away is a finding, and what can be seen of Postgres is told all the same', async () => {
+    const { code, found } = await examine({ ...addresses, redis: 'redis://:canary@127.0.0.1:1' })
+    expect(code).toBe(2)
+    expect(found.filter(({ level }) => level !== 'ok')).toMatchObject([
+      { check: 'redis', level: 'error', message: expect.stringContaining('Redis at 127.0.0.1:1: ') },
+    ])
+    expect(found).toContainEqual(expect.objectContaining({ check: 'indexes', level: 'ok' }))
+    expect(JSON.stringify(found)).not.toContain('canary')
+  })
+})
+
+describe('Postgres', () => {
+  test('with synchronous_commit off for the database', async () => {
+    const name = new URL(addresses.postgres).pathname.slice(1)
+    await db.query(`ALTER DATABASE "${name}" SET synchronous_commit = off`)
+    const finding = await onlyFinding()
+    expect(finding).toMatchObject({ check: 'postgres durability', level: 'error', code: 1 })
+    await runFix(finding.fix)
+    expect(await wrong()).toEqual([])
+  })
+
+  test('without an index, and with one whose making was broken off', async () => {
+    await db.query('DROP INDEX retries_partition_due')
+    await db.query(`UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'raw_events_partition_seq'::regclass`)
+    const broken = (await wrong()) as (Finding & { fix: string })[]
+    expect(broken.map(({ check, message }) => `${check}: ${message.split(' ')[0]}`)).toEqual([
+      'indexes: raw_events_partition_seq',
+      'indexes: retries_partition_due',
+    ])
+    for (const { fix } of broken) await runFix(fix)
+    expect(await wrong()).toEqual([])
+  })
+
+  test('every index that is looked for can be made as it is said, and is then the one of the migration', async () => {
+    const definitions = async () => {
+      const { rows } = await db.query(
+        `SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('raw_events', 'processed_events', 'failed_events', 'retries') ORDER BY 1`,
+      )
+      return rows
+    }
+    const before = await definitions()
+    for (const { indexname } of before) {
+      const { rows } = await db.query('SELECT conrelid::regclass AS name FROM pg_constraint WHERE conname = $1', [
+        indexname,
+      ])
+      await db.query(rows[0] ? `ALTER TABLE ${rows[0].name} DROP CONSTRAINT ${indexname}` : `DROP INDEX ${indexname}`)
+    }
+    for (const finding of await wrong()) await runFix((finding as { fix: string }).fix)
+    expect(await definitions()).toEqual(before)
+  })
+
+  test('that is not migrated', async () => {
+    addresses = { ...addresses, postgres: await createDatabase({ migrated: false }) }
+    const finding = await onlyFinding()
+    expect(finding).toMatchObject({ check: 'migrations', level: 'error', code: 1 })
+    expect(finding.message).toContain('0001-pipeline')
+  })
+
+  test('with a transaction that somebody has left open', async () => {
+    const client = await db.connect()
+    let ended = false
+    client.on('error', () => {
+      ended = true
+    })
+    await client.query(`BEGIN; SET LOCAL application_name = 'left behind'`)
+    const { oldTransactions } = await inspectServer(db, 0)
+    expect(oldTransactions).toMatchObject([{ who: expect.stringMatching(/^left behind \(process \d+, idle/) }])
+    await db.query(oldTransactions[0]!.end)
+    await until('it is ended', () => ended)
+    client.release(true)
+  })
+
+  test('where workers log in by a role that cannot see what ingest does', async () => {
+    const role = `blind_${randomBytes(4).toString('hex')}`
+    await db.query(`CREATE ROLE ${role} LOGIN PASSWORD 'x'`)
+    const url = new URL(addresses.postgres)
+    url.username = role
+    url.password = 'x'
+    const ingest = connect({
+      url: addresses.postgres,
+      applicationName: INGEST_APPLICATION,
+      max: 1,
+      onIdleError: () => {},
+    })
+    const worker = connect({ url: url.href, applicationName: WORKER_APPLICATION, max: 1, onIdleError: () => {} })
+    try {
+      await Promise.all([ingest.query('SELECT 1'), worker.query('SELECT 1')])
+      const finding = await onlyFinding()
+      expect(finding).toMatchObject({ check: 'postgres roles', level: 'error', message: expect.stringContaining(role) })
+      await runFix(finding.fix)
+      expect(await wrong()).toEqual([])
+    } finally {
+      await Promise.all([ingest.end(), worker.end()])
+      await db.query(`DROP ROLE ${role}`)
+    }
+  })
+})
+
+describe('the pipeline', () => {
+  test('without a worker, and with rows of workers that died long ago', async () => {
+    await db.query(`UPDATE workers SET heartbeat_at = now() - interval '1 min'`)
+    expect(await onlyFinding()).toMatchObject({ check: 'workers', level: 'error', code: 1 })
+    await heartbeat(db, { id: 'well', host: 'here', pid: 1 })
+    await db.query(`INSERT INTO workers VALUES ('old', 'there', 2, now(), now() - interval '3 d')`)
+    const finding = await onlyFinding()
+    expect(finding).toMatchObject({ check: 'workers', level: 'warning', code: 0, message: 'long dead: old (3 d 0 h)' })
+    await runFix(finding.fix)
+    expect(await wrong()).toEqual([])
+  })
+
+  test('with a partition that nobody owns', async () => {
+    await db.query(`UPDATE partitions SET lease_expires_at = now() - interval '1 s' WHERE id = 3`)
+    expect(await onlyFinding()).toMatchObject({ check: 'partitions', level: 'warning', code: 0 })
+    await takePartitions(db, 'well', [3], { reclaim: false })
+    expect(await wrong()).toEqual([])
+  })
+
+  test('with a group that was destroyed, or set beyond the end of its stream', async () => {
+    const key = streamKey(PREFIX, 5)
+    const id = (await redis.xadd(key, '*', FIELD, 'no event'))!
+    await redis.xgroup('DESTROY', key, 'eventflow')
+    expect(await onlyFinding()).toMatchObject({
+      ...{ check: 'streams', level: 'error', code: 1 },
+      message: expect.stringContaining(`${key} has 1 entries and no group`),
+    })
+    await redis.xgroup('CREATE', key, 'eventflow', `${Number(id.split('-')[0]) + 1_000}-0`)
+    const finding = await onlyFinding()
+    expect(finding).toMatchObject({ check: 'streams', level: 'error', message: expect.stringContaining('beyond') })
+    await runRedisFix(finding.fix)
+    expect(await wrong()).toEqual([])
+  })
+
+  test('with the events of another database under its prefix', async () => {
+    const [own] = await acceptEvents(db, [newEvent()])
+    const other = { ...own, id: '00000000-0000-7000-8000-000000000001' }
+    await redis.xadd(streamKey(PREFIX, 1), '*', FIELD, JSON.stringify({ ...own, data: {} }))
+    expect(await wrong()).toEqual([])
+    await redis.xadd(streamKey(PREFIX, 2), '*', FIELD, JSON.stringify({ ...other, data: {} }))
+    expect(await onlyFinding()).toMatchObject({
+      ...{ check: 'streams', level: 'error' },
+      message: expect.stringContaining(`${streamKey(PREFIX, 2)} holds events of another database`),
+    })
+  })
+})

@@ -1,0 +1,35 @@
+/** What can be wrong with machines: versions of Node, clocks, disks. */
+import type { Clock, Disk } from './facts.js'
+import { error, type Finding, findings, warning } from './finding.js'
+
+export function checkNode(version: string): Finding[] {
+  const [major = 0, minor = 0] = version.replace(/^v/, '').split('.').map(Number)
+  return findings('node version', version, [
+    (major < 20 || (major === 20 && minor < 19)) &&
+      error(`${version} is too old`, 'install Node 20.19 or newer, https://nodejs.org/en/download'),
+  ])
+}
+
+/** Ages are told across clocks: the times of events are this host's, of acceptance Postgres', of stream entries Redis'. */
+export function checkClock(check: string, { ahead, give }: Clock): Finding[] {
+  const off = Math.max(0, Math.abs(ahead) - give)
+  const where = `${Math.abs(ahead).toFixed(3)} s ${ahead < 0 ? 'behind' : 'ahead of'} this host's, give or take ${give.toFixed(3)} s`
+  const fix = 'timedatectl set-ntp true   # on both machines'
+  return findings(check, where, [
+    off > 10
+      ? error(`${where}: ages and retries are wrong by as much`, fix)
+      : off > 1 && warning(`${where}: ages are wrong by as much`, fix),
+  ])
+}
+
+export function checkDisk(check: string, disk: Disk | undefined, also = ''): Finding[] {
+  if (!disk) return [{ check, level: 'ok', message: `not to be seen from here${also}` }]
+  const share = disk.free / disk.size
+  const message = `${megabytes(disk.free)} free, ${Math.round(100 * share)} %${also}`
+  const fix = 'make room, or set EVENTFLOW_RETENTION_SETTLED_DAYS on the workers and let old events go'
+  return findings(check, message, [share < 0.05 ? error(message, fix) : share < 0.1 && warning(message, fix)])
+}
+
+export function megabytes(bytes: number): string {
+  return bytes < 10 * 2 ** 30 ? `${Math.round(bytes / 2 ** 20)} MiB` : `${Math.round(bytes / 2 ** 30)} GiB`
+}

@@ -1,0 +1,104 @@
+/** What there is to know about a Redis and its streams when something may be wrong with them. Reads only. */
+import type { Redis } from 'ioredis'
+import { FIELD, streamKey } from './entry.js'
+import { type Entry, GROUP } from './group.js'
+
+/** What Redis says of itself. */
+export interface RedisFacts {
+  version: string
+  /** Missing where the server does not say. */
+  runId: string | undefined
+  policy: string
+  /** In bytes; 0 is no limit. */
+  maxMemory: number
+  usedMemory: number
+  appendOnly: boolean
+  /** How often it syncs its log; unknown where CONFIG is forbidden. */
+  appendFsync: string | undefined
+  /** The last write of its data to disk failed; with that it refuses to take anything more. */
+  writeFailed: boolean
+  cluster: boolean
+  replica: boolean
+  /** Where its data is; unknown where CONFIG is forbidden. */
+  directory: string | undefined
+}
+
+/** Reads the facts about the server. */
+export async function inspectRedis(redis: Redis): Promise<RedisFacts> {
+  const info = parseInfo(await redis.info())
+  return {
+    version: info.get('redis_version') ?? '0',
+    runId: info.get('run_id'),
+    policy: info.get('maxmemory_policy') ?? 'unknown',
+    maxMemory: Number(info.get('maxmemory') ?? 0),
+    usedMemory: Number(info.get('used_memory') ?? 0),
+    appendOnly: info.get('aof_enabled') === '1',
+    appendFsync: await readSetting(redis, 'appendfsync'),
+    writeFailed: info.get('aof_last_write_status') === 'err' || info.get('rdb_last_bgsave_status') === 'err',
+    cluster: info.get('cluster_enabled') === '1',
+    replica: info.get('role') === 'slave',
+    directory: await readSetting(redis, 'dir'),
+  }
+}
+
+function parseInfo(text: string): Map<string, string> {
+  return new Map([...text.matchAll(/^(\w+):(.*?)\r?$/gm)].map(([, name, value]) => [name!, value!]))
+}
+
+/** Managed services forbid CONFIG. */
+async function readSetting(redis: Redis, name: string): Promise<string | undefined> {
+  const reply = (await redis.config('GET', name).catch(() => [])) as string[]
+  return reply[1]
+}
+
+/** Where the clock of Redis is, in milliseconds since 1970. */
+export async function readRedisClock(redis: Redis): Promise<number> {
+  const [seconds, microseconds] = await redis.time()
+  return Number(seconds) * 1_000 + Number(microseconds) / 1_000
+}
+
+/** A partition's stream and the place of the group in it. */
+export interface StreamFacts {
+  partition: number
+  key: string
+  length: number
+  /** The id that was given last, removed or not. */
+  lastId: string
+  /** Where the group is; missing without a group. */
+  groupAt: string | undefined
+  /** The oldest entry that is there. */
+  first: Entry | undefined
+}
+
+/** Every stream of these partitions that exists, in one round trip. */
+export async function inspectStreams(redis: Redis, prefix: string, partitions: number): Promise<StreamFacts[]> {
+  const keys = Array.from({ length: partitions }, (_, partition) => streamKey(prefix, partition))
+  const streams = redis.pipeline()
+  for (const key of keys) streams.xinfo('STREAM', key).xinfo('GROUPS', key).xrange(key, '-', '+', 'COUNT', 1)
+  const replies = (await streams.exec()) ?? []
+  return keys.flatMap((key, partition) => {
+    const [[error, stream], [, groups], [, entries]] = replies.slice(3 * partition, 3 * partition + 3) as [
+      [Error | null, unknown[]],
+      [Error | null, unknown[][]],
+      [Error | null, [id: string, fields: string[]][]],
+    ]
+    if (error) {
+      if (error.message.includes('no such key')) return []
+      throw error
+    }
+    const group = groups.find((fields) => fieldOf(fields, 'name') === GROUP)
+    const [first] = entries
+    return {
+      partition,
+      key,
+      length: Number(fieldOf(stream, 'length')),
+      lastId: String(fieldOf(stream, 'last-generated-id')),
+      groupAt: group && String(fieldOf(group, 'last-delivered-id')),
+      first: first && { partition, id: first[0], text: first[1][first[1].indexOf(FIELD) + 1] },
+    }
+  })
+}
+
+function fieldOf(fields: readonly unknown[], name: string): unknown {
+  return fields[fields.indexOf(name) + 1]
+}
