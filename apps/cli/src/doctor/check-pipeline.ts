@@ -11,7 +11,7 @@ export function checkTables({ migrations, tables }: PostgresFacts, shells: Shell
   return [
     ...findings('migrations', 'up to date', [
       migrations.missing.length > 0 &&
-        error(`not applied: ${migrations.missing.join(', ')}`, 'node apps/cli/dist/main.js migrate'),
+        error(`not applied: ${migrations.missing.join(', ')}`, 'npx eventflow migrate'),
       migrations.unknown.length > 0 &&
         error(
           `the database is of a newer version, which has applied ${migrations.unknown.join(', ')}`,
@@ -56,7 +56,7 @@ function checkOwners({ ownership: { partitions, workers } }: Tables): Finding[] 
       workers.length > 0 &&
       warning(
         `without an owner: ${free.join(', ')}. For some seconds after a start, a stop or a crash that is as it should be`,
-        'node apps/cli/dist/main.js workers   # if it stays: restart the worker with the fewest partitions',
+        'npx eventflow workers   # if it stays: restart the worker with the fewest partitions',
       ),
   ])
 }
