@@ -10,8 +10,7 @@ const DAY_SECONDS = 86_400
 export function checkTables({ migrations, tables }: PostgresFacts, shells: Shells): Finding[] {
   return [
     ...findings('migrations', 'up to date', [
-      migrations.missing.length > 0 &&
-        error(`not applied: ${migrations.missing.join(', ')}`, 'npx eventflow migrate'),
+      migrations.missing.length > 0 && error(`not applied: ${migrations.missing.join(', ')}`, 'npx eventflow migrate'),
       migrations.unknown.length > 0 &&
         error(
           `the database is of a newer version, which has applied ${migrations.unknown.join(', ')}`,
