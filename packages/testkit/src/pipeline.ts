@@ -7,9 +7,9 @@ import { createLog, createMetrics, IngestConfig, type Metrics, readConfig, Worke
 import { connectRedis, type Redis, readDepths, untilReady } from '@eventflow/stream'
 import { startWorker, type Worker } from '@eventflow/worker'
 import { post } from './post.js'
+import { type ProgramProcess, startProgramProcess } from './program-process.js'
 import { createDatabase, redisUrl } from './services.js'
 import { until } from './until.js'
-import { startWorkerProcess, type WorkerProcess } from './worker-process.js'
 
 export interface TestPipeline {
   app: Awaited<ReturnType<typeof buildApp>>
@@ -28,7 +28,7 @@ export interface TestPipeline {
   /** Starts one more worker. */
   startWorker(id?: string): Promise<Worker & { metrics: Metrics }>
   /** Starts a worker as a process of its own, with the definitions of a folder. */
-  startWorkerProcess(id: string, events: string): Promise<WorkerProcess>
+  startWorkerProcess(id: string, events: string): Promise<ProgramProcess>
   /** Sends events as one batch request and gives the answer; throws when it is not 200. */
   send(events: readonly object[]): Promise<BatchAnswer>
   /** Waits until every accepted event has reached an end. */
@@ -91,7 +91,7 @@ export async function startPipeline(
   })
   const url = await app.listen({ host: '127.0.0.1', port: 0 })
   const workers = new Set<Worker>()
-  const processes: WorkerProcess[] = []
+  const processes: ProgramProcess[] = []
 
   return {
     app,
@@ -116,7 +116,7 @@ export async function startPipeline(
     },
     async startWorkerProcess(id, events) {
       const { DATABASE_URL, REDIS_URL } = env
-      const process = await startWorkerProcess({
+      const process = await startProgramProcess('worker', {
         DATABASE_URL,
         REDIS_URL,
         EVENTFLOW_STREAM_PREFIX: prefix,

@@ -1,0 +1,52 @@
+/** Ingest and workers as they run in production: processes of their own. */
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { until } from './until.js'
+
+export interface ProgramProcess {
+  pid: number
+  /** Everything it has written so far, on stdout and stderr. */
+  lines: readonly string[]
+  /** Resolves when it has ended: `code 0`, `signal SIGKILL`. */
+  exited: Promise<string>
+  kill(signal: NodeJS.Signals): void
+}
+
+const PROGRAMS = {
+  ingest: { file: '@eventflow/ingest/main', ready: '"Server listening at ' },
+  worker: { file: '@eventflow/worker/main', ready: '"working"' },
+}
+
+/** Loaded into the process before its program: a test run that was killed leaves no processes behind. */
+const LEASH = `data:text/javascript,${encodeURIComponent(
+  `process.once('disconnect', () => process.kill(process.pid, 'SIGKILL')); process.channel.unref()`,
+)}`
+
+/**
+ * Starts a program with these settings and nothing else of our environment; resolves when it works. It tells so at `info`,
+ * and must not be set to less.
+ */
+export async function startProgramProcess(
+  program: keyof typeof PROGRAMS,
+  settings: Record<string, string>,
+): Promise<ProgramProcess> {
+  const { file, ready } = PROGRAMS[program]
+  const child = spawn(process.execPath, ['--import', LEASH, fileURLToPath(import.meta.resolve(file))], {
+    env: { PATH: process.env.PATH, EVENTFLOW_PORT: '0', EVENTFLOW_METRICS_PORT: '0', ...settings },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
+  const lines: string[] = []
+  for (const input of [child.stdout!, child.stderr!]) createInterface({ input }).on('line', (line) => lines.push(line))
+  let end: string | undefined
+  const exited = new Promise<string>((resolve) => {
+    child.on('error', (error) => resolve(error.message))
+    child.on('close', (code, signal) => resolve(signal ? `signal ${signal}` : `code ${code}`))
+  }).then((how) => {
+    end = how
+    return how
+  })
+  await until(`the ${program} works`, () => end !== undefined || lines.some((line) => line.includes(ready)))
+  if (end !== undefined) throw new Error(`the ${program} ended at its start (${end}):\n${lines.join('\n')}`)
+  return { pid: child.pid!, lines, exited, kill: (signal) => child.kill(signal) }
+}
