@@ -78,7 +78,7 @@ describe('entries of a stream', () => {
     await pipeline.streamsEmpty()
     await expectAllOnceInOrder(sent)
     expect((await metrics.entriesClaimed.get()).values[0]?.value).toBe(taken.length)
-    expect((await metrics.catchUpEvents.get()).values).toEqual([])
+    expect((await metrics.catchUpEvents.get()).values.filter(({ value }) => value > 0)).toEqual([])
   })
 
   test('that a former owner was given after the take-over are not overtaken', async () => {

@@ -19,7 +19,7 @@ import {
   type StoredEvent,
   sqlErrorKind,
 } from '@eventflow/db'
-import type { Logger, Metrics } from '@eventflow/runtime'
+import type { IngestMetrics, Logger } from '@eventflow/runtime'
 import type { Publisher } from '@eventflow/stream'
 
 /**
@@ -66,7 +66,7 @@ export function createAcceptor(deps: {
   db: Db
   publisher: Publisher
   log: Logger
-  metrics: Metrics
+  metrics: IngestMetrics
   /** Events, and characters of their data, that may be queued or in work at once. */
   maxInFlight: number
   maxInFlightSize: number
@@ -83,7 +83,7 @@ export function createAcceptor(deps: {
     const fits = inFlight + events.length <= maxInFlight && inFlightSize + size <= maxInFlightSize
     // A request that is larger than the bounds would otherwise be told for ever to try again.
     if (!fits && inFlight > 0) {
-      return Promise.reject(new NotAcceptedError('overloaded'))
+      return Promise.reject(notAccepted(events, new NotAcceptedError('overloaded')))
     }
     inFlight += events.length
     inFlightSize += size
@@ -203,6 +203,15 @@ export function createAcceptor(deps: {
     await markDirty(db, [...unpublished])
   }
 
+  function failAll(requests: readonly Request[], cause: unknown): void {
+    for (const { events, fail } of requests) fail(notAccepted(events, new NotAcceptedError('unavailable', { cause })))
+  }
+
+  function notAccepted(events: readonly NewEvent[], error: NotAcceptedError): NotAcceptedError {
+    for (const { type } of events) metrics.eventsReceived.inc({ type: metrics.typeOf(type), outcome: error.code })
+    return error
+  }
+
   return { accept }
 }
 
@@ -212,10 +221,6 @@ function answerAll(requests: readonly Request[], receipts: readonly Receipt[]): 
     answer(receipts.slice(from, from + events.length))
     from += events.length
   }
-}
-
-function failAll(requests: readonly Request[], cause: unknown): void {
-  for (const { fail } of requests) fail(new NotAcceptedError('unavailable', { cause }))
 }
 
 function countReceipts(receipts: readonly Receipt[]): Record<Receipt, number> {

@@ -3,14 +3,16 @@
 import { randomFillSync } from 'node:crypto'
 import { createUuidV7 } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
+import { readLag, readStock, sparing } from '@eventflow/monitor'
 import type { EventDefinition } from '@eventflow/pipeline'
-import type { IngestConfig, Logger, Metrics } from '@eventflow/runtime'
+import type { IngestConfig, IngestMetrics, Logger } from '@eventflow/runtime'
 import { createPublisher, type Redis } from '@eventflow/stream'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createAcceptor } from './accept.js'
 import { readBodies } from './bodies.js'
 import { documentRoutes } from './docs.js'
 import { createOperations } from './operations.js'
+import { createPipelineGauges } from './pipeline-gauges.js'
 import { answerFrameworkError, answerProblems } from './problem.js'
 import { deadLetterRoutes } from './routes/dead-letters.js'
 import { eventRoutes } from './routes/events.js'
@@ -18,12 +20,16 @@ import { healthRoutes } from './routes/health.js'
 import { operationRoutes } from './routes/operations.js'
 import { createSettledWatch } from './settled.js'
 
+/** How old what is shown of the pipeline may be, in milliseconds; older still where reading it takes long. */
+const LAG_FRESH_MS = 1_000
+const STOCK_FRESH_MS = 10_000
+
 export interface AppDeps {
   config: IngestConfig
   db: Db
   redis: Redis
   log: Logger
-  metrics: Metrics
+  metrics: IngestMetrics
   definitions: ReadonlyMap<string, EventDefinition>
   /** How many partitions the database has. */
   partitions: number
@@ -88,6 +94,11 @@ export async function buildApp({
   app.addHook('onClose', () => operations.stop())
   deadLetterRoutes(app, { db })
   operationRoutes(app, { db, operations })
-  healthRoutes(app, { db, redis, prefix, partitions, metrics, isOpen: () => open })
+
+  const lag = sparing(() => readLag(db, redis, prefix), LAG_FRESH_MS)
+  const stock = sparing(() => readStock(db), STOCK_FRESH_MS)
+  const capacityBytes = config.EVENTFLOW_POSTGRES_CAPACITY_BYTES
+  const refreshGauges = createPipelineGauges({ db, redis, lag, stock, metrics, capacityBytes })
+  healthRoutes(app, { db, redis, metrics, lag, refreshGauges, isOpen: () => open })
   return app
 }

@@ -2,8 +2,8 @@
 import { connect, countPartitions, INGEST_APPLICATION, migrate, sqlErrorKind } from '@eventflow/db'
 import { loadDefinitions } from '@eventflow/pipeline'
 import {
+  createIngestMetrics,
   createLog,
-  createMetrics,
   IngestConfig,
   readConfig,
   redacted,
@@ -33,7 +33,7 @@ try {
     onIdleError: (err) => log.warn({ err }, 'a connection to Postgres broke'),
   })
   const redis = connectRedis({ url: config.REDIS_URL, onError: (err) => log.warn({ err }, 'Redis') })
-  const metrics = createMetrics('ingest')
+  const metrics = createIngestMetrics(definitions.keys())
   const partitions = await untilDone('reading the partitions', log, () => countPartitions(db), isAway)
   const app = await buildApp({ config, db, redis, log, metrics, definitions, partitions })
 

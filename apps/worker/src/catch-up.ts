@@ -1,7 +1,7 @@
 /** Catching up: the unsettled events of partitions, from Postgres, in the order of acceptance. */
 import { type Delivery, firstDelivery, parseEvent } from '@eventflow/core'
 import { countInRanges, type Db, readFinalSeqs, readLastSeqs, readUnsettled, saveProgress } from '@eventflow/db'
-import type { Metrics } from '@eventflow/runtime'
+import type { WorkerMetrics } from '@eventflow/runtime'
 import { type Entry, type Redis, readFirstUndelivered } from '@eventflow/stream'
 import { moveOn, type Partition } from './partition.js'
 
@@ -15,7 +15,7 @@ export interface CatchUpDeps {
   db: Db
   redis: Redis
   prefix: string
-  metrics: Metrics
+  metrics: WorkerMetrics
 }
 
 /**

@@ -1,11 +1,11 @@
 /** The state of the dependencies' circuits, for those who watch. */
 import { type Circuit, circuitChanges, circuits } from '@eventflow/pipeline'
-import type { Logger, Metrics } from '@eventflow/runtime'
+import type { Logger, WorkerMetrics } from '@eventflow/runtime'
 
 const VALUES: Record<Circuit['state'], number> = { closed: 0, 'half-open': 1, open: 2 }
 
 /** Shows every circuit of this process as a metric, and logs its changes. */
-export function showCircuits(log: Logger, metrics: Metrics): void {
+export function showCircuits(log: Logger, metrics: WorkerMetrics): void {
   const show = ({ name, state }: Circuit) => metrics.circuitState.set({ dependency: name }, VALUES[state])
   circuits().forEach(show)
   circuitChanges.on('change', (circuit) => {

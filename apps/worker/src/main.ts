@@ -4,7 +4,7 @@ import { connect, migrate, prepare, sqlErrorKind, WORKER_APPLICATION } from '@ev
 import { loadDefinitions } from '@eventflow/pipeline'
 import {
   createLog,
-  createMetrics,
+  createWorkerMetrics,
   readConfig,
   redacted,
   serveMetrics,
@@ -39,7 +39,7 @@ try {
     onIdleError: (err) => log.warn({ err }, 'a connection to Postgres broke'),
   })
   const redis = connectRedis({ url: config.REDIS_URL, onError: (err) => log.warn({ err }, 'Redis') })
-  const metrics = createMetrics('worker')
+  const metrics = createWorkerMetrics(workerId, definitions.keys())
   showCircuits(log, metrics)
   let open = true
   const server = await serveMetrics(metrics, {

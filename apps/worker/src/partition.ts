@@ -23,11 +23,12 @@ import {
   recordWaiting,
   type WaitingRetry,
 } from '@eventflow/db'
+import type { CATCH_UP_REASONS } from '@eventflow/runtime'
 import { createGroup, hasGroup, NO_ENTRY_ID, type Redis, readLastEntryId, readRunId } from '@eventflow/stream'
 import { createKeys, type Keys } from './keys.js'
 
 /** Why a partition is caught up from Postgres. */
-type CatchUpReason = 'first start' | 'dirty' | 'redis restarted' | 'stream lost' | 'interrupted' | 'redis away'
+type CatchUpReason = (typeof CATCH_UP_REASONS)[number]
 
 export interface Partition {
   readonly id: number
@@ -53,6 +54,8 @@ export interface Partition {
   caughtUp: number
   /** So many events are worked on alone: the last owners died with up to a batch in hand, and one of it may be why. */
   suspects: number
+  /** The latest time of its events, of those that this owner has settled, in milliseconds. */
+  latestEventTime: number
   /** Anything may have been lost from the stream since it was last read. */
   interrupted: boolean
 }
@@ -73,6 +76,7 @@ export function newPartition(taken: { partition: number; epoch: number }, suspec
     obsoleteUpTo: NO_ENTRY_ID,
     caughtUp: 0,
     suspects,
+    latestEventTime: Number.NEGATIVE_INFINITY,
     interrupted: false,
   }
 }

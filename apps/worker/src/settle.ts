@@ -64,8 +64,8 @@ export interface Settlement {
   waiting: Wait[]
   /** What Postgres takes neither as processed nor as dead: it stays unsettled, where it is seen to be old. */
   refused: Delivery[]
-  /** Of the committed, how many were settled before and had no effect this time. */
-  duplicates: number
+  /** Of the committed, those that were settled just now; the others had been before, and had no effect this time. */
+  fresh: Commit[]
   /** Events that wait from now on, in order: the head of each key with its delay, and those behind it. */
   held: { delivery: Delivery; delayMs: number }[]
   /** Partitions whose lease did not hold: nothing of them was written. */
@@ -90,7 +90,7 @@ export async function settleBatch(
     retried: [],
     waiting: [],
     refused: [],
-    duplicates: 0,
+    fresh: [],
     held: [],
     broken: new Set(),
   }
@@ -103,7 +103,7 @@ export async function settleBatch(
     settlement.committed.push(...written.committed)
     settlement.dead.push(...written.dead)
     settlement.retried.push(...written.retried)
-    settlement.duplicates += written.duplicates
+    settlement.fresh.push(...written.fresh)
     settlement.held.push(...held)
     settlement.waiting.push(...waiting)
     for (const { delivery } of held) blocked.add(orderOf(delivery))
@@ -175,12 +175,11 @@ async function write(
     const dead = writable.filter((outcome) => outcome.kind === 'dead')
     const retried = writable.filter((outcome) => outcome.kind === 'retry')
 
-    let duplicates = 0
+    let fresh: Commit[] = []
     if (committed.length > 0) {
       const inserted = await insertProcessed(tx, committed, { workerId, processingMs: performance.now() - startedAt })
       // Taken out of the set, so that an event that is in the batch twice has its effects once.
-      const fresh = committed.filter(({ delivery }) => inserted.delete(delivery.event.seq))
-      duplicates = committed.length - fresh.length
+      fresh = committed.filter(({ delivery }) => inserted.delete(delivery.event.seq))
       await applyEffects(
         fresh.map(({ delivery, data }) => ({ ...delivery.event, data })),
         definitions,
@@ -197,7 +196,7 @@ async function write(
       // Those that died again are open again by now.
       await markReplayed(tx, events)
     }
-    return { committed, dead, retried, duplicates, broken }
+    return { committed, fresh, dead, retried, broken }
   })
 }
 

@@ -1,8 +1,9 @@
 /** The event's path through a lane: process, settle, acknowledge. */
 import type { Delivery, Outcome } from '@eventflow/core'
 import { type Db, type Lease, recordSuspect } from '@eventflow/db'
-import type { Logger, Metrics } from '@eventflow/runtime'
+import type { Logger, WorkerMetrics } from '@eventflow/runtime'
 import { acknowledge, type Redis } from '@eventflow/stream'
+import { measure } from './measure.js'
 import { admitAll, type Partition } from './partition.js'
 import { pause } from './pause.js'
 import { poisoned } from './poison.js'
@@ -18,7 +19,7 @@ export interface WorkDeps extends ProcessDeps, SettleDeps {
   redis: Redis
   prefix: string
   log: Logger
-  metrics: Metrics
+  metrics: WorkerMetrics
 }
 
 /**
@@ -74,7 +75,8 @@ export function createWork(
       return
     }
     keep(settlement)
-    tell(settlement, startedAt, log, metrics)
+    measure(settlement, startedAt, partitions, metrics)
+    tell(settlement, startedAt, log)
     const { committed, dead, retried, refused } = settlement
     const done = [...[...committed, ...dead, ...retried].map(({ delivery }) => delivery), ...refused]
     const entries = done.flatMap(({ event, entryIds }) => entryIds.map((id) => ({ partition: event.partition, id })))

@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { UnavailableError } from '@eventflow/core'
 import { asSql, type Db, sqlErrorKind } from '@eventflow/db'
 import type { EventDefinition, Sql } from '@eventflow/pipeline'
-import type { Logger, Metrics, WorkerConfig } from '@eventflow/runtime'
+import type { Logger, WorkerConfig, WorkerMetrics } from '@eventflow/runtime'
 import { connectRedis, createCache, type Redis, untilReady } from '@eventflow/stream'
 import { compileDefinitions, orderOf } from './definitions.js'
 import { startLane } from './loop.js'
@@ -17,7 +17,7 @@ export interface WorkerDeps {
   db: Db
   redis: Redis
   log: Logger
-  metrics: Metrics
+  metrics: WorkerMetrics
   definitions: ReadonlyMap<string, EventDefinition>
 }
 

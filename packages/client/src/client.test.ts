@@ -187,7 +187,7 @@ test('the key, the path of the url and the questions', async () => {
   server.faults.push((_, response) => sendJson(response, 200, { nginx: true }))
   await expect(proxied.summary()).rejects.toThrow(/not one of an EventFlow server/)
   expect(server.requests.slice(0, 3).map(({ url }) => url)).toEqual([
-    '/behind/a/proxy/metrics/summary',
+    '/behind/a/proxy/metrics/summary?counts=true',
     '/behind/a/proxy/v1/events/a%2Fb?wait=2s',
     '/behind/a/proxy/v1/events/nobody',
   ])

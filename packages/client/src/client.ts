@@ -17,7 +17,7 @@ export interface BatchResult {
   items: Delivery[]
 }
 
-/** The part of `GET /metrics/summary` that a producer needs. */
+/** The part of `GET /metrics/summary?counts=true` that a producer needs. */
 export interface Summary {
   events: { accepted: number; processed: number; failed: number; retrying: number; unsettled: number }
 }
@@ -118,7 +118,7 @@ export function createClient(options: ClientOptions): Client {
       return answer.status === 404 ? undefined : (contentOf(answer) as Record<string, unknown>)
     },
     async summary() {
-      const summary = contentOf(await get('/metrics/summary')) as Summary
+      const summary = contentOf(await get('/metrics/summary?counts=true')) as Summary
       if (typeof summary?.events?.unsettled !== 'number') throw new RequestFailed(notOurServer(summary), 1)
       return summary
     },

@@ -2,9 +2,11 @@
  * The pipeline seen from outside, by what Postgres and Redis know of it: whether events flow, how far it is behind, who works.
  *
  * `readLag(db, redis, prefix)` gives it once: the partitions with their owners and lags, the oldest unsettled event, the
- * workers. `readStock(db)` gives what piles up: dead letters and bytes. `sparing(read)` makes a reader of either that may be
- * asked as often as one likes.
+ * workers. `readStock(db)` gives what piles up: dead letters and bytes. `readDependencies(db, redis)` says who answers.
+ * `sparing(read)` makes a reader of any that may be asked as often as one likes; `within(ms, …)` waits no longer.
  */
+export * from './dependencies.js'
 export * from './lag.js'
 export * from './sparing.js'
 export * from './stock.js'
+export * from './within.js'

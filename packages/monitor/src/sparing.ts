@@ -1,11 +1,14 @@
 /** Reading what is asked for often and may be a little old. */
 
-/** A new read begins so many times its own duration after the last one: reading takes one per cent of the time at the most. */
-const REST = 100
+/** A new read begins so many times its own duration after the last one: reading takes a fiftieth of the time. */
+const REST = 50
+
+/** But it rests no longer than this, in milliseconds: what is older is of no use to anybody. */
+const MAX_REST_MS = 10_000
 
 /**
  * A reader that may be asked as often as one likes. It gives what it has read while that is younger than `freshMs`, or than
- * a hundred times what the read took; who asks during a read shares it. A failure is kept just as long.
+ * fifty times what the read took, up to 10 s; who asks during a read shares it. A failure is kept just as long.
  */
 export function sparing<Result>(
   read: () => Promise<Result>,
@@ -20,7 +23,8 @@ export function sparing<Result>(
     staleAt = Number.POSITIVE_INFINITY
     latest = read().finally(() => {
       const endedAt = now()
-      staleAt = Math.max(endedAt + freshMs, startedAt + REST * (endedAt - startedAt))
+      const restMs = Math.min(REST * (endedAt - startedAt), MAX_REST_MS)
+      staleAt = endedAt + Math.max(freshMs, restMs)
     })
     return latest
   }

@@ -62,6 +62,11 @@ export const IngestConfig = Type.Object({
     default: 50_000,
     description: 'Entries of one partition that Redis may hold; what is over it waits in Postgres',
   }),
+  EVENTFLOW_POSTGRES_CAPACITY_BYTES: Type.Integer({
+    minimum: 0,
+    default: 0,
+    description: 'What the database may take on disk, for the metric and its alert; 0 when it is not known',
+  }),
   EVENTFLOW_BODY_LIMIT_BYTES: Type.Integer({ minimum: 1_024, default: 8_388_608, description: 'Largest request body' }),
   EVENTFLOW_EVENT_LIMIT_BYTES: Type.Integer({
     minimum: 256,
@@ -95,6 +100,11 @@ export const WorkerConfig = Type.Object({
     minimum: 1,
     default: 10_000,
     description: 'Events of a partition that wait in memory behind a retry before the partition pauses',
+  }),
+  EVENTFLOW_STALLED_AFTER_SECONDS: Type.Integer({
+    minimum: 1,
+    default: 30,
+    description: 'Seconds without progress, while events wait, after which a worker says that it is stalled',
   }),
   EVENTFLOW_RETENTION_SETTLED_DAYS: Days('Days after which processed events are removed; 0 keeps them for ever'),
   EVENTFLOW_RETENTION_DEAD_DAYS: Days(

@@ -1,28 +1,41 @@
 /** Every metric, declared once. Base units; counters end in `_total`; no label without a bound. */
+import { readFileSync } from 'node:fs'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 const LATENCY_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 const BATCH_SIZES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000]
 
-export type Metrics = ReturnType<typeof createMetrics>
+/** What stands for every type that is not defined, and for error classes beyond so many. */
+const OTHER = 'other'
+const MAX_ERROR_CLASSES = 100
 
-/** The metrics of one process, in a registry of their own. Those of the other kind of process stay at zero. */
-export function createMetrics(service: 'ingest' | 'worker') {
-  const registry = new Registry()
-  registry.setDefaultLabels({ service })
-  collectDefaultMetrics({ register: registry })
-  const registers = [registry]
-  const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[] = []) =>
-    new Counter({ name: `eventflow_${name}`, help, labelNames, registers })
-  const histogram = <Label extends string>(
-    name: string,
-    help: string,
-    buckets: number[],
-    labelNames: readonly Label[] = [],
-  ) => new Histogram({ name: `eventflow_${name}`, help, buckets, labelNames, registers })
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 
-  return {
-    registry,
+/** What became of an event that was received. */
+const OUTCOMES = ['accepted', 'duplicate', 'conflict', 'refused', 'invalid', 'overloaded', 'unavailable'] as const
+
+/** Why events are taken from Postgres instead of their stream. */
+export const CATCH_UP_REASONS = [
+  'first start',
+  'dirty',
+  'redis restarted',
+  'stream lost',
+  'interrupted',
+  'redis away',
+  'unpublished',
+] as const
+
+/** Failures that need no bug and no outage, and so are counted from 0 for every type. */
+const COMMON_FAILURES = ['SchemaError', 'RuleViolation']
+
+export type IngestMetrics = ReturnType<typeof createIngestMetrics>
+export type WorkerMetrics = ReturnType<typeof createWorkerMetrics>
+
+/** The metrics of an ingest process, and of the pipeline as it sees it from outside. `types` are those that are defined. */
+export function createIngestMetrics(types: Iterable<string>) {
+  const { counter, gauge, histogram, ...common } = declareFor('ingest', '', types)
+  const metrics = {
+    ...common,
     eventsReceived: counter('events_received_total', 'Events received over HTTP, by what was answered', [
       'type',
       'outcome',
@@ -31,12 +44,38 @@ export function createMetrics(service: 'ingest' | 'worker') {
     flushSize: histogram('flush_size', 'Events inserted by one statement', BATCH_SIZES),
     unpublished: counter('unpublished_total', 'Flushes after which a partition was marked as ahead of its stream'),
 
+    queueDepth: gauge('queue_depth', 'Entries in the stream', ['partition']),
+    pending: gauge('pending', 'Entries that were delivered and are not settled', ['partition']),
+    consumerLag: gauge('consumer_lag', 'Events that wait to be delivered', ['partition']),
+    consumerLagSeconds: gauge('consumer_lag_seconds', 'How long the first of these has been waiting', ['partition']),
+    partitionOwner: gauge('partition_owner', '1 for the worker that owns the partition', ['partition', 'worker_id']),
+    partitionEpoch: gauge('partition_epoch', 'Rises with every change of owner', ['partition']),
+    oldestUnsettledAge: gauge('oldest_unsettled_age_seconds', 'Age of the oldest event that has reached no end'),
+    retryingEvents: gauge('retrying_events', 'Events that wait for another attempt, or to be replayed'),
+    workers: gauge('workers', 'Workers that are alive'),
+    deadLettersOpen: gauge('dead_letters_open', 'Dead letters that nobody has dealt with', ['type']),
+    postgresSize: gauge('postgres_size_bytes', 'What the database takes on disk'),
+    postgresCapacity: gauge('postgres_capacity_bytes', 'What it may take at the most, as set'),
+  }
+  for (const type of [...common.types, OTHER]) {
+    for (const outcome of OUTCOMES) metrics.eventsReceived.inc({ type, outcome }, 0)
+  }
+  return metrics
+}
+
+/** The metrics of a worker. `types` are those that are defined. */
+export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
+  const { counter, gauge, histogram, ...common } = declareFor('worker', workerId, types)
+  const metrics = {
+    ...common,
     eventsProcessed: counter('events_processed_total', 'Events committed to processed_events', ['type']),
     eventsFailed: counter('events_failed_total', 'Events dead-lettered', ['type', 'error_class']),
+    errorClassOf: boundedLabel(MAX_ERROR_CLASSES),
     retries: counter('retries_total', 'Attempts that failed and will be made again', ['type']),
     duplicates: counter('duplicates_total', 'Deliveries of events that were settled before'),
     entriesClaimed: counter('entries_claimed_total', 'Pending entries taken over from another worker'),
     catchUpEvents: counter('catch_up_events_total', 'Events taken up from Postgres, by why', ['reason']),
+    lateEvents: counter('late_events_total', 'Events settled long after others of their partition with a later time'),
     fencedWrites: counter('fenced_writes_total', 'Batches that were refused because the lease no longer held'),
     settleSize: histogram('settle_size', 'Events settled by one transaction', BATCH_SIZES),
     processingDuration: histogram(
@@ -44,17 +83,60 @@ export function createMetrics(service: 'ingest' | 'worker') {
       'From decoding a batch to its COMMIT',
       LATENCY_SECONDS,
     ),
+    queueWait: histogram('queue_wait_seconds', 'From acceptance to the begin of the first attempt', LATENCY_SECONDS),
     endToEnd: histogram('end_to_end_seconds', 'From acceptance to the COMMIT of the outcome', LATENCY_SECONDS),
-    circuitState: new Gauge({
-      name: 'eventflow_circuit_state',
-      help: 'State of a dependency: 0 closed, 1 half-open, 2 open',
-      labelNames: ['dependency'],
-      registers,
-    }),
-    lastProcessed: new Gauge({
-      name: 'eventflow_last_processed_timestamp_seconds',
-      help: 'When the last event was settled',
-      registers,
-    }),
+    circuitState: gauge('circuit_state', 'State of a dependency: 0 closed, 1 half-open, 2 open', ['dependency']),
+    lastProcessed: gauge('last_processed_timestamp_seconds', 'When the last event was settled'),
+    catchingUp: gauge('catching_up', '1 while an owned partition is read from Postgres', ['partition']),
+    waitingEvents: gauge('waiting_events', 'Events held in memory behind one that is tried again', ['partition']),
+    stalled: gauge('worker_stalled', '1 while events wait and nothing is settled, for no known reason'),
+  }
+  for (const type of common.types) {
+    metrics.eventsProcessed.inc({ type }, 0)
+    metrics.retries.inc({ type }, 0)
+    for (const error_class of COMMON_FAILURES) metrics.eventsFailed.inc({ type, error_class }, 0)
+  }
+  metrics.eventsFailed.inc({ type: OTHER, error_class: 'UnknownType' }, 0)
+  for (const reason of CATCH_UP_REASONS) metrics.catchUpEvents.inc({ reason }, 0)
+  return metrics
+}
+
+/** What every process has, and how it declares the rest: in a registry of its own. */
+function declareFor(service: 'ingest' | 'worker', workerId: string, definedTypes: Iterable<string>) {
+  const registry = new Registry()
+  registry.setDefaultLabels({ service })
+  collectDefaultMetrics({ register: registry })
+  const common = { registers: [registry] }
+  type Labels<Label> = readonly Label[]
+  const counter = <Label extends string>(name: string, help: string, labelNames: Labels<Label> = []) =>
+    new Counter({ ...common, name: `eventflow_${name}`, help, labelNames })
+  const gauge = <Label extends string>(name: string, help: string, labelNames: Labels<Label> = []) =>
+    new Gauge({ ...common, name: `eventflow_${name}`, help, labelNames })
+  const histogram = (name: string, help: string, buckets: number[]) =>
+    new Histogram({ ...common, name: `eventflow_${name}`, help, buckets })
+
+  gauge('build_info', '1; what runs is in the labels', ['version', 'worker_id', 'node_version']).set(
+    { version, worker_id: workerId, node_version: process.versions.node },
+    1,
+  )
+  const types: ReadonlySet<string> = new Set(definedTypes)
+  return {
+    registry,
+    types,
+    /** The label of a type, whatever a client has sent as one. */
+    typeOf: (type: unknown) => (types.has(type as string) ? (type as string) : OTHER),
+    dependencyUp: gauge('dependency_up', '1 while it answers', ['dependency']),
+    counter,
+    gauge,
+    histogram,
+  }
+}
+
+/** Gives a label as it is for the first so many different ones: names of errors come from the code of others. */
+function boundedLabel(max: number): (label: string) => string {
+  const known = new Set<string>()
+  return (label) => {
+    if (known.size < max) known.add(label)
+    return known.has(label) ? label : OTHER
   }
 }

@@ -1,10 +1,10 @@
 /** Health and metrics of a process that has no HTTP interface of its own. */
 import { createServer, type Server } from 'node:http'
-import type { Metrics } from './metrics.js'
+import type { WorkerMetrics } from './metrics.js'
 
 /** Serves /metrics, /livez and /readyz. `isReady` says whether the process does its work. */
 export async function serveMetrics(
-  metrics: Metrics,
+  metrics: WorkerMetrics,
   { host, port, isReady }: { host: string; port: number; isReady: () => boolean },
 ): Promise<Server> {
   const server = createServer(async (request, response) => {

@@ -3,7 +3,16 @@ import { randomBytes } from 'node:crypto'
 import { connect, countEvents, countPartitions, type Db, INGEST_APPLICATION, prepare } from '@eventflow/db'
 import { buildApp } from '@eventflow/ingest'
 import type { EventDefinition } from '@eventflow/pipeline'
-import { createLog, createMetrics, IngestConfig, type Metrics, readConfig, WorkerConfig } from '@eventflow/runtime'
+import {
+  createIngestMetrics,
+  createLog,
+  createWorkerMetrics,
+  IngestConfig,
+  type IngestMetrics,
+  readConfig,
+  WorkerConfig,
+  type WorkerMetrics,
+} from '@eventflow/runtime'
 import { connectRedis, type Redis, readDepths, untilReady } from '@eventflow/stream'
 import { startWorker, type Worker } from '@eventflow/worker'
 import { post } from './post.js'
@@ -21,12 +30,12 @@ export interface TestPipeline {
   prefix: string
   databaseUrl: string
   partitions: number
-  ingestMetrics: Metrics
+  ingestMetrics: IngestMetrics
   /** What the service and the workers logged so far, warnings and worse unless the level is set otherwise. */
   // biome-ignore lint/suspicious/noExplicitAny: the fields of a log line.
   logged: Record<string, any>[]
   /** Starts one more worker. */
-  startWorker(id?: string): Promise<Worker & { metrics: Metrics }>
+  startWorker(id?: string): Promise<Worker & { metrics: WorkerMetrics }>
   /** Starts a worker as a process of its own, with the definitions of a folder. */
   startWorkerProcess(id: string, events: string): Promise<ProgramProcess>
   /** Sends events as one batch request and gives the answer; throws when it is not 200. */
@@ -79,7 +88,7 @@ export async function startPipeline(
   const redis = connectRedis({ url: env.REDIS_URL, onError: () => {} })
   await untilReady(redis, 5_000)
   const partitions = await countPartitions(db)
-  const ingestMetrics = createMetrics('ingest')
+  const ingestMetrics = createIngestMetrics(byType.keys())
   const app = await buildApp({
     config: ingestConfig,
     db: ingestDb,
@@ -104,7 +113,7 @@ export async function startPipeline(
     ingestMetrics,
     logged,
     async startWorker(id = `worker-${workers.size + 1}`) {
-      const metrics = createMetrics('worker')
+      const metrics = createWorkerMetrics(id, byType.keys())
       const config = readConfig(WorkerConfig, env)
       const worker = await startWorker({ id, config, db, redis, log, metrics, definitions: byType })
       workers.add(worker)

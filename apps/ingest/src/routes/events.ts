@@ -1,7 +1,7 @@
 /** Events in, singly and in batches, and one event's story out. */
 import type { Problem } from '@eventflow/core'
 import { type Db, findEvent, type NewEvent } from '@eventflow/db'
-import type { Metrics } from '@eventflow/runtime'
+import type { IngestMetrics } from '@eventflow/runtime'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Acceptor, Receipt } from '../accept.js'
@@ -23,7 +23,7 @@ export interface EventRoutesDeps {
   acceptor: Acceptor
   admission: Admission
   settled: SettledWatch
-  metrics: Metrics
+  metrics: IngestMetrics
   /** Most events in one batch request. */
   batchLimit: number
   /** An example that works when pasted, by event type. */
@@ -32,10 +32,9 @@ export interface EventRoutesDeps {
 
 export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
   const { db, acceptor, admission, settled, metrics, batchLimit, examples } = deps
-  const typeLabel = (type: unknown) => (admission.definitions.has(type as string) ? (type as string) : 'other')
   /** Counts an event, and logs one that is not taken: by its id where it has one, never by what else was sent. */
   const tell = ({ log }: FastifyRequest, sent: unknown, outcome: Receipt | 'invalid', event?: NewEvent) => {
-    const type = typeLabel((sent as { type?: unknown } | null)?.type)
+    const type = metrics.typeOf((sent as { type?: unknown } | null)?.type)
     metrics.eventsReceived.inc({ type, outcome })
     if (outcome === 'accepted' || outcome === 'duplicate') return
     log.info({ ...aboutEvent(event), event_type: type, outcome }, 'event not taken')

@@ -1,15 +1,20 @@
 /** Whether the service works, for load balancers, people and Prometheus. */
 import { countEvents, type Db, readOwnership } from '@eventflow/db'
-import type { Metrics } from '@eventflow/runtime'
-import { type Redis, readDepths } from '@eventflow/stream'
+import type { PipelineLag } from '@eventflow/monitor'
+import type { IngestMetrics } from '@eventflow/runtime'
+import type { Redis } from '@eventflow/stream'
+import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
+import { describeLag } from '../describe-lag.js'
+import { strictly } from '../request.js'
 
 export interface HealthRoutesDeps {
   db: Db
   redis: Redis
-  prefix: string
-  partitions: number
-  metrics: Metrics
+  metrics: IngestMetrics
+  lag: () => Promise<PipelineLag>
+  /** Brings the gauges of the whole pipeline up to date. */
+  refreshGauges: () => Promise<void>
   /** False while the process drains. */
   isOpen: () => boolean
 }
@@ -18,7 +23,7 @@ type Check = { status: 'ok' | 'down'; latency_ms: number; detail?: string }
 
 export function healthRoutes(
   app: FastifyInstance,
-  { db, redis, prefix, partitions, metrics, isOpen }: HealthRoutesDeps,
+  { db, redis, metrics, lag, refreshGauges, isOpen }: HealthRoutesDeps,
 ): void {
   const quiet = { logLevel: 'silent', schema: { tags: ['operation'] } } as const
 
@@ -46,29 +51,31 @@ export function healthRoutes(
     return reply.code(status === 'down' ? 503 : 200).send({ status, checks })
   })
 
-  app.get('/metrics', { ...quiet }, async (_, reply) =>
-    reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
-  )
-
-  app.get('/metrics/summary', { ...quiet }, async () => {
-    const [events, ownership, streams] = await Promise.all([
-      countEvents(db),
-      readOwnership(db),
-      readDepths(redis, prefix, partitions).catch(() => undefined),
-    ])
-    return {
-      at: new Date().toISOString(),
-      events,
-      streams: streams && {
-        length: streams.reduce((sum, { length }) => sum + length, 0),
-        pending: streams.reduce((sum, { pending }) => sum + pending, 0),
-      },
-      workers: ownership.workers.map((worker) => ({
-        worker,
-        partitions: ownership.partitions.filter(({ owner, free }) => owner === worker && !free).map(({ id }) => id),
-      })),
-    }
+  app.get('/metrics', { ...quiet }, async (_, reply) => {
+    await refreshGauges()
+    return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics())
   })
+
+  app.get<{ Querystring: { counts?: 'true' } }>(
+    '/metrics/summary',
+    { ...quiet, schema: summarySchema, validatorCompiler: strictly },
+    async ({ query }) => {
+      const [now, events] = await Promise.all([lag(), query.counts ? countEvents(db) : undefined])
+      return { ...describeLag(now), ...(events && { events }) }
+    },
+  )
+}
+
+const summarySchema = {
+  tags: ['operation'],
+  querystring: Type.Object(
+    {
+      counts: Type.Optional(
+        Type.Literal('true', { description: 'With exact counts of all events; takes longer the more there are' }),
+      ),
+    },
+    { additionalProperties: false },
+  ),
 }
 
 async function check(probe: () => Promise<unknown>): Promise<Check> {

@@ -1,0 +1,19 @@
+/** Whether Postgres and Redis answer, as this process sees it. */
+import type { Db } from '@eventflow/db'
+import type { Redis } from '@eventflow/stream'
+import { within } from './within.js'
+
+export interface Dependencies {
+  postgres: boolean
+  redis: boolean
+}
+
+/** What has not answered after so long is down, in milliseconds. */
+const PATIENCE_MS = 2_000
+
+/** Asks both. Never rejects. */
+export async function readDependencies(db: Db, redis: Redis): Promise<Dependencies> {
+  const answers = (question: Promise<unknown>) => within(PATIENCE_MS, question).then((answer) => answer !== undefined)
+  const [postgres, isUp] = await Promise.all([answers(db.query('SELECT 1')), answers(redis.ping())])
+  return { postgres, redis: isUp }
+}
