@@ -28,7 +28,12 @@ const PACKAGES: Record<string, readonly string[]> = {
 }
 
 /** Who alone imports a library. */
-const KNOWERS: Record<string, string> = { pg: 'packages/db', kysely: 'packages/db', ioredis: 'packages/stream' }
+const KNOWERS: Record<string, string> = {
+  pg: 'packages/db',
+  kysely: 'packages/db',
+  ioredis: 'packages/stream',
+  '@opentelemetry/sdk-trace-base': 'packages/runtime',
+}
 
 /** Who reads the environment: the settings, the command line, and the tests' services, whose addresses jest hands on in it. */
 const ENVIRONMENT_READERS = [

@@ -5,7 +5,7 @@ import { createUuidV7 } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
 import { readLag, readStock, sparing } from '@eventflow/monitor'
 import type { EventDefinition } from '@eventflow/pipeline'
-import type { IngestConfig, IngestMetrics, Logger } from '@eventflow/runtime'
+import type { IngestConfig, IngestMetrics, Logger, Tracing } from '@eventflow/runtime'
 import { createPublisher, type Redis } from '@eventflow/stream'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createAcceptor } from './accept.js'
@@ -19,6 +19,7 @@ import { eventRoutes } from './routes/events.js'
 import { healthRoutes } from './routes/health.js'
 import { operationRoutes } from './routes/operations.js'
 import { createSettledWatch } from './settled.js'
+import { traceRequests } from './trace.js'
 
 /** How old what is shown of the pipeline may be, in milliseconds; older still where reading it takes long. */
 const LAG_FRESH_MS = 1_000
@@ -30,6 +31,8 @@ export interface AppDeps {
   redis: Redis
   log: Logger
   metrics: IngestMetrics
+  /** Nothing where traces are off. */
+  tracing?: Tracing | undefined
   definitions: ReadonlyMap<string, EventDefinition>
   /** How many partitions the database has. */
   partitions: number
@@ -42,6 +45,7 @@ export async function buildApp({
   redis,
   log,
   metrics,
+  tracing,
   definitions,
   partitions,
 }: AppDeps): Promise<FastifyInstance> {
@@ -66,6 +70,7 @@ export async function buildApp({
     if (!open) reply.header('connection', 'close')
   })
 
+  if (tracing) traceRequests(app, tracing)
   answerProblems(app)
   readBodies(app)
   await documentRoutes(app)
@@ -87,6 +92,7 @@ export async function buildApp({
     admission: { definitions, partitions, newId, eventLimitBytes: config.EVENTFLOW_EVENT_LIMIT_BYTES },
     settled: createSettledWatch(db),
     metrics,
+    tracing,
     batchLimit: config.EVENTFLOW_BATCH_LIMIT,
     examples: [...definitions.values()].flatMap(({ type, example }) => (example ? [{ type, data: example }] : [])),
   })

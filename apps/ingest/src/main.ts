@@ -7,6 +7,7 @@ import {
   IngestConfig,
   readConfig,
   redacted,
+  startTracing,
   stopOnSignal,
   switchLevelOnSignal,
   untilDone,
@@ -19,6 +20,7 @@ try {
   const log = createLog('ingest', config)
   switchLevelOnSignal(log)
   log.info({ config: redacted(config) }, 'starting')
+  const tracing = await startTracing('ingest', config, log)
   const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS)
 
   const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
@@ -35,7 +37,7 @@ try {
   const redis = connectRedis({ url: config.REDIS_URL, onError: (err) => log.warn({ err }, 'Redis') })
   const metrics = createIngestMetrics(definitions.keys())
   const partitions = await untilDone('reading the partitions', log, () => countPartitions(db), isAway)
-  const app = await buildApp({ config, db, redis, log, metrics, definitions, partitions })
+  const app = await buildApp({ config, db, redis, log, metrics, tracing, definitions, partitions })
 
   await app.listen({ host: config.EVENTFLOW_HOST, port: config.EVENTFLOW_PORT })
 
@@ -46,6 +48,7 @@ try {
       { name: 'http', stop: () => app.close() },
       { name: 'redis', stop: () => redis.quit() },
       { name: 'postgres', stop: () => db.end() },
+      { name: 'traces', stop: async () => tracing?.stop() },
     ],
     process.exit,
   )

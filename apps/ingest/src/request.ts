@@ -6,6 +6,9 @@ import { RequestError } from './problem.js'
 /** Until keys say whose an event is, there is one tenant. */
 export const TENANT = 'default'
 
+/** The form of a `traceparent`. */
+export const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+
 /** A header of the right form; one that is malformed is as good as none, as W3C Trace Context asks. */
 export function textHeader(request: FastifyRequest, name: string, form: RegExp): string | undefined {
   const value = request.headers[name]

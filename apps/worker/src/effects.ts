@@ -3,7 +3,9 @@ import type { AcceptedEvent } from '@eventflow/core'
 import { orderingKey } from '@eventflow/core'
 import { isStatementTimeout, sqlErrorKind } from '@eventflow/db'
 import type { Sql } from '@eventflow/pipeline'
-import type { Definitions } from './definitions.js'
+import type { CompiledDefinition, Definitions } from './definitions.js'
+import type { Settling } from './settle.js'
+import type { BatchTrace } from './trace.js'
 
 /** A handler failed, and neither the connection nor another transaction is to blame. */
 export class HandlerError extends Error {
@@ -18,19 +20,35 @@ export async function applyEffects(
   events: readonly AcceptedEvent[],
   definitions: Definitions,
   tx: Sql,
-  blameTimeouts: boolean,
+  { blameTimeouts, trace }: Pick<Settling, 'blameTimeouts' | 'trace'>,
 ): Promise<void> {
   for (const { type, events: group } of groupByType(events)) {
     const definition = definitions.get(type)
     try {
-      await definition?.handleBatch?.(group, tx)
-      if (definition?.handle) for (const event of group) await definition.handle(event, tx)
+      if (definition) await runHandlers(definition, group, tx, trace)
     } catch (error) {
       const kind = sqlErrorKind(error)
       const blamed = blameTimeouts && isStatementTimeout(error)
       if (kind === 'conflict' || (kind === 'infrastructure' && !blamed)) throw error
       throw new HandlerError('a handler failed', { cause: error })
     }
+  }
+}
+
+async function runHandlers(
+  definition: CompiledDefinition,
+  group: readonly AcceptedEvent[],
+  tx: Sql,
+  trace: BatchTrace | undefined,
+): Promise<void> {
+  if (definition.handleBatch) {
+    const run = () => definition.handleBatch!(group, tx)
+    await (trace ? trace.handleBatch(group, run) : run())
+  }
+  if (!definition.handle) return
+  for (const event of group) {
+    const run = () => definition.handle!(event, tx)
+    await (trace ? trace.handle(event, run) : run())
   }
 }
 

@@ -21,6 +21,7 @@ import { findUnpublished, saveWatermarks, takeUpNext } from './catch-up.js'
 import { admitAll, aimForStream, begin, joinStream, newPartition, type Partition } from './partition.js'
 import { pause } from './pause.js'
 import { takeUpRetries } from './replays.js'
+import { traceReceived } from './trace.js'
 import { createWork, type WorkDeps } from './work.js'
 
 /** Events that one batch holds, about: larger transactions are no faster. */
@@ -57,7 +58,7 @@ export interface Lane {
 }
 
 export function startLane(deps: LaneDeps): Lane {
-  const { db, reader, redis, prefix, workerId, log, metrics, maxWaiting } = deps
+  const { db, reader, redis, prefix, workerId, log, metrics, tracing, maxWaiting } = deps
   const partitions = new Map<number, Partition>()
   const stopping = new AbortController()
   const work = createWork(deps, partitions, stopping.signal)
@@ -183,10 +184,13 @@ export function startLane(deps: LaneDeps): Lane {
     const ids = streaming.map(({ id }) => id)
     const { entries, strays } = await readNew(reader, prefix, workerId, ids, { count, blockMs: waitMs })
     wake = () => {}
+    const readAt = Date.now()
     const ours = entries.filter(({ partition }) => !strays.includes(partition))
     // Claimed anew with what was read just now, and so in order.
     const claimed = await Promise.all(streaming.filter(({ id }) => strays.includes(id)).map(claimEntries))
-    return admit([...ours, ...claimed.flat()])
+    const received = await admit([...ours, ...claimed.flat()])
+    traceReceived(received, readAt, tracing)
+    return received
   }
 
   /** Entries as deliveries that may be processed now. Entries of events that are settled already are removed. */

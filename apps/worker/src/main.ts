@@ -8,6 +8,7 @@ import {
   readConfig,
   redacted,
   serveMetrics,
+  startTracing,
   stopOnSignal,
   switchLevelOnSignal,
   untilDone,
@@ -23,6 +24,7 @@ try {
   const log = createLog('worker', config, { worker_id: workerId })
   switchLevelOnSignal(log)
   log.info({ config: redacted(config) }, 'starting')
+  const tracing = await startTracing('worker', config, log, workerId)
   const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS)
 
   const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
@@ -47,7 +49,7 @@ try {
     port: config.EVENTFLOW_METRICS_PORT,
     isReady: () => open,
   })
-  const worker = await startWorker({ id: workerId, config, db, redis, log, metrics, definitions })
+  const worker = await startWorker({ id: workerId, config, db, redis, log, metrics, tracing, definitions })
   log.info({ types: [...definitions.keys()] }, 'working')
 
   stopOnSignal(
@@ -64,6 +66,7 @@ try {
       { name: 'redis', stop: () => redis.quit() },
       { name: 'postgres', stop: () => db.end() },
       { name: 'metrics', stop: async () => server.close() },
+      { name: 'traces', stop: async () => tracing?.stop() },
     ],
     process.exit,
   )

@@ -17,6 +17,7 @@ import {
 } from '@eventflow/core'
 import type { EnrichContext, Enricher } from '@eventflow/pipeline'
 import type { CompiledDefinition, Definitions } from './definitions.js'
+import type { BatchTrace } from './trace.js'
 
 export interface ProcessDeps {
   definitions: Definitions
@@ -34,9 +35,13 @@ interface Candidate {
 }
 
 /** The outcome of each delivery, in order. */
-export async function processBatch(deliveries: readonly Delivery[], deps: ProcessDeps): Promise<Outcome[]> {
+export async function processBatch(
+  deliveries: readonly Delivery[],
+  deps: ProcessDeps,
+  trace?: BatchTrace,
+): Promise<Outcome[]> {
   const candidates = deliveries.map((delivery) => checkSchema(delivery, deps.definitions))
-  await enrich(candidates, deps.context)
+  await enrich(candidates, deps.context, trace)
   for (const candidate of candidates) checkRules(candidate)
   return candidates.map((candidate) => decide(candidate, deps.random()))
 }
@@ -55,7 +60,11 @@ function checkSchema(delivery: Delivery, definitions: Definitions): Candidate {
 }
 
 /** Each type's enrichers one after the other, since each may use what those before it added; the types side by side. */
-async function enrich(candidates: readonly Candidate[], context: EnrichContext): Promise<void> {
+async function enrich(
+  candidates: readonly Candidate[],
+  context: EnrichContext,
+  trace: BatchTrace | undefined,
+): Promise<void> {
   const byDefinition = new Map<CompiledDefinition, Candidate[]>()
   for (const candidate of candidates) {
     if (!candidate.definition?.enrich?.length) continue
@@ -70,6 +79,7 @@ async function enrich(candidates: readonly Candidate[], context: EnrichContext):
           enricher,
           group.filter(({ failure }) => !failure),
           context,
+          trace,
         )
       }
     }),
@@ -80,11 +90,13 @@ async function runEnricher(
   enricher: Enricher,
   candidates: readonly Candidate[],
   context: EnrichContext,
+  trace: BatchTrace | undefined,
 ): Promise<void> {
   const component = `enrich:${enricher.name}`
   const enrichPart = async (part: readonly Candidate[]) => {
     const events = part.map(({ delivery, data }) => ({ ...delivery.event, data }))
-    const additions = await enricher.enrich(events, context)
+    const ask = () => enricher.enrich(events, context)
+    const additions = await (trace ? trace.enrich(enricher.name, ask) : ask())
     if (additions.length !== part.length) {
       throw new PermanentError(
         `enricher '${enricher.name}' answered ${additions.length} additions for ${part.length} events`,

@@ -35,6 +35,7 @@ import {
 import type { Logger } from '@eventflow/runtime'
 import type { Definitions } from './definitions.js'
 import { applyEffects, HandlerError } from './effects.js'
+import type { BatchTrace } from './trace.js'
 
 export interface SettleDeps {
   db: Db
@@ -52,6 +53,7 @@ export interface Settling {
   startedAt: number
   /** Handlers whose statements take too long have failed; otherwise Postgres is taken to be slow. */
   blameTimeouts: boolean
+  trace: BatchTrace | undefined
 }
 
 /** What a settled batch leaves to do. */
@@ -163,7 +165,7 @@ function afterFailure({ delivery, failure }: Retry): Delivery {
 async function write(
   outcomes: readonly (Commit | Dead | Retry)[],
   leases: ReadonlyMap<number, Lease>,
-  { startedAt, blameTimeouts }: Settling,
+  settling: Settling,
   { db, definitions, workerId }: SettleDeps,
 ) {
   const partitions = new Set(outcomes.map(({ delivery }) => delivery.event.partition))
@@ -177,14 +179,17 @@ async function write(
 
     let fresh: Commit[] = []
     if (committed.length > 0) {
-      const inserted = await insertProcessed(tx, committed, { workerId, processingMs: performance.now() - startedAt })
+      const inserted = await insertProcessed(tx, committed, {
+        workerId,
+        processingMs: performance.now() - settling.startedAt,
+      })
       // Taken out of the set, so that an event that is in the batch twice has its effects once.
       fresh = committed.filter(({ delivery }) => inserted.delete(delivery.event.seq))
       await applyEffects(
         fresh.map(({ delivery, data }) => ({ ...delivery.event, data })),
         definitions,
         asSql(tx),
-        blameTimeouts,
+        settling,
       )
     }
     if (dead.length > 0) await insertFailed(tx, dead, { workerId, now })

@@ -1,7 +1,7 @@
 /** The event's path through a lane: process, settle, acknowledge. */
 import type { Delivery, Outcome } from '@eventflow/core'
 import { type Db, type Lease, recordSuspect } from '@eventflow/db'
-import type { Logger, WorkerMetrics } from '@eventflow/runtime'
+import type { Logger, Tracing, WorkerMetrics } from '@eventflow/runtime'
 import { acknowledge, type Redis } from '@eventflow/stream'
 import { measure } from './measure.js'
 import { admitAll, type Partition } from './partition.js'
@@ -10,6 +10,7 @@ import { poisoned } from './poison.js'
 import { type ProcessDeps, processBatch } from './process.js'
 import { type SettleDeps, type Settlement, settleBatch } from './settle.js'
 import { tell } from './tell.js'
+import { type BatchTrace, traceBatch } from './trace.js'
 
 /** After so many failures in a row a statement of a handler that takes too long is its event's own failure. */
 const BLAME_AFTER = 3
@@ -20,6 +21,8 @@ export interface WorkDeps extends ProcessDeps, SettleDeps {
   prefix: string
   log: Logger
   metrics: WorkerMetrics
+  /** Nothing where traces are off. */
+  tracing?: Tracing | undefined
 }
 
 /**
@@ -31,7 +34,7 @@ export function createWork(
   partitions: ReadonlyMap<number, Partition>,
   stopping: AbortSignal,
 ): (deliveries: readonly Delivery[]) => Promise<void> {
-  const { db, redis, prefix, log, metrics } = deps
+  const { db, redis, prefix, log, metrics, tracing } = deps
 
   /** Suspects go it alone, with the attempt recorded first; what is behind them waits until their outcome is known. */
   async function work(deliveries: readonly Delivery[]): Promise<void> {
@@ -66,10 +69,12 @@ export function createWork(
     const ready = admitAll(partitions, deliveries)
     if (ready.length === 0) return
     const startedAt = performance.now()
+    const trace = traceBatch(ready, tracing)
     const poison = ready.flatMap(poisoned)
     // A suspect is always alone.
-    const outcomes = poison.length > 0 ? poison : await processBatch(ready, deps)
-    const settlement = await settleUntilDone(outcomes, startedAt)
+    const outcomes = poison.length > 0 ? poison : await processBatch(ready, deps, trace)
+    const settlement = await settleUntilDone(outcomes, startedAt, trace)
+    trace?.end(settlement)
     if (!settlement) {
       for (const { event } of ready) beginAgain(event.partition)
       return
@@ -84,11 +89,16 @@ export function createWork(
   }
 
   /** While Postgres is away the batch is kept and tried again: an outage is no failure of any event. */
-  async function settleUntilDone(outcomes: readonly Outcome[], startedAt: number): Promise<Settlement | undefined> {
+  async function settleUntilDone(
+    outcomes: readonly Outcome[],
+    startedAt: number,
+    trace: BatchTrace | undefined,
+  ): Promise<Settlement | undefined> {
     let batch = outcomes
+    trace?.settle()
     for (let failures = 0; ; failures++) {
       try {
-        const settling = { startedAt, blameTimeouts: failures >= BLAME_AFTER }
+        const settling = { startedAt, blameTimeouts: failures >= BLAME_AFTER, trace }
         return await settleBatch(batch, leasesOf(partitions), settling, deps)
       } catch (error) {
         log.warn({ err: error, events: outcomes.length }, 'settling failed; the batch is kept and tried again')

@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { UnavailableError } from '@eventflow/core'
 import { asSql, type Db, sqlErrorKind } from '@eventflow/db'
 import type { EventDefinition, Sql } from '@eventflow/pipeline'
-import type { Logger, WorkerConfig, WorkerMetrics } from '@eventflow/runtime'
+import type { Logger, Tracing, WorkerConfig, WorkerMetrics } from '@eventflow/runtime'
 import { connectRedis, createCache, type Redis, untilReady } from '@eventflow/stream'
 import { compileDefinitions, orderOf } from './definitions.js'
 import { startLane } from './loop.js'
@@ -18,6 +18,8 @@ export interface WorkerDeps {
   redis: Redis
   log: Logger
   metrics: WorkerMetrics
+  /** Nothing where traces are off. */
+  tracing?: Tracing | undefined
   definitions: ReadonlyMap<string, EventDefinition>
 }
 
@@ -27,7 +29,16 @@ export interface Worker {
 }
 
 /** Starts to work. Throws when a definition's schema is not valid. */
-export async function startWorker({ id, config, db, redis, log, metrics, definitions }: WorkerDeps): Promise<Worker> {
+export async function startWorker({
+  id,
+  config,
+  db,
+  redis,
+  log,
+  metrics,
+  tracing,
+  definitions,
+}: WorkerDeps): Promise<Worker> {
   const prefix = config.EVENTFLOW_STREAM_PREFIX
   const compiled = compileDefinitions(definitions)
   const readers = Array.from({ length: config.EVENTFLOW_LANES }, () =>
@@ -44,6 +55,7 @@ export async function startWorker({ id, config, db, redis, log, metrics, definit
       workerId: id,
       log,
       metrics,
+      tracing,
       definitions: compiled,
       orderOf: orderOf(compiled),
       context: { sql: sqlOf(db), cache: createCache(redis, prefix) },

@@ -24,6 +24,14 @@ describe('the settings', () => {
   test('have defaults for all but what nobody can guess', () => {
     expect(readConfig(IngestConfig, needed)).toEqual({
       ...needed,
+      OTEL_EXPORTER_OTLP_ENDPOINT: '',
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: '',
+      OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: '',
+      OTEL_SDK_DISABLED: 'false',
+      OTEL_TRACES_EXPORTER: 'otlp',
+      OTEL_TRACES_SAMPLER: 'parentbased_always_on',
+      OTEL_TRACES_SAMPLER_ARG: '1',
       EVENTFLOW_PARTITIONS: 16,
       EVENTFLOW_STREAM_PREFIX: 'ef',
       EVENTFLOW_LOG_LEVEL: 'info',

@@ -1,6 +1,7 @@
 /** Settings: read once from environment variables, checked against a schema, frozen. */
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import { tracingSettings } from './tracing-settings.js'
 
 const Port = (description: string, value: number) =>
   Type.Integer({ minimum: 0, maximum: 65535, default: value, description })
@@ -41,6 +42,7 @@ const shared = {
     default: 15_000,
     description: 'A stop that takes longer ends with exit code 1',
   }),
+  ...tracingSettings,
 }
 
 export const IngestConfig = Type.Object({
@@ -165,7 +167,7 @@ export function redacted(config: Readonly<Record<string, unknown>>): Record<stri
 
 function shown(name: string, value: string): string {
   if (/_(SECRET|TOKEN|KEY|PASSWORD)$/.test(name)) return value === '' ? '' : '***'
-  if (!name.endsWith('_URL')) return value
+  if (!/_(URL|ENDPOINT)$/.test(name)) return value
   // Whoever takes webhooks has his secret in the path as often as not.
   if (/^https?:/.test(value)) return value.replace(/(:\/\/)(?:[^/]*@)?([^/?#]*).*/s, '$1$2/***')
   // By its text: a password with characters that belong escaped makes it no URL, and must not be shown either.

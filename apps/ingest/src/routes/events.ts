@@ -1,7 +1,8 @@
 /** Events in, singly and in batches, and one event's story out. */
 import type { Problem } from '@eventflow/core'
 import { type Db, findEvent, type NewEvent } from '@eventflow/db'
-import type { IngestMetrics } from '@eventflow/runtime'
+import { type IngestMetrics, type Tracing, traceparentOf } from '@eventflow/runtime'
+import type { Span } from '@opentelemetry/api'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Acceptor, Receipt } from '../accept.js'
@@ -15,8 +16,9 @@ import {
 } from '../admit.js'
 import { describeEvent } from '../describe-event.js'
 import { ProblemSchema, problemBody, RequestError } from '../problem.js'
-import { TENANT, textHeader } from '../request.js'
+import { TENANT, TRACEPARENT, textHeader } from '../request.js'
 import type { SettledWatch } from '../settled.js'
+import { sent, startSend } from '../trace.js'
 
 export interface EventRoutesDeps {
   db: Db
@@ -24,6 +26,7 @@ export interface EventRoutesDeps {
   admission: Admission
   settled: SettledWatch
   metrics: IngestMetrics
+  tracing: Tracing | undefined
   /** Most events in one batch request. */
   batchLimit: number
   /** An example that works when pasted, by event type. */
@@ -31,7 +34,7 @@ export interface EventRoutesDeps {
 }
 
 export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
-  const { db, acceptor, admission, settled, metrics, batchLimit, examples } = deps
+  const { db, acceptor, admission, settled, metrics, tracing, batchLimit, examples } = deps
   /** Counts an event, and logs one that is not taken: by its id where it has one, never by what else was sent. */
   const tell = ({ log }: FastifyRequest, sent: unknown, outcome: Receipt | 'invalid', event?: NewEvent) => {
     const type = metrics.typeOf((sent as { type?: unknown } | null)?.type)
@@ -44,14 +47,15 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
     { schema: singleSchema(examples), validatorCompiler: checkedByAdmit },
     async (request, reply) => {
       const observe = metrics.ingestDuration.startTimer()
-      const admitted = admit(request.body, contextOf(request, reply), admission)
+      const send = startSend(request, tracing)
+      const admitted = admit(request.body, contextOf(request, reply, send), admission)
       if ('problems' in admitted) {
         tell(request, request.body, 'invalid')
         throw refusal(admitted)
       }
       const { event } = admitted
       reply.header('x-correlation-id', event.correlationId)
-      const [receipt] = await acceptor.accept([event])
+      const [receipt] = await sent(send, [event], acceptor.accept([event]))
       tell(request, request.body, receipt!, event)
       observe()
       if (receipt === 'conflict') throw new RequestError('event-conflict', conflictDetail(event.id))
@@ -75,10 +79,11 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
           `A batch holds ${batchLimit} events at the most; this one has ${lines.length}`,
         )
       }
-      const context = contextOf(request, reply)
+      const send = startSend(request, tracing)
+      const context = contextOf(request, reply, send)
       const admitted = lines.map((line) => admit(line, context, admission))
       const events = admitted.flatMap((item) => ('event' in item ? [item.event] : []))
-      const receipts = events.length > 0 ? await acceptor.accept(events) : []
+      const receipts = events.length > 0 ? await sent(send, events, acceptor.accept(events)) : []
       let next = 0
       const items = admitted.map((item, index) => {
         if ('problems' in item) {
@@ -139,10 +144,10 @@ function rejected(index: number, { code, message, problems }: RequestError, id: 
 }
 
 /** What the request says of all its events; its correlation id is echoed. An event that has none is its own. */
-function contextOf(request: FastifyRequest, reply: FastifyReply): AdmissionContext {
+function contextOf(request: FastifyRequest, reply: FastifyReply, send: Span | undefined): AdmissionContext {
   const correlationId = textHeader(request, 'x-correlation-id', /^[\x21-\x7e]{1,200}$/)
   if (correlationId) reply.header('x-correlation-id', correlationId)
-  const traceparent = textHeader(request, 'traceparent', /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/)
+  const traceparent = send ? traceparentOf(send.spanContext()) : textHeader(request, 'traceparent', TRACEPARENT)
   return { tenantId: TENANT, correlationId, traceparent }
 }
 

@@ -1,0 +1,60 @@
+/** Traces: OpenTelemetry's SDK, loaded only where an OTLP endpoint is set. */
+import type { Attributes, Tracer } from '@opentelemetry/api'
+import type { Logger } from './log.js'
+import type { TracingSettings } from './tracing-settings.js'
+
+export interface Tracing {
+  /** For spans within one trace; the sampler decides about those that begin one. */
+  tracer: Tracer
+  /**
+   * For the spans of a batch, which begin a trace of their own: they are always kept, because they are only made where an
+   * event of the batch is traced.
+   */
+  batchTracer: Tracer
+  /** What the messages go through: the streams of all partitions, under one name. */
+  destination: string
+  /** The name and the attributes that a span has by the semantic conventions for messaging. */
+  messaging(operation: MessagingOperation): { name: string; attributes: Attributes }
+  /** Sends what has not been sent yet, for a few seconds at the most. */
+  stop(): Promise<void>
+}
+
+export type MessagingOperation = 'send' | 'receive' | 'process' | 'settle'
+
+/** Starts tracing, for this process as a whole; nothing where no endpoint is set, or where no trace would be kept. */
+export async function startTracing(
+  service: 'ingest' | 'worker',
+  config: TracingSettings & { EVENTFLOW_STREAM_PREFIX: string },
+  log: Logger,
+  instance?: string,
+): Promise<Tracing | undefined> {
+  const endpoint = config.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || config.OTEL_EXPORTER_OTLP_ENDPOINT
+  const isOff =
+    config.OTEL_SDK_DISABLED === 'true' ||
+    config.OTEL_TRACES_EXPORTER === 'none' ||
+    config.OTEL_TRACES_SAMPLER === 'always_off'
+  if (endpoint === '' || isOff) return undefined
+  const { startOpenTelemetry } = await import('./opentelemetry.js')
+  const protocol = config.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL || config.OTEL_EXPORTER_OTLP_PROTOCOL
+  const resource = {
+    'service.name': `eventflow-${service}`,
+    'service.namespace': 'eventflow',
+    ...(instance !== undefined && { 'service.instance.id': instance }),
+  }
+  // Only handlers and enrichers, in the worker, ask for the span they run in.
+  const sdk = await startOpenTelemetry({ resource, protocol, keepContext: service === 'worker', log })
+  const destination = `${config.EVENTFLOW_STREAM_PREFIX}:events`
+  return {
+    ...sdk,
+    destination,
+    messaging: (operation) => ({
+      name: `${operation} ${destination}`,
+      attributes: {
+        'messaging.system': 'redis',
+        'messaging.operation.name': operation,
+        'messaging.operation.type': operation,
+        'messaging.destination.name': destination,
+      },
+    }),
+  }
+}
