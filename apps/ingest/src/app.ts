@@ -14,10 +14,13 @@ import { documentRoutes } from './docs.js'
 import { createOperations } from './operations.js'
 import { createPipelineGauges } from './pipeline-gauges.js'
 import { answerFrameworkError, answerProblems } from './problem.js'
+import { auditRoutes } from './routes/audit-log.js'
 import { deadLetterRoutes } from './routes/dead-letters.js'
+import { eventTypeRoutes } from './routes/event-types.js'
 import { eventRoutes } from './routes/events.js'
 import { healthRoutes } from './routes/health.js'
 import { operationRoutes } from './routes/operations.js'
+import { searchRoutes } from './routes/search.js'
 import { createSettledWatch } from './settled.js'
 import { traceRequests } from './trace.js'
 
@@ -100,6 +103,9 @@ export async function buildApp({
   app.addHook('onClose', () => operations.stop())
   deadLetterRoutes(app, { db })
   operationRoutes(app, { db, operations })
+  searchRoutes(app, { db, partitions })
+  eventTypeRoutes(app, { definitions })
+  auditRoutes(app, { db })
 
   const lag = sparing(() => readLag(db, redis, prefix), LAG_FRESH_MS)
   const stock = sparing(() => readStock(db), STOCK_FRESH_MS)

@@ -26,6 +26,31 @@ export function describeEvent(row: EventRow) {
   }
 }
 
+/** An event as one of many: without its data and its timeline. */
+export function describeListedEvent(row: EventRow) {
+  const ended = row.status === 'processed' ? row.processed_at : row.failed_at
+  return {
+    id: row.event_id,
+    ...(row.external_id !== null && { external_id: row.external_id }),
+    type: row.type,
+    source: row.source,
+    time: row.occurred_at,
+    partitionkey: row.key,
+    partition: row.partition,
+    correlationid: row.correlation_id,
+    ...(row.causation_id !== null && { causationid: row.causation_id }),
+    status: row.status,
+    attempts: row.attempts,
+    accepted_at: row.accepted_at,
+    ...(isSettled(row.status) && { settled_at: ended }),
+    ...(row.status === 'retrying' && { retry_at: row.retry_at }),
+    ...(row.status !== 'processed' &&
+      row.error_class !== null && { error_class: row.error_class, message: row.message }),
+  }
+}
+
+const isSettled = (status: string) => ['processed', 'failed', 'discarded'].includes(status)
+
 function failureOf(row: EventRow) {
   const { failure_type, error_class, message, component, errors } = row
   return { failure_type, error_class, message, component, errors }

@@ -6,7 +6,8 @@ export interface AuditEntry {
   tenantId: string
   actor: string
   action: string
-  operationId: string
+  /** The operation it belongs to, where it is more than one step. */
+  operationId?: string
   filter: EventFilter
   /** How many events it is about. */
   count: number
@@ -30,4 +31,30 @@ export async function recordAudit(tx: Queryable, entry: AuditEntry): Promise<voi
       entry.reason,
     ],
   })
+}
+
+/** An entry as it is kept. */
+export interface KeptAuditEntry {
+  id: number
+  at: Date
+  actor: string
+  action: string
+  operationId: string | null
+  filter: EventFilter
+  count: number
+  reason: string | null
+}
+
+/** A page of what was done, the last first; `before` is the id to go on from. */
+export async function listAuditLog(
+  db: Queryable,
+  tenantId: string,
+  { before, limit }: { before: number | undefined; limit: number },
+): Promise<KeptAuditEntry[]> {
+  const { rows } = await db.query(
+    `SELECT id, at, actor, action, operation_id AS "operationId", filter, count, reason FROM audit_log
+     WHERE tenant_id = $1 AND ($2::bigint IS NULL OR id < $2) ORDER BY id DESC LIMIT $3`,
+    [tenantId, before, limit],
+  )
+  return rows
 }

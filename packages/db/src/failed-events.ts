@@ -34,18 +34,40 @@ export async function listDeadLetters(
   return rows
 }
 
-/** How many dead letters there are of each type and error class, the most frequent first. */
+/** Dead letters of one type and error class. */
+export interface DeadLetterGroup {
+  type: string
+  error_class: string
+  count: number
+  first_seen: Date
+  last_seen: Date
+  /** How many failed in each of TREND_PARTS equal parts of the time between the first and the last of all groups. */
+  trend: number[]
+}
+
+const TREND_PARTS = 24
+
+/** How many dead letters there are of each type and error class, and when they failed; the most frequent first. */
 export async function groupDeadLetters(
   db: Queryable,
   { tenantId, filter, status }: DeadLetterQuery,
-): Promise<{ type: string; error_class: string; count: number; first_seen: Date; last_seen: Date }[]> {
+): Promise<DeadLetterGroup[]> {
   const { rows } = await db.query(
-    `SELECT type, error_class, count(*) AS count, min(failed_at) AS first_seen, max(failed_at) AS last_seen
-     ${MATCHING}
-     GROUP BY type, error_class ORDER BY count DESC, type, error_class LIMIT 1000`,
+    `WITH matching AS (SELECT type, error_class, extract(epoch FROM failed_at) AS at ${MATCHING}),
+          span AS (SELECT min(at) AS first, max(at) + 0.001 AS last FROM matching),
+          parts AS (
+            SELECT type, error_class, width_bucket(at, first, last, ${TREND_PARTS}) AS part, count(*) AS count,
+                   min(at) AS first_seen, max(at) AS last_seen
+            FROM matching, span GROUP BY type, error_class, part)
+     SELECT type, error_class, sum(count)::bigint AS count, to_timestamp(min(first_seen)) AS first_seen,
+            to_timestamp(max(last_seen)) AS last_seen, jsonb_object_agg(part, count) AS parts
+     FROM parts GROUP BY type, error_class ORDER BY 3 DESC, type, error_class LIMIT 1000`,
     [...filterValues(tenantId, filter), status],
   )
-  return rows
+  return rows.map(({ parts, ...group }) => ({
+    ...group,
+    trend: Array.from({ length: TREND_PARTS }, (_, i) => parts[i + 1] ?? 0),
+  }))
 }
 
 /** One dead letter, whole, or nothing. */

@@ -1,7 +1,9 @@
 /** The only place that knows Postgres. */
+export * from './audit-log.js'
 export * from './backlog.js'
 export * from './connect.js'
 export * from './event-filter.js'
+export * from './event-list.js'
 export * from './events.js'
 export * from './failed-events.js'
 export * from './inspect.js'

@@ -56,13 +56,27 @@ export async function createOperation(
 
 /** The operation, or nothing. One whose process is gone is found interrupted. */
 export async function findOperation(db: Queryable, tenantId: string, id: string): Promise<Operation | undefined> {
-  await db.query(
-    `UPDATE operations SET status = 'interrupted'
-     WHERE id = $1 AND status = 'running' AND alive_at < now() - $2 * interval '1 millisecond'`,
-    [id, ALIVE_MS],
-  )
+  await interruptLifeless(db)
   const { rows } = await db.query(`SELECT ${COLUMNS} FROM operations WHERE tenant_id = $1 AND id = $2`, [tenantId, id])
   return rows[0]
+}
+
+/** The last operations, the newest first. Those whose process is gone are found interrupted. */
+export async function listOperations(db: Queryable, tenantId: string, limit: number): Promise<Operation[]> {
+  await interruptLifeless(db)
+  const { rows } = await db.query(
+    `SELECT ${COLUMNS} FROM operations WHERE tenant_id = $1 ORDER BY started_at DESC, id LIMIT $2`,
+    [tenantId, limit],
+  )
+  return rows
+}
+
+async function interruptLifeless(db: Queryable): Promise<void> {
+  await db.query(
+    `UPDATE operations SET status = 'interrupted'
+     WHERE status = 'running' AND alive_at < now() - $1 * interval '1 millisecond'`,
+    [ALIVE_MS],
+  )
 }
 
 /** Has an interrupted operation run again, from where it stopped. Gives nothing when it is not interrupted. */

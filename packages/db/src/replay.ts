@@ -70,7 +70,7 @@ export async function countMatching(db: Queryable, { kind, tenantId, filter }: S
 }
 
 /** The first and the last seq there is; 0 where there is none. By partition, since only so they are indexed. */
-async function readStoredRange(db: Queryable): Promise<{ first: number; last: number }> {
+export async function readStoredRange(db: Queryable): Promise<{ first: number; last: number }> {
   const { rows } = await db.query(`
     SELECT coalesce(min((SELECT seq FROM raw_events WHERE partition = p.id ORDER BY seq LIMIT 1)), 0) AS first,
            coalesce(max((SELECT seq FROM raw_events WHERE partition = p.id ORDER BY seq DESC LIMIT 1)), 0) AS last

@@ -5,30 +5,27 @@ import type { FastifyInstance } from 'fastify'
 import { DEFAULT_SOURCE, eventIdOf } from '../admit.js'
 import { describeDeadLetter, describeWholeDeadLetter } from '../describe-dead-letter.js'
 import { ErrorClass, filterTexts, readFilter, type SentFilter } from '../filter.js'
+import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
 import { ProblemSchema, RequestError } from '../problem.js'
 import { strictly, TENANT } from '../request.js'
 
-const DEFAULT_LIMIT = 50
-
-interface ListQuery extends Omit<SentFilter, 'ids'> {
+interface ListQuery extends Omit<SentFilter, 'ids'>, SentPage {
   status?: DeadLetterStatus | 'all'
   group?: 'true'
-  limit?: string
-  cursor?: string
 }
 
 export function deadLetterRoutes(app: FastifyInstance, { db }: { db: Db }): void {
   app.get<{ Querystring: ListQuery }>(
     '/v1/dead-letters',
     { schema: listSchema, validatorCompiler: strictly },
-    async ({ query: { status = 'open', group, limit = String(DEFAULT_LIMIT), cursor, ...filter } }) => {
+    async ({ query: { status = 'open', group, limit, cursor, ...filter } }) => {
       const query = {
         tenantId: TENANT,
         filter: readFilter(filter),
         ...(status !== 'all' && { status }),
       }
       if (group) return { groups: await groupDeadLetters(db, query) }
-      const page = { before: cursor === undefined ? undefined : Number(cursor), limit: Number(limit) }
+      const page = readPage({ limit, cursor })
       const rows = await listDeadLetters(db, query, page)
       const next = rows.length === page.limit ? String(rows.at(-1)!.seq) : null
       return { items: rows.map(describeDeadLetter), next }
@@ -85,22 +82,14 @@ const listSchema = {
       ...filterTexts('Failed'),
       error_class: ErrorClass,
       group: Type.Optional(Type.Literal('true')),
-      limit: Type.Optional(
-        Type.String({
-          pattern: '^([1-9]\\d{0,2}|1000)$',
-          description: `1 to 1000, ${DEFAULT_LIMIT} where it is missing`,
-        }),
-      ),
-      cursor: Type.Optional(Type.String({ pattern: '^\\d{1,15}$', description: '`next` of the page before' })),
+      ...PageQuery,
     },
     { additionalProperties: false },
   ),
   response: {
     200: Type.Object({
       items: Type.Optional(Type.Array(Type.Object({ ...shared, failure: Type.Object(failure) }))),
-      next: Type.Optional(
-        Type.Union([Type.String(), Type.Null()], { description: '`cursor` of the next page; null on the last' }),
-      ),
+      next: Type.Optional(NextPage),
       groups: Type.Optional(
         Type.Array(
           Type.Object({
@@ -109,6 +98,9 @@ const listSchema = {
             count: Type.Integer(),
             first_seen: Moment,
             last_seen: Moment,
+            trend: Type.Array(Type.Integer(), {
+              description: 'How many failed in each part of the time from the first to the last of all that match',
+            }),
           }),
         ),
       ),

@@ -62,7 +62,7 @@ const Operator = Type.Object({
   ),
 })
 
-const Operation = Type.Object({
+export const Operation = Type.Object({
   id: Type.String({ format: 'uuid' }),
   kind: Type.String({ description: 'replay-dead-letters, discard-dead-letters or replay-processed' }),
   status: Type.String({ description: 'running, finished, interrupted or cancelled' }),

@@ -6,25 +6,29 @@ import {
   createOperation,
   type Db,
   findOperation,
+  listOperations,
   type OperationKind,
   readSamples,
   resumeOperation,
 } from '@eventflow/db'
-import type { Static } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { describeOperation, describeSample } from '../describe-dead-letter.js'
 import { readFilter } from '../filter.js'
 import type { Operations } from '../operations.js'
-import { RequestError } from '../problem.js'
+import { ProblemSchema, RequestError } from '../problem.js'
 import { operatorOf, strictly, TENANT } from '../request.js'
 import {
   asking,
   DEFAULT_RATES,
   DiscardBody,
   following,
+  Operation,
   ReplayDeadLettersBody,
   ReplayProcessedBody,
 } from './operation-schemas.js'
+
+const LISTED = 50
 
 type Asked = { Body: Static<typeof ReplayDeadLettersBody> | Static<typeof ReplayProcessedBody> }
 type Followed = { Params: { id: string } }
@@ -79,6 +83,19 @@ export function operationRoutes(app: FastifyInstance, { db, operations }: { db: 
       validatorCompiler: strictly,
     },
     (request, reply) => ask('replay-processed', request, reply),
+  )
+
+  app.get(
+    '/v1/operations',
+    {
+      schema: {
+        summary: 'The last operations',
+        description: `The newest first, ${LISTED} at the most.`,
+        tags: ['operations'],
+        response: { 200: Type.Object({ items: Type.Array(Operation) }), 503: ProblemSchema },
+      },
+    },
+    async () => ({ items: (await listOperations(db, TENANT, LISTED)).map(describeOperation) }),
   )
 
   app.get<Followed>(

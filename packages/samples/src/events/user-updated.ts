@@ -7,7 +7,7 @@ export default defineEvent({
     'A user has changed their profile. The table user_profiles holds the latest one, as the updates stay in order.',
   schema: Type.Object({
     userId: Type.String({ minLength: 1 }),
-    email: Type.String({ format: 'email' }),
+    email: Type.String({ format: 'email', 'x-sensitive': true }),
     name: Type.String({ minLength: 1, maxLength: 200 }),
   }),
   example: { userId: 'u-42', email: 'ada@example.com', name: 'Ada Lovelace' },

@@ -1,0 +1,48 @@
+/** What people did, for those who come after. */
+import { type Db, type KeptAuditEntry, listAuditLog } from '@eventflow/db'
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance } from 'fastify'
+import { describeFilter } from '../filter.js'
+import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
+import { ProblemSchema } from '../problem.js'
+import { strictly, TENANT } from '../request.js'
+
+export function auditRoutes(app: FastifyInstance, { db }: { db: Db }): void {
+  app.get<{ Querystring: SentPage }>('/v1/audit-log', { schema, validatorCompiler: strictly }, async ({ query }) => {
+    const page = readPage(query)
+    const entries = await listAuditLog(db, TENANT, page)
+    return {
+      items: entries.map(describeEntry),
+      next: entries.length === page.limit ? String(entries.at(-1)!.id) : null,
+    }
+  })
+}
+
+function describeEntry({ at, actor, action, operationId, filter, count, reason }: KeptAuditEntry) {
+  return { at, actor, action, operation_id: operationId, filter: describeFilter(filter), count, reason }
+}
+
+const schema = {
+  summary: 'What people did',
+  description: 'Replays, discards and the like, the last first: who, what, about which events, and why.',
+  tags: ['operations'],
+  querystring: Type.Object(PageQuery, { additionalProperties: false }),
+  response: {
+    200: Type.Object({
+      items: Type.Array(
+        Type.Object({
+          at: Type.String({ format: 'date-time' }),
+          actor: Type.String(),
+          action: Type.String(),
+          operation_id: Type.Union([Type.String({ format: 'uuid' }), Type.Null()]),
+          filter: Type.Object({}, { additionalProperties: true }),
+          count: Type.Integer({ description: 'How many events it was about' }),
+          reason: Type.Union([Type.String(), Type.Null()]),
+        }),
+      ),
+      next: NextPage,
+    }),
+    '4xx': ProblemSchema,
+    503: ProblemSchema,
+  },
+}

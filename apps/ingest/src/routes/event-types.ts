@@ -1,0 +1,50 @@
+/** The event types that are defined, for those who want to send one. */
+import { DEFAULT_RETRY_POLICY } from '@eventflow/core'
+import type { EventDefinition } from '@eventflow/pipeline'
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance } from 'fastify'
+import { sensitivePointers } from '../sensitive.js'
+
+export function eventTypeRoutes(
+  app: FastifyInstance,
+  { definitions }: { definitions: ReadonlyMap<string, EventDefinition> },
+): void {
+  const items = [...definitions.values()].map(describeType).sort((a, b) => (a.type < b.type ? -1 : 1))
+  app.get('/v1/event-types', { schema }, async () => ({ items }))
+}
+
+function describeType({ type, description, schema, example, retry, order = 'key', enrich = [] }: EventDefinition) {
+  return {
+    type,
+    ...(description && { description }),
+    schema,
+    ...(example && { example }),
+    sensitive: sensitivePointers(schema),
+    order,
+    attempts: { ...DEFAULT_RETRY_POLICY, ...retry }.attempts,
+    enrichers: enrich.map(({ name }) => name),
+  }
+}
+
+const schema = {
+  summary: 'The event types that are defined',
+  tags: ['events'],
+  response: {
+    200: Type.Object({
+      items: Type.Array(
+        Type.Object({
+          type: Type.String(),
+          description: Type.Optional(Type.String()),
+          schema: Type.Object({}, { additionalProperties: true, description: 'JSON Schema of `data`' }),
+          example: Type.Optional(Type.Object({}, { additionalProperties: true })),
+          sensitive: Type.Array(Type.String(), {
+            description: 'Paths in `data` whose schema says `x-sensitive`; `*` stands for any item or name',
+          }),
+          order: Type.String({ description: 'key or none' }),
+          attempts: Type.Integer({ description: 'How often it is tried before it is a dead letter' }),
+          enrichers: Type.Array(Type.String()),
+        }),
+      ),
+    }),
+  },
+}

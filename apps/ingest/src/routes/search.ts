@@ -1,0 +1,90 @@
+/** Events searched: by what they are, how they are, and when they came. */
+import { partitionOf } from '@eventflow/core'
+import { type Db, type EventStatus, listEvents } from '@eventflow/db'
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance } from 'fastify'
+import { DEFAULT_SOURCE, eventIdOf } from '../admit.js'
+import { describeListedEvent } from '../describe-event.js'
+import { filterTexts, readFilter, type SentFilter } from '../filter.js'
+import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
+import { ProblemSchema } from '../problem.js'
+import { strictly, TENANT } from '../request.js'
+
+interface Search extends Pick<SentFilter, 'type' | 'key' | 'from' | 'to'>, SentPage {
+  id?: string
+  correlation_id?: string
+  status?: EventStatus
+}
+
+export interface SearchRoutesDeps {
+  db: Db
+  /** How many partitions the database has. */
+  partitions: number
+}
+
+export function searchRoutes(app: FastifyInstance, { db, partitions }: SearchRoutesDeps): void {
+  app.get<{ Querystring: Search }>(
+    '/v1/events',
+    { schema, validatorCompiler: strictly },
+    async ({ query: { id, correlation_id, status, limit, cursor, ...sent } }) => {
+      const filter = readFilter(sent)
+      const query = {
+        tenantId: TENANT,
+        ...filter,
+        ...(id !== undefined && { id: eventIdOf(TENANT, DEFAULT_SOURCE, id) }),
+        ...(correlation_id !== undefined && { correlationId: correlation_id }),
+        ...(status && { status }),
+        ...(filter.key !== undefined && { partition: partitionOf(TENANT, filter.key, partitions) }),
+      }
+      const { rows, before } = await listEvents(db, query, readPage({ limit, cursor }))
+      return { items: rows.map(describeListedEvent), next: before === null ? null : String(before) }
+    },
+  )
+}
+
+const Moment = Type.String({ format: 'date-time' })
+const STATUSES: EventStatus[] = ['accepted', 'retrying', 'processed', 'failed', 'discarded']
+
+const schema = {
+  summary: 'Search events',
+  description:
+    'The last accepted first, a page at a time. Ids, correlation ids and events that failed or wait are found at once. For all else the events are looked through from the newest backwards, for about a second: a page may have few items or none, and `next` all the same.',
+  tags: ['events'],
+  querystring: Type.Object(
+    {
+      id: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'The event’s, or the producer’s' })),
+      correlation_id: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+      ...filterTexts('Accepted'),
+      status: Type.Optional(Type.Union(STATUSES.map((status) => Type.Literal(status)))),
+      ...PageQuery,
+    },
+    { additionalProperties: false },
+  ),
+  response: {
+    200: Type.Object({
+      items: Type.Array(
+        Type.Object({
+          id: Type.String({ format: 'uuid' }),
+          external_id: Type.Optional(Type.String()),
+          type: Type.String(),
+          source: Type.String(),
+          time: Moment,
+          partitionkey: Type.String(),
+          partition: Type.Integer(),
+          correlationid: Type.String(),
+          causationid: Type.Optional(Type.String()),
+          status: Type.String({ description: STATUSES.join(', ') }),
+          attempts: Type.Integer(),
+          accepted_at: Moment,
+          settled_at: Type.Optional(Moment),
+          retry_at: Type.Optional(Moment),
+          error_class: Type.Optional(Type.String()),
+          message: Type.Optional(Type.String()),
+        }),
+      ),
+      next: NextPage,
+    }),
+    '4xx': ProblemSchema,
+    503: ProblemSchema,
+  },
+}
