@@ -1,7 +1,7 @@
 /** Tests run as they were compiled: what is tested is what is shipped. */
 export default {
   testEnvironment: 'node',
-  roots: ['<rootDir>/packages', '<rootDir>/apps', '<rootDir>/scripts', '<rootDir>/tests'],
+  roots: ['<rootDir>/packages', '<rootDir>/apps', '<rootDir>/grafana', '<rootDir>/scripts', '<rootDir>/tests'],
   testMatch: ['**/dist/**/*.test.js'],
   globalSetup: './tests/dist/start-services.js',
   globalTeardown: './tests/dist/stop-services.js',

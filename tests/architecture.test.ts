@@ -137,7 +137,7 @@ function falseStatements({ path, sources, dependencies, references }: Workspace)
 
 function readWorkspaces(): Workspace[] {
   const inside = (folder: string) => readdirSync(join(ROOT, folder)).map((name) => `${folder}/${name}`)
-  return [...inside('packages'), ...inside('apps'), 'scripts', 'tests'].map(readWorkspace)
+  return [...inside('packages'), ...inside('apps'), 'grafana', 'scripts', 'tests'].map(readWorkspace)
 }
 
 function readWorkspace(path: string): Workspace {
