@@ -14,8 +14,11 @@ export async function askPostgres<Result>(url: string, work: (db: Db) => Promise
   }
 }
 
-/** SQLSTATE class 28 is a wrong password or role, 3D a database that is not there. */
-function unreachable(url: string, error: unknown): UnreachableError | undefined {
+/**
+ * What a command says when Postgres did not let it in; nothing when the error is another one. SQLSTATE class 28 is a wrong password or role, 3D a database that
+ * is not there.
+ */
+export function unreachable(url: string, error: unknown): UnreachableError | undefined {
   const { code, message } = error as { code?: string; message: string }
   if (sqlErrorKind(error) !== 'infrastructure' && !/^(28|3D)/.test(code ?? '')) return undefined
   return new UnreachableError(

@@ -4,12 +4,20 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { connect, type Db, heartbeat, takePartitions } from '@eventflow/db'
-import { createDatabase } from '@eventflow/testkit'
+import { acceptEvents, createDatabase, newEvent, redisUrl } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { claimFolder } from './data-folder.js'
+import { type LagOptions, lag } from './lag.js'
+import { migrate } from './migrate.js'
+import { sql } from './sql.js'
+import type { Print } from './table.js'
+import { workers } from './workers.js'
 
+const PREFIX = 'cli'
 const MAIN = join(import.meta.dirname, 'main.js')
 
 let dir: string
@@ -29,48 +37,132 @@ afterAll(async () => {
 
 /** Runs a command in an empty folder, with these settings and nothing else of our environment. */
 async function eventflow(args: readonly string[], env: Record<string, string> = { DATABASE_URL: databaseUrl }) {
-  const child = spawn(process.execPath, [MAIN, ...args], { cwd: dir, env: { PATH: process.env.PATH, ...env } })
+  const child = start(args, env)
   const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
   return { stdout, stderr, code: code as number }
 }
 
+const start = (args: readonly string[], env: Record<string, string>) =>
+  spawn(process.execPath, [MAIN, ...args], { cwd: dir, env: { PATH: process.env.PATH, ...env } })
+
+/** What a command prints, and its exit code. */
+async function outcomeOf(command: (print: Print) => Promise<number>) {
+  let stdout = ''
+  const code = await command((text) => {
+    stdout += `${text}\n`
+  })
+  return { stdout, code }
+}
+
 describe('workers', () => {
+  const shown = (json = false) => outcomeOf((print) => workers(databaseUrl, { json, print }))
+
   test('shows who is alive and who is not; there being none is an exit code', async () => {
-    expect(await eventflow(['workers'])).toMatchObject({ code: 1, stdout: expect.stringContaining('no worker') })
+    expect(await shown()).toMatchObject({ code: 1, stdout: expect.stringContaining('no worker') })
 
     await heartbeat(db, { id: 'gone', host: 'there', pid: 7 })
     await takePartitions(db, 'gone', [1, 2], { reclaim: false })
     await db.query(`UPDATE workers SET heartbeat_at = now() - interval '200 s'`)
-    expect((await eventflow(['workers'])).code).toBe(1)
+    expect((await shown()).code).toBe(1)
     await heartbeat(db, { id: 'well', host: 'here', pid: 8 })
 
-    const shown = await eventflow(['workers'])
-    expect(shown.code).toBe(0)
-    expect(shown.stdout).toMatch(/^gone +there +7 .* 3 min \d+ s ago +dead +1 2$/m)
-    expect(shown.stdout).toMatch(/^well +here +8 .* 0\.\d s ago +alive +-$/m)
-    const { stdout } = await eventflow(['workers', '--json'])
-    expect(JSON.parse(stdout)).toMatchObject([
+    const { stdout, code } = await eventflow(['workers'])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^gone +there +7 .* 3 min \d+ s ago +dead +1 2$/m)
+    expect(stdout).toMatch(/^well +here +8 .* \d\.\d s ago +alive +-$/m)
+    expect(JSON.parse((await shown(true)).stdout)).toMatchObject([
       { id: 'gone', alive: false, partitions: [1, 2] },
       { id: 'well', alive: true },
     ])
   })
 })
 
+describe('lag', () => {
+  const settings = () => ({ DATABASE_URL: databaseUrl, REDIS_URL: redisUrl(), EVENTFLOW_STREAM_PREFIX: PREFIX })
+  const stop = new AbortController().signal
+  const shown = (options: Partial<LagOptions> = {}, redis = redisUrl()) =>
+    outcomeOf((print) => lag({ postgres: databaseUrl, redis, prefix: PREFIX }, { print, stop, ...options }))
+
+  test('shows each partition and the whole; its code says whether the oldest event is too old', async () => {
+    await db.query('UPDATE partitions SET owner = NULL')
+    await takePartitions(db, 'well', [4], { reclaim: false })
+    expect(await shown({ maxSeconds: 0 })).toMatchObject({ code: 0 })
+    await acceptEvents(db, [newEvent({ partition: 4 }), newEvent({ partition: 4 }), newEvent({ partition: 5 })])
+    await db.query(`UPDATE raw_events SET accepted_at = now() - interval '110 s' WHERE partition = 4`)
+
+    const { stdout, code } = await shown({ maxSeconds: 90 })
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/^ +4 {2}well +\d+ {2}postgres +0 +0 +2 +0 +2 {2}1 min 5\d s$/m)
+    expect(stdout).toMatch(/^ +6 {2}- .* 0\.0 s$/m)
+    expect(stdout).toMatch(/^3 not yet delivered, .*; 3 unsettled, 0 in retries, the oldest 1 min 5\d s; \d workers$/m)
+    const read = await shown({ json: true, maxSeconds: 1_000 })
+    expect(read.code).toBe(0)
+    const reading = JSON.parse(read.stdout)
+    expect(reading).toMatchObject({ unsettled: 3, redisError: null })
+    expect(reading.partitions).toHaveLength(16)
+  })
+
+  test('is read from Postgres alone while Redis is away; without Postgres there is nothing to read', async () => {
+    const { stdout, code } = await shown({}, 'redis://127.0.0.1:1')
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^ +4 {2}well +\d+ {2}postgres +\? +\? +2 /m)
+    expect(stdout).toContain('Redis does not answer')
+    const nothing = await eventflow(['lag'], { ...settings(), DATABASE_URL: 'postgres://x@127.0.0.1:1/x' })
+    expect(nothing).toMatchObject({ code: 2, stdout: '' })
+  })
+
+  test('takes the place of the reading before, on a terminal', async () => {
+    const stopping = new AbortController()
+    const terminal = Object.assign(new PassThrough(), { isTTY: true })
+    let readings = 0
+    const print = (text: string) => {
+      terminal.write(`${text}\n`)
+      if (++readings === 2) stopping.abort()
+    }
+    await shown({ watch: true, stop: stopping.signal, print, terminal: terminal as unknown as NodeJS.WriteStream })
+    const written = terminal.read().toString()
+    expect(written.match(/partition {2}owner/g)).toHaveLength(2)
+    // A heading, 16 partitions, an empty line and the whole.
+    expect(written).toContain('\u001b[19A\u001b[0J')
+  })
+
+  test.each([
+    ['a line', [], /^\d{4}-.*Z {2}\d+ not yet delivered/],
+    ['JSON', ['--json'], /^\{"at":/],
+  ])('is watched as %s a second, until it is told to stop', async (_, options, line) => {
+    const child = start(['lag', '--watch', ...options], settings())
+    const seen: string[] = []
+    for await (const text of createInterface({ input: child.stdout })) {
+      seen.push(text)
+      if (seen.length === 3) child.kill('SIGTERM')
+    }
+    expect(seen.length).toBeGreaterThanOrEqual(3)
+    for (const text of seen) expect(text).toMatch(line)
+  })
+
+  test('stops to be watched when nobody reads it any more', async () => {
+    const child = start(['lag', '--watch'], settings())
+    await once(child.stdout, 'data')
+    child.stdout.destroy()
+    expect(await once(child, 'exit')).toEqual([0, null])
+  })
+})
+
 describe('migrate', () => {
   test('says what it would do, does it, and leaves the database of a newer version alone', async () => {
-    const env = { DATABASE_URL: await createDatabase({ migrated: false }) }
-    expect(await eventflow(['migrate', '--dry-run'], env)).toMatchObject({
-      ...{ code: 1, stdout: expect.stringContaining('to be applied: 0001-pipeline') },
+    const url = await createDatabase({ migrated: false })
+    const run = (options: { dryRun?: boolean; json?: boolean }) =>
+      outcomeOf((print) => migrate(url, { partitions: 4, print, ...options }))
+    expect(await run({ dryRun: true })).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^to be applied: 0001/),
     })
-    expect(await eventflow(['migrate', '--partitions', '4'], env)).toMatchObject({
-      ...{ code: 0, stdout: expect.stringContaining('applied: 0001-pipeline') },
-    })
-    expect(await eventflow(['migrate', '--dry-run'], env)).toMatchObject({ code: 0, stdout: 'up to date\n' })
-    const partitions = await eventflow(['sql', 'SELECT count(*)::int AS n FROM partitions', '--json'], env)
-    expect(JSON.parse(partitions.stdout)).toEqual([{ n: 4 }])
+    expect(await run({})).toMatchObject({ code: 0, stdout: expect.stringMatching(/^applied: 0001/) })
+    expect(await run({ dryRun: true })).toEqual({ code: 0, stdout: 'up to date\n' })
+    expect(await sql(url, 'SELECT count(*) AS n FROM partitions')).toEqual([{ n: 4 }])
 
-    await eventflow(['sql', `INSERT INTO kysely_migration VALUES ('9999-later', now())`], env)
-    const newer = await eventflow(['migrate', '--json'], env)
+    await sql(url, `INSERT INTO kysely_migration VALUES ('9999-later', now())`)
+    const newer = await run({ json: true })
     expect(newer.code).toBe(1)
     expect(JSON.parse(newer.stdout)).toMatchObject({ applied: [], unknown: ['9999-later'] })
   })

@@ -5,6 +5,7 @@ import { SetupError } from '@eventflow/local'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { findAddresses, findPostgres, UnreachableError } from './addresses.js'
 import { doctor } from './doctor/doctor.js'
+import { lag } from './lag.js'
 import { painter } from './log-line.js'
 import { migrate } from './migrate.js'
 import { createOutput } from './output.js'
@@ -14,7 +15,9 @@ import { workers } from './workers.js'
 
 const { env, stdout } = process
 const colours = stdout.isTTY && !env.NO_COLOR
-stdout.on('error', () => {}) // the terminal was closed: that stops us by SIGHUP, in order
+// Whoever read it is gone. A terminal that was closed stops us by SIGHUP, in order; behind a pipe, what watches stops by this.
+const closed = new AbortController()
+stdout.on('error', () => closed.abort())
 
 const program = new Command('eventflow').description('A durable event pipeline on Postgres and Redis.')
 
@@ -69,6 +72,18 @@ looking('workers', 'Show who is alive, who has died, and who has which partition
   .addHelpText('after', '\nExample: eventflow workers --json')
   .action(async ({ dataDir, json }) => {
     process.exitCode = await workers(await findPostgres(env, resolve(dataDir)), { json, print: console.log })
+  })
+
+looking('lag', 'Show how far each partition is behind, and how old the oldest unsettled event is.')
+  .option('--watch', 'again every second')
+  .option('--max-seconds <seconds>', 'exit code 1 when the oldest unsettled event is older', wholeNumber(0, 1e9))
+  .addHelpText('after', '\nExit code: 0, 1 when it is beyond --max-seconds, 2 when Postgres does not answer.')
+  .addHelpText('after', '\nExample: eventflow lag --watch')
+  .action(async ({ dataDir, ...options }) => {
+    const addresses = await findAddresses(env, resolve(dataDir))
+    const stop = AbortSignal.any([stopSignals().stop, closed.signal])
+    const terminal = stdout.isTTY ? stdout : undefined
+    process.exitCode = await lag(addresses, { ...options, print: console.log, terminal, stop })
   })
 
 looking(
