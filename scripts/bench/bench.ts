@@ -1,0 +1,124 @@
+/** `npm run bench`: how fast EventFlow is, next to what the machine can do and to other queues. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { Command, InvalidArgumentError } from 'commander'
+import { drawRates } from './report/chart.js'
+import { describeResults } from './report/table.js'
+import { type Plan, run, type Terminal } from './run.js'
+import { startStack } from './stack.js'
+import { QUICK, variants } from './variants.js'
+
+interface Options {
+  only?: string[]
+  rounds: number
+  seconds: number
+  events: number
+  quick?: true
+  dataDir: string
+  out: string
+}
+
+const FULL = { rounds: 3, seconds: 8, events: 1_000_000 }
+const BRIEF = { rounds: 1, seconds: 2 }
+
+const NAMES = [...new Set(variants.flatMap(({ group, name }) => [group, name])), 'idle', 'scale']
+
+const program = new Command('bench')
+  .description('Measures EventFlow, a naive pipeline, other queues and the limits of this machine, side by side.')
+  .option('--only <names...>', `some of: ${NAMES.join(', ')}`)
+  .option('--rounds <count>', 'how often each is measured', wholeNumber, FULL.rounds)
+  .option('--seconds <seconds>', 'of load in each round', wholeNumber, FULL.seconds)
+  .option('--events <count>', 'of the long run; given alone, only that is run', wholeNumber, FULL.events)
+  .option('--quick', 'less than two minutes, for the ratios')
+  .option('--data-dir <folder>', 'data of the databases while it runs, and a fetched Redis', '.eventflow')
+  .option('--out <folder>', 'where the JSON and the chart go', 'docs/bench')
+  .addHelpText('after', '\nExample: npm run bench -- --only naive-64 single-64 peers --rounds 5')
+  .parse()
+
+const options = program.opts<Options>()
+const { plan, name } = readPlan(options)
+const terminal = createTerminal()
+
+const starting = startStack(resolve(options.dataDir, 'bench'), resolve(options.dataDir, 'cache', 'redis'))
+const stop = async () => (await starting.catch(() => undefined))?.stop()
+let interrupted = false
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, async () => {
+    if (interrupted) return
+    interrupted = true
+    terminal.say('stopping')
+    await stop()
+    process.exit(130)
+  })
+}
+
+try {
+  const results = await run(await starting, plan, terminal)
+  await stop()
+  console.log(`\n${describeResults(results)}\n`)
+  await mkdir(options.out, { recursive: true })
+  const files = [join(options.out, `${name}.json`)]
+  await writeFile(files[0]!, `${JSON.stringify(results, null, 2)}\n`)
+  if (results.variants.length > 0) {
+    const { cpu, cores } = results.machine
+    const note = `${cores} × ${cpu}, median of ${plan.rounds}, ${results.at.slice(0, 10)}, ${results.commit}`
+    files.push(join(options.out, `${name}.svg`))
+    await writeFile(files[1]!, drawRates(results.variants, note))
+  }
+  console.log(`written: ${files.join(', ')}`)
+  if (results.scale && !results.scale.distribution.even) process.exitCode = 1
+} catch (error) {
+  if (!interrupted) {
+    console.error(error)
+    process.exitCode = 1
+    await stop()
+  }
+}
+
+/** What is to be done, and the name of its files: a part of the whole must not take the place of the whole. */
+function readPlan({ only, rounds, seconds, events, quick }: Options): { plan: Plan; name: string } {
+  const given = (option: string) => program.getOptionValueSource(option) === 'cli'
+  if (quick || only) {
+    const brief = quick
+      ? { rounds: given('rounds') ? rounds : BRIEF.rounds, seconds: given('seconds') ? seconds : BRIEF.seconds }
+      : {}
+    const chosen = only ?? QUICK
+    const unknown = chosen.filter((one) => !NAMES.includes(one))
+    if (unknown.length > 0) program.error(`there is no ${unknown.join(', ')}: --only takes ${NAMES.join(', ')}`)
+    const settings = { rounds, seconds, ...brief }
+    return {
+      plan: {
+        ...settings,
+        warmUpSeconds: settings.seconds / 4,
+        variants: variants.filter((variant) => chosen.includes(variant.name) || chosen.includes(variant.group)),
+        idle: chosen.includes('idle'),
+        scaleEvents: chosen.includes('scale') ? events : 0,
+      },
+      name: only ? 'part' : 'quick',
+    }
+  }
+  const settings = { rounds, seconds, warmUpSeconds: seconds / 4, scaleEvents: events }
+  if (given('events')) return { plan: { ...settings, variants: [], idle: false }, name: `scale-${events}` }
+  return { plan: { ...settings, variants, idle: true }, name: 'results' }
+}
+
+/** Redraws a line on a terminal; elsewhere only what is said for good is said. */
+function createTerminal(): Terminal {
+  const { stdout } = process
+  const wipe = () => stdout.isTTY && stdout.write('\r\x1b[2K')
+  return {
+    say(line) {
+      wipe()
+      console.log(line)
+    },
+    now(line) {
+      if (stdout.isTTY) stdout.write(`\r\x1b[2K${line.slice(0, stdout.columns - 1)}`)
+    },
+  }
+}
+
+function wholeNumber(text: string): number {
+  const number = Number(text)
+  if (Number.isSafeInteger(number) && number > 0) return number
+  throw new InvalidArgumentError('A whole number from 1 on.')
+}

@@ -1,0 +1,11 @@
+/** `bench.enriched`: looked up and derived. */
+import { defineEvent } from '@eventflow/pipeline'
+import { enrichment, Order, prepareCountries } from '../order-schema.js'
+
+export default defineEvent({
+  type: 'bench.enriched',
+  schema: Order,
+  key: (order) => order.userId,
+  enrich: enrichment,
+  prepare: prepareCountries,
+})

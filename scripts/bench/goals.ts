@@ -1,0 +1,73 @@
+/** What EventFlow is meant to reach, compared within one run: nobody's absolute figures are anybody else's. */
+import type { Results, VariantResult } from './results.js'
+
+interface Goal {
+  what: string
+  /** The figure, or nothing when what it needs was not measured. */
+  figure: (results: Results) => number | undefined
+  least?: number
+  most?: number
+  unit: '×' | 'ms' | '% of a core'
+}
+
+export interface Judged {
+  what: string
+  figure: number
+  goal: number
+  unit: Goal['unit']
+  reached: boolean
+}
+
+/** How many times as fast as the other, end to end. */
+const ratio =
+  (name: string, other: string) =>
+  (results: Results): number | undefined => {
+    const [one, two] = [find(results, name), find(results, other)]
+    return one && two && one.eventsPerSecond.median / two.eventsPerSecond.median
+  }
+
+const find = ({ variants }: Results, name: string): VariantResult | undefined =>
+  variants.find((variant) => variant.name === name)
+
+const GOALS: readonly Goal[] = [
+  { what: 'single-64 to naive-64', figure: ratio('single-64', 'naive-64'), least: 4, unit: '×' },
+  { what: 'single-256 to naive-256', figure: ratio('single-256', 'naive-256'), least: 5, unit: '×' },
+  { what: 'batch-100 to naive-64', figure: ratio('batch-100', 'naive-64'), least: 10, unit: '×' },
+  { what: 'batch-500 to naive-64', figure: ratio('batch-500', 'naive-64'), least: 12, unit: '×' },
+  { what: 'batch-500 to limit-inserts', figure: ratio('batch-500', 'limit-inserts'), least: 0.7, unit: '×' },
+  { what: 'batch-500 to bullmq', figure: ratio('batch-500', 'bullmq'), least: 2, unit: '×' },
+  { what: 'batch-500 to pg-boss', figure: ratio('batch-500', 'pg-boss'), least: 3, unit: '×' },
+  { what: 'batch-500 to graphile', figure: ratio('batch-500', 'graphile'), least: 1.5, unit: '×' },
+  {
+    what: '4 workers to 1',
+    figure: ratio('ingest-1-workers-4', 'ingest-1-workers-1'),
+    least: 0.9,
+    unit: '×',
+  },
+  {
+    what: 'single-64, accepted to processed, p99',
+    figure: (r) => find(r, 'single-64')?.delivery?.p99,
+    most: 25,
+    unit: 'ms',
+  },
+  { what: '1,000 a second, accept p99', figure: (r) => find(r, 'latency-1000')?.accept?.p99, most: 15, unit: 'ms' },
+  {
+    what: '1,000 a second, accepted to processed, p99',
+    figure: (r) => find(r, 'latency-1000')?.delivery?.p99,
+    most: 50,
+    unit: 'ms',
+  },
+  { what: 'an idle ingest', figure: ({ idle }) => idle?.corePercent.ingest, most: 2, unit: '% of a core' },
+  { what: 'an idle worker', figure: ({ idle }) => idle?.corePercent.worker, most: 2, unit: '% of a core' },
+  { what: 'last to first of the long run', figure: ({ scale }) => scale?.lastToFirst, least: 0.9, unit: '×' },
+]
+
+/** The goals of which the figures are there. */
+export function judge(results: Results): Judged[] {
+  return GOALS.flatMap(({ what, figure: read, least = 0, most = Number.POSITIVE_INFINITY, unit }) => {
+    const figure = read(results)
+    if (figure === undefined) return []
+    const goal = most === Number.POSITIVE_INFINITY ? least : most
+    return [{ what, figure, goal, unit, reached: figure >= least && figure <= most }]
+  })
+}

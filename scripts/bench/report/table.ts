@@ -1,0 +1,131 @@
+/** The report on the terminal. */
+import { type Judged, judge } from '../goals.js'
+import type { Results, VariantResult } from '../results.js'
+import type { Idle } from '../suites/idle.js'
+import type { Scale } from '../suites/scale.js'
+import { bytes, short, whole } from './figures.js'
+
+/** Everything, as text. */
+export function describeResults(results: Results): string {
+  const { variants, idle, scale } = results
+  const judged = judge(results)
+  return [
+    ...(variants.length > 0 ? [rates(variants), latencies(variants), work(variants)] : []),
+    ...(idle ? [idleness(idle)] : []),
+    ...(scale ? [longRun(scale)] : []),
+    ...(judged.length > 0 ? [goals(judged)] : []),
+  ]
+    .filter((part) => part !== '')
+    .join('\n\n')
+}
+
+/** One line when a round is done. */
+export function describeRound({
+  events,
+  seconds,
+  loadSeconds,
+}: {
+  events: number
+  seconds: number
+  loadSeconds: number
+}) {
+  return `${whole(events / seconds).padStart(9)}/s end to end  ${whole(events / loadSeconds).padStart(9)}/s taken`
+}
+
+const ROLES = ['generator', 'ingest', 'worker', 'postgres', 'redis', 'bench']
+
+function rates(variants: readonly VariantResult[]): string {
+  return table(
+    ['', 'events/s', 'min – max', 'taken/s', 'CPU µs an event:', ...ROLES],
+    variants.map(({ name, eventsPerSecond, acceptedPerSecond, cpuMicrosecondsPerEvent: cpu }) => [
+      name,
+      whole(eventsPerSecond.median),
+      `${whole(eventsPerSecond.min)} – ${whole(eventsPerSecond.max)}`,
+      whole(acceptedPerSecond.median),
+      short(Object.values(cpu).reduce((sum, value) => sum + value, 0)),
+      ...ROLES.map((role) => (cpu[role] === undefined ? '' : short(cpu[role]))),
+    ]),
+  )
+}
+
+function latencies(variants: readonly VariantResult[]): string {
+  const known = variants.filter(({ accept, delivery }) => accept ?? delivery)
+  if (known.length === 0) return ''
+  return table(
+    ['ms', 'request p50', 'p95', 'p99', 'p99.9', 'accepted → processed p50', 'p95', 'p99', 'p99.9'],
+    known.map(({ name, accept, delivery }) => [
+      name,
+      ...[accept, delivery].flatMap((times) =>
+        times ? [times.p50, times.p95, times.p99, times.p999].map(short) : ['', '', '', ''],
+      ),
+    ]),
+  )
+}
+
+/** Who did what, of the runs with several workers. */
+function work(variants: readonly VariantResult[]): string {
+  const lines = variants.flatMap(({ name, group, rounds }) => {
+    const byWorker = rounds.at(-1)?.byWorker
+    if (group !== 'workers' || !byWorker) return []
+    const total = Object.values(byWorker).reduce((sum, count) => sum + count, 0)
+    const shares = Object.entries(byWorker).map(([worker, count]) => `${worker} ${short((100 * count) / total)} %`)
+    return [`${name.padEnd(20)} ${shares.join(', ')}`]
+  })
+  return lines.join('\n')
+}
+
+function idleness({ seconds, corePercent }: Idle): string {
+  const parts = Object.entries(corePercent).map(([role, percent]) => `${role} ${percent.toFixed(2)}`)
+  return `idle for ${whole(seconds)} s, in percent of a core: ${parts.join(', ')}`
+}
+
+function longRun({
+  events,
+  seconds,
+  eventsPerSecond,
+  lastToFirst,
+  distribution,
+  delivery,
+  memory,
+  tables,
+}: Scale): string {
+  const [first, last] = [memory[Math.floor(memory.length / 10)]!, memory.at(-1)!]
+  const grown = Object.keys(last.byRole).map(
+    (role) => `${role} ${bytes(first.byRole[role] ?? 0)} → ${bytes(last.byRole[role]!)}`,
+  )
+  return [
+    `${whole(events)} events in ${whole(seconds)} s: ${whole(eventsPerSecond)}/s, the last part at ${short(lastToFirst)} × the rate of the first`,
+    `accepted → processed p50 ${short(delivery.p50)}, p95 ${short(delivery.p95)}, p99 ${short(delivery.p99)}, p99.9 ${short(delivery.p999)} ms`,
+    `partitions: ${distribution.events.map(whole).join(' ')}; ${distribution.even ? 'even' : 'NOT EVEN'}, at most ${short(100 * distribution.largestDeviation)} % off`,
+    `memory at a tenth of the events → at the end: ${grown.join(', ')}`,
+    ...tables.map(({ table: name, rows, tableBytes, indexBytes }) => {
+      const each = rows > 0 ? `, ${whole((tableBytes + indexBytes) / rows)} bytes a row` : ''
+      return `${name}: ${whole(rows)} rows, table ${bytes(tableBytes)}, indexes ${bytes(indexBytes)}${each}`
+    }),
+  ].join('\n')
+}
+
+function goals(judged: readonly Judged[]): string {
+  return table(
+    ['goal', 'reached', 'of'],
+    judged.map(({ what, figure, goal, unit, reached }) => [
+      what,
+      `${short(figure)} ${unit}`,
+      `${goal} ${reached ? '✓' : '✗'}`,
+    ]),
+  )
+}
+
+/** Columns as wide as they need to be; the first to the left, the others to the right. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [head, ...rows]
+  const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)))
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}

@@ -1,0 +1,57 @@
+/** A whole run: every variant, round by round, then what is measured once. */
+import { type Measurement, measure, type Variant } from './measure.js'
+import { describeRound } from './report/table.js'
+import { describeMachine, type Results, readCommit, resultOf, type Settings } from './results.js'
+import type { Stack } from './stack.js'
+import { measureIdle } from './suites/idle.js'
+import { measureScale } from './suites/scale.js'
+
+export interface Plan extends Settings {
+  variants: readonly Variant[]
+  idle: boolean
+  /** Events of the long run, 0 for none. */
+  scaleEvents: number
+}
+
+/** Where it is told how far things are: `say` for good, `now` until something else is told. */
+export interface Terminal {
+  say(line: string): void
+  now(line: string): void
+}
+
+/**
+ * Runs the plan. The rounds go A B C A B C, not A A B B: whatever else happens on the machine happens to all of them.
+ */
+export async function run(stack: Stack, plan: Plan, { say, now }: Terminal): Promise<Results> {
+  const { variants, rounds, seconds, warmUpSeconds } = plan
+  const results: Results = {
+    at: new Date().toISOString(),
+    commit: await readCommit(),
+    machine: describeMachine(),
+    versions: { node: process.versions.node, ...(await stack.versions()) },
+    settings: { rounds, seconds, warmUpSeconds },
+    variants: [],
+  }
+  const measured = new Map<Variant, Measurement[]>(variants.map((variant) => [variant, []]))
+  for (let round = 1; round <= rounds; round++) {
+    for (const [variant, measurements] of measured) {
+      const name = `${round}/${rounds}  ${variant.name.padEnd(20)}`
+      const onProgress = (what: string) => now(`${name}  ${what}`)
+      const measurement = await measure(stack, variant, { warmUpSeconds, seconds, onProgress })
+      measurements.push(measurement)
+      say(`${name}  ${describeRound(measurement)}`)
+    }
+  }
+  results.variants = [...measured].map(([variant, measurements]) => resultOf(variant, measurements))
+  if (plan.idle) {
+    now('idle')
+    results.idle = await measureIdle(stack, seconds)
+  }
+  if (plan.scaleEvents > 0) {
+    say(`${plan.scaleEvents.toLocaleString('en')} events`)
+    const onProgress = (what: string) => now(`scale  ${what}`)
+    results.scale = await measureScale(stack, { events: plan.scaleEvents, say, onProgress })
+  }
+  now('')
+  return results
+}

@@ -1,0 +1,125 @@
+/** The Postgres and the Redis that everything is measured on, and the programs that run on them. */
+import { chmod, mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { startPostgres, startRedis } from '@eventflow/local'
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import { cpuSecondsOf, ownMemoryOf, parentOf } from './processes.js'
+import { type Program, type ProgramOptions, startProgram } from './program.js'
+
+const DATABASE = 'bench'
+
+/** Processor seconds or bytes, by what a process does: `postgres`, `redis`, `bench` (this process) and the programs' roles. */
+export type ByRole = Record<string, number>
+
+export interface Stack {
+  /** Of the database as the last `reset` made it. */
+  databaseUrl: string
+  redisUrl: string
+  db: pg.Pool
+  redis: Redis
+  /** Where programs write what they have to say. */
+  logFile: string
+  /** An empty database, an empty Redis, nothing left to be written to the disk. */
+  reset(): Promise<void>
+  /** Starts a program and waits for it if it is one of the bench's own. */
+  start(role: string, file: string, options?: Omit<ProgramOptions, 'logFile'>): Promise<Program>
+  /** Starts a program that says nothing; its starter finds out when it is ready. */
+  launch(role: string, file: string, env: Record<string, string>): Program
+  stopPrograms(): Promise<void>
+  cpuSeconds(): ByRole
+  ownMemory(): ByRole
+  versions(): Promise<{ postgres: string; redis: string }>
+  /** Stops everything and removes the data. What is under way fails. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts both, with their data in `dir`: on a disk, since a sync to memory costs nothing. `cacheDir` keeps a fetched Redis.
+ */
+export async function startStack(dir: string, cacheDir: string): Promise<Stack> {
+  await mkdir(dir, { recursive: true })
+  await chmod(dir, 0o755) // Postgres runs as another user where we are root
+  const log = () => {}
+  const [postgres, redisServer] = await Promise.all([
+    startPostgres({ dir: join(dir, 'postgres'), port: 0, log }),
+    startRedis({ dir: join(dir, 'redis'), port: 0, cacheDir, log }),
+  ])
+  const admin = new pg.Pool({ connectionString: postgres.url, max: 1 })
+  const databaseUrl = Object.assign(new URL(postgres.url), { pathname: DATABASE }).href
+  const db = new pg.Pool({ connectionString: databaseUrl, max: 2 })
+  // Each reset ends the connections to the database.
+  for (const pool of [admin, db]) pool.on('error', () => {})
+  const redis = new Redis(redisServer.url)
+  const { rows } = await admin.query('SELECT pg_backend_pid() AS pid')
+  const pids = {
+    postgres: parentOf(rows[0].pid) ?? rows[0].pid,
+    redis: Number(/^process_id:(\d+)/m.exec(await redis.info('server'))?.[1]),
+  }
+  const logFile = join(dir, 'programs.log')
+  let programs: { role: string; program: Program }[] = []
+
+  function launch(role: string, file: string, options: Omit<ProgramOptions, 'logFile'>): Program {
+    const program = startProgram(file, { ...options, logFile })
+    programs.push({ role, program })
+    return program
+  }
+
+  function byRole(look: (pid: number) => number): ByRole {
+    const found: ByRole = { postgres: look(pids.postgres), redis: look(pids.redis) }
+    for (const { role, program } of programs) found[role] = (found[role] ?? 0) + look(program.pid)
+    return found
+  }
+
+  let stopped: Promise<void> | undefined
+  async function stop(): Promise<void> {
+    await stopPrograms()
+    redis.disconnect()
+    await Promise.all([db.end(), admin.end()])
+    await Promise.all([postgres.stop(), redisServer.stop()])
+    await rm(dir, { recursive: true, force: true })
+  }
+
+  async function stopPrograms(): Promise<void> {
+    const stopping = programs
+    programs = []
+    await Promise.all(stopping.map(({ program }) => program.stop()))
+  }
+
+  return {
+    databaseUrl,
+    redisUrl: redisServer.url,
+    db,
+    redis,
+    logFile,
+    async reset() {
+      await admin.query(`DROP DATABASE IF EXISTS ${DATABASE} WITH (FORCE)`)
+      await admin.query(`CREATE DATABASE ${DATABASE}`)
+      await admin.query('CHECKPOINT')
+      await redis.flushall()
+    },
+    async start(role, file, options = {}) {
+      const program = launch(role, file, options)
+      await program.ready
+      return program
+    },
+    launch: (role, file, env) => launch(role, file, { env }),
+    stopPrograms,
+    cpuSeconds: () => ({
+      ...byRole(cpuSecondsOf),
+      bench: process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
+    }),
+    ownMemory: () => byRole(ownMemoryOf),
+    async versions() {
+      const version = await admin.query('SHOW server_version')
+      return {
+        postgres: version.rows[0].server_version,
+        redis: /^redis_version:(\S+)/m.exec(await redis.info('server'))![1]!,
+      }
+    },
+    stop() {
+      stopped ??= stop()
+      return stopped
+    },
+  }
+}

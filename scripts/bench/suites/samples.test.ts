@@ -1,0 +1,25 @@
+/** Rates between samples. */
+import { expect, test } from '@jest/globals'
+import { ratesOfParts, secondsUntil } from './samples.js'
+
+const samples = [
+  { seconds: 0, events: 0 },
+  { seconds: 1, events: 100 },
+  { seconds: 3, events: 200 },
+  { seconds: 3.5, events: 250 },
+]
+
+test('between two samples the rate is even', () => {
+  expect(secondsUntil(samples, 0)).toBe(0)
+  expect(secondsUntil(samples, 100)).toBe(1)
+  expect(secondsUntil(samples, 150)).toBe(2)
+  expect(() => secondsUntil(samples, 251)).toThrow(RangeError)
+})
+
+test('only whole parts have a rate', () => {
+  expect(ratesOfParts(samples, 100)).toEqual([
+    { upTo: 100, eventsPerSecond: 100 },
+    { upTo: 200, eventsPerSecond: 50 },
+  ])
+  expect(ratesOfParts([], 100)).toEqual([])
+})

@@ -1,0 +1,148 @@
+/** A long run: does it stay as fast, does memory stay flat, are the partitions even, how large do the tables get. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ByRole, Stack } from '../stack.js'
+import type { Percentiles } from '../statistics.js'
+import { deliveryTimes } from '../variants/delivery-times.js'
+import { type EventFlow, startEventFlow } from '../variants/eventflow.js'
+import { type Distribution, distributionOf } from './distribution.js'
+import { ratesOfParts, type Sample, secondsUntil } from './samples.js'
+
+export interface Scale {
+  events: number
+  users: number
+  workers: number
+  seconds: number
+  eventsPerSecond: number
+  /** Of each part of the events, in their order. */
+  parts: { upTo: number; eventsPerSecond: number }[]
+  /** The rate of the last million, or of the last tenth of a shorter run, over that of the first. */
+  lastToFirst: number
+  distribution: Distribution
+  delivery: Percentiles
+  /** What each process has for itself, in bytes, at so many events. */
+  memory: { events: number; byRole: ByRole }[]
+  tables: { table: string; rows: number; tableBytes: number; indexBytes: number }[]
+}
+
+export interface ScaleOptions {
+  events: number
+  say: (line: string) => void
+  onProgress: (what: string) => void
+}
+
+const USERS = 100_000
+const WORKERS = 2
+const LOAD = { connections: 8, batch: 500, users: USERS }
+/** Nobody sends for ever to a service that falls behind: with so many entries in the streams the load pauses. */
+const MAX_BACKLOG = 20_000
+const LOOK_MS = 50
+const SAMPLE_MS = 1_000
+const PART = 100_000
+const MILLION = 1_000_000
+
+/** Sends so many events, keyed by users who are drawn evenly. */
+export async function measureScale(stack: Stack, { events, say, onProgress }: ScaleOptions): Promise<Scale> {
+  await stack.reset()
+  try {
+    const subject = await startEventFlow(stack, LOAD, { workers: WORKERS, scraped: false })
+    const samples: MemorySample[] = []
+    let over = false
+    const [{ sent, seconds }] = await Promise.all([
+      sendAll(subject, events).finally(() => {
+        over = true
+      }),
+      holdBacklog(subject, () => over),
+      takeSamples(stack, subject, samples, () => over, { events, say, onProgress }),
+    ])
+    samples.push({ seconds, events: sent, memory: stack.ownMemory() })
+
+    onProgress('looking at the tables')
+    const span = Math.min(MILLION, sent / 10)
+    const first = secondsUntil(samples, span)
+    const last = seconds - secondsUntil(samples, sent - span)
+    return {
+      events: sent,
+      users: USERS,
+      workers: WORKERS,
+      seconds,
+      eventsPerSecond: sent / seconds,
+      parts: ratesOfParts(samples, PART),
+      lastToFirst: first / last,
+      distribution: distributionOf(await countByPartition(stack), USERS),
+      delivery: await deliveryTimes(stack.db, new Date(0)),
+      memory: samples.map(({ events: upTo, memory }) => ({ events: upTo, byRole: memory })),
+      tables: await measureTables(stack),
+    }
+  } finally {
+    await stack.stopPrograms()
+  }
+}
+
+interface MemorySample extends Sample {
+  memory: ByRole
+}
+
+async function sendAll(subject: EventFlow, events: number): Promise<{ sent: number; seconds: number }> {
+  const startedAt = performance.now()
+  const { events: sent } = await subject.drive({ events })
+  await subject.drained(sent)
+  return { sent, seconds: (performance.now() - startedAt) / 1_000 }
+}
+
+/** Keeps what waits in the streams at about MAX_BACKLOG at the most. */
+async function holdBacklog(subject: EventFlow, isOver: () => boolean): Promise<void> {
+  for (let paused = false; !isOver(); await delay(LOOK_MS)) {
+    const tooMuch = (await subject.backlog()) > MAX_BACKLOG
+    if (tooMuch === paused) continue
+    paused = tooMuch
+    subject.pause(paused)
+  }
+}
+
+/** Notes how far it is and what memory everybody has, and says the rate of every part that is done. */
+async function takeSamples(
+  stack: Stack,
+  { workerUrls }: EventFlow,
+  samples: MemorySample[],
+  isOver: () => boolean,
+  { events, say, onProgress }: ScaleOptions,
+): Promise<void> {
+  const startedAt = performance.now()
+  for (let said = 0; !isOver(); await delay(SAMPLE_MS)) {
+    const processed = await countProcessed(workerUrls)
+    samples.push({ seconds: (performance.now() - startedAt) / 1_000, events: processed, memory: stack.ownMemory() })
+    onProgress(`${processed.toLocaleString('en')} of ${events.toLocaleString('en')} events`)
+    for (const { upTo, eventsPerSecond } of ratesOfParts(samples, PART).slice(said)) {
+      say(`  ${upTo.toLocaleString('en').padStart(10)} events  ${Math.round(eventsPerSecond).toLocaleString('en')}/s`)
+      said++
+    }
+  }
+}
+
+/** By the workers' own metrics: counting the table would cost more and more. */
+async function countProcessed(urls: readonly string[]): Promise<number> {
+  const texts = await Promise.all(urls.map(async (url) => (await fetch(`${url}/metrics`)).text()))
+  const counts = texts.flatMap((text) => [...text.matchAll(/^eventflow_events_processed_total\{.*\} (\d+)$/gm)])
+  return counts.reduce((sum, [, count]) => sum + Number(count), 0)
+}
+
+async function countByPartition({ db }: Stack): Promise<number[]> {
+  const { rows } = await db.query(`
+    SELECT p.id, count(r.seq)::int AS events FROM partitions p LEFT JOIN raw_events r ON r.partition = p.id
+    GROUP BY p.id ORDER BY p.id`)
+  return rows.map((row) => row.events)
+}
+
+async function measureTables({ db }: Stack): Promise<Scale['tables']> {
+  const tables = ['raw_events', 'processed_events', 'partitions']
+  return Promise.all(
+    tables.map(async (table) => {
+      const { rows } = await db.query(
+        `SELECT (SELECT count(*)::int FROM ${table}) AS rows,
+                pg_table_size($1)::float8 AS "tableBytes", pg_indexes_size($1)::float8 AS "indexBytes"`,
+        [table],
+      )
+      return { table, ...rows[0] }
+    }),
+  )
+}

@@ -1,0 +1,155 @@
+/** EventFlow as it ships: its own programs with their default settings. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { freePort } from '@eventflow/local'
+import { readDepths } from '@eventflow/stream'
+import { USERS } from '../load/order-events.js'
+import type { RequestKind } from '../load/request.js'
+import { type Subject, untilNothingLeft, type Variant } from '../measure.js'
+import type { HttpLoad } from '../programs/http-load.js'
+import type { Stack } from '../stack.js'
+import { deliveryTimes } from './delivery-times.js'
+import { programFile } from './program-file.js'
+
+const INGEST = fileURLToPath(import.meta.resolve('@eventflow/ingest/main'))
+const WORKER = fileURLToPath(import.meta.resolve('@eventflow/worker/main'))
+const EVENTS = fileURLToPath(new URL('../events', import.meta.url))
+
+/** Of every database, unless somebody sets it otherwise. */
+export const PARTITIONS = 16
+const PREFIX = 'ef'
+
+export interface Setup {
+  ingest?: number
+  workers?: number
+  /** Metrics of all processes are read once a second, unless this is false. */
+  scraped?: boolean
+  /** Settings on top of the defaults. */
+  env?: Record<string, string>
+}
+
+export interface LoadKind extends Partial<RequestKind> {
+  connections: number
+}
+
+/** A running EventFlow, with load at hand. */
+export interface EventFlow extends Subject {
+  /** Where the metrics of the workers are. */
+  workerUrls: string[]
+  /** Entries in all streams: what is waiting, and what is in work. */
+  backlog(): Promise<number>
+  /** Lets no request begin until it is told otherwise. */
+  pause(paused: boolean): void
+}
+
+/** A variant of EventFlow, under a load. */
+export function eventFlow(
+  about: Pick<Variant, 'name' | 'group' | 'title' | 'rate'>,
+  load: LoadKind,
+  setup: Setup = {},
+): Variant {
+  const promise = 'committed before the 202, effects once, order per key, one row an outcome'
+  return { ...about, promise, start: (stack) => startEventFlow(stack, load, setup) }
+}
+
+/** Starts it, and returns when each worker has its share of the partitions. */
+export async function startEventFlow(stack: Stack, load: LoadKind, setup: Setup): Promise<EventFlow> {
+  const { urls, workerUrls } = await startPrograms(stack, setup)
+  const plan: HttpLoad = { type: 'bench.enriched', batch: 1, ndjson: false, users: USERS, ...load, urls }
+  const generator = await stack.start('generator', programFile('http-load'), { plan })
+  if (setup.scraped !== false) scrapeWhile(generator.exited, [...urls, ...workerUrls])
+  const backlog = () => countEntries(stack)
+  return {
+    workerUrls,
+    backlog,
+    pause: (pause) => generator.tell({ pause }),
+    drive: (order, onProgress) => generator.order(order, onProgress),
+    async drained(events) {
+      // Cheap first: the streams. Only when they are empty the tables are counted, which is the proof.
+      await untilNothingLeft('EventFlow', 25, async () => (await backlog()) || events - (await countSettled(stack)))
+    },
+    delivery: (since) => deliveryTimes(stack.db, since),
+    byWorker: () => countByWorker(stack),
+  }
+}
+
+/** Starts ingest and workers, without load. */
+export async function startPrograms(stack: Stack, { ingest = 1, workers = 1, env = {} }: Setup) {
+  const settings = {
+    DATABASE_URL: stack.databaseUrl,
+    REDIS_URL: stack.redisUrl,
+    EVENTFLOW_EVENTS: EVENTS,
+    EVENTFLOW_STREAM_PREFIX: PREFIX,
+    ...env,
+  }
+  const urls = await launchEach(ingest, (port) =>
+    stack.launch('ingest', INGEST, { ...settings, EVENTFLOW_PORT: `${port}` }),
+  )
+  const workerUrls = await launchEach(workers, (port, n) =>
+    stack.launch('worker', WORKER, {
+      ...settings,
+      EVENTFLOW_METRICS_PORT: `${port}`,
+      EVENTFLOW_WORKER_ID: `worker-${n}`,
+    }),
+  )
+  await untilNothingLeft('waiting for the partitions to be shared', 100, async () => {
+    const { rows } = await stack.db.query(
+      `SELECT count(*)::int AS partitions FROM partitions WHERE lease_expires_at > now()
+       GROUP BY owner ORDER BY partitions`,
+    )
+    const shares: number[] = rows.map((row) => row.partitions)
+    return workers - shares.filter((share) => share >= Math.floor(PARTITIONS / workers)).length
+  })
+  return { urls, workerUrls }
+}
+
+async function launchEach(count: number, launch: (port: number, n: number) => unknown): Promise<string[]> {
+  const urls: string[] = []
+  for (let n = 1; n <= count; n++) {
+    const port = (await freePort(0))!
+    launch(port, n)
+    urls.push(`http://127.0.0.1:${port}`)
+    await untilReady(urls.at(-1)!)
+  }
+  return urls
+}
+
+async function untilReady(url: string): Promise<void> {
+  const isReady = () =>
+    fetch(`${url}/readyz`).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+  await untilNothingLeft(`waiting for ${url}`, 50, async () => ((await isReady()) ? 0 : 1))
+}
+
+const SCRAPE_MS = 1_000
+
+/** Reads the metrics once a second, as Prometheus would, only more often. */
+async function scrapeWhile(over: Promise<unknown>, urls: readonly string[]): Promise<void> {
+  let going = true
+  over.finally(() => {
+    going = false
+  })
+  for (; going; await delay(SCRAPE_MS)) {
+    await Promise.all(urls.map((url) => fetch(`${url}/metrics`).then((answer) => answer.text()))).catch(() => {})
+  }
+}
+
+async function countEntries({ redis }: Stack): Promise<number> {
+  const depths = await readDepths(redis, PREFIX, PARTITIONS)
+  return depths.reduce((sum, { length }) => sum + length, 0)
+}
+
+/** Only what was processed: no event of the bench may fail. */
+async function countSettled({ db }: Stack): Promise<number> {
+  const { rows } = await db.query('SELECT count(*)::int AS count FROM processed_events')
+  return rows[0].count
+}
+
+async function countByWorker({ db }: Stack): Promise<Record<string, number>> {
+  const { rows } = await db.query(
+    'SELECT worker_id, count(*)::int AS count FROM processed_events GROUP BY worker_id ORDER BY worker_id',
+  )
+  return Object.fromEntries(rows.map((row) => [row.worker_id, row.count]))
+}

@@ -1,0 +1,7 @@
+/** Where the programs of the bench are. */
+import { fileURLToPath } from 'node:url'
+
+/** The file of the program with this name. */
+export function programFile(name: string): string {
+  return fileURLToPath(new URL(`../programs/${name}.js`, import.meta.url))
+}
