@@ -4,9 +4,12 @@ import { defineEvent, type EventDefinition, Type } from '@eventflow/pipeline'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { type Admission, type AdmissionContext, admit, eventIdOf } from './admit.js'
+import type { Form } from './cloud-event.js'
+import { parseExactly } from './exact-json.js'
 
 const MADE_ID = '0189abcd-ef01-7000-8000-000000000000'
 const UUID = '50ab5d72-5bed-58a3-ab02-c9f7fb0d68b8'
+const NOW = Date.parse('2030-01-01T00:00:00Z')
 const TRACEPARENT = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`
 
 const order = defineEvent({
@@ -19,20 +22,31 @@ const admission = (definitions: EventDefinition[] = [order], eventLimitBytes = 1
   definitions: new Map(definitions.map((definition) => [definition.type, definition])),
   partitions: 16,
   newId: () => MADE_ID,
+  now: () => NOW,
   eventLimitBytes,
+  maxFutureMs: 3_600_000,
+  maxAgeMs: 0,
 })
 
-const context: AdmissionContext = { tenantId: 'default', correlationId: undefined, traceparent: undefined }
+const context: AdmissionContext = {
+  tenantId: 'default',
+  correlationId: undefined,
+  traceparent: undefined,
+  idempotencyKey: undefined,
+}
 const event = { type: 'order.created', data: { userId: 'u1' } }
 
-const admitted = (sent: unknown, given: Partial<AdmissionContext> = {}, by = admission()) => {
-  const answer = admit(sent, { ...context, ...given }, by)
+/** As it comes over HTTP. */
+const read = (sent: unknown) => parseExactly(JSON.stringify(sent))
+
+const admitted = (sent: unknown, given: Partial<AdmissionContext> = {}, by = admission(), form: Form = 'plain') => {
+  const answer = admit(read(sent), form, { ...context, ...given }, by)
   if ('problems' in answer) throw new Error(JSON.stringify(answer.problems))
   return answer.event
 }
 
-const refused = (sent: unknown, by = admission()) => {
-  const answer = admit(sent, context, by)
+const refused = (sent: unknown, by = admission(), form: Form = 'plain') => {
+  const answer = admit(read(sent), form, context, by)
   if ('event' in answer) throw new Error(`admitted as ${JSON.stringify(answer.event)}`)
   return answer
 }
@@ -50,7 +64,7 @@ describe('what is refused is told where it is wrong', () => {
     ['data that is a list', { ...event, data: [] }, '/data'],
     ['data that is null', { ...event, data: null }, '/data'],
     ['data that is a text', { ...event, data: '{}' }, '/data'],
-    ['an attribute that would be lost', { ...event, subject: 'x' }, '/subject'],
+    ['an attribute that is misspelt', { ...event, patritionkey: 'x' }, '/patritionkey'],
     ['an id that is a number', { ...event, id: 5 }, '/id'],
     ['an empty id', { ...event, id: '' }, '/id'],
     ['an empty key', { ...event, partitionkey: '' }, '/partitionkey'],
@@ -61,7 +75,6 @@ describe('what is refused is told where it is wrong', () => {
     ['NUL deep in the data', { ...event, data: { a: [{ 'b/c': '\0' }] } }, '/data/a/0/b~1c'],
     ['half a surrogate pair in a name', { ...event, data: { '\ud83d': 1 } }, '/data/\ufffd'],
     ['an integer that was already altered', { ...event, data: { n: 2 ** 53 } }, '/data/n'],
-    ['a line that was no JSON', new SyntaxError('Unexpected end'), ''],
   ])('%s', (_, sent, pointer) => {
     expect(refused(sent).problems.map((problem) => problem.pointer)).toEqual([pointer])
   })
@@ -135,7 +148,7 @@ describe('the key', () => {
 
   test('that is computed and too long is refused, as the order of such events would be lost', () => {
     const data = { userId: 'u'.repeat(201) }
-    expect(admit({ ...event, data }, context, admission())).toMatchObject({ problems: [{ pointer: '/data' }] })
+    expect(refused({ ...event, data })).toMatchObject({ problems: [{ pointer: '/data' }] })
   })
 
   test('that the definition computes is never one that cannot be stored', () => {
@@ -172,6 +185,22 @@ describe('the time', () => {
     },
   )
 
+  test('may be as far ahead of the clock as is allowed, and no farther', () => {
+    expect(admitted({ ...event, time: '2030-01-01T01:00:00Z' }).occurredAt).toBe('2030-01-01T01:00:00.000Z')
+    expect(refused({ ...event, time: '2030-01-01T01:00:00.001Z' }).problems).toEqual([
+      { pointer: '/time', message: 'is more than 60 minutes ahead of the clock here' },
+    ])
+  })
+
+  test('may be as long ago as is allowed', () => {
+    const lastDay = { ...admission(), maxAgeMs: 86_400_000 }
+    expect(admitted({ ...event, time: '2029-12-31T00:00:00Z' }, {}, lastDay).type).toBe(event.type)
+    expect(refused({ ...event, time: '2029-12-30T23:59:59Z' }, lastDay).problems).toEqual([
+      { pointer: '/time', message: 'is more than 1 days ago' },
+    ])
+    expect(admitted({ ...event, time: '0001-01-01T00:00:00Z' }).type).toBe(event.type)
+  })
+
   test('of any form is refused or becomes a moment with a year of four digits', () => {
     const digits = (length: number) => fc.nat(10 ** length - 1).map((n) => String(n).padStart(length, '0'))
     const time = fc
@@ -186,7 +215,7 @@ describe('the time', () => {
       .map((date) => date.toISOString())
     fc.assert(
       fc.property(fc.oneof(time, plausible), (given) => {
-        const answer = admit({ ...event, time: given }, context, admission())
+        const answer = admit(read({ ...event, time: given }), 'plain', context, admission())
         if ('problems' in answer) expect(answer.problems).toMatchObject([{ pointer: '/time' }])
         else expect(answer.event.occurredAt).toMatch(/^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
       }),
@@ -238,6 +267,51 @@ test('a full CloudEvent is admitted with all it says', () => {
   })
 })
 
+describe('a CloudEvent', () => {
+  const cloudEvent = { specversion: '1.0', id: 'order-1', source: '/shop', ...event }
+
+  test('keeps subject, dataschema and its extensions', () => {
+    const extensions = { subject: 'cups', dataschema: 'urn:order', tracestate: 'a=b', sampled: true, sequence: -7 }
+    expect(admitted({ ...cloudEvent, ...extensions }, {}, admission(), 'cloudevent').extensions).toEqual(extensions)
+    expect(admitted(cloudEvent, {}, admission(), 'cloudevent')).not.toHaveProperty('extensions')
+  })
+
+  test.each<[string, object, string]>([
+    ['without an id', { id: undefined }, '/id'],
+    ['without a source', { source: undefined }, '/source'],
+    ['without a specversion', { specversion: undefined }, '/specversion'],
+    ['of another version', { specversion: '0.3' }, '/specversion'],
+    ['with data that is no JSON', { datacontenttype: 'text/xml' }, '/datacontenttype'],
+    ['with an extension that has a capital letter', { subJect: 'x' }, '/subJect'],
+    ['with an extension that is an object', { vendor: {} }, '/vendor'],
+    ['with an extension that is a fraction', { ratio: 0.5 }, '/ratio'],
+    ['with an extension that is too long', { vendor: 'x'.repeat(1_001) }, '/vendor'],
+    ['with too many attributes', Object.fromEntries(Array.from({ length: 50 }, (_, n) => [`x${n}`, 1])), ''],
+  ])('%s is refused', (_, change, pointer) => {
+    const { problems } = refused({ ...cloudEvent, ...change }, admission(), 'cloudevent')
+    expect(new Set(problems.map((problem) => problem.pointer))).toEqual(new Set([pointer]))
+  })
+
+  test('of another version is told which one is taken', () => {
+    const { problems } = refused({ ...cloudEvent, specversion: '0.3' }, admission(), 'cloudevent')
+    expect(problems).toEqual([{ pointer: '/specversion', message: 'must be "1.0"' }])
+  })
+})
+
+describe('the Idempotency-Key', () => {
+  test('gives the same id each time, and another one in another tenant', () => {
+    const { id } = admitted(event, { idempotencyKey: 'k' })
+    expect(admitted(event, { idempotencyKey: 'k' }).id).toBe(id)
+    expect(admitted(event, { idempotencyKey: 'l' }).id).not.toBe(id)
+    expect(admitted(event, { idempotencyKey: 'k', tenantId: 'other' }).id).not.toBe(id)
+    expect(admitted({ ...event, id: 'k', source: 'idempotency-key' }).id).not.toBe(id)
+  })
+
+  test('gives way to an id', () => {
+    expect(admitted({ ...event, id: UUID }, { idempotencyKey: 'k' }).id).toBe(UUID)
+  })
+})
+
 test('whatever JSON is sent is admitted or refused, never thrown, and an admitted payload is the data unchanged', () => {
   const by: Admission = {
     ...admission(),
@@ -260,7 +334,7 @@ test('whatever JSON is sent is admitted or refused, never thrown, and an admitte
   fc.assert(
     fc.property(fc.oneof(fc.jsonValue(), envelope, envelope), (given) => {
       const sent = JSON.parse(JSON.stringify(given))
-      const answer = admit(sent, context, by)
+      const answer = admit(read(given), 'plain', context, by)
       if ('problems' in answer) expect(answer.problems.length).toBeGreaterThan(0)
       else expect(JSON.parse(answer.event.payload)).toEqual(sent.data)
     }),

@@ -3,79 +3,122 @@ import {
   type AcceptedEvent,
   checkText,
   compileSchema,
-  findUnstorable,
+  type Extensions,
   type IncomingEvent,
   isUuid,
   type Problem,
   partitionOf,
+  pointerTo,
   uuidOf,
 } from '@eventflow/core'
 import type { NewEvent } from '@eventflow/db'
 import type { EventDefinition } from '@eventflow/pipeline'
 import { Type } from '@sinclair/typebox'
+import type { Form } from './cloud-event.js'
+import { Flawed } from './exact-json.js'
 
 const MAX_NAME_LENGTH = 200
 
 const Name = (description: string) => Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH, description })
 
-/** An event as it comes over HTTP. An attribute that is not listed is refused, since it would be lost. */
+const attributes = {
+  type: Name('Event type, such as `flight.completed`'),
+  time: Type.Optional(
+    Type.String({ format: 'date-time', description: 'Event time; the time of acceptance where missing' }),
+  ),
+  datacontenttype: Type.Optional(
+    Type.Unsafe<string>({
+      enum: ['application/json', 'application/json; charset=utf-8', 'application/json;charset=utf-8'],
+      description: 'Data is JSON',
+    }),
+  ),
+  partitionkey: Type.Optional(Name('What order is kept by')),
+  correlationid: Type.Optional(Name('Groups the events of one operation')),
+  causationid: Type.Optional(Name('The event that caused this one')),
+  traceparent: Type.Optional(
+    Type.String({ pattern: '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$', description: 'W3C trace context' }),
+  ),
+  subject: Type.Optional(Name('What the event is about')),
+  dataschema: Type.Optional(Name('Where the schema of the data is')),
+  data: Type.Object({}, { additionalProperties: true, description: 'The event itself: any JSON object' }),
+}
+
+const SpecVersion = Type.Literal('1.0', { description: 'CloudEvents version' })
+const ID = 'Unique within the tenant. A UUID, or any text, which is mapped to one'
+const Source = Name('Where the event comes from')
+
+/** An event in plain JSON. An attribute that is not listed is refused: it is most likely misspelt. */
 export const IncomingEventSchema = Type.Object(
   {
-    specversion: Type.Optional(Type.Literal('1.0', { description: 'CloudEvents version' })),
-    type: Name('Event type, such as `flight.completed`'),
-    id: Type.Optional(
-      Name('Unique within the tenant. A UUID, or any text, which is mapped to one. Made where missing'),
-    ),
-    source: Type.Optional(Name('Where the event comes from')),
-    time: Type.Optional(
-      Type.String({ format: 'date-time', description: 'Event time; the time of acceptance where missing' }),
-    ),
-    datacontenttype: Type.Optional(Type.Literal('application/json')),
-    partitionkey: Type.Optional(Name('What order is kept by')),
-    correlationid: Type.Optional(Name('Groups the events of one operation')),
-    causationid: Type.Optional(Name('The event that caused this one')),
-    traceparent: Type.Optional(
-      Type.String({ pattern: '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$', description: 'W3C trace context' }),
-    ),
-    data: Type.Object({}, { additionalProperties: true, description: 'The event itself: any JSON object' }),
+    specversion: Type.Optional(SpecVersion),
+    id: Type.Optional(Name(`${ID}. Made where missing`)),
+    source: Type.Optional(Source),
+    ...attributes,
   },
   { additionalProperties: false },
 )
 
-const checkEnvelope = compileSchema(IncomingEventSchema)
+/** A CloudEvent, which may have extension attributes. */
+export const CloudEventSchema = Type.Object(
+  { specversion: SpecVersion, id: Name(ID), source: Source, ...attributes },
+  {
+    additionalProperties: Type.Unsafe<string | boolean | number>({
+      type: ['string', 'boolean', 'integer'],
+      maxLength: 1_000,
+      description: 'An extension attribute; its name has lower-case letters and digits only',
+    }),
+    maxProperties: 50,
+  },
+)
+
+const checks = { plain: compileSchema(IncomingEventSchema), cloudevent: compileSchema(CloudEventSchema) }
+
+/** The attributes that have a column of their own, or need none. */
+const OWN = new Set([
+  ...['specversion', 'datacontenttype', 'type', 'id', 'source', 'time', 'partitionkey'],
+  ...['correlationid', 'causationid', 'traceparent', 'data'],
+])
 
 /** The source of an event that names none. */
 export const DEFAULT_SOURCE = '/'
+
+/** The "source" of ids that are made from an Idempotency-Key: none that a producer can send, since it has a NUL. */
+const IDEMPOTENCY_KEY = 'idempotency-key\0'
 
 /** What an event is given where the producer left it out. */
 export interface AdmissionContext {
   tenantId: string
   correlationId: string | undefined
   traceparent: string | undefined
+  /** Gives an event without an id the same one each time. */
+  idempotencyKey: string | undefined
 }
 
 export interface Admission {
   definitions: ReadonlyMap<string, EventDefinition>
   partitions: number
   newId: () => string
+  /** Milliseconds since 1970. */
+  now: () => number
   /** Bytes of an event's data as JSON text, at the most. */
   eventLimitBytes: number
+  /** How far ahead of the clock and, unless 0, how far behind it an event's time may be. */
+  maxFutureMs: number
+  maxAgeMs: number
 }
 
-/** The event that was admitted, or everything that is wrong with it. */
-export type Admitted = { event: NewEvent } | { problems: Problem[]; tooLarge?: true }
+/** The event that was admitted, and whether its id is from the Idempotency-Key; or everything that is wrong with it. */
+export type Admitted = { event: NewEvent; keyed: boolean } | { problems: readonly Problem[]; tooLarge?: true }
 
-/** Checks what a producer sent and completes it. */
-export function admit(sent: unknown, context: AdmissionContext, admission: Admission): Admitted {
-  if (sent instanceof Error) return { problems: [{ pointer: '', message: `is not valid JSON: ${sent.message}` }] }
-  const problems = checkEnvelope(sent)
+/** Checks what a producer sent, as `parseExactly` or the headers gave it, and completes it. */
+export function admit(sent: unknown, form: Form, context: AdmissionContext, admission: Admission): Admitted {
+  if (sent instanceof Flawed) return sent
+  const problems = checks[form](sent)
   if (problems.length > 0) return { problems }
-  const unstorable = findUnstorable(sent)
-  if (unstorable) return { problems: [unstorable] }
   const incoming = sent as IncomingEvent
-  if (incoming.time !== undefined && !isStorableTime(incoming.time)) {
-    return { problems: [{ pointer: '/time', message: 'is no moment between the years 1 and 9999' }] }
-  }
+  const extensions = extensionsOf(incoming)
+  const wrong = checkNames(extensions) ?? checkTime(incoming.time, admission)
+  if (wrong) return { problems: [wrong] }
   const payload = JSON.stringify(incoming.data)
   if (Buffer.byteLength(payload) > admission.eventLimitBytes) {
     const message = `is larger than ${admission.eventLimitBytes} bytes as JSON text`
@@ -84,13 +127,17 @@ export function admit(sent: unknown, context: AdmissionContext, admission: Admis
 
   const { tenantId } = context
   const source = incoming.source ?? DEFAULT_SOURCE
-  const id = eventIdOf(tenantId, source, incoming.id) ?? admission.newId()
+  const keyed = incoming.id === undefined && context.idempotencyKey !== undefined
+  const id = keyed
+    ? uuidOf(tenantId, IDEMPOTENCY_KEY, context.idempotencyKey!)
+    : (eventIdOf(tenantId, source, incoming.id) ?? admission.newId())
   const key = incoming.partitionkey ?? derivedKey(incoming, admission.definitions.get(incoming.type)) ?? id
   if (key.length > MAX_NAME_LENGTH) {
     const message = `gives a key of ${key.length} characters; ${MAX_NAME_LENGTH} is the most`
     return { problems: [{ pointer: '/data', message }] }
   }
   return {
+    keyed,
     event: {
       tenantId,
       id,
@@ -104,6 +151,7 @@ export function admit(sent: unknown, context: AdmissionContext, admission: Admis
       ...(incoming.time !== undefined && { occurredAt: new Date(incoming.time).toISOString() }),
       ...(incoming.causationid !== undefined && { causationId: incoming.causationid }),
       ...optional('traceparent', incoming.traceparent ?? context.traceparent),
+      ...(extensions && { extensions }),
     },
   }
 }
@@ -124,6 +172,27 @@ function derivedKey({ data }: IncomingEvent, definition: EventDefinition | undef
   } catch {
     return undefined
   }
+}
+
+function extensionsOf(incoming: IncomingEvent): Extensions | undefined {
+  const others = Object.entries(incoming).filter(([name]) => !OWN.has(name))
+  return others.length > 0 ? Object.fromEntries(others) : undefined
+}
+
+function checkNames(extensions: Extensions = {}): Problem | undefined {
+  const wrong = Object.keys(extensions).find((name) => !/^[a-z0-9]{1,50}$/.test(name))
+  if (wrong === undefined) return undefined
+  return { pointer: pointerTo('', wrong), message: 'is no name of an attribute: 1 to 50 of a-z and 0-9' }
+}
+
+function checkTime(time: string | undefined, { now, maxFutureMs, maxAgeMs }: Admission): Problem | undefined {
+  if (time === undefined) return undefined
+  const fault = (message: string) => ({ pointer: '/time', message })
+  if (!isStorableTime(time)) return fault('is no moment between the years 1 and 9999')
+  const ahead = new Date(time).getTime() - now()
+  if (ahead > maxFutureMs) return fault(`is more than ${maxFutureMs / 60_000} minutes ahead of the clock here`)
+  if (maxAgeMs > 0 && -ahead > maxAgeMs) return fault(`is more than ${maxAgeMs / 86_400_000} days ago`)
+  return undefined
 }
 
 /** Whether Postgres can keep a time that has the form of RFC 3339; JavaScript knows no leap seconds. */

@@ -12,6 +12,7 @@ import { createAcceptor } from './accept.js'
 import { readBodies } from './bodies.js'
 import { documentRoutes } from './docs.js'
 import { createOperations } from './operations.js'
+import { protectPages } from './page-headers.js'
 import { createPipelineGauges } from './pipeline-gauges.js'
 import { answerFrameworkError, answerProblems } from './problem.js'
 import { auditRoutes } from './routes/audit-log.js'
@@ -23,6 +24,7 @@ import { operationRoutes } from './routes/operations.js'
 import { searchRoutes } from './routes/search.js'
 import { createSettledWatch } from './settled.js'
 import { traceRequests } from './trace.js'
+import { answerUnreadable, MAX_HEADER_BYTES } from './unreadable.js'
 
 /** How old what is shown of the pipeline may be, in milliseconds; older still where reading it takes long. */
 const LAG_FRESH_MS = 1_000
@@ -55,8 +57,9 @@ export async function buildApp({
   const app: FastifyInstance = fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new fastify.LogController({ disableRequestLogging: true }),
-    bodyLimit: config.EVENTFLOW_BODY_LIMIT_BYTES,
-    requestTimeout: 30_000,
+    requestTimeout: config.EVENTFLOW_REQUEST_TIMEOUT_MS,
+    http: { maxHeaderSize: MAX_HEADER_BYTES, connectionsCheckingInterval: 1_000 },
+    clientErrorHandler: answerUnreadable,
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
     // An event id has up to 200 characters, each one or two code units; the route's schema counts characters.
@@ -64,6 +67,8 @@ export async function buildApp({
     frameworkErrors: answerFrameworkError,
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
   })
+  app.server.maxConnections = config.EVENTFLOW_MAX_CONNECTIONS
+  app.server.on('drop', () => metrics.connectionsRefused.inc())
   let open = true
   app.addHook('preClose', async () => {
     open = false
@@ -75,7 +80,12 @@ export async function buildApp({
 
   if (tracing) traceRequests(app, tracing)
   answerProblems(app)
-  readBodies(app)
+  readBodies(app, {
+    bodyLimit: config.EVENTFLOW_BODY_LIMIT_BYTES,
+    totalLimit: config.EVENTFLOW_MAX_IN_FLIGHT_BYTES,
+    batchLimit: config.EVENTFLOW_BATCH_LIMIT,
+  })
+  protectPages(app)
   await documentRoutes(app)
 
   const prefix = config.EVENTFLOW_STREAM_PREFIX
@@ -92,7 +102,15 @@ export async function buildApp({
   eventRoutes(app, {
     db,
     acceptor,
-    admission: { definitions, partitions, newId, eventLimitBytes: config.EVENTFLOW_EVENT_LIMIT_BYTES },
+    admission: {
+      definitions,
+      partitions,
+      newId,
+      now: Date.now,
+      eventLimitBytes: config.EVENTFLOW_EVENT_LIMIT_BYTES,
+      maxFutureMs: config.EVENTFLOW_MAX_FUTURE_MINUTES * 60_000,
+      maxAgeMs: config.EVENTFLOW_MAX_AGE_DAYS * 86_400_000,
+    },
     settled: createSettledWatch(db),
     metrics,
     tracing,

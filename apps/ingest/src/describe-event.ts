@@ -17,6 +17,7 @@ export function describeEvent(row: EventRow) {
     correlationid: row.correlation_id,
     ...(row.causation_id !== null && { causationid: row.causation_id }),
     ...(row.traceparent !== null && { traceparent: row.traceparent }),
+    ...(row.extensions !== null && { extensions: row.extensions }),
     status: row.status,
     attempts: row.attempts,
     timeline: timelineOf(row),

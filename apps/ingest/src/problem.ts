@@ -59,7 +59,7 @@ function send(reply: FastifyReply, body: ProblemBody): FastifyReply {
 }
 
 /** Refusals that are no news: polling for what is not there yet, and events of which the route has told. */
-const QUIET = new Set<ProblemCode>(['event-not-found', 'invalid-event', 'event-conflict'])
+const QUIET = new Set<ProblemCode>(['event-not-found', 'invalid-event', 'event-conflict', 'idempotency-key-reused'])
 
 /** Answers a request that is at fault itself. The log has its route and the code; what was sent is the client's business. */
 function refuse(request: FastifyRequest, reply: FastifyReply, body: ProblemBody): FastifyReply {
@@ -71,12 +71,6 @@ function refuse(request: FastifyRequest, reply: FastifyReply, body: ProblemBody)
   const level = QUIET.has(body.code) ? 'debug' : 'info'
   request.log[level]({ ...about, status: body.status, error_class: body.code }, 'request refused')
   return send(reply, body)
-}
-
-/** What Fastify itself finds wrong with a request, by its error codes. */
-const FASTIFY_CODES: Record<string, ProblemCode> = {
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported-media-type',
-  FST_ERR_CTP_BODY_TOO_LARGE: 'body-too-large',
 }
 
 /** Answers what Fastify finds wrong before there is a route: a path that cannot be read, or a part of it that is too long. */
@@ -107,8 +101,9 @@ export function answerProblems(app: FastifyInstance): void {
       request.log.warn({ err: error }, 'Postgres is away')
       return send(reply, problemBody('unavailable', 'Postgres cannot be reached'))
     }
-    const code = FASTIFY_CODES[error.code]
-    if (code) return refuse(request, reply, problemBody(code, error.message))
+    if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+      return refuse(request, reply, problemBody('unsupported-media-type', 'The Content-Type is no media type'))
+    }
     if (error.validation) return refuse(request, reply, problemBody('invalid-query', error.message))
     if (error.statusCode !== undefined && error.statusCode < 500) {
       return refuse(request, reply, problemBody('malformed-body', error.message))

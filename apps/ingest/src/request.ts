@@ -1,6 +1,7 @@
 /** What a request says besides its body, and how strictly both are read. */
 import { compileSchema, findUnstorable } from '@eventflow/core'
 import type { FastifyRequest, FastifySchemaCompiler } from 'fastify'
+import { Flawed } from './exact-json.js'
 import { RequestError } from './problem.js'
 
 /** Until keys say whose an event is, there is one tenant. */
@@ -20,12 +21,25 @@ export function operatorOf(request: FastifyRequest): string {
   return textHeader(request, 'x-operator', /^[\x20-\x7e]{1,200}$/) ?? 'anonymous'
 }
 
+/**
+ * The Idempotency-Key of a request (draft-ietf-httpapi-idempotency-key-header), which is in quotes there; many clients
+ * leave them out. Unlike the headers above, one that is malformed is refused: its sender relies on it.
+ */
+export function idempotencyKeyOf({ headers }: FastifyRequest): string | undefined {
+  const header = headers['idempotency-key']
+  if (header === undefined) return undefined
+  const quoted = /^"([\x20-\x21\x23-\x5b\x5d-\x7e]{1,200})"$/.exec(header as string)?.[1]
+  if (quoted !== undefined) return quoted
+  if (/^[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]{1,200}$/.test(header as string)) return header as string
+  throw new RequestError('invalid-query', 'Idempotency-Key must be 1 to 200 characters of printable ASCII in quotes')
+}
+
 /** Checks what a schema describes as it was sent: nothing is coerced, dropped or filled in, and each fault is pointed at. */
 export const strictly: FastifySchemaCompiler<object> = ({ schema }) => {
   const check = compileSchema(schema)
   return (value) => {
     const unstorable = findUnstorable(value)
-    const problems = unstorable ? [unstorable] : check(value)
+    const problems = value instanceof Flawed ? value.problems : unstorable ? [unstorable] : check(value)
     if (problems.length === 0) return { value }
     const detail = problems.map(({ pointer, message }) => `${pointer || 'the request'} ${message}`).join('; ')
     return { error: new RequestError('invalid-query', detail, problems) }

@@ -22,6 +22,9 @@ export interface IncomingEvent {
   traceparent?: string
 }
 
+/** The attributes of a CloudEvent that mean nothing to EventFlow, such as `subject`: kept, and there for handlers. */
+export type Extensions = Record<string, string | number | boolean>
+
 /** An accepted event: a committed row of `raw_events`. */
 export interface AcceptedEvent<Data = Payload> {
   /** Order of acceptance: `raw_events.seq`. A bigint in Postgres, exact here up to 2^53. */
@@ -40,6 +43,7 @@ export interface AcceptedEvent<Data = Payload> {
   correlationId: string
   causationId?: string
   traceparent?: string
+  extensions?: Extensions
   data: Data
 }
 

@@ -19,6 +19,8 @@ export const PROBLEMS = {
   'operation-conflict': { status: 409, title: 'The operation is in no state for that', retryable: false },
   'body-too-large': { status: 413, title: 'The body is too large', retryable: false },
   'unsupported-media-type': { status: 415, title: 'The content type is not supported', retryable: false },
+  'idempotency-key-reused': { status: 422, title: 'The Idempotency-Key was used for another event', retryable: false },
+  'headers-too-large': { status: 431, title: 'The headers are too large', retryable: false },
   'internal-error': { status: 500, title: 'Something went wrong on our side', retryable: true },
   overloaded: { status: 503, title: 'Too many events are in flight', retryable: true },
   unavailable: { status: 503, title: 'Not possible now; the same again may succeed soon', retryable: true },

@@ -32,8 +32,16 @@ export function compileSchema(schema: object): SchemaCheck {
       const member = params.missingProperty ?? params.additionalProperty ?? params.unevaluatedProperty
       return {
         pointer: member === undefined ? instancePath : pointerTo(instancePath, member),
-        message: message ?? keyword,
+        message: allowedOnly(params) ?? message ?? keyword,
       }
     })
   }
+}
+
+/** ajv says that the value is not allowed, and keeps to itself which ones are. */
+function allowedOnly({ allowedValue, allowedValues }: Record<string, unknown>): string | undefined {
+  if (allowedValue !== undefined) return `must be ${JSON.stringify(allowedValue)}`
+  return Array.isArray(allowedValues)
+    ? `must be one of ${allowedValues.map((v) => JSON.stringify(v)).join(', ')}`
+    : undefined
 }

@@ -3,10 +3,11 @@ import { Kysely, type Migration, Migrator, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import type { Queryable } from './connect.js'
 import { pipelineTables } from './migrations/0001-pipeline.js'
+import { extensions } from './migrations/0002-extensions.js'
 
 /** `partitions` is how many a new database gets. */
 function migrationsFor(partitions: number): Record<string, Migration> {
-  return { '0001-pipeline': { up: pipelineTables(partitions) } }
+  return { '0001-pipeline': { up: pipelineTables(partitions) }, '0002-extensions': { up: extensions } }
 }
 
 /** What a database lacks to be up to date, and what was applied to it that this version does not know: a newer one's. */

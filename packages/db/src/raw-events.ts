@@ -20,14 +20,14 @@ export interface Acceptance {
 // order of the primary key, so that two flushes with the same ids cannot deadlock.
 const INSERT = `
   INSERT INTO raw_events (seq, tenant_id, event_id, external_id, type, source, key, partition, occurred_at,
-                          correlation_id, causation_id, traceparent, payload)
+                          correlation_id, causation_id, traceparent, payload, extensions)
   SELECT seq, tenant_id, event_id, external_id, type, source, key, partition, coalesce(occurred_at, now()),
-         correlation_id, causation_id, traceparent, payload
+         correlation_id, causation_id, traceparent, payload, extensions
   FROM (SELECT nextval('raw_events_seq_seq') AS seq, e.*
         FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
-                    $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::json[])
+                    $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::json[], $13::json[])
           AS e(tenant_id, event_id, external_id, type, source, key, partition,
-               occurred_at, correlation_id, causation_id, traceparent, payload)) numbered
+               occurred_at, correlation_id, causation_id, traceparent, payload, extensions)) numbered
   ORDER BY tenant_id, event_id
   ON CONFLICT DO NOTHING
   RETURNING tenant_id, event_id, seq, accepted_at`
@@ -53,6 +53,7 @@ export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]
       events.map((e) => e.causationId),
       events.map((e) => e.traceparent),
       events.map((e) => e.payload),
+      events.map((e) => e.extensions && JSON.stringify(e.extensions)),
     ],
   })
   return new Map(
@@ -78,7 +79,7 @@ export interface StoredEvent {
 /** The columns of `raw_events r` that `rawEventOf` reads. */
 export const RAW_EVENT_COLUMNS = `
   r.tenant_id, r.event_id, r.seq, r.type, r.source, r.key, r.partition, r.occurred_at, r.accepted_at,
-  r.correlation_id, r.causation_id, r.traceparent, r.payload::text AS payload`
+  r.correlation_id, r.causation_id, r.traceparent, r.extensions, r.payload::text AS payload`
 
 const FIND = `
   SELECT ${RAW_EVENT_COLUMNS},
@@ -123,6 +124,7 @@ export function rawEventOf(row: any): RawEvent {
     correlationId: row.correlation_id,
     ...(row.causation_id !== null && { causationId: row.causation_id }),
     ...(row.traceparent !== null && { traceparent: row.traceparent }),
+    ...(row.extensions !== null && { extensions: row.extensions }),
     payload: row.payload,
   }
 }

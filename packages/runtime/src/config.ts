@@ -57,7 +57,8 @@ export const IngestConfig = Type.Object({
   EVENTFLOW_MAX_IN_FLIGHT_BYTES: Type.Integer({
     minimum: 1_024,
     default: 67_108_864,
-    description: 'Data that may be in flight at once, as JSON text; beyond it 503',
+    description:
+      'Data that may be in flight at once, as JSON text, and bodies that may be coming in; beyond either 503',
   }),
   EVENTFLOW_MAX_STREAM_LENGTH: Type.Integer({
     minimum: 1,
@@ -74,6 +75,24 @@ export const IngestConfig = Type.Object({
     minimum: 256,
     default: 262_144,
     description: 'Largest data of one event, as JSON text',
+  }),
+  EVENTFLOW_MAX_FUTURE_MINUTES: Type.Integer({
+    minimum: 0,
+    maximum: 52_560_000,
+    default: 1_440,
+    description: 'How far ahead of the clock the time of an event may be, in minutes',
+  }),
+  EVENTFLOW_MAX_AGE_DAYS: Days('How long ago the time of an event may be, in days; 0 takes any'),
+  EVENTFLOW_MAX_CONNECTIONS: Type.Integer({
+    minimum: 1,
+    default: 2_000,
+    description: 'Connections that may be open at once; more are closed at once',
+  }),
+  EVENTFLOW_REQUEST_TIMEOUT_MS: Type.Integer({
+    minimum: 1_000,
+    maximum: 3_600_000,
+    default: 30_000,
+    description: 'How long a request may take to arrive; after it 408',
   }),
   EVENTFLOW_BATCH_LIMIT: Type.Integer({
     minimum: 1,

@@ -41,6 +41,7 @@ export function createIngestMetrics(types: Iterable<string>) {
       'outcome',
     ]),
     ingestDuration: histogram('ingest_duration_seconds', 'From the request to its answer', LATENCY_SECONDS),
+    connectionsRefused: counter('connections_refused_total', 'Connections closed because too many were open'),
     flushSize: histogram('flush_size', 'Events inserted by one statement', BATCH_SIZES),
     unpublished: counter('unpublished_total', 'Flushes after which a partition was marked as ahead of its stream'),
 

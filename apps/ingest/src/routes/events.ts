@@ -1,24 +1,17 @@
 /** Events in, singly and in batches, and one event's story out. */
-import type { Problem } from '@eventflow/core'
 import { type Db, findEvent, type NewEvent } from '@eventflow/db'
 import { type IngestMetrics, type Tracing, traceparentOf } from '@eventflow/runtime'
 import type { Span } from '@opentelemetry/api'
-import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Acceptor, Receipt } from '../accept.js'
-import {
-  type Admission,
-  type AdmissionContext,
-  admit,
-  DEFAULT_SOURCE,
-  eventIdOf,
-  IncomingEventSchema,
-} from '../admit.js'
+import { type Admission, type AdmissionContext, type Admitted, admit, DEFAULT_SOURCE, eventIdOf } from '../admit.js'
+import { batchItemOf, eventOf } from '../cloud-event.js'
 import { describeEvent } from '../describe-event.js'
-import { ProblemSchema, problemBody, RequestError } from '../problem.js'
-import { TENANT, TRACEPARENT, textHeader } from '../request.js'
+import { problemBody, RequestError } from '../problem.js'
+import { idempotencyKeyOf, TENANT, TRACEPARENT, textHeader } from '../request.js'
 import type { SettledWatch } from '../settled.js'
 import { sent, startSend } from '../trace.js'
+import { batchSchema, checkedByAdmit, singleSchema, statusSchema } from './event-schemas.js'
 
 export interface EventRoutesDeps {
   db: Db
@@ -48,17 +41,18 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
     async (request, reply) => {
       const observe = metrics.ingestDuration.startTimer()
       const send = startSend(request, tracing)
-      const admitted = admit(request.body, contextOf(request, reply, send), admission)
+      const { given, form } = eventOf(request)
+      const admitted = admit(given, form, contextOf(request, reply, send), admission)
       if ('problems' in admitted) {
-        tell(request, request.body, 'invalid')
+        tell(request, given, 'invalid')
         throw refusal(admitted)
       }
       const { event } = admitted
       reply.header('x-correlation-id', event.correlationId)
       const [receipt] = await sent(send, [event], acceptor.accept([event]))
-      tell(request, request.body, receipt!, event)
+      tell(request, given, receipt!, event)
       observe()
-      if (receipt === 'conflict') throw new RequestError('event-conflict', conflictDetail(event.id))
+      if (receipt === 'conflict') throw conflict(admitted)
       if (receipt === 'refused') throw new RequestError('invalid-event', REFUSED_DETAIL)
       reply.code(202).header('location', `/v1/events/${event.id}`)
       return { id: event.id, status: 'accepted', duplicate: receipt === 'duplicate' }
@@ -81,7 +75,10 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       }
       const send = startSend(request, tracing)
       const context = contextOf(request, reply, send)
-      const admitted = lines.map((line) => admit(line, context, admission))
+      const admitted = lines.map((line, index) => {
+        const { given, form } = batchItemOf(request, line)
+        return admit(given, form, inBatch(context, index), admission)
+      })
       const events = admitted.flatMap((item) => ('event' in item ? [item.event] : []))
       const receipts = events.length > 0 ? await sent(send, events, acceptor.accept(events)) : []
       let next = 0
@@ -92,7 +89,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
         }
         const receipt = receipts[next++]!
         tell(request, item.event, receipt, item.event)
-        return itemOf(index, item.event, receipt)
+        return itemOf(index, item, receipt)
       })
       observe()
       const withStatus = (status: string) => items.filter((item) => item.status === status).length
@@ -124,17 +121,24 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
 
 const REFUSED_DETAIL = 'The event holds a value that cannot be stored'
 
-const conflictDetail = (id: string) =>
-  `An event with the id ${id} and other content was accepted before; nothing was stored`
+type Taken = Extract<Admitted, { event: NewEvent }>
 
-function refusal({ problems, tooLarge }: { problems: Problem[]; tooLarge?: true }): RequestError {
+const conflict = ({ event, keyed }: Taken) =>
+  keyed
+    ? new RequestError('idempotency-key-reused', 'Another event came with this Idempotency-Key; nothing was stored')
+    : new RequestError(
+        'event-conflict',
+        `An event with the id ${event.id} and other content was accepted before; nothing was stored`,
+      )
+
+function refusal({ problems, tooLarge }: Exclude<Admitted, Taken>): RequestError {
   const detail = problems.map(({ pointer, message }) => `${pointer || 'the event'} ${message}`).join('; ')
   return new RequestError(tooLarge ? 'body-too-large' : 'invalid-event', detail, problems)
 }
 
-function itemOf(index: number, event: NewEvent, receipt: Receipt) {
-  if (receipt === 'conflict')
-    return rejected(index, new RequestError('event-conflict', conflictDetail(event.id)), event.id)
+function itemOf(index: number, taken: Taken, receipt: Receipt) {
+  const { event } = taken
+  if (receipt === 'conflict') return rejected(index, conflict(taken), event.id)
   if (receipt === 'refused') return rejected(index, new RequestError('invalid-event', REFUSED_DETAIL), event.id)
   return { index, id: event.id, status: receipt }
 }
@@ -148,7 +152,13 @@ function contextOf(request: FastifyRequest, reply: FastifyReply, send: Span | un
   const correlationId = textHeader(request, 'x-correlation-id', /^[\x21-\x7e]{1,200}$/)
   if (correlationId) reply.header('x-correlation-id', correlationId)
   const traceparent = send ? traceparentOf(send.spanContext()) : textHeader(request, 'traceparent', TRACEPARENT)
-  return { tenantId: TENANT, correlationId, traceparent }
+  return { tenantId: TENANT, correlationId, traceparent, idempotencyKey: idempotencyKeyOf(request) }
+}
+
+/** One key names a whole batch; its events are told apart by their places. A key has no NUL in it. */
+function inBatch(context: AdmissionContext, index: number): AdmissionContext {
+  const { idempotencyKey } = context
+  return idempotencyKey === undefined ? context : { ...context, idempotencyKey: `${idempotencyKey}\0${index}` }
 }
 
 function aboutEvent(event: NewEvent | undefined) {
@@ -168,71 +178,4 @@ const MAX_WAIT_MS = 60_000
 function millisecondsOf(wait: string): number {
   const [, amount, unit] = /^(\d{1,6})(ms|s)$/.exec(wait)!
   return Math.min(Number(amount) * (unit === 's' ? 1_000 : 1), MAX_WAIT_MS)
-}
-
-/** The events are checked by `admit`, one check for single events and batches; a body's schema is its documentation. */
-const checkedByAdmit = () => () => true
-
-const singleSchema = (examples: readonly object[]) => ({
-  summary: 'Send one event',
-  description: '202 means that the event is durable: it is committed in Postgres and will reach exactly one end.',
-  tags: ['events'],
-  body: { ...IncomingEventSchema, examples },
-  response: {
-    202: Type.Object({
-      id: Type.String({ format: 'uuid' }),
-      status: Type.Literal('accepted'),
-      duplicate: Type.Boolean(),
-    }),
-    '4xx': ProblemSchema,
-    503: ProblemSchema,
-  },
-})
-
-const batchSchema = (examples: readonly object[]) => ({
-  summary: 'Send many events',
-  description:
-    'A JSON array, or one event a line as application/x-ndjson. Each is answered by itself: one that is wrong does not spoil the others.',
-  tags: ['events'],
-  body: {
-    content: {
-      'application/json': { schema: { type: 'array', items: IncomingEventSchema, examples: [examples] } },
-      'application/x-ndjson': {
-        schema: { type: 'string', examples: [examples.map((e) => JSON.stringify(e)).join('\n')] },
-      },
-    },
-  },
-  response: {
-    200: Type.Object({
-      accepted: Type.Integer(),
-      duplicate: Type.Integer(),
-      rejected: Type.Integer(),
-      items: Type.Array(
-        Type.Object({
-          index: Type.Integer(),
-          id: Type.Union([Type.String(), Type.Null()]),
-          status: Type.Union([Type.Literal('accepted'), Type.Literal('duplicate'), Type.Literal('rejected')]),
-          error: Type.Optional(ProblemSchema),
-          retryable: Type.Optional(Type.Boolean()),
-        }),
-      ),
-    }),
-    '4xx': ProblemSchema,
-    503: ProblemSchema,
-  },
-})
-
-const statusSchema = {
-  summary: 'What became of an event',
-  description:
-    'Readable the moment its 202 is out. With `wait` the answer comes when the event is settled, or after that time.',
-  tags: ['events'],
-  params: Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }) }),
-  querystring: Type.Object(
-    {
-      wait: Type.Optional(Type.String({ pattern: '^\\d{1,6}(ms|s)$', examples: ['10s'] })),
-      source: Type.Optional(Type.String({ description: 'The source of the event, where its id is no UUID' })),
-    },
-    { additionalProperties: false },
-  ),
 }

@@ -1,0 +1,110 @@
+/** What is sent to the routes of events, and what is answered: the documentation of both. */
+import { Type } from '@sinclair/typebox'
+import type { FastifySchema } from 'fastify'
+import { CloudEventSchema, IncomingEventSchema } from '../admit.js'
+import { ProblemSchema } from '../problem.js'
+import { ENCODINGS } from '../receive.js'
+
+/** The events are checked by `admit`, one check for single events and batches; a body's schema is its documentation. */
+export const checkedByAdmit = () => () => true
+
+const refusals = {
+  '4xx': ProblemSchema,
+  503: ProblemSchema,
+}
+
+/** The headers that mean something, for the documentation. */
+const Headers = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({
+      description:
+        'For events without an id: the same key gives the same event, and 422 with another one. In a batch it goes for every place',
+      examples: ['"order-4711"'],
+    }),
+  ),
+  'content-encoding': Type.Optional(Type.String({ enum: ENCODINGS, description: 'How the body is compressed' })),
+  'x-correlation-id': Type.Optional(Type.String({ description: 'For events without a correlationid; echoed' })),
+  traceparent: Type.Optional(Type.String({ description: 'W3C trace context, for events that have none' })),
+})
+
+const asCloudEvent = (example: object, n: number) => ({
+  specversion: '1.0',
+  id: `example-${n + 1}`,
+  source: '/docs',
+  ...example,
+})
+
+export const singleSchema = (examples: readonly object[]): FastifySchema => ({
+  summary: 'Send one event',
+  description: [
+    '202 means that the event is durable: it is committed in Postgres and will reach exactly one end.',
+    'A CloudEvent may come in structured mode, or in binary mode: its attributes in headers `ce-…`, its data as application/json.',
+  ].join(' '),
+  tags: ['events'],
+  headers: Headers,
+  body: {
+    content: {
+      'application/json': { schema: { ...IncomingEventSchema, examples } },
+      'application/cloudevents+json': { schema: { ...CloudEventSchema, examples: examples.map(asCloudEvent) } },
+    },
+  },
+  response: {
+    202: Type.Object({
+      id: Type.String({ format: 'uuid' }),
+      status: Type.Literal('accepted'),
+      duplicate: Type.Boolean(),
+    }),
+    ...refusals,
+  },
+})
+
+export const batchSchema = (examples: readonly object[]): FastifySchema => ({
+  summary: 'Send many events',
+  description:
+    'A JSON array, a CloudEvents batch, or one event a line as application/x-ndjson. Each is answered by itself: one that is wrong does not spoil the others.',
+  tags: ['events'],
+  headers: Headers,
+  body: {
+    content: {
+      'application/json': { schema: { type: 'array', items: IncomingEventSchema, examples: [examples] } },
+      'application/cloudevents-batch+json': {
+        schema: { type: 'array', items: CloudEventSchema, examples: [examples.map(asCloudEvent)] },
+      },
+      'application/x-ndjson': {
+        schema: { type: 'string', examples: [examples.map((e) => JSON.stringify(e)).join('\n')] },
+      },
+    },
+  },
+  response: {
+    200: Type.Object({
+      accepted: Type.Integer(),
+      duplicate: Type.Integer(),
+      rejected: Type.Integer(),
+      items: Type.Array(
+        Type.Object({
+          index: Type.Integer(),
+          id: Type.Union([Type.String(), Type.Null()]),
+          status: Type.Union([Type.Literal('accepted'), Type.Literal('duplicate'), Type.Literal('rejected')]),
+          error: Type.Optional(ProblemSchema),
+          retryable: Type.Optional(Type.Boolean()),
+        }),
+      ),
+    }),
+    ...refusals,
+  },
+})
+
+export const statusSchema: FastifySchema = {
+  summary: 'What became of an event',
+  description:
+    'Readable the moment its 202 is out. With `wait` the answer comes when the event is settled, or after that time.',
+  tags: ['events'],
+  params: Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }) }),
+  querystring: Type.Object(
+    {
+      wait: Type.Optional(Type.String({ pattern: '^\\d{1,6}(ms|s)$', examples: ['10s'] })),
+      source: Type.Optional(Type.String({ description: 'The source of the event, where its id is no UUID' })),
+    },
+    { additionalProperties: false },
+  ),
+}
