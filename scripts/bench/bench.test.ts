@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { redisCacheDir } from '@eventflow/testkit'
+import { redisCacheDir, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import type { Results } from './results.js'
 
@@ -53,6 +53,18 @@ test('it measures a variant, reports, and leaves no data behind', async () => {
   }
   expect(await readFile(join(dir, 'out', 'part.svg'), 'utf8')).toContain('EventFlow, batches of 100')
   expect(await readdir(join(dir, 'data'))).toEqual(['cache'])
+}, 120_000)
+
+test('a Ctrl-C stops everything and takes the data away', async () => {
+  const dataDir = join(dir, 'data')
+  const args = ['--only', 'batch-100', '--seconds', '600', '--data-dir', dataDir, '--out', join(dir, 'none')]
+  const child = spawn(process.execPath, [BENCH, ...args], { stdio: 'ignore' })
+  running = child
+  const log = () => readFile(join(dataDir, 'bench', 'programs.log'), 'utf8')
+  await until('the worker works', async () => (await log()).includes('"working"'), 60_000)
+  child.kill('SIGINT')
+  expect(await once(child, 'close')).toEqual([130, null])
+  expect(await readdir(dataDir)).toEqual(['cache'])
 }, 120_000)
 
 test('a name that it does not know ends it at once, and is named', async () => {

@@ -3,7 +3,7 @@ import type { VariantResult } from '../results.js'
 import { whole } from './figures.js'
 
 const WIDTH = 860
-const LEFT = 300
+const LEFT = 310
 const RIGHT = 120
 const ROW = 26
 const BAR = 16
@@ -26,17 +26,18 @@ const STYLE = `
 /** Draws what was measured as fast as it goes: not the runs at a fixed rate, and not those with several processes. */
 export function drawRates(variants: readonly VariantResult[], note: string): string {
   const shown = variants.filter(({ group }) => group !== 'latency' && group !== 'workers')
-  const greatest = Math.max(...shown.map(({ eventsPerSecond }) => eventsPerSecond.max))
-  const scale = (WIDTH - LEFT - RIGHT) / greatest
+  const width = WIDTH - LEFT - RIGHT
+  const scale = width / axisEnd(shown)
   let y = TOP
   const rows = shown.map(({ title, group, eventsPerSecond: { median, min, max } }, n) => {
     if (n > 0 && shown[n - 1]!.group !== group) y += GROUP_GAP
     const middle = y + BAR / 2
+    const [end, from, to] = [median, min, max].map((value) => Math.min(value * scale, width))
     const row = `
   <text x="${LEFT - 10}" y="${middle + 4}" text-anchor="end">${escaped(title)}</text>
-  <rect class="${group}" x="${LEFT}" y="${y}" width="${fixed(median * scale)}" height="${BAR}" rx="2"/>
-  <line class="spread" x1="${fixed(LEFT + min * scale)}" x2="${fixed(LEFT + max * scale)}" y1="${middle}" y2="${middle}"/>
-  <text x="${fixed(LEFT + max * scale + 8)}" y="${middle + 4}">${whole(median)}</text>`
+  <rect class="${group}" x="${LEFT}" y="${y}" width="${fixed(end!)}" height="${BAR}" rx="2"/>
+  <line class="spread" x1="${fixed(LEFT + from!)}" x2="${fixed(LEFT + to!)}" y1="${middle}" y2="${middle}"/>
+  <text x="${fixed(LEFT + to! + 8)}" y="${middle + 4}">${median * scale > width ? '→ ' : ''}${whole(median)}</text>`
     y += ROW
     return row
   })
@@ -48,6 +49,13 @@ export function drawRates(variants: readonly VariantResult[], note: string): str
   <text class="note" x="${LEFT}" y="40">${escaped(note)}</text>${rows.join('')}
 </svg>
 `
+}
+
+/** Some limits are far beyond everything else, which would be too small to see: they are cut off, and say how large they are. */
+function axisEnd(shown: readonly VariantResult[]): number {
+  const largest = (of: readonly VariantResult[]) => Math.max(0, ...of.map(({ eventsPerSecond }) => eventsPerSecond.max))
+  const pipelines = largest(shown.filter(({ group }) => group !== 'limits'))
+  return pipelines === 0 ? largest(shown) : Math.min(largest(shown), 1.8 * pipelines)
 }
 
 const fixed = (value: number) => value.toFixed(1)

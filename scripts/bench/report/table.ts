@@ -32,7 +32,7 @@ export function describeRound({
   return `${whole(events / seconds).padStart(9)}/s end to end  ${whole(events / loadSeconds).padStart(9)}/s taken`
 }
 
-const ROLES = ['generator', 'ingest', 'worker', 'postgres', 'redis', 'bench']
+const ROLES = ['generator', 'ingest', 'worker', 'postgres', 'redis', 'collector', 'bench']
 
 function rates(variants: readonly VariantResult[]): string {
   return table(

@@ -35,6 +35,7 @@ const WORKERS = 2
 const LOAD = { connections: 8, batch: 500, users: USERS }
 /** Nobody sends for ever to a service that falls behind: with so many entries in the streams the load pauses. */
 const MAX_BACKLOG = 20_000
+const WARM_UP_SECONDS = 4
 const LOOK_MS = 50
 const SAMPLE_MS = 1_000
 const PART = 100_000
@@ -45,14 +46,18 @@ export async function measureScale(stack: Stack, { events, say, onProgress }: Sc
   await stack.reset()
   try {
     const subject = await startEventFlow(stack, LOAD, { workers: WORKERS, scraped: false })
+    onProgress('warming up')
+    const warmUp = await subject.drive({ seconds: WARM_UP_SECONDS })
+    await subject.drained(warmUp.events)
+    const since = new Date()
     const samples: MemorySample[] = []
     let over = false
     const [{ sent, seconds }] = await Promise.all([
-      sendAll(subject, events).finally(() => {
+      sendAll(subject, events, warmUp.events).finally(() => {
         over = true
       }),
       holdBacklog(subject, () => over),
-      takeSamples(stack, subject, samples, () => over, { events, say, onProgress }),
+      takeSamples(stack, subject, samples, () => over, { events, before: warmUp.events, say, onProgress }),
     ])
     samples.push({ seconds, events: sent, memory: stack.ownMemory() })
 
@@ -69,7 +74,7 @@ export async function measureScale(stack: Stack, { events, say, onProgress }: Sc
       parts: ratesOfParts(samples, PART),
       lastToFirst: first / last,
       distribution: distributionOf(await countByPartition(stack), USERS),
-      delivery: await deliveryTimes(stack.db, new Date(0)),
+      delivery: await deliveryTimes(stack.db, since),
       memory: samples.map(({ events: upTo, memory }) => ({ events: upTo, byRole: memory })),
       tables: await measureTables(stack),
     }
@@ -82,10 +87,10 @@ interface MemorySample extends Sample {
   memory: ByRole
 }
 
-async function sendAll(subject: EventFlow, events: number): Promise<{ sent: number; seconds: number }> {
+async function sendAll(subject: EventFlow, events: number, before: number): Promise<{ sent: number; seconds: number }> {
   const startedAt = performance.now()
   const { events: sent } = await subject.drive({ events })
-  await subject.drained(sent)
+  await subject.drained(before + sent)
   return { sent, seconds: (performance.now() - startedAt) / 1_000 }
 }
 
@@ -105,11 +110,11 @@ async function takeSamples(
   { workerUrls }: EventFlow,
   samples: MemorySample[],
   isOver: () => boolean,
-  { events, say, onProgress }: ScaleOptions,
+  { events, before, say, onProgress }: ScaleOptions & { before: number },
 ): Promise<void> {
   const startedAt = performance.now()
   for (let said = 0; !isOver(); await delay(SAMPLE_MS)) {
-    const processed = await countProcessed(workerUrls)
+    const processed = (await countProcessed(workerUrls)) - before
     samples.push({ seconds: (performance.now() - startedAt) / 1_000, events: processed, memory: stack.ownMemory() })
     onProgress(`${processed.toLocaleString('en')} of ${events.toLocaleString('en')} events`)
     for (const { upTo, eventsPerSecond } of ratesOfParts(samples, PART).slice(said)) {

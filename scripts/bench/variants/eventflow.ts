@@ -24,8 +24,8 @@ export interface Setup {
   workers?: number
   /** Metrics of all processes are read once a second, unless this is false. */
   scraped?: boolean
-  /** Settings on top of the defaults. */
-  env?: Record<string, string>
+  /** This share of the traces is sent to a collector; without it there are none. */
+  traced?: number
 }
 
 export interface LoadKind extends Partial<RequestKind> {
@@ -74,13 +74,13 @@ export async function startEventFlow(stack: Stack, load: LoadKind, setup: Setup)
 }
 
 /** Starts ingest and workers, without load. */
-export async function startPrograms(stack: Stack, { ingest = 1, workers = 1, env = {} }: Setup) {
+export async function startPrograms(stack: Stack, { ingest = 1, workers = 1, traced }: Setup) {
   const settings = {
     DATABASE_URL: stack.databaseUrl,
     REDIS_URL: stack.redisUrl,
     EVENTFLOW_EVENTS: EVENTS,
     EVENTFLOW_STREAM_PREFIX: PREFIX,
-    ...env,
+    ...(traced !== undefined && (await collectTraces(stack, traced))),
   }
   const urls = await launchEach(ingest, (port) =>
     stack.launch('ingest', INGEST, { ...settings, EVENTFLOW_PORT: `${port}` }),
@@ -101,6 +101,17 @@ export async function startPrograms(stack: Stack, { ingest = 1, workers = 1, env
     return workers - shares.filter((share) => share >= Math.floor(PARTITIONS / workers)).length
   })
   return { urls, workerUrls }
+}
+
+/** Starts a collector, and gives the settings that send it this share of the traces. */
+async function collectTraces(stack: Stack, share: number): Promise<Record<string, string>> {
+  const port = (await freePort(0))!
+  await stack.start('collector', programFile('collector'), { plan: { port } })
+  return {
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
+    OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+    OTEL_TRACES_SAMPLER_ARG: `${share}`,
+  }
 }
 
 async function launchEach(count: number, launch: (port: number, n: number) => unknown): Promise<string[]> {

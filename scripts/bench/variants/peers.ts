@@ -57,7 +57,7 @@ export const peers: readonly Variant[] = [
   peer(
     {
       name: 'pg-boss',
-      title: 'pg-boss, insert, fetch and complete of 500',
+      title: 'pg-boss, insert and fetch of 500',
       promise: 'committed; at least once; the finished job stays as a row',
     },
     inPostgres("pgboss.job WHERE name = 'bench' AND state < 'completed'"),
@@ -65,7 +65,7 @@ export const peers: readonly Variant[] = [
   peer(
     {
       name: 'graphile',
-      title: 'graphile-worker, addJobs of 500, local queue',
+      title: 'graphile-worker, addJobs of 500',
       promise: 'committed; at least once; the finished job is deleted',
     },
     inPostgres('graphile_worker._private_jobs'),
