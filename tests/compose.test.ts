@@ -1,0 +1,192 @@
+/** What compose.yaml and the Dockerfile name is what the code has; there is no engine here to say so. */
+import { execFile } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { freePort } from '@eventflow/local'
+import { IngestConfig, readConfig, WorkerConfig } from '@eventflow/runtime'
+import { createDatabase, redisUrl, startProgramProcess } from '@eventflow/testkit'
+import { describe, expect, test } from '@jest/globals'
+import { parse } from 'yaml'
+
+const ROOT = join(import.meta.dirname, '../..')
+const run = promisify(execFile)
+
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8')
+const readYaml = (path: string) => parse(read(path), { merge: true })
+
+interface Service {
+  image?: string
+  command?: string[]
+  environment?: Record<string, string>
+  volumes?: string[]
+  ports?: string[]
+  depends_on?: Record<string, { condition: string }>
+  healthcheck?: { test: string[] }
+  // biome-ignore lint/suspicious/noExplicitAny: whatever else there is.
+  [name: string]: any
+}
+
+const compose: { services: Record<string, Service>; volumes: Record<string, null> } = readYaml('compose.yaml')
+const services = Object.entries(compose.services)
+const ours = ['migrate', 'ingest', 'worker'].map((name) => compose.services[name]!)
+const [migrate, ingest, worker] = ours as [Service, Service, Service]
+
+/** A setting as it is where the user's environment says nothing: `${NAME:-default}`. */
+const settingsOf = ({ environment = {} }: Service) =>
+  Object.fromEntries(
+    Object.entries(environment).map(([name, value]) => [name, value.replace(/\$\{\w+:-([^}]*)\}/g, '$1')]),
+  )
+
+const defaults = { DATABASE_URL: 'postgres://db', REDIS_URL: 'redis://cache', EVENTFLOW_EVENTS: 'events' }
+const HTTP_PORT = readConfig(IngestConfig, defaults).EVENTFLOW_PORT
+const METRICS_PORT = readConfig(WorkerConfig, defaults).EVENTFLOW_METRICS_PORT
+
+/** What a path in the image is in the checkout, if the Dockerfile copies it there. */
+function sourceOf(path: string): string {
+  const copied = [...read('Dockerfile').matchAll(/^COPY --from=build \/app\/(\S+) \.\/\1$/gm)].map(([, name]) => name!)
+  const relative = path.replace(/^\/app\//, '')
+  expect(copied).toContain(relative.split('/')[0])
+  return join(ROOT, relative)
+}
+
+describe('the programs', () => {
+  test('have settings that they know and take', () => {
+    expect(readConfig(IngestConfig, settingsOf(ingest))).toMatchObject({ EVENTFLOW_HOST: '0.0.0.0' })
+    expect(readConfig(WorkerConfig, settingsOf(worker))).toMatchObject({ EVENTFLOW_HOST: '0.0.0.0' })
+    expect(settingsOf(migrate).DATABASE_URL).toBe(settingsOf(worker).DATABASE_URL)
+    const given = ours.flatMap((service) => Object.keys(settingsOf(service)))
+    expect(given).not.toContain('EVENTFLOW_WORKER_ID')
+  })
+
+  test('are files of the image, and so are the event definitions', () => {
+    for (const { command } of ours) {
+      expect(command![0]).toBe('node')
+      expect([command![1], existsSync(sourceOf(command![1]!))]).toEqual([command![1], true])
+    }
+    expect(existsSync(sourceOf(settingsOf(worker).EVENTFLOW_EVENTS!))).toBe(true)
+  })
+
+  test('migrate migrates', async () => {
+    const [node, file, ...args] = migrate.command!
+    const env = { PATH: process.env.PATH, DATABASE_URL: await createDatabase({ migrated: false }) }
+    const { stdout } = await run(node!, [sourceOf(file!), ...args], { env })
+    expect(stdout).toMatch(/^applied: 0001-pipeline/)
+  })
+
+  test('are healthy when their health check says so, and not before', async () => {
+    const settings = { DATABASE_URL: await createDatabase(), REDIS_URL: redisUrl(), EVENTFLOW_STREAM_PREFIX: 'compose' }
+    const check = async ({ healthcheck }: Service, stated: number, actual: number) => {
+      const [kind, command, ...args] = healthcheck!.test
+      expect(kind).toBe('CMD')
+      expect(args.join(' ')).toContain(`//127.0.0.1:${stated}/`)
+      const here = args.map((arg) => arg.replace(`:${stated}/`, `:${actual}/`))
+      return run(command!, here).then(
+        () => 'healthy',
+        () => 'unhealthy',
+      )
+    }
+    const EVENTFLOW_EVENTS = sourceOf(settingsOf(worker).EVENTFLOW_EVENTS!)
+    const [httpPort, metricsPort] = [(await freePort(0))!, (await freePort(0))!]
+    expect(await check(ingest, HTTP_PORT, httpPort)).toBe('unhealthy')
+    expect(await check(worker, METRICS_PORT, metricsPort)).toBe('unhealthy')
+    const started = await Promise.all([
+      startProgramProcess('ingest', { ...settings, EVENTFLOW_EVENTS, EVENTFLOW_PORT: `${httpPort}` }),
+      startProgramProcess('worker', { ...settings, EVENTFLOW_EVENTS, EVENTFLOW_METRICS_PORT: `${metricsPort}` }),
+    ])
+    expect(await check(ingest, HTTP_PORT, httpPort)).toBe('healthy')
+    expect(await check(worker, METRICS_PORT, metricsPort)).toBe('healthy')
+    for (const program of started) program.kill('SIGTERM')
+    await Promise.all(started.map(({ exited }) => exited))
+  })
+
+  test('start after what they need, and have the time that they take to stop', () => {
+    expect(migrate.depends_on).toEqual({ postgres: { condition: 'service_healthy' } })
+    for (const service of [ingest, worker]) {
+      expect(service.depends_on).toMatchObject({
+        migrate: { condition: 'service_completed_successfully' },
+        postgres: { condition: 'service_healthy' },
+      })
+      const { EVENTFLOW_SHUTDOWN_TIMEOUT_MS } = readConfig(IngestConfig, defaults)
+      expect(Number.parseInt(service.stop_grace_period, 10) * 1_000).toBeGreaterThan(EVENTFLOW_SHUTDOWN_TIMEOUT_MS)
+    }
+  })
+
+  test('of which there are several have nothing that only one can have', () => {
+    expect(worker).not.toHaveProperty('ports')
+    expect(worker).not.toHaveProperty('container_name')
+    expect(worker).not.toHaveProperty('hostname')
+  })
+})
+
+describe('every container', () => {
+  test.each(services)('%s is confined', (name, service) => {
+    expect(service).toMatchObject({
+      read_only: true,
+      cap_drop: ['ALL'],
+      security_opt: ['no-new-privileges:true'],
+      init: true,
+      tmpfs: expect.arrayContaining(['/tmp']),
+      mem_limit: expect.any(String),
+    })
+    expect(service.user ?? '').not.toMatch(/^(root|0)\b/)
+    if (name !== 'migrate') expect(service.healthcheck?.test[0]).toBe('CMD')
+  })
+
+  test('has an image of an exact version', () => {
+    const node = /^ARG NODE=(\S+)$/m.exec(read('Dockerfile'))![1]!
+    const bases = [...read('Dockerfile').matchAll(/^FROM (\S+)/gm)].map(([, base]) => base)
+    expect(new Set(bases)).toEqual(new Set(['$NODE']))
+    const images = services.flatMap(([, { image }]) => image ?? [])
+    expect([...images, node].filter((image) => !/:v?\d+\.\d+(\.\d+|-\w+$)/.test(image))).toEqual([])
+    expect(read('Dockerfile')).toMatch(/^USER node$/m)
+  })
+
+  test('is reached from this machine only', () => {
+    const ports = services.flatMap(([name, { ports = [] }]) => ports.map((port) => `${name} ${port}`))
+    expect(ports.filter((port) => !/ 127\.0\.0\.1:(\d+):\1$/.test(port))).toEqual([])
+    expect(ports).toEqual(
+      expect.arrayContaining([
+        `ingest 127.0.0.1:${HTTP_PORT}:${HTTP_PORT}`,
+        'prometheus 127.0.0.1:9090:9090',
+        'grafana 127.0.0.1:3000:3000',
+      ]),
+    )
+  })
+
+  test('has volumes that are there', () => {
+    const volumes = services.flatMap(([, { volumes = [] }]) => volumes.map((volume) => volume.split(':')[0]!))
+    const named = volumes.filter((volume) => !volume.startsWith('.'))
+    expect(new Set(named)).toEqual(new Set(Object.keys(compose.volumes)))
+    const folders = volumes.filter((volume) => volume.startsWith('.'))
+    expect(folders.filter((folder) => !existsSync(join(ROOT, folder)))).toEqual([])
+  })
+})
+
+describe('Prometheus and Grafana', () => {
+  test('scrape every ingest and every worker, where their metrics are', () => {
+    const { scrape_configs } = readYaml('prometheus/prometheus.yml')
+    const targets = scrape_configs.flatMap(({ dns_sd_configs = [] }: { dns_sd_configs?: object[] }) => dns_sd_configs)
+    expect(targets).toEqual([
+      expect.objectContaining({ names: ['ingest'], type: 'A', port: HTTP_PORT }),
+      expect.objectContaining({ names: ['worker'], type: 'A', port: METRICS_PORT }),
+    ])
+  })
+
+  test('show the dashboards at once', () => {
+    const { prometheus, grafana } = compose.services
+    const mounted = (inside: string) => {
+      const mounts = [...prometheus!.volumes!, ...grafana!.volumes!].map((volume) => volume.split(':'))
+      const [folder, target] = mounts.find(([, path]) => inside.startsWith(path!))!
+      return inside.replace(target!, folder!)
+    }
+    const config = prometheus!.command!.find((arg) => arg.startsWith('--config.file='))!.split('=')[1]!
+    expect(existsSync(join(ROOT, mounted(config)))).toBe(true)
+    const { providers } = readYaml(mounted('/etc/grafana/provisioning/dashboards/eventflow.yml'))
+    const home = grafana!.environment!.GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH!
+    expect(home.startsWith(providers[0].options.path)).toBe(true)
+    expect(JSON.parse(read(mounted(home)))).toHaveProperty('title')
+    const { datasources } = readYaml(mounted('/etc/grafana/provisioning/datasources/prometheus.yml'))
+    expect(datasources[0].url).toBe('http://prometheus:9090')
+  })
+})
