@@ -2,7 +2,7 @@
  * `fault.step`: what the fault tests send. Its effects are counted in a table that would show every second one.
  *
  * An event may have a mood. *flaky*: fails half the time; *failing*: always, *bad*: for good; *deadly*: kills its worker;
- * *slow*, *slow to settle*: takes a second; *needs the source*: waits while a row in `source_away` says so.
+ * *slow*, *slow to settle*: takes a second; *stuck*: never comes to an end; *needs the source*: waits while a row in `source_away` says so.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import {
@@ -37,6 +37,7 @@ export default defineEvent({
         const moods = events.map(({ data }) => data.mood)
         if (moods.includes('deadly')) process.kill(process.pid, 'SIGKILL')
         if (moods.includes('slow')) await delay(1_000)
+        if (moods.includes('stuck')) await new Promise(() => {})
         const asks = moods.includes('needs the source')
         const away = asks && (await sql.query('SELECT FROM source_away')).length > 0
         return moods.map((mood) => {

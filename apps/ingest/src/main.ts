@@ -5,6 +5,7 @@ import {
   createIngestMetrics,
   createLog,
   IngestConfig,
+  listenError,
   readConfig,
   redacted,
   startTracing,
@@ -39,7 +40,9 @@ try {
   const partitions = await untilDone('reading the partitions', log, () => countPartitions(db), isAway)
   const app = await buildApp({ config, db, redis, log, metrics, tracing, definitions, partitions })
 
-  await app.listen({ host: config.EVENTFLOW_HOST, port: config.EVENTFLOW_PORT })
+  await app.listen({ host: config.EVENTFLOW_HOST, port: config.EVENTFLOW_PORT }).catch((error) => {
+    throw listenError(error, 'EVENTFLOW_PORT', 'choose another one')
+  })
 
   stopOnSignal(
     log,

@@ -4,7 +4,7 @@
  * are never in two batches at once.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Delivery, decodeEvent, firstDelivery } from '@eventflow/core'
+import type { Delivery } from '@eventflow/core'
 import { eventKey, findDirty, findSettled, type TakenPartition } from '@eventflow/db'
 import {
   acknowledge,
@@ -18,8 +18,11 @@ import {
   removeIdleConsumers,
 } from '@eventflow/stream'
 import { findUnpublished, saveWatermarks, takeUpNext } from './catch-up.js'
+import { deliveryOf, seqOf } from './entries.js'
+import { asHeld, type HeldPartition } from './held.js'
 import { admitAll, aimForStream, begin, joinStream, newPartition, type Partition } from './partition.js'
 import { pause } from './pause.js'
+import { createProgress, type Progress } from './progress.js'
 import { takeUpRetries } from './replays.js'
 import { traceReceived } from './trace.js'
 import { createWork, type WorkDeps } from './work.js'
@@ -52,7 +55,9 @@ export interface Lane {
   /** Resolves when the partition is not worked on any more. */
   drop(partition: number): Promise<void>
   /** What it works on. */
-  held(): { partition: number; epoch: number }[]
+  held(): HeldPartition[]
+  /** What it is doing just now. */
+  doing: Progress['state']
   /** Finishes the batch in hand and ends. */
   stop(): Promise<void>
 }
@@ -61,7 +66,8 @@ export function startLane(deps: LaneDeps): Lane {
   const { db, reader, redis, prefix, workerId, log, metrics, tracing, maxWaiting } = deps
   const partitions = new Map<number, Partition>()
   const stopping = new AbortController()
-  const work = createWork(deps, partitions, stopping.signal)
+  const progress = createProgress()
+  const work = createWork(deps, partitions, stopping.signal, progress)
   const dropping = new Map<number, () => void>()
   let lookedAfterAt = performance.now()
   let lookAtPostgresAt = 0
@@ -82,6 +88,7 @@ export function startLane(deps: LaneDeps): Lane {
     let failures = 0
     while (!stopping.signal.aborted) {
       try {
+        progress.begin('looking for events')
         dropAsked()
         if (connectionLost) for (const partition of partitions.values()) beginAgain(partition)
         connectionLost = false
@@ -91,6 +98,7 @@ export function startLane(deps: LaneDeps): Lane {
         await work(await next())
         failures = 0
       } catch (error) {
+        progress.failed(error)
         log.warn({ err: error }, 'a lane was interrupted; it begins its partitions again')
         for (const partition of partitions.values()) beginAgain(partition)
         await pause(failures++, stopping.signal)
@@ -201,7 +209,7 @@ export function startLane(deps: LaneDeps): Lane {
     const foreign: Entry[] = []
     const decoded: { entry: Entry; delivery: Delivery }[] = []
     for (const entry of entries) {
-      const delivery = decode(entry)
+      const delivery = deliveryOf(entry)
       if (isObsolete(entry)) useless.push(entry)
       else if (delivery) decoded.push({ entry, delivery })
       else foreign.push(entry)
@@ -271,26 +279,12 @@ export function startLane(deps: LaneDeps): Lane {
       wake()
       await Promise.race([dropped, running])
     },
-    held: () => [...partitions.values()].map(({ id, epoch }) => ({ partition: id, epoch })),
+    held: () => [...partitions.values()].map((partition) => asHeld(partition, maxWaiting)),
+    doing: progress.state,
     async stop() {
       stopping.abort()
       wake()
       await running
     },
   }
-}
-
-/** Nothing for an entry that is no event, or one of another partition: its stream is not where it belongs. */
-function decode({ id, partition, text }: Entry): Delivery | undefined {
-  try {
-    const event = decodeEvent(text ?? '')
-    return event.partition === partition ? firstDelivery(event, [id]) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-/** An entry that is no event is before all others: nothing can be told from it. */
-function seqOf(entry: Entry): number {
-  return decode(entry)?.event.seq ?? 0
 }

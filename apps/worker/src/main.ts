@@ -1,4 +1,5 @@
 /** Starts a worker: wire, work, drain in reverse. */
+import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { connect, migrate, prepare, sqlErrorKind, WORKER_APPLICATION } from '@eventflow/db'
 import { loadDefinitions } from '@eventflow/pipeline'
@@ -16,7 +17,8 @@ import {
 } from '@eventflow/runtime'
 import { connectRedis } from '@eventflow/stream'
 import { showCircuits } from './circuits.js'
-import { startWorker } from './worker.js'
+import { describeHealth } from './health.js'
+import { startWorker, type Worker } from './worker.js'
 
 try {
   const config = readConfig(WorkerConfig)
@@ -43,14 +45,19 @@ try {
   const redis = connectRedis({ url: config.REDIS_URL, onError: (err) => log.warn({ err }, 'Redis') })
   const metrics = createWorkerMetrics(workerId, definitions.keys())
   showCircuits(log, metrics)
-  let open = true
-  const server = await serveMetrics(metrics, {
+  let phase: 'starting' | 'working' | 'stopping' = 'starting'
+  let worker: Worker | undefined
+  const server = await serveMetrics({
     host: config.EVENTFLOW_HOST,
     port: config.EVENTFLOW_METRICS_PORT,
-    isReady: () => open,
+    registry: metrics.registry,
+    refresh: async () => worker?.refreshGauges(),
+    health: () => (phase === 'working' && worker ? describeHealth(worker.health()) : { status: phase }),
   })
-  const worker = await startWorker({ id: workerId, config, db, redis, log, metrics, tracing, definitions })
-  log.info({ types: [...definitions.keys()] }, 'working')
+  worker = await startWorker({ id: workerId, config, db, redis, log, metrics, tracing, definitions })
+  phase = 'working'
+  const { port } = server.address() as AddressInfo
+  log.info({ types: [...definitions.keys()], metrics_port: port }, 'working')
 
   stopOnSignal(
     log,
@@ -59,7 +66,7 @@ try {
       {
         name: 'readiness',
         stop: async () => {
-          open = false
+          phase = 'stopping'
         },
       },
       { name: 'work', stop: () => worker.stop() },

@@ -54,6 +54,8 @@ export interface Partition {
   caughtUp: number
   /** So many events are worked on alone: the last owners died with up to a batch in hand, and one of it may be why. */
   suspects: number
+  /** When something of it was settled last, or it was taken; on the monotonic clock, in milliseconds. */
+  settledAt: number
   /** The latest time of its events, of those that this owner has settled, in milliseconds. */
   latestEventTime: number
   /** Anything may have been lost from the stream since it was last read. */
@@ -76,6 +78,7 @@ export function newPartition(taken: { partition: number; epoch: number }, suspec
     obsoleteUpTo: NO_ENTRY_ID,
     caughtUp: 0,
     suspects,
+    settledAt: performance.now(),
     latestEventTime: Number.NEGATIVE_INFINITY,
     interrupted: false,
   }

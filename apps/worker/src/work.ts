@@ -8,6 +8,7 @@ import { admitAll, type Partition } from './partition.js'
 import { pause } from './pause.js'
 import { poisoned } from './poison.js'
 import { type ProcessDeps, processBatch } from './process.js'
+import type { Progress } from './progress.js'
 import { type SettleDeps, type Settlement, settleBatch } from './settle.js'
 import { tell } from './tell.js'
 import { type BatchTrace, traceBatch } from './trace.js'
@@ -33,6 +34,7 @@ export function createWork(
   deps: WorkDeps,
   partitions: ReadonlyMap<number, Partition>,
   stopping: AbortSignal,
+  progress: Progress,
 ): (deliveries: readonly Delivery[]) => Promise<void> {
   const { db, redis, prefix, log, metrics, tracing } = deps
 
@@ -70,9 +72,11 @@ export function createWork(
     if (ready.length === 0) return
     const startedAt = performance.now()
     const trace = traceBatch(ready, tracing)
+    progress.begin('processing a batch')
     const poison = ready.flatMap(poisoned)
     // A suspect is always alone.
     const outcomes = poison.length > 0 ? poison : await processBatch(ready, deps, trace)
+    progress.begin('settling a batch')
     const settlement = await settleUntilDone(outcomes, startedAt, trace)
     trace?.end(settlement)
     if (!settlement) {
@@ -85,6 +89,7 @@ export function createWork(
     const { committed, dead, retried, refused } = settlement
     const done = [...[...committed, ...dead, ...retried].map(({ delivery }) => delivery), ...refused]
     const entries = done.flatMap(({ event, entryIds }) => entryIds.map((id) => ({ partition: event.partition, id })))
+    progress.begin('acknowledging a batch')
     await acknowledge(redis, prefix, entries)
   }
 
@@ -101,6 +106,7 @@ export function createWork(
         const settling = { startedAt, blameTimeouts: failures >= BLAME_AFTER, trace }
         return await settleBatch(batch, leasesOf(partitions), settling, deps)
       } catch (error) {
+        progress.failed(error)
         log.warn({ err: error, events: outcomes.length }, 'settling failed; the batch is kept and tried again')
         if (stopping.aborted) return undefined
         await pause(failures, stopping)
@@ -111,13 +117,17 @@ export function createWork(
   }
 
   /** Keeps what waits, and begins the partitions again in which the fence let nothing through. */
-  function keep({ committed, dead, held, broken }: Settlement): void {
+  function keep({ committed, dead, retried, held, broken }: Settlement): void {
     const now = performance.now()
     for (const { delivery } of [...committed, ...dead]) {
       const { partition: id, seq } = delivery.event
       const partition = partitions.get(id)
       // What is replayed is mostly far below.
       if (partition && seq > partition.position) partition.settled.add(seq)
+    }
+    for (const { delivery } of [...committed, ...dead, ...retried]) {
+      const partition = partitions.get(delivery.event.partition)
+      if (partition) partition.settledAt = now
     }
     for (const { delivery, delayMs } of held) {
       partitions.get(delivery.event.partition)?.keys.hold({ ...delivery, crashes: 0 }, now + delayMs)

@@ -9,6 +9,8 @@ import { compileDefinitions, orderOf } from './definitions.js'
 import { startLane } from './loop.js'
 import { startOwnership } from './ownership.js'
 import { startRetention } from './retention.js'
+import { startWatchdog, type WorkerHealth } from './watchdog.js'
+import { refreshWorkerGauges } from './worker-gauges.js'
 
 export interface WorkerDeps {
   /** Stable over restarts, so that a worker has its partitions back at once. */
@@ -24,6 +26,10 @@ export interface WorkerDeps {
 }
 
 export interface Worker {
+  /** Whether it makes progress, as of some seconds ago at the most. */
+  health(): WorkerHealth
+  /** Brings the gauges up to date that are not kept so. Never rejects. */
+  refreshGauges(): Promise<void>
   /** Settles what is in hand, gives the partitions back and takes no more. */
   stop(): Promise<void>
 }
@@ -68,10 +74,15 @@ export async function startWorker({
     settledDays: config.EVENTFLOW_RETENTION_SETTLED_DAYS,
     deadDays: config.EVENTFLOW_RETENTION_DEAD_DAYS,
   }
+  const stalledAfterMs = config.EVENTFLOW_STALLED_AFTER_SECONDS * 1_000
+  const watchdog = startWatchdog({ lanes, workerId: id, db, redis, prefix, stalledAfterMs, log, metrics })
   const retention = startRetention({ db, workerId: id, ages, log })
 
   return {
+    health: watchdog.health,
+    refreshGauges: () => refreshWorkerGauges({ db, redis, metrics }, lanes),
     async stop() {
+      watchdog.stop()
       await Promise.all([retention.stop(), ...lanes.map((lane) => lane.stop())])
       await ownership.stop()
       for (const reader of readers) reader.disconnect()

@@ -1,23 +1,47 @@
 /** Health and metrics of a process that has no HTTP interface of its own. */
-import { createServer, type Server } from 'node:http'
-import type { WorkerMetrics } from './metrics.js'
+import { createServer, type Server, type ServerResponse } from 'node:http'
+import type { Registry } from 'prom-client'
 
-/** Serves /metrics, /livez and /readyz. `isReady` says whether the process does its work. */
-export async function serveMetrics(
-  metrics: WorkerMetrics,
-  { host, port, isReady }: { host: string; port: number; isReady: () => boolean },
-): Promise<Server> {
+/** `ok` is healthy, all else is not; `reason` says why, in words. The rest is for programs. */
+export interface Health {
+  status: string
+  reason?: string
+  [detail: string]: unknown
+}
+
+export interface ServeMetricsOptions {
+  host: string
+  port: number
+  registry: Registry
+  /** Brings metrics up to date that are not kept so. Must not reject. */
+  refresh: () => Promise<void>
+  health: () => Health
+}
+
+/**
+ * Serves /metrics, /livez, /readyz and /health. Rejects when the port is taken, with words for whoever has set it.
+ */
+export async function serveMetrics({ host, port, registry, refresh, health }: ServeMetricsOptions): Promise<Server> {
   const server = createServer(async (request, response) => {
     switch (request.url) {
       case '/metrics':
-        response.setHeader('content-type', metrics.registry.contentType).end(await metrics.registry.metrics())
+        await refresh()
+        response.setHeader('content-type', registry.contentType).end(await registry.metrics())
         break
       case '/livez':
         response.end('ok\n')
         break
-      case '/readyz':
-        response.writeHead(isReady() ? 200 : 503).end(isReady() ? 'ready\n' : 'not ready\n')
+      case '/readyz': {
+        const { status, reason } = health()
+        answer(response, status, status === 'ok' ? 'ready\n' : `not ready: ${reason ?? status}\n`)
         break
+      }
+      case '/health': {
+        const now = health()
+        response.setHeader('content-type', 'application/json')
+        answer(response, now.status, `${JSON.stringify(now)}\n`)
+        break
+      }
       default:
         response.writeHead(404).end()
     }
@@ -25,6 +49,18 @@ export async function serveMetrics(
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, resolve)
+  }).catch((error) => {
+    throw listenError(error, 'EVENTFLOW_METRICS_PORT', 'workers on one machine need one each, or 0 for a free one')
   })
   return server
+}
+
+function answer(response: ServerResponse, status: string, body: string): void {
+  response.writeHead(status === 'ok' ? 200 : 503).end(body)
+}
+
+/** An error of `listen` that names the setting behind it where the port is taken. */
+export function listenError(error: Error & { code?: unknown; port?: unknown }, setting: string, advice: string): Error {
+  if (error.code !== 'EADDRINUSE') return error
+  return new Error(`${setting}: port ${error.port} is taken by another program; ${advice}`, { cause: error })
 }

@@ -36,8 +36,8 @@ export interface TestPipeline {
   logged: Record<string, any>[]
   /** Starts one more worker. */
   startWorker(id?: string): Promise<Worker & { metrics: WorkerMetrics }>
-  /** Starts a worker as a process of its own, with the definitions of a folder. */
-  startWorkerProcess(id: string, events: string): Promise<ProgramProcess>
+  /** Starts a worker as a process of its own, with the definitions of a folder, and what settings it needs besides. */
+  startWorkerProcess(id: string, events: string, settings?: Record<string, string>): Promise<ProgramProcess>
   /** Sends events as one batch request and gives the answer; throws when it is not 200. */
   send(events: readonly object[]): Promise<BatchAnswer>
   /** Waits until every accepted event has reached an end. */
@@ -121,9 +121,9 @@ export async function startPipeline(
         workers.delete(worker)
         return worker.stop()
       }
-      return { stop, metrics }
+      return { ...worker, stop, metrics }
     },
-    async startWorkerProcess(id, events) {
+    async startWorkerProcess(id, events, given = {}) {
       const { DATABASE_URL, REDIS_URL } = env
       const process = await startProgramProcess('worker', {
         DATABASE_URL,
@@ -131,6 +131,7 @@ export async function startPipeline(
         EVENTFLOW_STREAM_PREFIX: prefix,
         EVENTFLOW_WORKER_ID: id,
         EVENTFLOW_EVENTS: events,
+        ...given,
       })
       processes.push(process)
       return process

@@ -6,6 +6,8 @@ import { until } from './until.js'
 
 export interface ProgramProcess {
   pid: number
+  /** Where it tells of its health: `http://127.0.0.1:…`. */
+  url: string
   /** Everything it has written so far, on stdout and stderr. */
   lines: readonly string[]
   /** Resolves when it has ended: `code 0`, `signal SIGKILL`. */
@@ -48,5 +50,6 @@ export async function startProgramProcess(
   })
   await until(`the ${program} works`, () => end !== undefined || lines.some((line) => line.includes(ready)))
   if (end !== undefined) throw new Error(`the ${program} ended at its start (${end}):\n${lines.join('\n')}`)
-  return { pid: child.pid!, lines, exited, kill: (signal) => child.kill(signal) }
+  const port = /"metrics_port":(\d+)|Server listening at http:\/\/[^:]+:(\d+)/.exec(lines.join('\n'))?.slice(1).join('')
+  return { pid: child.pid!, url: `http://127.0.0.1:${port}`, lines, exited, kill: (signal) => child.kill(signal) }
 }

@@ -1,0 +1,26 @@
+/** What a lane is doing, for those who watch it. */
+
+type Step = 'looking for events' | 'processing a batch' | 'settling a batch' | 'acknowledging a batch'
+
+export interface Progress {
+  begin(step: Step): void
+  failed(error: unknown): void
+  /** The present step, when it began on the monotonic clock, and the last error there was. */
+  state(): { step: Step; since: number; lastError: string | undefined }
+}
+
+export function createProgress(): Progress {
+  let step: Step = 'looking for events'
+  let since = performance.now()
+  let lastError: string | undefined
+  return {
+    begin(next) {
+      step = next
+      since = performance.now()
+    },
+    failed(error) {
+      lastError = error instanceof Error ? error.message : String(error)
+    },
+    state: () => ({ step, since, lastError }),
+  }
+}
