@@ -1,4 +1,5 @@
 /** The only place that knows Postgres. */
+export * from './alerts.js'
 export * from './audit-log.js'
 export * from './backlog.js'
 export * from './connect.js'

@@ -4,10 +4,15 @@ import pg from 'pg'
 import type { Queryable } from './connect.js'
 import { pipelineTables } from './migrations/0001-pipeline.js'
 import { extensions } from './migrations/0002-extensions.js'
+import { alertsTable } from './migrations/0003-alerts.js'
 
 /** `partitions` is how many a new database gets. */
 function migrationsFor(partitions: number): Record<string, Migration> {
-  return { '0001-pipeline': { up: pipelineTables(partitions) }, '0002-extensions': { up: extensions } }
+  return {
+    '0001-pipeline': { up: pipelineTables(partitions) },
+    '0002-extensions': { up: extensions },
+    '0003-alerts': { up: alertsTable },
+  }
 }
 
 /** What a database lacks to be up to date, and what was applied to it that this version does not know: a newer one's. */

@@ -1,6 +1,7 @@
 /** Settings: read once from environment variables, checked against a schema, frozen. */
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import { alertSettings } from './alert-settings.js'
 import { tracingSettings } from './tracing-settings.js'
 
 const Port = (description: string, value: number) =>
@@ -133,10 +134,15 @@ export const WorkerConfig = Type.Object({
   ),
 })
 
+const { EVENTFLOW_EVENTS: _, ...withoutEvents } = shared
+
+export const AlertsConfig = Type.Object({ ...withoutEvents, ...alertSettings })
+
 export type IngestConfig = Static<typeof IngestConfig>
 export type WorkerConfig = Static<typeof WorkerConfig>
+export type AlertsConfig = Static<typeof AlertsConfig>
 
-const KNOWN = new Set([...Object.keys(IngestConfig.properties), ...Object.keys(WorkerConfig.properties)])
+const KNOWN = new Set([IngestConfig, WorkerConfig, AlertsConfig].flatMap(({ properties }) => Object.keys(properties)))
 
 /** Settings that are wrong, all of them: each line of the message names one. */
 export class ConfigError extends Error {

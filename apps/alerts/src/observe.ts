@@ -1,0 +1,39 @@
+/** Looks at the pipeline from outside, once. */
+import { countFreshDeadLetters, type Db, readProgress } from '@eventflow/db'
+import { type PipelineLag, readLag } from '@eventflow/monitor'
+import type { Redis } from '@eventflow/stream'
+
+/** Dead letters that are not older count as fresh. */
+export const FRESH_SECONDS = 300
+
+/** What was seen. What could not be read is missing. */
+export interface Observation {
+  /** Why Postgres could not be read. */
+  postgresError: string | undefined
+  redisError: string | undefined
+  lag: PipelineLag | undefined
+  freshDeadLetters: number | undefined
+  /** Rises whenever something is settled. */
+  progress: number | undefined
+}
+
+export async function observe(db: Db, redis: Redis, prefix: string): Promise<Observation> {
+  const reading = Promise.all([readLag(db, redis, prefix), countFreshDeadLetters(db, FRESH_SECONDS), readProgress(db)])
+  const [postgres, ping] = await Promise.all([reading.catch(messageOf), redis.ping().then(() => undefined, messageOf)])
+  if (typeof postgres === 'string') {
+    return {
+      postgresError: postgres,
+      redisError: ping,
+      lag: undefined,
+      freshDeadLetters: undefined,
+      progress: undefined,
+    }
+  }
+  const [lag, freshDeadLetters, progress] = postgres
+  return { postgresError: undefined, redisError: ping, lag, freshDeadLetters, progress }
+}
+
+/** Some errors of the network have a code and nothing else to say. */
+function messageOf(error: Error & { code?: string }): string {
+  return error.message || error.code || error.name
+}

@@ -1,0 +1,79 @@
+/** What is watched: one reading an alert, made of what was observed. */
+import type { AlertsConfig } from '@eventflow/runtime'
+import { FRESH_SECONDS, type Observation } from './observe.js'
+
+/** The value of an alert at one moment. */
+export interface Reading {
+  alert: string
+  /** Missing where it could not be read. */
+  value: number | undefined
+  /** The alert is raised above it, and ends at half of it. */
+  threshold: number
+  /** What a person is told; of names of events, keys and payloads it says nothing. */
+  message: string
+}
+
+/** `stalledSeconds`: for how long nothing has been settled although there was something to do. */
+export function readingsOf(seen: Observation, stalledSeconds: number | undefined, config: AlertsConfig): Reading[] {
+  const { lag, postgresError, redisError, freshDeadLetters } = seen
+  const ownerless = lag?.partitions.filter(({ owner }) => owner === null).map(({ partition }) => partition) ?? []
+  const late = lag?.partitions.filter(({ lagSeconds }) => lagSeconds > config.EVENTFLOW_ALERT_LAG_SECONDS) ?? []
+  const nobody = lag && lag.workers.length === 0
+  return [
+    {
+      alert: 'postgres-away',
+      value: postgresError === undefined ? 0 : 1,
+      threshold: 0,
+      message: postgresError === undefined ? 'Postgres answers' : `Postgres does not answer: ${postgresError}`,
+    },
+    {
+      alert: 'redis-away',
+      value: redisError === undefined ? 0 : 1,
+      threshold: 0,
+      message: redisError === undefined ? 'Redis answers' : `Redis does not answer: ${redisError}`,
+    },
+    {
+      alert: 'no-worker',
+      value: lag && Number(nobody),
+      threshold: 0,
+      message: nobody ? 'no worker is alive' : `${lag?.workers.length} workers are alive`,
+    },
+    {
+      alert: 'partition-without-owner',
+      // Without any worker that has been said already.
+      value: nobody ? undefined : lag && ownerless.length,
+      threshold: 0,
+      message:
+        ownerless.length > 0 ? `without an owner: partition ${ownerless.join(', ')}` : 'every partition has its owner',
+    },
+    {
+      alert: 'oldest-unsettled',
+      value: lag?.oldestUnsettledAgeSeconds,
+      threshold: config.EVENTFLOW_ALERT_OLDEST_SECONDS,
+      message: `the oldest unsettled event is ${Math.round(lag?.oldestUnsettledAgeSeconds ?? 0)} s old, ${lag?.unsettled} are unsettled`,
+    },
+    {
+      alert: 'partition-lag',
+      value: lag?.lagSeconds,
+      threshold: config.EVENTFLOW_ALERT_LAG_SECONDS,
+      message:
+        late.length > 0
+          ? `events have been waiting for a worker for ${Math.round(lag?.lagSeconds ?? 0)} s: partition ${late.map(({ partition }) => partition).join(', ')}`
+          : 'events are taken up in time',
+    },
+    {
+      alert: 'stalled',
+      value: stalledSeconds,
+      threshold: config.EVENTFLOW_ALERT_STALLED_SECONDS,
+      message: stalledSeconds
+        ? `nothing has been settled for ${Math.round(stalledSeconds)} s, although there is something to do`
+        : 'events are settled again',
+    },
+    {
+      alert: 'dead-letters',
+      value: freshDeadLetters,
+      threshold: config.EVENTFLOW_ALERT_DEAD_LETTERS,
+      message: `${freshDeadLetters} dead letters were written in the last ${FRESH_SECONDS / 60} minutes`,
+    },
+  ]
+}
