@@ -129,6 +129,7 @@ test('a trace has the whole way of its event, with each attempt', async () => {
       },
     },
   ])
+  expect(named('asking').attributes).toEqual({ sent: `00-${traceId}-${named('asking').spanId}-01` })
   expect(JSON.stringify(spans)).not.toContain(SECRET)
 })
 
@@ -155,7 +156,8 @@ test('where no trace comes in, ingest begins one, and the event keeps it', async
 
 test('the spans of a batch link to the traces of its events, and these to them', async () => {
   const [request, own, quiet] = [newTrace(), newTrace(), newTrace(false)]
-  const events = [step(), { ...step(), traceparent: own.traceparent }, { ...step(), traceparent: quiet.traceparent }]
+  const sum = { type: 'traced.sum', data: {} }
+  const events = [step(), { ...sum, traceparent: own.traceparent }, { ...step(), traceparent: quiet.traceparent }]
   // What is in the stream when the worker comes is read at once.
   const [worker] = stack.workers
   await worker!.end('SIGTERM')
@@ -167,7 +169,7 @@ test('the spans of a batch link to the traces of its events, and these to them',
   worker!.start()
 
   const inRequest = await receiver.trace(request.traceId, 6)
-  const inOwn = await receiver.trace(own.traceId, 4)
+  const inOwn = await receiver.trace(own.traceId, 2)
   expect(treeOf(inRequest)).toEqual([
     'ingest: POST /v1/events/batch',
     '  ingest: send ef:events',
@@ -176,20 +178,24 @@ test('the spans of a batch link to the traces of its events, and these to them',
     '        worker: handle traced.step',
     '          worker: working',
   ])
-  expect(treeOf(inOwn)[0]).toBe('worker: process ef:events 1 processed')
+  expect(treeOf(inOwn)).toEqual(['worker: process ef:events 1 processed', '  worker: settle ef:events 1'])
   const sending = inRequest.find(({ name }) => name === 'send ef:events')!
   expect(sending.attributes['messaging.batch.message_count']).toBe(3)
   const toOwn = { traceId: own.traceId, spanId: CLIENT_SPAN }
   expect(sending.links).toMatchObject([toOwn])
 
   const ofEvent = inOwn.find(({ name }) => name === 'process ef:events')!
-  const together = await receiver.trace(ofEvent.links[0]!.traceId, 4)
+  const together = await receiver.trace(ofEvent.links[0]!.traceId, 6)
   expect(treeOf(together, '')).toEqual([
     'worker: process ef:events',
     '  worker: enrich moody',
     '    worker: asking',
     '  worker: settle ef:events',
+    '    worker: handle traced.sum',
+    '      worker: summing',
   ])
+  const handling = together.find(({ name }) => name === 'handle traced.sum')!
+  expect(handling.links).toMatchObject([{ traceId: own.traceId, spanId: ofEvent.spanId }])
   const processing = together.find(({ name }) => name === 'process ef:events')!
   expect(processing.attributes['messaging.batch.message_count']).toBe(3)
   expect(processing.links).toMatchObject([{ traceId: request.traceId, spanId: sending.spanId }, toOwn])

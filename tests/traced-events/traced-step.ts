@@ -1,9 +1,9 @@
 /**
  * `traced.step`: its enricher and its handler have spans of their own. *flaky*: its handler fails the first time; *bad*: it is
- * wrong for good.
+ * wrong for good. The enricher tells what it would send to whom it asks.
  */
 import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
-import { trace } from '@opentelemetry/api'
+import { context, propagation, trace } from '@opentelemetry/api'
 
 const tracer = trace.getTracer('the user')
 const failed = new Set<string>()
@@ -18,6 +18,9 @@ export default defineEvent({
       enrich: (events) =>
         tracer.startActiveSpan('asking', async (span) => {
           await Promise.resolve()
+          const headers: { traceparent?: string } = {}
+          propagation.inject(context.active(), headers)
+          span.setAttribute('sent', headers.traceparent!)
           span.end()
           return events.map(() => ({}))
         }),

@@ -1,8 +1,8 @@
 /** The only place that knows OpenTelemetry's SDK. Whatever is not said here it reads from its standard environment variables. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Attributes, context, trace } from '@opentelemetry/api'
+import { type Attributes, context, propagation, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
-import { setGlobalErrorHandler } from '@opentelemetry/core'
+import { setGlobalErrorHandler, W3CTraceContextPropagator } from '@opentelemetry/core'
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources'
 import { AlwaysOnSampler, BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import type { Logger } from './log.js'
@@ -38,6 +38,7 @@ export async function startOpenTelemetry(options: Options): Promise<Pick<Tracing
   const provider = new BasicTracerProvider({ resource, spanProcessors })
   const batchProvider = new BasicTracerProvider({ resource, spanProcessors, sampler: new AlwaysOnSampler() })
   trace.setGlobalTracerProvider(provider)
+  propagation.setGlobalPropagator(new W3CTraceContextPropagator())
   if (keepContext) context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
   return {
     tracer: provider.getTracer('eventflow'),

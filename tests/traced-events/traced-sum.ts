@@ -1,0 +1,9 @@
+/** `traced.sum`: its handler takes several events at once, and has a span of its own. */
+import { defineEvent, Type } from '@eventflow/pipeline'
+import { trace } from '@opentelemetry/api'
+
+export default defineEvent({
+  type: 'traced.sum',
+  schema: Type.Object({}),
+  handleBatch: async () => trace.getTracer('the user').startSpan('summing').end(),
+})
