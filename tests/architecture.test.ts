@@ -148,7 +148,7 @@ function readWorkspace(path: string): Workspace {
   return {
     path,
     sources: readdirSync(join(ROOT, path), { recursive: true, encoding: 'utf8' })
-      .filter((file) => file.endsWith('.ts') && !/^(dist|node_modules|bench\/)/.test(file))
+      .filter((file) => /\.tsx?$/.test(file) && !/^(dist|node_modules|bench\/)/.test(file))
       .map((file) => ({ path: `${path}/${file}`, text: read(file) })),
     dependencies: oursAmong(Object.keys({ ...dependencies, ...devDependencies })),
     references: (references ?? []).map((reference) => basename(reference.path)),

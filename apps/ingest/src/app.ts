@@ -1,16 +1,19 @@
 /** The HTTP service, without a port: everything but listening. */
 
 import { randomFillSync } from 'node:crypto'
-import { createUuidV7 } from '@eventflow/core'
+import { hostname } from 'node:os'
+import { createUuidV7, DEFAULT_RETRY_POLICY } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
-import { readLag, readStock, sparing } from '@eventflow/monitor'
+import { readLag, readStock, sparing, startTelling } from '@eventflow/monitor'
 import type { EventDefinition } from '@eventflow/pipeline'
-import type { IngestConfig, IngestMetrics, Logger, Tracing } from '@eventflow/runtime'
+import { type IngestConfig, type IngestMetrics, type Logger, readIngestFigures, type Tracing } from '@eventflow/runtime'
 import { createPublisher, type Redis } from '@eventflow/stream'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createAcceptor } from './accept.js'
 import { readBodies } from './bodies.js'
+import { serveConsole } from './console.js'
 import { documentRoutes } from './docs.js'
+import { startCollector } from './live/collector.js'
 import { createOperations } from './operations.js'
 import { protectPages } from './page-headers.js'
 import { createPipelineGauges } from './pipeline-gauges.js'
@@ -20,6 +23,7 @@ import { deadLetterRoutes } from './routes/dead-letters.js'
 import { eventTypeRoutes } from './routes/event-types.js'
 import { eventRoutes } from './routes/events.js'
 import { healthRoutes } from './routes/health.js'
+import { liveRoutes } from './routes/live.js'
 import { operationRoutes } from './routes/operations.js'
 import { searchRoutes } from './routes/search.js'
 import { createSettledWatch } from './settled.js'
@@ -129,6 +133,16 @@ export async function buildApp({
   const stock = sparing(() => readStock(db), STOCK_FRESH_MS)
   const capacityBytes = config.EVENTFLOW_POSTGRES_CAPACITY_BYTES
   const refreshGauges = createPipelineGauges({ db, redis, lag, stock, metrics, capacityBytes })
+  const unordered = [...definitions.values()].filter(({ order }) => order === 'none').map(({ type }) => type)
+  const attemptsOf = (type: string) => ({ ...DEFAULT_RETRY_POLICY, ...definitions.get(type)?.retry }).attempts
+  const collector = startCollector({ db, lag, stock, unordered, attemptsOf })
+  const ownName = { process: `${hostname()}-${process.pid}`, service: 'ingest' } as const
+  const telling = startTelling(db, ownName, () => readIngestFigures(metrics))
+  app.addHook('onClose', async () => {
+    await Promise.all([collector.stop(), telling.stop()])
+  })
+  liveRoutes(app, { db, collector, unordered })
+  await serveConsole(app, log)
   healthRoutes(app, { db, redis, metrics, lag, refreshGauges, isOpen: () => open })
   return app
 }

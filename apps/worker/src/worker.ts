@@ -2,8 +2,9 @@
 import { hostname } from 'node:os'
 import { UnavailableError } from '@eventflow/core'
 import { asSql, type Db, sqlErrorKind } from '@eventflow/db'
+import { startTelling } from '@eventflow/monitor'
 import type { EventDefinition, Sql } from '@eventflow/pipeline'
-import type { Logger, Tracing, WorkerConfig, WorkerMetrics } from '@eventflow/runtime'
+import { type Logger, readWorkerFigures, type Tracing, type WorkerConfig, type WorkerMetrics } from '@eventflow/runtime'
 import { connectRedis, createCache, type Redis, untilReady } from '@eventflow/stream'
 import { compileDefinitions, orderOf } from './definitions.js'
 import { startLane } from './loop.js'
@@ -77,13 +78,14 @@ export async function startWorker({
   const stalledAfterMs = config.EVENTFLOW_STALLED_AFTER_SECONDS * 1_000
   const watchdog = startWatchdog({ lanes, workerId: id, db, redis, prefix, stalledAfterMs, log, metrics })
   const retention = startRetention({ db, workerId: id, ages, log })
+  const telling = startTelling(db, { process: id, service: 'worker' }, () => readWorkerFigures(metrics))
 
   return {
     health: watchdog.health,
     refreshGauges: () => refreshWorkerGauges({ db, redis, metrics }, lanes),
     async stop() {
       watchdog.stop()
-      await Promise.all([retention.stop(), ...lanes.map((lane) => lane.stop())])
+      await Promise.all([retention.stop(), telling.stop(), ...lanes.map((lane) => lane.stop())])
       await ownership.stop()
       for (const reader of readers) reader.disconnect()
     },

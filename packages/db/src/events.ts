@@ -59,3 +59,9 @@ export async function countEvents(db: Queryable): Promise<EventCounts> {
   const { accepted, processed, failed, retrying } = rows[0]
   return { accepted, processed, failed, retrying, unsettled: accepted - processed - failed }
 }
+
+/** Whether any event was ever accepted, or is still kept. */
+export async function hasEvents(db: Queryable): Promise<boolean> {
+  const { rows } = await db.query('SELECT EXISTS (SELECT FROM raw_events) AS some')
+  return rows[0].some
+}

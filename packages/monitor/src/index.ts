@@ -3,10 +3,12 @@
  *
  * `readLag(db, redis, prefix)` gives it once: the partitions with their owners and lags, the oldest unsettled event, the
  * workers. `readStock(db)` gives what piles up: dead letters and bytes. `readDependencies(db, redis)` says who answers.
+ * `startTelling` has a process tell what it counts, for rates of the whole.
  * `sparing(read)` makes a reader of any that may be asked as often as one likes; `within(ms, …)` waits no longer.
  */
 export * from './dependencies.js'
 export * from './lag.js'
 export * from './sparing.js'
 export * from './stock.js'
+export * from './telling.js'
 export * from './within.js'

@@ -1,5 +1,6 @@
 /** What every process needs: settings, logs, metrics, traces, starting and stopping. */
 export * from './config.js'
+export * from './figures.js'
 export * from './log.js'
 export * from './metrics.js'
 export * from './serve-metrics.js'

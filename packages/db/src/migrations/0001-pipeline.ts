@@ -141,6 +141,15 @@ export function pipelineTables(partitions: number) {
       )`.execute(db)
 
     await sql`
+      CREATE UNLOGGED TABLE process_figures (
+        process text PRIMARY KEY,
+        service text NOT NULL,
+        run     text NOT NULL,
+        told_at timestamptz NOT NULL DEFAULT now(),
+        figures jsonb NOT NULL
+      ) WITH (fillfactor = 50)`.execute(db)
+
+    await sql`
       CREATE TABLE partitions (
         id               smallint PRIMARY KEY,
         owner            text,

@@ -1,0 +1,40 @@
+/** The operator's console: files that were built from apps/console. */
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Logger } from '@eventflow/runtime'
+import fastifyStatic from '@fastify/static'
+import type { FastifyInstance } from 'fastify'
+
+/** The page loads nothing from elsewhere and runs nothing but its own files; nobody may frame it. */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self'",
+  "img-src 'self' data:",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+/** Serves the console at `/`. Where it was not built the service runs without it, and says so. */
+export async function serveConsole(app: FastifyInstance, log: Logger): Promise<void> {
+  const page = fileURLToPath(import.meta.resolve('@eventflow/console/site'))
+  if (!existsSync(page)) {
+    log.warn({ page }, 'there is no console: it is made by npm run build')
+    return
+  }
+  await app.register(fastifyStatic, {
+    root: dirname(page),
+    wildcard: false,
+    cacheControl: false,
+    setHeaders(response, path) {
+      response.setHeader('content-security-policy', POLICY)
+      response.setHeader('x-content-type-options', 'nosniff')
+      response.setHeader('referrer-policy', 'no-referrer')
+      // The names of all files but the page change with what is in them.
+      response.setHeader('cache-control', path === page ? 'no-cache' : 'public, max-age=31536000, immutable')
+    },
+  })
+}

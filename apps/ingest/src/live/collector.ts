@@ -1,0 +1,174 @@
+/** Watches the pipeline, once a second, for all who look: reads once, keeps the last hour, says what is wrong. */
+import { setTimeout as delay } from 'node:timers/promises'
+import {
+  type Db,
+  hasEvents,
+  type KnownWorker,
+  readFigures,
+  readWaitingKeys,
+  readWorkers,
+  type ToldFigures,
+  type WaitingKey,
+} from '@eventflow/db'
+import { type PartitionLag, type PipelineLag, type Stock, sparing, within } from '@eventflow/monitor'
+import { TENANT } from '../request.js'
+import { createHistory, type Point } from './history.js'
+import { type Rates, ratesBetween, type WorkerRate } from './rates.js'
+import { findTroubles, type Trouble } from './troubles.js'
+
+const EVERY_MS = 1_000
+
+/** What cannot be read in this time is not known, in milliseconds. */
+const PATIENCE_MS = 3_000
+
+/** Keys that wait are read so often at the most, in milliseconds. */
+const WAITING_FRESH_MS = 1_000
+
+/** More keys than these are not told of one by one. */
+const MAX_KEYS = 50
+
+/** What a point of the history holds, in this order. */
+export const SERIES = [
+  'in',
+  'out',
+  'failed',
+  'retried',
+  'p50',
+  'p95',
+  'p99',
+  'answered95',
+  'backlog',
+  'oldest',
+  'dead',
+  'rejected',
+] as const
+
+/** How the pipeline is at a moment. */
+export interface Moment {
+  at: number
+  /** Whether any event was ever accepted. */
+  empty: boolean
+  rates: Rates
+  backlog: number | null
+  retrying: number | null
+  oldest: number | null
+  dead: number | null
+  deadByType: Record<string, number>
+  workers: (KnownWorker & Partial<WorkerRate> & { lastAt: number; circuits: Record<string, string> })[]
+  partitions: PartitionLag[]
+  redisError: string | null
+  troubles: Trouble[]
+}
+
+export interface CollectorDeps {
+  db: Db
+  lag: () => Promise<PipelineLag>
+  stock: () => Promise<Stock>
+  /** The types whose events wait for nobody. */
+  unordered: readonly string[]
+  attemptsOf: (type: string) => number
+}
+
+export interface Collector {
+  /** The last hour, as far as this process has seen it. */
+  history(): Point[]
+  /** The latest moment; nothing in the first second. */
+  latest(): Moment | undefined
+  /** Has `told` told of each moment from now on. Gives what ends that. */
+  follow(told: (moment: Moment) => void): () => void
+  stop(): Promise<void>
+}
+
+export function startCollector({ db, lag, stock, unordered, attemptsOf }: CollectorDeps): Collector {
+  const history = createHistory()
+  const followers = new Set<(moment: Moment) => void>()
+  const stopping = new AbortController()
+  const waitingKeys = sparing(
+    () => readWaitingKeys(db, TENANT, { unordered, limit: MAX_KEYS, countBehind: false }),
+    WAITING_FRESH_MS,
+  )
+  let before: { figures: ToldFigures[]; at: number } = { figures: [], at: performance.now() }
+  let latest: Moment | undefined
+  let empty = true
+
+  async function collect(): Promise<void> {
+    const known = <Result>(reading: Promise<Result>) => within(PATIENCE_MS, reading)
+    const [figures, lagNow, stockNow, workers, waiting, some] = await Promise.all([
+      known(readFigures(db)),
+      known(lag()),
+      known(stock()),
+      known(readWorkers(db)),
+      known(waitingKeys()),
+      empty ? known(hasEvents(db)) : true,
+    ])
+    if (some) empty = false
+    const at = performance.now()
+    const told = figures ?? before.figures
+    const { rates, workers: workerRates } = ratesBetween(before.figures, told, (at - before.at) / 1_000)
+    before = { figures: told, at }
+    latest = momentOf({ rates, workerRates, figures: told, lag: lagNow, stock: stockNow, workers, waiting })
+    history.add(pointOf(latest))
+    for (const follower of followers) follower(latest)
+  }
+
+  interface Read {
+    rates: Rates
+    workerRates: WorkerRate[]
+    figures: ToldFigures[]
+    lag: PipelineLag | undefined
+    stock: Stock | undefined
+    workers: KnownWorker[] | undefined
+    waiting: WaitingKey[] | undefined
+  }
+
+  function momentOf({ rates, workerRates, figures, lag, stock, workers = [], waiting = [] }: Read): Moment {
+    const now = Date.now()
+    return {
+      at: now,
+      empty,
+      rates,
+      backlog: lag ? lag.unsettled + lag.retrying : null,
+      retrying: lag?.retrying ?? null,
+      oldest: lag?.oldestUnsettledAgeSeconds ?? null,
+      dead: stock ? [...stock.deadLetters.values()].reduce((sum, count) => sum + count, 0) : null,
+      deadByType: Object.fromEntries(stock?.deadLetters ?? []),
+      workers: workers.map((worker) => {
+        const told = figures.find(({ process }) => process === worker.id)
+        const rate = workerRates.find(({ process }) => process === worker.id)
+        return { ...worker, ...rate, lastAt: told?.lastAt ?? 0, circuits: told?.circuits ?? {} }
+      }),
+      partitions: lag?.partitions ?? [],
+      redisError: lag?.redisError ?? null,
+      troubles: findTroubles({ lag, workers, figures, waiting, rates, attemptsOf, now }),
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const startedAt = performance.now()
+      await collect()
+      const rest = Math.max(50, EVERY_MS - (performance.now() - startedAt))
+      await delay(rest, undefined, { signal: stopping.signal }).catch(() => {})
+    }
+  }
+
+  const running = run()
+
+  return {
+    history: () => history.points(),
+    latest: () => latest,
+    follow(told) {
+      followers.add(told)
+      return () => followers.delete(told)
+    },
+    async stop() {
+      stopping.abort()
+      await running
+    },
+  }
+}
+
+function pointOf({ at, rates, backlog, oldest, dead }: Moment): Point {
+  const values = { ...rates, backlog, oldest, dead }
+  return { at, values: SERIES.map((name) => values[name]) }
+}

@@ -1,0 +1,126 @@
+/** The pipeline live over HTTP: an event stream with what happens, what waits, and what is wrong. */
+import { defineEvent, Type } from '@eventflow/pipeline'
+import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+
+/** Fails until it is forgiven, except for the key `good`. */
+const step = defineEvent({
+  type: 'step.done',
+  schema: Type.Object({ key: Type.String() }),
+  key: (data) => data.key,
+  retry: { attempts: 9, baseDelayMs: 600_000, maxDelayMs: 600_000 },
+  async handle({ data }) {
+    if (data.key !== 'good') throw new Error(`${data.key} is not to be had`)
+  },
+})
+
+let pipeline: TestPipeline
+
+beforeAll(async () => {
+  pipeline = await startPipeline([step])
+})
+
+afterAll(() => pipeline.stop())
+
+interface Told {
+  event: string
+  // biome-ignore lint/suspicious/noExplicitAny: what is told is looked into by each test.
+  data: any
+}
+
+/** Watches: what is told, one by one, until the service or the viewer ends it. */
+async function* watch(signal?: AbortSignal): AsyncGenerator<Told> {
+  const headers = { accept: 'text/event-stream' }
+  const response = await fetch(`${pipeline.url}/v1/live`, { headers, ...(signal && { signal }) })
+  expect(response.headers.get('content-type')).toMatch('text/event-stream')
+  let text = ''
+  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+    text += chunk
+    const parts = text.split('\n\n')
+    text = parts.pop()!
+    for (const part of parts) {
+      const [, event, data] = /^event: (\w+)\ndata: (.*)$/.exec(part)!
+      yield { event: event!, data: JSON.parse(data!) }
+    }
+  }
+}
+
+/** The first moment that is as wanted; `act` is done as soon as somebody watches. */
+async function momentWhen(
+  what: string,
+  is: (moment: Told['data']) => boolean,
+  act: () => Promise<unknown> = async () => {},
+): Promise<Told['data']> {
+  const leaving = new AbortController()
+  const timer = setTimeout(() => leaving.abort(new Error(`waited in vain until ${what}`)), 30_000)
+  try {
+    for await (const { event, data } of watch(leaving.signal)) {
+      if (event === 'history') await act()
+      else if (is(data)) return data
+    }
+    throw new Error('the stream has ended')
+  } finally {
+    clearTimeout(timer)
+    leaving.abort()
+  }
+}
+
+test('before the first worker and event: nothing happens, and that is what is wrong', async () => {
+  const moment = await momentWhen('it is told', ({ backlog, dead }) => backlog !== null && dead !== null)
+  expect(moment).toMatchObject({ empty: true, backlog: 0, dead: 0, workers: [], rates: { in: 0, out: 0, p50: null } })
+  expect(moment.troubles[0].text).toMatch(/^No worker is alive/)
+})
+
+test('events are seen to come and go, with who works on them', async () => {
+  await pipeline.startWorker('worker-a')
+  await momentWhen('all is well', ({ troubles, workers }) => troubles.length === 0 && workers.length === 1)
+  const moment = await momentWhen(
+    'they are through',
+    ({ rates }) => rates.out > 0,
+    () => pipeline.send(Array.from({ length: 20 }, () => ({ type: 'step.done', data: { key: 'good' } }))),
+  )
+  expect(moment).toMatchObject({ empty: false, redisError: null })
+  expect(moment.rates.p99).toBeGreaterThanOrEqual(moment.rates.p50)
+  expect(moment.workers).toMatchObject([{ id: 'worker-a', alive: true, processed: moment.rates.out }])
+  expect(moment.workers[0].partitions).toHaveLength(16)
+  expect(moment.partitions).toHaveLength(16)
+
+  // Whoever comes later is told of it too.
+  for await (const { event, data } of watch()) {
+    expect(event).toBe('history')
+    const out = data.series.indexOf('out') + 1
+    expect(data.points.some((point: number[]) => point[out]! > 0)).toBe(true)
+    break
+  }
+})
+
+test('a key that waits is told in words, and listed with what waits behind it', async () => {
+  await pipeline.send(['DFW', 'DFW', 'LAS'].map((key) => ({ type: 'step.done', data: { key } })))
+  const moment = await momentWhen('it waits', ({ troubles }) => troubles.length === 2)
+  expect(moment.troubles.map(({ text }: { text: string }) => text.replace(/partition \d+/i, 'Partition 7'))).toEqual(
+    expect.arrayContaining([
+      expect.stringMatching(
+        /^Partition 7 has been waiting \d+ s for key DFW: attempt 1 of 9 failed, .*: DFW is not to be had$/,
+      ),
+    ]),
+  )
+  expect(moment).toMatchObject({ retrying: 2, backlog: 3 })
+  const { items } = (await (await fetch(`${pipeline.url}/v1/waiting`)).json()) as { items: object[] }
+  expect(items).toMatchObject([
+    { partitionkey: 'DFW', attempts: 1, behind: 1, message: 'DFW is not to be had', component: 'handle' },
+    { partitionkey: 'LAS', attempts: 1, behind: 0 },
+  ])
+})
+
+test('who does not watch is given the latest moment', async () => {
+  const moment = (await (await fetch(`${pipeline.url}/v1/live`)).json()) as { at: number }
+  expect(Date.now() - moment.at).toBeLessThan(10_000)
+})
+
+test('a service that is stopped lets its viewers go', async () => {
+  const watching = watch()
+  await watching.next()
+  const closing = pipeline.app.close()
+  await until('the stream has ended', async () => (await watching.next()).done)
+  await closing
+})
