@@ -179,6 +179,80 @@ describe('the same id again', () => {
   })
 })
 
+describe('an Idempotency-Key', () => {
+  const withKey = (key: string, body: object) => send(body, { 'idempotency-key': key })
+
+  test('gives an event without an id the same one each time', async () => {
+    const key = randomUUID()
+    const first = await withKey(`"${key}"`, event({ n: 1 }))
+    const { id } = await json(first)
+    for (const again of [key, `"${key}"`]) {
+      const sent = await withKey(again, event({ n: 1 }))
+      expect(sent.status).toBe(202)
+      expect(sent.headers.get('location')).toBe(first.headers.get('location'))
+      expect(await json(sent)).toEqual({ id, status: 'accepted', duplicate: true })
+    }
+    expect(await rowsOf(id)).toMatchObject([{ external_id: null, payload: { n: 1 } }])
+  })
+
+  test('with another event is refused, and the first stays', async () => {
+    const key = randomUUID()
+    const { id } = await json(await withKey(key, event({ n: 1 })))
+    const sent = await withKey(key, event({ n: 2 }))
+    expect(sent.status).toBe(422)
+    expect(sent.headers.get('content-type')).toMatch('application/problem+json')
+    expect(await json(sent)).toMatchObject({ type: 'urn:eventflow:problem:idempotency-key-reused', status: 422 })
+    expect(await rowsOf(id)).toMatchObject([{ payload: { n: 1 } }])
+  })
+
+  test('fifty times at once stores one event', async () => {
+    const key = randomUUID()
+    const sent = await Promise.all(Array.from({ length: 50 }, () => withKey(key, event({ n: 1 }))))
+    const answers = await Promise.all(sent.map(json))
+    expect(answers.filter(({ duplicate }) => duplicate === false)).toHaveLength(1)
+    expect(new Set(answers.map(({ id }) => id)).size).toBe(1)
+  })
+
+  test('says nothing about an event that has an id', async () => {
+    const key = randomUUID()
+    for (const id of [randomUUID(), randomUUID()]) {
+      expect(await json(await withKey(key, event({ n: id }, { id })))).toMatchObject({ id, duplicate: false })
+    }
+  })
+
+  test('goes for every place of a batch', async () => {
+    const headers = { 'idempotency-key': randomUUID() }
+    const own = randomUUID()
+    const batch = [event({ n: 1 }), event({ n: 1 }), event({ n: 1 }, { id: own })]
+    const { items } = await json(await sendBatch(batch, headers))
+    expect(new Set(items.map(({ id }: { id: string }) => id)).size).toBe(3)
+    expect(items[2].id).toBe(own)
+    const again = await json(
+      await sendBatch([...batch.slice(0, 1), event({ n: 2 }), batch[2], event({ n: 4 })], headers),
+    )
+    expect(again.items).toMatchObject([
+      { id: items[0].id, status: 'duplicate' },
+      { id: items[1].id, status: 'rejected', error: { code: 'idempotency-key-reused', status: 422 }, retryable: false },
+      { id: own, status: 'duplicate' },
+      { status: 'accepted' },
+    ])
+    const { id } = await json(await withKey(headers['idempotency-key'], event({ n: 1 })))
+    expect(items.map((item: { id: string }) => item.id)).not.toContain(id)
+  })
+
+  test.each(['""', 'two words', 'a, b', '"open', '"a" "b"', 'x'.repeat(201), 'caf\xe9'])(
+    '%j is refused',
+    async (key) => {
+      const sent = await withKey(key, event({}))
+      expect(sent.status).toBe(400)
+      expect(await json(sent)).toMatchObject({
+        code: 'invalid-query',
+        detail: expect.stringMatching('Idempotency-Key'),
+      })
+    },
+  )
+})
+
 describe('a batch', () => {
   test('answers for each of its events, in order', async () => {
     const [known, taken, twice, differing] = Array.from({ length: 4 }, () => randomUUID())

@@ -62,7 +62,12 @@ export async function buildApp({
     loggerInstance: log as FastifyBaseLogger,
     logController: new fastify.LogController({ disableRequestLogging: true }),
     requestTimeout: config.EVENTFLOW_REQUEST_TIMEOUT_MS,
-    http: { maxHeaderSize: MAX_HEADER_BYTES, connectionsCheckingInterval: 1_000 },
+    http: {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      // Node takes the shorter of the two for the headers, whichever it is: left at its default, that would be the other.
+      headersTimeout: config.EVENTFLOW_REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: 1_000,
+    },
     clientErrorHandler: answerUnreadable,
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',

@@ -1,0 +1,234 @@
+/** The door under load of the wrong kind: compressed, endless, slow, malformed and too many requests. */
+import { randomUUID } from 'node:crypto'
+import { connect, type Socket } from 'node:net'
+import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib'
+import { PROBLEMS, type ProblemCode } from '@eventflow/core'
+import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+
+const BODY_LIMIT = 200_000
+const CONNECTIONS = 30
+
+let pipeline: TestPipeline
+
+beforeAll(async () => {
+  pipeline = await startPipeline([], {
+    EVENTFLOW_BODY_LIMIT_BYTES: `${BODY_LIMIT}`,
+    EVENTFLOW_MAX_IN_FLIGHT_BYTES: '100000',
+    EVENTFLOW_REQUEST_TIMEOUT_MS: '1000',
+    EVENTFLOW_MAX_CONNECTIONS: `${CONNECTIONS}`,
+  })
+})
+
+afterAll(() => pipeline.stop())
+
+// biome-ignore lint/suspicious/noExplicitAny: answers are looked into by each test.
+type Answer = any
+const json = (response: Response) => response.json() as Promise<Answer>
+const send = (body: string | Uint8Array, headers = {}) => post(`${pipeline.url}/v1/events`, body, headers)
+
+async function expectProblem(response: Response, code: ProblemCode) {
+  expect(await json(response)).toMatchObject({ code, status: PROBLEMS[code].status })
+  expect(response.status).toBe(PROBLEMS[code].status)
+  expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json/)
+}
+
+describe('a compressed body', () => {
+  const event = () => ({ type: 'note.taken', id: randomUUID(), data: { text: 'hello' } })
+
+  test.each([
+    ['gzip', gzipSync],
+    ['x-gzip', gzipSync],
+    ['GZIP', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+    ['identity', (text: string) => Buffer.from(text)],
+  ])('is taken as %s, of one event and of many', async (encoding, compress) => {
+    const one = event()
+    const headers = { 'content-encoding': encoding }
+    expect((await send(compress(JSON.stringify(one)), headers)).status).toBe(202)
+    expect(await json(await fetch(`${pipeline.url}/v1/events/${one.id}`))).toMatchObject({ data: one.data })
+    const many = compress(JSON.stringify([event(), one]))
+    expect(await json(await post(`${pipeline.url}/v1/events/batch`, many, headers))).toMatchObject({
+      ...{ accepted: 1, duplicate: 1 },
+    })
+  })
+
+  test.each(['zstd', 'compress', 'gzip, gzip', 'constructor', ''])('is not taken as %j', async (encoding) => {
+    const sent = await send(gzipSync(JSON.stringify(event())), { 'content-encoding': encoding })
+    expect(await json(sent.clone())).toMatchObject({ detail: 'The content encoding must be one of gzip, deflate, br' })
+    await expectProblem(sent, 'unsupported-media-type')
+  })
+
+  test.each([
+    ['no gzip', Buffer.from(JSON.stringify(event()))],
+    ['cut off', gzipSync(JSON.stringify(event())).subarray(0, -9)],
+    ['damaged', gzipSync('x'.repeat(1_000)).fill(7, 12, 14)],
+    ['nothing', Buffer.alloc(0)],
+  ])('that is %s is malformed', async (_, body) => {
+    await expectProblem(await send(body, { 'content-encoding': 'gzip' }), 'malformed-body')
+  })
+
+  const padded = (bytes: number) => `${JSON.stringify(event())}${' '.repeat(bytes)}`.slice(0, bytes)
+
+  test('may be inflated to the limit, and no further', async () => {
+    expect((await send(gzipSync(padded(100_000)), { 'content-encoding': 'gzip' })).status).toBe(202)
+    expect((await send(gzipSync(padded(BODY_LIMIT)), { 'content-encoding': 'gzip' })).status).toBe(202)
+    await expectProblem(await send(gzipSync(padded(BODY_LIMIT + 1)), { 'content-encoding': 'gzip' }), 'body-too-large')
+  })
+
+  test.each([
+    ['gzip', (zeros: Buffer) => gzipSync(zeros, { level: 1 })],
+    ['br', (zeros: Buffer) => brotliCompressSync(zeros, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } })],
+  ])('that is a bomb is not inflated: %s', async (encoding, compress) => {
+    const bomb = compress(Buffer.alloc(40_000_000))
+    expect(bomb.length).toBeLessThan(BODY_LIMIT)
+    const before = process.memoryUsage().rss
+    await expectProblem(await send(bomb, { 'content-encoding': encoding }), 'body-too-large')
+    expect(process.memoryUsage().rss - before).toBeLessThan(20_000_000)
+  })
+
+  test('that never ends and inflates to nothing is cut off', async () => {
+    const nothing = gzipSync('')
+    const members = Buffer.concat(Array.from({ length: 500 }, () => nothing))
+    let sentBytes = 0
+    const body = new ReadableStream({
+      pull(stream) {
+        sentBytes += members.length
+        stream.enqueue(members)
+      },
+    })
+    const headers = { 'content-type': 'application/json', 'content-encoding': 'gzip' }
+    const init = { method: 'POST', headers, body, duplex: 'half' as const }
+    await expectProblem(await fetch(`${pipeline.url}/v1/events`, init), 'body-too-large')
+    expect(sentBytes).toBeGreaterThan(BODY_LIMIT)
+  })
+})
+
+/** A connection of its own, and all that comes back over it. */
+function dial(): { socket: Socket; received: () => string; closed: Promise<string> } {
+  const socket = connect(Number(new URL(pipeline.url).port), '127.0.0.1')
+  let text = ''
+  socket.on('data', (chunk) => {
+    text += chunk
+  })
+  // A server that has said what it has to say may close before everything was sent.
+  socket.on('error', () => {})
+  const closed = new Promise<string>((resolve) => {
+    socket.on('close', () => resolve(text))
+  })
+  return { socket, received: () => text, closed }
+}
+
+const talk = (text: string) => {
+  const { socket, closed } = dial()
+  socket.write(text, 'latin1')
+  return closed
+}
+
+function expectRawProblem(text: string, code: ProblemCode) {
+  const [head, body] = text.split('\r\n\r\n')
+  expect(head).toMatch(new RegExp(`^HTTP/1.1 ${PROBLEMS[code].status} `))
+  expect(head).toMatch(/\r\nContent-Type: application\/problem\+json\r\n/)
+  expect(JSON.parse(body!)).toMatchObject({ type: `urn:eventflow:problem:${code}`, code })
+}
+
+const HEAD = 'POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n'
+const EVENT = '{"type":"smuggled","data":{}}'
+const LENGTH = `Content-Length: ${EVENT.length}\r\n`
+const CHUNKS = `${EVENT.length.toString(16)}\r\n${EVENT}\r\n0\r\n\r\n`
+
+describe('a request that does not arrive', () => {
+  test.each([
+    ['its line', 'POST /v1/ev'],
+    ['its headers', HEAD],
+    ['its body', `${HEAD}${LENGTH}\r\n{"type":`],
+    ['the end of its chunks', `${HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\n{"typ`],
+  ])('in time, for want of %s, is answered 408 and closed', async (_, text) => {
+    expectRawProblem(await talk(text), 'request-timeout')
+  })
+
+  test('at all leaves nothing behind', async () => {
+    const { socket } = dial()
+    socket.write(`${HEAD}${LENGTH}\r\n${EVENT.slice(0, -1)}`)
+    socket.end()
+    expect((await send(EVENT)).status).toBe(202)
+  })
+})
+
+describe('what is no valid HTTP is answered 400 once, closed, and stores nothing:', () => {
+  test.each([
+    ['no HTTP at all', 'EHLO mail.example.org\r\n\r\n'],
+    ['TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'],
+    ['both lengths', `${HEAD}${LENGTH}Transfer-Encoding: chunked\r\n\r\n${CHUNKS}`],
+    ['two lengths', `${HEAD}${LENGTH}Content-Length: 5\r\n\r\n${EVENT}`],
+    ['a length that is none', `${HEAD}Content-Length: +${EVENT.length}\r\n\r\n${EVENT}`],
+    ['a list of lengths', `${HEAD}Content-Length: ${EVENT.length}, ${EVENT.length}\r\n\r\n${EVENT}`],
+    ['chunked, but not last', `${HEAD}Transfer-Encoding: chunked, identity\r\n\r\n${CHUNKS}`],
+    ['a space before the colon', `${HEAD}Transfer-Encoding : chunked\r\n\r\n${CHUNKS}`],
+    ['a folded header', `${HEAD}${LENGTH}X-A: b\r\n c\r\n\r\n${EVENT}`],
+    ['NUL in a header', `${HEAD}${LENGTH}X-A: b\0c\r\n\r\n${EVENT}`],
+    ['a chunk size that is none', `${HEAD}Transfer-Encoding: chunked\r\n\r\nxyz\r\n${EVENT}\r\n0\r\n\r\n`],
+    ['a chunk longer than it says', `${HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\n${EVENT}\r\n0\r\n\r\n`],
+  ])('%s', async (_, text) => {
+    const answer = await talk(text)
+    expectRawProblem(answer, 'invalid-query')
+    expect(answer.match(/^HTTP\/1\.1 /gm)).toHaveLength(1)
+  })
+
+  afterAll(async () => {
+    const { rows } = await pipeline.db.query(
+      `SELECT count(*)::integer AS count FROM raw_events WHERE type = 'smuggled'`,
+    )
+    // The one that was sent as it should be.
+    expect(rows[0].count).toBe(1)
+  })
+})
+
+test('headers may have 16 KiB', async () => {
+  const request = (bytes: number) =>
+    `GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-A: ${'x'.repeat(bytes)}\r\n\r\n`
+  expect(await talk(request(16_000))).toMatch(/^HTTP\/1\.1 200 /)
+  expectRawProblem(await talk(request(17_000)), 'headers-too-large')
+})
+
+test('bodies that are coming in have their memory, and what does not fit is told to come again', async () => {
+  const slow = dial()
+  const body = EVENT + ' '.repeat(90_000)
+  slow.socket.write(`${HEAD}Connection: close\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, -1)}`)
+  await until('another body does not fit', async () => {
+    const sent = await send(`{"type":"note.taken","data":{}}${' '.repeat(50_000)}`)
+    if (sent.status === 503) expect(sent.headers.get('retry-after')).toBe('1')
+    return sent.status === 503
+  })
+  expect((await send('{"type":"note.taken","data":{}}')).status).toBe(202)
+  slow.socket.write(' ')
+  expect(await slow.closed).toMatch(/^HTTP\/1\.1 202 /)
+  expect((await send(`{"type":"note.taken","data":{}}${' '.repeat(50_000)}`)).status).toBe(202)
+})
+
+test('more connections than are allowed are closed, and counted', async () => {
+  const refused = async () =>
+    Number(/eventflow_connections_refused_total\S* (\d+)/.exec(await pipeline.ingestMetrics.registry.metrics())![1])
+  const before = await refused()
+  const dialled = Array.from({ length: CONNECTIONS + 5 }, dial)
+  await until('some are refused', async () => (await refused()) >= before + 5)
+  for (const { socket } of dialled) socket.destroy()
+  await until('there is room again', async () => {
+    const sent = await send('{"type":"note.taken","data":{}}').catch(() => undefined)
+    return sent?.status === 202
+  })
+})
+
+test('pages tell browsers to load nothing from elsewhere and to be in no frame', async () => {
+  const page = await fetch(`${pipeline.url}/docs`)
+  expect(page.headers.get('content-type')).toMatch(/^text\/html/)
+  expect(page.headers.get('content-security-policy')).toMatch(/default-src 'self';.*frame-ancestors 'none'/)
+  expect(page.headers.get('content-security-policy')).not.toMatch(/script-src|unsafe-eval|\*/)
+  expect(page.headers.get('referrer-policy')).toBe('no-referrer')
+  for (const path of ['/docs', '/openapi.json', '/v1/events/none', '/livez']) {
+    expect((await fetch(pipeline.url + path)).headers.get('x-content-type-options')).toBe('nosniff')
+  }
+  // A policy that forbade the page's own scripts would be an empty page: it has none but files.
+  expect(await page.text()).not.toMatch(/<script(?![^>]*\bsrc=)|\son\w+=/)
+})
