@@ -2,8 +2,10 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
-import { drawRates } from './report/chart.js'
+import { drawRates } from './report/rates-chart.js'
+import { drawScale } from './report/scale-chart.js'
 import { describeResults } from './report/table.js'
+import type { Results } from './results.js'
 import { type Plan, run, type Terminal } from './run.js'
 import { startStack } from './stack.js'
 import { QUICK, variants } from './variants.js'
@@ -56,16 +58,7 @@ try {
   const results = await run(await starting, plan, terminal)
   await stop()
   console.log(`\n${describeResults(results)}\n`)
-  await mkdir(options.out, { recursive: true })
-  const files = [join(options.out, `${name}.json`)]
-  await writeFile(files[0]!, `${JSON.stringify(results, null, 2)}\n`)
-  if (results.variants.length > 0) {
-    const { cpu, cores } = results.machine
-    const note = `${cores} × ${cpu}, median of ${plan.rounds}, ${results.at.slice(0, 10)}, ${results.commit}`
-    files.push(join(options.out, `${name}.svg`))
-    await writeFile(files[1]!, drawRates(results.variants, note))
-  }
-  console.log(`written: ${files.join(', ')}`)
+  await write(results)
   if (results.scale && !results.scale.distribution.even) process.exitCode = 1
 } catch (error) {
   if (!interrupted) {
@@ -73,6 +66,18 @@ try {
     process.exitCode = 1
     await stop()
   }
+}
+
+/** Writes the JSON and the charts, and says where. */
+async function write(results: Results): Promise<void> {
+  const { machine, at, commit, variants: measured, scale } = results
+  const note = `${machine.cores} × ${machine.cpu}, ${at.slice(0, 10)}, ${commit}`
+  const files = new Map([[`${name}.json`, `${JSON.stringify(results, null, 2)}\n`]])
+  if (measured.length > 0) files.set(`${name}.svg`, drawRates(measured, `median of ${plan.rounds}, ${note}`))
+  if (scale) files.set(`${measured.length > 0 ? `${name}-scale` : name}.svg`, drawScale(scale, note))
+  await mkdir(options.out, { recursive: true })
+  for (const [file, content] of files) await writeFile(join(options.out, file), content)
+  console.log(`written: ${[...files.keys()].map((file) => join(options.out, file)).join(', ')}`)
 }
 
 /** What is to be done, and the name of its files: a part of the whole must not take the place of the whole. */
