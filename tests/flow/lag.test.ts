@@ -95,6 +95,35 @@ test('what piles up is told by type, and in bytes', async () => {
   expect(stock.postgresBytes).toBeGreaterThan(1_000_000)
 })
 
+test('an event that Postgres refuses for good stays in sight, whatever is settled after it', async () => {
+  const refuse = (table: string) =>
+    pipeline.db.query(
+      `ALTER TABLE ${table} ADD CONSTRAINT refused CHECK (payload ->> 'mood' IS DISTINCT FROM 'refused')`,
+    )
+  await refuse('processed_events')
+  await refuse('failed_events')
+  const of = (n: number, given = {}) => ({ type: 'fault.step', data: { key: 'k', n, ...given } })
+  await pipeline.send([of(0, { mood: 'refused' }), ...Array.from({ length: 200 }, (_, n) => of(n + 1))])
+  await pipeline.db.query(`UPDATE raw_events SET accepted_at = now() - interval '1 minute'`)
+  const worker = await pipeline.startWorker('d')
+  await until('the watermark has moved', async () => {
+    const { rows } = await pipeline.db.query(`
+      SELECT FROM raw_events r JOIN partitions p ON p.id = r.partition
+      WHERE payload ->> 'mood' = 'refused' AND settled_seq >= seq - 1`)
+    return rows.length === 1
+  })
+  expect(await lag()).toMatchObject({ unsettled: 1, lag: 0 })
+  expect((await lag()).oldestUnsettledAgeSeconds).toBeGreaterThan(59)
+  await worker.stop()
+
+  for (const table of ['processed_events', 'failed_events']) {
+    await pipeline.db.query(`ALTER TABLE ${table} DROP CONSTRAINT refused`)
+  }
+  const next = await pipeline.startWorker('e')
+  await pipeline.drained()
+  await next.stop()
+})
+
 test('a sparing reader shares what it has read, rests fifty times as long, and keeps failures as briefly', async () => {
   let now = 0
   let reads = 0

@@ -95,12 +95,12 @@ async function skipSettled(
   })
 }
 
-/** Moves the watermarks on in Postgres, so that the next catch-up begins there. */
+/** Moves the watermarks on in Postgres, so that the next catch-up begins there: nothing below is unsettled and not in `retries`. */
 export async function saveWatermarks(partitions: readonly Partition[], db: Db): Promise<void> {
-  const progress = partitions.map(({ id, epoch, position, keys }) => ({
+  const progress = partitions.map(({ id, epoch, position, refusedSeq, keys }) => ({
     partition: id,
     epoch,
-    settledSeq: Math.min(position, keys.lowestSeq() - 1),
+    settledSeq: Math.min(position, keys.lowestSeq() - 1, refusedSeq - 1),
   }))
   await saveProgress(db, progress)
 }

@@ -44,6 +44,8 @@ export interface Partition {
   taken: Set<number>
   /** The seqs above `position` that were settled since the partition was begun. */
   settled: Set<number>
+  /** The lowest seq that Postgres takes neither as processed nor as dead; Infinity when there is none. */
+  refusedSeq: number
   /** The highest seq that was taken up from Postgres: stream entries up to it may be of settled events. */
   takenUpTo: number
   /** Where the way back to the stream begins: the mark as it was read, and the last event there was then. */
@@ -73,6 +75,7 @@ export function newPartition(taken: { partition: number; epoch: number }, suspec
     final: { seq: 0, readAt: Number.NEGATIVE_INFINITY },
     taken: new Set(),
     settled: new Set(),
+    refusedSeq: Number.POSITIVE_INFINITY,
     takenUpTo: 0,
     target: undefined,
     obsoleteUpTo: NO_ENTRY_ID,
@@ -105,6 +108,7 @@ export async function begin(partition: Partition, deps: PartitionDeps): Promise<
   partition.position = state.settledSeq
   partition.taken = new Set()
   partition.settled = new Set()
+  partition.refusedSeq = Number.POSITIVE_INFINITY
   partition.takenUpTo = 0
   partition.caughtUp = 0
   partition.target = undefined

@@ -116,15 +116,17 @@ export async function settleBatch(
     const failure = describe(error)
     if (kind === 'commit') {
       const policy = definitions.get(delivery.event.type)!.retry
-      await settlePart([outcomeOfFailure(delivery, failure, policy, random())])
+      await settleAlone(outcomeOfFailure(delivery, failure, policy, random()))
     } else if (kind === 'dead' && outcome.failure.component === 'settle') {
       log.error({ err: error, event_id: delivery.event.id }, 'an event can be neither committed nor dead-lettered')
       settlement.refused.push(delivery)
     } else {
       // Its own failure cannot be written, so this one stands for it.
-      await settlePart([{ kind: 'dead', delivery: { ...delivery, history: [] }, failure }])
+      await settleAlone({ kind: 'dead', delivery: { ...delivery, history: [] }, failure })
     }
   }
+
+  const settleAlone = (outcome: Outcome) => bisect([outcome], settlePart, failOne, concernsOneEvent)
 
   await bisect(outcomes, settlePart, failOne, concernsOneEvent)
   return settlement

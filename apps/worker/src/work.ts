@@ -117,7 +117,7 @@ export function createWork(
   }
 
   /** Keeps what waits, and begins the partitions again in which the fence let nothing through. */
-  function keep({ committed, dead, retried, held, broken }: Settlement): void {
+  function keep({ committed, dead, retried, refused, held, broken }: Settlement): void {
     const now = performance.now()
     for (const { delivery } of [...committed, ...dead]) {
       const { partition: id, seq } = delivery.event
@@ -128,6 +128,10 @@ export function createWork(
     for (const { delivery } of [...committed, ...dead, ...retried]) {
       const partition = partitions.get(delivery.event.partition)
       if (partition) partition.settledAt = now
+    }
+    for (const { event } of refused) {
+      const partition = partitions.get(event.partition)
+      if (partition) partition.refusedSeq = Math.min(partition.refusedSeq, event.seq)
     }
     for (const { delivery, delayMs } of held) {
       partitions.get(delivery.event.partition)?.keys.hold({ ...delivery, crashes: 0 }, now + delayMs)
