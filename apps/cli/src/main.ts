@@ -41,6 +41,7 @@ program
     const programs = {
       ingest: fileURLToPath(import.meta.resolve('@eventflow/ingest/main')),
       worker: fileURLToPath(import.meta.resolve('@eventflow/worker/main')),
+      alerts: fileURLToPath(import.meta.resolve('@eventflow/alerts/main')),
     }
     const paths = { dataDir: resolve(dataDir), events: resolve(events) }
     await up({ port, workers, ...paths, programs, env, output, ...stopSignals() })

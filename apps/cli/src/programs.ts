@@ -1,6 +1,7 @@
-/** The workers and the ingest of `up`. */
+/** The workers, the ingest and the monitor of `up`. */
 import { freePort } from '@eventflow/local'
 import { type Kept, keepRunning } from './keep-running.js'
+import type { Output } from './output.js'
 import { startProgram } from './program.js'
 import type { UpOptions } from './up.js'
 
@@ -16,10 +17,8 @@ export async function startPrograms(
   started: Kept[],
 ): Promise<number[]> {
   const shared = { ...env, DATABASE_URL: urls.postgres, REDIS_URL: urls.redis, EVENTFLOW_EVENTS: events }
-  const keep = (name: string, file: string, settings: NodeJS.ProcessEnv) => {
-    const voice = output.voice(name)
-    return keepRunning(async () => startProgram(file, { ...shared, ...settings }, voice.pass), voice)
-  }
+  const keep = (name: string, file: string, settings: NodeJS.ProcessEnv) =>
+    keepProgram(output, name, file, { ...shared, ...settings })
 
   const ports = await freePorts(workers)
   const ids = ports.map((_, index) => `worker-${index + 1}`)
@@ -29,6 +28,21 @@ export async function startPrograms(
   started.push(together(await Promise.all(pool)))
   started.push(await keep('ingest', programs.ingest, { EVENTFLOW_PORT: `${port}` }))
   return ports
+}
+
+/** Starts the monitor. Not before there is something to watch: it would tell that the tables are not there. */
+export async function startAlerts(
+  { programs, env, output }: UpOptions,
+  urls: { postgres: string; redis: string },
+  started: Kept[],
+): Promise<void> {
+  const settings = { ...env, DATABASE_URL: urls.postgres, REDIS_URL: urls.redis }
+  started.push(await keepProgram(output, 'alerts', programs.alerts, settings))
+}
+
+function keepProgram(output: Output, name: string, file: string, settings: NodeJS.ProcessEnv): Promise<Kept> {
+  const voice = output.voice(name)
+  return keepRunning(async () => startProgram(file, settings, voice.pass), voice)
 }
 
 async function freePorts(count: number): Promise<number[]> {

@@ -12,6 +12,7 @@ import { up } from './up.js'
 const dir = await mkdtemp(join(tmpdir(), 'eventflow-up-'))
 const ingest = join(dir, 'ingest.mjs')
 const worker = join(dir, 'worker.mjs')
+const alerts = join(dir, 'alerts.mjs')
 const env = {
   ...process.env,
   DATABASE_URL: 'postgres://somewhere/x',
@@ -37,6 +38,13 @@ const server = createServer((_, reply) => reply.end('ok')).listen(Number(process
 tell(process.env.EVENTFLOW_WORKER_ID + ' runs')
 process.on('SIGTERM', () => { tell(process.env.EVENTFLOW_WORKER_ID + ' stops'); server.closeAllConnections(); server.close() })`,
 )
+await writeFile(
+  alerts,
+  `${tell}
+const living = setInterval(() => {}, 1_000)
+tell('alerts watches')
+process.on('SIGTERM', () => { tell('alerts stops'); clearInterval(living) })`,
+)
 
 afterAll(() => rm(dir, { recursive: true, force: true }))
 
@@ -45,14 +53,15 @@ test('starts everything, brings a killed worker back, and stops from front to ba
   await run.says(/EventFlow is up.*psql "\$DATABASE_URL".*curl -i http/s)
   const pid = Number(/worker-1 runs (\d+)/.exec(run.text())![1])
   process.kill(pid, 'SIGKILL')
+  await run.says(/alerts {3}\| alerts watches/)
   await run.says(/worker-1 \| .*ended by itself \(signal SIGKILL\).*worker-1 \| worker-1 runs/s)
 
   await writeFile(env.JOURNAL, '')
   run.stop()
   await run.over
   const journal = (await readFile(env.JOURNAL, 'utf8')).trim().split('\n')
-  expect(journal[0]).toBe('ingest stops')
-  expect(journal.slice(1).sort()).toEqual(['worker-1 stops', 'worker-2 stops'])
+  expect(journal.slice(0, 2)).toEqual(['alerts stops', 'ingest stops'])
+  expect(journal.slice(2).sort()).toEqual(['worker-1 stops', 'worker-2 stops'])
 })
 
 test('a second one on the same data folder is refused, and the first runs on', async () => {
@@ -74,7 +83,7 @@ test('a folder left by one that was killed is taken over', async () => {
 test('when a part ends before everything is ready, it fails and stops the others', async () => {
   const broken = join(dir, 'broken.mjs')
   await writeFile(broken, `console.error('cannot start: a setting is missing'); process.exitCode = 1`)
-  const run = await start({ ingest: broken, worker })
+  const run = await start({ ingest: broken, worker, alerts })
   await expect(run.over).rejects.toThrow('not everything could be started')
   expect(run.text()).toContain('ingest   | cannot start: a setting is missing')
 })
@@ -92,7 +101,7 @@ test('its programs stop when it is killed', async () => {
 })
 
 /** Runs `up`, and listens to what it writes. */
-async function start(programs = { ingest, worker }) {
+async function start(programs = { ingest, worker, alerts }) {
   const [stop, kill] = [new AbortController(), new AbortController()]
   let text = ''
   const output = createOutput((more) => {

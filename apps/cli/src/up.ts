@@ -7,7 +7,7 @@ import { claimFolder } from './data-folder.js'
 import { startDatabases } from './databases.js'
 import type { Kept } from './keep-running.js'
 import type { Output, Voice } from './output.js'
-import { startPrograms } from './programs.js'
+import { startAlerts, startPrograms } from './programs.js'
 import { untilReady } from './ready.js'
 import { welcome } from './welcome.js'
 
@@ -20,8 +20,8 @@ export interface UpOptions {
   dataDir: string
   /** The folder with the event definitions. */
   events: string
-  /** The files that are run as ingest and as worker. */
-  programs: { ingest: string; worker: string }
+  /** The files that are run as ingest, as worker and as the monitor. */
+  programs: { ingest: string; worker: string; alerts: string }
   env: NodeJS.ProcessEnv
   output: Output
   /** Stops everything in order. */
@@ -45,8 +45,10 @@ export async function up(options: UpOptions): Promise<void> {
     const { postgres, redis } = await startDatabases(options, started)
     await folder.tell({ postgres: postgres.dir && postgres.url, redis: redis.dir && redis.url })
     stop.throwIfAborted()
-    const workerPorts = await startPrograms(options, { postgres: postgres.url, redis: redis.url }, started)
+    const urls = { postgres: postgres.url, redis: redis.url }
+    const workerPorts = await startPrograms(options, urls, started)
     await untilReady([port, ...workerPorts], started, voice, stop)
+    await startAlerts(options, urls, started)
     output.block(welcome({ port, workerPorts, postgres, redis, dataDir, events }))
     if (!stop.aborted) await once(stop, 'abort')
   } catch (error) {
