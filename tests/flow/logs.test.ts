@@ -25,6 +25,7 @@ const CANARIES = {
   attribute: 'canary-attribute-a41f',
   authorization: 'canary-bearer-55d0',
   header: 'canary-header-e2c8',
+  idempotency: 'canary-idempotency-4b77',
   query: 'canary-query-90ab',
   path: 'canary-path-c07d',
   entry: 'canary-entry-31fe',
@@ -106,7 +107,7 @@ describe('at trace, with every failure there is', () => {
     for (const process of [ingest, worker]) process.kill('SIGTERM')
     await Promise.all([ingest.exited, worker.exited])
     lines = [...linesOf(ingest), ...linesOf(worker)]
-  })
+  }, 120_000)
 
   const told = (msg: string) => lines.filter((line) => line.msg === msg)
 
@@ -134,6 +135,7 @@ describe('at trace, with every failure there is', () => {
     expect(told('event not taken').map(({ outcome }) => outcome)).toEqual(
       expect.arrayContaining(['invalid', 'conflict']),
     )
+    expect(told('event not taken').filter(({ correlation_id }) => correlation_id !== 'order-12')).toEqual([])
     expect(told('request refused').map(({ error_class }) => error_class)).toEqual(
       expect.arrayContaining(['malformed-body', 'unsupported-media-type', 'route-not-found', 'body-too-large']),
     )
@@ -189,6 +191,17 @@ describe('at trace, with every failure there is', () => {
   })
 })
 
+test('a process that ends by an error says so, to the last line', async () => {
+  const [ingest, worker] = await Promise.all([start('ingest'), start('worker')])
+  await post(`${urlOf(ingest)}/v1/events`, { type: 'leaky', data: { secret: '', fails: 'later' } })
+  expect(await worker.exited).toBe('code 1')
+  const fatal = linesOf(worker).find(({ level }) => level === 'fatal')
+  expect(fatal).toMatchObject({ err: { type: 'RangeError', message: 'after the handler has returned' } })
+  expect(linesOf(worker).at(-1)!.msg).toBe('stopped')
+  ingest.kill('SIGTERM')
+  await ingest.exited
+}, 60_000)
+
 describe('as it is set where nothing is said', () => {
   let ingest: ProgramProcess
   let worker: ProgramProcess
@@ -197,7 +210,7 @@ describe('as it is set where nothing is said', () => {
   beforeAll(async () => {
     ;[ingest, worker] = await Promise.all([start('ingest'), start('worker')])
     url = urlOf(ingest)
-  })
+  }, 60_000)
 
   const count = (process: ProgramProcess, msg: string) => linesOf(process).filter((line) => line.msg === msg).length
 
@@ -277,6 +290,10 @@ async function sendWhatFails(url: string): Promise<void> {
   await post(single, { ...leakyEvent('rule'), data: { secret: `${secret} 3` } }, headers)
   await post(single, { type: 'leaky', data: { secret: { [secret]: 1 }, fails: secret } }, headers)
   await post(single, { type: 'unknown', partitionkey: CANARIES.key, data: { secret } }, headers)
+  // Two events with one key.
+  const idempotent = { ...headers, 'idempotency-key': CANARIES.idempotency }
+  await post(single, { type: 'leaky', data: { secret } }, idempotent)
+  await post(single, { type: 'leaky', data: { secret: `${secret} 2` } }, idempotent)
   // What is refused at the door.
   await post(single, { type: 'leaky', [CANARIES.attribute]: 1, data: { secret } }, headers)
   await post(single, { type: { [secret]: 1 }, partitionkey: [CANARIES.key], data: secret }, headers)

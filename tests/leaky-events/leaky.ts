@@ -5,7 +5,9 @@ const Leaky = Type.Object({
   secret: Type.String(),
   fails: Type.Optional(
     Type.Union(
-      ['enricher', 'rule', 'handler', 'again', 'cast', 'unique', 'trigger'].map((where) => Type.Literal(where)),
+      ['enricher', 'rule', 'handler', 'again', 'cast', 'unique', 'trigger', 'later'].map((where) =>
+        Type.Literal(where),
+      ),
     ),
   ),
 })
@@ -41,6 +43,7 @@ export default defineEvent({
     if (fails === 'again') throw new Error(`cannot do ${secret} yet`)
     if (fails === 'cast') await tx.query('SELECT $1::text::integer', [secret])
     if (fails === 'unique') await tx.query('INSERT INTO secrets VALUES ($1), ($1)', [secret])
+    if (fails === 'later') setImmediate(() => Promise.reject(new RangeError('after the handler has returned')))
     if (fails === 'trigger') await tx.query('INSERT INTO secrets VALUES ($1)', [`told ${secret}`])
   },
 })

@@ -167,7 +167,8 @@ describe('shown in a log, a URL', () => {
     'https://secret@hooks.example/services',
     'https://user:secret@hooks.example?key=secret#secret',
   ])('%s has nothing but its host', (url) => {
-    expect(redacted({ EVENTFLOW_ANY_URL: url })).toEqual({ EVENTFLOW_ANY_URL: 'https://hooks.example/***' })
+    const shown = 'https://hooks.example/***'
+    expect(redacted({ ANY_URL: url, ANY_ENDPOINT: url })).toEqual({ ANY_URL: shown, ANY_ENDPOINT: shown })
   })
 
   test('and a secret of its own are the only settings that are changed', () => {

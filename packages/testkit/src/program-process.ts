@@ -20,6 +20,9 @@ const PROGRAMS = {
   worker: { file: '@eventflow/worker/main', ready: '"working"' },
 }
 
+/** A start that takes longer has failed, also on a machine that does much else, in milliseconds. */
+const START_MS = 60_000
+
 /** Loaded into the process before its program: a test run that was killed leaves no processes behind. */
 const LEASH = `data:text/javascript,${encodeURIComponent(
   `process.once('disconnect', () => process.kill(process.pid, 'SIGKILL')); process.channel.unref()`,
@@ -48,7 +51,7 @@ export async function startProgramProcess(
     end = how
     return how
   })
-  await until(`the ${program} works`, () => end !== undefined || lines.some((line) => line.includes(ready)))
+  await until(`the ${program} works`, () => end !== undefined || lines.some((line) => line.includes(ready)), START_MS)
   if (end !== undefined) throw new Error(`the ${program} ended at its start (${end}):\n${lines.join('\n')}`)
   const port = /"metrics_port":(\d+)|Server listening at http:\/\/[^:]+:(\d+)/.exec(lines.join('\n'))?.slice(1).join('')
   return { pid: child.pid!, url: `http://127.0.0.1:${port}`, lines, exited, kill: (signal) => child.kill(signal) }

@@ -29,11 +29,12 @@ export interface EventRoutesDeps {
 export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
   const { db, acceptor, admission, settled, metrics, tracing, batchLimit, examples } = deps
   /** Counts an event, and logs one that is not taken: by its id where it has one, never by what else was sent. */
-  const tell = ({ log }: FastifyRequest, sent: unknown, outcome: Receipt | 'invalid', event?: NewEvent) => {
+  const tell = (reply: FastifyReply, sent: unknown, outcome: Receipt | 'invalid', event?: NewEvent) => {
     const type = metrics.typeOf((sent as { type?: unknown } | null)?.type)
     metrics.eventsReceived.inc({ type, outcome })
     if (outcome === 'accepted' || outcome === 'duplicate') return
-    log.info({ ...aboutEvent(event), event_type: type, outcome }, 'event not taken')
+    const correlation_id = event?.correlationId ?? reply.getHeader('x-correlation-id')
+    reply.log.info({ ...aboutEvent(event), correlation_id, event_type: type, outcome }, 'event not taken')
   }
   app.post(
     '/v1/events',
@@ -44,13 +45,13 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       const { given, form } = eventOf(request)
       const admitted = admit(given, form, contextOf(request, reply, send), admission)
       if ('problems' in admitted) {
-        tell(request, given, 'invalid')
+        tell(reply, given, 'invalid')
         throw refusal(admitted)
       }
       const { event } = admitted
       reply.header('x-correlation-id', event.correlationId)
       const [receipt] = await sent(send, [event], acceptor.accept([event]))
-      tell(request, given, receipt!, event)
+      tell(reply, given, receipt!, event)
       observe()
       if (receipt === 'conflict') throw conflict(admitted)
       if (receipt === 'refused') throw new RequestError('invalid-event', REFUSED_DETAIL)
@@ -84,11 +85,11 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       let next = 0
       const items = admitted.map((item, index) => {
         if ('problems' in item) {
-          tell(request, lines[index], 'invalid')
+          tell(reply, lines[index], 'invalid')
           return rejected(index, refusal(item))
         }
         const receipt = receipts[next++]!
-        tell(request, item.event, receipt, item.event)
+        tell(reply, item.event, receipt, item.event)
         return itemOf(index, item, receipt)
       })
       observe()
@@ -165,7 +166,6 @@ function aboutEvent(event: NewEvent | undefined) {
   return {
     tenant_id: event?.tenantId ?? TENANT,
     event_id: event?.id,
-    correlation_id: event?.correlationId,
     trace_id: event?.traceparent?.slice(3, 35),
   }
 }
