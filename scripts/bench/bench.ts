@@ -17,6 +17,7 @@ interface Options {
   events: number
   quick?: true
   dataDir: string
+  profile?: string
   out: string
 }
 
@@ -33,6 +34,7 @@ const program = new Command('bench')
   .option('--events <count>', 'of the long run; given alone, only that is run', wholeNumber, FULL.events)
   .option('--quick', 'less than two minutes, for the ratios')
   .option('--data-dir <folder>', 'data of the databases while it runs, and a fetched Redis', '.eventflow')
+  .option('--profile <folder>', 'leave CPU profiles of ingest and workers in this folder; figures are lower then')
   .option('--out <folder>', 'where the JSON and the chart go', 'docs/bench')
   .addHelpText('after', '\nExample: npm run bench -- --only naive-64 single-64 peers --rounds 5')
   .parse()
@@ -41,7 +43,11 @@ const options = program.opts<Options>()
 const { plan, name } = readPlan(options)
 const terminal = createTerminal()
 
-const starting = startStack(resolve(options.dataDir, 'bench'), resolve(options.dataDir, 'cache', 'redis'))
+const starting = startStack({
+  dir: resolve(options.dataDir, 'bench'),
+  cacheDir: resolve(options.dataDir, 'cache', 'redis'),
+  profileDir: options.profile && resolve(options.profile),
+})
 const stop = async () => (await starting.catch(() => undefined))?.stop()
 let interrupted = false
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {

@@ -99,8 +99,7 @@ export async function untilNothingLeft(what: string, everyMs: number, look: () =
     const left = await look()
     if (left === 0) return
     if (left !== before) movedAt = performance.now()
-    else if (performance.now() - movedAt > STALLED_MS)
-      throw new Error(`${what}: ${left} events are left, and nothing moves`)
+    else if (performance.now() - movedAt > STALLED_MS) throw new Error(`${what}: ${left} left, and nothing moves`)
     before = left
   }
 }

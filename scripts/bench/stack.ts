@@ -12,18 +12,18 @@ const DATABASE = 'bench'
 /** Processor seconds or bytes, by what a process does: `postgres`, `redis`, `bench` (this process) and the programs' roles. */
 export type ByRole = Record<string, number>
 
+type StartOptions = Pick<ProgramOptions, 'plan' | 'env'>
+
 export interface Stack {
   /** Of the database as the last `reset` made it. */
   databaseUrl: string
   redisUrl: string
   db: pg.Pool
   redis: Redis
-  /** Where programs write what they have to say. */
-  logFile: string
   /** An empty database, an empty Redis, nothing left to be written to the disk. */
   reset(): Promise<void>
   /** Starts a program and waits for it if it is one of the bench's own. */
-  start(role: string, file: string, options?: Omit<ProgramOptions, 'logFile'>): Promise<Program>
+  start(role: string, file: string, options?: StartOptions): Promise<Program>
   /** Starts a program that says nothing; its starter finds out when it is ready. */
   launch(role: string, file: string, env: Record<string, string>): Program
   stopPrograms(): Promise<void>
@@ -34,10 +34,17 @@ export interface Stack {
   stop(): Promise<void>
 }
 
-/**
- * Starts both, with their data in `dir`: on a disk, since a sync to memory costs nothing. `cacheDir` keeps a fetched Redis.
- */
-export async function startStack(dir: string, cacheDir: string): Promise<Stack> {
+export interface StackOptions {
+  /** For the data: on a disk, since a sync to memory costs nothing. */
+  dir: string
+  /** Keeps a fetched Redis. */
+  cacheDir: string
+  /** Programs that stop in order leave a CPU profile here, named for their role. */
+  profileDir?: string | undefined
+}
+
+/** Starts both. */
+export async function startStack({ dir, cacheDir, profileDir }: StackOptions): Promise<Stack> {
   await mkdir(dir, { recursive: true })
   await chmod(dir, 0o755) // Postgres runs as another user where we are root
   const log = () => {}
@@ -58,9 +65,15 @@ export async function startStack(dir: string, cacheDir: string): Promise<Stack> 
   }
   const logFile = join(dir, 'programs.log')
   let programs: { role: string; program: Program }[] = []
+  let launched = 0
 
-  function launch(role: string, file: string, options: Omit<ProgramOptions, 'logFile'>): Program {
-    const program = startProgram(file, { ...options, logFile })
+  function profiled(role: string): string[] {
+    if (profileDir === undefined) return []
+    return ['--cpu-prof', `--cpu-prof-dir=${profileDir}`, `--cpu-prof-name=${++launched}-${role}.cpuprofile`]
+  }
+
+  function launch(role: string, file: string, options: StartOptions): Program {
+    const program = startProgram(file, { ...options, nodeOptions: profiled(role), logFile })
     programs.push({ role, program })
     return program
   }
@@ -91,7 +104,6 @@ export async function startStack(dir: string, cacheDir: string): Promise<Stack> 
     redisUrl: redisServer.url,
     db,
     redis,
-    logFile,
     async reset() {
       await admin.query(`DROP DATABASE IF EXISTS ${DATABASE} WITH (FORCE)`)
       await admin.query(`CREATE DATABASE ${DATABASE}`)

@@ -6,6 +6,7 @@ import { readDepths } from '@eventflow/stream'
 import { USERS } from '../load/order-events.js'
 import type { RequestKind } from '../load/request.js'
 import { type Subject, untilNothingLeft, type Variant } from '../measure.js'
+import type { Program } from '../program.js'
 import type { HttpLoad } from '../programs/http-load.js'
 import type { Stack } from '../stack.js'
 import { deliveryTimes } from './delivery-times.js'
@@ -114,24 +115,25 @@ async function collectTraces(stack: Stack, share: number): Promise<Record<string
   }
 }
 
-async function launchEach(count: number, launch: (port: number, n: number) => unknown): Promise<string[]> {
+async function launchEach(count: number, launch: (port: number, n: number) => Program): Promise<string[]> {
   const urls: string[] = []
   for (let n = 1; n <= count; n++) {
     const port = (await freePort(0))!
-    launch(port, n)
-    urls.push(`http://127.0.0.1:${port}`)
-    await untilReady(urls.at(-1)!)
+    const url = `http://127.0.0.1:${port}`
+    await untilReady(url, launch(port, n))
+    urls.push(url)
   }
   return urls
 }
 
-async function untilReady(url: string): Promise<void> {
+async function untilReady(url: string, program: Program): Promise<void> {
   const isReady = () =>
     fetch(`${url}/readyz`).then(
       ({ ok }) => ok,
       () => false,
     )
-  await untilNothingLeft(`waiting for ${url}`, 50, async () => ((await isReady()) ? 0 : 1))
+  const look = async () => ((await isReady()) ? 0 : 1)
+  await untilNothingLeft(`waiting for ${url}`, 50, () => Promise.race([look(), program.ended]))
 }
 
 const SCRAPE_MS = 1_000
