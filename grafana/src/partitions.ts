@@ -7,6 +7,9 @@ const byPartition = (metric: string) => ({
   legend: '{{partition}}',
 })
 
+/** The largest or the smallest epoch of each partition. Not delta(), which would extrapolate what is a count. */
+const epoch = (what: 'max' | 'min') => `${what}_over_time(eventflow_partition_epoch[10m])`
+
 export const partitions = dashboard(
   'partitions',
   'EventFlow / Partitions',
@@ -60,7 +63,7 @@ export const partitions = dashboard(
             description: 'In the last ten minutes. Each start, stop and crash of a worker moves some partitions.',
             width: 6,
           },
-          { unit: 'short', expr: 'sum(max by (partition) (delta(eventflow_partition_epoch[10m])))' },
+          { unit: 'short', expr: `sum(max by (partition) (${epoch('max')} - ${epoch('min')}))` },
         ),
         table(
           {

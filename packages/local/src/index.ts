@@ -1,7 +1,7 @@
 /** Postgres, Redis and Prometheus on this machine, without Docker and without root. */
 export { freePort } from './ports.js'
 export { startPostgres } from './postgres.js'
-export { findPrometheus } from './prometheus.js'
+export { findPrometheus, startPrometheus } from './prometheus.js'
 export { startRedis } from './redis.js'
 export type { LocalServer } from './server-process.js'
 export { SetupError } from './setup-error.js'

@@ -44,6 +44,8 @@ export interface Stack {
   /** Links by the name of their process and their server: `worker-1 redis`. */
   links: Map<string, Link>
   urls: string[]
+  /** Where the workers tell of their health and their metrics. */
+  workerUrls: string[]
   /** Waits until every accepted event has an end and nothing is left in Redis. */
   drained(timeoutMs?: number): Promise<void>
   /** Ends it. `keep` leaves its folder for inspection. */
@@ -124,6 +126,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     workers,
     links,
     urls: ingests.map(({ url }) => url),
+    workerUrls: workers.map(({ url }) => url),
     async drained(timeoutMs = 60_000) {
       const look = async () => {
         const { unsettled, retrying } = await countEvents(db)

@@ -1,0 +1,147 @@
+/**
+ * A real Prometheus watches a pipeline that works, fails, and loses parts of itself; then every expression of the
+ * dashboards and of the rules must have something to say.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type LocalServer, startPrometheus } from '@eventflow/local'
+import { createDatabase, post, type Stack, startStack, startSteadyLoad, until } from '@eventflow/testkit'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { places } from '../faults/places.js'
+import { createQueries, type Series } from './prometheus.js'
+
+const ROOT = join(import.meta.dirname, '../../..')
+const DASHBOARDS = join(ROOT, 'grafana/dashboards')
+
+let stack: Stack
+let prometheus: LocalServer
+let queries: ReturnType<typeof createQueries>
+const start = Date.now() / 1_000
+
+beforeAll(async () => {
+  stack = await startStack({
+    ...places,
+    definitions: join(import.meta.dirname, '../watched-events'),
+    databaseUrl: await createDatabase(),
+    ingests: 1,
+    workers: 2,
+    settings: { EVENTFLOW_POSTGRES_CAPACITY_BYTES: `${1e12}` },
+  })
+  const configFile = join(stack.dir, 'prometheus.yml')
+  await writeFile(configFile, hurried(readFileSync(join(ROOT, 'prometheus/local.yml'), 'utf8')))
+  prometheus = await startPrometheus({
+    configFile,
+    dir: join(stack.dir, 'prometheus'),
+    port: 0,
+    cacheDir: join(ROOT, '.eventflow/cache/prometheus'),
+    log: () => {},
+  })
+  queries = createQueries(prometheus.url)
+  await workAndTrouble()
+}, 120_000)
+
+afterAll(async () => {
+  await prometheus?.stop()
+  await stack?.stop()
+})
+
+/** The configuration of `npm start`, for the addresses of this pipeline, and in a hurry. */
+function hurried(config: string): string {
+  const hosts = (urls: readonly string[]) => urls.map((url) => new URL(url).host).join(', ')
+  return config
+    .replaceAll(/(scrape|evaluation)_interval: \d+s/g, '$1_interval: 1s')
+    .replace('rules/*.yml', join(ROOT, 'prometheus/rules/*.yml'))
+    .replace('[127.0.0.1:8000]', `[${hosts(stack.urls)}]`)
+    .replace('[127.0.0.1:9101, 127.0.0.1:9102]', `[${hosts(stack.workerUrls)}]`)
+}
+
+/** Waits until Prometheus has seen an expression come true. */
+const seen = (expression: string) =>
+  until(`Prometheus sees ${expression}`, async () => (await queries.now(expression)).length > 0, 30_000)
+
+async function workAndTrouble(): Promise<void> {
+  const [url] = stack.urls as [string]
+  const [first, second] = stack.workers as [Stack['workers'][0], Stack['workers'][0]]
+  const moodOf = (n: number) => (n % 20 === 1 ? { mood: 'bad' } : n % 20 === 3 ? { mood: 'flaky' } : {})
+  const load = startSteadyLoad(url, {
+    keys: Array.from({ length: 40 }, (_, i) => `key ${i}`),
+    eventOf: (key, n) => ({ type: 'fault.step', data: { key, n, ...moodOf(n) } }),
+    pauseMs: 150,
+  })
+  await seen('eventflow:events_processed:rate1m > 0')
+  await post(`${url}/v1/events`, { type: 'fault.step', data: { wrong: true } })
+
+  for (let times = 1; times <= 3; times++) {
+    await second.restart('SIGKILL', 0)
+    await second.ready()
+    await seen(`sum(changes(process_start_time_seconds{job="worker"}[5m])) == ${times}`)
+  }
+  const away = stack.redis.crash(4_000)
+  await seen('min(eventflow_dependency_up{dependency="redis"}) == 0')
+  await away
+
+  await Promise.all([first.end('SIGTERM'), second.end('SIGTERM')])
+  await seen('eventflow:backlog:sum > 200')
+  first.start()
+  second.start()
+  await seen('eventflow:backlog:sum < 100')
+
+  for (let n = 0; n < 5; n++) await post(`${url}/v1/events`, { type: 'watch.looked-up', data: { sku: `${n}` } })
+  await seen('eventflow_circuit_state == 2')
+  await load.stop()
+  await seen('ALERTS{alertstate="firing"}')
+}
+
+const isTold = (series: readonly Series[]) => series.some(({ values }) => values.some(Number.isFinite))
+
+test('every target is up', async () => {
+  await until('all are up again', async () => (await queries.targets()).every(({ health }) => health === 'up'))
+  expect(await queries.targets()).toHaveLength(3)
+})
+
+test('every rule is evaluated, and what it records is there', async () => {
+  const rules = await queries.rules()
+  expect(rules.filter(({ health, lastError }) => health !== 'ok' || lastError)).toEqual([])
+  const recorded = rules.filter(({ type }) => type === 'recording').map(({ name }) => name)
+  expect(recorded.length).toBeGreaterThan(20)
+  const silent: string[] = []
+  for (const name of recorded) if (!isTold(await queries.since(start, name))) silent.push(name)
+  expect(silent).toEqual([])
+})
+
+test('every metric that an alert asks for is there, and those fire that should', async () => {
+  const alerts = (await queries.rules()).filter(({ type }) => type === 'alerting')
+  const metrics = alerts.flatMap(({ query }) => query.match(/\b(eventflow[_:]|process_|nodejs_|up\b)[\w:]*/g) ?? [])
+  const silent: string[] = []
+  for (const name of new Set(metrics)) if (!isTold(await queries.since(start, name))) silent.push(name)
+  expect(silent).toEqual([])
+  expect(metrics.length).toBeGreaterThan(alerts.length)
+  const firing = await queries.since(start, 'ALERTS{alertstate="firing"}')
+  expect(firing.map(({ metric }) => metric.alertname)).toContain('EventFlowRestarts')
+})
+
+interface Panel {
+  title: string
+  type: string
+  targets?: { expr: string; instant?: boolean }[]
+}
+
+describe.each(readdirSync(DASHBOARDS))('%s', (file) => {
+  const { panels } = JSON.parse(readFileSync(join(DASHBOARDS, file), 'utf8')) as { panels: Panel[] }
+
+  for (const { title, targets = [] } of panels) {
+    for (const { expr, instant } of targets) {
+      test(`${title}: ${expr}`, async () => {
+        const query = expr.replaceAll('$__rate_interval', '10s')
+        expect(isTold(instant ? await queries.now(query) : await queries.since(start, query))).toBe(true)
+      })
+    }
+  }
+})
+
+test('an expression that is wrong, and one that has nothing to say, are noticed', async () => {
+  await expect(queries.since(start, 'sum by (')).rejects.toThrow('parse error')
+  expect(isTold(await queries.since(start, 'eventflow_misspelt_total'))).toBe(false)
+  expect(isTold(await queries.since(start, '0 * (up - up) / 0'))).toBe(false)
+})

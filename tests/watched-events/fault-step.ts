@@ -1,0 +1,2 @@
+/** What fails, and how, is said by the event. */
+export { default } from '../events/fault-step.js'
