@@ -14,17 +14,19 @@ export async function askPostgres<Result>(url: string, work: (db: Db) => Promise
   }
 }
 
-/**
- * What a command says when Postgres did not let it in; nothing when the error is another one. SQLSTATE class 28 is a wrong password or role, 3D a database that
- * is not there.
- */
+/** What a command says when there is nothing for it to read; nothing when the error is another one. */
 export function unreachable(url: string, error: unknown): UnreachableError | undefined {
-  const { code, message } = error as { code?: string; message: string }
-  if (sqlErrorKind(error) !== 'infrastructure' && !/^(28|3D)/.test(code ?? '')) return undefined
-  return new UnreachableError(
-    `Postgres at ${placeOf(url)}: ${message || code}\nIs it running, and does DATABASE_URL name the right one?`,
-  )
+  const { code = '', message } = error as { code?: string; message: string }
+  const place = `Postgres at ${placeOf(url)}: ${message || code}`
+  if (code === UNDEFINED_TABLE) return new UnreachableError(`${place}\nMake the tables with eventflow migrate.`)
+  if (sqlErrorKind(error) !== 'infrastructure' && !REFUSED.test(code)) return undefined
+  return new UnreachableError(`${place}\nIs it running, and does DATABASE_URL name the right one?`)
 }
+
+/** SQLSTATEs: a wrong password or role; a database that is not there. */
+const REFUSED = /^(28|3D)/
+
+const UNDEFINED_TABLE = '42P01'
 
 /** Host, port and name, without the password. */
 function placeOf(url: string): string {

@@ -191,6 +191,11 @@ describe('where the pipeline is', () => {
     expect(nobody.stderr).not.toContain('canary')
   })
 
+  test('and a database without tables is no crash', async () => {
+    const unmigrated = await createDatabase({ migrated: false })
+    await expect(workers(unmigrated, { print: () => {} })).rejects.toThrow('Make the tables with eventflow migrate.')
+  })
+
   test('what Postgres says of a statement is said as it is', async () => {
     expect(await eventflow(['sql', 'SELEC 1'])).toMatchObject({
       code: 1,

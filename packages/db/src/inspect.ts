@@ -139,6 +139,8 @@ export async function readClock(db: Queryable): Promise<number> {
 const INDEXES: Record<string, string> = {
   raw_events_pkey: 'ALTER TABLE raw_events ADD PRIMARY KEY (tenant_id, event_id)',
   raw_events_partition_seq: 'CREATE INDEX CONCURRENTLY raw_events_partition_seq ON raw_events (partition, seq)',
+  raw_events_correlation:
+    'CREATE INDEX CONCURRENTLY raw_events_correlation ON raw_events (tenant_id, correlation_id) WHERE correlation_id <> event_id::text',
   processed_events_pkey: 'ALTER TABLE processed_events ADD PRIMARY KEY (tenant_id, event_id)',
   failed_events_pkey: 'ALTER TABLE failed_events ADD PRIMARY KEY (tenant_id, event_id)',
   failed_events_open: `CREATE INDEX CONCURRENTLY failed_events_open ON failed_events (type, error_class, failed_at) WHERE status = 'open'`,
