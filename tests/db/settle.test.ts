@@ -88,6 +88,7 @@ describe('writing', () => {
   }
   const delivery = (event: AcceptedEvent, attempts = 0): Delivery => ({
     event,
+    payload: JSON.stringify(event.data),
     entryIds: [],
     attempts,
     history: [],
@@ -98,6 +99,7 @@ describe('writing', () => {
     kind: 'commit',
     delivery: delivery(event, attempts),
     data: { ...event.data, enriched: true },
+    payload: JSON.stringify({ ...event.data, enriched: true }),
   })
   const dead = (event: AcceptedEvent, given: Partial<Failure> = {}, attempts = 0): Dead => ({
     kind: 'dead',
@@ -115,7 +117,14 @@ describe('writing', () => {
       db,
       Array.from({ length: count }, (_, n) => newEvent({ payload: `{"n":${n}}` })),
     )
-  const process = (...commits: Commit[]) => insertProcessed(db, commits, by)
+  /** Of the first owners. */
+  const leasesOf = (commits: readonly Commit[]): Lease[] =>
+    [...new Set(commits.map(({ delivery }) => delivery.event.partition))].map((partition) => ({
+      partition,
+      epoch: 0,
+      dirty: 0,
+    }))
+  const process = (...commits: Commit[]) => insertProcessed(db, commits, leasesOf(commits), by)
   const bury = (...letters: Dead[]) => insertFailed(db, letters, { workerId: 'worker-1', now })
   const setStatus = (event: AcceptedEvent, status: string) =>
     db.query('UPDATE failed_events SET status = $2 WHERE event_id = $1', [event.id, status])
@@ -129,8 +138,8 @@ describe('writing', () => {
 
   test('processed events gives back those that are new, and only those', async () => {
     const [first, second, third] = (await accept(3)) as [AcceptedEvent, AcceptedEvent, AcceptedEvent]
-    expect(await process(commit(first), commit(second))).toEqual(new Set([first.seq, second.seq]))
-    expect(await process(commit(first, 2), commit(third))).toEqual(new Set([third.seq]))
+    expect(await process(commit(first), commit(second))).toMatchObject({ inserted: new Set([first.seq, second.seq]) })
+    expect(await process(commit(first, 2), commit(third))).toMatchObject({ inserted: new Set([third.seq]) })
     const { processed } = await everything()
     expect(processed).toMatchObject([
       { event_id: first.id, payload: { n: 0, enriched: true }, attempts: 1, worker_id: 'worker-1', processing_ms: 1.5 },
@@ -147,7 +156,7 @@ describe('writing', () => {
     const [event] = (await accept(1)) as [AcceptedEvent]
     await bury(dead(event))
     await setStatus(event, status)
-    expect(await process(commit(event))).toEqual(new Set(written ? [event.seq] : []))
+    expect((await process(commit(event))).inserted).toEqual(new Set(written ? [event.seq] : []))
   })
 
   test('a dead letter leaves a processed event as it is', async () => {
@@ -224,11 +233,11 @@ describe('writing', () => {
     )
     const settle = () =>
       withTransaction(db, async (tx) => {
-        const fresh = await insertProcessed(tx, commits, by)
+        const { inserted } = await insertProcessed(tx, commits, leasesOf(commits), by)
         await insertFailed(tx, letters, { workerId: 'worker-1', now })
         await upsertRetries(tx, retries, now)
         await deleteRetries(tx, events.slice(0, 6))
-        return fresh.size
+        return inserted.size
       })
     expect(await settle()).toBe(3)
     const once = await everything()

@@ -56,11 +56,9 @@ const bugs: readonly Bug[] = [
   {
     name: 'there is no fence',
     patches: [
-      {
-        file: 'worker/settle.js',
-        find: 'new Set(await fence(tx, partitions, leases))',
-        replace: 'new Set()',
-      },
+      { file: 'worker/settle.js', find: 'await fence(tx, partitions, held)', replace: 'new Set()' },
+      { file: 'db/settle.js', find: 'WHERE partition IN (SELECT id FROM holding)', replace: 'WHERE true' },
+      { file: 'db/settle.js', find: '!holding.includes(partition)', replace: 'false' },
     ],
     scenario: scenarios.frozenWhileProcessing,
     found: 'stale write',
@@ -118,8 +116,8 @@ const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'db/settle.js',
-        find: 'ON CONFLICT DO NOTHING\n  RETURNING seq',
-        replace: 'ON CONFLICT (tenant_id, event_id) DO UPDATE SET seq = excluded.seq\n  RETURNING seq',
+        find: 'ON CONFLICT DO NOTHING\n    RETURNING seq',
+        replace: 'ON CONFLICT (tenant_id, event_id) DO UPDATE SET seq = excluded.seq\n    RETURNING seq',
       },
     ],
     scenario: scenarios.deliversTwice,

@@ -145,8 +145,7 @@ export function createAcceptor(deps: {
     const fresh: RawEvent[] = []
     for (const [key, acceptance] of inserted.accepted) {
       const { externalId: _, ...event } = unique.get(key)!
-      const acceptedAt = acceptance.acceptedAt.toISOString()
-      fresh.push({ ...event, seq: acceptance.seq, acceptedAt, occurredAt: event.occurredAt ?? acceptedAt })
+      fresh.push({ ...event, ...acceptance, occurredAt: event.occurredAt ?? acceptance.acceptedAt })
     }
 
     const earlier = [...unique.values()].filter((e) => !inserted.accepted.has(eventKey(e)) && !inserted.refused.has(e))

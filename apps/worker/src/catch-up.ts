@@ -1,5 +1,5 @@
 /** Catching up: the unsettled events of partitions, from Postgres, in the order of acceptance. */
-import { type Delivery, firstDelivery, parseEvent } from '@eventflow/core'
+import { type Delivery, firstDelivery } from '@eventflow/core'
 import { countInRanges, type Db, readFinalSeqs, readLastSeqs, readUnsettled, saveProgress } from '@eventflow/db'
 import type { WorkerMetrics } from '@eventflow/runtime'
 import { type Entry, type Redis, readFirstUndelivered } from '@eventflow/stream'
@@ -32,7 +32,7 @@ export async function takeUpNext(
   for (const { partition, events, seen, last, moved } of await look(db, partitions, new Map())) {
     for (const { seq } of events) if (seq > partition.position) partition.taken.add(seq)
     partition.takenUpTo = Math.max(partition.takenUpTo, events.at(-1)?.seq ?? 0)
-    deliveries.push(...partition.keys.admit(events.map((event) => firstDelivery(parseEvent(event), []))))
+    deliveries.push(...partition.keys.admit(events.map((event) => firstDelivery(event, []))))
     partition.caughtUp += events.length
     if (events.length > 0) metrics.catchUpEvents.inc({ reason: partition.reason }, events.length)
     if (seen < last && moved) more = true
@@ -65,7 +65,7 @@ export async function findUnpublished(
   for (const { partition, events } of await look(db, doubtful, ahead)) {
     const unpublished = events.filter((event) => event.seq <= partition.final.seq && !partition.keys.holds(event))
     if (unpublished.length > 0) metrics.catchUpEvents.inc({ reason: 'unpublished' }, unpublished.length)
-    found.push(...partition.keys.admit(unpublished.map((event) => firstDelivery(parseEvent(event), []))))
+    found.push(...partition.keys.admit(unpublished.map((event) => firstDelivery(event, []))))
   }
   return found
 }

@@ -7,7 +7,8 @@ export function deliveryOf(
   event: Partial<AcceptedEvent> = {},
   rest: Partial<Omit<Delivery, 'event'>> = {},
 ): Delivery {
-  return { ...firstDelivery(eventOf(seq, event), [`${seq}-0`]), ...rest }
+  const { data, ...meta } = eventOf(seq, event)
+  return { ...firstDelivery({ ...meta, payload: JSON.stringify(data) }, [`${seq}-0`]), ...rest }
 }
 
 export function eventOf(seq: number, event: Partial<AcceptedEvent> = {}): AcceptedEvent {

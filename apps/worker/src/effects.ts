@@ -1,5 +1,5 @@
 /** The handlers' effects, in the transaction that settles their events. */
-import type { AcceptedEvent } from '@eventflow/core'
+import type { AcceptedEvent, Commit } from '@eventflow/core'
 import { orderingKey } from '@eventflow/core'
 import { isStatementTimeout, sqlErrorKind } from '@eventflow/db'
 import type { Sql } from '@eventflow/pipeline'
@@ -10,6 +10,12 @@ import type { BatchTrace } from './trace.js'
 /** A handler failed, and neither the connection nor another transaction is to blame. */
 export class HandlerError extends Error {
   override name = 'HandlerError'
+}
+
+/** Whether committing this outcome runs a handler. */
+export function hasEffect({ delivery }: Commit, definitions: Definitions): boolean {
+  const definition = definitions.get(delivery.event.type)
+  return definition?.handle !== undefined || definition?.handleBatch !== undefined
 }
 
 /**

@@ -1,11 +1,11 @@
 /** Entries of the streams, as deliveries. */
-import { type Delivery, decodeEvent, firstDelivery } from '@eventflow/core'
-import type { Entry } from '@eventflow/stream'
+import { type Delivery, firstDelivery } from '@eventflow/core'
+import { decodeEntry, type Entry } from '@eventflow/stream'
 
 /** Nothing for an entry that is no event, or one of another partition: its stream is not where it belongs. */
 export function deliveryOf({ id, partition, text }: Entry): Delivery | undefined {
   try {
-    const event = decodeEvent(text ?? '')
+    const event = decodeEntry(text ?? '')
     return event.partition === partition ? firstDelivery(event, [id]) : undefined
   } catch {
     return undefined

@@ -1,4 +1,6 @@
 /** Whatever is wrong with an event is its own outcome, and its neighbours are not touched. */
+
+import type { Payload } from '@eventflow/core'
 import { type Delivery, type Outcome, PermanentError, UnavailableError } from '@eventflow/core'
 import { defineEvent, type EnrichContext, type Enricher, type EventDefinition, Type } from '@eventflow/pipeline'
 import { describe, expect, test } from '@jest/globals'
@@ -41,10 +43,24 @@ describe('an event', () => {
     const double: Enrich = (events) => events.map(({ data }) => ({ double: 2 * (data.n as number) }))
     const outcomes = await run(deliveries, orders({ double }))
     expect(outcomes).toEqual([
-      { kind: 'commit', delivery: deliveries[0], data: { n: 1, double: 2 } },
-      { kind: 'commit', delivery: deliveries[1], data: { n: 2, double: 4 } },
+      { kind: 'commit', delivery: deliveries[0], data: { n: 1, double: 2 }, payload: '{"n":1,"double":2}' },
+      { kind: 'commit', delivery: deliveries[1], data: { n: 2, double: 4 }, payload: '{"n":2,"double":4}' },
     ])
     expect(deliveries).toEqual(before)
+  })
+
+  test.each<[string, object, string]>([
+    ['comes last', { b: 2 }, '{"n": 1.50 ,"b":2}'],
+    ['counts where it is there twice', { n: 2 }, '{"n": 1.50 ,"n":2}'],
+    ['is nothing: the text stays as it was', {}, '{"n": 1.50 }'],
+    ['takes something out', { n: undefined }, '{}'],
+  ])('is passed on as it was written; what was added %s', async (_, addition, payload) => {
+    const [delivery] = batchOf(1.5)
+    const [outcome] = await run([{ ...delivery!, payload: '{"n": 1.50 }' }], {
+      ...orders({ add: (events) => events.map(() => addition as Payload) }),
+      schema: Type.Object({ n: Type.Number() }),
+    })
+    expect(outcome).toMatchObject({ kind: 'commit', data: { n: 1.5, ...addition }, payload })
   })
 
   test('of a type that nobody defined is dead, with a message that names the type', async () => {

@@ -31,6 +31,9 @@ interface Candidate {
   delivery: Delivery
   definition: CompiledDefinition | undefined
   data: Payload
+  /** `data` as JSON text; for the time being without what the enrichers added. */
+  payload: string
+  additions?: Payload
   failure?: Failure
 }
 
@@ -42,14 +45,17 @@ export async function processBatch(
 ): Promise<Outcome[]> {
   const candidates = deliveries.map((delivery) => checkSchema(delivery, deps.definitions))
   await enrich(candidates, deps.context, trace)
-  for (const candidate of candidates) checkRules(candidate)
+  for (const candidate of candidates) {
+    checkRules(candidate)
+    writeAsJson(candidate)
+  }
   return candidates.map((candidate) => decide(candidate, deps.random()))
 }
 
 function checkSchema(delivery: Delivery, definitions: Definitions): Candidate {
   const { type, data } = delivery.event
   const definition = definitions.get(type)
-  const candidate: Candidate = { delivery, definition, data }
+  const candidate: Candidate = { delivery, definition, data, payload: delivery.payload }
   if (!definition) {
     const error = new PermanentError(`no definition of the event type '${type}' is loaded`)
     return { ...candidate, failure: { ...failureOf(error, 'definition'), errorClass: 'UnknownType' } }
@@ -105,7 +111,7 @@ async function runEnricher(
     part.forEach((candidate, i) => {
       const addition = additions[i]!
       if (addition instanceof Error) candidate.failure = failureOf(addition, component)
-      else candidate.data = { ...candidate.data, ...addition }
+      else add(candidate, addition)
     })
   }
   const failOne = (candidate: Candidate, error: unknown) => {
@@ -119,6 +125,11 @@ async function runEnricher(
   }
 }
 
+function add(candidate: Candidate, addition: Payload): void {
+  candidate.data = { ...candidate.data, ...addition }
+  candidate.additions = candidate.additions ? { ...candidate.additions, ...addition } : addition
+}
+
 function checkRules(candidate: Candidate): void {
   const { delivery, definition, data, failure } = candidate
   if (failure || !definition?.validate) return
@@ -130,8 +141,23 @@ function checkRules(candidate: Candidate): void {
   }
 }
 
-function decide({ delivery, definition, data, failure }: Candidate, random: number): Outcome {
-  if (!failure) return { kind: 'commit', delivery, data }
+/** The text that was stored is passed on: writing it anew would be half of the worker's own work. */
+function writeAsJson(candidate: Candidate): void {
+  const { delivery, data, payload, additions, failure } = candidate
+  if (failure || !additions) return
+  try {
+    const added = JSON.stringify(additions)
+    const takesOut = Object.values(additions).includes(undefined)
+    if (takesOut || Object.keys(delivery.event.data).length === 0) candidate.payload = JSON.stringify(data)
+    else if (added !== '{}') candidate.payload = `${payload.slice(0, payload.lastIndexOf('}'))},${added.slice(1)}`
+  } catch (error) {
+    candidate.failure = { ...failureOf(error, 'enrich'), failureType: 'permanent' }
+  }
+}
+
+function decide(candidate: Candidate, random: number): Outcome {
+  const { delivery, definition, data, payload, failure } = candidate
+  if (!failure) return { kind: 'commit', delivery, data, payload }
   return outcomeOfFailure(delivery, failure, definition?.retry ?? DEFAULT_RETRY_POLICY, random)
 }
 

@@ -34,7 +34,7 @@ import {
 } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
 import type { Definitions } from './definitions.js'
-import { applyEffects, HandlerError } from './effects.js'
+import { applyEffects, HandlerError, hasEffect } from './effects.js'
 import type { BatchTrace } from './trace.js'
 
 export interface SettleDeps {
@@ -51,6 +51,8 @@ export interface SettleDeps {
 export interface Settling {
   /** When the batch was taken up, on the monotonic clock, in milliseconds. */
   startedAt: number
+  /** A part of it may have been written before, retries too: whatever is settled now must not leave one behind. */
+  again: boolean
   /** Handlers whose statements take too long have failed; otherwise Postgres is taken to be slow. */
   blameTimeouts: boolean
   trace: BatchTrace | undefined
@@ -164,6 +166,7 @@ function afterFailure({ delivery, failure }: Retry): Delivery {
   return { ...delivery, entryIds: [], attempts: delivery.attempts + 1, history, inRetries: true }
 }
 
+/** Writes what is due behind the fence. Where there is nothing to do but to insert, in one statement; else in a transaction. */
 async function write(
   outcomes: readonly (Commit | Dead | Retry)[],
   leases: ReadonlyMap<number, Lease>,
@@ -171,20 +174,24 @@ async function write(
   { db, definitions, workerId }: SettleDeps,
 ) {
   const partitions = new Set(outcomes.map(({ delivery }) => delivery.event.partition))
-  return withTransaction(db, async (tx) => {
+  const held = [...partitions].flatMap((partition) => leases.get(partition) ?? [])
+  const commits = outcomes.filter((outcome) => outcome.kind === 'commit')
+  const others = outcomes.filter((outcome) => outcome.kind !== 'commit')
+
+  const writeAll = async (tx: Queryable) => {
     const now = new Date()
-    const broken = new Set(await fence(tx, partitions, leases))
-    const writable = outcomes.filter(({ delivery }) => !broken.has(delivery.event.partition))
-    const committed = writable.filter((outcome) => outcome.kind === 'commit')
-    const dead = writable.filter((outcome) => outcome.kind === 'dead')
-    const retried = writable.filter((outcome) => outcome.kind === 'retry')
+    const broken = others.length > 0 ? await fence(tx, partitions, held) : new Set<number>()
+    const holds = ({ delivery }: Outcome) => !broken.has(delivery.event.partition)
+    const dead = others.filter((outcome) => outcome.kind === 'dead' && holds(outcome)) as Dead[]
+    const retried = others.filter((outcome) => outcome.kind === 'retry' && holds(outcome)) as Retry[]
 
     let fresh: Commit[] = []
-    if (committed.length > 0) {
-      const inserted = await insertProcessed(tx, committed, {
-        workerId,
-        processingMs: performance.now() - settling.startedAt,
-      })
+    let committed: Commit[] = []
+    if (commits.length > 0) {
+      const by = { workerId, processingMs: performance.now() - settling.startedAt }
+      const { inserted, broken: lost } = await insertProcessed(tx, commits, held, by)
+      for (const partition of lost) broken.add(partition)
+      committed = commits.filter(holds)
       // Taken out of the set, so that an event that is in the batch twice has its effects once.
       fresh = committed.filter(({ delivery }) => inserted.delete(delivery.event.seq))
       await applyEffects(
@@ -196,7 +203,7 @@ async function write(
     }
     if (dead.length > 0) await insertFailed(tx, dead, { workerId, now })
     if (retried.length > 0) await upsertRetries(tx, retried, now)
-    const ended = [...committed, ...dead].filter(({ delivery }) => delivery.inRetries)
+    const ended = [...committed, ...dead].filter(({ delivery }) => settling.again || delivery.inRetries)
     if (ended.length > 0) {
       const events = ended.map(({ delivery }) => delivery.event)
       await deleteRetries(tx, events)
@@ -204,19 +211,19 @@ async function write(
       await markReplayed(tx, events)
     }
     return { committed, fresh, dead, retried, broken }
-  })
+  }
+  const onlyInserts =
+    !settling.again &&
+    others.length === 0 &&
+    commits.every((commit) => !commit.delivery.inRetries && !hasEffect(commit, definitions))
+  return onlyInserts ? writeAll(db) : withTransaction(db, writeAll)
 }
 
-/** A partition without a lease is as good as one whose lease was taken. */
-async function fence(
-  tx: Queryable,
-  partitions: ReadonlySet<number>,
-  leases: ReadonlyMap<number, Lease>,
-): Promise<number[]> {
-  const held = [...partitions].flatMap((partition) => leases.get(partition) ?? [])
+/** The partitions whose lease does not hold; one without a lease is as good as one whose lease was taken. */
+async function fence(tx: Queryable, partitions: ReadonlySet<number>, held: readonly Lease[]): Promise<Set<number>> {
   const broken = await findBrokenLeases(tx, held)
   const holding = new Set(held.filter((lease) => !broken.includes(lease)).map(({ partition }) => partition))
-  return [...partitions].filter((partition) => !holding.has(partition))
+  return new Set([...partitions].filter((partition) => !holding.has(partition)))
 }
 
 /** A mistake in our own statements, or a server that is away, concerns them all: nothing is learned of any one by halving. */

@@ -99,19 +99,16 @@ export function createWork(
     startedAt: number,
     trace: BatchTrace | undefined,
   ): Promise<Settlement | undefined> {
-    let batch = outcomes
     trace?.settle()
     for (let failures = 0; ; failures++) {
       try {
-        const settling = { startedAt, blameTimeouts: failures >= BLAME_AFTER, trace }
-        return await settleBatch(batch, leasesOf(partitions), settling, deps)
+        const settling = { startedAt, again: failures > 0, blameTimeouts: failures >= BLAME_AFTER, trace }
+        return await settleBatch(outcomes, leasesOf(partitions), settling, deps)
       } catch (error) {
         progress.failed(error)
         log.warn({ err: error, events: outcomes.length }, 'settling failed; the batch is kept and tried again')
         if (stopping.aborted) return undefined
         await pause(failures, stopping)
-        // A part of it may have been written, retries too: whatever is settled now must not leave one behind.
-        batch = outcomes.map((outcome) => ({ ...outcome, delivery: { ...outcome.delivery, inRetries: true } }))
       }
     }
   }

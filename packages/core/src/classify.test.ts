@@ -19,6 +19,7 @@ const delivery = (attempts: number): Delivery => ({
     correlationId: 'c',
     data: {},
   },
+  payload: '{}',
   entryIds: ['1-0'],
   attempts,
   crashes: 0,

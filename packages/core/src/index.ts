@@ -1,7 +1,7 @@
 /** What an event is and what becomes of it: pure, without IO, clock or randomness of its own. */
 export * from './bisect.js'
 export * from './classify.js'
-export * from './decode.js'
+export * from './delivery.js'
 export * from './event.js'
 export * from './failure.js'
 export * from './outcome.js'

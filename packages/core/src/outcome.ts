@@ -5,6 +5,8 @@ import type { Problem } from './failure.js'
 /** An event in the hands of a worker. */
 export interface Delivery {
   event: AcceptedEvent
+  /** Its data as the JSON text that was stored. */
+  payload: string
   /** The stream entries that brought it, to be acknowledged when it is settled. */
   entryIds: string[]
   /** Attempts that were made before this one. */
@@ -43,6 +45,8 @@ export interface Commit {
   delivery: Delivery
   /** The event's data with what the enrichers added. */
   data: Payload
+  /** The same as JSON text. What was added comes last, and where a name is there twice, counts: so `jsonb` takes it. */
+  payload: string
 }
 
 export interface Retry {

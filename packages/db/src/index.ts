@@ -2,6 +2,7 @@
 export * from './alerts.js'
 export * from './audit-log.js'
 export * from './backlog.js'
+export * from './columns.js'
 export * from './connect.js'
 export * from './event-filter.js'
 export * from './event-list.js'

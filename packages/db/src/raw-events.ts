@@ -1,5 +1,7 @@
 /** `raw_events`: what was accepted. Append-only. */
 import type { RawEvent } from '@eventflow/core'
+import pg from 'pg'
+import { smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
 import type { Queryable } from './connect.js'
 
 /** An event on its way into `raw_events`. */
@@ -13,7 +15,8 @@ export interface NewEvent extends Omit<RawEvent, 'seq' | 'acceptedAt' | 'occurre
 /** What Postgres adds to a new event. */
 export interface Acceptance {
   seq: number
-  acceptedAt: Date
+  /** RFC 3339 in UTC. */
+  acceptedAt: string
 }
 
 // seq is drawn in the order of the arrays, so that a request's events keep their order; the rows are then inserted in the
@@ -40,28 +43,48 @@ export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]
   const { rows } = await db.query({
     name: 'insert-raw-events',
     text: INSERT,
+    types: AS_TEXT,
     values: [
-      events.map((e) => e.tenantId),
-      events.map((e) => e.id),
-      events.map((e) => e.externalId),
-      events.map((e) => e.type),
-      events.map((e) => e.source),
-      events.map((e) => e.key),
-      events.map((e) => e.partition),
-      events.map((e) => e.occurredAt),
-      events.map((e) => e.correlationId),
-      events.map((e) => e.causationId),
-      events.map((e) => e.traceparent),
-      events.map((e) => e.payload),
-      events.map((e) => e.extensions && JSON.stringify(e.extensions)),
+      textColumn(events.map((e) => e.tenantId)),
+      uuidColumn(events.map((e) => e.id)),
+      textColumn(events.map((e) => e.externalId)),
+      textColumn(events.map((e) => e.type)),
+      textColumn(events.map((e) => e.source)),
+      textColumn(events.map((e) => e.key)),
+      smallintColumn(events.map((e) => e.partition)),
+      timestamptzColumn(events.map((e) => e.occurredAt)),
+      textColumn(events.map((e) => e.correlationId)),
+      textColumn(events.map((e) => e.causationId)),
+      textColumn(events.map((e) => e.traceparent)),
+      textColumn(
+        events.map((e) => e.payload),
+        'json',
+      ),
+      textColumn(
+        events.map((e) => e.extensions && JSON.stringify(e.extensions)),
+        'json',
+      ),
     ],
   })
+  const isoTime = memoized((text) => parseTimestamp(text).toISOString())
   return new Map(
     rows.map((row) => [
       eventKey({ tenantId: row.tenant_id, id: row.event_id }),
-      { seq: row.seq, acceptedAt: row.accepted_at },
+      { seq: Number(row.seq), acceptedAt: isoTime(row.accepted_at) },
     ]),
   )
+}
+
+/** All rows of a statement have the same time of acceptance: reading it a thousand times would cost as much as all else. */
+const AS_TEXT = { getTypeParser: () => (text: string) => text }
+const parseTimestamp: (text: string) => Date = pg.types.getTypeParser(pg.types.builtins.TIMESTAMPTZ)
+
+function memoized(compute: (text: string) => string): (text: string) => string {
+  let [last, result] = ['', '']
+  return (text) => {
+    if (text !== last) [last, result] = [text, compute(text)]
+    return result
+  }
 }
 
 /** What identifies an event, as one text. */

@@ -3,6 +3,7 @@
  * because the answer to its COMMIT was lost, changes nothing.
  */
 import { type Commit, type Dead, historyWith, type Retry } from '@eventflow/core'
+import { bigintColumn, jsonbColumn, smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
 import type { Queryable } from './connect.js'
 
 /** The right to settle a partition's events, as of a moment. */
@@ -18,65 +19,94 @@ export interface Lease {
 }
 
 /**
- * The leases that no longer hold: another worker took the partition over, or something was accepted past the stream.
- * The rows of those that hold are locked against both until the transaction ends, which is what fences off old owners.
+ * Finds the partitions whose lease holds, and locks their rows against another worker and against a mark until the transaction has
+ * ended: that is what fences off old owners.
+ */
+const FENCE = (partitions: string, epochs: string, dirty: string) => `
+  SELECT id FROM partitions
+  JOIN unnest(${partitions}::smallint[], ${epochs}::bigint[], ${dirty}::bigint[]) AS held(id, epoch, dirty) USING (id, epoch)
+  WHERE held.dirty IS NULL OR held.dirty = partitions.dirty
+  ORDER BY id FOR SHARE OF partitions`
+
+const fenceValues = (leases: readonly Lease[]) => [
+  smallintColumn(leases.map((l) => l.partition)),
+  bigintColumn(leases.map((l) => l.epoch)),
+  bigintColumn(leases.map((l) => l.dirty)),
+]
+
+/**
+ * The leases that no longer hold: another worker took the partition over, or something was accepted past the stream. The others
+ * hold until the transaction has ended.
  */
 export async function findBrokenLeases(tx: Queryable, leases: readonly Lease[]): Promise<Lease[]> {
-  const { rows } = await tx.query({
-    name: 'fence',
-    text: `
-      SELECT id FROM partitions
-      JOIN unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS held(id, epoch, dirty) USING (id, epoch)
-      WHERE held.dirty IS NULL OR held.dirty = partitions.dirty
-      ORDER BY id FOR SHARE OF partitions`,
-    values: [leases.map((l) => l.partition), leases.map((l) => l.epoch), leases.map((l) => l.dirty)],
-  })
+  const { rows } = await tx.query({ name: 'fence', text: FENCE('$1', '$2', '$3'), values: fenceValues(leases) })
   if (rows.length === leases.length) return []
   const holding = new Set(rows.map((row) => row.id))
   return leases.filter((lease) => !holding.has(lease.partition))
 }
 
-// An event that is dead or discarded stays so, whatever a second stream entry says; one that is being replayed does not.
-const INSERT_PROCESSED = `
-  INSERT INTO processed_events (tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
-                                worker_id, correlation_id, accepted_at, processing_ms)
-  SELECT tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
-         $12, correlation_id, accepted_at, $13
-  FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::smallint[], $7::jsonb[], $8::smallint[],
-              $9::jsonb[], $10::text[], $11::timestamptz[])
-    AS e(tenant_id, event_id, seq, type, key, partition, payload, attempts, history, correlation_id, accepted_at)
-  WHERE NOT EXISTS (SELECT FROM failed_events f
-                    WHERE f.tenant_id = e.tenant_id AND f.event_id = e.event_id AND f.status IN ('open', 'discarded'))
-  ON CONFLICT DO NOTHING
-  RETURNING seq`
+/** What of a batch was committed. */
+export interface Processed {
+  /** Partitions whose lease did not hold: nothing of them was written. */
+  broken: Set<number>
+  /** The `seq` of the events that are new: their effects are due, nobody else's. */
+  inserted: Set<number>
+}
 
-/** Inserts processed events and gives the `seq` of those that are new: their effects are due, nobody else's. */
+// The fence is in the statement, so that a batch without effects is settled in one round trip. An event that is dead or discarded
+// stays so, whatever a second stream entry says; one that is being replayed does not.
+const INSERT_PROCESSED = `
+  WITH holding AS MATERIALIZED (${FENCE('$12', '$13', '$14')}), inserted AS (
+    INSERT INTO processed_events (tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
+                                  worker_id, correlation_id, accepted_at, processing_ms)
+    SELECT tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
+           $15, correlation_id, accepted_at, $16
+    FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::smallint[], $7::jsonb[], $8::smallint[],
+                $9::jsonb[], $10::text[], $11::timestamptz[])
+      AS e(tenant_id, event_id, seq, type, key, partition, payload, attempts, history, correlation_id, accepted_at)
+    WHERE partition IN (SELECT id FROM holding)
+      AND NOT EXISTS (SELECT FROM failed_events f
+                      WHERE f.tenant_id = e.tenant_id AND f.event_id = e.event_id AND f.status IN ('open', 'discarded'))
+    ON CONFLICT DO NOTHING
+    RETURNING seq)
+  SELECT (SELECT coalesce(array_agg(id), '{}') FROM holding) AS holding,
+         CASE WHEN count(*) < cardinality($3) THEN coalesce(array_agg(seq), '{}') END AS inserted
+  FROM inserted`
+
+/** Inserts processed events behind the fence, each partition's under its lease; one without a lease is as good as lost. */
 export async function insertProcessed(
-  tx: Queryable,
+  db: Queryable,
   commits: readonly Commit[],
+  leases: readonly Lease[],
   by: { workerId: string; processingMs: number },
-): Promise<Set<number>> {
+): Promise<Processed> {
   const events = commits.map((c) => c.delivery.event)
-  const { rows } = await tx.query({
+  const { rows } = await db.query({
     name: 'insert-processed',
     text: INSERT_PROCESSED,
     values: [
-      events.map((e) => e.tenantId),
-      events.map((e) => e.id),
-      events.map((e) => e.seq),
-      events.map((e) => e.type),
-      events.map((e) => e.key),
-      events.map((e) => e.partition),
-      commits.map((c) => JSON.stringify(c.data)),
-      commits.map((c) => c.delivery.attempts + 1),
-      commits.map((c) => (c.delivery.history.length > 0 ? JSON.stringify(c.delivery.history) : null)),
-      events.map((e) => e.correlationId),
-      events.map((e) => e.acceptedAt),
+      textColumn(events.map((e) => e.tenantId)),
+      uuidColumn(events.map((e) => e.id)),
+      bigintColumn(events.map((e) => e.seq)),
+      textColumn(events.map((e) => e.type)),
+      textColumn(events.map((e) => e.key)),
+      smallintColumn(events.map((e) => e.partition)),
+      jsonbColumn(commits.map((c) => c.payload)),
+      smallintColumn(commits.map((c) => c.delivery.attempts + 1)),
+      jsonbColumn(commits.map((c) => (c.delivery.history.length > 0 ? JSON.stringify(c.delivery.history) : undefined))),
+      textColumn(events.map((e) => e.correlationId)),
+      timestamptzColumn(events.map((e) => e.acceptedAt)),
+      ...fenceValues(leases),
       by.workerId,
       by.processingMs,
     ],
   })
-  return new Set(rows.map((row) => row.seq))
+  const { holding, inserted } = rows[0] as { holding: number[]; inserted: string[] | null }
+  const partitions = new Set(events.map(({ partition }) => partition))
+  return {
+    broken: new Set([...partitions].filter((partition) => !holding.includes(partition))),
+    inserted: new Set(inserted?.map(Number) ?? events.map(({ seq }) => seq)),
+  }
 }
 
 // A replayed event that fails again opens its dead letter again, with the new story.
@@ -111,7 +141,7 @@ export async function insertFailed(tx: Queryable, dead: readonly Dead[], by: { w
       events.map((e) => e.type),
       events.map((e) => e.key),
       events.map((e) => e.partition),
-      events.map((e) => JSON.stringify(e.data)),
+      dead.map((d) => d.delivery.payload),
       dead.map((d) => d.failure.failureType),
       dead.map((d) => storableText(d.failure.errorClass)),
       dead.map((d) => storableText(d.failure.message)),

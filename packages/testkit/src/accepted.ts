@@ -23,8 +23,7 @@ export function newEvent(given: Partial<NewEvent> = {}): NewEvent {
 export async function acceptEvents(db: Db, events: readonly NewEvent[]): Promise<AcceptedEvent[]> {
   const accepted = await insertRawEvents(db, events)
   return events.map(({ externalId: _, payload, ...event }) => {
-    const { seq, acceptedAt } = accepted.get(eventKey(event))!
-    const at = acceptedAt.toISOString()
-    return { ...event, seq, acceptedAt: at, occurredAt: event.occurredAt ?? at, data: JSON.parse(payload) }
+    const acceptance = accepted.get(eventKey(event))!
+    return { ...event, ...acceptance, occurredAt: event.occurredAt ?? acceptance.acceptedAt, data: JSON.parse(payload) }
   })
 }

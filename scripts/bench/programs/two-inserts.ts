@@ -1,12 +1,15 @@
 /** The limit of Postgres: the two INSERTs that EventFlow makes of an event, in batches, and nothing around them. */
-import { type Delivery, partitionOf } from '@eventflow/core'
-import { connect, insertProcessed, insertRawEvents, type NewEvent } from '@eventflow/db'
+import { type Commit, firstDelivery, partitionOf } from '@eventflow/core'
+import { connect, insertProcessed, insertRawEvents, type Lease, type NewEvent } from '@eventflow/db'
 import { newId, orderOf, randomUser, USERS } from '../load/order-events.js'
 import { planOf, repeat, takeOrders } from '../load/orders.js'
 
 const BATCH = 500
 /** Batches in work at once in this process. */
 const LANES = 2
+
+/** Nobody owns the partitions of a new database: their epoch is 0. */
+const leases = Array.from({ length: 16 }, (_, partition): Lease => ({ partition, epoch: 0, dirty: null }))
 
 const { databaseUrl: url } = planOf<{ databaseUrl: string }>()
 const db = connect({ url, applicationName: 'bench', max: LANES, onIdleError: () => {} })
@@ -19,11 +22,11 @@ function newEvent(): NewEvent {
   return { tenantId: 'default', id, type: 'bench.plain', source: '/bench', key, partition, correlationId: id, payload }
 }
 
-/** The event as a worker has it. */
-function deliveryOf(event: NewEvent, seq: number): Delivery {
+/** The event as a worker that has done nothing to it commits it. */
+function commitOf(event: NewEvent, seq: number): Commit {
   const at = new Date().toISOString()
-  const accepted = { ...event, seq, acceptedAt: at, occurredAt: at, data: JSON.parse(event.payload) }
-  return { event: accepted, entryIds: [], attempts: 0, history: [], crashes: 0, inRetries: false }
+  const delivery = firstDelivery({ ...event, seq, acceptedAt: at, occurredAt: at }, [])
+  return { kind: 'commit', delivery, data: delivery.event.data, payload: event.payload }
 }
 
 takeOrders((order, count) =>
@@ -31,10 +34,7 @@ takeOrders((order, count) =>
     const events = Array.from({ length: BATCH }, newEvent)
     const accepted = await insertRawEvents(db, events)
     const seqs = [...accepted.values()].map(({ seq }) => seq)
-    const commits = events.map((event, n) => {
-      const delivery = deliveryOf(event, seqs[n]!)
-      return { kind: 'commit' as const, delivery, data: delivery.event.data }
-    })
-    await insertProcessed(db, commits, { workerId: 'bench', processingMs: 1 })
+    const commits = events.map((event, n) => commitOf(event, seqs[n]!))
+    await insertProcessed(db, commits, leases, { workerId: 'bench', processingMs: 1 })
   }),
 )

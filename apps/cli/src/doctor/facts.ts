@@ -1,6 +1,5 @@
 /** What the doctor looks at, gathered once; the checks are pure functions of it. */
 import { statfs } from 'node:fs/promises'
-import { decodeEvent } from '@eventflow/core'
 import {
   compareMigrations,
   type Db,
@@ -17,6 +16,7 @@ import {
   type ServerFacts,
 } from '@eventflow/db'
 import {
+  decodeEntry,
   inspectRedis,
   inspectStreams,
   type Redis,
@@ -95,7 +95,7 @@ export async function findStrangers(db: Db, streams: readonly StreamFacts[]): Pr
 /** What cannot be decoded is for a worker to judge. */
 function decode(text: string) {
   try {
-    return decodeEvent(text)
+    return decodeEntry(text)
   } catch {
     return undefined
   }

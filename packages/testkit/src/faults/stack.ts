@@ -111,7 +111,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const workers = await all('worker', options.workers)
   const programs = [...ingests, ...workers]
   for (const each of programs) each.start()
-  await Promise.all(programs.map((each) => each.ready()))
+  await Promise.all(programs.map((each) => each.ready())).catch(async (error) => {
+    await Promise.all(programs.map((each) => each.stop()))
+    throw error
+  })
   const prefix = settings.EVENTFLOW_STREAM_PREFIX ?? 'ef'
 
   return {

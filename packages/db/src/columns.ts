@@ -1,0 +1,98 @@
+/**
+ * Columns of values as array parameters in Postgres' binary format: Node need not quote the values, nor Postgres parse them, which
+ * is worth a third of a large INSERT. The format is that of `array_recv` and of each type's `recv` function.
+ */
+
+/** Object identifiers of the element types, from the catalogue `pg_type`. */
+const OID = { smallint: 21, bigint: 20, text: 25, json: 114, timestamptz: 1184, uuid: 2950, jsonb: 3802 }
+
+/** Dimensions, whether there are nulls, type, length, lower bound: a word each. */
+const HEADER_BYTES = 20
+
+/** An array of texts; `undefined` is NULL. */
+export function textColumn(values: readonly (string | undefined)[], type: 'text' | 'json' = 'text'): Buffer {
+  return variable(OID[type], values, '')
+}
+
+/** An array of `jsonb`, of JSON texts; `undefined` is NULL. */
+export function jsonbColumn(values: readonly (string | undefined)[]): Buffer {
+  return variable(OID.jsonb, values, '\u0001') // the version of the format
+}
+
+/** An array of UUIDs in their usual form. */
+export function uuidColumn(values: readonly string[]): Buffer {
+  return fixed(OID.uuid, 16, values, (buffer, value, at) => {
+    buffer.write(value.replaceAll('-', ''), at, 'hex')
+  })
+}
+
+/** An array of integers from -32,768 to 32,767. */
+export function smallintColumn(values: readonly number[]): Buffer {
+  return fixed(OID.smallint, 2, values, (buffer, value, at) => {
+    buffer.writeInt16BE(value, at)
+  })
+}
+
+/** An array of integers up to 2^53; `null` is NULL. */
+export function bigintColumn(values: readonly (number | null)[]): Buffer {
+  return fixed(OID.bigint, 8, values, (buffer, value, at) => {
+    buffer.writeBigInt64BE(BigInt(value), at)
+  })
+}
+
+const EPOCH_2000_MS = Date.UTC(2000, 0, 1)
+
+/** An array of moments, RFC 3339, to the millisecond; `undefined` is NULL. */
+export function timestamptzColumn(values: readonly (string | undefined)[]): Buffer {
+  return fixed(OID.timestamptz, 8, values, (buffer, value, at) => {
+    buffer.writeBigInt64BE(BigInt(Date.parse(value) - EPOCH_2000_MS) * 1_000n, at)
+  })
+}
+
+function header(buffer: Buffer, oid: number, values: readonly unknown[]): number {
+  buffer.writeInt32BE(1, 0)
+  buffer.writeInt32BE(values.some((value) => value === undefined || value === null) ? 1 : 0, 4)
+  buffer.writeInt32BE(oid, 8)
+  buffer.writeInt32BE(values.length, 12)
+  return buffer.writeInt32BE(1, 16)
+}
+
+/** Values of `size` bytes each. */
+function fixed<Value extends string | number>(
+  oid: number,
+  size: number,
+  values: readonly (Value | undefined | null)[],
+  write: (buffer: Buffer, value: Value, at: number) => void,
+): Buffer {
+  const buffer = Buffer.allocUnsafe(HEADER_BYTES + values.length * (4 + size))
+  let at = header(buffer, oid, values)
+  for (const value of values) {
+    if (value === undefined || value === null) {
+      at = buffer.writeInt32BE(-1, at)
+    } else {
+      at = buffer.writeInt32BE(size, at)
+      write(buffer, value, at)
+      at += size
+    }
+  }
+  return buffer.subarray(0, at)
+}
+
+/** Texts, each with `prefix` in front. */
+function variable(oid: number, values: readonly (string | undefined)[], prefix: string): Buffer {
+  let bytes = HEADER_BYTES
+  for (const value of values) bytes += 4 + (value === undefined ? 0 : prefix.length + Buffer.byteLength(value))
+  const buffer = Buffer.allocUnsafe(bytes)
+  let at = header(buffer, oid, values)
+  for (const value of values) {
+    if (value === undefined) {
+      at = buffer.writeInt32BE(-1, at)
+    } else {
+      const start = at + 4
+      const end = start + buffer.write(prefix, start) + buffer.write(value, start + prefix.length)
+      buffer.writeInt32BE(end - start, at)
+      at = end
+    }
+  }
+  return buffer
+}

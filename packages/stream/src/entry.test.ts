@@ -1,0 +1,63 @@
+/** From an event to the text of its entry, and back. */
+import type { RawEvent } from '@eventflow/core'
+import { expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { decodeEntry, encodeEntry } from './entry.js'
+
+const event: RawEvent = {
+  seq: 7,
+  tenantId: 'default',
+  id: '50ab5d72-5bed-58a3-ab02-c9f7fb0d68b8',
+  type: 'order.created',
+  source: '/',
+  key: 'k',
+  partition: 3,
+  occurredAt: '2024-01-01T00:00:00.000Z',
+  acceptedAt: '2024-01-01T00:00:01.000Z',
+  correlationId: 'c',
+  payload: '{"n":1}',
+}
+
+test('an entry is the event that was put into it, to the letter of its payload', () => {
+  const misleading = ',"data":{"n":1}}'
+  const text = fc.oneof(fc.string(), fc.constant(misleading), fc.constant('\\",\\"data\\":'))
+  const payload = fc.json().map((json) => `{"json": ${json}, "again": {"a":1,"data":{"n":1.50}}}`)
+  fc.assert(
+    fc.property(text, text, text, payload, (key, source, correlationId, payload) => {
+      const full = { ...event, key, source, correlationId, causationId: key, traceparent: source, payload }
+      expect(decodeEntry(encodeEntry(full))).toEqual(full)
+    }),
+  )
+})
+
+test.each<[string, object]>([
+  ...Object.keys(event).flatMap((name): [string, object][] =>
+    name === 'payload' ? [] : [[`no ${name}`, { [name]: undefined }]],
+  ),
+  ['a seq that is a text', { seq: '7' }],
+  ['a partition that is a text', { partition: '3' }],
+  ['an id that is no UUID', { id: 'order-1' }],
+  ['a type that is a number', { type: 5 }],
+])('an entry with %s is no event', (_, change) => {
+  expect(() => decodeEntry(encodeEntry({ ...event, ...change }))).toThrow(TypeError)
+})
+
+test('any other text is a SyntaxError or a TypeError, never another one and never an event', () => {
+  const text = fc.oneof(
+    fc.string(),
+    fc.json(),
+    fc.json().map((json) => `${json.slice(0, -1)},"data":{}}`),
+    fc.constantFrom('', 'null', '[]', '{}', '{"seq":1}', '\0', ',"data":', 'null,"data":{}'),
+  )
+  fc.assert(
+    fc.property(text, (given) => {
+      let error: unknown
+      try {
+        decodeEntry(given)
+      } catch (thrown) {
+        error = thrown
+      }
+      expect(error instanceof SyntaxError || error instanceof TypeError).toBe(true)
+    }),
+  )
+})
