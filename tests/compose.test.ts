@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { freePort } from '@eventflow/local'
-import { IngestConfig, readConfig, WorkerConfig } from '@eventflow/runtime'
+import { AlertsConfig, IngestConfig, readConfig, WorkerConfig } from '@eventflow/runtime'
 import { createDatabase, redisUrl, startProgramProcess } from '@eventflow/testkit'
 import { describe, expect, test } from '@jest/globals'
 import { parse } from 'yaml'
@@ -29,8 +29,8 @@ interface Service {
 
 const compose: { services: Record<string, Service>; volumes: Record<string, null> } = readYaml('compose.yaml')
 const services = Object.entries(compose.services)
-const ours = ['migrate', 'ingest', 'worker'].map((name) => compose.services[name]!)
-const [migrate, ingest, worker] = ours as [Service, Service, Service]
+const ours = ['migrate', 'ingest', 'worker', 'alerts'].map((name) => compose.services[name]!)
+const [migrate, ingest, worker, alerts] = ours as [Service, Service, Service, Service]
 
 /** A setting as it is where the user's environment says nothing: `${NAME:-default}`. */
 const settingsOf = ({ environment = {} }: Service) =>
@@ -54,6 +54,7 @@ describe('the programs', () => {
   test('have settings that they know and take', () => {
     expect(readConfig(IngestConfig, settingsOf(ingest))).toMatchObject({ EVENTFLOW_HOST: '0.0.0.0' })
     expect(readConfig(WorkerConfig, settingsOf(worker))).toMatchObject({ EVENTFLOW_HOST: '0.0.0.0' })
+    expect(readConfig(AlertsConfig, settingsOf(alerts))).toMatchObject({ EVENTFLOW_ALERT_WEBHOOK_URL: '' })
     expect(settingsOf(migrate).DATABASE_URL).toBe(settingsOf(worker).DATABASE_URL)
     const given = ours.flatMap((service) => Object.keys(settingsOf(service)))
     expect(given).not.toContain('EVENTFLOW_WORKER_ID')
@@ -102,7 +103,7 @@ describe('the programs', () => {
 
   test('start after what they need, and have the time that they take to stop', () => {
     expect(migrate.depends_on).toEqual({ postgres: { condition: 'service_healthy' } })
-    for (const service of [ingest, worker]) {
+    for (const service of [ingest, worker, alerts]) {
       expect(service.depends_on).toMatchObject({
         migrate: { condition: 'service_completed_successfully' },
         postgres: { condition: 'service_healthy' },
@@ -130,7 +131,8 @@ describe('every container', () => {
       mem_limit: expect.any(String),
     })
     expect(service.user ?? '').not.toMatch(/^(root|0)\b/)
-    if (name !== 'migrate') expect(service.healthcheck?.test[0]).toBe('CMD')
+    // The one ends, the other has no port that could be asked.
+    if (name !== 'migrate' && name !== 'alerts') expect(service.healthcheck?.test[0]).toBe('CMD')
   })
 
   test('has an image of an exact version', () => {

@@ -31,6 +31,8 @@ const CANARIES = {
   entry: 'canary-entry-31fe',
   postgres: 'canary-postgres-8d2b',
   redis: 'canary-redis-6e9c',
+  webhook: 'canary-webhook-d318',
+  signature: 'canarysignature7b2fcanarysignature7b2f',
 }
 
 const FAILURES = ['enricher', 'rule', 'handler', 'again', 'cast', 'unique', 'trigger'] as const
@@ -47,7 +49,7 @@ let redis: Awaited<ReturnType<typeof startOwnRedis>>
 let settings: Record<string, string>
 const processes: ProgramProcess[] = []
 
-const start = async (program: 'ingest' | 'worker', more: Record<string, string> = {}) => {
+const start = async (program: 'ingest' | 'worker' | 'alerts', more: Record<string, string> = {}) => {
   const started = await startProgramProcess(program, { ...settings, ...more })
   processes.push(started)
   return started
@@ -91,6 +93,7 @@ afterAll(async () => {
 describe('at trace, with every failure there is', () => {
   let ingest: ProgramProcess
   let worker: ProgramProcess
+  let output: string
   let lines: Line[]
 
   beforeAll(async () => {
@@ -98,15 +101,25 @@ describe('at trace, with every failure there is', () => {
       start('ingest', { EVENTFLOW_LOG_LEVEL: 'trace' }),
       start('worker', { EVENTFLOW_LOG_LEVEL: 'trace' }),
     ])
+    const alerts = await start('alerts', {
+      EVENTFLOW_LOG_LEVEL: 'trace',
+      EVENTFLOW_ALERT_WEBHOOK_URL: `http://127.0.0.1:9/${CANARIES.webhook}`,
+      EVENTFLOW_ALERT_WEBHOOK_SECRET: `whsec_${CANARIES.signature}`,
+      EVENTFLOW_ALERT_DEAD_LETTERS: '1',
+      EVENTFLOW_ALERT_AFTER_SECONDS: '0',
+    })
     const url = urlOf(ingest)
     await sendWhatFails(url)
     await untilSettled()
     await loseConnections()
     await post(`${url}/v1/events`, { type: 'leaky', data: { secret: CANARIES.payload } })
     await untilSettled()
-    for (const process of [ingest, worker]) process.kill('SIGTERM')
-    await Promise.all([ingest.exited, worker.exited])
-    lines = [...linesOf(ingest), ...linesOf(worker)]
+    await until('there is an alert', () => alerts.lines.some((line) => line.includes('"alert":"dead-letters"')))
+    const all = [ingest, worker, alerts]
+    for (const process of all) process.kill('SIGTERM')
+    await Promise.all(all.map(({ exited }) => exited))
+    output = all.flatMap((process) => process.lines).join('\n')
+    lines = all.flatMap(linesOf)
   }, 120_000)
 
   const told = (msg: string) => lines.filter((line) => line.msg === msg)
@@ -115,7 +128,6 @@ describe('at trace, with every failure there is', () => {
     const { rows } = await db.query(`SELECT message FROM failed_events WHERE type = 'leaky'`)
     // The errors do quote the event: a log of them would have been found.
     expect(rows.filter(({ message }) => message.includes(CANARIES.payload)).length).toBeGreaterThanOrEqual(5)
-    const output = [...ingest.lines, ...worker.lines].join('\n')
     const found = Object.values(CANARIES).filter((canary) =>
       [canary, encodeURIComponent(canary), Buffer.from(canary).toString('base64').slice(0, -4)].some((text) =>
         output.includes(text),

@@ -18,6 +18,7 @@ export interface ProgramProcess {
 const PROGRAMS = {
   ingest: { file: '@eventflow/ingest/main', ready: '"Server listening at ' },
   worker: { file: '@eventflow/worker/main', ready: '"working"' },
+  alerts: { file: '@eventflow/alerts/main', ready: '"watching"' },
 }
 
 /** A start that takes longer has failed, also on a machine that does much else, in milliseconds. */
