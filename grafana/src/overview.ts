@@ -98,7 +98,7 @@ export const overview = dashboard(
           {
             title: 'In and out',
             description:
-              'Accepted and processed should be the same line. Duplicate: it came again. Overloaded, unavailable: it was answered 503.',
+              'Accepted and processed should be the same line. Duplicate: it came again. Overloaded, unavailable: it was answered 503. Refused connections were too many at once.',
             width: 12,
           },
           {
@@ -108,6 +108,10 @@ export const overview = dashboard(
               { expr: 'eventflow:events_processed:rate1m', legend: 'processed' },
               { expr: 'eventflow:events_failed:rate1m', legend: 'failed' },
               { expr: 'eventflow:retries:rate1m', legend: 'retried' },
+              {
+                expr: 'sum(rate(eventflow_connections_refused_total[$__rate_interval]))',
+                legend: 'connections refused',
+              },
             ],
           },
         ),

@@ -121,6 +121,16 @@ test('every metric that an alert asks for is there, and those fire that should',
   expect(firing.map(({ metric }) => metric.alertname)).toContain('EventFlowRestarts')
 })
 
+test('every metric of ours is on a dashboard', async () => {
+  const exposed = await queries.now('group by (__name__) ({__name__=~"eventflow_.+"})')
+  const names = new Set(exposed.map(({ metric }) => metric.__name__!.replace(/_(bucket|sum|count)$/, '')))
+  expect(names.size).toBeGreaterThan(30)
+  const rules = (await queries.rules()).filter(({ type }) => type === 'recording')
+  const texts = readdirSync(DASHBOARDS).map((file) => readFileSync(join(DASHBOARDS, file), 'utf8'))
+  const shown = [...texts, ...rules.map(({ query }) => query)].join('\n')
+  expect([...names].filter((name) => !shown.includes(name))).toEqual([])
+})
+
 interface Panel {
   title: string
   type: string
