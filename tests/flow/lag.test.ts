@@ -44,6 +44,7 @@ test('before any worker was there, Postgres tells what waits', async () => {
 test('with a worker nothing waits; without it, what it was not given does, in the stream', async () => {
   const worker = await pipeline.startWorker('a')
   await pipeline.drained()
+  await pipeline.streamsEmpty()
   const idle = await untilLag('all are read from their streams', ({ partitions }) =>
     partitions.every(({ source }) => source === 'stream'),
   )
@@ -112,7 +113,7 @@ test('an event that Postgres refuses for good stays in sight, whatever is settle
       WHERE payload ->> 'mood' = 'refused' AND settled_seq >= seq - 1`)
     return rows.length === 1
   })
-  expect(await lag()).toMatchObject({ unsettled: 1, lag: 0 })
+  expect((await lag()).unsettled).toBe(1)
   expect((await lag()).oldestUnsettledAgeSeconds).toBeGreaterThan(59)
   await worker.stop()
 

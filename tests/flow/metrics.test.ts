@@ -188,7 +188,11 @@ describe('of a worker', () => {
 describe('of ingest', () => {
   test('show the pipeline: its partitions, owners and workers, and that nothing waits', async () => {
     const worker = await pipeline.startWorker('b')
-    const series = await untilScraped('all have an owner', (now) => named(now, 'partition_owner').length === 16)
+    const series = await untilScraped(
+      'all have an owner, and all is read',
+      (now) =>
+        named(now, 'partition_owner').length === 16 && now.get('workers') === 1 && now.has('postgres_size_bytes'),
+    )
     for (let partition = 0; partition < 16; partition++) {
       expect(series.get(`partition_owner{partition="${partition}",worker_id="b"}`)).toBe(1)
       expect(series.get(`partition_epoch{partition="${partition}"}`)).toBeGreaterThan(0)

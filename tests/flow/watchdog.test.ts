@@ -54,11 +54,11 @@ test('a worker whose batch does not end is stalled, until it does', async () => 
   closeGate()
   const sentAt = Date.now()
   await pipeline.send([{ type: 'gated', partitionkey: 'k', data: {} }])
-  await until('it says so', () => worker.health().stalled.length > 0)
-  const [{ partitions, since, why }] = worker.health().stalled as [{ partitions: number[]; since: string; why: string }]
+  const { partitions, since } = await until('it says so', () =>
+    worker.health().stalled.find(({ why }) => /^has been processing a batch for \d+ s$/.test(why)),
+  )
   expect(partitions).toHaveLength(1)
-  expect(why).toMatch(/^has been processing a batch for \d+ s$/)
-  expect(Math.abs(Date.parse(since) - sentAt)).toBeLessThan(10_000)
+  expect(Math.abs(Date.parse(since) - sentAt)).toBeLessThan(60_000)
   expect(await stalled(worker)).toBe(1)
 
   gate.open()
@@ -103,10 +103,12 @@ test('a worker process says it over HTTP; and a second one on its port says whic
   )
 
   await pipeline.send([{ type: 'fault.step', data: { key: 'k', n: 0, mood: 'stuck' } }])
-  await until('it says so', async () => (await get('/readyz')).status === 503)
-  expect((await get('/readyz')).text).toMatch(
-    /^not ready: partition \d+ settled nothing since \S+: has been processing a batch/,
-  )
+  await until('it says so', async () => {
+    const { status, text } = await get('/readyz')
+    return (
+      status === 503 && /^not ready: partition \d+ settled nothing since \S+: has been processing a batch/.test(text)
+    )
+  })
   const health = await get('/health')
   expect(health.status).toBe(503)
   expect(JSON.parse(health.text)).toMatchObject({ status: 'stalled', stalled: [{ partitions: [expect.any(Number)] }] })
