@@ -36,7 +36,7 @@ export function readingsOf(seen: Observation, stalledSeconds: number | undefined
       alert: 'no-worker',
       value: lag && Number(nobody),
       threshold: 0,
-      message: nobody ? 'no worker is alive' : `${lag?.workers.length} workers are alive`,
+      message: nobody ? 'no worker is alive' : `workers alive: ${lag?.workers.length}`,
     },
     {
       alert: 'partition-without-owner',

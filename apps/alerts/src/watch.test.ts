@@ -166,7 +166,7 @@ describe('whoever is to be told is told once of the beginning and once of the en
     const messages = received.filter(({ alert }) => alert === 'no-worker')
     expect(messages).toMatchObject([
       { type: 'alert.raised', message: 'no worker is alive', value: 1 },
-      { type: 'alert.cleared', message: '1 workers are alive', value: 0 },
+      { type: 'alert.cleared', message: 'workers alive: 1', value: 0 },
     ])
     const [incident] = new Set(messages.map((message) => message.incident))
     expect(messages.map(({ id }) => id)).toEqual([`${incident}-raised`, `${incident}-cleared`])

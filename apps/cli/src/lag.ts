@@ -101,5 +101,5 @@ function short(reading: PipelineLag | UnreachableError): string {
   const behind = `${lag} not yet delivered, for ${span(lagSeconds)}`
   const settled = `${unsettled} unsettled, ${retrying} in retries, the oldest ${span(oldestUnsettledAgeSeconds)}`
   const redis = redisError === null ? '' : `; Redis does not answer (${redisError}), this is by Postgres alone`
-  return `${behind}; ${settled}; ${workers.length} workers${redis}`
+  return `${behind}; ${settled}; workers alive: ${workers.length}${redis}`
 }

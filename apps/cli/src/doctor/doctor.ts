@@ -73,5 +73,5 @@ function shown(found: readonly Finding[], paint: Paint): string {
     return finding.level === 'ok' ? line : `${line}\n${' '.repeat(9)}${paint('dim', 'fix:')} ${finding.fix}`
   })
   const count = (level: Finding['level']) => found.filter((finding) => finding.level === level).length
-  return [...lines, '', `${count('error')} errors, ${count('warning')} warnings, ${count('ok')} fine`].join('\n')
+  return [...lines, '', `errors: ${count('error')}, warnings: ${count('warning')}, fine: ${count('ok')}`].join('\n')
 }
