@@ -18,7 +18,7 @@ const BOTTOM = 2 * MAX_DEPTH
 const MAX_ITEMS = 10_000
 
 /**
- * The value of a JSON text. JSON.parse would keep the last of several members with one name and round numbers, and
+ * The value of a JSON text that came as UTF-8. JSON.parse would keep the last of several members with one name and round numbers, and
  * Postgres takes no NUL, no half of a surrogate pair and no bottomless nesting: a value with any of these is a Flawed; in
  * a list, only the item that has it. Throws SyntaxError when the text is no JSON, has `__proto__` in it, or is deeper
  * than BOTTOM.
@@ -46,6 +46,9 @@ const CLOSE_OBJECT = 0x7d
 const OPEN_LIST = 0x5b
 const CLOSE_LIST = 0x5d
 
+/** An escape for NUL or for half of a surrogate pair, in a text where every `\u` is an escape. */
+const NO_CHARACTER = /\\u0000|\\ud[89ab]..(?!\\ud[c-f])|(?<!\\ud[89ab]..)\\ud[c-f]/i
+
 /** Digits and dot of a number that is exact for certain, as every number of 15 digits is. */
 const SHORT_NUMBER = 15
 
@@ -59,7 +62,7 @@ const nameCounts = new Int32Array(BOTTOM + 1)
  * may be the same, escapes that may be no characters, numbers that may be rounded, more levels than are allowed.
  */
 function glance(text: string): 'exact' | 'doubtful' | 'bottomless' {
-  let doubtful = text.includes('\\u')
+  let doubtful = text.includes('\\u') && (text.includes('\\\\') || NO_CHARACTER.test(text))
   let depth = 0
   let start = 0
   let end = 0
@@ -175,14 +178,15 @@ function findFlaws(text: string): Map<number, Flawed> {
       inside.place++
     } else if (char === '"') {
       const end = closingQuote(text, at + 1)
-      const string: string = JSON.parse(text.slice(at, end + 1))
+      const isEscaped = text.slice(at, end).includes('\\')
+      const string: string = isEscaped ? JSON.parse(text.slice(at, end + 1)) : text.slice(at + 1, end)
       at = end
       if (inside?.names && isFollowedByColon(text, end + 1)) {
         inside.place = string
         if (inside.names.has(string)) found('occurs more than once in its object')
         inside.names.add(string)
       }
-      const problem = checkText(string, '')
+      const problem = isEscaped ? checkText(string, '') : undefined
       if (problem) found(problem.message)
     } else if (char === '-' || (char >= '0' && char <= '9')) {
       const end = endOfNumber(text, at)

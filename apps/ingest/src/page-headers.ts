@@ -11,11 +11,12 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** Sets them on every page of the app, and on every answer that it is what its type says. */
+/** Sets them on every page of the app that has no stricter policy of its own; and on every answer that it is what its type says. */
 export function protectPages(app: FastifyInstance): void {
   app.addHook('onSend', async (_, reply) => {
     reply.header('x-content-type-options', 'nosniff')
-    if (!`${reply.getHeader('content-type')}`.startsWith('text/html')) return
+    const isPage = `${reply.getHeader('content-type')}`.startsWith('text/html')
+    if (!isPage || reply.raw.hasHeader('content-security-policy')) return
     reply.headers({
       'content-security-policy': POLICY,
       'referrer-policy': 'no-referrer',
