@@ -139,6 +139,10 @@ describe('the metrics', () => {
   })
 })
 
+// biome-ignore lint/suspicious/noExplicitAny: an example is whatever can be sent.
+type Example = any
+type Content = { example?: Example; examples?: Record<string, { value: Example }> }
+
 describe('the documentation', () => {
   test('is a page', async () => {
     const page = await fetch(`${pipeline.url}/docs`)
@@ -148,16 +152,30 @@ describe('the documentation', () => {
 
   test('has an example of each defined type, and each works when it is pasted', async () => {
     const { body } = await get('/openapi.json')
-    const contentOf = (path: string) => body.paths[path].post.requestBody.content
-    const singles = Object.values<{ value: { type: string } }>(contentOf('/v1/events')['application/json'].examples)
-    expect(singles.map(({ value }) => value.type).sort()).toEqual(samples.map(({ type }) => type).sort())
-    for (const { value } of singles) expect((await post(`${pipeline.url}/v1/events`, value)).status).toBe(202)
+    /** Each example of a route, with its content type. */
+    const examplesAt = (path: string) =>
+      Object.entries<Content>(body.paths[path].post.requestBody.content).flatMap(([type, { example, examples }]) =>
+        (example ? [example] : Object.values(examples!).map(({ value }) => value)).map((sent) => ({ type, sent })),
+      )
+    const singles = examplesAt('/v1/events')
+    const plain = singles.filter(({ type }) => type === 'application/json')
+    expect(plain.map(({ sent }) => sent.type).sort()).toEqual(samples.map(({ type }) => type).sort())
+    expect(singles).toHaveLength(2 * samples.length)
+    for (const { type, sent } of singles) {
+      expect((await post(`${pipeline.url}/v1/events`, sent, { 'content-type': type })).status).toBe(202)
+    }
 
-    const batches = Object.entries<{ example: object | string }>(contentOf('/v1/events/batch'))
-    expect(batches.map(([type]) => type)).toEqual(['application/json', 'application/x-ndjson'])
-    for (const [type, { example }] of batches) {
-      const sent = await post(`${pipeline.url}/v1/events/batch`, example, { 'content-type': type })
-      expect(await sent.json()).toMatchObject({ accepted: samples.length, rejected: 0 })
+    const batches = examplesAt('/v1/events/batch')
+    expect(batches.map(({ type }) => type)).toEqual([
+      'application/json',
+      'application/cloudevents-batch+json',
+      'application/x-ndjson',
+    ])
+    for (const { type, sent } of batches) {
+      const answer = await post(`${pipeline.url}/v1/events/batch`, sent, { 'content-type': type })
+      // The CloudEvents have ids, and were sent singly before.
+      const outcome = type.includes('cloudevents') ? 'duplicate' : 'accepted'
+      expect(await answer.json()).toMatchObject({ [outcome]: samples.length, rejected: 0 })
     }
   })
 
@@ -169,17 +187,22 @@ describe('the documentation', () => {
       '/metrics',
       '/metrics/summary',
       '/readyz',
+      '/v1/audit-log',
       '/v1/dead-letters',
       '/v1/dead-letters/discard',
       '/v1/dead-letters/replay',
       '/v1/dead-letters/{id}',
+      '/v1/event-types',
       '/v1/events',
       '/v1/events/batch',
       '/v1/events/replay',
       '/v1/events/{id}',
+      '/v1/live',
+      '/v1/operations',
       '/v1/operations/{id}',
       '/v1/operations/{id}/cancel',
       '/v1/operations/{id}/resume',
+      '/v1/waiting',
     ])
   })
 })
