@@ -9,7 +9,7 @@ import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-const RUNS = 200
+const RUNS = 150
 
 let pipeline: TestPipeline
 let accepted = 0
@@ -80,7 +80,7 @@ function expectSameNumber(sent: string) {
 const holds = <Case>(cases: fc.Arbitrary<Case>, check: (one: Case) => Promise<void>) =>
   fc.assert(fc.asyncProperty(cases, check), {
     numRuns: RUNS,
-    interruptAfterTimeLimit: 60_000,
+    interruptAfterTimeLimit: 25_000,
     markInterruptAsFailure: true,
   })
 
