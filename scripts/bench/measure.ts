@@ -1,6 +1,8 @@
 /** One measurement: fresh databases, warm up, load, and the clock stops when everything is done. */
+import { availableParallelism } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { LoadOrder, LoadReport } from './load/orders.js'
+import { machineCpuSeconds } from './processes.js'
 import type { ByRole, Stack } from './stack.js'
 import type { Percentiles } from './statistics.js'
 
@@ -34,6 +36,8 @@ export interface Measurement {
   /** From the first request to the last answer. */
   loadSeconds: number
   cpuSeconds: ByRole
+  /** The part of the machine, from 0 to 1, that was taken by processes which are not ours. */
+  takenByOthers: number
   /** Of requests, in milliseconds. */
   accept?: Percentiles
   /** From acceptance to the end, in milliseconds. */
@@ -63,6 +67,7 @@ export async function measure(stack: Stack, variant: Variant, times: Times): Pro
 
     const since = new Date()
     const cpuBefore = stack.cpuSeconds()
+    const machineBefore = machineCpuSeconds()
     const startedAt = performance.now()
     const load = await subject.drive({ seconds, ...pace }, (events) =>
       onProgress(`${events.toLocaleString('en')} events`),
@@ -70,14 +75,17 @@ export async function measure(stack: Stack, variant: Variant, times: Times): Pro
     onProgress(`${load.events.toLocaleString('en')} events, waiting for their end`)
     await subject.drained(warmUp.events + load.events)
     const took = (performance.now() - startedAt) / 1_000
-    const cpuAfter = stack.cpuSeconds()
+    const machine = machineCpuSeconds() - machineBefore
+    const cpuSeconds = differences(stack.cpuSeconds(), cpuBefore)
+    const ours = Object.values(cpuSeconds).reduce((sum, role) => sum + role, 0)
     const delivery = await subject.delivery?.(since)
     const byWorker = await subject.byWorker?.()
     return {
       events: load.events,
       seconds: took,
       loadSeconds: load.seconds,
-      cpuSeconds: Object.fromEntries(Object.keys(cpuAfter).map((role) => [role, cpuAfter[role]! - cpuBefore[role]!])),
+      cpuSeconds,
+      takenByOthers: Math.max(0, (machine - ours) / (took * availableParallelism())),
       ...(load.latency && { accept: load.latency }),
       ...(delivery && { delivery }),
       ...(byWorker && { byWorker }),
@@ -85,6 +93,11 @@ export async function measure(stack: Stack, variant: Variant, times: Times): Pro
   } finally {
     await stack.stopPrograms()
   }
+}
+
+/** By role, what was added since. */
+export function differences(after: ByRole, before: ByRole): ByRole {
+  return Object.fromEntries(Object.keys(after).map((role) => [role, after[role]! - before[role]!]))
 }
 
 /** So long may nothing at all move before it is given up. */

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { afterAll, expect, test } from '@jest/globals'
-import { cpuSecondsOf, ownMemoryOf, parentOf } from './processes.js'
+import { cpuSecondsOf, machineCpuSeconds, ownMemoryOf, parentOf } from './processes.js'
 
 /** Computes for 300 ms, holds 64 MiB, and has a child which has computed for 300 ms and ended. */
 const BUSY = `
@@ -17,6 +17,7 @@ const BUSY = `
     setInterval(() => {}, 1e6)
   }`
 
+const machineBefore = machineCpuSeconds()
 const busy = spawn(process.execPath, ['-e', BUSY], { env: { BUSY }, stdio: ['ignore', 'pipe', 'inherit'] })
 afterAll(() => {
   busy.kill('SIGKILL')
@@ -27,6 +28,7 @@ test('time of ended children counts, and memory is what nobody shares', async ()
   const seconds = cpuSecondsOf(busy.pid!)
   expect(seconds).toBeGreaterThan(0.55)
   expect(seconds).toBeLessThan(5)
+  expect(machineCpuSeconds() - machineBefore).toBeGreaterThan(0.5)
   expect(ownMemoryOf(busy.pid!)).toBeGreaterThan(64 * 2 ** 20)
   expect(parentOf(busy.pid!)).toBe(process.pid)
 })

@@ -24,6 +24,16 @@ export function ownMemoryOf(pid: number): number {
   return familyOf(pid, readStats()).reduce((sum, member) => sum + anonymousBytes(member), 0)
 }
 
+/** The processor time that the whole machine has used since it was started, in seconds: all but what it was idle (proc(5)). */
+export function machineCpuSeconds(): number {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] =
+    /^cpu +(.*)$/m
+      .exec(readText('/proc/stat') ?? '')?.[1]
+      ?.split(' ')
+      .map(Number) ?? []
+  return (user + nice + system + irq + softirq) / TICKS_PER_SECOND
+}
+
 /** The process that started this one; undefined where nobody can say. */
 export function parentOf(pid: number): number | undefined {
   return readStat(pid)?.parent

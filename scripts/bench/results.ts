@@ -14,6 +14,8 @@ export interface VariantResult extends Omit<Variant, 'start'> {
   acceptedPerSecond: Spread
   /** Medians of the rounds, by what a process does. */
   cpuMicrosecondsPerEvent: Record<string, number>
+  /** The part of the machine that processes of others had: the median of the rounds. */
+  takenByOthers: number
   /** Each percentile is the median of the rounds. */
   accept?: Percentiles
   delivery?: Percentiles
@@ -52,6 +54,7 @@ export function resultOf({ start: _, ...about }: Variant, rounds: Measurement[])
         spreadOf(rounds.map(({ cpuSeconds, events }) => (cpuSeconds[role]! / events) * 1e6)).median,
       ]),
     ),
+    takenByOthers: spreadOf(rounds.map((round) => round.takenByOthers)).median,
     ...(accept && { accept }),
     ...(delivery && { delivery }),
     rounds,

@@ -10,7 +10,9 @@ export function describeResults(results: Results): string {
   const { variants, idle, scale } = results
   const judged = judge(results)
   return [
-    ...(variants.length > 0 ? [rates(variants), latencies(variants), work(variants)] : []),
+    ...(variants.length > 0
+      ? [rates(variants), promises(variants), latencies(variants), work(variants), disturbance(variants)]
+      : []),
     ...(idle ? [idleness(idle)] : []),
     ...(scale ? [longRun(scale)] : []),
     ...(judged.length > 0 ? [goals(judged)] : []),
@@ -46,6 +48,28 @@ function rates(variants: readonly VariantResult[]): string {
       ...ROLES.map((role) => (cpu[role] === undefined ? '' : short(cpu[role]))),
     ]),
   )
+}
+
+/** Rates of things that promise less are not the same kind of rate. */
+function promises(variants: readonly VariantResult[]): string {
+  const names = new Map<string, string[]>()
+  for (const { name, promise } of variants) names.set(promise, [...(names.get(promise) ?? []), name])
+  return [
+    'what is promised for an event:',
+    ...[...names].map(
+      ([promise, who]) => `  ${who.length > 3 ? `${who[0]} … ${who.at(-1)}` : who.join(', ')}: ${promise}`,
+    ),
+  ].join('\n')
+}
+
+/** Kernel threads and interrupts are others too. */
+const UNDISTURBED = 0.1
+
+function disturbance(variants: readonly VariantResult[]): string {
+  const worst = variants.reduce((one, two) => (one.takenByOthers > two.takenByOthers ? one : two))
+  if (worst.takenByOthers < UNDISTURBED) return ''
+  const percent = whole(100 * worst.takenByOthers)
+  return `Other processes had up to ${percent} % of the machine (${worst.name}): measure again when it is quiet.`
 }
 
 function latencies(variants: readonly VariantResult[]): string {
