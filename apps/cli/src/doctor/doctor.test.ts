@@ -91,11 +91,19 @@ describe('Redis', () => {
   test.each([
     ['maxmemory-policy', 'allkeys-lru', 'redis eviction', 'error', 1],
     ['appendonly', 'no', 'redis persistence', 'warning', 0],
-    ['maxmemory', '1200000', 'redis memory', 'warning', 0],
   ])('with %s %s', async (setting, value, check, level, code) => {
     await redis.config('SET', setting, value)
     const finding = await onlyFinding()
     expect(finding).toMatchObject({ check, level, code })
+    await runRedisFix(finding.fix)
+    expect(await wrong()).toEqual([])
+  })
+
+  test('with little memory left', async () => {
+    const used = Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))![1])
+    await redis.config('SET', 'maxmemory', Math.round(used * 1.1))
+    const finding = await onlyFinding()
+    expect(finding).toMatchObject({ check: 'redis memory', level: 'warning', code: 0 })
     await runRedisFix(finding.fix)
     expect(await wrong()).toEqual([])
     await redis.config('SET', 'maxmemory', 0)
