@@ -1,5 +1,5 @@
 /** What a batch adds to the metrics. */
-import type { AcceptedEvent, Dead, Outcome } from '@eventflow/core'
+import type { AcceptedEvent, Outcome } from '@eventflow/core'
 import type { WorkerMetrics } from '@eventflow/runtime'
 import type { Partition } from './partition.js'
 import type { Settlement } from './settle.js'
@@ -17,7 +17,6 @@ export function measure(
   const { committed, fresh, dead, retried } = settlement
   const seconds = (performance.now() - startedAt) / 1_000
   const now = Date.now()
-  const ended = [...fresh, ...dead]
 
   countByType(fresh, (type, count) => metrics.eventsProcessed.inc({ type: metrics.typeOf(type) }, count))
   countByType(retried, (type, count) => metrics.retries.inc({ type: metrics.typeOf(type) }, count))
@@ -26,14 +25,17 @@ export function measure(
     metrics.eventsFailed.inc({ type: metrics.typeOf(delivery.event.type), error_class })
   }
   metrics.duplicates.inc(committed.length - fresh.length)
-  metrics.lateEvents.inc(countLate(ended, partitions))
 
-  const secondsSinceAccepted = ({ delivery }: Outcome) => (now - Date.parse(delivery.event.acceptedAt)) / 1_000
-  for (const outcome of ended) metrics.endToEnd.observe(secondsSinceAccepted(outcome))
-  for (const outcome of [...ended, ...retried]) {
-    if (outcome.delivery.attempts > 0) continue
-    metrics.queueWait.observe(Math.max(0, secondsSinceAccepted(outcome) - seconds))
+  let late = 0
+  for (const { kind, delivery } of [...fresh, ...dead, ...retried]) {
+    const acceptedAt = Date.parse(delivery.event.acceptedAt)
+    const age = (now - acceptedAt) / 1_000
+    if (delivery.attempts === 0) metrics.queueWait.observe(Math.max(0, age - seconds))
+    if (kind === 'retry') continue
+    metrics.endToEnd.observe(age)
+    if (isLate(delivery.event, acceptedAt, partitions)) late++
   }
+  metrics.lateEvents.inc(late)
   metrics.processingDuration.observe(seconds)
   metrics.settleSize.observe(committed.length + dead.length + retried.length)
   if (committed.length + dead.length > 0) metrics.lastProcessed.set(now / 1_000)
@@ -45,21 +47,12 @@ function countByType(outcomes: readonly Outcome[], add: (type: string, count: nu
   for (const [type, count] of counts) add(type, count)
 }
 
-/** How many of these are late. Moves on the latest event time of each partition, as far as this owner has seen it. */
-function countLate(ended: readonly (Outcome | Dead)[], partitions: ReadonlyMap<number, Partition>): number {
-  let late = 0
-  for (const { delivery } of ended) {
-    const partition = partitions.get(delivery.event.partition)
-    if (!partition) continue
-    const at = eventTime(delivery.event)
-    if (at < partition.latestEventTime - ALLOWED_LATENESS_MS) late++
-    else if (at > partition.latestEventTime) partition.latestEventTime = at
-  }
-  return late
-}
-
-/** Never after its acceptance: one producer whose clock is ahead would make all others late. */
-function eventTime({ occurredAt, acceptedAt }: AcceptedEvent): number {
-  const accepted = Date.parse(acceptedAt)
-  return occurredAt === acceptedAt ? accepted : Math.min(Date.parse(occurredAt), accepted)
+/** Whether the event is late. Moves on the latest event time of its partition, as far as this owner has seen it. */
+function isLate(event: AcceptedEvent, acceptedAt: number, partitions: ReadonlyMap<number, Partition>): boolean {
+  const partition = partitions.get(event.partition)
+  if (!partition) return false
+  // Never after its acceptance: one producer whose clock is ahead would make all others late.
+  const at = event.occurredAt === event.acceptedAt ? acceptedAt : Math.min(Date.parse(event.occurredAt), acceptedAt)
+  if (at > partition.latestEventTime) partition.latestEventTime = at
+  return at < partition.latestEventTime - ALLOWED_LATENESS_MS
 }
