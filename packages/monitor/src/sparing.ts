@@ -4,11 +4,11 @@
 const REST = 50
 
 /** But it rests no longer than this, in milliseconds: what is older is of no use to anybody. */
-const MAX_REST_MS = 10_000
+const MAX_REST_MS = 5_000
 
 /**
  * A reader that may be asked as often as one likes. It gives what it has read while that is younger than `freshMs`, or than
- * fifty times what the read took, up to 10 s; who asks during a read shares it. A failure is kept just as long.
+ * fifty times what the read took, up to 5 s; who asks during a read shares it. A failure is kept just as long.
  */
 export function sparing<Result>(
   read: () => Promise<Result>,
