@@ -1,19 +1,25 @@
 /** Receives the body of a request: counted, inflated, and never more of it in memory than is allowed. */
 import type { IncomingMessage } from 'node:http'
-import type { Readable, Transform } from 'node:stream'
-import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
+import { promisify } from 'node:util'
+import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import { NotAcceptedError } from './accept.js'
 import { RequestError } from './problem.js'
 
-const INFLATERS: Record<string, () => Transform> = {
-  gzip: createGunzip,
-  'x-gzip': createGunzip,
-  deflate: createInflate,
-  br: createBrotliDecompress,
+/** Inflates a whole body; rejects with ERR_BUFFER_TOO_LARGE as soon as there is more of it than `maxOutputLength`. */
+type Inflate = (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>
+
+const INFLATERS: Record<string, Inflate> = {
+  gzip: promisify(gunzip),
+  'x-gzip': promisify(gunzip),
+  deflate: promisify(inflate),
+  br: promisify(brotliDecompress),
 }
 
 /** What `Content-Encoding` may be. */
 export const ENCODINGS = ['gzip', 'deflate', 'br']
+
+/** Inflating takes up to 16 MiB beside the body itself, and there are four threads for it. */
+const MAX_INFLATING = 4
 
 export interface Receiver {
   /**
@@ -25,43 +31,30 @@ export interface Receiver {
 
 /** `bodyLimit` counts for a body as it comes and as it is inflated, `totalLimit` for all that are coming in; both in bytes. */
 export function createReceiver({ bodyLimit, totalLimit }: { bodyLimit: number; totalLimit: number }): Receiver {
+  const inTurn = takingTurns(MAX_INFLATING)
   let total = 0
 
+  /** A body is inflated when it is there as a whole: a slow client holds its own bytes, but none of our turns. */
   async function receive(request: IncomingMessage): Promise<Buffer> {
     if (Number(request.headers['content-length']) > bodyLimit) throw tooLarge()
     const inflater = inflaterFor(request.headers['content-encoding'])
     const chunks: Buffer[] = []
     let size = 0
-    const keep = (chunk: Buffer) => {
-      size += chunk.length
-      total += chunk.length
-      if (size > bodyLimit) throw tooLarge()
-      // The only body that there is may always come in.
-      if (total > totalLimit && total > size) throw new NotAcceptedError('overloaded')
-      chunks.push(chunk)
-    }
     try {
-      await (inflater ? inflate(request, inflater, keep) : readAll(request, keep))
-      return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)
+      await readAll(request, (chunk) => {
+        size += chunk.length
+        total += chunk.length
+        if (size > bodyLimit) throw tooLarge()
+        // The only body that there is may always come in.
+        if (total > totalLimit && total > size) throw new NotAcceptedError('overloaded')
+        chunks.push(chunk)
+      })
+      const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)
+      return inflater ? await inTurn(() => inflater(body, { maxOutputLength: bodyLimit })) : body
+    } catch (error) {
+      throw (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE' ? tooLarge() : asAnswer(error)
     } finally {
       total -= size
-    }
-  }
-
-  /** The compressed bytes are counted as well: an endless row of empty gzip members inflates to nothing. */
-  async function inflate(request: IncomingMessage, inflater: Transform, keep: (chunk: Buffer) => void): Promise<void> {
-    let received = 0
-    request.on('data', (chunk: Buffer) => {
-      received += chunk.length
-      if (received > bodyLimit) inflater.destroy(tooLarge())
-    })
-    request.on('error', (error) => inflater.destroy(error))
-    request.pipe(inflater)
-    try {
-      await readAll(inflater, keep)
-    } finally {
-      request.unpipe(inflater)
-      inflater.destroy()
     }
   }
 
@@ -70,30 +63,50 @@ export function createReceiver({ bodyLimit, totalLimit }: { bodyLimit: number; t
   return { receive }
 }
 
-function inflaterFor(encoding: string | undefined): Transform | undefined {
+/** What a stream or zlib throws is about what was sent. */
+function asAnswer(error: unknown): unknown {
+  if (error instanceof RequestError || error instanceof NotAcceptedError) return error
+  return new RequestError('malformed-body', `The body cannot be read to its end: ${(error as Error).message}`)
+}
+
+function inflaterFor(encoding: string | undefined): Inflate | undefined {
   if (encoding === undefined) return undefined
   const name = encoding.trim().toLowerCase()
   if (name === 'identity') return undefined
-  if (Object.hasOwn(INFLATERS, name)) return INFLATERS[name]!()
+  if (Object.hasOwn(INFLATERS, name)) return INFLATERS[name]!
   throw new RequestError('unsupported-media-type', `The content encoding must be one of ${ENCODINGS.join(', ')}`)
 }
 
 /** Hands on every chunk until the end. What `take` throws ends the reading and is thrown. */
-function readAll(source: Readable, take: (chunk: Buffer) => void): Promise<void> {
+function readAll(request: IncomingMessage, take: (chunk: Buffer) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const next = (chunk: Buffer) => {
       try {
         take(chunk)
       } catch (error) {
-        source.off('data', next)
+        request.off('data', next)
         reject(error)
       }
     }
-    source.on('data', next)
-    source.once('end', resolve)
-    source.on('error', (error) => reject(error instanceof RequestError ? error : brokenOff(error)))
+    request.on('data', next)
+    request.once('end', resolve)
+    request.on('error', reject)
   })
 }
 
-const brokenOff = (error: Error) =>
-  new RequestError('malformed-body', `The body cannot be read to its end: ${error.message}`)
+/** Runs up to `limit` of what it is given at once; the others wait in their order. */
+function takingTurns(limit: number) {
+  const waiting: (() => void)[] = []
+  let running = 0
+  return async <Result>(work: () => Promise<Result>): Promise<Result> => {
+    if (running < limit) running++
+    else await new Promise<void>((go) => waiting.push(go))
+    try {
+      return await work()
+    } finally {
+      const next = waiting.shift()
+      if (next) next()
+      else running--
+    }
+  }
+}
