@@ -86,16 +86,17 @@ function latencies(variants: readonly VariantResult[]): string {
   )
 }
 
-/** Who did what, of the runs with several workers. */
+/** Of the runs with several processes: who did what, and what became of the rate with one of each. */
 function work(variants: readonly VariantResult[]): string {
-  const lines = variants.flatMap(({ name, group, rounds }) => {
-    const byWorker = rounds.at(-1)?.byWorker
-    if (group !== 'workers' || !byWorker) return []
-    const total = Object.values(byWorker).reduce((sum, count) => sum + count, 0)
-    const shares = Object.entries(byWorker).map(([worker, count]) => `${worker} ${short((100 * count) / total)} %`)
-    return [`${name.padEnd(20)} ${shares.join(', ')}`]
+  const [alone, ...others] = variants.filter(({ group }) => group === 'workers')
+  if (!alone) return ''
+  const lines = [alone, ...others].map(({ name, eventsPerSecond, rounds }) => {
+    const byWorker = Object.entries(rounds.at(-1)?.byWorker ?? {})
+    const total = byWorker.reduce((sum, [, count]) => sum + count, 0)
+    const shares = byWorker.map(([worker, count]) => `${worker} ${short((100 * count) / total)} %`)
+    return [name, `${short(eventsPerSecond.median / alone.eventsPerSecond.median)} ×`, shares.join(', ')]
   })
-  return lines.join('\n')
+  return table(['', `rate to ${alone.name}`, 'who did what'], lines)
 }
 
 function idleness({ seconds, corePercent }: Idle): string {
