@@ -110,14 +110,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const ingests = await all('ingest', options.ingests)
   const workers = await all('worker', options.workers)
   const programs = [...ingests, ...workers]
-  for (const each of programs) each.start()
-  await Promise.all(programs.map((each) => each.ready())).catch(async (error) => {
-    await Promise.all(programs.map((each) => each.stop()))
-    throw error
-  })
   const prefix = settings.EVENTFLOW_STREAM_PREFIX ?? 'ef'
 
-  return {
+  const stack: Stack = {
     dir,
     prefix,
     postgres,
@@ -148,6 +143,14 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       if (!keep) await rm(dir, { recursive: true, force: true })
     },
   }
+  for (const each of programs) each.start()
+  try {
+    await Promise.all(programs.map((each) => each.ready()))
+  } catch (error) {
+    await stack.stop({ keep: true }) // its logs say why
+    throw new Error(`the stack has not started: see ${dir}/logs`, { cause: error })
+  }
+  return stack
 }
 
 function withPort(url: string, port: number): string {
