@@ -17,7 +17,6 @@ export async function untilDone<Result>(
     minTimeout: 100,
     maxTimeout: 2_000,
     shouldRetry: ({ error }) => mayPass(error),
-    onFailedAttempt: ({ error, attemptNumber }) =>
-      log.warn({ attempt: attemptNumber, error: error.message }, `${what} failed`),
+    onFailedAttempt: ({ error, attemptNumber }) => log.warn({ attempt: attemptNumber, err: error }, `${what} failed`),
   })
 }
