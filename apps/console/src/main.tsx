@@ -1,4 +1,7 @@
 /** The operator's console. */
 import { render } from 'preact'
+import { App } from './app.js'
+import { follow } from './live.js'
 
-render(<main>EventFlow</main>, document.getElementById('app')!)
+void follow()
+render(<App />, document.getElementById('app')!)

@@ -31,8 +31,6 @@ export async function serveConsole(app: FastifyInstance, log: Logger): Promise<v
     cacheControl: false,
     setHeaders(response, path) {
       response.setHeader('content-security-policy', POLICY)
-      response.setHeader('x-content-type-options', 'nosniff')
-      response.setHeader('referrer-policy', 'no-referrer')
       // The names of all files but the page change with what is in them.
       response.setHeader('cache-control', path === page ? 'no-cache' : 'public, max-age=31536000, immutable')
     },

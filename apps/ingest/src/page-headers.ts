@@ -18,7 +18,8 @@ export function protectPages(app: FastifyInstance): void {
     const isPage = `${reply.getHeader('content-type')}`.startsWith('text/html')
     if (!isPage || reply.raw.hasHeader('content-security-policy')) return
     reply.headers({
-      'content-security-policy': POLICY,
+      // A page that can do with less has said so.
+      'content-security-policy': reply.getHeader('content-security-policy') ?? POLICY,
       'referrer-policy': 'no-referrer',
       'x-frame-options': 'DENY',
       'cross-origin-opener-policy': 'same-origin',

@@ -48,7 +48,7 @@ describe('what is wrong', () => {
     [
       'a key that waits',
       { waiting: [waiting()] },
-      'warn: Partition 7 has been waiting 42 s for key DFW: attempt 2 of 4 failed, the next is due at 12:01:07: airports lookup timed out',
+      'warn: Partition 7 has been waiting 42 s for key DFW: attempt 2 of 4 failed, the next is due at 12:01:07 UTC: airports lookup timed out',
     ],
     [
       'a key that waits for a replay',

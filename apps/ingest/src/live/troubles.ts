@@ -98,7 +98,7 @@ function keyTroubles({ waiting, attemptsOf, now }: Known): Trouble[] {
   const shown = long.slice(0, SHOWN_KEYS).map((head): Trouble => {
     const { id, type, key, partition, attempts, dueAt, history } = head
     const last = history.at(-1)
-    const when = dueAt.getTime() > now ? `the next is due at ${timeOf(dueAt)}` : 'the next is under way'
+    const when = dueAt.getTime() > now ? `the next is due at ${timeOf(dueAt)} UTC` : 'the next is under way'
     const why = last ? `: ${last.message}` : ''
     const text = `Partition ${partition} has been waiting ${inWords(waitedFor(head))} for key ${key}: attempt ${attempts} of ${attemptsOf(type)} failed, ${when}${why}`
     return { level: 'warn', text, about: { partition, key, event: id } }

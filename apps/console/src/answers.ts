@@ -1,0 +1,192 @@
+/** What the service answers with, as far as the console reads it. */
+
+type Status = 'accepted' | 'retrying' | 'processed' | 'failed' | 'discarded'
+
+export interface ListedEvent {
+  id: string
+  external_id?: string
+  type: string
+  source: string
+  time: string
+  partitionkey: string
+  partition: number
+  correlationid: string
+  causationid?: string
+  status: Status
+  attempts: number
+  accepted_at: string
+  settled_at?: string
+  retry_at?: string
+  error_class?: string
+  message?: string
+}
+
+export type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
+
+export interface WholeEvent extends Omit<ListedEvent, 'accepted_at'> {
+  traceparent?: string
+  timeline: { at: string; what: string; detail?: string }[]
+  failure?: {
+    failure_type: string
+    error_class: string
+    message: string
+    component: string
+    errors: { pointer: string; message: string }[]
+  }
+  data: Json
+  result?: Json
+}
+
+export interface EventType {
+  type: string
+  description?: string
+  schema: Schema
+  example?: Json
+  sensitive: string[]
+  order: string
+  attempts: number
+}
+
+/** Enough of JSON Schema to begin an event and to say what belongs in it. */
+export interface Schema {
+  type?: string | string[]
+  description?: string
+  properties?: Record<string, Schema>
+  required?: string[]
+  items?: Schema
+  enum?: Json[]
+  const?: Json
+  default?: Json
+  examples?: Json[]
+  minimum?: number
+  maximum?: number
+  minLength?: number
+  maxLength?: number
+  pattern?: string
+  format?: string
+}
+
+export interface Page<Item> {
+  items: Item[]
+  next: string | null
+}
+
+export interface DeadLetter {
+  id: string
+  type: string
+  partitionkey: string
+  status: string
+  attempts: number
+  accepted_at: string
+  failed_at: string
+  failure: { error_class: string; message: string; component: string }
+  resolved_by?: string
+  resolved_at?: string
+  reason?: string
+}
+
+export interface DeadLetterGroup {
+  type: string
+  error_class: string
+  count: number
+  first_seen: string
+  last_seen: string
+  trend: number[]
+}
+
+export interface Operation {
+  id: string
+  kind: string
+  status: 'running' | 'finished' | 'interrupted' | 'cancelled'
+  filter: Record<string, Json>
+  rate: number
+  reason: string | null
+  requested_by: string
+  total: number
+  done: number
+  started_at: string
+  finished_at: string | null
+}
+
+export interface DryRun {
+  count: number
+  samples: { id: string; type: string; partitionkey: string; accepted_at: string; message?: string }[]
+}
+
+export interface AuditEntry {
+  at: string
+  actor: string
+  action: string
+  operation_id: string | null
+  filter: Record<string, Json>
+  count: number
+  reason: string | null
+}
+
+export interface WaitingKey {
+  id: string
+  type: string
+  partitionkey: string
+  partition: number
+  attempts: number
+  behind: number
+  waiting_since: string
+  retry_at: string
+  error_class?: string
+  message?: string
+}
+
+export interface Trouble {
+  level: 'bad' | 'warn' | 'info'
+  text: string
+  about?: { partition?: number; key?: string; event?: string; worker?: string; page?: string }
+}
+
+export interface Moment {
+  at: number
+  empty: boolean
+  rates: {
+    in: number
+    out: number
+    failed: number
+    retried: number
+    rejected: number
+    turnedAway: number
+    p50: number | null
+    p95: number | null
+    p99: number | null
+    answered95: number | null
+  }
+  backlog: number | null
+  retrying: number | null
+  oldest: number | null
+  dead: number | null
+  workers: {
+    id: string
+    host: string
+    pid: number
+    startedAt: string
+    silentSeconds: number
+    alive: boolean
+    partitions: number[]
+    processed?: number
+    failed?: number
+    lastAt: number
+    circuits: Record<string, string>
+  }[]
+  partitions: {
+    partition: number
+    owner: string | null
+    epoch: number
+    source: 'stream' | 'postgres'
+    depth: number | null
+    pending: number | null
+    unsettled: number
+    retrying: number
+    lag: number
+    lagSeconds: number
+    oldestUnsettledAgeSeconds: number
+  }[]
+  redisError: string | null
+  troubles: Trouble[]
+}

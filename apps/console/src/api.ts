@@ -1,0 +1,87 @@
+/** Talking with the service: JSON in and out, and its problems as errors that people can read. */
+import { signal } from '@preact/signals'
+
+/** Where a body or a query is wrong, and how. */
+interface Fault {
+  pointer: string
+  message: string
+}
+
+/** An answer that is none: what the service, or the lack of one, has to say. */
+export class ApiError extends Error {
+  readonly status: number
+  readonly title: string
+  readonly faults: readonly Fault[]
+
+  constructor(status: number, title: string, detail: string, faults: readonly Fault[] = []) {
+    super(detail)
+    this.status = status
+    this.title = title
+    this.faults = faults
+  }
+}
+
+/** The API key, for this tab only: nothing of it is kept. */
+export const apiKey = signal(sessionStorage.getItem('api-key') ?? '')
+
+/** Whether the service asked for a key, or for another one. */
+export const keyWanted = signal(false)
+
+/** Who acts, for the audit log. */
+export const operator = signal(localStorage.getItem('operator') ?? '')
+
+export function rememberKey(key: string): void {
+  apiKey.value = key
+  sessionStorage.setItem('api-key', key)
+  keyWanted.value = false
+}
+
+export function rememberOperator(name: string): void {
+  operator.value = name
+  localStorage.setItem('operator', name)
+}
+
+function headers(): Record<string, string> {
+  return {
+    ...(apiKey.value && { authorization: `Bearer ${apiKey.value}` }),
+    ...(operator.value && { 'x-operator': operator.value }),
+  }
+}
+
+/** Opens what is not JSON, such as an event stream. Throws ApiError. */
+export async function open(path: string, init: RequestInit = {}): Promise<Response> {
+  let response: Response
+  try {
+    response = await fetch(path, { ...init, headers: { ...headers(), ...(init.headers as Record<string, string>) } })
+  } catch (error) {
+    if (init.signal?.aborted) throw error
+    throw new ApiError(0, 'No answer', 'The service cannot be reached. Is it running?')
+  }
+  if (response.ok) return response
+  if (response.status === 401) keyWanted.value = true
+  // biome-ignore lint/suspicious/noExplicitAny: a problem, or whatever a proxy puts in its place.
+  const problem: any = await response.json().catch(() => ({}))
+  throw new ApiError(
+    response.status,
+    problem.title ?? `Status ${response.status}`,
+    problem.detail ?? response.statusText,
+    problem.errors,
+  )
+}
+
+/** What a filter or a page asks for; what is empty is left out. */
+export type Params = Record<string, string | undefined>
+
+export function queryOf(params: Params): string {
+  const entries = Object.entries(params).filter((entry): entry is [string, string] => !!entry[1])
+  return entries.length > 0 ? `?${new URLSearchParams(entries)}` : ''
+}
+
+export async function get<Answer>(path: string, params: Params = {}, signal?: AbortSignal): Promise<Answer> {
+  return (await open(path + queryOf(params), signal ? { signal } : {})).json() as Promise<Answer>
+}
+
+export async function post<Answer>(path: string, body: unknown): Promise<Answer> {
+  const init = { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
+  return (await open(path, init)).json() as Promise<Answer>
+}

@@ -1,0 +1,203 @@
+/** The frame around the pages: where one is, where one can go, and by which keys. */
+import { useEffect, useState } from 'preact/hooks'
+import { apiKey, keyWanted, rememberKey } from './api.js'
+import { count } from './format.js'
+import { lost, moment } from './live.js'
+import { DeadLettersPage } from './pages/dead-letters.js'
+import { EventPage } from './pages/event.js'
+import { EventsPage } from './pages/events.js'
+import { LivePage } from './pages/live.js'
+import { PartitionsPage } from './pages/partitions.js'
+import { SendPage } from './pages/send.js'
+import { Dialog } from './parts/dialog.js'
+import { go, href, route } from './route.js'
+import { changeTheme, theme } from './theme.js'
+
+/** The key after `g` goes there. */
+const PAGES = [
+  { path: 'live', name: 'Live', key: 'l' },
+  { path: 'events', name: 'Events', key: 'e' },
+  { path: 'dead-letters', name: 'Dead letters', key: 'd' },
+  { path: 'partitions', name: 'Partitions and keys', key: 'p' },
+  { path: 'send', name: 'Send', key: 's' },
+]
+
+export function App() {
+  const [help, setHelp] = useState(false)
+  const [path = 'live', id] = route.value.path
+  useEffect(() => listenForKeys(() => setHelp(true)), [])
+  useEffect(() => {
+    document.title = `${PAGES.find((page) => page.path === path)?.name ?? 'EventFlow'} · EventFlow`
+  }, [path])
+  useEffect(announcePages, [])
+  return (
+    <>
+      <button type="button" class="skip" onClick={focusHeading}>
+        To the page
+      </button>
+      <header class="frame">
+        <a class="brand" href={href(['live'])}>
+          <img src={ICON} alt="" width="22" height="22" />
+          EventFlow
+        </a>
+        <nav aria-label="Pages">
+          {PAGES.map((page) => (
+            <a key={page.path} href={href([page.path])} {...(page.path === path && { 'aria-current': 'page' })}>
+              {page.name}
+              {page.path === 'dead-letters' && <Open />}
+            </a>
+          ))}
+        </nav>
+        <div class="foot">
+          <Connection />
+          <button type="button" class="quiet" onClick={changeTheme}>
+            {theme.value === 'dark' ? 'Light' : 'Dark'}
+          </button>
+          <button type="button" class="quiet" onClick={() => setHelp(true)} aria-keyshortcuts="?">
+            Keys
+          </button>
+          <a href="docs">API</a>
+        </div>
+      </header>
+      <main id="main">{pageOf(path, id)}</main>
+      {help && <Help close={() => setHelp(false)} />}
+      {keyWanted.value && <KeyDialog />}
+    </>
+  )
+}
+
+const ICON = new URL('./icon.svg', import.meta.url).href
+
+function pageOf(path: string, id: string | undefined) {
+  if (path === 'events') return id ? <EventPage id={id} key={id} /> : <EventsPage />
+  if (path === 'dead-letters') return <DeadLettersPage />
+  if (path === 'partitions') return <PartitionsPage />
+  return path === 'send' ? <SendPage /> : <LivePage />
+}
+
+/** How many dead letters wait for a decision. */
+function Open() {
+  const dead = moment.value?.dead ?? 0
+  return dead > 0 ? (
+    <span class="open">
+      {count(dead)}
+      <span class="unseen"> open</span>
+    </span>
+  ) : null
+}
+
+function Connection() {
+  return (
+    <span class={`connection ${lost.value ? 'lost' : ''}`} role="status" title={lost.value}>
+      {lost.value ? 'no connection' : 'live'}
+    </span>
+  )
+}
+
+const focusHeading = () => document.querySelector<HTMLElement>('main h1')?.focus()
+
+/** Whoever goes to another page is at its top, also without seeing it. */
+function announcePages(): () => void {
+  let before = route.value.path[0]
+  const changed = () => {
+    const [path] = route.value.path
+    if (path !== before) requestAnimationFrame(focusHeading)
+    before = path
+  }
+  addEventListener('hashchange', changed)
+  return () => removeEventListener('hashchange', changed)
+}
+
+function listenForKeys(showHelp: () => void): () => void {
+  let going = false
+  const pressed = (event: KeyboardEvent) => {
+    const target = event.target as HTMLElement
+    const typing = /^(input|textarea|select)$/i.test(target.tagName) || document.querySelector('dialog[open]')
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return
+    const page = going && PAGES.find(({ key }) => key === event.key)
+    going = event.key === 'g'
+    if (page) go([page.path])
+    else if (event.key === '?') showHelp()
+    else if (event.key === 't') changeTheme()
+    else if (event.key === 'j' || event.key === 'k') moveInRows(event.key === 'j' ? 1 : -1)
+    else if (event.key === '/') {
+      event.preventDefault()
+      if (route.value.path[0] !== 'events' || route.value.path[1]) go(['events'])
+      requestAnimationFrame(() => requestAnimationFrame(() => document.getElementById('search')?.focus()))
+    }
+  }
+  addEventListener('keydown', pressed)
+  return () => removeEventListener('keydown', pressed)
+}
+
+function moveInRows(by: number): void {
+  const rows = [...document.querySelectorAll<HTMLElement>('a.row')]
+  const at = rows.indexOf(document.activeElement as HTMLElement)
+  rows[Math.min(rows.length - 1, Math.max(0, at + by))]?.focus()
+}
+
+function Help({ close }: { close: () => void }) {
+  return (
+    <Dialog title="Keys" close={close}>
+      <dl class="keys">
+        {PAGES.map(({ key, name }) => (
+          <div key={key}>
+            <dt>
+              <kbd>g</kbd> <kbd>{key}</kbd>
+            </dt>
+            <dd>{name}</dd>
+          </div>
+        ))}
+        <div>
+          <dt>
+            <kbd>/</kbd>
+          </dt>
+          <dd>search events</dd>
+        </div>
+        <div>
+          <dt>
+            <kbd>j</kbd> <kbd>k</kbd>
+          </dt>
+          <dd>next and previous row, Enter opens it</dd>
+        </div>
+        <div>
+          <dt>
+            <kbd>t</kbd>
+          </dt>
+          <dd>light or dark</dd>
+        </div>
+      </dl>
+    </Dialog>
+  )
+}
+
+function KeyDialog() {
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault()
+    rememberKey(`${new FormData(event.currentTarget as HTMLFormElement).get('key') ?? ''}`.trim())
+  }
+  return (
+    <Dialog
+      title="An API key is needed"
+      close={() => {
+        keyWanted.value = false
+      }}
+    >
+      <form onSubmit={submit}>
+        <p>
+          {apiKey.value ? 'The key is not accepted.' : 'This service answers only to those with a key.'} It is kept in
+          this tab only.
+        </p>
+        <label>
+          Key
+          <input name="key" type="password" required autoComplete="off" />
+        </label>
+        <div class="buttons">
+          <button type="submit" class="main">
+            Use it
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  )
+}

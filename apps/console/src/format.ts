@@ -1,0 +1,52 @@
+/** Numbers, times and durations as people read them. */
+
+/** 12,345; one decimal where it is small and has one. */
+export function count(value: number | null | undefined): string {
+  if (value === null || value === undefined) return '–'
+  return value.toLocaleString('en', { maximumFractionDigits: Math.abs(value) < 10 ? 1 : 0 })
+}
+
+/** 850 µs, 12 ms, 1.4 s, 2 min, 3 h, 4 d; in three digits at the most. */
+export function duration(seconds: number | null | undefined): string {
+  if (seconds === null || seconds === undefined) return '–'
+  const digits = (value: number) => value.toLocaleString('en', { maximumFractionDigits: value < 10 ? 1 : 0 })
+  if (seconds === 0) return '0 s'
+  if (seconds < 0.001) return `${digits(seconds * 1e6)} µs`
+  if (seconds < 1) return `${digits(seconds * 1e3)} ms`
+  if (seconds < 120) return `${digits(seconds)} s`
+  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`
+  return seconds < 172_800 ? `${Math.round(seconds / 3_600)} h` : `${Math.round(seconds / 86_400)} d`
+}
+
+/** Today 12:01:07, and before that 3 Mar 12:01:07; in the time zone of whoever looks. */
+export function time(iso: string, now = new Date()): string {
+  const date = new Date(iso)
+  const clock = date.toLocaleTimeString('en-GB')
+  if (date.toDateString() === now.toDateString()) return clock
+  const year = date.getFullYear() === now.getFullYear() ? '' : ` ${date.getFullYear()}`
+  return `${date.getDate()} ${date.toLocaleString('en', { month: 'short' })}${year} ${clock}`
+}
+
+/** How long ago, or in how long. */
+export function ago(iso: string, now = Date.now()): string {
+  const seconds = (now - new Date(iso).getTime()) / 1_000
+  if (Math.abs(seconds) < 1) return 'now'
+  return seconds > 0 ? `${duration(Math.round(seconds))} ago` : `in ${duration(Math.round(-seconds))}`
+}
+
+/** The share of `part` in all, for people: <0.1 %, 3.5 %, 12 %. */
+export function percent(part: number, all: number): string {
+  if (all === 0) return '0 %'
+  const share = (100 * part) / all
+  if (share > 0 && share < 0.1) return '<0.1 %'
+  return `${share.toLocaleString('en', { maximumFractionDigits: share < 10 ? 1 : 0 })} %`
+}
+
+/** The end of an id, where ids differ. */
+export const shortId = (id: string) => id.slice(-8)
+
+/** A text between the quotes of SQL. */
+export const quoted = (text: string) => `'${text.replaceAll("'", "''")}'`
+
+/** A text as one word of a shell. */
+export const shellWord = (text: string) => (/^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)

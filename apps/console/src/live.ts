@@ -1,0 +1,91 @@
+/** The pipeline as it is now and was in the last hour, kept up to date by the service. */
+import { signal } from '@preact/signals'
+import type { Moment } from './answers.js'
+import { ApiError, open } from './api.js'
+
+/** What is drawn: for each moment a time, and a value for each series, as the service names them. */
+export interface Recorded {
+  at: number[]
+  series: Record<string, (number | null)[]>
+}
+
+export const moment = signal<Moment | undefined>(undefined)
+export const recorded = signal<Recorded>({ at: [], series: {} })
+
+/** Why there is nothing new; empty while there is. */
+export const lost = signal('')
+
+const HOUR_MS = 3_600_000
+
+/** No moment for so long, in milliseconds, and the connection counts as lost. */
+const SILENT_MS = 15_000
+const AGAIN_AFTER_MS = 2_000
+
+/** Follows the pipeline for as long as the page is open. */
+export async function follow(): Promise<never> {
+  for (;;) {
+    try {
+      await listen()
+      lost.value = 'The service has ended the connection.'
+    } catch (error) {
+      lost.value = error instanceof ApiError ? error.message : 'The connection was lost.'
+    }
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS))
+  }
+}
+
+// By fetch, since EventSource cannot send the header with the key.
+async function listen(): Promise<void> {
+  const silent = new AbortController()
+  let timer = setTimeout(() => silent.abort(), SILENT_MS)
+  try {
+    const response = await open('v1/live', { headers: { accept: 'text/event-stream' }, signal: silent.signal })
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+    let text = ''
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) return
+      clearTimeout(timer)
+      timer = setTimeout(() => silent.abort(), SILENT_MS)
+      text += value
+      const parts = text.split('\n\n')
+      text = parts.pop() ?? ''
+      for (const part of parts) take(part)
+    }
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function take(part: string): void {
+  const [, event, data] = /^event: (\w+)\ndata: (.*)$/.exec(part) ?? []
+  if (!data) return
+  if (event === 'history') begin(JSON.parse(data))
+  if (event === 'moment') add(JSON.parse(data))
+  lost.value = ''
+}
+
+function begin({ series, points }: { series: string[]; points: (number | null)[][] }): void {
+  recorded.value = {
+    at: points.map(([at]) => at! / 1_000),
+    series: Object.fromEntries(series.map((name, i) => [name, points.map((point) => point[i + 1] ?? null)])),
+  }
+}
+
+function add(now: Moment): void {
+  moment.value = now
+  const { at, series } = recorded.value
+  const values: Record<string, number | null> = {
+    ...now.rates,
+    backlog: now.backlog,
+    oldest: now.oldest,
+    dead: now.dead,
+  }
+  const from = at.findIndex((time) => time > (now.at - HOUR_MS) / 1_000)
+  const keep = <Value>(list: Value[], value: Value) => [...(from > 0 ? list.slice(from) : list), value]
+  if (at.at(-1) === now.at / 1_000) return
+  recorded.value = {
+    at: keep(at, now.at / 1_000),
+    series: Object.fromEntries(Object.entries(series).map(([name, list]) => [name, keep(list, values[name] ?? null)])),
+  }
+}

@@ -1,0 +1,234 @@
+/** What failed for good: by kind, one by one, and what is done about it. */
+import { useEffect, useState } from 'preact/hooks'
+import type { DeadLetter, DeadLetterGroup, Page } from '../answers.js'
+import { type ApiError, get, type Params, queryOf } from '../api.js'
+import { count, quoted, shellWord, shortId } from '../format.js'
+import { DiscardButton, type Filter, ReplayButton } from '../parts/actions.js'
+import { Heading, Nothing, Problem, Same, Scroll, Spark, Time } from '../parts/basics.js'
+import { AuditTrail, Operations } from '../parts/operations.js'
+import { go, href, route } from '../route.js'
+import { useGet } from '../use-get.js'
+
+const STATUSES = ['open', 'replaying', 'replayed', 'discarded']
+const FIELDS = ['type', 'error_class', 'key', 'from', 'to']
+
+/** Groups and operations are read again so often, in milliseconds. */
+const LOOK_MS = 5_000
+
+export function DeadLettersPage() {
+  const { params } = route.value
+  const status = params.status ?? 'open'
+  const filter = Object.fromEntries(FIELDS.flatMap((name) => (params[name] ? [[name, params[name]]] : []))) as Record<
+    string,
+    string
+  >
+  const [changes, setChanges] = useState(0)
+  const changed = () => setChanges(changes + 1)
+  const tabs = (
+    <nav class="tabs" aria-label="Status of the dead letters">
+      {STATUSES.map((name) => (
+        <a
+          key={name}
+          href={href(['dead-letters'], { ...filter, ...(name !== 'open' && { status: name }) })}
+          {...(name === status && { 'aria-current': 'page' })}
+        >
+          {name}
+        </a>
+      ))}
+    </nav>
+  )
+  return (
+    <>
+      <Heading aside={tabs}>Dead letters</Heading>
+      <Groups filter={filter} status={status} changes={changes} changed={changed} />
+      <Letters filter={filter} status={status} key={`${queryOf({ ...filter, status })} ${changes}`} />
+      <Operations changes={changes} />
+      <AuditTrail changes={changes} />
+      <Same
+        sql={sqlOf(filter, status)}
+        cli={`eventflow dlq ls${optionsOf(filter)}\neventflow dlq replay${optionsOf(filter)} --dry-run`}
+        http={`/v1/dead-letters${queryOf({ ...filter, status, group: 'true' })}`}
+      />
+    </>
+  )
+}
+
+interface GroupsProps {
+  filter: Record<string, string>
+  status: string
+  changes: number
+  changed: () => void
+}
+
+function Groups({ filter, status, changes, changed }: GroupsProps) {
+  const { answer, error, again } = useGet<{ groups: DeadLetterGroup[] }>(
+    `v1/dead-letters${queryOf({ ...filter, status, group: 'true' })}`,
+    LOOK_MS,
+  )
+  useEffect(again, [changes])
+  const groups = answer?.groups ?? []
+  const all = groups.reduce((sum, group) => sum + group.count, 0)
+  const narrowed = Object.keys(filter).length > 0
+  const matching = `all ${count(all)} matching`
+  return (
+    <section aria-label="By kind">
+      <Problem error={error} />
+      {narrowed && (
+        <p class="chips">
+          {Object.entries(filter).map(([name, value]) => (
+            <span class="chip" key={name}>
+              {name.replace('_', ' ')}: <strong>{value}</strong>
+              <button
+                type="button"
+                aria-label={`Without ${name}`}
+                onClick={() =>
+                  go(['dead-letters'], { ...filter, [name]: undefined, ...(status !== 'open' && { status }) })
+                }
+              >
+                ✕
+              </button>
+            </span>
+          ))}
+        </p>
+      )}
+      {answer && groups.length === 0 && (
+        <Nothing>{status === 'open' && !narrowed ? 'No dead letters. Nothing waits for a decision.' : 'None.'}</Nothing>
+      )}
+      {groups.length > 0 && (
+        <Scroll label="Kinds of failures">
+          <table class="rows">
+            <thead>
+              <tr>
+                <th scope="col">Type</th>
+                <th scope="col">Error</th>
+                <th scope="col" class="number">
+                  Count
+                </th>
+                <th scope="col">When</th>
+                <th scope="col">First</th>
+                <th scope="col">Last</th>
+              </tr>
+            </thead>
+            <tbody>
+              {groups.map((group) => (
+                <tr key={`${group.type} ${group.error_class}`}>
+                  <td>
+                    <a
+                      class="row"
+                      href={href(['dead-letters'], {
+                        ...filter,
+                        type: group.type,
+                        error_class: group.error_class,
+                        ...(status !== 'open' && { status }),
+                      })}
+                    >
+                      {group.type}
+                    </a>
+                  </td>
+                  <td>{group.error_class}</td>
+                  <td class="number">{count(group.count)}</td>
+                  <td>
+                    <Spark values={group.trend} />
+                  </td>
+                  <td>
+                    <Time at={group.first_seen} />
+                  </td>
+                  <td>
+                    <Time at={group.last_seen} />
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </Scroll>
+      )}
+      {status === 'open' && all > 0 && (
+        <div class="buttons">
+          <ReplayButton filter={filter as Filter} done={changed} label={`Replay ${matching}…`} />
+          <DiscardButton filter={filter as Filter} done={changed} label={`Discard ${matching}…`} />
+        </div>
+      )}
+    </section>
+  )
+}
+
+function Letters({ filter, status }: { filter: Params; status: string }) {
+  const [items, setItems] = useState<DeadLetter[]>([])
+  const [next, setNext] = useState<string | null>(null)
+  const [error, setError] = useState<ApiError>()
+  const load = async (cursor?: string) => {
+    try {
+      const page = await get<Page<DeadLetter>>('v1/dead-letters', { ...filter, status, cursor, limit: '20' })
+      setItems((before) => (cursor ? [...before, ...page.items] : page.items))
+      setNext(page.next)
+    } catch (problem) {
+      setError(problem as ApiError)
+    }
+  }
+  useEffect(() => void load(), [])
+  if (items.length === 0) return <Problem error={error} />
+  return (
+    <section>
+      <h2>One by one</h2>
+      <Problem error={error} />
+      <Scroll label="Dead letters">
+        <table class="rows">
+          <thead>
+            <tr>
+              <th scope="col">Failed</th>
+              <th scope="col">Type</th>
+              <th scope="col">Key</th>
+              <th scope="col">Id</th>
+              <th scope="col">Why</th>
+            </tr>
+          </thead>
+          <tbody>
+            {items.map(({ id, type, partitionkey, failed_at, failure, resolved_by, reason }) => (
+              <tr key={id}>
+                <td>
+                  <a class="row" href={href(['events', id])}>
+                    <Time at={failed_at} />
+                  </a>
+                </td>
+                <td>{type}</td>
+                <td class="cut" title={partitionkey}>
+                  {partitionkey === id ? '–' : partitionkey}
+                </td>
+                <td>
+                  <code>…{shortId(id)}</code>
+                </td>
+                <td class="wide">
+                  {failure.component}: {failure.message}
+                  {resolved_by && <small>{` by ${resolved_by}${reason ? `: ${reason}` : ''}`}</small>}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+      {next && (
+        <div class="buttons">
+          <button type="button" onClick={() => load(next)}>
+            Older
+          </button>
+        </div>
+      )}
+    </section>
+  )
+}
+
+function sqlOf(filter: Record<string, string>, status: string): string {
+  const { from, to, ...same } = filter
+  const conditions = [
+    `tenant_id = 'default' AND status = ${quoted(status)}`,
+    ...Object.entries(same).map(([name, value]) => `${name} = ${quoted(value)}`),
+    ...(from ? [`failed_at >= ${quoted(from)}`] : []),
+    ...(to ? [`failed_at < ${quoted(to)}`] : []),
+  ]
+  return `SELECT type, error_class, count(*), min(failed_at) AS first, max(failed_at) AS last\nFROM failed_events WHERE ${conditions.join('\n  AND ')}\nGROUP BY type, error_class ORDER BY count(*) DESC;`
+}
+
+const optionsOf = (filter: Record<string, string>) =>
+  Object.entries(filter)
+    .map(([name, value]) => ` --${name.replace('_', '-')} ${shellWord(value)}`)
+    .join('')

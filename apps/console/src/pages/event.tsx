@@ -1,0 +1,204 @@
+/** One event: what it is, what happened to it, what caused it and what it caused. */
+import type { EventType, ListedEvent, Page, WholeEvent } from '../answers.js'
+import { duration, quoted, shellWord, time } from '../format.js'
+import { moment } from '../live.js'
+import { DiscardButton, ReplayButton, SendAgainButton, SkipButton } from '../parts/actions.js'
+import { Badge, Copy, Heading, Nothing, Problem, Same } from '../parts/basics.js'
+import { Payload } from '../parts/json.js'
+import { href } from '../route.js'
+import { useGet } from '../use-get.js'
+
+/** What is on its way is looked at again so often, in milliseconds. */
+const FOLLOW_MS = 1_000
+
+export function EventPage({ id }: { id: string }) {
+  const first = useGet<WholeEvent>(`v1/events/${encodeURIComponent(id)}`)
+  const moving = first.answer && ['accepted', 'retrying'].includes(first.answer.status)
+  const followed = useGet<WholeEvent>(moving ? `v1/events/${encodeURIComponent(id)}` : '', FOLLOW_MS)
+  const event = followed.answer ?? first.answer
+  const { answer: types } = useGet<Page<EventType>>('v1/event-types')
+  const again = () => {
+    first.again()
+    followed.again()
+  }
+  if (!event) {
+    return (
+      <>
+        <Heading>Event</Heading>
+        <Problem error={first.error} />
+        {!first.error && <Nothing>Looking…</Nothing>}
+        {first.error && <a href={href(['events'])}>Search for events</a>}
+      </>
+    )
+  }
+  const type = types?.items.find(({ type }) => type === event.type)
+  const sensitive = type?.sensitive ?? []
+  return (
+    <>
+      <Heading aside={<Actions event={event} again={again} />}>
+        {event.type} <Badge of={event.status} />
+      </Heading>
+      <Facts event={event} />
+      {event.failure && <Failure failure={event.failure} />}
+      <Timeline event={event} />
+      <Payload title="Data" value={event.data} sensitive={sensitive} />
+      {event.result !== undefined && <Payload title="Result" value={event.result} sensitive={sensitive} />}
+      <Related event={event} />
+      <Same
+        sql={`SELECT * FROM events WHERE tenant_id = 'default' AND event_id = ${quoted(event.id)};`}
+        cli={`eventflow events get ${event.id}\neventflow events trace ${shellWord(event.correlationid)}`}
+        http={`/v1/events/${event.id}`}
+      />
+    </>
+  )
+}
+
+function Actions({ event, again }: { event: WholeEvent; again: () => void }) {
+  if (event.status === 'retrying') return <SkipButton id={event.id} done={again} />
+  if (event.status !== 'failed') return null
+  const filter = { ids: [event.id] }
+  return (
+    <>
+      <ReplayButton filter={filter} done={again} />
+      <SendAgainButton event={event} done={again} />
+      <DiscardButton filter={filter} done={again} />
+    </>
+  )
+}
+
+function Facts({ event }: { event: WholeEvent }) {
+  const owner = moment.value?.partitions.find(({ partition }) => partition === event.partition)?.owner
+  return (
+    <dl class="facts">
+      <dt>Id</dt>
+      <dd>
+        <code>{event.id}</code> <Copy text={event.id} />
+      </dd>
+      {event.external_id && (
+        <>
+          <dt>Producer’s id</dt>
+          <dd>
+            <code>{event.external_id}</code>
+          </dd>
+        </>
+      )}
+      <dt>Source</dt>
+      <dd>{event.source}</dd>
+      <dt>Happened</dt>
+      <dd>{new Date(event.time).toLocaleString('en-GB')}</dd>
+      <dt>Key</dt>
+      <dd>
+        {event.partitionkey === event.id ? (
+          'its own'
+        ) : (
+          <a href={href(['events'], { key: event.partitionkey })}>{event.partitionkey}</a>
+        )}
+        , partition {event.partition}
+        {owner && `, of ${owner}`}
+      </dd>
+      <dt>Correlation</dt>
+      <dd>
+        <a href={href(['events'], { correlation_id: event.correlationid })}>
+          <code>{event.correlationid}</code>
+        </a>
+      </dd>
+      <dt>Attempts</dt>
+      <dd>{event.attempts}</dd>
+      {event.traceparent && (
+        <>
+          <dt>Trace</dt>
+          <dd>
+            <code>{event.traceparent.split('-')[1]}</code> <Copy text={event.traceparent.split('-')[1] ?? ''} />
+          </dd>
+        </>
+      )}
+    </dl>
+  )
+}
+
+function Failure({ failure }: { failure: NonNullable<WholeEvent['failure']> }) {
+  return (
+    <div class="problem">
+      <strong>{failure.error_class}</strong> in {failure.component}: {failure.message}
+      {failure.errors.length > 0 && (
+        <ul>
+          {failure.errors.map(({ pointer, message }) => (
+            <li key={pointer + message}>
+              <code>{pointer || 'the whole'}</code> {message}
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
+  )
+}
+
+export function Timeline({ event }: { event: Pick<WholeEvent, 'timeline'> }) {
+  const [start] = event.timeline
+  return (
+    <section>
+      <h2>What happened</h2>
+      <ol class="timeline">
+        {event.timeline.map(({ at, what, detail }, i) => {
+          const before = event.timeline[i - 1] ?? start!
+          const after = (Date.parse(at) - Date.parse(before.at)) / 1_000
+          return (
+            <li key={at + what} class={kindOf(what)}>
+              <time dateTime={at}>{`${time(at)}.${at.slice(20, 23)}`}</time>
+              <span class="after">{i > 0 && `+${duration(Math.max(0, after))}`}</span>
+              <span class="what">
+                {what}
+                {detail && <small>{detail}</small>}
+              </span>
+            </li>
+          )
+        })}
+      </ol>
+    </section>
+  )
+}
+
+function kindOf(what: string): string {
+  if (what === 'processed') return 'good'
+  if (what.endsWith('failed')) return 'bad'
+  return what === 'next attempt is due' ? 'due' : ''
+}
+
+/** The events with the same correlation id, as a tree of what caused what. */
+function Related({ event }: { event: WholeEvent }) {
+  const { answer } = useGet<Page<ListedEvent>>(
+    `v1/events?${new URLSearchParams({ correlation_id: event.correlationid, limit: '200' })}`,
+  )
+  const all = [...(answer?.items ?? [])].reverse()
+  if (all.length < 2 && !event.causationid) return null
+  const isCauseOf = (cause: ListedEvent, of: ListedEvent) =>
+    of.causationid !== undefined && (of.causationid === cause.id || of.causationid === cause.external_id)
+  const roots = all.filter((of) => !all.some((cause) => isCauseOf(cause, of)))
+  const unknown =
+    event.causationid !== undefined &&
+    !all.some((cause) => cause.id === event.causationid || cause.external_id === event.causationid)
+  const branch = (cause: ListedEvent, depth: number) => (
+    <li key={cause.id}>
+      <a href={href(['events', cause.id])} {...(cause.id === event.id && { 'aria-current': 'true' })}>
+        {cause.type}
+      </a>{' '}
+      <Badge of={cause.status} /> <small>{time(cause.accepted_at)}</small>
+      {depth < 20 && children(cause, depth)}
+    </li>
+  )
+  const children = (cause: ListedEvent, depth: number) => {
+    const caused = all.filter((of) => isCauseOf(cause, of))
+    return caused.length > 0 && <ul>{caused.map((of) => branch(of, depth + 1))}</ul>
+  }
+  return (
+    <section>
+      <h2>What caused it, what it caused</h2>
+      {unknown && (
+        <p>
+          Caused by <a href={href(['events', event.causationid!])}>{event.causationid}</a>.
+        </p>
+      )}
+      <ul class="tree">{roots.map((root) => branch(root, 0))}</ul>
+    </section>
+  )
+}

@@ -1,0 +1,236 @@
+/** Events searched. */
+import { useEffect, useState } from 'preact/hooks'
+import type { EventType, ListedEvent, Page } from '../answers.js'
+import { type ApiError, get, type Params, queryOf } from '../api.js'
+import { duration, quoted, shellWord, shortId } from '../format.js'
+import { Badge, Heading, Nothing, Problem, Same, Scroll, Time } from '../parts/basics.js'
+import { go, href, route } from '../route.js'
+import { useGet } from '../use-get.js'
+
+const STATUSES = ['accepted', 'retrying', 'processed', 'failed', 'discarded']
+const FIELDS = ['id', 'correlation_id', 'key', 'type', 'status', 'from', 'to']
+
+export function EventsPage() {
+  const { params } = route.value
+  const filter = Object.fromEntries(FIELDS.map((name) => [name, params[name]])) as Params
+  return (
+    <>
+      <Heading>Events</Heading>
+      <Filter filter={filter} />
+      <Found filter={filter} key={queryOf(filter)} />
+      <Same sql={sqlOf(filter)} cli={cliOf(filter)} http={`/v1/events${queryOf(filter)}`} />
+    </>
+  )
+}
+
+function Filter({ filter }: { filter: Params }) {
+  const { answer: types } = useGet<Page<EventType>>('v1/event-types')
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault()
+    const sent = new FormData(event.currentTarget as HTMLFormElement)
+    const text = (name: string) => `${sent.get(name) ?? ''}`.trim()
+    const moment = (name: string) => (text(name) ? new Date(text(name)).toISOString() : '')
+    const words = text('words')
+    go(['events'], {
+      [text('in')]: words,
+      type: text('type'),
+      status: text('status'),
+      from: moment('from'),
+      to: moment('to'),
+    })
+  }
+  const kind = ['id', 'correlation_id', 'key'].find((name) => filter[name]) ?? 'id'
+  return (
+    <form class="filter" onSubmit={submit} key={queryOf(filter)}>
+      <div class="joined">
+        <label class="unseen" for="in">
+          Search by
+        </label>
+        <select id="in" name="in">
+          {[
+            ['id', 'Id'],
+            ['correlation_id', 'Correlation id'],
+            ['key', 'Key'],
+          ].map(([name, label]) => (
+            <option value={name} selected={name === kind} key={name}>
+              {label}
+            </option>
+          ))}
+        </select>
+        <label class="unseen" for="search">
+          Search for
+        </label>
+        <input
+          id="search"
+          name="words"
+          type="search"
+          defaultValue={filter[kind] ?? ''}
+          placeholder="press / to search"
+        />
+      </div>
+      <label>
+        Type
+        <select name="type">
+          <option value="">any</option>
+          {types?.items.map(({ type }) => (
+            <option value={type} selected={type === filter.type} key={type}>
+              {type}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        Status
+        <select name="status">
+          <option value="">any</option>
+          {STATUSES.map((status) => (
+            <option value={status} selected={status === filter.status} key={status}>
+              {status}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        From
+        <input name="from" type="datetime-local" step="1" defaultValue={localTime(filter.from)} />
+      </label>
+      <label>
+        To
+        <input name="to" type="datetime-local" step="1" defaultValue={localTime(filter.to)} />
+      </label>
+      <div class="buttons">
+        <button type="submit" class="main">
+          Search
+        </button>
+        <a class="button quiet" href={href(['events'])}>
+          Clear
+        </a>
+      </div>
+    </form>
+  )
+}
+
+/** As `datetime-local` wants it: without a zone, in that of whoever looks. */
+function localTime(iso: string | undefined): string {
+  if (!iso) return ''
+  const date = new Date(iso)
+  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19)
+}
+
+function Found({ filter }: { filter: Params }) {
+  const [items, setItems] = useState<ListedEvent[]>([])
+  const [next, setNext] = useState<string | null>()
+  const [loading, setLoading] = useState(true)
+  const [error, setError] = useState<ApiError>()
+
+  const load = async (cursor?: string) => {
+    setLoading(true)
+    setError(undefined)
+    try {
+      const page = await get<Page<ListedEvent>>('v1/events', { ...filter, cursor })
+      setItems((before) => (cursor ? [...before, ...page.items] : page.items))
+      setNext(page.next)
+    } catch (problem) {
+      setError(problem as ApiError)
+    }
+    setLoading(false)
+  }
+  useEffect(() => void load(), [])
+
+  return (
+    <section aria-label="Found" aria-busy={loading}>
+      <Problem error={error} />
+      {items.length > 0 && <EventTable events={items} />}
+      {!loading && !error && items.length === 0 && (
+        <Nothing>
+          {next ? 'None among the newest events. There are older ones.' : 'No event matches.'}{' '}
+          {Object.values(filter).some(Boolean) ? (
+            <a href={href(['events'])}>Show all</a>
+          ) : (
+            <a href={href(['send'])}>Send one</a>
+          )}
+        </Nothing>
+      )}
+      <div class="buttons">
+        {next && (
+          <button type="button" onClick={() => load(next)} disabled={loading}>
+            {loading ? 'Looking…' : 'Older'}
+          </button>
+        )}
+        <button type="button" class="quiet" onClick={() => load()} disabled={loading}>
+          {loading && !next ? 'Looking…' : 'Look again'}
+        </button>
+      </div>
+    </section>
+  )
+}
+
+function EventTable({ events }: { events: readonly ListedEvent[] }) {
+  return (
+    <Scroll label="Events">
+      <table class="rows">
+        <thead>
+          <tr>
+            <th scope="col">Accepted</th>
+            <th scope="col">Status</th>
+            <th scope="col">Type</th>
+            <th scope="col">Key</th>
+            <th scope="col">Id</th>
+            <th scope="col" class="number">
+              Took
+            </th>
+            <th scope="col">Why</th>
+          </tr>
+        </thead>
+        <tbody>
+          {events.map((event) => (
+            <tr key={event.id}>
+              <td>
+                <a class="row" href={href(['events', event.id])}>
+                  <Time at={event.accepted_at} />
+                </a>
+              </td>
+              <td>
+                <Badge of={event.status} />
+              </td>
+              <td>{event.type}</td>
+              <td class="cut" title={event.partitionkey}>
+                {event.partitionkey === event.id ? '–' : event.partitionkey}
+              </td>
+              <td class="cut" title={event.id}>
+                <code>{event.external_id ?? `…${shortId(event.id)}`}</code>
+              </td>
+              <td class="number">
+                {event.settled_at && duration((Date.parse(event.settled_at) - Date.parse(event.accepted_at)) / 1_000)}
+              </td>
+              <td class="message" title={event.message}>
+                {event.message && `${event.error_class}: ${event.message}`}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Scroll>
+  )
+}
+
+function sqlOf({ id, correlation_id, key, type, status, from, to }: Params): string {
+  const conditions = [
+    `tenant_id = 'default'`,
+    id && `(event_id::text = ${quoted(id)} OR external_id = ${quoted(id)})`,
+    correlation_id && `correlation_id = ${quoted(correlation_id)}`,
+    key && `key = ${quoted(key)}`,
+    type && `type = ${quoted(type)}`,
+    status && `status = ${quoted(status)}`,
+    from && `accepted_at >= ${quoted(from)}`,
+    to && `accepted_at < ${quoted(to)}`,
+  ].filter(Boolean)
+  return `SELECT accepted_at, status, type, key, event_id, processed_at - accepted_at AS took\nFROM events WHERE ${conditions.join('\n  AND ')}\nORDER BY seq DESC LIMIT 50;`
+}
+
+function cliOf({ id, correlation_id, ...rest }: Params): string {
+  if (id) return `eventflow events get ${shellWord(id)}`
+  if (correlation_id) return `eventflow events trace ${shellWord(correlation_id)}`
+  const options = Object.entries(rest).flatMap(([name, value]) => (value ? [`--${name} ${shellWord(value)}`] : []))
+  return ['eventflow events list', ...options].join(' ')
+}

@@ -1,0 +1,200 @@
+/** How the pipeline is now, how it was in the last hour, and what is wrong. */
+import { useState } from 'preact/hooks'
+import type { Moment, Trouble } from '../answers.js'
+import { count, duration, percent } from '../format.js'
+import { lost, moment, recorded } from '../live.js'
+import { Heading, Nothing, Same, Scroll } from '../parts/basics.js'
+import { Chart, type Line } from '../parts/chart.js'
+import { FirstEvent } from '../parts/first-event.js'
+import { href } from '../route.js'
+
+const SPANS = [
+  { seconds: 300, label: '5 min' },
+  { seconds: 3_600, label: '1 h' },
+]
+
+const FLOW: Line[] = [
+  { name: 'in', label: 'in', colour: '--chart-1', filled: true },
+  { name: 'out', label: 'out', colour: '--chart-2' },
+  { name: 'failed', label: 'failed', colour: '--chart-3' },
+]
+
+const LATENCY: Line[] = [
+  { name: 'p50', label: 'p50', colour: '--chart-2' },
+  { name: 'p95', label: 'p95', colour: '--chart-1' },
+  { name: 'p99', label: 'p99', colour: '--chart-3' },
+]
+
+const BACKLOG: Line[] = [{ name: 'backlog', label: 'backlog', colour: '--chart-1', filled: true }]
+
+export function LivePage() {
+  const [span, setSpan] = useState(SPANS[0]!.seconds)
+  const now = moment.value
+  const past = recorded.value
+  const spans = (
+    <fieldset class="choice">
+      <legend class="unseen">How much of the past</legend>
+      {SPANS.map(({ seconds, label }) => (
+        <label key={seconds}>
+          <input type="radio" name="span" checked={span === seconds} onChange={() => setSpan(seconds)} />
+          <span>{label}</span>
+        </label>
+      ))}
+    </fieldset>
+  )
+  if (!now) return <Waiting />
+  return (
+    <>
+      <Heading aside={spans}>Live</Heading>
+      <FirstEvent empty={now.empty} />
+      <Troubles troubles={now.troubles} />
+      <Figures now={now} />
+      <div class="charts">
+        <Chart title="Events a second" recorded={past} lines={FLOW} span={span} format={count} />
+        <Chart title="From acceptance to the end" recorded={past} lines={LATENCY} span={span} format={duration} />
+        <Chart title="On their way" recorded={past} lines={BACKLOG} span={span} format={count} />
+      </div>
+      <Workers now={now} />
+      <Same sql={SQL} cli={'eventflow lag\neventflow workers'} http="/v1/live" />
+    </>
+  )
+}
+
+function Waiting() {
+  return (
+    <>
+      <Heading>Live</Heading>
+      <Nothing>{lost.value || 'Waiting for the first second…'}</Nothing>
+    </>
+  )
+}
+
+/** What is wrong, worst first. Only how much of it there is is read out, not every second that passes. */
+function Troubles({ troubles }: { troubles: readonly Trouble[] }) {
+  return (
+    <section aria-label="What is wrong now" class="troubles">
+      <p class="unseen" aria-live="polite">
+        {troubles.length === 0 ? 'Nothing is wrong.' : `${troubles.length} things are not as they should be.`}
+      </p>
+      {troubles.length === 0 && <p class="well">Nothing is wrong.</p>}
+      <ul>
+        {troubles.map((trouble, i) => (
+          <li key={i} class={trouble.level}>
+            <span class="level">{LEVELS[trouble.level]}</span>
+            <span class="text">{trouble.text}</span>
+            <More about={trouble.about} />
+          </li>
+        ))}
+      </ul>
+    </section>
+  )
+}
+
+const LEVELS = { bad: 'Down', warn: 'Look', info: 'Note' }
+
+function More({ about }: { about: Trouble['about'] }) {
+  if (about?.event) return <a href={href(['events', about.event])}>the event</a>
+  if (about?.page) return <a href={href([about.page])}>more</a>
+  return about?.partition === undefined ? null : <a href={href(['partitions'])}>partitions</a>
+}
+
+function Figures({ now: { rates, backlog, oldest, dead } }: { now: Moment }) {
+  return (
+    <dl class="figures">
+      <Figure name="In" value={count(rates.in)} unit="/s" />
+      <Figure name="Out" value={count(rates.out)} unit="/s" />
+      <Figure name="p50" value={duration(rates.p50)} />
+      <Figure name="p95" value={duration(rates.p95)} />
+      <Figure name="p99" value={duration(rates.p99)} />
+      <Figure name="On their way" value={count(backlog)} />
+      <Figure name="Oldest of them" value={duration(oldest)} />
+      <Figure name="Fail now" value={percent(rates.failed, rates.out + rates.failed)} alarming={rates.failed > 0} />
+      <Figure name="Dead letters" value={count(dead)} page="dead-letters" alarming={(dead ?? 0) > 0} />
+    </dl>
+  )
+}
+
+interface FigureProps {
+  name: string
+  value: string
+  unit?: string
+  page?: string
+  alarming?: boolean
+}
+
+function Figure({ name, value, unit, page, alarming }: FigureProps) {
+  const shown = (
+    <>
+      {value}
+      {unit && <small>{unit}</small>}
+    </>
+  )
+  return (
+    <div class={alarming ? 'alarming' : ''}>
+      <dt>{name}</dt>
+      <dd>{page ? <a href={href([page])}>{shown}</a> : shown}</dd>
+    </div>
+  )
+}
+
+function Workers({ now: { workers, at } }: { now: Moment }) {
+  if (workers.length === 0) return null
+  return (
+    <section>
+      <h2>Workers</h2>
+      <Scroll label="Workers">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Worker</th>
+              <th scope="col">Partitions</th>
+              <th scope="col" class="number">
+                Settled a second
+              </th>
+              <th scope="col" class="number">
+                Last progress
+              </th>
+              <th scope="col">Up since</th>
+            </tr>
+          </thead>
+          <tbody>
+            {workers.map(
+              ({ id, host, pid, alive, silentSeconds, partitions, processed, failed, lastAt, startedAt, circuits }) => (
+                <tr key={id}>
+                  <th scope="row">
+                    {id}
+                    <small>
+                      {host}, pid {pid}
+                    </small>
+                  </th>
+                  <td>
+                    {alive ? (
+                      partitions.join(' ') || 'none'
+                    ) : (
+                      <span class="bad">silent for {duration(silentSeconds)}</span>
+                    )}
+                    {Object.entries(circuits).map(([name, state]) => (
+                      <span class="badge failed" key={name}>
+                        {name} {state}
+                      </span>
+                    ))}
+                  </td>
+                  <td class="number">{count((processed ?? 0) + (failed ?? 0))}</td>
+                  <td class="number">
+                    {lastAt > 0 ? `${duration(Math.max(0, Math.round(at / 1_000 - lastAt)))} ago` : '–'}
+                  </td>
+                  <td>{new Date(startedAt).toLocaleString('en-GB')}</td>
+                </tr>
+              ),
+            )}
+          </tbody>
+        </table>
+      </Scroll>
+    </section>
+  )
+}
+
+const SQL = `SELECT date_trunc('minute', processed_at) AS minute, count(*),
+       percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY processed_at - accepted_at) AS p50_p95_p99
+FROM processed_events WHERE processed_at > now() - interval '1 hour'
+GROUP BY minute ORDER BY minute DESC;`

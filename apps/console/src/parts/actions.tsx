@@ -1,0 +1,291 @@
+/** What an operator can do to events that failed or wait: replay, discard, correct, skip. Each counts, asks, and says who and why. */
+import { useEffect, useState } from 'preact/hooks'
+import type { DryRun, Json, Operation, WholeEvent } from '../answers.js'
+import { type ApiError, operator, post, rememberOperator } from '../api.js'
+import { count } from '../format.js'
+import { href } from '../route.js'
+import { useGet } from '../use-get.js'
+import { Problem } from './basics.js'
+import { Dialog } from './dialog.js'
+
+/** As the service takes it. */
+export type Filter = Record<string, Json>
+
+export interface ActionProps {
+  filter: Filter
+  done: () => void
+  label?: string
+}
+
+export function ReplayButton({ filter, done, label = 'Replay' }: ActionProps) {
+  return <OperationButton kind="replay" label={label} filter={filter} done={done} />
+}
+
+export function DiscardButton({ filter, done, label = 'Discard' }: ActionProps) {
+  return <OperationButton kind="discard" label={label} filter={filter} done={done} />
+}
+
+const QUESTIONS = {
+  replay: 'They are sent on their way again, in the order in which they were accepted.',
+  discard: 'They will never be processed. They are kept, with your reason.',
+}
+
+function OperationButton({ kind, label, filter, done }: ActionProps & { kind: 'replay' | 'discard'; label: string }) {
+  const [asking, setAsking] = useState(false)
+  return (
+    <>
+      <button type="button" class={kind === 'discard' ? 'danger' : ''} onClick={() => setAsking(true)}>
+        {label}
+      </button>
+      {asking && <Ask kind={kind} filter={filter} close={() => setAsking(false)} done={done} />}
+    </>
+  )
+}
+
+interface AskProps {
+  kind: 'replay' | 'discard'
+  filter: Filter
+  close: () => void
+  done: () => void
+}
+
+/** Counts first, with a dry run; then asks; then shows how far it is. */
+function Ask({ kind, filter, close, done }: AskProps) {
+  const [dryRun, setDryRun] = useState<DryRun>()
+  const [operation, setOperation] = useState<Operation>()
+  const [error, setError] = useState<ApiError>()
+  const path = `v1/dead-letters/${kind}`
+  useEffect(() => {
+    post<DryRun>(path, { filter, dry_run: true }).then(setDryRun, setError)
+  }, [])
+
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault()
+    const sent = new FormData(event.currentTarget as HTMLFormElement)
+    const reason = `${sent.get('reason') ?? ''}`.trim()
+    const rate = Number(sent.get('rate'))
+    rememberOperator(`${sent.get('operator') ?? ''}`.trim())
+    setError(undefined)
+    await post<Operation>(path, { filter, ...(reason && { reason }), ...(rate > 0 && { rate }) }).then(
+      setOperation,
+      setError,
+    )
+  }
+
+  const title = kind === 'replay' ? 'Replay dead letters' : 'Discard dead letters'
+  const ended = () => {
+    close()
+    done()
+  }
+  return (
+    <Dialog title={title} close={operation ? ended : close}>
+      <Problem error={error} />
+      {operation ? (
+        <Progress started={operation} close={ended} />
+      ) : dryRun ? (
+        <form onSubmit={submit}>
+          <p aria-live="polite">
+            <strong>{count(dryRun.count)}</strong> {dryRun.count === 1 ? 'dead letter matches' : 'dead letters match'}.{' '}
+            {QUESTIONS[kind]}
+          </p>
+          <Samples dryRun={dryRun} />
+          {kind === 'replay' && dryRun.count > 1 && (
+            <label>
+              Events a second, at the most
+              <input name="rate" type="number" min="1" max="10000" defaultValue="100" />
+            </label>
+          )}
+          <label>
+            Reason{kind === 'replay' && ' (if there is one)'}
+            <input name="reason" maxLength={500} required={kind === 'discard'} autoComplete="off" />
+          </label>
+          <Who />
+          <div class="buttons">
+            <button type="submit" class={kind === 'discard' ? 'danger' : 'main'} disabled={dryRun.count === 0}>
+              {kind === 'replay' ? 'Replay' : 'Discard'} {count(dryRun.count)}
+            </button>
+          </div>
+        </form>
+      ) : (
+        !error && <p>Counting…</p>
+      )}
+    </Dialog>
+  )
+}
+
+/** Who acts, for the audit log. */
+function Who() {
+  return (
+    <label>
+      Your name, for the audit log
+      <input
+        name="operator"
+        defaultValue={operator.value}
+        maxLength={200}
+        required
+        autoComplete="name"
+        pattern="[ -~]+"
+      />
+    </label>
+  )
+}
+
+function Samples({ dryRun: { samples, count: all } }: { dryRun: DryRun }) {
+  return (
+    <ul class="samples">
+      {samples.map(({ id, type, partitionkey, message }) => (
+        <li key={id}>
+          <a href={href(['events', id])}>{type}</a> {partitionkey !== id && partitionkey} <small>{message}</small>
+        </li>
+      ))}
+      {all > samples.length && <li>and {count(all - samples.length)} more</li>}
+    </ul>
+  )
+}
+
+const LOOK_MS = 500
+
+function Progress({ started, close }: { started: Operation; close: () => void }) {
+  const [ended, setEnded] = useState(false)
+  const { answer = started } = useGet<Operation>(`v1/operations/${started.id}`, ended ? undefined : LOOK_MS)
+  if (answer.status !== 'running' && !ended) setEnded(true)
+  return (
+    <div>
+      <OperationBar operation={answer} />
+      <div class="buttons">
+        {answer.status === 'running' && (
+          <button type="button" onClick={() => post(`v1/operations/${answer.id}/cancel`, {})}>
+            Cancel the rest
+          </button>
+        )}
+        <button type="button" class="main" onClick={close}>
+          {answer.status === 'running' ? 'Leave it running' : 'Close'}
+        </button>
+      </div>
+    </div>
+  )
+}
+
+export function OperationBar({ operation: { status, done, total } }: { operation: Operation }) {
+  return (
+    <div class="operation">
+      <progress
+        max={Math.max(total, 1)}
+        value={status === 'finished' ? Math.max(total, 1) : done}
+        aria-label="Progress"
+      />
+      <span aria-live="polite">
+        {status}: {count(done)} of {count(total)}
+      </span>
+    </div>
+  )
+}
+
+/** Skips the event that others of its key wait for. */
+export function SkipButton({ id, done, label = 'Skip' }: { id: string; done: () => void; label?: string }) {
+  const [asking, setAsking] = useState(false)
+  const [error, setError] = useState<ApiError>()
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault()
+    const sent = new FormData(event.currentTarget as HTMLFormElement)
+    rememberOperator(`${sent.get('operator') ?? ''}`.trim())
+    setError(undefined)
+    await post(`v1/waiting/${id}/skip`, { reason: `${sent.get('reason') ?? ''}`.trim() }).then(() => {
+      setAsking(false)
+      done()
+    }, setError)
+  }
+  return (
+    <>
+      <button type="button" class="danger" onClick={() => setAsking(true)}>
+        {label}
+      </button>
+      {asking && (
+        <Dialog title="Skip this event" close={() => setAsking(false)}>
+          <Problem error={error} />
+          <form onSubmit={submit}>
+            <p>
+              It becomes a dead letter now, without further attempts, and those that wait behind it go on. It can be
+              replayed later, out of its order.
+            </p>
+            <label>
+              Reason
+              <input name="reason" required maxLength={500} autoComplete="off" />
+            </label>
+            <Who />
+            <div class="buttons">
+              <button type="submit" class="danger">
+                Skip it
+              </button>
+            </div>
+          </form>
+        </Dialog>
+      )}
+    </>
+  )
+}
+
+/** Sends a corrected copy of an event that failed, and discards the one that was wrong: what was accepted stays as it was. */
+export function SendAgainButton({ event, done }: { event: WholeEvent; done: () => void }) {
+  const [asking, setAsking] = useState(false)
+  const [error, setError] = useState<Error>()
+  const [text, setText] = useState('')
+  const submit = async (submitted: SubmitEvent) => {
+    submitted.preventDefault()
+    const sent = new FormData(submitted.currentTarget as HTMLFormElement)
+    rememberOperator(`${sent.get('operator') ?? ''}`.trim())
+    setError(undefined)
+    try {
+      const { id } = await post<{ id: string }>('v1/events', {
+        type: event.type,
+        source: event.source,
+        time: event.time,
+        partitionkey: event.partitionkey === event.id ? undefined : event.partitionkey,
+        correlationid: event.correlationid,
+        causationid: event.id,
+        data: JSON.parse(text),
+      })
+      await post('v1/dead-letters/discard', { filter: { ids: [event.id] }, reason: `corrected as ${id}` })
+      location.hash = href(['events', id])
+      done()
+    } catch (problem) {
+      setError(problem as Error)
+    }
+  }
+  const begin = () => {
+    setText(JSON.stringify(event.data, null, 2))
+    setAsking(true)
+  }
+  return (
+    <>
+      <button type="button" onClick={begin}>
+        Correct
+      </button>
+      {asking && (
+        <Dialog title="Send a corrected event" close={() => setAsking(false)}>
+          {error && (
+            <div class="problem" role="alert">
+              {error.message}
+            </div>
+          )}
+          <form onSubmit={submit}>
+            <p>
+              A new event with this data takes its place, caused by this one. This one is discarded, and stays as it
+              was.
+            </p>
+            <label>
+              Data
+              <textarea rows={14} spellcheck={false} value={text} onInput={(e) => setText(e.currentTarget.value)} />
+            </label>
+            <Who />
+            <div class="buttons">
+              <button type="submit" class="main">
+                Send it
+              </button>
+            </div>
+          </form>
+        </Dialog>
+      )}
+    </>
+  )
+}

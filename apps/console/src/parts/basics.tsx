@@ -1,0 +1,114 @@
+/** The small parts that every page is made of. */
+import type { ComponentChildren } from 'preact'
+import { useState } from 'preact/hooks'
+import type { ApiError } from '../api.js'
+import { ago, time } from '../format.js'
+
+/** A page's heading, with what can be done beside it. */
+export function Heading({ children, aside }: { children: ComponentChildren; aside?: ComponentChildren }) {
+  return (
+    <header class="heading">
+      {/* Whoever changes the page by keyboard or screen reader is taken here. */}
+      <h1 tabIndex={-1}>{children}</h1>
+      {aside && <div class="aside">{aside}</div>}
+    </header>
+  )
+}
+
+/** How something is, by word and colour. */
+export function Badge({ of }: { of: string }) {
+  return <span class={`badge ${of}`}>{of}</span>
+}
+
+/** A moment; how long ago it is comes up on hovering. */
+export function Time({ at }: { at: string }) {
+  return (
+    <time dateTime={at} title={`${at} (${ago(at)})`}>
+      {time(at)}
+    </time>
+  )
+}
+
+/** What went wrong with a request. */
+export function Problem({ error }: { error: ApiError | undefined }) {
+  if (!error) return null
+  return (
+    <div class="problem" role="alert">
+      <strong>{error.title}.</strong> {error.message}
+      {error.faults.length > 1 && (
+        <ul>
+          {error.faults.map(({ pointer, message }) => (
+            <li key={pointer + message}>
+              <code>{pointer}</code> {message}
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
+  )
+}
+
+/** What is shown where there is nothing to show. */
+export function Nothing({ children }: { children: ComponentChildren }) {
+  return <p class="nothing">{children}</p>
+}
+
+export function Copy({ text, label = 'Copy' }: { text: string; label?: string }) {
+  const [copied, setCopied] = useState(false)
+  const copy = async () => {
+    await navigator.clipboard.writeText(text)
+    setCopied(true)
+    setTimeout(() => setCopied(false), 1_500)
+  }
+  return (
+    <button type="button" class="quiet" onClick={copy}>
+      <span aria-live="polite">{copied ? 'Copied' : label}</span>
+    </button>
+  )
+}
+
+/** How to have the same without this page. */
+export function Same({ sql, cli, http }: { sql?: string; cli?: string; http?: string }) {
+  const ways = [
+    ['SQL', sql],
+    ['Command line', cli],
+    ['HTTP', http && `curl -s '${location.origin}${http}'`],
+  ].filter((way): way is [string, string] => !!way[1])
+  return (
+    <details class="same">
+      <summary>The same elsewhere</summary>
+      {ways.map(([name, text]) => (
+        <div class="way" key={name}>
+          <h3>{name}</h3>
+          <Copy text={text} />
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard. */}
+          <pre tabIndex={0}>{text}</pre>
+        </div>
+      ))}
+    </details>
+  )
+}
+
+/** What is wider than a phone scrolls by itself, also by keyboard. */
+export function Scroll({ label, children }: { label: string; children: ComponentChildren }) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard.
+    <section class="scroll" tabIndex={0} aria-label={label}>
+      {children}
+    </section>
+  )
+}
+
+/** A small picture of how a number went; what it says is beside it in words. */
+export function Spark({ values }: { values: readonly number[] }) {
+  const most = Math.max(1, ...values)
+  const width = 100 / values.length
+  return (
+    <svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true">
+      {values.map((value, i) => {
+        const height = value === 0 ? 0.6 : Math.max(2, (24 * value) / most)
+        return <rect key={i} x={i * width + 0.4} width={width - 0.8} y={24 - height} height={height} />
+      })}
+    </svg>
+  )
+}

@@ -1,0 +1,83 @@
+/** What was asked for: operations and how far they are, and the audit trail. */
+import { useEffect } from 'preact/hooks'
+import type { AuditEntry, Operation, Page } from '../answers.js'
+import { count } from '../format.js'
+import { useGet } from '../use-get.js'
+import { type Filter, OperationBar } from './actions.js'
+import { Scroll, Time } from './basics.js'
+
+/** Operations are read again so often, in milliseconds. */
+const LOOK_MS = 5_000
+
+export function Operations({ changes }: { changes: number }) {
+  const { answer, again } = useGet<{ items: Operation[] }>('v1/operations', LOOK_MS)
+  useEffect(again, [changes])
+  const items = answer?.items ?? []
+  if (items.length === 0) return null
+  return (
+    <section>
+      <h2>Operations</h2>
+      <ul class="operations">
+        {items.slice(0, 8).map((operation) => (
+          <li key={operation.id}>
+            <span>
+              {operation.kind.replaceAll('-', ' ')}, asked for by {operation.requested_by}{' '}
+              <Time at={operation.started_at} />
+              <small>{describeFilter(operation.filter)}</small>
+            </span>
+            <OperationBar operation={operation} />
+          </li>
+        ))}
+      </ul>
+    </section>
+  )
+}
+
+export function AuditTrail({ changes }: { changes: number }) {
+  const { answer, again } = useGet<Page<AuditEntry>>('v1/audit-log?limit=20')
+  useEffect(again, [changes])
+  const items = answer?.items ?? []
+  if (items.length === 0) return null
+  return (
+    <section>
+      <h2>Audit trail</h2>
+      <Scroll label="Audit trail">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">When</th>
+              <th scope="col">Who</th>
+              <th scope="col">What</th>
+              <th scope="col" class="number">
+                Events
+              </th>
+              <th scope="col">Why</th>
+            </tr>
+          </thead>
+          <tbody>
+            {items.map(({ at, actor, action, count: events, reason, filter }) => (
+              <tr key={at + action}>
+                <td>
+                  <Time at={at} />
+                </td>
+                <td>{actor}</td>
+                <td>
+                  {action.replaceAll('-', ' ')} <small>{describeFilter(filter)}</small>
+                </td>
+                <td class="number">{count(events)}</td>
+                <td class="wide">{reason ?? '–'}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Scroll>
+    </section>
+  )
+}
+
+function describeFilter(filter: Filter): string {
+  const parts = Object.entries(filter).map(([name, value]) =>
+    Array.isArray(value) ? `${value.length} by id` : `${name.replace('_', ' ')} ${value}`,
+  )
+  return parts.length > 0 ? parts.join(', ') : 'all'
+}

@@ -1,0 +1,26 @@
+/** Where one is: `#/events/0190…?status=failed`. After the hash, so that the service need not know the pages. */
+import { computed, signal } from '@preact/signals'
+import { type Params, queryOf } from './api.js'
+
+const hash = signal(location.hash)
+addEventListener('hashchange', () => {
+  hash.value = location.hash
+})
+
+/** The parts of the path, and what is asked for. */
+export const route = computed(() => {
+  const [path = '', query = ''] = hash.value.replace(/^#\/?/, '').split('?')
+  return {
+    path: path.split('/').filter(Boolean).map(decodeURIComponent),
+    params: Object.fromEntries(new URLSearchParams(query)) as Params,
+  }
+})
+
+/** The address of a page. */
+export function href(path: readonly string[], params: Params = {}): string {
+  return `#/${path.map(encodeURIComponent).join('/')}${queryOf(params)}`
+}
+
+export function go(path: readonly string[], params: Params = {}): void {
+  location.hash = href(path, params)
+}
