@@ -197,6 +197,11 @@ describe('a content type', () => {
     ['application/x-www-form-urlencoded', '/v1/events', event],
     ['application/octet-stream', '/v1/events', event],
     ['application/x-ndjson', '/v1/events', event],
+    ['application/json; charset=utf-16', '/v1/events', event],
+    ['application/json;charset="iso-8859-1"', '/v1/events/batch', `[${event}]`],
+    ['application/json-patch+json', '/v1/events', event],
+    ['application/cloudevents+avro', '/v1/events', event],
+    ['application/cloudevents+json', '/v1/dead-letters/discard', event],
     ['no type at all', '/v1/events', event],
   ])('%s at %s is not supported', async (type, path, body) => {
     const sent = await post(pipeline.url + path, body, { 'content-type': type })
@@ -204,8 +209,10 @@ describe('a content type', () => {
   })
 
   test('of JSON may name its character set', async () => {
-    const headers = { 'content-type': 'application/json; charset=UTF-8' }
-    expect((await post(`${pipeline.url}/v1/events`, event, headers)).status).toBe(202)
+    for (const charset of ['UTF-8', '"utf-8"', 'utf-8; x=y']) {
+      const headers = { 'content-type': `application/json; charset=${charset}` }
+      expect((await post(`${pipeline.url}/v1/events`, event, headers)).status).toBe(202)
+    }
   })
 })
 

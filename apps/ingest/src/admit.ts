@@ -175,8 +175,9 @@ function derivedKey({ data }: IncomingEvent, definition: EventDefinition | undef
 }
 
 function extensionsOf(incoming: IncomingEvent): Extensions | undefined {
-  const others = Object.entries(incoming).filter(([name]) => !OWN.has(name))
-  return others.length > 0 ? Object.fromEntries(others) : undefined
+  const names = Object.keys(incoming).filter((name) => !OWN.has(name))
+  if (names.length === 0) return undefined
+  return Object.fromEntries(names.map((name) => [name, incoming[name as keyof IncomingEvent] as string]))
 }
 
 function checkNames(extensions: Extensions = {}): Problem | undefined {
