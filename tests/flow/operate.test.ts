@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { type EventDefinition, loadDefinitions } from '@eventflow/pipeline'
 import { post, sessionsWaiting, startPipeline, type TestPipeline, until, whileLocked } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { Validator } from '@seriousme/openapi-schema-validator'
 
 const SAMPLES = join(import.meta.dirname, '../../../packages/samples/dist/events')
 
@@ -177,6 +178,11 @@ describe('the documentation', () => {
       const outcome = type.includes('cloudevents') ? 'duplicate' : 'accepted'
       expect(await answer.json()).toMatchObject({ [outcome]: samples.length, rejected: 0 })
     }
+  })
+
+  test('is a valid OpenAPI document', async () => {
+    const { body } = await get('/openapi.json')
+    expect(await new Validator().validate(body)).toEqual({ valid: true })
   })
 
   test('names every route that a client may use', async () => {
