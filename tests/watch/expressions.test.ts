@@ -73,7 +73,7 @@ async function workAndTrouble(): Promise<void> {
   await post(`${url}/v1/events`, { type: 'fault.step', data: { wrong: true } })
 
   for (let times = 1; times <= 3; times++) {
-    await second.restart('SIGKILL', 0)
+    await second.restart('SIGKILL', 1_000) // the time of a start is in whole seconds: two starts must differ
     await second.ready()
     await seen(`sum(changes(process_start_time_seconds{job="worker"}[5m])) == ${times}`)
   }
