@@ -26,6 +26,7 @@ import { healthRoutes } from './routes/health.js'
 import { liveRoutes } from './routes/live.js'
 import { operationRoutes } from './routes/operations.js'
 import { searchRoutes } from './routes/search.js'
+import { waitingRoutes } from './routes/waiting.js'
 import { createSettledWatch } from './settled.js'
 import { traceRequests } from './trace.js'
 import { answerUnreadable, MAX_HEADER_BYTES } from './unreadable.js'
@@ -146,7 +147,8 @@ export async function buildApp({
   app.addHook('onClose', async () => {
     await Promise.all([collector.stop(), telling.stop()])
   })
-  liveRoutes(app, { db, collector, unordered })
+  liveRoutes(app, { collector })
+  waitingRoutes(app, { db, unordered })
   await serveConsole(app, log)
   healthRoutes(app, { db, redis, metrics, lag, refreshGauges, isOpen: () => open })
   return app

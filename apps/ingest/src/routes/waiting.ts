@@ -1,0 +1,95 @@
+/** Keys that wait behind an event that is to be tried again, and the way past it. */
+import { isUuid } from '@eventflow/core'
+import { type Db, readWaitingKeys, skipWaiting, type WaitingKey } from '@eventflow/db'
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance } from 'fastify'
+import { waitingSince } from '../live/troubles.js'
+import { ProblemSchema, RequestError } from '../problem.js'
+import { operatorOf, strictly, TENANT } from '../request.js'
+
+const MAX_KEYS = 100
+
+export interface WaitingRoutesDeps {
+  db: Db
+  /** The types whose events wait for nobody. */
+  unordered: readonly string[]
+}
+
+export function waitingRoutes(app: FastifyInstance, { db, unordered }: WaitingRoutesDeps): void {
+  app.get('/v1/waiting', { schema: listSchema }, async () => {
+    const keys = await readWaitingKeys(db, TENANT, { unordered, limit: MAX_KEYS, countBehind: true })
+    return { items: keys.map(describeWaiting) }
+  })
+
+  app.post<{ Params: { id: string }; Body: { reason: string } }>(
+    '/v1/waiting/:id/skip',
+    { schema: skipSchema, validatorCompiler: strictly },
+    async (request) => {
+      const { id } = request.params
+      const skip = { tenantId: TENANT, id, by: operatorOf(request), reason: request.body.reason }
+      if (isUuid(id) && (await skipWaiting(db, skip))) return { id, status: 'failed' }
+      throw new RequestError('operation-conflict', `The event ${id} does not wait for another attempt`)
+    },
+  )
+}
+
+function describeWaiting(head: WaitingKey) {
+  const { id, type, key, partition, attempts, acceptedAt, dueAt, history, behind } = head
+  const last = history.at(-1)
+  return {
+    ...{ id, type, partitionkey: key, partition, attempts, behind },
+    accepted_at: acceptedAt,
+    waiting_since: new Date(waitingSince(head)),
+    retry_at: dueAt,
+    ...(last && { component: last.component, error_class: last.errorClass, message: last.message }),
+  }
+}
+
+const Time = Type.String({ format: 'date-time' })
+
+const listSchema = {
+  summary: 'Keys that wait',
+  description: 'For each the event at its head, those that have waited the longest first.',
+  tags: ['operation'],
+  response: {
+    200: Type.Object({
+      items: Type.Array(
+        Type.Object({
+          id: Type.String({ format: 'uuid', description: 'Of the event at the head' }),
+          type: Type.String(),
+          partitionkey: Type.String(),
+          partition: Type.Integer(),
+          attempts: Type.Integer({ description: 'That have failed' }),
+          behind: Type.Integer({
+            description: 'Events of the key that wait behind it, of the next 2,000 of its partition',
+          }),
+          accepted_at: Time,
+          waiting_since: Time,
+          retry_at: Time,
+          component: Type.Optional(Type.String()),
+          error_class: Type.Optional(Type.String()),
+          message: Type.Optional(Type.String()),
+        }),
+      ),
+    }),
+    503: ProblemSchema,
+  },
+}
+
+const skipSchema = {
+  summary: 'Skip an event that waits',
+  description:
+    'It becomes a dead letter without further attempts, and those that wait behind it go on. Its partition pauses for some seconds: it is taken from its owner, so that nothing that is under way can contradict. The dead letter can be replayed, out of its order.',
+  tags: ['operation'],
+  headers: Type.Object({ 'x-operator': Type.Optional(Type.String({ description: 'Who asks, for the audit log' })) }),
+  params: Type.Object({ id: Type.String({ maxLength: 200, description: 'Of the event, as it is listed' }) }),
+  body: Type.Object(
+    { reason: Type.String({ maxLength: 500, pattern: '\\S', description: 'Why; kept with the event' }) },
+    { additionalProperties: false, examples: [{ reason: 'the sender has sent a better one' }] },
+  ),
+  response: {
+    200: Type.Object({ id: Type.String({ format: 'uuid' }), status: Type.Literal('failed') }),
+    '4xx': ProblemSchema,
+    503: ProblemSchema,
+  },
+}
