@@ -131,7 +131,7 @@ const bugs: readonly Bug[] = [
         find: "partition.source = reason ? 'postgres' : 'stream'",
         replace: "partition.source = 'stream'",
       },
-      { file: 'worker/loop.js', find: 'await work(await findUnpublished(streaming, seqOf, deps));', replace: ';' },
+      { file: 'worker/loop.js', find: 'await work(await findUnpublished(streaming, deps));', replace: ';' },
     ],
     scenario: scenarios.forgetsBacklog,
     found: 'unsettled',

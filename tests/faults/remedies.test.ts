@@ -25,7 +25,7 @@ let clients: ReturnType<typeof createClients>
 
 beforeAll(async () => {
   build = await copyOfBuild('remedies')
-  const settings = { EVENTFLOW_MAX_STREAM_LENGTH: '100' }
+  const settings = { EVENTFLOW_MAX_STREAM_LENGTH: '3' }
   stack = await startStack({
     ...places,
     ...build,

@@ -186,6 +186,9 @@ describe('Redis', () => {
     await connected()
   })
 
+  /** Events that filled a stream to its limit. */
+  let sentToFill = 0
+
   const partitionsOf = (keys: readonly string[]) =>
     keys.map((key) => partitionOf('default', key, pipeline.partitions)).sort((a, b) => a - b)
   /** Which partitions are marked, and forgets the marks. */
@@ -237,13 +240,11 @@ describe('Redis', () => {
   test('with a stream that is long enough: more waits in Postgres', async () => {
     const [partition] = partitionsOf(['i'])
     const stream = streamKey(pipeline.prefix, partition!)
-    const many = Array.from({ length: 30 }, () => 'i')
-    await sendKeys(many)
+    for (; (await pipeline.redis.xlen(stream)) < 25; sentToFill += 2) await sendKeys(['i'])
     expect(await takeMarks()).toEqual([])
-    const length = await pipeline.redis.xlen(stream)
-    await sendKeys(many)
+    await sendKeys(['i'])
     expect(await takeMarks()).toEqual([partition])
-    expect(await pipeline.redis.xlen(stream)).toBe(length)
+    expect(await pipeline.redis.xlen(stream)).toBe(25)
   })
 
   test('in whatever state: every accepted event is stored', async () => {
@@ -251,7 +252,7 @@ describe('Redis', () => {
       'SELECT key, count(*)::integer AS count FROM raw_events GROUP BY key ORDER BY key',
     )
     expect(rows).toEqual(
-      Object.entries({ a: 4, b: 4, c: 4, d: 1, e: 2, f: 2, g: 4, h: 2, i: 120 }).map(([key, count]) => ({
+      Object.entries({ a: 4, b: 4, c: 4, d: 1, e: 2, f: 2, g: 4, h: 2, i: sentToFill + 2 }).map(([key, count]) => ({
         key,
         count,
       })),

@@ -1,7 +1,7 @@
 /** Workers: what a stream may hold, and how partitions are shared. In one process; the crashes are in crashes.test.ts. */
 import { randomUUID } from 'node:crypto'
 import { type AcceptedEvent, partitionOf } from '@eventflow/core'
-import { encodeEntry, FIELD, GROUP, readNew, streamKey } from '@eventflow/stream'
+import { FIELD, GROUP, packEntry, readNew, streamKey } from '@eventflow/stream'
 import { acceptEvents, newEvent, startPipeline, startSteadyLoad, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import step from '../events/fault-step.js'
@@ -68,10 +68,10 @@ describe('entries of a stream', () => {
       }
     }
     const { entries: taken } = await readNew(pipeline.redis, pipeline.prefix, 'died', partitions(), {
-      count: 40,
+      count: 2,
       blockMs: 1,
     })
-    expect(taken.length).toBeGreaterThan(100)
+    expect(taken.length).toBeGreaterThan(5)
 
     const { metrics } = await pipeline.startWorker('second')
     await pipeline.drained()
@@ -95,7 +95,7 @@ describe('entries of a stream', () => {
     // In one transaction, so that nobody else is given the entry.
     await pipeline.redis
       .multi()
-      .xadd(stream, '*', FIELD, encodeEntry({ ...accepted, payload: stored.payload }))
+      .xadd(stream, '*', FIELD, packEntry([{ ...accepted, payload: stored.payload }]))
       .xreadgroup('GROUP', GROUP, 'first', 'COUNT', 1, 'STREAMS', stream, '>')
       .exec()
     await pipeline.send([event('stolen', 2)])
@@ -112,7 +112,7 @@ describe('entries of a stream', () => {
       return { ...names, id: randomUUID(), key: 'other', partition: n % 16, acceptedAt: at, seq: 1_000_000 + n, data }
     }
     const add = ({ data, ...event }: AcceptedEvent) => {
-      const text = encodeEntry({ ...event, payload: JSON.stringify(data) })
+      const text = packEntry([{ ...event, payload: JSON.stringify(data) }])
       return pipeline.redis.xadd(streamKey(pipeline.prefix, event.partition), '*', FIELD, text)
     }
     for (const n of upTo(100)) await add(other(n))
@@ -129,7 +129,7 @@ describe('entries of a stream', () => {
     const stored = newEvent({ type: 'fault.step', key: 'a', partition: 3, payload: '{"key":"a","n":0}' })
     const [{ data: _, ...accepted }] = (await acceptEvents(pipeline.db, [stored])) as [AcceptedEvent]
     for (const partition of [4, 3]) {
-      const text = encodeEntry({ ...accepted, payload: stored.payload })
+      const text = packEntry([{ ...accepted, payload: stored.payload }])
       await pipeline.redis.xadd(streamKey(pipeline.prefix, partition), '*', FIELD, text)
     }
     await pipeline.startWorker('second')

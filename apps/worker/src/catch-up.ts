@@ -2,7 +2,8 @@
 import { type Delivery, firstDelivery } from '@eventflow/core'
 import { countInRanges, type Db, readFinalSeqs, readLastSeqs, readUnsettled, saveProgress } from '@eventflow/db'
 import type { WorkerMetrics } from '@eventflow/runtime'
-import { type Entry, type Redis, readFirstUndelivered } from '@eventflow/stream'
+import { type Redis, readFirstUndelivered } from '@eventflow/stream'
+import { seqsOf } from './entries.js'
 import { moveOn, type Partition } from './partition.js'
 
 /** Events of one partition that one look at Postgres gives, and seqs that it goes over: both bound the statement's time. */
@@ -46,11 +47,10 @@ export async function takeUpNext(
  * the stream, because the process that accepted them died before it could publish them.
  *
  * An event is ahead in the stream only if it was published, and that is within a few seconds of its acceptance: one that is
- * older and has a lower seq than the next entry of the stream is not. `seqOf` reads the seq of an entry.
+ * older and has a lower seq than the next entry of the stream is not.
  */
 export async function findUnpublished(
   partitions: readonly Partition[],
-  seqOf: (entry: Entry) => number,
   { db, redis, prefix, metrics }: CatchUpDeps,
 ): Promise<Delivery[]> {
   const next = await readFirstUndelivered(
@@ -58,7 +58,7 @@ export async function findUnpublished(
     prefix,
     partitions.map(({ id }) => id),
   )
-  const ahead = new Map([...next].map(([id, entry]) => [id, seqOf(entry)]))
+  const ahead = new Map([...next].map(([id, entry]) => [id, seqsOf(entry).lowest]))
   await refreshFinal(db, partitions)
   const doubtful = await skipSettled(partitions, ahead, db)
   const found: Delivery[] = []

@@ -1,18 +1,44 @@
 /** Entries of the streams, as deliveries. */
 import { type Delivery, firstDelivery } from '@eventflow/core'
-import { decodeEntry, type Entry } from '@eventflow/stream'
+import { decodeEvent, type Entry, unpackEntry } from '@eventflow/stream'
 
-/** Nothing for an entry that is no event, or one of another partition: its stream is not where it belongs. */
-export function deliveryOf({ id, partition, text }: Entry): Delivery | undefined {
-  try {
-    const event = decodeEntry(text ?? '')
-    return event.partition === partition ? firstDelivery(event, [id]) : undefined
-  } catch {
-    return undefined
-  }
+/** What an entry brings. What in it is no event, or one of another partition, is left out. */
+export function deliveriesOf({ id, partition, text }: Entry): Delivery[] {
+  return unpackEntry(text ?? '').flatMap((packed) => {
+    try {
+      const event = decodeEvent(packed)
+      return event.partition === partition ? firstDelivery(event, [id]) : []
+    } catch {
+      return []
+    }
+  })
 }
 
-/** An entry that is no event is before all others: nothing can be told from it. */
-export function seqOf(entry: Entry): number {
-  return deliveryOf(entry)?.event.seq ?? 0
+/** The lowest and the highest seq in an entry. One without events is before all others: nothing can be told from it. */
+export function seqsOf(entry: Entry): { lowest: number; highest: number } {
+  const seqs = deliveriesOf(entry).map(({ event }) => event.seq)
+  return seqs.length === 0 ? { lowest: 0, highest: 0 } : { lowest: Math.min(...seqs), highest: Math.max(...seqs) }
+}
+
+/** Counts down the events of entries that are in hand: an entry is acknowledged when the last of its events is done. */
+export interface OpenEntries {
+  /** Takes in what an entry has brought. */
+  open(id: string, events: number): void
+  /** Says that one event of each of these entries is done, and gives the entries that have no more. */
+  close(ids: readonly string[]): string[]
+}
+
+export function createOpenEntries(): OpenEntries {
+  const open = new Map<string, number>()
+  return {
+    open: (id, events) => void open.set(id, events),
+    close: (ids) =>
+      ids.filter((id) => {
+        const left = (open.get(id) ?? 0) - 1
+        if (left > 0) open.set(id, left)
+        else if (left === 0) return open.delete(id)
+        // An entry of which nothing is known was given up meanwhile; whoever claims it finds its events settled.
+        return false
+      }),
+  }
 }

@@ -18,17 +18,17 @@ import {
   removeIdleConsumers,
 } from '@eventflow/stream'
 import { findUnpublished, saveWatermarks, takeUpNext } from './catch-up.js'
-import { deliveryOf, seqOf } from './entries.js'
+import { deliveriesOf, seqsOf } from './entries.js'
 import { asHeld, type HeldPartition } from './held.js'
-import { admitAll, aimForStream, begin, joinStream, newPartition, type Partition } from './partition.js'
+import { admitAll, aimForStream, begin, closeEntries, joinStream, newPartition, type Partition } from './partition.js'
 import { pause } from './pause.js'
 import { createProgress, type Progress } from './progress.js'
 import { takeUpRetries } from './replays.js'
 import { traceReceived } from './trace.js'
-import { createWork, type WorkDeps } from './work.js'
+import { BATCH, createWork, type WorkDeps } from './work.js'
 
-/** Events that one batch holds, about: larger transactions are no faster. */
-const BATCH = 1_000
+/** Entries that are looked up at once after a take-over. */
+const CLAIMED = 100
 
 /** After so many crashes in a row the events themselves are suspects. One alone is a matter of machines and deployments. */
 const SUSPICIOUS_CRASHES = 2
@@ -73,6 +73,8 @@ export function startLane(deps: LaneDeps): Lane {
   let lookAtPostgresAt = 0
   let lookAroundAt = 0
   let readerId: number | undefined
+  /** How many events an entry has brought lately; it depends on how they are sent. */
+  let eventsPerEntry = 1
   let wake = () => {}
   // Between two connections anything may have been lost, also when no command noticed. A batch in hand ends as it began.
   let connectionLost = false
@@ -168,8 +170,8 @@ export function startLane(deps: LaneDeps): Lane {
   /** Takes over what is pending in a partition's stream: what its last owner, or this lane before an error, had in hand. */
   async function claim(partition: Partition): Promise<void> {
     const claimed = await claimEntries(partition)
-    for (let from = 0; from < claimed.length && partition.source === 'stream'; from += BATCH) {
-      await work(await admit(claimed.slice(from, from + BATCH)))
+    for (let from = 0; from < claimed.length && partition.source === 'stream'; from += CLAIMED) {
+      await work(await admit(claimed.slice(from, from + CLAIMED)))
     }
     partition.suspects = 0
     await removeIdleConsumers(redis, prefix, workerId, partition.id)
@@ -179,7 +181,7 @@ export function startLane(deps: LaneDeps): Lane {
   async function claimEntries(partition: Partition): Promise<Entry[]> {
     const claimed = await claimPending(redis, prefix, workerId, partition.id)
     metrics.entriesClaimed.inc(claimed.length)
-    for (const entry of claimed) partition.takenUpTo = Math.max(partition.takenUpTo, seqOf(entry))
+    for (const entry of claimed) partition.takenUpTo = Math.max(partition.takenUpTo, seqsOf(entry).highest)
     return claimed
   }
 
@@ -188,7 +190,7 @@ export function startLane(deps: LaneDeps): Lane {
     const id = readerId
     wake = () => void redis.client('UNBLOCK', id).catch(() => {})
     if (dropping.size > 0 || stopping.signal.aborted) return []
-    const count = Math.max(50, Math.floor(BATCH / streaming.length))
+    const count = Math.ceil(BATCH / streaming.length / eventsPerEntry)
     const ids = streaming.map(({ id }) => id)
     const { entries, strays } = await readNew(reader, prefix, workerId, ids, { count, blockMs: waitMs })
     wake = () => {}
@@ -197,6 +199,7 @@ export function startLane(deps: LaneDeps): Lane {
     // Claimed anew with what was read just now, and so in order.
     const claimed = await Promise.all(streaming.filter(({ id }) => strays.includes(id)).map(claimEntries))
     const received = await admit([...ours, ...claimed.flat()])
+    if (entries.length > 0) eventsPerEntry = Math.max(1, (3 * eventsPerEntry + received.length / entries.length) / 4)
     traceReceived(received, readAt, tracing)
     return received
   }
@@ -206,41 +209,43 @@ export function startLane(deps: LaneDeps): Lane {
     const isObsolete = ({ partition, id }: Entry) =>
       !isLaterEntry(id, partitions.get(partition)?.obsoleteUpTo ?? NO_ENTRY_ID)
     const useless: Entry[] = []
-    const foreign: Entry[] = []
-    const decoded: { entry: Entry; delivery: Delivery }[] = []
+    const brought: Delivery[] = []
     for (const entry of entries) {
-      const delivery = deliveryOf(entry)
-      if (isObsolete(entry)) useless.push(entry)
-      else if (delivery) decoded.push({ entry, delivery })
-      else foreign.push(entry)
+      const deliveries = isObsolete(entry) ? [] : deliveriesOf(entry)
+      if (deliveries.length === 0) useless.push(entry)
+      else
+        partitions
+          .get(entry.partition)
+          ?.entries.open(entry.id, new Set(deliveries.map(({ event }) => eventKey(event))).size)
+      brought.push(...deliveries)
     }
-    if (foreign.length > 0) log.warn({ entries: foreign.map(({ id }) => id) }, 'removing entries that are no events')
-    const doubtful = decoded.filter(({ entry, delivery }) => {
-      const { takenUpTo, position } = partitions.get(entry.partition) ?? { takenUpTo: 0, position: 0 }
-      return delivery.event.seq <= Math.max(takenUpTo, position)
+    const foreign = useless.filter((entry) => !isObsolete(entry)).map(({ id }) => id)
+    if (foreign.length > 0) log.warn({ entries: foreign }, 'removing entries that are no events')
+    const doubtful = brought.filter(({ event }) => {
+      const { takenUpTo, position } = partitions.get(event.partition) ?? { takenUpTo: 0, position: 0 }
+      return event.seq <= Math.max(takenUpTo, position)
     })
     const settled =
       doubtful.length > 0
         ? await findSettled(
             db,
-            doubtful.map(({ delivery }) => delivery.event),
+            doubtful.map(({ event }) => event),
           )
         : new Set()
-    const unsettled: Delivery[] = []
-    for (const { entry, delivery } of decoded) {
-      if (settled.has(eventKey(delivery.event))) useless.push(entry)
-      else unsettled.push(delivery)
-    }
+    const isSettled = ({ event }: Delivery) => settled.has(eventKey(event))
     metrics.duplicates.inc(settled.size)
-    await acknowledge(redis, prefix, [...useless, ...foreign])
-    return admitAll(partitions, unsettled)
+    await acknowledge(redis, prefix, [...useless, ...closeEntries(partitions, brought.filter(isSettled))])
+    return admitAll(
+      partitions,
+      brought.filter((delivery) => !isSettled(delivery)),
+    )
   }
 
   async function lookAfter(): Promise<void> {
     if (performance.now() - lookedAfterAt < LOOK_AFTER_MS) return
     lookedAfterAt = performance.now()
     const streaming = inSource('stream')
-    if (streaming.length > 0) await work(await findUnpublished(streaming, seqOf, deps))
+    if (streaming.length > 0) await work(await findUnpublished(streaming, deps))
     // A partition that is to be begun again has lost what it had in hand.
     await saveWatermarks([...inSource('stream'), ...inSource('postgres')], db)
   }

@@ -25,6 +25,7 @@ import {
 } from '@eventflow/db'
 import type { CATCH_UP_REASONS } from '@eventflow/runtime'
 import { createGroup, hasGroup, NO_ENTRY_ID, type Redis, readLastEntryId, readRunId } from '@eventflow/stream'
+import { createOpenEntries, type OpenEntries } from './entries.js'
 import { createKeys, type Keys } from './keys.js'
 
 /** Why a partition is caught up from Postgres. */
@@ -36,6 +37,8 @@ export interface Partition {
   source: 'new' | 'postgres' | 'stream'
   reason: CatchUpReason
   keys: Keys
+  /** The stream entries in hand. */
+  entries: OpenEntries
   /** Everything up to this seq is settled or in hand, and no event can appear below it any more. */
   position: number
   /** The highest final seq, as it was last read, and when, on the monotonic clock. */
@@ -71,6 +74,7 @@ export function newPartition(taken: { partition: number; epoch: number }, suspec
     source: 'new',
     reason: 'redis away',
     keys: createKeys(({ event }) => event.id),
+    entries: createOpenEntries(),
     position: 0,
     final: { seq: 0, readAt: Number.NEGATIVE_INFINITY },
     taken: new Set(),
@@ -104,6 +108,7 @@ export async function begin(partition: Partition, deps: PartitionDeps): Promise<
   const state = await readPartition(db, { partition: partition.id, epoch: partition.epoch })
   if (!state) return false
   partition.keys = createKeys(orderOf)
+  partition.entries = createOpenEntries()
   holdRetries(partition, await readRetries(db, partition.id))
   partition.position = state.settledSeq
   partition.taken = new Set()
@@ -203,4 +208,14 @@ export function admitAll(partitions: ReadonlyMap<number, Partition>, deliveries:
     else byPartition.set(partition, [delivery])
   }
   return [...byPartition].flatMap(([id, group]) => partitions.get(id)?.keys.admit(group) ?? [])
+}
+
+/** The stream entries that have nothing more to be done in them, once these deliveries are done. */
+export function closeEntries(
+  partitions: ReadonlyMap<number, Partition>,
+  done: readonly Delivery[],
+): { partition: number; id: string }[] {
+  return done.flatMap(({ event: { partition }, entryIds }) =>
+    (partitions.get(partition)?.entries.close(entryIds) ?? []).map((id) => ({ partition, id })),
+  )
 }

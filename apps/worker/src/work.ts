@@ -4,7 +4,7 @@ import { type Db, type Lease, recordSuspect } from '@eventflow/db'
 import type { Logger, Tracing, WorkerMetrics } from '@eventflow/runtime'
 import { acknowledge, type Redis } from '@eventflow/stream'
 import { measure } from './measure.js'
-import { admitAll, type Partition } from './partition.js'
+import { admitAll, closeEntries, type Partition } from './partition.js'
 import { pause } from './pause.js'
 import { poisoned } from './poison.js'
 import { type ProcessDeps, processBatch } from './process.js'
@@ -12,6 +12,9 @@ import type { Progress } from './progress.js'
 import { type SettleDeps, type Settlement, settleBatch } from './settle.js'
 import { tell } from './tell.js'
 import { type BatchTrace, traceBatch } from './trace.js'
+
+/** Events that one batch holds at the most: larger transactions are no faster. */
+export const BATCH = 1_000
 
 /** After so many failures in a row a statement of a handler that takes too long is its event's own failure. */
 const BLAME_AFTER = 3
@@ -48,6 +51,7 @@ export function createWork(
         await workAlone(delivery, partition)
       } else {
         together.push(delivery)
+        if (together.length === BATCH) await processAndSettle(together.splice(0))
       }
     }
     await processAndSettle(together)
@@ -88,9 +92,8 @@ export function createWork(
     tell(settlement, startedAt, log)
     const { committed, dead, retried, refused } = settlement
     const done = [...[...committed, ...dead, ...retried].map(({ delivery }) => delivery), ...refused]
-    const entries = done.flatMap(({ event, entryIds }) => entryIds.map((id) => ({ partition: event.partition, id })))
     progress.begin('acknowledging a batch')
-    await acknowledge(redis, prefix, entries)
+    await acknowledge(redis, prefix, closeEntries(partitions, done))
   }
 
   /** While Postgres is away the batch is kept and tried again: an outage is no failure of any event. */

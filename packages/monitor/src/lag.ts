@@ -18,7 +18,7 @@ export interface PartitionLag {
   unsettled: number
   /** In `retries`: waiting for another attempt, or for their first one in a replay. */
   retrying: number
-  /** Events not yet delivered to a worker; where the stream is not in use, `unsettled`. */
+  /** Events not yet delivered to a worker, from the share of the entries that were not; without the stream, `unsettled`. */
   lag: number
   /** How long the first of these has been waiting, in seconds; 0 where there is none. */
   lagSeconds: number
@@ -83,7 +83,8 @@ function lagOf(backlog: PartitionBacklog, owner: string | null, streams: StreamL
       lagSeconds: unsettled > 0 ? oldestAgeSeconds : 0,
     }
   }
-  // Acknowledged entries are deleted, so that what is not pending was never delivered.
-  const lag = Math.max(0, stream.length - stream.pending)
+  // Acknowledged entries are deleted, so that what is not pending was never delivered; an entry has one event or many.
+  const waiting = Math.max(0, stream.length - stream.pending)
+  const lag = waiting === 0 ? 0 : Math.max(waiting, Math.round((unsettled * waiting) / stream.length))
   return { ...known, source: 'stream', depth, pending, lag, lagSeconds: stream.waitingSeconds }
 }

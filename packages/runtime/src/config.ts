@@ -63,8 +63,9 @@ export const IngestConfig = Type.Object({
   }),
   EVENTFLOW_MAX_STREAM_LENGTH: Type.Integer({
     minimum: 1,
-    default: 50_000,
-    description: 'Entries of one partition that Redis may hold; what is over it waits in Postgres',
+    default: 5_000,
+    description:
+      'Entries of one partition, each of up to 50 events, that Redis may hold; what is over it waits in Postgres',
   }),
   EVENTFLOW_POSTGRES_CAPACITY_BYTES: Type.Integer({
     minimum: 0,

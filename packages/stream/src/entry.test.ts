@@ -2,7 +2,7 @@
 import type { RawEvent } from '@eventflow/core'
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { decodeEntry, encodeEntry } from './entry.js'
+import { decodeEvent, packEntry, unpackEntry } from './entry.js'
 
 const event: RawEvent = {
   seq: 7,
@@ -18,14 +18,16 @@ const event: RawEvent = {
   payload: '{"n":1}',
 }
 
-test('an entry is the event that was put into it, to the letter of its payload', () => {
+test('an entry holds the events that were put into it, in order, to the letter of their payloads', () => {
   const misleading = ',"data":{"n":1}}'
   const text = fc.oneof(fc.string(), fc.constant(misleading), fc.constant('\\",\\"data\\":'))
   const payload = fc.json().map((json) => `{"json": ${json}, "again": {"a":1,"data":{"n":1.50}}}`)
   fc.assert(
-    fc.property(text, text, text, payload, (key, source, correlationId, payload) => {
-      const full = { ...event, key, source, correlationId, causationId: key, traceparent: source, payload }
-      expect(decodeEntry(encodeEntry(full))).toEqual(full)
+    fc.property(fc.array(fc.tuple(text, text, text, payload), { minLength: 1 }), (given) => {
+      const events = given.map(([key, source, correlationId, payload], n) => {
+        return { ...event, seq: n, key, source, correlationId, causationId: key, traceparent: source, payload }
+      })
+      expect(unpackEntry(packEntry(events)).map(decodeEvent)).toEqual(events)
     }),
   )
 })
@@ -38,8 +40,8 @@ test.each<[string, object]>([
   ['a partition that is a text', { partition: '3' }],
   ['an id that is no UUID', { id: 'order-1' }],
   ['a type that is a number', { type: 5 }],
-])('an entry with %s is no event', (_, change) => {
-  expect(() => decodeEntry(encodeEntry({ ...event, ...change }))).toThrow(TypeError)
+])('a text with %s is no event', (_, change) => {
+  expect(() => decodeEvent(packEntry([{ ...event, ...change }]))).toThrow(TypeError)
 })
 
 test('any other text is a SyntaxError or a TypeError, never another one and never an event', () => {
@@ -53,7 +55,7 @@ test('any other text is a SyntaxError or a TypeError, never another one and neve
     fc.property(text, (given) => {
       let error: unknown
       try {
-        decodeEntry(given)
+        decodeEvent(given)
       } catch (thrown) {
         error = thrown
       }

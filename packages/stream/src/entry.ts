@@ -1,4 +1,7 @@
-/** A stream entry: one event, packed into one field. */
+/**
+ * A stream entry: events of one partition that were accepted together, packed into one field. A hundred events in one entry cost
+ * Redis and its clients about what one alone costs.
+ */
 import { isUuid, type RawEvent } from '@eventflow/core'
 
 /** The one field of an entry: Redis adds and reads one packed field faster than one for each attribute. */
@@ -15,17 +18,30 @@ export function streamKey(prefix: string, partition: number): string {
  */
 const BEFORE_PAYLOAD = ',"data":'
 
-/** Packs an event. Its payload is JSON text already and goes in as it is. */
-export function encodeEntry({ payload, ...meta }: RawEvent): string {
+/** Stands between two events: the record separator of JSON text sequences (RFC 7464), which no JSON text contains. */
+const SEPARATOR = '\u001e'
+
+/** Packs events into the text of an entry. */
+export function packEntry(events: readonly RawEvent[]): string {
+  return events.map(encodeEvent).join(SEPARATOR)
+}
+
+/** The texts of an entry's events, in order. */
+export function unpackEntry(text: string): string[] {
+  return text.split(SEPARATOR)
+}
+
+/** An event as text. Its payload is JSON text already and goes in as it is. */
+function encodeEvent({ payload, ...meta }: RawEvent): string {
   return `${JSON.stringify(meta).slice(0, -1)}${BEFORE_PAYLOAD}${payload}}`
 }
 
 const TEXTS = ['tenantId', 'type', 'source', 'key', 'occurredAt', 'acceptedAt', 'correlationId'] as const
 
-/** Unpacks an event; its payload is not looked into. Throws SyntaxError or TypeError when the text is no such thing. */
-export function decodeEntry(text: string): RawEvent {
+/** The event of a text; its payload is not looked into. Throws SyntaxError or TypeError when the text is no such thing. */
+export function decodeEvent(text: string): RawEvent {
   const end = text.indexOf(BEFORE_PAYLOAD)
-  if (end < 0) throw new TypeError('the entry has no data')
+  if (end < 0) throw new TypeError('the text has no data')
   const meta: Partial<Record<keyof RawEvent, unknown>> = JSON.parse(`${text.slice(0, end)}}`)
   const isEvent =
     Number.isSafeInteger(meta.seq) &&
@@ -33,6 +49,6 @@ export function decodeEntry(text: string): RawEvent {
     typeof meta.id === 'string' &&
     isUuid(meta.id) &&
     TEXTS.every((name) => typeof meta[name] === 'string')
-  if (!isEvent) throw new TypeError('the entry is no event')
+  if (!isEvent) throw new TypeError('the text is no event')
   return { ...(meta as Omit<RawEvent, 'payload'>), payload: text.slice(end + BEFORE_PAYLOAD.length, -1) }
 }

@@ -1,7 +1,7 @@
 /** Adds accepted events to the streams of their partitions. */
 import type { RawEvent } from '@eventflow/core'
 import type { Redis } from 'ioredis'
-import { encodeEntry, FIELD, streamKey } from './entry.js'
+import { FIELD, packEntry, streamKey } from './entry.js'
 
 export interface Publisher {
   /**
@@ -21,22 +21,59 @@ export function createPublisher(redis: Redis, prefix: string, maxLength: number)
 
   return {
     async publish(events) {
-      const partitions = [...new Set(events.map(({ partition }) => partition))]
+      const byPartition = groupByPartition(events)
+      const partitions = [...byPartition.keys()]
       const unpublished = new Set(partitions.filter((partition) => (lengths.get(partition) ?? 0) >= maxLength))
-      const published = events.filter(({ partition }) => !unpublished.has(partition))
+      const added: number[] = []
       const pipeline = redis.pipeline()
-      for (const event of published) pipeline.xadd(streamKey(prefix, event.partition), '*', FIELD, encodeEntry(event))
+      for (const [partition, group] of byPartition) {
+        if (unpublished.has(partition)) continue
+        for (const chunk of chunksOf(group)) {
+          pipeline.xadd(streamKey(prefix, partition), '*', FIELD, packEntry(chunk))
+          added.push(partition)
+        }
+      }
       for (const partition of partitions) pipeline.xlen(streamKey(prefix, partition))
 
       const replies = (await pipeline.exec().catch(() => null)) ?? []
-      published.forEach(({ partition }, i) => {
+      added.forEach((partition, i) => {
         if (replies[i]?.[0] !== null) unpublished.add(partition)
       })
       partitions.forEach((partition, i) => {
-        const [error, length] = replies[published.length + i] ?? []
+        const [error, length] = replies[added.length + i] ?? []
         if (error === null) lengths.set(partition, Number(length))
       })
       return unpublished
     },
   }
+}
+
+function groupByPartition(events: readonly RawEvent[]): Map<number, RawEvent[]> {
+  const groups = new Map<number, RawEvent[]>()
+  for (const event of events) {
+    const group = groups.get(event.partition)
+    if (group) group.push(event)
+    else groups.set(event.partition, [event])
+  }
+  return groups
+}
+
+/** What one entry holds at the most: a reader takes whole entries. A single event may be larger. */
+const CHUNK_EVENTS = 50
+const CHUNK_CHARACTERS = 65_536
+
+function* chunksOf(events: readonly RawEvent[]): Generator<RawEvent[]> {
+  let chunk: RawEvent[] = []
+  let characters = 0
+  for (const event of events) {
+    const isFull = chunk.length === CHUNK_EVENTS || characters + event.payload.length > CHUNK_CHARACTERS
+    if (isFull && chunk.length > 0) {
+      yield chunk
+      chunk = []
+      characters = 0
+    }
+    chunk.push(event)
+    characters += event.payload.length
+  }
+  if (chunk.length > 0) yield chunk
 }

@@ -16,13 +16,14 @@ import {
   type ServerFacts,
 } from '@eventflow/db'
 import {
-  decodeEntry,
+  decodeEvent,
   inspectRedis,
   inspectStreams,
   type Redis,
   type RedisFacts,
   readRedisClock,
   type StreamFacts,
+  unpackEntry,
 } from '@eventflow/stream'
 
 /** How far a clock is ahead of this host's, and by how much that may be wrong, in seconds. */
@@ -92,10 +93,10 @@ export async function findStrangers(db: Db, streams: readonly StreamFacts[]): Pr
   return firsts.filter(({ event }) => !known.has(eventKey(event))).map(({ key }) => key)
 }
 
-/** What cannot be decoded is for a worker to judge. */
+/** The first event of an entry. What cannot be decoded is for a worker to judge. */
 function decode(text: string) {
   try {
-    return decodeEntry(text)
+    return decodeEvent(unpackEntry(text)[0]!)
   } catch {
     return undefined
   }
