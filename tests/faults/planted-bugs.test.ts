@@ -26,10 +26,10 @@ const bugs: readonly Bug[] = [
     patches: [
       {
         file: 'worker/work.js',
-        find: 'const settlement = await settleUntilDone(outcomes, startedAt);',
+        find: 'const settlement = await settleUntilDone(outcomes, startedAt, trace);',
         replace: `await acknowledge(redis, prefix, ready.flatMap(({ event, entryIds }) =>
                     entryIds.map((id) => ({ partition: event.partition, id }))));
-                  const settlement = await settleUntilDone(outcomes, startedAt);`,
+                  const settlement = await settleUntilDone(outcomes, startedAt, trace);`,
       },
     ],
     scenario: scenarios.diesBeforeCommit,
@@ -43,6 +43,7 @@ const bugs: readonly Bug[] = [
         find: "else if (partition.source === 'stream')",
         replace: 'else if (partition.source === "stream") ;\n        else if (false)',
       },
+      { file: 'stream/group.js', find: 'const strays = partitions.filter(', replace: 'const strays = [].filter(' },
     ],
     scenario: scenarios.diesBeforeCommit,
     found: 'order',
@@ -209,7 +210,7 @@ const bugs: readonly Bug[] = [
   },
   {
     name: 'the watermark moves over events that wait',
-    patches: [{ file: 'worker/catch-up.js', find: 'Math.min(position, keys.lowestSeq() - 1)', replace: 'position' }],
+    patches: [{ file: 'worker/catch-up.js', find: 'keys.lowestSeq() - 1, ', replace: '' }],
     scenario: scenarios.waitsForItsSource,
     found: 'unsettled',
   },

@@ -135,7 +135,9 @@ export const fails: Scenario = async ({ clients }) => {
 export const diesBeforeRetry: Scenario = async ({ stack, clients }) => {
   const key = 'dies before retry'
   const owner = await ownerOf(stack, key)
-  await clients.send([{ key, mood: 'failing' }, { key }])
+  // One after the other: in one entry the second would bring the first along.
+  await clients.send([{ key, mood: 'failing' }])
+  await clients.send([{ key }])
   await until('it waits', async () => {
     const { rows } = await stack.db.query('SELECT FROM retries')
     return rows.length > 0
