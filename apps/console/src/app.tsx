@@ -27,6 +27,8 @@ export function App() {
   const [path = 'live', id] = route.value.path
   useEffect(() => listenForKeys(() => setHelp(true)), [])
   useEffect(() => {
+    // On a phone the pages are a row that scrolls.
+    document.querySelector('nav [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' })
     document.title = `${PAGES.find((page) => page.path === path)?.name ?? 'EventFlow'} · EventFlow`
   }, [path])
   useEffect(announcePages, [])
@@ -54,7 +56,7 @@ export function App() {
             {theme.value === 'dark' ? 'Light' : 'Dark'}
           </button>
           <button type="button" class="quiet" onClick={() => setHelp(true)} aria-keyshortcuts="?">
-            Keys
+            Shortcuts
           </button>
           <a href="docs">API</a>
         </div>
@@ -138,7 +140,7 @@ function moveInRows(by: number): void {
 
 function Help({ close }: { close: () => void }) {
   return (
-    <Dialog title="Keys" close={close}>
+    <Dialog title="Shortcuts" close={close}>
       <dl class="keys">
         {PAGES.map(({ key, name }) => (
           <div key={key}>

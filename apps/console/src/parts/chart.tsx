@@ -22,7 +22,7 @@ export interface ChartProps {
   format: (value: number | null) => string
 }
 
-const HEIGHT = 150
+const HEIGHT = 140
 
 /** Charts that show the same time share their cursor. */
 const cursors = uPlot.sync('time')
@@ -52,7 +52,7 @@ export function Chart({ title, recorded, lines, span, format }: ChartProps) {
         hooks: { setCursor: [({ cursor }) => setPointed(cursor.idx ?? null)] },
         scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, Number.MIN_VALUE) || 1] } },
         axes: [
-          { ...axis, space: 70, values: (_, times) => times.map(clock) },
+          { ...axis, size: 26, space: 70, values: (_, times) => times.map(clock) },
           { ...axis, size: 58, space: 30, values: (_, values) => values.map((value) => format(value)) },
         ],
         series: [

@@ -1,0 +1,242 @@
+/** The console as people use it: every page and action, in a real browser, on a pipeline with real failures. */
+import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
+import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import type { Browser, Page } from 'playwright-core'
+import { findBarriers, startBrowser } from './chromium.js'
+
+/** Refuses what is bad until it is forgiven, and never gets on with what is sad. */
+const booked = defineEvent({
+  type: 'seat.booked',
+  description: 'A seat was booked.',
+  schema: Type.Object({
+    flight: Type.String({ minLength: 2, description: 'Carrier and number' }),
+    mood: Type.Optional(Type.String()),
+    passenger: Type.String({ 'x-sensitive': true }),
+  }),
+  example: { flight: 'LH 400', passenger: 'Ada' },
+  key: (data) => data.flight,
+  retry: { attempts: 9, baseDelayMs: 600_000, maxDelayMs: 600_000 },
+  async handle({ data }) {
+    if (data.mood === 'bad' && !forgiven) throw new PermanentError(`a seat of ${data.flight} is taken`)
+    if (data.mood === 'sad') throw new Error('the seat map is away')
+  },
+})
+
+let forgiven = false
+let pipeline: TestPipeline
+let browser: Browser
+let page: Page
+/** What the browser had to complain of. */
+const complaints: string[] = []
+
+beforeAll(async () => {
+  pipeline = await startPipeline([booked])
+  await pipeline.startWorker()
+  browser = await startBrowser()
+  page = await browser.newPage({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' })
+  page.setDefaultTimeout(20_000)
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(message.text())
+  })
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await pipeline?.stop()
+})
+
+afterEach(() => expect(complaints.splice(0)).toEqual([]))
+
+const go = async (hash: string, heading: string) => {
+  await page.goto(`${pipeline.url}/#/${hash}`)
+  await see(page.getByRole('heading', { level: 1 }).getByText(heading))
+}
+
+const see = (what: ReturnType<Page['locator']>) => what.first().waitFor()
+
+const book = (flight: string, mood?: string, more: object = {}) => ({
+  type: 'seat.booked',
+  data: { flight, passenger: 'Ada', ...(mood && { mood }) },
+  ...more,
+})
+
+describe('the first visit', () => {
+  test('tells how to send an event, and rejoices quietly when it is through', async () => {
+    await go('', 'Live')
+    await see(page.getByText('There are no events yet.'))
+    expect(await findBarriers(page)).toEqual([])
+    await page.getByRole('button', { name: 'Send it from here' }).click()
+    await see(page.getByText('Your first event is through.'))
+    await see(page.getByText('Nothing is wrong.'))
+  })
+})
+
+describe('with events and failures', () => {
+  beforeAll(async () => {
+    await pipeline.send([
+      book('DFW 7', 'sad'),
+      book('DFW 7'),
+      book('LH 1', undefined, { id: 'order 1', correlationid: 'trip 1' }),
+      book('LH 2', 'bad', { correlationid: 'trip 1', causationid: 'order 1' }),
+      ...Array.from({ length: 30 }, (_, i) => book(`AB ${i}`, 'bad')),
+    ])
+    await until('they have failed', async () => {
+      const { rows } = await pipeline.db.query('SELECT count(*) AS count FROM failed_events')
+      return rows[0].count === 31
+    })
+  })
+
+  test('Live says in words what is wrong, and who works', async () => {
+    await go('live', 'Live')
+    await see(page.getByText(/for key DFW 7: attempt 1 of 9 failed, .*: the seat map is away/))
+    await see(page.getByRole('rowheader', { name: /worker-1/ }))
+    await see(page.getByRole('img', { name: /Events a second. Now: in/ }))
+    await page.getByText('1 h', { exact: true }).click()
+    expect(await page.getByRole('radio', { name: '1 h' }).isChecked()).toBe(true)
+  })
+
+  test('Events are searched by what is asked for, and the address says so', async () => {
+    await go('events', 'Events')
+    await page.getByLabel('Search by').selectOption('key')
+    await page.getByLabel('Search for').fill('DFW 7')
+    await page.getByRole('button', { name: 'Search' }).click()
+    await until('two are found', async () => (await page.locator('tbody tr').count()) === 2)
+    expect(page.url()).toMatch(/#\/events\?key=DFW\+7$/)
+    await page.getByLabel('Status').selectOption('retrying')
+    await page.getByRole('button', { name: 'Search' }).click()
+    await until('one is found', async () => (await page.locator('tbody tr').count()) === 1)
+    await page.getByText('The same elsewhere').click()
+    await see(page.getByText(/AND key = 'DFW 7'\s+AND status = 'retrying'/))
+    await see(page.getByText("eventflow events list --key 'DFW 7' --status retrying"))
+  })
+
+  test('one event shows what happened, what caused it, and hides what is sensitive', async () => {
+    await go('events?correlation_id=trip+1', 'Events')
+    await page.locator('tbody tr').filter({ hasText: 'failed' }).getByRole('link').click()
+    await see(page.getByRole('heading', { level: 1 }).getByText('seat.booked'))
+    await see(page.getByText('a seat of LH 2 is taken'))
+    expect(await page.locator('.timeline .what').allTextContents()).toEqual([
+      'accepted',
+      expect.stringMatching(/^attempt 1 failed/),
+      expect.stringMatching(/^failed/),
+    ])
+    expect(await page.locator('.tree > li > ul > li a[aria-current]').count()).toBe(1)
+    expect(await page.locator('.json').textContent()).toContain('"passenger": hidden')
+    await page.getByRole('button', { name: 'Reveal what is sensitive' }).click()
+    expect(await page.locator('.json').textContent()).toContain('"passenger": "Ada"')
+  })
+
+  test('dead letters are corrected one by one', async () => {
+    await go('dead-letters?key=AB+0', 'Dead letters')
+    await page.locator('tbody tr').filter({ hasText: 'a seat of AB 0 is taken' }).getByRole('link').click()
+    await page.getByRole('button', { name: 'Correct' }).click()
+    await page.getByLabel('Data').fill('{"flight": "AB 0", "passenger": "Ada"}')
+    await page.getByLabel('Your name').fill('ada')
+    await page.getByRole('button', { name: 'Send it' }).click()
+    await see(page.locator('h1 .badge.processed'))
+    await see(page.locator('.tree .badge.discarded'))
+  })
+
+  test('all that match are discarded or replayed, after a dry run, with progress and an audit trail', async () => {
+    await go('dead-letters?key=AB+1', 'Dead letters')
+    await page.getByRole('button', { name: 'Discard all 1 matching…' }).click()
+    await see(page.getByText('1 dead letter matches.'))
+    await page.getByLabel('Reason').fill('sent twice')
+    await page.getByLabel('Your name').fill('ada')
+    await page.getByRole('button', { name: 'Discard 1' }).click()
+    await see(page.getByText('finished: 1 of 1'))
+    await page.getByRole('button', { name: 'Close', exact: true }).last().click()
+
+    forgiven = true
+    await page.getByRole('button', { name: 'Without key' }).click()
+    await page.getByRole('link', { name: 'seat.booked' }).first().click()
+    await page.getByRole('button', { name: 'Replay all 29 matching…' }).click()
+    await see(page.getByText('29 dead letters match.'))
+    expect(await findBarriers(page)).toEqual([])
+    await page.getByLabel('Events a second').fill('1000')
+    await page.getByRole('button', { name: 'Replay 29' }).click()
+    await see(page.getByText('finished: 29 of 29'))
+    await page.getByRole('button', { name: 'Close', exact: true }).last().click()
+    await see(page.getByRole('row', { name: /ada replay dead letters/ }))
+    await see(page.getByRole('row', { name: /ada discard dead letters .*sent twice/ }))
+    await page.getByRole('link', { name: 'replayed', exact: true }).click()
+    await see(page.getByRole('row', { name: /PermanentError 29/ }))
+  })
+
+  test('a key that waits is shown with what waits behind it, and its head is skipped', async () => {
+    await go('partitions', 'Partitions and keys')
+    const row = page.getByRole('row', { name: /DFW 7/ })
+    expect(await row.getByRole('cell').nth(1).textContent()).toBe('1')
+    expect(await page.getByRole('region', { name: 'Partitions' }).locator('tbody tr').count()).toBe(16)
+    await row.getByRole('button', { name: 'Skip…' }).click()
+    await page.getByLabel('Reason').fill('no seat map today')
+    await page.getByRole('button', { name: 'Skip it' }).click()
+    await see(page.getByText('No key waits for another attempt.'))
+    const { rows } = await pipeline.db.query(`SELECT message FROM failed_events WHERE error_class = 'Skipped'`)
+    expect(rows).toEqual([{ message: 'skipped by ada: no seat map today' }])
+  })
+
+  test('an event is written and sent by hand, and watched', async () => {
+    await go('send', 'Send')
+    await see(page.getByText('text, 2 or more characters'))
+    const data = page.getByLabel('Data')
+    await data.fill('{')
+    expect(await page.getByRole('button', { name: 'Send', exact: true }).isDisabled()).toBe(true)
+    await data.fill('{"flight": "LH 9", "passenger": "Bob"}')
+    await page.getByRole('button', { name: 'Send', exact: true }).click()
+    await see(page.locator('.sent .badge.processed'))
+  })
+})
+
+describe('everybody can use it', () => {
+  const PAGES = [
+    ['live', 'Live'],
+    ['events', 'Events'],
+    ['dead-letters?status=discarded', 'Dead letters'],
+    ['partitions', 'Partitions and keys'],
+    ['send', 'Send'],
+  ] as const
+
+  test.each(PAGES)('%s has no barriers, light or dark, and fits a phone', async (hash, heading) => {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+      await go(hash, heading)
+      await see(page.locator('table, form').first())
+      expect(await findBarriers(page)).toEqual([])
+    }
+    await page.setViewportSize({ width: 390, height: 844 })
+    expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBe(0)
+    expect(await findBarriers(page)).toEqual([])
+    await page.setViewportSize({ width: 1280, height: 900 })
+  })
+
+  test('by keyboard alone', async () => {
+    await go('live', 'Live')
+    await page.keyboard.press('g')
+    await page.keyboard.press('e')
+    await see(page.getByRole('heading', { level: 1, name: 'Events' }))
+    await until(
+      'the heading has the focus',
+      async () => (await page.evaluate('document.activeElement.tagName')) === 'H1',
+    )
+    await page.keyboard.press('/')
+    await until('the search has the focus', async () => (await page.evaluate('document.activeElement.id')) === 'search')
+    await page.keyboard.type('order 1')
+    await page.keyboard.press('Enter')
+    await until('one is found', async () => (await page.locator('tbody tr').count()) === 1)
+    await page.evaluate('document.activeElement.blur()')
+    await page.keyboard.press('j')
+    await page.keyboard.press('Enter')
+    await see(page.getByRole('heading', { level: 1, name: 'seat.booked' }))
+    await page.keyboard.press('?')
+    await see(page.getByRole('dialog', { name: 'Shortcuts' }))
+    await page.keyboard.press('Escape')
+    expect(await page.getByRole('dialog').count()).toBe(0)
+    const theme = () => page.evaluate('document.documentElement.dataset.theme')
+    const before = await theme()
+    await page.keyboard.press('t')
+    expect(await theme()).not.toBe(before)
+  })
+})
