@@ -45,6 +45,7 @@ export const variants: readonly Variant[] = [
   feature('plain', 'batches of 500, not enriched', { ...BATCHES_OF_500, type: 'bench.plain' }),
   feature('handled', 'batches of 500, with a handler', { ...BATCHES_OF_500, type: 'bench.handled' }),
   feature('unscraped', 'batches of 500, metrics not read', BATCHES_OF_500, { scraped: false }),
+  feature('silent', 'batches of 500, nothing logged', BATCHES_OF_500, { silent: true }),
   feature('traced', 'batches of 500, one trace in a hundred', BATCHES_OF_500, { traced: 0.01 }),
   feature('traced-all', 'batches of 500, every trace', BATCHES_OF_500, { traced: 1 }),
   feature('plain-64', '64 connections, not enriched', { connections: 64, type: 'bench.plain' }),

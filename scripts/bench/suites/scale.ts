@@ -33,8 +33,8 @@ export interface ScaleOptions {
 const USERS = 100_000
 const WORKERS = 2
 const LOAD = { connections: 8, batch: 500, users: USERS }
-/** Nobody sends for ever to a service that falls behind: with so many entries in the streams the load pauses. */
-const MAX_BACKLOG = 20_000
+/** Entries in all streams, each of some thirty events: while there are more, the load waits. */
+const MAX_BACKLOG = 640
 const WARM_UP_SECONDS = 4
 const LOOK_MS = 50
 const SAMPLE_MS = 1_000

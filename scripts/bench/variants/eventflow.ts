@@ -25,6 +25,8 @@ export interface Setup {
   workers?: number
   /** Metrics of all processes are read once a second, unless this is false. */
   scraped?: boolean
+  /** Nothing is logged. */
+  silent?: boolean
   /** This share of the traces is sent to a collector; without it there are none. */
   traced?: number
 }
@@ -75,12 +77,13 @@ export async function startEventFlow(stack: Stack, load: LoadKind, setup: Setup)
 }
 
 /** Starts ingest and workers, without load. */
-export async function startPrograms(stack: Stack, { ingest = 1, workers = 1, traced }: Setup) {
+export async function startPrograms(stack: Stack, { ingest = 1, workers = 1, silent, traced }: Setup) {
   const settings = {
     DATABASE_URL: stack.databaseUrl,
     REDIS_URL: stack.redisUrl,
     EVENTFLOW_EVENTS: EVENTS,
     EVENTFLOW_STREAM_PREFIX: PREFIX,
+    ...(silent && { EVENTFLOW_LOG_LEVEL: 'silent' }),
     ...(traced !== undefined && (await collectTraces(stack, traced))),
   }
   const urls = await launchEach(ingest, (port) =>
