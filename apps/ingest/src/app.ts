@@ -84,8 +84,9 @@ export async function buildApp({
     open = false
   })
   // A client that keeps its connection alive would otherwise hold up the close for as long as it likes.
-  app.addHook('onSend', async (_, reply) => {
+  app.addHook('onSend', (_, reply, payload, done) => {
     if (!open) reply.header('connection', 'close')
+    done(null, payload)
   })
 
   if (tracing) traceRequests(app, tracing)

@@ -13,16 +13,18 @@ const POLICY = [
 
 /** Sets them on every page of the app that has no stricter policy of its own; and on every answer that it is what its type says. */
 export function protectPages(app: FastifyInstance): void {
-  app.addHook('onSend', async (_, reply) => {
+  app.addHook('onSend', (_, reply, payload, done) => {
     reply.header('x-content-type-options', 'nosniff')
     const isPage = `${reply.getHeader('content-type')}`.startsWith('text/html')
-    if (!isPage || reply.raw.hasHeader('content-security-policy')) return
-    reply.headers({
-      // A page that can do with less has said so.
-      'content-security-policy': reply.getHeader('content-security-policy') ?? POLICY,
-      'referrer-policy': 'no-referrer',
-      'x-frame-options': 'DENY',
-      'cross-origin-opener-policy': 'same-origin',
-    })
+    if (isPage && !reply.raw.hasHeader('content-security-policy')) {
+      reply.headers({
+        // A page that can do with less has said so.
+        'content-security-policy': reply.getHeader('content-security-policy') ?? POLICY,
+        'referrer-policy': 'no-referrer',
+        'x-frame-options': 'DENY',
+        'cross-origin-opener-policy': 'same-origin',
+      })
+    }
+    done(null, payload)
   })
 }
