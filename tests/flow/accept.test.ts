@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { partitionOf, uuidOf } from '@eventflow/core'
 import { insertRawEvents } from '@eventflow/db'
-import { streamKey } from '@eventflow/stream'
+import { streamKey, unpackEntry } from '@eventflow/stream'
 import { newEvent, post, startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
@@ -22,9 +22,10 @@ const sendBatch = (body: unknown, headers?: Record<string, string>) =>
 const json = (response: Response) => response.json() as Promise<any>
 const rowsOf = async (...ids: string[]) =>
   (await pipeline.db.query('SELECT * FROM raw_events WHERE event_id = ANY($1::uuid[]) ORDER BY seq', [ids])).rows
-const entriesOf = async (partition: number) =>
-  (await pipeline.redis.xrange(streamKey(pipeline.prefix, partition), '-', '+')).map(([, [, text]]) =>
-    JSON.parse(text!),
+/** The events in the stream of a partition, in order. */
+const publishedTo = async (partition: number) =>
+  (await pipeline.redis.xrange(streamKey(pipeline.prefix, partition), '-', '+')).flatMap(([, [, text]]) =>
+    unpackEntry(text!).map((event) => JSON.parse(event)),
   )
 
 describe('an event', () => {
@@ -44,7 +45,9 @@ describe('an event', () => {
       correlation_id: id,
       payload: { text: 'hello' },
     })
-    expect(await entriesOf(row.partition)).toMatchObject([{ id, seq: row.seq, key: 'first', data: { text: 'hello' } }])
+    expect(await publishedTo(row.partition)).toMatchObject([
+      { id, seq: row.seq, key: 'first', data: { text: 'hello' } },
+    ])
     expect(await json(await fetch(`${pipeline.url}/v1/events/${id}`))).toMatchObject({ id, status: 'accepted' })
   })
 
@@ -323,7 +326,7 @@ describe('a batch', () => {
     expect(stored.map(({ payload }) => payload.n)).toEqual(events.map((_, n) => n))
     for (const [k, key] of keys.entries()) {
       const { partition } = stored[k]
-      const ofKey = (await entriesOf(partition)).filter((entry) => entry.key === key)
+      const ofKey = (await publishedTo(partition)).filter((entry) => entry.key === key)
       expect(ofKey.map(({ data }) => data.n)).toEqual(Array.from({ length: 300 }, (_, n) => 3 * n + k))
     }
   })
@@ -337,7 +340,7 @@ describe('a batch', () => {
       event({ n: 1 }, { partitionkey: 'missed' }),
     ])
     expect(answer).toMatchObject({ accepted: 1, duplicate: 1 })
-    const entries = (await entriesOf(partition)).filter(({ key }) => key === 'missed')
+    const entries = (await publishedTo(partition)).filter(({ key }) => key === 'missed')
     expect(entries.map(({ data }) => data.n)).toEqual([0, 1])
   })
 })

@@ -209,6 +209,7 @@ describe('the documentation', () => {
       '/v1/operations/{id}/cancel',
       '/v1/operations/{id}/resume',
       '/v1/waiting',
+      '/v1/waiting/{id}/skip',
     ])
   })
 })
