@@ -26,7 +26,7 @@ const other = defineEvent({ type: 'other.done', schema: Type.Object({}), order: 
 
 /** In this order, in requests of their own. */
 const EVENTS = [
-  { type: 'step.done', data: { key: 'a' } },
+  { type: 'step.done', data: { key: 'a' }, traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` },
   { type: 'step.done', data: { key: 'a' }, id: 'mine', correlationid: 'order-1' },
   { type: 'other.done', data: {}, correlationid: 'order-1', causationid: 'mine' },
   { type: 'step.done', data: { key: 'bad', mood: 'bad' } },
@@ -41,7 +41,7 @@ let ids: string[]
 let middle: string
 
 beforeAll(async () => {
-  pipeline = await startPipeline([step, other])
+  pipeline = await startPipeline([step, other], { EVENTFLOW_TRACE_URL: 'https://traces.example/{trace_id}?from=ef' })
   await pipeline.startWorker()
   await until('the worker reads the streams', async () => {
     const { rows } = await pipeline.db.query('SELECT bool_and(redis_run_id IS NOT NULL) AS whole FROM partitions')
@@ -64,6 +64,12 @@ const get = async (path: string) => (await fetch(`${pipeline.url}${path}`)).json
 /** The numbers of the events that are found, from 1. */
 const find = async (query: string): Promise<number[]> =>
   (await get(`/v1/events?${query}`)).items.map(({ id }: { id: string }) => ids.indexOf(id) + 1)
+
+test('an event with a trace says where it is to be seen', async () => {
+  const { trace_url } = await get(`/v1/events/${ids[0]}`)
+  expect(trace_url).toBe(`https://traces.example/${'a'.repeat(32)}?from=ef`)
+  expect(await get(`/v1/events/${ids[1]}`)).not.toHaveProperty('trace_url')
+})
 
 describe('a search', () => {
   test('without a filter finds them all, in pages, the last accepted first', async () => {

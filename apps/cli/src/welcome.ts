@@ -28,7 +28,8 @@ export function welcome({ port, workerPorts, postgres, redis, dataDir, events }:
     postgres.dir && relative(dataDir, postgres.dir).startsWith('..') ? `, Postgres: ${postgres.dir}` : ''
   return `EventFlow is up.
 
-  HTTP      ${http}
+  Console   ${http}
+  HTTP      ${http}/v1
   Docs      ${http}/docs
   Health    ${http}/health
   Metrics   ${http}/metrics (the workers have theirs on port ${workerPorts.join(', ')})

@@ -25,6 +25,7 @@ export type Json = null | boolean | number | string | Json[] | { [name: string]:
 
 export interface WholeEvent extends Omit<ListedEvent, 'accepted_at'> {
   traceparent?: string
+  trace_url?: string
   timeline: { at: string; what: string; detail?: string }[]
   failure?: {
     failure_type: string

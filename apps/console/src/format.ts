@@ -27,6 +27,16 @@ export function time(iso: string, now = new Date()): string {
   return `${date.getDate()} ${date.toLocaleString('en', { month: 'short' })}${year} ${clock}`
 }
 
+/** A moment as `datetime-local` wants it: without a zone, in that of whoever looks. */
+export function localTime(iso: string | undefined): string {
+  if (!iso) return ''
+  const date = new Date(iso)
+  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19)
+}
+
+/** The moment that was entered, or nothing. */
+export const fromLocalTime = (text: string) => (text ? new Date(text).toISOString() : '')
+
 /** How long ago, or in how long. */
 export function ago(iso: string, now = Date.now()): string {
   const seconds = (now - new Date(iso).getTime()) / 1_000

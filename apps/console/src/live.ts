@@ -1,7 +1,7 @@
 /** The pipeline as it is now and was in the last hour, kept up to date by the service. */
 import { signal } from '@preact/signals'
 import type { Moment } from './answers.js'
-import { ApiError, open } from './api.js'
+import { ApiError, apiKey, open } from './api.js'
 
 /** What is drawn: for each moment a time, and a value for each series, as the service names them. */
 export interface Recorded {
@@ -29,9 +29,22 @@ export async function follow(): Promise<never> {
       lost.value = 'The service has ended the connection.'
     } catch (error) {
       lost.value = error instanceof ApiError ? error.message : 'The connection was lost.'
+      if (error instanceof ApiError && error.status === 401) await anotherKey()
     }
     await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS))
   }
+}
+
+/** Asking again with the same key would only bring up the same question. */
+function anotherKey(): Promise<void> {
+  const before = apiKey.value
+  return new Promise((resolve) => {
+    const stop = apiKey.subscribe((key) => {
+      if (key === before) return
+      queueMicrotask(() => stop())
+      resolve()
+    })
+  })
 }
 
 // By fetch, since EventSource cannot send the header with the key.

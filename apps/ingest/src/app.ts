@@ -126,6 +126,7 @@ export async function buildApp({
     metrics,
     tracing,
     batchLimit: config.EVENTFLOW_BATCH_LIMIT,
+    traceUrl: config.EVENTFLOW_TRACE_URL,
     examples: [...definitions.values()].flatMap(({ type, example }) => (example ? [{ type, data: example }] : [])),
   })
   const operations = createOperations({ db, log })

@@ -4,8 +4,8 @@ import type { Attempt } from '@eventflow/core'
 // biome-ignore lint/suspicious/noExplicitAny: a row of the view `events`.
 type EventRow = Record<string, any>
 
-/** A row of the view `events` with CloudEvents' names, its failure and its timeline. */
-export function describeEvent(row: EventRow) {
+/** A row of the view `events` with CloudEvents' names, its failure and its timeline. `traceUrl`: where traces are seen. */
+export function describeEvent(row: EventRow, traceUrl: string) {
   return {
     id: row.event_id,
     ...(row.external_id !== null && { external_id: row.external_id }),
@@ -17,6 +17,7 @@ export function describeEvent(row: EventRow) {
     correlationid: row.correlation_id,
     ...(row.causation_id !== null && { causationid: row.causation_id }),
     ...(row.traceparent !== null && { traceparent: row.traceparent }),
+    ...(row.traceparent !== null && traceUrl && { trace_url: traceUrlOf(row.traceparent, traceUrl) }),
     ...(row.extensions !== null && { extensions: row.extensions }),
     status: row.status,
     attempts: row.attempts,
@@ -25,6 +26,11 @@ export function describeEvent(row: EventRow) {
     data: row.payload,
     ...(row.result !== null && { result: row.result }),
   }
+}
+
+/** `traceparent` is version-trace-span-flags. */
+function traceUrlOf(traceparent: string, traceUrl: string): string {
+  return traceUrl.replaceAll('{trace_id}', traceparent.split('-')[1]!)
 }
 
 /** An event as one of many: without its data and its timeline. */

@@ -102,6 +102,11 @@ export const IngestConfig = Type.Object({
     default: 1_000,
     description: 'Most events in one batch request',
   }),
+  EVENTFLOW_TRACE_URL: Type.String({
+    default: '',
+    pattern: '^$|^https?://.*\\{trace_id\\}',
+    description: 'Where the trace of an event can be seen, with {trace_id} in it; empty where nowhere',
+  }),
 })
 
 export const WorkerConfig = Type.Object({

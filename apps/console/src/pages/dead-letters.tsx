@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import type { DeadLetter, DeadLetterGroup, Page } from '../answers.js'
 import { type ApiError, get, type Params, queryOf } from '../api.js'
-import { count, quoted, shellWord, shortId } from '../format.js'
+import { count, fromLocalTime, localTime, quoted, shellWord, shortId } from '../format.js'
 import { DiscardButton, type Filter, ReplayButton } from '../parts/actions.js'
 import { Heading, Nothing, Problem, Same, Scroll, Spark, Time } from '../parts/basics.js'
 import { AuditTrail, Operations } from '../parts/operations.js'
@@ -40,6 +40,7 @@ export function DeadLettersPage() {
   return (
     <>
       <Heading aside={tabs}>Dead letters</Heading>
+      <Narrow filter={filter} status={status} />
       <Groups filter={filter} status={status} changes={changes} changed={changed} />
       <Letters filter={filter} status={status} key={`${queryOf({ ...filter, status })} ${changes}`} />
       <Operations changes={changes} />
@@ -50,6 +51,36 @@ export function DeadLettersPage() {
         http={`/v1/dead-letters${queryOf({ ...filter, status, group: 'true' })}`}
       />
     </>
+  )
+}
+
+/** By what the kinds below do not say. */
+function Narrow({ filter, status }: { filter: Record<string, string>; status: string }) {
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault()
+    const sent = new FormData(event.currentTarget as HTMLFormElement)
+    const text = (name: string) => `${sent.get(name) ?? ''}`.trim()
+    const times = { from: fromLocalTime(text('from')), to: fromLocalTime(text('to')) }
+    go(['dead-letters'], { ...filter, key: text('key'), ...times, ...(status !== 'open' && { status }) })
+  }
+  return (
+    <form class="filter" onSubmit={submit} key={queryOf(filter)}>
+      <label>
+        Key
+        <input name="key" defaultValue={filter.key ?? ''} maxLength={200} />
+      </label>
+      <label>
+        Failed from
+        <input name="from" type="datetime-local" step="1" defaultValue={localTime(filter.from)} />
+      </label>
+      <label>
+        Failed before
+        <input name="to" type="datetime-local" step="1" defaultValue={localTime(filter.to)} />
+      </label>
+      <div class="buttons">
+        <button type="submit">Narrow</button>
+      </div>
+    </form>
   )
 }
 

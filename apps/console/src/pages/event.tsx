@@ -108,11 +108,27 @@ function Facts({ event }: { event: WholeEvent }) {
         <>
           <dt>Trace</dt>
           <dd>
-            <code>{event.traceparent.split('-')[1]}</code> <Copy text={event.traceparent.split('-')[1] ?? ''} />
+            <TraceId id={event.traceparent.split('-')[1] ?? ''} url={event.trace_url} />
           </dd>
         </>
       )}
     </dl>
+  )
+}
+
+function TraceId({ id, url }: { id: string; url: string | undefined }) {
+  const code = <code>{id}</code>
+  return (
+    <>
+      {url ? (
+        <a href={url} rel="noreferrer">
+          {code}
+        </a>
+      ) : (
+        code
+      )}{' '}
+      <Copy text={id} />
+    </>
   )
 }
 

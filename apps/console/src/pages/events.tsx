@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import type { EventType, ListedEvent, Page } from '../answers.js'
 import { type ApiError, get, type Params, queryOf } from '../api.js'
-import { duration, quoted, shellWord, shortId } from '../format.js'
+import { duration, fromLocalTime, localTime, quoted, shellWord, shortId } from '../format.js'
 import { Badge, Heading, Nothing, Problem, Same, Scroll, Time } from '../parts/basics.js'
 import { go, href, route } from '../route.js'
 import { useGet } from '../use-get.js'
@@ -29,14 +29,13 @@ function Filter({ filter }: { filter: Params }) {
     event.preventDefault()
     const sent = new FormData(event.currentTarget as HTMLFormElement)
     const text = (name: string) => `${sent.get(name) ?? ''}`.trim()
-    const moment = (name: string) => (text(name) ? new Date(text(name)).toISOString() : '')
     const words = text('words')
     go(['events'], {
       [text('in')]: words,
       type: text('type'),
       status: text('status'),
-      from: moment('from'),
-      to: moment('to'),
+      from: fromLocalTime(text('from')),
+      to: fromLocalTime(text('to')),
     })
   }
   const kind = ['id', 'correlation_id', 'key'].find((name) => filter[name]) ?? 'id'
@@ -108,13 +107,6 @@ function Filter({ filter }: { filter: Params }) {
       </div>
     </form>
   )
-}
-
-/** As `datetime-local` wants it: without a zone, in that of whoever looks. */
-function localTime(iso: string | undefined): string {
-  if (!iso) return ''
-  const date = new Date(iso)
-  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19)
 }
 
 function Found({ filter }: { filter: Params }) {
@@ -214,10 +206,12 @@ function EventTable({ events }: { events: readonly ListedEvent[] }) {
   )
 }
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
 function sqlOf({ id, correlation_id, key, type, status, from, to }: Params): string {
   const conditions = [
     `tenant_id = 'default'`,
-    id && `(event_id::text = ${quoted(id)} OR external_id = ${quoted(id)})`,
+    id && `${UUID.test(id) ? 'event_id' : 'external_id'} = ${quoted(id)}`,
     correlation_id && `correlation_id = ${quoted(correlation_id)}`,
     key && `key = ${quoted(key)}`,
     type && `type = ${quoted(type)}`,

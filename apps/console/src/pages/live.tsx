@@ -1,5 +1,5 @@
 /** How the pipeline is now, how it was in the last hour, and what is wrong. */
-import { useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Moment, Trouble } from '../answers.js'
 import { count, duration, percent } from '../format.js'
 import { lost, moment, recorded } from '../live.js'
@@ -7,6 +7,9 @@ import { Heading, Nothing, Same, Scroll } from '../parts/basics.js'
 import { Chart, type Line } from '../parts/chart.js'
 import { FirstEvent } from '../parts/first-event.js'
 import { href } from '../route.js'
+
+/** In pixels. */
+const MAX_KEPT_HEIGHT = 240
 
 const SPANS = [
   { seconds: 300, label: '5 min' },
@@ -71,8 +74,12 @@ function Waiting() {
 
 /** What is wrong, worst first. Only how much of it there is is read out, not every second that passes. */
 function Troubles({ troubles }: { troubles: readonly Trouble[] }) {
+  const place = useRef<HTMLElement>(null)
+  const [height, setHeight] = useState(0)
+  // What comes and goes each second must not move the page each time: the place stays as large as it was.
+  useLayoutEffect(() => setHeight((before) => Math.max(before, Math.min(MAX_KEPT_HEIGHT, place.current!.offsetHeight))))
   return (
-    <section aria-label="What is wrong now" class="troubles">
+    <section aria-label="What is wrong now" class="troubles" ref={place} style={{ minHeight: `${height}px` }}>
       <p class="unseen" aria-live="polite">
         {troubles.length === 0 ? 'Nothing is wrong.' : `${troubles.length} things are not as they should be.`}
       </p>

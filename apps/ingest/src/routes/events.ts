@@ -22,12 +22,14 @@ export interface EventRoutesDeps {
   tracing: Tracing | undefined
   /** Most events in one batch request. */
   batchLimit: number
+  /** Where the trace of an event can be seen; empty where nowhere. */
+  traceUrl: string
   /** An example that works when pasted, by event type. */
   examples: readonly object[]
 }
 
 export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
-  const { db, acceptor, admission, settled, metrics, tracing, batchLimit, examples } = deps
+  const { db, acceptor, admission, settled, metrics, tracing, batchLimit, traceUrl, examples } = deps
   /** Counts an event, and logs one that is not taken: by its id where it has one, never by what else was sent. */
   const tell = (reply: FastifyReply, sent: unknown, outcome: Receipt | 'invalid', event?: NewEvent) => {
     const type = metrics.typeOf((sent as { type?: unknown } | null)?.type)
@@ -115,7 +117,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
         row = await findEvent(db, TENANT, id)
       }
       if (!row) throw new RequestError('event-not-found', `No event with the id ${request.params.id} was accepted`)
-      return describeEvent(row)
+      return describeEvent(row, traceUrl)
     },
   )
 }
