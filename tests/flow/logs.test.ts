@@ -23,7 +23,7 @@ const CANARIES = {
   payload: 'canary-payload-7f3a',
   key: 'canary-key-19bc',
   attribute: 'canary-attribute-a41f',
-  authorization: 'canary-bearer-55d0',
+  authorization: 'ca11ab1e'.repeat(8),
   header: 'canary-header-e2c8',
   idempotency: 'canary-idempotency-4b77',
   query: 'canary-query-90ab',
@@ -81,6 +81,7 @@ beforeAll(async () => {
     DATABASE_URL: url.href,
     REDIS_URL: redis.url.replace('://', `://:${CANARIES.redis}@`),
     EVENTFLOW_EVENTS: EVENTS,
+    EVENTFLOW_BOOTSTRAP_KEY: `ef_0123456789ab_${CANARIES.authorization}`,
   }
 })
 
@@ -282,7 +283,7 @@ describe('as it is set where nothing is said', () => {
 async function sendWhatFails(url: string): Promise<void> {
   const secret = CANARIES.payload
   const headers = {
-    authorization: `Bearer ${CANARIES.authorization}`,
+    authorization: `Bearer ef_0123456789ab_${CANARIES.authorization}`,
     cookie: CANARIES.header,
     'x-correlation-id': 'order-12',
     traceparent: `00-${TRACE_ID}-00f067aa0ba902b7-01`,
@@ -307,6 +308,7 @@ async function sendWhatFails(url: string): Promise<void> {
   await post(single, { type: 'leaky', data: { secret } }, idempotent)
   await post(single, { type: 'leaky', data: { secret: `${secret} 2` } }, idempotent)
   // What is refused at the door.
+  await post(single, {}, { authorization: `Bearer ef_00000000_${CANARIES.authorization}` })
   await post(single, { type: 'leaky', [CANARIES.attribute]: 1, data: { secret } }, headers)
   await post(single, { type: { [secret]: 1 }, partitionkey: [CANARIES.key], data: secret }, headers)
   await post(single, { type: 'leaky', data: { secret: `${secret}\0` } }, headers)

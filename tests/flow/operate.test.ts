@@ -203,6 +203,8 @@ describe('the documentation', () => {
       '/v1/events/batch',
       '/v1/events/replay',
       '/v1/events/{id}',
+      '/v1/keys',
+      '/v1/keys/{id}',
       '/v1/live',
       '/v1/operations',
       '/v1/operations/{id}',

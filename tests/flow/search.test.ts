@@ -186,6 +186,7 @@ test('operations are listed, and the audit log says who asked for them', async (
         actor: 'bob',
         action: 'discard-dead-letters',
         operation_id: operations[0].id,
+        subject: null,
         filter: { key: 'bad' },
         count: 1,
         reason: 'no use',

@@ -5,6 +5,7 @@ import { SetupError } from '@eventflow/local'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { findAddresses, findPostgres, UnreachableError } from './addresses.js'
 import { doctor } from './doctor/doctor.js'
+import { createKey, createNewTenant, listKeys, readScopes, revokeKey, tenants } from './keys.js'
 import { lag } from './lag.js'
 import { painter } from './log-line.js'
 import { migrate } from './migrate.js'
@@ -48,8 +49,8 @@ program
   })
 
 /** A command that looks at a pipeline which runs somewhere: the environment says where, or the folder of an `up`. */
-const looking = (name: string, description: string) =>
-  program
+const looking = (name: string, description: string, parent = program) =>
+  parent
     .command(name)
     .description(description)
     .option(
@@ -113,8 +114,57 @@ looking('migrate', 'Bring the database up to date, as ingest and workers do at t
   .addHelpText('after', '\nExit code: 0, 1 when --dry-run finds something to do, 2 when Postgres does not answer.')
   .addHelpText('after', '\nExample: eventflow migrate --dry-run')
   .action(async ({ dataDir, ...options }) => {
-    process.exitCode = await migrate(await findPostgres(env, resolve(dataDir)), { ...options, print: console.log })
+    const asked = { ...options, bootstrapKey: env.EVENTFLOW_BOOTSTRAP_KEY, print: console.log }
+    process.exitCode = await migrate(await findPostgres(env, resolve(dataDir)), asked)
   })
+
+const keys = program.command('keys').description('Make, list and revoke API keys.')
+
+/** A command about the keys of one tenant. */
+const aboutKeys = (name: string, description: string) =>
+  looking(name, description, keys).option('--tenant <tenant>', 'whose keys', 'default')
+
+aboutKeys('create', 'Make an API key and print it. It is never shown again.')
+  .requiredOption('--name <name>', 'whose it is, or what it is for')
+  .addOption(
+    new Option('--scopes <scopes>', 'what it may do: ingest,read,replay,admin')
+      .default(['ingest', 'read'])
+      .argParser(readScopes),
+  )
+  .option('--expires-days <days>', 'how long it is valid; for ever where missing', wholeNumber(1, 3_650))
+  .addHelpText('after', '\nExample: eventflow keys create --name checkout --scopes ingest')
+  .action(async ({ dataDir, ...options }) => {
+    process.exitCode = await createKey(await findPostgres(env, resolve(dataDir)), { ...options, print: console.log })
+  })
+
+aboutKeys('list', 'Show the keys of a tenant: what each may do, when it was used, and whether it is valid.')
+  .addHelpText('after', '\nExample: eventflow keys list --json')
+  .action(async ({ dataDir, ...options }) => {
+    process.exitCode = await listKeys(await findPostgres(env, resolve(dataDir)), { ...options, print: console.log })
+  })
+
+aboutKeys('revoke', 'End a key, at once or in some hours, while the one that follows it is rolled out.')
+  .argument('<id>', 'the part of the key between the underscores')
+  .option('--after-hours <hours>', 'how long it is still valid', wholeNumber(0, 8_760))
+  .addHelpText('after', '\nExit code: 0, 1 when there is no such key, 2 when Postgres does not answer.')
+  .addHelpText('after', '\nExample: eventflow keys revoke 5f0c1d2e3a4b --after-hours 24')
+  .action(async (id, { dataDir, ...options }) => {
+    const asked = { ...options, id, print: console.log }
+    process.exitCode = await revokeKey(await findPostgres(env, resolve(dataDir)), asked)
+  })
+
+const aboutTenants = program.command('tenants').description('Make and list tenants.')
+
+looking('create', 'Make a tenant.', aboutTenants)
+  .argument('<tenant>', 'a-z, 0-9 and hyphens', tenantName)
+  .addHelpText('after', '\nExample: eventflow tenants create acme')
+  .action(async (id, { dataDir }) => {
+    process.exitCode = await createNewTenant(await findPostgres(env, resolve(dataDir)), { id, print: console.log })
+  })
+
+looking('list', 'Show the tenants.', aboutTenants).action(async ({ dataDir, json }) => {
+  process.exitCode = await tenants(await findPostgres(env, resolve(dataDir)), { json, print: console.log })
+})
 
 try {
   await program.parseAsync()
@@ -143,6 +193,11 @@ function stopSignals(): { stop: AbortSignal; kill: AbortSignal } {
     })
   }
   return { stop: stop.signal, kill: kill.signal }
+}
+
+function tenantName(text: string): string {
+  if (/^[a-z0-9][a-z0-9-]{0,62}$/.test(text)) return text
+  throw new InvalidArgumentError('1 to 63 of a-z, 0-9 and hyphens.')
 }
 
 function wholeNumber(lowest: number, highest: number): (text: string) => number {

@@ -1,5 +1,5 @@
 /** `eventflow migrate`: brings the database up to date, or says what that would do. */
-import { migrate as applyMigrations, compareMigrations } from '@eventflow/db'
+import { migrate as applyMigrations, compareMigrations, createBootstrapKey } from '@eventflow/db'
 import { askPostgres } from './ask-postgres.js'
 import type { Print } from './table.js'
 
@@ -7,16 +7,22 @@ import type { Print } from './table.js'
 export interface MigrateOptions {
   /** How many partitions a new database gets. */
   partitions: number
+  /** The first API key of a new installation. */
+  bootstrapKey?: string | undefined
   dryRun?: boolean
   json?: boolean
   print: Print
 }
 
 /** Applies what is missing. Gives the exit code: 1 when a dry run finds something to do, or the database is of a newer version. */
-export async function migrate(postgres: string, { partitions, dryRun, json, print }: MigrateOptions): Promise<number> {
+export async function migrate(
+  postgres: string,
+  { partitions, bootstrapKey, dryRun, json, print }: MigrateOptions,
+): Promise<number> {
   const { missing, unknown } = await askPostgres(postgres, compareMigrations)
   const newer = unknown.length > 0
   const applied = dryRun || newer ? [] : await applyMigrations(postgres, { partitions })
+  if (bootstrapKey && !dryRun && !newer) await askPostgres(postgres, (db) => createBootstrapKey(db, bootstrapKey))
   if (json) print(JSON.stringify({ applied, missing: dryRun || newer ? missing : [], unknown }))
   else if (newer) print(`the database is of a newer version, which has applied ${unknown.join(', ')}: install that one`)
   else if (dryRun) print(missing.length > 0 ? `to be applied: ${missing.join(', ')}` : 'up to date')

@@ -10,9 +10,11 @@ import { type IngestConfig, type IngestMetrics, type Logger, readIngestFigures, 
 import { createPublisher, type Redis } from '@eventflow/stream'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createAcceptor } from './accept.js'
+import { lock, needsNoKey } from './auth.js'
 import { readBodies } from './bodies.js'
 import { serveConsole } from './console.js'
 import { documentRoutes } from './docs.js'
+import { createKeyring } from './keyring.js'
 import { startCollector } from './live/collector.js'
 import { createOperations } from './operations.js'
 import { protectPages } from './page-headers.js'
@@ -23,6 +25,7 @@ import { deadLetterRoutes } from './routes/dead-letters.js'
 import { eventTypeRoutes } from './routes/event-types.js'
 import { eventRoutes } from './routes/events.js'
 import { healthRoutes } from './routes/health.js'
+import { keyRoutes } from './routes/keys.js'
 import { liveRoutes } from './routes/live.js'
 import { operationRoutes } from './routes/operations.js'
 import { searchRoutes } from './routes/search.js'
@@ -91,6 +94,7 @@ export async function buildApp({
 
   if (tracing) traceRequests(app, tracing)
   answerProblems(app)
+  lock(app, { keyring: createKeyring({ db, log }), keyless: needsNoKey(config) })
   readBodies(app, {
     bodyLimit: config.EVENTFLOW_BODY_LIMIT_BYTES,
     totalLimit: config.EVENTFLOW_MAX_IN_FLIGHT_BYTES,
@@ -136,6 +140,7 @@ export async function buildApp({
   searchRoutes(app, { db, partitions })
   eventTypeRoutes(app, { definitions })
   auditRoutes(app, { db })
+  keyRoutes(app, { db })
 
   const lag = sparing(() => readLag(db, redis, prefix), LAG_FRESH_MS)
   const stock = sparing(() => readStock(db), STOCK_FRESH_MS)

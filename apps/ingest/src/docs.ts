@@ -13,10 +13,13 @@ export async function documentRoutes(app: FastifyInstance): Promise<void> {
         version: '1',
         description: 'Takes events and brings each to exactly one end. Every example works as it is.',
       },
+      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+      security: [{ key: [] }, {}],
       tags: [
         { name: 'events', description: 'Sending events and following them' },
         { name: 'dead letters', description: 'What failed, and what becomes of it' },
         { name: 'operations', description: 'Replays and discards under way' },
+        { name: 'keys', description: 'API keys of the tenant' },
         { name: 'operation', description: 'Health and metrics' },
       ],
     },

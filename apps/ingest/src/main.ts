@@ -1,5 +1,5 @@
 /** Starts the ingestion service: wire, listen, drain. */
-import { connect, countPartitions, INGEST_APPLICATION, migrate, sqlErrorKind } from '@eventflow/db'
+import { connect, countPartitions, createBootstrapKey, INGEST_APPLICATION, migrate, sqlErrorKind } from '@eventflow/db'
 import { loadDefinitions } from '@eventflow/pipeline'
 import {
   createIngestMetrics,
@@ -15,6 +15,7 @@ import {
 } from '@eventflow/runtime'
 import { connectRedis } from '@eventflow/stream'
 import { buildApp } from './app.js'
+import { requireSomeKey } from './auth.js'
 
 try {
   const config = readConfig(IngestConfig)
@@ -38,6 +39,11 @@ try {
   const redis = connectRedis({ url: config.REDIS_URL, onError: (err) => log.warn({ err }, 'Redis') })
   const metrics = createIngestMetrics(definitions.keys())
   const partitions = await untilDone('reading the partitions', log, () => countPartitions(db), isAway)
+  const makeKeys = async () => {
+    if (config.EVENTFLOW_BOOTSTRAP_KEY) await createBootstrapKey(db, config.EVENTFLOW_BOOTSTRAP_KEY)
+    await requireSomeKey(db, config)
+  }
+  await untilDone('looking for API keys', log, makeKeys, isAway)
   const app = await buildApp({ config, db, redis, log, metrics, tracing, definitions, partitions })
 
   await app.listen({ host: config.EVENTFLOW_HOST, port: config.EVENTFLOW_PORT }).catch((error) => {

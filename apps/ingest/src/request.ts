@@ -4,9 +4,6 @@ import type { FastifyRequest, FastifySchemaCompiler } from 'fastify'
 import { Flawed } from './exact-json.js'
 import { RequestError } from './problem.js'
 
-/** Until keys say whose an event is, there is one tenant. */
-export const TENANT = 'default'
-
 /** The form of a `traceparent`. */
 export const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
@@ -16,9 +13,12 @@ export function textHeader(request: FastifyRequest, name: string, form: RegExp):
   return typeof value === 'string' && form.test(value) ? value : undefined
 }
 
-/** Who asks for an operation. Until there are keys this is what the request says of itself: good for a log, no proof. */
+/** Who asks for an operation: the key, which is proof, and what the request says of itself, which is good for a log. */
 export function operatorOf(request: FastifyRequest): string {
-  return textHeader(request, 'x-operator', /^[\x20-\x7e]{1,200}$/) ?? 'anonymous'
+  const stated = textHeader(request, 'x-operator', /^[\x20-\x7e]{1,200}$/)
+  const { keyId } = request.access
+  if (keyId === undefined) return stated ?? 'anonymous'
+  return stated === undefined ? `key ${keyId}` : `${stated} with key ${keyId}`
 }
 
 /**

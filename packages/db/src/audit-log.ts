@@ -1,4 +1,4 @@
-/** `audit_log`: what people did to the events of others. Append-only. */
+/** `audit_log`: what people did to the events of others, to keys and to tenants. Append-only. */
 import type { Queryable } from './connect.js'
 import type { EventFilter } from './event-filter.js'
 
@@ -8,6 +8,8 @@ export interface AuditEntry {
   action: string
   /** The operation it belongs to, where it is more than one step. */
   operationId?: string
+  /** What it was done to, where that is no events. */
+  subject?: string
   filter: EventFilter
   /** How many events it is about. */
   count: number
@@ -19,8 +21,8 @@ export async function recordAudit(tx: Queryable, entry: AuditEntry): Promise<voi
   await tx.query({
     name: 'record-audit',
     text: `
-      INSERT INTO audit_log (tenant_id, actor, action, operation_id, filter, count, reason)
-      VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+      INSERT INTO audit_log (tenant_id, actor, action, operation_id, filter, count, reason, subject)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
     values: [
       entry.tenantId,
       entry.actor,
@@ -29,6 +31,7 @@ export async function recordAudit(tx: Queryable, entry: AuditEntry): Promise<voi
       JSON.stringify(entry.filter),
       entry.count,
       entry.reason,
+      entry.subject,
     ],
   })
 }
@@ -43,6 +46,7 @@ export interface KeptAuditEntry {
   filter: EventFilter
   count: number
   reason: string | null
+  subject: string | null
 }
 
 /** A page of what was done, the last first; `before` is the id to go on from. */
@@ -52,7 +56,8 @@ export async function listAuditLog(
   { before, limit }: { before: number | undefined; limit: number },
 ): Promise<KeptAuditEntry[]> {
   const { rows } = await db.query(
-    `SELECT id, at, actor, action, operation_id AS "operationId", filter, count, reason FROM audit_log
+    `SELECT id, at, actor, action, operation_id AS "operationId", filter, count, reason, subject
+     FROM audit_log
      WHERE tenant_id = $1 AND ($2::bigint IS NULL OR id < $2) ORDER BY id DESC LIMIT $3`,
     [tenantId, before, limit],
   )

@@ -5,6 +5,7 @@ import type { Queryable } from './connect.js'
 import { pipelineTables } from './migrations/0001-pipeline.js'
 import { extensions } from './migrations/0002-extensions.js'
 import { alertsTable } from './migrations/0003-alerts.js'
+import { apiKeys } from './migrations/0004-api-keys.js'
 
 /** `partitions` is how many a new database gets. */
 function migrationsFor(partitions: number): Record<string, Migration> {
@@ -12,6 +13,7 @@ function migrationsFor(partitions: number): Record<string, Migration> {
     '0001-pipeline': { up: pipelineTables(partitions) },
     '0002-extensions': { up: extensions },
     '0003-alerts': { up: alertsTable },
+    '0004-api-keys': { up: apiKeys },
   }
 }
 

@@ -49,6 +49,15 @@ const shared = {
 export const IngestConfig = Type.Object({
   ...shared,
   EVENTFLOW_HOST: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address to listen on' }),
+  EVENTFLOW_AUTH: Type.Union([Type.Literal('loopback'), Type.Literal('required')], {
+    default: 'loopback',
+    description: 'required: every request needs an API key; loopback: only where others can reach EVENTFLOW_HOST',
+  }),
+  EVENTFLOW_BOOTSTRAP_KEY: Type.String({
+    pattern: '^(ef_[0-9a-f]{12}_[0-9a-f]{64})?$',
+    default: '',
+    description: 'An API key with all scopes that is made at the start if it is not there',
+  }),
   EVENTFLOW_PORT: Port('HTTP port', 8000),
   EVENTFLOW_MAX_IN_FLIGHT: Type.Integer({
     minimum: 1,

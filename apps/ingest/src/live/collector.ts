@@ -4,6 +4,7 @@ import {
   type Db,
   hasEvents,
   type KnownWorker,
+  OPERATOR_TENANT,
   readFigures,
   readWaitingKeys,
   readWorkers,
@@ -11,7 +12,6 @@ import {
   type WaitingKey,
 } from '@eventflow/db'
 import { type PartitionLag, type PipelineLag, type Stock, sparing, within } from '@eventflow/monitor'
-import { TENANT } from '../request.js'
 import { createHistory, type Point } from './history.js'
 import { type Rates, ratesBetween, type WorkerRate } from './rates.js'
 import { findTroubles, type Trouble } from './troubles.js'
@@ -84,7 +84,7 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf }: Collec
   const followers = new Set<(moment: Moment) => void>()
   const stopping = new AbortController()
   const waitingKeys = sparing(
-    () => readWaitingKeys(db, TENANT, { unordered, limit: MAX_KEYS, countBehind: false }),
+    () => readWaitingKeys(db, OPERATOR_TENANT, { unordered, limit: MAX_KEYS, countBehind: false }),
     WAITING_FRESH_MS,
   )
   let before: { figures: ToldFigures[]; at: number } = { figures: [], at: performance.now() }

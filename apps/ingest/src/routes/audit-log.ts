@@ -5,26 +5,30 @@ import type { FastifyInstance } from 'fastify'
 import { describeFilter } from '../filter.js'
 import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
 import { ProblemSchema } from '../problem.js'
-import { strictly, TENANT } from '../request.js'
+import { strictly } from '../request.js'
 
 export function auditRoutes(app: FastifyInstance, { db }: { db: Db }): void {
-  app.get<{ Querystring: SentPage }>('/v1/audit-log', { schema, validatorCompiler: strictly }, async ({ query }) => {
-    const page = readPage(query)
-    const entries = await listAuditLog(db, TENANT, page)
-    return {
-      items: entries.map(describeEntry),
-      next: entries.length === page.limit ? String(entries.at(-1)!.id) : null,
-    }
-  })
+  app.get<{ Querystring: SentPage }>(
+    '/v1/audit-log',
+    { schema, validatorCompiler: strictly },
+    async ({ query, access }) => {
+      const page = readPage(query)
+      const entries = await listAuditLog(db, access.tenantId, page)
+      return {
+        items: entries.map(describeEntry),
+        next: entries.length === page.limit ? String(entries.at(-1)!.id) : null,
+      }
+    },
+  )
 }
 
-function describeEntry({ at, actor, action, operationId, filter, count, reason }: KeptAuditEntry) {
-  return { at, actor, action, operation_id: operationId, filter: describeFilter(filter), count, reason }
+function describeEntry({ at, actor, action, operationId, filter, count, reason, subject }: KeptAuditEntry) {
+  return { at, actor, action, operation_id: operationId, subject, filter: describeFilter(filter), count, reason }
 }
 
 const schema = {
   summary: 'What people did',
-  description: 'Replays, discards and the like, the last first: who, what, about which events, and why.',
+  description: 'Replays, discards, keys and the like, the last first: who, what, about which events, and why.',
   tags: ['operations'],
   querystring: Type.Object(PageQuery, { additionalProperties: false }),
   response: {
@@ -35,6 +39,9 @@ const schema = {
           actor: Type.String(),
           action: Type.String(),
           operation_id: Type.Union([Type.String({ format: 'uuid' }), Type.Null()]),
+          subject: Type.Union([Type.String(), Type.Null()], {
+            description: 'What it was done to, where that is no events',
+          }),
           filter: Type.Object({}, { additionalProperties: true }),
           count: Type.Integer({ description: 'How many events it was about' }),
           reason: Type.Union([Type.String(), Type.Null()]),

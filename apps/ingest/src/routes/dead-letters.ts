@@ -7,7 +7,7 @@ import { describeDeadLetter, describeWholeDeadLetter } from '../describe-dead-le
 import { ErrorClass, filterTexts, readFilter, type SentFilter } from '../filter.js'
 import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
 import { ProblemSchema, RequestError } from '../problem.js'
-import { strictly, TENANT } from '../request.js'
+import { strictly } from '../request.js'
 
 interface ListQuery extends Omit<SentFilter, 'ids'>, SentPage {
   status?: DeadLetterStatus | 'all'
@@ -18,9 +18,9 @@ export function deadLetterRoutes(app: FastifyInstance, { db }: { db: Db }): void
   app.get<{ Querystring: ListQuery }>(
     '/v1/dead-letters',
     { schema: listSchema, validatorCompiler: strictly },
-    async ({ query: { status = 'open', group, limit, cursor, ...filter } }) => {
+    async ({ access, query: { status = 'open', group, limit, cursor, ...filter } }) => {
       const query = {
-        tenantId: TENANT,
+        tenantId: access.tenantId,
         filter: readFilter(filter),
         ...(status !== 'all' && { status }),
       }
@@ -35,8 +35,8 @@ export function deadLetterRoutes(app: FastifyInstance, { db }: { db: Db }): void
   app.get<{ Params: { id: string }; Querystring: { source?: string } }>(
     '/v1/dead-letters/:id',
     { schema: oneSchema, validatorCompiler: strictly },
-    async ({ params: { id }, query: { source = DEFAULT_SOURCE } }) => {
-      const row = await findDeadLetter(db, TENANT, eventIdOf(TENANT, source, id))
+    async ({ access: { tenantId }, params: { id }, query: { source = DEFAULT_SOURCE } }) => {
+      const row = await findDeadLetter(db, tenantId, eventIdOf(tenantId, source, id))
       if (!row) throw new RequestError('dead-letter-not-found', `No event with the id ${id} has failed`)
       return describeWholeDeadLetter(row)
     },

@@ -8,7 +8,7 @@ import { type Admission, type AdmissionContext, type Admitted, admit, DEFAULT_SO
 import { batchItemOf, eventOf } from '../cloud-event.js'
 import { describeEvent } from '../describe-event.js'
 import { problemBody, RequestError } from '../problem.js'
-import { idempotencyKeyOf, TENANT, TRACEPARENT, textHeader } from '../request.js'
+import { idempotencyKeyOf, TRACEPARENT, textHeader } from '../request.js'
 import type { SettledWatch } from '../settled.js'
 import { sent, startSend } from '../trace.js'
 import { batchSchema, checkedByAdmit, singleSchema, statusSchema } from './event-schemas.js'
@@ -36,7 +36,8 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
     metrics.eventsReceived.inc({ type, outcome })
     if (outcome === 'accepted' || outcome === 'duplicate') return
     const correlation_id = event?.correlationId ?? reply.getHeader('x-correlation-id')
-    reply.log.info({ ...aboutEvent(event), correlation_id, event_type: type, outcome }, 'event not taken')
+    const about = { tenant_id: reply.request.access.tenantId, ...aboutEvent(event) }
+    reply.log.info({ ...about, correlation_id, event_type: type, outcome }, 'event not taken')
   }
   app.post(
     '/v1/events',
@@ -110,11 +111,12 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
     { schema: statusSchema },
     async (request) => {
       const { wait, source } = request.query
-      const id = eventIdOf(TENANT, source ?? DEFAULT_SOURCE, request.params.id)
-      let row = await findEvent(db, TENANT, id)
+      const { tenantId } = request.access
+      const id = eventIdOf(tenantId, source ?? DEFAULT_SOURCE, request.params.id)
+      let row = await findEvent(db, tenantId, id)
       if (row && wait !== undefined && isOnItsWay(row.status)) {
-        await settled.untilSettled(TENANT, id, millisecondsOf(wait))
-        row = await findEvent(db, TENANT, id)
+        await settled.untilSettled(tenantId, id, millisecondsOf(wait))
+        row = await findEvent(db, tenantId, id)
       }
       if (!row) throw new RequestError('event-not-found', `No event with the id ${request.params.id} was accepted`)
       return describeEvent(row, traceUrl)
@@ -155,7 +157,8 @@ function contextOf(request: FastifyRequest, reply: FastifyReply, send: Span | un
   const correlationId = textHeader(request, 'x-correlation-id', /^[\x21-\x7e]{1,200}$/)
   if (correlationId) reply.header('x-correlation-id', correlationId)
   const traceparent = send ? traceparentOf(send.spanContext()) : textHeader(request, 'traceparent', TRACEPARENT)
-  return { tenantId: TENANT, correlationId, traceparent, idempotencyKey: idempotencyKeyOf(request) }
+  const { tenantId } = request.access
+  return { tenantId, correlationId, traceparent, idempotencyKey: idempotencyKeyOf(request) }
 }
 
 /** One key names a whole batch; its events are told apart by their places. A key has no NUL in it. */
@@ -166,7 +169,6 @@ function inBatch(context: AdmissionContext, index: number): AdmissionContext {
 
 function aboutEvent(event: NewEvent | undefined) {
   return {
-    tenant_id: event?.tenantId ?? TENANT,
     event_id: event?.id,
     trace_id: event?.traceparent?.slice(3, 35),
   }

@@ -17,7 +17,7 @@ import { describeOperation, describeSample } from '../describe-dead-letter.js'
 import { readFilter } from '../filter.js'
 import type { Operations } from '../operations.js'
 import { ProblemSchema, RequestError } from '../problem.js'
-import { operatorOf, strictly, TENANT } from '../request.js'
+import { operatorOf, strictly } from '../request.js'
 import {
   asking,
   DEFAULT_RATES,
@@ -95,7 +95,7 @@ export function operationRoutes(app: FastifyInstance, { db, operations }: { db: 
         response: { 200: Type.Object({ items: Type.Array(Operation) }), 503: ProblemSchema },
       },
     },
-    async () => ({ items: (await listOperations(db, TENANT, LISTED)).map(describeOperation) }),
+    async ({ access }) => ({ items: (await listOperations(db, access.tenantId, LISTED)).map(describeOperation) }),
   )
 
   app.get<Followed>(
@@ -142,7 +142,7 @@ export function operationRoutes(app: FastifyInstance, { db, operations }: { db: 
   /** Counts first. With `dry_run` that is all; otherwise an operation begins, and its progress can be followed. */
   async function ask(kind: OperationKind, request: FastifyRequest<Asked>, reply: FastifyReply) {
     const { filter, dry_run, rate = DEFAULT_RATES[kind], reason = null } = request.body
-    const selection = { kind, tenantId: TENANT, filter: readFilter(filter, '/filter') }
+    const selection = { kind, tenantId: request.access.tenantId, filter: readFilter(filter, '/filter') }
     const extent = await countMatching(db, selection)
     if (dry_run) {
       return { count: extent.count, samples: (await readSamples(db, selection, extent)).map(describeSample) }
@@ -154,8 +154,8 @@ export function operationRoutes(app: FastifyInstance, { db, operations }: { db: 
     return describeOperation(operation)
   }
 
-  async function find({ params: { id } }: FastifyRequest<Followed>) {
-    const operation = isUuid(id) ? await findOperation(db, TENANT, id) : undefined
+  async function find({ access, params: { id } }: FastifyRequest<Followed>) {
+    const operation = isUuid(id) ? await findOperation(db, access.tenantId, id) : undefined
     if (!operation) throw new RequestError('operation-not-found', `There is no operation with the id ${id}`)
     return operation
   }

@@ -8,7 +8,7 @@ import { describeListedEvent } from '../describe-event.js'
 import { filterTexts, readFilter, type SentFilter } from '../filter.js'
 import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
 import { ProblemSchema } from '../problem.js'
-import { strictly, TENANT } from '../request.js'
+import { strictly } from '../request.js'
 
 interface Search extends Pick<SentFilter, 'type' | 'key' | 'from' | 'to'>, SentPage {
   id?: string
@@ -26,15 +26,15 @@ export function searchRoutes(app: FastifyInstance, { db, partitions }: SearchRou
   app.get<{ Querystring: Search }>(
     '/v1/events',
     { schema, validatorCompiler: strictly },
-    async ({ query: { id, correlation_id, status, limit, cursor, ...sent } }) => {
+    async ({ access: { tenantId }, query: { id, correlation_id, status, limit, cursor, ...sent } }) => {
       const filter = readFilter(sent)
       const query = {
-        tenantId: TENANT,
+        tenantId,
         ...filter,
-        ...(id !== undefined && { id: eventIdOf(TENANT, DEFAULT_SOURCE, id) }),
+        ...(id !== undefined && { id: eventIdOf(tenantId, DEFAULT_SOURCE, id) }),
         ...(correlation_id !== undefined && { correlationId: correlation_id }),
         ...(status && { status }),
-        ...(filter.key !== undefined && { partition: partitionOf(TENANT, filter.key, partitions) }),
+        ...(filter.key !== undefined && { partition: partitionOf(tenantId, filter.key, partitions) }),
       }
       const { rows, before } = await listEvents(db, query, readPage({ limit, cursor }))
       return { items: rows.map(describeListedEvent), next: before === null ? null : String(before) }

@@ -5,7 +5,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { waitingSince } from '../live/troubles.js'
 import { ProblemSchema, RequestError } from '../problem.js'
-import { operatorOf, strictly, TENANT } from '../request.js'
+import { operatorOf, strictly } from '../request.js'
 
 const MAX_KEYS = 100
 
@@ -16,8 +16,8 @@ export interface WaitingRoutesDeps {
 }
 
 export function waitingRoutes(app: FastifyInstance, { db, unordered }: WaitingRoutesDeps): void {
-  app.get('/v1/waiting', { schema: listSchema }, async () => {
-    const keys = await readWaitingKeys(db, TENANT, { unordered, limit: MAX_KEYS, countBehind: true })
+  app.get('/v1/waiting', { schema: listSchema }, async ({ access }) => {
+    const keys = await readWaitingKeys(db, access.tenantId, { unordered, limit: MAX_KEYS, countBehind: true })
     return { items: keys.map(describeWaiting) }
   })
 
@@ -26,7 +26,7 @@ export function waitingRoutes(app: FastifyInstance, { db, unordered }: WaitingRo
     { schema: skipSchema, validatorCompiler: strictly },
     async (request) => {
       const { id } = request.params
-      const skip = { tenantId: TENANT, id, by: operatorOf(request), reason: request.body.reason }
+      const skip = { tenantId: request.access.tenantId, id, by: operatorOf(request), reason: request.body.reason }
       if (isUuid(id) && (await skipWaiting(db, skip))) return { id, status: 'failed' }
       throw new RequestError('operation-conflict', `The event ${id} does not wait for another attempt`)
     },

@@ -1,0 +1,129 @@
+/** `eventflow keys`: who may send and see what. */
+import { userInfo } from 'node:os'
+import {
+  type ApiKey,
+  createApiKey,
+  createTenant,
+  type Db,
+  listApiKeys,
+  listTenants,
+  revokeApiKey,
+  SCOPES,
+  type Scope,
+} from '@eventflow/db'
+import { InvalidArgumentError } from 'commander'
+import { askPostgres } from './ask-postgres.js'
+import { type Print, span, table } from './table.js'
+
+/** What every command of these has. */
+export interface KeysOptions {
+  tenant: string
+  json?: boolean
+  print: Print
+}
+
+/** Makes a key and prints it, once and for all. Gives the exit code: 1 when there is no such tenant. */
+export async function createKey(
+  postgres: string,
+  {
+    tenant,
+    name,
+    scopes,
+    expiresDays,
+    json,
+    print,
+  }: KeysOptions & { name: string; scopes: Scope[]; expiresDays?: number },
+): Promise<number> {
+  return askPostgres(postgres, async (db) => {
+    if (!(await isTenant(db, tenant, print))) return 1
+    const made = await createApiKey(db, { tenantId: tenant, name, scopes, expiresInDays: expiresDays }, actor())
+    if (json) print(JSON.stringify(made))
+    else
+      print(
+        `${made.key}\n\nThis is the only time that it is shown. It is sent as  Authorization: Bearer ${made.key.slice(0, 15)}…`,
+      )
+    return 0
+  })
+}
+
+/** Prints the keys of a tenant, without the keys themselves. */
+export async function listKeys(postgres: string, { tenant, json, print }: KeysOptions): Promise<number> {
+  const keys = await askPostgres(postgres, (db) => listApiKeys(db, tenant))
+  print(json ? JSON.stringify(keys) : shown(keys, new Date()))
+  return 0
+}
+
+/** Ends a key. Gives the exit code: 1 when there is none to end. */
+export async function revokeKey(
+  postgres: string,
+  { tenant, id, afterHours, json, print }: KeysOptions & { id: string; afterHours?: number },
+): Promise<number> {
+  const revoked = await askPostgres(postgres, (db) => revokeApiKey(db, { tenantId: tenant, id, afterHours }, actor()))
+  if (!revoked) print(`tenant ${tenant} has no key ${id} that is valid beyond that time`)
+  else if (json) print(JSON.stringify(revoked))
+  else print(`${id} (${revoked.name}) is valid until ${momentOf(revoked.revokedAt!)}`)
+  return revoked ? 0 : 1
+}
+
+/** Makes a tenant. Gives the exit code: 1 when there is one of that name. */
+export async function createNewTenant(postgres: string, { id, print }: { id: string; print: Print }): Promise<number> {
+  const made = await askPostgres(postgres, (db) => createTenant(db, id, actor()))
+  print(
+    made
+      ? `tenant ${id} is there; make its first key with eventflow keys create --tenant ${id}`
+      : `there is a tenant ${id} already`,
+  )
+  return made ? 0 : 1
+}
+
+/** Prints the tenants. */
+export async function tenants(postgres: string, { json, print }: { json?: boolean; print: Print }): Promise<number> {
+  const known = await askPostgres(postgres, listTenants)
+  print(
+    json
+      ? JSON.stringify(known)
+      : table(
+          ['tenant', 'since'],
+          known.map(({ id, createdAt }) => [id, momentOf(createdAt)]),
+        ),
+  )
+  return 0
+}
+
+/** Scopes as they are written on a command line: `ingest,read`. Throws InvalidArgumentError that names those there are. */
+export function readScopes(text: string): Scope[] {
+  const names = [...new Set(text.split(','))]
+  const known = names.filter((name): name is Scope => (SCOPES as readonly string[]).includes(name))
+  if (known.length < names.length)
+    throw new InvalidArgumentError(`Some of ${SCOPES.join(',')}, with commas between them.`)
+  return known
+}
+
+async function isTenant(db: Db, tenant: string, print: Print): Promise<boolean> {
+  const known = (await listTenants(db)).some(({ id }) => id === tenant)
+  if (!known) print(`there is no tenant ${tenant}: make it with eventflow tenants create ${tenant}`)
+  return known
+}
+
+/** For the audit log: whoever has the password of the database is known by his name on this machine. */
+const actor = () => `${userInfo().username} at the command line`
+
+function shown(keys: readonly ApiKey[], now: Date): string {
+  if (keys.length === 0) return 'no keys'
+  const rows = keys.map(({ id, name, scopes, createdAt, expiresAt, revokedAt, lastUsedAt }) => [
+    id,
+    name,
+    scopes.join(','),
+    momentOf(createdAt),
+    lastUsedAt ? `${span((now.getTime() - lastUsedAt.getTime()) / 1_000)} ago` : 'never',
+    stateOf(revokedAt, 'revoked', now) ?? stateOf(expiresAt, 'expired', now) ?? 'valid',
+  ])
+  return table(['key', 'name', 'scopes', 'since', 'last used', 'state'], rows)
+}
+
+function stateOf(end: Date | null, ended: string, now: Date): string | undefined {
+  if (!end) return undefined
+  return end <= now ? ended : `valid until ${momentOf(end)}`
+}
+
+const momentOf = (date: Date) => date.toISOString().slice(0, 19).concat('Z')

@@ -1,0 +1,110 @@
+/** The lock of the door: which key a request needs, and what it opens. */
+import { type Db, hasValidKey, OPERATOR_TENANT, SCOPES, type Scope } from '@eventflow/db'
+import { ConfigError, type IngestConfig } from '@eventflow/runtime'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Access, Keyring } from './keyring.js'
+import { RequestError } from './problem.js'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Of requests to routes that have a scope. */
+    access: Access
+  }
+  interface FastifyContextConfig {
+    /** What a key must allow to get here; anybody may where it is missing. */
+    scope?: Scope | undefined
+  }
+}
+
+/** Routes whose scope does not follow from the method. */
+const SCOPES_OF: Record<string, Scope> = {
+  'POST /v1/events': 'ingest',
+  'POST /v1/events/batch': 'ingest',
+  'POST /v1/events/replay': 'replay',
+  'POST /v1/dead-letters/replay': 'replay',
+  'POST /v1/dead-letters/discard': 'replay',
+  'POST /v1/operations/:id/resume': 'replay',
+  'POST /v1/operations/:id/cancel': 'replay',
+  'POST /v1/waiting/:id/skip': 'replay',
+  'GET /v1/audit-log': 'admin',
+  'GET /v1/keys': 'admin',
+  'GET /metrics/summary': 'read',
+}
+
+/** They tell of the pipeline as a whole, and so of all tenants together. */
+const OF_THE_OPERATOR = new Set(['/v1/live', '/metrics/summary'])
+
+/** Reading reads; to change anything that nobody has thought of here takes an admin. Health, metrics and pages are open. */
+export function scopeOf(method: string, route: string): Scope | undefined {
+  const known = SCOPES_OF[`${method === 'HEAD' ? 'GET' : method} ${route}`]
+  if (known || !route.startsWith('/v1/')) return known
+  return method === 'GET' || method === 'HEAD' ? 'read' : 'admin'
+}
+
+/** Whether requests are taken without a key: only this machine can send them. */
+export function needsNoKey({
+  EVENTFLOW_AUTH,
+  EVENTFLOW_HOST,
+}: Pick<IngestConfig, 'EVENTFLOW_AUTH' | 'EVENTFLOW_HOST'>): boolean {
+  return EVENTFLOW_AUTH === 'loopback' && /^(localhost|127(\.\d{1,3}){3}|::1)$/.test(EVENTFLOW_HOST)
+}
+
+/** Throws ConfigError where keys are needed and there is none: nobody could come in. */
+export async function requireSomeKey(db: Db, config: IngestConfig): Promise<void> {
+  if (needsNoKey(config) || (await hasValidKey(db))) return
+  const { EVENTFLOW_AUTH, EVENTFLOW_HOST } = config
+  const why =
+    EVENTFLOW_AUTH === 'required'
+      ? 'EVENTFLOW_AUTH is required'
+      : `EVENTFLOW_HOST is ${EVENTFLOW_HOST}, no loopback address`
+  throw new ConfigError(
+    `${why}: requests need an API key, and there is none. Make the first one with\n` +
+      `  eventflow keys create --name first --scopes ${SCOPES.join(',')}\nor name one in EVENTFLOW_BOOTSTRAP_KEY`,
+  )
+}
+
+const EVERYTHING: Access = { tenantId: OPERATOR_TENANT, scopes: new Set(SCOPES) }
+
+/** Lets requests through to routes that have a scope: those with a key that has it and, where none is needed, those without. */
+export function lock(app: FastifyInstance, { keyring, keyless }: { keyring: Keyring; keyless: boolean }): void {
+  app.addHook('onRoute', (route) => {
+    route.config = { ...route.config, scope: scopeOf(`${route.method}`, route.url) }
+  })
+  app.decorateRequest('access', null as unknown as Access)
+  app.addHook('onRequest', (request, reply, done) => {
+    const { scope } = request.routeOptions.config
+    if (scope === undefined) return done()
+    const { authorization } = request.headers
+    if (authorization === undefined && keyless) {
+      request.access = EVERYTHING
+      return done()
+    }
+    const key = authorization === undefined ? undefined : /^Bearer +(\S+)$/i.exec(authorization)?.[1]
+    if (key === undefined) return done(unauthorized(reply, 'Authorization: Bearer and an API key are missing'))
+    const enter = (access: Access | undefined) => done(refusal(access, scope, request, reply))
+    const found = keyring.accessOf(key)
+    if (found instanceof Promise) found.then(enter, done)
+    else enter(found)
+  })
+}
+
+/** What keeps a request out; it has its access from here on where nothing does. */
+function refusal(
+  access: Access | undefined,
+  scope: Scope,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): RequestError | undefined {
+  if (!access) return unauthorized(reply, 'The API key is not known, has expired, or was revoked')
+  if (!access.scopes.has(scope)) return new RequestError('forbidden', `This takes a key with the scope ${scope}`)
+  if (OF_THE_OPERATOR.has(request.routeOptions.url!) && access.tenantId !== OPERATOR_TENANT) {
+    return new RequestError('forbidden', `The pipeline as a whole is shown to keys of the tenant ${OPERATOR_TENANT}`)
+  }
+  request.access = access
+  return undefined
+}
+
+function unauthorized(reply: FastifyReply, detail: string): RequestError {
+  reply.header('www-authenticate', 'Bearer')
+  return new RequestError('unauthorized', detail)
+}

@@ -1,0 +1,130 @@
+/**
+ * The API keys that are in use, remembered for some seconds: a request with a known key waits for nothing. A key is *fresh*;
+ * then, still good, it is asked for again behind the back of its requests; then *stale*, and they wait for the answer.
+ * A key that was revoked is so known within STALE_MS, in every process.
+ */
+import { API_KEY_FORM, type ApiKey, type Db, findValidKeys, noteUse, type Scope } from '@eventflow/db'
+import type { Logger } from '@eventflow/runtime'
+
+/** Whose a request is, and what it may do. */
+export interface Access {
+  tenantId: string
+  /** Nothing where no key was asked for. */
+  keyId?: string
+  scopes: ReadonlySet<Scope>
+}
+
+const FRESH_MS = 2_000
+const STALE_MS = 4_000
+
+/** A key that is not valid is remembered so long: whoever tries again and again with it costs one query in that time. */
+const REFUSED_MS = 1_000
+
+/** Remembered at the most: valid keys, and others. Those cannot push out the valid ones. */
+const MAX_KEYS = 10_000
+const MAX_REFUSED = 1_000
+
+/** Keys that one query asks for. */
+const MAX_ASKED = 500
+
+const MINUTE_MS = 60_000
+
+interface Known {
+  access: Access
+  /** In milliseconds since 1970, as everything here. */
+  seenAt: number
+  endsAt: number
+}
+
+interface Waiting {
+  answer: Promise<Access | undefined>
+  resolve: (access: Access | undefined) => void
+  reject: (error: unknown) => void
+}
+
+export interface Keyring {
+  /** What a key allows, or nothing when it is not valid; at once where it is known. Rejects when Postgres is away. */
+  accessOf(key: string): Access | undefined | Promise<Access | undefined>
+}
+
+export function createKeyring({ db, log, now = Date.now }: { db: Db; log: Logger; now?: () => number }): Keyring {
+  const known = new Map<string, Known>()
+  const refused = new Map<string, number>()
+  const waiting = new Map<string, Waiting>()
+  let asking = false
+
+  function accessOf(key: string): Access | undefined | Promise<Access | undefined> {
+    const time = now()
+    const entry = known.get(key)
+    if (entry && entry.endsAt > time) {
+      const age = time - entry.seenAt
+      if (age < FRESH_MS) return entry.access
+      if (age < STALE_MS) {
+        // Where it fails, the requests find out that wait for it when the key is stale.
+        ask(key).catch(() => {})
+        return entry.access
+      }
+    }
+    if (!API_KEY_FORM.test(key) || (refused.get(key) ?? 0) > time) return undefined
+    return ask(key)
+  }
+
+  function ask(key: string): Promise<Access | undefined> {
+    const before = waiting.get(key)
+    if (before) return before.answer
+    let settle!: Pick<Waiting, 'resolve' | 'reject'>
+    const answer = new Promise<Access | undefined>((resolve, reject) => {
+      settle = { resolve, reject }
+    })
+    waiting.set(key, { answer, ...settle })
+    if (!asking) void answerAll()
+    return answer
+  }
+
+  /** One query at a time: keys that come meanwhile share the next one, so that a flood of bad keys holds one connection. */
+  async function answerAll(): Promise<void> {
+    asking = true
+    while (waiting.size > 0) {
+      const batch = [...waiting].slice(0, MAX_ASKED)
+      const keys = batch.map(([key]) => key)
+      try {
+        const valid = await findValidKeys(db, keys)
+        for (const [key, { resolve }] of batch) resolve(learn(key, valid.get(key)))
+        await noteUses([...valid.values()])
+      } catch (error) {
+        for (const [, { reject }] of batch) reject(error)
+      } finally {
+        for (const key of keys) waiting.delete(key)
+      }
+    }
+    asking = false
+  }
+
+  function learn(key: string, valid: ApiKey | undefined): Access | undefined {
+    if (!valid) {
+      known.delete(key)
+      remember(refused, MAX_REFUSED, key, now() + REFUSED_MS)
+      return undefined
+    }
+    const { id, tenantId, scopes, expiresAt, revokedAt } = valid
+    const endsAt = Math.min(expiresAt?.getTime() ?? Infinity, revokedAt?.getTime() ?? Infinity)
+    const access = { tenantId, keyId: id, scopes: new Set(scopes) }
+    remember(known, MAX_KEYS, key, { access, seenAt: now(), endsAt })
+    return access
+  }
+
+  async function noteUses(keys: readonly ApiKey[]): Promise<void> {
+    const unnoted = keys.filter(({ lastUsedAt }) => now() - (lastUsedAt?.getTime() ?? 0) > MINUTE_MS)
+    const ids = unnoted.map(({ id }) => id)
+    if (ids.length > 0) await noteUse(db, ids).catch((err) => log.warn({ err }, 'the use of keys could not be noted'))
+  }
+
+  return { accessOf }
+}
+
+/** The oldest makes room for the newest. */
+function remember<Value>(map: Map<string, Value>, limit: number, key: string, value: Value): void {
+  map.delete(key)
+  if (map.size >= limit) map.delete(map.keys().next().value!)
+  map.set(key, value)
+}

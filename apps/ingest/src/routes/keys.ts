@@ -1,0 +1,102 @@
+/** API keys over HTTP: those of the tenant whose admin asks. */
+import { type ApiKey, createApiKey, type Db, listApiKeys, revokeApiKey, SCOPES, type Scope } from '@eventflow/db'
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance } from 'fastify'
+import { ProblemSchema, RequestError } from '../problem.js'
+import { operatorOf, strictly } from '../request.js'
+
+interface Asked {
+  name: string
+  scopes: Scope[]
+  expires_in_days?: number
+}
+
+export function keyRoutes(app: FastifyInstance, { db }: { db: Db }): void {
+  app.post<{ Body: Asked }>(
+    '/v1/keys',
+    { schema: createSchema, validatorCompiler: strictly },
+    async (request, reply) => {
+      const { name, scopes, expires_in_days: expiresInDays } = request.body
+      const { tenantId } = request.access
+      const made = await createApiKey(db, { tenantId, name, scopes, expiresInDays }, operatorOf(request))
+      reply.code(201).header('cache-control', 'no-store')
+      return { ...describeKey(made), key: made.key }
+    },
+  )
+
+  app.get('/v1/keys', { schema: listSchema }, async ({ access }) => ({
+    items: (await listApiKeys(db, access.tenantId)).map(describeKey),
+  }))
+
+  app.delete<{ Params: { id: string }; Querystring: { after_hours?: string } }>(
+    '/v1/keys/:id',
+    { schema: revokeSchema, validatorCompiler: strictly },
+    async (request) => {
+      const { id } = request.params
+      const afterHours = Number(request.query.after_hours ?? 0)
+      const revoked = await revokeApiKey(db, { tenantId: request.access.tenantId, id, afterHours }, operatorOf(request))
+      if (!revoked) throw new RequestError('key-not-found', `There is no key ${id} that is valid beyond that time`)
+      return describeKey(revoked)
+    },
+  )
+}
+
+function describeKey({ id, name, scopes, createdAt, expiresAt, revokedAt, lastUsedAt }: ApiKey) {
+  return {
+    ...{ id, name, scopes },
+    created_at: createdAt,
+    expires_at: expiresAt,
+    revoked_at: revokedAt,
+    last_used_at: lastUsedAt,
+  }
+}
+
+const Moment = Type.String({ format: 'date-time' })
+const MaybeMoment = Type.Union([Moment, Type.Null()])
+
+const key = {
+  id: Type.String({ description: 'The part of the key between the underscores' }),
+  name: Type.String(),
+  scopes: Type.Array(Type.String()),
+  created_at: Moment,
+  expires_at: MaybeMoment,
+  revoked_at: Type.Union([Moment, Type.Null()], { description: 'May lie ahead: until then it is valid' }),
+  last_used_at: Type.Union([Moment, Type.Null()], { description: 'Within a minute' }),
+}
+
+const problems = { '4xx': ProblemSchema, 503: ProblemSchema }
+
+const createSchema = {
+  summary: 'Make an API key',
+  description: 'For the tenant of the key that asks. The answer is the only place that ever shows the new key.',
+  tags: ['keys'],
+  body: Type.Object(
+    {
+      name: Type.String({ minLength: 1, maxLength: 100, description: 'Whose it is, or what it is for' }),
+      scopes: Type.Array(Type.Union(SCOPES.map((scope) => Type.Literal(scope))), { minItems: 1, uniqueItems: true }),
+      expires_in_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 3_650, description: 'Never where missing' })),
+    },
+    { additionalProperties: false, examples: [{ name: 'checkout', scopes: ['ingest'], expires_in_days: 365 }] },
+  ),
+  response: { 201: Type.Object({ ...key, key: Type.String() }), ...problems },
+}
+
+const listSchema = {
+  summary: 'The API keys',
+  description: 'Of the tenant, the valid ones first; never the keys themselves.',
+  tags: ['keys'],
+  response: { 200: Type.Object({ items: Type.Array(Type.Object(key)) }), ...problems },
+}
+
+const revokeSchema = {
+  summary: 'Revoke an API key',
+  description:
+    'Requests with it are refused within five seconds. With `after_hours` it stays valid for that long, beside the one that follows it.',
+  tags: ['keys'],
+  params: Type.Object({ id: Type.String({ maxLength: 100 }) }),
+  querystring: Type.Object(
+    { after_hours: Type.Optional(Type.String({ pattern: '^[0-9]{1,4}$', description: 'Hours' })) },
+    { additionalProperties: false },
+  ),
+  response: { 200: Type.Object(key), ...problems },
+}

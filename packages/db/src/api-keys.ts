@@ -1,0 +1,142 @@
+/**
+ * `api_keys`: who may come in. A key is `ef_`, what it is found by, and 256 random bits; it is shown once, when it is made,
+ * and the table has its hash. A key is *valid* until it expires or is revoked, which may be announced for later: until then
+ * the old key and the one that follows it are both valid.
+ */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { recordAudit } from './audit-log.js'
+import { type Db, type Queryable, withTransaction } from './connect.js'
+
+/** What a key may do: send events; look at them; replay, discard and skip them; keys, schemas and the audit log. */
+export const SCOPES = ['ingest', 'read', 'replay', 'admin'] as const
+export type Scope = (typeof SCOPES)[number]
+
+/** What is known of a key, without the key. */
+export interface ApiKey {
+  id: string
+  tenantId: string
+  name: string
+  scopes: Scope[]
+  createdAt: Date
+  expiresAt: Date | null
+  /** May lie ahead. */
+  revokedAt: Date | null
+  /** Within a minute. */
+  lastUsedAt: Date | null
+}
+
+/** The form of a key; its first group is the id. */
+export const API_KEY_FORM = /^ef_([0-9a-f]{12})_[0-9a-f]{64}$/
+
+const COLUMNS = `
+  key_id AS id, tenant_id AS "tenantId", name, scopes, created_at AS "createdAt", expires_at AS "expiresAt",
+  revoked_at AS "revokedAt", last_used_at AS "lastUsedAt"`
+
+const VALID = `(expires_at IS NULL OR expires_at > now()) AND (revoked_at IS NULL OR revoked_at > now())`
+
+const hashOf = (key: string) => createHash('sha256').update(key).digest()
+
+/** Makes a key, with its row in the audit log. This is the only time that anybody sees `key`. */
+export async function createApiKey(
+  db: Db,
+  asked: Pick<ApiKey, 'tenantId' | 'name' | 'scopes'> & { expiresInDays?: number | undefined },
+  actor: string,
+): Promise<ApiKey & { key: string }> {
+  const key = `ef_${randomBytes(6).toString('hex')}_${randomBytes(32).toString('hex')}`
+  return { ...(await insertApiKey(db, key, asked, actor))!, key }
+}
+
+/** Makes the first key of a new installation, from its settings; one that is there already, valid or not, stays as it is. */
+export async function createBootstrapKey(db: Db, key: string): Promise<void> {
+  const asked = { tenantId: 'default', name: 'bootstrap', scopes: [...SCOPES] }
+  await insertApiKey(db, key, asked, 'EVENTFLOW_BOOTSTRAP_KEY')
+}
+
+async function insertApiKey(
+  db: Db,
+  key: string,
+  { tenantId, name, scopes, expiresInDays }: Parameters<typeof createApiKey>[1],
+  actor: string,
+): Promise<ApiKey | undefined> {
+  const id = API_KEY_FORM.exec(key)?.[1]
+  if (id === undefined) throw new Error('EVENTFLOW_BOOTSTRAP_KEY must be ef_, 12 hexadecimal digits, _, and 64 more')
+  return withTransaction(db, async (tx) => {
+    const { rows } = await tx.query(
+      `INSERT INTO api_keys (key_id, tenant_id, name, hash, scopes, expires_at)
+       VALUES ($1, $2, $3, $4, $5, now() + $6 * interval '1 day') ON CONFLICT (key_id) DO NOTHING RETURNING ${COLUMNS}`,
+      [id, tenantId, name, hashOf(key), scopes, expiresInDays],
+    )
+    const made: ApiKey | undefined = rows[0]
+    if (made) await audit(tx, made, 'create-key', actor)
+    return made
+  })
+}
+
+/** All keys of a tenant, the valid ones first, then the newest. */
+export async function listApiKeys(db: Queryable, tenantId: string): Promise<ApiKey[]> {
+  const { rows } = await db.query(
+    `SELECT ${COLUMNS} FROM api_keys WHERE tenant_id = $1 ORDER BY ${VALID} DESC, created_at DESC LIMIT 1000`,
+    [tenantId],
+  )
+  return rows
+}
+
+/** Ends a key now or in some hours. Gives nothing when the tenant has no such key, or it ends by then anyway. */
+export async function revokeApiKey(
+  db: Db,
+  { tenantId, id, afterHours = 0 }: { tenantId: string; id: string; afterHours?: number | undefined },
+  actor: string,
+): Promise<ApiKey | undefined> {
+  return withTransaction(db, async (tx) => {
+    const { rows } = await tx.query(
+      `UPDATE api_keys SET revoked_at = now() + $3 * interval '1 hour'
+       WHERE tenant_id = $1 AND key_id = $2 AND ${VALID}
+         AND (revoked_at IS NULL OR revoked_at > now() + $3 * interval '1 hour')
+       RETURNING ${COLUMNS}`,
+      [tenantId, id, afterHours],
+    )
+    const revoked: ApiKey | undefined = rows[0]
+    if (revoked) await audit(tx, revoked, 'revoke-key', actor)
+    return revoked
+  })
+}
+
+async function audit(tx: Queryable, key: ApiKey, action: string, actor: string): Promise<void> {
+  const { tenantId, id, name, scopes } = key
+  const subject = `key ${id} ${name} (${scopes.join(', ')})`
+  await recordAudit(tx, { tenantId, actor, action, subject, filter: {}, count: 0, reason: null })
+}
+
+/** Those of the keys that are valid now, with what is known of them. */
+export async function findValidKeys(db: Queryable, keys: readonly string[]): Promise<Map<string, ApiKey>> {
+  const ids = keys.map((key) => API_KEY_FORM.exec(key)?.[1])
+  const { rows } = await db.query({
+    name: 'find-valid-keys',
+    text: `SELECT ${COLUMNS}, hash FROM api_keys WHERE key_id = ANY($1::text[]) AND ${VALID}`,
+    values: [ids],
+  })
+  const stored = new Map(rows.map(({ hash, ...row }) => [row.id as string, { hash, known: row as ApiKey }]))
+  return new Map(
+    keys.flatMap((key, i) => {
+      const found = stored.get(ids[i] ?? '')
+      return found && timingSafeEqual(found.hash, hashOf(key)) ? [[key, found.known]] : []
+    }),
+  )
+}
+
+/** Whether anybody could come in. */
+export async function hasValidKey(db: Queryable): Promise<boolean> {
+  const { rows } = await db.query(`SELECT EXISTS (SELECT FROM api_keys WHERE ${VALID}) AS some`)
+  return rows[0].some
+}
+
+/** Notes that keys are in use, each once a minute at the most. */
+export async function noteUse(db: Queryable, ids: readonly string[]): Promise<void> {
+  await db.query({
+    name: 'note-use-of-keys',
+    text: `
+      UPDATE api_keys SET last_used_at = now()
+      WHERE key_id = ANY($1::text[]) AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')`,
+    values: [ids],
+  })
+}
