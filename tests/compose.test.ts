@@ -39,6 +39,7 @@ const settingsOf = ({ environment = {} }: Service) =>
   )
 
 const defaults = { DATABASE_URL: 'postgres://db', REDIS_URL: 'redis://cache', EVENTFLOW_EVENTS: 'events' }
+const KEY = `ef_0123456789ab_${'c'.repeat(64)}`
 const HTTP_PORT = readConfig(IngestConfig, defaults).EVENTFLOW_PORT
 const METRICS_PORT = readConfig(WorkerConfig, defaults).EVENTFLOW_METRICS_PORT
 
@@ -68,11 +69,21 @@ describe('the programs', () => {
     expect(existsSync(sourceOf(settingsOf(worker).EVENTFLOW_EVENTS!))).toBe(true)
   })
 
-  test('migrate migrates', async () => {
+  test('migrate migrates, and makes the first key, without which nobody comes in', async () => {
     const [node, file, ...args] = migrate.command!
-    const env = { PATH: process.env.PATH, DATABASE_URL: await createDatabase({ migrated: false }) }
+    const DATABASE_URL = await createDatabase({ migrated: false })
+    expect(migrate.environment!.EVENTFLOW_BOOTSTRAP_KEY).toMatch(/^\$\{EVENTFLOW_BOOTSTRAP_KEY:\?/)
+    const env = { PATH: process.env.PATH, DATABASE_URL, EVENTFLOW_BOOTSTRAP_KEY: KEY }
     const { stdout } = await run(node!, [sourceOf(file!), ...args], { env })
     expect(stdout).toMatch(/^applied: 0001-pipeline/)
+    const EVENTFLOW_EVENTS = sourceOf(settingsOf(ingest).EVENTFLOW_EVENTS!)
+    const own = { DATABASE_URL, REDIS_URL: redisUrl(), EVENTFLOW_EVENTS, EVENTFLOW_PORT: '0' }
+    const started = await startProgramProcess('ingest', { ...settingsOf(ingest), ...own })
+    const ask = async (headers: Record<string, string>) => (await fetch(`${started.url}/v1/events`, { headers })).status
+    expect(await ask({})).toBe(401)
+    expect(await ask({ authorization: `Bearer ${KEY}` })).toBe(200)
+    started.kill('SIGTERM')
+    await started.exited
   })
 
   test('are healthy when their health check says so, and not before', async () => {

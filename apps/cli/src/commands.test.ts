@@ -205,3 +205,37 @@ describe('where the pipeline is', () => {
     })
   })
 })
+
+describe('keys', () => {
+  const keys = (...args: string[]) => eventflow(['keys', ...args])
+
+  test('are made, listed and revoked, for one tenant, and each is in the audit log', async () => {
+    const missing = await keys('create', '--tenant', 'acme', '--name', 'shop')
+    expect(missing).toMatchObject({ code: 1, stdout: expect.stringContaining('eventflow tenants create acme') })
+    expect(await eventflow(['tenants', 'create', 'acme'])).toMatchObject({ code: 0 })
+    expect(await eventflow(['tenants', 'create', 'acme'])).toMatchObject({ code: 1 })
+    expect((await eventflow(['tenants', 'list'])).stdout).toMatch(/^acme .*\ndefault /m)
+
+    const made = await keys('create', '--tenant', 'acme', '--name', 'shop', '--scopes', 'ingest,replay')
+    const [, key, id] = /^(ef_([0-9a-f]{12})_[0-9a-f]{64})\n/.exec(made.stdout)!
+    const listed = await keys('list', '--tenant', 'acme')
+    expect(listed.stdout).toMatch(new RegExp(`^${id}  shop  ingest,replay  \\S+Z  never +valid$`, 'm'))
+    expect(listed.stdout).not.toContain(key!.slice(16))
+    expect((await keys('list')).stdout).toBe('no keys\n')
+
+    expect(await keys('revoke', id!)).toMatchObject({ code: 1 })
+    const later = await keys('revoke', id!, '--tenant', 'acme', '--after-hours', '2')
+    expect(later).toMatchObject({ code: 0, stdout: expect.stringContaining('valid until') })
+    expect(await keys('revoke', id!, '--tenant', 'acme')).toMatchObject({ code: 0 })
+    expect((await keys('list', '--tenant', 'acme')).stdout).toMatch(/ revoked$/m)
+
+    const { rows } = await db.query(`SELECT action, actor FROM audit_log WHERE tenant_id = 'acme' ORDER BY id`)
+    expect(rows.map(({ action }) => action)).toEqual(['create-tenant', 'create-key', 'revoke-key', 'revoke-key'])
+    expect(rows[0].actor).toMatch(/ at the command line$/)
+  }, 60_000)
+
+  test('have scopes that there are', async () => {
+    const { code, stderr } = await keys('create', '--name', 'x', '--scopes', 'ingest,all')
+    expect([code, stderr]).toEqual([1, expect.stringContaining('ingest,read,replay,admin')])
+  })
+})

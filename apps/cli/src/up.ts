@@ -49,7 +49,9 @@ export async function up(options: UpOptions): Promise<void> {
     const workerPorts = await startPrograms(options, urls, started)
     await untilReady([port, ...workerPorts], started, voice, stop)
     await startAlerts(options, urls, started)
-    output.block(welcome({ port, workerPorts, postgres, redis, dataDir, events }))
+    // Its settings decide, and it has them.
+    const locked = (await fetch(`http://127.0.0.1:${port}/v1/event-types`)).status === 401
+    output.block(welcome({ locked, port, workerPorts, postgres, redis, dataDir, events }))
     if (!stop.aborted) await once(stop, 'abort')
   } catch (error) {
     if (!stop.aborted) throw error

@@ -4,6 +4,8 @@ import type { Database } from './databases.js'
 
 /** Where everything is. */
 export interface Places {
+  /** Whether requests need an API key. */
+  locked: boolean
   port: number
   workerPorts: number[]
   postgres: Database
@@ -20,8 +22,12 @@ const EXAMPLE = {
   data: { date: '2001/01/01 00:47', delay: 66, distance: 1750, origin: 'DTW', destination: 'LAS' },
 }
 
+const OPEN = `No API key is needed, since only this machine can reach the port. Everywhere else one is.
+
+`
+
 /** The block of text, ready to be printed. */
-export function welcome({ port, workerPorts, postgres, redis, dataDir, events }: Places): string {
+export function welcome({ locked, port, workerPorts, postgres, redis, dataDir, events }: Places): string {
   const http = `http://127.0.0.1:${port}`
   const here = `${process.cwd()}/`
   const elsewhere =
@@ -46,5 +52,5 @@ Or twenty thousand:
 
   npm run producer -- --file flights --wait${port === 8000 ? '' : ` --url ${http}`}
 
-Ctrl-C stops everything. The data stays, and the next start finds it.`
+${locked ? '' : OPEN}Ctrl-C stops everything. The data stays, and the next start finds it.`
 }
