@@ -35,7 +35,7 @@ const SCOPES_OF: Record<string, Scope> = {
 const OF_THE_OPERATOR = new Set(['/v1/live', '/metrics/summary'])
 
 /** Reading reads; to change anything that nobody has thought of here takes an admin. Health, metrics and pages are open. */
-export function scopeOf(method: string, route: string): Scope | undefined {
+function scopeOf(method: string, route: string): Scope | undefined {
   const known = SCOPES_OF[`${method === 'HEAD' ? 'GET' : method} ${route}`]
   if (known || !route.startsWith('/v1/')) return known
   return method === 'GET' || method === 'HEAD' ? 'read' : 'admin'
