@@ -175,9 +175,12 @@ describe('a number', () => {
 
   test('is not exact with a digit that no double has', () => {
     fc.assert(
-      fc.property(number, (n) => {
-        expect(isExact(n.toExponential(16).replace('e', '0000000000001e'))).toBe(false)
-      }),
+      fc.property(
+        number.filter((n) => n !== 0),
+        (n) => {
+          expect(isExact(n.toExponential(16).replace('e', '0000000000001e'))).toBe(false)
+        },
+      ),
     )
   })
 })
