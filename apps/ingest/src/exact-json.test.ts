@@ -162,6 +162,7 @@ describe('a number', () => {
         expect(isExact(n.toExponential())).toBe(true)
         expect(isExact(n.toExponential(16))).toBe(true)
       }),
+      { examples: [[-1175840173367944.2]] },
     )
   })
 

@@ -130,7 +130,8 @@ function endOfNumber(text: string, from: number): number {
 
 /**
  * Whether a number means the same after JSON.parse. A whole number without an exponent must be within ±(2^53 - 1), where
- * every one is kept; any other must be what its double gives when it is printed with as many digits.
+ * every one is kept; any other must be what its double gives when it is printed with as many digits, or with as few as identify
+ * it: where the exact value lies in the middle between two numbers of 17 digits, those are not the same.
  */
 export function isExact(number: string): boolean {
   const value = Number(number)
@@ -138,7 +139,7 @@ export function isExact(number: string): boolean {
   const digits = significantDigits(number)
   if (digits === '') return true
   if (value === 0 || !Number.isFinite(value) || digits.length > 100) return false
-  return significantDigits(value.toExponential(digits.length - 1)) === digits
+  return [digits.length - 1, undefined].some((more) => significantDigits(value.toExponential(more)) === digits)
 }
 
 /** `1250` and `-0.0125e7` both give `125`. */
