@@ -1,6 +1,6 @@
 /** Numbers, times and durations as people read them. */
 import { describe, expect, test } from '@jest/globals'
-import { ago, count, duration, percent, quoted, shellWord, time } from './format.js'
+import { ago, count, duration, percent, quoted, roughly, shellWord, time } from './format.js'
 
 test.each([
   [0, '0 s'],
@@ -32,6 +32,15 @@ test.each([
   [120, 1_000, '12 %'],
 ])('%p of %p are %p', (part, all, text) => {
   expect(percent(part, all)).toBe(text)
+})
+
+test.each([
+  [999_999, '999,999'],
+  [1_234_567, '1.23 M'],
+  [45_000_000_000, '45 G'],
+  [null, '–'],
+])('%p is roughly %p', (value, text) => {
+  expect(roughly(value)).toBe(text)
 })
 
 describe('a moment', () => {

@@ -6,6 +6,14 @@ export function count(value: number | null | undefined): string {
   return value.toLocaleString('en', { maximumFractionDigits: Math.abs(value) < 10 ? 1 : 0 })
 }
 
+/** 12,345, and beyond a million 1.23 M: where there is little room. */
+export function roughly(value: number | null): string {
+  if (value === null || value < 1e6) return count(value)
+  const billions = value >= 1e9
+  const digits = (value / (billions ? 1e9 : 1e6)).toLocaleString('en', { maximumSignificantDigits: 3 })
+  return `${digits} ${billions ? 'G' : 'M'}`
+}
+
 /** 850 µs, 12 ms, 1.4 s, 2 min, 3 h, 4 d; in three digits at the most. */
 export function duration(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined) return '–'

@@ -1,7 +1,7 @@
 /** How the pipeline is now, how it was in the last hour, and what is wrong. */
 import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Moment, Trouble } from '../answers.js'
-import { count, duration, percent } from '../format.js'
+import { count, duration, percent, roughly } from '../format.js'
 import { lost, moment, recorded } from '../live.js'
 import { Heading, Nothing, Same, Scroll } from '../parts/basics.js'
 import { Chart, type Line } from '../parts/chart.js'
@@ -113,10 +113,10 @@ function Figures({ now: { rates, backlog, oldest, dead } }: { now: Moment }) {
       <Figure name="p50" value={duration(rates.p50)} />
       <Figure name="p95" value={duration(rates.p95)} />
       <Figure name="p99" value={duration(rates.p99)} />
-      <Figure name="On their way" value={count(backlog)} />
+      <Figure name="On their way" value={roughly(backlog)} />
       <Figure name="Oldest of them" value={duration(oldest)} />
       <Figure name="Fail now" value={percent(rates.failed, rates.out + rates.failed)} alarming={rates.failed > 0} />
-      <Figure name="Dead letters" value={count(dead)} page="dead-letters" alarming={(dead ?? 0) > 0} />
+      <Figure name="Dead letters" value={roughly(dead)} page="dead-letters" alarming={(dead ?? 0) > 0} />
     </dl>
   )
 }

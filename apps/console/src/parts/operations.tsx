@@ -1,10 +1,11 @@
 /** What was asked for: operations and how far they are, and the audit trail. */
-import { useEffect } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import type { AuditEntry, Operation, Page } from '../answers.js'
+import { type ApiError, post } from '../api.js'
 import { count } from '../format.js'
 import { useGet } from '../use-get.js'
 import { type Filter, OperationBar } from './actions.js'
-import { Scroll, Time } from './basics.js'
+import { Problem, Scroll, Time } from './basics.js'
 
 /** Operations are read again so often, in milliseconds. */
 const LOOK_MS = 5_000
@@ -25,11 +26,35 @@ export function Operations({ changes }: { changes: number }) {
               <Time at={operation.started_at} />
               <small>{describeFilter(operation.filter)}</small>
             </span>
-            <OperationBar operation={operation} />
+            <div class="progress">
+              <OperationBar operation={operation} />
+              <Change operation={operation} again={again} />
+            </div>
           </li>
         ))}
       </ul>
     </section>
+  )
+}
+
+/** Ends what runs, and has go on what was interrupted. */
+function Change({ operation: { id, status }, again }: { operation: Operation; again: () => void }) {
+  const [error, setError] = useState<ApiError>()
+  const change = (action: string) => post(`v1/operations/${id}/${action}`, {}).then(again, setError)
+  return (
+    <>
+      {status === 'interrupted' && (
+        <button type="button" onClick={() => change('resume')}>
+          Resume
+        </button>
+      )}
+      {(status === 'interrupted' || status === 'running') && (
+        <button type="button" class="quiet" onClick={() => change('cancel')}>
+          Cancel
+        </button>
+      )}
+      <Problem error={error} />
+    </>
   )
 }
 

@@ -43,7 +43,7 @@ describe('what is wrong', () => {
 
   test.each<[string, Partial<Known>, string]>([
     ['Postgres is away', { lag: undefined }, 'bad: Postgres cannot be read'],
-    ['Redis is away', { lag: lagOf({ redisError: 'no answer' }) }, 'warn: Redis cannot be read (no answer)'],
+    ['Redis is away', { lag: lagOf({ redisError: 'no answer' }) }, 'warn: Redis does not answer'],
     ['no worker', { lag: lagOf({ workers: [] }) }, 'bad: No worker is alive'],
     [
       'a key that waits',

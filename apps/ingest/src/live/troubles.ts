@@ -52,7 +52,7 @@ export function findTroubles(known: Known): Trouble[] {
 
 function redisTroubles({ redisError }: PipelineLag): Trouble[] {
   if (redisError === null) return []
-  const text = `Redis cannot be read (${redisError}): events are worked on from Postgres, more slowly.`
+  const text = 'Redis does not answer: events are worked on from Postgres, more slowly.'
   return [{ level: 'warn', text }]
 }
 
