@@ -28,6 +28,7 @@ import { healthRoutes } from './routes/health.js'
 import { keyRoutes } from './routes/keys.js'
 import { liveRoutes } from './routes/live.js'
 import { operationRoutes } from './routes/operations.js'
+import { schemaRoutes } from './routes/schemas.js'
 import { searchRoutes } from './routes/search.js'
 import { waitingRoutes } from './routes/waiting.js'
 import { createSettledWatch } from './settled.js'
@@ -141,6 +142,7 @@ export async function buildApp({
   eventTypeRoutes(app, { definitions })
   auditRoutes(app, { db })
   keyRoutes(app, { db })
+  schemaRoutes(app, { db })
 
   const lag = sparing(() => readLag(db, redis, prefix), LAG_FRESH_MS)
   const stock = sparing(() => readStock(db), STOCK_FRESH_MS)

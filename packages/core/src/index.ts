@@ -1,6 +1,7 @@
 /** What an event is and what becomes of it: pure, without IO, clock or randomness of its own. */
 export * from './bisect.js'
 export * from './classify.js'
+export * from './compatibility.js'
 export * from './delivery.js'
 export * from './event.js'
 export * from './failure.js'

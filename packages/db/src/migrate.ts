@@ -6,6 +6,7 @@ import { pipelineTables } from './migrations/0001-pipeline.js'
 import { extensions } from './migrations/0002-extensions.js'
 import { alertsTable } from './migrations/0003-alerts.js'
 import { apiKeys } from './migrations/0004-api-keys.js'
+import { eventSchemas } from './migrations/0005-event-schemas.js'
 
 /** `partitions` is how many a new database gets. */
 function migrationsFor(partitions: number): Record<string, Migration> {
@@ -14,6 +15,7 @@ function migrationsFor(partitions: number): Record<string, Migration> {
     '0002-extensions': { up: extensions },
     '0003-alerts': { up: alertsTable },
     '0004-api-keys': { up: apiKeys },
+    '0005-event-schemas': { up: eventSchemas },
   }
 }
 

@@ -1,0 +1,134 @@
+/** What is sent and answered about schemas, for the documentation and for the check of what is sent. */
+import { type TSchema, Type } from '@sinclair/typebox'
+import { ProblemSchema } from '../problem.js'
+
+const Time = Type.String({ format: 'date-time' })
+const Mode = Type.String({ description: 'NONE, BACKWARD, FORWARD or FULL; with _TRANSITIVE against all versions' })
+const Operator = Type.Object({
+  'x-operator': Type.Optional(Type.String({ description: 'Who asks, for the audit log' })),
+})
+const params = Type.Object({ type: Type.String({ minLength: 1, maxLength: 200, description: 'Event type' }) })
+const refusals = { '4xx': ProblemSchema, 503: ProblemSchema }
+
+const AnySchema = Type.Object({}, { additionalProperties: true, description: 'JSON Schema 2020-12 of `data`' })
+
+const example = {
+  schema: {
+    type: 'object',
+    properties: { sku: { type: 'string', minLength: 1 }, quantity: { type: 'integer' } },
+    required: ['sku', 'quantity'],
+    additionalProperties: false,
+  },
+}
+
+const GivenSchema = Type.Object({ schema: AnySchema }, { additionalProperties: false, examples: [example] })
+
+const version = {
+  version: Type.Integer(),
+  origin: Type.String({ description: 'code, by a definition, or api' }),
+  registered_by: Type.String(),
+  registered_at: Time,
+}
+
+const summarised = (summary: string, description: string, rest: Record<string, TSchema | object>) => ({
+  summary,
+  description,
+  tags: ['schemas'],
+  ...rest,
+})
+
+export const listSchema = summarised('The types that have a schema', 'By name.', {
+  response: {
+    200: Type.Object({
+      items: Type.Array(
+        Type.Object({
+          type: Type.String(),
+          latest: Type.Integer({ description: 'The last version' }),
+          versions: Type.Integer({ description: 'How many there are' }),
+          compatibility: Mode,
+          registered_at: Time,
+        }),
+      ),
+    }),
+    503: ProblemSchema,
+  },
+})
+
+export const typeSchema = summarised('The schema of a type', 'The last version, and which others there are.', {
+  params,
+  response: {
+    200: Type.Object({
+      type: Type.String(),
+      compatibility: Mode,
+      latest: Type.Object({ ...version, schema: AnySchema }),
+      versions: Type.Array(Type.Object(version)),
+    }),
+    ...refusals,
+  },
+})
+
+export const registerRouteSchema = summarised(
+  'Register a schema',
+  'It becomes the next version, unless it is the same as the last one (200). Versions never change. Running workers know it within seconds.',
+  {
+    headers: Operator,
+    params,
+    body: GivenSchema,
+    response: {
+      200: Type.Object({ type: Type.String(), version: Type.Integer() }),
+      201: Type.Object({ type: Type.String(), version: Type.Integer() }),
+      ...refusals,
+    },
+  },
+)
+
+export const versionSchema = summarised('One version of a schema', 'As it was registered.', {
+  params: Type.Object({
+    ...params.properties,
+    version: Type.String({ pattern: '^[1-9]\\d{0,8}$', description: 'A number from 1' }),
+  }),
+  response: { 200: Type.Object({ type: Type.String(), ...version, schema: AnySchema }), ...refusals },
+})
+
+export const checkSchema = summarised(
+  'Check a schema',
+  'Whether it could be registered as the next version, and if not, where and by which rule. Nothing is changed.',
+  {
+    params,
+    body: GivenSchema,
+    response: {
+      200: Type.Object({
+        compatible: Type.Boolean(),
+        compatibility: Mode,
+        incompatibilities: Type.Array(
+          Type.Object({
+            version: Type.Integer({ description: 'The version that it is not compatible with' }),
+            direction: Type.String({ description: 'backward or forward' }),
+            path: Type.String({ description: 'Where in the schema, as a JSON pointer' }),
+            rule: Type.String({ description: 'As in Confluent’s registry' }),
+            message: Type.String(),
+          }),
+        ),
+      }),
+      ...refusals,
+    },
+  },
+)
+
+const Current = Type.Object({ compatibility: Mode })
+
+export const readModeSchema = summarised('The compatibility mode of a type', 'BACKWARD where none was set.', {
+  params,
+  response: { 200: Current, ...refusals },
+})
+
+export const modeSchema = (modes: readonly string[]) =>
+  summarised('Set the compatibility mode of a type', 'Counts for versions that are registered from now on.', {
+    headers: Operator,
+    params,
+    body: Type.Object(
+      { compatibility: Type.Union(modes.map((mode) => Type.Literal(mode))) },
+      { additionalProperties: false, examples: [{ compatibility: 'FULL' }] },
+    ),
+    response: { 200: Current, ...refusals },
+  })

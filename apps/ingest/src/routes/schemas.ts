@@ -1,0 +1,158 @@
+/** The schemas of event types: what there is, what becomes the next version, and whether something could. */
+import { COMPATIBILITY_MODES, type CompatibilityMode, type Problem } from '@eventflow/core'
+import {
+  type Db,
+  findSchemaVersion,
+  listSchemaTypes,
+  readCompatibility,
+  readSchemaVersions,
+  type SchemaVersion,
+  setCompatibility,
+} from '@eventflow/db'
+import {
+  createExaminer,
+  type Examine,
+  ExaminerBusyError,
+  type Incompatibility,
+  registerSchema,
+} from '@eventflow/schemas'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { NotAcceptedError } from '../accept.js'
+import { RequestError } from '../problem.js'
+import { operatorOf, strictly } from '../request.js'
+import {
+  checkSchema,
+  listSchema,
+  modeSchema,
+  readModeSchema,
+  registerRouteSchema,
+  typeSchema,
+  versionSchema,
+} from './schema-schemas.js'
+
+interface OfType {
+  Params: { type: string }
+}
+
+interface Given extends OfType {
+  Body: { schema: object }
+}
+
+export function schemaRoutes(app: FastifyInstance, { db }: { db: Db }): void {
+  const examine = unlessBusy(createExaminer())
+
+  app.get('/v1/schemas', { schema: listSchema }, async ({ access }) => {
+    const types = await listSchemaTypes(db, access.tenantId)
+    return { items: types.map(({ registeredAt, ...type }) => ({ ...type, registered_at: registeredAt })) }
+  })
+
+  app.get<OfType>('/v1/schemas/:type', { schema: typeSchema, validatorCompiler: strictly }, async (request) => {
+    const subject = subjectOf(request)
+    const versions = await readSchemaVersions(db, subject)
+    const latest = versions.at(-1)
+    if (!latest) throw notFound(`No schema of the type ${subject.type} is registered`)
+    return {
+      type: subject.type,
+      compatibility: await readCompatibility(db, subject),
+      latest: describeVersion(latest),
+      versions: versions.map((version) => ({ ...describeVersion(version), schema: undefined })),
+    }
+  })
+
+  app.put<Given>(
+    '/v1/schemas/:type',
+    { schema: registerRouteSchema, validatorCompiler: strictly },
+    async (request, reply) => {
+      const subject = subjectOf(request)
+      const { schema } = request.body
+      const registration = await registerSchema(db, examine, { ...subject, schema, by: operatorOf(request) })
+      switch (registration.status) {
+        case 'registered':
+        case 'known': {
+          const { version } = registration
+          reply.code(registration.status === 'registered' ? 201 : 200)
+          reply.header('location', `/v1/schemas/${encodeURIComponent(subject.type)}/versions/${version}`)
+          return { type: subject.type, version }
+        }
+        case 'invalid':
+          throw invalid(registration.faults)
+        case 'incompatible':
+          throw incompatible(registration)
+        case 'full':
+          throw new RequestError('schema-refused', 'This type has as many versions as a type may have')
+        case 'contended':
+          throw new NotAcceptedError('overloaded')
+      }
+    },
+  )
+
+  app.get<{ Params: { type: string; version: string } }>(
+    '/v1/schemas/:type/versions/:version',
+    { schema: versionSchema, validatorCompiler: strictly },
+    async (request) => {
+      const subject = subjectOf(request)
+      const { version } = request.params
+      const found = await findSchemaVersion(db, subject, Number(version))
+      if (!found) throw notFound(`No version ${version} of the schema of the type ${subject.type} is registered`)
+      return { type: subject.type, ...describeVersion(found) }
+    },
+  )
+
+  app.post<Given>('/v1/schemas/:type/check', { schema: checkSchema, validatorCompiler: strictly }, async (request) => {
+    const subject = subjectOf(request)
+    const [earlier, mode] = [await readSchemaVersions(db, subject), await readCompatibility(db, subject)]
+    const { faults, incompatibilities } = await examine(request.body.schema, mode, earlier)
+    if (faults.length > 0) throw invalid(faults)
+    return { compatible: incompatibilities.length === 0, compatibility: mode, incompatibilities }
+  })
+
+  app.get<OfType>(
+    '/v1/schemas/:type/compatibility',
+    { schema: readModeSchema, validatorCompiler: strictly },
+    async (request) => ({ compatibility: await readCompatibility(db, subjectOf(request)) }),
+  )
+
+  app.put<OfType & { Body: { compatibility: CompatibilityMode } }>(
+    '/v1/schemas/:type/compatibility',
+    { schema: modeSchema(COMPATIBILITY_MODES), validatorCompiler: strictly },
+    async (request) => {
+      const { compatibility } = request.body
+      await setCompatibility(db, { ...subjectOf(request), compatibility, by: operatorOf(request) })
+      return { compatibility }
+    },
+  )
+}
+
+const subjectOf = ({ access, params }: FastifyRequest<{ Params: { type: string } }>) => ({
+  tenantId: access.tenantId,
+  type: params.type,
+})
+
+function describeVersion({ version, schema, origin, registeredBy, registeredAt }: SchemaVersion) {
+  return { version, schema, origin, registered_by: registeredBy, registered_at: registeredAt }
+}
+
+const notFound = (detail: string) => new RequestError('schema-not-found', detail)
+
+function invalid(faults: readonly Problem[]): RequestError {
+  return new RequestError('schema-refused', saying(faults, 'the schema'), faults)
+}
+
+function incompatible({ mode, incompatibilities }: { mode: string; incompatibilities: readonly Incompatibility[] }) {
+  const problems = incompatibilities.map(({ path, rule, message }) => ({
+    pointer: path,
+    message: `${rule}: ${message}`,
+  }))
+  return new RequestError('schema-incompatible', `Not ${mode} compatible: ${saying(problems, 'the schema')}`, problems)
+}
+
+const saying = (problems: readonly Problem[], whole: string) =>
+  problems.map(({ pointer, message }) => `${pointer || whole} ${message}`).join('; ')
+
+/** Whoever must wait for too many others is told to come again. */
+function unlessBusy(examine: Examine): Examine {
+  return (...given) =>
+    examine(...given).catch((error) => {
+      throw error instanceof ExaminerBusyError ? new NotAcceptedError('overloaded') : error
+    })
+}

@@ -1,0 +1,140 @@
+/** `event_schemas` and `event_schema_modes`: the versions of each type's schema, append-only, and how new ones are compared. */
+import type { CompatibilityMode } from '@eventflow/core'
+import { recordAudit } from './audit-log.js'
+import { type Db, type Queryable, withTransaction } from './connect.js'
+
+/** The mode of a type for which none was set. */
+const DEFAULT_MODE: CompatibilityMode = 'BACKWARD'
+
+/** Any number: what keeps versions from being registered side by side. */
+const LOCK = 7_305_021_649
+
+const NO_EVENTS = { filter: {}, count: 0, reason: null }
+
+/** A type of a tenant. */
+export interface SchemaSubject {
+  tenantId: string
+  type: string
+}
+
+export interface SchemaVersion {
+  version: number
+  schema: object
+  /** Where it is from: a definition, which is trusted, or over HTTP. */
+  origin: 'code' | 'api'
+  registeredBy: string
+  registeredAt: Date
+}
+
+/** A type that has a schema. */
+export interface SchemaType {
+  type: string
+  latest: number
+  versions: number
+  compatibility: CompatibilityMode
+  registeredAt: Date
+}
+
+const COLUMNS = `version, schema, origin, registered_by AS "registeredBy", registered_at AS "registeredAt"`
+
+/** The types of a tenant that have a schema, by name. */
+export async function listSchemaTypes(db: Queryable, tenantId: string): Promise<SchemaType[]> {
+  const { rows } = await db.query(
+    `SELECT type, max(version) AS latest, count(*) AS versions, coalesce(max(compatibility), $2) AS compatibility,
+            max(registered_at) AS "registeredAt"
+     FROM event_schemas LEFT JOIN event_schema_modes USING (tenant_id, type)
+     WHERE tenant_id = $1 GROUP BY type ORDER BY type`,
+    [tenantId, DEFAULT_MODE],
+  )
+  return rows
+}
+
+/** All versions of a type's schema, the first one first. */
+export async function readSchemaVersions(db: Queryable, { tenantId, type }: SchemaSubject): Promise<SchemaVersion[]> {
+  const { rows } = await db.query(
+    `SELECT ${COLUMNS} FROM event_schemas WHERE tenant_id = $1 AND type = $2 ORDER BY version`,
+    [tenantId, type],
+  )
+  return rows
+}
+
+/** One version of a type's schema; nothing when there is none. */
+export async function findSchemaVersion(
+  db: Queryable,
+  { tenantId, type }: SchemaSubject,
+  version: number,
+): Promise<SchemaVersion | undefined> {
+  const { rows } = await db.query({
+    name: 'find-schema-version',
+    text: `SELECT ${COLUMNS} FROM event_schemas WHERE tenant_id = $1 AND type = $2 AND version = $3`,
+    values: [tenantId, type, version],
+  })
+  return rows[0]
+}
+
+export async function readCompatibility(db: Queryable, { tenantId, type }: SchemaSubject): Promise<CompatibilityMode> {
+  const { rows } = await db.query('SELECT compatibility FROM event_schema_modes WHERE tenant_id = $1 AND type = $2', [
+    tenantId,
+    type,
+  ])
+  return rows[0]?.compatibility ?? DEFAULT_MODE
+}
+
+/** Sets how new versions of a type are compared, from now on. */
+export async function setCompatibility(
+  db: Db,
+  { tenantId, type, compatibility, by }: SchemaSubject & { compatibility: CompatibilityMode; by: string },
+): Promise<void> {
+  await withTransaction(db, async (tx) => {
+    const { rowCount } = await tx.query(
+      `INSERT INTO event_schema_modes AS m (tenant_id, type, compatibility) VALUES ($1, $2, $3)
+       ON CONFLICT (tenant_id, type) DO UPDATE SET compatibility = excluded.compatibility
+       WHERE m.compatibility <> excluded.compatibility`,
+      [tenantId, type, compatibility],
+    )
+    if (rowCount === 0) return
+    const entry = { actor: by, action: 'set-schema-compatibility', subject: `${compatibility} for ${type}` }
+    await recordAudit(tx, { tenantId, ...entry, ...NO_EVENTS })
+  })
+}
+
+/** The number of a version that is like this one, as JSON; the last if there are several. */
+export async function findSameSchema(
+  db: Queryable,
+  { tenantId, type }: SchemaSubject,
+  schema: object,
+): Promise<number | undefined> {
+  const { rows } = await db.query(
+    `SELECT max(version) AS version FROM event_schemas
+     WHERE tenant_id = $1 AND type = $2 AND schema::jsonb = $3::jsonb`,
+    [tenantId, type, JSON.stringify(schema)],
+  )
+  return rows[0].version ?? undefined
+}
+
+export interface NewSchemaVersion extends SchemaSubject {
+  schema: object
+  version: number
+  /** The version that was the last one when this was compared; 0 where there was none. */
+  after: number
+  origin: 'code' | 'api'
+  by: string
+}
+
+/** Adds a version, and gives whether it could: not if somebody else has added one meanwhile. */
+export async function addSchemaVersion(db: Db, added: NewSchemaVersion): Promise<boolean> {
+  const { tenantId, type, schema, version, after, origin, by } = added
+  return withTransaction(db, async (tx) => {
+    await tx.query('SELECT pg_advisory_xact_lock($1)', [LOCK])
+    const { rowCount } = await tx.query(
+      `INSERT INTO event_schemas (tenant_id, type, version, schema, origin, registered_by)
+       SELECT $1, $2, $3, $4, $5, $6
+       WHERE $7 = (SELECT coalesce(max(version), 0) FROM event_schemas WHERE tenant_id = $1 AND type = $2)`,
+      [tenantId, type, version, JSON.stringify(schema), origin, by, after],
+    )
+    if (rowCount === 0) return false
+    const entry = { actor: by, action: 'register-schema', subject: `${type} version ${version}` }
+    await recordAudit(tx, { tenantId, ...entry, ...NO_EVENTS })
+    return true
+  })
+}

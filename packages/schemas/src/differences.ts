@@ -1,0 +1,121 @@
+/**
+ * Whether whatever fits one schema, the writer's, fits another, the reader's. What cannot be shown to fit is a difference: too
+ * strict in rare cases, never too lax. The rules have the names of Confluent's registry, where it has them.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import { compileSchema } from '@eventflow/core'
+import { disjoint, listedValues } from './disjoint.js'
+import { compareKeywords } from './keywords.js'
+import { dereferenceIn, isPlain, type Node, type Schema } from './schema-node.js'
+
+/** Why something that fits the writer's schema may not fit the reader's. */
+export interface Difference {
+  /** Where, as a JSON pointer into the schema. */
+  path: string
+  rule: string
+}
+
+/** Whether missing fields are given their defaults, at a place of the schemas, before either is asked. */
+export interface Filled {
+  writer: boolean
+  reader: boolean
+}
+
+export type Compare = (writer: Schema, reader: Schema, path: string, filled: Filled) => Difference[]
+
+/** What `true` says, as a node. */
+const ANYTHING: Node = {}
+
+/** Everything because of which data for the writer's schema may not fit the reader's; nothing when all of it fits. */
+export function differencesBetween(writerRoot: Schema, readerRoot: Schema): Difference[] {
+  const definitionsOf = (root: Schema) => (typeof root === 'object' ? root.$defs : undefined)
+  const sameDefinitions = isDeepStrictEqual(definitionsOf(writerRoot), definitionsOf(readerRoot))
+  const underWay = new Set<string>()
+  const identify = numbering()
+  const [ofWriter, ofReader] = [dereferenceIn(writerRoot), dereferenceIn(readerRoot)]
+
+  const same = (a: unknown, b: unknown) =>
+    isDeepStrictEqual(a, b) && (sameDefinitions || !JSON.stringify(a).includes('"$ref"'))
+
+  const compare: Compare = (writer, reader, path, filled) => {
+    if (same(writer, reader)) return []
+    const [from, to] = [ofWriter(writer), ofReader(reader)]
+    if (to === true || from === false) return []
+    if (to === false) return [{ path, rule: 'NOTHING_FITS' }]
+    const written = from === true ? ANYTHING : from
+    // Schemas may contain themselves: what is being compared already is found out there.
+    const pair = `${identify(written)} ${identify(to)} ${filled.writer} ${filled.reader}`
+    if (underWay.has(pair)) return []
+    underWay.add(pair)
+    const still = { writer: filled.writer && isPlain(written), reader: filled.reader && isPlain(to) }
+    const found = conjuncts(to).flatMap((part) => notImplied(written, part, path, still))
+    underWay.delete(pair)
+    return found
+  }
+
+  /** What of a part of the reader's schema nothing in the writer's ensures. */
+  function notImplied(written: Node, part: Node, path: string, filled: Filled): Difference[] {
+    if (part.allOf) return compare(written, part.allOf[0], path, filled)
+    const parts = conjuncts(written)
+    if (parts.some((one) => same(one, part))) return []
+    const values = parts.map(listedValues).find((listed) => listed !== undefined)
+    if (values) {
+      const refused = values.filter((value) => !accepts(part, value))
+      if (refused.length === 0) return []
+      if (part.enum || 'const' in part) return [{ path, rule: 'ENUM_ARRAY_NARROWED' }]
+      return [{ path, rule: refused.length === values.length ? 'TYPE_CHANGED' : 'TYPE_NARROWED' }]
+    }
+    const isUnion = part.anyOf !== undefined || part.oneOf !== undefined
+    if (isUnion && fitsOneWay(written, part, filled)) return []
+    const tries = parts.map((one) => {
+      const ways = alternatives(one) ?? (isUnion ? byType(one) : undefined)
+      if (ways) return ways.flatMap((way) => compare(way, part, path, filled))
+      return isUnion ? [{ path, rule: 'COMBINED_TYPE_CHANGED' }] : compareKeywords(one, part, path, filled, compare)
+    })
+    return tries.find((found) => found.length === 0) ?? tries[0]!
+  }
+
+  /** Of `oneOf` exactly one may fit, so that the others must be shown not to. */
+  function fitsOneWay(written: Node, { anyOf, oneOf }: Node, filled: Filled): boolean {
+    const ways: Schema[] = anyOf ?? oneOf
+    const excludes = (other: Schema) => disjoint(written, other, ofWriter, ofReader)
+    return ways.some(
+      (way) =>
+        compare(written, way, '', filled).length === 0 &&
+        (anyOf || ways.every((other) => other === way || excludes(other))),
+    )
+  }
+
+  function accepts(part: Node, value: unknown): boolean {
+    try {
+      const $defs = definitionsOf(readerRoot)
+      return compileSchema($defs ? { ...part, $defs } : part)(value).length === 0
+    } catch {
+      return false
+    }
+  }
+
+  return compare(writerRoot, readerRoot, '', { writer: true, reader: true })
+}
+
+/** Schemas that must all fit and together are the node; each has `allOf` with one schema, a union, or other keywords. */
+function conjuncts({ allOf, anyOf, oneOf, ...base }: Node): Node[] {
+  const combined: Node[] = (allOf ?? []).map((schema: Schema) => ({ allOf: [schema] }))
+  if (anyOf) combined.push({ anyOf })
+  if (oneOf) combined.push({ oneOf })
+  return combined.length === 0 || Object.keys(base).length > 0 ? [base, ...combined] : combined
+}
+
+/** Of these something must fit, where a part is a union; an `allOf` with one schema is a union of one. */
+const alternatives = ({ allOf, anyOf, oneOf }: Node): Schema[] | undefined => allOf ?? anyOf ?? oneOf
+
+const byType = (part: Node): Schema[] | undefined =>
+  Array.isArray(part.type) && part.type.length > 1 ? part.type.map((type) => ({ ...part, type })) : undefined
+
+function numbering() {
+  const numbers = new Map<object, number>()
+  return (node: object) => {
+    if (!numbers.has(node)) numbers.set(node, numbers.size)
+    return numbers.get(node)
+  }
+}

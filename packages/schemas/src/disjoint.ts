@@ -1,0 +1,51 @@
+/** Whether nothing can fit two schemas at once, as far as that is easy to see: by type, by value, by a field that tells them apart. */
+import { isDeepStrictEqual } from 'node:util'
+import type { Dereference, Node, Schema } from './schema-node.js'
+
+const TYPES = ['null', 'boolean', 'number', 'string', 'array', 'object']
+
+/** The types that a node lets through: all, where it does not say. */
+export function typesOf({ type }: Node): readonly string[] {
+  return type === undefined ? TYPES : Array.isArray(type) ? type : [type]
+}
+
+/** All values that may fit a node, where they can be listed. */
+export function listedValues(node: Node): unknown[] | undefined {
+  if ('const' in node) return [node.const]
+  if (node.enum) return node.enum
+  const types = typesOf(node)
+  if (!types.every((type) => type === 'null' || type === 'boolean')) return undefined
+  return types.flatMap((type) => (type === 'null' ? [null] : [true, false]))
+}
+
+/** How deep they are looked into: they may contain themselves. */
+const MAX_DEPTH = 10
+
+export function disjoint(a: Schema, b: Schema, ofA: Dereference, ofB: Dereference, depth = 0): boolean {
+  const [one, other] = [ofA(a), ofB(b)]
+  if (one === false || other === false) return true
+  if (one === true || other === true || depth > MAX_DEPTH) return false
+  const apart = (x: Schema, y: Schema) => disjoint(x, y, ofA, ofB, depth + 1)
+  const ways = one.anyOf ?? one.oneOf
+  if (ways?.every((way: Schema) => apart(way, other)) || one.allOf?.some((part: Schema) => apart(part, other)))
+    return true
+  const otherWays = other.anyOf ?? other.oneOf
+  if (otherWays?.every((way: Schema) => apart(one, way)) || other.allOf?.some((part: Schema) => apart(one, part))) {
+    return true
+  }
+  const [values, otherValues] = [listedValues(one), listedValues(other)]
+  if (values && otherValues) return !values.some((value) => otherValues.some((v) => isDeepStrictEqual(v, value)))
+  const [types, otherTypes] = [values?.map(typeOf) ?? typesOf(one), otherValues?.map(typeOf) ?? typesOf(other)]
+  const shared = types.filter((type) => otherTypes.some((t) => (isNumeric(t) && isNumeric(type) ? true : t === type)))
+  if (shared.length === 0) return true
+  if (shared.some((type) => type !== 'object')) return false
+  const required: string[] = (one.required ?? []).filter((name: string) => other.required?.includes(name))
+  return required.some((name) => apart(one.properties?.[name] ?? true, other.properties?.[name] ?? true))
+}
+
+const isNumeric = (type: string) => type === 'number' || type === 'integer'
+
+function typeOf(value: unknown): string {
+  if (value === null) return 'null'
+  return Array.isArray(value) ? 'array' : typeof value
+}

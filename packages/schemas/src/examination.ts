@@ -1,0 +1,91 @@
+/** Everything that is asked of a new version before it is kept. Takes as long as the schema makes it: to be run in a thread. */
+import { type CompatibilityMode, compileSchema, type Problem, pointerTo } from '@eventflow/core'
+import { type Difference, differencesBetween } from './differences.js'
+import { dereferenceIn, filledFields, isPlain, type Node, type Schema } from './schema-node.js'
+
+export interface Version {
+  version: number
+  schema: object
+}
+
+/** A difference, and to which version; `direction` says who could not read whom. */
+export interface Incompatibility extends Difference {
+  version: number
+  direction: 'backward' | 'forward'
+  message: string
+}
+
+export interface Examination {
+  /** Why it is no schema that is taken. If there are any, it was not compared. */
+  faults: Problem[]
+  incompatibilities: Incompatibility[]
+}
+
+/** Examines a schema. `earlier` are all versions, in their order. */
+export function examine(schema: object, mode: CompatibilityMode, earlier: readonly Version[]): Examination {
+  const faults = compileFaults(schema)
+  if (faults.length > 0) return { faults, incompatibilities: [] }
+  return { faults, incompatibilities: incompatibilitiesOf(schema, mode, earlier) }
+}
+
+/** Whether it compiles, and whether what it fills in fits where it is filled in. */
+export function compileFaults(schema: object): Problem[] {
+  try {
+    compileSchema(schema)
+    return defaultFaults(schema)
+  } catch (error) {
+    return [{ pointer: '', message: (error as Error).message }]
+  }
+}
+
+function defaultFaults(root: Node): Problem[] {
+  const faults: Problem[] = []
+  const dereference = dereferenceIn(root)
+  const seen = new Set<Schema>()
+  const visit = (schema: Schema, pointer: string): void => {
+    const node = dereference(schema)
+    if (typeof node !== 'object' || seen.has(node) || !isPlain(node)) return
+    seen.add(node)
+    for (const name of filledFields(node)) {
+      const { $defs } = root
+      const field = node.properties[name] as Node
+      const problems = compileSchema($defs ? { ...field, $defs } : field)(field.default)
+      const at = pointerTo(pointerTo(pointerTo(pointer, 'properties'), name), 'default')
+      if (problems.length > 0) faults.push({ pointer: at, message: `does not fit: ${problems[0]!.message}` })
+    }
+    for (const [name, field] of Object.entries<Schema>(node.properties ?? {})) {
+      visit(field, pointerTo(pointerTo(pointer, 'properties'), name))
+    }
+    if (node.items !== undefined) visit(node.items, pointerTo(pointer, 'items'))
+  }
+  visit(root, '')
+  return faults
+}
+
+/**
+ * What a mode finds wrong with a schema as the next version. BACKWARD: whoever has the new schema can read what was written
+ * for the old one. FORWARD: the other way round. Compared is with the last version, or with all.
+ */
+export function incompatibilitiesOf(
+  schema: object,
+  mode: CompatibilityMode,
+  earlier: readonly Version[],
+): Incompatibility[] {
+  const compared = mode.endsWith('_TRANSITIVE') ? earlier : earlier.slice(-1)
+  const isBackward = mode.startsWith('BACKWARD') || mode.startsWith('FULL')
+  const isForward = mode.startsWith('FORWARD') || mode.startsWith('FULL')
+  return compared.flatMap(({ version, schema: old }) => [
+    ...(isBackward ? differencesBetween(old, schema) : []).map((difference) => ({
+      ...difference,
+      version,
+      direction: 'backward' as const,
+      message: `what fits version ${version} may not fit the new schema`,
+    })),
+    ...(isForward ? differencesBetween(schema, old) : []).map((difference) => ({
+      ...difference,
+      version,
+      direction: 'forward' as const,
+      message: `what fits the new schema may not fit version ${version}`,
+    })),
+  ])
+}

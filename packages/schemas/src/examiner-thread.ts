@@ -1,0 +1,6 @@
+/** The thread in which a schema from outside is examined. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { examine } from './examination.js'
+
+const { schema, mode, earlier } = workerData
+parentPort!.postMessage(examine(schema, mode, earlier))

@@ -1,0 +1,100 @@
+/** Compares two nodes keyword by keyword, apart from those that combine schemas. */
+import { isDeepStrictEqual } from 'node:util'
+import type { Compare, Difference, Filled } from './differences.js'
+import { typesOf } from './disjoint.js'
+import { compareItems, compareProperties } from './members.js'
+import { ANNOTATIONS, type Node } from './schema-node.js'
+
+/** Bounds, what they bound, and whether the reader's must not be higher (a minimum) or not be lower. */
+const BOUNDS: [keyword: string, type: string, isMinimum: boolean][] = [
+  ['minLength', 'string', true],
+  ['maxLength', 'string', false],
+  ['minItems', 'array', true],
+  ['maxItems', 'array', false],
+  ['minProperties', 'object', true],
+  ['maxProperties', 'object', false],
+]
+
+/** What is compared here or in `members.ts`. Of all other keywords it is only asked whether they are the same. */
+const COMPARED = new Set([
+  ...['type', 'enum', 'const', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
+  ...['minLength', 'maxLength', 'minItems', 'maxItems', 'minProperties', 'maxProperties', 'uniqueItems'],
+  ...['properties', 'required', 'additionalProperties', 'items', 'prefixItems'],
+])
+
+/** Keywords whose meaning depends on those beside them, so that nodes with them are compared as a whole. */
+const ENTANGLED = ['if', 'then', 'else', 'contains', 'minContains', 'maxContains', 'not', '$ref', '$dynamicRef']
+const LEFT_OVER = ['unevaluatedProperties', 'unevaluatedItems', 'dependentSchemas', '$anchor', '$dynamicAnchor']
+
+/** What of the reader's node the writer's does not ensure. Neither has `allOf`, `anyOf` or `oneOf`. */
+export function compareKeywords(
+  writer: Node,
+  reader: Node,
+  path: string,
+  filled: Filled,
+  compare: Compare,
+): Difference[] {
+  const entangled = [...ENTANGLED, ...LEFT_OVER].filter((keyword) => keyword in reader)
+  if (entangled.length > 0) return entangled.map((keyword) => changed(keyword, path))
+  const types = typesOf(writer)
+  if (!types.every((type) => lets(type, typesOf(reader)))) {
+    const overlap =
+      types.some((type) => lets(type, typesOf(reader))) || typesOf(reader).some((type) => lets(type, types))
+    return [{ path, rule: overlap ? 'TYPE_NARROWED' : 'TYPE_CHANGED' }]
+  }
+  const found: Difference[] = []
+  if (reader.enum || 'const' in reader) found.push({ path, rule: 'ENUM_ARRAY_NARROWED' })
+  if (types.some((type) => type === 'number' || type === 'integer')) found.push(...compareNumbers(writer, reader, path))
+  for (const [keyword, type, isMinimum] of BOUNDS) {
+    if (types.includes(type)) found.push(...compareBound(keyword, isMinimum, writer, reader, path))
+  }
+  const mayRepeat = reader.uniqueItems === true && writer.uniqueItems !== true && !(writer.maxItems <= 1)
+  if (types.includes('array') && mayRepeat) found.push({ path: `${path}/uniqueItems`, rule: 'UNIQUE_ITEMS_ADDED' })
+  if (types.includes('array')) found.push(...compareItems(writer, reader, path, filled, compare))
+  if (types.includes('object')) found.push(...compareProperties(writer, reader, path, filled, compare))
+  for (const keyword of Object.keys(reader)) {
+    if (COMPARED.has(keyword) || ANNOTATIONS.has(keyword)) continue
+    if (!isDeepStrictEqual(reader[keyword], writer[keyword])) found.push(changed(keyword, path))
+  }
+  return found
+}
+
+const lets = (type: string, types: readonly string[]) =>
+  types.includes(type) || (type === 'integer' && types.includes('number'))
+
+const named = (keyword: string) => keyword.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()
+
+const changed = (keyword: string, path: string) => ({ path: `${path}/${keyword}`, rule: `${named(keyword)}_CHANGED` })
+
+function compareBound(keyword: string, isMinimum: boolean, writer: Node, reader: Node, path: string): Difference[] {
+  const bound = reader[keyword] ?? (isMinimum ? 0 : Infinity)
+  const given = writer[keyword] ?? (isMinimum ? 0 : Infinity)
+  if (isMinimum ? given >= bound : given <= bound) return []
+  const how = keyword in writer ? (isMinimum ? 'INCREASED' : 'DECREASED') : 'ADDED'
+  return [{ path: `${path}/${keyword}`, rule: `${named(keyword)}_${how}` }]
+}
+
+function compareNumbers(writer: Node, reader: Node, path: string): Difference[] {
+  const found: Difference[] = []
+  for (const [keyword, exclusive, sign] of [
+    ['minimum', 'exclusiveMinimum', 1],
+    ['maximum', 'exclusiveMaximum', -1],
+  ] as const) {
+    for (const bound of [keyword, exclusive]) {
+      if (!(bound in reader)) continue
+      const limit = sign * reader[bound]
+      const within = bound === keyword ? sign * writer[keyword] >= limit : sign * writer[keyword] > limit
+      if (within || sign * writer[exclusive] >= limit) continue
+      const how = keyword in writer || exclusive in writer ? (sign > 0 ? 'INCREASED' : 'DECREASED') : 'ADDED'
+      found.push({ path: `${path}/${bound}`, rule: `${named(bound)}_${how}` })
+    }
+  }
+  const { multipleOf } = reader
+  const isWhole = typesOf(writer).every((type) => type !== 'number') && Number.isInteger(1 / multipleOf)
+  // Remainders of other fractions are not exact.
+  const isMultiple = Number.isInteger(multipleOf) && writer.multipleOf % multipleOf === 0
+  if (multipleOf !== undefined && writer.multipleOf !== multipleOf && !isMultiple && !isWhole) {
+    found.push({ path: `${path}/multipleOf`, rule: `MULTIPLE_OF_${'multipleOf' in writer ? 'CHANGED' : 'ADDED'}` })
+  }
+  return found
+}

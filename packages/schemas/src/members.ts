@@ -1,0 +1,90 @@
+/** Compares the items of lists and the fields of objects. */
+import { isDeepStrictEqual } from 'node:util'
+import { pointerTo } from '@eventflow/core'
+import type { Compare, Difference, Filled } from './differences.js'
+import { filledFields, type Node, type Schema } from './schema-node.js'
+
+const NOT_FILLED: Filled = { writer: false, reader: false }
+
+/** What a difference is called where it comes of a member that only one of the two names. */
+function asMember(kind: 'PROPERTY' | 'ITEM', inReader: boolean, others: Schema): string {
+  if (inReader) {
+    return others === true
+      ? `${kind}_ADDED_TO_OPEN_CONTENT_MODEL`
+      : `${kind}_ADDED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL`
+  }
+  return others === false
+    ? `${kind}_REMOVED_FROM_CLOSED_CONTENT_MODEL`
+    : `${kind}_REMOVED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL`
+}
+
+/**
+ * The fields. Whoever does not name a field has its `additionalProperties` in charge of it: an open schema lets anything be
+ * there, a closed one nothing.
+ */
+export function compareProperties(
+  writer: Node,
+  reader: Node,
+  path: string,
+  filled: Filled,
+  compare: Compare,
+): Difference[] {
+  const found: Difference[] = []
+  const present = new Set<string>(writer.required)
+  if (filled.writer) for (const name of filledFields(writer)) present.delete(name)
+  const given = new Set(filled.reader ? filledFields(reader) : [])
+  for (const name of (reader.required ?? []) as string[]) {
+    if (present.has(name) || given.has(name)) continue
+    found.push({ path: pointerTo(`${path}/properties`, name), rule: 'REQUIRED_ATTRIBUTE_ADDED' })
+  }
+
+  // Where patterns say what a field must be, what is in charge of one that is not named is not as easily told.
+  const othersOfWriter: Schema = writer.patternProperties ? true : (writer.additionalProperties ?? true)
+  const othersOfReader: Schema = reader.additionalProperties ?? true
+  const names = new Set([...Object.keys(writer.properties ?? {}), ...Object.keys(reader.properties ?? {})])
+  for (const name of names) {
+    const [written, read] = [ownSchema(writer, name), ownSchema(reader, name)]
+    const at = pointerTo(`${path}/properties`, name)
+    if (written !== undefined && read !== undefined) {
+      found.push(...compare(written, read, at, filled))
+    } else if (compare(written ?? othersOfWriter, read ?? othersOfReader, at, NOT_FILLED).length > 0) {
+      const inReader = read !== undefined
+      found.push({ path: at, rule: asMember('PROPERTY', inReader, inReader ? othersOfWriter : othersOfReader) })
+    }
+  }
+  if (compare(writer.additionalProperties ?? true, othersOfReader, path, NOT_FILLED).length > 0) {
+    const rule = othersOfReader === false ? 'ADDITIONAL_PROPERTIES_REMOVED' : 'ADDITIONAL_PROPERTIES_NARROWED'
+    found.push({ path: `${path}/additionalProperties`, rule })
+  }
+  // Beside patterns `additionalProperties` is in charge of less.
+  const hasPatterns = writer.patternProperties !== undefined && reader.patternProperties === undefined
+  const isOpen = isDeepStrictEqual(othersOfReader, true)
+  if (hasPatterns && !isOpen) found.push({ path: `${path}/patternProperties`, rule: 'PATTERN_PROPERTIES_CHANGED' })
+  return found
+}
+
+const ownSchema = ({ properties = {} }: Node, name: string): Schema | undefined =>
+  Object.hasOwn(properties, name) ? properties[name] : undefined
+
+/** The items: those with a place of their own, and the others. */
+export function compareItems(writer: Node, reader: Node, path: string, filled: Filled, compare: Compare): Difference[] {
+  const found: Difference[] = []
+  const [places, readPlaces]: Schema[][] = [writer.prefixItems ?? [], reader.prefixItems ?? []]
+  const others: Schema = writer.items ?? true
+  const othersOfReader: Schema = reader.items ?? true
+  const longest = Math.min(Math.max(places!.length, readPlaces!.length), writer.maxItems ?? Infinity)
+  for (let at = 0; at < longest; at++) {
+    const [written, read] = [places![at], readPlaces![at]]
+    const place = `${path}/prefixItems/${at}`
+    const differences = compare(written ?? others, read ?? othersOfReader, place, NOT_FILLED)
+    if (written !== undefined && read !== undefined) found.push(...differences)
+    else if (differences.length > 0) {
+      const inReader = read !== undefined
+      found.push({ path: place, rule: asMember('ITEM', inReader, inReader ? others : othersOfReader) })
+    }
+  }
+  if ((writer.maxItems ?? Infinity) > places!.length) {
+    found.push(...compare(others, othersOfReader, `${path}/items`, filled))
+  }
+  return found
+}

@@ -1,0 +1,119 @@
+/** Registering versions: those of definitions at a start, and those from outside. */
+import type { CompatibilityMode, Problem } from '@eventflow/core'
+import {
+  addSchemaVersion,
+  type Db,
+  findSameSchema,
+  readCompatibility,
+  readSchemaVersions,
+  type SchemaSubject,
+  setCompatibility,
+} from '@eventflow/db'
+import { compileFaults, type Incompatibility, incompatibilitiesOf } from './examination.js'
+import type { Examine } from './examiner.js'
+
+/** Versions of one type at the most. */
+const MAX_VERSIONS = 200
+/** How often it is begun again because somebody else was faster. */
+const TRIES = 5
+
+/** What of a definition is registered. */
+export interface RegisteredDefinition {
+  type: string
+  schema: object
+  compatibility?: CompatibilityMode
+  upcast?: Readonly<Record<number, unknown>>
+}
+
+/** A definition whose schema cannot be a version: the message says which type, where, and what can be done. */
+export class SchemaRegistrationError extends Error {
+  override name = 'SchemaRegistrationError'
+}
+
+/**
+ * Registers the schemas of definitions, those that are not registered yet, and gives the version of each by its type. Throws
+ * SchemaRegistrationError when one is not compatible with what is registered. Bears being run by several processes at once.
+ */
+export async function registerDefinitions(
+  db: Db,
+  tenantId: string,
+  definitions: Iterable<RegisteredDefinition>,
+): Promise<Map<string, number>> {
+  const versions = new Map<string, number>()
+  for (const definition of definitions) {
+    const subject = { tenantId, type: definition.type }
+    if (definition.compatibility) {
+      await setCompatibility(db, { ...subject, compatibility: definition.compatibility, by: 'definition' })
+    }
+    versions.set(definition.type, await registerDefinition(db, subject, definition))
+  }
+  return versions
+}
+
+async function registerDefinition(db: Db, subject: SchemaSubject, definition: RegisteredDefinition): Promise<number> {
+  const { type, upcast = {} } = definition
+  const lifted = Math.max(0, ...Object.keys(upcast).map(Number))
+  const refuse = (why: string) => {
+    throw new SchemaRegistrationError(`event type '${type}': ${why}`)
+  }
+  // As it is kept: a TypeBox schema has more about it than JSON.
+  const schema = JSON.parse(JSON.stringify(definition.schema))
+  for (let tries = 0; tries < TRIES; tries++) {
+    const same = await findSameSchema(db, subject, schema)
+    if (same !== undefined) {
+      if (same > lifted) return same
+      refuse(`its upcasters lead to version ${lifted + 1}, but its schema is that of version ${same}`)
+    }
+    const [fault] = compileFaults(schema)
+    if (fault) refuse(`its schema ${fault.pointer} ${fault.message}`)
+    const earlier = await readSchemaVersions(db, subject)
+    const mode = await readCompatibility(db, subject)
+    const found = incompatibilitiesOf(schema, mode, earlier)
+    // What upcasters lift is never read as it was written.
+    const [first] = found.filter(({ version, direction }) => direction === 'forward' || version > lifted)
+    if (first) {
+      refuse(
+        [
+          `its schema is not ${mode} compatible with version ${first.version}, which is registered: `,
+          `${first.path || 'the schema'} ${first.rule}. `,
+          `Change it, or give the definition an upcaster from version ${first.version}, or compatibility: 'NONE'`,
+        ].join(''),
+      )
+    }
+    const after = earlier.at(-1)?.version ?? 0
+    const version = Math.max(after, lifted) + 1
+    if (await addSchemaVersion(db, { ...subject, schema, version, after, origin: 'code', by: 'definition' })) {
+      return version
+    }
+  }
+  return refuse('its schema could not be registered, because others are registered all the time')
+}
+
+/** What became of a schema from outside. */
+export type Registration =
+  | { status: 'registered' | 'known'; version: number }
+  | { status: 'invalid'; faults: Problem[] }
+  | { status: 'incompatible'; mode: CompatibilityMode; incompatibilities: Incompatibility[] }
+  | { status: 'full' | 'contended' }
+
+/** Registers a schema as the next version, unless it is the same as the last one. Rejects with ExaminerBusyError. */
+export async function registerSchema(
+  db: Db,
+  examine: Examine,
+  { schema, by, ...subject }: SchemaSubject & { schema: object; by: string },
+): Promise<Registration> {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const [earlier, mode] = [await readSchemaVersions(db, subject), await readCompatibility(db, subject)]
+    const { faults, incompatibilities } = await examine(schema, mode, earlier)
+    if (faults.length > 0) return { status: 'invalid', faults }
+    const after = earlier.at(-1)?.version ?? 0
+    if (after > 0 && (await findSameSchema(db, subject, schema)) === after) return { status: 'known', version: after }
+    if (incompatibilities.length > 0) return { status: 'incompatible', mode, incompatibilities }
+    if (earlier.length >= MAX_VERSIONS) return { status: 'full' }
+    const version = after + 1
+    if (await addSchemaVersion(db, { ...subject, schema, version, after, origin: 'api', by })) {
+      return { status: 'registered', version }
+    }
+  }
+  return { status: 'contended' }
+}

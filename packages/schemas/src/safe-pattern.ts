@@ -1,0 +1,78 @@
+/**
+ * Patterns that cannot keep a processor busy: each character of a text says by itself how the match goes on, so that trying
+ * again further back never helps and the time is proportional to the text.
+ *
+ * Allowed is `^`, then characters and classes of characters, each perhaps repeated, then `$`. What may be repeated or left out
+ * must not begin like what comes after it.
+ */
+
+/** Which of the characters 0 to 127 are in a class; at 128 whether any others are. */
+type Class = boolean[]
+
+interface Piece {
+  class: Class
+  /** It may be left out, or there may be another one. */
+  isOptional: boolean
+  isVariable: boolean
+}
+
+const OTHERS = 128
+const MAX_REPETITIONS = 1_000
+
+/** What is wrong with a pattern; nothing when it is safe. */
+export function patternFault(pattern: string): string | undefined {
+  if (pattern.length > 200) return 'a pattern has 200 characters at the most'
+  if (!pattern.startsWith('^') || !pattern.endsWith('$')) return 'a pattern begins with ^ and ends with $'
+  const pieces = piecesOf(pattern.slice(1, -1))
+  if (!pieces)
+    return 'a pattern has characters, classes like [a-z] or \\d, and *, +, ? or {2,5} behind them; no groups, no |'
+  for (const [at, { class: own, isVariable }] of pieces.entries()) {
+    if (!isVariable) continue
+    for (const next of pieces.slice(at + 1)) {
+      if (own.some((has, code) => has && next.class[code])) {
+        return 'what is repeated or optional in a pattern must not begin like what comes after it'
+      }
+      if (!next.isOptional) break
+    }
+  }
+  return undefined
+}
+
+/** A class or a character, and how often. */
+const PIECE = /(\[\^?(?:\\[^\n]|[^\]\\[\n])+\]|\\[^\n]|[^\\^$.*+?()[\]{}|\n]|\.)(\*|\+|\?|\{\d{1,4}(?:,\d{0,4})?\})?/uy
+
+function piecesOf(text: string): Piece[] | undefined {
+  const pieces: Piece[] = []
+  PIECE.lastIndex = 0
+  while (PIECE.lastIndex < text.length) {
+    const match = PIECE.exec(text)
+    const set = match && classOf(match[1]!)
+    if (!set) return undefined
+    const [least, most] = repetitions(match[2])
+    if (least > MAX_REPETITIONS || (most > MAX_REPETITIONS && most !== Infinity)) return undefined
+    pieces.push({ class: set, isOptional: least === 0, isVariable: least !== most })
+  }
+  return pieces
+}
+
+function repetitions(quantifier: string | undefined): [number, number] {
+  if (quantifier === undefined) return [1, 1]
+  if (quantifier === '*') return [0, Infinity]
+  if (quantifier === '+') return [1, Infinity]
+  if (quantifier === '?') return [0, 1]
+  const [, least, comma, most] = /^\{(\d+)(,?)(\d*)\}$/.exec(quantifier)!
+  return [Number(least), comma === '' ? Number(least) : most === '' ? Infinity : Number(most)]
+}
+
+/** Asked of the characters themselves: a class means what the engine that will run it says. */
+function classOf(source: string): Class | undefined {
+  if (/\\[^dDwWsS\x20-\x2f\x3a-\x40\x5b-\x60\x7b-\x7e]/.test(source)) return undefined
+  try {
+    const single = new RegExp(`^${source}$`, 'u')
+    const set = Array.from({ length: OTHERS }, (_, code) => single.test(String.fromCharCode(code)))
+    const isAscii = /^[\x20-\x7e]+$/.test(source) && !/\[\^|\\[DWSs]|^\.$/.test(source)
+    return [...set, !isAscii]
+  } catch {
+    return undefined
+  }
+}

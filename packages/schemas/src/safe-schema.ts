@@ -1,0 +1,111 @@
+/**
+ * What a schema from outside may be, so that neither compiling it nor checking an event against it can keep a process busy: known
+ * keywords, a bounded size, no recursion, few alternatives, patterns that take a time proportional to the text.
+ */
+import { type Problem, pointerTo } from '@eventflow/core'
+import { patternFault } from './safe-pattern.js'
+import { lookUpReference, type Schema } from './schema-node.js'
+
+const MAX_SCHEMA_BYTES = 65_536
+
+/** Schemas within a schema, each place where one is referred to counted. */
+const MAX_NODES = 1_000
+/** Those that apply to each item of a list, or to each field that is not named. */
+const MAX_REPEATED = 200
+/** Schemas of which any may apply to the same value: each is tried for each item of a list. */
+const MAX_ALTERNATIVES = 50
+const MAX_DEPTH = 20
+const MAX_VALUES = 200
+/** Items are compared each with each. */
+const MAX_UNIQUE = 100
+
+const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
+const FORMATS = ['date-time', 'date', 'time', 'uuid', 'ipv4']
+
+const VALUES = new Set([
+  ...['type', 'enum', 'const', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
+  ...['minLength', 'maxLength', 'pattern', 'format', 'minItems', 'maxItems', 'uniqueItems'],
+  ...['minProperties', 'maxProperties', 'required', '$ref', '$schema', '$comment'],
+  ...['title', 'description', 'examples', 'default', 'deprecated', 'readOnly', 'writeOnly', 'x-sensitive'],
+])
+const MAPS = new Set(['properties', '$defs'])
+const LISTS = new Set(['allOf', 'anyOf', 'oneOf', 'prefixItems'])
+const SINGLE = new Set(['items', 'additionalProperties'])
+
+interface Place {
+  depth: number
+  /** What is here applies to each of many values. */
+  repeated: boolean
+  /** The references that led here. */
+  within: readonly string[]
+}
+
+/** Why a schema from outside is not taken, with JSON pointers into it; empty when it is. Its form is for a compiler to check. */
+export function faultsIn(root: unknown): Problem[] {
+  if (typeof root !== 'object' || root === null || Array.isArray(root))
+    return [{ pointer: '', message: 'is no object' }]
+  const bytes = Buffer.byteLength(JSON.stringify(root))
+  if (bytes > MAX_SCHEMA_BYTES) return [{ pointer: '', message: `is larger than ${MAX_SCHEMA_BYTES} bytes` }]
+  const faults: Problem[] = []
+  let nodes = 0
+  let repeatedNodes = 0
+  let alternatives = 0
+
+  const visit = (schema: unknown, pointer: string, place: Place): void => {
+    const { depth, repeated, within } = place
+    if (typeof schema === 'boolean' || faults.length > 0) return
+    const fault = (at: string, message: string) => faults.push({ pointer: at, message })
+    if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) {
+      fault(pointer, 'is no schema')
+      return
+    }
+    nodes++
+    if (repeated) repeatedNodes++
+    if (repeatedNodes > MAX_REPEATED) fault(pointer, `is one schema too many for what may come often: ${MAX_REPEATED}`)
+    if (nodes > MAX_NODES) fault(pointer, `is one schema too many: ${MAX_NODES} is the most, each reference counted`)
+    if (depth > MAX_DEPTH) fault(pointer, `is nested deeper than ${MAX_DEPTH} schemas`)
+    const below = { ...place, depth: depth + 1 }
+    for (const [keyword, value] of Object.entries(schema)) {
+      const at = pointerTo(pointer, keyword)
+      if (LISTS.has(keyword) && Array.isArray(value)) {
+        if (keyword !== 'prefixItems') alternatives += value.length
+        if (alternatives > MAX_ALTERNATIVES) fault(at, `is more than ${MAX_ALTERNATIVES} alternatives in all`)
+        for (const [n, inner] of value.entries()) visit(inner, pointerTo(at, n), below)
+      } else if (MAPS.has(keyword) && typeof value === 'object' && value !== null) {
+        for (const [name, inner] of Object.entries(value)) visit(inner, pointerTo(at, name), below)
+      } else if (SINGLE.has(keyword)) {
+        visit(value, at, { ...below, repeated: true })
+      } else if (VALUES.has(keyword)) {
+        const wrong = valueFault(keyword, value, schema)
+        if (wrong) fault(at, wrong)
+      } else {
+        fault(at, 'is a keyword that schemas from outside may not have')
+      }
+    }
+    const reference = (schema as { $ref?: unknown }).$ref
+    if (typeof reference !== 'string') return
+    const at = pointerTo(pointer, '$ref')
+    const target = lookUpReference(reference, root as Schema)
+    if (target === undefined) fault(at, 'refers to none of the $defs of this schema')
+    else if (within.includes(reference)) fault(at, 'leads back to itself')
+    else visit(target, at, { ...below, within: [...within, reference] })
+  }
+
+  visit(root, '', { depth: 1, repeated: false, within: [] })
+  return faults
+}
+
+/** What is wrong with a keyword's value beyond its type, which the compiler looks at. */
+function valueFault(keyword: string, value: unknown, schema: object): string | undefined {
+  if (keyword === 'pattern') return typeof value === 'string' ? patternFault(value) : 'is no text'
+  if (keyword === 'format')
+    return FORMATS.includes(value as string) ? undefined : `must be one of ${FORMATS.join(', ')}`
+  if (keyword === '$schema') return value === DIALECT ? undefined : `must be ${DIALECT}`
+  const tooMany = Array.isArray(value) && value.length > MAX_VALUES
+  if ((keyword === 'enum' || keyword === 'required') && tooMany) return `has more than ${MAX_VALUES} values`
+  const { maxItems } = schema as { maxItems?: unknown }
+  if (keyword === 'uniqueItems' && value === true && !(typeof maxItems === 'number' && maxItems <= MAX_UNIQUE)) {
+    return `needs a maxItems of ${MAX_UNIQUE} at the most beside it`
+  }
+  return undefined
+}
