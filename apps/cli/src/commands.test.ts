@@ -215,6 +215,9 @@ describe('keys', () => {
     expect(await eventflow(['tenants', 'create', 'acme'])).toMatchObject({ code: 0 })
     expect(await eventflow(['tenants', 'create', 'acme'])).toMatchObject({ code: 1 })
     expect((await eventflow(['tenants', 'list'])).stdout).toMatch(/^acme .*\ndefault /m)
+    const limited = await eventflow(['tenants', 'limit', 'acme', '--events-per-second', '500'])
+    expect(limited).toMatchObject({ code: 0, stdout: 'tenant acme may send 500 events/s and any bytes/s\n' })
+    expect((await eventflow(['tenants', 'list'])).stdout).toMatch(/^acme .* 500 +any$/m)
 
     const made = await keys('create', '--tenant', 'acme', '--name', 'shop', '--scopes', 'ingest,replay')
     const [, key, id] = /^(ef_([0-9a-f]{12})_[0-9a-f]{64})\n/.exec(made.stdout)!
@@ -230,7 +233,13 @@ describe('keys', () => {
     expect((await keys('list', '--tenant', 'acme')).stdout).toMatch(/ revoked$/m)
 
     const { rows } = await db.query(`SELECT action, actor FROM audit_log WHERE tenant_id = 'acme' ORDER BY id`)
-    expect(rows.map(({ action }) => action)).toEqual(['create-tenant', 'create-key', 'revoke-key', 'revoke-key'])
+    expect(rows.map(({ action }) => action)).toEqual([
+      'create-tenant',
+      'set-quota',
+      'create-key',
+      'revoke-key',
+      'revoke-key',
+    ])
     expect(rows[0].actor).toMatch(/ at the command line$/)
   }, 60_000)
 

@@ -7,9 +7,11 @@ import {
   type Db,
   listApiKeys,
   listTenants,
+  type Quota,
   revokeApiKey,
   SCOPES,
   type Scope,
+  setQuota,
 } from '@eventflow/db'
 import { InvalidArgumentError } from 'commander'
 import { askPostgres } from './ask-postgres.js'
@@ -76,6 +78,20 @@ export async function createNewTenant(postgres: string, { id, print }: { id: str
   return made ? 0 : 1
 }
 
+/** Sets what a tenant may send; a limit that is not given is lifted. Gives the exit code: 1 when there is no such tenant. */
+export async function limitTenant(
+  postgres: string,
+  { id, eventsPerSecond = null, bytesPerSecond = null, print }: { id: string; print: Print } & Partial<Quota>,
+): Promise<number> {
+  const quota = { eventsPerSecond, bytesPerSecond }
+  const tenant = await askPostgres(postgres, (db) => setQuota(db, id, quota, actor()))
+  const [events, bytes] = limitsOf(quota)
+  print(tenant ? `tenant ${id} may send ${events} events/s and ${bytes} bytes/s` : `there is no tenant ${id}`)
+  return tenant ? 0 : 1
+}
+
+const limitsOf = (quota: Quota) => [quota.eventsPerSecond, quota.bytesPerSecond].map((limit) => `${limit ?? 'any'}`)
+
 /** Prints the tenants. */
 export async function tenants(postgres: string, { json, print }: { json?: boolean; print: Print }): Promise<number> {
   const known = await askPostgres(postgres, listTenants)
@@ -83,8 +99,8 @@ export async function tenants(postgres: string, { json, print }: { json?: boolea
     json
       ? JSON.stringify(known)
       : table(
-          ['tenant', 'since'],
-          known.map(({ id, createdAt }) => [id, momentOf(createdAt)]),
+          ['tenant', 'since', 'events/s', 'bytes/s'],
+          known.map((tenant) => [tenant.id, momentOf(tenant.createdAt), ...limitsOf(tenant)]),
         ),
   )
   return 0

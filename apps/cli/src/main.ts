@@ -5,7 +5,7 @@ import { SetupError } from '@eventflow/local'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { findAddresses, findPostgres, UnreachableError } from './addresses.js'
 import { doctor } from './doctor/doctor.js'
-import { createKey, createNewTenant, listKeys, readScopes, revokeKey, tenants } from './keys.js'
+import { createKey, createNewTenant, limitTenant, listKeys, readScopes, revokeKey, tenants } from './keys.js'
 import { lag } from './lag.js'
 import { painter } from './log-line.js'
 import { migrate } from './migrate.js'
@@ -162,7 +162,17 @@ looking('create', 'Make a tenant.', aboutTenants)
     process.exitCode = await createNewTenant(await findPostgres(env, resolve(dataDir)), { id, print: console.log })
   })
 
-looking('list', 'Show the tenants.', aboutTenants).action(async ({ dataDir, json }) => {
+looking('limit', 'Set what a tenant may send in a second. What is not given is without a limit.', aboutTenants)
+  .argument('<tenant>')
+  .option('--events-per-second <count>', 'events', wholeNumber(1, 1e9))
+  .option('--bytes-per-second <count>', 'bytes of their data as JSON', wholeNumber(1, 1e12))
+  .addHelpText('after', '\nExample: eventflow tenants limit acme --events-per-second 500')
+  .action(async (id, { dataDir, ...limits }) => {
+    const asked = { ...limits, id, print: console.log }
+    process.exitCode = await limitTenant(await findPostgres(env, resolve(dataDir)), asked)
+  })
+
+looking('list', 'Show the tenants and what they may send.', aboutTenants).action(async ({ dataDir, json }) => {
   process.exitCode = await tenants(await findPostgres(env, resolve(dataDir)), { json, print: console.log })
 })
 

@@ -20,6 +20,7 @@ import { createOperations } from './operations.js'
 import { protectPages } from './page-headers.js'
 import { createPipelineGauges } from './pipeline-gauges.js'
 import { answerFrameworkError, answerProblems } from './problem.js'
+import { createQuotas } from './quotas.js'
 import { auditRoutes } from './routes/audit-log.js'
 import { deadLetterRoutes } from './routes/dead-letters.js'
 import { eventTypeRoutes } from './routes/event-types.js'
@@ -128,6 +129,7 @@ export async function buildApp({
       maxAgeMs: config.EVENTFLOW_MAX_AGE_DAYS * 86_400_000,
     },
     settled: createSettledWatch(db),
+    quotas: createQuotas({ redis, prefix, log }),
     metrics,
     tracing,
     batchLimit: config.EVENTFLOW_BATCH_LIMIT,

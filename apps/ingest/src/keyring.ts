@@ -3,7 +3,16 @@
  * then, still good, it is asked for again behind the back of its requests; then *stale*, and they wait for the answer.
  * A key that was revoked is so known within STALE_MS, in every process.
  */
-import { API_KEY_FORM, type ApiKey, type Db, findValidKeys, noteUse, type Scope } from '@eventflow/db'
+import {
+  API_KEY_FORM,
+  type ApiKey,
+  type Db,
+  findValidKeys,
+  noteUse,
+  type Quota,
+  type Scope,
+  type ValidKey,
+} from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
 
 /** Whose a request is, and what it may do. */
@@ -12,6 +21,8 @@ export interface Access {
   /** Nothing where no key was asked for. */
   keyId?: string
   scopes: ReadonlySet<Scope>
+  /** What its tenant may send; as much as it likes where it is missing. */
+  quota?: Quota
 }
 
 const FRESH_MS = 2_000
@@ -100,15 +111,15 @@ export function createKeyring({ db, log, now = Date.now }: { db: Db; log: Logger
     asking = false
   }
 
-  function learn(key: string, valid: ApiKey | undefined): Access | undefined {
+  function learn(key: string, valid: ValidKey | undefined): Access | undefined {
     if (!valid) {
       known.delete(key)
       remember(refused, MAX_REFUSED, key, now() + REFUSED_MS)
       return undefined
     }
-    const { id, tenantId, scopes, expiresAt, revokedAt } = valid
+    const { id, tenantId, scopes, quota, expiresAt, revokedAt } = valid
     const endsAt = Math.min(expiresAt?.getTime() ?? Infinity, revokedAt?.getTime() ?? Infinity)
-    const access = { tenantId, keyId: id, scopes: new Set(scopes) }
+    const access = { tenantId, keyId: id, scopes: new Set(scopes), quota }
     remember(known, MAX_KEYS, key, { access, seenAt: now(), endsAt })
     return access
   }

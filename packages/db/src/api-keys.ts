@@ -6,6 +6,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { recordAudit } from './audit-log.js'
 import { type Db, type Queryable, withTransaction } from './connect.js'
+import type { Quota } from './tenants.js'
 
 /** What a key may do: send events; look at them; replay, discard and skip them; keys, schemas and the audit log. */
 export const SCOPES = ['ingest', 'read', 'replay', 'admin'] as const
@@ -107,15 +108,22 @@ async function audit(tx: Queryable, key: ApiKey, action: string, actor: string):
   await recordAudit(tx, { tenantId, actor, action, subject, filter: {}, count: 0, reason: null })
 }
 
+/** A key that is valid, with what its tenant may send. */
+export type ValidKey = ApiKey & { quota: Quota }
+
 /** Those of the keys that are valid now, with what is known of them. */
-export async function findValidKeys(db: Queryable, keys: readonly string[]): Promise<Map<string, ApiKey>> {
+export async function findValidKeys(db: Queryable, keys: readonly string[]): Promise<Map<string, ValidKey>> {
   const ids = keys.map((key) => API_KEY_FORM.exec(key)?.[1])
   const { rows } = await db.query({
     name: 'find-valid-keys',
-    text: `SELECT ${COLUMNS}, hash FROM api_keys WHERE key_id = ANY($1::text[]) AND ${VALID}`,
+    text: `
+      SELECT ${COLUMNS}, hash,
+             (SELECT json_build_object('eventsPerSecond', events_per_second, 'bytesPerSecond', bytes_per_second)
+              FROM tenants t WHERE t.tenant_id = api_keys.tenant_id) AS quota
+      FROM api_keys WHERE key_id = ANY($1::text[]) AND ${VALID}`,
     values: [ids],
   })
-  const stored = new Map(rows.map(({ hash, ...row }) => [row.id as string, { hash, known: row as ApiKey }]))
+  const stored = new Map(rows.map(({ hash, ...row }) => [row.id as string, { hash, known: row as ValidKey }]))
   return new Map(
     keys.flatMap((key, i) => {
       const found = stored.get(ids[i] ?? '')

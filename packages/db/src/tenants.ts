@@ -5,30 +5,52 @@ import { type Db, type Queryable, withTransaction } from './connect.js'
 /** The tenant that is there from the start. It runs the installation: only its keys see the pipeline as a whole. */
 export const OPERATOR_TENANT = 'default'
 
-export interface Tenant {
+/** What a tenant may send in a second, all its keys and all ingest processes together; as much as it likes where it is null. */
+export interface Quota {
+  eventsPerSecond: number | null
+  bytesPerSecond: number | null
+}
+
+export interface Tenant extends Quota {
   id: string
   createdAt: Date
 }
+
+const COLUMNS = `
+  tenant_id AS id, created_at AS "createdAt", events_per_second AS "eventsPerSecond", bytes_per_second AS "bytesPerSecond"`
 
 /** Makes a tenant. Gives nothing when there is one of that name. */
 export async function createTenant(db: Db, id: string, actor: string): Promise<Tenant | undefined> {
   return withTransaction(db, async (tx) => {
     const { rows } = await tx.query(
-      `INSERT INTO tenants (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING
-       RETURNING tenant_id AS id, created_at AS "createdAt"`,
+      `INSERT INTO tenants (tenant_id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING ${COLUMNS}`,
       [id],
     )
-    const made: Tenant | undefined = rows[0]
-    if (made) {
-      const entry = { action: 'create-tenant', subject: `tenant ${id}`, filter: {}, count: 0, reason: null }
-      await recordAudit(tx, { tenantId: id, actor, ...entry })
-    }
-    return made
+    if (rows[0]) await audit(tx, id, 'create-tenant', `tenant ${id}`, actor)
+    return rows[0]
   })
+}
+
+/** Changes what a tenant may send; heeded within five seconds. Gives nothing when there is no such tenant. */
+export async function setQuota(db: Db, id: string, quota: Quota, actor: string): Promise<Tenant | undefined> {
+  const { eventsPerSecond, bytesPerSecond } = quota
+  return withTransaction(db, async (tx) => {
+    const { rows } = await tx.query(
+      `UPDATE tenants SET events_per_second = $2, bytes_per_second = $3 WHERE tenant_id = $1 RETURNING ${COLUMNS}`,
+      [id, eventsPerSecond, bytesPerSecond],
+    )
+    const subject = `tenant ${id}: ${eventsPerSecond ?? 'any'} events/s, ${bytesPerSecond ?? 'any'} bytes/s`
+    if (rows[0]) await audit(tx, id, 'set-quota', subject, actor)
+    return rows[0]
+  })
+}
+
+async function audit(tx: Queryable, tenantId: string, action: string, subject: string, actor: string): Promise<void> {
+  await recordAudit(tx, { tenantId, actor, action, subject, filter: {}, count: 0, reason: null })
 }
 
 /** All tenants, by their names. */
 export async function listTenants(db: Queryable): Promise<Tenant[]> {
-  const { rows } = await db.query('SELECT tenant_id AS id, created_at AS "createdAt" FROM tenants ORDER BY tenant_id')
+  const { rows } = await db.query(`SELECT ${COLUMNS} FROM tenants ORDER BY tenant_id`)
   return rows
 }

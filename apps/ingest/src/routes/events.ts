@@ -8,6 +8,7 @@ import { type Admission, type AdmissionContext, type Admitted, admit, DEFAULT_SO
 import { batchItemOf, eventOf } from '../cloud-event.js'
 import { describeEvent } from '../describe-event.js'
 import { problemBody, RequestError } from '../problem.js'
+import type { Quotas } from '../quotas.js'
 import { idempotencyKeyOf, TRACEPARENT, textHeader } from '../request.js'
 import type { SettledWatch } from '../settled.js'
 import { sent, startSend } from '../trace.js'
@@ -18,6 +19,7 @@ export interface EventRoutesDeps {
   acceptor: Acceptor
   admission: Admission
   settled: SettledWatch
+  quotas: Quotas
   metrics: IngestMetrics
   tracing: Tracing | undefined
   /** Most events in one batch request. */
@@ -29,7 +31,7 @@ export interface EventRoutesDeps {
 }
 
 export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
-  const { db, acceptor, admission, settled, metrics, tracing, batchLimit, traceUrl, examples } = deps
+  const { db, acceptor, admission, settled, quotas, metrics, tracing, batchLimit, traceUrl, examples } = deps
   /** Counts an event, and logs one that is not taken: by its id where it has one, never by what else was sent. */
   const tell = (reply: FastifyReply, sent: unknown, outcome: Receipt | 'invalid', event?: NewEvent) => {
     const type = metrics.typeOf((sent as { type?: unknown } | null)?.type)
@@ -52,6 +54,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
         throw refusal(admitted)
       }
       const { event } = admitted
+      quotas.spend(request, reply, [event])
       reply.header('x-correlation-id', event.correlationId)
       const [receipt] = await sent(send, [event], acceptor.accept([event]))
       tell(reply, given, receipt!, event)
@@ -84,6 +87,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
         return admit(given, form, inBatch(context, index), admission)
       })
       const events = admitted.flatMap((item) => ('event' in item ? [item.event] : []))
+      quotas.spend(request, reply, events)
       const receipts = events.length > 0 ? await sent(send, events, acceptor.accept(events)) : []
       let next = 0
       const items = admitted.map((item, index) => {

@@ -1,4 +1,4 @@
-/** Who may come in, and what the audit log has of it. */
+/** Who may come in, how much each tenant may send, and what the audit log has of it. */
 import { type Kysely, sql } from 'kysely'
 
 export async function apiKeys(db: Kysely<unknown>): Promise<void> {
@@ -15,5 +15,6 @@ export async function apiKeys(db: Kysely<unknown>): Promise<void> {
       last_used_at timestamptz
     ) WITH (fillfactor = 50)`.execute(db)
   await sql`CREATE INDEX api_keys_tenant ON api_keys (tenant_id, created_at)`.execute(db)
+  await sql`ALTER TABLE tenants ADD COLUMN events_per_second integer, ADD COLUMN bytes_per_second bigint`.execute(db)
   await sql`ALTER TABLE audit_log ADD COLUMN subject text`.execute(db)
 }

@@ -1,0 +1,132 @@
+/**
+ * Quotas of tenants, one for all ingest processes, and no round trip on the way of a request. Each process spends from what it
+ * believes to be in the tenant's buckets; every SYNC_MS it tells Redis what it has spent and learns what there really is.
+ * A bucket may be overdrawn, by one request or by what others spend in that time: what follows waits until that is made good.
+ * While Redis is away each process goes by what it spends itself.
+ */
+import type { Quota } from '@eventflow/db'
+import type { Logger } from '@eventflow/runtime'
+import { type Redis, spendQuota } from '@eventflow/stream'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { RequestError } from './problem.js'
+
+const SYNC_MS = 100
+
+/** A bucket holds what comes in so many seconds. */
+const BURST_S = 2
+
+interface Bucket {
+  name: 'events' | 'bytes'
+  rate: number
+  /** At the time of the account. Below 0 it is overdrawn. */
+  level: number
+  /** Not yet told. */
+  spent: number
+}
+
+/** What a process believes of a tenant. */
+interface Account {
+  /** In milliseconds of the monotonic clock. */
+  at: number
+  buckets: Bucket[]
+  syncing: boolean
+}
+
+export interface Quotas {
+  /** Takes a request's events out of its tenant's quota, and tells in the headers what is left. Throws when there is nothing left. */
+  spend(request: FastifyRequest, reply: FastifyReply, events: readonly { payload: string }[]): void
+}
+
+export interface QuotasDeps {
+  redis: Redis
+  /** First part of every name in Redis. */
+  prefix: string
+  log: Logger
+}
+
+export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
+  // As many as there are tenants with a quota.
+  const accounts = new Map<string, Account>()
+
+  function spend(request: FastifyRequest, reply: FastifyReply, events: readonly { payload: string }[]): void {
+    const { tenantId, quota } = request.access
+    if (!quota || (quota.eventsPerSecond === null && quota.bytesPerSecond === null)) return
+    const account = filled(accountOf(tenantId, quota))
+    const empty = account.buckets.find(({ level }) => level <= 0)
+    if (!empty) {
+      const bytes = events.reduce((sum, { payload }) => sum + payload.length, 0)
+      for (const bucket of account.buckets) take(bucket, bucket.name === 'events' ? events.length : bytes)
+      if (!account.syncing) void sync(tenantId, account)
+    }
+    reply.header('ratelimit-policy', account.buckets.map(policyOf).join(', '))
+    reply.header('ratelimit', account.buckets.map(stateOf).join(', '))
+    if (!empty) return
+    reply.header('retry-after', Math.max(1, Math.ceil(-empty.level / empty.rate)))
+    throw new RequestError(
+      'quota-exceeded',
+      `The tenant may send ${empty.rate} ${empty.name} a second; nothing was stored`,
+    )
+  }
+
+  /** A quota that was changed begins anew. */
+  function accountOf(tenantId: string, { eventsPerSecond, bytesPerSecond }: Quota): Account {
+    const rates = { events: eventsPerSecond, bytes: bytesPerSecond }
+    const limits = (['events', 'bytes'] as const).flatMap((name) =>
+      rates[name] === null ? [] : [{ name, rate: rates[name] }],
+    )
+    const known = accounts.get(tenantId)
+    if (
+      known &&
+      limits.length === known.buckets.length &&
+      limits.every(({ rate }, i) => rate === known.buckets[i]!.rate)
+    ) {
+      return known
+    }
+    const buckets = limits.map(({ name, rate }) => ({ name, rate, level: rate * BURST_S, spent: 0 }))
+    const account = { at: performance.now(), buckets, syncing: false }
+    accounts.set(tenantId, account)
+    return account
+  }
+
+  async function sync(tenantId: string, account: Account): Promise<void> {
+    account.syncing = true
+    await new Promise((resolve) => setTimeout(resolve, SYNC_MS).unref())
+    const told = account.buckets.map(({ rate, spent }) => ({ rate, spent, burst: rate * BURST_S }))
+    for (const bucket of account.buckets) bucket.spent = 0
+    try {
+      const levels = await spendQuota(redis, prefix, tenantId, told)
+      filled(account)
+      // What was spent while Redis was asked is not in its answer.
+      for (const [i, bucket] of account.buckets.entries()) bucket.level = levels[i]! - bucket.spent
+    } catch (err) {
+      // Never made up for: after a long outage that would be a debt of hours.
+      log.debug({ err, tenant_id: tenantId }, 'a quota could not be shared')
+    }
+    account.syncing = false
+    if (account.buckets.some(({ spent }) => spent > 0)) void sync(tenantId, account)
+  }
+
+  return { spend }
+}
+
+/** Brings an account up to now. */
+function filled(account: Account): Account {
+  const now = performance.now()
+  for (const bucket of account.buckets) {
+    bucket.level = Math.min(bucket.rate * BURST_S, bucket.level + ((now - account.at) / 1_000) * bucket.rate)
+  }
+  account.at = now
+  return account
+}
+
+function take(bucket: Bucket, amount: number): void {
+  bucket.level -= amount
+  bucket.spent += amount
+}
+
+// As in draft-ietf-httpapi-ratelimit-headers: q is what may be spent in w seconds, r what is left, t when there is all of it again.
+const policyOf = ({ name, rate }: Bucket) => `"${name}";q=${rate * BURST_S};w=${BURST_S}`
+
+function stateOf({ name, rate, level }: Bucket): string {
+  return `"${name}";r=${Math.max(0, Math.floor(level))};t=${Math.ceil((rate * BURST_S - level) / rate)}`
+}

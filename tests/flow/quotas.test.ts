@@ -1,0 +1,115 @@
+/** Quotas: what a tenant may send in all, whichever ingest it sends it to, and what it is told. */
+import { createApiKey, createTenant, setQuota } from '@eventflow/db'
+import { buildApp } from '@eventflow/ingest'
+import { defineEvent, Type } from '@eventflow/pipeline'
+import { createLog, IngestConfig, readConfig } from '@eventflow/runtime'
+import { connectRedis, type Redis, untilReady } from '@eventflow/stream'
+import { post, startOwnRedis, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+
+const note = defineEvent({ type: 'note', schema: Type.Object({}, { additionalProperties: true }) })
+
+let pipeline: TestPipeline
+let second: Awaited<ReturnType<typeof buildApp>>
+let redisServer: Awaited<ReturnType<typeof startOwnRedis>>
+let redis: Redis
+let urls: string[]
+
+beforeAll(async () => {
+  redisServer = await startOwnRedis()
+  const settings = { EVENTFLOW_AUTH: 'required', REDIS_URL: redisServer.url }
+  pipeline = await startPipeline([note], settings)
+  const config = readConfig(IngestConfig, {
+    ...settings,
+    DATABASE_URL: pipeline.databaseUrl,
+    EVENTFLOW_EVENTS: 'given directly',
+    EVENTFLOW_STREAM_PREFIX: pipeline.prefix,
+    EVENTFLOW_LOG_LEVEL: 'silent',
+  })
+  redis = connectRedis({ url: redisServer.url, onError: () => {} })
+  await untilReady(redis, 5_000)
+  second = await buildApp({
+    config,
+    db: pipeline.db,
+    redis,
+    log: createLog('second', config),
+    metrics: pipeline.ingestMetrics,
+    definitions: new Map([['note', note]]),
+    partitions: pipeline.partitions,
+  })
+  urls = [pipeline.url, await second.listen({ host: '127.0.0.1', port: 0 })]
+})
+
+afterAll(async () => {
+  await second.close()
+  redis.disconnect()
+  await pipeline.stop()
+  await redisServer.stop()
+})
+
+/** A tenant of its own, and how it sends a batch to the one ingest or the other. */
+async function startTenant(id: string, eventsPerSecond: number | null, bytesPerSecond: number | null) {
+  await createTenant(pipeline.db, id, 'test')
+  await setQuota(pipeline.db, id, { eventsPerSecond, bytesPerSecond }, 'test')
+  const { key } = await createApiKey(pipeline.db, { tenantId: id, name: id, scopes: ['ingest'] }, 'test')
+  return (count: number, to = 0, data: object = {}) =>
+    post(`${urls[to]}/v1/events/batch`, Array(count).fill({ type: 'note', data }), { authorization: `Bearer ${key}` })
+}
+
+test('one that has sent too much is told 429, when it may go on, and how it stands', async () => {
+  const send = await startTenant('told', 10, null)
+  const first = await send(5)
+  expect(first.status).toBe(200)
+  expect(first.headers.get('ratelimit-policy')).toBe('"events";q=20;w=2')
+  expect(first.headers.get('ratelimit')).toBe('"events";r=15;t=1')
+  // What is left is less than this; a request goes through as long as there is anything.
+  expect((await send(45)).status).toBe(200)
+  const refused = await send(1)
+  expect([refused.status, await refused.json()]).toEqual([429, expect.objectContaining({ code: 'quota-exceeded' })])
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(2)
+  expect(refused.headers.get('ratelimit')).toMatch(/^"events";r=0;t=\d$/)
+  const { rows } = await pipeline.db.query(`SELECT count(*) FROM raw_events WHERE tenant_id = 'told'`)
+  expect(rows[0].count).toBe(50)
+})
+
+test('bytes count too', async () => {
+  const send = await startTenant('large', null, 1_000)
+  expect((await send(1, 0, { text: 'x'.repeat(5_000) })).status).toBe(200)
+  expect((await send(1)).status).toBe(429)
+})
+
+test('two ingests together let through what the quota says, and no more', async () => {
+  const send = await startTenant('shared', 200, null)
+  const startedAt = performance.now()
+  let accepted = 0
+  const sendTo = async (to: number) => {
+    while (performance.now() - startedAt < 3_000) if ((await send(10, to)).status === 200) accepted += 10
+  }
+  await Promise.all([sendTo(0), sendTo(1)])
+  const allowed = 400 + ((performance.now() - startedAt) / 1_000) * 200
+  // Each may overdraw by one request, and by what the other spends until they have told each other.
+  expect(accepted).toBeLessThan(allowed * 1.15)
+  expect(accepted).toBeGreaterThan(allowed * 0.8)
+})
+
+test('the others do not notice', async () => {
+  const [greedy, modest] = [await startTenant('greedy', 1, null), await startTenant('modest', 1_000, null)]
+  await until('the one is refused', async () => (await greedy(10)).status === 429)
+  expect((await modest(10)).status).toBe(200)
+})
+
+test('a quota that is lifted is heeded within seconds', async () => {
+  const send = await startTenant('lifted', 1, null)
+  await until('it is refused', async () => (await send(10)).status === 429)
+  await setQuota(pipeline.db, 'lifted', { eventsPerSecond: null, bytesPerSecond: null }, 'test')
+  await until('it may send again', async () => (await send(1)).status === 200, 5_000)
+  expect((await send(1)).headers.get('ratelimit')).toBeNull()
+})
+
+test('without Redis each ingest goes by what it sees, and owes nothing afterwards', async () => {
+  const send = await startTenant('alone', 100, null)
+  await redisServer.stop()
+  expect((await send(300)).status).toBe(200)
+  expect((await send(1)).status).toBe(429)
+  await until('it may send again', async () => (await send(1)).status === 200, 5_000)
+})
