@@ -1,4 +1,5 @@
 /** The console as people use it: every page and action, in a real browser, on a pipeline with real failures. */
+import { createApiKey } from '@eventflow/db'
 import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
@@ -192,6 +193,46 @@ describe('with events and failures', () => {
   })
 })
 
+describe('keys', () => {
+  test('are made, shown once, and revoked', async () => {
+    await go('keys', 'Keys')
+    await see(page.getByText('There are no keys.'))
+    await page.getByRole('button', { name: 'Make a key…' }).click()
+    await page.getByLabel('Name').fill('checkout')
+    await page.getByLabel('read').check()
+    expect(await findBarriers(page)).toEqual([])
+    await page.getByRole('button', { name: 'Make it' }).click()
+    expect(await page.locator('dialog pre').textContent()).toMatch(/^ef_/)
+    await page.getByRole('button', { name: 'I have it' }).click()
+    await page
+      .getByRole('row', { name: /checkout.*ingest, read/ })
+      .getByRole('button', { name: 'Revoke…' })
+      .click()
+    await page.getByRole('button', { name: 'Revoke it' }).click()
+    await see(page.getByRole('row', { name: /checkout.*revoked/ }))
+  })
+
+  test('are asked for where they are needed, once, and what they do not open is said', async () => {
+    const locked = await startPipeline([booked], { EVENTFLOW_AUTH: 'required' })
+    const { key } = await createApiKey(locked.db, { tenantId: 'default', name: 'eve', scopes: ['read'] }, 'test')
+    try {
+      await page.goto(`${locked.url}/#/events`)
+      const dialog = page.getByRole('dialog', { name: 'An API key is needed' })
+      await dialog.getByLabel('Key').fill(key)
+      await dialog.getByRole('button', { name: 'Use it' }).click()
+      await see(page.getByText('No event matches.'))
+      await see(page.locator('.connection').getByText('live', { exact: true }))
+      complaints.splice(0)
+      await page.goto(`${locked.url}/#/keys`)
+      await see(page.getByText('This takes a key with the scope admin'))
+      expect(complaints.splice(0)).toEqual([expect.stringContaining('403')])
+    } finally {
+      await page.goto('about:blank')
+      await locked.stop()
+    }
+  })
+})
+
 describe('everybody can use it', () => {
   const PAGES = [
     ['live', 'Live'],
@@ -199,6 +240,7 @@ describe('everybody can use it', () => {
     ['dead-letters?status=discarded', 'Dead letters'],
     ['partitions', 'Partitions and keys'],
     ['send', 'Send'],
+    ['keys', 'Keys'],
   ] as const
 
   test.each(PAGES)('%s has no barriers, light or dark, and fits a phone', async (hash, heading) => {

@@ -124,6 +124,16 @@ export interface AuditEntry {
   reason: string | null
 }
 
+export interface ApiKey {
+  id: string
+  name: string
+  scopes: string[]
+  created_at: string
+  expires_at: string | null
+  revoked_at: string | null
+  last_used_at: string | null
+}
+
 export interface WaitingKey {
   id: string
   type: string

@@ -85,3 +85,7 @@ export async function post<Answer>(path: string, body: unknown): Promise<Answer>
   const init = { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
   return (await open(path, init)).json() as Promise<Answer>
 }
+
+export async function remove(path: string): Promise<void> {
+  await open(path, { method: 'DELETE' })
+}

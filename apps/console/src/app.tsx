@@ -6,6 +6,7 @@ import { lost, moment } from './live.js'
 import { DeadLettersPage } from './pages/dead-letters.js'
 import { EventPage } from './pages/event.js'
 import { EventsPage } from './pages/events.js'
+import { KeysPage } from './pages/keys.js'
 import { LivePage } from './pages/live.js'
 import { PartitionsPage } from './pages/partitions.js'
 import { SendPage } from './pages/send.js'
@@ -20,6 +21,7 @@ const PAGES = [
   { path: 'dead-letters', name: 'Dead letters', key: 'd' },
   { path: 'partitions', name: 'Partitions and keys', key: 'p' },
   { path: 'send', name: 'Send', key: 's' },
+  { path: 'keys', name: 'Keys', key: 'k' },
 ]
 
 export function App() {
@@ -61,7 +63,8 @@ export function App() {
           <a href="docs">API</a>
         </div>
       </header>
-      <main id="main">{pageOf(path, id)}</main>
+      {/* With another key, everything is asked for anew. */}
+      <main key={apiKey.value}>{pageOf(path, id)}</main>
       {help && <Help close={() => setHelp(false)} />}
       {keyWanted.value && <KeyDialog />}
     </>
@@ -74,6 +77,7 @@ function pageOf(path: string, id: string | undefined) {
   if (path === 'events') return id ? <EventPage id={id} key={id} /> : <EventsPage />
   if (path === 'dead-letters') return <DeadLettersPage />
   if (path === 'partitions') return <PartitionsPage />
+  if (path === 'keys') return <KeysPage />
   return path === 'send' ? <SendPage /> : <LivePage />
 }
 

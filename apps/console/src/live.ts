@@ -29,7 +29,7 @@ export async function follow(): Promise<never> {
       lost.value = 'The service has ended the connection.'
     } catch (error) {
       lost.value = error instanceof ApiError ? error.message : 'The connection was lost.'
-      if (error instanceof ApiError && error.status === 401) await anotherKey()
+      if (error instanceof ApiError && (error.status === 401 || error.status === 403)) await anotherKey()
     }
     await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS))
   }

@@ -11,6 +11,9 @@ import { useGet } from '../use-get.js'
 /** What is on its way is looked at again so often, in milliseconds. */
 const FOLLOW_MS = 1_000
 
+/** What it causes may still come. */
+const RELATED_MS = 3_000
+
 export function EventPage({ id }: { id: string }) {
   const first = useGet<WholeEvent>(`v1/events/${encodeURIComponent(id)}`)
   const moving = first.answer && ['accepted', 'retrying'].includes(first.answer.status)
@@ -184,6 +187,7 @@ function kindOf(what: string): string {
 function Related({ event }: { event: WholeEvent }) {
   const { answer } = useGet<Page<ListedEvent>>(
     `v1/events?${new URLSearchParams({ correlation_id: event.correlationid, limit: '200' })}`,
+    RELATED_MS,
   )
   const all = [...(answer?.items ?? [])].reverse()
   if (all.length < 2 && !event.causationid) return null

@@ -1,0 +1,202 @@
+/** API keys: made, seen once, revoked. */
+import { useState } from 'preact/hooks'
+import type { ApiKey } from '../answers.js'
+import { type ApiError, post, queryOf, remove } from '../api.js'
+import { ago, shellWord } from '../format.js'
+import { Badge, Copy, Heading, Nothing, Problem, Same, Scroll, Time } from '../parts/basics.js'
+import { Dialog } from '../parts/dialog.js'
+import { useGet } from '../use-get.js'
+
+const SCOPES = [
+  ['ingest', 'send events'],
+  ['read', 'see events, dead letters and the pipeline'],
+  ['replay', 'replay, discard and skip'],
+  ['admin', 'keys and the audit log'],
+] as const
+
+export function KeysPage() {
+  const { answer, error, again } = useGet<{ items: ApiKey[] }>('v1/keys')
+  const [making, setMaking] = useState(false)
+  const make = (
+    <button type="button" class="main" onClick={() => setMaking(true)}>
+      Make a key…
+    </button>
+  )
+  return (
+    <>
+      <Heading aside={make}>Keys</Heading>
+      <Problem error={error} />
+      {answer?.items.length === 0 && (
+        <Nothing>
+          There are no keys. On this machine none is needed; from elsewhere nobody comes in without one.
+        </Nothing>
+      )}
+      {answer && answer.items.length > 0 && <KeyTable keys={answer.items} again={again} />}
+      {making && <Make close={() => setMaking(false)} made={again} />}
+      <Same
+        sql={SQL}
+        cli={'eventflow keys list\neventflow keys create --name checkout --scopes ingest'}
+        http="/v1/keys"
+      />
+    </>
+  )
+}
+
+const SQL = `SELECT name, scopes, created_at, expires_at, revoked_at, last_used_at
+FROM api_keys WHERE tenant_id = 'default' ORDER BY created_at DESC;`
+
+const isOver = (at: string | null) => at !== null && Date.parse(at) <= Date.now()
+
+function KeyTable({ keys, again }: { keys: readonly ApiKey[]; again: () => void }) {
+  return (
+    <Scroll label="Keys">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Name</th>
+            <th scope="col">May</th>
+            <th scope="col">Made</th>
+            <th scope="col">Last used</th>
+            <th scope="col">Ends</th>
+            <th scope="col">
+              <span class="unseen">Actions</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {keys.map((key) => (
+            <tr key={key.id}>
+              <th scope="row" class="cut">
+                {key.name}
+                <small>
+                  <code>ef_{key.id}_…</code>
+                </small>
+              </th>
+              <td>{key.scopes.join(', ')}</td>
+              <td>
+                <Time at={key.created_at} />
+              </td>
+              <td>{key.last_used_at ? ago(key.last_used_at) : 'never'}</td>
+              <td>
+                <End of={key} />
+              </td>
+              <td>{!isOver(key.expires_at) && !key.revoked_at && <Revoke of={key} again={again} />}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Scroll>
+  )
+}
+
+function End({ of: { revoked_at, expires_at } }: { of: ApiKey }) {
+  if (revoked_at) return isOver(revoked_at) ? <Badge of="revoked" /> : <>revoked {ago(revoked_at)}</>
+  if (expires_at) return isOver(expires_at) ? <Badge of="expired" /> : <>expires {ago(expires_at)}</>
+  return <>never</>
+}
+
+function Make({ close, made }: { close: () => void; made: () => void }) {
+  const [error, setError] = useState<ApiError>()
+  const [key, setKey] = useState('')
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault()
+    const sent = new FormData(event.currentTarget as HTMLFormElement)
+    const days = Number(sent.get('days'))
+    const asked = {
+      name: `${sent.get('name')}`.trim(),
+      scopes: sent.getAll('scope'),
+      ...(days > 0 && { expires_in_days: days }),
+    }
+    setError(undefined)
+    await post<{ key: string }>('v1/keys', asked).then((answer) => {
+      setKey(answer.key)
+      made()
+    }, setError)
+  }
+  return (
+    <Dialog title="Make a key" close={close}>
+      <Problem error={error} />
+      {key ? (
+        <>
+          <p>This is the only time that it is shown:</p>
+          <pre>{key}</pre>
+          <div class="buttons">
+            <Copy text={key} label="Copy the key" />
+            <button type="button" class="main" onClick={close}>
+              I have it
+            </button>
+          </div>
+        </>
+      ) : (
+        <form onSubmit={submit}>
+          <label>
+            Name
+            <input
+              name="name"
+              required
+              maxLength={100}
+              placeholder="whose it is, or what it is for"
+              autoComplete="off"
+            />
+          </label>
+          <fieldset>
+            <legend>May</legend>
+            {SCOPES.map(([scope, what]) => (
+              <label class="check" key={scope}>
+                <input type="checkbox" name="scope" value={scope} defaultChecked={scope === 'ingest'} />
+                <strong>{scope}</strong> {what}
+              </label>
+            ))}
+          </fieldset>
+          <label>
+            Days until it expires (never where empty)
+            <input name="days" type="number" min="1" max="3650" />
+          </label>
+          <div class="buttons">
+            <button type="submit" class="main">
+              Make it
+            </button>
+          </div>
+        </form>
+      )}
+    </Dialog>
+  )
+}
+
+function Revoke({ of: { id, name }, again }: { of: ApiKey; again: () => void }) {
+  const [asking, setAsking] = useState(false)
+  const [error, setError] = useState<ApiError>()
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault()
+    const hours = `${new FormData(event.currentTarget as HTMLFormElement).get('hours') ?? ''}`
+    await remove(`v1/keys/${id}${queryOf({ after_hours: hours })}`).then(() => {
+      setAsking(false)
+      again()
+    }, setError)
+  }
+  return (
+    <>
+      <button type="button" class="danger" onClick={() => setAsking(true)}>
+        Revoke…
+      </button>
+      {asking && (
+        <Dialog title={`Revoke ${name}`} close={() => setAsking(false)}>
+          <Problem error={error} />
+          <form onSubmit={submit}>
+            <p>Requests with it are refused within five seconds, or after the hours that you give it.</p>
+            <label>
+              Hours until then (at once where empty)
+              <input name="hours" type="number" min="0" max="9999" />
+            </label>
+            <div class="buttons">
+              <button type="submit" class="danger">
+                Revoke it
+              </button>
+            </div>
+          </form>
+          <Same cli={`eventflow keys revoke ${shellWord(id)}`} />
+        </Dialog>
+      )}
+    </>
+  )
+}
