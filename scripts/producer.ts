@@ -2,10 +2,9 @@
  * The load producer: `npm run producer -- --file flights --wait`.
  * Exit codes: 0 all is well, 1 not all was sent or settled, 2 wrong usage, 130 Ctrl-C.
  */
-import { createClient, type OutgoingEvent, RequestFailed } from '@eventflow/client'
+import { createClient, type OutgoingEvent, RequestFailed, readEventFile } from '@eventflow/client'
 import { flightEvents } from '@eventflow/samples'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
-import { readEventFile } from './producer/event-file.js'
 import { mixed, mixedCount } from './producer/mix.js'
 import { createOrders } from './producer/orders.js'
 import { showProgress } from './producer/progress.js'

@@ -6,6 +6,8 @@ export interface ConnectionOptions {
   /** Where the server is: `http://127.0.0.1:8000`. */
   url: string
   apiKey?: string
+  /** Sent with every request. */
+  headers?: Record<string, string>
   /** A try whose answer takes longer counts as failed, in milliseconds. Default 30 s. */
   timeoutMs?: number
   /** Connections to the server at most; requests beyond wait for a free one. Default 64. */
@@ -54,7 +56,11 @@ export function createConnection(options: ConnectionOptions): Connection {
   const base = pathname.replace(/\/$/, '')
   // undici's own pool: a tenth of the CPU time of fetch for each request, and less than half of node:http's.
   const pool = new Pool(origin, { connections, connect: { timeout: timeoutMs } })
-  const headers: Record<string, string> = { 'content-type': 'application/json', accept: 'application/json' }
+  const headers: Record<string, string> = {
+    'content-type': 'application/json',
+    accept: 'application/json',
+    ...options.headers,
+  }
   if (options.apiKey !== undefined) headers.authorization = `Bearer ${options.apiKey}`
 
   return {

@@ -13,7 +13,22 @@
  */
 export { type BatchResult, type Client, type ClientOptions, createClient, type Summary } from './client.js'
 export type { Delivery, OutgoingEvent } from './event.js'
+export { readEventFile, readEventLines } from './event-file.js'
 export { EventRejected, type Problem, RequestFailed } from './failure.js'
 export type { RequestReport } from './http.js'
+export {
+  createOperator,
+  type DeadLetter,
+  type DeadLetterAction,
+  type DeadLetterFilter,
+  type DeadLetterOrder,
+  type DryRun,
+  type EventSearch,
+  type ListedEvent,
+  type Operation,
+  type Operator,
+  type Page,
+  type WholeEvent,
+} from './operator.js'
 export type { Producer, ProducerOptions, Queued } from './producer.js'
 export type { LateDelivery } from './store-and-forward.js'

@@ -128,7 +128,8 @@ export async function createProducer(deliver: Deliver, options: ProducerOptions)
       })
       unsettled.add(delivery)
       void delivery.then(() => unsettled.delete(delivery))
-      const take = () => put(event.partitionkey ?? sealed.id, { event: sealed, settle })
+      // A key that is no text is for the server to refuse.
+      const take = () => put(String(event.partitionkey ?? sealed.id), { event: sealed, settle })
       if (pending === maxPending) {
         await new Promise<void>((taken) => waitingForRoom.push(() => taken(take())))
       } else {

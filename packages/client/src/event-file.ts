@@ -1,9 +1,9 @@
-/** Events from a file: NDJSON (read as a stream) or a JSON array (read as a whole), gzipped or not. */
+/** Events from a file (NDJSON, read as a stream, or a JSON array, read as a whole; gzipped or not), or from a pipe. */
 import { createReadStream } from 'node:fs'
 import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import type { OutgoingEvent } from '@eventflow/client'
 import { v5 } from 'uuid'
+import type { OutgoingEvent } from './event.js'
 
 const NAMESPACE = '5b1bb2a5-6f2c-4a53-9e0a-0d6f0f5a7d9c'
 
@@ -14,10 +14,16 @@ const NAMESPACE = '5b1bb2a5-6f2c-4a53-9e0a-0d6f0f5a7d9c'
  */
 export async function* readEventFile(path: string): AsyncGenerator<OutgoingEvent> {
   let row = 0
-  for await (const json of (await holdsArray(path)) ? readArray(path) : readLines(path)) {
+  for await (const json of (await holdsArray(path)) ? readArray(path) : readLines(openText(path), path)) {
     row++
     yield withId(eventOf(json, `row ${row} of ${path}`), row)
   }
+}
+
+/** The events of NDJSON from elsewhere, as they come. `name` is for errors. @throws {Error} naming the row that is no JSON object */
+export async function* readEventLines(text: AsyncIterable<string>, name: string): AsyncGenerator<OutgoingEvent> {
+  let row = 0
+  for await (const json of readLines(text, name)) yield eventOf(json, `row ${++row} of ${name}`)
 }
 
 async function holdsArray(path: string): Promise<boolean> {
@@ -31,11 +37,11 @@ async function* readArray(path: string): AsyncGenerator<unknown> {
   yield* parse(chunks.join(''), path) as unknown[]
 }
 
-async function* readLines(path: string): AsyncGenerator<unknown> {
+async function* readLines(text: AsyncIterable<string>, name: string): AsyncGenerator<unknown> {
   let row = 0
   let rest = ''
-  const parseLine = (line: string) => parse(line, `row ${++row} of ${path}`)
-  for await (const chunk of openText(path)) {
+  const parseLine = (line: string) => parse(line, `row ${++row} of ${name}`)
+  for await (const chunk of text) {
     const lines = (rest + chunk).split('\n')
     rest = lines.pop()!
     yield* lines.filter((line) => line.trim() !== '').map(parseLine)

@@ -1,0 +1,189 @@
+/** The operator's calls: events looked for, dead letters replayed or discarded, operations followed. */
+import { problemOf } from './answer.js'
+import { type Problem, RequestFailed } from './failure.js'
+import { type ConnectionOptions, createConnection } from './http.js'
+
+export interface OperatorOptions extends ConnectionOptions {
+  /** Who asks, for the audit log, where no API key says so. */
+  name?: string
+}
+
+/** One part of a list, and where the next one begins; `null` on the last. */
+export interface Page<Item> {
+  items: Item[]
+  next: string | null
+}
+
+/** Which part of a list is meant. */
+export interface PageOptions {
+  /** 1 to 1000. */
+  limit?: number
+  /** `next` of the page before. */
+  cursor?: string | undefined
+}
+
+/** Every part that is given must hold; moments are RFC 3339. */
+export interface EventSearch {
+  id?: string | undefined
+  correlation_id?: string | undefined
+  type?: string | undefined
+  key?: string | undefined
+  status?: string | undefined
+  from?: string | undefined
+  to?: string | undefined
+}
+
+/** An event as one of many. */
+export interface ListedEvent {
+  id: string
+  external_id?: string
+  type: string
+  partitionkey: string
+  correlationid: string
+  causationid?: string
+  status: string
+  attempts: number
+  accepted_at: string
+  settled_at?: string
+  retry_at?: string
+  error_class?: string
+  message?: string
+}
+
+/** An event with its story. */
+export interface WholeEvent extends Omit<ListedEvent, 'accepted_at' | 'settled_at' | 'retry_at'> {
+  source: string
+  time: string
+  timeline: { at: string; what: string; detail?: string }[]
+  failure?: { error_class: string; message: string; component: string }
+  data: Record<string, unknown>
+  result?: Record<string, unknown>
+}
+
+/** Which dead letters are meant: `from` and `to` are about when they failed. */
+export interface DeadLetterFilter extends Pick<EventSearch, 'type' | 'key' | 'from' | 'to'> {
+  ids?: string[]
+  error_class?: string
+}
+
+export interface DeadLetter {
+  id: string
+  type: string
+  partitionkey: string
+  correlationid: string
+  status: string
+  attempts: number
+  accepted_at: string
+  failed_at: string
+  failure: { error_class: string; message: string; component: string }
+  resolved_at?: string
+  resolved_by?: string
+  reason?: string
+}
+
+/** A dead letter with its data and every attempt. */
+export interface WholeDeadLetter extends DeadLetter {
+  failure: DeadLetter['failure'] & { errors: { pointer: string; message: string }[] }
+  history: { at: string; attempt: number; component: string; errorClass: string; message: string }[]
+  data: Record<string, unknown>
+}
+
+/** Dead letters of one kind. */
+export interface DeadLetterGroup {
+  type: string
+  error_class: string
+  count: number
+  first_seen: string
+  last_seen: string
+}
+
+/** What an operation would be about. */
+export interface DryRun {
+  count: number
+  samples: { id: string; type: string; partitionkey: string; error_class?: string; message?: string }[]
+}
+
+/** Something that is done to many events; `status` is running, finished, interrupted or cancelled. */
+export interface Operation {
+  id: string
+  kind: string
+  status: string
+  total: number
+  done: number
+}
+
+/** A replay or a discard of dead letters. */
+export interface DeadLetterOrder {
+  filter: DeadLetterFilter
+  /** Events a second, at the most. */
+  rate?: number
+  reason?: string
+}
+
+export type DeadLetterAction = 'replay' | 'discard'
+
+/** All of them throw RequestFailed; nothing is tried twice: whoever asks is there to see it. */
+export interface Operator {
+  /** Resolves when something answers. */
+  ping(): Promise<void>
+  events(search: EventSearch, page?: PageOptions): Promise<Page<ListedEvent>>
+  /** `undefined` if there is no such event. */
+  event(id: string): Promise<WholeEvent | undefined>
+  /** `status` is open, replaying, replayed, discarded or all. */
+  deadLetters(filter: DeadLetterFilter & { status?: string }, page?: PageOptions): Promise<Page<DeadLetter>>
+  deadLetterGroups(filter: DeadLetterFilter & { status?: string }): Promise<DeadLetterGroup[]>
+  /** `undefined` if no event with this id has failed. */
+  deadLetter(id: string): Promise<WholeDeadLetter | undefined>
+  /** Only counts. */
+  rehearse(action: DeadLetterAction, order: DeadLetterOrder): Promise<DryRun>
+  /** Begins an operation. */
+  begin(action: DeadLetterAction, order: DeadLetterOrder): Promise<Operation>
+  /** `undefined` if there is no such operation. */
+  operation(id: string): Promise<Operation | undefined>
+  change(id: string, what: 'cancel' | 'resume'): Promise<Operation>
+  close(): Promise<void>
+}
+
+/** An operator at the server at `url`; nothing is sent yet. @throws {TypeError} when `url` is none. */
+export function createOperator({ name, ...options }: OperatorOptions): Operator {
+  const connection = createConnection({ ...options, ...(name && { headers: { 'x-operator': name } }) })
+
+  /** The body of a success. A 404 that says that the thing is not there, and not the route, is `undefined`. */
+  async function call<Body>(method: 'GET' | 'POST', path: string, body?: object): Promise<Body | undefined> {
+    const reply = await connection.exchange({ method, path, ...(body && { body: JSON.stringify(body) }) })
+    if ('lost' in reply) throw new RequestFailed({ cause: reply.lost }, 1)
+    if (reply.status === 200 || reply.status === 202) return reply.body as Body
+    const problem = problemOf(reply)
+    if (method === 'GET' && isMissing(problem)) return undefined
+    throw new RequestFailed({ problem }, 1)
+  }
+  const always = async <Body>(method: 'GET' | 'POST', path: string, body?: object) =>
+    (await call<Body>(method, path, body)) as Body
+  const order = (action: DeadLetterAction, body: object) => ['POST', `/v1/dead-letters/${action}`, body] as const
+
+  return {
+    ping: () => always('GET', '/livez'),
+    events: (search, page) => always('GET', `/v1/events${queryOf({ ...search, ...page })}`),
+    event: (id) => call('GET', `/v1/events/${encodeURIComponent(id)}`),
+    deadLetters: (filter, page) => always('GET', `/v1/dead-letters${queryOf({ ...filter, ...page })}`),
+    async deadLetterGroups(filter) {
+      const path = `/v1/dead-letters${queryOf({ ...filter, group: 'true' })}`
+      return (await always<{ groups: DeadLetterGroup[] }>('GET', path)).groups
+    },
+    deadLetter: (id) => call('GET', `/v1/dead-letters/${encodeURIComponent(id)}`),
+    rehearse: (action, body) => always(...order(action, { ...body, dry_run: true })),
+    begin: (action, body) => always(...order(action, body)),
+    operation: (id) => call('GET', `/v1/operations/${encodeURIComponent(id)}`),
+    change: (id, what) => always('POST', `/v1/operations/${encodeURIComponent(id)}/${what}`, {}),
+    close: () => connection.close(),
+  }
+}
+
+const isMissing = ({ status, code }: Problem) => status === 404 && code !== undefined && code !== 'route-not-found'
+
+function queryOf(parts: object): string {
+  const given = Object.entries(parts).filter(([, value]) => value !== undefined)
+  return given.length === 0
+    ? ''
+    : `?${new URLSearchParams(Object.fromEntries(given.map(([name, value]) => [name, String(value)])))}`
+}
