@@ -1,4 +1,4 @@
-/** Where Postgres and Redis are: what the environment names, else what the `eventflow up` on the data folder has started. */
+/** Where Postgres, Redis and the service are: what the environment names, else what the `eventflow up` on the data folder has started. */
 import { findRunning } from './data-folder.js'
 
 /** Where a pipeline is. */
@@ -26,6 +26,11 @@ export async function findAddresses(env: NodeJS.ProcessEnv, dataDir: string): Pr
     redis: env.REDIS_URL || (await findRunning(dataDir))?.redis || nothingNames('REDIS_URL', dataDir),
     prefix: env.EVENTFLOW_STREAM_PREFIX || 'ef',
   }
+}
+
+/** Where the service of the `up` on this folder listens; else where one would by default. */
+export async function findServiceUrl(dataDir: string): Promise<string> {
+  return (await findRunning(dataDir))?.http ?? 'http://127.0.0.1:8000'
 }
 
 function nothingNames(variable: string, dataDir: string): never {

@@ -11,20 +11,21 @@ interface Holder {
   /** A port on 127.0.0.1 where it answers with `token`, as long as it lives. A pid alone may be another process' by now. */
   port: number
   token: string
-  /** The databases that it has started itself. */
-  databases?: LocalDatabases
+  /** What it has started itself. */
+  started?: Started
 }
 
-/** Addresses of databases that an `up` has started. Those that it was given are not told: they may hold a password. */
-export interface LocalDatabases {
+/** Addresses of what an `up` has started. Databases that it was given are not told: their addresses may hold a password. */
+export interface Started {
+  http?: string
   postgres?: string | undefined
   redis?: string | undefined
 }
 
 /** A data folder that is ours. */
 export interface ClaimedFolder {
-  /** Tells the other commands where the databases are. */
-  tell(databases: LocalDatabases): Promise<void>
+  /** Tells the other commands where everything is. */
+  tell(started: Started): Promise<void>
   release(): Promise<void>
 }
 
@@ -44,7 +45,7 @@ export async function claimFolder(dir: string): Promise<ClaimedFolder> {
     throw error
   }
   return {
-    tell: (databases) => writeFile(file, `${JSON.stringify({ ...holder, databases })}\n`),
+    tell: (started) => writeFile(file, `${JSON.stringify({ ...holder, started })}\n`),
     async release() {
       server.close()
       await rm(file, { force: true })
@@ -52,10 +53,10 @@ export async function claimFolder(dir: string): Promise<ClaimedFolder> {
   }
 }
 
-/** The databases of the `up` that runs on this folder, or nothing when none does. */
-export async function findRunning(dir: string): Promise<LocalDatabases | undefined> {
+/** What the `up` that runs on this folder has started, or nothing when none does. */
+export async function findRunning(dir: string): Promise<Started | undefined> {
   const holder = await readHolder(join(dir, 'up.json'))
-  return holder && (await isAlive(holder)) ? (holder.databases ?? {}) : undefined
+  return holder && (await isAlive(holder)) ? (holder.started ?? {}) : undefined
 }
 
 /** Writes the file; one that is there must be of an `up` that is gone. */

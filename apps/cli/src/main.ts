@@ -1,26 +1,38 @@
 /** The command line. */
+import { once } from 'node:events'
 import { resolve } from 'node:path'
+import { createInterface } from 'node:readline/promises'
 import { fileURLToPath } from 'node:url'
 import { SetupError } from '@eventflow/local'
-import { Command, InvalidArgumentError, Option } from 'commander'
-import { findAddresses, findPostgres, UnreachableError } from './addresses.js'
+import { Argument, Command, CommanderError, Option } from 'commander'
+import { findAddresses, findPostgres, findServiceUrl, UnreachableError } from './addresses.js'
+import { tenantName, UsageError, wholeNumber } from './arguments.js'
+import { bench } from './bench.js'
+import { completion, SHELLS } from './completion.js'
 import { doctor } from './doctor/doctor.js'
 import { createKey, createNewTenant, limitTenant, listKeys, readScopes, revokeKey, tenants } from './keys.js'
 import { lag } from './lag.js'
 import { painter } from './log-line.js'
 import { migrate } from './migrate.js'
 import { createOutput } from './output.js'
+import { serviceCommands } from './service/commands.js'
 import { sql } from './sql.js'
 import { up } from './up.js'
 import { workers } from './workers.js'
 
-const { env, stdout } = process
+const { env, stdin, stdout, stderr } = process
 const colours = stdout.isTTY && !env.NO_COLOR
 // Whoever read it is gone. A terminal that was closed stops us by SIGHUP, in order; behind a pipe, what watches stops by this.
 const closed = new AbortController()
 stdout.on('error', () => closed.abort())
 
-const program = new Command('eventflow').description('A durable event pipeline on Postgres and Redis.')
+const program = new Command('eventflow')
+  .description('A durable event pipeline on Postgres and Redis.')
+  .addHelpText(
+    'after',
+    '\nExit codes: 0 well, 1 not, 2 what is asked does not answer, 64 wrong usage, 130 stopped before the end.',
+  )
+  .exitOverride()
 
 program
   .command('up')
@@ -176,12 +188,65 @@ looking('list', 'Show the tenants and what they may send.', aboutTenants).action
   process.exitCode = await tenants(await findPostgres(env, resolve(dataDir)), { json, print: console.log })
 })
 
+program
+  .command('bench')
+  .description('Measure how fast EventFlow is on this machine, next to other queues. In a checkout only.')
+  .argument('[options...]', 'of npm run bench')
+  .allowUnknownOption()
+  .addHelpText('after', '\nExit code: that of npm run bench.')
+  .addHelpText('after', '\nExample: eventflow bench --quick')
+  .action(async (options) => {
+    process.exitCode = await bench(options)
+  })
+
+program
+  .command('completion')
+  .description('Print a script that completes commands and options in a shell.')
+  .addArgument(new Argument('<shell>').choices(SHELLS))
+  .addHelpText(
+    'after',
+    '\nFor bash and zsh: source <(eventflow completion bash). For fish: eventflow completion fish | source',
+  )
+  .addHelpText('after', '\nExample: eventflow completion bash >> ~/.bashrc')
+  .action((shell) => {
+    console.log(completion(program, shell))
+  })
+
+serviceCommands(program, {
+  apiKey: env.EVENTFLOW_API_KEY || undefined,
+  name: `${env.USER || env.LOGNAME || 'somebody'} at the command line`,
+  findUrl: (dataDir) => findServiceUrl(resolve(dataDir)),
+  stdin,
+  stderr,
+  print: console.log,
+  note: console.error,
+  confirm: stdin.isTTY && stderr.isTTY ? confirm : undefined,
+  stop: () => AbortSignal.any([stopSignals().stop, closed.signal]),
+  end: (code) => {
+    process.exitCode = code
+  },
+})
+
 try {
   await program.parseAsync()
 } catch (error) {
-  const expected = error instanceof SetupError || error instanceof UnreachableError
-  console.error(expected ? `\n${error.message}` : error)
-  process.exitCode = error instanceof UnreachableError ? 2 : 1
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 64
+  else {
+    const isExpected = error instanceof SetupError || error instanceof UnreachableError || error instanceof UsageError
+    console.error(isExpected ? `\n${error.message}` : error)
+    process.exitCode = error instanceof UnreachableError ? 2 : error instanceof UsageError ? 64 : 1
+  }
+}
+
+async function confirm(question: string): Promise<boolean> {
+  const asking = createInterface({ input: stdin, output: stderr })
+  try {
+    // Ctrl-C and the end of the input close it without an answer.
+    const answer = await Promise.race([asking.question(question), once(asking, 'close')])
+    return /^y(es)?$/i.test(String(answer))
+  } finally {
+    asking.close()
+  }
 }
 
 /**
@@ -203,17 +268,4 @@ function stopSignals(): { stop: AbortSignal; kill: AbortSignal } {
     })
   }
   return { stop: stop.signal, kill: kill.signal }
-}
-
-function tenantName(text: string): string {
-  if (/^[a-z0-9][a-z0-9-]{0,62}$/.test(text)) return text
-  throw new InvalidArgumentError('1 to 63 of a-z, 0-9 and hyphens.')
-}
-
-function wholeNumber(lowest: number, highest: number): (text: string) => number {
-  return (text) => {
-    const number = Number(text)
-    if (Number.isInteger(number) && number >= lowest && number <= highest) return number
-    throw new InvalidArgumentError(`A whole number from ${lowest} to ${highest}.`)
-  }
 }

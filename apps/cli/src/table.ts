@@ -27,3 +27,9 @@ export function span(seconds: number): string {
   if (seconds < 86_400) return two('h', 3_600, 'min', 60)
   return two('d', 86_400, 'h', 3_600)
 }
+
+/** A text that others wrote, in one line and without what a terminal would obey. */
+export function oneLine(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out.
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
+}

@@ -43,7 +43,8 @@ export async function up(options: UpOptions): Promise<void> {
     await checkEvents(events)
     await checkHttpPort(port)
     const { postgres, redis } = await startDatabases(options, started)
-    await folder.tell({ postgres: postgres.dir && postgres.url, redis: redis.dir && redis.url })
+    const http = `http://127.0.0.1:${port}`
+    await folder.tell({ http, postgres: postgres.dir && postgres.url, redis: redis.dir && redis.url })
     stop.throwIfAborted()
     const urls = { postgres: postgres.url, redis: redis.url }
     const workerPorts = await startPrograms(options, urls, started)

@@ -259,7 +259,10 @@ function sqlOf(filter: Record<string, string>, status: string): string {
   return `SELECT type, error_class, count(*), min(failed_at) AS first, max(failed_at) AS last\nFROM failed_events WHERE ${conditions.join('\n  AND ')}\nGROUP BY type, error_class ORDER BY count(*) DESC;`
 }
 
-const optionsOf = (filter: Record<string, string>) =>
-  Object.entries(filter)
-    .map(([name, value]) => ` --${name.replace('_', '-')} ${shellWord(value)}`)
-    .join('')
+/** What the command line calls otherwise. */
+const NAMES: Record<string, string> = { error_class: 'error-class', from: 'since', to: 'until' }
+
+const optionsOf = (filter: Record<string, string>) => {
+  const parts = Object.entries(filter).map(([name, value]) => shellWord(`${NAMES[name] ?? name}=${value}`))
+  return parts.length === 0 ? '' : ` --filter ${parts.join(' ')}`
+}

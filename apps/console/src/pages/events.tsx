@@ -222,9 +222,14 @@ function sqlOf({ id, correlation_id, key, type, status, from, to }: Params): str
   return `SELECT accepted_at, status, type, key, event_id, processed_at - accepted_at AS took\nFROM events WHERE ${conditions.join('\n  AND ')}\nORDER BY seq DESC LIMIT 50;`
 }
 
+/** What the command line calls otherwise. */
+const OPTIONS: Record<string, string> = { from: 'since', to: 'until' }
+
 function cliOf({ id, correlation_id, ...rest }: Params): string {
   if (id) return `eventflow events get ${shellWord(id)}`
   if (correlation_id) return `eventflow events trace ${shellWord(correlation_id)}`
-  const options = Object.entries(rest).flatMap(([name, value]) => (value ? [`--${name} ${shellWord(value)}`] : []))
+  const options = Object.entries(rest).flatMap(([name, value]) =>
+    value ? [`--${OPTIONS[name] ?? name} ${shellWord(value)}`] : [],
+  )
   return ['eventflow events list', ...options].join(' ')
 }

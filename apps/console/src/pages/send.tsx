@@ -122,7 +122,7 @@ function Compose({ types }: { types: readonly EventType[] }) {
       </div>
       {sent && <Sent event={sent} />}
       <Same
-        cli={`eventflow send ${type.type} --data ${shellWord(mistake ? text : JSON.stringify(data))}`}
+        cli={`eventflow send --type ${type.type} --data ${shellWord(mistake ? text : JSON.stringify(data))}`}
         sql={`-- Events come in over HTTP only: the 202 is the promise.\nSELECT status, message, result FROM events WHERE type = '${type.type}' ORDER BY seq DESC LIMIT 1;`}
       />
     </>

@@ -1,0 +1,51 @@
+/** Commands talk to the service over HTTP: with whom, as whom, and what to do when it does not answer. */
+import { createOperator, type Operator, RequestFailed } from '@eventflow/client'
+import { SetupError } from '@eventflow/local'
+import { UnreachableError } from '../addresses.js'
+
+/** A service, and who asks it. */
+export interface Service {
+  url: string
+  apiKey: string | undefined
+  /** For the audit log, where no key says who asks. */
+  name: string
+}
+
+/** Runs `work` with a connection to the service. Throws UnreachableError or SetupError, which say what to do. */
+export async function askService<Result>(
+  service: Service,
+  work: (operator: Operator) => Promise<Result>,
+): Promise<Result> {
+  const { url, apiKey, name } = service
+  const operator = createOperator({ url, name, connections: 8, ...(apiKey && { apiKey }) })
+  try {
+    return await work(operator)
+  } catch (error) {
+    throw error instanceof RequestFailed ? explained(error, service) : error
+  } finally {
+    await operator.close()
+  }
+}
+
+/** The error as a command ends with it. */
+export function explained({ problem, message }: RequestFailed, { url, apiKey }: Service): Error {
+  if (!problem) {
+    return new UnreachableError(
+      `No answer from ${url}: ${message}\nIs it running (eventflow up)? Where it is elsewhere, name it with --url or EVENTFLOW_URL.`,
+    )
+  }
+  const { code, status } = problem
+  if (code === undefined) return new UnreachableError(`What answers at ${url} is no EventFlow: ${message}`)
+  if (status === 503)
+    return new UnreachableError(`${url}: ${message}\nTry again in a moment; eventflow doctor looks for the cause.`)
+  if (status === 401) {
+    const hint = apiKey
+      ? 'The key in EVENTFLOW_API_KEY is not known to it.'
+      : 'Set EVENTFLOW_API_KEY to a key of this service.'
+    return new SetupError(`${message}\n${hint}`)
+  }
+  if (status === 403) return new SetupError(`${message}\nThe key in EVENTFLOW_API_KEY may not do that.`)
+  if (code === 'route-not-found')
+    return new SetupError(`${message}\nIs ${url} right, and is what runs there as new as this command?`)
+  return new SetupError(message)
+}

@@ -1,0 +1,305 @@
+/** The commands that talk to the service, against a whole pipeline: what they print, what they do, how they end. */
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough, Readable } from 'node:stream'
+import { promisify } from 'node:util'
+import { defineEvent, Type } from '@eventflow/pipeline'
+import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { Command, CommanderError } from 'commander'
+import { UnreachableError } from '../addresses.js'
+import { UsageError } from '../arguments.js'
+import { completion } from '../completion.js'
+import { type Surroundings, serviceCommands } from './commands.js'
+
+const MAIN = join(import.meta.dirname, '../main.js')
+
+/** Until it is mended, what is weak fails. */
+let broken = true
+const definition = defineEvent({
+  type: 'step.done',
+  schema: Type.Object({
+    step: Type.String(),
+    weak: Type.Optional(Type.Boolean()),
+    flaky: Type.Optional(Type.Boolean()),
+  }),
+  key: ({ step }) => step,
+  validate: ({ data }) => (data.weak && broken ? [{ pointer: '/weak', message: 'does not hold' }] : []),
+  retry: { attempts: 2, baseDelayMs: 100 },
+  handle: async ({ data, id }) => {
+    if (!data.flaky) return
+    const { rows } = await pipeline.db.query('SELECT attempts FROM retries WHERE event_id = $1', [id])
+    if (rows.length === 0) throw new Error('not yet')
+  },
+})
+
+let dir: string
+let pipeline: TestPipeline
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'eventflow-commands-'))
+  pipeline = await startPipeline([definition])
+  await pipeline.startWorker()
+})
+
+afterAll(async () => {
+  await pipeline.stop()
+  await rm(dir, { recursive: true, force: true })
+})
+
+type Given = Partial<Surroundings> & { input?: string }
+
+/** Runs a command in this process, as main.ts would. */
+async function eventflow(args: readonly string[], { input = '', ...given }: Given = {}) {
+  let [stdout, stderr, code] = ['', '', 0]
+  const program = new Command('eventflow').exitOverride().configureOutput({
+    writeOut: (text) => (stdout += text),
+    writeErr: (text) => (stderr += text),
+  })
+  serviceCommands(program, {
+    apiKey: undefined,
+    name: 'ann',
+    findUrl: async () => pipeline.url,
+    stdin: Readable.from([input]) as NodeJS.ReadStream,
+    stderr: new PassThrough(),
+    print: (text) => (stdout += `${text}\n`),
+    note: (text) => (stderr += `${text}\n`),
+    confirm: undefined,
+    stop: () => new AbortController().signal,
+    end: (value) => {
+      code = value
+    },
+    ...given,
+  })
+  try {
+    await program.parseAsync(args, { from: 'user' })
+  } catch (error) {
+    if (error instanceof CommanderError || error instanceof UsageError) code = 64
+    else code = error instanceof UnreachableError ? 2 : 1
+    stderr += (error as Error).message
+  }
+  return { stdout, stderr, code }
+}
+
+const lines = (text: string) =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+
+describe('send', () => {
+  test('sends one event, and waits for its end', async () => {
+    const one = ['send', '--type', 'step.done', '--id', 'one', '--data', '{"step":"a"}']
+    expect(await eventflow(one)).toEqual({ code: 0, stderr: '', stdout: expect.stringMatching(/^accepted \S{36}\n$/) })
+    expect(await eventflow([...one, '--wait'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^processed /) })
+    expect(
+      await eventflow(['send', '--type', 'step.done', '--data', '-', '--wait'], { input: '{"step":1}' }),
+    ).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^failed \S{36}: \/step must be string\n$/),
+    })
+    const other = await eventflow([...one.slice(0, -1), '{"step":"b"}'])
+    expect(other).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/^rejected: 409 /) })
+  })
+
+  test('sends a file, which sent again makes duplicates, and tells what is wrong with an event', async () => {
+    const file = join(dir, 'events.json')
+    await writeFile(file, '[{"type":"step.done","data":{"step":"a"}},{"type":"step.done","data":{"step":"b"}}]')
+    expect((await eventflow(['send', file])).stdout).toBe('2 accepted, 0 duplicate, 0 rejected\n')
+    expect((await eventflow(['send', file])).stdout).toBe('0 accepted, 2 duplicate, 0 rejected\n')
+
+    const input = '{"type":"step.done","data":{"step":"c"}}\n{"type":"step.done","partitionkey":7,"data":{}}\n'
+    const some = await eventflow(['send'], { input })
+    expect(some).toMatchObject({ code: 1, stdout: '1 accepted, 0 duplicate, 1 rejected\n' })
+    expect(some.stderr).toMatch(/^event 2 \(\S{36}\) is rejected: 400 .*partitionkey/)
+    const cut = await eventflow(['send', '--json'], { input: '{"type":"step.done","data":{"step":"d"}}\n{"type' })
+    expect(cut).toMatchObject({ code: 1, stderr: expect.stringContaining('row 2 of what came in is not JSON') })
+    expect(lines(cut.stdout)).toMatchObject([{ row: 1, status: 'accepted' }])
+  })
+
+  test('says what it needs', async () => {
+    const terminal = Object.assign(Readable.from([]), { isTTY: true }) as unknown as NodeJS.ReadStream
+    expect(await eventflow(['send'], { stdin: terminal })).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('--type'),
+    })
+    expect(await eventflow(['send', '--type', 'x', '--data', '[]'])).toMatchObject({ code: 64 })
+    expect(await eventflow(['send', '--wait'])).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('one event'),
+    })
+  })
+})
+
+describe('events', () => {
+  test('are traced: what caused what, every attempt and wait', async () => {
+    const sent = [
+      { id: 'order', data: { step: 'order' } },
+      { id: 'mail', causationid: 'pay', data: { step: 'mail', weak: true } },
+      { id: 'pay', causationid: 'order', data: { step: 'pay', flaky: true } },
+    ]
+    await pipeline.send(sent.map((event) => ({ type: 'step.done', correlationid: 'trip', ...event })))
+    await pipeline.drained()
+
+    const { stdout, code } = await eventflow(['events', 'trace', 'trip'])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^correlation id trip: 2 processed, 1 failed, within /)
+    expect(stdout).toMatch(/^1 {2}step\.done .* order +processed$/m)
+    expect(stdout).toMatch(/^2 {2}└─ step\.done .* pay +processed$/m)
+    expect(stdout).toMatch(/^3 {5}└─ step\.done .* mail +failed: .*does not hold$/m)
+    expect(stdout).toMatch(/^\S+Z {2}2 {2}step\.done +\d+ ms {2}attempt 1 failed: handle: Error: not yet$/m)
+    expect(stdout).toMatch(/^\S+Z {2}2 {2}step\.done +\d.* {2}processed: by worker-1$/m)
+
+    const traced = JSON.parse((await eventflow(['events', 'trace', 'trip', '--json'])).stdout)
+    expect(traced.events).toHaveLength(3)
+    const times = traced.steps.map(({ at }: { at: string }) => at)
+    expect(times).toEqual([...times].sort())
+    expect(await eventflow(['events', 'trace', 'nothing'])).toMatchObject({ code: 1, stdout: '' })
+  })
+
+  test('are found by what they are and how they are', async () => {
+    const failed = await eventflow(['events', 'list', '--status', 'failed', '--key', 'mail', '--since', '1h', '--json'])
+    expect(lines(failed.stdout)).toMatchObject([{ external_id: 'mail', status: 'failed' }])
+    const two = await eventflow(['events', 'list', '--limit', '2'])
+    expect(two.stdout.trim().split('\n')).toHaveLength(3)
+    expect(two.stderr).toContain('--limit 20')
+    expect(await eventflow(['events', 'list', '--type', 'unknown'])).toMatchObject({ code: 1, stdout: '' })
+    expect(await eventflow(['events', 'list', '--since', 'yesterday'])).toMatchObject({ code: 64 })
+
+    const pay = (await eventflow(['events', 'get', 'pay'])).stdout
+    expect(pay).toMatch(/^caused by {4}order$/m)
+    expect(pay).toMatch(/attempt 1 failed: handle: Error: not yet\n[\s\S]*processed: by worker-1/)
+    expect(JSON.parse((await eventflow(['events', 'get', 'pay', '--json'])).stdout)).toMatchObject({ attempts: 2 })
+    expect(await eventflow(['events', 'get', 'nothing'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('nothing'),
+    })
+  })
+})
+
+describe('dlq', () => {
+  const WEAK = ['--filter', 'type=step.done', 'error-class=RuleError']
+
+  test('lists, groups and shows dead letters', async () => {
+    const groups = lines((await eventflow(['dlq', 'ls', '--group', '--json'])).stdout)
+    const kind = groups.find(({ error_class }) => error_class !== 'SchemaError')
+    expect(kind).toMatchObject({ type: 'step.done', count: 1 })
+    WEAK[2] = `error-class=${kind.error_class}`
+    expect((await eventflow(['dlq', 'ls', ...WEAK])).stdout).toMatch(/open {4}step\.done {2}mail .*does not hold$/m)
+    expect((await eventflow(['dlq', 'show', 'mail'])).stdout).toMatch(
+      /^ +\/weak does not hold\n\n +\S+Z {2}attempt 1: /m,
+    )
+    expect(await eventflow(['dlq', 'show', 'order'])).toMatchObject({ code: 1, stdout: '' })
+    expect(await eventflow(['dlq', 'ls', '--filter', 'since=1s', 'until=1h'])).toMatchObject({ code: 0, stdout: '' })
+  })
+
+  test('replays after it was counted, and only when that is wanted', async () => {
+    const dry = await eventflow(['dlq', 'replay', ...WEAK, '--dry-run'])
+    expect(dry).toMatchObject({ code: 0, stdout: expect.stringMatching(/^1 dead letter would be replayed:\n.*mail/) })
+    expect(await eventflow(['dlq', 'replay', ...WEAK])).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('--yes'),
+    })
+    const asked: string[] = []
+    const confirm = async (question: string) => asked.push(question) > 1
+    expect(await eventflow(['dlq', 'replay', ...WEAK], { confirm })).toMatchObject({ code: 1, stdout: '' })
+    expect((await eventflow(['events', 'get', 'mail'])).stdout).toMatch(/^status +failed/m)
+
+    broken = false
+    const done = await eventflow(['dlq', 'replay', ...WEAK, '--rate', '10', '--reason', 'mended'], { confirm })
+    expect(done).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^replay-dead-letters \S+ is finished: 1 of 1 done/),
+    })
+    expect(asked[0]).toMatch(/1 dead letter would be replayed[\s\S]*\? \[y\/N\] $/)
+    await pipeline.drained()
+    expect((await eventflow(['events', 'get', 'mail'])).stdout).toMatch(/^status +processed/m)
+    const { rows } = await pipeline.db.query('SELECT actor, reason FROM audit_log')
+    expect(rows).toEqual([{ actor: 'ann', reason: 'mended' }])
+    expect(await eventflow(['dlq', 'replay', ...WEAK, '--yes'])).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('nothing to do'),
+    })
+  })
+
+  test('an operation goes on without whoever began it, and can be watched and cancelled', async () => {
+    const wrong = Array.from({ length: 30 }, () => ({ type: 'step.done', data: {} }))
+    await pipeline.send(wrong)
+    await pipeline.drained()
+    expect(await eventflow(['dlq', 'discard', '--all', '--yes'])).toMatchObject({ code: 64 })
+    expect(await eventflow(['dlq', 'discard', '--yes', '--reason', 'x'])).toMatchObject({ code: 64 })
+
+    const slowly = [
+      'dlq',
+      'discard',
+      '--filter',
+      'error-class=SchemaError',
+      '--reason',
+      'a test',
+      '--yes',
+      '--rate',
+      '1',
+    ]
+    const left = await eventflow([...slowly, '--json'], { stop: () => AbortSignal.timeout(300) })
+    expect(left).toMatchObject({ code: 130, stderr: expect.stringContaining('--cancel') })
+    const { id } = JSON.parse(left.stdout)
+    const cancelled = await eventflow(['dlq', 'operation', id, '--cancel'])
+    expect(cancelled).toMatchObject({ code: 1, stdout: expect.stringMatching(/is cancelled: \d of 3\d done/) })
+    expect(await eventflow(['dlq', 'operation', 'none'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('no operation'),
+    })
+    const rest = await eventflow([...slowly.slice(0, -1), '10000'])
+    expect(rest).toMatchObject({ code: 0, stdout: expect.stringMatching(/is finished/) })
+    expect((await eventflow(['dlq', 'ls', '--status', 'open'])).stdout).toBe('')
+  })
+})
+
+test('tail shows what is there, what comes, and what changes; Ctrl-C ends it in order', async () => {
+  const child = spawn(process.execPath, [MAIN, 'tail', '-n', '1', '--key', 'tailed', '--json', '--url', pipeline.url])
+  let text = ''
+  child.stderr.pipe(process.stderr)
+  child.stdout.on('data', (more) => {
+    text += more
+  })
+  const send = (id: string) =>
+    pipeline.send([
+      { type: 'step.done', id, data: { step: 'tailed' } },
+      { type: 'step.done', data: { step: 'x' } },
+    ])
+  await send('first')
+  await until('the first is shown', async () => text.includes('"first"'))
+  await send('second')
+  await until('the second is shown', async () => /"processed".*"second"/.test(text))
+  child.kill('SIGINT')
+  expect(await once(child, 'exit')).toEqual([0, null])
+  expect(text).not.toContain('"partitionkey":"x"')
+})
+
+test('who does not answer is told, and how to name another one', async () => {
+  const nobody = { findUrl: async () => 'http://127.0.0.1:1' }
+  for (const args of [['send', '--type', 'x'], ['tail'], ['events', 'list'], ['dlq', 'ls']]) {
+    expect(await eventflow(args, nobody)).toMatchObject({ code: 2, stderr: expect.stringContaining('EVENTFLOW_URL') })
+  }
+  expect(await eventflow(['events', 'list', '--url', 'localhost'])).toMatchObject({ code: 64 })
+  expect((await eventflow(['events', 'list', '--url', `${pipeline.url}/wrong`])).stderr).toContain('no such route')
+})
+
+test('bash completes commands, options and their values', async () => {
+  const program = new Command('eventflow')
+  serviceCommands(program, {} as Surroundings)
+  const offered = async (...words: string[]) => {
+    const [word, before] = [words.at(-1), words.at(-2)].map((text) => `'${text}'`)
+    const script = `${completion(program, 'bash')}
+COMP_WORDS=(${words.map((text) => `'${text}'`).join(' ')}); COMP_CWORD=${words.length - 1}
+_eventflow eventflow ${word} ${before}; echo "\${COMPREPLY[*]}"`
+    return (await promisify(execFile)('bash', ['-c', script])).stdout.trim()
+  }
+  expect(await offered('eventflow', 'd')).toBe('dlq')
+  expect(await offered('eventflow', 'dlq', 're')).toBe('replay')
+  expect(await offered('eventflow', 'dlq', 'replay', '--dr')).toBe('--dry-run')
+  expect(await offered('eventflow', 'tail', '--key', 'x', '--status', 'fa')).toBe('failed')
+})

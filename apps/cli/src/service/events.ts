@@ -1,0 +1,76 @@
+/** `eventflow events get` and `list`. */
+import type { EventSearch, ListedEvent, Operator, Page, WholeEvent } from '@eventflow/client'
+import { oneLine, type Print, table } from '../table.js'
+
+/** Items in one page, as the service gives them. */
+const PAGE = 1_000
+
+/** Prints one event with its story. Gives the exit code: 1 when there is none. */
+export async function getEvent(
+  operator: Operator,
+  id: string,
+  { json, print, note }: { json?: boolean; print: Print; note: Print },
+): Promise<number> {
+  const event = await operator.event(id)
+  if (!event) {
+    note(`No event with the id ${id} was accepted. By other marks: eventflow events list --help`)
+    return 1
+  }
+  print(json ? JSON.stringify(event) : shown(event))
+  return 0
+}
+
+/** Prints the events that match, the last accepted first. Gives the exit code: 1 when there are none. */
+export async function listEvents(
+  operator: Operator,
+  search: EventSearch,
+  { limit, json, print, note }: { limit: number; json?: boolean; print: Print; note: Print },
+): Promise<number> {
+  const { items, next } = await findEvents(operator, search, limit)
+  if (json) for (const event of items) print(JSON.stringify(event))
+  else if (items.length > 0) print(table(['accepted', 'status', 'type', 'key', 'id', ''], items.map(rowOf)))
+  if (items.length === 0) note('No event matches.')
+  else if (next !== null) note(`There may be more: --limit ${limit * 10}`)
+  return items.length === 0 ? 1 : 0
+}
+
+/** So many of the events that match, over as many pages as it takes. */
+export async function findEvents(operator: Operator, search: EventSearch, limit: number): Promise<Page<ListedEvent>> {
+  const items: ListedEvent[] = []
+  let next: string | null = null
+  do {
+    const page = await operator.events(search, {
+      limit: Math.min(PAGE, limit - items.length),
+      cursor: next ?? undefined,
+    })
+    items.push(...page.items)
+    next = page.next
+  } while (next !== null && items.length < limit)
+  return { items, next }
+}
+
+/** An event as a row: when, how, what, whose, which, and what is wrong with it. */
+export function rowOf(event: ListedEvent): string[] {
+  const { accepted_at, status, type, partitionkey, id, external_id, error_class, message } = event
+  const wrong = error_class ? oneLine(`${error_class}: ${message}`) : ''
+  return [accepted_at, status, type, partitionkey, external_id ?? id, wrong]
+}
+
+function shown(event: WholeEvent): string {
+  const { id, external_id, type, partitionkey, correlationid, causationid, source, time, status, attempts } = event
+  const facts: [string, string | undefined][] = [
+    ['id', id],
+    ['sent as', external_id],
+    ['type', type],
+    ['key', partitionkey],
+    ['source', source],
+    ['time', time],
+    ['correlation', correlationid],
+    ['caused by', causationid],
+    ['status', `${status}, ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`],
+  ]
+  const told = facts.filter(([, value]) => value !== undefined).map(([name, value]) => `${name.padEnd(12)} ${value}`)
+  const steps = event.timeline.map(({ at, what, detail }) => `  ${at}  ${what}${detail ? `: ${oneLine(detail)}` : ''}`)
+  const data = [`data   ${JSON.stringify(event.data)}`, event.result && `result ${JSON.stringify(event.result)}`]
+  return [...told, '', ...steps, '', ...data.filter(Boolean)].join('\n')
+}

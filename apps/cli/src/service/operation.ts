@@ -1,0 +1,98 @@
+/** `eventflow dlq replay`, `discard` and `operation`: many dead letters at once, counted first and followed to the end. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { DeadLetterAction, DeadLetterOrder, DryRun, Operation, Operator } from '@eventflow/client'
+import { RequestFailed } from '@eventflow/client'
+import { UsageError } from '../arguments.js'
+import { figure, type Progress } from '../progress.js'
+import { oneLine, type Print } from '../table.js'
+
+/** How often an operation is looked at, and how long its service may be away meanwhile, in milliseconds. */
+const EVERY_MS = 250
+const PATIENCE_MS = 60_000
+
+interface Output {
+  json?: boolean
+  print: Print
+  note: Print
+  progress: Progress
+  stop: AbortSignal
+}
+
+export interface ChangeOptions extends Output {
+  /** Only counts. */
+  dryRun?: boolean
+  /** Does not ask. */
+  yes?: boolean
+  /** Asks who sits at the terminal; missing when nobody does. */
+  confirm: ((question: string) => Promise<boolean>) | undefined
+}
+
+/**
+ * Counts what matches and, if that is wanted, replays or discards it. Gives the exit code: 0, 1 when it was not wanted or did not
+ * get to its end, 130 when it goes on without us.
+ */
+export async function changeDeadLetters(
+  operator: Operator,
+  action: DeadLetterAction,
+  order: DeadLetterOrder,
+  options: ChangeOptions,
+): Promise<number> {
+  const { dryRun, yes, confirm, json, print, note } = options
+  const extent = await operator.rehearse(action, order)
+  if (dryRun) {
+    print(json ? JSON.stringify(extent) : shown(action, extent))
+    return 0
+  }
+  if (extent.count === 0) {
+    note('No open dead letter matches: nothing to do.')
+    return 0
+  }
+  if (!yes) {
+    if (!confirm) {
+      throw new UsageError(`This would ${action} ${dead(extent.count)}. Look with --dry-run, and say so with --yes.`)
+    }
+    if (!(await confirm(`${shown(action, extent)}\n\n${action} ${dead(extent.count)}? [y/N] `))) return 1
+  }
+  return follow(operator, await operator.begin(action, order), options)
+}
+
+/** Shows how far an operation is until it is over. Gives the exit code, as above. */
+export async function follow(operator: Operator, begun: Operation, options: Output): Promise<number> {
+  const { json, print, note, progress, stop } = options
+  const { id } = begun
+  let operation = begun
+  for (let answeredAt = performance.now(); operation.status === 'running' && !stop.aborted; ) {
+    progress.show(operation.done, operation.total)
+    await delay(EVERY_MS, undefined, { signal: stop }).catch(() => {})
+    try {
+      operation = (await operator.operation(id)) ?? operation
+      answeredAt = performance.now()
+    } catch (error) {
+      const mayComeBack = error instanceof RequestFailed && (!error.problem || error.problem.status >= 500)
+      if (!mayComeBack || performance.now() - answeredAt > PATIENCE_MS) throw error
+    }
+  }
+  progress.end()
+  const { kind, status, done, total } = operation
+  if (json) print(JSON.stringify(operation))
+  else print(`${kind} ${id} is ${status}: ${figure(done)} of ${figure(total)} done`)
+  if (status === 'running') {
+    note(`It goes on. To watch it: eventflow dlq operation ${id}; to end it: eventflow dlq operation ${id} --cancel`)
+    return 130
+  }
+  if (status === 'interrupted') note(`To go on with it: eventflow dlq operation ${id} --resume`)
+  return status === 'finished' ? 0 : 1
+}
+
+function shown(action: DeadLetterAction, { count, samples }: DryRun): string {
+  const some = samples.map(({ id, type, partitionkey, error_class, message }) =>
+    oneLine(`  ${type}  ${partitionkey}  ${id}  ${error_class ?? ''}: ${message ?? ''}`),
+  )
+  const which = count > samples.length ? ', among them' : ''
+  return [
+    `${dead(count)} would be ${action === 'replay' ? 'replayed' : 'discarded'}${count === 0 ? '' : `${which}:`}`,
+    ...some,
+  ].join('\n')
+}
+
+const dead = (count: number) => `${figure(count)} dead ${count === 1 ? 'letter' : 'letters'}`

@@ -1,0 +1,116 @@
+/** `eventflow send`: events into the pipeline, one or a whole file. */
+import { type Client, createClient, type Delivery, type OutgoingEvent, RequestFailed } from '@eventflow/client'
+import { figure, type Progress } from '../progress.js'
+import type { Print } from '../table.js'
+import { askService, explained, type Service } from './ask-service.js'
+
+/** Failures that are told one by one. */
+const TOLD = 10
+
+export interface SendOptions {
+  json?: boolean
+  print: Print
+  /** For what is no result. */
+  note: Print
+  progress: Progress
+  stop: AbortSignal
+}
+
+/**
+ * Sends the events, in order per key, and prints what became of them. Gives the exit code: 0, 1 when not all were taken, 130 when
+ * it was stopped. Throws UnreachableError when the service cannot be reached.
+ */
+export async function sendAll(
+  service: Service,
+  events: AsyncIterable<OutgoingEvent>,
+  { json, print, note, progress, stop }: SendOptions,
+): Promise<number> {
+  const counts = { accepted: 0, duplicate: 0, rejected: 0, undelivered: 0, spooled: 0 }
+  let failed = 0
+  let unreadable = false
+  const tell = (row: number, delivery: Delivery) => {
+    counts[delivery.status]++
+    const error = errorOf(delivery)
+    if (json) print(JSON.stringify({ row, id: delivery.id, status: delivery.status, ...(error && { error }) }))
+    else if (error && ++failed <= TOLD) note(`event ${row} (${delivery.id}) is ${delivery.status}: ${error}`)
+  }
+  await withClient(service, async (client) => {
+    const producer = await client.producer()
+    let row = 0
+    let done = 0
+    try {
+      for await (const event of events) {
+        if (stop.aborted) break
+        const at = ++row
+        const { delivery } = await producer.enqueue(event)
+        void delivery.then((end) => {
+          tell(at, end)
+          progress.show(++done)
+        })
+      }
+    } catch (error) {
+      unreadable = true
+      note(`${(error as Error).message}; nothing from there on was sent`)
+    } finally {
+      await producer.close(stop.aborted ? { giveUpAfterMs: 0 } : {})
+      progress.end()
+    }
+  })
+  const { accepted, duplicate, rejected, undelivered } = counts
+  const summary = [`${figure(accepted)} accepted`, `${figure(duplicate)} duplicate`, `${figure(rejected)} rejected`]
+  if (undelivered > 0)
+    summary.push(`${figure(undelivered)} undelivered: send the same again, it makes duplicates at worst`)
+  if (json) note(summary.join(', '))
+  else print(summary.join(', '))
+  if (stop.aborted) return 130
+  return unreadable || rejected + undelivered > 0 ? 1 : 0
+}
+
+/**
+ * Sends one event and prints its id; with `waitSeconds`, its end. Gives the exit code: 0, 1 when it was not taken, or is not
+ * processed by then. Throws UnreachableError when the service cannot be reached.
+ */
+export function sendOne(
+  service: Service,
+  event: OutgoingEvent,
+  { json, print, note, waitSeconds }: Pick<SendOptions, 'json' | 'print' | 'note'> & { waitSeconds?: number },
+): Promise<number> {
+  return withClient(service, async (client) => {
+    const { items } = await client.sendBatch([event])
+    const { id, status } = items[0]!
+    const error = errorOf(items[0]!)
+    if (error) {
+      note(`${status}: ${error}`)
+      return 1
+    }
+    if (waitSeconds === undefined) {
+      print(json ? JSON.stringify({ id, status }) : `${status} ${id}`)
+      return 0
+    }
+    const settled = (await client.event(id, { waitMs: waitSeconds * 1_000 })) as
+      | { status: string; failure?: { message: string } }
+      | undefined
+    print(
+      json
+        ? JSON.stringify(settled)
+        : [`${settled?.status} ${id}`, settled?.failure?.message].filter(Boolean).join(': '),
+    )
+    return settled?.status === 'processed' ? 0 : 1
+  })
+}
+
+async function withClient<Result>(service: Service, work: (client: Client) => Promise<Result>): Promise<Result> {
+  const { url, apiKey } = service
+  // The client tries for a minute. Who has named the wrong address need not wait that long.
+  await askService(service, (operator) => operator.ping())
+  const client = createClient({ url, ...(apiKey && { apiKey }) })
+  try {
+    return await work(client)
+  } catch (error) {
+    throw error instanceof RequestFailed ? explained(error, service) : error
+  } finally {
+    await client.close()
+  }
+}
+
+const errorOf = (delivery: Delivery) => ('error' in delivery ? delivery.error.message : undefined)

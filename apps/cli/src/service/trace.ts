@@ -1,0 +1,104 @@
+/** `eventflow events trace`: all events of one correlation id, what caused what, and when what happened. */
+import type { Operator, WholeEvent } from '@eventflow/client'
+import { oneLine, type Print, span, table } from '../table.js'
+import { findEvents } from './events.js'
+
+/** Events that a trace shows at the most. */
+const MAX_EVENTS = 1_000
+
+/** An event at its place among those that caused it. */
+export interface TracedEvent {
+  event: WholeEvent
+  /** How many events are between it and the first. */
+  depth: number
+}
+
+/** Something that happened to one of the events; `sinceMs` is how long that event had waited for it. */
+export interface Step {
+  at: string
+  event: number
+  what: string
+  detail?: string
+  sinceMs: number
+}
+
+/** Prints the trace. Gives the exit code: 1 when there is no such event. */
+export async function trace(
+  operator: Operator,
+  correlationId: string,
+  { json, print, note }: { json?: boolean; print: Print; note: Print },
+): Promise<number> {
+  const { items, next } = await findEvents(operator, { correlation_id: correlationId }, MAX_EVENTS)
+  const found = await Promise.all(items.map(({ id }) => operator.event(id)))
+  const events = inOrderOfCause(found.filter((event) => event !== undefined))
+  if (events.length === 0) {
+    note(`No event with the correlation id ${correlationId} was accepted.`)
+    return 1
+  }
+  const steps = stepsOf(events)
+  if (json) print(JSON.stringify({ correlation_id: correlationId, events: events.map(({ event }) => event), steps }))
+  else print(shown(correlationId, events, steps))
+  if (next !== null) note(`There are more than ${MAX_EVENTS} events; these are the last accepted.`)
+  return 0
+}
+
+/** Each event after the one that caused it, those without a known cause first to last as they were accepted. */
+export function inOrderOfCause(events: readonly WholeEvent[]): TracedEvent[] {
+  const byTime = events.toSorted((a, b) => acceptedAt(a) - acceptedAt(b))
+  const named = new Map(byTime.flatMap((event) => [event.external_id ?? event.id, event.id].map((id) => [id, event])))
+  const caused = new Map<WholeEvent | undefined, WholeEvent[]>()
+  for (const event of byTime) {
+    const cause = named.get(event.causationid ?? '')
+    caused.set(cause, [...(caused.get(cause) ?? []), event])
+  }
+  const left = new Set(byTime)
+  const ordered: TracedEvent[] = []
+  const take = (event: WholeEvent, depth: number) => {
+    if (!left.delete(event)) return
+    ordered.push({ event, depth })
+    for (const effect of caused.get(event) ?? []) take(effect, depth + 1)
+  }
+  for (const event of caused.get(undefined) ?? []) take(event, 0)
+  for (const event of byTime) take(event, 0) // those that cause each other in a circle
+  return ordered
+}
+
+/** What happened to all of them, in the order of time. */
+export function stepsOf(events: readonly TracedEvent[]): Step[] {
+  return events
+    .flatMap(({ event: { timeline } }, index) =>
+      timeline.map((step, n): Step => {
+        const since = Date.parse(step.at) - Date.parse((timeline[n - 1] ?? step).at)
+        return { ...step, event: index + 1, sinceMs: Math.max(0, since) }
+      }),
+    )
+    .sort((a, b) => Date.parse(a.at) - Date.parse(b.at))
+}
+
+const acceptedAt = ({ timeline }: WholeEvent) => Date.parse(timeline[0]!.at)
+
+function shown(correlationId: string, events: readonly TracedEvent[], steps: readonly Step[]): string {
+  const statuses = [...new Set(events.map(({ event }) => event.status))]
+  const counts = statuses.map((one) => `${events.filter(({ event }) => event.status === one).length} ${one}`).join(', ')
+  const took = (Date.parse(steps.at(-1)!.at) - Date.parse(steps[0]!.at)) / 1_000
+  const heading = `correlation id ${correlationId}: ${counts}, within ${span(took)}`
+  const tree = events.map(({ event, depth }, index) => [
+    `${index + 1}`,
+    `${depth === 0 ? '' : `${'   '.repeat(depth - 1)}└─ `}${event.type}`,
+    event.partitionkey,
+    event.external_id ?? event.id,
+    `${event.status}${event.failure ? oneLine(`: ${event.failure.error_class}: ${event.failure.message}`) : ''}`,
+  ])
+  const times = steps.map(({ at, event, what, detail, sinceMs }) => [
+    at,
+    `${event}`,
+    events[event - 1]!.event.type,
+    sinceMs === 0 ? '' : sinceMs < 1_000 ? `${sinceMs} ms` : span(sinceMs / 1_000),
+    `${what}${detail ? oneLine(`: ${detail}`) : ''}`,
+  ])
+  return [
+    heading,
+    table(['', 'event', 'key', 'id', 'status'], tree),
+    table(['at', '', 'event', 'after', 'what'], times, ['after']),
+  ].join('\n\n')
+}
