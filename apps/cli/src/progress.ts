@@ -37,7 +37,7 @@ export function createProgress(out: ProgressOutput): Progress {
 }
 
 /** Count, rate, and the time that is left. */
-export function howFar(done: number, total: number | undefined, seconds: number): string {
+function howFar(done: number, total: number | undefined, seconds: number): string {
   const perSecond = seconds > 0 ? done / seconds : 0
   const rate = `${figure(Math.round(perSecond))}/s`
   if (total === undefined) return `${figure(done)}, ${rate}`

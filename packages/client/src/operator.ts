@@ -15,7 +15,7 @@ export interface Page<Item> {
 }
 
 /** Which part of a list is meant. */
-export interface PageOptions {
+interface PageOptions {
   /** 1 to 1000. */
   limit?: number
   /** `next` of the page before. */
@@ -82,14 +82,14 @@ export interface DeadLetter {
 }
 
 /** A dead letter with its data and every attempt. */
-export interface WholeDeadLetter extends DeadLetter {
+interface WholeDeadLetter extends DeadLetter {
   failure: DeadLetter['failure'] & { errors: { pointer: string; message: string }[] }
   history: { at: string; attempt: number; component: string; errorClass: string; message: string }[]
   data: Record<string, unknown>
 }
 
 /** Dead letters of one kind. */
-export interface DeadLetterGroup {
+interface DeadLetterGroup {
   type: string
   error_class: string
   count: number

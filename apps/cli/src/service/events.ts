@@ -50,7 +50,7 @@ export async function findEvents(operator: Operator, search: EventSearch, limit:
 }
 
 /** An event as a row: when, how, what, whose, which, and what is wrong with it. */
-export function rowOf(event: ListedEvent): string[] {
+function rowOf(event: ListedEvent): string[] {
   const { accepted_at, status, type, partitionkey, id, external_id, error_class, message } = event
   const wrong = error_class ? oneLine(`${error_class}: ${message}`) : ''
   return [accepted_at, status, type, partitionkey, external_id ?? id, wrong]

@@ -7,14 +7,14 @@ import { findEvents } from './events.js'
 const MAX_EVENTS = 1_000
 
 /** An event at its place among those that caused it. */
-export interface TracedEvent {
+interface TracedEvent {
   event: WholeEvent
   /** How many events are between it and the first. */
   depth: number
 }
 
 /** Something that happened to one of the events; `sinceMs` is how long that event had waited for it. */
-export interface Step {
+interface Step {
   at: string
   event: number
   what: string
@@ -43,7 +43,7 @@ export async function trace(
 }
 
 /** Each event after the one that caused it, those without a known cause first to last as they were accepted. */
-export function inOrderOfCause(events: readonly WholeEvent[]): TracedEvent[] {
+function inOrderOfCause(events: readonly WholeEvent[]): TracedEvent[] {
   const byTime = events.toSorted((a, b) => acceptedAt(a) - acceptedAt(b))
   const named = new Map(byTime.flatMap((event) => [event.external_id ?? event.id, event.id].map((id) => [id, event])))
   const caused = new Map<WholeEvent | undefined, WholeEvent[]>()
@@ -64,7 +64,7 @@ export function inOrderOfCause(events: readonly WholeEvent[]): TracedEvent[] {
 }
 
 /** What happened to all of them, in the order of time. */
-export function stepsOf(events: readonly TracedEvent[]): Step[] {
+function stepsOf(events: readonly TracedEvent[]): Step[] {
   return events
     .flatMap(({ event: { timeline } }, index) =>
       timeline.map((step, n): Step => {
