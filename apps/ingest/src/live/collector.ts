@@ -18,6 +18,12 @@ import { findTroubles, type Trouble } from './troubles.js'
 
 const EVERY_MS = 1_000
 
+/**
+ * Rates are those since so many readings ago. Processes tell once a second too, but not in step: from one reading to the next
+ * one of them may have told twice or not at all.
+ */
+const RATE_READINGS = 4
+
 /** What cannot be read in this time is not known, in milliseconds. */
 const PATIENCE_MS = 3_000
 
@@ -87,7 +93,7 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf }: Collec
     () => readWaitingKeys(db, OPERATOR_TENANT, { unordered, limit: MAX_KEYS, countBehind: false }),
     WAITING_FRESH_MS,
   )
-  let before: { figures: ToldFigures[]; at: number } = { figures: [], at: performance.now() }
+  const readings: { figures: ToldFigures[]; at: number }[] = []
   let latest: Moment | undefined
   let empty = true
 
@@ -103,9 +109,11 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf }: Collec
     ])
     if (some) empty = false
     const at = performance.now()
-    const told = figures ?? before.figures
+    const told = figures ?? readings.at(-1)?.figures ?? []
+    const before = readings[0] ?? { figures: told, at: at - EVERY_MS }
     const { rates, workers: workerRates } = ratesBetween(before.figures, told, (at - before.at) / 1_000)
-    before = { figures: told, at }
+    readings.push({ figures: told, at })
+    if (readings.length > RATE_READINGS) readings.shift()
     latest = momentOf({ rates, workerRates, figures: told, lag: lagNow, stock: stockNow, workers, waiting })
     history.add(pointOf(latest))
     for (const follower of followers) follower(latest)
