@@ -107,8 +107,15 @@ export interface Admission {
   maxAgeMs: number
 }
 
-/** The event that was admitted, and whether its id is from the Idempotency-Key; or everything that is wrong with it. */
-export type Admitted = { event: NewEvent; keyed: boolean } | { problems: readonly Problem[]; tooLarge?: true }
+/** Everything that is wrong with an event. `misfit`: only its data, which does not fit the schema of its type. */
+export interface Refused {
+  problems: readonly Problem[]
+  tooLarge?: true
+  misfit?: true
+}
+
+/** The event that was admitted, and whether its id is from the Idempotency-Key; or why it was not. */
+export type Admitted = { event: NewEvent; keyed: boolean } | Refused
 
 /** Checks what a producer sent, as `parseExactly` or the headers gave it, and completes it. */
 export function admit(sent: unknown, form: Form, context: AdmissionContext, admission: Admission): Admitted {

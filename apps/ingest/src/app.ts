@@ -7,11 +7,13 @@ import type { Db } from '@eventflow/db'
 import { readLag, readStock, sparing, startTelling } from '@eventflow/monitor'
 import type { EventDefinition } from '@eventflow/pipeline'
 import { type IngestConfig, type IngestMetrics, type Logger, readIngestFigures, type Tracing } from '@eventflow/runtime'
+import { followSchemas } from '@eventflow/schemas'
 import { createPublisher, type Redis } from '@eventflow/stream'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createAcceptor } from './accept.js'
 import { lock, needsNoKey } from './auth.js'
 import { readBodies } from './bodies.js'
+import { createDataCheck } from './check-data.js'
 import { serveConsole } from './console.js'
 import { documentRoutes } from './docs.js'
 import { createKeyring } from './keyring.js'
@@ -115,6 +117,8 @@ export async function buildApp({
     maxInFlight: config.EVENTFLOW_MAX_IN_FLIGHT,
     maxInFlightSize: config.EVENTFLOW_MAX_IN_FLIGHT_BYTES,
   })
+  const schemas = await followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
+  app.addHook('onClose', () => schemas.stop())
   const newId = createUuidV7(Date.now, (buffer) => randomFillSync(buffer))
   eventRoutes(app, {
     db,
@@ -128,6 +132,7 @@ export async function buildApp({
       maxFutureMs: config.EVENTFLOW_MAX_FUTURE_MINUTES * 60_000,
       maxAgeMs: config.EVENTFLOW_MAX_AGE_DAYS * 86_400_000,
     },
+    dataCheck: createDataCheck(definitions.values(), schemas),
     settled: createSettledWatch(db),
     quotas: createQuotas({ redis, prefix, log }),
     metrics,

@@ -1,5 +1,13 @@
 /** Starts the ingestion service: wire, listen, drain. */
-import { connect, countPartitions, createBootstrapKey, INGEST_APPLICATION, migrate, sqlErrorKind } from '@eventflow/db'
+import {
+  connect,
+  countPartitions,
+  createBootstrapKey,
+  INGEST_APPLICATION,
+  migrate,
+  OPERATOR_TENANT,
+  sqlErrorKind,
+} from '@eventflow/db'
 import { loadDefinitions } from '@eventflow/pipeline'
 import {
   createIngestMetrics,
@@ -13,6 +21,7 @@ import {
   switchLevelOnSignal,
   untilDone,
 } from '@eventflow/runtime'
+import { registerDefinitions } from '@eventflow/schemas'
 import { connectRedis } from '@eventflow/stream'
 import { buildApp } from './app.js'
 import { requireSomeKey } from './auth.js'
@@ -44,6 +53,12 @@ try {
     await requireSomeKey(db, config)
   }
   await untilDone('looking for API keys', log, makeKeys, isAway)
+  await untilDone(
+    'registering the schemas',
+    log,
+    () => registerDefinitions(db, OPERATOR_TENANT, definitions.values()),
+    isAway,
+  )
   const app = await buildApp({ config, db, redis, log, metrics, tracing, definitions, partitions })
 
   await app.listen({ host: config.EVENTFLOW_HOST, port: config.EVENTFLOW_PORT }).catch((error) => {

@@ -59,7 +59,13 @@ function send(reply: FastifyReply, body: ProblemBody): FastifyReply {
 }
 
 /** Refusals that are no news: polling for what is not there yet, and events of which the route has told. */
-const QUIET = new Set<ProblemCode>(['event-not-found', 'invalid-event', 'event-conflict', 'idempotency-key-reused'])
+const QUIET = new Set<ProblemCode>([
+  'event-not-found',
+  'invalid-event',
+  'data-invalid',
+  'event-conflict',
+  'idempotency-key-reused',
+])
 
 /** Answers a request that is at fault itself. The log has its route and the code; what was sent is the client's business. */
 function refuse(request: FastifyRequest, reply: FastifyReply, body: ProblemBody): FastifyReply {

@@ -20,7 +20,7 @@ test('the retry policy is completed by the default', () => {
 })
 
 test('the schema becomes a check', () => {
-  expect(definitions.get('order.created')!.check({ net: 'x' })).toEqual([
+  expect(definitions.get('order.created')!.contract.check({ net: 'x' })).toEqual([
     { pointer: '/net', message: 'must be integer' },
   ])
 })

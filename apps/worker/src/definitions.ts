@@ -1,17 +1,11 @@
 /** Event definitions, made ready to run. */
-import {
-  compileSchema,
-  DEFAULT_RETRY_POLICY,
-  type Delivery,
-  orderingKey,
-  type RetryPolicy,
-  type SchemaCheck,
-} from '@eventflow/core'
+import { DEFAULT_RETRY_POLICY, type Delivery, orderingKey, type RetryPolicy } from '@eventflow/core'
 import { eventKey } from '@eventflow/db'
 import type { EventDefinition } from '@eventflow/pipeline'
+import { type OwnContract, ownContractOf } from '@eventflow/schemas'
 
 export interface CompiledDefinition extends Omit<EventDefinition, 'retry'> {
-  check: SchemaCheck
+  contract: OwnContract
   retry: RetryPolicy
 }
 
@@ -22,16 +16,18 @@ export function compileDefinitions(definitions: ReadonlyMap<string, EventDefinit
   return new Map(
     [...definitions].map(([type, definition]) => {
       const retry = { ...DEFAULT_RETRY_POLICY, ...definition.retry }
-      return [type, { ...definition, check: compile(definition), retry }]
+      return [type, { ...definition, contract: compile(definition), retry }]
     }),
   )
 }
 
-function compile({ type, schema }: EventDefinition): SchemaCheck {
+function compile(definition: EventDefinition): OwnContract {
   try {
-    return compileSchema(schema)
+    return ownContractOf(definition)
   } catch (cause) {
-    throw new Error(`the schema of the event type '${type}' is not valid: ${(cause as Error).message}`, { cause })
+    throw new Error(`the schema of the event type '${definition.type}' is not valid: ${(cause as Error).message}`, {
+      cause,
+    })
   }
 }
 

@@ -1,7 +1,7 @@
 /** Starts a worker: wire, work, drain in reverse. */
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
-import { connect, migrate, prepare, sqlErrorKind, WORKER_APPLICATION } from '@eventflow/db'
+import { connect, migrate, OPERATOR_TENANT, prepare, sqlErrorKind, WORKER_APPLICATION } from '@eventflow/db'
 import { loadDefinitions } from '@eventflow/pipeline'
 import {
   createLog,
@@ -15,6 +15,7 @@ import {
   untilDone,
   WorkerConfig,
 } from '@eventflow/runtime'
+import { registerDefinitions } from '@eventflow/schemas'
 import { connectRedis } from '@eventflow/stream'
 import { showCircuits } from './circuits.js'
 import { describeHealth } from './health.js'
@@ -42,6 +43,8 @@ try {
     max: config.EVENTFLOW_LANES + 4,
     onIdleError: (err) => log.warn({ err }, 'a connection to Postgres broke'),
   })
+  const register = () => registerDefinitions(db, OPERATOR_TENANT, definitions.values())
+  const registered = await untilDone('registering the schemas', log, register, isAway)
   const redis = connectRedis({ url: config.REDIS_URL, onError: (err) => log.warn({ err }, 'Redis') })
   const metrics = createWorkerMetrics(workerId, definitions.keys())
   showCircuits(log, metrics)
@@ -54,7 +57,7 @@ try {
     refresh: async () => worker?.refreshGauges(),
     health: () => (phase === 'working' && worker ? describeHealth(worker.health()) : { status: phase }),
   })
-  worker = await startWorker({ id: workerId, config, db, redis, log, metrics, tracing, definitions })
+  worker = await startWorker({ id: workerId, config, db, redis, log, metrics, tracing, definitions, registered })
   phase = 'working'
   const { port } = server.address() as AddressInfo
   log.info({ types: [...definitions.keys()], metrics_port: port }, 'working')

@@ -3,6 +3,8 @@
 import type { Payload } from '@eventflow/core'
 import { type Delivery, type Outcome, PermanentError, UnavailableError } from '@eventflow/core'
 import { defineEvent, type EnrichContext, type Enricher, type EventDefinition, Type } from '@eventflow/pipeline'
+import { createWorkerMetrics } from '@eventflow/runtime'
+import { createVersions } from '@eventflow/schemas'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { compileDefinitions } from './definitions.js'
@@ -11,6 +13,11 @@ import { processBatch } from './process.js'
 
 /** The enrichers of these tests compute; none of them asks Postgres or Redis. */
 const context = {} as EnrichContext
+
+/** Nothing is registered, so that each definition's own schema counts. */
+const schemas = { versions: createVersions(), load: async () => {} }
+const metrics = createWorkerMetrics('test', [])
+const rest = { context, schemas, metrics, random: () => 0.5 }
 
 type Enrich = Enricher['enrich']
 type Rules = Partial<Pick<EventDefinition, 'validate' | 'retry' | 'type'>>
@@ -30,7 +37,7 @@ const compile = (definitions: EventDefinition[]) =>
   compileDefinitions(new Map(definitions.map((definition) => [definition.type, definition])))
 
 const run = (deliveries: readonly Delivery[], ...definitions: EventDefinition[]) =>
-  processBatch(deliveries, { definitions: compile(definitions), context, random: () => 0.5 })
+  processBatch(deliveries, { definitions: compile(definitions), ...rest })
 
 const kinds = (outcomes: readonly Outcome[]) => outcomes.map(({ kind }) => kind)
 const failureOf = (outcome: Outcome | undefined) => (outcome && 'failure' in outcome ? outcome.failure : undefined)
@@ -318,7 +325,7 @@ test('in any batch each event has the outcome of its own fate, in its own place'
           data: { fate, ...(fate === 'breaks the schema' && { bad: 1 }) },
         }),
       )
-      const outcomes = await processBatch(deliveries, { definitions, context, random: () => 0.5 })
+      const outcomes = await processBatch(deliveries, { definitions, ...rest })
       expect(outcomes.map(({ delivery }) => delivery)).toEqual(deliveries)
       expect(kinds(outcomes)).toEqual(fates.map((fate) => FATES[fate]))
     }),

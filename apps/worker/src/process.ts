@@ -8,19 +8,25 @@ import {
   type Delivery,
   type Failure,
   failureOf,
+  isMissing,
   isUnavailable,
   type Outcome,
   outcomeOfFailure,
   type Payload,
   PermanentError,
   type Problem,
+  UnavailableError,
 } from '@eventflow/core'
 import type { EnrichContext, Enricher } from '@eventflow/pipeline'
+import type { WorkerMetrics } from '@eventflow/runtime'
+import { type Registry, readData, wantedVersion } from '@eventflow/schemas'
 import type { CompiledDefinition, Definitions } from './definitions.js'
 import type { BatchTrace } from './trace.js'
 
 export interface ProcessDeps {
   definitions: Definitions
+  schemas: Pick<Registry, 'versions' | 'load'>
+  metrics: Pick<WorkerMetrics, 'unknownFields' | 'missingFields'>
   context: EnrichContext
   /** In [0, 1): spreads the retries. */
   random: () => number
@@ -43,7 +49,8 @@ export async function processBatch(
   deps: ProcessDeps,
   trace?: BatchTrace,
 ): Promise<Outcome[]> {
-  const candidates = deliveries.map((delivery) => checkSchema(delivery, deps.definitions))
+  const unavailable = await loadSchemas(deliveries, deps)
+  const candidates = deliveries.map((delivery) => checkSchema(delivery, deps, unavailable))
   await enrich(candidates, deps.context, trace)
   for (const candidate of candidates) {
     checkRules(candidate)
@@ -52,17 +59,43 @@ export async function processBatch(
   return candidates.map((candidate) => decide(candidate, deps.random()))
 }
 
-function checkSchema(delivery: Delivery, definitions: Definitions): Candidate {
-  const { type, data } = delivery.event
-  const definition = definitions.get(type)
-  const candidate: Candidate = { delivery, definition, data, payload: delivery.payload }
+/** Loads the versions that these events need and that are not at hand: as a rule none. Gives why it could not. */
+async function loadSchemas(deliveries: readonly Delivery[], deps: ProcessDeps): Promise<Failure | undefined> {
+  const { definitions, schemas } = deps
+  const wanted = deliveries.flatMap(({ event }) => {
+    const definition = definitions.get(event.type)
+    return (definition && wantedVersion(event, definition.contract, schemas.versions)) ?? []
+  })
+  if (wanted.length === 0) return undefined
+  try {
+    await schemas.load(wanted)
+    return undefined
+  } catch (cause) {
+    return failureOf(new UnavailableError('postgres', { cause }), 'schema')
+  }
+}
+
+/** `unavailable`: why versions that are not at hand could not be loaded. */
+function checkSchema(delivery: Delivery, deps: ProcessDeps, unavailable: Failure | undefined): Candidate {
+  const { definitions, schemas, metrics } = deps
+  const { event } = delivery
+  const definition = definitions.get(event.type)
+  const candidate: Candidate = { delivery, definition, data: event.data, payload: delivery.payload }
   if (!definition) {
-    const error = new PermanentError(`no definition of the event type '${type}' is loaded`)
+    const error = new PermanentError(`no definition of the event type '${event.type}' is loaded`)
     return { ...candidate, failure: { ...failureOf(error, 'definition'), errorClass: 'UnknownType' } }
   }
-  const problems = definition.check(data)
-  if (problems.length > 0) candidate.failure = invalid('schema', 'SchemaError', problems)
-  return candidate
+  const { type, contract } = definition
+  if (unavailable && wantedVersion(event, contract, schemas.versions)) return { ...candidate, failure: unavailable }
+  const reading = readData(event, event.data, contract, schemas.versions)
+  if ('failure' in reading) return { ...candidate, failure: reading.failure }
+  if ('problems' in reading) {
+    if (reading.problems.some(isMissing)) metrics.missingFields.inc({ type })
+    return { ...candidate, failure: invalid('schema', 'SchemaError', reading.problems) }
+  }
+  if (reading.unknownFields > 0) metrics.unknownFields.inc({ type }, reading.unknownFields)
+  if (reading.data === event.data) return candidate
+  return { ...candidate, data: reading.data, payload: JSON.stringify(reading.data) }
 }
 
 /** Each type's enrichers one after the other, since each may use what those before it added; the types side by side. */
@@ -148,7 +181,8 @@ function writeAsJson(candidate: Candidate): void {
   try {
     const added = JSON.stringify(additions)
     const takesOut = Object.values(additions).includes(undefined)
-    if (takesOut || Object.keys(delivery.event.data).length === 0) candidate.payload = JSON.stringify(data)
+    if (takesOut || Object.keys(delivery.event.data).length === 0 || payload === '{}')
+      candidate.payload = JSON.stringify(data)
     else if (added !== '{}') candidate.payload = `${payload.slice(0, payload.lastIndexOf('}'))},${added.slice(1)}`
   } catch (error) {
     candidate.failure = { ...failureOf(error, 'enrich'), failureType: 'permanent' }

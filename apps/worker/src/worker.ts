@@ -1,10 +1,11 @@
 /** A worker: its lanes, the ownership that feeds them, and the removal of what is old. */
 import { hostname } from 'node:os'
 import { UnavailableError } from '@eventflow/core'
-import { asSql, type Db, sqlErrorKind } from '@eventflow/db'
+import { asSql, type Db, OPERATOR_TENANT, sqlErrorKind } from '@eventflow/db'
 import { startTelling } from '@eventflow/monitor'
 import type { EventDefinition, Sql } from '@eventflow/pipeline'
 import { type Logger, readWorkerFigures, type Tracing, type WorkerConfig, type WorkerMetrics } from '@eventflow/runtime'
+import { followSchemas } from '@eventflow/schemas'
 import { connectRedis, createCache, type Redis, untilReady } from '@eventflow/stream'
 import { compileDefinitions, orderOf } from './definitions.js'
 import { startLane } from './loop.js'
@@ -24,6 +25,8 @@ export interface WorkerDeps {
   /** Nothing where traces are off. */
   tracing?: Tracing | undefined
   definitions: ReadonlyMap<string, EventDefinition>
+  /** The version of each definition's schema, as it is registered. */
+  registered: ReadonlyMap<string, number>
 }
 
 export interface Worker {
@@ -45,9 +48,14 @@ export async function startWorker({
   metrics,
   tracing,
   definitions,
+  registered,
 }: WorkerDeps): Promise<Worker> {
   const prefix = config.EVENTFLOW_STREAM_PREFIX
   const compiled = compileDefinitions(definitions)
+  const schemas = await followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
+  for (const [type, version] of registered) {
+    schemas.versions.keep({ tenantId: OPERATOR_TENANT, type }, version, compiled.get(type)!.contract, { own: true })
+  }
   const readers = Array.from({ length: config.EVENTFLOW_LANES }, () =>
     connectRedis({ url: config.REDIS_URL, blocking: true, onError: (err) => log.warn({ err }, 'Redis') }),
   )
@@ -64,6 +72,7 @@ export async function startWorker({
       metrics,
       tracing,
       definitions: compiled,
+      schemas,
       orderOf: orderOf(compiled),
       context: { sql: sqlOf(db), cache: createCache(redis, prefix) },
       random: Math.random,
@@ -85,7 +94,7 @@ export async function startWorker({
     refreshGauges: () => refreshWorkerGauges({ db, redis, metrics }, lanes),
     async stop() {
       watchdog.stop()
-      await Promise.all([retention.stop(), telling.stop(), ...lanes.map((lane) => lane.stop())])
+      await Promise.all([schemas.stop(), retention.stop(), telling.stop(), ...lanes.map((lane) => lane.stop())])
       await ownership.stop()
       for (const reader of readers) reader.disconnect()
     },

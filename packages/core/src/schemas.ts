@@ -44,6 +44,11 @@ export function compileSchema(schema: object, { firstOnly = false } = {}): Schem
   }
 }
 
+/** Whether a problem is that something is not there, in the words of ajv. */
+export function isMissing({ message }: Problem): boolean {
+  return message.startsWith('must have required property')
+}
+
 /** ajv says that the value is not allowed, and keeps to itself which ones are. */
 function allowedOnly({ allowedValue, allowedValues }: Record<string, unknown>): string | undefined {
   if (allowedValue !== undefined) return `must be ${JSON.stringify(allowedValue)}`

@@ -138,3 +138,31 @@ export async function addSchemaVersion(db: Db, added: NewSchemaVersion): Promise
     return true
   })
 }
+
+/** Versions that were registered after the one with this id, in their order: cheap when there are none. */
+export async function readNewSchemas(
+  db: Queryable,
+  after: number,
+): Promise<(SchemaSubject & { id: number; version: number })[]> {
+  const { rows } = await db.query({
+    name: 'read-new-schemas',
+    text: `SELECT id, tenant_id AS "tenantId", type, version FROM event_schemas WHERE id > $1 ORDER BY id LIMIT 10000`,
+    values: [after],
+  })
+  return rows
+}
+
+/** Versions of several types at once, those of them that there are. */
+export async function findSchemaVersions(
+  db: Queryable,
+  wanted: readonly (SchemaSubject & { version: number })[],
+): Promise<(SchemaSubject & SchemaVersion)[]> {
+  const { rows } = await db.query({
+    name: 'find-schema-versions',
+    text: `SELECT tenant_id AS "tenantId", type, ${COLUMNS}
+           FROM unnest($1::text[], $2::text[], $3::integer[]) AS wanted(tenant_id, type, version)
+           JOIN event_schemas USING (tenant_id, type, version)`,
+    values: [wanted.map((w) => w.tenantId), wanted.map((w) => w.type), wanted.map((w) => w.version)],
+  })
+  return rows
+}

@@ -1,5 +1,5 @@
 /** What a user writes: one file an event type, its default export made by `defineEvent`. */
-import type { AcceptedEvent, Payload, Problem, RetryPolicy } from '@eventflow/core'
+import type { AcceptedEvent, CompatibilityMode, Payload, Problem, RetryPolicy } from '@eventflow/core'
 import type { Static, TSchema } from '@sinclair/typebox'
 import { mistakesIn } from './definition-mistakes.js'
 import type { EnrichedBy, Enricher, Sql } from './enricher.js'
@@ -10,6 +10,15 @@ export interface EventDefinition<Data = Payload, Enriched = Payload> {
   type: string
   /** Of the event's data, as it was sent. TypeBox, or JSON Schema (2020-12) as `Type.Unsafe<Data>({ … })`. */
   schema: TSchema
+  /**
+   * Lifts the data of old versions: the function under 1 makes version 2 of version 1, and so on up to the version of `schema`.
+   * For events whose `dataschema` names a version; where one is missing nothing changes between the two versions.
+   */
+  upcast?: Readonly<Record<number, (data: Payload) => Payload>>
+  /** What a new `schema` must be to the registered versions; as it was set over HTTP, or BACKWARD, where it is missing. */
+  compatibility?: CompatibilityMode
+  /** Where data is checked first: in the `worker` (the default), as a dead letter, or at `ingest` already, as a 422. */
+  validateAt?: 'ingest' | 'worker'
   /** One sentence for people: shown in the documentation. */
   description?: string
   /** The data of an event that people can send as it is: shown in the documentation. */

@@ -1,8 +1,11 @@
 /** What can be wrong with a definition before any event arrives. */
-import { compileSchema } from '@eventflow/core'
+import { COMPATIBILITY_MODES, compileSchema } from '@eventflow/core'
 
 const FUNCTIONS = ['key', 'validate', 'handle', 'handleBatch', 'prepare'] as const
-const FIELDS = new Set<string>(['type', 'schema', 'description', 'example', 'enrich', 'retry', 'order', ...FUNCTIONS])
+const FIELDS = new Set<string>([
+  ...['type', 'schema', 'upcast', 'compatibility', 'validateAt', 'description', 'example', 'enrich', 'retry', 'order'],
+  ...FUNCTIONS,
+])
 const RETRY_FIELDS = new Set(['attempts', 'baseDelayMs', 'maxDelayMs'])
 const MAX_TYPE_LENGTH = 200
 
@@ -17,6 +20,7 @@ export function mistakesIn(definition: unknown): string[] {
     ...unknownFields(definition, FIELDS, ''),
     ...typeMistakes(definition.type),
     ...schemaMistakes(definition.schema, definition.example),
+    ...versionMistakes(definition),
     ...textMistakes(definition.description),
     ...functionMistakes(definition),
     ...enrichMistakes(definition.enrich),
@@ -41,6 +45,23 @@ function schemaMistakes(schema: unknown, example: unknown): string[] {
   } catch (error) {
     return [`schema: ${(error as Error).message}`]
   }
+}
+
+function versionMistakes({ upcast, compatibility, validateAt }: Record<string, unknown>): string[] {
+  const mistakes: string[] = []
+  if (upcast !== undefined && !isRecord(upcast)) mistakes.push('upcast: functions by the version that they lift')
+  for (const [version, upcaster] of Object.entries(isRecord(upcast) ? upcast : {})) {
+    if (!/^[1-9]\d{0,5}$/.test(version)) mistakes.push(`upcast: versions are numbers from 1, not '${version}'`)
+    else if (typeof upcaster !== 'function') mistakes.push(`upcast[${version}]: a function`)
+  }
+  const modes: readonly unknown[] = COMPATIBILITY_MODES
+  if (compatibility !== undefined && !modes.includes(compatibility)) {
+    mistakes.push(`compatibility: one of ${modes.join(', ')}, not '${compatibility}'`)
+  }
+  if (validateAt !== undefined && validateAt !== 'ingest' && validateAt !== 'worker') {
+    mistakes.push(`validateAt: 'ingest' or 'worker', not '${validateAt}'`)
+  }
+  return mistakes
 }
 
 function textMistakes(description: unknown): string[] {

@@ -78,6 +78,8 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
     catchUpEvents: counter('catch_up_events_total', 'Events taken up from Postgres, by why', ['reason']),
     lateEvents: counter('late_events_total', 'Events settled long after others of their partition with a later time'),
     fencedWrites: counter('fenced_writes_total', 'Batches that were refused because the lease no longer held'),
+    unknownFields: counter('unknown_fields_total', 'Fields of events that are kept and that no schema names', ['type']),
+    missingFields: counter('missing_fields_total', 'Events that lack what their schema requires', ['type']),
     settleSize: histogram('settle_size', 'Events settled by one transaction', BATCH_SIZES),
     processingDuration: histogram(
       'event_processing_duration_seconds',
@@ -95,6 +97,8 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
   for (const type of common.types) {
     metrics.eventsProcessed.inc({ type }, 0)
     metrics.retries.inc({ type }, 0)
+    metrics.unknownFields.inc({ type }, 0)
+    metrics.missingFields.inc({ type }, 0)
     for (const error_class of COMMON_FAILURES) metrics.eventsFailed.inc({ type, error_class }, 0)
   }
   metrics.eventsFailed.inc({ type: OTHER, error_class: 'UnknownType' }, 0)

@@ -1,4 +1,8 @@
 /** The registry of schemas: what may become a version, what versions there are, and what an event is checked against. */
+export { type OwnContract, ownContractOf } from './contract.js'
 export type { Incompatibility } from './examination.js'
 export { createExaminer, type Examine, ExaminerBusyError } from './examiner.js'
+export { followSchemas, type Registry } from './follow.js'
+export { readData, type WantedVersion, wantedVersion } from './read-data.js'
 export * from './registration.js'
+export { createVersions, type Versions } from './versions.js'

@@ -1,6 +1,14 @@
 /** A whole pipeline inside the test's process: the real service and real workers, on a database and a prefix of their own. */
 import { randomBytes } from 'node:crypto'
-import { connect, countEvents, countPartitions, type Db, INGEST_APPLICATION, prepare } from '@eventflow/db'
+import {
+  connect,
+  countEvents,
+  countPartitions,
+  type Db,
+  INGEST_APPLICATION,
+  OPERATOR_TENANT,
+  prepare,
+} from '@eventflow/db'
 import { buildApp } from '@eventflow/ingest'
 import type { EventDefinition } from '@eventflow/pipeline'
 import {
@@ -13,6 +21,7 @@ import {
   WorkerConfig,
   type WorkerMetrics,
 } from '@eventflow/runtime'
+import { registerDefinitions } from '@eventflow/schemas'
 import { connectRedis, type Redis, readDepths, untilReady } from '@eventflow/stream'
 import { startWorker, type Worker } from '@eventflow/worker'
 import { post } from './post.js'
@@ -88,6 +97,7 @@ export async function startPipeline(
   const redis = connectRedis({ url: env.REDIS_URL, onError: () => {} })
   await untilReady(redis, 5_000)
   const partitions = await countPartitions(db)
+  const registered = await registerDefinitions(db, OPERATOR_TENANT, definitions)
   const ingestMetrics = createIngestMetrics(byType.keys())
   const app = await buildApp({
     config: ingestConfig,
@@ -115,7 +125,7 @@ export async function startPipeline(
     async startWorker(id = `worker-${workers.size + 1}`) {
       const metrics = createWorkerMetrics(id, byType.keys())
       const config = readConfig(WorkerConfig, env)
-      const worker = await startWorker({ id, config, db, redis, log, metrics, definitions: byType })
+      const worker = await startWorker({ id, config, db, redis, log, metrics, definitions: byType, registered })
       workers.add(worker)
       const stop = () => {
         workers.delete(worker)

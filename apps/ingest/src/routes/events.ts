@@ -4,7 +4,16 @@ import { type IngestMetrics, type Tracing, traceparentOf } from '@eventflow/runt
 import type { Span } from '@opentelemetry/api'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Acceptor, Receipt } from '../accept.js'
-import { type Admission, type AdmissionContext, type Admitted, admit, DEFAULT_SOURCE, eventIdOf } from '../admit.js'
+import {
+  type Admission,
+  type AdmissionContext,
+  type Admitted,
+  admit,
+  DEFAULT_SOURCE,
+  eventIdOf,
+  type Refused,
+} from '../admit.js'
+import type { DataCheck } from '../check-data.js'
 import { batchItemOf, eventOf } from '../cloud-event.js'
 import { describeEvent } from '../describe-event.js'
 import { problemBody, RequestError } from '../problem.js'
@@ -18,6 +27,7 @@ export interface EventRoutesDeps {
   db: Db
   acceptor: Acceptor
   admission: Admission
+  dataCheck: DataCheck
   settled: SettledWatch
   quotas: Quotas
   metrics: IngestMetrics
@@ -31,7 +41,7 @@ export interface EventRoutesDeps {
 }
 
 export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
-  const { db, acceptor, admission, settled, quotas, metrics, tracing, batchLimit, traceUrl, examples } = deps
+  const { db, acceptor, admission, dataCheck, settled, quotas, metrics, tracing, batchLimit, traceUrl, examples } = deps
   /** Counts an event, and logs one that is not taken: by its id where it has one, never by what else was sent. */
   const tell = (reply: FastifyReply, sent: unknown, outcome: Receipt | 'invalid', event?: NewEvent) => {
     const type = metrics.typeOf((sent as { type?: unknown } | null)?.type)
@@ -48,18 +58,18 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       const observe = metrics.ingestDuration.startTimer()
       const send = startSend(request, tracing)
       const { given, form } = eventOf(request)
-      const admitted = admit(given, form, contextOf(request, reply, send), admission)
-      if ('problems' in admitted) {
+      const [admitted] = await dataCheck([admit(given, form, contextOf(request, reply, send), admission)])
+      if ('problems' in admitted!) {
         tell(reply, given, 'invalid')
         throw refusal(admitted)
       }
-      const { event } = admitted
+      const { event } = admitted!
       quotas.spend(request, reply, [event])
       reply.header('x-correlation-id', event.correlationId)
       const [receipt] = await sent(send, [event], acceptor.accept([event]))
       tell(reply, given, receipt!, event)
       observe()
-      if (receipt === 'conflict') throw conflict(admitted)
+      if (receipt === 'conflict') throw conflict(admitted!)
       if (receipt === 'refused') throw new RequestError('invalid-event', REFUSED_DETAIL)
       reply.code(202).header('location', `/v1/events/${event.id}`)
       return { id: event.id, status: 'accepted', duplicate: receipt === 'duplicate' }
@@ -82,10 +92,11 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       }
       const send = startSend(request, tracing)
       const context = contextOf(request, reply, send)
-      const admitted = lines.map((line, index) => {
+      const wellFormed = lines.map((line, index) => {
         const { given, form } = batchItemOf(request, line)
         return admit(given, form, inBatch(context, index), admission)
       })
+      const admitted = await dataCheck(wellFormed)
       const events = admitted.flatMap((item) => ('event' in item ? [item.event] : []))
       quotas.spend(request, reply, events)
       const receipts = events.length > 0 ? await sent(send, events, acceptor.accept(events)) : []
@@ -140,9 +151,10 @@ const conflict = ({ event, keyed }: Taken) =>
         `An event with the id ${event.id} and other content was accepted before; nothing was stored`,
       )
 
-function refusal({ problems, tooLarge }: Exclude<Admitted, Taken>): RequestError {
+function refusal({ problems, tooLarge, misfit }: Refused): RequestError {
   const detail = problems.map(({ pointer, message }) => `${pointer || 'the event'} ${message}`).join('; ')
-  return new RequestError(tooLarge ? 'body-too-large' : 'invalid-event', detail, problems)
+  const code = tooLarge ? 'body-too-large' : misfit ? 'data-invalid' : 'invalid-event'
+  return new RequestError(code, detail, problems)
 }
 
 function itemOf(index: number, taken: Taken, receipt: Receipt) {

@@ -1,0 +1,39 @@
+/** Checks the data of events at the door, for the types that want it there; as a worker will, by the same schemas. */
+import type { Problem } from '@eventflow/core'
+import type { NewEvent } from '@eventflow/db'
+import type { EventDefinition } from '@eventflow/pipeline'
+import { type OwnContract, ownContractOf, type Registry, readData, wantedVersion } from '@eventflow/schemas'
+import type { Admitted } from './admit.js'
+
+/** Gives what was admitted, with the problems of those whose data does not fit. Rejects when Postgres is away. */
+export type DataCheck = (admitted: readonly Admitted[]) => Promise<readonly Admitted[]>
+
+/** Throws when a schema is not valid. */
+export function createDataCheck(definitions: Iterable<EventDefinition>, { versions, load }: Registry): DataCheck {
+  const contracts = new Map<string, OwnContract>()
+  for (const definition of definitions) {
+    if (definition.validateAt === 'ingest') contracts.set(definition.type, ownContractOf(definition))
+  }
+  const contractFor = (item: Admitted) => ('event' in item ? contracts.get(item.event.type) : undefined)
+
+  return async (admitted) => {
+    if (contracts.size === 0 || !admitted.some(contractFor)) return admitted
+    const wanted = admitted.flatMap((item) => {
+      const contract = contractFor(item)
+      return (contract && 'event' in item && wantedVersion(item.event, contract, versions)) || []
+    })
+    if (wanted.length > 0) await load(wanted)
+    return admitted.map((item) => {
+      const contract = contractFor(item)
+      const problems = contract && 'event' in item ? problemsOf(item.event, contract) : []
+      return problems.length > 0 ? { problems, misfit: true } : item
+    })
+  }
+
+  function problemsOf(event: NewEvent, contract: OwnContract): Problem[] {
+    const reading = readData(event, JSON.parse(event.payload), contract, versions)
+    if ('failure' in reading) return [{ pointer: '/data', message: reading.failure.message }]
+    if (!('problems' in reading)) return []
+    return reading.problems.map(({ pointer, message }) => ({ pointer: `/data${pointer}`, message }))
+  }
+}

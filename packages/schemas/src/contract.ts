@@ -1,0 +1,49 @@
+/** What the data of an event is held against: a check, what is filled in before it and, for old versions, what lifts them. */
+import { compileSchema, type Extensions, type Payload, type SchemaCheck } from '@eventflow/core'
+import type { SchemaSubject } from '@eventflow/db'
+import { type Shape, shapeOf } from './shape.js'
+
+export interface Contract {
+  check: SchemaCheck
+  shape: Shape
+}
+
+/** Throws when the schema is not valid. `firstOnly` for schemas from outside: it bounds what a check costs. */
+export function contractOf(schema: object, options?: { firstOnly: boolean }): Contract {
+  return { check: compileSchema(schema, options), shape: shapeOf(schema) }
+}
+
+/** Makes the data of the next version. It may change what it is given. */
+export type Upcaster = (data: Payload) => Payload
+
+/** What a definition says of its data. */
+export interface OwnContract extends Contract {
+  /** By the version that they lift, in its order. */
+  upcasters: readonly [version: number, upcaster: Upcaster][]
+}
+
+/** Throws when the schema is not valid. */
+export function ownContractOf(definition: {
+  schema: object
+  upcast?: Readonly<Record<number, Upcaster>>
+}): OwnContract {
+  // Names that are numbers come in the order of the numbers.
+  const upcasters = Object.entries(definition.upcast ?? {}).map(([version, upcaster]): [number, Upcaster] => [
+    Number(version),
+    upcaster,
+  ])
+  return { ...contractOf(definition.schema), upcasters }
+}
+
+/** What of an event says which schema is its own. */
+export interface Written extends SchemaSubject {
+  extensions?: Extensions
+}
+
+/** The version that an event says it was written for: `dataschema` ends like the address of a version of its type. */
+export function statedVersion({ type, extensions }: Written): number | undefined {
+  const address = extensions?.dataschema
+  if (typeof address !== 'string') return undefined
+  const [, name, version] = /(?:^|\/)schemas\/([^/]+)\/versions\/([1-9]\d{0,8})$/.exec(address) ?? []
+  return name === type || name === encodeURIComponent(type) ? Number(version) : undefined
+}

@@ -1,0 +1,193 @@
+/** How schemas change while events are on their way: new versions, old events, replays. */
+import { OPERATOR_TENANT } from '@eventflow/db'
+import { defineEvent, Type } from '@eventflow/pipeline'
+import { registerDefinitions } from '@eventflow/schemas'
+import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+
+const noted = defineEvent({
+  type: 'note.taken',
+  schema: Type.Object({ text: Type.String(), lang: Type.String({ default: 'en' }) }),
+})
+
+/** Its first version had one field for the name, the second two; the third calls the first of them otherwise. */
+const named = defineEvent({
+  type: 'person.named',
+  schema: Type.Object({ given: Type.String(), last: Type.String() }, { additionalProperties: false }),
+  upcast: {
+    1: ({ name }) => {
+      const [first, last] = (name as string).split(' ')
+      return { first, last }
+    },
+    2: ({ first, last }) => ({ given: first, last }),
+  },
+})
+
+const strict = defineEvent({
+  type: 'seat.booked',
+  schema: Type.Object({ seat: Type.Integer({ minimum: 1 }) }),
+  validateAt: 'ingest',
+})
+
+let pipeline: TestPipeline
+let metrics: Awaited<ReturnType<TestPipeline['startWorker']>>['metrics']
+
+beforeAll(async () => {
+  pipeline = await startPipeline([noted, named, strict])
+  metrics = (await pipeline.startWorker()).metrics
+})
+
+afterAll(() => pipeline.stop())
+
+/** Sends an event, waits until it is settled, and gives what became of it. */
+async function settled(type: string, data: object, dataschema?: string) {
+  const answer = await pipeline.send([{ type, data, ...(dataschema && { dataschema }) }])
+  return found(answer.items[0]!.id!)
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
+const found = async (id: string): Promise<any> => (await fetch(`${pipeline.url}/v1/events/${id}?wait=10s`)).json()
+
+async function register(type: string, schema: object, compatibility = 'NONE') {
+  const send = (path: string, body: object) =>
+    fetch(`${pipeline.url}/v1/schemas/${type}${path}`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+  await send('/compatibility', { compatibility })
+  const response = await send('', { schema })
+  expect(response.status).toBe(201)
+  return ((await response.json()) as { version: number }).version
+}
+
+const countOf = async (metric: 'unknownFields' | 'missingFields', type: string) =>
+  (await metrics[metric].get()).values.find(({ labels }) => labels.type === type)!.value
+
+describe('an event', () => {
+  test('is given what it lacks, and keeps what nobody knows, which is counted', async () => {
+    const before = await countOf('unknownFields', 'note.taken')
+    const { status, data, result } = await settled('note.taken', { text: 'a', mood: 'good', pen: 2 })
+    expect([status, data, result]).toEqual([
+      'processed',
+      { text: 'a', mood: 'good', pen: 2 },
+      { text: 'a', mood: 'good', pen: 2, lang: 'en' },
+    ])
+    expect(await countOf('unknownFields', 'note.taken')).toBe(before + 2)
+  })
+
+  test('that lacks what it must have is a dead letter that says where, and is counted', async () => {
+    const before = await countOf('missingFields', 'note.taken')
+    const { status, failure } = await settled('note.taken', { mood: 'good' })
+    expect([status, failure.error_class, failure.errors]).toEqual([
+      'failed',
+      'SchemaError',
+      [{ pointer: '/text', message: "must have required property 'text'" }],
+    ])
+    expect(await countOf('missingFields', 'note.taken')).toBe(before + 1)
+  })
+
+  test.each([
+    [1, { name: 'Ada Lovelace' }],
+    [2, { first: 'Ada', last: 'Lovelace' }],
+    [3, { given: 'Ada', last: 'Lovelace' }],
+  ])('of version %i is lifted to the last', async (version, data) => {
+    const event = await settled('person.named', data, `http://any.host/v1/schemas/person.named/versions/${version}`)
+    expect([event.status, event.data, event.result]).toEqual(['processed', data, { given: 'Ada', last: 'Lovelace' }])
+  })
+
+  test('that cannot be lifted is dead at once', async () => {
+    const { status, attempts, failure } = await settled('person.named', {}, '/v1/schemas/person.named/versions/1')
+    expect([status, attempts, failure.component]).toEqual(['failed', 1, 'upcast'])
+  })
+
+  test('of a version that nobody knows is dead, and passes once somebody does', async () => {
+    const address = '/v1/schemas/note.taken/versions/2'
+    const { id, status, failure } = await settled('note.taken', { body: 'a' }, address)
+    expect([status, failure.error_class]).toEqual(['failed', 'UnknownSchema'])
+    expect(await register('note.taken', { type: 'object', required: ['body'] })).toBe(2)
+    // The worker has not heard of it, as a rule; it asks.
+    expect((await settled('note.taken', { body: 'b' }, address)).status).toBe('processed')
+    await post(`${pipeline.url}/v1/dead-letters/replay`, { filter: { ids: [id] } })
+    await until('it is processed', async () => (await found(id)).status === 'processed')
+  })
+
+  test('with a foreign dataschema is held against the last version', async () => {
+    const { status } = await settled('person.named', { given: 'Ada', last: 'L' }, 'https://example.com/schemas/person')
+    expect(status).toBe('processed')
+  })
+})
+
+test('a new version reaches a running worker within seconds, and a dead letter passes by it', async () => {
+  const { id, status } = await settled('person.named', { given: 'Ada', last: 'Lovelace', title: 'Countess' })
+  expect(status).toBe('failed')
+  await register('person.named', { type: 'object', required: ['given', 'last'] })
+  const registeredAt = performance.now()
+  await until('the worker knows it', async () => {
+    return (await settled('person.named', { given: 'A', last: 'L', title: 'C' })).status === 'processed'
+  })
+  expect(performance.now() - registeredAt).toBeLessThan(5_000)
+  await post(`${pipeline.url}/v1/dead-letters/replay`, { filter: { ids: [id] } })
+  await until('it is processed', async () => (await found(id)).status === 'processed')
+})
+
+describe('a type that is checked at ingest', () => {
+  test('refuses what does not fit, and stores nothing', async () => {
+    const response = await post(`${pipeline.url}/v1/events`, { type: 'seat.booked', data: { seat: 0 } })
+    expect(response.status).toBe(422)
+    expect(await response.json()).toMatchObject({
+      code: 'data-invalid',
+      errors: [{ pointer: '/data/seat', message: 'must be >= 1' }],
+    })
+    const { rows } = await pipeline.db.query(`SELECT FROM raw_events WHERE type = 'seat.booked'`)
+    expect(rows).toEqual([])
+  })
+
+  test('refuses it in a batch too, and takes its neighbours', async () => {
+    const { items } = await pipeline.send([
+      { type: 'seat.booked', data: { seat: 1 } },
+      { type: 'seat.booked', data: { seat: 'x' } },
+      { type: 'seat.booked', data: { seat: 1 }, dataschema: '/v1/schemas/seat.booked/versions/9' },
+      { type: 'note.taken', data: {} },
+    ])
+    expect(items.map(({ status, error }) => error?.code ?? status)).toEqual([
+      'accepted',
+      'data-invalid',
+      'data-invalid',
+      'accepted',
+    ])
+  })
+})
+
+describe('definitions', () => {
+  const registered = (definition: Parameters<typeof defineEvent>[0]) =>
+    registerDefinitions(pipeline.db, OPERATOR_TENANT, [defineEvent(definition)])
+  const open = (n: object) => Type.Unsafe({ type: 'object', properties: { n } })
+
+  test('register their schemas once, however many start at once', async () => {
+    const definition = { type: 'same', schema: open({ type: 'integer' }) }
+    const all = await Promise.all(Array.from({ length: 8 }, () => registered(definition)))
+    expect(all.map((versions) => versions.get('same'))).toEqual(all.map(() => 1))
+    const { rows } = await pipeline.db.query(`SELECT version, origin FROM event_schemas WHERE type = 'same'`)
+    expect(rows).toEqual([{ version: 1, origin: 'code' }])
+  })
+
+  test('that are not compatible are refused, with the type, the path and the way out, unless an upcaster bridges it', async () => {
+    const type = 'changing'
+    const next = { type, schema: open({ type: 'string' }) }
+    await registered({ type, schema: open({ type: 'integer' }) })
+    await expect(registered(next)).rejects.toThrow(
+      "event type 'changing': its schema is not BACKWARD compatible with version 1, which is registered: " +
+        "/properties/n TYPE_CHANGED. Change it, or give the definition an upcaster from version 1, or compatibility: 'NONE'",
+    )
+    await expect(registered({ ...next, upcast: { 1: ({ n }) => ({ n: `${n}` }) } })).resolves.toEqual(
+      new Map([[type, 2]]),
+    )
+    await expect(registered({ ...next, upcast: { 1: (n) => n, 2: (n) => n } })).rejects.toThrow(
+      'its upcasters lead to version 3, but its schema is that of version 2',
+    )
+    await expect(registered({ type, schema: open({ type: 'boolean' }), compatibility: 'NONE' })).resolves.toEqual(
+      new Map([[type, 3]]),
+    )
+  })
+})
