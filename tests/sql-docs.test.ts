@@ -1,0 +1,97 @@
+/**
+ * docs/sql.md against what it describes: every query runs, and reads no large table as a whole unless it says so.
+ * EVENTFLOW_TEST_ROWS=1000000 has it look at the plans on a million events.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { connect, type Db, prepare } from '@eventflow/db'
+import { loadDefinitions } from '@eventflow/pipeline'
+import { createDatabase } from '@eventflow/testkit'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+
+const ROWS = Number(process.env.EVENTFLOW_TEST_ROWS ?? 200_000)
+const ROOT = join(import.meta.dirname, '../..')
+const LARGE = ['raw_events', 'processed_events', 'failed_events']
+
+const [, chapter] = readFileSync(join(ROOT, 'docs/sql.md'), 'utf8').split('## Queries')
+const questions = [...chapter!.matchAll(/\*\*(.+?)\*\*.*?```sql\n(.*?)```\n\n(\*Reads whole tables)?/gs)].map(
+  ([, question, sql, reads]) => ({ question: question!, sql: sql!, readsWholeTables: reads !== undefined }),
+)
+
+let db: Db
+
+/** Of 1,000 events one waits for another attempt, one is on its way, ten have failed, and all others are processed. */
+async function load(rows: number): Promise<void> {
+  await db.query(`
+    INSERT INTO raw_events (tenant_id, event_id, type, source, key, partition, occurred_at, accepted_at, correlation_id, payload)
+    SELECT 'default', id, type, '/', 'key-' || n % 5000, n % 16, at, at,
+           CASE WHEN n % 100 = 0 THEN 'trip-' || n / 1000 ELSE id::text END,
+           '{"date":"2001/01/01 00:47","delay":66,"distance":1750,"origin":"DTW","destination":"LAS"}'
+    FROM (SELECT n, md5(n::text)::uuid AS id, now() - (${rows} - n) * interval '1 ms' AS at,
+                 CASE WHEN n % 4 = 0 THEN 'order.created' ELSE 'flight.completed' END AS type
+          FROM generate_series(1, ${rows}) n) e`)
+  await db.query(`
+    INSERT INTO processed_events (tenant_id, event_id, seq, type, key, partition, payload, attempts, history, worker_id,
+                                  correlation_id, accepted_at, processed_at, processing_ms)
+    SELECT tenant_id, event_id, seq, type, key, partition, payload::jsonb, 1, NULL, 'w', correlation_id, accepted_at, accepted_at, 1
+    FROM raw_events WHERE seq % 1000 > 11 ORDER BY seq`)
+  await db.query(`
+    INSERT INTO failed_events (tenant_id, event_id, seq, type, key, partition, payload, failure_type, error_class, message,
+                               errors, component, worker_id, attempts, history, correlation_id, accepted_at, failed_at)
+    SELECT tenant_id, event_id, seq, type, key, partition, payload, 'permanent',
+           CASE WHEN seq % 3 = 0 THEN 'RuleViolation' ELSE 'SchemaError' END, 'wrong',
+           '[{"pointer": "/distance", "message": "is wrong"}]', 'validate', 'w', 1, '[]', correlation_id, accepted_at, accepted_at
+    FROM raw_events WHERE seq % 1000 BETWEEN 2 AND 11`)
+  await db.query(`
+    INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at)
+    SELECT tenant_id, event_id, partition, 1, now() FROM raw_events WHERE seq % 1000 = 1`)
+  // All is settled but the last of each partition.
+  await db.query(
+    `UPDATE partitions p SET settled_seq = (SELECT max(seq) - 1000 FROM raw_events WHERE partition = p.id)`,
+  )
+  await db.query('VACUUM ANALYZE')
+}
+
+interface Plan {
+  'Node Type': string
+  'Relation Name'?: string
+  Plans?: Plan[]
+}
+
+/** The tables that a plan reads from the first page to the last. */
+function readAsAWhole(plan: Plan): string[] {
+  const own = /^(Parallel )?Seq Scan$/.test(plan['Node Type']) ? [plan['Relation Name']!] : []
+  return [...own, ...(plan.Plans ?? []).flatMap(readAsAWhole)]
+}
+
+beforeAll(async () => {
+  const url = await createDatabase()
+  const samples = await loadDefinitions(join(ROOT, 'packages/samples/dist/events'))
+  await prepare(
+    url,
+    [...samples.values()].flatMap((definition) => definition.prepare ?? []),
+  )
+  db = connect({ url, applicationName: 'test', max: 1, onIdleError: () => {} })
+  await db.query('SET statement_timeout = 0')
+  await load(ROWS)
+}, 300_000)
+
+afterAll(() => db.end())
+
+test('there are twenty questions', () => {
+  expect(questions).toHaveLength(20)
+})
+
+describe('the query', () => {
+  test.each(questions)('$question', async ({ sql, readsWholeTables }) => {
+    await db.query(sql)
+    const { rows } = await db.query(`EXPLAIN (FORMAT JSON) ${sql}`)
+    const whole = readAsAWhole(rows[0]['QUERY PLAN'][0].Plan).filter((table) => LARGE.includes(table))
+    expect(whole).toEqual(readsWholeTables ? expect.arrayContaining([expect.any(String)]) : [])
+  })
+})
+
+test('a whole table that is read is found', async () => {
+  const { rows } = await db.query(`EXPLAIN (FORMAT JSON) SELECT FROM events WHERE key = 'key-1'`)
+  expect(readAsAWhole(rows[0]['QUERY PLAN'][0].Plan)).toContain('raw_events')
+})
