@@ -4,6 +4,7 @@
  * the old key and the one that follows it are both valid.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { asTenant } from './as-tenant.js'
 import { recordAudit } from './audit-log.js'
 import { type Db, type Queryable, withTransaction } from './connect.js'
 import type { Quota } from './tenants.js'
@@ -74,10 +75,12 @@ async function insertApiKey(
 }
 
 /** All keys of a tenant, the valid ones first, then the newest. */
-export async function listApiKeys(db: Queryable, tenantId: string): Promise<ApiKey[]> {
-  const { rows } = await db.query(
-    `SELECT ${COLUMNS} FROM api_keys WHERE tenant_id = $1 ORDER BY ${VALID} DESC, created_at DESC LIMIT 1000`,
-    [tenantId],
+export async function listApiKeys(db: Db, tenantId: string): Promise<ApiKey[]> {
+  const { rows } = await asTenant(db, tenantId, (tx) =>
+    tx.query(
+      `SELECT ${COLUMNS} FROM api_keys WHERE tenant_id = $1 ORDER BY ${VALID} DESC, created_at DESC LIMIT 1000`,
+      [tenantId],
+    ),
   )
   return rows
 }

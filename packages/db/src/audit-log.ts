@@ -1,5 +1,6 @@
 /** `audit_log`: what people did to the events of others, to keys and to tenants. Append-only. */
-import type { Queryable } from './connect.js'
+import { asTenant } from './as-tenant.js'
+import type { Db, Queryable } from './connect.js'
 import type { EventFilter } from './event-filter.js'
 
 export interface AuditEntry {
@@ -51,15 +52,17 @@ export interface KeptAuditEntry {
 
 /** A page of what was done, the last first; `before` is the id to go on from. */
 export async function listAuditLog(
-  db: Queryable,
+  db: Db,
   tenantId: string,
   { before, limit }: { before: number | undefined; limit: number },
 ): Promise<KeptAuditEntry[]> {
-  const { rows } = await db.query(
-    `SELECT id, at, actor, action, operation_id AS "operationId", filter, count, reason, subject
+  const { rows } = await asTenant(db, tenantId, (tx) =>
+    tx.query(
+      `SELECT id, at, actor, action, operation_id AS "operationId", filter, count, reason, subject
      FROM audit_log
      WHERE tenant_id = $1 AND ($2::bigint IS NULL OR id < $2) ORDER BY id DESC LIMIT $3`,
-    [tenantId, before, limit],
+      [tenantId, before, limit],
+    ),
   )
   return rows
 }

@@ -2,7 +2,8 @@
  * Searching the events, the last accepted first. Only what is unique, waits or has failed is indexed, because every index is
  * paid for by every event: the rest is looked through, part by part, from the newest backwards.
  */
-import type { Queryable } from './connect.js'
+import { asTenant } from './as-tenant.js'
+import type { Db, Queryable } from './connect.js'
 import { readStoredRange, WINDOW } from './replay.js'
 import { findEndSeq, findFirstSeq } from './seq-at.js'
 
@@ -71,7 +72,7 @@ const rowsOf = (chosen: string) => `
 
 /** A page of the events that match, the last accepted first; below the seq `before` where it is given. */
 export async function listEvents(
-  db: Queryable,
+  db: Db,
   query: EventQuery,
   { before, limit }: { before: number | undefined; limit: number },
 ): Promise<EventPage> {
@@ -83,7 +84,8 @@ export async function listEvents(
     const chosen = `
       SELECT e.* FROM (${few.candidates}) e WHERE ${conditions} AND ($6::bigint IS NULL OR e.seq < $6)
       ORDER BY e.seq DESC LIMIT $7`
-    const { rows } = await db.query(rowsOf(chosen), [...values, before, limit, ...few.values])
+    const sought = [...values, before, limit, ...few.values]
+    const { rows } = await asTenant(db, tenantId, (tx) => tx.query(rowsOf(chosen), sought))
     return { rows, before: rows.length === limit ? rows.at(-1)!.seq : null }
   }
   return lookBack(db, query, { before, limit, conditions, values })
@@ -124,8 +126,8 @@ function fewCandidates({
 
 /** Looks through `raw_events` from the newest backwards until a page is full, there is no more, or it took too long. */
 async function lookBack(
-  db: Queryable,
-  { from, to, partition, status }: EventQuery,
+  db: Db,
+  { tenantId, from, to, partition, status }: EventQuery,
   search: { before: number | undefined; limit: number; conditions: string; values: readonly unknown[] },
 ): Promise<EventPage> {
   const { limit, conditions, values } = search
@@ -147,7 +149,8 @@ async function lookBack(
   const rows: EventRow[] = []
   while (before > first) {
     const after = Math.max(first, before - (partition === undefined ? WINDOW : WINDOW_OF_ONE))
-    const part = await db.query(rowsOf(chosen), [...values, after, before, limit - rows.length, partition])
+    const sought = [...values, after, before, limit - rows.length, partition]
+    const part = await asTenant(db, tenantId, (tx) => tx.query(rowsOf(chosen), sought))
     rows.push(...part.rows)
     before = rows.length === limit ? rows.at(-1)!.seq : after
     if (rows.length === limit || performance.now() > deadline) break

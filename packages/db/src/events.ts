@@ -1,17 +1,16 @@
 /** The view `events`: one row an accepted event, with what became of it. */
-import type { Queryable } from './connect.js'
+import { asTenant } from './as-tenant.js'
+import type { Db, Queryable } from './connect.js'
 import { eventKey } from './raw-events.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: a row of the view, passed on as JSON.
 type EventRow = Record<string, any>
 
 /** The event with this id, or nothing. */
-export async function findEvent(db: Queryable, tenantId: string, id: string): Promise<EventRow | undefined> {
-  const { rows } = await db.query({
-    name: 'find-event',
-    text: 'SELECT * FROM events WHERE tenant_id = $1 AND event_id = $2',
-    values: [tenantId, id],
-  })
+export async function findEvent(db: Db, tenantId: string, id: string): Promise<EventRow | undefined> {
+  const text = 'SELECT * FROM events WHERE tenant_id = $1 AND event_id = $2'
+  const values = [tenantId, id]
+  const { rows } = await asTenant(db, tenantId, (tx) => tx.query({ name: 'find-event', text, values }))
   return rows[0]
 }
 

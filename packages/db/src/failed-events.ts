@@ -1,5 +1,6 @@
 /** `failed_events` as people read them: the dead letters, one by one and by kind. */
-import type { Queryable } from './connect.js'
+import { asTenant } from './as-tenant.js'
+import type { Db } from './connect.js'
 import { type EventFilter, filterValues, matches } from './event-filter.js'
 
 export type DeadLetterStatus = 'open' | 'replaying' | 'replayed' | 'discarded'
@@ -20,16 +21,18 @@ const MATCHING = `
 
 /** A page of dead letters without their payload and history, the last accepted first; `before` is the `seq` to go on from. */
 export async function listDeadLetters(
-  db: Queryable,
+  db: Db,
   { tenantId, filter, status }: DeadLetterQuery,
   { before, limit }: { before: number | undefined; limit: number },
 ): Promise<DeadLetterRow[]> {
-  const { rows } = await db.query(
-    `SELECT seq, event_id, type, key, status, attempts, failure_type, error_class, message, component, correlation_id,
+  const { rows } = await asTenant(db, tenantId, (tx) =>
+    tx.query(
+      `SELECT seq, event_id, type, key, status, attempts, failure_type, error_class, message, component, correlation_id,
             accepted_at, failed_at, resolved_at, resolved_by, reason
      ${MATCHING} AND ($9::bigint IS NULL OR e.seq < $9)
      ORDER BY seq DESC LIMIT $10`,
-    [...filterValues(tenantId, filter), status, before, limit],
+      [...filterValues(tenantId, filter), status, before, limit],
+    ),
   )
   return rows
 }
@@ -49,11 +52,12 @@ const TREND_PARTS = 24
 
 /** How many dead letters there are of each type and error class, and when they failed; the most frequent first. */
 export async function groupDeadLetters(
-  db: Queryable,
+  db: Db,
   { tenantId, filter, status }: DeadLetterQuery,
 ): Promise<DeadLetterGroup[]> {
-  const { rows } = await db.query(
-    `WITH matching AS (SELECT type, error_class, extract(epoch FROM failed_at) AS at ${MATCHING}),
+  const { rows } = await asTenant(db, tenantId, (tx) =>
+    tx.query(
+      `WITH matching AS (SELECT type, error_class, extract(epoch FROM failed_at) AS at ${MATCHING}),
           span AS (SELECT min(at) AS first, max(at) + 0.001 AS last FROM matching),
           parts AS (
             SELECT type, error_class, width_bucket(at, first, last, ${TREND_PARTS}) AS part, count(*) AS count,
@@ -62,7 +66,8 @@ export async function groupDeadLetters(
      SELECT type, error_class, sum(count)::bigint AS count, to_timestamp(min(first_seen)) AS first_seen,
             to_timestamp(max(last_seen)) AS last_seen, jsonb_object_agg(part, count) AS parts
      FROM parts GROUP BY type, error_class ORDER BY 3 DESC, type, error_class LIMIT 1000`,
-    [...filterValues(tenantId, filter), status],
+      [...filterValues(tenantId, filter), status],
+    ),
   )
   return rows.map(({ parts, ...group }) => ({
     ...group,
@@ -71,7 +76,9 @@ export async function groupDeadLetters(
 }
 
 /** One dead letter, whole, or nothing. */
-export async function findDeadLetter(db: Queryable, tenantId: string, id: string): Promise<DeadLetterRow | undefined> {
-  const { rows } = await db.query('SELECT * FROM failed_events WHERE tenant_id = $1 AND event_id = $2', [tenantId, id])
+export async function findDeadLetter(db: Db, tenantId: string, id: string): Promise<DeadLetterRow | undefined> {
+  const { rows } = await asTenant(db, tenantId, (tx) =>
+    tx.query('SELECT * FROM failed_events WHERE tenant_id = $1 AND event_id = $2', [tenantId, id]),
+  )
   return rows[0]
 }

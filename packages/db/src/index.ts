@@ -1,6 +1,7 @@
 /** The only place that knows Postgres. */
 export * from './alerts.js'
 export * from './api-keys.js'
+export * from './as-tenant.js'
 export * from './audit-log.js'
 export * from './backlog.js'
 export * from './columns.js'

@@ -7,6 +7,7 @@ import { extensions } from './migrations/0002-extensions.js'
 import { alertsTable } from './migrations/0003-alerts.js'
 import { apiKeys } from './migrations/0004-api-keys.js'
 import { eventSchemas } from './migrations/0005-event-schemas.js'
+import { tenantRole } from './migrations/0006-tenant-role.js'
 
 /** `partitions` is how many a new database gets. */
 function migrationsFor(partitions: number): Record<string, Migration> {
@@ -16,6 +17,7 @@ function migrationsFor(partitions: number): Record<string, Migration> {
     '0003-alerts': { up: alertsTable },
     '0004-api-keys': { up: apiKeys },
     '0005-event-schemas': { up: eventSchemas },
+    '0006-tenant-role': { up: tenantRole },
   }
 }
 

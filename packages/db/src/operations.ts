@@ -5,6 +5,7 @@
  * while, and running again when somebody resumes it; *cancelled* ends it for good. How far it is stands in its row and is
  * written in the transaction that did it: whoever goes on, and however often, no event is operated on twice.
  */
+import { asTenant } from './as-tenant.js'
 import { recordAudit } from './audit-log.js'
 import { type Db, type Queryable, withTransaction } from './connect.js'
 import { type Extent, operateOnPart, type Selection, WINDOW } from './replay.js'
@@ -55,18 +56,22 @@ export async function createOperation(
 }
 
 /** The operation, or nothing. One whose process is gone is found interrupted. */
-export async function findOperation(db: Queryable, tenantId: string, id: string): Promise<Operation | undefined> {
+export async function findOperation(db: Db, tenantId: string, id: string): Promise<Operation | undefined> {
   await interruptLifeless(db)
-  const { rows } = await db.query(`SELECT ${COLUMNS} FROM operations WHERE tenant_id = $1 AND id = $2`, [tenantId, id])
+  const { rows } = await asTenant(db, tenantId, (tx) =>
+    tx.query(`SELECT ${COLUMNS} FROM operations WHERE tenant_id = $1 AND id = $2`, [tenantId, id]),
+  )
   return rows[0]
 }
 
 /** The last operations, the newest first. Those whose process is gone are found interrupted. */
-export async function listOperations(db: Queryable, tenantId: string, limit: number): Promise<Operation[]> {
+export async function listOperations(db: Db, tenantId: string, limit: number): Promise<Operation[]> {
   await interruptLifeless(db)
-  const { rows } = await db.query(
-    `SELECT ${COLUMNS} FROM operations WHERE tenant_id = $1 ORDER BY started_at DESC, id LIMIT $2`,
-    [tenantId, limit],
+  const { rows } = await asTenant(db, tenantId, (tx) =>
+    tx.query(`SELECT ${COLUMNS} FROM operations WHERE tenant_id = $1 ORDER BY started_at DESC, id LIMIT $2`, [
+      tenantId,
+      limit,
+    ]),
   )
   return rows
 }

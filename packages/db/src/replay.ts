@@ -3,7 +3,8 @@
  * asks for it. What is replayed goes into `retries`, where the owner of its partition finds it, and never into a stream:
  * so it survives everything, waits behind what waits of its key, and is settled by the same fence as all else.
  */
-import type { Queryable } from './connect.js'
+import { asTenant } from './as-tenant.js'
+import type { Db, Queryable } from './connect.js'
 import { type EventFilter, filterValues, matches } from './event-filter.js'
 
 /** What is done to which events: to open dead letters, or to processed events. */
@@ -43,10 +44,11 @@ const PROCESSED = `
   WHERE ${matches('e.accepted_at')} AND $7::text IS NULL AND e.seq > $8 AND e.seq <= $9`
 
 /** How many events an operation would be about. Exact, and as dear as there are events to look at. */
-export async function countMatching(db: Queryable, { kind, tenantId, filter }: Selection): Promise<Extent> {
+export async function countMatching(db: Db, { kind, tenantId, filter }: Selection): Promise<Extent> {
   const values = filterValues(tenantId, filter)
+  const query = (text: string, values: unknown[]) => asTenant(db, tenantId, (tx) => tx.query(text, values))
   if (kind !== 'replay-processed') {
-    const { rows } = await db.query(
+    const { rows } = await query(
       `SELECT count(*) AS count, coalesce(min(seq), 0) AS first, coalesce(max(seq), 0) AS last
        FROM failed_events e WHERE ${OPEN}`,
       values,
@@ -56,7 +58,7 @@ export async function countMatching(db: Queryable, { kind, tenantId, filter }: S
   const found: Extent = { count: 0, first: 0, last: 0 }
   const stored = await readStoredRange(db)
   for (let after = stored.first - 1; after < stored.last; after += WINDOW) {
-    const { rows } = await db.query(
+    const { rows } = await query(
       `SELECT count(*) AS count, coalesce(min(e.seq), 0) AS first, coalesce(max(e.seq), 0) AS last
        FROM ${PROCESSED} AND e.partition IN (SELECT id FROM partitions)`,
       [...values, after, after + WINDOW],
@@ -80,20 +82,21 @@ export async function readStoredRange(db: Queryable): Promise<{ first: number; l
 
 /** A few of the first events that an operation would be about. */
 export async function readSamples(
-  db: Queryable,
+  db: Db,
   { kind, tenantId, filter }: Selection,
   { first, last }: Extent,
 ): Promise<Sample[]> {
   const values = filterValues(tenantId, filter)
+  const query = (text: string, values: unknown[]) => asTenant(db, tenantId, (tx) => tx.query(text, values))
   if (kind !== 'replay-processed') {
-    const { rows } = await db.query(
+    const { rows } = await query(
       `SELECT event_id, type, key, accepted_at, error_class, message FROM failed_events e WHERE ${OPEN}
        ORDER BY seq LIMIT 5`,
       values,
     )
     return rows
   }
-  const { rows } = await db.query(
+  const { rows } = await query(
     `SELECT event_id, e.type, e.key, e.accepted_at
      FROM ${PROCESSED} AND e.partition IN (SELECT id FROM partitions) ORDER BY e.seq LIMIT 5`,
     [...values, first - 1, Math.min(last, first + WINDOW)],

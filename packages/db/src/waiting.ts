@@ -40,7 +40,7 @@ export async function readWaitingKeys(
     `WITH heads AS (
        SELECT DISTINCT ON (r.partition, waits_for) r.tenant_id, r.event_id, r.seq, r.type, r.key, r.partition, r.accepted_at,
               w.attempts, w.due_at, w.history
-       FROM (SELECT * FROM retries ORDER BY attempts DESC LIMIT ${LOOKED_AT}) w
+       FROM (SELECT * FROM retries WHERE tenant_id = $1 ORDER BY attempts DESC LIMIT ${LOOKED_AT}) w
        JOIN raw_events r USING (tenant_id, event_id)
        CROSS JOIN LATERAL (SELECT CASE WHEN r.type = ANY($2::text[]) THEN r.event_id::text ELSE r.key END AS waits_for) o
        WHERE r.tenant_id = $1

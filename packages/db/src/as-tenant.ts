@@ -1,0 +1,18 @@
+/** Reading for a tenant, behind the second wall: whatever a statement asks for, Postgres shows it rows of one tenant only. */
+import { type Db, type Queryable, withTransaction } from './connect.js'
+
+/** Runs `work` in a transaction as the role that sees the rows of this tenant and may change nothing. */
+export async function asTenant<Result>(
+  db: Db,
+  tenantId: string,
+  work: (tx: Queryable) => Promise<Result>,
+): Promise<Result> {
+  return withTransaction(db, async (tx) => {
+    await tx.query({
+      name: 'as-tenant',
+      text: `SELECT set_config('role', 'eventflow_tenant', true), set_config('eventflow.tenant', $1, true)`,
+      values: [tenantId],
+    })
+    return work(tx)
+  })
+}

@@ -1,0 +1,46 @@
+/**
+ * The second wall between tenants: a role that owns nothing and sees only the rows of the tenant that a transaction names.
+ * What reads for a tenant runs as this role; the pipeline itself, which owns the tables, does not notice.
+ */
+import { type Kysely, sql } from 'kysely'
+
+const TABLES = ['raw_events', 'processed_events', 'failed_events', 'retries', 'operations', 'audit_log', 'api_keys']
+
+export async function tenantRole(db: Kysely<unknown>): Promise<void> {
+  // Roles belong to the server, not to the database: another installation may have made it, or be about to.
+  await sql`
+    DO $$
+    DECLARE own_right text := CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END;
+    BEGIN
+      BEGIN
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'eventflow_tenant') THEN
+          CREATE ROLE eventflow_tenant NOLOGIN;
+        END IF;
+      EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+      END;
+      IF NOT pg_has_role(current_user, 'eventflow_tenant', own_right) THEN
+        EXECUTE format('GRANT eventflow_tenant TO %I', current_user);
+      END IF;
+    EXCEPTION WHEN insufficient_privilege THEN
+      RAISE EXCEPTION 'a role is missing, and % may not make it: have an administrator run CREATE ROLE eventflow_tenant; GRANT eventflow_tenant TO %',
+        current_user, quote_ident(current_user);
+    END $$`.execute(db)
+  for (const table of TABLES) {
+    const name = sql.table(table)
+    await sql`ALTER TABLE ${name} ENABLE ROW LEVEL SECURITY`.execute(db)
+    // Whoever else was given the right to read goes on reading everything.
+    await sql`CREATE POLICY everybody ON ${name} USING (true) WITH CHECK (true)`.execute(db)
+    await sql`
+      CREATE POLICY tenant ON ${name} AS RESTRICTIVE TO eventflow_tenant
+      USING (tenant_id = NULLIF(current_setting('eventflow.tenant', true), ''))`.execute(db)
+    await sql`GRANT SELECT ON ${name} TO eventflow_tenant`.execute(db)
+  }
+  await sql`GRANT SELECT ON partitions, events TO eventflow_tenant`.execute(db)
+  // A view reads as its owner, who sees everything, unless it is told otherwise. Before Postgres 15 it cannot be told.
+  await sql`
+    DO $$ BEGIN
+      IF current_setting('server_version_num')::int >= 150000 THEN
+        ALTER VIEW events SET (security_invoker = true);
+      END IF;
+    END $$`.execute(db)
+}

@@ -1,0 +1,98 @@
+/** The second wall: what Postgres itself keeps from a tenant, whatever a statement asks for. */
+import { asTenant, connect, createApiKey, createTenant, type Db, migrate, SCOPES } from '@eventflow/db'
+import { acceptEvents, createDatabase, newEvent } from '@eventflow/testkit'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+
+const TABLES = ['raw_events', 'processed_events', 'failed_events', 'retries', 'operations', 'audit_log', 'api_keys']
+
+let db: Db
+
+const open = (url: string, max = 2) => connect({ url, applicationName: 'test', max, onIdleError: () => {} })
+
+beforeAll(async () => {
+  db = open(await createDatabase())
+  for (const tenantId of ['ours', 'theirs']) {
+    await createTenant(db, tenantId, 'test')
+    await createApiKey(db, { tenantId, name: tenantId, scopes: [...SCOPES] }, 'test')
+    await acceptEvents(db, [{ ...newEvent(), tenantId }])
+  }
+})
+
+afterAll(() => db.end())
+
+/** The tenants whose rows a transaction of this tenant sees. */
+const seenBy = (tenant: string, table: string) =>
+  asTenant(db, tenant, async (tx) => {
+    const { rows } = await tx.query(`SELECT DISTINCT tenant_id FROM ${table} ORDER BY 1`)
+    return rows.map(({ tenant_id }) => tenant_id)
+  })
+
+test.each(['raw_events', 'events', 'audit_log', 'api_keys'])(
+  '%s has rows of both, and shows each its own',
+  async (table) => {
+    const { rows } = await db.query(`SELECT DISTINCT tenant_id FROM ${table}`)
+    expect(rows.map(({ tenant_id }) => tenant_id)).toEqual(expect.arrayContaining(['ours', 'theirs']))
+    expect(await seenBy('ours', table)).toEqual(['ours'])
+    expect(await seenBy('theirs', table)).toEqual(['theirs'])
+    expect(await seenBy('nobody', table)).toEqual([])
+    expect(await seenBy('', table)).toEqual([])
+  },
+)
+
+test('every table with tenants is walled', async () => {
+  const { rows } = await db.query(`
+    SELECT relname FROM pg_class JOIN pg_policy ON polrelid = pg_class.oid
+    WHERE relrowsecurity AND polname = 'tenant' AND NOT polpermissive ORDER BY relname`)
+  expect(rows.map(({ relname }) => relname)).toEqual([...TABLES].sort())
+})
+
+test('a transaction that names no tenant sees nothing, also after one that did', async () => {
+  const one = open(db.options.connectionString!, 1)
+  await asTenant(one, 'ours', (tx) => tx.query('SELECT 1'))
+  await one.query('BEGIN')
+  await one.query('SET LOCAL ROLE eventflow_tenant')
+  const counts = await Promise.all(TABLES.map((table) => one.query(`SELECT count(*) AS count FROM ${table}`)))
+  expect(counts.map(({ rows }) => rows[0].count)).toEqual(TABLES.map(() => 0))
+  await one.query('ROLLBACK')
+  const { rows } = await one.query('SELECT current_user = session_user AS itself, count(*) AS count FROM raw_events')
+  expect(rows).toEqual([{ itself: true, count: 2 }])
+  await one.end()
+})
+
+test.each([
+  `INSERT INTO raw_events SELECT * FROM raw_events`,
+  `UPDATE operations SET status = 'cancelled'`,
+  `DELETE FROM api_keys`,
+  `SELECT * FROM workers`,
+  `SELECT * FROM tenants`,
+])('%s is not for tenants', async (text) => {
+  await expect(asTenant(db, 'ours', (tx) => tx.query(text))).rejects.toThrow(/permission denied/)
+})
+
+test('roles that were given the right to read go on seeing everything', async () => {
+  const role = `reader_${db.options.connectionString!.split('_').at(-1)}`
+  await db.query(`CREATE ROLE ${role}; GRANT SELECT ON raw_events TO ${role}`)
+  const one = open(db.options.connectionString!, 1)
+  await one.query(`SET ROLE ${role}`)
+  expect((await one.query('SELECT count(*) AS count FROM raw_events')).rows).toEqual([{ count: 2 }])
+  await one.end()
+})
+
+test('an owner of the database who is no superuser migrates and reads, and one who may make no role is told what to do', async () => {
+  const url = new URL(await createDatabase({ migrated: false }))
+  const name = url.pathname.slice(1)
+  const admin = open(url.href, 1)
+  await admin.query(`CREATE ROLE ${name} LOGIN PASSWORD 'x'; GRANT ALL ON SCHEMA public TO ${name}`)
+  const { rows } = await admin.query(`SELECT oid FROM pg_roles WHERE rolname = 'eventflow_tenant'`)
+  expect(rows).toHaveLength(1)
+  url.username = name
+  url.password = 'x'
+  await expect(migrate(url.href, { partitions: 4 })).rejects.toThrow(`GRANT eventflow_tenant TO ${name}`)
+  await admin.query(`GRANT eventflow_tenant TO ${name}`)
+  await migrate(url.href, { partitions: 4 })
+  const own = open(url.href)
+  await acceptEvents(own, [{ ...newEvent(), partition: 0 }])
+  const seen = (tenant: string) => asTenant(own, tenant, async (tx) => (await tx.query('SELECT FROM events')).rowCount)
+  expect([await seen('default'), await seen('other')]).toEqual([1, 0])
+  await Promise.all([own.end(), admin.end()])
+})
