@@ -151,6 +151,18 @@ describe('values', () => {
   })
 })
 
+test('exactly one of two that let everything through is none', () => {
+  expect(found(object({}), { oneOf: [true, true] })).toEqual([' COMBINED_TYPE_CHANGED'])
+})
+
+test('what is said in the same words is not the same where a definition has changed', () => {
+  const pointing = (to: Node) => ({
+    properties: { a: object({}, { patternProperties: { '^a$': { $ref: '#/$defs/b' } } }) },
+    $defs: { b: to },
+  })
+  expect(found(pointing(text), pointing(whole))).toEqual(['/properties/a/patternProperties PATTERN_PROPERTIES_CHANGED'])
+})
+
 test('a schema that contains itself can be compared', () => {
   const tree = (leaf: Node) => ({
     $ref: '#/$defs/node',

@@ -21,6 +21,13 @@ export interface Filled {
   reader: boolean
 }
 
+/** How what is in two nodes is compared. */
+export interface Comparison {
+  compare: Compare
+  /** Whether two values of a keyword are the same, and mean the same. */
+  same: (a: unknown, b: unknown) => boolean
+}
+
 export type Compare = (writer: Schema, reader: Schema, path: string, filled: Filled) => Difference[]
 
 /** What `true` says, as a node. */
@@ -70,7 +77,9 @@ export function differencesBetween(writerRoot: Schema, readerRoot: Schema): Diff
     const tries = parts.map((one) => {
       const ways = alternatives(one) ?? (isUnion ? byType(one) : undefined)
       if (ways) return ways.flatMap((way) => compare(way, part, path, filled))
-      return isUnion ? [{ path, rule: 'COMBINED_TYPE_CHANGED' }] : compareKeywords(one, part, path, filled, compare)
+      return isUnion
+        ? [{ path, rule: 'COMBINED_TYPE_CHANGED' }]
+        : compareKeywords(one, part, path, filled, { compare, same })
     })
     return tries.find((found) => found.length === 0) ?? tries[0]!
   }
@@ -80,9 +89,9 @@ export function differencesBetween(writerRoot: Schema, readerRoot: Schema): Diff
     const ways: Schema[] = anyOf ?? oneOf
     const excludes = (other: Schema) => disjoint(written, other, ofWriter, ofReader)
     return ways.some(
-      (way) =>
+      (way, at) =>
         compare(written, way, '', filled).length === 0 &&
-        (anyOf || ways.every((other) => other === way || excludes(other))),
+        (anyOf || ways.every((other, index) => index === at || excludes(other))),
     )
   }
 

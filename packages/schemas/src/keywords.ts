@@ -1,6 +1,5 @@
 /** Compares two nodes keyword by keyword, apart from those that combine schemas. */
-import { isDeepStrictEqual } from 'node:util'
-import type { Compare, Difference, Filled } from './differences.js'
+import type { Comparison, Difference, Filled } from './differences.js'
 import { typesOf } from './disjoint.js'
 import { compareItems, compareProperties } from './members.js'
 import { ANNOTATIONS, type Node } from './schema-node.js'
@@ -32,7 +31,7 @@ export function compareKeywords(
   reader: Node,
   path: string,
   filled: Filled,
-  compare: Compare,
+  { compare, same }: Comparison,
 ): Difference[] {
   const entangled = [...ENTANGLED, ...LEFT_OVER].filter((keyword) => keyword in reader)
   if (entangled.length > 0) return entangled.map((keyword) => changed(keyword, path))
@@ -54,7 +53,7 @@ export function compareKeywords(
   if (types.includes('object')) found.push(...compareProperties(writer, reader, path, filled, compare))
   for (const keyword of Object.keys(reader)) {
     if (COMPARED.has(keyword) || ANNOTATIONS.has(keyword)) continue
-    if (!isDeepStrictEqual(reader[keyword], writer[keyword])) found.push(changed(keyword, path))
+    if (!same(reader[keyword], writer[keyword])) found.push(changed(keyword, path))
   }
   return found
 }

@@ -54,10 +54,15 @@ export function readData(event: Written, data: Payload, own: OwnContract, versio
       return { failure: { ...failureOf(error, 'upcast'), failureType: 'permanent' } }
     }
   }
-  const { check, shape } = plan.contract
-  const whole = shape.complete(lifted)
-  const problems = check(whole)
-  return problems.length > 0 ? { problems } : { data: whole, unknownFields: shape.countUnknown(whole) }
+  try {
+    const { check, shape } = plan.contract
+    const whole = shape.complete(lifted)
+    const problems = check(whole)
+    return problems.length > 0 ? { problems } : { data: whole, unknownFields: shape.countUnknown(whole) }
+  } catch (error) {
+    // The code that is compiled of some rare schemas throws; the next attempt would, too.
+    return { failure: { ...failureOf(error, 'schema'), failureType: 'permanent' } }
+  }
 }
 
 function lift(data: Payload, upcasters: readonly [number, Upcaster][]): Payload {

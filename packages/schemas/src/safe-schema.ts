@@ -9,13 +9,14 @@ import { lookUpReference, type Schema } from './schema-node.js'
 const MAX_SCHEMA_BYTES = 65_536
 
 /** Schemas within a schema, each place where one is referred to counted. */
-const MAX_NODES = 1_000
+const MAX_NODES = 200
 /** Those that apply to each item of a list, or to each field that is not named. */
-const MAX_REPEATED = 200
-/** Schemas of which any may apply to the same value: each is tried for each item of a list. */
+const MAX_REPEATED = 100
+/** Schemas of which any may apply to the same value; fewer where each is tried for each item of a list. */
 const MAX_ALTERNATIVES = 50
+const MAX_REPEATED_ALTERNATIVES = 10
 const MAX_DEPTH = 20
-const MAX_VALUES = 200
+const MAX_VALUES = 100
 /** Items are compared each with each. */
 const MAX_UNIQUE = 100
 
@@ -50,6 +51,7 @@ export function faultsIn(root: unknown): Problem[] {
   let nodes = 0
   let repeatedNodes = 0
   let alternatives = 0
+  let repeatedAlternatives = 0
 
   const visit = (schema: unknown, pointer: string, place: Place): void => {
     const { depth, repeated, within } = place
@@ -69,6 +71,10 @@ export function faultsIn(root: unknown): Problem[] {
       const at = pointerTo(pointer, keyword)
       if (LISTS.has(keyword) && Array.isArray(value)) {
         if (keyword !== 'prefixItems') alternatives += value.length
+        if (keyword !== 'prefixItems' && repeated) repeatedAlternatives += value.length
+        if (repeatedAlternatives > MAX_REPEATED_ALTERNATIVES) {
+          fault(at, `is more than ${MAX_REPEATED_ALTERNATIVES} alternatives for what may come often`)
+        }
         if (alternatives > MAX_ALTERNATIVES) fault(at, `is more than ${MAX_ALTERNATIVES} alternatives in all`)
         for (const [n, inner] of value.entries()) visit(inner, pointerTo(at, n), below)
       } else if (MAPS.has(keyword) && typeof value === 'object' && value !== null) {
@@ -103,6 +109,9 @@ function valueFault(keyword: string, value: unknown, schema: object): string | u
   if (keyword === '$schema') return value === DIALECT ? undefined : `must be ${DIALECT}`
   const tooMany = Array.isArray(value) && value.length > MAX_VALUES
   if ((keyword === 'enum' || keyword === 'required') && tooMany) return `has more than ${MAX_VALUES} values`
+  if (keyword === 'enum' && Array.isArray(value) && value.some((one) => typeof one === 'object' && one !== null)) {
+    return 'may have texts, numbers, booleans and null'
+  }
   const { maxItems } = schema as { maxItems?: unknown }
   if (keyword === 'uniqueItems' && value === true && !(typeof maxItems === 'number' && maxItems <= MAX_UNIQUE)) {
     return `needs a maxItems of ${MAX_UNIQUE} at the most beside it`

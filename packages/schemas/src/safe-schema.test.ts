@@ -1,0 +1,87 @@
+/** Schemas from outside: what is taken is quick with whatever an event may be, and what could be slow is not taken. */
+import { describe, expect, test } from '@jest/globals'
+import { contractOf } from './contract.js'
+import { createExaminer } from './examiner.js'
+import { patternFault } from './safe-pattern.js'
+import { faultsIn } from './safe-schema.js'
+
+test.each(['^[A-Z]{2}$', '^\\d{4}-\\d{2}-\\d{2}$', '^[a-z]+-[0-9]*$', '^[^,]+,[^,]*$', '^x?y$', '^é+[a-z]$', '^$'])(
+  '%s is safe',
+  (pattern) => {
+    expect(patternFault(pattern)).toBeUndefined()
+  },
+)
+
+test.each([
+  '^(a|a)*$',
+  '^(a+)+$',
+  '^a*a*$',
+  '^[a-z]+[a-z0-9]+$',
+  '^\\w*x?\\d$',
+  '^.*-$',
+  '^é*[^a]$',
+  'a+$',
+  '^a',
+  '^a|b$',
+  '^(?=a)a$',
+  '^\\1$',
+  '^\\p{L}$',
+  '^a{2000}$',
+  '^a+?b$',
+  '^[a$',
+  `^${'a'.repeat(200)}$`,
+])('%s is not', (pattern) => {
+  expect(patternFault(pattern)).toEqual(expect.any(String))
+})
+
+const KB256 = 262_000
+const listOf = (item: unknown) =>
+  Array.from({ length: Math.floor(KB256 / (JSON.stringify(item).length + 1)) }, () => item)
+const fields = (count: number, value: unknown) =>
+  Object.fromEntries(Array.from({ length: count }, (_, n) => [`f${n}`, value]))
+const ways = (count: number, way: (n: number) => object) => Array.from({ length: count }, (_, n) => way(n))
+
+describe('the largest event is checked quickly against', () => {
+  const list = (items: object) => ({ properties: { a: { items } } })
+  test.each<[string, object, object]>([
+    ['alternatives', list({ anyOf: [...ways(9, () => ({ type: 'string' })), { type: 'integer' }] }), { a: listOf(1) }],
+    ['exclusive alternatives', list({ oneOf: ways(10, (n) => ({ const: n })) }), { a: listOf(9) }],
+    ['fields', list({ properties: fields(90, { type: 'string' }) }), { a: listOf({}) }],
+    ['listed values', list({ enum: ways(100, (n) => ({ n })).map((_, n) => `v${n}`) }), { a: listOf('v99') }],
+    ['items that are compared', { properties: { a: { uniqueItems: true, maxItems: 100 } } }, { a: listOf({}) }],
+    [
+      'patterns',
+      { properties: { a: { anyOf: ways(50, (n) => ({ pattern: `^a*${'bcdefghijk'[n % 10]}$` })) } } },
+      { a: 'a'.repeat(KB256) },
+    ],
+  ])('%s', (_, schema, data) => {
+    expect(faultsIn(schema)).toEqual([])
+    const { check } = contractOf(schema, { firstOnly: true })
+    const before = process.cpuUsage()
+    check(data)
+    // A tenth of that, as a rule. What is not taken takes many times as long.
+    expect(process.cpuUsage(before).user / 1_000).toBeLessThan(500)
+  })
+})
+
+describe('not taken are more of', () => {
+  const list = (items: object) => ({ properties: { a: { items } } })
+  test.each<[string, object]>([
+    ['alternatives for items', list({ anyOf: ways(11, () => ({ type: 'string' })) })],
+    ['alternatives', { anyOf: ways(51, () => ({ required: ['a'] })) }],
+    ['fields of items', list({ properties: fields(100, {}) })],
+    ['fields', { properties: fields(200, {}) }],
+    ['listed values', { enum: ways(101, (n) => ({ n })).map((_, n) => n) }],
+    ['listed objects', { enum: [{}] }],
+  ])('%s', (_, schema) => {
+    expect(faultsIn(schema)).toHaveLength(1)
+  })
+})
+
+test('a schema that takes too long is refused, and the next one is examined', async () => {
+  const examine = createExaminer(1)
+  expect((await examine({ type: 'object' }, 'NONE', [])).faults).toEqual([
+    { pointer: '', message: 'takes too long to compile and compare' },
+  ])
+  expect((await createExaminer()({ type: 'object' }, 'NONE', [])).faults).toEqual([])
+})
