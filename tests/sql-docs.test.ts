@@ -20,9 +20,11 @@ const questions = [...chapter!.matchAll(/\*\*(.+?)\*\*.*?```sql\n(.*?)```\n\n(\*
 
 let db: Db
 
+type Tx = Parameters<Parameters<typeof prepare>[1][number]>[0]
+
 /** Of 1,000 events one waits for another attempt, one is on its way, ten have failed, and all others are processed. */
-async function load(rows: number): Promise<void> {
-  await db.query(`
+async function load(tx: Tx, rows: number): Promise<void> {
+  await tx.query(`
     INSERT INTO raw_events (tenant_id, event_id, type, source, key, partition, occurred_at, accepted_at, correlation_id, payload)
     SELECT 'default', id, type, '/', 'key-' || n % 5000, n % 16, at, at,
            CASE WHEN n % 100 = 0 THEN 'trip-' || n / 1000 ELSE id::text END,
@@ -30,26 +32,26 @@ async function load(rows: number): Promise<void> {
     FROM (SELECT n, md5(n::text)::uuid AS id, now() - (${rows} - n) * interval '1 ms' AS at,
                  CASE WHEN n % 4 = 0 THEN 'order.created' ELSE 'flight.completed' END AS type
           FROM generate_series(1, ${rows}) n) e`)
-  await db.query(`
+  await tx.query(`
     INSERT INTO processed_events (tenant_id, event_id, seq, type, key, partition, payload, attempts, history, worker_id,
                                   correlation_id, accepted_at, processed_at, processing_ms)
     SELECT tenant_id, event_id, seq, type, key, partition, payload::jsonb, 1, NULL, 'w', correlation_id, accepted_at, accepted_at, 1
     FROM raw_events WHERE seq % 1000 > 11 ORDER BY seq`)
-  await db.query(`
+  await tx.query(`
     INSERT INTO failed_events (tenant_id, event_id, seq, type, key, partition, payload, failure_type, error_class, message,
                                errors, component, worker_id, attempts, history, correlation_id, accepted_at, failed_at)
     SELECT tenant_id, event_id, seq, type, key, partition, payload, 'permanent',
            CASE WHEN seq % 3 = 0 THEN 'RuleViolation' ELSE 'SchemaError' END, 'wrong',
            '[{"pointer": "/distance", "message": "is wrong"}]', 'validate', 'w', 1, '[]', correlation_id, accepted_at, accepted_at
     FROM raw_events WHERE seq % 1000 BETWEEN 2 AND 11`)
-  await db.query(`
+  await tx.query(`
     INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at)
     SELECT tenant_id, event_id, partition, 1, now() FROM raw_events WHERE seq % 1000 = 1`)
   // All is settled but the last of each partition.
-  await db.query(
+  await tx.query(
     `UPDATE partitions p SET settled_seq = (SELECT max(seq) - 1000 FROM raw_events WHERE partition = p.id)`,
   )
-  await db.query('VACUUM ANALYZE')
+  await tx.query('ANALYZE')
 }
 
 interface Plan {
@@ -67,13 +69,9 @@ function readAsAWhole(plan: Plan): string[] {
 beforeAll(async () => {
   const url = await createDatabase()
   const samples = await loadDefinitions(join(ROOT, 'packages/samples/dist/events'))
-  await prepare(
-    url,
-    [...samples.values()].flatMap((definition) => definition.prepare ?? []),
-  )
+  const tables = [...samples.values()].flatMap((definition) => definition.prepare ?? [])
+  await prepare(url, [...tables, (tx) => load(tx, ROWS)])
   db = connect({ url, applicationName: 'test', max: 1, onIdleError: () => {} })
-  await db.query('SET statement_timeout = 0')
-  await load(ROWS)
 }, 300_000)
 
 afterAll(() => db.end())

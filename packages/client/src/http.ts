@@ -34,7 +34,7 @@ export interface Answer {
 export type Reply = Answer | { lost: unknown }
 
 interface Request {
-  method: 'GET' | 'POST'
+  method: 'GET' | 'POST' | 'PUT'
   path: string
   body?: string
   events?: number

@@ -120,6 +120,32 @@ export interface DeadLetterOrder {
   reason?: string
 }
 
+/** A type with a schema. */
+interface SchemaSummary {
+  type: string
+  latest: number
+  versions: number
+  compatibility: string
+  registered_at: string
+}
+
+/** A version of a type's schema. */
+interface SchemaVersion {
+  type: string
+  version: number
+  origin: string
+  registered_by: string
+  registered_at: string
+  schema: object
+}
+
+/** Whether a schema could be the next version, and if not, why. */
+interface SchemaCheck {
+  compatible: boolean
+  compatibility: string
+  incompatibilities: { version: number; direction: string; path: string; rule: string; message: string }[]
+}
+
 export type DeadLetterAction = 'replay' | 'discard'
 
 /** All of them throw RequestFailed; nothing is tried twice: whoever asks is there to see it. */
@@ -141,6 +167,12 @@ export interface Operator {
   /** `undefined` if there is no such operation. */
   operation(id: string): Promise<Operation | undefined>
   change(id: string, what: 'cancel' | 'resume'): Promise<Operation>
+  schemas(): Promise<SchemaSummary[]>
+  /** A version, the last where none is given; `undefined` if there is none. */
+  schema(type: string, version?: number): Promise<SchemaVersion | undefined>
+  checkSchema(type: string, schema: object): Promise<SchemaCheck>
+  /** Makes it the next version, unless the last one is the same. */
+  registerSchema(type: string, schema: object): Promise<{ version: number }>
   close(): Promise<void>
 }
 
@@ -149,15 +181,15 @@ export function createOperator({ name, ...options }: OperatorOptions): Operator 
   const connection = createConnection({ ...options, ...(name && { headers: { 'x-operator': name } }) })
 
   /** The body of a success. A 404 that says that the thing is not there, and not the route, is `undefined`. */
-  async function call<Body>(method: 'GET' | 'POST', path: string, body?: object): Promise<Body | undefined> {
+  async function call<Body>(method: Method, path: string, body?: object): Promise<Body | undefined> {
     const reply = await connection.exchange({ method, path, ...(body && { body: JSON.stringify(body) }) })
     if ('lost' in reply) throw new RequestFailed({ cause: reply.lost }, 1)
-    if (reply.status === 200 || reply.status === 202) return reply.body as Body
+    if (reply.status >= 200 && reply.status < 300) return reply.body as Body
     const problem = problemOf(reply)
     if (method === 'GET' && isMissing(problem)) return undefined
     throw new RequestFailed({ problem }, 1)
   }
-  const always = async <Body>(method: 'GET' | 'POST', path: string, body?: object) =>
+  const always = async <Body>(method: Method, path: string, body?: object) =>
     (await call<Body>(method, path, body)) as Body
   const order = (action: DeadLetterAction, body: object) => ['POST', `/v1/dead-letters/${action}`, body] as const
 
@@ -175,9 +207,21 @@ export function createOperator({ name, ...options }: OperatorOptions): Operator 
     begin: (action, body) => always(...order(action, body)),
     operation: (id) => call('GET', `/v1/operations/${encodeURIComponent(id)}`),
     change: (id, what) => always('POST', `/v1/operations/${encodeURIComponent(id)}/${what}`, {}),
+    schemas: async () => (await always<{ items: SchemaSummary[] }>('GET', '/v1/schemas')).items,
+    async schema(type, version) {
+      if (version !== undefined) return call('GET', `${schemaPath(type)}/versions/${version}`)
+      const found = await call<{ latest: SchemaVersion }>('GET', schemaPath(type))
+      return found && { ...found.latest, type }
+    },
+    checkSchema: (type, schema) => always('POST', `${schemaPath(type)}/check`, { schema }),
+    registerSchema: (type, schema) => always('PUT', schemaPath(type), { schema }),
     close: () => connection.close(),
   }
 }
+
+const schemaPath = (type: string) => `/v1/schemas/${encodeURIComponent(type)}`
+
+type Method = 'GET' | 'POST' | 'PUT'
 
 const isMissing = ({ status, code }: Problem) => status === 404 && code !== undefined && code !== 'route-not-found'
 

@@ -217,7 +217,7 @@ describe('dlq', () => {
     expect(asked[0]).toMatch(/1 dead letter would be replayed[\s\S]*\? \[y\/N\] $/)
     await pipeline.drained()
     expect((await eventflow(['events', 'get', 'mail'])).stdout).toMatch(/^status +processed/m)
-    const { rows } = await pipeline.db.query('SELECT actor, reason FROM audit_log')
+    const { rows } = await pipeline.db.query('SELECT actor, reason FROM audit_log WHERE operation_id IS NOT NULL')
     expect(rows).toEqual([{ actor: 'ann', reason: 'mended' }])
     expect(await eventflow(['dlq', 'replay', ...WEAK, '--yes'])).toMatchObject({
       code: 0,
@@ -256,6 +256,27 @@ describe('dlq', () => {
     expect(rest).toMatchObject({ code: 0, stdout: expect.stringMatching(/is finished/) })
     expect((await eventflow(['dlq', 'ls', '--status', 'open'])).stdout).toBe('')
   })
+})
+
+test('schemas are registered, listed, checked and refused', async () => {
+  const file = join(dir, 'schema.json')
+  const schema = (type: string) => JSON.stringify({ type: 'object', properties: { sku: { type } }, required: ['sku'] })
+  await writeFile(file, schema('string'))
+  expect(await eventflow(['schemas', 'register', 'stock.moved', file])).toMatchObject({
+    code: 0,
+    stdout: 'stock.moved has version 1\n',
+  })
+  expect((await eventflow(['schemas', 'ls'])).stdout).toMatch(/^stock\.moved +1 {2}BACKWARD /m)
+  expect(JSON.parse((await eventflow(['schemas', 'get', 'stock.moved'])).stdout)).toEqual(JSON.parse(schema('string')))
+  expect(await eventflow(['schemas', 'get', 'stock.moved', '--version', '2'])).toMatchObject({ code: 1, stdout: '' })
+  await writeFile(file, schema('integer'))
+  const check = await eventflow(['schemas', 'check', 'stock.moved', file])
+  expect(check).toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(/^not compatible \(BACKWARD\)\nbackward with version 1: \/\S*sku/),
+  })
+  expect(await eventflow(['schemas', 'register', 'stock.moved', file])).toMatchObject({ code: 1, stdout: '' })
+  expect(await eventflow(['schemas', 'check', 'stock.moved', join(dir, 'none')])).toMatchObject({ code: 1 })
 })
 
 test('tail shows what is there, what comes, and what changes; Ctrl-C ends it in order', async () => {

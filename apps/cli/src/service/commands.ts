@@ -10,6 +10,7 @@ import { askService, type Service } from './ask-service.js'
 import { groupDeadLetters, listDeadLetters, showDeadLetter } from './dead-letters.js'
 import { getEvent, listEvents } from './events.js'
 import { changeDeadLetters, follow } from './operation.js'
+import { checkSchema, getSchema, listSchemas, readSchemaFile, registerSchema } from './schemas.js'
 import { sendAll, sendOne } from './send.js'
 import { tail } from './tail.js'
 import { trace } from './trace.js'
@@ -129,6 +130,38 @@ export function serviceCommands(program: Command, around: Surroundings): void {
     .addHelpText('after', '\nExit code: 0, 1 when there are none, 2 when the service does not answer.')
     .addHelpText('after', '\nExample: eventflow events trace order-4711')
     .action((id, options) => ask(options, (operator) => trace(operator, id, { ...options, print, note })))
+
+  const schemas = program.command('schemas').description('Schemas of event types: ls, get, check, register.')
+  asking(schemas, 'ls', 'The types that have a schema.')
+    .addHelpText('after', '\nExit code: 0, 2 when the service does not answer.')
+    .addHelpText('after', '\nExample: eventflow schemas ls')
+    .action((options) => ask(options, (operator) => listSchemas(operator, { ...options, print, note })))
+  asking(schemas, 'get', 'The schema of a type, as JSON.')
+    .argument('<type>')
+    .addOption(new Option('--version <number>', 'another than the last').argParser(wholeNumber(1, 1e8)))
+    .addHelpText('after', '\nExit code: 0, 1 when there is none, 2 when the service does not answer.')
+    .addHelpText('after', '\nExample: eventflow schemas get order.created --version 1 > order.json')
+    .action((type, options) => ask(options, (operator) => getSchema(operator, type, { ...options, print, note })))
+  asking(schemas, 'check', 'Whether a schema could be the next version of a type.')
+    .argument('<type>')
+    .argument('<file>', 'JSON Schema 2020-12')
+    .addHelpText('after', '\nExit code: 0, 1 when it could not, 2 when the service does not answer.')
+    .addHelpText('after', '\nExample: eventflow schemas check order.created order.json')
+    .action((type, file, options) =>
+      ask(options, async (operator) =>
+        checkSchema(operator, type, await readSchemaFile(file), { ...options, print, note }),
+      ),
+    )
+  asking(schemas, 'register', 'Make a schema the next version of a type, for good.')
+    .argument('<type>')
+    .argument('<file>', 'JSON Schema 2020-12')
+    .addHelpText('after', '\nExit code: 0, 1 when it is refused, 2 when the service does not answer.')
+    .addHelpText('after', '\nExample: eventflow schemas register order.created order.json')
+    .action((type, file, options) =>
+      ask(options, async (operator) =>
+        registerSchema(operator, type, await readSchemaFile(file), { ...options, print, note }),
+      ),
+    )
 
   const dlq = program.command('dlq').description('Dead letters: ls, show, replay, discard.')
   const filtering = (command: Command) =>
