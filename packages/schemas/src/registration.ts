@@ -59,6 +59,8 @@ async function registerDefinition(db: Db, subject: SchemaSubject, definition: Re
   // As it is kept: a TypeBox schema has more about it than JSON.
   const schema = JSON.parse(JSON.stringify(definition.schema))
   for (let tries = 0; tries < TRIES; tries++) {
+    // First what there is: if the same is added after this, it will be noticed that this is not all any more.
+    const earlier = await readSchemaVersions(db, subject)
     const same = await findSameSchema(db, subject, schema)
     if (same !== undefined) {
       if (same > lifted) return same
@@ -66,7 +68,6 @@ async function registerDefinition(db: Db, subject: SchemaSubject, definition: Re
     }
     const [fault] = compileFaults(schema)
     if (fault) refuse(`its schema ${fault.pointer} ${fault.message}`)
-    const earlier = await readSchemaVersions(db, subject)
     const mode = await readCompatibility(db, subject)
     const found = incompatibilitiesOf(schema, mode, earlier)
     // What upcasters lift is never read as it was written.
