@@ -59,7 +59,7 @@ export async function sendAll(
   const { accepted, duplicate, rejected, undelivered } = counts
   const summary = [`${figure(accepted)} accepted`, `${figure(duplicate)} duplicate`, `${figure(rejected)} rejected`]
   if (undelivered > 0)
-    summary.push(`${figure(undelivered)} undelivered: send the same again, it makes duplicates at worst`)
+    summary.push(`${figure(undelivered)} undelivered: sent again with the same ids, they are duplicates at worst`)
   if (json) note(summary.join(', '))
   else print(summary.join(', '))
   if (stop.aborted) return 130
