@@ -29,6 +29,9 @@ const ROUTES: [method: string, path: string, scope: Scope][] = [
   ['GET', '/v1/operations', 'read'],
   ['GET', '/v1/operations/1', 'read'],
   ['GET', '/metrics/summary', 'read'],
+  ['GET', '/v1/schemas', 'read'],
+  ['POST', '/v1/schemas/1/check', 'read'],
+  ['PUT', '/v1/schemas/1', 'admin'],
   ['POST', '/v1/dead-letters/replay', 'replay'],
   ['POST', '/v1/dead-letters/discard', 'replay'],
   ['POST', '/v1/events/replay', 'replay'],
@@ -77,7 +80,7 @@ const make = (scopes: readonly Scope[], by = admin, more = {}) =>
 const statusWith = async (key: string) => (await post(`${pipeline.url}/v1/events`, EVENT, bearer(key))).status
 
 test.each(ROUTES)('%s %s takes a key with its scope, and no other', async (method, path, scope) => {
-  const body = method === 'POST' ? {} : undefined
+  const body = ['POST', 'PUT'].includes(method) ? {} : undefined
   const without = await ask(method, path, {}, body)
   expect([without.status, without.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
   expect(await without.json()).toMatchObject({ code: 'unauthorized', status: 401 })

@@ -210,6 +210,11 @@ describe('the documentation', () => {
       '/v1/operations/{id}',
       '/v1/operations/{id}/cancel',
       '/v1/operations/{id}/resume',
+      '/v1/schemas',
+      '/v1/schemas/{type}',
+      '/v1/schemas/{type}/check',
+      '/v1/schemas/{type}/compatibility',
+      '/v1/schemas/{type}/versions/{version}',
       '/v1/waiting',
       '/v1/waiting/{id}/skip',
     ])

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 const step = defineEvent({
   type: 'step',
   schema: Type.Object({ secret: Type.String(), mood: Type.Optional(Type.String()) }),
-  retry: { attempts: 5, baseDelayMs: 600_000, maxDelayMs: 600_000 },
+  retry: { attempts: 5, baseDelayMs: 86_400_000, maxDelayMs: 86_400_000 },
   async handle({ data }) {
     if (data.mood === 'bad') throw new PermanentError(`${data.secret} is refused`)
     if (data.mood === 'sad') throw new Error(`${data.secret} is not to be had`)
@@ -59,10 +59,13 @@ beforeAll(async () => {
     const eventIds = body.items.map(({ id }: { id: string }) => id)
     await until('they have come as far as they can', async () => {
       const { rows } = await pipeline.db.query('SELECT status FROM events WHERE tenant_id = $1 ORDER BY seq', [tenant])
-      return rows.map(({ status }) => status).join() === 'processed,failed,retrying,accepted'
+      // A worker that has just begun with the partition puts the last one aside, with no attempt of its own.
+      return /^processed,failed,retrying,(accepted|retrying)$/.test(rows.map(({ status }) => status).join())
     })
     const replay = { filter: { type: 'step' }, rate: 1, reason: `secret of ${tenant}` }
     const operation = await ask(tenant, 'POST', '/v1/dead-letters/replay', { ...replay, filter: { key: 'none' } })
+    const schema = { type: 'object', description: `secret of ${tenant}` }
+    expect((await ask(tenant, 'PUT', '/v1/schemas/step', { schema })).status).toBe(201)
     const key = await ask(tenant, 'POST', '/v1/keys', { name: `secret of ${tenant}`, scopes: ['ingest'] })
     made[tenant] = { eventIds, operationId: operation.body.id, keyId: key.body.id }
   }
@@ -101,6 +104,10 @@ function questions(tenant: Tenant): [method: string, path: string, body?: object
     ['GET', '/v1/audit-log'],
     ['GET', '/v1/keys'],
     ['GET', '/v1/event-types'],
+    ['GET', '/v1/schemas'],
+    ['GET', '/v1/schemas/step'],
+    ['GET', '/v1/schemas/step/versions/1'],
+    ['POST', '/v1/schemas/step/check', { schema: { type: 'object' } }],
     ['GET', '/v1/live'],
     ['GET', '/metrics/summary'],
     ['GET', '/metrics/summary?counts=true'],
