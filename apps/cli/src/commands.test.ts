@@ -245,6 +245,6 @@ describe('keys', () => {
 
   test('have scopes that there are', async () => {
     const { code, stderr } = await keys('create', '--name', 'x', '--scopes', 'ingest,all')
-    expect([code, stderr]).toEqual([1, expect.stringContaining('ingest,read,replay,admin')])
+    expect([code, stderr]).toEqual([64, expect.stringContaining('ingest,read,replay,admin')])
   })
 })
