@@ -1,6 +1,6 @@
 /** Each remedy at its work: what the pipeline does about what befalls it, on real processes. */
 import { partitionOf } from '@eventflow/core'
-import { streamKey } from '@eventflow/stream'
+import { streamKey, untilReady } from '@eventflow/stream'
 import {
   type BuildCopy,
   checkHistory,
@@ -111,6 +111,7 @@ test('while Redis is away everything is accepted and processed, and afterwards t
     'the streams are whole again',
     async () => (await rowsOf('SELECT FROM partitions WHERE dirty > 0')).length === 0,
   )
+  await untilReady(stack.directRedis, 10_000)
   const added = await entriesAdded()
   await until('what is accepted is in a stream', async () => {
     await clients.send([{ key: 'after' }])
