@@ -180,6 +180,14 @@ export const partitions = dashboard(
               { expr: 'sum(rate(eventflow_duplicates_total[$__rate_interval]))', legend: 'duplicates' },
               { expr: 'sum(rate(eventflow_fenced_writes_total[$__rate_interval]))', legend: 'fenced' },
               { expr: 'sum(rate(eventflow_late_events_total[$__rate_interval]))', legend: 'late' },
+              {
+                expr: 'sum(rate(eventflow_missing_fields_total[$__rate_interval]))',
+                legend: 'lack what their schema requires',
+              },
+              {
+                expr: 'sum(rate(eventflow_unknown_fields_total[$__rate_interval]))',
+                legend: 'fields that no schema names',
+              },
             ],
           },
         ),

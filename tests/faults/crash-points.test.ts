@@ -106,8 +106,10 @@ const workerProofs: Record<keyof typeof WORKER_CRASH_POINTS, Proof> = {
     expect((await inStreams()).entries.filter((id) => acknowledged.includes(id))).toEqual([])
   },
   'entries are claimed, and on the way': async ({ request, reply }) => {
-    const claimed = entriesIn(request + reply)
-    const again = (await inHand()).filter(({ times }) => times > 1).map(({ entry }) => entry)
+    // Both lanes may claim at once, on one connection: then it cannot be told from the replies which stream is whose.
+    const idOf = (entry: string) => entry.split(' ')[1]
+    const claimed = entriesIn(request + reply).map(idOf)
+    const again = (await inHand()).filter(({ times }) => times > 1).map(({ entry }) => idOf(entry))
     expect(claimed.length).toBeGreaterThan(0)
     expect(again).toEqual(expect.arrayContaining(claimed))
   },

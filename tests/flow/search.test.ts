@@ -162,8 +162,7 @@ test('the event types are told with their schemas, and which fields are not for 
 })
 
 test('operations are listed, and the audit log says who asked for them', async () => {
-  const before = await get('/v1/audit-log')
-  expect([before, await get('/v1/operations')]).toEqual([{ items: [], next: null }, { items: [] }])
+  expect(await get('/v1/operations')).toEqual({ items: [] })
   for (const [operator, key] of [
     ['ada', 'nobody'],
     ['bob', 'bad'],

@@ -63,7 +63,7 @@ test('those behind it go on in their order, and it is a dead letter that says wh
     failure: { error_class: 'Skipped', component: 'operator', message: 'skipped by ada: in the way' },
     timeline: [{ what: 'accepted' }, { what: 'attempt 1 failed' }, { what: 'failed' }],
   })
-  expect((await get('/v1/audit-log')).items).toMatchObject([
+  expect((await get('/v1/audit-log')).items.slice(0, 1)).toMatchObject([
     { actor: 'ada', action: 'skip', operation_id: null, filter: { ids: [id] }, count: 1, reason: 'in the way' },
   ])
 })

@@ -50,6 +50,8 @@ describe('the settings', () => {
       EVENTFLOW_MAX_CONNECTIONS: 2_000,
       EVENTFLOW_REQUEST_TIMEOUT_MS: 30_000,
       EVENTFLOW_BATCH_LIMIT: 1_000,
+      EVENTFLOW_AUTH: 'loopback',
+      EVENTFLOW_BOOTSTRAP_KEY: '',
       EVENTFLOW_TRACE_URL: '',
     })
     expect(readConfig(WorkerConfig, needed)).toMatchObject({ EVENTFLOW_WORKER_ID: '', EVENTFLOW_LANES: 2 })

@@ -65,7 +65,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       }
       const { event } = admitted!
       quotas.spend(request, reply, [event])
-      reply.header('x-correlation-id', event.correlationId)
+      if (HEADER_TEXT.test(event.correlationId)) reply.header('x-correlation-id', event.correlationId)
       const [receipt] = await sent(send, [event], acceptor.accept([event]))
       tell(reply, given, receipt!, event)
       observe()
@@ -138,6 +138,9 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
     },
   )
 }
+
+/** A correlation id may be any text; a header holds no other characters. */
+const HEADER_TEXT = /^[\x21-\x7e]+$/
 
 const REFUSED_DETAIL = 'The event holds a value that cannot be stored'
 
