@@ -19,16 +19,13 @@ const hasApt = (await run('apt-get', ['--version'])).ok
 
 afterAll(() => rm(dir, { recursive: true, force: true }))
 
-const testWithApt = hasApt ? test : test.skip
-testWithApt(
-  'it is fetched from the Debian archive into an empty cache, by two processes at once',
-  async () => {
-    const fetch = () => fetchFromDebian(REDIS_PACKAGE, cacheDir)
-    expect(await Promise.all([fetch(), fetch()])).toEqual([undefined, undefined])
-    expect((await run(join(cacheDir, 'bin', 'redis-server'), ['--version'])).output).toContain('Redis server v=')
-  },
-  60_000,
-)
+test('it is fetched from the Debian archive into an empty cache, by two processes at once; without apt it is said why not', async () => {
+  const fetch = () => fetchFromDebian(REDIS_PACKAGE, cacheDir)
+  const problems = await Promise.all([fetch(), fetch()])
+  if (!hasApt) return expect(problems).toEqual([expect.any(String), expect.any(String)])
+  expect(problems).toEqual([undefined, undefined])
+  expect((await run(join(cacheDir, 'bin', 'redis-server'), ['--version'])).output).toContain('Redis server v=')
+}, 60_000)
 
 test('a second start finds the data of the first', async () => {
   const first = await startRedis({ dir, port: 0, cacheDir, log })
