@@ -107,11 +107,10 @@ const workerProofs: Record<keyof typeof WORKER_CRASH_POINTS, Proof> = {
     expect((await inStreams()).entries.filter((id) => acknowledged.includes(id))).toEqual([])
   },
   'entries are claimed, and on the way': async ({ request, reply }) => {
-    // Both lanes may claim at once, on one connection: then it cannot be told from the replies which stream is whose.
-    const claimed = entriesIn(request + reply).map(idOf)
+    // The connection also says what other lanes do meanwhile: not every entry that was named is one that was claimed.
+    const named = entriesIn(request + reply).map(idOf)
     const again = (await inHand()).filter(({ times }) => times > 1).map(({ entry }) => idOf(entry))
-    expect(claimed.length).toBeGreaterThan(0)
-    expect(again).toEqual(expect.arrayContaining(claimed))
+    expect(again.filter((id) => named.includes(id))).not.toEqual([])
   },
   'a suspect is recorded': async ({ request }) => {
     const [id] = uuids(request)
