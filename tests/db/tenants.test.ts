@@ -1,9 +1,29 @@
 /** The second wall: what Postgres itself keeps from a tenant, whatever a statement asks for. */
-import { asTenant, connect, createApiKey, createTenant, type Db, migrate, SCOPES } from '@eventflow/db'
+import {
+  addSchemaVersion,
+  asTenant,
+  connect,
+  createApiKey,
+  createTenant,
+  type Db,
+  migrate,
+  SCOPES,
+  setCompatibility,
+} from '@eventflow/db'
 import { acceptEvents, createDatabase, newEvent } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
-const TABLES = ['raw_events', 'processed_events', 'failed_events', 'retries', 'operations', 'audit_log', 'api_keys']
+const TABLES = [
+  'raw_events',
+  'processed_events',
+  'failed_events',
+  'retries',
+  'operations',
+  'audit_log',
+  'api_keys',
+  'event_schemas',
+  'event_schema_modes',
+]
 
 let db: Db
 
@@ -15,6 +35,9 @@ beforeAll(async () => {
     await createTenant(db, tenantId, 'test')
     await createApiKey(db, { tenantId, name: tenantId, scopes: [...SCOPES] }, 'test')
     await acceptEvents(db, [{ ...newEvent(), tenantId }])
+    const subject = { tenantId, type: 'note.taken', by: 'test' }
+    await setCompatibility(db, { ...subject, compatibility: 'NONE' })
+    await addSchemaVersion(db, { ...subject, schema: {}, version: 1, after: 0, origin: 'api' })
   }
 })
 
@@ -27,7 +50,7 @@ const seenBy = (tenant: string, table: string) =>
     return rows.map(({ tenant_id }) => tenant_id)
   })
 
-test.each(['raw_events', 'events', 'audit_log', 'api_keys'])(
+test.each(['raw_events', 'events', 'audit_log', 'api_keys', 'event_schemas', 'event_schema_modes'])(
   '%s has rows of both, and shows each its own',
   async (table) => {
     const { rows } = await db.query(`SELECT DISTINCT tenant_id FROM ${table}`)
@@ -39,19 +62,35 @@ test.each(['raw_events', 'events', 'audit_log', 'api_keys'])(
   },
 )
 
-test('every table with tenants is walled', async () => {
-  const { rows } = await db.query(`
+test('every table with tenants is walled, and the list of tenants is shown to none', async () => {
+  const { rows: walled } = await db.query(`
     SELECT relname FROM pg_class JOIN pg_policy ON polrelid = pg_class.oid
     WHERE relrowsecurity AND polname = 'tenant' AND NOT polpermissive ORDER BY relname`)
-  expect(rows.map(({ relname }) => relname)).toEqual([...TABLES].sort())
+  expect(walled.map(({ relname }) => relname)).toEqual([...TABLES].sort())
+  const { rows: withTenants } = await db.query(`
+    SELECT relname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+    WHERE relkind = 'r' AND attname = 'tenant_id' ORDER BY relname`)
+  expect(withTenants.map(({ relname }) => relname)).toEqual([...TABLES, 'tenants'].sort())
 })
 
-test('a transaction that names no tenant sees nothing, also after one that did', async () => {
+test('the versions of definitions are shown to every tenant, and no others of the tenant that they are kept under', async () => {
+  const subject = { tenantId: 'default', type: 'defined', by: 'test' }
+  await addSchemaVersion(db, { ...subject, schema: {}, version: 1, after: 0, origin: 'code' })
+  await addSchemaVersion(db, { ...subject, schema: {}, version: 2, after: 1, origin: 'api' })
+  const seen = await asTenant(db, 'ours', (tx) => tx.query('SELECT tenant_id, type, version FROM event_schemas'))
+  expect(seen.rows).toEqual([
+    { tenant_id: 'ours', type: 'note.taken', version: 1 },
+    { tenant_id: 'default', type: 'defined', version: 1 },
+  ])
+})
+
+test('a transaction that names no tenant sees nothing of any, also after one that did', async () => {
   const one = open(db.options.connectionString!, 1)
   await asTenant(one, 'ours', (tx) => tx.query('SELECT 1'))
   await one.query('BEGIN')
   await one.query('SET LOCAL ROLE eventflow_tenant')
-  const counts = await Promise.all(TABLES.map((table) => one.query(`SELECT count(*) AS count FROM ${table}`)))
+  const count = (table: string) => one.query(`SELECT count(*) AS count FROM ${table} WHERE tenant_id <> 'default'`)
+  const counts = await Promise.all(TABLES.map(count))
   expect(counts.map(({ rows }) => rows[0].count)).toEqual(TABLES.map(() => 0))
   await one.query('ROLLBACK')
   const { rows } = await one.query('SELECT current_user = session_user AS itself, count(*) AS count FROM raw_events')

@@ -1,5 +1,5 @@
 /** How schemas change while events are on their way: new versions, old events, replays. */
-import { OPERATOR_TENANT } from '@eventflow/db'
+import { createApiKey, createTenant, OPERATOR_TENANT, SCOPES } from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/pipeline'
 import { registerDefinitions } from '@eventflow/schemas'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
@@ -191,5 +191,65 @@ describe('definitions', () => {
     await expect(registered({ type, schema: open({ type: 'boolean' }), compatibility: 'NONE' })).resolves.toEqual(
       new Map([[type, 3]]),
     )
+  })
+})
+
+describe('another tenant', () => {
+  let key: string
+
+  beforeAll(async () => {
+    await createTenant(pipeline.db, 'acme', 'test')
+    key = (await createApiKey(pipeline.db, { tenantId: 'acme', name: 'test', scopes: [...SCOPES] }, 'test')).key
+  })
+
+  async function ask(method: string, path: string, body?: object) {
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+    const init = { method, headers, ...(body && { body: JSON.stringify(body) }) }
+    const response = await fetch(`${pipeline.url}${path}`, init)
+    // biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
+    return { status: response.status, body: (await response.json()) as any }
+  }
+
+  /** What became of an event that says its version. */
+  async function outcomeOf(type: string, data: object, version: number) {
+    const sent = { type, data, dataschema: `/v1/schemas/${type}/versions/${version}` }
+    const { id } = (await ask('POST', '/v1/events', sent)).body
+    const { status, failure } = (await ask('GET', `/v1/events/${id}?wait=10s`)).body
+    return failure?.error_class ?? status
+  }
+
+  const fields = (...names: string[]) => ({
+    type: 'object',
+    properties: Object.fromEntries(names.map((name) => [name, { type: 'string' }])),
+    required: names,
+    additionalProperties: false,
+  })
+
+  test('has the versions of the definitions, and of nobody else', async () => {
+    await register('note.taken', { type: 'object' })
+    const { versions } = (await ask('GET', '/v1/schemas/note.taken')).body
+    expect(versions).toMatchObject([{ version: 1, origin: 'code' }])
+    const listed = (await ask('GET', '/v1/schemas')).body.items
+    expect(listed).toContainEqual(expect.objectContaining({ type: 'note.taken', latest: 1, versions: 1 }))
+    expect((await ask('GET', '/v1/schemas/note.taken/versions/2')).status).toBe(404)
+
+    expect(await outcomeOf('note.taken', { text: 'a' }, 1)).toBe('processed')
+    expect(await outcomeOf('note.taken', {}, 1)).toBe('SchemaError')
+    expect(await outcomeOf('note.taken', { text: 'a' }, 2)).toBe('UnknownSchema')
+    expect(await outcomeOf('person.named', { name: 'Ada Lovelace' }, 1)).toBe('processed')
+  })
+
+  test('goes on from them with versions of its own, which count for nobody else', async () => {
+    const schema = fields('given', 'last', 'title')
+    const refused = await ask('PUT', '/v1/schemas/person.named', { schema })
+    expect(refused.body).toMatchObject({ code: 'schema-incompatible', errors: [{ pointer: '/properties/title' }] })
+    await ask('PUT', '/v1/schemas/person.named/compatibility', { compatibility: 'NONE' })
+    const { body } = await ask('PUT', '/v1/schemas/person.named', { schema })
+    expect(body).toEqual({ type: 'person.named', version: 4 })
+    const data = { given: 'Ada', last: 'Lovelace', title: 'Countess' }
+    expect(await outcomeOf('person.named', data, 4)).toBe('processed')
+    expect(await outcomeOf('person.named', data, 3)).toBe('SchemaError')
+    const elsewhere = await (await fetch(`${pipeline.url}/v1/schemas/person.named`)).json()
+    expect(elsewhere).not.toMatchObject({ latest: { schema } })
   })
 })

@@ -54,7 +54,9 @@ export async function startWorker({
   const compiled = compileDefinitions(definitions)
   const schemas = await followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
   for (const [type, version] of registered) {
-    schemas.versions.keep({ tenantId: OPERATOR_TENANT, type }, version, compiled.get(type)!.contract, { own: true })
+    const subject = { tenantId: OPERATOR_TENANT, type }
+    schemas.versions.announce(subject, version)
+    schemas.versions.keep(subject, version, compiled.get(type)!.contract, { forEver: true })
   }
   const readers = Array.from({ length: config.EVENTFLOW_LANES }, () =>
     connectRedis({ url: config.REDIS_URL, blocking: true, onError: (err) => log.warn({ err }, 'Redis') }),

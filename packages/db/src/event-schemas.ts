@@ -1,7 +1,12 @@
-/** `event_schemas` and `event_schema_modes`: the versions of each type's schema, append-only, and how new ones are compared. */
+/**
+ * `event_schemas` and `event_schema_modes`: the versions of each type's schema, append-only, and how new ones are compared.
+ * Definitions register theirs for the tenant `default`, and these count for every tenant, which may add versions of its own.
+ */
 import type { CompatibilityMode } from '@eventflow/core'
+import { asTenant } from './as-tenant.js'
 import { recordAudit } from './audit-log.js'
 import { type Db, type Queryable, withTransaction } from './connect.js'
+import { OPERATOR_TENANT } from './tenants.js'
 
 /** The mode of a type for which none was set. */
 const DEFAULT_MODE: CompatibilityMode = 'BACKWARD'
@@ -37,46 +42,56 @@ export interface SchemaType {
 
 const COLUMNS = `version, schema, origin, registered_by AS "registeredBy", registered_at AS "registeredAt"`
 
-/** The types of a tenant that have a schema, by name. */
-export async function listSchemaTypes(db: Queryable, tenantId: string): Promise<SchemaType[]> {
-  const { rows } = await db.query(
-    `SELECT type, max(version) AS latest, count(*) AS versions, coalesce(max(compatibility), $2) AS compatibility,
-            max(registered_at) AS "registeredAt"
-     FROM event_schemas LEFT JOIN event_schema_modes USING (tenant_id, type)
-     WHERE tenant_id = $1 GROUP BY type ORDER BY type`,
-    [tenantId, DEFAULT_MODE],
+/** Whether a row of `event_schemas` is of the definitions, and so for all tenants. */
+const OF_DEFINITIONS = `tenant_id = '${OPERATOR_TENANT}' AND origin = 'code'`
+
+/** The versions that count for the tenant $1. Its own go before those of the definitions with the same number. */
+const COUNTING = `(
+  SELECT DISTINCT ON (type, version) * FROM event_schemas
+  WHERE tenant_id = $1 OR (${OF_DEFINITIONS}) ORDER BY type, version, tenant_id = $1 DESC) AS counting`
+
+/** The types that have a schema for a tenant, by name. */
+export async function listSchemaTypes(db: Db, tenantId: string): Promise<SchemaType[]> {
+  const { rows } = await asTenant(db, tenantId, (tx) =>
+    tx.query(
+      `SELECT type, max(version) AS latest, count(*) AS versions, coalesce(max(compatibility), $2) AS compatibility,
+              max(registered_at) AS "registeredAt"
+       FROM ${COUNTING} LEFT JOIN (SELECT type, compatibility FROM event_schema_modes WHERE tenant_id = $1) modes USING (type)
+       GROUP BY type ORDER BY type`,
+      [tenantId, DEFAULT_MODE],
+    ),
   )
   return rows
 }
 
 /** All versions of a type's schema, the first one first. */
-export async function readSchemaVersions(db: Queryable, { tenantId, type }: SchemaSubject): Promise<SchemaVersion[]> {
-  const { rows } = await db.query(
-    `SELECT ${COLUMNS} FROM event_schemas WHERE tenant_id = $1 AND type = $2 ORDER BY version`,
-    [tenantId, type],
+export async function readSchemaVersions(db: Db, { tenantId, type }: SchemaSubject): Promise<SchemaVersion[]> {
+  const { rows } = await asTenant(db, tenantId, (tx) =>
+    tx.query(`SELECT ${COLUMNS} FROM ${COUNTING} WHERE type = $2 ORDER BY version`, [tenantId, type]),
   )
   return rows
 }
 
 /** One version of a type's schema; nothing when there is none. */
 export async function findSchemaVersion(
-  db: Queryable,
+  db: Db,
   { tenantId, type }: SchemaSubject,
   version: number,
 ): Promise<SchemaVersion | undefined> {
-  const { rows } = await db.query({
-    name: 'find-schema-version',
-    text: `SELECT ${COLUMNS} FROM event_schemas WHERE tenant_id = $1 AND type = $2 AND version = $3`,
-    values: [tenantId, type, version],
-  })
+  const { rows } = await asTenant(db, tenantId, (tx) =>
+    tx.query({
+      name: 'find-schema-version',
+      text: `SELECT ${COLUMNS} FROM ${COUNTING} WHERE type = $2 AND version = $3`,
+      values: [tenantId, type, version],
+    }),
+  )
   return rows[0]
 }
 
-export async function readCompatibility(db: Queryable, { tenantId, type }: SchemaSubject): Promise<CompatibilityMode> {
-  const { rows } = await db.query('SELECT compatibility FROM event_schema_modes WHERE tenant_id = $1 AND type = $2', [
-    tenantId,
-    type,
-  ])
+export async function readCompatibility(db: Db, { tenantId, type }: SchemaSubject): Promise<CompatibilityMode> {
+  const { rows } = await asTenant(db, tenantId, (tx) =>
+    tx.query('SELECT compatibility FROM event_schema_modes WHERE tenant_id = $1 AND type = $2', [tenantId, type]),
+  )
   return rows[0]?.compatibility ?? DEFAULT_MODE
 }
 
@@ -100,14 +115,16 @@ export async function setCompatibility(
 
 /** The number of a version that is like this one, as JSON; the last if there are several. */
 export async function findSameSchema(
-  db: Queryable,
+  db: Db,
   { tenantId, type }: SchemaSubject,
   schema: object,
 ): Promise<number | undefined> {
-  const { rows } = await db.query(
-    `SELECT max(version) AS version FROM event_schemas
-     WHERE tenant_id = $1 AND type = $2 AND schema::jsonb = $3::jsonb`,
-    [tenantId, type, JSON.stringify(schema)],
+  const { rows } = await asTenant(db, tenantId, (tx) =>
+    tx.query(`SELECT max(version) AS version FROM ${COUNTING} WHERE type = $2 AND schema::jsonb = $3::jsonb`, [
+      tenantId,
+      type,
+      JSON.stringify(schema),
+    ]),
   )
   return rows[0].version ?? undefined
 }
@@ -129,7 +146,7 @@ export async function addSchemaVersion(db: Db, added: NewSchemaVersion): Promise
     const { rowCount } = await tx.query(
       `INSERT INTO event_schemas (tenant_id, type, version, schema, origin, registered_by)
        SELECT $1, $2, $3, $4, $5, $6
-       WHERE $7 = (SELECT coalesce(max(version), 0) FROM event_schemas WHERE tenant_id = $1 AND type = $2)`,
+       WHERE $7 = (SELECT coalesce(max(version), 0) FROM ${COUNTING} WHERE type = $2)`,
       [tenantId, type, version, JSON.stringify(schema), origin, by, after],
     )
     if (rowCount === 0) return false
@@ -152,16 +169,19 @@ export async function readNewSchemas(
   return rows
 }
 
-/** Versions of several types at once, those of them that there are. */
+/** Versions of several types at once, those of them that there are; `own` says whether the tenant has it itself. */
 export async function findSchemaVersions(
   db: Queryable,
   wanted: readonly (SchemaSubject & { version: number })[],
-): Promise<(SchemaSubject & SchemaVersion)[]> {
+): Promise<(SchemaSubject & SchemaVersion & { own: boolean })[]> {
   const { rows } = await db.query({
     name: 'find-schema-versions',
-    text: `SELECT tenant_id AS "tenantId", type, ${COLUMNS}
-           FROM unnest($1::text[], $2::text[], $3::integer[]) AS wanted(tenant_id, type, version)
-           JOIN event_schemas USING (tenant_id, type, version)`,
+    text: `SELECT DISTINCT ON (w.tenant_id, type, version)
+                  w.tenant_id AS "tenantId", type, s.tenant_id = w.tenant_id AS own, ${COLUMNS}
+           FROM unnest($1::text[], $2::text[], $3::integer[]) AS w(tenant_id, type, version)
+           JOIN event_schemas s USING (type, version)
+           WHERE s.tenant_id = w.tenant_id OR (s.${OF_DEFINITIONS})
+           ORDER BY w.tenant_id, type, version, own DESC`,
     values: [wanted.map((w) => w.tenantId), wanted.map((w) => w.type), wanted.map((w) => w.version)],
   })
   return rows

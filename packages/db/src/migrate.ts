@@ -8,6 +8,7 @@ import { alertsTable } from './migrations/0003-alerts.js'
 import { apiKeys } from './migrations/0004-api-keys.js'
 import { eventSchemas } from './migrations/0005-event-schemas.js'
 import { tenantRole } from './migrations/0006-tenant-role.js'
+import { schemaWalls } from './migrations/0007-schema-walls.js'
 
 /** `partitions` is how many a new database gets. */
 function migrationsFor(partitions: number): Record<string, Migration> {
@@ -18,6 +19,7 @@ function migrationsFor(partitions: number): Record<string, Migration> {
     '0004-api-keys': { up: apiKeys },
     '0005-event-schemas': { up: eventSchemas },
     '0006-tenant-role': { up: tenantRole },
+    '0007-schema-walls': { up: schemaWalls },
   }
 }
 

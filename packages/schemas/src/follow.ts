@@ -47,8 +47,9 @@ export async function followSchemas(db: Db, onError: (error: unknown) => void): 
     versions,
     async load(wanted) {
       const distinct = [...new Map(wanted.map((one) => [`${one.version} ${one.tenantId} ${one.type}`, one])).values()]
-      for (const { tenantId, type, version, schema, origin } of await findSchemaVersions(db, distinct)) {
+      for (const { tenantId, type, version, schema, origin, own } of await findSchemaVersions(db, distinct)) {
         const contract = contractOf(schema, { firstOnly: origin === 'api' })
+        if (own) versions.announce({ tenantId, type }, version)
         versions.keep({ tenantId, type }, version, contract)
       }
     },

@@ -6,18 +6,19 @@ import type { Contract } from './contract.js'
 const MAX_LOADED = 1_000
 
 interface Known {
-  latest: number
+  /** Nothing where the tenant has only used versions of the definitions. */
+  latest?: number
   contracts: Map<number, Contract>
 }
 
 export interface Versions {
-  /** The last version of a type that is known; nothing where there is none. */
+  /** The last version of a type that the tenant is known to have itself; nothing where there is none. */
   latest(subject: SchemaSubject): number | undefined
   find(subject: SchemaSubject, version: number): Contract | undefined
-  /** Takes note that there is a version. */
+  /** Takes note that the tenant has a version. */
   announce(subject: SchemaSubject, version: number): void
-  /** Keeps a contract, for ever if it is `own`. */
-  keep(subject: SchemaSubject, version: number, contract: Contract, options?: { own: boolean }): void
+  /** Keeps the contract of a version that counts for the tenant; for ever if it is that of a definition in this process. */
+  keep(subject: SchemaSubject, version: number, contract: Contract, options?: { forEver: boolean }): void
 }
 
 export function createVersions(): Versions {
@@ -26,22 +27,24 @@ export function createVersions(): Versions {
 
   const find = ({ tenantId, type }: SchemaSubject) => tenants.get(tenantId)?.get(type)
 
-  function announce({ tenantId, type }: SchemaSubject, version: number): Known {
+  function known({ tenantId, type }: SchemaSubject): Known {
     const types = tenants.get(tenantId) ?? new Map<string, Known>()
-    const known = types.get(type) ?? { latest: version, contracts: new Map() }
-    tenants.set(tenantId, types.set(type, known))
-    known.latest = Math.max(known.latest, version)
-    return known
+    const found = types.get(type) ?? { contracts: new Map() }
+    tenants.set(tenantId, types.set(type, found))
+    return found
   }
 
   return {
     latest: (subject) => find(subject)?.latest,
     find: (subject, version) => find(subject)?.contracts.get(version),
-    announce,
-    keep(subject, version, contract, { own } = { own: false }) {
-      const { contracts } = announce(subject, version)
+    announce(subject, version) {
+      const type = known(subject)
+      type.latest = Math.max(type.latest ?? 0, version)
+    },
+    keep(subject, version, contract, { forEver } = { forEver: false }) {
+      const { contracts } = known(subject)
       contracts.set(version, contract)
-      if (own) return
+      if (forEver) return
       loaded.push({ contracts, version })
       if (loaded.length <= MAX_LOADED) return
       const oldest = loaded.shift()!
