@@ -98,7 +98,7 @@ export const overview = dashboard(
           {
             title: 'In and out',
             description:
-              'Accepted and processed should be the same line. Duplicate: it came again. Overloaded, unavailable: it was answered 503. Refused connections were too many at once.',
+              'Accepted and processed should be the same line. Duplicate: it came again. Overloaded, unavailable: it was answered 503. Refused connections were too many at once; refused requests have the code that they were answered with.',
             width: 12,
           },
           {
@@ -111,6 +111,10 @@ export const overview = dashboard(
               {
                 expr: 'sum(rate(eventflow_connections_refused_total[$__rate_interval]))',
                 legend: 'connections refused',
+              },
+              {
+                expr: 'sum by (code) (rate(eventflow_requests_refused_total{code!~"event-not-found|overloaded|unavailable"}[$__rate_interval])) > 0',
+                legend: 'refused: {{code}}',
               },
             ],
           },

@@ -70,6 +70,8 @@ test('one that has sent too much is told 429, when it may go on, and how it stan
   expect(refused.headers.get('ratelimit')).toMatch(/^"events";r=0;t=\d$/)
   const { rows } = await pipeline.db.query(`SELECT count(*) FROM raw_events WHERE tenant_id = 'told'`)
   expect(rows[0].count).toBe(50)
+  const { values } = await pipeline.ingestMetrics.requestsRefused.get()
+  expect(values.filter(({ value }) => value > 0)).toEqual([{ labels: { code: 'quota-exceeded' }, value: 1 }])
 })
 
 test('bytes count too', async () => {

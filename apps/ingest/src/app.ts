@@ -21,7 +21,7 @@ import { startCollector } from './live/collector.js'
 import { createOperations } from './operations.js'
 import { protectPages } from './page-headers.js'
 import { createPipelineGauges } from './pipeline-gauges.js'
-import { answerFrameworkError, answerProblems } from './problem.js'
+import { answerFrameworkErrors, answerProblems, type OnProblem } from './problem.js'
 import { createQuotas } from './quotas.js'
 import { auditRoutes } from './routes/audit-log.js'
 import { deadLetterRoutes } from './routes/dead-letters.js'
@@ -66,6 +66,7 @@ export async function buildApp({
   definitions,
   partitions,
 }: AppDeps): Promise<FastifyInstance> {
+  const onProblem: OnProblem = (code) => metrics.requestsRefused.inc({ code })
   const app: FastifyInstance = fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new fastify.LogController({ disableRequestLogging: true }),
@@ -76,12 +77,12 @@ export async function buildApp({
       headersTimeout: config.EVENTFLOW_REQUEST_TIMEOUT_MS,
       connectionsCheckingInterval: 1_000,
     },
-    clientErrorHandler: answerUnreadable,
+    clientErrorHandler: answerUnreadable(onProblem),
     keepAliveTimeout: 72_000,
     forceCloseConnections: 'idle',
     // An event id has up to 200 characters, each one or two code units; the route's schema counts characters.
     routerOptions: { maxParamLength: 400 },
-    frameworkErrors: answerFrameworkError,
+    frameworkErrors: answerFrameworkErrors(onProblem),
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
   })
   app.server.maxConnections = config.EVENTFLOW_MAX_CONNECTIONS
@@ -97,7 +98,7 @@ export async function buildApp({
   })
 
   if (tracing) traceRequests(app, tracing)
-  answerProblems(app)
+  answerProblems(app, onProblem)
   lock(app, { keyring: createKeyring({ db, log }), keyless: needsNoKey(config) })
   readBodies(app, {
     bodyLimit: config.EVENTFLOW_BODY_LIMIT_BYTES,

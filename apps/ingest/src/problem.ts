@@ -48,7 +48,11 @@ export function problemBody(code: ProblemCode, detail: string, errors?: readonly
   return { type: `urn:eventflow:problem:${code}`, title, status, code, detail, ...(errors && { errors }) }
 }
 
-function send(reply: FastifyReply, body: ProblemBody): FastifyReply {
+/** Hears the code of every problem that a request is answered with. */
+export type OnProblem = (code: ProblemCode) => void
+
+function send(reply: FastifyReply, body: ProblemBody, onProblem: OnProblem): FastifyReply {
+  onProblem(body.code)
   if (body.status === 503) reply.header('retry-after', RETRY_AFTER_S)
   // Serialised here: a route's response schema describes its success.
   return reply
@@ -67,22 +71,13 @@ const QUIET = new Set<ProblemCode>([
   'idempotency-key-reused',
 ])
 
-/** Answers a request that is at fault itself. The log has its route and the code; what was sent is the client's business. */
-function refuse(request: FastifyRequest, reply: FastifyReply, body: ProblemBody): FastifyReply {
-  const about = {
-    method: request.method,
-    route: request.routeOptions.url,
-    correlation_id: reply.getHeader('x-correlation-id'),
-  }
-  const level = QUIET.has(body.code) ? 'debug' : 'info'
-  request.log[level]({ ...about, status: body.status, error_class: body.code }, 'request refused')
-  return send(reply, body)
-}
-
 /** Answers what Fastify finds wrong before there is a route: a path that cannot be read, or a part of it that is too long. */
-export function answerFrameworkError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
-  const unreadable = error.code === 'FST_ERR_BAD_URL'
-  void send(reply, unreadable ? problemBody('invalid-query', 'The path cannot be decoded') : noSuchRoute(request))
+export function answerFrameworkErrors(onProblem: OnProblem) {
+  return (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
+    const unreadable = error.code === 'FST_ERR_BAD_URL'
+    const body = unreadable ? problemBody('invalid-query', 'The path cannot be decoded') : noSuchRoute(request)
+    void send(reply, body, onProblem)
+  }
 }
 
 function noSuchRoute(request: FastifyRequest): ProblemBody {
@@ -90,7 +85,19 @@ function noSuchRoute(request: FastifyRequest): ProblemBody {
 }
 
 /** Makes every error of the app a problem: what the client caused never becomes a 5xx, what we caused never tells details. */
-export function answerProblems(app: FastifyInstance): void {
+export function answerProblems(app: FastifyInstance, onProblem: OnProblem): void {
+  /** Answers a request that is at fault itself. The log has its route and the code; what was sent is the client's business. */
+  function refuse(request: FastifyRequest, reply: FastifyReply, body: ProblemBody): FastifyReply {
+    const about = {
+      method: request.method,
+      route: request.routeOptions.url,
+      correlation_id: reply.getHeader('x-correlation-id'),
+    }
+    const level = QUIET.has(body.code) ? 'debug' : 'info'
+    request.log[level]({ ...about, status: body.status, error_class: body.code }, 'request refused')
+    return send(reply, body, onProblem)
+  }
+
   app.setNotFoundHandler((request, reply) => refuse(request, reply, noSuchRoute(request)))
   app.setErrorHandler((error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
     if (error instanceof RequestError) {
@@ -101,11 +108,15 @@ export function answerProblems(app: FastifyInstance): void {
       const correlation_id = reply.getHeader('x-correlation-id')
       const about = { err: error.cause ?? error, error_class: error.code, events, correlation_id }
       request.log.warn(about, 'events not accepted')
-      return send(reply, problemBody(error.code, 'Nothing is known to be stored. Send it again with the same ids.'))
+      return send(
+        reply,
+        problemBody(error.code, 'Nothing is known to be stored. Send it again with the same ids.'),
+        onProblem,
+      )
     }
     if (sqlErrorKind(error) === 'infrastructure') {
       request.log.warn({ err: error }, 'Postgres is away')
-      return send(reply, problemBody('unavailable', 'Postgres cannot be reached'))
+      return send(reply, problemBody('unavailable', 'Postgres cannot be reached'), onProblem)
     }
     if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
       return refuse(request, reply, problemBody('unsupported-media-type', 'The Content-Type is no media type'))
@@ -115,6 +126,6 @@ export function answerProblems(app: FastifyInstance): void {
       return refuse(request, reply, problemBody('malformed-body', error.message))
     }
     request.log.error({ err: error }, 'a request failed')
-    return send(reply, problemBody('internal-error', 'The log has the details.'))
+    return send(reply, problemBody('internal-error', 'The log has the details.'), onProblem)
   })
 }

@@ -1,5 +1,6 @@
 /** Every metric, declared once. Base units; counters end in `_total`; no label without a bound. */
 import { readFileSync } from 'node:fs'
+import { PROBLEMS } from '@eventflow/core'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 const LATENCY_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
@@ -40,6 +41,7 @@ export function createIngestMetrics(types: Iterable<string>) {
       'type',
       'outcome',
     ]),
+    requestsRefused: counter('requests_refused_total', 'Requests answered with a problem, by its code', ['code']),
     ingestDuration: histogram('ingest_duration_seconds', 'From the request to its answer', LATENCY_SECONDS),
     connectionsRefused: counter('connections_refused_total', 'Connections closed because too many were open'),
     flushSize: histogram('flush_size', 'Events inserted by one statement', BATCH_SIZES),
@@ -61,6 +63,7 @@ export function createIngestMetrics(types: Iterable<string>) {
   for (const type of [...common.types, OTHER]) {
     for (const outcome of OUTCOMES) metrics.eventsReceived.inc({ type, outcome }, 0)
   }
+  for (const code of Object.keys(PROBLEMS)) metrics.requestsRefused.inc({ code }, 0)
   return metrics
 }
 
