@@ -131,6 +131,103 @@ test('a new version reaches a running worker within seconds, and a dead letter p
   await until('it is processed', async () => (await found(id)).status === 'processed')
 })
 
+describe('a dead letter that is replayed as a version of its schema', () => {
+  /** Asks for a replay, and gives the status of the answer and what it says. */
+  async function replayAs(version: number, filter: object, more: object = {}) {
+    const response = await post(`${pipeline.url}/v1/dead-letters/replay`, { filter, schema_version: version, ...more })
+    // biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
+    return { status: response.status, answer: (await response.json()) as any }
+  }
+  const processed = (id: string) =>
+    until('it is processed', async () => {
+      const event = await found(id)
+      return event.status === 'processed' && event
+    })
+
+  test('is held against that version, and its story, the operation and the audit log say so', async () => {
+    const latest = await register('note.taken', { type: 'object', required: ['title'] })
+    const { id, status } = await settled('note.taken', { text: 'a' })
+    expect(status).toBe('failed')
+    const { answer } = await replayAs(1, { ids: [id] }, { reason: 'sent before the change' })
+    expect(answer).toMatchObject({ kind: 'replay-dead-letters', total: 1, schema_version: 1 })
+    const { result, timeline } = await processed(id)
+    expect(result).toEqual({ text: 'a', lang: 'en' })
+    expect(timeline[2]).toMatchObject({
+      what: 'replayed',
+      detail: 'requested by anonymous, as version 1: sent before the change',
+    })
+    const { rows } = await pipeline.db.query('SELECT subject FROM audit_log WHERE operation_id = $1', [answer.id])
+    expect(rows).toEqual([{ subject: 'as schema version 1' }])
+
+    // The other way round: what names an old version is read as a new one.
+    const old = await settled('note.taken', { title: 'b' }, '/v1/schemas/note.taken/versions/1')
+    expect(old.status).toBe('failed')
+    await replayAs(latest, { ids: [old.id] })
+    expect((await processed(old.id)).result).toEqual({ title: 'b' })
+  })
+
+  test('is lifted from there', async () => {
+    const { id, status } = await settled('person.named', { name: 'Ada Lovelace' })
+    expect(status).toBe('failed')
+    await replayAs(1, { ids: [id] })
+    expect((await processed(id)).result).toEqual({ given: 'Ada', last: 'Lovelace' })
+  })
+
+  test('but not where there is no such version, of any of the types that match', async () => {
+    const { id } = await settled('person.named', {})
+    const operations = async () => (await pipeline.db.query('SELECT count(*) FROM operations')).rows
+    const before = await operations()
+    const message = 'the schema of the type person.named has no version 99'
+    const refused = { status: 404, code: 'schema-not-found', errors: [{ pointer: '/schema_version', message }] }
+    expect((await replayAs(99, { ids: [id] })).answer).toMatchObject(refused)
+    expect((await replayAs(99, { ids: [id] }, { dry_run: true })).answer).toMatchObject(refused)
+    expect((await replayAs(99, { type: 'person.named', key: 'nobody' })).answer).toMatchObject(refused)
+    expect((await replayAs(0, { ids: [id] })).status).toBe(400)
+    expect(await operations()).toEqual(before)
+    expect((await found(id)).status).toBe('failed')
+  })
+
+  test('stays so through further attempts, and with the next worker', async () => {
+    let away = true
+    const weighed = defineEvent({
+      type: 'parcel.weighed',
+      schema: Type.Object({ grams: Type.Integer() }),
+      retry: { attempts: 3, baseDelayMs: 600_000, maxDelayMs: 600_000 },
+      handle: async () => {
+        if (away) throw new Error('the scales are away')
+      },
+    })
+    const later = await startPipeline([weighed])
+    try {
+      const send = (path: string, method: string, body: object) =>
+        fetch(`${later.url}/v1${path}`, {
+          method,
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(body),
+        })
+      await send('/schemas/parcel.weighed/compatibility', 'PUT', { compatibility: 'NONE' })
+      await send('/schemas/parcel.weighed', 'PUT', { schema: { type: 'object', required: ['kilograms'] } })
+      const first = await later.startWorker('first')
+      await later.send([{ type: 'parcel.weighed', data: { grams: 700 } }])
+      await later.drained()
+      await send('/dead-letters/replay', 'POST', { filter: {}, schema_version: 1 })
+      await until('it has failed once more, in the handler', async () => {
+        const { rows } = await later.db.query('SELECT attempts, schema_version FROM retries')
+        return rows[0]?.attempts === 1 && rows[0].schema_version === 1
+      })
+      await first.stop()
+      away = false
+      await later.db.query('UPDATE retries SET due_at = now()')
+      await later.startWorker('second')
+      await later.drained()
+      const { rows } = await later.db.query('SELECT payload, attempts FROM processed_events')
+      expect(rows).toEqual([{ payload: { grams: 700 }, attempts: 2 }])
+    } finally {
+      await later.stop()
+    }
+  })
+})
+
 describe('a type that is checked at ingest', () => {
   test('refuses what does not fit, and stores nothing', async () => {
     const response = await post(`${pipeline.url}/v1/events`, { type: 'seat.booked', data: { seat: 0 } })

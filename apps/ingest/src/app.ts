@@ -145,7 +145,7 @@ export async function buildApp({
   const operations = createOperations({ db, log })
   app.addHook('onClose', () => operations.stop())
   deadLetterRoutes(app, { db })
-  operationRoutes(app, { db, operations })
+  operationRoutes(app, { db, operations, definitions })
   searchRoutes(app, { db, partitions })
   eventTypeRoutes(app, { definitions })
   auditRoutes(app, { db })

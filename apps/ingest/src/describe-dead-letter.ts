@@ -44,9 +44,11 @@ export function describeSample({ event_id, type, key, accepted_at, error_class, 
 
 /** The progress of an operation. */
 export function describeOperation(operation: Operation) {
-  const { id, kind, status, filter, rate, reason, requestedBy, total, done, startedAt, finishedAt } = operation
+  const { filter, requestedBy, schemaVersion, startedAt, finishedAt } = operation
+  const { id, kind, status, rate, reason, total, done } = operation
   return {
     ...{ id, kind, status, filter: describeFilter(filter), rate, reason, requested_by: requestedBy, total, done },
+    schema_version: schemaVersion,
     started_at: startedAt,
     finished_at: finishedAt,
   }

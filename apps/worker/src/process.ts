@@ -62,9 +62,9 @@ export async function processBatch(
 /** Loads the versions that these events need and that are not at hand: as a rule none. Gives why it could not. */
 async function loadSchemas(deliveries: readonly Delivery[], deps: ProcessDeps): Promise<Failure | undefined> {
   const { definitions, schemas } = deps
-  const wanted = deliveries.flatMap(({ event }) => {
-    const definition = definitions.get(event.type)
-    return (definition && wantedVersion(event, definition.contract, schemas.versions)) ?? []
+  const wanted = deliveries.flatMap((delivery) => {
+    const definition = definitions.get(delivery.event.type)
+    return (definition && wantedVersion(writtenAs(delivery), definition.contract, schemas.versions)) ?? []
   })
   if (wanted.length === 0) return undefined
   try {
@@ -74,6 +74,10 @@ async function loadSchemas(deliveries: readonly Delivery[], deps: ProcessDeps): 
     return failureOf(new UnavailableError('postgres', { cause }), 'schema')
   }
 }
+
+/** The event as one of the version that a replay asked for, where one did. */
+const writtenAs = ({ event, schemaVersion }: Delivery) =>
+  schemaVersion === undefined ? event : { ...event, schemaVersion }
 
 /** `unavailable`: why versions that are not at hand could not be loaded. */
 function checkSchema(delivery: Delivery, deps: ProcessDeps, unavailable: Failure | undefined): Candidate {
@@ -86,8 +90,9 @@ function checkSchema(delivery: Delivery, deps: ProcessDeps, unavailable: Failure
     return { ...candidate, failure: { ...failureOf(error, 'definition'), errorClass: 'UnknownType' } }
   }
   const { type, contract } = definition
-  if (unavailable && wantedVersion(event, contract, schemas.versions)) return { ...candidate, failure: unavailable }
-  const reading = readData(event, event.data, contract, schemas.versions)
+  const written = writtenAs(delivery)
+  if (unavailable && wantedVersion(written, contract, schemas.versions)) return { ...candidate, failure: unavailable }
+  const reading = readData(written, event.data, contract, schemas.versions)
   if ('failure' in reading) return { ...candidate, failure: reading.failure }
   if ('problems' in reading) {
     if (reading.problems.some(isMissing)) metrics.missingFields.inc({ type })

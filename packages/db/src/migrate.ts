@@ -9,6 +9,7 @@ import { apiKeys } from './migrations/0004-api-keys.js'
 import { eventSchemas } from './migrations/0005-event-schemas.js'
 import { tenantRole } from './migrations/0006-tenant-role.js'
 import { schemaWalls } from './migrations/0007-schema-walls.js'
+import { replayVersion } from './migrations/0008-replay-version.js'
 
 /** `partitions` is how many a new database gets. */
 function migrationsFor(partitions: number): Record<string, Migration> {
@@ -20,6 +21,7 @@ function migrationsFor(partitions: number): Record<string, Migration> {
     '0005-event-schemas': { up: eventSchemas },
     '0006-tenant-role': { up: tenantRole },
     '0007-schema-walls': { up: schemaWalls },
+    '0008-replay-version': { up: replayVersion },
   }
 }
 

@@ -16,6 +16,8 @@ export interface Operation extends Selection {
   id: string
   /** Events a second, at the most. */
   rate: number
+  /** The version of their schema that replayed events are read as; `null`: each as it says itself. */
+  schemaVersion: number | null
   reason: string | null
   requestedBy: string
   /** How many events matched when it was asked for. Some of them may be changed by others before their turn comes. */
@@ -33,21 +35,24 @@ const ALIVE_MS = 30_000
 const MAX_WAITING = 10_000
 
 const COLUMNS = `
-  id, kind, tenant_id AS "tenantId", filter, rate, reason, requested_by AS "requestedBy", total, done, status,
+  id, kind, tenant_id AS "tenantId", filter, rate, schema_version AS "schemaVersion", reason, requested_by AS "requestedBy", total, done, status,
   started_at AS "startedAt", finished_at AS "finishedAt"`
 
 /** Begins an operation on the events of this extent, with its row in the audit log. */
 export async function createOperation(
   db: Db,
-  asked: Pick<Operation, 'kind' | 'tenantId' | 'filter' | 'rate' | 'reason' | 'requestedBy'>,
+  asked: Pick<Operation, 'kind' | 'tenantId' | 'filter' | 'rate' | 'schemaVersion' | 'reason' | 'requestedBy'>,
   { count, first, last }: Extent,
 ): Promise<Operation> {
-  const { kind, tenantId, filter, rate, reason, requestedBy } = asked
+  const { kind, tenantId, filter, rate, schemaVersion, reason, requestedBy } = asked
   return withTransaction(db, async (tx) => {
     const { rows } = await tx.query(
-      `INSERT INTO operations (kind, tenant_id, filter, rate, reason, requested_by, total, after_seq, until_seq)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING ${COLUMNS}`,
-      [kind, tenantId, JSON.stringify(filter), rate, reason, requestedBy, count, Math.max(0, first - 1), last],
+      `INSERT INTO operations (kind, tenant_id, filter, rate, schema_version, reason, requested_by, total, after_seq, until_seq)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ${COLUMNS}`,
+      [
+        ...[kind, tenantId, JSON.stringify(filter), rate, schemaVersion, reason, requestedBy, count],
+        ...[Math.max(0, first - 1), last],
+      ],
     )
     const operation: Operation = rows[0]
     await audit(tx, operation, operation.requestedBy, kind)
@@ -115,8 +120,9 @@ async function changeStatus(
 }
 
 async function audit(tx: Queryable, operation: Operation, actor: string, action: string): Promise<void> {
-  const { tenantId, id, filter, total, reason } = operation
-  await recordAudit(tx, { tenantId, actor, action, operationId: id, filter, count: total, reason })
+  const { tenantId, id, filter, schemaVersion, total, reason } = operation
+  const subject = schemaVersion === null ? {} : { subject: `as schema version ${schemaVersion}` }
+  await recordAudit(tx, { tenantId, actor, action, operationId: id, ...subject, filter, count: total, reason })
 }
 
 /** Says that the process that ran an operation does so no more. */

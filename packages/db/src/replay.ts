@@ -104,6 +104,14 @@ export async function readSamples(
   return rows
 }
 
+/** The types of the open dead letters that match. */
+export async function typesMatching(db: Db, { tenantId, filter }: Omit<Selection, 'kind'>): Promise<string[]> {
+  const { rows } = await asTenant(db, tenantId, (tx) =>
+    tx.query(`SELECT DISTINCT type FROM failed_events e WHERE ${OPEN}`, filterValues(tenantId, filter)),
+  )
+  return rows.map(({ type }) => type)
+}
+
 /** A part of a selection: seq above `after`, up to `until`, at most `limit` events. */
 export interface Part {
   operationId: string
@@ -122,6 +130,9 @@ export interface PartDone {
 
 // What has reached its end since the operation was asked for was not meant: nobody had seen it.
 const BEFORE = `< (SELECT started_at FROM operations WHERE id = $13)`
+const SCHEMA_VERSION = '(SELECT schema_version FROM operations WHERE id = $13)'
+
+const REQUESTED = `'requested by ' || $11::text || coalesce(', as version ' || ${SCHEMA_VERSION}, '') || coalesce(': ' || $12::text, '')`
 
 // In `history` a replay is a mark with the number 0. The attempts after it count from 1 again.
 const mark = (message: string) => `
@@ -134,12 +145,13 @@ function rfc3339(time: string): string {
 
 // Due one after the other, by a microsecond: whoever takes up a part of them takes the first of each key first.
 const intoRetries = (source: string, history: string, crashes: string) => `
-  INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, history, crashes)
+  INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, history, crashes, schema_version)
   SELECT tenant_id, event_id, partition, 0, now() + row_number() OVER (ORDER BY seq) * interval '1 microsecond',
-         ${history}, ${crashes}
+         ${history}, ${crashes}, ${SCHEMA_VERSION}
   FROM ${source}
   ON CONFLICT (tenant_id, event_id) DO UPDATE
-    SET attempts = 0, due_at = excluded.due_at, history = excluded.history, crashes = excluded.crashes`
+    SET attempts = 0, due_at = excluded.due_at, history = excluded.history, crashes = excluded.crashes,
+        schema_version = excluded.schema_version`
 
 const CHOSEN_DEAD_LETTERS = `
   SELECT tenant_id, event_id, seq, partition, error_class, history FROM failed_events e
@@ -157,7 +169,7 @@ const REPLAY_DEAD_LETTERS = `
        resolved AS (${SET_STATUS('chosen', 'open', 'replaying')}),
        waiting AS (${intoRetries(
          'chosen',
-         `history || ${mark(`'requested by ' || $11::text || coalesce(': ' || $12::text, '')`)}`,
+         `history || ${mark(REQUESTED)}`,
          `CASE error_class WHEN 'Poison' THEN 1 ELSE 0 END`,
        )})
   SELECT count(*) AS found, count(*) AS changed, max(seq) AS last FROM chosen`
@@ -181,9 +193,7 @@ const REPLAY_PROCESSED = `
        letters AS (${SET_STATUS('gone', 'replayed', 'replaying')}),
        waiting AS (${intoRetries(
          'gone',
-         `coalesce(history, '[]') || ${mark(
-           `'requested by ' || $11::text || coalesce(': ' || $12::text, '') || '; it was processed at ' || ${rfc3339('processed_at')}`,
-         )}`,
+         `coalesce(history, '[]') || ${mark(`${REQUESTED} || '; it was processed at ' || ${rfc3339('processed_at')}`)}`,
          '0',
        )})
   SELECT (SELECT count(*) FROM chosen) AS found, (SELECT count(*) FROM gone) AS changed, (SELECT max(seq) FROM chosen) AS last`

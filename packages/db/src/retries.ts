@@ -8,11 +8,13 @@ export interface WaitingRetry {
   attempts: number
   history: Attempt[]
   crashes: number
+  /** The version of its schema that it is read as, where a replay asked for one. */
+  schemaVersion?: number
   /** Milliseconds until it is due, by the database's clock; negative when overdue. */
   dueInMs: number
 }
 
-const COLUMNS = `${RAW_EVENT_COLUMNS}, w.attempts, w.history, w.crashes,
+const COLUMNS = `${RAW_EVENT_COLUMNS}, w.attempts, w.history, w.crashes, w.schema_version,
          (extract(epoch FROM w.due_at - now()) * 1000)::float8 AS due_in_ms`
 
 /** What waits in a partition, in the order of acceptance. */
@@ -59,6 +61,7 @@ function retryOf(row: any): WaitingRetry {
     attempts: row.attempts,
     history: row.history,
     crashes: row.crashes,
+    ...(row.schema_version !== null && { schemaVersion: row.schema_version }),
     dueInMs: row.due_in_ms,
   }
 }

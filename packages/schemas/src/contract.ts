@@ -38,10 +38,13 @@ export function ownContractOf(definition: {
 /** What of an event says which schema is its own. */
 export interface Written extends SchemaSubject {
   extensions?: Extensions
+  /** Counts instead of what the event says itself. */
+  schemaVersion?: number
 }
 
 /** The version that an event says it was written for: `dataschema` ends like the address of a version of its type. */
-export function statedVersion({ type, extensions }: Written): number | undefined {
+export function statedVersion({ type, extensions, schemaVersion }: Written): number | undefined {
+  if (schemaVersion !== undefined) return schemaVersion
   const address = extensions?.dataschema
   if (typeof address !== 'string') return undefined
   const [, name, version] = /(?:^|\/)schemas\/([^/]+)\/versions\/([1-9]\d{0,8})$/.exec(address) ?? []

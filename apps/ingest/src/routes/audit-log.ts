@@ -40,7 +40,7 @@ const schema = {
           action: Type.String(),
           operation_id: Type.Union([Type.String({ format: 'uuid' }), Type.Null()]),
           subject: Type.Union([Type.String(), Type.Null()], {
-            description: 'What it was done to, where that is no events',
+            description: 'What it was done to, where that is no events; of a replay, as which version of their schema',
           }),
           filter: Type.Object({}, { additionalProperties: true }),
           count: Type.Integer({ description: 'How many events it was about' }),

@@ -29,7 +29,18 @@ const DeadLetterFilter = Type.Object(
 )
 
 export const ReplayDeadLettersBody = Type.Object(
-  { filter: DeadLetterFilter, ...parts('replay-dead-letters') },
+  {
+    filter: DeadLetterFilter,
+    schema_version: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 999_999_999,
+        description:
+          'The events are read as if they named this version of their schema in `dataschema`. Each type must have it',
+      }),
+    ),
+    ...parts('replay-dead-letters'),
+  },
   { additionalProperties: false, examples: [{ filter: { error_class: 'TransientError' }, dry_run: true }] },
 )
 
@@ -68,6 +79,7 @@ export const Operation = Type.Object({
   status: Type.String({ description: 'running, finished, interrupted or cancelled' }),
   filter: Type.Object({}, { additionalProperties: true }),
   rate: Type.Integer(),
+  schema_version: Type.Union([Type.Integer(), Type.Null()], { description: 'What a replay was asked to read them as' }),
   reason: Type.Union([Type.String(), Type.Null()]),
   requested_by: Type.String(),
   total: Type.Integer({ description: 'Events that matched when it was asked for' }),

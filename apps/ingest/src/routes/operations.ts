@@ -6,11 +6,15 @@ import {
   createOperation,
   type Db,
   findOperation,
+  findSchemaVersions,
   listOperations,
   type OperationKind,
   readSamples,
   resumeOperation,
+  type Selection,
+  typesMatching,
 } from '@eventflow/db'
+import type { EventDefinition } from '@eventflow/pipeline'
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { describeOperation, describeSample } from '../describe-dead-letter.js'
@@ -30,10 +34,19 @@ import {
 
 const LISTED = 50
 
-type Asked = { Body: Static<typeof ReplayDeadLettersBody> | Static<typeof ReplayProcessedBody> }
+/** Only dead letters are replayed as another version. */
+type Asked = {
+  Body: Static<typeof ReplayDeadLettersBody> | (Static<typeof ReplayProcessedBody> & { schema_version?: never })
+}
 type Followed = { Params: { id: string } }
 
-export function operationRoutes(app: FastifyInstance, { db, operations }: { db: Db; operations: Operations }): void {
+export interface OperationDeps {
+  db: Db
+  operations: Operations
+  definitions: ReadonlyMap<string, EventDefinition>
+}
+
+export function operationRoutes(app: FastifyInstance, { db, operations, definitions }: OperationDeps): void {
   app.post<Asked>(
     '/v1/dead-letters/replay',
     {
@@ -141,17 +154,34 @@ export function operationRoutes(app: FastifyInstance, { db, operations }: { db: 
 
   /** Counts first. With `dry_run` that is all; otherwise an operation begins, and its progress can be followed. */
   async function ask(kind: OperationKind, request: FastifyRequest<Asked>, reply: FastifyReply) {
-    const { filter, dry_run, rate = DEFAULT_RATES[kind], reason = null } = request.body
+    const { filter, dry_run, rate = DEFAULT_RATES[kind], schema_version, reason = null } = request.body
     const selection = { kind, tenantId: request.access.tenantId, filter: readFilter(filter, '/filter') }
+    if (schema_version !== undefined) await requireVersion(selection, schema_version)
     const extent = await countMatching(db, selection)
     if (dry_run) {
       return { count: extent.count, samples: (await readSamples(db, selection, extent)).map(describeSample) }
     }
-    const asked = { ...selection, rate, reason, requestedBy: operatorOf(request) }
+    const schemaVersion = schema_version ?? null
+    const asked = { ...selection, rate, schemaVersion, reason, requestedBy: operatorOf(request) }
     const operation = await createOperation(db, asked, extent)
     operations.start(operation)
     reply.code(202).header('location', `/v1/operations/${operation.id}`)
     return describeOperation(operation)
+  }
+
+  /** Throws RequestError that names a type of those that match that has no such version, nor code that lifts it. */
+  async function requireVersion({ tenantId, filter }: Selection, version: number): Promise<void> {
+    const types = filter.type === undefined ? await typesMatching(db, { tenantId, filter }) : [filter.type]
+    const found = await findSchemaVersions(
+      db,
+      types.map((type) => ({ tenantId, type, version })),
+    )
+    const isLifted = (type: string) =>
+      Object.keys(definitions.get(type)?.upcast ?? {}).some((last) => Number(last) >= version)
+    const lacking = types.find((wanted) => !isLifted(wanted) && !found.some(({ type }) => type === wanted))
+    if (lacking === undefined) return
+    const message = `the schema of the type ${lacking} has no version ${version}`
+    throw new RequestError('schema-not-found', message, [{ pointer: '/schema_version', message }])
   }
 
   async function find({ access, params: { id } }: FastifyRequest<Followed>) {
