@@ -243,7 +243,11 @@ describe('an operation', () => {
   async function createIdle(key: string) {
     const selection = { kind: 'replay-processed' as const, tenantId: 'default', filter: { key } }
     const extent = await countMatching(pipeline.db, selection)
-    return createOperation(pipeline.db, { ...selection, rate: 100, schemaVersion: null, reason: null, requestedBy: 'eve' }, extent)
+    return createOperation(
+      pipeline.db,
+      { ...selection, rate: 100, schemaVersion: null, reason: null, requestedBy: 'eve' },
+      extent,
+    )
   }
 
   test('whose process died is found interrupted, and goes on where it stopped: nothing is replayed twice', async () => {

@@ -67,6 +67,23 @@ export interface Schema {
   format?: string
 }
 
+interface SchemaVersion {
+  version: number
+  /** `code`, by a definition, or `api`. */
+  origin: string
+  registered_by: string
+  registered_at: string
+  schema: Json
+}
+
+/** The versions of a type's schema, the first one first. */
+export interface SchemaVersions {
+  type: string
+  compatibility: string
+  latest: SchemaVersion
+  versions: Omit<SchemaVersion, 'schema'>[]
+}
+
 export interface Page<Item> {
   items: Item[]
   next: string | null
@@ -101,6 +118,7 @@ export interface Operation {
   status: 'running' | 'finished' | 'interrupted' | 'cancelled'
   filter: Record<string, Json>
   rate: number
+  schema_version: number | null
   reason: string | null
   requested_by: string
   total: number
@@ -119,6 +137,7 @@ export interface AuditEntry {
   actor: string
   action: string
   operation_id: string | null
+  subject: string | null
   filter: Record<string, Json>
   count: number
   reason: string | null

@@ -117,6 +117,8 @@ export interface DeadLetterOrder {
   filter: DeadLetterFilter
   /** Events a second, at the most. */
   rate?: number
+  /** Of a replay: the version of their schema that the events are read as. */
+  schema_version?: number
   reason?: string
 }
 
@@ -137,6 +139,12 @@ interface SchemaVersion {
   registered_by: string
   registered_at: string
   schema: object
+}
+
+/** The versions of a type's schema, the first one first. */
+interface SchemaVersions {
+  compatibility: string
+  versions: Omit<SchemaVersion, 'type' | 'schema'>[]
 }
 
 /** Whether a schema could be the next version, and if not, why. */
@@ -173,6 +181,10 @@ export interface Operator {
   checkSchema(type: string, schema: object): Promise<SchemaCheck>
   /** Makes it the next version, unless the last one is the same. */
   registerSchema(type: string, schema: object): Promise<{ version: number }>
+  /** All versions and the mode; `undefined` if there is none. */
+  schemaVersions(type: string): Promise<SchemaVersions | undefined>
+  compatibility(type: string): Promise<string>
+  setCompatibility(type: string, mode: string): Promise<string>
   close(): Promise<void>
 }
 
@@ -215,6 +227,14 @@ export function createOperator({ name, ...options }: OperatorOptions): Operator 
     },
     checkSchema: (type, schema) => always('POST', `${schemaPath(type)}/check`, { schema }),
     registerSchema: (type, schema) => always('PUT', schemaPath(type), { schema }),
+    schemaVersions: (type) => call('GET', schemaPath(type)),
+    async compatibility(type) {
+      return (await always<{ compatibility: string }>('GET', `${schemaPath(type)}/compatibility`)).compatibility
+    },
+    async setCompatibility(type, mode) {
+      const set = { compatibility: mode }
+      return (await always<typeof set>('PUT', `${schemaPath(type)}/compatibility`, set)).compatibility
+    },
     close: () => connection.close(),
   }
 }

@@ -277,6 +277,15 @@ test('schemas are registered, listed, checked and refused', async () => {
   })
   expect(await eventflow(['schemas', 'register', 'stock.moved', file])).toMatchObject({ code: 1, stdout: '' })
   expect(await eventflow(['schemas', 'check', 'stock.moved', join(dir, 'none')])).toMatchObject({ code: 1 })
+
+  expect((await eventflow(['schemas', 'compatibility', 'stock.moved'])).stdout).toBe('BACKWARD\n')
+  expect((await eventflow(['schemas', 'compatibility', 'stock.moved', 'NONE'])).stdout).toBe('NONE\n')
+  expect(await eventflow(['schemas', 'compatibility', 'stock.moved', 'SOME'])).toMatchObject({ code: 64 })
+  await eventflow(['schemas', 'register', 'stock.moved', file])
+  expect((await eventflow(['schemas', 'versions', 'stock.moved'])).stdout).toMatch(
+    /^version +from +by +registered\n +1 {2}api .*\n +2 {2}api +\S+ +\S+Z\n$/,
+  )
+  expect(await eventflow(['schemas', 'versions', 'stock.lost'])).toMatchObject({ code: 1, stdout: '' })
 })
 
 test('tail shows what is there, what comes, and what changes; Ctrl-C ends it in order', async () => {

@@ -1,8 +1,9 @@
 /** The commands that talk to the service over HTTP. */
 import { text } from 'node:stream/consumers'
 import { type Operator, type OutgoingEvent, readEventFile, readEventLines } from '@eventflow/client'
+import { COMPATIBILITY_MODES } from '@eventflow/core'
 import { SetupError } from '@eventflow/local'
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { Argument, type Command, InvalidArgumentError, Option } from 'commander'
 import { addToFilter, readMoment, UsageError, wholeNumber } from '../arguments.js'
 import { createProgress, type ProgressOutput } from '../progress.js'
 import type { Print } from '../table.js'
@@ -10,7 +11,15 @@ import { askService, type Service } from './ask-service.js'
 import { groupDeadLetters, listDeadLetters, showDeadLetter } from './dead-letters.js'
 import { getEvent, listEvents } from './events.js'
 import { changeDeadLetters, follow } from './operation.js'
-import { checkSchema, getSchema, listSchemas, readSchemaFile, registerSchema } from './schemas.js'
+import {
+  changeCompatibility,
+  checkSchema,
+  getSchema,
+  listSchemas,
+  listVersions,
+  readSchemaFile,
+  registerSchema,
+} from './schemas.js'
 import { sendAll, sendOne } from './send.js'
 import { tail } from './tail.js'
 import { trace } from './trace.js'
@@ -131,11 +140,18 @@ export function serviceCommands(program: Command, around: Surroundings): void {
     .addHelpText('after', '\nExample: eventflow events trace order-4711')
     .action((id, options) => ask(options, (operator) => trace(operator, id, { ...options, print, note })))
 
-  const schemas = program.command('schemas').description('Schemas of event types: ls, get, check, register.')
+  const schemas = program
+    .command('schemas')
+    .description('Schemas of event types: ls, versions, get, check, register, compatibility.')
   asking(schemas, 'ls', 'The types that have a schema.')
     .addHelpText('after', '\nExit code: 0, 2 when the service does not answer.')
     .addHelpText('after', '\nExample: eventflow schemas ls')
     .action((options) => ask(options, (operator) => listSchemas(operator, { ...options, print, note })))
+  asking(schemas, 'versions', 'The versions of the schema of a type, the first one first.')
+    .argument('<type>')
+    .addHelpText('after', '\nExit code: 0, 1 when there is none, 2 when the service does not answer.')
+    .addHelpText('after', '\nExample: eventflow schemas versions order.created')
+    .action((type, options) => ask(options, (operator) => listVersions(operator, type, { ...options, print, note })))
   asking(schemas, 'get', 'The schema of a type, as JSON.')
     .argument('<type>')
     .addOption(new Option('--version <number>', 'another than the last').argParser(wholeNumber(1, 1e8)))
@@ -161,6 +177,15 @@ export function serviceCommands(program: Command, around: Surroundings): void {
       ask(options, async (operator) =>
         registerSchema(operator, type, await readSchemaFile(file), { ...options, print, note }),
       ),
+    )
+
+  asking(schemas, 'compatibility', 'What a new version of a type must be to those before it; with a mode, sets it.')
+    .argument('<type>')
+    .addArgument(new Argument('[mode]', 'from now on').choices(COMPATIBILITY_MODES))
+    .addHelpText('after', '\nExit code: 0, 1 when it is refused, 2 when the service does not answer.')
+    .addHelpText('after', '\nExample: eventflow schemas compatibility order.created FULL')
+    .action((type, mode, options) =>
+      ask(options, (operator) => changeCompatibility(operator, type, mode, { ...options, print, note })),
     )
 
   const dlq = program.command('dlq').description('Dead letters: ls, show, replay, discard.')
@@ -199,16 +224,18 @@ export function serviceCommands(program: Command, around: Surroundings): void {
         'Exit code: 0, 1 when it was not wanted or not finished, 2 when the service does not answer,',
       )
       .addHelpText('after', '130 when it goes on without us.')
-      .action(({ filter, all, rate, reason, ...options }) => {
+      .action(({ filter, all, rate, schemaVersion, reason, ...options }) => {
         if (!filter && !all)
           throw new UsageError('Which ones? Name them with --filter, or say --all. See eventflow dlq ls --group')
-        const order = { filter: filter ?? {}, ...(rate && { rate }), ...(reason && { reason }) }
+        const how = { ...(rate && { rate }), ...(schemaVersion && { schema_version: schemaVersion }) }
+        const order = { filter: filter ?? {}, ...how, ...(reason && { reason }) }
         return ask(options, (operator) =>
           changeDeadLetters(operator, action, order, { ...options, confirm: around.confirm, ...long() }),
         )
       })
   changing('replay', 'Send dead letters on their way again, in the order in which they were accepted.')
     .option('--reason <text>', 'why, for the audit log')
+    .option('--schema-version <number>', 'read them as this version of their schema', wholeNumber(1, 999_999_999))
     .addHelpText('after', '\nExample: eventflow dlq replay --filter error-class=TransientError since=2h --rate 50')
   changing('discard', 'Say that dead letters will never be processed, and why. They are kept.')
     .requiredOption('--reason <text>', 'why; kept with them')

@@ -40,6 +40,36 @@ export async function getSchema(
   return 0
 }
 
+/** Prints which versions there are, the first one first. Gives the exit code: 1 when there is none. */
+export async function listVersions(operator: Operator, type: string, { json, print, note }: Output): Promise<number> {
+  const found = await operator.schemaVersions(type)
+  if (!found) {
+    note(`No schema of the type ${type} is registered. Which there are: eventflow schemas ls`)
+    return 1
+  }
+  const rows = found.versions.map(({ version, origin, registered_by, registered_at }) => [
+    `${version}`,
+    origin,
+    registered_by,
+    registered_at,
+  ])
+  if (json) for (const version of found.versions) print(JSON.stringify(version))
+  else print(table(['version', 'from', 'by', 'registered'], rows, ['version']))
+  return 0
+}
+
+/** Prints the compatibility mode of a type, after setting it where one is given. Gives the exit code. */
+export async function changeCompatibility(
+  operator: Operator,
+  type: string,
+  mode: string | undefined,
+  { json, print }: Output,
+): Promise<number> {
+  const compatibility = mode ? await operator.setCompatibility(type, mode) : await operator.compatibility(type)
+  print(json ? JSON.stringify({ type, compatibility }) : compatibility)
+  return 0
+}
+
 /** Says whether the schema could be the next version. Gives the exit code: 1 when it could not. */
 export async function checkSchema(
   operator: Operator,

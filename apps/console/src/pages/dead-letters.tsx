@@ -175,12 +175,22 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
       )}
       {status === 'open' && all > 0 && (
         <div class="buttons">
-          <ReplayButton filter={filter as Filter} done={changed} label={`Replay ${matching}…`} />
+          <ReplayButton
+            filter={filter as Filter}
+            type={filter.type ?? onlyTypeOf(groups)}
+            done={changed}
+            label={`Replay ${matching}…`}
+          />
           <DiscardButton filter={filter as Filter} done={changed} label={`Discard ${matching}…`} />
         </div>
       )}
     </section>
   )
+}
+
+function onlyTypeOf(groups: readonly DeadLetterGroup[]): string | undefined {
+  const types = new Set(groups.map(({ type }) => type))
+  return types.size === 1 ? groups[0]!.type : undefined
 }
 
 function Letters({ filter, status }: { filter: Params; status: string }) {

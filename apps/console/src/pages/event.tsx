@@ -62,7 +62,7 @@ function Actions({ event, again }: { event: WholeEvent; again: () => void }) {
   const filter = { ids: [event.id] }
   return (
     <>
-      <ReplayButton filter={filter} done={again} />
+      <ReplayButton filter={filter} done={again} type={event.type} />
       <SendAgainButton event={event} done={again} />
       <DiscardButton filter={filter} done={again} />
     </>

@@ -7,6 +7,7 @@ import { href } from '../route.js'
 import { useGet } from '../use-get.js'
 import { Problem } from './basics.js'
 import { Dialog } from './dialog.js'
+import { VersionChoice } from './version-choice.js'
 
 /** As the service takes it. */
 export type Filter = Record<string, Json>
@@ -17,8 +18,9 @@ export interface ActionProps {
   label?: string
 }
 
-export function ReplayButton({ filter, done, label = 'Replay' }: ActionProps) {
-  return <OperationButton kind="replay" label={label} filter={filter} done={done} />
+/** `type` where all that match are of one: they may be read as a version of its schema. */
+export function ReplayButton({ filter, done, type, label = 'Replay' }: ActionProps & { type?: string | undefined }) {
+  return <OperationButton kind="replay" label={label} filter={filter} done={done} type={type} />
 }
 
 export function DiscardButton({ filter, done, label = 'Discard' }: ActionProps) {
@@ -30,14 +32,14 @@ const QUESTIONS = {
   discard: 'They will never be processed. They are kept, with your reason.',
 }
 
-function OperationButton({ kind, label, filter, done }: ActionProps & { kind: 'replay' | 'discard'; label: string }) {
+function OperationButton({ label, ...asked }: Omit<AskProps, 'close'> & { label: string }) {
   const [asking, setAsking] = useState(false)
   return (
     <>
-      <button type="button" class={kind === 'discard' ? 'danger' : ''} onClick={() => setAsking(true)}>
+      <button type="button" class={asked.kind === 'discard' ? 'danger' : ''} onClick={() => setAsking(true)}>
         {label}
       </button>
-      {asking && <Ask kind={kind} filter={filter} close={() => setAsking(false)} done={done} />}
+      {asking && <Ask {...asked} close={() => setAsking(false)} />}
     </>
   )
 }
@@ -45,12 +47,13 @@ function OperationButton({ kind, label, filter, done }: ActionProps & { kind: 'r
 interface AskProps {
   kind: 'replay' | 'discard'
   filter: Filter
+  type?: string | undefined
   close: () => void
   done: () => void
 }
 
 /** Counts first, with a dry run; then asks; then shows how far it is. */
-function Ask({ kind, filter, close, done }: AskProps) {
+function Ask({ kind, filter, type, close, done }: AskProps) {
   const [dryRun, setDryRun] = useState<DryRun>()
   const [operation, setOperation] = useState<Operation>()
   const [error, setError] = useState<ApiError>()
@@ -64,12 +67,11 @@ function Ask({ kind, filter, close, done }: AskProps) {
     const sent = new FormData(event.currentTarget as HTMLFormElement)
     const reason = `${sent.get('reason') ?? ''}`.trim()
     const rate = Number(sent.get('rate'))
+    const version = Number(sent.get('schema_version'))
     rememberOperator(`${sent.get('operator') ?? ''}`.trim())
     setError(undefined)
-    await post<Operation>(path, { filter, ...(reason && { reason }), ...(rate > 0 && { rate }) }).then(
-      setOperation,
-      setError,
-    )
+    const how = { ...(rate > 0 && { rate }), ...(version > 0 && { schema_version: version }) }
+    await post<Operation>(path, { filter, ...how, ...(reason && { reason }) }).then(setOperation, setError)
   }
 
   const title = kind === 'replay' ? 'Replay dead letters' : 'Discard dead letters'
@@ -89,6 +91,7 @@ function Ask({ kind, filter, close, done }: AskProps) {
             {QUESTIONS[kind]}
           </p>
           <Samples dryRun={dryRun} />
+          {kind === 'replay' && type && <VersionChoice type={type} />}
           {kind === 'replay' && dryRun.count > 1 && (
             <label>
               Events a second, at the most

@@ -24,7 +24,10 @@ export function Operations({ changes }: { changes: number }) {
             <span>
               {operation.kind.replaceAll('-', ' ')}, asked for by {operation.requested_by}{' '}
               <Time at={operation.started_at} />
-              <small>{describeFilter(operation.filter)}</small>
+              <small>
+                {describeFilter(operation.filter)}
+                {operation.schema_version && `, as version ${operation.schema_version}`}
+              </small>
             </span>
             <div class="progress">
               <OperationBar operation={operation} />
@@ -80,16 +83,17 @@ export function AuditTrail({ changes }: { changes: number }) {
             </tr>
           </thead>
           <tbody>
-            {items.map(({ at, actor, action, count: events, reason, filter }) => (
+            {items.map(({ at, actor, action, count: events, reason, filter, subject }) => (
               <tr key={at + action}>
                 <td>
                   <Time at={at} />
                 </td>
                 <td>{actor}</td>
                 <td>
-                  {action.replaceAll('-', ' ')} <small>{describeFilter(filter)}</small>
+                  {action.replaceAll('-', ' ')}{' '}
+                  <small>{[subject, events > 0 && describeFilter(filter)].filter(Boolean).join(', ')}</small>
                 </td>
-                <td class="number">{count(events)}</td>
+                <td class="number">{events > 0 ? count(events) : '–'}</td>
                 <td class="wide">{reason ?? '–'}</td>
               </tr>
             ))}
