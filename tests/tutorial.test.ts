@@ -1,0 +1,128 @@
+/** docs/tutorial.md, run from its first line to its last as a reader would: the same commands, the same answers. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { freePort } from '@eventflow/local'
+import { createDatabase, redisUrl, until } from '@eventflow/testkit'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+
+const ROOT = join(import.meta.dirname, '../..')
+
+/** What of the clone the commands need: a folder with these is as good as one, and leaves ours as it is. */
+const CLONE = ['package.json', 'node_modules', 'packages', 'apps']
+
+/** In place of npx for the commands that come and go: it takes longer to start than they do. */
+const NPX = 'npx() { "node_modules/.bin/$@"; }'
+
+/** A command that only looks, and may look again: what it is about may still be under way. */
+const LOOKS = /^npx eventflow (sql ["']SELECT|events get|dlq (ls|show))/
+
+interface Block {
+  language: string
+  content: string
+}
+
+/** The fenced blocks of the document: `sh` is to be run, `ts` to be put into a file, and what has no language was answered. */
+const blocks = [...readFileSync(join(ROOT, 'docs/tutorial.md'), 'utf8').matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(
+  ([, language, content]): Block => ({ language: language!, content: content! }),
+)
+
+let folder: string
+let env: NodeJS.ProcessEnv
+let running: ChildProcess | undefined
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'eventflow-tutorial-'))
+  for (const name of CLONE) await symlink(join(ROOT, name), join(folder, name))
+  env = {
+    ...{ PATH: process.env.PATH, HOME: process.env.HOME },
+    ...{ DATABASE_URL: await createDatabase({ migrated: false }), REDIS_URL: redisUrl() },
+    ...{ EVENTFLOW_STREAM_PREFIX: 'tutorial', EVENTFLOW_PORT: `${await freePort(0)}` },
+  }
+})
+
+afterAll(async () => {
+  await interrupt()
+  await rm(folder, { recursive: true, force: true })
+})
+
+test('begins with what the tests have done already, and shows what most commands answer', () => {
+  expect(blocks[0]).toEqual({ language: 'sh', content: 'npm ci && npm run build\n' })
+  expect(blocks.filter(({ language }) => language === '').length).toBeGreaterThan(8)
+})
+
+test('does what it says, command by command', async () => {
+  for (const [index, { language, content }] of blocks.entries()) {
+    if (language === 'ts') await write(content)
+    else if (/^npx eventflow up/.test(content)) await start(content)
+    else if (language === 'sh' && index > 0) await tryOut(content, blocks[index + 1]!)
+  }
+}, 180_000)
+
+/** Puts a file where its first line says. */
+async function write(content: string): Promise<void> {
+  const path = join(folder, /^\/\/ (\S+)\n/.exec(content)![1]!)
+  await mkdir(dirname(path), { recursive: true })
+  await writeFile(path, content)
+}
+
+/** Runs the command in the first terminal, after what ran there before. */
+async function start(command: string): Promise<void> {
+  await interrupt()
+  const child = spawn('bash', ['-c', command], { cwd: folder, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  running = child
+  let said = ''
+  for (const output of [child.stdout, child.stderr]) output.setEncoding('utf8').on('data', (more) => (said += more))
+  await until('it is up, or has ended', () => said.includes('EventFlow is up.') || child.exitCode !== null, 90_000)
+  expect(said).toContain('EventFlow is up.')
+}
+
+/** Ctrl-C, which the terminal sends to all that run in it. */
+async function interrupt(): Promise<void> {
+  if (!running || running.exitCode !== null) return
+  const closed = once(running, 'close')
+  process.kill(-running.pid!, 'SIGINT')
+  await closed
+  running = undefined
+}
+
+/** Runs commands in the second terminal; they must answer as the document shows, if it does. */
+async function tryOut(commands: string, { language, content }: Block): Promise<void> {
+  const shown = language === '' ? patternOf(content) : /^/
+  const asShown = async () => {
+    const child = spawn('bash', ['-c', `${NPX}\n${commands}`], {
+      cwd: folder,
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    expect(plain(await text(child.stdout))).toMatch(shown)
+    return true
+  }
+  if (
+    commands
+      .trim()
+      .split('\n')
+      .every((command) => LOOKS.test(command))
+  )
+    await until(`${commands} is as shown`, asShown)
+  else await asShown()
+}
+
+/** What is shown, where a line with nothing but … stands for any lines. */
+function patternOf(content: string): RegExp {
+  const parts = plain(content).split('…')
+  return new RegExp(`^${parts.map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('[^]*')}$`)
+}
+
+/** The text without what no two runs have in common. */
+function plain(content: string): string {
+  return content
+    .replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '<id>')
+    .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
+    .replace(/worker-\d/g, 'worker-<n>')
+    .trim()
+}
