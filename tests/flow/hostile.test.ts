@@ -8,14 +8,20 @@ import { PROBLEMS, type ProblemCode } from '@eventflow/core'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { type Contract, readContract } from '../contract.js'
+import { unstalled } from '../unstalled.js'
 
 const RUNS = 150
 
 let pipeline: TestPipeline
+let contract: Contract
 let accepted = 0
+/** How often each code was answered. */
+const refused = new Map<ProblemCode, number>()
 
 beforeAll(async () => {
   pipeline = await startPipeline([], { EVENTFLOW_BODY_LIMIT_BYTES: '100000', EVENTFLOW_BATCH_LIMIT: '20' })
+  contract = await readContract(pipeline.url)
 })
 
 afterAll(() => pipeline.stop())
@@ -23,24 +29,24 @@ afterAll(() => pipeline.stop())
 const ROUTES = { '/v1/events': 'application/json', '/v1/events/batch': 'application/x-ndjson' }
 type Route = keyof typeof ROUTES
 
-/** Sends it, and expects an answer that a client can work with. Gives the ids of what was accepted, by their places. */
-async function send(route: Route, body: string | Uint8Array, headers: Record<string, string> = {}) {
+/** Sends it, and expects an answer soon that a client can work with. Gives the ids of what was accepted, by their places. */
+function send(route: Route, body: string | Uint8Array, headers: Record<string, string> = {}) {
+  return unstalled(() => sendOnce(route, body, headers))
+}
+
+async function sendOnce(route: Route, body: string | Uint8Array, headers: Record<string, string>) {
   const init = { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body }
-  const response = await fetch(pipeline.url + route, init)
-  // biome-ignore lint/suspicious/noExplicitAny: whatever comes back is checked.
-  const answer = (await response.json()) as any
-  if (response.status >= 400) {
-    expectProblem(answer)
-    expect(response.status).toBe(answer.status)
-    expect(response.headers.get('content-type')).toMatch(/^application\/problem\+json/)
+  const { status, body: answer } = await contract.ask(route, init)
+  if (status >= 400) {
+    expectRefusal(status, answer)
     return new Map<number, string>()
   }
   if (route === '/v1/events') {
-    expect(response.status).toBe(202)
+    expect(status).toBe(202)
     if (!answer.duplicate) accepted++
     return new Map([[0, answer.id as string]])
   }
-  expect(response.status).toBe(200)
+  expect(status).toBe(200)
   accepted += answer.accepted
   for (const { status, error } of answer.items) if (status === 'rejected') expectProblem(error)
   // biome-ignore lint/suspicious/noExplicitAny: as above.
@@ -48,7 +54,20 @@ async function send(route: Route, body: string | Uint8Array, headers: Record<str
   return new Map<number, string>(taken.map(({ index, id }: { index: number; id: string }) => [index, id]))
 }
 
-function expectProblem(problem: { code: ProblemCode; status: number; detail: string }) {
+/** Expects a problem in the place of an answer, and notes it. */
+function expectRefusal(status: number, problem: Refusal) {
+  expectProblem(problem)
+  expect(status).toBe(problem.status)
+  refused.set(problem.code, (refused.get(problem.code) ?? 0) + 1)
+}
+
+interface Refusal {
+  code: ProblemCode
+  status: number
+  detail: string
+}
+
+function expectProblem(problem: Refusal) {
   expect(Object.keys(PROBLEMS)).toContain(problem.code)
   expect(problem.status).toBe(PROBLEMS[problem.code].status)
   expect(problem.status).toBeGreaterThanOrEqual(400)
@@ -58,7 +77,7 @@ function expectProblem(problem: { code: ProblemCode; status: number; detail: str
 
 /** Expects that an event has the data that was sent, as text: the same names in the same order, the same numbers. */
 async function expectKept(id: string, data: unknown) {
-  const event = (await (await fetch(`${pipeline.url}/v1/events/${id}`)).json()) as { data: unknown }
+  const { body: event } = await contract.ask(`/v1/events/${id}`)
   expect(JSON.stringify(event.data)).toBe(JSON.stringify(data))
 }
 
@@ -254,8 +273,9 @@ describe('is answered, not with a 5xx:', () => {
   test('anything where an id belongs', () =>
     holds(fc.tuple(text, text), async ([id, source]) => {
       const query = new URLSearchParams({ source: source.toWellFormed(), wait: '0s' })
-      const response = await fetch(`${pipeline.url}/v1/events/${encodeURIComponent(id.toWellFormed())}?${query}`)
-      expect([200, 400, 404]).toContain(response.status)
+      const path = `/v1/events/${encodeURIComponent(id.toWellFormed())}?${query}`
+      const { status, body } = await contract.ask(path)
+      if (status !== 200) expectRefusal(status, body)
     }))
 })
 
@@ -283,4 +303,10 @@ test('no more and no less was stored than was accepted, and the next event is', 
   expect(accepted).toBeGreaterThan(RUNS)
   expect((await send('/v1/events', '{"type":"note.taken","data":{}}')).size).toBe(1)
   expect(pipeline.logged.filter(({ level }) => level === 'error')).toEqual([])
+})
+
+test('what was refused is counted by its code, and nothing else', async () => {
+  const { values } = await pipeline.ingestMetrics.requestsRefused.get()
+  const counted = values.filter(({ value }) => value > 0).map(({ labels, value }) => [labels.code, value])
+  expect(Object.fromEntries(counted)).toEqual(Object.fromEntries(refused))
 })

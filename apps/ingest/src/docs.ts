@@ -2,10 +2,13 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
+import { documentProblems } from './document-problems.js'
 
-/** Serves /docs and /openapi.json. Must be called before the routes are declared. */
+/** Serves /docs and /openapi.json. Must be called before the routes are declared, and after the lock, which says what is open. */
 export async function documentRoutes(app: FastifyInstance): Promise<void> {
+  const withProblems = documentProblems(app)
   await app.register(swagger, {
+    transformObject: (made) => withProblems('openapiObject' in made ? made.openapiObject : made.swaggerObject),
     openapi: {
       openapi: '3.1.0',
       info: {
@@ -19,6 +22,7 @@ export async function documentRoutes(app: FastifyInstance): Promise<void> {
         { name: 'events', description: 'Sending events and following them' },
         { name: 'dead letters', description: 'What failed, and what becomes of it' },
         { name: 'operations', description: 'Replays and discards under way' },
+        { name: 'schemas', description: 'Schemas of event types, and their versions' },
         { name: 'keys', description: 'API keys of the tenant' },
         { name: 'operation', description: 'Health and metrics' },
       ],

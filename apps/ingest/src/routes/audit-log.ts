@@ -4,7 +4,6 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeFilter } from '../filter.js'
 import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
-import { ProblemSchema } from '../problem.js'
 import { strictly } from '../request.js'
 
 export function auditRoutes(app: FastifyInstance, { db }: { db: Db }): void {
@@ -49,7 +48,5 @@ const schema = {
       ),
       next: NextPage,
     }),
-    '4xx': ProblemSchema,
-    503: ProblemSchema,
   },
 }

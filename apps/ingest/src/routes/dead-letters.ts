@@ -6,7 +6,7 @@ import { DEFAULT_SOURCE, eventIdOf } from '../admit.js'
 import { describeDeadLetter, describeWholeDeadLetter } from '../describe-dead-letter.js'
 import { ErrorClass, filterTexts, readFilter, type SentFilter } from '../filter.js'
 import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
-import { ProblemSchema, RequestError } from '../problem.js'
+import { RequestError } from '../problem.js'
 import { strictly } from '../request.js'
 
 interface ListQuery extends Omit<SentFilter, 'ids'>, SentPage {
@@ -34,7 +34,7 @@ export function deadLetterRoutes(app: FastifyInstance, { db }: { db: Db }): void
 
   app.get<{ Params: { id: string }; Querystring: { source?: string } }>(
     '/v1/dead-letters/:id',
-    { schema: oneSchema, validatorCompiler: strictly },
+    { schema: oneSchema, validatorCompiler: strictly, config: { problems: ['dead-letter-not-found'] } },
     async ({ access: { tenantId }, params: { id }, query: { source = DEFAULT_SOURCE } }) => {
       const row = await findDeadLetter(db, tenantId, eventIdOf(tenantId, source, id))
       if (!row) throw new RequestError('dead-letter-not-found', `No event with the id ${id} has failed`)
@@ -105,8 +105,6 @@ const listSchema = {
         ),
       ),
     }),
-    '4xx': ProblemSchema,
-    503: ProblemSchema,
   },
 }
 
@@ -133,7 +131,5 @@ const oneSchema = {
       }),
       data: Type.Object({}, { additionalProperties: true }),
     }),
-    '4xx': ProblemSchema,
-    503: ProblemSchema,
   },
 }

@@ -4,14 +4,10 @@ import type { FastifySchema } from 'fastify'
 import { CloudEventSchema, IncomingEventSchema } from '../admit.js'
 import { ProblemSchema } from '../problem.js'
 import { ENCODINGS } from '../receive.js'
+import { LOCATED } from '../reply.js'
 
 /** The events are checked by `admit`, one check for single events and batches; a body's schema is its documentation. */
 export const checkedByAdmit = () => () => true
-
-const refusals = {
-  '4xx': ProblemSchema,
-  503: ProblemSchema,
-}
 
 /** The headers that mean something, for the documentation. */
 const Headers = Type.Object({
@@ -49,12 +45,14 @@ export const singleSchema = (examples: readonly object[]): FastifySchema => ({
     },
   },
   response: {
-    202: Type.Object({
-      id: Type.String({ format: 'uuid' }),
-      status: Type.Literal('accepted'),
-      duplicate: Type.Boolean(),
-    }),
-    ...refusals,
+    202: Type.Object(
+      {
+        id: Type.String({ format: 'uuid' }),
+        status: Type.Literal('accepted'),
+        duplicate: Type.Boolean(),
+      },
+      LOCATED,
+    ),
   },
 })
 
@@ -90,8 +88,51 @@ export const batchSchema = (examples: readonly object[]): FastifySchema => ({
         }),
       ),
     }),
-    ...refusals,
   },
+})
+
+const Moment = Type.String({ format: 'date-time' })
+const Anything = Type.Object({}, { additionalProperties: true })
+
+const Story = Type.Object({
+  id: Type.String({ format: 'uuid' }),
+  external_id: Type.Optional(Type.String({ description: 'The id that it was sent with, where that is no UUID' })),
+  type: Type.String(),
+  source: Type.String(),
+  time: Moment,
+  partitionkey: Type.String(),
+  partition: Type.Integer(),
+  correlationid: Type.String(),
+  causationid: Type.Optional(Type.String()),
+  traceparent: Type.Optional(Type.String()),
+  trace_url: Type.Optional(Type.String()),
+  extensions: Type.Optional(Anything),
+  status: Type.String({ enum: ['accepted', 'retrying', 'processed', 'failed', 'discarded'] }),
+  attempts: Type.Integer(),
+  timeline: Type.Array(
+    Type.Object({
+      at: Moment,
+      what: Type.String(),
+      detail: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+    }),
+    { description: 'What happened to it, in order, and what is due next' },
+  ),
+  failure: Type.Optional(
+    Type.Object({
+      failure_type: Type.String(),
+      error_class: Type.String(),
+      message: Type.String(),
+      component: Type.String(),
+      errors: Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() })),
+    }),
+  ),
+  data: Type.Object({}, { additionalProperties: true, description: 'As it was sent' }),
+  result: Type.Optional(
+    Type.Object(
+      {},
+      { additionalProperties: true, description: 'The data as it was processed, enriched and filled in' },
+    ),
+  ),
 })
 
 export const statusSchema: FastifySchema = {
@@ -107,4 +148,5 @@ export const statusSchema: FastifySchema = {
     },
     { additionalProperties: false },
   ),
+  response: { 200: Story },
 }

@@ -18,6 +18,7 @@ import { batchItemOf, eventOf } from '../cloud-event.js'
 import { describeEvent } from '../describe-event.js'
 import { problemBody, RequestError } from '../problem.js'
 import type { Quotas } from '../quotas.js'
+import { asItIs } from '../reply.js'
 import { idempotencyKeyOf, TRACEPARENT, textHeader } from '../request.js'
 import type { SettledWatch } from '../settled.js'
 import { sent, startSend } from '../trace.js'
@@ -53,7 +54,13 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
   }
   app.post(
     '/v1/events',
-    { schema: singleSchema(examples), validatorCompiler: checkedByAdmit },
+    {
+      schema: singleSchema(examples),
+      validatorCompiler: checkedByAdmit,
+      config: {
+        problems: ['invalid-event', 'event-conflict', 'data-invalid', 'idempotency-key-reused', 'quota-exceeded'],
+      },
+    },
     async (request, reply) => {
       const observe = metrics.ingestDuration.startTimer()
       const send = startSend(request, tracing)
@@ -78,7 +85,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
 
   app.post(
     '/v1/events/batch',
-    { schema: batchSchema(examples), validatorCompiler: checkedByAdmit },
+    { schema: batchSchema(examples), validatorCompiler: checkedByAdmit, config: { problems: ['quota-exceeded'] } },
     async (request, reply) => {
       const observe = metrics.ingestDuration.startTimer()
       const lines = request.body
@@ -123,7 +130,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
 
   app.get<{ Params: { id: string }; Querystring: { wait?: string; source?: string } }>(
     '/v1/events/:id',
-    { schema: statusSchema },
+    { schema: statusSchema, serializerCompiler: asItIs, config: { problems: ['event-not-found'] } },
     async (request) => {
       const { wait, source } = request.query
       const { tenantId } = request.access

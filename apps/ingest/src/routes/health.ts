@@ -6,6 +6,7 @@ import type { Redis } from '@eventflow/stream'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeLag } from '../describe-lag.js'
+import { asItIs } from '../reply.js'
 import { strictly } from '../request.js'
 
 export interface HealthRoutesDeps {
@@ -25,17 +26,17 @@ export function healthRoutes(
   app: FastifyInstance,
   { db, redis, metrics, lag, refreshGauges, isOpen }: HealthRoutesDeps,
 ): void {
-  const quiet = { logLevel: 'silent', schema: { tags: ['operation'] } } as const
+  const quiet = { logLevel: 'silent', serializerCompiler: asItIs } as const
 
-  app.get('/livez', { ...quiet }, async () => ({ status: 'ok' }))
+  app.get('/livez', { ...quiet, schema: livezSchema }, async () => ({ status: 'ok' }))
 
-  app.get('/readyz', { ...quiet }, async (_, reply) => {
+  app.get('/readyz', { ...quiet, schema: readyzSchema }, async (_, reply) => {
     const postgres = isOpen() ? await check(() => db.query('SELECT 1')) : undefined
     if (postgres?.status === 'ok') return { status: 'ready' }
     return reply.code(503).send({ status: 'not ready', reason: postgres ? `Postgres: ${postgres.detail}` : 'stopping' })
   })
 
-  app.get('/health', { ...quiet }, async (_, reply) => {
+  app.get('/health', { ...quiet, schema: healthSchema }, async (_, reply) => {
     let live: string[] = []
     const [postgres, redisCheck, workers] = await Promise.all([
       check(() => db.query('SELECT 1')),
@@ -51,7 +52,7 @@ export function healthRoutes(
     return reply.code(status === 'down' ? 503 : 200).send({ status, checks })
   })
 
-  app.get('/metrics', { ...quiet }, async (_, reply) => {
+  app.get('/metrics', { ...quiet, schema: metricsSchema }, async (_, reply) => {
     await refreshGauges()
     return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics())
   })
@@ -66,8 +67,58 @@ export function healthRoutes(
   )
 }
 
+const tags = ['operation']
+const Status = Type.Object({ status: Type.String(), reason: Type.Optional(Type.String()) })
+const Checked = Type.Object(
+  { status: Type.String({ enum: ['ok', 'down'] }), latency_ms: Type.Number(), detail: Type.Optional(Type.String()) },
+  { additionalProperties: true },
+)
+const Health = Type.Object({
+  status: Type.String({ enum: ['ok', 'degraded', 'down'] }),
+  checks: Type.Object({ postgres: Checked, redis: Checked, workers: Checked }),
+})
+
+const livezSchema = { summary: 'Whether the process answers', tags, response: { 200: Status } }
+const readyzSchema = { summary: 'Whether it can take events', tags, response: { 200: Status, 503: Status } }
+const healthSchema = { summary: 'Whether everything is there', tags, response: { 200: Health, 503: Health } }
+const metricsSchema = {
+  summary: 'Metrics for Prometheus',
+  tags,
+  response: { 200: { content: { 'text/plain': { schema: Type.String() } } } },
+}
+
+const MaybeNumber = Type.Union([Type.Number(), Type.Null()])
+const behind = {
+  unsettled: Type.Integer({ description: 'Accepted, and not at an end' }),
+  retrying: Type.Integer(),
+  lag: Type.Integer({ description: 'Events that no worker was given yet' }),
+  lag_seconds: Type.Number(),
+  oldest_unsettled_age_seconds: Type.Number(),
+}
+
+const Summary = Type.Object({
+  at: Type.String({ format: 'date-time' }),
+  ...behind,
+  streams: Type.Optional(Type.Object({ length: Type.Integer(), pending: Type.Integer() })),
+  workers: Type.Array(Type.Object({ worker: Type.String(), partitions: Type.Array(Type.Integer()) })),
+  partitions: Type.Array(
+    Type.Object({
+      partition: Type.Integer(),
+      owner: Type.Union([Type.String(), Type.Null()]),
+      epoch: Type.Integer(),
+      source: Type.String({ enum: ['stream', 'postgres'] }),
+      depth: MaybeNumber,
+      pending: MaybeNumber,
+      ...behind,
+    }),
+  ),
+  events: Type.Optional(Type.Object({}, { additionalProperties: true, description: 'Exact counts of all events' })),
+})
+
 const summarySchema = {
-  tags: ['operation'],
+  summary: 'How far the pipeline is behind',
+  tags,
+  response: { 200: Summary },
   querystring: Type.Object(
     {
       counts: Type.Optional(

@@ -2,7 +2,7 @@
 import { type ApiKey, createApiKey, type Db, listApiKeys, revokeApiKey, SCOPES, type Scope } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { ProblemSchema, RequestError } from '../problem.js'
+import { RequestError } from '../problem.js'
 import { operatorOf, strictly } from '../request.js'
 
 interface Asked {
@@ -30,7 +30,7 @@ export function keyRoutes(app: FastifyInstance, { db }: { db: Db }): void {
 
   app.delete<{ Params: { id: string }; Querystring: { after_hours?: string } }>(
     '/v1/keys/:id',
-    { schema: revokeSchema, validatorCompiler: strictly },
+    { schema: revokeSchema, validatorCompiler: strictly, config: { problems: ['key-not-found'] } },
     async (request) => {
       const { id } = request.params
       const afterHours = Number(request.query.after_hours ?? 0)
@@ -64,8 +64,6 @@ const key = {
   last_used_at: Type.Union([Moment, Type.Null()], { description: 'Within a minute' }),
 }
 
-const problems = { '4xx': ProblemSchema, 503: ProblemSchema }
-
 const createSchema = {
   summary: 'Make an API key',
   description: 'For the tenant of the key that asks. The answer is the only place that ever shows the new key.',
@@ -78,14 +76,14 @@ const createSchema = {
     },
     { additionalProperties: false, examples: [{ name: 'checkout', scopes: ['ingest'], expires_in_days: 365 }] },
   ),
-  response: { 201: Type.Object({ ...key, key: Type.String() }), ...problems },
+  response: { 201: Type.Object({ ...key, key: Type.String() }) },
 }
 
 const listSchema = {
   summary: 'The API keys',
   description: 'Of the tenant, the valid ones first; never the keys themselves.',
   tags: ['keys'],
-  response: { 200: Type.Object({ items: Type.Array(Type.Object(key)) }), ...problems },
+  response: { 200: Type.Object({ items: Type.Array(Type.Object(key)) }) },
 }
 
 const revokeSchema = {
@@ -98,5 +96,5 @@ const revokeSchema = {
     { after_hours: Type.Optional(Type.String({ pattern: '^[0-9]{1,4}$', description: 'Hours' })) },
     { additionalProperties: false },
   ),
-  response: { 200: Type.Object(key), ...problems },
+  response: { 200: Type.Object(key) },
 }

@@ -2,7 +2,7 @@
 import type { OperationKind } from '@eventflow/db'
 import { type TSchema, Type } from '@sinclair/typebox'
 import { ErrorClass, EventIds, filterTexts } from '../filter.js'
-import { ProblemSchema } from '../problem.js'
+import { LOCATED } from '../reply.js'
 
 /** Events a second where nothing is said: slow enough for what has only just recovered. A discard disturbs nobody. */
 export const DEFAULT_RATES: Record<OperationKind, number> = {
@@ -102,8 +102,6 @@ const DryRun = Type.Object({
   ),
 })
 
-const problems = { '4xx': ProblemSchema, 503: ProblemSchema }
-
 /** The schema of a route that begins an operation. */
 export function asking({ tag, ...route }: { summary: string; description: string; tag: string; body: TSchema }) {
   return {
@@ -111,7 +109,7 @@ export function asking({ tag, ...route }: { summary: string; description: string
     description: `${route.description} With \`dry_run\` it is only counted; otherwise the answer is an operation with its progress.`,
     tags: [tag],
     headers: Operator,
-    response: { 200: DryRun, 202: Operation, ...problems },
+    response: { 200: DryRun, 202: Type.Object(Operation.properties, LOCATED) },
   }
 }
 
@@ -123,6 +121,6 @@ export function following(summary: string, description: string) {
     tags: ['operations'],
     headers: Operator,
     params: Type.Object({ id: Type.String({ maxLength: 200 }) }),
-    response: { 200: Operation, ...problems },
+    response: { 200: Operation },
   }
 }

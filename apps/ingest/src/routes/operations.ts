@@ -20,7 +20,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { describeOperation, describeSample } from '../describe-dead-letter.js'
 import { readFilter } from '../filter.js'
 import type { Operations } from '../operations.js'
-import { ProblemSchema, RequestError } from '../problem.js'
+import { RequestError } from '../problem.js'
 import { operatorOf, strictly } from '../request.js'
 import {
   asking,
@@ -105,7 +105,7 @@ export function operationRoutes(app: FastifyInstance, { db, operations, definiti
         summary: 'The last operations',
         description: `The newest first, ${LISTED} at the most.`,
         tags: ['operations'],
-        response: { 200: Type.Object({ items: Type.Array(Operation) }), 503: ProblemSchema },
+        response: { 200: Type.Object({ items: Type.Array(Operation) }) },
       },
     },
     async ({ access }) => ({ items: (await listOperations(db, access.tenantId, LISTED)).map(describeOperation) }),
@@ -119,6 +119,7 @@ export function operationRoutes(app: FastifyInstance, { db, operations, definiti
         'An operation whose process died is found `interrupted` after half a minute: nothing of it is half done, and it can be resumed.',
       ),
       validatorCompiler: strictly,
+      config: { problems: ['operation-not-found'] },
     },
     async (request) => describeOperation(await find(request)),
   )
@@ -128,6 +129,7 @@ export function operationRoutes(app: FastifyInstance, { db, operations, definiti
     {
       schema: following('Resume an operation', 'Goes on with an interrupted operation from where it stopped.'),
       validatorCompiler: strictly,
+      config: { problems: ['operation-not-found', 'operation-conflict'] },
     },
     async (request) => {
       const { id, status } = await find(request)
@@ -143,6 +145,7 @@ export function operationRoutes(app: FastifyInstance, { db, operations, definiti
     {
       schema: following('Cancel an operation', 'Ends an operation for good. What it has done by then stays done.'),
       validatorCompiler: strictly,
+      config: { problems: ['operation-not-found', 'operation-conflict'] },
     },
     async (request) => {
       const { id, status } = await find(request)

@@ -1,6 +1,6 @@
 /** What is sent and answered about schemas, for the documentation and for the check of what is sent. */
 import { type TSchema, Type } from '@sinclair/typebox'
-import { ProblemSchema } from '../problem.js'
+import { LOCATED } from '../reply.js'
 
 const Time = Type.String({ format: 'date-time' })
 const Mode = Type.String({ description: 'NONE, BACKWARD, FORWARD or FULL; with _TRANSITIVE against all versions' })
@@ -8,7 +8,6 @@ const Operator = Type.Object({
   'x-operator': Type.Optional(Type.String({ description: 'Who asks, for the audit log' })),
 })
 const params = Type.Object({ type: Type.String({ minLength: 1, maxLength: 200, description: 'Event type' }) })
-const refusals = { '4xx': ProblemSchema, 503: ProblemSchema }
 
 const AnySchema = Type.Object({}, { additionalProperties: true, description: 'JSON Schema 2020-12 of `data`' })
 
@@ -50,7 +49,6 @@ export const listSchema = summarised('The types that have a schema', 'By name.',
         }),
       ),
     }),
-    503: ProblemSchema,
   },
 })
 
@@ -63,7 +61,6 @@ export const typeSchema = summarised('The schema of a type', 'The last version, 
       latest: Type.Object({ ...version, schema: AnySchema }),
       versions: Type.Array(Type.Object(version)),
     }),
-    ...refusals,
   },
 })
 
@@ -75,9 +72,8 @@ export const registerRouteSchema = summarised(
     params,
     body: GivenSchema,
     response: {
-      200: Type.Object({ type: Type.String(), version: Type.Integer() }),
-      201: Type.Object({ type: Type.String(), version: Type.Integer() }),
-      ...refusals,
+      200: Type.Object({ type: Type.String(), version: Type.Integer() }, LOCATED),
+      201: Type.Object({ type: Type.String(), version: Type.Integer() }, LOCATED),
     },
   },
 )
@@ -87,7 +83,7 @@ export const versionSchema = summarised('One version of a schema', 'As it was re
     ...params.properties,
     version: Type.String({ pattern: '^[1-9]\\d{0,8}$', description: 'A number from 1' }),
   }),
-  response: { 200: Type.Object({ type: Type.String(), ...version, schema: AnySchema }), ...refusals },
+  response: { 200: Type.Object({ type: Type.String(), ...version, schema: AnySchema }) },
 })
 
 export const checkSchema = summarised(
@@ -110,7 +106,6 @@ export const checkSchema = summarised(
           }),
         ),
       }),
-      ...refusals,
     },
   },
 )
@@ -119,7 +114,7 @@ const Current = Type.Object({ compatibility: Mode })
 
 export const readModeSchema = summarised('The compatibility mode of a type', 'BACKWARD where none was set.', {
   params,
-  response: { 200: Current, ...refusals },
+  response: { 200: Current },
 })
 
 export const modeSchema = (modes: readonly string[]) =>
@@ -130,5 +125,5 @@ export const modeSchema = (modes: readonly string[]) =>
       { compatibility: Type.Union(modes.map((mode) => Type.Literal(mode))) },
       { additionalProperties: false, examples: [{ compatibility: 'FULL' }] },
     ),
-    response: { 200: Current, ...refusals },
+    response: { 200: Current },
   })

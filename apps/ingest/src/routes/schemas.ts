@@ -46,22 +46,30 @@ export function schemaRoutes(app: FastifyInstance, { db }: { db: Db }): void {
     return { items: types.map(({ registeredAt, ...type }) => ({ ...type, registered_at: registeredAt })) }
   })
 
-  app.get<OfType>('/v1/schemas/:type', { schema: typeSchema, validatorCompiler: strictly }, async (request) => {
-    const subject = subjectOf(request)
-    const versions = await readSchemaVersions(db, subject)
-    const latest = versions.at(-1)
-    if (!latest) throw notFound(`No schema of the type ${subject.type} is registered`)
-    return {
-      type: subject.type,
-      compatibility: await readCompatibility(db, subject),
-      latest: describeVersion(latest),
-      versions: versions.map((version) => ({ ...describeVersion(version), schema: undefined })),
-    }
-  })
+  app.get<OfType>(
+    '/v1/schemas/:type',
+    { schema: typeSchema, validatorCompiler: strictly, config: { problems: ['schema-not-found'] } },
+    async (request) => {
+      const subject = subjectOf(request)
+      const versions = await readSchemaVersions(db, subject)
+      const latest = versions.at(-1)
+      if (!latest) throw notFound(`No schema of the type ${subject.type} is registered`)
+      return {
+        type: subject.type,
+        compatibility: await readCompatibility(db, subject),
+        latest: describeVersion(latest),
+        versions: versions.map((version) => ({ ...describeVersion(version), schema: undefined })),
+      }
+    },
+  )
 
   app.put<Given>(
     '/v1/schemas/:type',
-    { schema: registerRouteSchema, validatorCompiler: strictly },
+    {
+      schema: registerRouteSchema,
+      validatorCompiler: strictly,
+      config: { problems: ['schema-refused', 'schema-incompatible'] },
+    },
     async (request, reply) => {
       const subject = subjectOf(request)
       const { schema } = request.body
@@ -88,7 +96,7 @@ export function schemaRoutes(app: FastifyInstance, { db }: { db: Db }): void {
 
   app.get<{ Params: { type: string; version: string } }>(
     '/v1/schemas/:type/versions/:version',
-    { schema: versionSchema, validatorCompiler: strictly },
+    { schema: versionSchema, validatorCompiler: strictly, config: { problems: ['schema-not-found'] } },
     async (request) => {
       const subject = subjectOf(request)
       const { version } = request.params
@@ -98,13 +106,17 @@ export function schemaRoutes(app: FastifyInstance, { db }: { db: Db }): void {
     },
   )
 
-  app.post<Given>('/v1/schemas/:type/check', { schema: checkSchema, validatorCompiler: strictly }, async (request) => {
-    const subject = subjectOf(request)
-    const [earlier, mode] = [await readSchemaVersions(db, subject), await readCompatibility(db, subject)]
-    const { faults, incompatibilities } = await examine(request.body.schema, mode, earlier)
-    if (faults.length > 0) throw invalid(faults)
-    return { compatible: incompatibilities.length === 0, compatibility: mode, incompatibilities }
-  })
+  app.post<Given>(
+    '/v1/schemas/:type/check',
+    { schema: checkSchema, validatorCompiler: strictly, config: { problems: ['schema-refused'] } },
+    async (request) => {
+      const subject = subjectOf(request)
+      const [earlier, mode] = [await readSchemaVersions(db, subject), await readCompatibility(db, subject)]
+      const { faults, incompatibilities } = await examine(request.body.schema, mode, earlier)
+      if (faults.length > 0) throw invalid(faults)
+      return { compatible: incompatibilities.length === 0, compatibility: mode, incompatibilities }
+    },
+  )
 
   app.get<OfType>(
     '/v1/schemas/:type/compatibility',

@@ -7,7 +7,6 @@ import { DEFAULT_SOURCE, eventIdOf } from '../admit.js'
 import { describeListedEvent } from '../describe-event.js'
 import { filterTexts, readFilter, type SentFilter } from '../filter.js'
 import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
-import { ProblemSchema } from '../problem.js'
 import { strictly } from '../request.js'
 
 interface Search extends Pick<SentFilter, 'type' | 'key' | 'from' | 'to'>, SentPage {
@@ -84,7 +83,5 @@ const schema = {
       ),
       next: NextPage,
     }),
-    '4xx': ProblemSchema,
-    503: ProblemSchema,
   },
 }

@@ -4,7 +4,7 @@ import { type Db, readWaitingKeys, skipWaiting, type WaitingKey } from '@eventfl
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { waitingSince } from '../live/troubles.js'
-import { ProblemSchema, RequestError } from '../problem.js'
+import { RequestError } from '../problem.js'
 import { operatorOf, strictly } from '../request.js'
 
 const MAX_KEYS = 100
@@ -23,7 +23,7 @@ export function waitingRoutes(app: FastifyInstance, { db, unordered }: WaitingRo
 
   app.post<{ Params: { id: string }; Body: { reason: string } }>(
     '/v1/waiting/:id/skip',
-    { schema: skipSchema, validatorCompiler: strictly },
+    { schema: skipSchema, validatorCompiler: strictly, config: { problems: ['operation-conflict'] } },
     async (request) => {
       const { id } = request.params
       const skip = { tenantId: request.access.tenantId, id, by: operatorOf(request), reason: request.body.reason }
@@ -72,7 +72,6 @@ const listSchema = {
         }),
       ),
     }),
-    503: ProblemSchema,
   },
 }
 
@@ -89,7 +88,5 @@ const skipSchema = {
   ),
   response: {
     200: Type.Object({ id: Type.String({ format: 'uuid' }), status: Type.Literal('failed') }),
-    '4xx': ProblemSchema,
-    503: ProblemSchema,
   },
 }
