@@ -1,6 +1,7 @@
 /** What an operator looks at (health, metrics, documentation), and how the service stops. */
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { type EventDefinition, loadDefinitions } from '@eventflow/pipeline'
 import { post, sessionsWaiting, startPipeline, type TestPipeline, until, whileLocked } from '@eventflow/testkit'
@@ -221,8 +222,10 @@ describe('the documentation', () => {
   })
 })
 
-test('a stop answers what is in flight, is not ready any more, and is not held up by idle connections', async () => {
+test('a stop answers what is in flight, is not ready any more, and is held up by no idle or silent connection', async () => {
   const stopping = await startPipeline([])
+  const silent = connect(Number(new URL(stopping.url).port), '127.0.0.1').on('error', () => {})
+  await once(silent, 'connect')
   const agent = new Agent({ keepAlive: true })
   const idle = request(`${stopping.url}/livez`, { agent }).end()
   const [response] = await once(idle, 'response')
@@ -242,5 +245,6 @@ test('a stop answers what is in flight, is not ready any more, and is not held u
   await closed
   expect(performance.now() - start).toBeLessThan(3_000)
   agent.destroy()
+  silent.destroy()
   await stopping.stop()
 })

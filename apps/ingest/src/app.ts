@@ -14,6 +14,7 @@ import { createAcceptor } from './accept.js'
 import { lock, needsNoKey } from './auth.js'
 import { readBodies } from './bodies.js'
 import { createDataCheck } from './check-data.js'
+import { closePromptly } from './closing.js'
 import { serveConsole } from './console.js'
 import { documentRoutes } from './docs.js'
 import { createKeyring } from './keyring.js'
@@ -87,15 +88,7 @@ export async function buildApp({
   })
   app.server.maxConnections = config.EVENTFLOW_MAX_CONNECTIONS
   app.server.on('drop', () => metrics.connectionsRefused.inc())
-  let open = true
-  app.addHook('preClose', async () => {
-    open = false
-  })
-  // A client that keeps its connection alive would otherwise hold up the close for as long as it likes.
-  app.addHook('onSend', (_, reply, payload, done) => {
-    if (!open) reply.header('connection', 'close')
-    done(null, payload)
-  })
+  const isOpen = closePromptly(app)
 
   if (tracing) traceRequests(app, tracing)
   answerProblems(app, onProblem)
@@ -167,6 +160,6 @@ export async function buildApp({
   liveRoutes(app, { collector })
   waitingRoutes(app, { db, unordered })
   await serveConsole(app, log)
-  healthRoutes(app, { db, redis, metrics, lag, refreshGauges, isOpen: () => open })
+  healthRoutes(app, { db, redis, metrics, lag, refreshGauges, isOpen })
   return app
 }
