@@ -17,6 +17,39 @@ export async function startBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath, args: ['--headless=new', '--no-sandbox', '--disable-gpu'] })
 }
 
+/** A page to look at, and what the browser has to complain of in it. */
+export async function openPage(browser: Browser): Promise<{ page: Page; complaints: string[] }> {
+  const complaints: string[] = []
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' })
+  page.setDefaultTimeout(20_000)
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(message.text())
+  })
+  return { page, complaints }
+}
+
+/** Goes to a page of the console, and waits for its heading. */
+export async function goTo(page: Page, url: string, hash: string, heading: string): Promise<void> {
+  await page.goto(`${url}/#/${hash}`)
+  await page.getByRole('heading', { level: 1 }).getByText(heading).first().waitFor()
+}
+
+/** What axe finds wrong in light, in dark and at the width of a phone, where nothing may be wider than the page. */
+export async function findBarriersEverywhere(page: Page): Promise<string[]> {
+  const found: string[] = []
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    found.push(...(await findBarriers(page)))
+  }
+  await page.setViewportSize({ width: 390, height: 844 })
+  const wider = await page.evaluate('document.documentElement.scrollWidth - innerWidth')
+  if (wider !== 0) found.push(`${wider} px wider than a phone`)
+  found.push(...(await findBarriers(page)))
+  await page.setViewportSize({ width: 1280, height: 900 })
+  return found
+}
+
 const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8')
 
 /** What axe finds wrong with the page as it is, by WCAG 2.2 AA and good practice: one line each. */

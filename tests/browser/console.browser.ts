@@ -4,7 +4,7 @@ import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Browser, Page } from 'playwright-core'
-import { findBarriers, startBrowser } from './chromium.js'
+import { findBarriers, findBarriersEverywhere, goTo, openPage, startBrowser } from './chromium.js'
 
 /** Refuses what is bad until it is forgiven, and never gets on with what is sad. */
 const booked = defineEvent({
@@ -24,23 +24,21 @@ const booked = defineEvent({
   },
 })
 
+const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
+
 let forgiven = false
 let pipeline: TestPipeline
 let browser: Browser
 let page: Page
-/** What the browser had to complain of. */
-const complaints: string[] = []
+let complaints: string[]
 
 beforeAll(async () => {
-  pipeline = await startPipeline([booked])
+  pipeline = await startPipeline([booked], { EVENTFLOW_TRACE_URL: 'http://traces.test/{trace_id}' })
   await pipeline.startWorker()
   browser = await startBrowser()
-  page = await browser.newPage({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' })
-  page.setDefaultTimeout(20_000)
-  page.on('pageerror', (error) => complaints.push(error.message))
-  page.on('console', (message) => {
-    if (message.type() === 'error') complaints.push(message.text())
-  })
+  const opened = await openPage(browser)
+  page = opened.page
+  complaints = opened.complaints
 })
 
 afterAll(async () => {
@@ -50,10 +48,7 @@ afterAll(async () => {
 
 afterEach(() => expect(complaints.splice(0)).toEqual([]))
 
-const go = async (hash: string, heading: string) => {
-  await page.goto(`${pipeline.url}/#/${hash}`)
-  await see(page.getByRole('heading', { level: 1 }).getByText(heading))
-}
+const go = (hash: string, heading: string) => goTo(page, pipeline.url, hash, heading)
 
 const see = (what: ReturnType<Page['locator']>) => what.first().waitFor()
 
@@ -80,7 +75,10 @@ describe('with events and failures', () => {
       book('DFW 7', 'sad'),
       book('DFW 7'),
       book('LH 1', undefined, { id: 'order 1', correlationid: 'trip 1' }),
-      book('LH 2', 'bad', { correlationid: 'trip 1', causationid: 'order 1' }),
+      book('LH 2', 'bad', {
+        ...{ correlationid: 'trip 1', causationid: 'order 1' },
+        traceparent: `00-${TRACE}-00f067aa0ba902b7-01`,
+      }),
       ...Array.from({ length: 30 }, (_, i) => book(`AB ${i}`, 'bad')),
     ])
     await until('they have failed', async () => {
@@ -113,6 +111,18 @@ describe('with events and failures', () => {
     await see(page.getByText("eventflow events list --key 'DFW 7' --status retrying"))
   })
 
+  test('Events are searched by type and time', async () => {
+    await go('events', 'Events')
+    await page.getByLabel('Type').selectOption('seat.booked')
+    await page.getByLabel('From', { exact: true }).fill('2001-01-01T00:00:00')
+    await page.getByLabel('To', { exact: true }).fill('2001-01-02T00:00:00')
+    await page.getByRole('button', { name: 'Search' }).click()
+    await see(page.getByText('No event matches.'))
+    await page.getByLabel('To', { exact: true }).fill('')
+    await page.getByRole('button', { name: 'Search' }).click()
+    await until('they are found', async () => (await page.locator('tbody tr').count()) > 30)
+  })
+
   test('one event shows what happened, what caused it, and hides what is sensitive', async () => {
     await go('events?correlation_id=trip+1', 'Events')
     await page.locator('tbody tr').filter({ hasText: 'failed' }).getByRole('link').click()
@@ -124,9 +134,35 @@ describe('with events and failures', () => {
       expect.stringMatching(/^failed/),
     ])
     expect(await page.locator('.tree > li > ul > li a[aria-current]').count()).toBe(1)
+    const trace = page.getByRole('link', { name: TRACE })
+    expect(await trace.getAttribute('href')).toBe(`http://traces.test/${TRACE}`)
     expect(await page.locator('.json').textContent()).toContain('"passenger": hidden')
     await page.getByRole('button', { name: 'Reveal what is sensitive' }).click()
     expect(await page.locator('.json').textContent()).toContain('"passenger": "Ada"')
+  })
+
+  test('dead letters are shown by kind: how many, since when, and how it went', async () => {
+    await go('dead-letters', 'Dead letters')
+    const kind = page.getByRole('row', { name: /^seat\.booked PermanentError 31 / })
+    await see(kind)
+    expect(await kind.locator('time').count()).toBe(2)
+    expect(await kind.locator('.spark rect').count()).toBeGreaterThan(1)
+  })
+
+  test('an operation that was interrupted is resumed, and one under way is cancelled', async () => {
+    await go('dead-letters?key=nobody', 'Dead letters')
+    const { rows } = await pipeline.db.query(
+      `INSERT INTO operations (tenant_id, kind, filter, rate, requested_by, total, after_seq, until_seq, status)
+       SELECT 'default', 'replay-dead-letters', '{"key": "nobody"}', 1, 'eve', 9, 0, 9, status
+       FROM unnest('{interrupted,interrupted}'::text[]) AS status RETURNING id`,
+    )
+    expect(rows.length).toBe(2)
+    const waiting = page.locator('.operations li').filter({ hasText: 'interrupted' })
+    await until('both are shown', async () => (await waiting.count()) === 2)
+    await waiting.first().getByRole('button', { name: 'Resume' }).click()
+    await see(page.locator('.operations li').filter({ hasText: 'finished' }))
+    await waiting.first().getByRole('button', { name: 'Cancel' }).click()
+    await see(page.locator('.operations li').filter({ hasText: 'cancelled' }))
   })
 
   test('dead letters are corrected one by one', async () => {
@@ -172,7 +208,9 @@ describe('with events and failures', () => {
     await go('partitions', 'Partitions and keys')
     const row = page.getByRole('row', { name: /DFW 7/ })
     expect(await row.getByRole('cell').nth(1).textContent()).toBe('1')
-    expect(await page.getByRole('region', { name: 'Partitions' }).locator('tbody tr').count()).toBe(16)
+    const partitions = page.getByRole('region', { name: 'Partitions' })
+    expect(await partitions.locator('tbody tr').count()).toBe(16)
+    await see(partitions.getByRole('row', { name: /^0 worker-1 1 (its stream|Postgres)/ }))
     await row.getByRole('button', { name: 'Skip…' }).click()
     await page.getByLabel('Reason').fill('no seat map today')
     await page.getByRole('button', { name: 'Skip it' }).click()
@@ -244,16 +282,9 @@ describe('everybody can use it', () => {
   ] as const
 
   test.each(PAGES)('%s has no barriers, light or dark, and fits a phone', async (hash, heading) => {
-    for (const colorScheme of ['light', 'dark'] as const) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-      await go(hash, heading)
-      await see(page.locator('table, form').first())
-      expect(await findBarriers(page)).toEqual([])
-    }
-    await page.setViewportSize({ width: 390, height: 844 })
-    expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBe(0)
-    expect(await findBarriers(page)).toEqual([])
-    await page.setViewportSize({ width: 1280, height: 900 })
+    await go(hash, heading)
+    await see(page.locator('table, form').first())
+    expect(await findBarriersEverywhere(page)).toEqual([])
   })
 
   test('by keyboard alone', async () => {

@@ -131,6 +131,32 @@ test('a new version reaches a running worker within seconds, and a dead letter p
   await until('it is processed', async () => (await found(id)).status === 'processed')
 })
 
+test('how a schema is used is told from the last events', async () => {
+  const type = 'note.taken'
+  const address = (version: number) => ({ dataschema: `https://any.host/v1/schemas/${type}/versions/${version}` })
+  const usage = async () => {
+    const response = await fetch(`${pipeline.url}/v1/schemas/${type}/usage`)
+    // biome-ignore lint/suspicious/noExplicitAny: the answer is looked into below.
+    const { looked_at, versions, fields } = (await response.json()) as any
+    expect(looked_at).toBe(20_000)
+    const eventsOf = (wanted: number | null) =>
+      versions.find(({ version }: { version: number | null }) => version === wanted)?.events ?? 0
+    const pens = fields.find(({ name }: { name: string }) => name === 'pen')?.events ?? 0
+    return { none: eventsOf(null), first: eventsOf(1), ninth: eventsOf(9), pens }
+  }
+  const before = await usage()
+  await pipeline.send([
+    { type, data: { text: 'a', pen: 1 } },
+    { type, data: { text: 'b', pen: 1 }, dataschema: 'https://example.com/notes' },
+    { type, data: { text: 'c', pen: 1 }, ...address(9) },
+    { type, data: { text: 'd' }, ...address(9) },
+    { type, data: { text: 'e' }, dataschema: `/v1/schemas/${type}/versions/9` },
+    { type: 'person.named', data: { pen: 1 } },
+  ])
+  const { none, first, ninth, pens } = before
+  expect(await usage()).toEqual({ none: none + 2, first, ninth: ninth + 3, pens: pens + 1 })
+})
+
 describe('a dead letter that is replayed as a version of its schema', () => {
   /** Asks for a replay, and gives the status of the answer and what it says. */
   async function replayAs(version: number, filter: object, more: object = {}) {

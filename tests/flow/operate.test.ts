@@ -215,6 +215,7 @@ describe('the documentation', () => {
       '/v1/schemas/{type}',
       '/v1/schemas/{type}/check',
       '/v1/schemas/{type}/compatibility',
+      '/v1/schemas/{type}/usage',
       '/v1/schemas/{type}/versions/{version}',
       '/v1/waiting',
       '/v1/waiting/{id}/skip',

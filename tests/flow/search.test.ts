@@ -157,6 +157,8 @@ test('the event types are told with their schemas, and which fields are not for 
       order: 'key',
       attempts: 5,
       enrichers: [],
+      validate_at: 'worker',
+      lifts: [],
     },
   ])
 })

@@ -107,6 +107,7 @@ function questions(tenant: Tenant): [method: string, path: string, body?: object
     ['GET', '/v1/schemas'],
     ['GET', '/v1/schemas/step'],
     ['GET', '/v1/schemas/step/versions/1'],
+    ['GET', '/v1/schemas/step/usage'],
     ['POST', '/v1/schemas/step/check', { schema: { type: 'object' } }],
     ['GET', '/v1/live'],
     ['GET', '/metrics/summary'],

@@ -46,6 +46,10 @@ export interface EventType {
   sensitive: string[]
   order: string
   attempts: number
+  /** Where data is checked first: `ingest` or `worker`. */
+  validate_at: string
+  /** The versions of the schema that its code lifts. */
+  lifts: number[]
 }
 
 /** Enough of JSON Schema to begin an event and to say what belongs in it. */
@@ -67,7 +71,16 @@ export interface Schema {
   format?: string
 }
 
-interface SchemaVersion {
+/** A type that has a schema. */
+export interface SchemaType {
+  type: string
+  latest: number
+  versions: number
+  compatibility: string
+  registered_at: string
+}
+
+export interface SchemaVersion {
   version: number
   /** `code`, by a definition, or `api`. */
   origin: string
@@ -82,6 +95,20 @@ export interface SchemaVersions {
   compatibility: string
   latest: SchemaVersion
   versions: Omit<SchemaVersion, 'schema'>[]
+}
+
+/** What the last events of a type say of its schema; a `version` of `null`: they name none. */
+export interface SchemaUsage {
+  looked_at: number
+  versions: { version: number | null; events: number; last_accepted_at: string }[]
+  fields: { name: string; events: number }[]
+}
+
+/** Whether a schema could be the next version, and if not, why. */
+export interface SchemaCheck {
+  compatible: boolean
+  compatibility: string
+  incompatibilities: { version: number; path: string; rule: string; message: string }[]
 }
 
 export interface Page<Item> {

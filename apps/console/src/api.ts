@@ -81,10 +81,15 @@ export async function get<Answer>(path: string, params: Params = {}, signal?: Ab
   return (await open(path + queryOf(params), signal ? { signal } : {})).json() as Promise<Answer>
 }
 
-export async function post<Answer>(path: string, body: unknown): Promise<Answer> {
-  const init = { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
-  return (await open(path, init)).json() as Promise<Answer>
-}
+const sending =
+  (method: string) =>
+  async <Answer>(path: string, body: unknown): Promise<Answer> => {
+    const init = { method, body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
+    return (await open(path, init)).json() as Promise<Answer>
+  }
+
+export const post = sending('POST')
+export const put = sending('PUT')
 
 export async function remove(path: string): Promise<void> {
   await open(path, { method: 'DELETE' })

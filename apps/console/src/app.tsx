@@ -9,6 +9,8 @@ import { EventsPage } from './pages/events.js'
 import { KeysPage } from './pages/keys.js'
 import { LivePage } from './pages/live.js'
 import { PartitionsPage } from './pages/partitions.js'
+import { SchemaPage } from './pages/schema.js'
+import { SchemasPage } from './pages/schemas.js'
 import { SendPage } from './pages/send.js'
 import { Dialog } from './parts/dialog.js'
 import { go, href, route } from './route.js'
@@ -20,6 +22,7 @@ const PAGES = [
   { path: 'events', name: 'Events', key: 'e' },
   { path: 'dead-letters', name: 'Dead letters', key: 'd' },
   { path: 'partitions', name: 'Partitions and keys', key: 'p' },
+  { path: 'schemas', name: 'Schemas', key: 'c' },
   { path: 'send', name: 'Send', key: 's' },
   { path: 'keys', name: 'Keys', key: 'k' },
 ]
@@ -75,6 +78,7 @@ const ICON = new URL('./icon.svg', import.meta.url).href
 
 function pageOf(path: string, id: string | undefined) {
   if (path === 'events') return id ? <EventPage id={id} key={id} /> : <EventsPage />
+  if (path === 'schemas') return id ? <SchemaPage type={id} key={id} /> : <SchemasPage />
   if (path === 'dead-letters') return <DeadLettersPage />
   if (path === 'partitions') return <PartitionsPage />
   if (path === 'keys') return <KeysPage />

@@ -43,7 +43,7 @@ export interface Written extends SchemaSubject {
 }
 
 /** The version that an event says it was written for: `dataschema` ends like the address of a version of its type. */
-export function statedVersion({ type, extensions, schemaVersion }: Written): number | undefined {
+export function statedVersion({ type, extensions, schemaVersion }: Omit<Written, 'tenantId'>): number | undefined {
   if (schemaVersion !== undefined) return schemaVersion
   const address = extensions?.dataschema
   if (typeof address !== 'string') return undefined

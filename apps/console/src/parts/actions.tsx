@@ -117,7 +117,7 @@ function Ask({ kind, filter, type, close, done }: AskProps) {
 }
 
 /** Who acts, for the audit log. */
-function Who() {
+export function Who() {
   return (
     <label>
       Your name, for the audit log

@@ -13,7 +13,8 @@ export function eventTypeRoutes(
   app.get('/v1/event-types', { schema }, async () => ({ items }))
 }
 
-function describeType({ type, description, schema, example, retry, order = 'key', enrich = [] }: EventDefinition) {
+function describeType({ type, description, schema, example, retry, ...rest }: EventDefinition) {
+  const { order = 'key', enrich = [], validateAt = 'worker', upcast = {} } = rest
   return {
     type,
     ...(description && { description }),
@@ -23,6 +24,8 @@ function describeType({ type, description, schema, example, retry, order = 'key'
     order,
     attempts: { ...DEFAULT_RETRY_POLICY, ...retry }.attempts,
     enrichers: enrich.map(({ name }) => name),
+    validate_at: validateAt,
+    lifts: Object.keys(upcast).map(Number),
   }
 }
 
@@ -43,6 +46,8 @@ const schema = {
           order: Type.String({ description: 'key or none' }),
           attempts: Type.Integer({ description: 'How often it is tried before it is a dead letter' }),
           enrichers: Type.Array(Type.String()),
+          validate_at: Type.String({ description: 'Where data is checked first: ingest or worker' }),
+          lifts: Type.Array(Type.Integer(), { description: 'The versions of the schema that its code lifts' }),
         }),
       ),
     }),

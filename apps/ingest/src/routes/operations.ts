@@ -58,6 +58,7 @@ export function operationRoutes(app: FastifyInstance, { db, operations, definiti
         body: ReplayDeadLettersBody,
       }),
       validatorCompiler: strictly,
+      config: { problems: ['schema-not-found'] },
     },
     (request, reply) => ask('replay-dead-letters', request, reply),
   )

@@ -110,6 +110,29 @@ export const checkSchema = summarised(
   },
 )
 
+export const usageSchema = summarised(
+  'How the schema of a type is used',
+  'Of the last events of the whole pipeline, those of this type: which version they name in `dataschema`, and which fields they have. Older ones are not looked at.',
+  {
+    params,
+    response: {
+      200: Type.Object({
+        looked_at: Type.Integer({ description: 'So many of the last events were looked at, of all types' }),
+        versions: Type.Array(
+          Type.Object({
+            version: Type.Union([Type.Integer(), Type.Null()], { description: 'null: they name none' }),
+            events: Type.Integer(),
+            last_accepted_at: Time,
+          }),
+        ),
+        fields: Type.Array(Type.Object({ name: Type.String(), events: Type.Integer() }), {
+          description: 'The names at the top of `data`, of events that name no version; the most frequent 100',
+        }),
+      }),
+    },
+  },
+)
+
 const Current = Type.Object({ compatibility: Mode })
 
 export const readModeSchema = summarised('The compatibility mode of a type', 'BACKWARD where none was set.', {

@@ -5,7 +5,9 @@ import {
   findSchemaVersion,
   listSchemaTypes,
   readCompatibility,
+  readSchemaUsage,
   readSchemaVersions,
+  type SchemaUsage,
   type SchemaVersion,
   setCompatibility,
 } from '@eventflow/db'
@@ -15,6 +17,7 @@ import {
   ExaminerBusyError,
   type Incompatibility,
   registerSchema,
+  statedVersion,
 } from '@eventflow/schemas'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { NotAcceptedError } from '../accept.js'
@@ -27,6 +30,7 @@ import {
   readModeSchema,
   registerRouteSchema,
   typeSchema,
+  usageSchema,
   versionSchema,
 } from './schema-schemas.js'
 
@@ -118,6 +122,11 @@ export function schemaRoutes(app: FastifyInstance, { db }: { db: Db }): void {
     },
   )
 
+  app.get<OfType>('/v1/schemas/:type/usage', { schema: usageSchema, validatorCompiler: strictly }, async (request) => {
+    const subject = subjectOf(request)
+    return describeUsage(subject.type, await readSchemaUsage(db, subject))
+  })
+
   app.get<OfType>(
     '/v1/schemas/:type/compatibility',
     { schema: readModeSchema, validatorCompiler: strictly },
@@ -142,6 +151,18 @@ const subjectOf = ({ access, params }: FastifyRequest<{ Params: { type: string }
 
 function describeVersion({ version, schema, origin, registeredBy, registeredAt }: SchemaVersion) {
   return { version, schema, origin, registered_by: registeredBy, registered_at: registeredAt }
+}
+
+/** What events say in different words about the same version, taken together. */
+function describeUsage(type: string, { lookedAt, named, fields }: SchemaUsage) {
+  const versions = new Map<number | null, { version: number | null; events: number; last_accepted_at: string }>()
+  for (const { dataschema, events, last } of named) {
+    const version = (dataschema && statedVersion({ type, extensions: { dataschema } })) || null
+    const before = versions.get(version)
+    const both = before ? [before.last_accepted_at, last].sort() : [last]
+    versions.set(version, { version, events: events + (before?.events ?? 0), last_accepted_at: both.at(-1)! })
+  }
+  return { looked_at: lookedAt, versions: [...versions.values()], fields }
 }
 
 const notFound = (detail: string) => new RequestError('schema-not-found', detail)

@@ -1,0 +1,194 @@
+/** What can be done about the schema of a type: check and register a version, and say what a version must be. */
+import { useState } from 'preact/hooks'
+import type { Json, SchemaCheck } from '../answers.js'
+import { type ApiError, post, put, rememberOperator } from '../api.js'
+import { go } from '../route.js'
+import { Who } from './actions.js'
+import { Problem } from './basics.js'
+import { Changes } from './changes.js'
+import { Dialog } from './dialog.js'
+
+/** What begins a schema that there is nothing of yet. */
+const DRAFT: Json = { type: 'object', properties: {}, required: [], additionalProperties: false }
+
+interface RegisterProps {
+  label: string
+  /** Nothing for a type that is new. */
+  type?: string
+  /** The last version. */
+  latest?: Json
+  done: () => void
+}
+
+export function RegisterButton({ label, ...rest }: RegisterProps) {
+  const [asking, setAsking] = useState(false)
+  return (
+    <>
+      <button type="button" class="main" onClick={() => setAsking(true)}>
+        {label}
+      </button>
+      {asking && <Register {...rest} close={() => setAsking(false)} />}
+    </>
+  )
+}
+
+function Register({ type, latest, close, done }: Omit<RegisterProps, 'label'> & { close: () => void }) {
+  const [name, setName] = useState(type ?? '')
+  const [text, setText] = useState(JSON.stringify(latest ?? DRAFT, null, 2))
+  const [check, setCheck] = useState<SchemaCheck>()
+  const [error, setError] = useState<ApiError>()
+  const path = `v1/schemas/${encodeURIComponent(name.trim())}`
+  const { schema, mistake } = parse(text)
+
+  const edit = (edited: string) => {
+    setText(edited)
+    setCheck(undefined)
+    setError(undefined)
+  }
+  const ask = () => {
+    setError(undefined)
+    post<SchemaCheck>(`${path}/check`, { schema }).then(setCheck, setError)
+  }
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault()
+    rememberOperator(`${new FormData(event.currentTarget as HTMLFormElement).get('operator') ?? ''}`.trim())
+    setError(undefined)
+    setCheck(undefined)
+    await put<{ version: number }>(path, { schema }).then(({ version }) => {
+      close()
+      done()
+      go(['schemas', name.trim()], { version: `${version}` })
+    }, setError)
+  }
+  return (
+    <Dialog title={type ? `A new version of ${type}` : 'A schema for a new type'} close={close}>
+      <form onSubmit={submit}>
+        {type === undefined && (
+          <label>
+            Type
+            <input
+              value={name}
+              required
+              maxLength={200}
+              autoComplete="off"
+              onInput={(e) => setName(e.currentTarget.value)}
+            />
+          </label>
+        )}
+        <label>
+          Schema
+          <textarea
+            rows={12}
+            spellcheck={false}
+            value={text}
+            aria-invalid={mistake !== ''}
+            aria-describedby="schema-mistake"
+            onInput={(e) => edit(e.currentTarget.value)}
+          />
+        </label>
+        <p id="schema-mistake" class="mistake" aria-live="polite">
+          {mistake}
+        </p>
+        {latest !== undefined && schema !== undefined && (
+          <details class="same" open>
+            <summary>What differs from the last version</summary>
+            <Changes before={latest} after={schema} />
+          </details>
+        )}
+        <div aria-live="polite">{check && <Checked check={check} />}</div>
+        <Problem error={error} />
+        <Who />
+        <p class="hint">A version never changes, and workers use it within seconds.</p>
+        <div class="buttons">
+          <button type="button" disabled={schema === undefined || name.trim() === ''} onClick={ask}>
+            Check
+          </button>
+          <button type="submit" class="main" disabled={schema === undefined}>
+            Register
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  )
+}
+
+function parse(text: string): { schema?: Json; mistake: string } {
+  try {
+    return { schema: JSON.parse(text), mistake: '' }
+  } catch (error) {
+    return { mistake: (error as Error).message }
+  }
+}
+
+function Checked({ check: { compatible, compatibility, incompatibilities } }: { check: SchemaCheck }) {
+  if (compatible) return <p class="well">It could be registered: {compatibility} compatible.</p>
+  return (
+    <div class="problem">
+      <strong>Not {compatibility} compatible.</strong>
+      <ul>
+        {incompatibilities.map(({ path, rule, message, version }) => (
+          <li key={`${path} ${rule} ${version}`}>
+            <code>{path || '/'}</code> {message} <small>{rule}</small>
+          </li>
+        ))}
+      </ul>
+    </div>
+  )
+}
+
+const MODES = [
+  ['BACKWARD', 'what fits the last version fits the new one'],
+  ['BACKWARD_TRANSITIVE', 'what fits any version fits the new one'],
+  ['FORWARD', 'what fits the new version fits the last one'],
+  ['FORWARD_TRANSITIVE', 'what fits the new version fits all of them'],
+  ['FULL', 'both ways, with the last version'],
+  ['FULL_TRANSITIVE', 'both ways, with all versions'],
+  ['NONE', 'anything goes'],
+] as const
+
+export function CompatibilityButton({ type, mode, done }: { type: string; mode: string; done: () => void }) {
+  const [asking, setAsking] = useState(false)
+  const [error, setError] = useState<ApiError>()
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault()
+    const sent = new FormData(event.currentTarget as HTMLFormElement)
+    rememberOperator(`${sent.get('operator') ?? ''}`.trim())
+    setError(undefined)
+    const compatibility = sent.get('compatibility')
+    await put(`v1/schemas/${encodeURIComponent(type)}/compatibility`, { compatibility }).then(() => {
+      setAsking(false)
+      done()
+    }, setError)
+  }
+  return (
+    <>
+      <button type="button" class="quiet" onClick={() => setAsking(true)}>
+        Change…
+      </button>
+      {asking && (
+        <Dialog title={`Compatibility of ${type}`} close={() => setAsking(false)}>
+          <Problem error={error} />
+          <form onSubmit={submit}>
+            <fieldset>
+              <legend>What a version must be that is registered from now on</legend>
+              {MODES.map(([name, meaning]) => (
+                <label class="check" key={name}>
+                  <input type="radio" name="compatibility" value={name} defaultChecked={name === mode} />
+                  <span>
+                    <strong>{name}</strong> {meaning}
+                  </span>
+                </label>
+              ))}
+            </fieldset>
+            <Who />
+            <div class="buttons">
+              <button type="submit" class="main">
+                Set it
+              </button>
+            </div>
+          </form>
+        </Dialog>
+      )}
+    </>
+  )
+}
