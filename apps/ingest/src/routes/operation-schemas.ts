@@ -69,7 +69,7 @@ export const ReplayProcessedBody = Type.Object(
 
 const Operator = Type.Object({
   'x-operator': Type.Optional(
-    Type.String({ description: 'Who asks, for the audit log. Where the request has an API key, that is named with it' }),
+    Type.String({ description: 'Who asks, for the audit log. It is named beside the API key' }),
   ),
 })
 
