@@ -89,19 +89,22 @@ async function interruptLifeless(db: Queryable): Promise<void> {
   )
 }
 
+/** An operation by what identifies it for its tenant. */
+type OneOperation = Pick<Operation, 'tenantId' | 'id'>
+
 /** Has an interrupted operation run again, from where it stopped. Gives nothing when it is not interrupted. */
-export async function resumeOperation(db: Db, id: string, by: string): Promise<Operation | undefined> {
-  return changeStatus(db, id, by, 'resume', ['interrupted'], 'running')
+export async function resumeOperation(db: Db, one: OneOperation, by: string): Promise<Operation | undefined> {
+  return changeStatus(db, one, by, 'resume', ['interrupted'], 'running')
 }
 
 /** Ends an operation for good; what it did stays done. Gives nothing when it has ended before. */
-export async function cancelOperation(db: Db, id: string, by: string): Promise<Operation | undefined> {
-  return changeStatus(db, id, by, 'cancel', ['running', 'interrupted'], 'cancelled')
+export async function cancelOperation(db: Db, one: OneOperation, by: string): Promise<Operation | undefined> {
+  return changeStatus(db, one, by, 'cancel', ['running', 'interrupted'], 'cancelled')
 }
 
 async function changeStatus(
   db: Db,
-  id: string,
+  { tenantId, id }: OneOperation,
   by: string,
   action: string,
   from: readonly OperationStatus[],
@@ -110,8 +113,8 @@ async function changeStatus(
   return withTransaction(db, async (tx) => {
     const { rows } = await tx.query(
       `UPDATE operations SET status = $3::text, alive_at = now(), finished_at = CASE $3 WHEN 'cancelled' THEN now() END
-       WHERE id = $1 AND status = ANY($2::text[]) RETURNING ${COLUMNS}`,
-      [id, from, to],
+       WHERE id = $1 AND status = ANY($2::text[]) AND tenant_id = $4 RETURNING ${COLUMNS}`,
+      [id, from, to, tenantId],
     )
     const operation: Operation | undefined = rows[0]
     if (operation) await audit(tx, operation, by, action)

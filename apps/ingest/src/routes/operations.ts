@@ -133,9 +133,9 @@ export function operationRoutes(app: FastifyInstance, { db, operations, definiti
       config: { problems: ['operation-not-found', 'operation-conflict'] },
     },
     async (request) => {
-      const { id, status } = await find(request)
-      const operation = await resumeOperation(db, id, operatorOf(request))
-      if (!operation) throw new RequestError('operation-conflict', `The operation is ${status}, not interrupted`)
+      const found = await find(request)
+      const operation = await resumeOperation(db, found, operatorOf(request))
+      if (!operation) throw new RequestError('operation-conflict', `The operation is ${found.status}, not interrupted`)
       operations.start(operation)
       return describeOperation(operation)
     },
@@ -149,9 +149,9 @@ export function operationRoutes(app: FastifyInstance, { db, operations, definiti
       config: { problems: ['operation-not-found', 'operation-conflict'] },
     },
     async (request) => {
-      const { id, status } = await find(request)
-      const operation = await cancelOperation(db, id, operatorOf(request))
-      if (!operation) throw new RequestError('operation-conflict', `The operation is ${status} already`)
+      const found = await find(request)
+      const operation = await cancelOperation(db, found, operatorOf(request))
+      if (!operation) throw new RequestError('operation-conflict', `The operation is ${found.status} already`)
       return describeOperation(operation)
     },
   )

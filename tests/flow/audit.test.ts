@@ -1,0 +1,192 @@
+/** The audit log: every route that changes something for others leaves one row that says who, what and when; nothing else does. */
+import { createApiKey, createTenant, SCOPES, setQuota } from '@eventflow/db'
+import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
+import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { type Answer, type Contract, readContract } from '../contract.js'
+
+const step = defineEvent({
+  type: 'step',
+  schema: Type.Object({ mood: Type.String() }),
+  retry: { attempts: 5, baseDelayMs: 86_400_000, maxDelayMs: 86_400_000 },
+  async handle({ data }) {
+    if (data.mood === 'bad') throw new PermanentError('refused')
+    if (data.mood === 'sad') throw new Error('not to be had')
+  },
+})
+
+let pipeline: TestPipeline
+let contract: Contract
+let key: { id: string; key: string }
+/** Of the events, by their moods. */
+let ids: Record<string, string>
+
+async function ask(route: string, body: object = {}): Promise<Answer> {
+  const [method, path] = route.split(' ') as [string, string]
+  const headers = { authorization: `Bearer ${key.key}`, 'content-type': 'application/json', 'x-operator': 'ada' }
+  return contract.ask(path, { method, headers, body: JSON.stringify(body) })
+}
+
+beforeAll(async () => {
+  pipeline = await startPipeline([step], { EVENTFLOW_AUTH: 'required' })
+  contract = await readContract(pipeline.url)
+  key = await createApiKey(pipeline.db, { tenantId: 'default', name: 'ada', scopes: [...SCOPES] }, 'test')
+  await pipeline.startWorker()
+  const moods = ['bad', 'bad', 'fine', 'sad']
+  const events = moods.map((mood, n) => ({ type: 'step', partitionkey: `${n}`, data: { mood } }))
+  const { items } = (await ask('POST /v1/events/batch', events)).body
+  ids = Object.fromEntries(moods.map((mood, n) => [mood, items[n].id]))
+  await until('they have come as far as they can', async () => {
+    const { rows } = await pipeline.db.query('SELECT status FROM events ORDER BY seq')
+    return rows.map(({ status }) => status).join() === 'failed,failed,processed,retrying'
+  })
+})
+
+afterAll(() => pipeline.stop())
+
+/** Does something, and gives its answer with what is new in the audit log. */
+async function audited<Result>(work: () => Promise<Result>) {
+  const { rows: before } = await pipeline.db.query(
+    'SELECT coalesce(max(id), 0) AS id, clock_timestamp() AS at FROM audit_log',
+  )
+  const result = await work()
+  const { rows } = await pipeline.db.query(
+    `SELECT tenant_id, actor, action, subject, filter, count, reason, operation_id, at BETWEEN $2 AND clock_timestamp() AS now
+     FROM audit_log WHERE id > $1 ORDER BY id`,
+    [before[0].id, before[0].at],
+  )
+  return { result, rows }
+}
+
+/** What the first rows of the table make, for those after them: an operation and a key. */
+let operation: string
+let made: string
+
+/** Each route that changes something for others: a request, what its row says, and one after which there is none. */
+const CHANGES: [
+  route: string,
+  request: () => object | undefined,
+  row: (answer: Answer) => object,
+  idle: () => [string, object?],
+][] = [
+  [
+    'POST /v1/keys',
+    () => ({ name: 'checkout', scopes: ['ingest', 'read'] }),
+    ({ body }) => ({ action: 'create-key', subject: `key ${body.id} checkout (ingest, read)` }),
+    () => ['POST /v1/keys', { name: 'checkout', scopes: [] }],
+  ],
+  [
+    'PUT /v1/schemas/{type}',
+    () => ({ schema: { type: 'object' } }),
+    () => ({ action: 'register-schema', subject: 'parcel version 1' }),
+    () => ['PUT /v1/schemas/parcel', { schema: { type: 'object' } }],
+  ],
+  [
+    'PUT /v1/schemas/{type}/compatibility',
+    () => ({ compatibility: 'FULL' }),
+    () => ({ action: 'set-schema-compatibility', subject: 'FULL for parcel' }),
+    () => ['PUT /v1/schemas/parcel/compatibility', { compatibility: 'FULL' }],
+  ],
+  [
+    'POST /v1/dead-letters/discard',
+    () => ({ filter: { ids: [ids.bad] }, reason: 'a test' }),
+    ({ body }) => ({
+      action: 'discard-dead-letters',
+      operation_id: body.id,
+      filter: { ids: [ids.bad] },
+      count: 1,
+      reason: 'a test',
+    }),
+    () => ['POST /v1/dead-letters/discard', { filter: {} }],
+  ],
+  [
+    'POST /v1/dead-letters/replay',
+    () => ({ filter: { type: 'step' }, rate: 1, reason: 'repaired' }),
+    ({ body }) => ({
+      action: 'replay-dead-letters',
+      operation_id: body.id,
+      filter: { type: 'step' },
+      count: 1,
+      reason: 'repaired',
+    }),
+    () => ['POST /v1/dead-letters/replay', { filter: {}, dry_run: true }],
+  ],
+  [
+    'POST /v1/operations/{id}/resume',
+    () => undefined,
+    ({ body }) => ({ action: 'resume', operation_id: body.id, filter: { type: 'step' }, count: 1, reason: 'repaired' }),
+    () => [`POST /v1/operations/${operation}/resume`],
+  ],
+  [
+    'POST /v1/operations/{id}/cancel',
+    () => undefined,
+    ({ body }) => ({ action: 'cancel', operation_id: body.id, filter: { type: 'step' }, count: 1, reason: 'repaired' }),
+    () => [`POST /v1/operations/${operation}/cancel`],
+  ],
+  [
+    'POST /v1/events/replay',
+    () => ({ target: 'processed', filter: { ids: [ids.fine] } }),
+    ({ body }) => ({ action: 'replay-processed', operation_id: body.id, filter: { ids: [ids.fine] }, count: 1 }),
+    () => ['POST /v1/events/replay', { target: 'processed', filter: { type: 'step' }, dry_run: true }],
+  ],
+  [
+    'POST /v1/waiting/{id}/skip',
+    () => ({ reason: 'sent again' }),
+    () => ({ action: 'skip', filter: { ids: [ids.sad] }, count: 1, reason: 'sent again' }),
+    () => ['POST /v1/waiting/none/skip', { reason: 'it does not wait' }],
+  ],
+  [
+    'DELETE /v1/keys/{id}',
+    () => undefined,
+    () => ({ action: 'revoke-key', subject: `key ${made} checkout (ingest, read)` }),
+    () => [`DELETE /v1/keys/${made}`],
+  ],
+]
+
+/** What they change is the sender's own, or nothing. */
+const OF_NOBODY_ELSE = ['POST /v1/events', 'POST /v1/events/batch', 'POST /v1/schemas/{type}/check']
+
+test('each route that changes something is in the table', () => {
+  const routes = Object.entries(contract.document.paths).flatMap(([path, operations]) =>
+    Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
+  )
+  const changing = routes.filter((route) => !route.startsWith('GET ') && !OF_NOBODY_ELSE.includes(route))
+  expect(CHANGES.map(([route]) => route).sort()).toEqual(changing.sort())
+})
+
+describe.each(CHANGES)('%s', (route, request, row, idle) => {
+  test('has one row, and none where nothing is changed', async () => {
+    if (route.includes('/operations/')) {
+      await pipeline.db.query(`UPDATE operations SET status = 'interrupted' WHERE id = $1`, [operation])
+    }
+    const id = { keys: made, operations: operation, waiting: ids.sad }[route.split('/')[2]!]
+    const path = route.replace('{type}', 'parcel').replace('{id}', `${id}`)
+    const { result, rows } = await audited(() => ask(path, request()))
+    const { action, ...rest } = row(result) as Record<string, unknown>
+    const nothing = { subject: null, filter: {}, count: 0, reason: null, operation_id: null }
+    expect(rows).toEqual([
+      { tenant_id: 'default', actor: `ada with key ${key.id}`, action, ...nothing, ...rest, now: true },
+    ])
+    if (route === 'POST /v1/keys') made = result.body.id
+    if (route === 'POST /v1/dead-letters/replay') operation = result.body.id
+    expect((await audited(() => ask(...idle()))).rows).toEqual([])
+  })
+})
+
+test.each([
+  ['a tenant', () => createTenant(pipeline.db, 'acme', 'root@host'), 'create-tenant', 'tenant acme'],
+  [
+    'a quota',
+    () => setQuota(pipeline.db, 'acme', { eventsPerSecond: 5, bytesPerSecond: null }, 'root@host'),
+    'set-quota',
+    'tenant acme: 5 events/s, any bytes/s',
+  ],
+])('%s that is made at the command line has one too', async (_, change, action, subject) => {
+  const { rows } = await audited(change)
+  expect(rows).toMatchObject([{ tenant_id: 'acme', actor: 'root@host', action, subject, now: true }])
+})
+
+test('what definitions register has one too', async () => {
+  const { rows } = await pipeline.db.query(`SELECT action, subject FROM audit_log WHERE actor = 'definition'`)
+  expect(rows).toEqual([{ action: 'register-schema', subject: 'step version 1' }])
+})
