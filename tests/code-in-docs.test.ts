@@ -1,0 +1,52 @@
+/** The definitions in the documents are right by their types, and load. */
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+
+const ROOT = join(import.meta.dirname, '../..')
+const DOCUMENTS = ['README.md', 'docs/tutorial.md', 'docs/defining-events.md']
+
+const run = promisify(execFile)
+const blocks = (path: string) => readFileSync(join(ROOT, path), 'utf8').matchAll(/^```(\w+)\n(.*?)^```$/gms)
+
+/** Whole definitions by the document they are in; parts of one cannot be compiled. */
+const definitions = DOCUMENTS.flatMap((path) =>
+  [...blocks(path)]
+    .filter(([, , code]) => code!.includes('export default defineEvent'))
+    .map(([, , code]) => ({ path, code })),
+)
+
+let folder: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'eventflow-docs-'))
+  for (const name of ['node_modules', 'tsconfig.base.json', 'package.json'])
+    await symlink(join(ROOT, name), join(folder, name))
+  for (const [index, { code }] of definitions.entries()) await writeFile(join(folder, `definition-${index}.ts`), code!)
+  const config = [...blocks('docs/defining-events.md')].find(([, language]) => language === 'json')![2]!
+  await writeFile(join(folder, 'tsconfig.json'), config.replace('../', './'))
+})
+
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+test('there is one in each of them', () => {
+  expect(new Set(definitions.map(({ path }) => path))).toEqual(new Set(DOCUMENTS))
+})
+
+test('they compile, with the tsconfig.json that is recommended', async () => {
+  const { stdout } = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', folder]).catch((error) => error)
+  expect(stdout).toBe('')
+})
+
+test('they are loaded together', async () => {
+  // In a process of its own: jest has its own way of importing, which knows no TypeScript.
+  const script = `
+    const { loadDefinitions } = await import('@eventflow/pipeline')
+    console.log((await loadDefinitions('${folder}')).size)`
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: folder })
+  expect(Number(stdout)).toBe(definitions.length)
+})
