@@ -24,7 +24,7 @@ interface Options {
 const FULL = { rounds: 3, seconds: 8, events: 1_000_000 }
 const BRIEF = { rounds: 1, seconds: 2 }
 
-const NAMES = [...new Set(variants.flatMap(({ group, name }) => [group, name])), 'idle', 'scale']
+const NAMES = [...new Set(variants.flatMap(({ group, name }) => [group, name])), 'idle', 'watched', 'scale']
 
 const program = new Command('bench')
   .description('Measures EventFlow, a naive pipeline, other queues and the limits of this machine, side by side.')
@@ -103,14 +103,17 @@ function readPlan({ only, rounds, seconds, events, quick }: Options): { plan: Pl
         warmUpSeconds: settings.seconds / 4,
         variants: variants.filter((variant) => chosen.includes(variant.name) || chosen.includes(variant.group)),
         idle: chosen.includes('idle'),
+        watched: chosen.includes('watched'),
         scaleEvents: chosen.includes('scale') ? events : 0,
       },
       name: only ? 'part' : 'quick',
     }
   }
   const settings = { rounds, seconds, warmUpSeconds: seconds / 4, scaleEvents: events }
-  if (given('events')) return { plan: { ...settings, variants: [], idle: false }, name: `scale-${events}` }
-  return { plan: { ...settings, variants, idle: true }, name: 'results' }
+  if (given('events')) {
+    return { plan: { ...settings, variants: [], idle: false, watched: false }, name: `scale-${events}` }
+  }
+  return { plan: { ...settings, variants, idle: true, watched: false }, name: 'results' }
 }
 
 /** Redraws a line on a terminal; elsewhere only what is said for good is said. */

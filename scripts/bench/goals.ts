@@ -7,7 +7,7 @@ interface Goal {
   figure: (results: Results) => number | undefined
   least?: number
   most?: number
-  unit: '×' | 'ms' | '% of a core'
+  unit: '×' | 'ms' | '% of a core' | '% more CPU'
 }
 
 export interface Judged {
@@ -56,6 +56,13 @@ const GOALS: readonly Goal[] = [
     figure: (r) => find(r, 'latency-1000')?.delivery?.p99,
     most: 50,
     unit: 'ms',
+  },
+  {
+    what: 'the live page, watched from elsewhere',
+    figure: ({ watched }) =>
+      watched && (watched.cpuMicroseconds.elsewhere / watched.cpuMicroseconds.unwatched - 1) * 100,
+    most: 3,
+    unit: '% more CPU',
   },
   { what: 'an idle ingest', figure: ({ idle }) => idle?.corePercent.ingest, most: 2, unit: '% of a core' },
   { what: 'an idle worker', figure: ({ idle }) => idle?.corePercent.worker, most: 2, unit: '% of a core' },

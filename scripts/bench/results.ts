@@ -6,6 +6,7 @@ import type { Measurement, Variant } from './measure.js'
 import { type Percentiles, type Spread, spreadOf } from './statistics.js'
 import type { Idle } from './suites/idle.js'
 import type { Scale } from './suites/scale.js'
+import type { Watched } from './suites/watched.js'
 
 export interface VariantResult extends Omit<Variant, 'start'> {
   /** End to end: all events, over the time from the first request until everything is done. */
@@ -36,6 +37,7 @@ export interface Results {
   settings: Settings
   variants: VariantResult[]
   idle?: Idle
+  watched?: Watched
   scale?: Scale
 }
 

@@ -5,10 +5,13 @@ import { describeMachine, type Results, readCommit, resultOf, type Settings } fr
 import type { Stack } from './stack.js'
 import { measureIdle } from './suites/idle.js'
 import { measureScale } from './suites/scale.js'
+import { measureWatched } from './suites/watched.js'
 
 export interface Plan extends Settings {
   variants: readonly Variant[]
   idle: boolean
+  /** With the live page open in a browser. */
+  watched: boolean
   /** Events of the long run, 0 for none. */
   scaleEvents: number
 }
@@ -47,6 +50,7 @@ export async function run(stack: Stack, plan: Plan, { say, now }: Terminal): Pro
     now('idle')
     results.idle = await measureIdle(stack, seconds)
   }
+  if (plan.watched) results.watched = await measureWatched(stack, seconds, now)
   if (plan.scaleEvents > 0) {
     say(`${plan.scaleEvents.toLocaleString('en')} events`)
     const onProgress = (what: string) => now(`scale  ${what}`)

@@ -3,17 +3,19 @@ import { type Judged, judge } from '../goals.js'
 import type { Results, VariantResult } from '../results.js'
 import type { Idle } from '../suites/idle.js'
 import type { Scale } from '../suites/scale.js'
+import type { Watched } from '../suites/watched.js'
 import { bytes, short, whole } from './figures.js'
 
 /** Everything, as text. */
 export function describeResults(results: Results): string {
-  const { variants, idle, scale } = results
+  const { variants, idle, watched, scale } = results
   const judged = judge(results)
   return [
     ...(variants.length > 0
       ? [rates(variants), promises(variants), latencies(variants), work(variants), disturbance(variants)]
       : []),
     ...(idle ? [idleness(idle)] : []),
+    ...(watched ? [whileWatched(watched)] : []),
     ...(scale ? [longRun(scale)] : []),
     ...(judged.length > 0 ? [goals(judged)] : []),
   ]
@@ -102,6 +104,14 @@ function work(variants: readonly VariantResult[]): string {
 function idleness({ seconds, corePercent }: Idle): string {
   const parts = Object.entries(corePercent).map(([role, percent]) => `${role} ${percent.toFixed(2)}`)
   return `idle for ${whole(seconds)} s, in percent of a core: ${parts.join(', ')}`
+}
+
+function whileWatched({ rate, seconds, cpuMicroseconds: cpu, longTasks, memory }: Watched): string {
+  const { first, last } = memory
+  return [
+    `the live page at ${whole(rate)} events/s: ${short(cpu.unwatched)} µs of CPU an event while nobody looks, ${short(cpu.elsewhere)} µs while somebody does elsewhere, ${short(cpu.here)} µs with the browser on this machine`,
+    `open for ${whole(seconds)} s: ${longTasks.count} tasks of more than 50 ms, the longest ${short(longTasks.longestMs)} ms; heap ${bytes(first.heapBytes)} → ${bytes(last.heapBytes)}, ${whole(first.nodes)} → ${whole(last.nodes)} nodes`,
+  ].join('\n')
 }
 
 function longRun({

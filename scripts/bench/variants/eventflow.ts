@@ -37,6 +37,8 @@ export interface LoadKind extends Partial<RequestKind> {
 
 /** A running EventFlow, with load at hand. */
 export interface EventFlow extends Subject {
+  /** Where ingest is, each of its processes. */
+  urls: string[]
   /** Where the metrics of the workers are. */
   workerUrls: string[]
   /** Entries in all streams: what is waiting, and what is in work. */
@@ -63,6 +65,7 @@ export async function startEventFlow(stack: Stack, load: LoadKind, setup: Setup)
   if (setup.scraped !== false) scrapeWhile(generator.exited, [...urls, ...workerUrls])
   const backlog = () => countEntries(stack)
   return {
+    urls,
     workerUrls,
     backlog,
     pause: (pause) => generator.tell({ pause }),

@@ -1,0 +1,125 @@
+/**
+ * The command line as its users see it: the commands of docs/cli.md and some more, run as they stand against a real pipeline,
+ * and what they print held against tests/transcripts/command-line.txt. Without that file it is written anew, to be looked at.
+ */
+import { execFile } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { defineEvent, TransientError, Type } from '@eventflow/pipeline'
+import { startPipeline, type TestPipeline } from '@eventflow/testkit'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+
+const ROOT = join(import.meta.dirname, '../..')
+const GOLDEN = join(ROOT, 'tests/transcripts/command-line.txt')
+
+const closed = { additionalProperties: false }
+const stockMoved = defineEvent({
+  type: 'stock.moved',
+  schema: Type.Object({ sku: Type.String(), quantity: Type.Integer() }, closed),
+  key: ({ sku }) => sku,
+})
+const orderCreated = defineEvent({
+  type: 'order.created',
+  schema: Type.Object({ amount: Type.Integer(), currency: Type.String({ default: 'EUR' }) }, closed),
+  retry: { attempts: 1 },
+  handle: async ({ data }) => {
+    if (data.amount === 0) throw new TransientError('the till is away')
+  },
+})
+
+/** Of docs/cli.md, but not run here: they do not end, or need what not every machine has. */
+const ELSEWHERE = /^(zcat |eventflow tail|source |eventflow completion)/
+
+/** What the commands of the document are about is there when they run. */
+const BEFORE = `
+eventflow send --type order.created --id order-1 --correlation-id trip-1 --data '{"amount": 10}' --wait
+eventflow send --type order.created --id order-2 --correlation-id trip-1 --causation-id order-1 --data '{"amount": "much"}' --wait
+eventflow send --type order.created --id order-3 --correlation-id trip-1 --causation-id order-2 --data '{"amount": 30}' --wait
+eventflow send orders.json`
+const AFTER = `
+eventflow dlq replay --filter type=order.created --schema-version 9 --dry-run
+eventflow dlq replay --filter id=$(eventflow dlq show order-5 --json | cut -d'"' -f4) --schema-version 1 --yes
+eventflow dlq discard --filter error-class=TransientError --reason 'sent by a broken test' --yes
+eventflow send --type stock.moved --data '{"sku": 1}' --wait
+eventflow send --typ stock.moved
+eventflow schemas register order.created closed.json
+eventflow schemas compatibility order.created SOME
+eventflow keys create --tenant acme --name shop --scopes ingest,all
+eventflow sql "SELECT status, count(*) FROM events GROUP BY status ORDER BY status"
+eventflow events get order-1 --url http://127.0.0.1:1`
+
+const linesOf = (text: string) => text.trim().split('\n')
+
+const documented = [...readFileSync(join(ROOT, 'docs/cli.md'), 'utf8').matchAll(/^```sh\n(.*?)^```$/gms)]
+  .flatMap(([, block]) => linesOf(block!))
+  .filter((line) => !ELSEWHERE.test(line))
+
+let folder: string
+let pipeline: TestPipeline
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'eventflow-command-line-'))
+  const put = (file: string, content: unknown) => writeFile(join(folder, file), JSON.stringify(content))
+  await put('orders.json', [
+    { id: 'order-4', type: 'order.created', partitionkey: 'DTW', data: { amount: 0 } },
+    { id: 'order-5', type: 'order.created', dataschema: '/v1/schemas/order.created/versions/7', data: { amount: 50 } },
+  ])
+  await put('events.ndjson', { type: 'stock.moved', data: { sku: 'cup-red', quantity: 1 } })
+  await put('closed.json', { type: 'object', properties: { amount: { type: 'string' } }, ...closed })
+  pipeline = await startPipeline([stockMoved, orderCreated])
+  await pipeline.startWorker()
+})
+
+afterAll(async () => {
+  await pipeline?.stop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** Runs a line as a shell does, with `eventflow` as it is installed. Gives what it printed, and its exit code. */
+async function run(line: string): Promise<string> {
+  const env = {
+    ...{ PATH: process.env.PATH, HOME: process.env.HOME, TZ: 'UTC' },
+    ...{ EVENTFLOW_URL: pipeline.url, DATABASE_URL: pipeline.databaseUrl },
+  }
+  const program = `eventflow() { "${process.execPath}" "${ROOT}/apps/cli/eventflow.js" "$@"; }\n${line}`
+  return new Promise((resolve) => {
+    execFile('bash', ['-c', program], { cwd: folder, env, timeout: 60_000 }, (error, stdout, stderr) => {
+      const code = error ? `[exit code ${error.code}]\n` : ''
+      resolve(`$ ${line}\n${normalised(stdout + stderr)}${code}`)
+    })
+  })
+}
+
+const ids = new Map<string, string>()
+
+/** Without what is another each time: ids, moments, durations, ports, and how wide columns are. */
+function normalised(text: string): string {
+  return text
+    .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, (id) => {
+      if (!ids.has(id)) ids.set(id, `<id ${ids.size + 1}>`)
+      return ids.get(id)!
+    })
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
+    .replaceAll(/\b\d[\d.,]* (ms|s)\b/g, '<a while>')
+    .replaceAll(pipeline.url, 'http://127.0.0.1:8000')
+    .replaceAll(/ {2,}/g, '  ')
+    .replaceAll(/ +$/gm, '')
+}
+
+test('the commands of the documentation, and others, print and end as they did', async () => {
+  expect(documented.length).toBeGreaterThan(15)
+  const transcript: string[] = []
+  for (const line of [...linesOf(BEFORE), ...documented, ...linesOf(AFTER)]) {
+    transcript.push(await run(line))
+    // What a command has sent or replayed is settled before the next one looks.
+    await pipeline.drained()
+  }
+  const printed = transcript.join('\n')
+  if (!existsSync(GOLDEN)) {
+    writeFileSync(GOLDEN, printed)
+    throw new Error(`${GOLDEN} was not there, and is now: look at it`)
+  }
+  expect(printed).toBe(readFileSync(GOLDEN, 'utf8'))
+}, 240_000)
