@@ -56,12 +56,14 @@ const bury = (event: { id: string }, status: string) =>
   })
 const retry = (event: { id: string }) =>
   put('retries', event, { partition: 'partition', attempts: '1', due_at: 'now()', history: `'[]'` })
+const everyone = { tenantId: undefined, others: [] }
 const unsettled = async (
   partition: number,
   given: { after?: number; until?: number; except?: number[]; limit?: number },
 ) => {
   const { after = 0, until = 1e15, except = [], limit = 100 } = given
-  return (await readUnsettled(db, [{ partition, after, until }], { except, limit })).map(({ seq }) => seq)
+  const [events] = await readUnsettled(db, [{ ...everyone, partition, after, until }], { except, limit })
+  return events!.map(({ seq }) => seq)
 }
 
 test('holds what has no end and waits for no retry, in the order of acceptance, partition by partition', async () => {
@@ -78,10 +80,34 @@ test('holds what has no end and waits for no retry, in the order of acceptance, 
   expect(await unsettled(1, { until: seqs[5]! })).toEqual(seqs.slice(4, 6))
   expect(await unsettled(1, { except: [seqs[6]!] })).toEqual([seqs[4], seqs[5], seqs[7]])
   expect(await unsettled(1, { limit: 2 })).toEqual(seqs.slice(4, 6))
-  const both = [1, 2].map((partition) => ({ partition, after: 0, until: 1e15 }))
-  expect(await readUnsettled(db, both, { except: [], limit: 1 })).toMatchObject([{ partition: 1 }, { partition: 2 }])
+  const both = [1, 2].map((partition) => ({ ...everyone, partition, after: 0, until: 1e15 }))
+  expect(await readUnsettled(db, both, { except: [], limit: 1 })).toMatchObject([
+    [{ partition: 1 }],
+    [{ partition: 2 }],
+  ])
   expect(await countInRanges(db, both)).toEqual([8, 2])
   expect(await readLastSeqs(db, [2, 1, 0])).toEqual([seqs[7]! + 2, seqs[7], 0])
+})
+
+test('is looked at for one tenant, or for all but some, whatever their names', async () => {
+  const names = ['a', `b'",{\\}`, 'c']
+  const events = [...names, ...names].map((tenantId) => newEvent({ tenantId, partition: 1 }))
+  const accepted = await acceptEvents(db, events)
+  const seqsOf = (...tenants: string[]) => accepted.filter((e) => tenants.includes(e.tenantId)).map(({ seq }) => seq)
+  const range = { partition: 1, after: 0, until: 1e15, others: [], tenantId: undefined }
+  const ranges = [
+    range,
+    { ...range, others: names.slice(1) },
+    { ...range, tenantId: names[1] },
+    { ...range, tenantId: 'd' },
+  ]
+  const found = await readUnsettled(db, ranges, { except: [], limit: 100 })
+  expect(found.map((read) => read.map(({ seq }) => seq))).toEqual([
+    seqsOf(...names),
+    seqsOf('a'),
+    seqsOf(names[1]!),
+    [],
+  ])
 })
 
 test('an event is final when nothing can be committed before it any more', async () => {

@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Delivery } from '@eventflow/core'
-import { eventKey, findDirty, findSettled, type TakenPartition } from '@eventflow/db'
+import { type Arrivals, eventKey, findDirty, findSettled, readArrivals, type TakenPartition } from '@eventflow/db'
 import {
   acknowledge,
   claimPending,
@@ -17,7 +17,7 @@ import {
   readNew,
   removeIdleConsumers,
 } from '@eventflow/stream'
-import { findUnpublished, saveWatermarks, takeUpNext } from './catch-up.js'
+import { findUnpublished, giveUpFarBehind, mayBeSettled, saveWatermarks, takeUpNext } from './catch-up.js'
 import { deliveriesOf, seqsOf } from './entries.js'
 import { asHeld, type HeldPartition } from './held.js'
 import { admitAll, aimForStream, begin, closeEntries, joinStream, newPartition, type Partition } from './partition.js'
@@ -75,6 +75,8 @@ export function startLane(deps: LaneDeps): Lane {
   let readerId: number | undefined
   /** How many events an entry has brought lately; it depends on how they are sent. */
   let eventsPerEntry = 1
+  /** How far acceptance had come when the lane last looked around. */
+  let arrivals: Arrivals = { lastSeq: 0, severalTenants: false }
   let wake = () => {}
   // Between two connections anything may have been lost, also when no command noticed. A batch in hand ends as it began.
   let connectionLost = false
@@ -94,6 +96,7 @@ export function startLane(deps: LaneDeps): Lane {
         dropAsked()
         if (connectionLost) for (const partition of partitions.values()) beginAgain(partition)
         connectionLost = false
+        for (const partition of inSource('stream')) if (partition.behind) partition.source = 'new'
         await lookAround()
         for (const partition of inSource('new')) await beginOrDrop(partition)
         await lookAfter()
@@ -153,7 +156,7 @@ export function startLane(deps: LaneDeps): Lane {
     if (redis.status === 'ready') {
       for (const partition of behind) if (!partition.target) await aimForStream(partition, deps)
     }
-    const { deliveries, reached, more } = await takeUpNext(behind, deps)
+    const { deliveries, reached, more } = await takeUpNext(behind, arrivals.severalTenants, deps)
     if (!more) lookAtPostgresAt = performance.now() + POLL_MS
     if (reached.length === 0) return [...ready, ...deliveries]
     // Whoever goes to the stream must have settled, or hold, what came before it.
@@ -200,8 +203,9 @@ export function startLane(deps: LaneDeps): Lane {
     const claimed = await Promise.all(streaming.filter(({ id }) => strays.includes(id)).map(claimEntries))
     const received = await admit([...ours, ...claimed.flat()])
     if (entries.length > 0) eventsPerEntry = Math.max(1, (3 * eventsPerEntry + received.length / entries.length) / 4)
-    traceReceived(received, readAt, tracing)
-    return received
+    const timely = giveUpFarBehind(received, partitions, arrivals)
+    traceReceived(timely, readAt, tracing)
+    return timely
   }
 
   /** Entries as deliveries that may be processed now. Entries of events that are settled already are removed. */
@@ -221,17 +225,8 @@ export function startLane(deps: LaneDeps): Lane {
     }
     const foreign = useless.filter((entry) => !isObsolete(entry)).map(({ id }) => id)
     if (foreign.length > 0) log.warn({ entries: foreign }, 'removing entries that are no events')
-    const doubtful = brought.filter(({ event }) => {
-      const { takenUpTo, position } = partitions.get(event.partition) ?? { takenUpTo: 0, position: 0 }
-      return event.seq <= Math.max(takenUpTo, position)
-    })
-    const settled =
-      doubtful.length > 0
-        ? await findSettled(
-            db,
-            doubtful.map(({ event }) => event),
-          )
-        : new Set()
+    const doubtful = brought.map(({ event }) => event).filter((event) => mayBeSettled(event, partitions))
+    const settled = doubtful.length > 0 ? await findSettled(db, doubtful) : new Set()
     const isSettled = ({ event }: Delivery) => settled.has(eventKey(event))
     metrics.duplicates.inc(settled.size)
     await acknowledge(redis, prefix, [...useless, ...closeEntries(partitions, brought.filter(isSettled))])
@@ -245,7 +240,11 @@ export function startLane(deps: LaneDeps): Lane {
     if (performance.now() - lookedAfterAt < LOOK_AFTER_MS) return
     lookedAfterAt = performance.now()
     const streaming = inSource('stream')
-    if (streaming.length > 0) await work(await findUnpublished(streaming, deps))
+    if (streaming.length > 0) {
+      const { deliveries, more } = await findUnpublished(streaming, deps)
+      if (more) lookedAfterAt = Number.NEGATIVE_INFINITY
+      await work(deliveries)
+    }
     // A partition that is to be begun again has lost what it had in hand.
     await saveWatermarks([...inSource('stream'), ...inSource('postgres')], db)
   }
@@ -253,6 +252,7 @@ export function startLane(deps: LaneDeps): Lane {
   /** Finds what others have written. Between two batches nothing is in hand but what the keys hold. */
   async function lookAround(): Promise<void> {
     if (partitions.size === 0 || performance.now() < lookAroundAt) return
+    arrivals = await readArrivals(db)
     const streaming = inSource('stream')
     const dirty = await findDirty(
       db,

@@ -8,6 +8,8 @@
  * - *stream*: its events come from the stream. The fence requires `partitions.dirty` to be 0: once an event is accepted past
  *   the stream, nothing of the partition is settled from the stream any more, and it begins again.
  *
+ * A stream that is far behind is left for *postgres* too where there are several tenants, which can be read apart there.
+ *
  * From *postgres* it goes to *stream* once everything is in hand that was there when the mark was last read: what comes later
  * is in the stream, or raises the mark.
  */
@@ -24,9 +26,18 @@ import {
   type WaitingRetry,
 } from '@eventflow/db'
 import type { CATCH_UP_REASONS } from '@eventflow/runtime'
-import { createGroup, hasGroup, NO_ENTRY_ID, type Redis, readLastEntryId, readRunId } from '@eventflow/stream'
+import {
+  createGroup,
+  hasGroup,
+  NO_ENTRY_ID,
+  type Redis,
+  readLastEntryId,
+  readRunId,
+  removeUpTo,
+} from '@eventflow/stream'
 import { createOpenEntries, type OpenEntries } from './entries.js'
 import { createKeys, type Keys } from './keys.js'
+import { type Scans, startScan, uniteAll } from './scans.js'
 
 /** Why a partition is caught up from Postgres. */
 type CatchUpReason = (typeof CATCH_UP_REASONS)[number]
@@ -39,13 +50,11 @@ export interface Partition {
   keys: Keys
   /** The stream entries in hand. */
   entries: OpenEntries
-  /** Everything up to this seq is settled or in hand, and no event can appear below it any more. */
-  position: number
+  /** How far it is read from Postgres; several scans only while it is in *postgres*. */
+  scans: Scans
   /** The highest final seq, as it was last read, and when, on the monotonic clock. */
   final: { seq: number; readAt: number }
-  /** The seqs above `position` that were taken up from Postgres. */
-  taken: Set<number>
-  /** The seqs above `position` that were settled since the partition was begun. */
+  /** The seqs above the position that were settled since the partition was begun, but for the times of several scans. */
   settled: Set<number>
   /** The lowest seq that Postgres takes neither as processed nor as dead; Infinity when there is none. */
   refusedSeq: number
@@ -59,12 +68,16 @@ export interface Partition {
   caughtUp: number
   /** So many events are worked on alone: the last owners died with up to a batch in hand, and one of it may be why. */
   suspects: number
+  /** It is read in nothing but the order of acceptance, so that what the last owners died with comes first. */
+  readonly inOrder: boolean
   /** When something of it was settled last, or it was taken; on the monotonic clock, in milliseconds. */
   settledAt: number
   /** The latest time of its events, of those that this owner has settled, in milliseconds. */
   latestEventTime: number
   /** Anything may have been lost from the stream since it was last read. */
   interrupted: boolean
+  /** What was last read of its stream was far behind what is accepted by now, and there are other tenants. */
+  behind: boolean
 }
 
 export function newPartition(taken: { partition: number; epoch: number }, suspects: number): Partition {
@@ -75,9 +88,8 @@ export function newPartition(taken: { partition: number; epoch: number }, suspec
     reason: 'redis away',
     keys: createKeys(({ event }) => event.id),
     entries: createOpenEntries(),
-    position: 0,
+    scans: startScan(0),
     final: { seq: 0, readAt: Number.NEGATIVE_INFINITY },
-    taken: new Set(),
     settled: new Set(),
     refusedSeq: Number.POSITIVE_INFINITY,
     takenUpTo: 0,
@@ -85,9 +97,11 @@ export function newPartition(taken: { partition: number; epoch: number }, suspec
     obsoleteUpTo: NO_ENTRY_ID,
     caughtUp: 0,
     suspects,
+    inOrder: suspects > 0,
     settledAt: performance.now(),
     latestEventTime: Number.NEGATIVE_INFINITY,
     interrupted: false,
+    behind: false,
   }
 }
 
@@ -110,8 +124,7 @@ export async function begin(partition: Partition, deps: PartitionDeps): Promise<
   partition.keys = createKeys(orderOf)
   partition.entries = createOpenEntries()
   holdRetries(partition, await readRetries(db, partition.id))
-  partition.position = state.settledSeq
-  partition.taken = new Set()
+  partition.scans = startScan(state.settledSeq)
   partition.settled = new Set()
   partition.refusedSeq = Number.POSITIVE_INFINITY
   partition.takenUpTo = 0
@@ -123,6 +136,7 @@ export async function begin(partition: Partition, deps: PartitionDeps): Promise<
   partition.source = reason ? 'postgres' : 'stream'
   if (reason) partition.reason = reason
   partition.interrupted = false
+  partition.behind = false
   return true
 }
 
@@ -145,7 +159,8 @@ async function reasonToCatchUp(
   if (dirty > 0) return 'dirty'
   if (redisRunId === null) return 'stream lost'
   if (redisRunId !== (await readRunId(deps.redis))) return 'redis restarted'
-  return partition.interrupted ? 'interrupted' : undefined
+  if (partition.interrupted) return 'interrupted'
+  return partition.behind ? 'behind' : undefined
 }
 
 /** Makes the stream and its group where they are gone, and gives whether they were: noted first, as nothing shows it after. */
@@ -154,14 +169,6 @@ async function restoreGroup({ id, epoch }: Partition, { db, redis, prefix }: Par
   await markBroken(db, { partition: id, epoch })
   await createGroup(redis, prefix, id)
   return true
-}
-
-/** Moves the position on, to where everything is settled or in hand. */
-export function moveOn(partition: Partition, seq: number): void {
-  if (seq <= partition.position) return
-  partition.position = seq
-  for (const taken of partition.taken) if (taken <= seq) partition.taken.delete(taken)
-  for (const settled of partition.settled) if (settled <= seq) partition.settled.delete(settled)
 }
 
 /** Looks for the way back from *postgres* to *stream*; Redis must be there. */
@@ -181,6 +188,9 @@ export async function aimForStream(partition: Partition, deps: PartitionDeps): P
  * Goes from *postgres* to *stream*, everything up to the target being in hand. What only this worker knows of is written down
  * first: the next owner will begin with the stream and with `retries`. Gives false, to aim again, when the mark was raised
  * meanwhile or the partition is to be begun again.
+ *
+ * Whatever came before the target is settled by then, or in `retries`, and stays so, whoever the owner is. So its entries can
+ * go: a stream that is full of them would have the mark raised again and again.
  */
 export async function joinStream(partition: Partition, deps: PartitionDeps): Promise<boolean> {
   const { id, epoch, target } = partition
@@ -189,11 +199,15 @@ export async function joinStream(partition: Partition, deps: PartitionDeps): Pro
   const onlyHere = partition.keys.onlyHere()
   if (onlyHere.length > 0) {
     const events = onlyHere.map(({ event }) => event)
-    await recordWaiting(deps.db, { partition: id, epoch }, events)
+    if (!(await recordWaiting(deps.db, { partition: id, epoch }, events))) return false
     for (const delivery of onlyHere) delivery.inRetries = true
   }
-  if (!(await markWhole(deps.db, { partition: id, epoch }, target))) return false
+  if (!(await markWhole(deps.db, { partition: id, epoch }, target))) {
+    await removeUpTo(deps.redis, deps.prefix, id, target.lastEntryId)
+    return false
+  }
   partition.source = 'stream'
+  partition.scans = uniteAll(partition.scans)
   partition.obsoleteUpTo = target.lastEntryId
   return true
 }

@@ -122,8 +122,8 @@ export function createWork(
     for (const { delivery } of [...committed, ...dead]) {
       const { partition: id, seq } = delivery.event
       const partition = partitions.get(id)
-      // What is replayed is mostly far below.
-      if (partition && seq > partition.position) partition.settled.add(seq)
+      // What is replayed is mostly far below. Where a scan of several is far behind, they would pile up.
+      if (partition?.scans.length === 1 && seq > partition.scans[0].position) partition.settled.add(seq)
     }
     for (const { delivery } of [...committed, ...dead, ...retried]) {
       const partition = partitions.get(delivery.event.partition)

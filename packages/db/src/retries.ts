@@ -68,23 +68,25 @@ function retryOf(row: any): WaitingRetry {
 
 /**
  * Writes down events that wait behind another of their key and are in no stream, so that the next owner knows of them.
- * Written under the epoch, as one statement: when it has ended nothing is written.
+ * Written under the epoch, as one statement: when it has ended nothing is written. Gives whether it still holds.
  */
 export async function recordWaiting(
   db: Queryable,
   { partition, epoch }: { partition: number; epoch: number },
   events: readonly { tenantId: string; id: string }[],
-): Promise<void> {
-  await db.query({
+): Promise<boolean> {
+  const { rowCount } = await db.query({
     name: 'record-waiting',
     text: `
-      WITH owned AS (SELECT id FROM partitions WHERE id = $1 AND epoch = $2 FOR SHARE)
-      INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at)
-      SELECT tenant_id, event_id, id, 0, now()
-      FROM owned, unnest($3::text[], $4::uuid[]) AS waiting(tenant_id, event_id)
-      ON CONFLICT DO NOTHING`,
+      WITH owned AS (SELECT id FROM partitions WHERE id = $1 AND epoch = $2 FOR SHARE), written AS (
+        INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at)
+        SELECT tenant_id, event_id, id, 0, now()
+        FROM owned, unnest($3::text[], $4::uuid[]) AS waiting(tenant_id, event_id)
+        ON CONFLICT DO NOTHING)
+      SELECT FROM owned`,
     values: [partition, epoch, events.map((e) => e.tenantId), events.map((e) => e.id)],
   })
+  return rowCount === 1
 }
 
 /**

@@ -1,5 +1,6 @@
 /** What is accepted and not settled: the work list as Postgres knows it. */
 import type { RawEvent } from '@eventflow/core'
+import { bigintColumn } from './columns.js'
 import { INGEST_APPLICATION, type Queryable, STATEMENT_TIMEOUT_MS } from './connect.js'
 import { RAW_EVENT_COLUMNS, rawEventOf } from './raw-events.js'
 
@@ -10,18 +11,33 @@ export interface Range {
   until: number
 }
 
+/** A range of which only some tenants' events are looked for. */
+export interface TenantsRange extends Range {
+  /** The one tenant whose events they are; without it, those of all tenants but the `others`. */
+  tenantId: string | undefined
+  others: readonly string[]
+}
+
+// It has to go along the index in order, and to stop at the limit. So the tenants are compared within CASE, where no other
+// index helps; and the limit comes with the range: if it were known to be more than the rows that are expected, Postgres would
+// rather look at all of them and sort.
 const READ_UNSETTLED = `
-  SELECT ${RAW_EVENT_COLUMNS}
-  FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS range(partition, after, until)
+  SELECT range.number, ${RAW_EVENT_COLUMNS}
+  FROM (SELECT *, ARRAY(SELECT json_array_elements_text(other_tenants)) AS others
+        FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::json[],
+                    array_fill($7::integer, ARRAY[cardinality($1)])) WITH ORDINALITY
+          AS given(partition, after, until, tenant_id, other_tenants, events, number) OFFSET 0) AS range
   CROSS JOIN LATERAL (
     SELECT * FROM raw_events e
-    WHERE e.partition = range.partition AND e.seq > range.after AND e.seq <= range.until AND e.seq <> ALL($4::bigint[])
+    WHERE e.partition = range.partition AND e.seq > range.after AND e.seq <= range.until
+      AND CASE WHEN range.tenant_id IS NULL THEN e.tenant_id <> ALL(range.others) ELSE e.tenant_id = range.tenant_id END
+      AND e.seq NOT IN (SELECT unnest($6::bigint[]))
       AND NOT EXISTS (SELECT FROM processed_events p WHERE p.tenant_id = e.tenant_id AND p.event_id = e.event_id)
       AND NOT EXISTS (SELECT FROM failed_events f WHERE f.tenant_id = e.tenant_id AND f.event_id = e.event_id
                                                     AND f.status IN ('open', 'discarded'))
       AND NOT EXISTS (SELECT FROM retries w WHERE w.tenant_id = e.tenant_id AND w.event_id = e.event_id)
-    ORDER BY e.seq LIMIT $5) r
-  ORDER BY range.partition, r.seq`
+    ORDER BY e.seq LIMIT range.events) r
+  ORDER BY range.number, r.seq`
 
 /**
  * The first unsettled events of each range, at most `limit` of each, in the order of acceptance. `except` are the seqs of
@@ -30,15 +46,43 @@ const READ_UNSETTLED = `
  */
 export async function readUnsettled(
   db: Queryable,
-  ranges: readonly Range[],
+  ranges: readonly TenantsRange[],
   { except, limit }: { except: readonly number[]; limit: number },
-): Promise<RawEvent[]> {
+): Promise<RawEvent[][]> {
   const { rows } = await db.query({
     name: 'read-unsettled',
     text: READ_UNSETTLED,
-    values: [ranges.map((r) => r.partition), ranges.map((r) => r.after), ranges.map((r) => r.until), except, limit],
+    values: [
+      ranges.map((r) => r.partition),
+      ranges.map((r) => r.after),
+      ranges.map((r) => r.until),
+      ranges.map((r) => r.tenantId),
+      ranges.map((r) => JSON.stringify(r.others)),
+      bigintColumn(except),
+      limit,
+    ],
   })
-  return rows.map(rawEventOf)
+  const found = ranges.map((): RawEvent[] => [])
+  for (const row of rows) found[row.number - 1]!.push(rawEventOf(row))
+  return found
+}
+
+/** What has come, of whichever partition. */
+export interface Arrivals {
+  /** The last seq that was drawn. */
+  lastSeq: number
+  /** There is more than one that may send. */
+  severalTenants: boolean
+}
+
+export async function readArrivals(db: Queryable): Promise<Arrivals> {
+  const { rows } = await db.query({
+    name: 'read-arrivals',
+    text: `
+      SELECT last_value AS last_seq, (SELECT count(*) > 1 FROM (SELECT FROM tenants LIMIT 2) t) AS several_tenants
+      FROM raw_events_seq_seq`,
+  })
+  return { lastSeq: rows[0].last_seq, severalTenants: rows[0].several_tenants }
 }
 
 /** How many events there are in each range, settled or not. Reads the index only, where Postgres knows its pages well. */

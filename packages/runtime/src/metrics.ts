@@ -22,6 +22,7 @@ export const CATCH_UP_REASONS = [
   'redis restarted',
   'stream lost',
   'interrupted',
+  'behind',
   'redis away',
   'unpublished',
 ] as const

@@ -201,6 +201,27 @@ export async function acknowledge(
   for (const [error] of (await transaction.exec()) ?? []) if (error) throw error
 }
 
+// In the server: what is removed need not be read.
+const REMOVE_UP_TO = `
+  local ids = {}
+  for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', ARGV[2], 'COUNT', ARGV[3])) do ids[#ids + 1] = entry[1] end
+  if #ids > 0 then
+    redis.call('XACK', KEYS[1], ARGV[1], unpack(ids))
+    redis.call('XDEL', KEYS[1], unpack(ids))
+  end
+  return #ids`
+
+/** Entries that one call removes: Redis does nothing else meanwhile. */
+const REMOVED_AT_ONCE = 500
+
+/** Removes the entries up to an id, delivered or not: their events must have been settled, or be in `retries`. */
+export async function removeUpTo(redis: Redis, prefix: string, partition: number, id: string): Promise<void> {
+  let removed: unknown
+  do {
+    removed = await redis.eval(REMOVE_UP_TO, 1, streamKey(prefix, partition), GROUP, id, REMOVED_AT_ONCE)
+  } while (removed === REMOVED_AT_ONCE)
+}
+
 function toEntry(partition: number, [id, fields]: RawEntry): Entry {
   return { partition, id, text: fields?.[fields.indexOf(FIELD) + 1] }
 }
