@@ -48,7 +48,19 @@ export const variants: readonly Variant[] = [
   feature('silent', 'batches of 500, nothing logged', BATCHES_OF_500, { silent: true }),
   feature('traced', 'batches of 500, one trace in a hundred', BATCHES_OF_500, { traced: 0.01 }),
   feature('traced-all', 'batches of 500, every trace', BATCHES_OF_500, { traced: 1 }),
+  feature(
+    'door',
+    'batches of 500, with key, quota and schema at the door',
+    { ...BATCHES_OF_500, type: 'bench.checked' },
+    { guarded: true },
+  ),
   feature('plain-64', '64 connections, not enriched', { connections: 64, type: 'bench.plain' }),
+  feature(
+    'door-64',
+    '64 connections, with key, quota and schema at the door',
+    { connections: 64, type: 'bench.checked' },
+    { guarded: true },
+  ),
   feature('handled-64', '64 connections, with a handler', { connections: 64, type: 'bench.handled' }),
   feature('traced-all-64', '64 connections, every trace', { connections: 64 }, { traced: 1 }),
 

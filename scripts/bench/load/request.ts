@@ -8,19 +8,22 @@ export interface RequestKind {
   batch: number
   ndjson: boolean
   users: number
+  /** The API key that is sent with each; none where it is missing. */
+  key?: string
 }
 
 const ID = '00000000-0000-0000-0000-000000000000'
 const USER = 'u-00000000'
 
 /** Gives a function that makes the next request, always in the same memory: the last one must have been answered. */
-export function prepareRequest({ type, batch, ndjson, users }: RequestKind): () => Buffer {
+export function prepareRequest({ type, batch, ndjson, users, key }: RequestKind): () => Buffer {
   const event = JSON.stringify({ type, id: ID, data: orderOf(USER) })
   const events = Array.from({ length: batch }, () => event)
   const body = ndjson ? events.join('\n') : batch === 1 ? event : `[${events.join(',')}]`
   const head = [
     `POST ${batch === 1 ? '/v1/events' : '/v1/events/batch'} HTTP/1.1`,
     'host: bench',
+    ...(key === undefined ? [] : [`authorization: Bearer ${key}`]),
     `content-type: application/${ndjson ? 'x-ndjson' : 'json'}`,
     `content-length: ${Buffer.byteLength(body)}`,
   ].join('\r\n')

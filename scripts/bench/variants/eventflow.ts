@@ -20,6 +20,12 @@ const EVENTS = fileURLToPath(new URL('../events', import.meta.url))
 export const PARTITIONS = 16
 const PREFIX = 'ef'
 
+/** With every scope, for the variants that need one. */
+const KEY = `ef_${'0'.repeat(12)}_${'0'.repeat(64)}`
+
+/** More than anything here sends in a second, so that a quota is kept account of and never reached. */
+const QUOTA = 100_000_000
+
 export interface Setup {
   ingest?: number
   workers?: number
@@ -27,9 +33,13 @@ export interface Setup {
   scraped?: boolean
   /** Nothing is logged. */
   silent?: boolean
+  /** Requests need an API key, and are counted against a quota that is never reached. */
+  guarded?: boolean
   /** This share of the traces is sent to a collector; without it there are none. */
   traced?: number
 }
+
+const GUARDED = { EVENTFLOW_AUTH: 'required', EVENTFLOW_BOOTSTRAP_KEY: KEY }
 
 export interface LoadKind extends Partial<RequestKind> {
   connections: number
@@ -60,7 +70,10 @@ export function eventFlow(
 /** Starts it, and returns when each worker has its share of the partitions. */
 export async function startEventFlow(stack: Stack, load: LoadKind, setup: Setup): Promise<EventFlow> {
   const { urls, workerUrls } = await startPrograms(stack, setup)
-  const plan: HttpLoad = { type: 'bench.enriched', batch: 1, ndjson: false, users: USERS, ...load, urls }
+  const plan: HttpLoad = {
+    ...{ type: 'bench.enriched', batch: 1, ndjson: false, users: USERS, ...load, urls },
+    ...(setup.guarded && { key: KEY }),
+  }
   const generator = await stack.start('generator', programFile('http-load'), { plan })
   if (setup.scraped !== false) scrapeWhile(generator.exited, [...urls, ...workerUrls])
   const backlog = () => countEntries(stack)
@@ -80,7 +93,7 @@ export async function startEventFlow(stack: Stack, load: LoadKind, setup: Setup)
 }
 
 /** Starts ingest and workers, without load. */
-export async function startPrograms(stack: Stack, { ingest = 1, workers = 1, silent, traced }: Setup) {
+export async function startPrograms(stack: Stack, { ingest = 1, workers = 1, silent, guarded, traced }: Setup) {
   const settings = {
     DATABASE_URL: stack.databaseUrl,
     REDIS_URL: stack.redisUrl,
@@ -90,8 +103,10 @@ export async function startPrograms(stack: Stack, { ingest = 1, workers = 1, sil
     ...(traced !== undefined && (await collectTraces(stack, traced))),
   }
   const urls = await launchEach(ingest, (port) =>
-    stack.launch('ingest', INGEST, { ...settings, EVENTFLOW_PORT: `${port}` }),
+    stack.launch('ingest', INGEST, { ...settings, ...(guarded && GUARDED), EVENTFLOW_PORT: `${port}` }),
   )
+  if (guarded)
+    await stack.db.query('UPDATE tenants SET events_per_second = $1::integer, bytes_per_second = $1::integer', [QUOTA])
   const workerUrls = await launchEach(workers, (port, n) =>
     stack.launch('worker', WORKER, {
       ...settings,
