@@ -279,6 +279,81 @@ describe('is answered, not with a 5xx:', () => {
     }))
 })
 
+/** Schemas that nobody would write, of the parts that real ones have, and of parts that have done harm elsewhere. */
+const evilSchema = fc.letrec<{ schema: object }>((tie) => {
+  const schema = tie('schema')
+  const schemas = fc.array(schema, { maxLength: 3 })
+  const named = fc.dictionary(fc.oneof(text, fc.constantFrom('a', 'b', '$defs')), schema, { maxKeys: 3 })
+  const pattern = fc.oneof(
+    fc.constantFrom(
+      '^(a|a)*$',
+      '^(a+)+$',
+      '^a*a*a*a*b$',
+      '(?<=a{1,9}){9}',
+      '^[^]*$',
+      '\\',
+      '^\\p{L}+$',
+      '^a{1,99999}$',
+    ),
+    fc.string({ unit: fc.constantFrom(...'^$()|*+?{}[]\\ab.,1-'), maxLength: 20 }),
+  )
+  const leaf = fc.record(
+    {
+      type: fc.oneof(fc.constantFrom('object', 'array', 'string', 'integer', 'null'), value),
+      pattern,
+      patternProperties: fc.dictionary(pattern, fc.constant({})),
+      $ref: fc.constantFrom(
+        '#',
+        '#/$defs/a',
+        '#/properties/a',
+        'http://127.0.0.1/a',
+        '/v1/schemas',
+        '#/$defs/__proto__',
+      ),
+      minimum: fc.oneof(fc.double(), fc.constant({ $data: '1/a' })),
+      multipleOf: fc.constantFrom(0, 1e-300, 1e300, -1),
+      minLength: fc.constantFrom(-1, 2 ** 53, 1e308),
+      format: fc.oneof(text, fc.constantFrom('date-time', 'regex', 'email')),
+      enum: fc.array(value, { maxLength: 5 }),
+      uniqueItems: fc.boolean(),
+      default: value,
+      $id: text,
+      $schema: text,
+    },
+    { requiredKeys: [] },
+  )
+  const parts = { properties: named, $defs: named, items: schema, prefixItems: schemas, allOf: schemas, anyOf: schemas }
+  return {
+    schema: fc.oneof(
+      { maxDepth: 2 },
+      leaf,
+      fc.record({ ...parts, oneOf: schemas, not: schema, contains: schema }, { requiredKeys: [] }),
+    ),
+  }
+}).schema
+
+/** Fewer than of the others: each that is not refused at sight takes a thread of its own. */
+const SCHEMA_RUNS = 60
+
+test('schemas that mean harm are refused, or taken, and nobody waits', async () => {
+  let taken = 0
+  const register = (schema: object) =>
+    contract.ask(`/v1/schemas/evil.${taken}`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ schema }),
+    })
+  const property = fc.asyncProperty(
+    fc.oneof(evilSchema, fc.record({ type: fc.constant('object'), properties: fc.dictionary(text, evilSchema) })),
+    async (schema) => {
+      const { status, body } = await unstalled(() => register(schema))
+      if (status >= 400) expectRefusal(status, body)
+      else taken++
+    },
+  )
+  await fc.assert(property, { numRuns: SCHEMA_RUNS })
+}, 120_000)
+
 describe('what is accepted comes out as it went in:', () => {
   test('one event', () =>
     holds(fc.tuple(event, fc.constantFrom('none', 'gzip', 'deflate')), async ([sent, encoding]) => {
