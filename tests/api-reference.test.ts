@@ -13,4 +13,4 @@ test('the API reference is that of the service', async () => {
   await pipeline.stop()
   if (process.env.EVENTFLOW_WRITE_DOCS) writeFileSync(file, page)
   expect(readFileSync(file, 'utf8')).toBe(page)
-})
+}, 60_000)
