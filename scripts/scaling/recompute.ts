@@ -24,7 +24,7 @@ export function recompute(text: string): string {
 
 function modelOf(text: string): Model {
   const figures = [...text.matchAll(FIGURE)].map(([, name, value]) => `const ${name} = ${value!.replaceAll(',', '')}`)
-  const program = ['const { ceil, max, log2 } = Math', ...figures, MODEL.exec(text)?.[1]].join('\n')
+  const program = ['const { ceil, max, min, log2 } = Math', ...figures, MODEL.exec(text)?.[1]].join('\n')
   return (expression) => runInNewContext(`${program}\n;${expression}`)
 }
 
