@@ -16,7 +16,7 @@ const newEvents = (count: number) => Array.from({ length: count }, (_, n) => new
 test('seq follows the order in which the events were given, whatever their ids', async () => {
   const events = newEvents(500)
   const accepted = await insertRawEvents(db, events)
-  const seqs = events.map((event) => accepted.get(eventKey(event))!.seq)
+  const seqs = events.map((event) => accepted.get(event)!.seq)
   expect(seqs).toEqual([...seqs].sort((a, b) => a - b))
   const { rows } = await db.query(`SELECT (payload->>'n')::integer AS n FROM raw_events ORDER BY seq`)
   expect(rows.map(({ n }) => n)).toEqual(events.map((_, n) => n))
@@ -26,8 +26,8 @@ test('an event whose id is taken is left out of the answer, and nothing is writt
   const [first, second, third] = newEvents(3)
   await insertRawEvents(db, [second!])
   const accepted = await insertRawEvents(db, [first!, { ...second!, payload: '"another"' }, third!])
-  expect([...accepted.keys()]).toHaveLength(2)
-  expect([...accepted.keys()].sort()).toEqual([eventKey(first!), eventKey(third!)].sort())
+  expect([...accepted.keys()]).toEqual([first, third])
+  expect(await insertRawEvents(db, [first!, third!])).toEqual(new Map())
   expect((await findRawEvents(db, [second!])).get(eventKey(second!))!.event.payload).toBe(second!.payload)
 })
 
@@ -38,7 +38,7 @@ test('an event comes back as it was given', async () => {
     traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
     payload: '{"b": 1,\n "a": "Zoë 🛫", "a2": 1.50}',
   })
-  const { seq, acceptedAt } = (await insertRawEvents(db, [event])).get(eventKey(event))!
+  const { seq, acceptedAt } = (await insertRawEvents(db, [event])).get(event)!
   const stored = (await findRawEvents(db, [event])).get(eventKey(event))
   expect(stored).toEqual({ undelivered: true, event: { ...event, seq, acceptedAt } })
 })
@@ -48,6 +48,6 @@ test('batches with the same ids in opposite orders, inserted at once, never dead
     const events = newEvents(400)
     const reversed = [...events].reverse()
     const answers = await Promise.all([events, reversed, events, reversed].map((batch) => insertRawEvents(db, batch)))
-    expect(answers.flatMap((answer) => [...answer.keys()]).sort()).toEqual(events.map(eventKey).sort())
+    expect(answers.flatMap((answer) => [...answer.keys()].map(eventKey)).sort()).toEqual(events.map(eventKey).sort())
   }
 })

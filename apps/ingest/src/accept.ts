@@ -10,6 +10,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { bisect, type RawEvent } from '@eventflow/core'
 import {
+  type Acceptance,
   type Db,
   eventKey,
   findRawEvents,
@@ -141,24 +142,23 @@ export function createAcceptor(deps: {
       const key = eventKey(event)
       if (!unique.has(key)) unique.set(key, event)
     }
-    const inserted = await insert([...unique.values()])
+    const { accepted, refused } = await insert([...unique.values()])
     const fresh: RawEvent[] = []
-    for (const [key, acceptance] of inserted.accepted) {
-      const { externalId: _, ...event } = unique.get(key)!
-      fresh.push({ ...event, ...acceptance, occurredAt: event.occurredAt ?? acceptance.acceptedAt })
+    for (const [{ externalId: _, ...event }, { seq, acceptedAt }] of accepted) {
+      fresh.push({ ...event, seq, acceptedAt, occurredAt: event.occurredAt ?? acceptedAt })
     }
 
-    const earlier = [...unique.values()].filter((e) => !inserted.accepted.has(eventKey(e)) && !inserted.refused.has(e))
+    const earlier = [...unique.values()].filter((event) => !accepted.has(event) && !refused.has(event))
     const stored = earlier.length > 0 ? await findRawEvents(db, earlier) : new Map<string, StoredEvent>()
     // Its first XADD may never have happened.
     for (const { event, undelivered } of stored.values()) if (undelivered) fresh.push(event)
     fresh.sort((a, b) => a.seq - b.seq)
 
     const receipts = events.map((event): Receipt => {
+      if (accepted.has(event)) return 'accepted'
       const key = eventKey(event)
       const first = unique.get(key)!
-      if (inserted.refused.has(first)) return 'refused'
-      if (event === first && inserted.accepted.has(key)) return 'accepted'
+      if (refused.has(first)) return 'refused'
       return sameContent(event, stored.get(key)?.event ?? first) ? 'duplicate' : 'conflict'
     })
     return { receipts, fresh }
@@ -166,12 +166,12 @@ export function createAcceptor(deps: {
 
   /** One INSERT; where Postgres refuses a value, only the events that hold such values are left out. */
   async function insert(events: readonly NewEvent[]) {
-    const accepted: Awaited<ReturnType<typeof insertRawEvents>> = new Map()
+    const accepted = new Map<NewEvent, Acceptance>()
     const refused = new Set<NewEvent>()
     await bisect(
       events,
       async (part) => {
-        for (const [key, acceptance] of await insertWithOneRetry(part)) accepted.set(key, acceptance)
+        for (const [event, acceptance] of await insertWithOneRetry(part)) accepted.set(event, acceptance)
       },
       (event, error) => {
         log.warn({ err: error, event_id: event.id, event_type: event.type }, 'Postgres cannot store this event')

@@ -1,5 +1,5 @@
 /** Catching up: the unsettled events of partitions, from Postgres, in the order of acceptance. */
-import { type Delivery, firstDelivery, type RawEvent } from '@eventflow/core'
+import { type Delivery, type RawEvent, storedDelivery } from '@eventflow/core'
 import {
   type Arrivals,
   countInRanges,
@@ -80,7 +80,7 @@ export async function takeUpNext(
     for (const { scan, events, moved } of looks) {
       for (const { seq } of events) if (seq > scan.position) scan.taken.add(seq)
       partition.takenUpTo = Math.max(partition.takenUpTo, events.at(-1)?.seq ?? 0)
-      deliveries.push(...partition.keys.admit(events.map((event) => firstDelivery(event, []))))
+      deliveries.push(...partition.keys.admit(events.map(storedDelivery)))
       partition.caughtUp += events.length
       if (events.length > 0) metrics.catchUpEvents.inc({ reason: partition.reason }, events.length)
       if (scan.seen < last && moved) more = true
@@ -128,7 +128,7 @@ export async function findUnpublished(
     if (moved && scan.seen < Math.min(partition.final.seq, last, (ahead.get(partition.id) ?? last + 1) - 1)) more = true
     const unpublished = events.filter((event) => event.seq <= partition.final.seq && !partition.keys.holds(event))
     if (unpublished.length > 0) metrics.catchUpEvents.inc({ reason: 'unpublished' }, unpublished.length)
-    found.push(...partition.keys.admit(unpublished.map((event) => firstDelivery(event, []))))
+    found.push(...partition.keys.admit(unpublished.map(storedDelivery)))
   }
   return { deliveries: found, more }
 }

@@ -7,8 +7,8 @@ export function deliveryOf(
   event: Partial<AcceptedEvent> = {},
   rest: Partial<Omit<Delivery, 'event'>> = {},
 ): Delivery {
-  const { data, ...meta } = eventOf(seq, event)
-  return { ...firstDelivery({ ...meta, payload: JSON.stringify(data) }, [`${seq}-0`]), ...rest }
+  const delivered = eventOf(seq, event)
+  return { ...firstDelivery(delivered, JSON.stringify(delivered.data), [`${seq}-0`]), ...rest }
 }
 
 export function eventOf(seq: number, event: Partial<AcceptedEvent> = {}): AcceptedEvent {

@@ -6,8 +6,8 @@ import { decodeEvent, type Entry, unpackEntry } from '@eventflow/stream'
 export function deliveriesOf({ id, partition, text }: Entry): Delivery[] {
   return unpackEntry(text ?? '').flatMap((packed) => {
     try {
-      const event = decodeEvent(packed)
-      return event.partition === partition ? firstDelivery(event, [id]) : []
+      const { event, payload } = decodeEvent(packed)
+      return event.partition === partition ? firstDelivery(event, payload, [id]) : []
     } catch {
       return []
     }

@@ -61,7 +61,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
         const id = eventKey(delivery.event)
         const known = waiting.get(id) ?? ready.get(id)
         if (known) known.entryIds = [...new Set([...known.entryIds, ...delivery.entryIds])]
-        else if (blocked.has(orderOf(delivery))) hold(delivery, 0)
+        else if (blocked.size > 0 && blocked.has(orderOf(delivery))) hold(delivery, 0)
         else ready.set(id, delivery)
       }
       return [...ready.values()]

@@ -218,16 +218,14 @@ export function startLane(deps: LaneDeps): Lane {
       const deliveries = isObsolete(entry) ? [] : deliveriesOf(entry)
       if (deliveries.length === 0) useless.push(entry)
       else
-        partitions
-          .get(entry.partition)
-          ?.entries.open(entry.id, new Set(deliveries.map(({ event }) => eventKey(event))).size)
+        partitions.get(entry.partition)?.entries.open(entry.id, new Set(deliveries.map(({ event }) => event.seq)).size)
       brought.push(...deliveries)
     }
     const foreign = useless.filter((entry) => !isObsolete(entry)).map(({ id }) => id)
     if (foreign.length > 0) log.warn({ entries: foreign }, 'removing entries that are no events')
     const doubtful = brought.map(({ event }) => event).filter((event) => mayBeSettled(event, partitions))
     const settled = doubtful.length > 0 ? await findSettled(db, doubtful) : new Set()
-    const isSettled = ({ event }: Delivery) => settled.has(eventKey(event))
+    const isSettled = ({ event }: Delivery) => settled.size > 0 && settled.has(eventKey(event))
     metrics.duplicates.inc(settled.size)
     await acknowledge(redis, prefix, [...useless, ...closeEntries(partitions, brought.filter(isSettled))])
     return admitAll(

@@ -27,8 +27,9 @@ export function measure(
   metrics.duplicates.inc(committed.length - fresh.length)
 
   let late = 0
+  const parse = parserOfTimes()
   for (const { kind, delivery } of [...fresh, ...dead, ...retried]) {
-    const acceptedAt = Date.parse(delivery.event.acceptedAt)
+    const acceptedAt = parse(delivery.event.acceptedAt)
     const age = (now - acceptedAt) / 1_000
     if (delivery.attempts === 0) metrics.queueWait.observe(Math.max(0, age - seconds))
     if (kind === 'retry') continue
@@ -39,6 +40,15 @@ export function measure(
   metrics.processingDuration.observe(seconds)
   metrics.settleSize.observe(committed.length + dead.length + retried.length)
   if (committed.length + dead.length > 0) metrics.lastProcessed.set(now / 1_000)
+}
+
+/** Events that were accepted together, and so come together, have the same time of acceptance. */
+function parserOfTimes(): (time: string) => number {
+  let [last, parsed] = ['', Number.NaN]
+  return (time) => {
+    if (time !== last) [last, parsed] = [time, Date.parse(time)]
+    return parsed
+  }
 }
 
 function countByType(outcomes: readonly Outcome[], add: (type: string, count: number) => void): void {

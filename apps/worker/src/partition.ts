@@ -13,7 +13,7 @@
  * From *postgres* it goes to *stream* once everything is in hand that was there when the mark was last read: what comes later
  * is in the stream, or raises the mark.
  */
-import { type Delivery, firstDelivery } from '@eventflow/core'
+import { type Delivery, storedDelivery } from '@eventflow/core'
 import {
   type Db,
   markBroken,
@@ -145,7 +145,7 @@ export function holdRetries({ keys }: Partition, retries: readonly WaitingRetry[
   const now = performance.now()
   for (const { event, dueInMs, ...attempts } of retries) {
     if (keys.holds(event)) continue
-    keys.hold({ ...firstDelivery(event, []), ...attempts, inRetries: true }, now + dueInMs)
+    keys.hold({ ...storedDelivery(event), ...attempts, inRetries: true }, now + dueInMs)
   }
 }
 

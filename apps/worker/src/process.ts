@@ -3,6 +3,7 @@
  * with an event is its outcome, and its neighbours are not touched.
  */
 import {
+  type AcceptedEvent,
   bisect,
   DEFAULT_RETRY_POLICY,
   type Delivery,
@@ -36,8 +37,9 @@ export interface ProcessDeps {
 interface Candidate {
   delivery: Delivery
   definition: CompiledDefinition | undefined
-  data: Payload
-  /** `data` as JSON text; for the time being without what the enrichers added. */
+  /** The event with its data as far as the steps have come: the delivery's own until one of them changes it. */
+  event: AcceptedEvent
+  /** The event's data as JSON text; for the time being without what the enrichers added. */
   payload: string
   additions?: Payload
   failure?: Failure
@@ -84,7 +86,7 @@ function checkSchema(delivery: Delivery, deps: ProcessDeps, unavailable: Failure
   const { definitions, schemas, metrics } = deps
   const { event } = delivery
   const definition = definitions.get(event.type)
-  const candidate: Candidate = { delivery, definition, data: event.data, payload: delivery.payload }
+  const candidate: Candidate = { delivery, definition, event, payload: delivery.payload }
   if (!definition) {
     const error = new PermanentError(`no definition of the event type '${event.type}' is loaded`)
     return { ...candidate, failure: { ...failureOf(error, 'definition'), errorClass: 'UnknownType' } }
@@ -100,7 +102,7 @@ function checkSchema(delivery: Delivery, deps: ProcessDeps, unavailable: Failure
   }
   if (reading.unknownFields > 0) metrics.unknownFields.inc({ type }, reading.unknownFields)
   if (reading.data === event.data) return candidate
-  return { ...candidate, data: reading.data, payload: JSON.stringify(reading.data) }
+  return { ...candidate, event: { ...event, data: reading.data }, payload: JSON.stringify(reading.data) }
 }
 
 /** Each type's enrichers one after the other, since each may use what those before it added; the types side by side. */
@@ -138,7 +140,8 @@ async function runEnricher(
 ): Promise<void> {
   const component = `enrich:${enricher.name}`
   const enrichPart = async (part: readonly Candidate[]) => {
-    const events = part.map(({ delivery, data }) => ({ ...delivery.event, data }))
+    // Copies, because nobody knows what their code does to them.
+    const events = part.map(({ event }) => ({ ...event }))
     const ask = () => enricher.enrich(events, context)
     const additions = await (trace ? trace.enrich(enricher.name, ask) : ask())
     if (additions.length !== part.length) {
@@ -164,15 +167,16 @@ async function runEnricher(
 }
 
 function add(candidate: Candidate, addition: Payload): void {
-  candidate.data = { ...candidate.data, ...addition }
+  const { event } = candidate
+  candidate.event = { ...event, data: { ...event.data, ...addition } }
   candidate.additions = candidate.additions ? { ...candidate.additions, ...addition } : addition
 }
 
 function checkRules(candidate: Candidate): void {
-  const { delivery, definition, data, failure } = candidate
+  const { definition, event, failure } = candidate
   if (failure || !definition?.validate) return
   try {
-    const problems = definition.validate({ ...delivery.event, data })
+    const problems = definition.validate({ ...event })
     if (problems.length > 0) candidate.failure = invalid('validate', 'RuleViolation', problems)
   } catch (error) {
     candidate.failure = failureOf(error, 'validate')
@@ -181,13 +185,13 @@ function checkRules(candidate: Candidate): void {
 
 /** The text that was stored is passed on: writing it anew would be half of the worker's own work. */
 function writeAsJson(candidate: Candidate): void {
-  const { delivery, data, payload, additions, failure } = candidate
+  const { delivery, event, payload, additions, failure } = candidate
   if (failure || !additions) return
   try {
     const added = JSON.stringify(additions)
     const takesOut = Object.values(additions).includes(undefined)
     if (takesOut || Object.keys(delivery.event.data).length === 0 || payload === '{}')
-      candidate.payload = JSON.stringify(data)
+      candidate.payload = JSON.stringify(event.data)
     else if (added !== '{}') candidate.payload = `${payload.slice(0, payload.lastIndexOf('}'))},${added.slice(1)}`
   } catch (error) {
     candidate.failure = { ...failureOf(error, 'enrich'), failureType: 'permanent' }
@@ -195,8 +199,8 @@ function writeAsJson(candidate: Candidate): void {
 }
 
 function decide(candidate: Candidate, random: number): Outcome {
-  const { delivery, definition, data, payload, failure } = candidate
-  if (!failure) return { kind: 'commit', delivery, data, payload }
+  const { delivery, definition, event, payload, failure } = candidate
+  if (!failure) return { kind: 'commit', delivery, data: event.data, payload }
   return outcomeOfFailure(delivery, failure, definition?.retry ?? DEFAULT_RETRY_POLICY, random)
 }
 

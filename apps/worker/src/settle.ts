@@ -145,15 +145,14 @@ function separate(outcomes: readonly Outcome[], blockedBefore: ReadonlySet<strin
   const blocked = new Set(blockedBefore)
   for (const outcome of outcomes) {
     const { kind, delivery } = outcome
-    const order = orderOf(delivery)
-    if (blocked.has(order)) {
+    if (blocked.size > 0 && blocked.has(orderOf(delivery))) {
       held.push({ delivery, delayMs: 0 })
       continue
     }
     if (kind === 'wait') waiting.push(outcome)
     else due.push(outcome)
     if (kind === 'wait' || kind === 'retry') {
-      blocked.add(order)
+      blocked.add(orderOf(delivery))
       held.push({ delivery: kind === 'retry' ? afterFailure(outcome) : delivery, delayMs: outcome.delayMs })
     }
   }
@@ -194,8 +193,9 @@ async function write(
       committed = commits.filter(holds)
       // Taken out of the set, so that an event that is in the batch twice has its effects once.
       fresh = committed.filter(({ delivery }) => inserted.delete(delivery.event.seq))
+      const effective = fresh.filter((commit) => hasEffect(commit, definitions))
       await applyEffects(
-        fresh.map(({ delivery, data }) => ({ ...delivery.event, data })),
+        effective.map(({ delivery, data }) => ({ ...delivery.event, data })),
         definitions,
         asSql(tx),
         settling,

@@ -1,6 +1,6 @@
 /** From a stored event to a delivery. */
 import { expect, test } from '@jest/globals'
-import { firstDelivery } from './delivery.js'
+import { storedDelivery } from './delivery.js'
 import type { RawEvent } from './event.js'
 
 const raw: RawEvent = {
@@ -19,10 +19,10 @@ const raw: RawEvent = {
 
 test('an event that is delivered for the first time has no past, and its data as text and as values', () => {
   const { payload, ...meta } = raw
-  expect(firstDelivery(raw, ['1-0'])).toEqual({
+  expect(storedDelivery(raw)).toEqual({
     event: { ...meta, data: { n: 1.5 } },
     payload,
-    entryIds: ['1-0'],
+    entryIds: [],
     attempts: 0,
     history: [],
     crashes: 0,
@@ -31,5 +31,5 @@ test('an event that is delivered for the first time has no past, and its data as
 })
 
 test.each(['null', '[]', '1', '"text"', '{', ''])('data that is %j is refused', (payload) => {
-  expect(() => firstDelivery({ ...raw, payload }, [])).toThrow()
+  expect(() => storedDelivery({ ...raw, payload })).toThrow()
 })

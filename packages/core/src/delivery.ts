@@ -1,12 +1,20 @@
 /** From a stored event to one in the hands of a worker. */
-import type { Payload, RawEvent } from './event.js'
+import type { AcceptedEvent, Payload, RawEvent } from './event.js'
 import type { Delivery } from './outcome.js'
 
-/** An event that is delivered for the first time, as far as its worker knows. Throws when its data is no JSON object. */
-export function firstDelivery({ payload, ...event }: RawEvent, entryIds: string[]): Delivery {
+/** An event that is delivered for the first time, as far as its worker knows. `payload` is its data as it was stored. */
+export function firstDelivery(event: AcceptedEvent, payload: string, entryIds: string[]): Delivery {
+  return { event, payload, entryIds, attempts: 0, history: [], crashes: 0, inRetries: false }
+}
+
+/** The same for an event that was read from Postgres. Throws when its data is no JSON object. */
+export function storedDelivery({ payload, ...event }: RawEvent): Delivery {
   const data: unknown = JSON.parse(payload)
-  if (typeof data !== 'object' || data === null || Array.isArray(data))
-    throw new TypeError('the data is no JSON object')
-  const accepted = { ...event, data: data as Payload }
-  return { event: accepted, payload, entryIds, attempts: 0, history: [], crashes: 0, inRetries: false }
+  if (!isPayload(data)) throw new TypeError('the data is no JSON object')
+  return firstDelivery({ ...event, data }, payload, [])
+}
+
+/** Whether a value may be the `data` of an event. */
+export function isPayload(data: unknown): data is Payload {
+  return typeof data === 'object' && data !== null && !Array.isArray(data)
 }

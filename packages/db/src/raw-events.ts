@@ -1,6 +1,5 @@
 /** `raw_events`: what was accepted. Append-only. */
 import type { RawEvent } from '@eventflow/core'
-import pg from 'pg'
 import { smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
 import type { Queryable } from './connect.js'
 
@@ -22,28 +21,31 @@ export interface Acceptance {
 // seq is drawn in the order of the arrays, so that a request's events keep their order; the rows are then inserted in the
 // order of the primary key, so that two flushes with the same ids cannot deadlock.
 const INSERT = `
-  INSERT INTO raw_events (seq, tenant_id, event_id, external_id, type, source, key, partition, occurred_at,
-                          correlation_id, causation_id, traceparent, payload, extensions)
-  SELECT seq, tenant_id, event_id, external_id, type, source, key, partition, coalesce(occurred_at, now()),
-         correlation_id, causation_id, traceparent, payload, extensions
-  FROM (SELECT nextval('raw_events_seq_seq') AS seq, e.*
-        FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
-                    $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::json[], $13::json[])
-          AS e(tenant_id, event_id, external_id, type, source, key, partition,
-               occurred_at, correlation_id, causation_id, traceparent, payload, extensions)) numbered
-  ORDER BY tenant_id, event_id
-  ON CONFLICT DO NOTHING
-  RETURNING tenant_id, event_id, seq, accepted_at`
+  WITH inserted AS (
+    INSERT INTO raw_events (seq, tenant_id, event_id, external_id, type, source, key, partition, occurred_at,
+                            correlation_id, causation_id, traceparent, payload, extensions)
+    SELECT seq, tenant_id, event_id, external_id, type, source, key, partition, coalesce(occurred_at, now()),
+           correlation_id, causation_id, traceparent, payload, extensions
+    FROM (SELECT nextval('raw_events_seq_seq') AS seq, e.*
+          FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
+                      $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::json[], $13::json[])
+            AS e(tenant_id, event_id, external_id, type, source, key, partition,
+                 occurred_at, correlation_id, causation_id, traceparent, payload, extensions)) numbered
+    ORDER BY tenant_id, event_id
+    ON CONFLICT DO NOTHING
+    RETURNING tenant_id, event_id, seq, accepted_at)
+  SELECT min(accepted_at) AS accepted_at, array_agg(seq ORDER BY seq) AS seqs,
+         CASE WHEN count(*) < cardinality($2) THEN array_agg(tenant_id || '/' || event_id ORDER BY seq) END AS keys
+  FROM inserted`
 
 /**
- * Inserts the events that are new, in one statement, and gives what Postgres added to each, by `eventKey`.
- * An event that is not in the answer has the id of an earlier one; nothing was written for it.
+ * Inserts the events that are new, in one statement, and gives what Postgres added to each. No two of them may be the same event.
+ * One that is not in the answer has the id of an earlier one; nothing was written for it.
  */
-export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]): Promise<Map<string, Acceptance>> {
+export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]): Promise<Map<NewEvent, Acceptance>> {
   const { rows } = await db.query({
     name: 'insert-raw-events',
     text: INSERT,
-    types: AS_TEXT,
     values: [
       textColumn(events.map((e) => e.tenantId)),
       uuidColumn(events.map((e) => e.id)),
@@ -66,25 +68,15 @@ export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]
       ),
     ],
   })
-  const isoTime = memoized((text) => parseTimestamp(text).toISOString())
-  return new Map(
-    rows.map((row) => [
-      eventKey({ tenantId: row.tenant_id, id: row.event_id }),
-      { seq: Number(row.seq), acceptedAt: isoTime(row.accepted_at) },
-    ]),
-  )
-}
-
-/** All rows of a statement have the same time of acceptance: reading it a thousand times would cost as much as all else. */
-const AS_TEXT = { getTypeParser: () => (text: string) => text }
-const parseTimestamp: (text: string) => Date = pg.types.getTypeParser(pg.types.builtins.TIMESTAMPTZ)
-
-function memoized(compute: (text: string) => string): (text: string) => string {
-  let [last, result] = ['', '']
-  return (text) => {
-    if (text !== last) [last, result] = [text, compute(text)]
-    return result
+  const { accepted_at, seqs, keys } = rows[0] as {
+    accepted_at: Date | null
+    seqs: string[] | null
+    keys: string[] | null
   }
+  if (!accepted_at || !seqs) return new Map()
+  const acceptedAt = accepted_at.toISOString()
+  const byKey = keys && new Map(events.map((event) => [eventKey(event), event]))
+  return new Map(seqs.map((seq, i) => [byKey ? byKey.get(keys[i]!)! : events[i]!, { seq: Number(seq), acceptedAt }]))
 }
 
 /** What identifies an event, as one text. */

@@ -27,7 +27,8 @@ test('an entry holds the events that were put into it, in order, to the letter o
       const events = given.map(([key, source, correlationId, payload], n) => {
         return { ...event, seq: n, key, source, correlationId, causationId: key, traceparent: source, payload }
       })
-      expect(unpackEntry(packEntry(events)).map(decodeEvent)).toEqual(events)
+      const decoded = events.map(({ payload, ...meta }) => ({ event: { ...meta, data: JSON.parse(payload) }, payload }))
+      expect(unpackEntry(packEntry(events)).map(decodeEvent)).toEqual(decoded)
     }),
   )
 })
@@ -40,6 +41,8 @@ test.each<[string, object]>([
   ['a partition that is a text', { partition: '3' }],
   ['an id that is no UUID', { id: 'order-1' }],
   ['a type that is a number', { type: 5 }],
+  ['data that is a list', { payload: '[]' }],
+  ['data that is null', { payload: 'null' }],
 ])('a text with %s is no event', (_, change) => {
   expect(() => decodeEvent(packEntry([{ ...event, ...change }]))).toThrow(TypeError)
 })

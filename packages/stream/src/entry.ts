@@ -2,7 +2,7 @@
  * A stream entry: events of one partition that were accepted together, packed into one field. A hundred events in one entry cost
  * Redis and its clients about what one alone costs.
  */
-import { isUuid, type RawEvent } from '@eventflow/core'
+import { type AcceptedEvent, isPayload, isUuid, type RawEvent } from '@eventflow/core'
 
 /** The one field of an entry: Redis adds and reads one packed field faster than one for each attribute. */
 export const FIELD = 'e'
@@ -38,17 +38,21 @@ function encodeEvent({ payload, ...meta }: RawEvent): string {
 
 const TEXTS = ['tenantId', 'type', 'source', 'key', 'occurredAt', 'acceptedAt', 'correlationId'] as const
 
-/** The event of a text; its payload is not looked into. Throws SyntaxError or TypeError when the text is no such thing. */
-export function decodeEvent(text: string): RawEvent {
+/**
+ * The event of a text, and its data as the text has it. All is parsed at once: taken apart first, it would cost more than twice as
+ * much. Throws SyntaxError or TypeError when the text is no such thing.
+ */
+export function decodeEvent(text: string): { event: AcceptedEvent; payload: string } {
   const end = text.indexOf(BEFORE_PAYLOAD)
   if (end < 0) throw new TypeError('the text has no data')
-  const meta: Partial<Record<keyof RawEvent, unknown>> = JSON.parse(`${text.slice(0, end)}}`)
+  const event: Partial<Record<keyof AcceptedEvent, unknown>> = JSON.parse(text)
   const isEvent =
-    Number.isSafeInteger(meta.seq) &&
-    Number.isSafeInteger(meta.partition) &&
-    typeof meta.id === 'string' &&
-    isUuid(meta.id) &&
-    TEXTS.every((name) => typeof meta[name] === 'string')
+    Number.isSafeInteger(event.seq) &&
+    Number.isSafeInteger(event.partition) &&
+    typeof event.id === 'string' &&
+    isUuid(event.id) &&
+    TEXTS.every((name) => typeof event[name] === 'string') &&
+    isPayload(event.data)
   if (!isEvent) throw new TypeError('the text is no event')
-  return { ...(meta as Omit<RawEvent, 'payload'>), payload: text.slice(end + BEFORE_PAYLOAD.length, -1) }
+  return { event: event as unknown as AcceptedEvent, payload: text.slice(end + BEFORE_PAYLOAD.length, -1) }
 }

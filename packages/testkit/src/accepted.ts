@@ -1,7 +1,7 @@
 /** Events for tests that begin at the database. */
 import { randomUUID } from 'node:crypto'
 import type { AcceptedEvent } from '@eventflow/core'
-import { type Db, eventKey, insertRawEvents, type NewEvent } from '@eventflow/db'
+import { type Db, insertRawEvents, type NewEvent } from '@eventflow/db'
 
 /** An event as ingestion would insert it: complete, with a new id and a key of its own unless given. */
 export function newEvent(given: Partial<NewEvent> = {}): NewEvent {
@@ -22,8 +22,9 @@ export function newEvent(given: Partial<NewEvent> = {}): NewEvent {
 /** Inserts events as accepted, and gives them as a worker would have them. */
 export async function acceptEvents(db: Db, events: readonly NewEvent[]): Promise<AcceptedEvent[]> {
   const accepted = await insertRawEvents(db, events)
-  return events.map(({ externalId: _, payload, ...event }) => {
-    const acceptance = accepted.get(eventKey(event))!
+  return events.map((given) => {
+    const { externalId: _, payload, ...event } = given
+    const acceptance = accepted.get(given)!
     return { ...event, ...acceptance, occurredAt: event.occurredAt ?? acceptance.acceptedAt, data: JSON.parse(payload) }
   })
 }

@@ -1,6 +1,6 @@
 /** The limit of Postgres: the two INSERTs that EventFlow makes of an event, in batches, and nothing around them. */
-import { type Commit, firstDelivery, partitionOf } from '@eventflow/core'
-import { connect, insertProcessed, insertRawEvents, type Lease, type NewEvent } from '@eventflow/db'
+import { type Commit, firstDelivery, type Payload, partitionOf } from '@eventflow/core'
+import { type Acceptance, connect, insertProcessed, insertRawEvents, type Lease, type NewEvent } from '@eventflow/db'
 import { newId, orderOf, randomUser, USERS } from '../load/order-events.js'
 import { planOf, repeat, takeOrders } from '../load/orders.js'
 
@@ -14,27 +14,31 @@ const leases = Array.from({ length: 16 }, (_, partition): Lease => ({ partition,
 const { databaseUrl: url } = planOf<{ databaseUrl: string }>()
 const db = connect({ url, applicationName: 'bench', max: LANES, onIdleError: () => {} })
 
-function newEvent(): NewEvent {
+interface Order extends NewEvent {
+  data: Payload
+}
+
+function newOrder(): Order {
   const key = randomUser(USERS)
   const id = newId()
-  const payload = JSON.stringify(orderOf(key))
+  const data = orderOf(key)
+  const payload = JSON.stringify(data)
   const partition = partitionOf('default', key, 16)
-  return { tenantId: 'default', id, type: 'bench.plain', source: '/bench', key, partition, correlationId: id, payload }
+  const fixed = { tenantId: 'default', type: 'bench.plain', source: '/bench' }
+  return { ...fixed, id, key, partition, correlationId: id, payload, data }
 }
 
 /** The event as a worker that has done nothing to it commits it. */
-function commitOf(event: NewEvent, seq: number): Commit {
-  const at = new Date().toISOString()
-  const delivery = firstDelivery({ ...event, seq, acceptedAt: at, occurredAt: at }, [])
-  return { kind: 'commit', delivery, data: delivery.event.data, payload: event.payload }
+function commitOf({ payload, ...event }: Order, { seq, acceptedAt }: Acceptance): Commit {
+  const delivery = firstDelivery({ ...event, seq, acceptedAt, occurredAt: acceptedAt }, payload, [])
+  return { kind: 'commit', delivery, data: event.data, payload }
 }
 
 takeOrders((order, count) =>
   repeat(order, { lanes: LANES, size: BATCH }, count, async () => {
-    const events = Array.from({ length: BATCH }, newEvent)
-    const accepted = await insertRawEvents(db, events)
-    const seqs = [...accepted.values()].map(({ seq }) => seq)
-    const commits = events.map((event, n) => commitOf(event, seqs[n]!))
+    const orders = Array.from({ length: BATCH }, newOrder)
+    const accepted = await insertRawEvents(db, orders)
+    const commits = orders.map((order) => commitOf(order, accepted.get(order)!))
     await insertProcessed(db, commits, leases, { workerId: 'bench', processingMs: 1 })
   }),
 )

@@ -96,7 +96,7 @@ export async function findStrangers(db: Db, streams: readonly StreamFacts[]): Pr
 /** The first event of an entry. What cannot be decoded is for a worker to judge. */
 function decode(text: string) {
   try {
-    return decodeEvent(unpackEntry(text)[0]!)
+    return decodeEvent(unpackEntry(text)[0]!).event
   } catch {
     return undefined
   }
