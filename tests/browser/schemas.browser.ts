@@ -40,7 +40,7 @@ beforeAll(async () => {
   await pipeline.send([
     { type, data: { delay: 1, pilot: 'Ada' } },
     { type, data: { delay: 1 } },
-    { type, data: { from: 'DTW', to: 'LAS' }, dataschema: '/v1/schemas/flight.landed/versions/1' },
+    { type, id: 'said', data: { from: 'DTW', to: 'LAS' }, dataschema: '/v1/schemas/flight.landed/versions/1' },
     { type, id: 'old', data: { from: 'DTW', to: 'LAS' } },
   ])
   await pipeline.drained()
@@ -114,6 +114,14 @@ test('a type shows its versions, what differs between two, and how it is used', 
   expect(page.url()).toMatch(/#\/schemas\/flight\.landed\?version=1$/)
   await page.getByRole('link', { name: '1 SchemaError' }).click()
   await see(page.getByRole('row', { name: /must have required property 'delay'/ }))
+})
+
+test('an event says which version it names, and leads to it', async () => {
+  await go('events?id=said', 'Events')
+  await page.locator('tbody a.row').click()
+  await see(page.getByText('/v1/schemas/flight.landed/versions/1'))
+  await page.getByRole('link', { name: 'flight.landed', exact: true }).click()
+  await see(page.getByRole('heading', { level: 2, name: 'Versions' }))
 })
 
 test('what failed by its schema is replayed as another version', async () => {

@@ -26,6 +26,8 @@ export type Json = null | boolean | number | string | Json[] | { [name: string]:
 export interface WholeEvent extends Omit<ListedEvent, 'accepted_at'> {
   traceparent?: string
   trace_url?: string
+  /** `subject`, `dataschema` and extension attributes. */
+  extensions?: Record<string, Json>
   timeline: { at: string; what: string; detail?: string }[]
   failure?: {
     failure_type: string

@@ -1,4 +1,5 @@
 /** One event: what it is, what happened to it, what caused it and what it caused. */
+import { Fragment } from 'preact'
 import type { EventType, ListedEvent, Page, WholeEvent } from '../answers.js'
 import { duration, quoted, shellWord, time } from '../format.js'
 import { moment } from '../live.js'
@@ -85,6 +86,16 @@ function Facts({ event }: { event: WholeEvent }) {
           </dd>
         </>
       )}
+      <dt>Schema</dt>
+      <dd>
+        <a href={href(['schemas', event.type])}>{event.type}</a>
+      </dd>
+      {Object.entries(event.extensions ?? {}).map(([name, value]) => (
+        <Fragment key={name}>
+          <dt>{name}</dt>
+          <dd>{`${value}`}</dd>
+        </Fragment>
+      ))}
       <dt>Source</dt>
       <dd>{event.source}</dd>
       <dt>Happened</dt>
