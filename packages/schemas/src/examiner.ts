@@ -4,7 +4,7 @@ import type { CompatibilityMode, Problem } from '@eventflow/core'
 import type { Examination, Version } from './examination.js'
 import { faultsIn } from './safe-schema.js'
 
-/** A thread takes some tens of milliseconds to come up. What compiles here compiles in the same time where it is used. */
+/** From when the thread is up. What compiles here compiles in the same time where it is used. */
 const TIMEOUT_MS = 2_000
 const MAX_WAITING = 20
 const MEMORY_MB = 128
@@ -43,8 +43,11 @@ function examineInThread(workerData: object, timeoutMs: number): Promise<Examina
       resolve(examination)
     }
     const refuse = (message: string) => answer({ faults: [fault(message)], incompatibilities: [] })
-    const timer = setTimeout(() => refuse('takes too long to compile and compare'), timeoutMs)
-    thread.once('message', answer)
+    let timer: NodeJS.Timeout | undefined
+    thread.on('message', (message: 'loaded' | Examination) => {
+      if (message !== 'loaded') answer(message)
+      else timer = setTimeout(() => refuse('takes too long to compile and compare'), timeoutMs)
+    })
     thread.once('error', ({ message }) => refuse(`cannot be compiled: ${message}`))
   })
 }
