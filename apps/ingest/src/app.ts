@@ -95,6 +95,7 @@ export async function buildApp({
   lock(app, { keyring: createKeyring({ db, log }), keyless: needsNoKey(config) })
   readBodies(app, {
     bodyLimit: config.EVENTFLOW_BODY_LIMIT_BYTES,
+    eventLimit: config.EVENTFLOW_EVENT_LIMIT_BYTES,
     totalLimit: config.EVENTFLOW_MAX_IN_FLIGHT_BYTES,
     batchLimit: config.EVENTFLOW_BATCH_LIMIT,
   })

@@ -2,16 +2,19 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { Flawed, parseExactly } from './exact-json.js'
+import { Flawed, itemsOf, parseExactly } from './exact-json.js'
+import { inSlices } from './in-slices.js'
 import { RequestError } from './problem.js'
 import { createReceiver } from './receive.js'
 
 export interface BodyLimits {
-  /** Bytes of one body, as it comes and as it is inflated. */
+  /** Bytes of a batch, as it comes and as it is inflated. */
   bodyLimit: number
+  /** Bytes of the data of an event, as JSON without anything that it could do without. */
+  eventLimit: number
   /** Bytes of all bodies that are coming in. */
   totalLimit: number
-  /** Most events in a batch: lines beyond it are not parsed. */
+  /** Most events in a batch: what has more is not parsed. */
   batchLimit: number
 }
 
@@ -19,17 +22,26 @@ interface BodyType {
   type: string
   /** The only route that takes it; where missing, all do. */
   route?: string
-  read: (text: string) => unknown
+  /** Reads the body of a batch. */
+  readMany: (text: string) => Promise<unknown[]>
 }
 
+const BATCH = '/v1/events/batch'
+
+/** As text an event may be so many times what its data may be, for spaces and escapes, and so much more for what is not data. */
+const TEXT_PER_DATA = 2
+const TEXT_BESIDE_DATA = 65_536
+
 /** Puts our readers in the place of Fastify's, which take text/plain and silently replace bytes that are no UTF-8. */
-export function readBodies(app: FastifyInstance, { batchLimit, ...limits }: BodyLimits): void {
-  const { receive } = createReceiver(limits)
+export function readBodies(app: FastifyInstance, { batchLimit, bodyLimit, eventLimit, totalLimit }: BodyLimits): void {
+  const { receive } = createReceiver({ totalLimit })
+  const textLimit = Math.min(bodyLimit, TEXT_PER_DATA * eventLimit + TEXT_BESIDE_DATA)
+  const readList = (text: string) => readItems(text, { batchLimit, textLimit })
   const types: BodyType[] = [
-    { type: 'application/json', read: readJson },
-    { type: 'application/x-ndjson', route: '/v1/events/batch', read: (text) => readLines(text, batchLimit) },
-    { type: 'application/cloudevents+json', route: '/v1/events', read: readJson },
-    { type: 'application/cloudevents-batch+json', route: '/v1/events/batch', read: readJson },
+    { type: 'application/json', readMany: readList },
+    { type: 'application/x-ndjson', route: BATCH, readMany: (text) => readLines(text, { batchLimit, textLimit }) },
+    { type: 'application/cloudevents+json', route: '/v1/events', readMany: readList },
+    { type: 'application/cloudevents-batch+json', route: BATCH, readMany: readList },
   ]
   const fits = ({ route }: BodyType, request: FastifyRequest) =>
     route === undefined || route === request.routeOptions.url
@@ -43,9 +55,10 @@ export function readBodies(app: FastifyInstance, { batchLimit, ...limits }: Body
     app.addContentTypeParser(type.type, async (request: FastifyRequest, payload: IncomingMessage) => {
       if (request.is404) return undefined
       if (!fits(type, request) || namesOtherCharset(request)) throw unsupported(request)
-      const body = await receive(payload)
+      const isBatch = request.routeOptions.url === BATCH
+      const body = await receive(payload, isBatch ? bodyLimit : textLimit)
       if (!isUtf8(body)) throw new RequestError('malformed-body', 'The body is not valid UTF-8')
-      return type.read(body.toString())
+      return isBatch ? type.readMany(body.toString()) : readJson(body.toString())
     })
   }
   app.addContentTypeParser('*', async (request: FastifyRequest) => {
@@ -64,11 +77,29 @@ function readJson(text: string): unknown {
   }
 }
 
-/** The value of each line; one that is no JSON is rejected as an item and does not spoil the others. */
-function readLines(text: string, limit: number): unknown[] {
-  const lines = text.split('\n').filter((line) => line.trim() !== '')
-  return lines.length > limit ? lines : lines.map(readLine)
+interface ManyLimits {
+  batchLimit: number
+  /** Characters of an item. */
+  textLimit: number
 }
+
+/** The value of each item of a list. */
+async function readItems(text: string, { batchLimit, textLimit }: ManyLimits): Promise<unknown[]> {
+  const items = itemsOf(text, batchLimit)
+  if (!items) throw new RequestError('malformed-body', 'The body must be a JSON array of events, or NDJSON')
+  if (items.length > batchLimit) return items
+  return inSlices(items, (item) => (item.length > textLimit ? tooLarge(textLimit) : readJson(item)))
+}
+
+/** The value of each line; one that is no JSON is rejected as an item and does not spoil the others. */
+async function readLines(text: string, { batchLimit, textLimit }: ManyLimits): Promise<unknown[]> {
+  const lines = text.split('\n').filter((line) => line.trim() !== '')
+  if (lines.length > batchLimit) return lines
+  return inSlices(lines, (line) => (line.length > textLimit ? tooLarge(textLimit) : readLine(line)))
+}
+
+const tooLarge = (limit: number) =>
+  new Flawed([{ pointer: '', message: `has more than ${limit} characters` }], { tooLarge: true })
 
 function readLine(line: string): unknown {
   try {

@@ -4,6 +4,7 @@ import type { NewEvent } from '@eventflow/db'
 import type { EventDefinition } from '@eventflow/pipeline'
 import { type OwnContract, ownContractOf, type Registry, readData, wantedVersion } from '@eventflow/schemas'
 import type { Admitted } from './admit.js'
+import { inSlices } from './in-slices.js'
 
 /** Gives what was admitted, with the problems of those whose data does not fit. Rejects when Postgres is away. */
 export type DataCheck = (admitted: readonly Admitted[]) => Promise<readonly Admitted[]>
@@ -23,7 +24,7 @@ export function createDataCheck(definitions: Iterable<EventDefinition>, { versio
       return (contract && 'event' in item && wantedVersion(item.event, contract, versions)) || []
     })
     if (wanted.length > 0) await load(wanted)
-    return admitted.map((item) => {
+    return inSlices(admitted, (item) => {
       const contract = contractFor(item)
       const problems = contract && 'event' in item ? problemsOf(item.event, contract) : []
       return problems.length > 0 ? { problems, misfit: true } : item

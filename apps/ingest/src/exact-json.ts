@@ -5,9 +5,11 @@ import { parse } from 'secure-json-parse'
 /** Stands where a value was sent that cannot be kept as it is. */
 export class Flawed {
   readonly problems: readonly Problem[]
+  readonly tooLarge?: true
 
-  constructor(problems: readonly Problem[]) {
+  constructor(problems: readonly Problem[], { tooLarge }: { tooLarge?: true } = {}) {
     this.problems = problems
+    if (tooLarge) this.tooLarge = tooLarge
   }
 }
 
@@ -37,6 +39,7 @@ export function parseExactly(text: string): unknown {
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const COLON = 0x3a
+const COMMA = 0x2c
 const DOT = 0x2e
 const ZERO = 0x30
 const NINE = 0x39
@@ -45,6 +48,33 @@ const OPEN_OBJECT = 0x7b
 const CLOSE_OBJECT = 0x7d
 const OPEN_LIST = 0x5b
 const CLOSE_LIST = 0x5d
+
+/**
+ * The texts of the items of a list, each to be parsed by itself: the list is JSON if all of them are. Nothing where the text is
+ * no list, or goes on behind it. Stops when there are more items than `limit`.
+ */
+export function itemsOf(text: string, limit: number): string[] | undefined {
+  const items: string[] = []
+  const opening = /^\s*\[/.exec(text)?.[0].length
+  if (opening === undefined) return undefined
+  let start = opening
+  let depth = 1
+  for (let at = start; at < text.length; at++) {
+    const char = text.charCodeAt(at)
+    if (char === QUOTE) at = closingQuote(text, at + 1)
+    else if (char === OPEN_OBJECT || char === OPEN_LIST) depth++
+    else if ((char === CLOSE_OBJECT || char === CLOSE_LIST) && --depth === 0) {
+      if (char !== CLOSE_LIST || text.slice(at + 1).trim() !== '') return undefined
+      const last = text.slice(start, at)
+      return items.length > 0 || last.trim() !== '' ? [...items, last] : items
+    } else if (char === COMMA && depth === 1) {
+      items.push(text.slice(start, at))
+      start = at + 1
+      if (items.length > limit) return items
+    }
+  }
+  return undefined
+}
 
 /** An escape for NUL or for half of a surrogate pair, in a text where every `\u` is an escape. */
 const NO_CHARACTER = /\\u0000|\\ud[89ab]..(?!\\ud[c-f])|(?<!\\ud[89ab]..)\\ud[c-f]/i
@@ -167,7 +197,7 @@ function findFlaws(text: string): Map<number, Flawed> {
     flaws.set(item, new Flawed([{ pointer, message }]))
   }
 
-  for (let at = 0; at < text.length; at++) {
+  for (let at = 0; at < text.length && (isList || flaws.size === 0); at++) {
     const char = text[at]!
     const inside = open.at(-1)
     if (char === '{' || char === '[') {

@@ -26,16 +26,17 @@ export interface Receiver {
    * All of a request's body, inflated. Rejects with RequestError when it is too large, compressed in a way that we do not
    * know, or broken off, and with NotAcceptedError when the bodies that are coming in fill the memory that they may have.
    */
-  receive(request: IncomingMessage): Promise<Buffer>
+  receive(request: IncomingMessage, bodyLimit: number): Promise<Buffer>
 }
 
 /** `bodyLimit` counts for a body as it comes and as it is inflated, `totalLimit` for all that are coming in; both in bytes. */
-export function createReceiver({ bodyLimit, totalLimit }: { bodyLimit: number; totalLimit: number }): Receiver {
+export function createReceiver({ totalLimit }: { totalLimit: number }): Receiver {
   const inTurn = takingTurns(MAX_INFLATING)
   let total = 0
 
   /** A body is inflated when it is there as a whole: a slow client holds its own bytes, but none of our turns. */
-  async function receive(request: IncomingMessage): Promise<Buffer> {
+  async function receive(request: IncomingMessage, bodyLimit: number): Promise<Buffer> {
+    const tooLarge = () => new RequestError('body-too-large', `This body has ${bodyLimit} bytes at the most`)
     if (Number(request.headers['content-length']) > bodyLimit) throw tooLarge()
     const inflater = inflaterFor(request.headers['content-encoding'])
     const chunks: Buffer[] = []
@@ -57,8 +58,6 @@ export function createReceiver({ bodyLimit, totalLimit }: { bodyLimit: number; t
       total -= size
     }
   }
-
-  const tooLarge = () => new RequestError('body-too-large', `A body has ${bodyLimit} bytes at the most`)
 
   return { receive }
 }

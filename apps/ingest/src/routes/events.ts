@@ -16,6 +16,7 @@ import {
 import type { DataCheck } from '../check-data.js'
 import { batchItemOf, eventOf } from '../cloud-event.js'
 import { describeEvent } from '../describe-event.js'
+import { inSlices } from '../in-slices.js'
 import { problemBody, RequestError } from '../problem.js'
 import type { Quotas } from '../quotas.js'
 import { asItIs } from '../reply.js'
@@ -92,14 +93,11 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       if (!Array.isArray(lines))
         throw new RequestError('malformed-body', 'The body must be a JSON array of events, or NDJSON')
       if (lines.length > batchLimit) {
-        throw new RequestError(
-          'body-too-large',
-          `A batch holds ${batchLimit} events at the most; this one has ${lines.length}`,
-        )
+        throw new RequestError('body-too-large', `A batch holds ${batchLimit} events at the most`)
       }
       const send = startSend(request, tracing)
       const context = contextOf(request, reply, send)
-      const wellFormed = lines.map((line, index) => {
+      const wellFormed = await inSlices(lines, (line, index) => {
         const { given, form } = batchItemOf(request, line)
         return admit(given, form, inBatch(context, index), admission)
       })
