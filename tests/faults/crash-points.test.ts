@@ -50,9 +50,9 @@ const ingestProofs: Record<keyof typeof INGEST_CRASH_POINTS, Proof> = {
     expect(uuids(request).length).toBeGreaterThan(0)
     expect(await rowsIn('raw_events', uuids(request))).toBe(0)
   },
-  'the INSERT is committed, its answer on the way': async ({ reply }) => {
-    expect(uuids(reply).length).toBeGreaterThan(0)
-    expect(await rowsIn('raw_events', uuids(reply))).toBe(uuids(reply).length)
+  'the INSERT is committed, its answer on the way': async ({ request }) => {
+    expect(uuids(request).length).toBeGreaterThan(0)
+    expect(await rowsIn('raw_events', uuids(request))).toBe(uuids(request).length)
   },
   'before the XADD reaches Redis': async ({ request }) => {
     const published = eventIds(request)

@@ -30,8 +30,8 @@ const step = fc.record({
   looks: fc.integer({ min: 0, max: 3 }),
 })
 
-/** Four tenants are enough to have several scans, whatever else is drawn. */
-const FOUR_AT_ONCE = { firstTenant: 0, tenants: 4, events: 900, late: 0, final: 2, settled: true, looks: 3 }
+/** Four tenants with more than a slice each have several scans, whatever else is drawn. */
+const FOUR_AT_ONCE = { firstTenant: 0, tenants: 4, events: 3_000, late: 0, final: 4, settled: true, looks: 3 }
 
 test('several scans read every event once, in order, and their position passes none', async () => {
   let mostScans = 1

@@ -71,6 +71,8 @@ async function workAndTrouble(): Promise<void> {
   })
   await seen('eventflow:events_processed:rate1m > 0')
   await post(`${url}/v1/events`, { type: 'fault.step', data: { wrong: true } })
+  await post(`${url}/v1/events`, {})
+  await seen('sum(eventflow_requests_refused_total) > 0')
 
   for (let times = 1; times <= 3; times++) {
     await second.restart('SIGKILL', 1_000) // the time of a start is in whole seconds: two starts must differ

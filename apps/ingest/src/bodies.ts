@@ -32,6 +32,9 @@ const BATCH = '/v1/events/batch'
 const TEXT_PER_DATA = 2
 const TEXT_BESIDE_DATA = 65_536
 
+/** Characters of a list that are parsed in far less time than anybody minds. */
+const SHORT = 262_144
+
 /** Puts our readers in the place of Fastify's, which take text/plain and silently replace bytes that are no UTF-8. */
 export function readBodies(app: FastifyInstance, { batchLimit, bodyLimit, eventLimit, totalLimit }: BodyLimits): void {
   const { receive } = createReceiver({ totalLimit })
@@ -83,9 +86,9 @@ interface ManyLimits {
   textLimit: number
 }
 
-/** The value of each item of a list. One that is no longer than an event may be takes no longer as a whole, and costs less. */
+/** The value of each item of a list. A short one is parsed as a whole, which costs less. */
 function readItems(text: string, { batchLimit, textLimit }: ManyLimits): unknown {
-  if (text.length <= textLimit) return readJson(text)
+  if (text.length <= SHORT) return readJson(text)
   const items = itemsOf(text, batchLimit)
   if (!items) throw new RequestError('malformed-body', 'The body must be a JSON array of events, or NDJSON')
   if (items.length > batchLimit) return items
