@@ -10,12 +10,14 @@ export async function inSlices<Item, Result>(
   work: (item: Item, index: number) => Result,
 ): Promise<Result[]> {
   const results: Result[] = []
-  let since = performance.now()
+  // What came before may have been long, too.
+  let since = Number.NEGATIVE_INFINITY
   for (let index = 0; index < items.length; index++) {
+    if (performance.now() - since > SLICE_MS) {
+      await nextTurn()
+      since = performance.now()
+    }
     results.push(work(items[index]!, index))
-    if (performance.now() - since < SLICE_MS) continue
-    await nextTurn()
-    since = performance.now()
   }
   return results
 }
