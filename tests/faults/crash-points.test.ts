@@ -163,6 +163,22 @@ test.each(Object.entries(WORKER_CRASH_POINTS))(
   60_000,
 )
 
+test.each(['ingest', 'worker'])(
+  'a start outlives a connection that is cut while the %s reads the schemas',
+  async (kind) => {
+    const program = kind === 'ingest' ? stack.ingests[0]! : stack.workers[0]!
+    const link = stack.links.get(`${program.name} postgres`)!
+    const surprises = [...program.surprises]
+    await program.end('SIGTERM')
+    link.mode = { kind: 'lose answer', text: 'read-new-schemas' }
+    program.start()
+    await until('an answer is lost', () => link.mode.kind === 'pass')
+    await program.ready()
+    expect(program.surprises).toEqual(surprises)
+  },
+  60_000,
+)
+
 /** Has three clients send, one request after the other, until `story` is told; then everything must drain and be sound. */
 async function underLoad(story: () => Promise<void>): Promise<void> {
   unsound++

@@ -210,20 +210,20 @@ test('workers share the partitions, whoever comes and goes, and under load no or
 
 test('a stream that was full is used again while events keep coming', async () => {
   await pipeline.stop()
-  pipeline = await startPipeline([step], { EVENTFLOW_MAX_STREAM_LENGTH: '10' })
+  pipeline = await startPipeline([step], { EVENTFLOW_MAX_STREAM_LENGTH: '100' })
   const partition = partitionOf('default', 'key 0', pipeline.partitions)
   const keys = upTo(400).map((n) => `key ${n}`)
   const together = keys.filter((key) => partitionOf('default', key, pipeline.partitions) === partition)
-  const load = startSteadyLoad(pipeline.url, { keys: together, eventOf: event, pauseMs: 1 })
+  const load = startSteadyLoad(pipeline.url, { keys: together, eventOf: event, pauseMs: 5 })
   const dirty = async () => {
     const { rows } = await pipeline.db.query('SELECT dirty FROM partitions WHERE id = $1', [partition])
     return Number(rows[0].dirty)
   }
   await until('the stream is full', async () => (await dirty()) > 0)
   await pipeline.startWorker()
-  await until('it has made up for that', async () => (await dirty()) === 0, 20_000)
+  await until('it has made up for that', async () => (await dirty()) === 0, 40_000)
   await load.stop()
   await pipeline.drained()
   await pipeline.streamsEmpty()
   expect(await effects()).toEqual(new Map([...load.acknowledged].map(([key, count]) => [key, upTo(count)])))
-})
+}, 60_000)

@@ -3,10 +3,17 @@
 import { randomFillSync } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createUuidV7, DEFAULT_RETRY_POLICY } from '@eventflow/core'
-import type { Db } from '@eventflow/db'
+import { type Db, sqlErrorKind } from '@eventflow/db'
 import { readLag, readStock, sparing, startTelling } from '@eventflow/monitor'
 import type { EventDefinition } from '@eventflow/pipeline'
-import { type IngestConfig, type IngestMetrics, type Logger, readIngestFigures, type Tracing } from '@eventflow/runtime'
+import {
+  type IngestConfig,
+  type IngestMetrics,
+  type Logger,
+  readIngestFigures,
+  type Tracing,
+  untilDone,
+} from '@eventflow/runtime'
 import { followSchemas } from '@eventflow/schemas'
 import { createPublisher, type Redis } from '@eventflow/stream'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
@@ -112,7 +119,9 @@ export async function buildApp({
     maxInFlight: config.EVENTFLOW_MAX_IN_FLIGHT,
     maxInFlightSize: config.EVENTFLOW_MAX_IN_FLIGHT_BYTES,
   })
-  const schemas = await followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
+  const follow = () => followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
+  const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
+  const schemas = await untilDone('reading the schemas', log, follow, isAway)
   app.addHook('onClose', () => schemas.stop())
   const newId = createUuidV7(Date.now, (buffer) => randomFillSync(buffer))
   eventRoutes(app, {

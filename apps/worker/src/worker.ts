@@ -4,7 +4,14 @@ import { UnavailableError } from '@eventflow/core'
 import { asSql, type Db, OPERATOR_TENANT, sqlErrorKind } from '@eventflow/db'
 import { startTelling } from '@eventflow/monitor'
 import type { EventDefinition, Sql } from '@eventflow/pipeline'
-import { type Logger, readWorkerFigures, type Tracing, type WorkerConfig, type WorkerMetrics } from '@eventflow/runtime'
+import {
+  type Logger,
+  readWorkerFigures,
+  type Tracing,
+  untilDone,
+  type WorkerConfig,
+  type WorkerMetrics,
+} from '@eventflow/runtime'
 import { followSchemas } from '@eventflow/schemas'
 import { connectRedis, createCache, type Redis, untilReady } from '@eventflow/stream'
 import { compileDefinitions, orderOf } from './definitions.js'
@@ -52,7 +59,9 @@ export async function startWorker({
 }: WorkerDeps): Promise<Worker> {
   const prefix = config.EVENTFLOW_STREAM_PREFIX
   const compiled = compileDefinitions(definitions)
-  const schemas = await followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
+  const follow = () => followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
+  const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
+  const schemas = await untilDone('reading the schemas', log, follow, isAway)
   for (const [type, version] of registered) {
     const subject = { tenantId: OPERATOR_TENANT, type }
     schemas.versions.announce(subject, version)
