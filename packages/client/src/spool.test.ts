@@ -138,7 +138,10 @@ test('a disk that is full in mid-write: the append fails, and nothing half-writt
     console.log(code)`,
     { fileSizeLimit: true },
   )
+  const exited = once(writer, 'exit')
   expect(await text(writer.stdout)).toBe('EFBIG\n')
+  // The end of its output comes before its end, and as long as it lives the spool is its own.
+  await exited
   const spool = await openSpool(path, MEGABYTE)
   expect((await readAll(spool)).map(indexOf)).toEqual([0, 2])
   await spool.close()
