@@ -254,6 +254,25 @@ describe('a dead letter that is replayed as a version of its schema', () => {
   })
 })
 
+test('a processed event that is replayed as a version of its schema has the result of that version, where there is one', async () => {
+  const version = await register('note.taken', { type: 'object', required: ['text'] })
+  const { id, result } = await settled('note.taken', { text: 'a' }, `/v1/schemas/note.taken/versions/${version}`)
+  expect(result).toEqual({ text: 'a' })
+  const replayAs = async (wanted: number) => {
+    const order = { target: 'processed', filter: { ids: [id] }, schema_version: wanted }
+    return (await post(`${pipeline.url}/v1/events/replay`, order)).json()
+  }
+  const message = 'the schema of the type note.taken has no version 99'
+  expect(await replayAs(99)).toMatchObject({ status: 404, errors: [{ pointer: '/schema_version', message }] })
+  expect(await replayAs(1)).toMatchObject({ kind: 'replay-processed', total: 1, schema_version: 1 })
+  const again = await until('it is processed again', async () => {
+    const event = await found(id)
+    return event.timeline.length === 3 && event
+  })
+  expect([again.status, again.result]).toEqual(['processed', { text: 'a', lang: 'en' }])
+  expect(again.timeline[1].detail).toMatch(/^requested by anonymous, as version 1; it was processed at /)
+})
+
 describe('a type that is checked at ingest', () => {
   test('refuses what does not fit, and stores nothing', async () => {
     const response = await post(`${pipeline.url}/v1/events`, { type: 'seat.booked', data: { seat: 0 } })

@@ -104,12 +104,27 @@ export async function readSamples(
   return rows
 }
 
-/** The types of the open dead letters that match. */
-export async function typesMatching(db: Db, { tenantId, filter }: Omit<Selection, 'kind'>): Promise<string[]> {
-  const { rows } = await asTenant(db, tenantId, (tx) =>
-    tx.query(`SELECT DISTINCT type FROM failed_events e WHERE ${OPEN}`, filterValues(tenantId, filter)),
-  )
-  return rows.map(({ type }) => type)
+/** The types of the events of this extent that an operation would be about. */
+export async function typesMatching(
+  db: Db,
+  { kind, tenantId, filter }: Selection,
+  { first, last }: Extent,
+): Promise<string[]> {
+  const values = filterValues(tenantId, filter)
+  const query = (text: string, values: unknown[]) => asTenant(db, tenantId, (tx) => tx.query(text, values))
+  if (kind !== 'replay-processed') {
+    const { rows } = await query(`SELECT DISTINCT type FROM failed_events e WHERE ${OPEN}`, values)
+    return rows.map(({ type }) => type)
+  }
+  const types = new Set<string>()
+  for (let after = first - 1; after < last; after += WINDOW) {
+    const { rows } = await query(
+      `SELECT DISTINCT e.type FROM ${PROCESSED} AND e.partition IN (SELECT id FROM partitions)`,
+      [...values, after, Math.min(after + WINDOW, last)],
+    )
+    for (const { type } of rows) types.add(type)
+  }
+  return [...types]
 }
 
 /** A part of a selection: seq above `after`, up to `until`, at most `limit` events. */

@@ -23,6 +23,15 @@ const parts = (kind: OperationKind) => ({
   reason: Type.Optional(Type.String({ maxLength: 500, pattern: '\\S', description: 'Why; kept with the events' })),
 })
 
+const ReadAs = Type.Optional(
+  Type.Integer({
+    minimum: 1,
+    maximum: 999_999_999,
+    description:
+      'The events are read as if they named this version of their schema in `dataschema`. Each type must have it',
+  }),
+)
+
 const DeadLetterFilter = Type.Object(
   { ids: EventIds, ...filterTexts('Failed'), error_class: ErrorClass },
   { additionalProperties: false, description: 'All that is given must hold; {} means every open dead letter' },
@@ -31,14 +40,7 @@ const DeadLetterFilter = Type.Object(
 export const ReplayDeadLettersBody = Type.Object(
   {
     filter: DeadLetterFilter,
-    schema_version: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: 999_999_999,
-        description:
-          'The events are read as if they named this version of their schema in `dataschema`. Each type must have it',
-      }),
-    ),
+    schema_version: ReadAs,
     ...parts('replay-dead-letters'),
   },
   { additionalProperties: false, examples: [{ filter: { error_class: 'TransientError' }, dry_run: true }] },
@@ -59,6 +61,7 @@ export const ReplayProcessedBody = Type.Object(
       { ids: EventIds, ...filterTexts('Accepted') },
       { additionalProperties: false, minProperties: 1, description: 'All that is given must hold' },
     ),
+    schema_version: ReadAs,
     ...parts('replay-processed'),
   },
   {

@@ -5,6 +5,7 @@ import {
   countMatching,
   createOperation,
   type Db,
+  type Extent,
   findOperation,
   findSchemaVersions,
   listOperations,
@@ -34,10 +35,7 @@ import {
 
 const LISTED = 50
 
-/** Only dead letters are replayed as another version. */
-type Asked = {
-  Body: Static<typeof ReplayDeadLettersBody> | (Static<typeof ReplayProcessedBody> & { schema_version?: never })
-}
+type Asked = { Body: Static<typeof ReplayDeadLettersBody> | Static<typeof ReplayProcessedBody> }
 type Followed = { Params: { id: string } }
 
 export interface OperationDeps {
@@ -95,6 +93,7 @@ export function operationRoutes(app: FastifyInstance, { db, operations, definiti
         body: ReplayProcessedBody,
       }),
       validatorCompiler: strictly,
+      config: { problems: ['schema-not-found'] },
     },
     (request, reply) => ask('replay-processed', request, reply),
   )
@@ -160,8 +159,8 @@ export function operationRoutes(app: FastifyInstance, { db, operations, definiti
   async function ask(kind: OperationKind, request: FastifyRequest<Asked>, reply: FastifyReply) {
     const { filter, dry_run, rate = DEFAULT_RATES[kind], schema_version, reason = null } = request.body
     const selection = { kind, tenantId: request.access.tenantId, filter: readFilter(filter, '/filter') }
-    if (schema_version !== undefined) await requireVersion(selection, schema_version)
     const extent = await countMatching(db, selection)
+    if (schema_version !== undefined) await requireVersion(selection, extent, schema_version)
     if (dry_run) {
       return { count: extent.count, samples: (await readSamples(db, selection, extent)).map(describeSample) }
     }
@@ -174,8 +173,9 @@ export function operationRoutes(app: FastifyInstance, { db, operations, definiti
   }
 
   /** Throws RequestError that names a type of those that match that has no such version, nor code that lifts it. */
-  async function requireVersion({ tenantId, filter }: Selection, version: number): Promise<void> {
-    const types = filter.type === undefined ? await typesMatching(db, { tenantId, filter }) : [filter.type]
+  async function requireVersion(selection: Selection, extent: Extent, version: number): Promise<void> {
+    const { tenantId, filter } = selection
+    const types = filter.type === undefined ? await typesMatching(db, selection, extent) : [filter.type]
     const found = await findSchemaVersions(
       db,
       types.map((type) => ({ tenantId, type, version })),
