@@ -112,6 +112,17 @@ test('a key that waits is told in words, and listed with what waits behind it', 
   ])
 })
 
+test('dead letters are told by type, those of too many types together', async () => {
+  // Nobody has defined these types; there are three of the first two, and one of each other.
+  const types = Array.from({ length: 60 }, (_, i) => `made-up.${i}`)
+  const sent = [...types, ...types.slice(0, 2), ...types.slice(0, 2)]
+  await pipeline.send(sent.map((type) => ({ type, data: {} })))
+  const { deadByType, deadOfOtherTypes } = await momentWhen('all are dead', ({ dead }) => dead === sent.length)
+  expect(Object.keys(deadByType)).toHaveLength(50)
+  expect(deadByType).toMatchObject({ 'made-up.0': 3, 'made-up.1': 3 })
+  expect(deadOfOtherTypes).toBe(10)
+})
+
 test('who does not watch is given the latest moment', async () => {
   const moment = (await (await fetch(`${pipeline.url}/v1/live`)).json()) as { at: number }
   expect(Date.now() - moment.at).toBeLessThan(10_000)

@@ -33,6 +33,9 @@ const WAITING_FRESH_MS = 1_000
 /** More keys than these are not told of one by one. */
 const MAX_KEYS = 50
 
+/** Types with fewer dead letters than so many others are counted together: anybody can make up names. */
+const MAX_TYPES = 50
+
 /** What a point of the history holds, in this order. */
 export const SERIES = [
   'in',
@@ -59,7 +62,9 @@ export interface Moment {
   retrying: number | null
   oldest: number | null
   dead: number | null
+  /** Of the types that have the most, and of all others together. */
   deadByType: Record<string, number>
+  deadOfOtherTypes: number
   workers: (KnownWorker & Partial<WorkerRate> & { lastAt: number; circuits: Record<string, string> })[]
   partitions: PartitionLag[]
   redisError: string | null
@@ -138,8 +143,7 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf }: Collec
       backlog: lag ? lag.unsettled + lag.retrying : null,
       retrying: lag?.retrying ?? null,
       oldest: lag?.oldestUnsettledAgeSeconds ?? null,
-      dead: stock ? [...stock.deadLetters.values()].reduce((sum, count) => sum + count, 0) : null,
-      deadByType: Object.fromEntries(stock?.deadLetters ?? []),
+      ...deadOf(stock),
       workers: workers.map((worker) => {
         const told = figures.find(({ process }) => process === worker.id)
         const rate = workerRates.find(({ process }) => process === worker.id)
@@ -173,6 +177,17 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf }: Collec
       stopping.abort()
       await running
     },
+  }
+}
+
+function deadOf(stock: Stock | undefined): Pick<Moment, 'dead' | 'deadByType' | 'deadOfOtherTypes'> {
+  if (!stock) return { dead: null, deadByType: {}, deadOfOtherTypes: 0 }
+  const greatestFirst = [...stock.deadLetters].sort(([, a], [, b]) => b - a)
+  const sum = (counts: readonly [string, number][]) => counts.reduce((total, [, count]) => total + count, 0)
+  return {
+    dead: sum(greatestFirst),
+    deadByType: Object.fromEntries(greatestFirst.slice(0, MAX_TYPES)),
+    deadOfOtherTypes: sum(greatestFirst.slice(MAX_TYPES)),
   }
 }
 
