@@ -86,7 +86,7 @@ async function flushall({ workers, directRedis, db }: Stack, { send }: Clients):
   const from = performance.now()
   for (const worker of workers) worker.start()
   const level = async () => {
-    await delay(500)
+    await delay(500) // to count a million events takes a while, of which the workers are to lose little
     return (await countEvents(db)).unsettled === 0
   }
   await until('everything is settled', level, 3_600_000)
@@ -95,7 +95,11 @@ async function flushall({ workers, directRedis, db }: Stack, { send }: Clients):
 
 async function redisAway({ redis, db }: Stack, all: Clients): Promise<void> {
   all.start({ rate: Number(values.rate), lanes: 20, batch: 20, keysPerLane: 100 })
-  await delay(5_000)
+  const more = (seconds: number) => {
+    const wanted = all.counts.accepted + seconds * Number(values.rate)
+    return until('more is accepted', () => all.counts.accepted >= wanted, 60_000)
+  }
+  await more(5)
   const figures = async () => {
     const { accepted, processed, unsettled } = await countEvents(db)
     return `${accepted} accepted, ${processed} processed, ${unsettled} unsettled, ${all.counts.notAccepted} requests not accepted`
@@ -106,7 +110,7 @@ async function redisAway({ redis, db }: Stack, all: Clients): Promise<void> {
     away = false
   })
   while (away) {
-    await Promise.race([back, delay(15_000)])
+    await Promise.race([back, delay(15_000)]) // from time to time it is told how things are
     say(`${away ? 'without' : 'with'} Redis: ${await figures()}`)
   }
   const from = performance.now()
@@ -115,7 +119,7 @@ async function redisAway({ redis, db }: Stack, all: Clients): Promise<void> {
     return rows.length === 0
   })
   say(`Redis is back; every partition reads its stream again after ${seconds(from)}`)
-  await delay(5_000)
+  await more(5)
   say(`with Redis: ${await figures()}`)
   await all.stop()
 }
@@ -137,7 +141,7 @@ async function diskFull(stack: Stack, all: Clients): Promise<void> {
   const code = await tooMany().catch((error) => error.code)
   if (code !== '53100') throw new Error(`the disk is not full: ${code}`)
   say(`the disk is full, an INSERT of ours fails with ${code}: ${await figures()}`)
-  await delay(15_000)
+  await delay(15_000) // for so long it is full: in the end nothing must be missing
   say(`after 15 s: ${await figures()}`)
   const before = all.counts.accepted
   await disk.free()

@@ -77,18 +77,20 @@ async function start(command: string): Promise<void> {
   running = child
   let said = ''
   for (const output of [child.stdout, child.stderr]) output.setEncoding('utf8').on('data', (more) => (said += more))
-  await until('it is up, or has ended', () => said.includes('EventFlow is up.') || child.exitCode !== null, 90_000)
+  await until('it is up, or has ended', () => said.includes('EventFlow is up.') || hasEnded(child), 90_000)
   expect(said).toContain('EventFlow is up.')
 }
 
 /** Ctrl-C, which the terminal sends to all that run in it. */
 async function interrupt(): Promise<void> {
-  if (!running || running.exitCode !== null) return
+  if (!running || hasEnded(running)) return
   const closed = once(running, 'close')
   process.kill(-running.pid!, 'SIGINT')
   await closed
   running = undefined
 }
+
+const hasEnded = ({ exitCode, signalCode }: ChildProcess) => exitCode !== null || signalCode !== null
 
 /** Runs commands in the second terminal; they must answer as the document shows, if it does. */
 async function tryOut(commands: string, { language, content }: Block): Promise<void> {
@@ -99,7 +101,8 @@ async function tryOut(commands: string, { language, content }: Block): Promise<v
       env,
       stdio: ['ignore', 'pipe', 'inherit'],
     })
-    expect(plain(await text(child.stdout))).toMatch(shown)
+    const [said] = await Promise.all([text(child.stdout), once(child, 'close')])
+    expect(plain(said)).toMatch(shown)
     return true
   }
   if (

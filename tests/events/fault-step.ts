@@ -36,7 +36,7 @@ export default defineEvent({
       enrich: async (events: readonly StepEvent[], { sql }: EnrichContext) => {
         const moods = events.map(({ data }) => data.mood)
         if (moods.includes('deadly')) process.kill(process.pid, 'SIGKILL')
-        if (moods.includes('slow')) await delay(1_000)
+        if (moods.includes('slow')) await delay(1_000) // long enough for something to befall it meanwhile
         if (moods.includes('stuck')) await new Promise(() => {})
         const asks = moods.includes('needs the source')
         const away = asks && (await sql.query('SELECT FROM source_away')).length > 0

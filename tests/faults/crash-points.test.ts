@@ -189,7 +189,7 @@ async function underLoad(story: () => Promise<void>): Promise<void> {
   const lane = async (number: number) => {
     for (let n = 0; !told; n++) {
       await clients.send([0, 1, 2].map((i) => ({ key: `lane ${number} ${(n + i) % 30}` })))
-      await delay(10)
+      await delay(10) // the pace of a light load
     }
   }
   const lanes = Promise.all([1, 2, 3].map(lane))

@@ -1,6 +1,4 @@
 /** Short stories of one fault each, told so that a certain bug cannot hide. Without a bug, each ends well. */
-
-import { setTimeout as delay } from 'node:timers/promises'
 import { partitionOf } from '@eventflow/core'
 import { GROUP, readDepths, streamKey } from '@eventflow/stream'
 import {
@@ -172,10 +170,10 @@ export const cannotStore: Scenario = async ({ stack, clients }) => {
   const link = stack.links.get('ingest-1 postgres')!
   link.mode = { kind: 'refuse' }
   link.reset()
-  const before = clients.counts.attempts
+  const before = await givenUp(stack)
   const sent = clients.send([{ key: 'not stored' }])
-  await until('it was tried', () => clients.counts.attempts > before)
-  await delay(500) // the INSERT and its one repetition are to fail, and who is answered at once does not wait for them
+  // The INSERT and its one repetition are to fail; who is answered at once would not wait for them.
+  await until('the service has given it up', async () => (await givenUp(stack)) > before)
   link.mode = { kind: 'pass' }
   await sent
 }
@@ -192,7 +190,15 @@ export const waitsForItsSource: Scenario = async ({ stack, clients }) => {
     const state = await stack.db.query('SELECT settled_seq FROM partitions WHERE id = $1', [partition])
     return state.rows[0].settled_seq >= rows[0].seq - 1
   })
-  await delay(4_500) // it must not move on, and there is nothing to see of that
+  // It must not move on. Were it to, it would have by the time it has passed later events of the owner's other partitions.
+  const later = await eventsBeside(partition, owner, stack, clients)
+  await until('the watermarks of the others have passed', async () => {
+    const state = await stack.db.query(
+      'SELECT FROM partitions p JOIN raw_events ON partition = p.id WHERE event_id = ANY($1) AND settled_seq >= seq',
+      [later],
+    )
+    return state.rows.length === later.length
+  })
   await stack.directRedis.flushall()
   const back = owner.restart('SIGKILL', 0)
   await stack.db.query('DELETE FROM source_away')
@@ -217,6 +223,26 @@ export const groupMadeLate: Scenario = async ({ stack, clients }) => {
   const stream = streamKey(stack.prefix, partitionOf('default', key, PARTITIONS))
   await stack.directRedis.xgroup('DESTROY', stream, GROUP)
   await backToWork(stack)
+}
+
+/** Sends an event to each other partition of the owner; gives their ids. */
+async function eventsBeside(partition: number, owner: Program, { db }: Stack, { send }: Clients): Promise<string[]> {
+  const { rows } = await db.query('SELECT id FROM partitions WHERE owner = $1 AND id <> $2', [owner.name, partition])
+  return send(rows.map(({ id }) => ({ key: keyOf(id) })))
+}
+
+/** Some key of a partition. */
+function keyOf(partition: number): string {
+  let n = 0
+  while (partitionOf('default', `beside ${n}`, PARTITIONS) !== partition) n++
+  return `beside ${n}`
+}
+
+/** Events that the service has given up to store so far. */
+async function givenUp({ urls }: Stack): Promise<number> {
+  const text = await (await fetch(`${urls[0]}/metrics`)).text()
+  const counted = text.matchAll(/^eventflow_events_received_total\{.*outcome="unavailable".*\} (\d+)$/gm)
+  return [...counted].reduce((sum, [, count]) => sum + Number(count), 0)
 }
 
 async function ownerOf(stack: Stack, key: string): Promise<Program> {

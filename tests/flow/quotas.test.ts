@@ -84,6 +84,7 @@ test('two ingests together let through what the quota says, and no more', async 
   const send = await startTenant('shared', 200, null)
   const startedAt = performance.now()
   let accepted = 0
+  // A quota is of events in a time: to see that it is kept takes some.
   const sendTo = async (to: number) => {
     while (performance.now() - startedAt < 3_000) if ((await send(10, to)).status === 200) accepted += 10
   }

@@ -79,9 +79,7 @@ async function workAndTrouble(): Promise<void> {
     await second.ready()
     await seen(`sum(changes(process_start_time_seconds{job="worker"}[5m])) == ${times}`)
   }
-  const away = stack.redis.crash(4_000)
-  await seen('min(eventflow_dependency_up{dependency="redis"}) == 0')
-  await away
+  await stack.redis.crash(0, () => seen('min(eventflow_dependency_up{dependency="redis"}) == 0'))
 
   await Promise.all([first.end('SIGTERM'), second.end('SIGTERM')])
   await seen('eventflow:backlog:sum > 200')

@@ -133,20 +133,23 @@ describe('lag', () => {
     ['JSON', ['--json'], /^\{"at":/],
   ])('is watched as %s a second, until it is told to stop', async (_, options, line) => {
     const child = start(['lag', '--watch', ...options], settings())
+    const exited = once(child, 'exit')
     const seen: string[] = []
     for await (const text of createInterface({ input: child.stdout })) {
       seen.push(text)
       if (seen.length === 3) child.kill('SIGTERM')
     }
+    expect(await exited).toEqual([0, null])
     expect(seen.length).toBeGreaterThanOrEqual(3)
     for (const text of seen) expect(text).toMatch(line)
   })
 
   test('stops to be watched when nobody reads it any more', async () => {
     const child = start(['lag', '--watch'], settings())
+    const exited = once(child, 'exit')
     await once(child.stdout, 'data')
     child.stdout.destroy()
-    expect(await once(child, 'exit')).toEqual([0, null])
+    expect(await exited).toEqual([0, null])
   })
 })
 

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from '@eventflow/local'
+import { until } from '@eventflow/testkit'
 import { afterAll, expect, test } from '@jest/globals'
 import { createOutput } from './output.js'
 import { up } from './up.js'
@@ -97,7 +97,7 @@ test('its programs stop when it is killed', async () => {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   parent.stdout.once('data', () => parent.kill('SIGKILL'))
-  await until(async () => (await readFile(env.JOURNAL, 'utf8')).includes('orphan stops'))
+  await until('it stops', async () => (await readFile(env.JOURNAL, 'utf8')).includes('orphan stops'))
 })
 
 /** Runs `up`, and listens to what it writes. */
@@ -117,10 +117,6 @@ async function start(programs = { ingest, worker, alerts }) {
     over,
     text: () => text,
     stop: () => stop.abort(),
-    says: (pattern: RegExp) => Promise.race([until(async () => pattern.test(text)), over]),
+    says: (pattern: RegExp) => Promise.race([until(`it says ${pattern}`, () => pattern.test(text)), over]),
   }
-}
-
-async function until(done: () => Promise<boolean>): Promise<void> {
-  while (!(await done())) await delay(20)
 }

@@ -152,7 +152,9 @@ test('a spool belongs to one process at a time', async () => {
   const mine = await openSpool(path, MEGABYTE)
   await expect(openSpool(path, MEGABYTE)).rejects.toThrow(/in use by this process already/)
   const other = startNode(`${OPEN_SPOOL} await openSpool(${JSON.stringify(path)}, 1e6)`)
+  const exited = once(other, 'exit')
   expect(await text(other.stderr)).toMatch(`in use by process ${process.pid}`)
+  expect(await exited).toEqual([1, null])
   await mine.close()
   await (await openSpool(path, MEGABYTE)).close()
 })
@@ -172,13 +174,13 @@ async function appendUntilKilled(path: string, reports: number): Promise<{ repor
       await spool.append(Array.from({ length: ${appendSize} }, (_, i) => event(n + i)))
       writeSync(1, (n + ${appendSize}) + '\\n')
     }`)
+  const exited = once(writer, 'exit')
   let reported = 0
   for await (const line of createInterface(writer.stdout)) {
     reported = Number(line)
     if (reported === reports * appendSize) writer.kill('SIGKILL')
   }
-  if (writer.exitCode === null && writer.signalCode === null) await once(writer, 'exit')
-  expect(writer.signalCode).toBe('SIGKILL')
+  expect(await exited).toEqual([null, 'SIGKILL'])
   return { reported, appendSize }
 }
 

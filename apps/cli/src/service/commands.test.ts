@@ -243,7 +243,10 @@ describe('dlq', () => {
       '--rate',
       '1',
     ]
-    const left = await eventflow([...slowly, '--json'], { stop: () => AbortSignal.timeout(300) })
+    const leaving = new AbortController()
+    const stderr = Object.assign(new PassThrough(), { isTTY: true })
+    stderr.once('data', () => leaving.abort()) // it shows how far the operation is
+    const left = await eventflow([...slowly, '--json'], { stderr, stop: () => leaving.signal })
     expect(left).toMatchObject({ code: 130, stderr: expect.stringContaining('--cancel') })
     const { id } = JSON.parse(left.stdout)
     const cancelled = await eventflow(['dlq', 'operation', id, '--cancel'])
@@ -305,7 +308,7 @@ test('tail shows what is there, what comes, and what changes; Ctrl-C ends it in 
   await send('second')
   await until('the second is shown', async () => /"processed".*"second"/.test(text))
   child.kill('SIGINT')
-  expect(await once(child, 'exit')).toEqual([0, null])
+  expect(await once(child, 'close')).toEqual([0, null]) // and all that it wrote is here
   expect(text).not.toContain('"partitionkey":"x"')
 })
 

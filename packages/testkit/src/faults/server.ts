@@ -5,7 +5,7 @@ export interface Server {
   readonly url: string
   readonly port: number
   /** Takes it away at once, as a crash would; `meanwhile` is told its folder. Resolves when it is back on its port. */
-  crash(downMs: number, meanwhile?: (dir: string) => Promise<void>): Promise<void>
+  crash(downMs: number, meanwhile?: (dir: string) => Promise<unknown>): Promise<void>
   /** Starts another server in a folder of its own, makes it ready by `prepare`, and only then ends the present one. */
   replace(prepare: (next: LocalServer) => Promise<void>): Promise<void>
   stop(): Promise<void>
