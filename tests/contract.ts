@@ -29,6 +29,8 @@ export interface Contract {
   document: Document
   /** Sends a request, and throws when the answer is not documented. */
   ask(path: string, init?: RequestInit): Promise<Answer>
+  /** Reads all that came over a connection as the one answer of a route, and throws when that is not documented. */
+  read(method: string, path: string, text: string): Answer
 }
 
 /** Reads the document of a service that answers without a key. */
@@ -39,14 +41,31 @@ export async function readContract(url: string): Promise<Contract> {
     document,
     async ask(path, init = {}) {
       const response = await fetch(url + path, init)
-      const { status, headers } = response
-      const text = await response.text()
-      const isJson = /^application\/(problem\+)?json\b/.test(`${headers.get('content-type')}`)
-      const answer = { status, headers, text, body: isJson ? JSON.parse(text) : text }
+      const answer = answerOf(response.status, response.headers, await response.text())
       check(init.method ?? 'GET', path, answer)
       return answer
     },
+    read(method, path, text) {
+      const answer = parseAnswer(text)
+      check(method, path, answer)
+      return answer
+    },
   }
+}
+
+function answerOf(status: number, headers: Headers, text: string): Answer {
+  const isJson = /^application\/(problem\+)?json\b/.test(`${headers.get('content-type')}`)
+  return { status, headers, text, body: isJson ? JSON.parse(text) : text }
+}
+
+/** Throws when it is not one answer, whole, and nothing after it. */
+function parseAnswer(text: string): Answer {
+  const [, status, fields, body] = /^HTTP\/1\.1 (\d{3}) [^\r\n]+\r\n(.*?)\r\n\r\n(.*)$/s.exec(text) ?? []
+  if (body === undefined) throw new Error(`no answer: ${text.slice(0, 1_000)}`)
+  const headers = new Headers(fields!.split('\r\n').map((field) => field.split(/: (.*)/s, 2) as [string, string]))
+  const length = Number(headers.get('content-length'))
+  if (Buffer.byteLength(body) !== length) throw new Error(`not ${length} bytes: ${body.slice(0, 1_000)}`)
+  return answerOf(Number(status), headers, body)
 }
 
 /** Gives what throws, with all there is to know, when an answer is not documented. */
