@@ -2,13 +2,14 @@
  * The command line as its users see it: the commands of docs/cli.md and some more, run as they stand against a real pipeline,
  * and what they print held against tests/transcripts/command-line.txt. Without that file it is written anew, to be looked at.
  */
-import { execFile } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defineEvent, TransientError, Type } from '@eventflow/pipeline'
-import { startPipeline, type TestPipeline } from '@eventflow/testkit'
+import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -29,8 +30,16 @@ const orderCreated = defineEvent({
   },
 })
 
-/** Of docs/cli.md, but not run here: they do not end, or need what not every machine has. */
-const ELSEWHERE = /^(zcat |eventflow tail|source |eventflow completion)/
+/** Of docs/cli.md, but not run here: they need what not every machine has. */
+const ELSEWHERE = /^(zcat |eventflow completion fish)/
+
+/** Commands that go on until they are stopped: what happens meanwhile, and how many lines they have printed before and after. */
+const FOLLOWING: Record<string, { meanwhile: string; lines: [before: number, after: number] }> = {
+  'eventflow tail --status failed': {
+    meanwhile: `eventflow send --type order.created --id order-6 --data '{"amount": "little"}' --wait`,
+    lines: [3, 4],
+  },
+}
 
 /** What the commands of the document are about is there when they run. */
 const BEFORE = `
@@ -47,6 +56,10 @@ eventflow send --typ stock.moved
 eventflow schemas register order.created closed.json
 eventflow schemas compatibility order.created SOME
 eventflow keys create --tenant acme --name shop --scopes ingest,all
+eventflow completion bash
+eventflow completion zsh | diff - <(eventflow completion bash)
+eventflow completion fish | grep -e '_from dlq;.* -a ' -e '-l status'
+eventflow completion tcsh
 eventflow sql "SELECT status, count(*) FROM events GROUP BY status ORDER BY status"
 eventflow events get order-1 --url http://127.0.0.1:1`
 
@@ -79,17 +92,45 @@ afterAll(async () => {
 
 /** Runs a line as a shell does, with `eventflow` as it is installed. Gives what it printed, and its exit code. */
 async function run(line: string): Promise<string> {
+  const following = FOLLOWING[line]
+  const shell = start(line)
+  if (!following) return shell.ended
+  const [before, after] = following.lines
+  try {
+    await until('it shows what was there', async () => shell.lines() >= before)
+    const other = await run(following.meanwhile)
+    await until('it shows what has come', async () => shell.lines() >= after)
+    shell.interrupt()
+    return `${await shell.ended}\n${other}`
+  } finally {
+    shell.interrupt()
+  }
+}
+
+function start(line: string) {
   const env = {
     ...{ PATH: process.env.PATH, HOME: process.env.HOME, TZ: 'UTC' },
     ...{ EVENTFLOW_URL: pipeline.url, DATABASE_URL: pipeline.databaseUrl },
   }
   const program = `eventflow() { "${process.execPath}" "${ROOT}/apps/cli/eventflow.js" "$@"; }\n${line}`
-  return new Promise((resolve) => {
-    execFile('bash', ['-c', program], { cwd: folder, env, timeout: 60_000 }, (error, stdout, stderr) => {
-      const code = error ? `[exit code ${error.code}]\n` : ''
-      resolve(`$ ${line}\n${normalised(stdout + stderr)}${code}`)
-    })
+  // A group of its own, which is what a terminal interrupts.
+  const child = spawn('bash', ['-c', program], { cwd: folder, env, timeout: 60_000, detached: true })
+  const [printed, noted] = [child.stdout, child.stderr].map((stream) => {
+    const chunks: Buffer[] = []
+    stream.on('data', (chunk) => chunks.push(chunk))
+    return () => Buffer.concat(chunks).toString()
   })
+  return {
+    /** How many it has printed so far. */
+    lines: () => printed!().split('\n').length - 1,
+    ended: once(child, 'close').then(([code, signal]) => {
+      const end = code === 0 ? '' : `[exit code ${code ?? signal}]\n`
+      return `$ ${line}\n${normalised(printed!() + noted!())}${end}`
+    }),
+    interrupt() {
+      if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, 'SIGINT')
+    },
+  }
 }
 
 const ids = new Map<string, string>()
