@@ -4,8 +4,7 @@ import type { Attempt } from '@eventflow/core'
 // biome-ignore lint/suspicious/noExplicitAny: a row of the view `events`.
 type EventRow = Record<string, any>
 
-/** A row of the view `events` with CloudEvents' names, its failure and its timeline. `traceUrl`: where traces are seen. */
-export function describeEvent(row: EventRow, traceUrl: string) {
+function attributesOf(row: EventRow) {
   return {
     id: row.event_id,
     ...(row.external_id !== null && { external_id: row.external_id }),
@@ -16,6 +15,13 @@ export function describeEvent(row: EventRow, traceUrl: string) {
     partition: row.partition,
     correlationid: row.correlation_id,
     ...(row.causation_id !== null && { causationid: row.causation_id }),
+  }
+}
+
+/** A row of the view `events` with CloudEvents' names, its failure and its timeline. `traceUrl`: where traces are seen. */
+export function describeEvent(row: EventRow, traceUrl: string) {
+  return {
+    ...attributesOf(row),
     ...(row.traceparent !== null && { traceparent: row.traceparent }),
     ...(row.traceparent !== null && traceUrl && { trace_url: traceUrlOf(row.traceparent, traceUrl) }),
     ...(row.extensions !== null && { extensions: row.extensions }),
@@ -37,15 +43,7 @@ function traceUrlOf(traceparent: string, traceUrl: string): string {
 export function describeListedEvent(row: EventRow) {
   const ended = row.status === 'processed' ? row.processed_at : row.failed_at
   return {
-    id: row.event_id,
-    ...(row.external_id !== null && { external_id: row.external_id }),
-    type: row.type,
-    source: row.source,
-    time: row.occurred_at,
-    partitionkey: row.key,
-    partition: row.partition,
-    correlationid: row.correlation_id,
-    ...(row.causation_id !== null && { causationid: row.causation_id }),
+    ...attributesOf(row),
     status: row.status,
     attempts: row.attempts,
     accepted_at: row.accepted_at,

@@ -4,6 +4,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeFilter } from '../filter.js'
 import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
+import { Moment } from '../reply.js'
 import { strictly } from '../request.js'
 
 export function auditRoutes(app: FastifyInstance, { db }: { db: Db }): void {
@@ -34,7 +35,7 @@ const schema = {
     200: Type.Object({
       items: Type.Array(
         Type.Object({
-          at: Type.String({ format: 'date-time' }),
+          at: Moment,
           actor: Type.String(),
           action: Type.String(),
           operation_id: Type.Union([Type.String({ format: 'uuid' }), Type.Null()]),

@@ -7,6 +7,7 @@ import { describeDeadLetter, describeWholeDeadLetter } from '../describe-dead-le
 import { ErrorClass, filterTexts, readFilter, type SentFilter } from '../filter.js'
 import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
 import { RequestError } from '../problem.js'
+import { Moment } from '../reply.js'
 import { strictly } from '../request.js'
 
 interface ListQuery extends Omit<SentFilter, 'ids'>, SentPage {
@@ -42,8 +43,6 @@ export function deadLetterRoutes(app: FastifyInstance, { db }: { db: Db }): void
     },
   )
 }
-
-const Moment = Type.String({ format: 'date-time' })
 
 const shared = {
   id: Type.String({ format: 'uuid' }),

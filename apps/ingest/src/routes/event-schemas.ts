@@ -4,7 +4,7 @@ import type { FastifySchema } from 'fastify'
 import { CloudEventSchema, IncomingEventSchema } from '../admit.js'
 import { ProblemSchema } from '../problem.js'
 import { ENCODINGS } from '../receive.js'
-import { LOCATED } from '../reply.js'
+import { LOCATED, Moment } from '../reply.js'
 
 /** The events are checked by `admit`, one check for single events and batches; a body's schema is its documentation. */
 export const checkedByAdmit = () => () => true
@@ -91,10 +91,10 @@ export const batchSchema = (examples: readonly object[]): FastifySchema => ({
   },
 })
 
-const Moment = Type.String({ format: 'date-time' })
 const Anything = Type.Object({}, { additionalProperties: true })
 
-const Story = Type.Object({
+/** What an event is, in every answer that shows one. */
+export const attributes = {
   id: Type.String({ format: 'uuid' }),
   external_id: Type.Optional(Type.String({ description: 'The id that it was sent with, where that is no UUID' })),
   type: Type.String(),
@@ -104,6 +104,10 @@ const Story = Type.Object({
   partition: Type.Integer(),
   correlationid: Type.String(),
   causationid: Type.Optional(Type.String()),
+}
+
+const Story = Type.Object({
+  ...attributes,
   traceparent: Type.Optional(Type.String()),
   trace_url: Type.Optional(Type.String()),
   extensions: Type.Optional(Anything),

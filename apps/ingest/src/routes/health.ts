@@ -6,7 +6,7 @@ import type { Redis } from '@eventflow/stream'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeLag } from '../describe-lag.js'
-import { asItIs } from '../reply.js'
+import { asItIs, Moment } from '../reply.js'
 import { strictly } from '../request.js'
 
 export interface HealthRoutesDeps {
@@ -97,7 +97,7 @@ const behind = {
 }
 
 const Summary = Type.Object({
-  at: Type.String({ format: 'date-time' }),
+  at: Moment,
   ...behind,
   streams: Type.Optional(Type.Object({ length: Type.Integer(), pending: Type.Integer() })),
   workers: Type.Array(Type.Object({ worker: Type.String(), partitions: Type.Array(Type.Integer()) })),

@@ -3,6 +3,7 @@ import { type ApiKey, createApiKey, type Db, listApiKeys, revokeApiKey, SCOPES, 
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { RequestError } from '../problem.js'
+import { Moment } from '../reply.js'
 import { operatorOf, strictly } from '../request.js'
 
 interface Asked {
@@ -51,7 +52,6 @@ function describeKey({ id, name, scopes, createdAt, expiresAt, revokedAt, lastUs
   }
 }
 
-const Moment = Type.String({ format: 'date-time' })
 const MaybeMoment = Type.Union([Moment, Type.Null()])
 
 const key = {

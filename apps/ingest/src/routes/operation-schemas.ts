@@ -2,7 +2,7 @@
 import type { OperationKind } from '@eventflow/db'
 import { type TSchema, Type } from '@sinclair/typebox'
 import { ErrorClass, EventIds, filterTexts } from '../filter.js'
-import { LOCATED } from '../reply.js'
+import { LOCATED, Moment } from '../reply.js'
 
 /** Events a second where nothing is said: slow enough for what has only just recovered. A discard disturbs nobody. */
 export const DEFAULT_RATES: Record<OperationKind, number> = {
@@ -87,8 +87,8 @@ export const Operation = Type.Object({
   requested_by: Type.String(),
   total: Type.Integer({ description: 'Events that matched when it was asked for' }),
   done: Type.Integer(),
-  started_at: Type.String({ format: 'date-time' }),
-  finished_at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()]),
+  started_at: Moment,
+  finished_at: Type.Union([Moment, Type.Null()]),
 })
 
 const DryRun = Type.Object({
@@ -98,7 +98,7 @@ const DryRun = Type.Object({
       id: Type.String({ format: 'uuid' }),
       type: Type.String(),
       partitionkey: Type.String(),
-      accepted_at: Type.String({ format: 'date-time' }),
+      accepted_at: Moment,
       error_class: Type.Optional(Type.String()),
       message: Type.Optional(Type.String()),
     }),

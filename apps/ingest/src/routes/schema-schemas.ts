@@ -1,8 +1,7 @@
 /** What is sent and answered about schemas, for the documentation and for the check of what is sent. */
 import { type TSchema, Type } from '@sinclair/typebox'
-import { LOCATED } from '../reply.js'
+import { LOCATED, Moment } from '../reply.js'
 
-const Time = Type.String({ format: 'date-time' })
 const Mode = Type.String({ description: 'NONE, BACKWARD, FORWARD or FULL; with _TRANSITIVE against all versions' })
 const Operator = Type.Object({
   'x-operator': Type.Optional(Type.String({ description: 'Who asks, for the audit log' })),
@@ -26,7 +25,7 @@ const version = {
   version: Type.Integer(),
   origin: Type.String({ description: 'code, by a definition, or api' }),
   registered_by: Type.String(),
-  registered_at: Time,
+  registered_at: Moment,
 }
 
 const summarised = (summary: string, description: string, rest: Record<string, TSchema | object>) => ({
@@ -45,7 +44,7 @@ export const listSchema = summarised('The types that have a schema', 'By name.',
           latest: Type.Integer({ description: 'The last version' }),
           versions: Type.Integer({ description: 'How many there are' }),
           compatibility: Mode,
-          registered_at: Time,
+          registered_at: Moment,
         }),
       ),
     }),
@@ -122,7 +121,7 @@ export const usageSchema = summarised(
           Type.Object({
             version: Type.Union([Type.Integer(), Type.Null()], { description: 'null: they name none' }),
             events: Type.Integer(),
-            last_accepted_at: Time,
+            last_accepted_at: Moment,
           }),
         ),
         fields: Type.Array(Type.Object({ name: Type.String(), events: Type.Integer() }), {

@@ -7,7 +7,9 @@ import { DEFAULT_SOURCE, eventIdOf } from '../admit.js'
 import { describeListedEvent } from '../describe-event.js'
 import { filterTexts, readFilter, type SentFilter } from '../filter.js'
 import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
+import { Moment } from '../reply.js'
 import { strictly } from '../request.js'
+import { attributes } from './event-schemas.js'
 
 interface Search extends Pick<SentFilter, 'type' | 'key' | 'from' | 'to'>, SentPage {
   id?: string
@@ -41,7 +43,6 @@ export function searchRoutes(app: FastifyInstance, { db, partitions }: SearchRou
   )
 }
 
-const Moment = Type.String({ format: 'date-time' })
 const STATUSES: EventStatus[] = ['accepted', 'retrying', 'processed', 'failed', 'discarded']
 
 const schema = {
@@ -63,15 +64,7 @@ const schema = {
     200: Type.Object({
       items: Type.Array(
         Type.Object({
-          id: Type.String({ format: 'uuid' }),
-          external_id: Type.Optional(Type.String()),
-          type: Type.String(),
-          source: Type.String(),
-          time: Moment,
-          partitionkey: Type.String(),
-          partition: Type.Integer(),
-          correlationid: Type.String(),
-          causationid: Type.Optional(Type.String()),
+          ...attributes,
           status: Type.String({ description: STATUSES.join(', ') }),
           attempts: Type.Integer(),
           accepted_at: Moment,

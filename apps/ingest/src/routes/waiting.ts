@@ -5,6 +5,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { waitingSince } from '../live/troubles.js'
 import { RequestError } from '../problem.js'
+import { Moment } from '../reply.js'
 import { operatorOf, strictly } from '../request.js'
 
 const MAX_KEYS = 100
@@ -45,8 +46,6 @@ function describeWaiting(head: WaitingKey) {
   }
 }
 
-const Time = Type.String({ format: 'date-time' })
-
 const listSchema = {
   summary: 'Keys that wait',
   description: 'For each the event at its head, those that have waited the longest first.',
@@ -63,9 +62,9 @@ const listSchema = {
           behind: Type.Integer({
             description: 'Events of the key that wait behind it, of the next 2,000 of its partition',
           }),
-          accepted_at: Time,
-          waiting_since: Time,
-          retry_at: Time,
+          accepted_at: Moment,
+          waiting_since: Moment,
+          retry_at: Moment,
           component: Type.Optional(Type.String()),
           error_class: Type.Optional(Type.String()),
           message: Type.Optional(Type.String()),
