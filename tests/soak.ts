@@ -1,12 +1,12 @@
 /**
  * The soak: a whole pipeline of real processes under load, with a fault every few seconds, and the checker's verdict at the end.
- * `npm run soak -- --minutes N --seed S`
+ * `npm run soak -- --minutes N --seed S --tenants T`
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { countEvents } from '@eventflow/db'
+import { countEvents, createApiKey, createTenant } from '@eventflow/db'
 import {
   checkHistory,
   createClients,
@@ -17,6 +17,8 @@ import {
   openJournal,
   startNemesis,
   startStack,
+  until,
+  type Verdict,
 } from '@eventflow/testkit'
 import { copyOfBuild, places } from './faults/places.js'
 
@@ -26,6 +28,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     rate: { type: 'string', default: '2000' },
     every: { type: 'string', default: '4' },
+    tenants: { type: 'string', default: '1' },
     keep: { type: 'boolean', default: false },
   },
 })
@@ -37,34 +40,35 @@ const say = (text: string) => console.log(`${((performance.now() - begun) / 1_00
 const build = await copyOfBuild(`soak-${process.pid}`) // whoever builds during a long run must not disturb it
 const stack = await startStack({ ...places, ...build, ingests: 2, workers: 3 })
 say(`seed ${seed}, ${minutes} minutes, ${rate} events/s, a fault every ${every} s; everything is in ${stack.dir}`)
-const journalFile = join(stack.dir, 'journal.ndjson')
-const journal = openJournal(journalFile)
-const clients = createClients({ urls: stack.urls, journal, random: createRandom(seed! + 1) })
-clients.start({ rate: rate!, lanes: 20, batch: 50, keysPerLane: 250 })
-await delay(2_000)
+const tenants = await Promise.all(Array.from({ length: Number(values.tenants) }, (_, n) => startTenant(n)))
+const load = { rate: rate! / tenants.length, lanes: Math.ceil(20 / tenants.length), batch: 50, keysPerLane: 250 }
+for (const { clients } of tenants) clients.start(load)
+await until('every tenant has sent something', () => tenants.every(({ clients }) => clients.counts.accepted > 0))
 const nemesis = startNemesis({
-  ...{ stack, clients, random, everyMs: every! * 1_000 },
+  ...{ stack, clients: tenants[0]!.clients, random, everyMs: every! * 1_000 },
   tell: ({ name, victim }) => say(`${name} (${victim})`),
 })
 
 const end = begun + minutes! * 60_000
 while (performance.now() < end) {
   await delay(Math.min(15_000, Math.max(0, end - performance.now())))
-  const { accepted, attempts, notAccepted, slowestMs } = clients.counts
+  const counts = tenants.map(({ clients }) => clients.counts)
+  const sum = (of: 'accepted' | 'attempts' | 'notAccepted') => counts.reduce((sum, each) => sum + each[of], 0)
+  const slowestMs = Math.max(...counts.map((each) => each.slowestMs))
   const backlog = await countEvents(stack.db).then(
     ({ unsettled }) => `${unsettled} unsettled`,
     () => 'Postgres is away',
   )
   const memory = `${Math.round(process.memoryUsage.rss() / 2 ** 20)} MiB`
-  const requests = `${attempts} requests, ${notAccepted} of them not accepted, slowest ${Math.round(slowestMs)} ms`
-  say(`${accepted} accepted, ${backlog}; ${requests}; ${nemesis.records.length} faults; ${memory}`)
+  const requests = `${sum('attempts')} requests, ${sum('notAccepted')} of them not accepted, slowest ${Math.round(slowestMs)} ms`
+  say(`${sum('accepted')} accepted, ${backlog}; ${requests}; ${nemesis.records.length} faults; ${memory}`)
 }
 
 say('no more faults; waiting for the last to be over')
 await nemesis.stop()
 await heal(stack)
-await clients.stop()
-await journal.close()
+await Promise.all(tenants.map(({ clients }) => clients.stop()))
+await Promise.all(tenants.map(({ journal }) => journal.close()))
 say('no more events; waiting for everything to be settled')
 const drainedFrom = performance.now()
 const drained = await stack.drained(180_000).then(
@@ -72,7 +76,10 @@ const drained = await stack.drained(180_000).then(
   (error: Error) => error.message,
 )
 say(`${drained}; checking`)
-const verdict = await checkHistory(journalFile, stack.db, stack.directRedis, stack.prefix)
+const verdicts: [id: string, Verdict][] = []
+for (const { id, journalFile } of tenants) {
+  verdicts.push([id, await checkHistory(journalFile, stack.db, stack.directRedis, stack.prefix, id)])
+}
 const surprises = [...stack.ingests, ...stack.workers].flatMap(({ name, surprises }) =>
   surprises.map((how) => `${name} ended by itself: ${how}`),
 )
@@ -81,9 +88,20 @@ await writeFile(join(stack.dir, 'faults.json'), JSON.stringify({ seed, records: 
 console.log(`\n${faultTable(nemesis.records)}\n`)
 for (const { name, problem } of nemesis.records.filter(({ problem }) => problem)) console.log(`${name}: ${problem}`)
 for (const surprise of surprises) console.log(surprise)
-say(describeVerdict(verdict))
-const kept = verdict.violations.length > 0
+for (const [id, verdict] of verdicts) say(`tenant ${id}: ${describeVerdict(verdict)}`)
+const kept = verdicts.some(([, { violations }]) => violations.length > 0)
 if (kept) say(`left for inspection: ${stack.dir}`)
 await stack.stop({ keep: kept || values.keep })
 await build.remove()
 process.exit(kept ? 1 : 0)
+
+/** A tenant with a key and clients of its own; the first one is there already. */
+async function startTenant(n: number) {
+  const id = n === 0 ? 'default' : `tenant-${n + 1}`
+  if (n > 0) await createTenant(stack.db, id, 'soak')
+  const { key } = await createApiKey(stack.db, { tenantId: id, name: 'soak', scopes: ['ingest'] }, 'soak')
+  const journalFile = join(stack.dir, `journal-${id}.ndjson`)
+  const journal = openJournal(journalFile)
+  const random = createRandom(seed! + 1 + n)
+  return { id, journalFile, journal, clients: createClients({ urls: stack.urls, apiKey: key, journal, random }) }
+}

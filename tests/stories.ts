@@ -132,7 +132,7 @@ async function diskFull(stack: Stack, all: Clients): Promise<void> {
     return `${accepted} accepted, ${processed} processed, ${unsettled} unsettled, ${all.counts.notAccepted} requests not accepted`
   }
   const tooMany = () =>
-    db.query(`INSERT INTO totals SELECT repeat('x', 99) || n, 0, 0 FROM generate_series(1, 1e5) AS n`)
+    db.query(`INSERT INTO totals SELECT 'x', repeat('x', 99) || n, 0, 0 FROM generate_series(1, 1e5) AS n`)
   all.start({ rate: Number(values.rate), lanes: 20, batch: 20, keysPerLane: 100 })
   await until('the load is there', () => all.counts.accepted > 5_000, 60_000)
   say(`with room: ${await figures()}`)

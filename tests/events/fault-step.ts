@@ -52,22 +52,30 @@ export default defineEvent({
   prepare: async (tx) => {
     await tx.query(`
       CREATE TABLE IF NOT EXISTS effects (
-        at bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id uuid NOT NULL, key text NOT NULL, n integer NOT NULL)`)
+        at bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        tenant_id text NOT NULL, event_id uuid NOT NULL, key text NOT NULL, n integer NOT NULL)`)
     await tx.query('CREATE TABLE IF NOT EXISTS source_away ()')
     await tx.query(`
-      CREATE TABLE IF NOT EXISTS totals (key text PRIMARY KEY, count bigint NOT NULL, sum bigint NOT NULL)`)
+      CREATE TABLE IF NOT EXISTS totals (
+        tenant_id text, key text, count bigint NOT NULL, sum bigint NOT NULL, PRIMARY KEY (tenant_id, key))`)
   },
   handleBatch: async (events, tx) => {
-    const values = [events.map(({ id }) => id), events.map(({ data }) => data.key), events.map(({ data }) => data.n)]
+    const values = [
+      events.map(({ tenantId }) => tenantId),
+      events.map(({ data }) => data.key),
+      events.map(({ data }) => data.n),
+    ]
     await tx.query(
-      'INSERT INTO effects (event_id, key, n) SELECT * FROM unnest($1::uuid[], $2::text[], $3::integer[])',
-      values,
+      `INSERT INTO effects (tenant_id, key, n, event_id)
+       SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::uuid[])`,
+      [...values, events.map(({ id }) => id)],
     )
     await tx.query(
-      `INSERT INTO totals (key, count, sum)
-       SELECT key, count(*), sum(n) FROM unnest($1::text[], $2::integer[]) AS e(key, n) GROUP BY key ORDER BY key
-       ON CONFLICT (key) DO UPDATE SET count = totals.count + excluded.count, sum = totals.sum + excluded.sum`,
-      values.slice(1),
+      `INSERT INTO totals (tenant_id, key, count, sum)
+       SELECT tenant_id, key, count(*), sum(n) FROM unnest($1::text[], $2::text[], $3::integer[]) AS e(tenant_id, key, n)
+       GROUP BY 1, 2 ORDER BY 1, 2
+       ON CONFLICT (tenant_id, key) DO UPDATE SET count = totals.count + excluded.count, sum = totals.sum + excluded.sum`,
+      values,
     )
     if (events.some(({ data }) => data.mood === 'slow to settle')) await tx.query('SELECT pg_sleep(1)')
   },

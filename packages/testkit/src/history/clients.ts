@@ -1,7 +1,5 @@
-/** Clients that keep sending: each event until it is accepted, and every attempt in the journal. */
-import { randomFillSync } from 'node:crypto'
+/** Clients of a tenant that keep sending: each event until it is accepted, and every attempt in the journal. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { createUuidV7 } from '@eventflow/core'
 import type { Random } from '../random.js'
 import type { Attempt, Journal, SentEvent } from './journal.js'
 
@@ -15,6 +13,8 @@ export interface Step {
 export interface ClientsOptions {
   /** The ingestion services; each attempt goes to the next one. */
   urls: readonly string[]
+  /** Says whose events they are: the default tenant's without. */
+  apiKey?: string
   journal: Journal
   random: Random
 }
@@ -46,38 +46,42 @@ const MAY_DIE = new Set(['flaky', 'failing', 'bad', 'deadly'])
 /** An answer that takes longer counts as none, in milliseconds. */
 const PATIENCE_MS = 15_000
 
-export function createClients({ urls, journal, random }: ClientsOptions): Clients {
-  const newId = createUuidV7(Date.now, (buffer) => randomFillSync(buffer))
+export function createClients({ urls, apiKey, journal, random }: ClientsOptions): Clients {
+  const headers = { 'content-type': 'application/json', ...(apiKey && { authorization: `Bearer ${apiKey}` }) }
   const counts = { accepted: 0, attempts: 0, notAccepted: 0, slowestMs: 0 }
   const numbers = new Map<string, number>()
   let stopping = false
   let lanes: Promise<void>[] = []
+  let events = 0
   let operations = 0
   let turn = 0
 
+  /** The clients of each tenant give the same ids, as they have the same keys: what takes one tenant's for another's is found. */
+  const newId = () => `00000000-0000-7000-8000-${(++events).toString(16).padStart(12, '0')}`
+
   async function send(steps: readonly Step[]): Promise<string[]> {
     const op = operations++
-    const events = steps.map(({ key, mood }): SentEvent & { mood: string | undefined } => {
+    const sent = steps.map(({ key, mood }): SentEvent & { mood: string | undefined } => {
       const n = (numbers.get(key) ?? 0) + 1
       numbers.set(key, n)
       return { id: newId(), key, n, mayDie: MAY_DIE.has(mood ?? ''), mood }
     })
     const body = JSON.stringify(
-      events.map(({ id, key, n, mood }) => ({ id, type: 'fault.step', data: { key, n, ...(mood && { mood }) } })),
+      sent.map(({ id, key, n, mood }) => ({ id, type: 'fault.step', data: { key, n, ...(mood && { mood }) } })),
     )
     const begun = performance.now()
     for (let attempt = 0; ; attempt++) {
       const from = performance.now()
-      const outcome = await post(`${urls[turn++ % urls.length]}/v1/events/batch`, body, steps.length)
+      const outcome = await post(`${urls[turn++ % urls.length]}/v1/events/batch`, headers, body, steps.length)
       counts.attempts++
-      journal.write({ op, from, until: performance.now(), ...outcome, ...(attempt === 0 && { events }) })
+      journal.write({ op, from, until: performance.now(), ...outcome, ...(attempt === 0 && { events: sent }) })
       if (outcome.result === 'ok' || outcome.result === 'refused') break
       counts.notAccepted++
       await delay(Math.min(50 * 2 ** attempt, 1_000))
     }
-    counts.accepted += events.length
+    counts.accepted += sent.length
     counts.slowestMs = Math.max(counts.slowestMs, performance.now() - begun)
-    return events.map(({ id }) => id)
+    return sent.map(({ id }) => id)
   }
 
   async function lane(number: number, { rate, lanes: count, batch, keysPerLane }: Load): Promise<void> {
@@ -111,15 +115,17 @@ export function createClients({ urls, journal, random }: ClientsOptions): Client
   }
 }
 
-async function post(url: string, body: string, events: number): Promise<Pick<Attempt, 'result' | 'detail'>> {
+async function post(
+  url: string,
+  headers: Record<string, string>,
+  body: string,
+  events: number,
+): Promise<Pick<Attempt, 'result' | 'detail'>> {
   try {
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body,
-      signal: AbortSignal.timeout(PATIENCE_MS),
-    })
+    const response = await fetch(url, { method: 'POST', headers, body, signal: AbortSignal.timeout(PATIENCE_MS) })
     const text = await response.text()
+    // Whatever breaks, a key that is good opens, or is told to come again.
+    if (response.status === 401 || response.status === 403) return { result: 'refused', detail: text.slice(0, 500) }
     if (response.status !== 200) return { result: 'unknown', detail: `${response.status}` }
     const { accepted, duplicate } = JSON.parse(text)
     return accepted + duplicate === events ? { result: 'ok' } : { result: 'refused', detail: text.slice(0, 500) }

@@ -50,11 +50,21 @@ export async function watchDatabase(db: Db): Promise<void> {
   for (const statement of WATCH) await db.query(statement)
 }
 
-/** Reads the journal, the database and Redis, and decides. Everything must have been drained, or have had its time to. */
-export async function checkHistory(journalFile: string, db: Db, redis: Redis, prefix: string): Promise<Verdict> {
+/**
+ * Reads a tenant's journal, its rows, and what belongs to no tenant: who owned and wrote what, and Redis. Then it decides.
+ * Everything must have been drained, or have had its time to.
+ */
+export async function checkHistory(
+  journalFile: string,
+  db: Db,
+  redis: Redis,
+  prefix: string,
+  tenantId = 'default',
+): Promise<Verdict> {
   const checker = createChecker()
   for await (const attempt of readJournal(journalFile)) checker.attempt(attempt)
-  await readDatabase(checker, db)
+  await readTenant(checker, db, tenantId)
+  await readPipeline(checker, db)
   const depths = await readDepths(redis, prefix, 16)
   for (const { partition, length, pending } of depths) {
     checker.remains(`entries in the stream of partition ${partition}`, length)
@@ -63,17 +73,15 @@ export async function checkHistory(journalFile: string, db: Db, redis: Redis, pr
   return checker.verdict()
 }
 
-async function readDatabase(checker: Checker, db: Db): Promise<void> {
-  await eachRow(db, 'SELECT event_id::text AS cursor FROM raw_events', 'event_id', 'uuid', (row) =>
-    checker.accepted(row.cursor),
-  )
+async function readTenant(checker: Checker, db: Db, tenantId: string): Promise<void> {
+  const byId = { column: 'event_id', type: 'uuid', tenantId }
+  await eachRow(db, 'SELECT event_id::text AS cursor FROM raw_events', byId, (row) => checker.accepted(row.cursor))
   const ended = (table: string, end: 'processed' | 'dead', errorClass: string) =>
     eachRow(
       db,
       `SELECT event_id::text AS cursor, attempts, coalesce(jsonb_array_length(history), 0) AS failures,
               ${errorClass} AS error_class FROM ${table}`,
-      'event_id',
-      'uuid',
+      byId,
       (row) =>
         checker.ended({
           ...{ id: row.cursor, end, attempts: row.attempts, failures: row.failures },
@@ -82,41 +90,45 @@ async function readDatabase(checker: Checker, db: Db): Promise<void> {
     )
   await ended('processed_events', 'processed', 'NULL')
   await ended('failed_events', 'dead', `error_class || ': ' || message`)
-  await eachRow(db, 'SELECT at AS cursor, event_id, key, n FROM effects', 'at', 'bigint', (row) =>
+  const byTime = { column: 'at', type: 'bigint', tenantId }
+  await eachRow(db, 'SELECT at AS cursor, event_id, key, n FROM effects', byTime, (row) =>
     checker.effect({ at: row.cursor, id: row.event_id, key: row.key, n: row.n }),
   )
-  await eachRow(db, 'SELECT key AS cursor, count, sum FROM totals', 'key', 'text', (row) =>
+  const byKey = { column: 'key', type: 'text', tenantId }
+  await eachRow(db, 'SELECT key AS cursor, count, sum FROM totals', byKey, (row) =>
     checker.total({ key: row.cursor, count: row.count, sum: row.sum }),
   )
-  await eachRow(db, 'SELECT at AS cursor, partition, owner, epoch FROM watched_owners', 'at', 'bigint', (row) =>
+}
+
+async function readPipeline(checker: Checker, db: Db): Promise<void> {
+  const byTime = { column: 'at', type: 'bigint' }
+  await eachRow(db, 'SELECT at AS cursor, partition, owner, epoch FROM watched_owners', byTime, (row) =>
     checker.owner(row),
   )
-  await eachRow(
-    db,
-    'SELECT at AS cursor, partition, worker, owner, epoch, stale FROM watched_writes',
-    'at',
-    'bigint',
-    (row) => checker.write(row),
-  )
+  const writes = 'SELECT at AS cursor, partition, worker, owner, epoch, stale FROM watched_writes'
+  await eachRow(db, writes, byTime, (row) => checker.write(row))
   const { rows } = await db.query('SELECT count(*)::integer AS count FROM retries')
   checker.remains('rows in retries', rows[0].count)
 }
 
-/** Reads a table page by page in the order of a unique column, which the query must give as `cursor`. */
+/** Reads a table, or a tenant's rows of it, page by page in the order of a unique column, which the query must give as `cursor`. */
 async function eachRow(
   db: Db,
   select: string,
-  column: string,
-  type: string,
+  { column, type, tenantId }: { column: string; type: string; tenantId?: string },
   // biome-ignore lint/suspicious/noExplicitAny: a row has the shape of its statement.
   take: (row: any) => void,
 ): Promise<void> {
-  const tenant = column === 'event_id' ? `tenant_id = 'default' AND` : ''
   let after: unknown
   for (;;) {
-    const where = after === undefined ? '' : `WHERE ${tenant} ${column} > $1::${type}`
-    const text = `${select} ${where} ORDER BY ${tenant && 'tenant_id,'} ${column} LIMIT ${PAGE}`
-    const { rows } = await db.query(text, after === undefined ? [] : [after])
+    const values: unknown[] = []
+    const conditions = ['true']
+    if (tenantId !== undefined) conditions.push(`tenant_id = $${values.push(tenantId)}`)
+    if (after !== undefined) conditions.push(`${column} > $${values.push(after)}::${type}`)
+    const { rows } = await db.query(
+      `${select} WHERE ${conditions.join(' AND ')} ORDER BY ${column} LIMIT ${PAGE}`,
+      values,
+    )
     for (const row of rows) take(row)
     if (rows.length < PAGE) return
     after = rows.at(-1).cursor
