@@ -1,6 +1,7 @@
 /** The frame around the pages: where one is, where one can go, and by which keys. */
 import { useEffect, useState } from 'preact/hooks'
 import { apiKey, keyWanted, rememberKey } from './api.js'
+import { readForm } from './form.js'
 import { count } from './format.js'
 import { lost, moment } from './live.js'
 import { DeadLettersPage } from './pages/dead-letters.js'
@@ -182,10 +183,6 @@ function Help({ close }: { close: () => void }) {
 }
 
 function KeyDialog() {
-  const submit = (event: SubmitEvent) => {
-    event.preventDefault()
-    rememberKey(`${new FormData(event.currentTarget as HTMLFormElement).get('key') ?? ''}`.trim())
-  }
   return (
     <Dialog
       title="An API key is needed"
@@ -193,7 +190,7 @@ function KeyDialog() {
         keyWanted.value = false
       }}
     >
-      <form onSubmit={submit}>
+      <form onSubmit={(event) => rememberKey(readForm(event).text('key'))}>
         <p>
           {apiKey.value ? 'The key is not accepted.' : 'This service answers only to those with a key.'} It is kept in
           this tab only.

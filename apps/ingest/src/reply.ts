@@ -1,4 +1,4 @@
-/** What answers have in common besides problems: how they become text, moments, and headers that tell where to go on. */
+/** What answers have in common besides problems: how they become text, moments, and where to go on. */
 import { Type } from '@sinclair/typebox'
 import type { FastifySerializerCompiler } from 'fastify'
 

@@ -2,10 +2,12 @@
 import { useEffect, useState } from 'preact/hooks'
 import type { DeadLetter, DeadLetterGroup, Page } from '../answers.js'
 import { type ApiError, get, type Params, queryOf } from '../api.js'
+import { readForm } from '../form.js'
 import { count, fromLocalTime, localTime, quoted, shellWord, shortId } from '../format.js'
 import { DiscardButton, type Filter, ReplayButton } from '../parts/actions.js'
-import { Heading, Nothing, Problem, Same, Scroll, Spark, Time } from '../parts/basics.js'
+import { Heading, Nothing, Problem, Same, Spark, Time } from '../parts/basics.js'
 import { AuditTrail, Operations } from '../parts/operations.js'
+import { number, Table } from '../parts/table.js'
 import { go, href, route } from '../route.js'
 import { useGet } from '../use-get.js'
 
@@ -57,9 +59,7 @@ export function DeadLettersPage() {
 /** By what the kinds below do not say. */
 function Narrow({ filter, status }: { filter: Record<string, string>; status: string }) {
   const submit = (event: SubmitEvent) => {
-    event.preventDefault()
-    const sent = new FormData(event.currentTarget as HTMLFormElement)
-    const text = (name: string) => `${sent.get(name) ?? ''}`.trim()
+    const { text } = readForm(event)
     const times = { from: fromLocalTime(text('from')), to: fromLocalTime(text('to')) }
     go(['dead-letters'], { ...filter, key: text('key'), ...times, ...(status !== 'open' && { status }) })
   }
@@ -126,52 +126,36 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
         <Nothing>{status === 'open' && !narrowed ? 'No dead letters. Nothing waits for a decision.' : 'None.'}</Nothing>
       )}
       {groups.length > 0 && (
-        <Scroll label="Kinds of failures">
-          <table class="rows">
-            <thead>
-              <tr>
-                <th scope="col">Type</th>
-                <th scope="col">Error</th>
-                <th scope="col" class="number">
-                  Count
-                </th>
-                <th scope="col">When</th>
-                <th scope="col">First</th>
-                <th scope="col">Last</th>
-              </tr>
-            </thead>
-            <tbody>
-              {groups.map((group) => (
-                <tr key={`${group.type} ${group.error_class}`}>
-                  <td>
-                    <a
-                      class="row"
-                      href={href(['dead-letters'], {
-                        ...filter,
-                        type: group.type,
-                        error_class: group.error_class,
-                        ...(status !== 'open' && { status }),
-                      })}
-                    >
-                      {group.type}
-                    </a>
-                  </td>
-                  <td>{group.error_class}</td>
-                  <td class="number">{count(group.count)}</td>
-                  <td>
-                    <Spark values={group.trend} />
-                  </td>
-                  <td>
-                    <Time at={group.first_seen} />
-                  </td>
-                  <td>
-                    <Time at={group.last_seen} />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
+        <Table label="Kinds of failures" columns={['Type', 'Error', number('Count'), 'When', 'First', 'Last']} links>
+          {groups.map((group) => (
+            <tr key={`${group.type} ${group.error_class}`}>
+              <td>
+                <a
+                  class="row"
+                  href={href(['dead-letters'], {
+                    ...filter,
+                    type: group.type,
+                    error_class: group.error_class,
+                    ...(status !== 'open' && { status }),
+                  })}
+                >
+                  {group.type}
+                </a>
+              </td>
+              <td>{group.error_class}</td>
+              <td class="number">{count(group.count)}</td>
+              <td>
+                <Spark values={group.trend} />
+              </td>
+              <td>
+                <Time at={group.first_seen} />
+              </td>
+              <td>
+                <Time at={group.last_seen} />
+              </td>
+            </tr>
+          ))}
+        </Table>
       )}
       {status === 'open' && all > 0 && (
         <div class="buttons">
@@ -212,41 +196,28 @@ function Letters({ filter, status }: { filter: Params; status: string }) {
     <section>
       <h2>One by one</h2>
       <Problem error={error} />
-      <Scroll label="Dead letters">
-        <table class="rows">
-          <thead>
-            <tr>
-              <th scope="col">Failed</th>
-              <th scope="col">Type</th>
-              <th scope="col">Key</th>
-              <th scope="col">Id</th>
-              <th scope="col">Why</th>
-            </tr>
-          </thead>
-          <tbody>
-            {items.map(({ id, type, partitionkey, failed_at, failure, resolved_by, reason }) => (
-              <tr key={id}>
-                <td>
-                  <a class="row" href={href(['events', id])}>
-                    <Time at={failed_at} />
-                  </a>
-                </td>
-                <td>{type}</td>
-                <td class="cut" title={partitionkey}>
-                  {partitionkey === id ? '–' : partitionkey}
-                </td>
-                <td>
-                  <code>…{shortId(id)}</code>
-                </td>
-                <td class="wide">
-                  {failure.component}: {failure.message}
-                  {resolved_by && <small>{` by ${resolved_by}${reason ? `: ${reason}` : ''}`}</small>}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table label="Dead letters" columns={['Failed', 'Type', 'Key', 'Id', 'Why']} links>
+        {items.map(({ id, type, partitionkey, failed_at, failure, resolved_by, reason }) => (
+          <tr key={id}>
+            <td>
+              <a class="row" href={href(['events', id])}>
+                <Time at={failed_at} />
+              </a>
+            </td>
+            <td>{type}</td>
+            <td class="cut" title={partitionkey}>
+              {partitionkey === id ? '–' : partitionkey}
+            </td>
+            <td>
+              <code>…{shortId(id)}</code>
+            </td>
+            <td class="wide">
+              {failure.component}: {failure.message}
+              {resolved_by && <small>{` by ${resolved_by}${reason ? `: ${reason}` : ''}`}</small>}
+            </td>
+          </tr>
+        ))}
+      </Table>
       {next && (
         <div class="buttons">
           <button type="button" onClick={() => load(next)}>

@@ -2,8 +2,10 @@
 import { useEffect, useState } from 'preact/hooks'
 import type { EventType, ListedEvent, Page } from '../answers.js'
 import { type ApiError, get, type Params, queryOf } from '../api.js'
+import { readForm } from '../form.js'
 import { duration, fromLocalTime, localTime, quoted, shellWord, shortId } from '../format.js'
-import { Badge, Heading, Nothing, Problem, Same, Scroll, Time } from '../parts/basics.js'
+import { Badge, Heading, Nothing, Problem, Same, Time } from '../parts/basics.js'
+import { number, Table } from '../parts/table.js'
 import { go, href, route } from '../route.js'
 import { useGet } from '../use-get.js'
 
@@ -26,9 +28,7 @@ export function EventsPage() {
 function Filter({ filter }: { filter: Params }) {
   const { answer: types } = useGet<Page<EventType>>('v1/event-types')
   const submit = (event: SubmitEvent) => {
-    event.preventDefault()
-    const sent = new FormData(event.currentTarget as HTMLFormElement)
-    const text = (name: string) => `${sent.get(name) ?? ''}`.trim()
+    const { text } = readForm(event)
     const words = text('words')
     go(['events'], {
       [text('in')]: words,
@@ -159,50 +159,33 @@ function Found({ filter }: { filter: Params }) {
 
 function EventTable({ events }: { events: readonly ListedEvent[] }) {
   return (
-    <Scroll label="Events">
-      <table class="rows">
-        <thead>
-          <tr>
-            <th scope="col">Accepted</th>
-            <th scope="col">Status</th>
-            <th scope="col">Type</th>
-            <th scope="col">Key</th>
-            <th scope="col">Id</th>
-            <th scope="col" class="number">
-              Took
-            </th>
-            <th scope="col">Why</th>
-          </tr>
-        </thead>
-        <tbody>
-          {events.map((event) => (
-            <tr key={event.id}>
-              <td>
-                <a class="row" href={href(['events', event.id])}>
-                  <Time at={event.accepted_at} />
-                </a>
-              </td>
-              <td>
-                <Badge of={event.status} />
-              </td>
-              <td>{event.type}</td>
-              <td class="cut" title={event.partitionkey}>
-                {event.partitionkey === event.id ? '–' : event.partitionkey}
-              </td>
-              <td class="cut" title={event.id}>
-                <code>{event.external_id ?? `…${shortId(event.id)}`}</code>
-              </td>
-              <td class="number">
-                {event.settled_at && duration((Date.parse(event.settled_at) - Date.parse(event.accepted_at)) / 1_000)}
-              </td>
-              <td class="message" title={event.message}>
-                {event.message && `${event.error_class}: ${event.message}`}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
+    <Table label="Events" columns={['Accepted', 'Status', 'Type', 'Key', 'Id', number('Took'), 'Why']} links>
+      {events.map((event) => (
+        <tr key={event.id}>
+          <td>
+            <a class="row" href={href(['events', event.id])}>
+              <Time at={event.accepted_at} />
+            </a>
+          </td>
+          <td>
+            <Badge of={event.status} />
+          </td>
+          <td>{event.type}</td>
+          <td class="cut" title={event.partitionkey}>
+            {event.partitionkey === event.id ? '–' : event.partitionkey}
+          </td>
+          <td class="cut" title={event.id}>
+            <code>{event.external_id ?? `…${shortId(event.id)}`}</code>
+          </td>
+          <td class="number">
+            {event.settled_at && duration((Date.parse(event.settled_at) - Date.parse(event.accepted_at)) / 1_000)}
+          </td>
+          <td class="message" title={event.message}>
+            {event.message && `${event.error_class}: ${event.message}`}
+          </td>
+        </tr>
+      ))}
+    </Table>
   )
 }
 

@@ -2,9 +2,12 @@
 import { useState } from 'preact/hooks'
 import type { ApiKey } from '../answers.js'
 import { type ApiError, post, queryOf, remove } from '../api.js'
+import { readForm } from '../form.js'
 import { ago, shellWord } from '../format.js'
-import { Badge, Copy, Heading, Nothing, Problem, Same, Scroll, Time } from '../parts/basics.js'
+import { AskingButton } from '../parts/asking.js'
+import { Badge, Copy, Heading, Nothing, Problem, Same, Time } from '../parts/basics.js'
 import { Dialog } from '../parts/dialog.js'
+import { ACTIONS, Table } from '../parts/table.js'
 import { useGet } from '../use-get.js'
 
 const SCOPES = [
@@ -49,43 +52,27 @@ const isOver = (at: string | null) => at !== null && Date.parse(at) <= Date.now(
 
 function KeyTable({ keys, again }: { keys: readonly ApiKey[]; again: () => void }) {
   return (
-    <Scroll label="Keys">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Name</th>
-            <th scope="col">May</th>
-            <th scope="col">Made</th>
-            <th scope="col">Last used</th>
-            <th scope="col">Ends</th>
-            <th scope="col">
-              <span class="unseen">Actions</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {keys.map((key) => (
-            <tr key={key.id}>
-              <th scope="row" class="cut">
-                {key.name}
-                <small>
-                  <code>ef_{key.id}_…</code>
-                </small>
-              </th>
-              <td>{key.scopes.join(', ')}</td>
-              <td>
-                <Time at={key.created_at} />
-              </td>
-              <td>{key.last_used_at ? ago(key.last_used_at) : 'never'}</td>
-              <td>
-                <End of={key} />
-              </td>
-              <td>{!isOver(key.expires_at) && !key.revoked_at && <Revoke of={key} again={again} />}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Scroll>
+    <Table label="Keys" columns={['Name', 'May', 'Made', 'Last used', 'Ends', ACTIONS]}>
+      {keys.map((key) => (
+        <tr key={key.id}>
+          <th scope="row" class="cut">
+            {key.name}
+            <small>
+              <code>ef_{key.id}_…</code>
+            </small>
+          </th>
+          <td>{key.scopes.join(', ')}</td>
+          <td>
+            <Time at={key.created_at} />
+          </td>
+          <td>{key.last_used_at ? ago(key.last_used_at) : 'never'}</td>
+          <td>
+            <End of={key} />
+          </td>
+          <td>{!isOver(key.expires_at) && !key.revoked_at && <Revoke of={key} again={again} />}</td>
+        </tr>
+      ))}
+    </Table>
   )
 }
 
@@ -99,14 +86,9 @@ function Make({ close, made }: { close: () => void; made: () => void }) {
   const [error, setError] = useState<ApiError>()
   const [key, setKey] = useState('')
   const submit = async (event: SubmitEvent) => {
-    event.preventDefault()
-    const sent = new FormData(event.currentTarget as HTMLFormElement)
-    const days = Number(sent.get('days'))
-    const asked = {
-      name: `${sent.get('name')}`.trim(),
-      scopes: sent.getAll('scope'),
-      ...(days > 0 && { expires_in_days: days }),
-    }
+    const { text, all } = readForm(event)
+    const days = Number(text('days'))
+    const asked = { name: text('name'), scopes: all('scope'), ...(days > 0 && { expires_in_days: days }) }
     setError(undefined)
     await post<{ key: string }>('v1/keys', asked).then((answer) => {
       setKey(answer.key)
@@ -164,39 +146,21 @@ function Make({ close, made }: { close: () => void; made: () => void }) {
 }
 
 function Revoke({ of: { id, name }, again }: { of: ApiKey; again: () => void }) {
-  const [asking, setAsking] = useState(false)
-  const [error, setError] = useState<ApiError>()
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault()
-    const hours = `${new FormData(event.currentTarget as HTMLFormElement).get('hours') ?? ''}`
-    await remove(`v1/keys/${id}${queryOf({ after_hours: hours })}`).then(() => {
-      setAsking(false)
-      again()
-    }, setError)
-  }
   return (
-    <>
-      <button type="button" class="danger" onClick={() => setAsking(true)}>
-        Revoke…
-      </button>
-      {asking && (
-        <Dialog title={`Revoke ${name}`} close={() => setAsking(false)}>
-          <Problem error={error} />
-          <form onSubmit={submit}>
-            <p>Requests with it are refused within five seconds, or after the hours that you give it.</p>
-            <label>
-              Hours until then (at once where empty)
-              <input name="hours" type="number" min="0" max="9999" />
-            </label>
-            <div class="buttons">
-              <button type="submit" class="danger">
-                Revoke it
-              </button>
-            </div>
-          </form>
-          <Same cli={`eventflow keys revoke ${shellWord(id)}`} />
-        </Dialog>
-      )}
-    </>
+    <AskingButton
+      label="Revoke…"
+      look="danger"
+      title={`Revoke ${name}`}
+      sure="Revoke it"
+      act={({ text }) => remove(`v1/keys/${id}${queryOf({ after_hours: text('hours') })}`)}
+      done={again}
+      below={<Same cli={`eventflow keys revoke ${shellWord(id)}`} />}
+    >
+      <p>Requests with it are refused within five seconds, or after the hours that you give it.</p>
+      <label>
+        Hours until then (at once where empty)
+        <input name="hours" type="number" min="0" max="9999" />
+      </label>
+    </AskingButton>
   )
 }

@@ -3,9 +3,10 @@ import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Moment, Trouble } from '../answers.js'
 import { count, duration, percent, roughly } from '../format.js'
 import { lost, moment, recorded } from '../live.js'
-import { Heading, Nothing, Same, Scroll } from '../parts/basics.js'
+import { Heading, Nothing, Same } from '../parts/basics.js'
 import { Chart, type Line } from '../parts/chart.js'
 import { FirstEvent } from '../parts/first-event.js'
+import { number, Table } from '../parts/table.js'
 import { href } from '../route.js'
 
 /** In pixels. */
@@ -149,54 +150,36 @@ function Workers({ now: { workers, at } }: { now: Moment }) {
   return (
     <section>
       <h2>Workers</h2>
-      <Scroll label="Workers">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Worker</th>
-              <th scope="col">Partitions</th>
-              <th scope="col" class="number">
-                Settled a second
+      <Table
+        label="Workers"
+        columns={['Worker', 'Partitions', number('Settled a second'), number('Last progress'), 'Up since']}
+      >
+        {workers.map(
+          ({ id, host, pid, alive, silentSeconds, partitions, processed, failed, lastAt, startedAt, circuits }) => (
+            <tr key={id}>
+              <th scope="row">
+                {id}
+                <small>
+                  {host}, pid {pid}
+                </small>
               </th>
-              <th scope="col" class="number">
-                Last progress
-              </th>
-              <th scope="col">Up since</th>
+              <td>
+                {alive ? partitions.join(' ') || 'none' : <span class="bad">silent for {duration(silentSeconds)}</span>}
+                {Object.entries(circuits).map(([name, state]) => (
+                  <span class="badge failed" key={name}>
+                    {name} {state}
+                  </span>
+                ))}
+              </td>
+              <td class="number">{count((processed ?? 0) + (failed ?? 0))}</td>
+              <td class="number">
+                {lastAt > 0 ? `${duration(Math.max(0, Math.round(at / 1_000 - lastAt)))} ago` : '–'}
+              </td>
+              <td>{new Date(startedAt).toLocaleString('en-GB')}</td>
             </tr>
-          </thead>
-          <tbody>
-            {workers.map(
-              ({ id, host, pid, alive, silentSeconds, partitions, processed, failed, lastAt, startedAt, circuits }) => (
-                <tr key={id}>
-                  <th scope="row">
-                    {id}
-                    <small>
-                      {host}, pid {pid}
-                    </small>
-                  </th>
-                  <td>
-                    {alive ? (
-                      partitions.join(' ') || 'none'
-                    ) : (
-                      <span class="bad">silent for {duration(silentSeconds)}</span>
-                    )}
-                    {Object.entries(circuits).map(([name, state]) => (
-                      <span class="badge failed" key={name}>
-                        {name} {state}
-                      </span>
-                    ))}
-                  </td>
-                  <td class="number">{count((processed ?? 0) + (failed ?? 0))}</td>
-                  <td class="number">
-                    {lastAt > 0 ? `${duration(Math.max(0, Math.round(at / 1_000 - lastAt)))} ago` : '–'}
-                  </td>
-                  <td>{new Date(startedAt).toLocaleString('en-GB')}</td>
-                </tr>
-              ),
-            )}
-          </tbody>
-        </table>
-      </Scroll>
+          ),
+        )}
+      </Table>
     </section>
   )
 }

@@ -3,7 +3,8 @@ import type { Moment, WaitingKey } from '../answers.js'
 import { ago, count, duration } from '../format.js'
 import { lost, moment } from '../live.js'
 import { SkipButton } from '../parts/actions.js'
-import { Heading, Nothing, Problem, Same, Scroll } from '../parts/basics.js'
+import { Heading, Nothing, Problem, Same } from '../parts/basics.js'
+import { ACTIONS, number, Table } from '../parts/table.js'
 import { href } from '../route.js'
 import { useGet } from '../use-get.js'
 
@@ -34,54 +35,37 @@ function WaitingKeys() {
       <Problem error={error} />
       {answer && items.length === 0 && <Nothing>No key waits for another attempt.</Nothing>}
       {items.length > 0 && (
-        <Scroll label="Keys that wait">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Key</th>
-                <th scope="col" class="number">
-                  Waits for
-                </th>
-                <th scope="col" class="number">
-                  Behind it
-                </th>
-                <th scope="col">Next attempt</th>
-                <th scope="col">Why</th>
-                <th scope="col">
-                  <span class="unseen">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {items.map((head) => (
-                <tr key={head.id}>
-                  <th scope="row" class="cut">
-                    <a href={href(['events', head.id])}>
-                      {head.partitionkey === head.id ? 'an event of its own' : head.partitionkey}
-                    </a>
-                    <small>
-                      {head.type}, partition {head.partition}
-                    </small>
-                  </th>
-                  <td class="number">{duration(Math.round((Date.now() - Date.parse(head.waiting_since)) / 1_000))}</td>
-                  <td class="number">{count(head.behind)}</td>
-                  <td>
-                    {Date.parse(head.retry_at) > Date.now() ? ago(head.retry_at) : 'under way'}
-                    <small>
-                      {head.attempts === 0
-                        ? 'not tried yet'
-                        : `${head.attempts} ${head.attempts === 1 ? 'attempt' : 'attempts'} failed`}
-                    </small>
-                  </td>
-                  <td class="wide">{head.message ?? '–'}</td>
-                  <td>
-                    <SkipButton id={head.id} done={again} label="Skip…" />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
+        <Table
+          label="Keys that wait"
+          columns={['Key', number('Waits for'), number('Behind it'), 'Next attempt', 'Why', ACTIONS]}
+        >
+          {items.map((head) => (
+            <tr key={head.id}>
+              <th scope="row" class="cut">
+                <a href={href(['events', head.id])}>
+                  {head.partitionkey === head.id ? 'an event of its own' : head.partitionkey}
+                </a>
+                <small>
+                  {head.type}, partition {head.partition}
+                </small>
+              </th>
+              <td class="number">{duration(Math.round((Date.now() - Date.parse(head.waiting_since)) / 1_000))}</td>
+              <td class="number">{count(head.behind)}</td>
+              <td>
+                {Date.parse(head.retry_at) > Date.now() ? ago(head.retry_at) : 'under way'}
+                <small>
+                  {head.attempts === 0
+                    ? 'not tried yet'
+                    : `${head.attempts} ${head.attempts === 1 ? 'attempt' : 'attempts'} failed`}
+                </small>
+              </td>
+              <td class="wide">{head.message ?? '–'}</td>
+              <td>
+                <SkipButton id={head.id} done={again} label="Skip…" />
+              </td>
+            </tr>
+          ))}
+        </Table>
       )}
     </section>
   )
@@ -91,54 +75,36 @@ function Partitions({ partitions }: Pick<Moment, 'partitions'>) {
   return (
     <section>
       <h2>Partitions</h2>
-      <Scroll label="Partitions">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col" class="number">
-                Partition
-              </th>
-              <th scope="col">Owner</th>
-              <th scope="col" class="number">
-                Epoch
-              </th>
-              <th scope="col">Works from</th>
-              <th scope="col" class="number">
-                To deliver
-              </th>
-              <th scope="col" class="number">
-                In hand
-              </th>
-              <th scope="col" class="number">
-                Unsettled
-              </th>
-              <th scope="col" class="number">
-                Retrying
-              </th>
-              <th scope="col" class="number">
-                Oldest
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {partitions.map((p) => (
-              <tr key={p.partition}>
-                <th scope="row" class="number">
-                  {p.partition}
-                </th>
-                <td>{p.owner ?? <span class="bad">nobody</span>}</td>
-                <td class="number">{count(p.epoch)}</td>
-                <td>{p.source === 'stream' ? 'its stream' : <span class="badge retrying">Postgres</span>}</td>
-                <td class="number">{count(p.lag)}</td>
-                <td class="number">{count(p.pending)}</td>
-                <td class="number">{count(p.unsettled)}</td>
-                <td class="number">{count(p.retrying)}</td>
-                <td class="number">{p.oldestUnsettledAgeSeconds > 0 ? duration(p.oldestUnsettledAgeSeconds) : '–'}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table
+        label="Partitions"
+        columns={[
+          number('Partition'),
+          'Owner',
+          number('Epoch'),
+          'Works from',
+          number('To deliver'),
+          number('In hand'),
+          number('Unsettled'),
+          number('Retrying'),
+          number('Oldest'),
+        ]}
+      >
+        {partitions.map((p) => (
+          <tr key={p.partition}>
+            <th scope="row" class="number">
+              {p.partition}
+            </th>
+            <td>{p.owner ?? <span class="bad">nobody</span>}</td>
+            <td class="number">{count(p.epoch)}</td>
+            <td>{p.source === 'stream' ? 'its stream' : <span class="badge retrying">Postgres</span>}</td>
+            <td class="number">{count(p.lag)}</td>
+            <td class="number">{count(p.pending)}</td>
+            <td class="number">{count(p.unsettled)}</td>
+            <td class="number">{count(p.retrying)}</td>
+            <td class="number">{p.oldestUnsettledAgeSeconds > 0 ? duration(p.oldestUnsettledAgeSeconds) : '–'}</td>
+          </tr>
+        ))}
+      </Table>
     </section>
   )
 }

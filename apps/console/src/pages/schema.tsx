@@ -1,10 +1,11 @@
 /** The schema of one type: its versions, what differs between two of them, and how they are used. */
 import type { DeadLetterGroup, EventType, Json, Page, SchemaUsage, SchemaVersion, SchemaVersions } from '../answers.js'
 import { count, percent, quoted, shellWord } from '../format.js'
-import { Badge, Heading, Nothing, Problem, Same, Scroll, Time } from '../parts/basics.js'
+import { Badge, Heading, Nothing, Problem, Same, Time } from '../parts/basics.js'
 import { Changes } from '../parts/changes.js'
 import { Payload } from '../parts/json.js'
 import { CompatibilityButton, RegisterButton } from '../parts/schema-actions.js'
+import { number, Table } from '../parts/table.js'
 import { go, href, route } from '../route.js'
 import { useGet } from '../use-get.js'
 
@@ -123,42 +124,27 @@ function Versions({ of, usage }: { of: SchemaVersions; usage: SchemaUsage | unde
   return (
     <section>
       <h2>Versions</h2>
-      <Scroll label="Versions">
-        <table class="rows">
-          <thead>
-            <tr>
-              <th scope="col">Version</th>
-              <th scope="col">From</th>
-              <th scope="col">By</th>
-              <th scope="col">Registered</th>
-              <th scope="col" class="number">
-                Named by events lately
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {versions.toReversed().map(({ version, origin, registered_by, registered_at }) => (
-              <tr key={version}>
-                <td>
-                  <a
-                    class="row"
-                    href={href(['schemas', type], { version: `${version}` })}
-                    {...(version === shown && { 'aria-current': 'true' as const })}
-                  >
-                    {version}
-                  </a>
-                </td>
-                <td>{origin === 'code' ? <Badge of="code" /> : 'HTTP'}</td>
-                <td class="cut">{origin === 'code' ? 'its definition' : registered_by}</td>
-                <td>
-                  <Time at={registered_at} />
-                </td>
-                <td class="number">{usage ? count(naming(version)) : '–'}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table label="Versions" columns={['Version', 'From', 'By', 'Registered', number('Named by events lately')]} links>
+        {versions.toReversed().map(({ version, origin, registered_by, registered_at }) => (
+          <tr key={version}>
+            <td>
+              <a
+                class="row"
+                href={href(['schemas', type], { version: `${version}` })}
+                {...(version === shown && { 'aria-current': 'true' as const })}
+              >
+                {version}
+              </a>
+            </td>
+            <td>{origin === 'code' ? <Badge of="code" /> : 'HTTP'}</td>
+            <td class="cut">{origin === 'code' ? 'its definition' : registered_by}</td>
+            <td>
+              <Time at={registered_at} />
+            </td>
+            <td class="number">{usage ? count(naming(version)) : '–'}</td>
+          </tr>
+        ))}
+      </Table>
     </section>
   )
 }

@@ -1,8 +1,9 @@
 /** The types that have a schema. */
 import type { EventType, Page, SchemaType } from '../answers.js'
 import { count } from '../format.js'
-import { Heading, Nothing, Problem, Same, Scroll, Time } from '../parts/basics.js'
+import { Heading, Nothing, Problem, Same, Time } from '../parts/basics.js'
 import { RegisterButton } from '../parts/schema-actions.js'
+import { number, Table } from '../parts/table.js'
 import { href } from '../route.js'
 import { useGet } from '../use-get.js'
 
@@ -27,47 +28,40 @@ FROM event_schemas WHERE tenant_id = 'default' GROUP BY type ORDER BY type;`
 
 function Types({ items, types }: { items: readonly SchemaType[]; types: readonly EventType[] }) {
   return (
-    <Scroll label="Types">
-      <table class="rows">
-        <thead>
-          <tr>
-            <th scope="col">Type</th>
-            <th scope="col" class="number">
-              Version
-            </th>
-            <th scope="col" class="number">
-              Versions
-            </th>
-            <th scope="col">Compatibility</th>
-            <th scope="col">Code for it</th>
-            <th scope="col">Checked</th>
-            <th scope="col">Last registered</th>
+    <Table
+      label="Types"
+      columns={[
+        'Type',
+        number('Version'),
+        number('Versions'),
+        'Compatibility',
+        'Code for it',
+        'Checked',
+        'Last registered',
+      ]}
+      links
+    >
+      {items.map(({ type, latest, versions, compatibility, registered_at }) => {
+        const definition = types.find((defined) => defined.type === type)
+        return (
+          <tr key={type}>
+            <td>
+              <a class="row" href={href(['schemas', type])}>
+                {type}
+              </a>
+            </td>
+            <td class="number">{count(latest)}</td>
+            <td class="number">{count(versions)}</td>
+            <td>{compatibility}</td>
+            <td>{definition ? 'yes' : 'none'}</td>
+            <td>{definition ? describeCheck(definition) : '–'}</td>
+            <td>
+              <Time at={registered_at} />
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {items.map(({ type, latest, versions, compatibility, registered_at }) => {
-            const definition = types.find((defined) => defined.type === type)
-            return (
-              <tr key={type}>
-                <td>
-                  <a class="row" href={href(['schemas', type])}>
-                    {type}
-                  </a>
-                </td>
-                <td class="number">{count(latest)}</td>
-                <td class="number">{count(versions)}</td>
-                <td>{compatibility}</td>
-                <td>{definition ? 'yes' : 'none'}</td>
-                <td>{definition ? describeCheck(definition) : '–'}</td>
-                <td>
-                  <Time at={registered_at} />
-                </td>
-              </tr>
-            )
-          })}
-        </tbody>
-      </table>
-    </Scroll>
+        )
+      })}
+    </Table>
   )
 }
 

@@ -1,10 +1,12 @@
 /** What an operator can do to events that failed or wait: replay, discard, correct, skip. Each counts, asks, and says who and why. */
 import { useEffect, useState } from 'preact/hooks'
 import type { DryRun, Json, Operation, WholeEvent } from '../answers.js'
-import { type ApiError, operator, post, rememberOperator } from '../api.js'
+import { type ApiError, post } from '../api.js'
+import { type Form, readForm } from '../form.js'
 import { count } from '../format.js'
 import { href } from '../route.js'
 import { useGet } from '../use-get.js'
+import { AskingButton, Who } from './asking.js'
 import { Problem } from './basics.js'
 import { Dialog } from './dialog.js'
 import { VersionChoice } from './version-choice.js'
@@ -63,12 +65,8 @@ function Ask({ kind, filter, type, close, done }: AskProps) {
   }, [])
 
   const submit = async (event: SubmitEvent) => {
-    event.preventDefault()
-    const sent = new FormData(event.currentTarget as HTMLFormElement)
-    const reason = `${sent.get('reason') ?? ''}`.trim()
-    const rate = Number(sent.get('rate'))
-    const version = Number(sent.get('schema_version'))
-    rememberOperator(`${sent.get('operator') ?? ''}`.trim())
+    const { text } = readForm(event)
+    const [reason, rate, version] = [text('reason'), Number(text('rate')), Number(text('schema_version'))]
     setError(undefined)
     const how = { ...(rate > 0 && { rate }), ...(version > 0 && { schema_version: version }) }
     await post<Operation>(path, { filter, ...how, ...(reason && { reason }) }).then(setOperation, setError)
@@ -113,23 +111,6 @@ function Ask({ kind, filter, type, close, done }: AskProps) {
         !error && <p>Counting…</p>
       )}
     </Dialog>
-  )
-}
-
-/** Who acts, for the audit log. */
-export function Who() {
-  return (
-    <label>
-      Your name, for the audit log
-      <input
-        name="operator"
-        defaultValue={operator.value}
-        maxLength={200}
-        required
-        autoComplete="name"
-        pattern="[ -~]+"
-      />
-    </label>
   )
 }
 
@@ -186,109 +167,51 @@ export function OperationBar({ operation: { status, done, total } }: { operation
 
 /** Skips the event that others of its key wait for. */
 export function SkipButton({ id, done, label = 'Skip' }: { id: string; done: () => void; label?: string }) {
-  const [asking, setAsking] = useState(false)
-  const [error, setError] = useState<ApiError>()
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault()
-    const sent = new FormData(event.currentTarget as HTMLFormElement)
-    rememberOperator(`${sent.get('operator') ?? ''}`.trim())
-    setError(undefined)
-    await post(`v1/waiting/${id}/skip`, { reason: `${sent.get('reason') ?? ''}`.trim() }).then(() => {
-      setAsking(false)
-      done()
-    }, setError)
-  }
   return (
-    <>
-      <button type="button" class="danger" onClick={() => setAsking(true)}>
-        {label}
-      </button>
-      {asking && (
-        <Dialog title="Skip this event" close={() => setAsking(false)}>
-          <Problem error={error} />
-          <form onSubmit={submit}>
-            <p>
-              It becomes a dead letter now, without further attempts, and those that wait behind it go on. It can be
-              replayed later, out of its order.
-            </p>
-            <label>
-              Reason
-              <input name="reason" required maxLength={500} autoComplete="off" />
-            </label>
-            <Who />
-            <div class="buttons">
-              <button type="submit" class="danger">
-                Skip it
-              </button>
-            </div>
-          </form>
-        </Dialog>
-      )}
-    </>
+    <AskingButton
+      label={label}
+      look="danger"
+      title="Skip this event"
+      sure="Skip it"
+      act={({ text }) => post(`v1/waiting/${id}/skip`, { reason: text('reason') })}
+      done={done}
+    >
+      <p>
+        It becomes a dead letter now, without further attempts, and those that wait behind it go on. It can be replayed
+        later, out of its order.
+      </p>
+      <label>
+        Reason
+        <input name="reason" required maxLength={500} autoComplete="off" />
+      </label>
+      <Who />
+    </AskingButton>
   )
 }
 
 /** Sends a corrected copy of an event that failed, and discards the one that was wrong: what was accepted stays as it was. */
 export function SendAgainButton({ event, done }: { event: WholeEvent; done: () => void }) {
-  const [asking, setAsking] = useState(false)
-  const [error, setError] = useState<Error>()
-  const [text, setText] = useState('')
-  const submit = async (submitted: SubmitEvent) => {
-    submitted.preventDefault()
-    const sent = new FormData(submitted.currentTarget as HTMLFormElement)
-    rememberOperator(`${sent.get('operator') ?? ''}`.trim())
-    setError(undefined)
-    try {
-      const { id } = await post<{ id: string }>('v1/events', {
-        type: event.type,
-        source: event.source,
-        time: event.time,
-        partitionkey: event.partitionkey === event.id ? undefined : event.partitionkey,
-        correlationid: event.correlationid,
-        causationid: event.id,
-        data: JSON.parse(text),
-      })
-      await post('v1/dead-letters/discard', { filter: { ids: [event.id] }, reason: `corrected as ${id}` })
-      location.hash = href(['events', id])
-      done()
-    } catch (problem) {
-      setError(problem as Error)
-    }
-  }
-  const begin = () => {
-    setText(JSON.stringify(event.data, null, 2))
-    setAsking(true)
+  const sendAgain = async ({ text }: Form) => {
+    const { id } = await post<{ id: string }>('v1/events', {
+      type: event.type,
+      source: event.source,
+      time: event.time,
+      partitionkey: event.partitionkey === event.id ? undefined : event.partitionkey,
+      correlationid: event.correlationid,
+      causationid: event.id,
+      data: JSON.parse(text('data')),
+    })
+    await post('v1/dead-letters/discard', { filter: { ids: [event.id] }, reason: `corrected as ${id}` })
+    location.hash = href(['events', id])
   }
   return (
-    <>
-      <button type="button" onClick={begin}>
-        Correct
-      </button>
-      {asking && (
-        <Dialog title="Send a corrected event" close={() => setAsking(false)}>
-          {error && (
-            <div class="problem" role="alert">
-              {error.message}
-            </div>
-          )}
-          <form onSubmit={submit}>
-            <p>
-              A new event with this data takes its place, caused by this one. This one is discarded, and stays as it
-              was.
-            </p>
-            <label>
-              Data
-              <textarea rows={14} spellcheck={false} value={text} onInput={(e) => setText(e.currentTarget.value)} />
-            </label>
-            <Who />
-            <div class="buttons">
-              <button type="submit" class="main">
-                Send it
-              </button>
-            </div>
-          </form>
-        </Dialog>
-      )}
-    </>
+    <AskingButton label="Correct" title="Send a corrected event" sure="Send it" act={sendAgain} done={done}>
+      <p>A new event with this data takes its place, caused by this one. This one is discarded, and stays as it was.</p>
+      <label>
+        Data
+        <textarea name="data" rows={14} spellcheck={false} defaultValue={JSON.stringify(event.data, null, 2)} />
+      </label>
+      <Who />
+    </AskingButton>
   )
 }

@@ -1,7 +1,7 @@
 /** The small parts that every page is made of. */
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
-import type { ApiError } from '../api.js'
+import { ApiError } from '../api.js'
 import { ago, time } from '../format.js'
 
 /** A page's heading, with what can be done beside it. */
@@ -29,15 +29,16 @@ export function Time({ at }: { at: string }) {
   )
 }
 
-/** What went wrong with a request. */
-export function Problem({ error }: { error: ApiError | undefined }) {
+/** What went wrong: with a request, as a rule. */
+export function Problem({ error }: { error: Error | undefined }) {
   if (!error) return null
+  const { title, faults } = error instanceof ApiError ? error : { title: '', faults: [] }
   return (
     <div class="problem" role="alert">
-      <strong>{error.title}.</strong> {error.message}
-      {error.faults.length > 1 && (
+      {title && <strong>{title}.</strong>} {error.message}
+      {faults.length > 1 && (
         <ul>
-          {error.faults.map(({ pointer, message }) => (
+          {faults.map(({ pointer, message }) => (
             <li key={pointer + message}>
               <code>{pointer}</code> {message}
             </li>
@@ -86,16 +87,6 @@ export function Same({ sql, cli, http }: { sql?: string; cli?: string; http?: st
         </div>
       ))}
     </details>
-  )
-}
-
-/** What is wider than a phone scrolls by itself, also by keyboard. */
-export function Scroll({ label, children }: { label: string; children: ComponentChildren }) {
-  return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard.
-    <section class="scroll" tabIndex={0} aria-label={label}>
-      {children}
-    </section>
   )
 }
 

@@ -5,7 +5,8 @@ import { type ApiError, post } from '../api.js'
 import { count } from '../format.js'
 import { useGet } from '../use-get.js'
 import { type Filter, OperationBar } from './actions.js'
-import { Problem, Scroll, Time } from './basics.js'
+import { Problem, Time } from './basics.js'
+import { number, Table } from './table.js'
 
 /** Operations are read again so often, in milliseconds. */
 const LOOK_MS = 5_000
@@ -69,37 +70,22 @@ export function AuditTrail({ changes }: { changes: number }) {
   return (
     <section>
       <h2>Audit trail</h2>
-      <Scroll label="Audit trail">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">When</th>
-              <th scope="col">Who</th>
-              <th scope="col">What</th>
-              <th scope="col" class="number">
-                Events
-              </th>
-              <th scope="col">Why</th>
-            </tr>
-          </thead>
-          <tbody>
-            {items.map(({ at, actor, action, count: events, reason, filter, subject }) => (
-              <tr key={at + action}>
-                <td>
-                  <Time at={at} />
-                </td>
-                <td>{actor}</td>
-                <td>
-                  {action.replaceAll('-', ' ')}{' '}
-                  <small>{[subject, events > 0 && describeFilter(filter)].filter(Boolean).join(', ')}</small>
-                </td>
-                <td class="number">{events > 0 ? count(events) : '–'}</td>
-                <td class="wide">{reason ?? '–'}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </Scroll>
+      <Table label="Audit trail" columns={['When', 'Who', 'What', number('Events'), 'Why']}>
+        {items.map(({ at, actor, action, count: events, reason, filter, subject }) => (
+          <tr key={at + action}>
+            <td>
+              <Time at={at} />
+            </td>
+            <td>{actor}</td>
+            <td>
+              {action.replaceAll('-', ' ')}{' '}
+              <small>{[subject, events > 0 && describeFilter(filter)].filter(Boolean).join(', ')}</small>
+            </td>
+            <td class="number">{events > 0 ? count(events) : '–'}</td>
+            <td class="wide">{reason ?? '–'}</td>
+          </tr>
+        ))}
+      </Table>
     </section>
   )
 }

@@ -1,9 +1,10 @@
 /** What can be done about the schema of a type: check and register a version, and say what a version must be. */
 import { useState } from 'preact/hooks'
 import type { Json, SchemaCheck } from '../answers.js'
-import { type ApiError, post, put, rememberOperator } from '../api.js'
+import { type ApiError, post, put } from '../api.js'
+import { readForm } from '../form.js'
 import { go } from '../route.js'
-import { Who } from './actions.js'
+import { AskingButton, Who } from './asking.js'
 import { Problem } from './basics.js'
 import { Changes } from './changes.js'
 import { Dialog } from './dialog.js'
@@ -50,8 +51,7 @@ function Register({ type, latest, close, done }: Omit<RegisterProps, 'label'> & 
     post<SchemaCheck>(`${path}/check`, { schema }).then(setCheck, setError)
   }
   const submit = async (event: SubmitEvent) => {
-    event.preventDefault()
-    rememberOperator(`${new FormData(event.currentTarget as HTMLFormElement).get('operator') ?? ''}`.trim())
+    readForm(event)
     setError(undefined)
     setCheck(undefined)
     await put<{ version: number }>(path, { schema }).then(({ version }) => {
@@ -147,48 +147,29 @@ const MODES = [
 ] as const
 
 export function CompatibilityButton({ type, mode, done }: { type: string; mode: string; done: () => void }) {
-  const [asking, setAsking] = useState(false)
-  const [error, setError] = useState<ApiError>()
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault()
-    const sent = new FormData(event.currentTarget as HTMLFormElement)
-    rememberOperator(`${sent.get('operator') ?? ''}`.trim())
-    setError(undefined)
-    const compatibility = sent.get('compatibility')
-    await put(`v1/schemas/${encodeURIComponent(type)}/compatibility`, { compatibility }).then(() => {
-      setAsking(false)
-      done()
-    }, setError)
-  }
   return (
-    <>
-      <button type="button" class="quiet" onClick={() => setAsking(true)}>
-        Change…
-      </button>
-      {asking && (
-        <Dialog title={`Compatibility of ${type}`} close={() => setAsking(false)}>
-          <Problem error={error} />
-          <form onSubmit={submit}>
-            <fieldset>
-              <legend>What a version must be that is registered from now on</legend>
-              {MODES.map(([name, meaning]) => (
-                <label class="check" key={name}>
-                  <input type="radio" name="compatibility" value={name} defaultChecked={name === mode} />
-                  <span>
-                    <strong>{name}</strong> {meaning}
-                  </span>
-                </label>
-              ))}
-            </fieldset>
-            <Who />
-            <div class="buttons">
-              <button type="submit" class="main">
-                Set it
-              </button>
-            </div>
-          </form>
-        </Dialog>
-      )}
-    </>
+    <AskingButton
+      label="Change…"
+      look="quiet"
+      title={`Compatibility of ${type}`}
+      sure="Set it"
+      act={({ text }) =>
+        put(`v1/schemas/${encodeURIComponent(type)}/compatibility`, { compatibility: text('compatibility') })
+      }
+      done={done}
+    >
+      <fieldset>
+        <legend>What a version must be that is registered from now on</legend>
+        {MODES.map(([name, meaning]) => (
+          <label class="check" key={name}>
+            <input type="radio" name="compatibility" value={name} defaultChecked={name === mode} />
+            <span>
+              <strong>{name}</strong> {meaning}
+            </span>
+          </label>
+        ))}
+      </fieldset>
+      <Who />
+    </AskingButton>
   )
 }

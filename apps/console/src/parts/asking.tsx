@@ -1,0 +1,73 @@
+/** What is asked before something is done: whether, why, and by whom. */
+import type { ComponentChildren } from 'preact'
+import { useState } from 'preact/hooks'
+import { operator } from '../api.js'
+import { type Form, readForm } from '../form.js'
+import { Problem } from './basics.js'
+import { Dialog } from './dialog.js'
+
+interface AskingButtonProps {
+  label: string
+  look?: 'danger' | 'quiet' | ''
+  title: string
+  /** What the button says that does it. */
+  sure: string
+  /** Does it. What goes wrong is shown, and can be tried again. */
+  act: (form: Form) => Promise<unknown>
+  done: () => void
+  /** The question, and the fields of its form. */
+  children: ComponentChildren
+  below?: ComponentChildren
+}
+
+/** A button that opens a dialog, in which another one does what it is about. */
+export function AskingButton({ label, look = '', title, sure, act, done, children, below }: AskingButtonProps) {
+  const [asking, setAsking] = useState(false)
+  const [error, setError] = useState<Error>()
+  const submit = async (event: SubmitEvent) => {
+    const form = readForm(event)
+    setError(undefined)
+    await act(form).then(() => {
+      setAsking(false)
+      done()
+    }, setError)
+  }
+  return (
+    <>
+      <button type="button" class={look} onClick={() => setAsking(true)}>
+        {label}
+      </button>
+      {asking && (
+        <Dialog title={title} close={() => setAsking(false)}>
+          <Problem error={error} />
+          <form onSubmit={submit}>
+            {children}
+            <div class="buttons">
+              <button type="submit" class={look === 'danger' ? 'danger' : 'main'}>
+                {sure}
+              </button>
+            </div>
+          </form>
+          {below}
+        </Dialog>
+      )}
+    </>
+  )
+}
+
+/** Who acts, for the audit log. */
+export function Who() {
+  return (
+    <label>
+      Your name, for the audit log
+      <input
+        name="operator"
+        defaultValue={operator.value}
+        maxLength={200}
+        required
+        autoComplete="name"
+        pattern="[ -~]+"
+      />
+    </label>
+  )
+}
