@@ -26,6 +26,8 @@ export interface Variant {
   promise: string
   /** Events a second; without it as many as it takes. */
   rate?: number
+  /** How many times as long as others it is warmed up. */
+  warmUps?: number
   start(stack: Stack): Promise<Subject>
 }
 
@@ -62,7 +64,7 @@ export async function measure(stack: Stack, variant: Variant, times: Times): Pro
   try {
     const subject = await variant.start(stack)
     onProgress('warming up')
-    const warmUp = await subject.drive({ seconds: warmUpSeconds, ...pace })
+    const warmUp = await subject.drive({ seconds: warmUpSeconds * (variant.warmUps ?? 1), ...pace })
     await subject.drained(warmUp.events)
 
     const since = new Date()

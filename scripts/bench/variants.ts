@@ -8,6 +8,9 @@ import { peers } from './variants/peers.js'
 const BATCHES_OF_100: LoadKind = { connections: 8, batch: 100 }
 const BATCHES_OF_500: LoadKind = { connections: 8, batch: 500 }
 
+/** Warm-ups after which a process has compiled what it will, though it gets little to do: at a low rate, or beside others. */
+const LONG_WARM_UP = 4
+
 const group =
   (name: Variant['group']) =>
   (variant: string, title: string, load: LoadKind, setup: Setup = {}) =>
@@ -18,13 +21,24 @@ const feature = group('features')
 
 const openLoop = (rate: number) =>
   eventFlow(
-    { name: `latency-${rate}`, group: 'latency', title: `${rate.toLocaleString('en')} single events a second`, rate },
+    {
+      name: `latency-${rate}`,
+      group: 'latency',
+      title: `${rate.toLocaleString('en')} single events a second`,
+      rate,
+      warmUps: LONG_WARM_UP,
+    },
     { connections: 256 },
   )
 
 const spread = (ingest: number, workers: number) =>
   eventFlow(
-    { name: `ingest-${ingest}-workers-${workers}`, group: 'workers', title: `ingest ${ingest}, workers ${workers}` },
+    {
+      name: `ingest-${ingest}-workers-${workers}`,
+      group: 'workers',
+      title: `ingest ${ingest}, workers ${workers}`,
+      warmUps: LONG_WARM_UP * workers,
+    },
     BATCHES_OF_100,
     { ingest, workers },
   )

@@ -59,7 +59,7 @@ export interface EventFlow extends Subject {
 
 /** A variant of EventFlow, under a load. */
 export function eventFlow(
-  about: Pick<Variant, 'name' | 'group' | 'title' | 'rate'>,
+  about: Pick<Variant, 'name' | 'group' | 'title' | 'rate' | 'warmUps'>,
   load: LoadKind,
   setup: Setup = {},
 ): Variant {
