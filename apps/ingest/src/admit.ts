@@ -6,6 +6,7 @@ import {
   type Extensions,
   type IncomingEvent,
   isUuid,
+  type Payload,
   type Problem,
   partitionOf,
   pointerTo,
@@ -114,8 +115,15 @@ export interface Refused {
   misfit?: true
 }
 
-/** The event that was admitted, and whether its id is from the Idempotency-Key; or why it was not. */
-export type Admitted = { event: NewEvent; keyed: boolean } | Refused
+/** An event that was admitted, its data as it was parsed, and whether its id is from the Idempotency-Key. */
+export interface Taken {
+  event: NewEvent
+  data: Payload
+  keyed: boolean
+}
+
+/** What became of an event at the door. */
+export type Admitted = Taken | Refused
 
 /** Checks what a producer sent, as `parseExactly` or the headers gave it, and completes it. */
 export function admit(sent: unknown, form: Form, context: AdmissionContext, admission: Admission): Admitted {
@@ -145,6 +153,7 @@ export function admit(sent: unknown, form: Form, context: AdmissionContext, admi
   }
   return {
     keyed,
+    data: incoming.data,
     event: {
       tenantId,
       id,

@@ -29,6 +29,8 @@ interface Account {
   /** In milliseconds of the monotonic clock. */
   at: number
   buckets: Bucket[]
+  /** As the headers tell it. */
+  policy: string
   syncing: boolean
 }
 
@@ -58,7 +60,7 @@ export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
       for (const bucket of account.buckets) take(bucket, bucket.name === 'events' ? events.length : bytes)
       if (!account.syncing) void sync(tenantId, account)
     }
-    reply.header('ratelimit-policy', account.buckets.map(policyOf).join(', '))
+    reply.header('ratelimit-policy', account.policy)
     reply.header('ratelimit', account.buckets.map(stateOf).join(', '))
     if (!empty) return
     reply.header('retry-after', Math.max(1, Math.ceil(-empty.level / empty.rate)))
@@ -83,7 +85,8 @@ export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
       return known
     }
     const buckets = limits.map(({ name, rate }) => ({ name, rate, level: rate * BURST_S, spent: 0 }))
-    const account = { at: performance.now(), buckets, syncing: false }
+    const policy = buckets.map(policyOf).join(', ')
+    const account = { at: performance.now(), buckets, policy, syncing: false }
     accounts.set(tenantId, account)
     return account
   }

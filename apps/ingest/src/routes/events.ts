@@ -7,11 +7,11 @@ import type { Acceptor, Receipt } from '../accept.js'
 import {
   type Admission,
   type AdmissionContext,
-  type Admitted,
   admit,
   DEFAULT_SOURCE,
   eventIdOf,
   type Refused,
+  type Taken,
 } from '../admit.js'
 import type { DataCheck } from '../check-data.js'
 import { batchItemOf, eventOf } from '../cloud-event.js'
@@ -148,8 +148,6 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
 const HEADER_TEXT = /^[\x21-\x7e]+$/
 
 const REFUSED_DETAIL = 'The event holds a value that cannot be stored'
-
-type Taken = Extract<Admitted, { event: NewEvent }>
 
 const conflict = ({ event, keyed }: Taken) =>
   keyed
