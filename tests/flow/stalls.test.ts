@@ -7,6 +7,7 @@ import { unstalled } from '../unstalled.js'
 /** Of the default settings: what one event may be as text, and a batch. */
 const EVENT = 2 * 262_144 + 65_536
 const BATCH = 8_388_608
+const MAX_MEMBERS = 20_000
 
 let pipeline: TestPipeline
 let contract: Contract
@@ -20,6 +21,7 @@ afterAll(() => pipeline.stop())
 
 const event = (value: string) => `{"type":"note.taken","data":{"value":${value}}}`
 const listOf = (piece: string, length: number) => `[${piece},`.padEnd(length - 100, `${piece},`).replace(/,[^,]*$/, ']')
+const objectOf = (names: number) => `{${Array.from({ length: names }, (_, n) => `"${n.toString(36)}n":0`)}}`
 /** As many events of so many characters as a batch has room for. */
 const many = (one: string) => Array(Math.min(1_000, Math.floor((BATCH - 10) / (one.length + 1)))).fill(one)
 
@@ -29,6 +31,7 @@ describe.each<[what: string, event: string, status: number]>([
   ['numbers', event(listOf('1.5', EVENT)), 413],
   ['empty lists', event(listOf('[]', EVENT)), 413],
   ['one name many times', `{"type":"note.taken","data":{${listOf('"a":1', EVENT).slice(1, -1)}}}`, 400],
+  ['many names', event(objectOf(50_000)), 400],
   ['brackets', '['.repeat(EVENT), 400],
 ])('of %s', (_, one, status) => {
   const send = (path: string, body: string) =>
@@ -43,6 +46,13 @@ describe.each<[what: string, event: string, status: number]>([
     const { body } = await send('/v1/events/batch', `[${events.join(',')}]`)
     expect(body).toMatchObject(one.startsWith('[') ? { code: 'malformed-body' } : { rejected: events.length })
   })
+})
+
+test('an event with as many names as it may have is taken', async () => {
+  // With `type`, `data` and `value`.
+  const body = event(objectOf(MAX_MEMBERS - 3))
+  const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body }
+  expect((await unstalled(() => contract.ask('/v1/events', init))).status).toBe(202)
 })
 
 test('a batch as large as it may be that is taken', async () => {

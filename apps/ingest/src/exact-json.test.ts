@@ -64,6 +64,16 @@ test('in a list only the item that has a flaw is replaced', () => {
   ])
 })
 
+test('20,000 names are read, one more is too many; in a list each item has its own', () => {
+  const named = (count: number) =>
+    `{"a":[${Array.from({ length: (count - 1) / 3 }, (_, n) => `{"a":${n},"b":[{"c":0}]}`)}]}`
+  const [all, tooMany] = [named(19_999), named(20_002)]
+  expect(parseExactly(all)).toEqual(JSON.parse(all))
+  const flaw = { problems: [{ pointer: '', message: 'has more than 20000 names in its objects' }] }
+  expect(parseExactly(tooMany)).toEqual(flaw)
+  expect(parseExactly(`[${all},${tooMany},${all}]`)).toEqual([JSON.parse(all), flaw, JSON.parse(all)])
+})
+
 describe('refused as no JSON is', () => {
   test.each([
     '',

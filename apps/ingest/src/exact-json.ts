@@ -19,15 +19,20 @@ const BOTTOM = 2 * MAX_DEPTH
 /** More items than any batch may have. */
 const MAX_ITEMS = 10_000
 
+/** Names in all objects of a value. With several times as many it would take longer to read than others may be kept waiting. */
+const MAX_MEMBERS = 20_000
+const CROWDED = `has more than ${MAX_MEMBERS} names in its objects`
+
 /**
  * The value of a JSON text that came as UTF-8. JSON.parse would keep the last of several members with one name and round numbers, and
  * Postgres takes no NUL, no half of a surrogate pair and no bottomless nesting: a value with any of these is a Flawed; in
- * a list, only the item that has it. Throws SyntaxError when the text is no JSON, has `__proto__` in it, or is deeper
- * than BOTTOM.
+ * a list, only the item that has it. So is what has more than MAX_MEMBERS names. Throws SyntaxError when the text is no JSON, has
+ * `__proto__` in it, or is deeper than BOTTOM.
  */
 export function parseExactly(text: string): unknown {
   const look = glance(text)
   if (look === 'bottomless') throw new SyntaxError(`it is nested deeper than ${BOTTOM} levels`)
+  if (look === 'crowded') return new Flawed([{ pointer: '', message: CROWDED }])
   const value: unknown = parse(text)
   if (look === 'exact') return value
   const flaws = findFlaws(text)
@@ -48,6 +53,8 @@ const OPEN_OBJECT = 0x7b
 const CLOSE_OBJECT = 0x7d
 const OPEN_LIST = 0x5b
 const CLOSE_LIST = 0x5d
+
+const isList = (text: string) => /^\s*\[/.test(text)
 
 /**
  * The texts of the items of a list, each to be parsed by itself: the list is JSON if all of them are. Nothing where the text is
@@ -89,11 +96,13 @@ const nameCounts = new Int32Array(BOTTOM + 1)
 
 /**
  * One quick look at a text that may not even be JSON. `exact` is certain; `doubtful` is worth a closer look: names that
- * may be the same, escapes that may be no characters, numbers that may be rounded, more levels than are allowed.
+ * may be the same, escapes that may be no characters, numbers that may be rounded, more levels or names than are allowed.
+ * `crowded`, which a list never is, has too many names to be read.
  */
-function glance(text: string): 'exact' | 'doubtful' | 'bottomless' {
+function glance(text: string): 'exact' | 'doubtful' | 'crowded' | 'bottomless' {
   let doubtful = text.includes('\\u') && (text.includes('\\\\') || NO_CHARACTER.test(text))
   let depth = 0
+  let members = 0
   let start = 0
   let end = 0
   let at = 0
@@ -104,6 +113,7 @@ function glance(text: string): 'exact' | 'doubtful' | 'bottomless' {
       end = closingQuote(text, at)
       at = end + 1
     } else if (char === COLON) {
+      members++
       doubtful ||= mayBeKnown(text, start, end, depth)
     } else if (char === OPEN_OBJECT || char === OPEN_LIST) {
       if (++depth > BOTTOM) return 'bottomless'
@@ -120,6 +130,7 @@ function glance(text: string): 'exact' | 'doubtful' | 'bottomless' {
       doubtful ||= !isExact(text.slice(first, at))
     }
   }
+  if (members > MAX_MEMBERS) return isList(text) ? 'doubtful' : 'crowded'
   return doubtful ? 'doubtful' : 'exact'
 }
 
@@ -189,24 +200,26 @@ interface Container {
 function findFlaws(text: string): Map<number, Flawed> {
   const flaws = new Map<number, Flawed>()
   const open: Container[] = []
-  const isList = /^\s*\[/.test(text)
-  const found = (message: string) => {
-    const item = isList ? (open[0]!.place as number) : 0
+  const inList = isList(text)
+  let members = 0
+  const found = (message: string, where = open) => {
+    const item = inList ? (open[0]!.place as number) : 0
     if (flaws.has(item) || item >= MAX_ITEMS) return
-    const pointer = open.slice(isList ? 1 : 0).reduce((path, { place }) => pointerTo(path, place), '')
+    const pointer = where.slice(inList ? 1 : 0).reduce((path, { place }) => pointerTo(path, place), '')
     flaws.set(item, new Flawed([{ pointer, message }]))
   }
 
-  for (let at = 0; at < text.length && (isList || flaws.size === 0); at++) {
+  for (let at = 0; at < text.length && (inList || flaws.size === 0); at++) {
     const char = text[at]!
     const inside = open.at(-1)
     if (char === '{' || char === '[') {
-      if (open.length === MAX_DEPTH + (isList ? 1 : 0)) found(`nested deeper than ${MAX_DEPTH} levels`)
+      if (open.length === MAX_DEPTH + (inList ? 1 : 0)) found(`nested deeper than ${MAX_DEPTH} levels`)
       open.push(char === '{' ? { place: '', names: new Set() } : { place: 0, names: undefined })
     } else if (char === '}' || char === ']') {
       open.pop()
     } else if (char === ',' && typeof inside?.place === 'number') {
       inside.place++
+      if (open.length === 1) members = 0
     } else if (char === '"') {
       const end = closingQuote(text, at + 1)
       const isEscaped = text.slice(at, end).includes('\\')
@@ -216,6 +229,7 @@ function findFlaws(text: string): Map<number, Flawed> {
         inside.place = string
         if (inside.names.has(string)) found('occurs more than once in its object')
         inside.names.add(string)
+        if (++members > MAX_MEMBERS) found(CROWDED, open.slice(0, 1))
       }
       const problem = isEscaped ? checkText(string, '') : undefined
       if (problem) found(problem.message)
