@@ -71,10 +71,12 @@ const GOALS: readonly Goal[] = [
 
 /** The goals of which the figures are there. */
 export function judge(results: Results): Judged[] {
-  return GOALS.flatMap(({ what, figure: read, least = 0, most = Number.POSITIVE_INFINITY, unit }) => {
-    const figure = read(results)
-    if (figure === undefined) return []
-    const goal = most === Number.POSITIVE_INFINITY ? least : most
-    return [{ what, figure, goal, unit, reached: figure >= least && figure <= most }]
-  })
+  return GOALS.flatMap(
+    ({ what, figure: read, least = Number.NEGATIVE_INFINITY, most = Number.POSITIVE_INFINITY, unit }) => {
+      const figure = read(results)
+      if (figure === undefined) return []
+      const goal = most === Number.POSITIVE_INFINITY ? least : most
+      return [{ what, figure, goal, unit, reached: figure >= least && figure <= most }]
+    },
+  )
 }

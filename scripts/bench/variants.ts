@@ -64,14 +64,14 @@ export const variants: readonly Variant[] = [
   feature('traced-all', 'batches of 500, every trace', BATCHES_OF_500, { traced: 1 }),
   feature(
     'door',
-    'batches of 500, with key, quota and schema at the door',
+    'batches of 500, all checks at the door',
     { ...BATCHES_OF_500, type: 'bench.checked' },
     { guarded: true },
   ),
   feature('plain-64', '64 connections, not enriched', { connections: 64, type: 'bench.plain' }),
   feature(
     'door-64',
-    '64 connections, with key, quota and schema at the door',
+    '64 connections, all checks at the door',
     { connections: 64, type: 'bench.checked' },
     { guarded: true },
   ),
