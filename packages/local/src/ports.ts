@@ -1,4 +1,5 @@
 /** Finding a port to listen on. */
+import { randomInt } from 'node:crypto'
 import { createServer } from 'node:net'
 import { SetupError } from './setup-error.js'
 
@@ -30,15 +31,26 @@ export async function startOnPort<T>(wish: PortWish, start: (port: number) => Pr
   throw new SetupError(`${wish.name}: port ${wish.port ?? wish.usual} is taken by another program`)
 }
 
-/** `port` if it is free on 127.0.0.1 (for 0, one that is), or nothing. */
-export function freePort(port: number): Promise<number | undefined> {
+/** Below what a system gives out by itself, be it to who asks for any port or to who connects: 32,768 and up on Linux. */
+const FIRST_UNASKED = 10_000
+const END_UNASKED = 32_768
+const TRIES = 100
+
+/** `port` if it is free on 127.0.0.1 (for 0, one that is and that nobody is given until it is used), or nothing. */
+export async function freePort(port: number): Promise<number | undefined> {
+  if (port !== 0) return (await isFree(port)) ? port : undefined
+  for (let tries = 0; tries < TRIES; tries++) {
+    const candidate = randomInt(FIRST_UNASKED, END_UNASKED)
+    if (await isFree(candidate)) return candidate
+  }
+  return undefined
+}
+
+function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer()
-    server.once('error', () => resolve(undefined))
-    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' ? address?.port : undefined))
-    })
+    server.once('error', () => resolve(false))
+    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(true)))
   })
 }
 
