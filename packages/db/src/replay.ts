@@ -43,10 +43,13 @@ const PROCESSED = `
   raw_events e JOIN processed_events p USING (tenant_id, event_id)
   WHERE ${matches('e.accepted_at')} AND $7::text IS NULL AND e.seq > $8 AND e.seq <= $9`
 
+const queryAs = (db: Db, tenantId: string) => (text: string, values: unknown[]) =>
+  asTenant(db, tenantId, (tx) => tx.query(text, values))
+
 /** How many events an operation would be about. Exact, and as dear as there are events to look at. */
 export async function countMatching(db: Db, { kind, tenantId, filter }: Selection): Promise<Extent> {
   const values = filterValues(tenantId, filter)
-  const query = (text: string, values: unknown[]) => asTenant(db, tenantId, (tx) => tx.query(text, values))
+  const query = queryAs(db, tenantId)
   if (kind !== 'replay-processed') {
     const { rows } = await query(
       `SELECT count(*) AS count, coalesce(min(seq), 0) AS first, coalesce(max(seq), 0) AS last
@@ -87,7 +90,7 @@ export async function readSamples(
   { first, last }: Extent,
 ): Promise<Sample[]> {
   const values = filterValues(tenantId, filter)
-  const query = (text: string, values: unknown[]) => asTenant(db, tenantId, (tx) => tx.query(text, values))
+  const query = queryAs(db, tenantId)
   if (kind !== 'replay-processed') {
     const { rows } = await query(
       `SELECT event_id, type, key, accepted_at, error_class, message FROM failed_events e WHERE ${OPEN}
@@ -111,7 +114,7 @@ export async function typesMatching(
   { first, last }: Extent,
 ): Promise<string[]> {
   const values = filterValues(tenantId, filter)
-  const query = (text: string, values: unknown[]) => asTenant(db, tenantId, (tx) => tx.query(text, values))
+  const query = queryAs(db, tenantId)
   if (kind !== 'replay-processed') {
     const { rows } = await query(`SELECT DISTINCT type FROM failed_events e WHERE ${OPEN}`, values)
     return rows.map(({ type }) => type)
