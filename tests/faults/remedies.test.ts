@@ -179,7 +179,7 @@ test('while a source is away its events wait, the others go on, and no attempt i
   expect(await processed(waiting)).toEqual(Array.from({ length: 20 }, () => ({ attempts: 1 })))
 }, 60_000)
 
-test('a partition passes to the next owner on a clean stop, long before its lease would end', async () => {
+test('a partition passes to the next owner in less than a second on a clean stop', async () => {
   const [first, second] = stack.workers
   const key = 'handed over'
   const partition = partitionOf('default', key, PARTITIONS)
@@ -191,7 +191,7 @@ test('a partition passes to the next owner on a clean stop, long before its leas
   await clients.send([{ key }])
   await until('it works on it', async () => (await rowsOf('SELECT FROM effects WHERE key = $1', key)).length === 1)
   expect({ partition, tookMs: performance.now() - stopped }).toEqual({ partition, tookMs: expect.any(Number) })
-  expect(performance.now() - stopped).toBeLessThan(5_000) // a second as a rule; the lease has ten
+  expect(performance.now() - stopped).toBeLessThan(1_500) // a second, and what a busy machine adds
   first!.start()
 }, 30_000)
 
