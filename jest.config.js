@@ -3,6 +3,8 @@ export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/packages', '<rootDir>/apps', '<rootDir>/grafana', '<rootDir>/scripts', '<rootDir>/tests'],
   testMatch: ['**/dist/**/*.test.js'],
+  // Those are for jest.long.config.js.
+  testPathIgnorePatterns: ['/node_modules/', '\\.long\\.test\\.js$'],
   globalSetup: './tests/dist/start-services.js',
   globalTeardown: './tests/dist/stop-services.js',
   testTimeout: 30_000,
