@@ -1,9 +1,12 @@
 /** What a failure means for its event. */
 import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
 import { failureOf, historyWith, isUnavailable, orderingKey, outcomeOfFailure } from './classify.js'
+import { describeValue } from './describe-value.js'
 import { PermanentError, TransientError, UnavailableError } from './failure.js'
 import type { Delivery, Failure } from './outcome.js'
 import { DEFAULT_RETRY_POLICY } from './retry-policy.js'
+import { findUnstorable } from './storable.js'
 
 const delivery = (attempts: number): Delivery => ({
   event: {
@@ -48,10 +51,15 @@ describe('a failure', () => {
       { failureType: 'transient', errorClass: 'RangeError', message: 'far' },
     ],
     ['that is a text', 'oops', { failureType: 'transient', errorClass: 'Error', message: 'oops' }],
-    ['that is nothing', undefined, { failureType: 'transient', errorClass: 'Error', message: 'undefined' }],
+    ['that is nothing', undefined, { failureType: 'transient', message: 'undefined was thrown, which is no error' }],
     ['that has no text at all', Object.create(null), { failureType: 'transient', errorClass: 'Error' }],
-    ['whose message is no text', Object.assign(new Error(), { message: 5 }), { message: '5' }],
-    ['that is a symbol', Symbol('odd'), { failureType: 'transient', message: 'Symbol(odd)' }],
+    ['whose message is no text', Object.assign(new Error(), { message: 5 }), { message: 'an error without a text' }],
+    ['that has only a code', Object.assign(new Error(), { code: 'ECONNREFUSED' }), { message: 'ECONNREFUSED' }],
+    ['that is a symbol', Symbol('odd'), { message: 'a symbol was thrown, which is no error' }],
+    ['that is an object with a message', { message: 'out of stock' }, { errorClass: 'Error', message: 'out of stock' }],
+    ['with texts that cannot be stored', new PermanentError('a\0b\ud83d'), { message: 'a\ufffdb\ufffd' }],
+    ['with a text without end', new Error('x'.repeat(1e7)), { message: `${'x'.repeat(1_999)}…` }],
+    ['with problems that are none', Object.assign(new PermanentError('no'), { problems: ['x'] }), { message: 'no' }],
   ])('%s is described', (_, error, expected) => {
     expect(failureOf(error, 'enrich:x')).toMatchObject({ component: 'enrich:x', problems: [], ...expected })
   })
@@ -67,6 +75,81 @@ describe('a failure', () => {
     expect(isUnavailable(copy('UnavailableError'))).toBe(true)
     expect(isUnavailable({ name: 'UnavailableError' })).toBe(false)
   })
+})
+
+describe('whatever is thrown', () => {
+  const hostile: fc.Arbitrary<() => unknown> = fc.oneof(
+    fc
+      .anything({ withBigInt: true, withMap: true, withSet: true, withNullPrototype: true, withDate: true })
+      .map((value) => () => value),
+    fc.constantFrom<() => unknown>(
+      () => throwing(new Error('x'), 'name', 'message', 'code', 'problems', 'toString'),
+      () => throwing(new PermanentError('x'), 'message', 'problems'),
+      () => throwing({}, 'then', 'message', 'constructor'),
+      () => throwing([], 'length', '0'),
+      () => Object.assign(new PermanentError('x'), { problems: [throwing({}, 'pointer')] }),
+      () => new Proxy(new PermanentError('x'), { get: fails, has: fails, getPrototypeOf: fails, ownKeys: fails }),
+      revoked,
+      () => Object.setPrototypeOf(throwing({}, 'constructor'), Error.prototype),
+      () => Object.create(null, { message: { value: '\0'.repeat(1e6) } }),
+      () => Object.assign(() => {}, { message: 5 }),
+    ),
+    fc
+      .record({ name: fc.anything(), message: fc.anything(), problems: fc.anything(), code: fc.anything() })
+      .map((fields) => () => Object.assign(new PermanentError('x'), fields)),
+    fc
+      .array(fc.record({ pointer: fc.string({ unit: 'binary' }), message: fc.string({ unit: 'binary' }) }))
+      .map((problems) => () => new PermanentError('x', { problems })),
+  )
+
+  test('becomes a failure of bounded texts that can be stored', () => {
+    fc.assert(
+      fc.property(hostile, (make) => {
+        const thrown = make()
+        const failure = failureOf(thrown, 'enrich:x')
+        expect(['permanent', 'transient', 'unavailable']).toContain(failure.failureType)
+        expect(typeof describeValue(thrown)).toBe('string')
+        for (const text of [failure.errorClass, failure.message]) expect(text.length).toBeLessThanOrEqual(2_000)
+        expect(failure.message).not.toBe('')
+        expect(findUnstorable(failure)).toBeUndefined()
+        expect(failure.problems.every((problem) => Object.keys(problem).join() === 'pointer,message')).toBe(true)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  function throwing<Target extends object>(target: Target, ...names: string[]): Target {
+    for (const name of names) {
+      if (name !== 'length') Object.defineProperty(target, name, { get: fails })
+    }
+    return target
+  }
+
+  function fails(): never {
+    throw new TypeError('looked at')
+  }
+
+  function revoked(): unknown {
+    const { proxy, revoke } = Proxy.revocable({}, {})
+    revoke()
+    return proxy
+  }
+})
+
+test.each<[unknown, string]>([
+  [null, 'null'],
+  [5, 'the number 5'],
+  ['a text', 'the text "a text"'],
+  [Promise.resolve(), 'a promise'],
+  [new Map(), 'a Map'],
+  [new RangeError('far'), 'an error: far'],
+  [[], 'an empty array'],
+  [['x', 'y'], 'an array of 2'],
+  [{}, 'an empty object'],
+  [{ a: 1, b: 2, c: 3, d: 4, e: 5, f: 6 }, 'an object with a, b, c, d, e, …'],
+  [() => {}, 'a function'],
+])('%p is described as %s', (value, description) => {
+  expect(describeValue(value)).toBe(description)
 })
 
 describe('the outcome', () => {

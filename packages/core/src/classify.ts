@@ -1,37 +1,74 @@
 /** What a failure means for its event: try again, or give up. */
+import { describeValue, isError, propertyOf } from './describe-value.js'
 import type { AcceptedEvent } from './event.js'
-import type { PermanentError } from './failure.js'
+import type { Problem } from './failure.js'
 import type { Attempt, Dead, Delivery, Failure, Retry, Wait } from './outcome.js'
 import { backoffMs, type RetryPolicy, withFullJitter } from './retry-policy.js'
+import { storableText } from './storable.js'
+
+/** Characters of a failure's message and of the texts of its problems; an error's text may be of any length. */
+const MAX_MESSAGE = 2_000
+const MAX_NAME = 200
+
+/** Problems that are kept of an error; a list may be of any length. */
+const MAX_PROBLEMS = 100
 
 /**
- * Describes an error that was thrown by `component`. Whatever is not known to be permanent is transient.
+ * Describes what was thrown by `component`, which may be anything: properties that throw when they are looked at, texts
+ * that cannot be stored and texts without end make a failure like any other. Whatever is not known to be permanent is transient.
  * Errors are told by their names, because a user's definitions may bring another copy of these classes.
  */
 export function failureOf(error: unknown, component: string): Failure {
-  const name = error instanceof Error ? error.name : undefined
-  const failureType = name === 'PermanentError' ? 'permanent' : isUnavailable(error) ? 'unavailable' : 'transient'
+  const name = nameOf(error)
+  const failureType =
+    name === 'PermanentError' ? 'permanent' : name === 'UnavailableError' ? 'unavailable' : 'transient'
   return {
     component,
     failureType,
-    errorClass: textOf(name ?? 'Error'),
-    message: textOf(error instanceof Error ? error.message : error),
-    problems: failureType === 'permanent' ? ((error as PermanentError).problems ?? []) : [],
+    errorClass: storableText(name ?? 'Error', MAX_NAME),
+    message: storableText(messageOf(error, name), MAX_MESSAGE),
+    problems: failureType === 'permanent' ? (problemsIn(propertyOf(error, 'problems')) ?? []) : [],
   }
 }
 
-/** Anything can be thrown, also what has no text; and `message` may be anything. */
-function textOf(thrown: unknown): string {
-  try {
-    return String(thrown)
-  } catch {
-    return 'an error without a text'
+/** The name of an error; nothing for what is no error. */
+function nameOf(error: unknown): string | undefined {
+  if (!isError(error)) return undefined
+  const name = propertyOf(error, 'name')
+  return typeof name === 'string' && name !== '' ? name : 'Error'
+}
+
+/** The error's own text. Node leaves it empty where it tried several addresses, and has only a code. */
+function messageOf(error: unknown, name: string | undefined): string {
+  if (typeof error === 'string') return error
+  const texts = [propertyOf(error, 'message'), propertyOf(error, 'code')]
+  const text = texts.find((text) => typeof text === 'string' && text !== '') as string | undefined
+  if (text !== undefined) return text
+  if (name === undefined) return `${describeValue(error)} was thrown, which is no error`
+  return name === 'Error' ? 'an error without a text' : name
+}
+
+/**
+ * A list of problems as plain values with texts that can be stored, or nothing where it is no such list. Of a list that is too
+ * long the rest is left out.
+ */
+export function problemsIn(value: unknown): Problem[] | undefined {
+  if (!Array.isArray(value)) return undefined
+  const problems: Problem[] = []
+  const length = Math.min(value.length, MAX_PROBLEMS)
+  for (let i = 0; i < length; i++) {
+    const problem: unknown = propertyOf(value, String(i))
+    const pointer = propertyOf(problem, 'pointer')
+    const message = propertyOf(problem, 'message')
+    if (typeof pointer !== 'string' || typeof message !== 'string') return undefined
+    problems.push({ pointer: storableText(pointer, MAX_MESSAGE), message: storableText(message, MAX_MESSAGE) })
   }
+  return problems
 }
 
 /** Whether an error says that a dependency is down, so that asking it again now is in vain. */
 export function isUnavailable(error: unknown): boolean {
-  return error instanceof Error && error.name === 'UnavailableError'
+  return nameOf(error) === 'UnavailableError'
 }
 
 /** How long an event waits for a dependency that is down, before it asks again, in milliseconds. */

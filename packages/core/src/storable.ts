@@ -43,3 +43,9 @@ export function checkText(text: string, pointer: string): Problem | undefined {
   if (!text.isWellFormed()) return { pointer, message: 'contains half of a surrogate pair, which is no valid Unicode' }
   return undefined
 }
+
+/** A text as it can be stored, of `max` characters at the most: what cannot be kept is replaced, not refused. */
+export function storableText(text: string, max: number): string {
+  const short = text.length > max ? `${text.slice(0, max - 1)}…` : text
+  return short.replaceAll('\0', '\ufffd').toWellFormed()
+}

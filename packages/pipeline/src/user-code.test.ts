@@ -1,0 +1,86 @@
+/** What users' functions may do, and what becomes of it. */
+
+import { PermanentError } from '@eventflow/core'
+import { describe, expect, test } from '@jest/globals'
+import { answerInTime, answerOf, wrongAnswer } from './user-code.js'
+
+const called = { type: 'order.created', name: 'validate', component: 'validate' }
+const readNumber = (answer: unknown) => {
+  if (typeof answer !== 'number') throw wrongAnswer(answer, 'a number')
+  return answer
+}
+const atOnce = (call: () => unknown) => answerOf(called, call, 'a number', readNumber)
+const inTime = (call: () => unknown, limitMs = 5_000) => answerInTime(called, limitMs, call, readNumber)
+
+const throwing = () => {
+  throw new PermanentError('no such customer')
+}
+
+describe.each([
+  ['at once', async (call: () => unknown) => atOnce(call)],
+  ['in time', inTime],
+])('a function that answers %s', (_, ask) => {
+  test('gives what it answered', async () => {
+    expect(await ask(() => 5)).toEqual({ value: 5 })
+  })
+
+  test('and throws has failed as the error says', async () => {
+    expect(await ask(throwing)).toMatchObject({
+      failure: { component: 'validate', failureType: 'permanent', message: 'no such customer' },
+    })
+  })
+
+  test.each<[string, () => unknown]>([
+    ['null', () => null],
+    ['a proxy', () => new Proxy({}, { getPrototypeOf: throwing, ownKeys: throwing })],
+    ['an object with a, b', () => ({ a: 1, b: 2 })],
+  ])('with %s is at fault, in words', async (answered, call) => {
+    expect(await ask(call)).toMatchObject({
+      failure: {
+        failureType: 'permanent',
+        errorClass: 'WrongAnswer',
+        message: `validate of 'order.created' answered ${answered}; expected a number`,
+      },
+    })
+  })
+})
+
+test('a promise is no answer at once, and its rejection is heard', async () => {
+  const message = `validate of 'order.created' answered a promise; expected a number, at once (the function must not be async)`
+  const unhandled: unknown[] = []
+  const listener = (error: unknown) => unhandled.push(error)
+  process.on('unhandledRejection', listener)
+  try {
+    // biome-ignore lint/suspicious/noThenProperty: a user's object may have one.
+    const rejecting = { then: (_: unknown, reject: (error: unknown) => void) => reject(new Error('later')) }
+    for (const promise of [Promise.resolve(5), Promise.reject(new Error('later')), rejecting]) {
+      expect(atOnce(() => promise)).toMatchObject({ failure: { failureType: 'permanent', message } })
+    }
+    await new Promise(setImmediate)
+    expect(unhandled).toEqual([])
+  } finally {
+    process.off('unhandledRejection', listener)
+  }
+})
+
+test('a promise is waited for where there is time', async () => {
+  expect(await inTime(async () => 5)).toEqual({ value: 5 })
+  expect(await inTime(async () => throwing())).toMatchObject({ failure: { message: 'no such customer' } })
+})
+
+test('a function that does not answer in time has failed, and what comes later is ignored', async () => {
+  let answer = (_: number) => {}
+  const late = new Promise<number>((resolve) => {
+    answer = resolve
+  })
+  const failure = {
+    component: 'validate',
+    failureType: 'transient',
+    errorClass: 'Timeout',
+    message: `validate of 'order.created' did not answer within 0.05 s`,
+    problems: [],
+  }
+  expect(await inTime(() => late, 50)).toEqual({ failure })
+  answer(5)
+  expect(await inTime(() => new Promise(() => {}), 50)).toEqual({ failure })
+})
