@@ -20,7 +20,7 @@ const PACKAGES: Record<string, readonly string[]> = {
   db: ['core'],
   stream: ['core'],
   monitor: ['db', 'stream'],
-  schemas: ['core', 'db'],
+  schemas: ['core', 'db', 'pipeline'],
   pipeline: ['core'],
   runtime: ['core'],
   samples: ['core', 'pipeline'],

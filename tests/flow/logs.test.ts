@@ -206,12 +206,19 @@ describe('at trace, with every failure there is', () => {
   })
 })
 
-test('a process that ends by an error says so, to the last line', async () => {
+test('a process goes on after a rejection that nothing handled; one that ends by an error says so, to the last line', async () => {
   const [ingest, worker] = await Promise.all([start('ingest'), start('worker')])
   await post(`${urlOf(ingest)}/v1/events`, { type: 'leaky', data: { secret: '', fails: 'later' } })
+  const unhandled = await until('it says so', () => linesOf(worker).find(({ level }) => level === 'error'))
+  expect(unhandled).toMatchObject({
+    type: 'leaky',
+    function: "enricher 'careless'",
+    err: { type: 'RangeError', message: 'after it has answered' },
+  })
+  await post(`${urlOf(ingest)}/v1/events`, { type: 'leaky', data: { secret: '', fails: 'never' } })
   expect(await worker.exited).toBe('code 1')
   const fatal = linesOf(worker).find(({ level }) => level === 'fatal')
-  expect(fatal).toMatchObject({ err: { type: 'RangeError', message: 'after the handler has returned' } })
+  expect(fatal).toMatchObject({ err: { type: 'RangeError', message: 'of no event' } })
   expect(linesOf(worker).at(-1)!.msg).toBe('stopped')
   ingest.kill('SIGTERM')
   await ingest.exited

@@ -5,12 +5,20 @@ const Leaky = Type.Object({
   secret: Type.String(),
   fails: Type.Optional(
     Type.Union(
-      ['enricher', 'rule', 'handler', 'again', 'cast', 'unique', 'trigger', 'later'].map((where) =>
+      ['enricher', 'rule', 'handler', 'again', 'cast', 'unique', 'trigger', 'later', 'never'].map((where) =>
         Type.Literal(where),
       ),
     ),
   ),
 })
+
+/** Set by an event, and thrown where no event is in work any more. */
+let late: Error | undefined
+setInterval(() => {
+  const error = late
+  late = undefined
+  if (error) throw error
+}, 20).unref()
 
 type LeakyEvent = AcceptedEvent<Static<typeof Leaky>>
 
@@ -22,9 +30,10 @@ export default defineEvent({
     {
       name: 'careless',
       enrich: async (events: readonly LeakyEvent[]) =>
-        events.map(({ data: { secret, fails } }) =>
-          fails === 'enricher' ? new PermanentError(`no answer for ${secret}`) : {},
-        ),
+        events.map(({ data: { secret, fails } }) => {
+          if (fails === 'later') setImmediate(() => Promise.reject(new RangeError('after it has answered')))
+          return fails === 'enricher' ? new PermanentError(`no answer for ${secret}`) : {}
+        }),
     },
   ],
   validate: ({ data: { secret, fails } }) =>
@@ -43,7 +52,7 @@ export default defineEvent({
     if (fails === 'again') throw new Error(`cannot do ${secret} yet`)
     if (fails === 'cast') await tx.query('SELECT $1::text::integer', [secret])
     if (fails === 'unique') await tx.query('INSERT INTO secrets VALUES ($1), ($1)', [secret])
-    if (fails === 'later') setImmediate(() => Promise.reject(new RangeError('after the handler has returned')))
+    if (fails === 'never') late = new RangeError('of no event')
     if (fails === 'trigger') await tx.query('INSERT INTO secrets VALUES ($1)', [`told ${secret}`])
   },
 })

@@ -1,7 +1,15 @@
 /** Checks the data of events at the door, for the types that want it there; as a worker will, by the same schemas. */
 import type { Problem } from '@eventflow/core'
 import type { EventDefinition } from '@eventflow/pipeline'
-import { type OwnContract, ownContractOf, type Registry, readData, wantedVersion } from '@eventflow/schemas'
+import {
+  completePlans,
+  type OwnContract,
+  ownContractOf,
+  type Plan,
+  planFor,
+  type Registry,
+  readData,
+} from '@eventflow/schemas'
 import type { Admitted, Taken } from './admit.js'
 import { inSlices } from './in-slices.js'
 
@@ -21,25 +29,25 @@ export function createDataCheck(definitions: Iterable<EventDefinition>, { versio
 
   return async (admitted) => {
     if (contracts.size === 0 || !admitted.some(contractFor)) return admitted
-    const wanted = admitted.flatMap((item) => {
+    const planned = admitted.map((item) => {
       const contract = contractFor(item)
-      return (contract && 'event' in item && wantedVersion(item.event, contract, versions)) || []
+      return contract && 'event' in item ? planFor(item.event, contract, versions) : undefined
     })
-    if (wanted.length > 0) await load(wanted)
-    const check = (item: Admitted): Admitted => {
-      const contract = contractFor(item)
-      const problems = contract && 'event' in item ? problemsOf(item, contract) : []
+    const plans = await completePlans(planned, load)
+    const check = (item: Admitted, index: number): Admitted => {
+      const plan = plans[index]
+      const problems = plan && 'event' in item ? problemsOf(item, plan) : []
       return problems.length > 0 ? { problems, misfit: true } : item
     }
     const [only] = admitted
     const isShort = admitted.length === 1 && 'event' in only! && only.event.payload.length <= SHORT
-    return isShort ? [check(only)] : inSlices(admitted, check)
+    return isShort ? [check(only, 0)] : inSlices(admitted, check)
   }
+}
 
-  function problemsOf({ event, data }: Taken, contract: OwnContract): Problem[] {
-    const reading = readData(event, data, contract, versions)
-    if ('failure' in reading) return [{ pointer: '/data', message: reading.failure.message }]
-    if (!('problems' in reading)) return []
-    return reading.problems.map(({ pointer, message }) => ({ pointer: `/data${pointer}`, message }))
-  }
+function problemsOf({ event, data }: Taken, plan: Plan): Problem[] {
+  const reading = readData(event.type, data, plan)
+  if ('failure' in reading) return [{ pointer: '/data', message: reading.failure.message }]
+  if (!('problems' in reading)) return []
+  return reading.problems.map(({ pointer, message }) => ({ pointer: `/data${pointer}`, message }))
 }

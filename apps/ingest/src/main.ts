@@ -9,6 +9,7 @@ import {
   sqlErrorKind,
 } from '@eventflow/db'
 import { loadDefinitions } from '@eventflow/pipeline'
+import { failRunningCall } from '@eventflow/pipeline/user-code'
 import {
   createIngestMetrics,
   createLog,
@@ -76,6 +77,7 @@ try {
       { name: 'traces', stop: async () => tracing?.stop() },
     ],
     process.exit,
+    { claim: failRunningCall },
   )
 } catch (error) {
   console.error(`eventflow-ingest cannot start: ${(error as Error).message}`)

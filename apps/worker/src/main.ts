@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { connect, migrate, OPERATOR_TENANT, prepare, sqlErrorKind, WORKER_APPLICATION } from '@eventflow/db'
 import { loadDefinitions } from '@eventflow/pipeline'
+import { failRunningCall } from '@eventflow/pipeline/user-code'
 import {
   createLog,
   createWorkerMetrics,
@@ -80,6 +81,7 @@ try {
       { name: 'traces', stop: async () => tracing?.stop() },
     ],
     process.exit,
+    { claim: failRunningCall, onUnhandled: (type) => metrics.unhandledErrors.inc({ type: metrics.typeOf(type) }) },
   )
 } catch (error) {
   console.error(`eventflow-worker cannot start: ${(error as Error).message}`)

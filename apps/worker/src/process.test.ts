@@ -15,9 +15,9 @@ import { processBatch } from './process.js'
 const context = {} as EnrichContext
 
 /** Nothing is registered, so that each definition's own schema counts. */
-const schemas = { versions: createVersions(), load: async () => {} }
+const schemas = { versions: createVersions(), load: async () => () => undefined }
 const metrics = createWorkerMetrics('test', [])
-const rest = { context, schemas, metrics, random: () => 0.5 }
+const rest = { context, schemas, metrics, random: () => 0.5, enrichTimeoutMs: 5_000, abandon: undefined }
 
 type Enrich = Enricher['enrich']
 type Rules = Partial<Pick<EventDefinition, 'validate' | 'retry' | 'type'>>
@@ -208,12 +208,15 @@ describe('an enricher', () => {
   ])('that answers %s for one event makes it dead, with a message that names the enricher', async (answer, wrong) => {
     const [outcome] = await run(batchOf(1), orders({ wrong }))
     expect(outcome!.kind).toBe('dead')
-    expect(failureOf(outcome)!.message).toBe(`enricher 'wrong' answered ${answer} for 1 events`)
+    expect(failureOf(outcome)).toMatchObject({
+      errorClass: 'WrongAnswer',
+      message: `enricher 'wrong' of 'order.created' answered ${answer} for 1 events; expected an array with one addition for each event`,
+    })
   })
 
   test('that answers no list at all fails its events and not the worker', async () => {
     const broken = (() => undefined) as unknown as Enrich
-    expect(kinds(await run(batchOf(1, 2), orders({ broken })))).toEqual(['retry', 'retry'])
+    expect(kinds(await run(batchOf(1, 2), orders({ broken })))).toEqual(['dead', 'dead'])
   })
 
   test.each([null, 'text', Symbol('x'), Object.create(null)])('may throw anything: %p', async (thrown) => {

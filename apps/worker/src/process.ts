@@ -4,37 +4,38 @@
  */
 import {
   type AcceptedEvent,
-  bisect,
   DEFAULT_RETRY_POLICY,
   type Delivery,
+  describeValue,
   type Failure,
   failureOf,
+  freezeParsed,
   isMissing,
-  isUnavailable,
   type Outcome,
   outcomeOfFailure,
   type Payload,
   PermanentError,
   type Problem,
+  problemsIn,
   UnavailableError,
 } from '@eventflow/core'
-import type { EnrichContext, Enricher } from '@eventflow/pipeline'
+import { answerOf, WrongAnswer, wrongAnswer } from '@eventflow/pipeline/user-code'
 import type { WorkerMetrics } from '@eventflow/runtime'
-import { type Registry, readData, wantedVersion } from '@eventflow/schemas'
+import { completePlans, type Plan, planFor, type Registry, readData } from '@eventflow/schemas'
 import type { CompiledDefinition, Definitions } from './definitions.js'
+import { type Asking, enrichWith } from './enrich.js'
 import type { BatchTrace } from './trace.js'
 
-export interface ProcessDeps {
+export interface ProcessDeps extends Omit<Asking, 'trace'> {
   definitions: Definitions
   schemas: Pick<Registry, 'versions' | 'load'>
   metrics: Pick<WorkerMetrics, 'unknownFields' | 'missingFields'>
-  context: EnrichContext
   /** In [0, 1): spreads the retries. */
   random: () => number
 }
 
 /** An event on its way through the steps; once it has failed, the later steps pass it by. */
-interface Candidate {
+export interface Candidate {
   delivery: Delivery
   definition: CompiledDefinition | undefined
   /** The event with its data as far as the steps have come: the delivery's own until one of them changes it. */
@@ -51,9 +52,9 @@ export async function processBatch(
   deps: ProcessDeps,
   trace?: BatchTrace,
 ): Promise<Outcome[]> {
-  const unavailable = await loadSchemas(deliveries, deps)
-  const candidates = deliveries.map((delivery) => checkSchema(delivery, deps, unavailable))
-  await enrich(candidates, deps.context, trace)
+  const plans = await planReading(deliveries, deps)
+  const candidates = deliveries.map((delivery, index) => checkSchema(delivery, plans[index], deps))
+  await enrich(candidates, { ...deps, trace })
   for (const candidate of candidates) {
     checkRules(candidate)
     writeAsJson(candidate)
@@ -61,19 +62,20 @@ export async function processBatch(
   return candidates.map((candidate) => decide(candidate, deps.random()))
 }
 
-/** Loads the versions that these events need and that are not at hand: as a rule none. Gives why it could not. */
-async function loadSchemas(deliveries: readonly Delivery[], deps: ProcessDeps): Promise<Failure | undefined> {
-  const { definitions, schemas } = deps
-  const wanted = deliveries.flatMap((delivery) => {
+/** How each event is read, by the versions of its schema; nothing where its type is not defined. */
+async function planReading(
+  deliveries: readonly Delivery[],
+  { definitions, schemas }: ProcessDeps,
+): Promise<readonly (Plan | Failure | undefined)[]> {
+  const plans = deliveries.map((delivery) => {
     const definition = definitions.get(delivery.event.type)
-    return (definition && wantedVersion(writtenAs(delivery), definition.contract, schemas.versions)) ?? []
+    return definition && planFor(writtenAs(delivery), definition.contract, schemas.versions)
   })
-  if (wanted.length === 0) return undefined
   try {
-    await schemas.load(wanted)
-    return undefined
+    return await completePlans(plans, schemas.load)
   } catch (cause) {
-    return failureOf(new UnavailableError('postgres', { cause }), 'schema')
+    const unavailable = failureOf(new UnavailableError('postgres', { cause }), 'schema')
+    return plans.map((plan) => (plan && 'wanted' in plan ? unavailable : plan))
   }
 }
 
@@ -81,36 +83,44 @@ async function loadSchemas(deliveries: readonly Delivery[], deps: ProcessDeps): 
 const writtenAs = ({ event, schemaVersion }: Delivery) =>
   schemaVersion === undefined ? event : { ...event, schemaVersion }
 
-/** `unavailable`: why versions that are not at hand could not be loaded. */
-function checkSchema(delivery: Delivery, deps: ProcessDeps, unavailable: Failure | undefined): Candidate {
-  const { definitions, schemas, metrics } = deps
+function checkSchema(delivery: Delivery, plan: Plan | Failure | undefined, deps: ProcessDeps): Candidate {
+  const { definitions, metrics } = deps
   const { event } = delivery
   const definition = definitions.get(event.type)
   const candidate: Candidate = { delivery, definition, event, payload: delivery.payload }
-  if (!definition) {
+  if (!definition || !plan) {
     const error = new PermanentError(`no definition of the event type '${event.type}' is loaded`)
     return { ...candidate, failure: { ...failureOf(error, 'definition'), errorClass: 'UnknownType' } }
   }
-  const { type, contract } = definition
-  const written = writtenAs(delivery)
-  if (unavailable && wantedVersion(written, contract, schemas.versions)) return { ...candidate, failure: unavailable }
-  const reading = readData(written, event.data, contract, schemas.versions)
+  if ('failureType' in plan) return { ...candidate, failure: plan }
+  const { type } = definition
+  const reading = readData(type, event.data, plan)
   if ('failure' in reading) return { ...candidate, failure: reading.failure }
   if ('problems' in reading) {
     if (reading.problems.some(isMissing)) metrics.missingFields.inc({ type })
     return { ...candidate, failure: invalid('schema', 'SchemaError', reading.problems) }
   }
   if (reading.unknownFields > 0) metrics.unknownFields.inc({ type }, reading.unknownFields)
-  if (reading.data === event.data) return candidate
-  return { ...candidate, event: { ...event, data: reading.data }, payload: JSON.stringify(reading.data) }
+  if (reading.data !== event.data) {
+    candidate.event = { ...event, data: reading.data }
+    candidate.payload = JSON.stringify(reading.data)
+  }
+  // What users' functions are given they cannot change, neither for each other nor for the next attempt.
+  if (runsUsersCode(definition)) freezeEvent(candidate.event)
+  return candidate
+}
+
+const runsUsersCode = ({ enrich, validate, handle, handleBatch }: CompiledDefinition) =>
+  (enrich && enrich.length > 0) || validate || handle || handleBatch
+
+function freezeEvent(event: AcceptedEvent): void {
+  freezeParsed(event.data)
+  if (event.extensions) Object.freeze(event.extensions)
+  Object.freeze(event)
 }
 
 /** Each type's enrichers one after the other, since each may use what those before it added; the types side by side. */
-async function enrich(
-  candidates: readonly Candidate[],
-  context: EnrichContext,
-  trace: BatchTrace | undefined,
-): Promise<void> {
+async function enrich(candidates: readonly Candidate[], asking: Asking): Promise<void> {
   const byDefinition = new Map<CompiledDefinition, Candidate[]>()
   for (const candidate of candidates) {
     if (!candidate.definition?.enrich?.length) continue
@@ -119,84 +129,43 @@ async function enrich(
     else byDefinition.set(candidate.definition, [candidate])
   }
   await Promise.all(
-    [...byDefinition].map(async ([definition, group]) => {
-      for (const enricher of definition.enrich ?? []) {
-        await runEnricher(
-          enricher,
-          group.filter(({ failure }) => !failure),
-          context,
-          trace,
-        )
+    [...byDefinition].map(async ([{ type, enrich = [] }, group]) => {
+      for (const enricher of enrich) {
+        const sound = group.filter(({ failure }) => !failure)
+        await enrichWith(enricher, type, sound, asking)
       }
     }),
   )
 }
 
-async function runEnricher(
-  enricher: Enricher,
-  candidates: readonly Candidate[],
-  context: EnrichContext,
-  trace: BatchTrace | undefined,
-): Promise<void> {
-  const component = `enrich:${enricher.name}`
-  const enrichPart = async (part: readonly Candidate[]) => {
-    // Copies, because nobody knows what their code does to them.
-    const events = part.map(({ event }) => ({ ...event }))
-    const ask = () => enricher.enrich(events, context)
-    const additions = await (trace ? trace.enrich(enricher.name, ask) : ask())
-    if (additions.length !== part.length) {
-      throw new PermanentError(
-        `enricher '${enricher.name}' answered ${additions.length} additions for ${part.length} events`,
-      )
-    }
-    part.forEach((candidate, i) => {
-      const addition = additions[i]!
-      if (addition instanceof Error) candidate.failure = failureOf(addition, component)
-      else add(candidate, addition)
-    })
-  }
-  const failOne = (candidate: Candidate, error: unknown) => {
-    candidate.failure = failureOf(error, component)
-  }
-  try {
-    await bisect(candidates, enrichPart, failOne, (error) => !isUnavailable(error))
-  } catch (unavailable) {
-    // Halving would only ask the same dead dependency again. What was enriched before it failed is enriched again later.
-    for (const candidate of candidates) candidate.failure ??= failureOf(unavailable, component)
-  }
-}
-
-function add(candidate: Candidate, addition: Payload): void {
-  const { event } = candidate
-  // Spreading both would take ten times as long.
-  candidate.event = { ...event, data: Object.assign({}, event.data, addition) }
-  candidate.additions = candidate.additions ? Object.assign({}, candidate.additions, addition) : addition
-}
-
 function checkRules(candidate: Candidate): void {
   const { definition, event, failure } = candidate
   if (failure || !definition?.validate) return
-  try {
-    const problems = definition.validate({ ...event })
-    if (problems.length > 0) candidate.failure = invalid('validate', 'RuleViolation', problems)
-  } catch (error) {
-    candidate.failure = failureOf(error, 'validate')
-  }
+  const called = { type: definition.type, name: 'validate', component: 'validate' }
+  const answer = answerOf(called, () => definition.validate!(event), EXPECTED_PROBLEMS, readProblems)
+  if ('failure' in answer) candidate.failure = answer.failure
+  else if (answer.value.length > 0) candidate.failure = invalid('validate', 'RuleViolation', answer.value)
+}
+
+const EXPECTED_PROBLEMS = 'a list of problems, each with the texts pointer and message, or [] where there are none'
+
+function readProblems(answer: unknown): Problem[] {
+  const problems = problemsIn(answer)
+  if (problems) return problems
+  if (!Array.isArray(answer)) throw wrongAnswer(answer, EXPECTED_PROBLEMS)
+  const odd = answer.find((item) => !problemsIn([item]))
+  throw new WrongAnswer(`a list with ${describeValue(odd)} in it`, EXPECTED_PROBLEMS)
 }
 
 /** The text that was stored is passed on: writing it anew would be half of the worker's own work. */
 function writeAsJson(candidate: Candidate): void {
   const { delivery, event, payload, additions, failure } = candidate
   if (failure || !additions) return
-  try {
-    const added = JSON.stringify(additions)
-    const takesOut = Object.values(additions).includes(undefined)
-    if (takesOut || Object.keys(delivery.event.data).length === 0 || payload === '{}')
-      candidate.payload = JSON.stringify(event.data)
-    else if (added !== '{}') candidate.payload = `${payload.slice(0, payload.lastIndexOf('}'))},${added.slice(1)}`
-  } catch (error) {
-    candidate.failure = { ...failureOf(error, 'enrich'), failureType: 'permanent' }
-  }
+  const added = JSON.stringify(additions)
+  const takesOut = Object.values(additions).includes(undefined)
+  if (takesOut || Object.keys(delivery.event.data).length === 0 || payload === '{}')
+    candidate.payload = JSON.stringify(event.data)
+  else if (added !== '{}') candidate.payload = `${payload.slice(0, payload.lastIndexOf('}'))},${added.slice(1)}`
 }
 
 function decide(candidate: Candidate, random: number): Outcome {

@@ -1,7 +1,8 @@
 /** A worker: its lanes, the ownership that feeds them, and the removal of what is old. */
+import { setMaxListeners } from 'node:events'
 import { hostname } from 'node:os'
 import { UnavailableError } from '@eventflow/core'
-import { asSql, type Db, OPERATOR_TENANT, sqlErrorKind } from '@eventflow/db'
+import { asSql, type Db, isConnectionLoss, OPERATOR_TENANT, sqlErrorKind } from '@eventflow/db'
 import { startTelling } from '@eventflow/monitor'
 import type { EventDefinition, Sql } from '@eventflow/pipeline'
 import {
@@ -70,6 +71,9 @@ export async function startWorker({
   const readers = Array.from({ length: config.EVENTFLOW_LANES }, () =>
     connectRedis({ url: config.REDIS_URL, blocking: true, onError: (err) => log.warn({ err }, 'Redis') }),
   )
+  // What does not answer must not keep the worker from stopping.
+  const abandoning = new AbortController()
+  setMaxListeners(0, abandoning.signal)
   // A worker starts without Redis too; its lanes then wait for it.
   await Promise.all([redis, ...readers].map((connection) => untilReady(connection, 2_000).catch(() => {})))
   const lanes = readers.map((reader) =>
@@ -86,6 +90,8 @@ export async function startWorker({
       schemas,
       orderOf: orderOf(compiled),
       context: { sql: sqlOf(db), cache: createCache(redis, prefix) },
+      enrichTimeoutMs: config.EVENTFLOW_ENRICH_TIMEOUT_SECONDS * 1_000,
+      abandon: abandoning.signal,
       random: Math.random,
       maxWaiting: config.EVENTFLOW_MAX_WAITING,
     }),
@@ -105,20 +111,25 @@ export async function startWorker({
     refreshGauges: () => refreshWorkerGauges({ db, redis, metrics }, lanes),
     async stop() {
       watchdog.stop()
+      const abandon = setTimeout(() => abandoning.abort(), config.EVENTFLOW_SHUTDOWN_TIMEOUT_MS / 3)
       await Promise.all([schemas.stop(), retention.stop(), telling.stop(), ...lanes.map((lane) => lane.stop())])
+      clearTimeout(abandon)
       await ownership.stop()
       for (const reader of readers) reader.disconnect()
     },
   }
 }
 
-/** SQL for enrichers: while Postgres is away their events wait, and no attempt is charged. */
+/**
+ * SQL for enrichers: while Postgres is away their events wait, and no attempt is charged. A statement that fails or takes too
+ * long on a connection that lives has failed by itself, and counts.
+ */
 function sqlOf(db: Db): Sql {
   const sql = asSql(db)
   return {
     query: <Row>(text: string, values?: readonly unknown[]) =>
       sql.query<Row>(text, values).catch((cause) => {
-        throw sqlErrorKind(cause) === 'infrastructure' ? new UnavailableError('postgres', { cause }) : cause
+        throw isConnectionLoss(cause) ? new UnavailableError('postgres', { cause }) : cause
       }),
   }
 }

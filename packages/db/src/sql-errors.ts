@@ -50,3 +50,12 @@ export function sqlErrorKind(error: unknown): SqlErrorKind {
   if (typeof code === 'string' && NETWORK_CODES.has(code)) return 'infrastructure'
   return typeof message === 'string' && CONNECTION_MESSAGES.test(message) ? 'infrastructure' : 'other'
 }
+
+/**
+ * Whether an error of a statement means that its connection is lost or that there is none. An error of the severity ERROR leaves the
+ * connection as it was: it is about the statement, which can raise any SQLSTATE by itself.
+ */
+export function isConnectionLoss(error: unknown): boolean {
+  if (error instanceof pg.DatabaseError && error.severity === 'ERROR') return false
+  return sqlErrorKind(error) === 'infrastructure'
+}

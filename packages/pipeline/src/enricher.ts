@@ -6,7 +6,10 @@ export interface Sql {
   query<Row = Record<string, unknown>>(text: string, values?: readonly unknown[]): Promise<Row[]>
 }
 
-/** A cache shared by the workers. It may forget anything at any time, and a miss is always a correct answer. */
+/**
+ * A cache shared by the workers. It may forget anything at any time, and a miss is always a correct answer: while Redis is away
+ * everything is one.
+ */
 export interface SharedCache {
   /** One answer a key, in order; `undefined` where nothing is cached. */
   getMany(keys: readonly string[]): Promise<(string | undefined)[]>

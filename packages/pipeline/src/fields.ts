@@ -1,10 +1,11 @@
 /** Reference data by key: which keys a batch of events asks for, and under which fields the answers go. */
-import { type AcceptedEvent, PermanentError } from '@eventflow/core'
+import { type AcceptedEvent, describeValue, isError, PermanentError } from '@eventflow/core'
 import type { Addition } from './enricher.js'
+import { ignorePromise } from './user-code.js'
 
-/** For each field to add: the key to look up for an event, or `undefined` where there is nothing to look up. */
+/** For each field to add: the key to look up for an event, a text or an integer, or `undefined` where there is none. */
 export type Fields<Data, Field extends string> = Readonly<
-  Record<Field, (event: AcceptedEvent<Data>) => string | undefined>
+  Record<Field, (event: AcceptedEvent<Data>) => string | number | undefined>
 >
 
 /** What becomes of an event when nothing is found: it fails for good, or it goes on without the field. */
@@ -53,14 +54,23 @@ export async function fillFields<
   })
 }
 
-/** The key of each field, or the error that a user's function threw. */
+/** The key of each field as text, or the error that a user's function threw. */
 function keysOf<Data>(
   event: AcceptedEvent<Data>,
   fields: Fields<Data, string>,
 ): Map<string, string | undefined> | Error {
   try {
-    return new Map(Object.entries(fields).map(([field, keyOf]) => [field, keyOf(event)]))
+    return new Map(Object.entries(fields).map(([field, keyOf]) => [field, keyIn(keyOf(event), field)]))
   } catch (error) {
-    return error instanceof Error ? error : new Error(String(error))
+    return isError(error) ? error : new Error(`${describeValue(error)} was thrown, which is no error`)
   }
+}
+
+/** `null` counts as none: optional fields of an event are often that. */
+function keyIn(answer: unknown, field: string): string | undefined {
+  if (answer === undefined || answer === null) return undefined
+  if (typeof answer === 'string') return answer
+  if (Number.isSafeInteger(answer) || typeof answer === 'bigint') return String(answer)
+  ignorePromise(answer)
+  throw new PermanentError(`the key for ${field} is ${describeValue(answer)}; expected a text or an integer`)
 }

@@ -101,10 +101,10 @@ interface JsonRow {
   json: string
 }
 
-/** What the cache has; nothing when it fails: a miss is always a correct answer. */
+/** What the cache has. */
 async function readCache(cache: SharedCache, prefix: string, keys: string[]): Promise<JsonRow[]> {
   if (keys.length === 0) return []
-  const texts = await cache.getMany(keys.map((key) => prefix + key)).catch(() => [])
+  const texts = await cache.getMany(keys.map((key) => prefix + key))
   return keys.flatMap((key, index) => {
     const json = texts[index]
     return json === undefined ? [] : [{ key, json }]
@@ -115,10 +115,9 @@ async function readTable(sql: Sql, select: string, keys: string[]): Promise<Json
   return keys.length === 0 ? [] : sql.query<JsonRow>(select, [keys])
 }
 
-/** A cache that fails to keep a row costs a later batch a query, nothing else. */
 async function writeCache(cache: SharedCache, prefix: string, rows: JsonRow[], ttlMs: number): Promise<void> {
   if (rows.length === 0) return
-  await cache.setMany(new Map(rows.map(({ key, json }) => [prefix + key, json])), ttlMs).catch(() => {})
+  await cache.setMany(new Map(rows.map(({ key, json }) => [prefix + key, json])), ttlMs)
 }
 
 const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/

@@ -40,8 +40,7 @@ export function answerOf<Value>(
 ): Answer<Value> {
   try {
     const answer = call()
-    if (isPromiseLike(answer)) {
-      ignore(answer)
+    if (ignorePromise(answer)) {
       throw new WrongAnswer('a promise', `${expected}, at once (the function must not be async)`)
     }
     return { value: read(answer) }
@@ -60,21 +59,27 @@ const running = new AsyncLocalStorage<Running>()
 
 /**
  * Calls a function that may answer with a promise, and waits for it and for `read` for `limitMs` at the most; after that the
- * call has failed, and what still comes of it is ignored. A rejection that the function leaves unhandled fails it too. Never rejects.
+ * call has failed, and what still comes of it is ignored. A rejection that the function leaves unhandled fails it too. When
+ * `abandon` is aborted the call ends as if its dependency were away: nothing is known of its event. Never rejects.
  */
 export function answerInTime<Value>(
   called: Called,
   limitMs: number,
   call: () => unknown,
   read: (answer: unknown) => Value | Promise<Value>,
+  abandon?: AbortSignal,
 ): Promise<Answer<Value>> {
   return new Promise((resolve) => {
     const end = (answer: Answer<Value>) => {
       clearTimeout(timer)
+      abandon?.removeEventListener('abort', stop)
       resolve(answer)
     }
     const fail = (error: unknown) => end({ failure: failureOfCall(called, error) })
+    const stop = () => end({ failure: abandoned(called) })
     const timer = setTimeout(() => end({ failure: timeoutOf(called, limitMs) }), limitMs)
+    if (abandon?.aborted) return stop()
+    abandon?.addEventListener('abort', stop)
     const ask = async () => read(await call())
     running.run({ called, fail }, ask).then((value) => end({ value }), fail)
   })
@@ -114,11 +119,18 @@ function timeoutOf(called: Called, limitMs: number): Failure {
   return { ...failureOf(message, called.component), errorClass: 'Timeout' }
 }
 
+function abandoned(called: Called): Failure {
+  const message = `${fullNameOf(called)} had not answered when the worker stopped`
+  return { ...failureOf(message, called.component), failureType: 'unavailable', errorClass: 'Stopped' }
+}
+
 const fullNameOf = ({ type, name }: Called) => `${name} of '${type}'`
 
-/** Hears the rejection of a promise that is not waited for: unheard, it would reach the process. */
-function ignore(promise: unknown): void {
-  new Promise((resolve) => resolve(promise)).catch(() => {})
+/** Whether an answer is a promise; its rejection is heard, which would reach the process otherwise. */
+export function ignorePromise(answer: unknown): boolean {
+  if (!isPromiseLike(answer)) return false
+  new Promise((resolve) => resolve(answer)).catch(() => {})
+  return true
 }
 
 /** The wrong answer that a value is. */

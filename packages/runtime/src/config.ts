@@ -138,6 +138,12 @@ export const WorkerConfig = Type.Object({
     default: 10_000,
     description: 'Events of a partition that wait in memory behind a retry before the partition pauses',
   }),
+  EVENTFLOW_ENRICH_TIMEOUT_SECONDS: Type.Number({
+    minimum: 0.1,
+    maximum: 3_600,
+    default: 30,
+    description: 'Seconds that one call of an enricher may take; after it the attempt has failed',
+  }),
   EVENTFLOW_STALLED_AFTER_SECONDS: Type.Integer({
     minimum: 1,
     default: 30,
@@ -181,7 +187,7 @@ export function readConfig<Schema extends TObject>(
       else config[name] = property.default
       continue
     }
-    const value = property.type === 'integer' && /^\d+$/.test(text) ? Number(text) : text
+    const value = NUMBERS[property.type]?.test(text) ? Number(text) : text
     if (Value.Check(property, value)) config[name] = value
     else problems.push(`${name} is not valid: ${property.description}${allowed(property)}`)
   }
@@ -192,8 +198,12 @@ export function readConfig<Schema extends TObject>(
   return Object.freeze(config) as Readonly<Static<Schema>>
 }
 
-function allowed({ minimum, maximum, pattern }: TSchema): string {
+/** How a number is written, by its type in the schema. */
+const NUMBERS: Record<string, RegExp> = { integer: /^\d+$/, number: /^\d+(\.\d+)?$/ }
+
+function allowed({ type, minimum, maximum, pattern }: TSchema): string {
   if (pattern) return ` (must match ${pattern})`
+  if (type === 'number') return ` (a number from ${minimum} to ${maximum})`
   if (maximum !== undefined) return ` (a whole number from ${minimum} to ${maximum})`
   return minimum === undefined ? '' : ` (a whole number, at least ${minimum})`
 }

@@ -84,6 +84,7 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
     fencedWrites: counter('fenced_writes_total', 'Batches that were refused because the lease no longer held'),
     unknownFields: counter('unknown_fields_total', 'Fields of events that are kept and that no schema names', ['type']),
     missingFields: counter('missing_fields_total', 'Events that lack what their schema requires', ['type']),
+    unhandledErrors: counter('unhandled_errors_total', "Errors of users' code that nothing handled", ['type']),
     settleSize: histogram('settle_size', 'Events settled by one transaction', BATCH_SIZES),
     processingDuration: histogram(
       'event_processing_duration_seconds',
@@ -103,9 +104,11 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
     metrics.retries.inc({ type }, 0)
     metrics.unknownFields.inc({ type }, 0)
     metrics.missingFields.inc({ type }, 0)
+    metrics.unhandledErrors.inc({ type }, 0)
     for (const error_class of COMMON_FAILURES) metrics.eventsFailed.inc({ type, error_class }, 0)
   }
   metrics.eventsFailed.inc({ type: OTHER, error_class: 'UnknownType' }, 0)
+  metrics.unhandledErrors.inc({ type: OTHER }, 0)
   for (const reason of CATCH_UP_REASONS) metrics.catchUpEvents.inc({ reason }, 0)
   return metrics
 }

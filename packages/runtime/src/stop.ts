@@ -6,15 +6,25 @@ export interface StopStep {
   stop: () => Promise<unknown>
 }
 
+/** A process in which the functions of definitions run: their errors may turn up where nothing awaits them. */
+export interface UsersCode {
+  /** Which function of which definition an error comes from that nothing handled; fails its call if it is under way. */
+  claim: (error: unknown) => { type: string; name: string } | undefined
+  /** Told of each such error, with the type of the definition where it is known. */
+  onUnhandled?: (type: string | undefined) => void
+}
+
 /**
  * Runs the steps when the process is told to stop; then `exit(0)`, or `exit(1)` when a step failed or the deadline
  * passed. A step that fails does not keep the next ones from being done. Also stops on an error nobody caught, with 1.
+ * Where users' code runs, unhandled rejections are logged and the process goes on, and so are exceptions of their callbacks.
  */
 export function stopOnSignal(
   log: Logger,
   timeoutMs: number,
   steps: readonly StopStep[],
   exit: (code: number) => void,
+  usersCode?: UsersCode,
 ): void {
   let stopping = false
   const stop = async (cause: string, code: number) => {
@@ -37,8 +47,19 @@ export function stopOnSignal(
   }
   process.on('SIGTERM', () => stop('SIGTERM', 0))
   process.on('SIGINT', () => stop('SIGINT', 0))
+  const goesOn = (error: unknown, isRejection: boolean) => {
+    const call = usersCode?.claim(error)
+    if (!usersCode || !(call || isRejection)) return false
+    usersCode.onUnhandled?.(call?.type)
+    const origin = call ? { type: call.type, function: call.name } : {}
+    log.error({ err: error, ...origin }, 'an error that nothing handled: an await is missing, or an error listener')
+    return true
+  }
   process.on('uncaughtException', (error) => {
+    if (goesOn(error, false)) return
     log.fatal({ err: error }, 'an error that nobody caught')
     void stop('uncaughtException', 1)
   })
+  // Without this listener a rejection is an uncaught exception.
+  if (usersCode) process.on('unhandledRejection', (reason) => goesOn(reason, true))
 }

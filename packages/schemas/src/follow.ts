@@ -1,19 +1,22 @@
 /** Follows what is registered: a process knows a new version within about a second, and one that is asked for at once. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Db, findSchemaVersions, readNewSchemas } from '@eventflow/db'
-import { contractOf } from './contract.js'
+import { type Contract, contractOf } from './contract.js'
 import type { WantedVersion } from './read-data.js'
 import { createVersions, type Versions } from './versions.js'
 
 const LOOK_EVERY_MS = 1_000
 
+/** Gives the contract of a version that was loaded; nothing where there is none. */
+export type LoadedVersions = (wanted: WantedVersion) => Contract | undefined
+
 export interface Registry {
   versions: Versions
   /**
-   * Loads versions, as far as there are any. What is not there is looked for again each time: it may have been registered just
-   * now. Rejects when Postgres is away.
+   * Loads versions, as far as there are any, and gives them: `versions` may have forgotten them by the time they are used. What is not
+   * there is looked for again each time: it may have been registered just now. Rejects when Postgres is away.
    */
-  load(wanted: readonly WantedVersion[]): Promise<void>
+  load(wanted: readonly WantedVersion[]): Promise<LoadedVersions>
   stop(): Promise<void>
 }
 
@@ -46,12 +49,17 @@ export async function followSchemas(db: Db, onError: (error: unknown) => void): 
   return {
     versions,
     async load(wanted) {
-      const distinct = [...new Map(wanted.map((one) => [`${one.version} ${one.tenantId} ${one.type}`, one])).values()]
-      for (const { tenantId, type, version, schema, origin, own } of await findSchemaVersions(db, distinct)) {
+      const distinct = new Map(wanted.map((one) => [keyOf(one), one]))
+      const loaded = new Map<string, Contract>()
+      for (const { tenantId, type, version, schema, origin, own } of await findSchemaVersions(db, [
+        ...distinct.values(),
+      ])) {
         const contract = contractOf(schema, { firstOnly: origin === 'api' })
         if (own) versions.announce({ tenantId, type }, version)
         versions.keep({ tenantId, type }, version, contract)
+        loaded.set(keyOf({ tenantId, type, version }), contract)
       }
+      return (one) => loaded.get(keyOf(one))
     },
     async stop() {
       stopping.abort()
@@ -59,3 +67,5 @@ export async function followSchemas(db: Db, onError: (error: unknown) => void): 
     },
   }
 }
+
+const keyOf = ({ tenantId, type, version }: WantedVersion) => `${version} ${tenantId} ${type}`

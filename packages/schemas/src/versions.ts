@@ -2,18 +2,25 @@
 import type { SchemaSubject } from '@eventflow/db'
 import type { Contract } from './contract.js'
 
-/** Contracts that are kept besides those of the definitions; the one that was loaded first goes first. */
+/** Contracts that are kept besides those of the definitions; one that was not used for long goes first. */
 const MAX_LOADED = 1_000
 
 interface Known {
   /** Nothing where the tenant has only used versions of the definitions. */
   latest?: number
-  contracts: Map<number, Contract>
+  contracts: Map<number, Kept>
+}
+
+/** `used` since it was last looked at whether it may go. */
+interface Kept {
+  contract: Contract
+  used: boolean
 }
 
 export interface Versions {
   /** The last version of a type that the tenant is known to have itself; nothing where there is none. */
   latest(subject: SchemaSubject): number | undefined
+  /** What is found may be forgotten at the next `keep`: whoever needs it for longer holds it. */
   find(subject: SchemaSubject, version: number): Contract | undefined
   /** Takes note that the tenant has a version. */
   announce(subject: SchemaSubject, version: number): void
@@ -21,9 +28,9 @@ export interface Versions {
   keep(subject: SchemaSubject, version: number, contract: Contract, options?: { forEver: boolean }): void
 }
 
-export function createVersions(): Versions {
+export function createVersions({ maxLoaded = MAX_LOADED } = {}): Versions {
   const tenants = new Map<string, Map<string, Known>>()
-  const loaded: { contracts: Map<number, Contract>; version: number }[] = []
+  const loaded: { contracts: Map<number, Kept>; version: number }[] = []
 
   const find = ({ tenantId, type }: SchemaSubject) => tenants.get(tenantId)?.get(type)
 
@@ -36,19 +43,38 @@ export function createVersions(): Versions {
 
   return {
     latest: (subject) => find(subject)?.latest,
-    find: (subject, version) => find(subject)?.contracts.get(version),
+    find(subject, version) {
+      const kept = find(subject)?.contracts.get(version)
+      if (kept) kept.used = true
+      return kept?.contract
+    },
     announce(subject, version) {
       const type = known(subject)
       type.latest = Math.max(type.latest ?? 0, version)
     },
     keep(subject, version, contract, { forEver } = { forEver: false }) {
       const { contracts } = known(subject)
-      contracts.set(version, contract)
-      if (forEver) return
+      const kept = { contract, used: true }
+      const isNew = !contracts.has(version)
+      contracts.set(version, kept)
+      if (forEver || !isNew) return
       loaded.push({ contracts, version })
-      if (loaded.length <= MAX_LOADED) return
-      const oldest = loaded.shift()!
-      oldest.contracts.delete(oldest.version)
+      if (loaded.length > maxLoaded) forgetOne()
     },
+  }
+
+  /** Those that were used go to the end of the queue once more, which ends: the second time round none counts as used. */
+  function forgetOne(): void {
+    for (;;) {
+      const oldest = loaded.shift()!
+      const kept = oldest.contracts.get(oldest.version)
+      if (kept?.used) {
+        kept.used = false
+        loaded.push(oldest)
+      } else {
+        oldest.contracts.delete(oldest.version)
+        return
+      }
+    }
   }
 }
