@@ -31,7 +31,7 @@ afterAll(() => db.end())
 
 const ALL = Array.from({ length: 16 }, (_, id) => id)
 const take = (worker: string, partitions: readonly number[], reclaim = false) =>
-  takePartitions(db, worker, partitions, { reclaim })
+  takePartitions(db, worker, partitions, { reclaim, leaseMs: 10_000 })
 const idsOf = (taken: readonly { partition: number }[]) => taken.map(({ partition }) => partition)
 const epochsOf = (taken: readonly { epoch: number }[]) => taken.map(({ epoch }) => epoch)
 const expire = (...partitions: number[]) =>
@@ -59,7 +59,7 @@ describe('a lease', () => {
     const [lease] = await take('a', [3])
     expect(Math.abs((await leftMs()) - 10_000)).toBeLessThan(1_000)
     await expire(3)
-    expect(await renewLeases(db, 'a', [lease!])).toEqual(new Set([3]))
+    expect(await renewLeases(db, 'a', [lease!], 10_000)).toEqual(new Set([3]))
     expect(Math.abs((await leftMs()) - 10_000)).toBeLessThan(1_000)
     expect(await take('b', [3])).toEqual([])
   })
@@ -68,7 +68,7 @@ describe('a lease', () => {
     const old = await take('a', [3, 5])
     await expire(5)
     await take('b', [5])
-    expect(await renewLeases(db, 'a', old)).toEqual(new Set([3]))
+    expect(await renewLeases(db, 'a', old, 10_000)).toEqual(new Set([3]))
     await releasePartitions(db, old)
     expect(await ownerOf(3)).toEqual({ owner: null, epoch: 1 })
     expect(await ownerOf(5)).toEqual({ owner: 'b', epoch: 2 })
@@ -77,7 +77,7 @@ describe('a lease', () => {
   test('of an earlier life of the same worker cannot be renewed either', async () => {
     const old = await take('a', [3])
     expect(await take('a', [3], true)).toMatchObject([{ partition: 3, epoch: 2 }])
-    expect(await renewLeases(db, 'a', old)).toEqual(new Set())
+    expect(await renewLeases(db, 'a', old, 10_000)).toEqual(new Set())
   })
 
   test('that was given back is free at once', async () => {
@@ -144,25 +144,41 @@ test('of workers that take the same partitions at once, each partition goes to o
 
 test('a worker that is started again is known as a new one; one that was killed is remembered for a day', async () => {
   await db.query('DELETE FROM workers')
-  for (const id of ['a', 'b']) await heartbeat(db, { id, host: 'here', pid: 1 })
+  for (const id of ['a', 'b'])
+    await heartbeat(db, { id, host: 'here', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
   await db.query(`UPDATE workers SET started_at = now() - interval '3 d', heartbeat_at = now() - interval '23 h'`)
   await take('b', [3, 5])
-  await heartbeat(db, { id: 'a', host: 'here', pid: 1 })
+  await heartbeat(db, { id: 'a', host: 'here', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
   const [a, b] = await readWorkers(db)
   expect(a).toMatchObject({ id: 'a', host: 'here', pid: 1, alive: true, partitions: [] })
   expect(Date.now() - a!.startedAt.getTime()).toBeGreaterThan(2 * 86_400_000)
   expect(b).toMatchObject({ id: 'b', alive: false, partitions: [3, 5] })
   expect(Math.round(b!.silentSeconds / 3_600)).toBe(23)
 
-  await heartbeat(db, { id: 'a', host: 'here', pid: 2 })
+  await heartbeat(db, { id: 'a', host: 'here', pid: 2, run: 'run 2', leaseMs: 10_000 }, { takeOver: true })
   expect(Date.now() - (await readWorkers(db))[0]!.startedAt.getTime()).toBeLessThan(60_000)
   await db.query(`UPDATE workers SET heartbeat_at = now() - interval '25 h'`)
-  await heartbeat(db, { id: 'a', host: 'here', pid: 2 })
+  await heartbeat(db, { id: 'a', host: 'here', pid: 2, run: 'run 2', leaseMs: 10_000 }, { takeOver: true })
   expect((await readWorkers(db)).map(({ id }) => id)).toEqual(['a'])
 })
 
+test('the id of a worker is had by the process that took it last, until that is silent for the time of a lease', async () => {
+  await db.query('DELETE FROM workers')
+  const [first, second] = [1, 2].map((pid) => ({ id: 'a', host: 'here', pid, run: `run ${pid}`, leaseMs: 10_000 }))
+  expect(await heartbeat(db, first!, { takeOver: true })).toBe(undefined)
+  expect(await heartbeat(db, second!, { takeOver: true })).toBe(undefined)
+  expect(await heartbeat(db, first!, { takeOver: false })).toEqual({ host: 'here', pid: 2 })
+  expect(await readWorkers(db)).toMatchObject([{ id: 'a', pid: 2, rival: { host: 'here', pid: 1 } }])
+  await removeWorker(db, first!)
+  expect(await readWorkers(db)).toHaveLength(1)
+  await db.query(`UPDATE workers SET heartbeat_at = now() - interval '11 s'`)
+  expect(await heartbeat(db, first!, { takeOver: false })).toBe(undefined)
+  expect(await readWorkers(db)).toMatchObject([{ id: 'a', pid: 1 }])
+})
+
 test('who is alive and what is free is read by the heartbeats and the leases', async () => {
-  for (const id of ['b', 'a', 'gone']) await heartbeat(db, { id, host: 'here', pid: 1 })
+  for (const id of ['b', 'a', 'gone'])
+    await heartbeat(db, { id, host: 'here', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
   await db.query(`UPDATE workers SET heartbeat_at = now() - interval '11 s' WHERE worker_id = 'gone'`)
   await take('a', [0, 1])
   await take('gone', [2])
@@ -175,6 +191,6 @@ test('who is alive and what is free is read by the heartbeats and the leases', a
     { id: 2, owner: 'gone', free: true },
     { id: 3, owner: null, free: true },
   ])
-  await removeWorker(db, 'b')
+  await removeWorker(db, { id: 'b', run: 'run 1' })
   expect((await readOwnership(db)).workers).toEqual(['a'])
 })

@@ -29,7 +29,7 @@ describe('the fence', () => {
 
   beforeEach(async () => {
     await db.query('UPDATE partitions SET owner = NULL, epoch = 0, dirty = 0')
-    const taken = await takePartitions(db, 'a', [1, 2, 3], { reclaim: false })
+    const taken = await takePartitions(db, 'a', [1, 2, 3], { reclaim: false, leaseMs: 10_000 })
     leases = taken.map(({ partition, epoch }) => ({ partition, epoch, dirty: 0 }))
   })
 
@@ -44,7 +44,7 @@ describe('the fence', () => {
 
   test('finds the lease of a partition that another worker has taken over', async () => {
     await expireLeases()
-    await takePartitions(db, 'b', [2], { reclaim: false })
+    await takePartitions(db, 'b', [2], { reclaim: false, leaseMs: 10_000 })
     expect(await broken()).toEqual([leases[1]])
   })
 
@@ -59,7 +59,7 @@ describe('the fence', () => {
     let marking: Promise<void> | undefined
     await withTransaction(db, async (tx) => {
       expect(await findBrokenLeases(tx, leases)).toEqual([])
-      expect(await takePartitions(db, 'b', [2], { reclaim: false })).toEqual([])
+      expect(await takePartitions(db, 'b', [2], { reclaim: false, leaseMs: 10_000 })).toEqual([])
       marking = markDirty(db, [1]).then(() => {
         marked = true
       })
@@ -68,7 +68,9 @@ describe('the fence', () => {
     })
     await marking
     expect(await broken()).toEqual([leases[0]])
-    expect(await takePartitions(db, 'b', [2], { reclaim: false })).toMatchObject([{ partition: 2, epoch: 2 }])
+    expect(await takePartitions(db, 'b', [2], { reclaim: false, leaseMs: 10_000 })).toMatchObject([
+      { partition: 2, epoch: 2 },
+    ])
   })
 })
 

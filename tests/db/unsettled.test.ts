@@ -139,7 +139,7 @@ test('an event is not final while an INSERT that may have an earlier seq is not 
 
 test('a suspect is counted before it is worked on, by the owner of its partition only', async () => {
   const [event] = await accept(1, 5)
-  const [lease] = await takePartitions(db, 'a', [5], { reclaim: true })
+  const [lease] = await takePartitions(db, 'a', [5], { reclaim: true, leaseMs: 10_000 })
   const suspect = { ...firstDelivery(event!, '{}', []), crashes: 1 }
   expect(await recordSuspect(db, suspect, lease!.epoch)).toBe(true)
   expect(await recordSuspect(db, { ...suspect, crashes: 2 }, lease!.epoch - 1)).toBe(false)

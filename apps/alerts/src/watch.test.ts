@@ -82,15 +82,15 @@ afterEach(async () => {
 /** Keeps a worker alive that has all partitions, until the test is over or `stop`. */
 async function keepWorker(): Promise<{ stop(): void }> {
   const beat = async () => {
-    await heartbeat(db, { id: 'w', host: 'h', pid: 1 })
+    await heartbeat(db, { id: 'w', host: 'h', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
     await db.query(`UPDATE partitions SET lease_expires_at = now() + interval '10 s' WHERE owner = 'w'`)
   }
-  await heartbeat(db, { id: 'w', host: 'h', pid: 1 })
+  await heartbeat(db, { id: 'w', host: 'h', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
   await takePartitions(
     db,
     'w',
     Array.from({ length: 16 }, (_, id) => id),
-    { reclaim: false },
+    { reclaim: false, leaseMs: 10_000 },
   )
   const timer = setInterval(() => beat().catch(() => {}), 2_000)
   const stop = () => clearInterval(timer)
@@ -231,7 +231,7 @@ describe('it is told', () => {
     await looked()
     await db.query(`UPDATE partitions SET owner = NULL WHERE id IN (3, 5)`)
     await untilTold('partition-without-owner', 'raised')
-    await takePartitions(db, 'w', [3, 5], { reclaim: false })
+    await takePartitions(db, 'w', [3, 5], { reclaim: false, leaseMs: 10_000 })
     await untilTold('partition-without-owner', 'raised', 'cleared')
     expect(received[0]!.message).toBe('without an owner: partition 3, 5')
   })

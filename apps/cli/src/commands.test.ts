@@ -60,11 +60,11 @@ describe('workers', () => {
   test('shows who is alive and who is not; there being none is an exit code', async () => {
     expect(await shown()).toMatchObject({ code: 1, stdout: expect.stringContaining('no worker') })
 
-    await heartbeat(db, { id: 'gone', host: 'there', pid: 7 })
-    await takePartitions(db, 'gone', [1, 2], { reclaim: false })
+    await heartbeat(db, { id: 'gone', host: 'there', pid: 7, run: 'run 7', leaseMs: 10_000 }, { takeOver: true })
+    await takePartitions(db, 'gone', [1, 2], { reclaim: false, leaseMs: 10_000 })
     await db.query(`UPDATE workers SET heartbeat_at = now() - interval '200 s'`)
     expect((await shown()).code).toBe(1)
-    await heartbeat(db, { id: 'well', host: 'here', pid: 8 })
+    await heartbeat(db, { id: 'well', host: 'here', pid: 8, run: 'run 8', leaseMs: 10_000 }, { takeOver: true })
 
     const { stdout, code } = await eventflow(['workers'])
     expect(code).toBe(0)
@@ -85,7 +85,7 @@ describe('lag', () => {
 
   test('shows each partition and the whole; its code says whether the oldest event is too old', async () => {
     await db.query('UPDATE partitions SET owner = NULL')
-    await takePartitions(db, 'well', [4], { reclaim: false })
+    await takePartitions(db, 'well', [4], { reclaim: false, leaseMs: 10_000 })
     expect(await shown({ maxSeconds: 0 })).toMatchObject({ code: 0 })
     await acceptEvents(db, [newEvent({ partition: 4 }), newEvent({ partition: 4 }), newEvent({ partition: 5 })])
     await db.query(`UPDATE raw_events SET accepted_at = now() - interval '110 s' WHERE partition = 4`)

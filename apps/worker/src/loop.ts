@@ -45,6 +45,8 @@ const LOOK_AFTER_MS = 5_000
 export interface LaneDeps extends WorkDeps {
   /** For blocking reads only. */
   reader: Redis
+  /** What it is to Redis: no other process and no other lane has ever had this name. */
+  consumer: string
   /** Events of a partition that may wait in memory; beyond it nothing more of the partition is taken. */
   maxWaiting: number
 }
@@ -63,12 +65,12 @@ export interface Lane {
 }
 
 export function startLane(deps: LaneDeps): Lane {
-  const { db, reader, redis, prefix, workerId, log, metrics, tracing, maxWaiting } = deps
+  const { db, reader, redis, prefix, consumer, log, metrics, tracing, maxWaiting } = deps
   const partitions = new Map<number, Partition>()
   const stopping = new AbortController()
   const progress = createProgress()
   const work = createWork(deps, partitions, stopping.signal, progress)
-  const dropping = new Map<number, () => void>()
+  const dropping = new Map<Partition, { done: Promise<void>; resolve: () => void }>()
   let lookedAfterAt = performance.now()
   let lookAtPostgresAt = 0
   let lookAroundAt = 0
@@ -113,9 +115,10 @@ export function startLane(deps: LaneDeps): Lane {
   }
 
   function dropAsked(): void {
-    for (const [partition, done] of dropping) {
-      partitions.delete(partition)
-      done()
+    for (const [partition, { resolve }] of dropping) {
+      // It may have been given up, and taken again, meanwhile.
+      if (partitions.get(partition.id) === partition) partitions.delete(partition.id)
+      resolve()
     }
     dropping.clear()
   }
@@ -177,12 +180,12 @@ export function startLane(deps: LaneDeps): Lane {
       await work(await admit(claimed.slice(from, from + CLAIMED)))
     }
     partition.suspects = 0
-    await removeIdleConsumers(redis, prefix, workerId, partition.id)
+    await removeIdleConsumers(redis, prefix, consumer, partition.id)
   }
 
   /** Whoever held them may have settled them: they are looked up before anybody works on them. */
   async function claimEntries(partition: Partition): Promise<Entry[]> {
-    const claimed = await claimPending(redis, prefix, workerId, partition.id)
+    const claimed = await claimPending(redis, prefix, consumer, partition.id)
     metrics.entriesClaimed.inc(claimed.length)
     for (const entry of claimed) partition.takenUpTo = Math.max(partition.takenUpTo, seqsOf(entry).highest)
     return claimed
@@ -195,7 +198,7 @@ export function startLane(deps: LaneDeps): Lane {
     if (dropping.size > 0 || stopping.signal.aborted) return []
     const count = Math.ceil(BATCH / streaming.length / eventsPerEntry)
     const ids = streaming.map(({ id }) => id)
-    const { entries, strays } = await readNew(reader, prefix, workerId, ids, { count, blockMs: waitMs })
+    const { entries, strays } = await readNew(reader, prefix, consumer, ids, { count, blockMs: waitMs })
     wake = () => {}
     const readAt = Date.now()
     const ours = entries.filter(({ partition }) => !strays.includes(partition))
@@ -276,11 +279,20 @@ export function startLane(deps: LaneDeps): Lane {
       partitions.set(taken.partition, newPartition(taken, taken.crashes >= SUSPICIOUS_CRASHES ? BATCH : 0))
       wake()
     },
-    async drop(partition) {
-      if (!partitions.has(partition)) return
-      const dropped = new Promise<void>((resolve) => dropping.set(partition, resolve))
-      wake()
-      await Promise.race([dropped, running])
+    async drop(id) {
+      const partition = partitions.get(id)
+      if (!partition) return
+      let asked = dropping.get(partition)
+      if (!asked) {
+        let resolve = () => {}
+        const done = new Promise<void>((settle) => {
+          resolve = settle
+        })
+        asked = { done, resolve }
+        dropping.set(partition, asked)
+        wake()
+      }
+      await Promise.race([asked.done, running])
     },
     held: () => [...partitions.values()].map((partition) => asHeld(partition, maxWaiting)),
     doing: progress.state,

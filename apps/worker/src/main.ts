@@ -20,6 +20,7 @@ import { registerDefinitions } from '@eventflow/schemas'
 import { connectRedis } from '@eventflow/stream'
 import { showCircuits } from './circuits.js'
 import { describeHealth } from './health.js'
+import { idleTimeoutOf } from './ownership.js'
 import { startWorker, type Worker } from './worker.js'
 
 try {
@@ -42,6 +43,7 @@ try {
     url: config.DATABASE_URL,
     applicationName: WORKER_APPLICATION,
     max: config.EVENTFLOW_LANES + 4,
+    idleTimeoutMs: idleTimeoutOf(config.EVENTFLOW_LEASE_SECONDS * 1_000),
     onIdleError: (err) => log.warn({ err }, 'a connection to Postgres broke'),
   })
   const register = () => registerDefinitions(db, OPERATOR_TENANT, definitions.values())

@@ -23,13 +23,18 @@ export interface Standstill {
   why: string
 }
 
-export interface WorkerHealth {
+interface Standstills {
   stalled: Standstill[]
   heldUp: Standstill[]
 }
 
+export interface WorkerHealth extends Standstills {
+  /** The process that has this worker's id in place of this one. */
+  rival?: { host: string; pid: number } | undefined
+}
+
 export interface Watchdog {
-  health(): WorkerHealth
+  health(): Standstills
   stop(): void
 }
 
@@ -72,11 +77,11 @@ export function startWatchdog(deps: WatchdogDeps): Watchdog {
   const { lanes, workerId, db, redis, prefix, stalledAfterMs, log, metrics } = deps
   const lookMs = Math.min(LOOK_MS, stalledAfterMs / 3)
   const lag = sparing(() => readLag(db, redis, prefix), lookMs / 2)
-  let health: WorkerHealth = { stalled: [], heldUp: [] }
+  let health: Standstills = { stalled: [], heldUp: [] }
   // An outage of Postgres does not count: whoever waited for it has its time again from then on.
   let postgresBackAt = 0
 
-  async function look(): Promise<WorkerHealth> {
+  async function look(): Promise<Standstills> {
     const now = performance.now()
     const quiet = lanes.flatMap((lane) =>
       lane.held().map((held) => ({ ...held, doing: lane.doing(), since: Math.max(held.settledAt, postgresBackAt) })),

@@ -1,4 +1,5 @@
 /** A worker: its lanes, the ownership that feeds them, and the removal of what is old. */
+import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { hostname } from 'node:os'
 import { UnavailableError } from '@eventflow/core'
@@ -76,13 +77,16 @@ export async function startWorker({
   setMaxListeners(0, abandoning.signal)
   // A worker starts without Redis too; its lanes then wait for it.
   await Promise.all([redis, ...readers].map((connection) => untilReady(connection, 2_000).catch(() => {})))
-  const lanes = readers.map((reader) =>
+  // The next process under this id, and the other lane, are others to Redis: what they were given is not this one's to go on with.
+  const run = randomBytes(4).toString('hex')
+  const lanes = readers.map((reader, lane) =>
     startLane({
       db,
       reader,
       redis,
       prefix,
       workerId: id,
+      consumer: `${id}:${run}:${lane}`,
       log,
       metrics,
       tracing,
@@ -96,7 +100,8 @@ export async function startWorker({
       maxWaiting: config.EVENTFLOW_MAX_WAITING,
     }),
   )
-  const ownership = startOwnership({ db, worker: { id, host: hostname(), pid: process.pid }, lanes, log })
+  const leaseMs = Math.round(config.EVENTFLOW_LEASE_SECONDS * 1_000)
+  const ownership = startOwnership({ db, worker: { id, host: hostname(), pid: process.pid, run, leaseMs }, lanes, log })
   const ages = {
     settledDays: config.EVENTFLOW_RETENTION_SETTLED_DAYS,
     deadDays: config.EVENTFLOW_RETENTION_DEAD_DAYS,
@@ -107,7 +112,7 @@ export async function startWorker({
   const telling = startTelling(db, { process: id, service: 'worker' }, () => readWorkerFigures(metrics))
 
   return {
-    health: watchdog.health,
+    health: () => ({ ...watchdog.health(), rival: ownership.rival() }),
     refreshGauges: () => refreshWorkerGauges({ db, redis, metrics }, lanes),
     async stop() {
       watchdog.stop()

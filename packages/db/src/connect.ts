@@ -11,8 +11,10 @@ export interface ConnectOptions {
   applicationName: string
   /** Connections at the most. */
   max: number
-  /** Told of errors on connections that nobody was using; the pool replaces them by itself. */
+  /** Told of errors on connections that were not in use; the pool replaces them by itself. */
   onIdleError: (error: Error) => void
+  /** How long a transaction may idle, in milliseconds. */
+  idleTimeoutMs?: number
 }
 
 /** By this name Postgres knows the connections that accept events. */
@@ -38,7 +40,8 @@ export const IDLE_TIMEOUT_MS = 6_000
  * `idle_in_transaction_session_timeout` is shorter than a lease, so that a worker stopped inside a transaction holds up
  * nobody (reproduced: hazards of half-open connections and zombies).
  */
-export function connect({ url, applicationName, max, onIdleError }: ConnectOptions): Db {
+export function connect(options: ConnectOptions): Db {
+  const { url, applicationName, max, onIdleError, idleTimeoutMs = IDLE_TIMEOUT_MS } = options
   const pool = new pg.Pool({
     connectionString: url,
     application_name: applicationName,
@@ -47,7 +50,7 @@ export function connect({ url, applicationName, max, onIdleError }: ConnectOptio
     statement_timeout: STATEMENT_TIMEOUT_MS,
     query_timeout: STATEMENT_TIMEOUT_MS + 2_000,
     lock_timeout: 4_000,
-    idle_in_transaction_session_timeout: IDLE_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: idleTimeoutMs,
     keepAlive: true,
     types: TYPES,
   })

@@ -1,8 +1,6 @@
 /** `partitions`: who owns what, and how far it is. */
 import type { Queryable } from './connect.js'
-
-/** How long a lease lasts without being renewed, in milliseconds. */
-export const LEASE_TTL_MS = 10_000
+import { IS_ALIVE } from './workers.js'
 
 /** A partition as its owner knows it. */
 export type Epoch = Pick<TakenPartition, 'partition' | 'epoch'>
@@ -30,8 +28,13 @@ function lockEpochs(partitions: string, epochs: string): string {
     ORDER BY id FOR UPDATE OF partitions`
 }
 
-/** Renews the leases and gives the partitions whose lease still held; the others belong to somebody else by now. */
-export async function renewLeases(db: Queryable, workerId: string, leases: readonly Epoch[]): Promise<Set<number>> {
+/** Renews the leases and gives the partitions whose lease still held; the others belong to another worker by now. */
+export async function renewLeases(
+  db: Queryable,
+  workerId: string,
+  leases: readonly Epoch[],
+  leaseMs: number,
+): Promise<Set<number>> {
   const { rows } = await db.query({
     name: 'renew-leases',
     text: `
@@ -39,21 +42,20 @@ export async function renewLeases(db: Queryable, workerId: string, leases: reado
       FROM (${lockEpochs('$2', '$3')}) AS locked
       WHERE partitions.id = locked.id AND owner = $1
       RETURNING partitions.id`,
-    values: [workerId, leases.map((l) => l.partition), leases.map((l) => l.epoch), LEASE_TTL_MS],
+    values: [workerId, leases.map((l) => l.partition), leases.map((l) => l.epoch), leaseMs],
   })
   return new Set(rows.map((row) => row.id))
 }
 
-/** Who is alive and who owns what, by the database's clock. */
+/** Who is alive and who owns what, by the clock of the database. */
 export async function readOwnership(db: Queryable): Promise<Ownership> {
   const { rows } = await db.query({
     name: 'read-ownership',
     text: `
       SELECT id, owner, owner IS NULL OR lease_expires_at < now() AS free,
              (SELECT coalesce(array_agg(worker_id ORDER BY worker_id), '{}') FROM workers
-              WHERE heartbeat_at > now() - $1 * interval '1 millisecond') AS workers
+              WHERE ${IS_ALIVE}) AS workers
       FROM partitions ORDER BY id`,
-    values: [LEASE_TTL_MS],
   })
   return { workers: rows[0]?.workers ?? [], partitions: rows.map(({ id, owner, free }) => ({ id, owner, free })) }
 }
@@ -75,7 +77,7 @@ export async function takePartitions(
   db: Queryable,
   workerId: string,
   partitions: readonly number[],
-  { reclaim }: { reclaim: boolean },
+  { reclaim, leaseMs }: { reclaim: boolean; leaseMs: number },
 ): Promise<TakenPartition[]> {
   const { rows } = await db.query({
     name: 'take-partitions',
@@ -89,7 +91,7 @@ export async function takePartitions(
           crashes = CASE WHEN before.owner IS NULL THEN 0 ELSE partitions.crashes + 1 END
       FROM before WHERE partitions.id = before.id
       RETURNING partitions.id, epoch, crashes`,
-    values: [workerId, partitions, reclaim, LEASE_TTL_MS],
+    values: [workerId, partitions, reclaim, leaseMs],
   })
   return rows
     .map((row) => ({ partition: row.id, epoch: row.epoch, crashes: row.crashes }))

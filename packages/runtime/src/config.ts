@@ -133,6 +133,12 @@ export const WorkerConfig = Type.Object({
     default: 2,
     description: 'Batches that are in work at once, each of its own partitions',
   }),
+  EVENTFLOW_LEASE_SECONDS: Type.Number({
+    minimum: 0.5,
+    maximum: 3_600,
+    default: 10,
+    description: 'Seconds without a sign of life after which the partitions of a worker go to others',
+  }),
   EVENTFLOW_MAX_WAITING: Type.Integer({
     minimum: 1,
     default: 10_000,

@@ -89,7 +89,7 @@ export async function readFirstUndelivered(
 /** What a read gave. */
 export interface Reading {
   entries: Entry[]
-  /** Partitions of which another consumer holds entries: somebody who owned them before has gone on reading. */
+  /** Partitions of which another consumer holds entries: one that owned them before has gone on reading. */
   strays: number[]
 }
 

@@ -39,6 +39,14 @@ function checkWorkers({ workers }: Tables, shells: Shells): Finding[] {
   return findings('workers', `${alive.length} alive`, [
     alive.length === 0 &&
       error('no worker is alive: events are accepted, and nothing is done with them', START_A_WORKER),
+    ...workers
+      .filter(({ rival }) => rival !== null)
+      .map(({ id, host, pid, rival }) =>
+        warning(
+          `two workers use the id ${id}: process ${pid} on ${host} works, process ${rival!.pid} on ${rival!.host} does nothing`,
+          'give each worker an EVENTFLOW_WORKER_ID of its own, or leave it out, and start the idle one again',
+        ),
+      ),
     forgotten.length > 0 &&
       warning(
         `long dead: ${forgotten.map(({ id, silentSeconds }) => `${id} (${span(silentSeconds)})`).join(', ')}`,

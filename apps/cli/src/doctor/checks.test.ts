@@ -8,7 +8,7 @@ const shells = { psql: 'psql', redisCli: 'redis-cli' }
 const set = (value: string, source = 'default') => ({ value, source })
 const worker = (id: string) => ({
   ...{ id, host: 'h', pid: 1, startedAt: new Date(0), heartbeatAt: new Date(0), silentSeconds: 1 },
-  ...{ alive: true, partitions: [] },
+  ...{ alive: true, partitions: [], rival: null },
 })
 
 const well: PostgresFacts = {

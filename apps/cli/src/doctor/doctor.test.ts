@@ -42,8 +42,8 @@ beforeEach(async () => {
   await redis.flushall()
   addresses = { postgres: await createDatabase(), redis: server.url, prefix: PREFIX }
   db = connect({ url: addresses.postgres, applicationName: 'test', max: 4, onIdleError: () => {} })
-  await heartbeat(db, { id: 'well', host: 'here', pid: 1 })
-  await takePartitions(db, 'well', ALL, { reclaim: false })
+  await heartbeat(db, { id: 'well', host: 'here', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
+  await takePartitions(db, 'well', ALL, { reclaim: false, leaseMs: 10_000 })
   for (const partition of ALL) await createGroup(redis, PREFIX, partition)
 })
 
@@ -218,7 +218,7 @@ describe('the pipeline', () => {
   test('without a worker, and with rows of workers that died long ago', async () => {
     await db.query(`UPDATE workers SET heartbeat_at = now() - interval '1 min'`)
     expect(await onlyFinding()).toMatchObject({ check: 'workers', level: 'error', code: 1 })
-    await heartbeat(db, { id: 'well', host: 'here', pid: 1 })
+    await heartbeat(db, { id: 'well', host: 'here', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
     await db.query(`INSERT INTO workers VALUES ('old', 'there', 2, now(), now() - interval '3 d')`)
     const finding = await onlyFinding()
     expect(finding).toMatchObject({ check: 'workers', level: 'warning', code: 0, message: 'long dead: old (3 d 0 h)' })
@@ -226,10 +226,22 @@ describe('the pipeline', () => {
     expect(await wrong()).toEqual([])
   })
 
+  test('with two workers under one id', async () => {
+    const other = { id: 'well', host: 'there', pid: 2, run: 'run 2', leaseMs: 10_000 }
+    expect(await heartbeat(db, other, { takeOver: false })).toEqual({ host: 'here', pid: 1 })
+    const finding = await onlyFinding()
+    expect(finding).toMatchObject({ check: 'workers', level: 'warning', code: 0 })
+    expect(finding.message).toBe(
+      'two workers use the id well: process 1 on here works, process 2 on there does nothing',
+    )
+    await db.query('UPDATE workers SET rival_at = NULL')
+    expect(await wrong()).toEqual([])
+  })
+
   test('with a partition that nobody owns', async () => {
     await db.query(`UPDATE partitions SET lease_expires_at = now() - interval '1 s' WHERE id = 3`)
     expect(await onlyFinding()).toMatchObject({ check: 'partitions', level: 'warning', code: 0 })
-    await takePartitions(db, 'well', [3], { reclaim: false })
+    await takePartitions(db, 'well', [3], { reclaim: false, leaseMs: 10_000 })
     expect(await wrong()).toEqual([])
   })
 

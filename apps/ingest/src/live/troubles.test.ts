@@ -71,7 +71,9 @@ describe('what is wrong', () => {
     ],
     [
       'a worker that died',
-      { workers: [{ id: 'b', alive: false, silentSeconds: 30, partitions: [] } as unknown as KnownWorker] },
+      {
+        workers: [{ id: 'b', alive: false, silentSeconds: 30, partitions: [], rival: null } as unknown as KnownWorker],
+      },
       'warn: Worker b has given no sign of life for 30 s.',
     ],
     [

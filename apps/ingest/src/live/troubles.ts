@@ -64,7 +64,12 @@ function workerTroubles(lag: PipelineLag, workers: readonly KnownWorker[]): Trou
   const dead = workers.filter(
     ({ alive, partitions, silentSeconds }) => !alive && (partitions.length > 0 || silentSeconds < 120),
   )
+  const shared = workers.filter(({ rival }) => rival !== null)
   return [
+    ...shared.map(({ id, rival }): Trouble => {
+      const text = `Two workers use the id ${id}; the one on ${rival!.host} (process ${rival!.pid}) does nothing.`
+      return { level: 'warn', text, about: { worker: id } }
+    }),
     ...dead.map(({ id, silentSeconds }): Trouble => {
       const text = `Worker ${id} has given no sign of life for ${inWords(silentSeconds)}.`
       return { level: 'warn', text, about: { worker: id } }
