@@ -5,6 +5,8 @@ export default {
   testMatch: ['**/dist/**/*.test.js'],
   // Those are for jest.long.config.js.
   testPathIgnorePatterns: ['/node_modules/', '\\.long\\.test\\.js$'],
+  // Nothing is compiled again: Babel would only take its time over it.
+  transform: {},
   globalSetup: './tests/dist/start-services.js',
   globalTeardown: './tests/dist/stop-services.js',
   testTimeout: 30_000,

@@ -1,0 +1,132 @@
+/** `npm run mutants`: small changes are planted one at a time, and the tests must notice; writes docs/mutants.md. */
+import { execFile } from 'node:child_process'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { availableParallelism, cpus, setPriority } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { Command } from 'commander'
+import { hashOf, learnBaseline } from './mutants/baseline.js'
+import { judge, type Mutant } from './mutants/judge.js'
+import { mutationsOf } from './mutants/mutate.js'
+import { describeMutants, type Judged, type Opinion, placeOf, scoreOf } from './mutants/report.js'
+import { openResults } from './mutants/results.js'
+import { createSandbox } from './mutants/sandbox.js'
+import { PRODUCT, TARGETS, TESTS } from './mutants/targets.js'
+
+const ROOT = join(import.meta.dirname, '../..')
+const CACHE = join(ROOT, '.eventflow/cache/mutants')
+const REPORT = join(ROOT, 'docs/mutants.md')
+const OPINIONS = join(ROOT, 'scripts/mutants/opinions.json')
+
+/** Each test makes a database of its own, and nobody removes them: after so many mutants the services begin anew. */
+const MUTANTS_PER_SERVICES = 150
+
+const tell = (line: string) => console.log(line)
+
+const options = new Command('mutants')
+  .option('--only <names...>', `some of ${Object.keys(TARGETS).join(', ')}`, Object.keys(TARGETS))
+  .option('--sample <n>', 'one mutant in n', Number, 1)
+  .option('--budget <seconds>', 'how long the tests of one mutant may take, by what they usually take', Number, 60)
+  .option('--jobs <n>', 'how many mutants are tried at a time', Number, 1)
+  .option('--fresh', 'begin anew, instead of where the last run was ended')
+  .parse()
+  .opts<{ only: string[]; sample: number; budget: number; jobs: number; fresh?: true }>()
+
+/** What jest would run before and after all tests. */
+const jest = (await import(join(ROOT, 'jest.config.js'))).default
+const step = async (path: string) => (await import(join(ROOT, path))).default as () => Promise<void>
+const [startServices, stopServices] = [await step(jest.globalSetup), await step(jest.globalTeardown)]
+
+async function compiledFiles(): Promise<string[]> {
+  const inside = async (folder: string) =>
+    (await readdir(join(ROOT, folder), { recursive: true })).map((name) => join(folder, name))
+  const files = (await Promise.all(['packages', 'apps', 'tests'].map(inside))).flat()
+  return files.filter((file) => file.endsWith('.js') && !file.includes('node_modules')).sort()
+}
+
+async function mutantsOf(files: readonly string[], only: readonly string[]) {
+  const all: { target: string; fileHash: string; mutant: Mutant }[] = []
+  for (const target of only) {
+    for (const file of files.filter((file) => TARGETS[target]!.test(file) && !file.endsWith('.test.js'))) {
+      const fileHash = await hashOf(join(ROOT, file))
+      const mutations = mutationsOf(await readFile(join(ROOT, file), 'utf8'))
+      all.push(...mutations.map((mutation) => ({ target, fileHash, mutant: { ...mutation, file } })))
+    }
+  }
+  return all.filter((_, i) => i % options.sample === 0)
+}
+
+async function readCommit(): Promise<string> {
+  const git = async (...args: string[]) => (await promisify(execFile)('git', args, { cwd: ROOT })).stdout.trim()
+  const changed = await git('status', '--porcelain', '--untracked-files=no', '--', ':!docs', ':!scripts/mutants')
+  return `${await git('rev-parse', '--short=12', 'HEAD')}${changed ? ' and changes' : ''}`
+}
+
+const unknown = options.only.filter((name) => !Object.hasOwn(TARGETS, name))
+if (unknown.length > 0) throw new Error(`${unknown} is none of ${Object.keys(TARGETS)}`)
+// Others work on this machine, too.
+setPriority(10)
+if (options.fresh) await rm(CACHE, { recursive: true, force: true })
+
+const startedAt = performance.now()
+const files = await compiledFiles()
+const mutants = await mutantsOf(files, options.only)
+const targets = [...new Set(mutants.map(({ mutant }) => mutant.file))]
+const product = await Promise.all(files.filter((file) => PRODUCT.test(file)).map((file) => hashOf(join(ROOT, file))))
+const results = await openResults(join(CACHE, 'results.jsonl'))
+const sandboxes = await Promise.all(Array.from({ length: options.jobs }, () => createSandbox(ROOT)))
+const judged: Judged[] = []
+
+try {
+  await startServices()
+  const tests = await learnBaseline({
+    sandbox: sandboxes[0]!.root,
+    tests: files.filter((file) => TESTS.test(file)),
+    targets: files.filter((file) => Object.values(TARGETS).some((pattern) => pattern.test(file))),
+    cacheFile: join(CACHE, 'baseline.json'),
+    product: product.join(),
+    tell,
+  })
+  tell(`${mutants.length} mutants in ${targets.length} files, ${tests.length} test files`)
+
+  const left = [...mutants]
+  let tried = 0
+  const work = async (sandbox: string) => {
+    while (left.length > 0 && tried < MUTANTS_PER_SERVICES) {
+      const { target, ...identity } = left.shift()!
+      const { mutant } = identity
+      let verdict = results.find(identity, tests)
+      if (!verdict) {
+        tried++
+        verdict = await judge(mutant, tests, { sandbox, budgetSeconds: options.budget })
+        await results.add(identity, tests, verdict)
+        const { file, lineNumber, becomes } = placeOf(ROOT, mutant)
+        const how = 'by' in verdict ? `${verdict.by}: ${verdict.failure}` : becomes
+        tell(`${mutants.length - left.length} ${verdict.status} ${file}:${lineNumber} ${mutant.kind}: ${how}`)
+      }
+      judged.push({ target, mutant, verdict })
+    }
+  }
+  while (left.length > 0) {
+    tried = 0
+    await Promise.all(sandboxes.map(({ root }) => work(root)))
+    await stopServices()
+    await startServices()
+  }
+} finally {
+  await stopServices()
+  await Promise.all(sandboxes.map((sandbox) => sandbox.remove()))
+}
+
+tell(`score: ${(100 * scoreOf(judged)).toFixed(1)} % of ${judged.length}`)
+if (options.only.length === Object.keys(TARGETS).length) {
+  const about = {
+    at: new Date(),
+    commit: await readCommit(),
+    machine: `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`,
+    minutes: (performance.now() - startedAt) / 60_000,
+    sample: options.sample,
+  }
+  const opinions = JSON.parse(await readFile(OPINIONS, 'utf8')) as Opinion[]
+  await writeFile(REPORT, describeMutants(judged, about, opinions, ROOT))
+}

@@ -1,0 +1,58 @@
+/** Tries one mutant: do the tests that run its line notice? */
+import { readFile, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { type TestFile, wasRun } from './baseline.js'
+import { apply, type Mutation } from './mutate.js'
+import { runTestFile } from './run.js'
+
+export interface Mutant extends Mutation {
+  file: string
+}
+
+/** `uncovered`: no test runs the line. A test that does not end any more has noticed, too. */
+export type Verdict =
+  | { status: 'killed' | 'timed out'; by: string; failure: string }
+  | { status: 'survived'; tried: string[]; untried: number }
+  | { status: 'uncovered' }
+
+/** The test files that run a mutant's line: its own first, then by what they cost. */
+export function testsFor({ file, start }: Mutant, tests: readonly TestFile[]): TestFile[] {
+  const own = join(dirname(file), basename(file).replace(/\.js$/, '.test.js'))
+  const cost = (test: TestFile) => (test.path === own ? 0 : test.seconds)
+  return tests
+    .filter(({ ran }) => wasRun(ran[file] ?? [], start))
+    .sort((a, b) => cost(a) - cost(b) || a.path.localeCompare(b.path))
+}
+
+/**
+ * Runs the tests for a mutant until one notices. `budgetSeconds` bounds the tests of one mutant by what they usually take; one
+ * that nothing noticed until then has survived, so that the score never says too much.
+ */
+export async function judge(
+  mutant: Mutant,
+  tests: readonly TestFile[],
+  { sandbox, budgetSeconds }: { sandbox: string; budgetSeconds: number },
+): Promise<Verdict> {
+  const covering = testsFor(mutant, tests)
+  if (covering.length === 0) return { status: 'uncovered' }
+  const path = join(sandbox, mutant.file)
+  const original = await readFile(path, 'utf8')
+  const tried: string[] = []
+  let spent = 0
+  await writeFile(path, apply(original, mutant))
+  try {
+    for (const test of covering) {
+      if (tried.length > 0 && spent + test.seconds > budgetSeconds) continue
+      spent += test.seconds
+      // Machines are slower at times; a mutant that waits for ever does so all the same.
+      const run = await runTestFile(sandbox, test.path, { limitSeconds: test.seconds * 3 + 5 })
+      if (!run.passed) {
+        return { status: run.timedOut ? 'timed out' : 'killed', by: test.path, failure: run.failure ?? '' }
+      }
+      tried.push(test.path)
+    }
+  } finally {
+    await writeFile(path, original)
+  }
+  return { status: 'survived', tried, untried: covering.length - tried.length }
+}
