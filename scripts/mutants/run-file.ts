@@ -26,7 +26,11 @@ async function run(): Promise<FileOutcome> {
     return { passed: true, tests: await runDefined() }
   } catch (error) {
     const { message, cause } = error as Error
-    return { passed: false, tests: 0, failure: `${message}: ${(cause as Error | undefined)?.message?.split('\n')[0] ?? ''}` }
+    return {
+      passed: false,
+      tests: 0,
+      failure: `${message}: ${(cause as Error | undefined)?.message?.split('\n')[0] ?? ''}`,
+    }
   }
 }
 
