@@ -115,7 +115,7 @@ async function redisAway({ redis, db }: Stack, all: Clients): Promise<void> {
   }
   const from = performance.now()
   await until('every partition reads its stream again', async () => {
-    const { rows } = await db.query('SELECT FROM partitions WHERE dirty > 0')
+    const { rows } = await db.query('SELECT FROM partition_marks WHERE dirty > 0')
     return rows.length === 0
   })
   say(`Redis is back; every partition reads its stream again after ${seconds(from)}`)

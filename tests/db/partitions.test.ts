@@ -24,7 +24,8 @@ beforeAll(async () => {
 })
 
 beforeEach(async () => {
-  await db.query('UPDATE partitions SET owner = NULL, epoch = 0, dirty = 0, crashes = 0, settled_seq = 0')
+  await db.query('UPDATE partitions SET owner = NULL, epoch = 0, crashes = 0, settled_seq = 0')
+  await db.query('UPDATE partition_marks SET dirty = 0')
 })
 
 afterAll(() => db.end())

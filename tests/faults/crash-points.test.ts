@@ -71,7 +71,7 @@ const ingestProofs: Record<keyof typeof INGEST_CRASH_POINTS, Proof> = {
     expect(await count('raw_events r WHERE NOT EXISTS (SELECT FROM processed_events p WHERE p.seq = r.seq)')).not.toBe(
       0,
     )
-    expect(await count('partitions WHERE dirty > 0')).toBe(0)
+    expect(await count('partition_marks WHERE dirty > 0')).toBe(0)
   },
 }
 
@@ -123,7 +123,7 @@ test.each(Object.entries(INGEST_CRASH_POINTS))(
   async (name, point) => {
     const [ingest] = stack.ingests
     if (point.text === 'mark-dirty') {
-      await until('no mark is there', async () => (await count('partitions WHERE dirty > 0')) === 0)
+      await until('no mark is there', async () => (await count('partition_marks WHERE dirty > 0')) === 0)
       await stack.directRedis.config('SET', 'maxmemory', '1')
     }
     await underLoad(async () => {
@@ -183,7 +183,7 @@ test.each(['ingest', 'worker'])(
 async function underLoad(story: () => Promise<void>): Promise<void> {
   unsound++
   await until('every stream is in use', async () => {
-    return (await count('partitions WHERE dirty > 0 OR redis_run_id IS NULL')) === 0
+    return (await count('partitions JOIN partition_marks USING (id) WHERE dirty > 0 OR redis_run_id IS NULL')) === 0
   })
   let told = false
   const lane = async (number: number) => {

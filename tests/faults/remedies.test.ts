@@ -105,7 +105,7 @@ test('while Redis is away everything is accepted and processed, and afterwards t
   await settled()
   await until(
     'the streams are whole again',
-    async () => (await rowsOf('SELECT FROM partitions WHERE dirty > 0')).length === 0,
+    async () => (await rowsOf('SELECT FROM partition_marks WHERE dirty > 0')).length === 0,
   )
   await untilReady(stack.directRedis, 10_000)
   const added = await entriesAdded()

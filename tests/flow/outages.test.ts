@@ -193,8 +193,8 @@ describe('Redis', () => {
     keys.map((key) => partitionOf('default', key, pipeline.partitions)).sort((a, b) => a - b)
   /** Which partitions are marked, and forgets the marks. */
   const takeMarks = async () => {
-    const { rows } = await pipeline.db.query('SELECT id FROM partitions WHERE dirty > 0 ORDER BY id')
-    await pipeline.db.query('UPDATE partitions SET dirty = 0')
+    const { rows } = await pipeline.db.query('SELECT id FROM partition_marks WHERE dirty > 0 ORDER BY id')
+    await pipeline.db.query('UPDATE partition_marks SET dirty = 0')
     return rows.map(({ id }) => id)
   }
   const sendKeys = async (keys: readonly string[]) =>

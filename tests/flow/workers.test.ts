@@ -216,7 +216,7 @@ test('a stream that was full is used again while events keep coming', async () =
   const together = keys.filter((key) => partitionOf('default', key, pipeline.partitions) === partition)
   const load = startSteadyLoad(pipeline.url, { keys: together, eventOf: event, pauseMs: 5 })
   const dirty = async () => {
-    const { rows } = await pipeline.db.query('SELECT dirty FROM partitions WHERE id = $1', [partition])
+    const { rows } = await pipeline.db.query('SELECT dirty FROM partition_marks WHERE id = $1', [partition])
     return Number(rows[0].dirty)
   }
   await until('the stream is full', async () => (await dirty()) > 0)

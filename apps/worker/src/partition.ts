@@ -5,7 +5,7 @@
  * - *postgres*: its unsettled events are read from `raw_events` in the order of acceptance. So it begins when the stream may
  *   lack something, and so it stays while Redis is away. One snapshot shows everything that was acknowledged before, so
  *   nothing can be overtaken here, whatever is missing in Redis.
- * - *stream*: its events come from the stream. The fence requires `partitions.dirty` to be 0: once an event is accepted past
+ * - *stream*: its events come from the stream. The fence requires the partition's mark to be 0: once an event is accepted past
  *   the stream, nothing of the partition is settled from the stream any more, and it begins again.
  *
  * A stream that is far behind is left for *postgres* too where there are several tenants, which can be read apart there.

@@ -181,8 +181,6 @@ async function write(
     const now = new Date()
     const broken = others.length > 0 ? await fence(tx, partitions, held) : new Set<number>()
     const holds = ({ delivery }: Outcome) => !broken.has(delivery.event.partition)
-    const dead = others.filter((outcome) => outcome.kind === 'dead' && holds(outcome)) as Dead[]
-    const retried = others.filter((outcome) => outcome.kind === 'retry' && holds(outcome)) as Retry[]
 
     let fresh: Commit[] = []
     let committed: Commit[] = []
@@ -201,6 +199,10 @@ async function write(
         settling,
       )
     }
+    // Chosen after the insert, whose own fence may see a mark that the first one did not: a retry that is written while an earlier
+    // event of its key is not would run first.
+    const dead = others.filter((outcome) => outcome.kind === 'dead' && holds(outcome)) as Dead[]
+    const retried = others.filter((outcome) => outcome.kind === 'retry' && holds(outcome)) as Retry[]
     if (dead.length > 0) await insertFailed(tx, dead, { workerId, now })
     if (retried.length > 0) await upsertRetries(tx, retried, now)
     const ended = [...committed, ...dead].filter(({ delivery }) => settling.again || delivery.inRetries)

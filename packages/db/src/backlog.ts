@@ -67,11 +67,12 @@ const READ_BACKLOG = `
     FROM (SELECT * FROM retries ORDER BY attempts DESC LIMIT ${RETRIES_LOOKED_AT}) w
     JOIN raw_events e USING (tenant_id, event_id)
     GROUP BY w.partition)
-  SELECT p.id, p.epoch, p.dirty, p.redis_run_id, coalesce(waiting.count, 0) AS retrying,
+  SELECT p.id, p.epoch, m.dirty, p.redis_run_id, coalesce(waiting.count, 0) AS retrying,
          (held.events + CASE WHEN counted.events < ${COUNTED} THEN counted.events
             ELSE round(counted.events::numeric * (last.seq - border.seq + 1) / (counted.until - border.seq + 1)) END)::float8 AS unsettled,
          coalesce(extract(epoch FROM now() - least(held.since, counted.since, tried.since)), 0)::float8 AS age
   FROM partitions p
+  JOIN partition_marks m ON m.id = p.id
   LEFT JOIN last ON last.id = p.id
   LEFT JOIN border ON border.id = p.id
   LEFT JOIN waiting ON waiting.partition = p.id

@@ -10,6 +10,7 @@ import { eventSchemas } from './migrations/0005-event-schemas.js'
 import { tenantRole } from './migrations/0006-tenant-role.js'
 import { schemaWalls } from './migrations/0007-schema-walls.js'
 import { replayVersion } from './migrations/0008-replay-version.js'
+import { partitionMarks } from './migrations/0009-partition-marks.js'
 import { workerProcesses } from './migrations/0010-worker-processes.js'
 
 /** `partitions` is how many a new database gets. */
@@ -23,6 +24,7 @@ function migrationsFor(partitions: number): Record<string, Migration> {
     '0006-tenant-role': { up: tenantRole },
     '0007-schema-walls': { up: schemaWalls },
     '0008-replay-version': { up: replayVersion },
+    '0009-partition-marks': { up: partitionMarks },
     '0010-worker-processes': { up: workerProcesses },
   }
 }

@@ -110,20 +110,6 @@ export async function releasePartitions(db: Queryable, leases: readonly Epoch[])
   })
 }
 
-/**
- * Says that something was accepted for these partitions that is not in their streams. Must be committed before the 202
- * leaves: the owner's fence sees the rise and settles nothing more from the stream until it has caught up.
- */
-export async function markDirty(db: Queryable, partitions: readonly number[]): Promise<void> {
-  await db.query({
-    name: 'mark-dirty',
-    text: `
-      UPDATE partitions SET dirty = dirty + 1
-      WHERE id IN (SELECT id FROM partitions WHERE id = ANY($1::smallint[]) ORDER BY id FOR UPDATE)`,
-    values: [partitions],
-  })
-}
-
 /** Where the owner of a partition begins. */
 export interface PartitionState {
   /** Everything up to here is settled, or waits in `retries`. */
@@ -138,21 +124,13 @@ export interface PartitionState {
 export async function readPartition(db: Queryable, { partition, epoch }: Epoch): Promise<PartitionState | undefined> {
   const { rows } = await db.query({
     name: 'read-partition',
-    text: 'SELECT settled_seq, dirty, redis_run_id FROM partitions WHERE id = $1 AND epoch = $2',
+    text: `
+      SELECT settled_seq, dirty, redis_run_id FROM partitions JOIN partition_marks USING (id)
+      WHERE id = $1 AND epoch = $2`,
     values: [partition, epoch],
   })
   const [row] = rows
   return row && { settledSeq: row.settled_seq, dirty: row.dirty, redisRunId: row.redis_run_id }
-}
-
-/** Which of these partitions have a mark: what was accepted and not published must not wait for the next settle to be seen. */
-export async function findDirty(db: Queryable, partitions: readonly number[]): Promise<number[]> {
-  const { rows } = await db.query({
-    name: 'find-dirty',
-    text: 'SELECT id FROM partitions WHERE id = ANY($1::smallint[]) AND dirty > 0',
-    values: [partitions],
-  })
-  return rows.map((row) => row.id)
 }
 
 /** Says that the stream lacks something, before it is made again: otherwise nobody could tell any more after a crash. */
@@ -162,23 +140,6 @@ export async function markBroken(db: Queryable, { partition, epoch }: Epoch): Pr
     text: 'UPDATE partitions SET redis_run_id = NULL WHERE id = $1 AND epoch = $2',
     values: [partition, epoch],
   })
-}
-
-/**
- * Says that the stream of this Redis process is whole again, unless something was accepted past it since `dirty` was read.
- * Gives whether it could be said.
- */
-export async function markWhole(
-  db: Queryable,
-  { partition, epoch }: Epoch,
-  { dirty, redisRunId }: { dirty: number; redisRunId: string | null },
-): Promise<boolean> {
-  const { rowCount } = await db.query({
-    name: 'mark-whole',
-    text: 'UPDATE partitions SET dirty = 0, redis_run_id = $4 WHERE id = $1 AND epoch = $2 AND dirty = $3',
-    values: [partition, epoch, dirty, redisRunId],
-  })
-  return rowCount === 1
 }
 
 /**

@@ -12,20 +12,21 @@ export interface Lease {
   /** Rises with every change of owner. */
   epoch: number
   /**
-   * The mark `partitions.dirty` under which the stream is read: 0, since nothing is read from a stream that lacks events.
+   * The mark `partition_marks.dirty` under which the stream is read: 0, since nothing is read from a stream that lacks events.
    * `null` while the events come from Postgres, where nothing can be missing.
    */
   dirty: 0 | null
 }
 
 /**
- * Finds the partitions whose lease holds, and locks their rows against another worker and against a mark until the transaction has
- * ended: that is what fences off old owners.
+ * Finds the partitions whose lease holds and whose mark is as the lease has it. It locks the rows of `partitions` against another
+ * worker until the transaction has ended: that is what fences off old owners. The marks are read without a lock, so that ingest
+ * never waits for a settle; `partition-marks.ts` says why that is enough.
  */
 const FENCE = (partitions: string, epochs: string, dirty: string) => `
-  SELECT id FROM partitions
+  SELECT id FROM partitions JOIN partition_marks USING (id)
   JOIN unnest(${partitions}::smallint[], ${epochs}::bigint[], ${dirty}::bigint[]) AS held(id, epoch, dirty) USING (id, epoch)
-  WHERE held.dirty IS NULL OR held.dirty = partitions.dirty
+  WHERE held.dirty IS NULL OR held.dirty = partition_marks.dirty
   ORDER BY id FOR SHARE OF partitions`
 
 const fenceValues = (leases: readonly Lease[]) => [
@@ -35,8 +36,8 @@ const fenceValues = (leases: readonly Lease[]) => [
 ]
 
 /**
- * The leases that no longer hold: another worker took the partition over, or something was accepted past the stream. The others
- * hold until the transaction has ended.
+ * The leases that no longer hold: another worker took the partition over, or something was accepted past the stream. The epochs
+ * of the others hold until the transaction has ended; a mark may still be seen by a later statement of it.
  */
 export async function findBrokenLeases(tx: Queryable, leases: readonly Lease[]): Promise<Lease[]> {
   const { rows } = await tx.query({ name: 'fence', text: FENCE('$1', '$2', '$3'), values: fenceValues(leases) })

@@ -1,12 +1,16 @@
-/** Adds accepted events to the streams of their partitions. */
+/**
+ * Adds accepted events to the streams of their partitions: those of one partition all together or not at all. Where a partition
+ * needs several entries, Redis could refuse the first and take the second (out of memory, no replicas, no room to save), and
+ * later events of a key would go before earlier ones of the same request.
+ */
 import type { RawEvent } from '@eventflow/core'
-import type { Redis } from 'ioredis'
+import type { ChainableCommander, Redis } from 'ioredis'
 import { FIELD, packEntry, streamKey } from './entry.js'
 
 export interface Publisher {
   /**
    * Publishes events in the given order, in one round trip. Gives the partitions of which it is not known that every entry
-   * is there: Redis refused it (OOM), the answer never came, or the stream is too long. Never throws.
+   * is there: Redis refused them (OOM), the answer never came, or the stream is too long. Never throws.
    */
   publish(events: readonly RawEvent[]): Promise<Set<number>>
 }
@@ -24,28 +28,39 @@ export function createPublisher(redis: Redis, prefix: string, maxLength: number)
       const byPartition = groupByPartition(events)
       const partitions = [...byPartition.keys()]
       const unpublished = new Set(partitions.filter((partition) => (lengths.get(partition) ?? 0) >= maxLength))
-      const added: number[] = []
       const pipeline = redis.pipeline()
+      const answers: { partition: number; at: number }[] = []
       for (const [partition, group] of byPartition) {
         if (unpublished.has(partition)) continue
-        for (const chunk of chunksOf(group)) {
-          pipeline.xadd(streamKey(prefix, partition), '*', FIELD, packEntry(chunk))
-          added.push(partition)
-        }
+        addTogether(pipeline, streamKey(prefix, partition), [...chunksOf(group)])
+        answers.push({ partition, at: pipeline.length - 1 })
       }
+      const lengthsAt = pipeline.length
       for (const partition of partitions) pipeline.xlen(streamKey(prefix, partition))
 
       const replies = (await pipeline.exec().catch(() => null)) ?? []
-      added.forEach((partition, i) => {
-        if (replies[i]?.[0] !== null) unpublished.add(partition)
-      })
+      for (const { partition, at } of answers) if (!isAdded(replies[at])) unpublished.add(partition)
       partitions.forEach((partition, i) => {
-        const [error, length] = replies[added.length + i] ?? []
+        const [error, length] = replies[lengthsAt + i] ?? []
         if (error === null) lengths.set(partition, Number(length))
       })
       return unpublished
     },
   }
+}
+
+/** One XADD, or a transaction where there are several; the answer to the last command says whether all of it was done. */
+function addTogether(pipeline: ChainableCommander, stream: string, chunks: readonly RawEvent[][]): void {
+  const single = chunks.length === 1
+  if (!single) pipeline.call('multi')
+  for (const chunk of chunks) pipeline.xadd(stream, '*', FIELD, packEntry(chunk))
+  if (!single) pipeline.call('exec')
+}
+
+/** Whether Redis answered with the id of the entry, or to EXEC with an id for each. EXEC is answered with an error when a command was refused. */
+function isAdded([error, answer]: [error: Error | null, answer: unknown] | [] = []): boolean {
+  if (error !== null) return false
+  return Array.isArray(answer) ? answer.every((id) => typeof id === 'string') : typeof answer === 'string'
 }
 
 function groupByPartition(events: readonly RawEvent[]): Map<number, RawEvent[]> {

@@ -109,7 +109,8 @@ function Partitions({ partitions }: Pick<Moment, 'partitions'>) {
   )
 }
 
-const SQL = `SELECT id, owner, epoch, lease_expires_at > now() AS held, settled_seq, dirty FROM partitions ORDER BY id;
+const SQL = `SELECT id, owner, epoch, lease_expires_at > now() AS held, settled_seq, dirty
+FROM partitions JOIN partition_marks USING (id) ORDER BY id;
 
 SELECT r.type, r.key, r.partition, w.attempts, w.due_at, w.history->-1->>'message' AS why
 FROM retries w JOIN raw_events r USING (tenant_id, event_id) ORDER BY r.seq;`
