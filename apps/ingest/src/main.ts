@@ -33,7 +33,7 @@ try {
   switchLevelOnSignal(log)
   log.info({ config: redacted(config) }, 'starting')
   const tracing = await startTracing('ingest', config, log)
-  const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS)
+  const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS, { warn: (message) => log.warn(message) })
 
   const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
   const migrateNow = () => migrate(config.DATABASE_URL, { partitions: config.EVENTFLOW_PARTITIONS })

@@ -99,5 +99,9 @@ export function defineEvent<Schema extends TSchema, Enrichers extends readonly E
 
 /** Whether `defineEvent` made this. */
 export function isDefinition(value: unknown): value is EventDefinition {
-  return typeof value === 'object' && value !== null && DEFINITION in value
+  try {
+    return typeof value === 'object' && value !== null && DEFINITION in value
+  } catch {
+    return false // a proxy that throws
+  }
 }

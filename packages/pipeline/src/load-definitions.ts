@@ -1,62 +1,80 @@
 /** Loads the folder of event definitions. */
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { inspect } from 'node:util'
 import { type EventDefinition, isDefinition } from './define-event.js'
-import { importTypeScript } from './import-typescript.js'
+import { describeSubfolders, findDefinitionFiles } from './definition-files.js'
+import { describeFailure } from './import-failure.js'
+import { type ImportLimits, importFile } from './import-file.js'
+
+export interface LoadOptions extends Partial<ImportLimits> {
+  /** Is told what a person should know and what does not end the start: for the log. */
+  warn?: (message: string) => void
+}
+
+/** One that takes longer than this is named, or given up, in milliseconds. */
+const TELL_AFTER_MS = 5_000
+const GIVE_UP_AFTER_MS = 60_000
 
 /**
- * Loads every file of a folder that ends in `.js`, `.mjs`, `.ts` or `.mts` (not those of its subfolders): the
- * definitions by event type. A file's default export is what `defineEvent` gave, or a list of that.
- * Tests (`*.test.*`), declarations (`*.d.ts`) and files that start with `_` are passed over.
+ * Loads every file of a folder that ends in `.js`, `.mjs`, `.ts` or `.mts`: the definitions by event type. A file's default
+ * export is what `defineEvent` gave, or a list of that. Passed over are tests (`*.test.*`), declarations (`*.d.ts`) and files
+ * whose names begin with `_` or `.`; of subfolders `warn` is told if they seem to hold definitions.
  *
  * Throws when anything is not as it should be, naming the file; also when there is no definition at all, because a
  * worker without any would dead-letter every event.
  */
-export async function loadDefinitions(folder: string): Promise<Map<string, EventDefinition>> {
+export async function loadDefinitions(
+  folder: string,
+  { warn = () => {}, tellAfterMs = TELL_AFTER_MS, giveUpAfterMs = GIVE_UP_AFTER_MS }: LoadOptions = {},
+): Promise<Map<string, EventDefinition>> {
   const definitions = new Map<string, EventDefinition>()
   const definedIn = new Map<string, string>()
-  for (const file of await definitionFiles(folder)) {
-    for (const definition of await definitionsIn(file)) {
+  const { files, inSubfolders } = await findDefinitionFiles(folder)
+  const notLoaded = describeSubfolders(inSubfolders)
+  if (notLoaded) warn(notLoaded)
+  for (const file of files) {
+    for (const definition of await definitionsIn(file, { warn, tellAfterMs, giveUpAfterMs })) {
       const other = definedIn.get(definition.type)
       if (other) throw new Error(`event type '${definition.type}' is defined twice: in ${other} and in ${file}`)
       definedIn.set(definition.type, file)
       definitions.set(definition.type, definition)
     }
   }
-  if (definitions.size === 0) throw new Error(`there are no event definitions in ${folder}`)
+  if (definitions.size === 0) {
+    throw new Error([`there are no event definitions in ${folder}`, ...(notLoaded ? [notLoaded] : [])].join('; '))
+  }
   return definitions
 }
 
-async function definitionFiles(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch((cause: NodeJS.ErrnoException) => {
-    throw new Error(`cannot read the folder of event definitions ${folder}: ${cause.message}`, { cause })
-  })
-  return entries
-    .filter((entry) => !entry.isDirectory() && isDefinitionFile(entry.name))
-    .map((entry) => join(folder, entry.name))
-    .sort()
-}
-
-function isDefinitionFile(name: string): boolean {
-  return /\.m?[jt]s$/.test(name) && !/^_|\.test\.|\.d\.m?ts$/.test(name)
-}
-
-async function definitionsIn(file: string): Promise<EventDefinition[]> {
-  const { default: exported } = await importFile(file)
-  if (exported === undefined) throw new Error(`${file} has no default export`)
+async function definitionsIn(file: string, limits: Required<LoadOptions>): Promise<EventDefinition[]> {
+  const { exported } = await exportedBy(file, limits)
   const definitions: unknown[] = Array.isArray(exported) ? exported : [exported]
-  if (!definitions.every(isDefinition)) {
-    throw new Error(`the default export of ${file} must be made by defineEvent(…), or be a list of such definitions`)
+  for (const [index, definition] of definitions.entries()) {
+    if (isDefinition(definition)) continue
+    const where = Array.isArray(exported) ? `[${index}] ` : ''
+    throw new Error(
+      `the default export of ${file} must be made by defineEvent(…), or be a list of such definitions: ${where}${what(definition)}`,
+    )
   }
-  return definitions
+  return definitions as EventDefinition[]
 }
 
-async function importFile(file: string): Promise<{ default?: unknown }> {
+/** The default export, in an object: it may be a promise, which is not to be awaited. */
+async function exportedBy(file: string, limits: Required<LoadOptions>): Promise<{ exported: unknown }> {
+  let exported: unknown
   try {
-    return await (/\.m?ts$/.test(file) ? importTypeScript(file) : import(pathToFileURL(file).href))
+    exported = (await importFile(file, limits)).default
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause)
-    throw new Error(`cannot import ${file}: ${message}`, { cause })
+    throw new Error(`cannot import ${await describeFailure(file, cause)}`, { cause })
   }
+  if (exported === undefined) throw new Error(`${file} has no default export: write export default defineEvent({ … })`)
+  return { exported }
+}
+
+/** What was exported instead of a definition, and what that may come of. */
+function what(exported: unknown): string {
+  if (exported instanceof Promise) return 'it is a promise; write await before it'
+  if (typeof exported === 'function') return 'it is a function; export what it gives'
+  if (Array.isArray(exported)) return 'it is a list within the list'
+  if (typeof exported !== 'object' || exported === null) return `it is ${inspect(exported)}`
+  return 'it is an object that defineEvent did not make, or a copy of one that it made'
 }

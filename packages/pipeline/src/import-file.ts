@@ -1,0 +1,75 @@
+/** Imports one file of definitions, in JavaScript or in TypeScript, which Node 20 cannot read by itself. */
+import { writeSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+export interface ImportLimits {
+  warn: (message: string) => void
+  /** After this, `warn` is told which file is waited for, in milliseconds. */
+  tellAfterMs: number
+  /** After this, the import has failed. */
+  giveUpAfterMs: number
+}
+
+/** It is not the file that threw this: its place says nothing to a user. */
+export class ImportError extends Error {
+  override name = 'ImportError'
+}
+
+/**
+ * Imports a file; throws what it throws, or when it does not come to an end. Also when it is a `.ts` or `.js` file that is no ES
+ * module by its package.json: CommonJS would get copies of our modules, and then no error it throws would be
+ * `instanceof PermanentError`.
+ */
+export async function importFile(file: string, limits: ImportLimits): Promise<{ default?: unknown }> {
+  if (/\.[jt]s$/.test(file) && (await packageType(dirname(file))) !== 'module') {
+    const ending = file.endsWith('.ts') ? '.mts' : '.mjs'
+    throw new ImportError(
+      `it needs a package.json with "type": "module" in its folder or above it, or the ending ${ending}`,
+    )
+  }
+  if (/\.m?ts$/.test(file)) await understandTypeScript()
+  return within(file, limits, () => import(pathToFileURL(file).href))
+}
+
+/** The `type` of the package.json that is in charge of a folder. */
+async function packageType(folder: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')).type
+  } catch {
+    const parent = dirname(folder)
+    return parent === folder ? undefined : packageType(parent)
+  }
+}
+
+let understood: Promise<unknown> | undefined
+
+/**
+ * Lets this process import TypeScript from now on. Not tsx's `tsImport`: that gives what it imports its own copies of
+ * our modules, too.
+ */
+function understandTypeScript(): Promise<unknown> {
+  understood ??= import('tsx/esm/api').then(({ register }) => register())
+  return understood
+}
+
+/** A file may wait at its top level for what never comes, or end the process: who started us is told which one it is. */
+async function within<Result>(file: string, limits: ImportLimits, work: () => Promise<Result>): Promise<Result> {
+  const { warn, tellAfterMs, giveUpAfterMs } = limits
+  const ended = () => writeSync(2, `the process was ended while ${file} was imported: does it call process.exit?\n`)
+  process.once('exit', ended)
+  const told = setTimeout(() => warn(`still waiting for the import of ${file}`), tellAfterMs)
+  let given: NodeJS.Timeout | undefined
+  const givenUp = new Promise<never>((_, reject) => {
+    const why = `the import did not come to an end within ${giveUpAfterMs / 1_000} s: does it wait at its top level?`
+    given = setTimeout(() => reject(new ImportError(why)), giveUpAfterMs)
+  })
+  try {
+    return await Promise.race([work(), givenUp])
+  } finally {
+    process.off('exit', ended)
+    clearTimeout(told)
+    clearTimeout(given)
+  }
+}
