@@ -1,8 +1,10 @@
 /** Compiles the schema of an event type into a check that answers with JSON pointers. */
+import type { ValidateFunction } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import type { Problem } from './failure.js'
 import { pointerTo } from './pointer.js'
+import { isAnnotation, mapSchema } from './schema-keywords.js'
 
 /** What is wrong with the data, up to MAX_PROBLEMS; empty when it is valid. */
 export type SchemaCheck = (data: unknown) => Problem[]
@@ -10,28 +12,41 @@ export type SchemaCheck = (data: unknown) => Problem[]
 /** Whoever has twenty things wrong does not need the twenty-first. */
 const MAX_PROBLEMS = 20
 
+/** A schema that is none: each problem points into it. */
+export class SchemaError extends Error {
+  override name = 'SchemaError'
+  constructor(readonly problems: Problem[]) {
+    super(problems.map(({ pointer, message }) => (pointer ? `${pointer} ${message}` : message)).join('; '))
+  }
+}
+
 /** Knows what a schema is. One for all, since it is by far the dearest part of an instance. */
-const dialect = new Ajv2020({ strict: false })
+const dialect = new Ajv2020({ strict: false, allErrors: true })
+
+/** The formats that are checked; others are notes. */
+export const CHECKED_FORMATS: ReadonlySet<string> = new Set(
+  Object.keys(addFormats.default(new Ajv2020({ meta: false })).formats),
+)
 
 /**
- * Compiles a JSON Schema (2020-12; a TypeBox schema is one). Strict: nothing is coerced, dropped or filled in.
- * `firstOnly` stops at the first thing that is wrong, which bounds what a check can cost. Throws when the schema is not valid.
+ * Compiles a JSON Schema (2020-12; a TypeBox schema is one) as that has it: keywords and formats that are not known are notes.
+ * Nothing is coerced, dropped or filled in. `firstOnly` stops at the first thing that is wrong, which bounds what a check can
+ * cost. Throws SchemaError when the schema is not valid.
  */
 export function compileSchema(schema: object, { firstOnly = false } = {}): SchemaCheck {
-  if (!dialect.validateSchema(schema)) throw new Error(`schema is invalid: ${dialect.errorsText(dialect.errors)}`)
+  // A note may look like a schema, and would be searched for names that references mean.
+  const plain = mapSchema(schema, withoutNotes) as object
+  if (!dialect.validateSchema(plain)) throw new SchemaError(dialectProblems())
   const ajv = new Ajv2020({
     meta: false,
     validateSchema: false,
     allErrors: !firstOnly,
-    strict: true,
-    strictRequired: false,
-    strictTypes: false,
-    allowUnionTypes: true,
+    strict: false,
+    strictNumbers: true,
+    logger: false,
   })
   addFormats.default(ajv)
-  // For those who show events: what it says is nobody's business at first sight.
-  ajv.addKeyword({ keyword: 'x-sensitive', schemaType: 'boolean' })
-  const check = ajv.compile(schema)
+  const check = compileWith(ajv, plain)
   return (data) => {
     if (check(data)) return []
     return (check.errors ?? []).slice(0, MAX_PROBLEMS).map(({ instancePath, keyword, params, message }) => {
@@ -41,6 +56,35 @@ export function compileSchema(schema: object, { firstOnly = false } = {}): Schem
         message: allowedOnly(params) ?? message ?? keyword,
       }
     })
+  }
+}
+
+function withoutNotes(node: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(node).filter(([keyword]) => !isAnnotation(keyword)))
+}
+
+/** What the schema of schemas found wrong. Of alternatives each says that it is not it, which helps nobody. */
+function dialectProblems(): Problem[] {
+  const errors = dialect.errors ?? []
+  const said = errors.filter(({ keyword }) => keyword !== 'anyOf' && keyword !== 'if')
+  const problems = (said.length > 0 ? said : errors).map(({ instancePath, message, params }) => ({
+    pointer: instancePath,
+    message: allowedOnly(params) ?? message ?? 'is not valid',
+  }))
+  const distinct = new Map(problems.map((problem) => [`${problem.pointer} ${problem.message}`, problem]))
+  return [...distinct.values()].slice(0, MAX_PROBLEMS)
+}
+
+function compileWith(ajv: Ajv2020, schema: object): ValidateFunction {
+  try {
+    return ajv.compile(schema)
+  } catch (error) {
+    const { message, missingRef } = error as Error & { missingRef?: string }
+    const why =
+      missingRef === undefined
+        ? message
+        : `refers to ${missingRef}, which is not in this schema: nothing else can be referred to`
+    throw new SchemaError([{ pointer: '', message: why }])
   }
 }
 

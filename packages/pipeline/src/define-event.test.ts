@@ -71,7 +71,11 @@ test.each<[string, object, string]>([
   ['an empty type', { ...valid, type: ' ' }, 'type: a text that is not empty'],
   ['a long type', { ...valid, type: 'x'.repeat(201) }, 'type: at most 200 characters, not 201'],
   ['no schema', { type: 'sale.made' }, 'schema: a JSON Schema is required'],
-  ['a wrong schema', { ...valid, schema: { type: 'strnig' } }, 'schema: schema is invalid: data/type must be equal'],
+  [
+    'a wrong schema',
+    { ...valid, schema: { type: 'strnig' } },
+    'schema: /type "strnig" is no type of JSON Schema; is "string" meant?',
+  ],
   ['an invalid example', { ...valid, example: { sku: 1, net: 1 } }, 'example: /tax must have required property'],
   ['a wrong description', { ...valid, description: 1 }, 'description: a text'],
   ['a wrong key', { ...valid, key: 'sku' }, 'key: a function'],
@@ -115,6 +119,67 @@ test.each<[string, object, string]>([
   ],
   ['a mistyped retry', { ...valid, retry: { attemps: 3 } }, 'retry.attemps: there is no such field'],
   ['a wrong order', { ...valid, order: 'random' }, "order: 'key' or 'none', not 'random'"],
+  ['a type with a space before it', { ...valid, type: ' sale.made' }, 'type: begins or ends with a space'],
+  [
+    'a type with a line break',
+    { ...valid, type: 'sale\nmade' },
+    'type: has a character that cannot be seen: "sale\\nmade"',
+  ],
+  ['a type with NUL', { ...valid, type: 'sale\0made' }, 'type: has a character that cannot be seen: "sale\\u0000made"'],
+  [
+    'a type that is read from right to left',
+    { ...valid, type: 'sale\u202emade' },
+    'type: has a character that cannot be seen',
+  ],
+  ['a type with half a character', { ...valid, type: 'sale\ud800' }, 'type: contains half of a surrogate pair'],
+  ['a type that is no text', { ...valid, type: 5n }, 'event type 5n is not well defined'],
+  ['a type that cannot be a text', { ...valid, type: Object.create(null) }, 'type: a text that is not empty'],
+  [
+    'a long description',
+    { ...valid, description: 'x'.repeat(2_001) },
+    'description: at most 2000 characters, not 2001',
+  ],
+  [
+    'a schema that is a text',
+    { ...valid, schema: 'object' },
+    'schema: must be an object with the keywords of JSON Schema',
+  ],
+  [
+    'a schema of no event',
+    { ...valid, schema: Type.Array(Type.String()) },
+    'schema: lets no event through: data is always an object',
+  ],
+  [
+    'an example of BigInt',
+    { ...valid, example: { sku: 1n } },
+    'example: cannot be written as JSON: Do not know how to serialize a BigInt',
+  ],
+  [
+    'an example with NUL',
+    { ...valid, example: { sku: '\0', net: 1, tax: 1 } },
+    'example: /sku contains the character NUL',
+  ],
+  ['an example that is a function', { ...valid, example: nothing }, 'example: cannot be written as JSON'],
+  ['enrichers in a set', { ...valid, enrich: new Set([total]) }, 'enrich: a list of enrichers, not Set(1)'],
+  ['a list with a hole', { ...valid, enrich: Array(1) }, 'enrich[0].name: a text that is not empty'],
+  [
+    'attempts that are no number',
+    { ...valid, retry: { attempts: NaN } },
+    'retry.attempts: a whole number from 1 to 32767, not NaN',
+  ],
+  [
+    'attempts as a text',
+    { ...valid, retry: { attempts: '4' } },
+    "retry.attempts: a whole number from 1 to 32767, not '4'",
+  ],
+  [
+    'attempts as a BigInt',
+    { ...valid, retry: { attempts: 4n } },
+    'retry.attempts: a whole number from 1 to 32767, not 4n',
+  ],
+  ['a symbol for an order', { ...valid, order: Symbol('key') }, "order: 'key' or 'none', not Symbol(key)"],
+  ['a handler that is null', { ...valid, handle: null }, 'handle: a function, not null'],
+  ['what is no definition', null as never, 'a definition is an object, not null'],
   ['a mistyped field', { ...valid, handel: nothing }, 'handel: there is no such field'],
 ])('refuses %s', (_, definition, message) => {
   expect(() => defineEvent(definition as typeof valid)).toThrow(message)
@@ -126,5 +191,70 @@ test('names the type, and every mistake at once', () => {
     `event type "sale.made" is not well defined:
   retry.attempts: a whole number from 1 to 32767, not 0
   order: 'key' or 'none', not 'random'`,
+  )
+})
+
+test('a schema that holds itself is refused, and is not followed for ever', () => {
+  const schema: Record<string, unknown> = { type: 'object' }
+  schema.properties = { left: schema, right: schema }
+  const definition = { type: 'sale.made', schema } as unknown as typeof valid
+  expect(() => defineEvent(definition)).toThrow(
+    'schema: cannot be written as JSON: Converting circular structure to JSON',
+  )
+})
+
+test('a recursive schema is taken', () => {
+  const Tree = Type.Recursive((Node) => Type.Object({ name: Type.String(), below: Type.Array(Node) }))
+  expect(
+    defineEvent({ type: 'tree', schema: Tree, example: { name: 'a', below: [{ name: 'b', below: [] }] } }),
+  ).toBeDefined()
+})
+
+test('a getter that throws is named, wherever it is', () => {
+  const trap = (field: string) => ({
+    get [field](): never {
+      throw new Error('not today')
+    },
+  })
+  const whole = trap('schema') as unknown as typeof valid
+  expect(() => defineEvent(whole)).toThrow('a definition cannot be read, because it threw not today')
+  const enrich = [Object.assign(trap('enrich'), { name: 'a' })] as unknown as []
+  expect(() => defineEvent({ ...valid, enrich })).toThrow('enrich: cannot be read, because it threw not today')
+  const proxy = new Proxy(valid, {
+    ownKeys: () => {
+      throw new Error('not today')
+    },
+  })
+  expect(() => defineEvent(proxy)).toThrow('a definition cannot be read, because it threw not today')
+})
+
+test('what was checked is what is used: later changes, and getters that answer otherwise, are of no consequence', () => {
+  let reads = 0
+  const retry = { attempts: 2 }
+  const written = {
+    ...valid,
+    get order() {
+      return reads++ === 0 ? ('none' as const) : (undefined as never)
+    },
+    retry,
+  }
+  const definition = defineEvent(written)
+  retry.attempts = 0
+  expect(definition).toMatchObject({ order: 'none', retry: { attempts: 2 } })
+})
+
+test('tuples of TypeBox become what they are in JSON Schema 2020-12', () => {
+  const Point = Type.Object({ at: Type.Tuple([Type.Number(), Type.String()]) })
+  const definition = defineEvent({ type: 'point', schema: Point, example: { at: [1, 'm'] } })
+  const at = {
+    type: 'array',
+    prefixItems: [{ type: 'number' }, { type: 'string' }],
+    items: false,
+    minItems: 2,
+    maxItems: 2,
+  }
+  expect(JSON.parse(JSON.stringify(definition.schema)).properties).toEqual({ at })
+  expect(() => defineEvent({ type: 'point', schema: Point, example: { at: [1, 2] as never } })).toThrow(
+    'example: /at/1 must be string',
   )
 })

@@ -1,8 +1,9 @@
 /** What a user writes: one file an event type, its default export made by `defineEvent`. */
 import type { AcceptedEvent, CompatibilityMode, Payload, Problem, RetryPolicy } from '@eventflow/core'
 import type { Static, TSchema } from '@sinclair/typebox'
-import { mistakesIn } from './definition-mistakes.js'
+import { mistakesIn, shown } from './definition-mistakes.js'
 import type { EnrichedBy, Enricher, Sql } from './enricher.js'
+import { withPrefixItems } from './prefix-items.js'
 
 /** Everything EventFlow needs to know about one event type. */
 export interface EventDefinition<Data = Payload, Enriched = Payload> {
@@ -86,15 +87,35 @@ const DEFINITION = Symbol.for('eventflow.definition')
 export function defineEvent<Schema extends TSchema, Enrichers extends readonly Enricher<Static<Schema>, object>[]>(
   definition: WrittenDefinition<Schema, Enrichers>,
 ): EventDefinition {
-  const mistakes = mistakesIn(definition)
+  const copy = copyOf(definition)
+  const mistakes = mistakesIn(copy)
   if (mistakes.length > 0) {
-    throw new TypeError(
-      `event type ${JSON.stringify(definition?.type)} is not well defined:\n  ${mistakes.join('\n  ')}`,
-    )
+    throw new TypeError(`event type ${nameOf(copy)} is not well defined:\n  ${mistakes.join('\n  ')}`)
   }
   // Each event is checked against the schema before any of these functions sees it: from here on the data is a Payload.
-  const defined = Object.defineProperty({ ...definition }, DEFINITION, { value: true })
-  return Object.freeze(defined) as unknown as EventDefinition
+  return Object.freeze(Object.defineProperty(copy, DEFINITION, { value: true })) as unknown as EventDefinition
+}
+
+/** Each field is read once: what was checked is what is used, whatever becomes of the object, or a getter in it, later. */
+function copyOf(definition: unknown): unknown {
+  try {
+    if (typeof definition !== 'object' || definition === null) return definition
+    const copy: Record<string, unknown> = { ...definition }
+    if (Array.isArray(copy.enrich)) copy.enrich = Object.freeze([...copy.enrich])
+    for (const field of ['retry', 'upcast']) {
+      const value = copy[field]
+      if (typeof value === 'object' && value !== null) copy[field] = Object.freeze({ ...value })
+    }
+    if (copy.schema !== undefined) copy.schema = withPrefixItems(copy.schema)
+    return copy
+  } catch (cause) {
+    throw new TypeError(`a definition cannot be read, because it threw ${shown(cause)}`, { cause })
+  }
+}
+
+function nameOf(definition: unknown): string {
+  const { type } = (definition ?? {}) as { type?: unknown }
+  return typeof type === 'string' ? JSON.stringify(type) : shown(type)
 }
 
 /** Whether `defineEvent` made this. */

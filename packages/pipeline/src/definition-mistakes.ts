@@ -1,5 +1,6 @@
 /** What can be wrong with a definition before any event arrives. */
-import { COMPATIBILITY_MODES, compileSchema } from '@eventflow/core'
+import { inspect } from 'node:util'
+import { COMPATIBILITY_MODES, checkText, compileSchema, findUnstorable, schemaFaults } from '@eventflow/core'
 
 const FUNCTIONS = ['key', 'validate', 'handle', 'handleBatch', 'prepare'] as const
 const FIELDS = new Set<string>([
@@ -8,43 +9,84 @@ const FIELDS = new Set<string>([
 ])
 const RETRY_FIELDS = new Set(['attempts', 'baseDelayMs', 'maxDelayMs'])
 const MAX_TYPE_LENGTH = 200
+const MAX_DESCRIPTION = 2_000
+/** Of a value in a message, in characters. */
+const MAX_SHOWN = 200
 
 /** What the columns of `retries` hold: a smallint, and an integer of milliseconds, some 24 days. */
 const MAX_ATTEMPTS = 32_767
 const MAX_DELAY_MS = 2_147_483_647
 
-/** Every mistake in a definition as `field: what is wrong`, for the person who wrote it; empty when there is none. */
+/**
+ * Every mistake in a definition as `field: what is wrong`, for the person who wrote it; empty when there is none. Never throws,
+ * whatever is in the definition.
+ */
 export function mistakesIn(definition: unknown): string[] {
-  if (!isRecord(definition)) return ['a definition is an object']
+  if (!isRecord(definition)) return [`a definition is an object, not ${shown(definition)}`]
   return [
-    ...unknownFields(definition, FIELDS, ''),
-    ...typeMistakes(definition.type),
-    ...schemaMistakes(definition.schema, definition.example),
-    ...versionMistakes(definition),
-    ...textMistakes(definition.description),
-    ...functionMistakes(definition),
-    ...enrichMistakes(definition.enrich),
-    ...retryMistakes(definition.retry),
-    ...orderMistakes(definition.order),
+    ...looked('the definition', () => unknownFields(definition, FIELDS, '')),
+    ...looked('type', () => typeMistakes(definition.type)),
+    ...looked('schema', () => schemaMistakes(definition.schema, definition.example)),
+    ...looked('upcast', () => versionMistakes(definition)),
+    ...looked('description', () => textMistakes(definition.description)),
+    ...looked('handle', () => functionMistakes(definition)),
+    ...looked('enrich', () => enrichMistakes(definition.enrich)),
+    ...looked('retry', () => retryMistakes(definition.retry)),
+    ...looked('order', () => orderMistakes(definition.order)),
   ]
+}
+
+/** A getter or a proxy may throw when it is looked at. */
+function looked(what: string, look: () => string[]): string[] {
+  try {
+    return look()
+  } catch (error) {
+    return [`${what}: cannot be read, because it threw ${shown(error)}`]
+  }
+}
+
+/** A value in a message: short, and without running anything of the value's own. */
+export function shown(value: unknown): string {
+  try {
+    const isError = typeof value === 'object' && value !== null && typeof (value as Error).message === 'string'
+    const text = isError
+      ? (value as Error).message
+      : inspect(value, { depth: 0, customInspect: false, breakLength: Infinity })
+    return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text
+  } catch {
+    return 'what cannot be shown'
+  }
 }
 
 function typeMistakes(type: unknown): string[] {
   if (typeof type !== 'string' || type.trim() === '') return ['type: a text that is not empty']
   if (type.length > MAX_TYPE_LENGTH) return [`type: at most ${MAX_TYPE_LENGTH} characters, not ${type.length}`]
-  return []
+  if (type !== type.trim()) return ['type: begins or ends with a space']
+  if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(type))
+    return [`type: has a character that cannot be seen: ${JSON.stringify(type)}`]
+  const unstorable = checkText(type, '')
+  return unstorable ? [`type: ${unstorable.message}`] : []
 }
 
 /** Also checks the example, because people paste it. */
 function schemaMistakes(schema: unknown, example: unknown): string[] {
-  if (!isRecord(schema)) return ['schema: a JSON Schema is required']
+  if (schema === undefined) return ['schema: a JSON Schema is required']
+  const faults = schemaFaults(schema)
+  if (faults.length > 0) return faults.map(({ pointer, message }) => `schema: ${pointer && `${pointer} `}${message}`)
+  return example === undefined ? [] : exampleMistakes(schema as object, example)
+}
+
+/** It is checked as it would be sent: what is no JSON cannot be. */
+function exampleMistakes(schema: object, example: unknown): string[] {
+  let sent: unknown
   try {
-    const check = compileSchema(schema)
-    if (example === undefined) return []
-    return check(example).map((problem) => `example: ${problem.pointer || 'the whole'} ${problem.message}`)
+    sent = JSON.parse(JSON.stringify(example))
   } catch (error) {
-    return [`schema: ${(error as Error).message}`]
+    return [`example: cannot be written as JSON: ${String((error as Error).message).split('\n')[0]}`]
   }
+  const unstorable = findUnstorable(sent)
+  const problems = unstorable ? [unstorable] : compileSchema(schema)(sent)
+  return problems.map(({ pointer, message }) => `example: ${pointer || 'the whole'} ${message}`)
 }
 
 function versionMistakes({ upcast, compatibility, validateAt }: Record<string, unknown>): string[] {
@@ -56,29 +98,35 @@ function versionMistakes({ upcast, compatibility, validateAt }: Record<string, u
   }
   const modes: readonly unknown[] = COMPATIBILITY_MODES
   if (compatibility !== undefined && !modes.includes(compatibility)) {
-    mistakes.push(`compatibility: one of ${modes.join(', ')}, not '${compatibility}'`)
+    mistakes.push(`compatibility: one of ${modes.join(', ')}, not ${shown(compatibility)}`)
   }
   if (validateAt !== undefined && validateAt !== 'ingest' && validateAt !== 'worker') {
-    mistakes.push(`validateAt: 'ingest' or 'worker', not '${validateAt}'`)
+    mistakes.push(`validateAt: 'ingest' or 'worker', not ${shown(validateAt)}`)
   }
   return mistakes
 }
 
 function textMistakes(description: unknown): string[] {
-  return description === undefined || typeof description === 'string' ? [] : ['description: a text']
+  if (description === undefined) return []
+  if (typeof description !== 'string') return [`description: a text, not ${shown(description)}`]
+  if (description.length > MAX_DESCRIPTION) {
+    return [`description: at most ${MAX_DESCRIPTION} characters, not ${description.length}`]
+  }
+  const unstorable = checkText(description, '')
+  return unstorable ? [`description: ${unstorable.message}`] : []
 }
 
 function functionMistakes(definition: Record<string, unknown>): string[] {
   const mistakes = FUNCTIONS.filter(
     (field) => definition[field] !== undefined && typeof definition[field] !== 'function',
-  ).map((field) => `${field}: a function`)
+  ).map((field) => `${field}: a function, not ${shown(definition[field])}`)
   if (definition.handle && definition.handleBatch) mistakes.push('handle, handleBatch: one of the two, not both')
   return mistakes
 }
 
 function enrichMistakes(enrich: unknown): string[] {
   if (enrich === undefined) return []
-  if (!Array.isArray(enrich)) return ['enrich: a list of enrichers']
+  if (!Array.isArray(enrich)) return [`enrich: a list of enrichers, not ${shown(enrich)}`]
   const mistakes: string[] = []
   const names = new Set<string>()
   for (const [index, enricher] of enrich.entries()) {
@@ -95,15 +143,15 @@ function enrichMistakes(enrich: unknown): string[] {
 
 function retryMistakes(retry: unknown): string[] {
   if (retry === undefined) return []
-  if (!isRecord(retry)) return ['retry: an object']
+  if (!isRecord(retry)) return [`retry: an object, not ${shown(retry)}`]
   const mistakes = unknownFields(retry, RETRY_FIELDS, 'retry.')
   const { attempts, baseDelayMs, maxDelayMs } = retry
   if (attempts !== undefined && !(Number.isInteger(attempts) && isWithin(attempts, 1, MAX_ATTEMPTS))) {
-    mistakes.push(`retry.attempts: a whole number from 1 to ${MAX_ATTEMPTS}, not ${attempts}`)
+    mistakes.push(`retry.attempts: a whole number from 1 to ${MAX_ATTEMPTS}, not ${shown(attempts)}`)
   }
   for (const [field, delay] of Object.entries({ baseDelayMs, maxDelayMs })) {
     if (delay !== undefined && !isWithin(delay, 0, MAX_DELAY_MS)) {
-      mistakes.push(`retry.${field}: milliseconds from 0 to ${MAX_DELAY_MS}, not ${delay}`)
+      mistakes.push(`retry.${field}: milliseconds from 0 to ${MAX_DELAY_MS}, not ${shown(delay)}`)
     }
   }
   return mistakes
@@ -114,7 +162,9 @@ function isWithin(value: unknown, lowest: number, highest: number): boolean {
 }
 
 function orderMistakes(order: unknown): string[] {
-  return order === undefined || order === 'key' || order === 'none' ? [] : [`order: 'key' or 'none', not '${order}'`]
+  return order === undefined || order === 'key' || order === 'none'
+    ? []
+    : [`order: 'key' or 'none', not ${shown(order)}`]
 }
 
 function unknownFields(object: Record<string, unknown>, known: ReadonlySet<string>, prefix: string): string[] {

@@ -3,7 +3,7 @@
  * strict in rare cases, never too lax. The rules have the names of Confluent's registry, where it has them.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { compileSchema } from '@eventflow/core'
+import { compileSchema, isAnnotation, mapSchema } from '@eventflow/core'
 import { disjoint, listedValues } from './disjoint.js'
 import { compareKeywords } from './keywords.js'
 import { dereferenceIn, isPlain, type Node, type Schema } from './schema-node.js'
@@ -34,7 +34,8 @@ export type Compare = (writer: Schema, reader: Schema, path: string, filled: Fil
 const ANYTHING: Node = {}
 
 /** Everything because of which data for the writer's schema may not fit the reader's; nothing when all of it fits. */
-export function differencesBetween(writerRoot: Schema, readerRoot: Schema): Difference[] {
+export function differencesBetween(writerSchema: Schema, readerSchema: Schema): Difference[] {
+  const [writerRoot, readerRoot] = [withoutNotes(writerSchema), withoutNotes(readerSchema)]
   const definitionsOf = (root: Schema) => (typeof root === 'object' ? root.$defs : undefined)
   const sameDefinitions = isDeepStrictEqual(definitionsOf(writerRoot), definitionsOf(readerRoot))
   const underWay = new Set<string>()
@@ -105,6 +106,12 @@ export function differencesBetween(writerRoot: Schema, readerRoot: Schema): Diff
   }
 
   return compare(writerRoot, readerRoot, '', { writer: true, reader: true })
+}
+
+/** What is compared as a whole must not differ by what says nothing. A default says what is filled in. */
+function withoutNotes(root: Schema): Schema {
+  const says = ([keyword]: [string, unknown]) => keyword === 'default' || !isAnnotation(keyword)
+  return mapSchema(root, (node) => Object.fromEntries(Object.entries(node).filter(says))) as Schema
 }
 
 /** Schemas that must all fit and together are the node; each has `allOf` with one schema, a union, or other keywords. */

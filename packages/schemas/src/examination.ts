@@ -1,5 +1,5 @@
 /** Everything that is asked of a new version before it is kept. Takes as long as the schema makes it: to be run in a thread. */
-import { type CompatibilityMode, compileSchema, type Problem, pointerTo } from '@eventflow/core'
+import { type CompatibilityMode, compileSchema, type Problem, pointerTo, schemaFaults } from '@eventflow/core'
 import { type Difference, differencesBetween } from './differences.js'
 import { dereferenceIn, filledFields, isPlain, type Node, type Schema } from './schema-node.js'
 
@@ -28,14 +28,10 @@ export function examine(schema: object, mode: CompatibilityMode, earlier: readon
   return { faults, incompatibilities: incompatibilitiesOf(schema, mode, earlier) }
 }
 
-/** Whether it compiles, and whether what it fills in fits where it is filled in. */
+/** What is wrong with it as a schema of events, and whether what it fills in fits where it is filled in. */
 export function compileFaults(schema: object): Problem[] {
-  try {
-    compileSchema(schema)
-    return defaultFaults(schema)
-  } catch (error) {
-    return [{ pointer: '', message: (error as Error).message }]
-  }
+  const faults = schemaFaults(schema)
+  return faults.length > 0 ? faults : defaultFaults(schema)
 }
 
 function defaultFaults(root: Node): Problem[] {

@@ -1,4 +1,5 @@
 /** Schemas, changes of schemas, and values that may fit them, by chance: small ones, so that they often have to do with each other. */
+import { mapSchema } from '@eventflow/core'
 import type { Node, Schema } from './schema-node.js'
 
 /** Numbers from 0 up to, not including, `below`; the same for the same seed. */
@@ -84,6 +85,20 @@ const anyField = (dice: Dice, depth: number): Schema =>
 
 export function anyRoot(dice: Dice): Node {
   return { ...anyObject(dice, 2), $defs: { shared: { type: pick(dice, ['string', 'integer']) } } }
+}
+
+/** Notes: what looks like a schema in them is none. */
+const NOTES: Node[] = [
+  { example: 'x' },
+  { 'x-owner': { $id: '#', $ref: '#/$defs/none', type: 'nothing' } },
+  { description: 'd', $comment: 'c', deprecated: true },
+  { unit: 'g', discriminator: { propertyName: 'a' } },
+  { constructor: [{ type: 1 }], examples: [{ type: 'object' }] },
+]
+
+/** The schema with notes at any place in it, which say nothing about what fits. */
+export function annotated(dice: Dice, schema: Schema): Schema {
+  return mapSchema(schema, (node) => (dice(2) === 0 ? { ...node, ...pick(dice, NOTES) } : node)) as Schema
 }
 
 /** The schema with a change somewhere in it. */

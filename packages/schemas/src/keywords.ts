@@ -2,7 +2,7 @@
 import type { Comparison, Difference, Filled } from './differences.js'
 import { typesOf } from './disjoint.js'
 import { compareItems, compareProperties } from './members.js'
-import { ANNOTATIONS, type Node } from './schema-node.js'
+import { type Node, saysNothing } from './schema-node.js'
 
 /** Bounds, what they bound, and whether the reader's must not be higher (a minimum) or not be lower. */
 const BOUNDS: [keyword: string, type: string, isMinimum: boolean][] = [
@@ -52,7 +52,7 @@ export function compareKeywords(
   if (types.includes('array')) found.push(...compareItems(writer, reader, path, filled, compare))
   if (types.includes('object')) found.push(...compareProperties(writer, reader, path, filled, compare))
   for (const keyword of Object.keys(reader)) {
-    if (COMPARED.has(keyword) || ANNOTATIONS.has(keyword)) continue
+    if (COMPARED.has(keyword) || saysNothing(keyword)) continue
     if (!same(reader[keyword], writer[keyword])) found.push(changed(keyword, path))
   }
   return found

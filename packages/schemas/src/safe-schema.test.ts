@@ -1,9 +1,14 @@
 /** Schemas from outside: what is taken is quick with whatever an event may be, and what could be slow is not taken. */
+
+import { compileSchema, schemaFaults } from '@eventflow/core'
 import { describe, expect, test } from '@jest/globals'
 import { contractOf } from './contract.js'
+import { differencesBetween } from './differences.js'
 import { createExaminer } from './examiner.js'
+import { annotated, anyRoot, diceOf, someValue } from './generate.fixture.js'
 import { patternFault } from './safe-pattern.js'
 import { faultsIn } from './safe-schema.js'
+import type { Node } from './schema-node.js'
 
 test.each(['^[A-Z]{2}$', '^\\d{4}-\\d{2}-\\d{2}$', '^[a-z]+-[0-9]*$', '^[^,]+,[^,]*$', '^x?y$', '^é+[a-z]$', '^$'])(
   '%s is safe',
@@ -85,4 +90,47 @@ test('a schema that takes too long is refused, and the next one is examined', as
     { pointer: '', message: 'takes too long to compile and compare' },
   ])
   expect((await createExaminer()({ type: 'object' }, 'NONE', [])).faults).toEqual([])
+})
+
+test('notes are taken at any place, and change nothing: not what fits, nor what is compatible', () => {
+  for (let seed = 0; seed < 500; seed++) {
+    const dice = diceOf(seed)
+    const schema = anyRoot(dice)
+    const noted = annotated(dice, schema) as Node
+    expect([seed, schemaFaults(noted)]).toEqual([seed, schemaFaults(schema)])
+    const [plain, same] = [compileSchema(schema), compileSchema(noted)]
+    for (let n = 0; n < 20; n++) {
+      const value = someValue(dice, schema, schema)
+      expect([seed, value, same(value)]).toEqual([seed, value, plain(value)])
+    }
+    expect([seed, differencesBetween(schema, noted)]).toEqual([seed, differencesBetween(schema, schema)])
+    expect([seed, differencesBetween(noted, schema)]).toEqual([seed, differencesBetween(schema, schema)])
+  }
+})
+
+test('from outside come notes of any name, and formats that nobody checks', () => {
+  const a = { type: 'string', format: 'ulid', example: 'x', 'x-owner': { $ref: 'nowhere' }, $comment: 'c', unit: 'g' }
+  expect(faultsIn({ type: 'object', properties: { a } })).toEqual([])
+})
+
+test.each([
+  [{ not: {} }, '/not', /^is a keyword that schemas from outside may not have, because checking it may take long/],
+  [{ patternProperties: {} }, '/patternProperties', /^is a keyword/],
+  [{ unevaluatedProperties: false }, '/unevaluatedProperties', /^is a keyword/],
+  [
+    { properties: { a: { format: 'email' } } },
+    '/properties/a/format',
+    /^of those that are checked must be one of date-time, /,
+  ],
+])('from outside is not taken: %j', (schema, pointer, message) => {
+  expect(faultsIn(schema)).toEqual([{ pointer, message: expect.stringMatching(message) }])
+})
+
+test.each<[object, string, string]>([
+  [{ type: 'array' }, '', 'lets no event through: data is always an object, and this schema accepts only array'],
+  [{ type: 'object', propertys: {} }, '/propertys', 'is no keyword of JSON Schema; is properties meant?'],
+  [{ properties: { a: { type: 'Date' } } }, '/properties/a/type', '"Date" is no type of JSON'],
+])('what is wrong is said as of a definition: %j', async (schema, pointer, message) => {
+  const { faults } = await createExaminer()(schema, 'NONE', [])
+  expect(faults).toEqual([{ pointer, message: expect.stringContaining(message) }])
 })

@@ -2,7 +2,7 @@
  * What a schema from outside may be, so that neither compiling it nor checking an event against it can keep a process busy: known
  * keywords, a bounded size, no recursion, few alternatives, patterns that take a time proportional to the text.
  */
-import { type Problem, pointerTo } from '@eventflow/core'
+import { CHECKED_FORMATS, isAnnotation, type Problem, pointerTo } from '@eventflow/core'
 import { patternFault } from './safe-pattern.js'
 import { lookUpReference, type Schema } from './schema-node.js'
 
@@ -21,14 +21,17 @@ const MAX_VALUES = 100
 const MAX_UNIQUE = 100
 
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
+/** Of the formats that are checked, those whose check is quick with any text. Others that nobody checks are notes. */
 const FORMATS = ['date-time', 'date', 'time', 'uuid', 'ipv4']
 
 const VALUES = new Set([
   ...['type', 'enum', 'const', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
   ...['minLength', 'maxLength', 'pattern', 'format', 'minItems', 'maxItems', 'uniqueItems'],
-  ...['minProperties', 'maxProperties', 'required', '$ref', '$schema', '$comment'],
-  ...['title', 'description', 'examples', 'default', 'deprecated', 'readOnly', 'writeOnly', 'x-sensitive'],
+  ...['minProperties', 'maxProperties', 'required', '$ref', '$schema'],
 ])
+const NOT_FROM_OUTSIDE =
+  'is a keyword that schemas from outside may not have, because checking it may take long; a definition may have it'
+
 const MAPS = new Set(['properties', '$defs'])
 const LISTS = new Set(['allOf', 'anyOf', 'oneOf', 'prefixItems'])
 const SINGLE = new Set(['items', 'additionalProperties'])
@@ -84,8 +87,8 @@ export function faultsIn(root: unknown): Problem[] {
       } else if (VALUES.has(keyword)) {
         const wrong = valueFault(keyword, value, schema)
         if (wrong) fault(at, wrong)
-      } else {
-        fault(at, 'is a keyword that schemas from outside may not have')
+      } else if (!isAnnotation(keyword)) {
+        fault(at, NOT_FROM_OUTSIDE)
       }
     }
     const reference = (schema as { $ref?: unknown }).$ref
@@ -101,11 +104,15 @@ export function faultsIn(root: unknown): Problem[] {
   return faults
 }
 
+function formatFault(format: unknown): string | undefined {
+  if (FORMATS.includes(format as string) || !CHECKED_FORMATS.has(format as string)) return undefined
+  return `of those that are checked must be one of ${FORMATS.join(', ')}; others are slow with some texts`
+}
+
 /** What is wrong with a keyword's value beyond its type, which the compiler looks at. */
 function valueFault(keyword: string, value: unknown, schema: object): string | undefined {
   if (keyword === 'pattern') return typeof value === 'string' ? patternFault(value) : 'is no text'
-  if (keyword === 'format')
-    return FORMATS.includes(value as string) ? undefined : `must be one of ${FORMATS.join(', ')}`
+  if (keyword === 'format') return formatFault(value)
   if (keyword === '$schema') return value === DIALECT ? undefined : `must be ${DIALECT}`
   const tooMany = Array.isArray(value) && value.length > MAX_VALUES
   if ((keyword === 'enum' || keyword === 'required') && tooMany) return `has more than ${MAX_VALUES} values`

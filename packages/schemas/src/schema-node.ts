@@ -1,14 +1,16 @@
 /** JSON Schemas as they are looked into: their nodes, local references, and where defaults are filled in. */
+import { isAnnotation } from '@eventflow/core'
 
 // biome-ignore lint/suspicious/noExplicitAny: a keyword may hold anything.
 export type Node = Record<string, any>
 export type Schema = boolean | Node
 
-/** Keywords that say nothing about what fits. */
-export const ANNOTATIONS: ReadonlySet<string> = new Set([
-  ...['title', 'description', 'examples', 'default', '$comment', 'deprecated', 'readOnly', 'writeOnly'],
-  ...['x-sensitive', '$schema', '$id', '$defs'],
-])
+const NAMES_ONLY = new Set(['$schema', '$id', '$defs', 'definitions'])
+
+/** Whether a keyword says nothing about what fits. */
+export function saysNothing(keyword: string): boolean {
+  return isAnnotation(keyword) || NAMES_ONLY.has(keyword)
+}
 
 /**
  * Keywords beside which a missing field may be given its default without any of them being broken by it. Below a node with
@@ -17,7 +19,7 @@ export const ANNOTATIONS: ReadonlySet<string> = new Set([
 const PLAIN = new Set(['type', 'properties', 'required', 'additionalProperties', 'items', 'minItems', 'maxItems'])
 
 export function isPlain(node: Node): boolean {
-  return Object.keys(node).every((keyword) => PLAIN.has(keyword) || ANNOTATIONS.has(keyword))
+  return Object.keys(node).every((keyword) => PLAIN.has(keyword) || saysNothing(keyword))
 }
 
 /** The names of a plain node's fields that are filled in where they are missing. */
@@ -47,7 +49,7 @@ export function dereferenceIn(root: Schema): Dereference {
     const target = lookUpReference(node.$ref, root)
     if (target === undefined) return node
     const { $ref: _, ...beside } = node
-    if (Object.keys(beside).every((keyword) => ANNOTATIONS.has(keyword))) return resolve(target, hops + 1)
+    if (Object.keys(beside).every((keyword) => saysNothing(keyword))) return resolve(target, hops + 1)
     return { ...beside, allOf: [...(beside.allOf ?? []), target] }
   }
   return (schema) => {

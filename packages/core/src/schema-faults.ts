@@ -1,0 +1,229 @@
+/** Says of a JSON Schema, before it is kept, what in it is wrong or has no effect, where, and what to write instead. */
+import type { Problem } from './failure.js'
+import { pointerTo } from './pointer.js'
+import { innerSchemas, isAnnotation, isRecord, MEANINGFUL_KEYWORDS } from './schema-keywords.js'
+import { CHECKED_FORMATS, compileSchema, SchemaError } from './schemas.js'
+import { checkText } from './storable.js'
+
+const TYPES = ['array', 'boolean', 'integer', 'null', 'number', 'object', 'string']
+export const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
+
+/** Keywords that mean nothing in 2020-12 and did, or do elsewhere: whoever writes one expects something of it. */
+const ELSEWHERE = new Map([
+  ['nullable', 'is OpenAPI\'s; write type: ["string", "null"], or anyOf with { type: "null" }'],
+  [
+    'additionalItems',
+    'is of an older JSON Schema; 2020-12 has prefixItems for the first items and items for the others',
+  ],
+  ['dependencies', 'is of an older JSON Schema; 2020-12 has dependentRequired and dependentSchemas'],
+  ['$recursiveRef', 'is of an older JSON Schema; 2020-12 has $ref and $dynamicRef'],
+  ['$recursiveAnchor', 'is of an older JSON Schema; 2020-12 has $dynamicAnchor'],
+  ['divisibleBy', 'is of an older JSON Schema; 2020-12 has multipleOf'],
+  ['disallow', 'is of an older JSON Schema; 2020-12 has not'],
+  ['$async', 'is no JSON Schema: a check answers at once'],
+])
+
+/** Annotations that only look like a misspelt keyword. */
+const ANNOTATIONS = new Set([
+  ...[
+    'example',
+    'examples',
+    'title',
+    'description',
+    'default',
+    '$comment',
+    'comment',
+    'deprecated',
+    'readOnly',
+    'writeOnly',
+  ],
+  ...['contentEncoding', 'contentMediaType', 'contentSchema', 'discriminator', 'externalDocs', 'xml', 'enumNames'],
+])
+
+/** TypeBox types that JSON has no value for. */
+const NOT_JSON = new Map([
+  ['Date', "Type.String({ format: 'date-time' })"],
+  ['bigint', "Type.Integer() up to 2^53, or Type.String({ pattern: '^-?[0-9]+$' })"],
+  ['undefined', 'Type.Optional(…) around a field that may be missing, or Type.Null()'],
+  ['void', 'Type.Optional(…) around a field that may be missing, or Type.Null()'],
+  ['Uint8Array', "Type.String({ contentEncoding: 'base64' })"],
+  ['RegExp', 'Type.String({ pattern: … })'],
+  ...['symbol', 'Function', 'Constructor', 'Promise', 'Iterator', 'AsyncIterator', 'Generator', 'AsyncGenerator'].map(
+    (type): [string, string] => [type, 'a type of JSON'],
+  ),
+])
+
+const MAX_DEPTH = 100
+/** Whoever has ten things wrong does not need the eleventh. */
+const MAX_FAULTS = 10
+
+/** What is wrong with a schema, with JSON pointers into it; empty when it is sound. Never throws. */
+export function schemaFaults(schema: unknown): Problem[] {
+  const json = asJson(schema)
+  if ('fault' in json) return [json.fault]
+  const faults = faultsBelow(json.value, '', 0).slice(0, MAX_FAULTS)
+  if (faults.length > 0) return faults
+  try {
+    compileSchema(json.value as object)
+  } catch (error) {
+    return error instanceof SchemaError ? error.problems : [{ pointer: '', message: (error as Error).message }]
+  }
+  return acceptsObjects(json.value, json.value) ? [] : [noObjects(json.value)]
+}
+
+/** The schema as it is kept. One that holds itself, or what is no JSON, cannot be. */
+function asJson(schema: unknown): { value: unknown } | { fault: Problem } {
+  if (!isRecord(schema))
+    return { fault: { pointer: '', message: 'must be an object with the keywords of JSON Schema' } }
+  try {
+    return { value: JSON.parse(JSON.stringify(schema)) }
+  } catch (error) {
+    const why = String((error as Error).message).split('\n')[0]
+    return { fault: { pointer: '', message: `cannot be written as JSON: ${why}` } }
+  }
+}
+
+function faultsBelow(schema: unknown, pointer: string, depth: number): Problem[] {
+  if (typeof schema === 'boolean') return []
+  if (Array.isArray(schema) && pointer.endsWith('/items')) return [{ pointer, message: TUPLE }]
+  if (!isRecord(schema)) return [{ pointer, message: 'must be a schema: an object, true or false' }]
+  if (depth > MAX_DEPTH) return [{ pointer, message: `is nested deeper than ${MAX_DEPTH} schemas` }]
+  const own = Object.entries(schema).flatMap(([keyword, value]) => {
+    const at = pointerTo(pointer, keyword)
+    const message = keywordFault(keyword, value)
+    return message === undefined ? [] : [{ pointer: at, message }]
+  })
+  return [
+    ...own,
+    ...innerSchemas(schema, pointer).flatMap((inner) => faultsBelow(inner.schema, inner.pointer, depth + 1)),
+  ]
+}
+
+const TUPLE =
+  'is a list, which is of an older JSON Schema; 2020-12 has prefixItems for the first items and items for the others'
+
+function keywordFault(keyword: string, value: unknown): string | undefined {
+  const unstorable = checkText(keyword, '')
+  if (unstorable) return unstorable.message
+  const elsewhere = ELSEWHERE.get(keyword)
+  if (elsewhere) return elsewhere
+  if (keyword === 'type') return typeFault(value)
+  if (keyword === 'format') return formatFault(value)
+  if (keyword === 'pattern') return patternFault(value)
+  if (keyword === '$schema' && value !== DIALECT && value !== `${DIALECT}#`) return `must be ${DIALECT}, or be left out`
+  if (!isAnnotation(keyword) || ANNOTATIONS.has(keyword) || /^x-/i.test(keyword)) return undefined
+  const meant = MEANINGFUL_KEYWORDS.find((known) => isMisspelt(keyword, known))
+  return (
+    meant && `is no keyword of JSON Schema; is ${meant} meant? A note of your own may have any name that begins with x-`
+  )
+}
+
+function typeFault(value: unknown): string | undefined {
+  const types = Array.isArray(value) ? value : [value]
+  for (const type of types) {
+    if (TYPES.includes(type)) continue
+    const instead = typeof type === 'string' ? NOT_JSON.get(type) : undefined
+    const shown = JSON.stringify(type)
+    if (instead) return `${shown} is no type of JSON, which is what an event is sent as; use ${instead}`
+    const meant = typeof type === 'string' ? TYPES.find((known) => isMisspelt(type, known)) : undefined
+    return `${shown} is no type of JSON Schema; ${meant ? `is "${meant}" meant?` : `there are ${TYPES.join(', ')}`}`
+  }
+  return undefined
+}
+
+/** A format that is not known is a note, as 2020-12 has it; but one that is nearly a known one was meant to be checked. */
+function formatFault(value: unknown): string | undefined {
+  if (typeof value !== 'string' || CHECKED_FORMATS.has(value) || UNCHECKED_FORMATS.has(value)) return undefined
+  const plain = (text: string) => text.toLowerCase().replace(/[^a-z0-9]/g, '')
+  const meant = [...CHECKED_FORMATS].find(
+    (known) => plain(known) === plain(value) || (value.length > 4 && distance(value, known) === 1),
+  )
+  return meant && `"${value}" is not known, and would not be checked; is "${meant}" meant?`
+}
+
+/** Formats of 2020-12 that are not checked here. */
+const UNCHECKED_FORMATS = new Set(['idn-email', 'idn-hostname', 'iri', 'iri-reference'])
+
+function patternFault(value: unknown): string | undefined {
+  if (typeof value !== 'string') return 'must be a text'
+  try {
+    new RegExp(value, 'u')
+    return undefined
+  } catch (error) {
+    return `${(error as Error).message}; a pattern is a regular expression with the flag u`
+  }
+}
+
+/** Whether a word is another one with a slip: in other case, or with a letter or two too many, too few, wrong or swapped. */
+function isMisspelt(word: string, known: string): boolean {
+  if (known.length < 4 || word.length < 3) return false
+  return word.toLowerCase() === known.toLowerCase() || distance(word, known) <= (word.length > 5 ? 2 : 1)
+}
+
+/** How many letters one word is from another, two swapped ones counting as one; exact up to 2. */
+function distance(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > 2) return 3
+  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)]
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1] ? 0 : 1
+      row[j] = Math.min(rows[i - 1]![j]! + 1, row[j - 1]! + 1, rows[i - 1]![j - 1]! + same)
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      if (isSwap) row[j] = Math.min(row[j]!, rows[i - 2]![j - 2]! + 1)
+    }
+    rows.push(row)
+  }
+  return rows[a.length]![b.length]!
+}
+
+/**
+ * Whether some object may fit, as far as types, listed values and combinations tell. `known` is what was found so far: a schema that
+ * refers to itself is taken to accept them.
+ */
+function acceptsObjects(schema: unknown, root: unknown, known = new Map<unknown, boolean>()): boolean {
+  if (!isRecord(schema)) return schema !== false
+  if (known.has(schema)) return known.get(schema)!
+  known.set(schema, true)
+  const accepts = (inner: unknown) => acceptsObjects(inner, root, known)
+  const found = ownTypeAcceptsObjects(schema) && combinationsAccept(schema, root, accepts)
+  known.set(schema, found)
+  return found
+}
+
+function ownTypeAcceptsObjects(schema: Record<string, unknown>): boolean {
+  if (schema.type !== undefined && ![schema.type].flat().includes('object')) return false
+  if ('const' in schema && !isRecord(schema.const)) return false
+  if (Array.isArray(schema.enum) && !schema.enum.some(isRecord)) return false
+  return !(schema.not === true || (isRecord(schema.not) && Object.keys(schema.not).every(isAnnotation)))
+}
+
+function combinationsAccept(
+  schema: Record<string, unknown>,
+  root: unknown,
+  accepts: (inner: unknown) => boolean,
+): boolean {
+  const { anyOf, oneOf, allOf, $ref } = schema
+  for (const ways of [anyOf, oneOf]) if (Array.isArray(ways) && !ways.some(accepts)) return false
+  if (Array.isArray(allOf) && !allOf.every(accepts)) return false
+  const target = typeof $ref === 'string' ? localTarget($ref, root) : undefined
+  return target === undefined || accepts(target)
+}
+
+/** What a reference within the schema points to, where that is easy to see. */
+function localTarget(reference: string, root: unknown): unknown {
+  if (!/^#(\/[^%]*)?$/.test(reference)) return undefined
+  const names = reference
+    .slice(2)
+    .split('/')
+    .map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'))
+  if (reference === '#' || reference === '#/') return undefined
+  return names.reduce<unknown>((at, name) => (isRecord(at) ? at[name] : undefined), root)
+}
+
+function noObjects(schema: unknown): Problem {
+  const { type } = schema as { type?: unknown }
+  const only =
+    type === undefined || [type].flat().includes('object') ? 'nothing of the kind' : `only ${[type].flat().join(', ')}`
+  return { pointer: '', message: `lets no event through: data is always an object, and this schema accepts ${only}` }
+}
