@@ -5,18 +5,35 @@ import type { Voice } from './output.js'
 import type { Running } from './program.js'
 
 test('the pauses get longer, up to 30 s', () => {
-  expect([1, 2, 3, 4, 5, 6].map(pauseMs)).toEqual([2_000, 4_000, 8_000, 16_000, 30_000, 30_000])
+  expect([1, 2, 3, 4, 5, 6].map(pauseMs)).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000])
 })
 
 test('it is started again each time it ends by itself', async () => {
   const { start, runs, said, voice } = fake()
   const kept = await keepRunning(start, voice, () => 0)
   runs[0]!.end('signal SIGKILL')
-  expect(await kept.firstEnd).toBe('signal SIGKILL')
+  expect(await kept.failedStart).toBe('signal SIGKILL')
   await said('starting it again')
   runs[1]!.end('code 1')
   await said('starting it again')
   expect(runs).toHaveLength(3)
+  await kept.stop()
+})
+
+test('one that has worked did not fail to start, however it ends', async () => {
+  const { start, runs, said, voice } = fake()
+  const kept = await keepRunning(
+    async () => ({ ...(await start()), hasWorked: () => true }),
+    voice,
+    () => 0,
+  )
+  let failed = false
+  kept.failedStart.then(() => {
+    failed = true
+  })
+  runs[0]!.end('signal SIGKILL')
+  await said('starting it again')
+  expect(failed).toBe(false)
   await kept.stop()
 })
 

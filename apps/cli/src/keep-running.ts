@@ -5,8 +5,8 @@ import type { Running } from './program.js'
 
 /** A part that is started again when it ends. */
 export interface Kept {
-  /** Resolves when it ends by itself for the first time, and says how. */
-  firstEnd: Promise<string>
+  /** Resolves when it ends by itself before it ever worked, and says how. */
+  failedStart: Promise<string>
   /** Stops it for good. */
   stop(): Promise<void>
   kill(): void
@@ -15,9 +15,12 @@ export interface Kept {
 /** One that has run for this long was well: its next end counts as the first again. */
 const WELL_AFTER_MS = 60_000
 
-/** The pause before a start, after so many ends in a row: 2 s, 4 s, 8 s, 16 s, and from then on 30 s. */
+/**
+ * The pause before a start, after so many ends in a row: 1 s, 2 s, 4 s, 8 s, 16 s, and from then on 30 s. The short ones are for
+ * events that end their worker: each is a dead letter after five ends.
+ */
 export function pauseMs(ends: number): number {
-  return Math.min(1_000 * 2 ** ends, 30_000)
+  return Math.min(500 * 2 ** ends, 30_000)
 }
 
 /** Starts it, and starts it again whenever it has ended by itself. Fails only if the first start does. */
@@ -27,7 +30,8 @@ export async function keepRunning(
   pause: (ends: number) => number = pauseMs,
 ): Promise<Kept> {
   let current = await start()
-  const firstEnd = current.exited
+  const first = current
+  const failedStart = first.exited.then((how) => (first.hasWorked?.() ? new Promise<never>(() => {}) : how))
   const stopping = new AbortController()
 
   async function watch(): Promise<void> {
@@ -41,14 +45,14 @@ export async function keepRunning(
       await delay(pause(ends), undefined, { signal: stopping.signal }).catch(() => {})
       if (stopping.signal.aborted) return
       voice.say('starting it again')
-      current = await start().catch(failedStart)
+      current = await start().catch(endedAtOnce)
       if (stopping.signal.aborted) return current.stop()
     }
   }
 
   const watching = watch()
   return {
-    firstEnd,
+    failedStart,
     async stop() {
       stopping.abort()
       await current.stop()
@@ -62,6 +66,6 @@ export async function keepRunning(
 }
 
 /** A start that failed is one that ended at once. */
-function failedStart(error: Error): Running {
+function endedAtOnce(error: Error): Running {
   return { exited: Promise.resolve(error.message), stop: async () => {}, kill: () => {} }
 }

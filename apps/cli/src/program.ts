@@ -10,6 +10,8 @@ export interface Running {
   stop(): Promise<void>
   /** Ends it at once. */
   kill(): void
+  /** Whether its start was done with, for those that say so: from then on it is events that it ends of, not its settings. */
+  hasWorked?(): boolean
 }
 
 /** A program stops itself within its own deadline (15 s); this is for one that hangs. */
@@ -30,8 +32,13 @@ export function startProgram(entry: string, env: NodeJS.ProcessEnv, onLine: (lin
     child.on('error', (error) => resolve(error.message))
     child.on('close', (code, signal) => resolve(signal ? `signal ${signal}` : `code ${code}`))
   })
+  let worked = false
+  child.on('message', (message) => {
+    worked ||= message === 'working'
+  })
   return {
     exited,
+    hasWorked: () => worked,
     async stop() {
       child.kill('SIGTERM')
       const timer = setTimeout(() => child.kill('SIGKILL'), DEADLINE_MS)

@@ -56,7 +56,7 @@ async function freePorts(count: number): Promise<number[]> {
 /** Parts that are stopped at the same time. */
 function together(parts: Kept[]): Kept {
   return {
-    firstEnd: Promise.race(parts.map((part) => part.firstEnd)),
+    failedStart: Promise.race(parts.map((part) => part.failedStart)),
     stop: async () => {
       await Promise.all(parts.map((part) => part.stop()))
     },

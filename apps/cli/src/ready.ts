@@ -7,8 +7,8 @@ import type { Voice } from './output.js'
 const TELL_EVERY_MS = 15_000
 
 /**
- * Waits until `/readyz` answers 200 on every port. Fails when a part of the stack ends before that: it would hardly do better the
- * next time, and whoever started us is looking.
+ * Waits until `/readyz` answers 200 on every port. Fails when a part of the stack ends before it worked: it would hardly do
+ * better the next time, and whoever started us is looking. One that worked and was ended by an event is started again.
  */
 export async function untilReady(ports: number[], started: Kept[], voice: Voice, stop: AbortSignal): Promise<void> {
   const over = new AbortController()
@@ -16,7 +16,7 @@ export async function untilReady(ports: number[], started: Kept[], voice: Voice,
   try {
     await Promise.race([
       Promise.all(ports.map((port) => poll(`http://127.0.0.1:${port}/readyz`, voice, signal))),
-      firstEnd(started),
+      failedStart(started),
     ])
   } finally {
     over.abort()
@@ -42,7 +42,7 @@ async function get(url: string): Promise<{ ok: boolean; text: string }> {
   }
 }
 
-async function firstEnd(started: Kept[]): Promise<never> {
-  const how = await Promise.race(started.map((part) => part.firstEnd))
+async function failedStart(started: Kept[]): Promise<never> {
+  const how = await Promise.race(started.map((part) => part.failedStart))
   throw new SetupError(`not everything could be started: see the log above (${how})`)
 }

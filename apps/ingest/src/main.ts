@@ -21,6 +21,7 @@ import {
   stopOnSignal,
   switchLevelOnSignal,
   untilDone,
+  watchLoop,
 } from '@eventflow/runtime'
 import { registerDefinitions } from '@eventflow/schemas'
 import { connectRedis } from '@eventflow/stream'
@@ -32,6 +33,7 @@ try {
   const log = createLog('ingest', config)
   switchLevelOnSignal(log)
   log.info({ config: redacted(config) }, 'starting')
+  watchLoop(config, log)
   const tracing = await startTracing('ingest', config, log)
   const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS, { warn: (message) => log.warn(message) })
 
@@ -65,6 +67,7 @@ try {
   await app.listen({ host: config.EVENTFLOW_HOST, port: config.EVENTFLOW_PORT }).catch((error) => {
     throw listenError(error, 'EVENTFLOW_PORT', 'choose another one')
   })
+  process.send?.('working')
 
   stopOnSignal(
     log,

@@ -15,6 +15,7 @@ import {
   switchLevelOnSignal,
   untilDone,
   WorkerConfig,
+  watchLoop,
 } from '@eventflow/runtime'
 import { registerDefinitions } from '@eventflow/schemas'
 import { connectRedis } from '@eventflow/stream'
@@ -29,6 +30,7 @@ try {
   const log = createLog('worker', config, { worker_id: workerId })
   switchLevelOnSignal(log)
   log.info({ config: redacted(config) }, 'starting')
+  watchLoop(config, log)
   const tracing = await startTracing('worker', config, log, workerId)
   const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS, { warn: (message) => log.warn(message) })
 
@@ -64,6 +66,7 @@ try {
   phase = 'working'
   const { port } = server.address() as AddressInfo
   log.info({ types: [...definitions.keys()], metrics_port: port }, 'working')
+  process.send?.('working')
 
   stopOnSignal(
     log,

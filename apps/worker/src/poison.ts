@@ -1,4 +1,4 @@
-/** Poison: an event that kills the process of its worker. */
+/** Poison: an event that ends its worker, or keeps it from everything else. */
 import type { Dead, Delivery } from '@eventflow/core'
 
 /** An event that was alone in hand when its worker died, this often, is dead. */
@@ -7,7 +7,9 @@ const MAX_CRASHES = 3
 /** The outcome of an event that has killed too many workers, or none. `crashes` counts the attempt that is to be made now. */
 export function poisoned(delivery: Delivery): Dead[] {
   if (delivery.crashes <= MAX_CRASHES) return []
-  const message = `the worker process died ${MAX_CRASHES} times while it had this event alone in hand`
+  const message =
+    `its worker ended, or lost its lease, ${MAX_CRASHES} times while it had this event alone in hand: the event may make a ` +
+    'definition end the process, keep its event loop busy, or need more memory than there is; the logs of the workers say more'
   const failure = {
     component: 'worker',
     failureType: 'permanent' as const,

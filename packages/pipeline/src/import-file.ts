@@ -57,7 +57,7 @@ function understandTypeScript(): Promise<unknown> {
 /** A file may wait at its top level for what never comes, or end the process: who started us is told which one it is. */
 async function within<Result>(file: string, limits: ImportLimits, work: () => Promise<Result>): Promise<Result> {
   const { warn, tellAfterMs, giveUpAfterMs } = limits
-  const ended = () => writeSync(2, `the process was ended while ${file} was imported: does it call process.exit?\n`)
+  const ended = () => writeSync(2, `the process was ended while ${file} was imported: does it call exit?\n`)
   process.once('exit', ended)
   const told = setTimeout(() => warn(`still waiting for the import of ${file}`), tellAfterMs)
   let given: NodeJS.Timeout | undefined

@@ -182,7 +182,7 @@ describe('says the place of', () => {
     [
       'a call of process.exit',
       { 'a.mjs': 'process.exit(0)' },
-      'the process was ended while …/a.mjs was imported: does it call process.exit?',
+      'the process was ended while …/a.mjs was imported: does it call exit?',
     ],
   ])('%s', async (_, files, message) => {
     for (const [name, text] of Object.entries(files)) await write(name, text)

@@ -43,6 +43,13 @@ const shared = {
     default: 15_000,
     description: 'A stop that takes longer ends with exit code 1',
   }),
+  EVENTFLOW_STALLED_LOOP_SECONDS: Type.Integer({
+    minimum: 0,
+    maximum: 3_600,
+    default: 30,
+    description:
+      'Seconds for which code may keep the event loop from turning; after it the process ends. 0 never ends it',
+  }),
   ...tracingSettings,
 }
 
@@ -161,7 +168,7 @@ export const WorkerConfig = Type.Object({
   ),
 })
 
-const { EVENTFLOW_EVENTS: _, ...withoutEvents } = shared
+const { EVENTFLOW_EVENTS: _, EVENTFLOW_STALLED_LOOP_SECONDS: __, ...withoutEvents } = shared
 
 export const AlertsConfig = Type.Object({ ...withoutEvents, ...alertSettings })
 

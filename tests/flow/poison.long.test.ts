@@ -1,0 +1,99 @@
+/** Events that end their workers, until they are dead letters: beside them all others are processed. */
+
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { freePort } from '@eventflow/local'
+import { redisUrl, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import step from '../deadly-events/deadly-step.js'
+
+const EVENTS = join(import.meta.dirname, '../deadly-events')
+
+let pipeline: TestPipeline
+
+beforeEach(async () => {
+  pipeline = await startPipeline([step])
+})
+
+afterEach(() => pipeline.stop())
+
+test('an event that spins is dead after its worker ended itself, each time with a line that says where', async () => {
+  const data = [...Array(20).keys()].map((n) => ({ n, ...(n === 7 && { mood: 'spin' }) }))
+  await pipeline.send(data.map((one) => ({ type: 'deadly.step', partitionkey: 'k', data: one })))
+  const failed = async () => (await pipeline.db.query('SELECT error_class, message FROM failed_events')).rows
+  const ends: string[] = []
+  // As a supervisor would.
+  while ((await failed()).length === 0) {
+    const worker = await pipeline.startWorkerProcess('a', EVENTS, { EVENTFLOW_STALLED_LOOP_SECONDS: '2' })
+    let ended = false
+    void worker.exited.then(() => {
+      ended = true
+    })
+    await until('it ends, or the event is dead', async () => ended || (await failed()).length > 0)
+    if (!ended) break
+    expect(await worker.exited).toBe('signal SIGKILL')
+    ends.push(worker.lines.at(-1)!)
+  }
+  expect(await failed()).toEqual([
+    {
+      error_class: 'Poison',
+      message: expect.stringMatching(
+        /^its worker ended, or lost its lease, 3 times while it had this event alone in hand: /,
+      ),
+    },
+  ])
+  // Twice before the events are suspects, three times while it was alone.
+  expect(ends).toHaveLength(5)
+  for (const line of ends) {
+    expect(JSON.parse(line)).toMatchObject({
+      level: 'fatal',
+      worker_id: 'a',
+      msg: expect.stringMatching(
+        /^ended by itself: its event loop did not turn for 2 s, because of spinForEver \(.*deadly-step\.js:\d+:\d+\)$/,
+      ),
+    })
+  }
+  await pipeline.drained()
+  const { rows } = await pipeline.db.query('SELECT n FROM deadly_effects ORDER BY n')
+  expect(rows.map(({ n }) => n)).toEqual(data.map(({ n }) => n).filter((n) => n !== 7))
+}, 180_000)
+
+test('under `eventflow up` workers that an event kills are started again, also while it starts, until the event is dead', async () => {
+  // Those that were accepted before: the first worker that is ready meets them.
+  const data = [...Array(20).keys()].map((n) => ({ n, ...(n === 7 && { mood: 'kill' }) }))
+  await pipeline.send(data.map((one) => ({ type: 'deadly.step', partitionkey: 'k', data: one })))
+  const dataDir = await mkdtemp(join(tmpdir(), 'eventflow-deadly-'))
+  const port = (await freePort(0))!
+  const args = ['up', '--port', `${port}`, '--workers', '1', '--data-dir', dataDir, '--events', EVENTS]
+  const run = spawn(process.execPath, [fileURLToPath(import.meta.resolve('../../../apps/cli/dist/main.js')), ...args], {
+    env: {
+      PATH: process.env.PATH,
+      DATABASE_URL: pipeline.databaseUrl,
+      REDIS_URL: redisUrl(),
+      EVENTFLOW_STREAM_PREFIX: pipeline.prefix,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let text = ''
+  for (const stream of [run.stdout, run.stderr]) {
+    stream.on('data', (chunk) => {
+      text += chunk
+    })
+  }
+  const ended = new Promise((resolve) => run.once('exit', resolve))
+  try {
+    await pipeline.drained(120_000)
+    const { rows } = await pipeline.db.query('SELECT n FROM deadly_effects ORDER BY n')
+    expect(rows.map(({ n }) => n)).toEqual(data.map(({ n }) => n).filter((n) => n !== 7))
+    expect((await pipeline.db.query('SELECT error_class FROM failed_events')).rows).toEqual([{ error_class: 'Poison' }])
+    expect(text.match(/ended by itself \(signal SIGKILL\)/g)).toHaveLength(5)
+    expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(200)
+  } finally {
+    run.kill('SIGTERM')
+    await ended
+    await rm(dataDir, { recursive: true, force: true })
+  }
+}, 180_000)
