@@ -15,8 +15,8 @@ beforeAll(async () => {
 afterAll(() => pipeline.stop())
 
 test('a worker that code of a definition keeps busy for ever ends itself, and says where it was', async () => {
-  await pipeline.send([{ type: 'deadly.step', partitionkey: 'k', data: { n: 1, mood: 'spin' } }])
   const worker = await pipeline.startWorkerProcess('a', EVENTS, { EVENTFLOW_STALLED_LOOP_SECONDS: '2' })
+  await pipeline.send([{ type: 'deadly.step', partitionkey: 'k', data: { n: 1, mood: 'spin' } }])
   expect(await worker.exited).toBe('signal SIGKILL')
   expect(JSON.parse(worker.lines.at(-1)!)).toMatchObject({
     level: 'fatal',
