@@ -4,13 +4,13 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { freePort } from '@eventflow/local'
 import { redisUrl, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import step from '../deadly-events/deadly-step.js'
 
 const EVENTS = join(import.meta.dirname, '../deadly-events')
+const EVENTFLOW = join(import.meta.dirname, '../../../apps/cli/eventflow.js')
 
 let pipeline: TestPipeline
 
@@ -76,7 +76,7 @@ test('under `eventflow up` workers that an event kills are started again, also w
   const dataDir = await mkdtemp(join(tmpdir(), 'eventflow-deadly-'))
   const port = (await freePort(0))!
   const args = ['up', '--port', `${port}`, '--workers', '1', '--data-dir', dataDir, '--events', EVENTS]
-  const run = spawn(process.execPath, [fileURLToPath(import.meta.resolve('../../../apps/cli/dist/main.js')), ...args], {
+  const run = spawn(process.execPath, [EVENTFLOW, ...args], {
     env: {
       PATH: process.env.PATH,
       DATABASE_URL: pipeline.databaseUrl,

@@ -6,7 +6,7 @@ import { CHECKED_FORMATS, compileSchema, SchemaError } from './schemas.js'
 import { checkText } from './storable.js'
 
 const TYPES = ['array', 'boolean', 'integer', 'null', 'number', 'object', 'string']
-export const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
+const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
 
 /** Keywords that mean nothing in 2020-12 and did, or do elsewhere: whoever writes one expects something of it. */
 const ELSEWHERE = new Map([
