@@ -136,10 +136,12 @@ export function startLane(deps: LaneDeps): Lane {
 
   /** What is to be done next: retries that are due, unsettled events from Postgres, entries of streams; waits for the first. */
   async function next(): Promise<Delivery[]> {
+    // What is due may have to wait again, and still counts as what waits.
+    const roomy = new Set([...partitions.values()].filter(hasRoom))
     const due = [...partitions.values()].flatMap(({ keys }) => keys.takeDue(performance.now()))
-    const ready = await catchUp(due)
+    const ready = await catchUp(due, roomy)
     const waitMs = ready.length > 0 ? 0 : Math.max(1, Math.ceil(nextAt() - performance.now()))
-    const streaming = inSource('stream').filter(hasRoom)
+    const streaming = inSource('stream').filter((partition) => roomy.has(partition))
     if (streaming.length > 0) return [...ready, ...(await readStreams(streaming, waitMs))]
     if (waitMs > 0) await sleep(waitMs)
     return ready
@@ -153,8 +155,8 @@ export function startLane(deps: LaneDeps): Lane {
   }
 
   /** Adds the next events of partitions in *postgres* to those that are ready; partitions that are level go to their streams. */
-  async function catchUp(ready: Delivery[]): Promise<Delivery[]> {
-    const behind = inSource('postgres').filter(hasRoom)
+  async function catchUp(ready: Delivery[], roomy: ReadonlySet<Partition>): Promise<Delivery[]> {
+    const behind = inSource('postgres').filter((partition) => roomy.has(partition))
     if (behind.length === 0 || performance.now() < lookAtPostgresAt) return ready
     if (redis.status === 'ready') {
       for (const partition of behind) if (!partition.target) await aimForStream(partition, deps)

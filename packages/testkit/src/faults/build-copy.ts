@@ -17,6 +17,8 @@ export interface Patch {
 export interface BuildCopy {
   scripts: { ingest: string; worker: string }
   definitions: string
+  /** The folder that has its packages and apps, each by its name. */
+  packages: string
   remove(): Promise<void>
 }
 
@@ -43,6 +45,7 @@ export async function copyBuild(
   return {
     scripts: { ingest: join(scope, 'ingest/dist/main.js'), worker: join(scope, 'worker/dist/main.js') },
     definitions: join(dir, 'events'),
+    packages: scope,
     remove: () => rm(dir, { recursive: true, force: true }),
   }
 }

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Random } from '../random.js'
 import type { Attempt, Journal, SentEvent } from './journal.js'
 
-/** An event of the type `fault.step`, as the clients send it; what it does is said by `mood`. */
+/** An event of the types `fault.step` and `fault.handled`, as the clients send it; what it does is said by `mood`. */
 export interface Step {
   key: string
   /** What is special about it; its definition knows. */
@@ -41,7 +41,10 @@ export interface Load {
 
 const SHARED_KEYS = 40
 
-const MAY_DIE = new Set(['flaky', 'failing', 'bad', 'deadly'])
+const typeOf = (mood = '') => (mood.startsWith('handler ') ? 'fault.handled' : 'fault.step')
+
+const DEADLY = new Set(['flaky', 'failing', 'bad', 'deadly'])
+const mayDie = (mood = '') => DEADLY.has(mood) || (typeOf(mood) === 'fault.handled' && mood !== 'handler fails once')
 
 /** An answer that takes longer counts as none, in milliseconds. */
 const PATIENCE_MS = 15_000
@@ -64,10 +67,10 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
     const sent = steps.map(({ key, mood }): SentEvent & { mood: string | undefined } => {
       const n = (numbers.get(key) ?? 0) + 1
       numbers.set(key, n)
-      return { id: newId(), key, n, mayDie: MAY_DIE.has(mood ?? ''), mood }
+      return { id: newId(), key, n, mayDie: mayDie(mood), mood }
     })
     const body = JSON.stringify(
-      sent.map(({ id, key, n, mood }) => ({ id, type: 'fault.step', data: { key, n, ...(mood && { mood }) } })),
+      sent.map(({ id, key, n, mood }) => ({ id, type: typeOf(mood), data: { key, n, ...(mood && { mood }) } })),
     )
     const begun = performance.now()
     for (let attempt = 0; ; attempt++) {

@@ -63,6 +63,18 @@ export async function checkHistory(
 ): Promise<Verdict> {
   const checker = createChecker()
   for await (const attempt of readJournal(journalFile)) checker.attempt(attempt)
+  await readHistory(checker, db, redis, prefix, tenantId)
+  return checker.verdict()
+}
+
+/** Tells a checker, which knows the journal already, of a tenant's rows and of what belongs to no tenant. */
+export async function readHistory(
+  checker: Checker,
+  db: Db,
+  redis: Redis,
+  prefix: string,
+  tenantId = 'default',
+): Promise<void> {
   await readTenant(checker, db, tenantId)
   await readPipeline(checker, db)
   const depths = await readDepths(redis, prefix, 16)
@@ -70,7 +82,6 @@ export async function checkHistory(
     checker.remains(`entries in the stream of partition ${partition}`, length)
     checker.remains(`pending entries of partition ${partition}`, pending)
   }
-  return checker.verdict()
 }
 
 async function readTenant(checker: Checker, db: Db, tenantId: string): Promise<void> {

@@ -1,0 +1,69 @@
+/** What a handler of the fault tests may do that it should not, by the mood of its event. Its effect is written before. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { type AcceptedEvent, PermanentError, type Sql } from '@eventflow/pipeline'
+
+type Moody = Pick<AcceptedEvent, 'id'> & { data: { n: number } }
+
+/** Events that failed once in this process. */
+const failed = new Set<string>()
+
+/** Fails for the first attempt at an event in this process. */
+export function failOnce(id: string): void {
+  if (failed.has(id)) return
+  failed.add(id)
+  throw new Error('did not work this time')
+}
+
+const raise = (code: string) => (_: Moody, tx: Sql) =>
+  tx.query(`DO $$ BEGIN RAISE EXCEPTION 'raised by a handler' USING ERRCODE = '${code}'; END $$`)
+
+export const HANDLER_MOODS: Record<string, (event: Moody, tx: Sql) => unknown> = {
+  'handler fails once': ({ id }) => failOnce(id),
+  'handler is flaky': () => {
+    if (Math.random() < 0.5) throw new Error('did not work')
+  },
+  'handler throws': () => Promise.reject(new Error('never works')),
+  'handler refuses': () => {
+    throw new PermanentError('will not')
+  },
+  'handler throws no error': () => Promise.reject('a text'),
+  'handler throws a trap': () => {
+    throw Object.defineProperty(new Error('trap'), 'name', {
+      get() {
+        throw new Error('its name cannot be read')
+      },
+    })
+  },
+  'handler names the network': () => {
+    throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
+  },
+  'handler breaks a value': (_, tx) => tx.query('SELECT $1::integer', ['no number']),
+  'handler breaks a constraint': (_, tx) => tx.query('INSERT INTO effects (key) VALUES (NULL)'),
+  'handler conflicts': raise('40001'),
+  'handler finds a lock': raise('55P03'),
+  'handler takes too long': async (_, tx) => {
+    await tx.query('SET LOCAL statement_timeout = 100')
+    await tx.query('SELECT pg_sleep(10)')
+  },
+  'handler idles': async (_, tx) => {
+    await tx.query('SET LOCAL idle_in_transaction_session_timeout = 100')
+    await delay(300) // longer than it may
+    await tx.query('SELECT 1')
+  },
+  'handler forgets an await': (_, tx) => {
+    tx.query('SELECT pg_sleep(0.05)').catch(() => {})
+  },
+  'handler swallows an error': async (_, tx) => {
+    await tx.query('SELECT 1 / 0').catch(() => {})
+  },
+  'handler rolls back': (_, tx) => tx.query('ROLLBACK'),
+  'handler commits': async (_, tx) => {
+    await tx.query('COMMIT')
+    throw new Error('after its own COMMIT')
+  },
+  'handler changes its data': ({ id, data }) => {
+    data.n *= 100
+    failOnce(id)
+  },
+  'handler never ends': () => new Promise(() => {}),
+}

@@ -1,0 +1,57 @@
+/** Bugs: each a change to the compiled pipeline, the scenario in which it shows, and what must be found then. */
+import { createDatabase, type Patch, type ViolationKind } from '@eventflow/testkit'
+import { copyOfBuild, places } from '../places.js'
+import { playQuickly, type QuickScenario } from '../quick/stage.js'
+import { play, type Scenario } from '../scenarios.js'
+
+export interface Bug {
+  name: string
+  patches: readonly Patch[]
+  /** Played by processes, with a fault that only a process can have; or, quicker, within the process of the test. */
+  scenario: Scenario | { quick: QuickScenario }
+  /** A kind of violation, or a claim of the scenario. */
+  found: ViolationKind | (string & {})
+  /** It is planted in every run of the tests; the others are in the long runs only. */
+  telling?: true
+}
+
+/** The same pipeline with shorter times and smaller pieces, so that no scenario has to wait or to be large. */
+const IN_A_HURRY: readonly Patch[] = [
+  { file: 'db/partitions.js', find: 'LEASE_TTL_MS = 10_000', replace: 'LEASE_TTL_MS = 2_000' },
+  { file: 'db/unsettled.js', find: 'FINAL_AFTER_MS = 2 * STATEMENT_TIMEOUT_MS', replace: 'FINAL_AFTER_MS = 3_000' },
+  { file: 'worker/ownership.js', find: 'LOOK_MS = 500', replace: 'LOOK_MS = 100' },
+  { file: 'worker/ownership.js', find: 'RENEW_MS = 3_000', replace: 'RENEW_MS = 300' },
+  { file: 'worker/loop.js', find: 'LOOK_AFTER_MS = 5_000', replace: 'LOOK_AFTER_MS = 300' },
+  {
+    file: 'worker/loop.js',
+    find: 'if (performance.now() - lookedAfterAt < LOOK_AFTER_MS)',
+    replace: 'if (globalThis.sweepsWait || performance.now() - lookedAfterAt < LOOK_AFTER_MS)',
+  },
+  { file: 'worker/catch-up.js', find: 'const SLICE = 250', replace: 'const SLICE = 20' },
+  { file: 'worker/loop.js', find: 'CLAIMED = 100', replace: 'CLAIMED = 10' },
+  { file: 'stream/group.js', find: "'COUNT', 500", replace: "'COUNT', 20" },
+]
+
+/** Plays these scenarios one after the other on a copy of the build with these bugs, and gives what was found. */
+export async function playWith(
+  name: string,
+  patches: readonly Patch[],
+  scenarios: readonly Bug['scenario'][],
+  drainMs: number,
+): Promise<string[]> {
+  const build = await copyOfBuild(name, [...IN_A_HURRY, ...patches])
+  try {
+    const found: string[] = []
+    const slow = scenarios.filter((scenario) => typeof scenario === 'function')
+    if (slow.length > 0) {
+      const verdict = await play(slow, { ...build, cacheDir: places.cacheDir }, await createDatabase(), { drainMs })
+      found.push(...verdict.violations.map(({ kind, example }) => `${kind}: ${example}`))
+    }
+    for (const scenario of scenarios) {
+      if (typeof scenario !== 'function') found.push(...(await playQuickly(scenario.quick, build, drainMs)))
+    }
+    return found
+  } finally {
+    await build.remove()
+  }
+}

@@ -1,0 +1,88 @@
+/** Bugs of catching up from Postgres, and of the way back to the stream. */
+
+import * as redis from '../quick/redis.js'
+import * as waits from '../quick/waiting.js'
+import type { Bug } from './bug.js'
+
+export const catchingUp: readonly Bug[] = [
+  {
+    name: 'nobody ever catches up',
+    patches: [
+      {
+        file: 'worker/partition.js',
+        find: "partition.source = reason ? 'postgres' : 'stream'",
+        replace: "partition.source = 'stream'",
+      },
+      {
+        file: 'worker/loop.js',
+        find: 'await findUnpublished(streaming, deps)',
+        replace: '{ deliveries: [], more: false }',
+      },
+    ],
+    scenario: { quick: redis.forgetsBacklog },
+    found: 'unsettled',
+    telling: true,
+  },
+  {
+    name: 'events are caught up with by their age only',
+    patches: [
+      {
+        file: 'worker/partition.js',
+        find: "partition.source = reason ? 'postgres' : 'stream'",
+        replace: "partition.source = 'stream'",
+      },
+    ],
+    scenario: { quick: redis.forgetsBacklog },
+    found: 'order',
+    telling: true,
+  },
+  {
+    name: 'the watermark moves over events that wait',
+    patches: [{ file: 'worker/catch-up.js', find: 'keys.lowestSeq() - 1, ', replace: '' }],
+    scenario: { quick: waits.passedByTheWatermark },
+    found: 'unsettled',
+    telling: true,
+  },
+  {
+    name: 'what only its owner knows of is not written down before the stream is used again',
+    patches: [{ file: 'worker/partition.js', find: 'partition.keys.onlyHere()', replace: '[]' }],
+    scenario: { quick: waits.knownToTheirOwnerOnly },
+    found: 'order',
+    telling: true,
+  },
+  {
+    name: 'a lost connection that no command noticed is passed over',
+    patches: [{ file: 'worker/loop.js', find: 'connectionLost = true', replace: 'connectionLost = false' }],
+    scenario: { quick: redis.failsOverDuringABatch },
+    found: 'order',
+    telling: true,
+  },
+  {
+    name: 'the process of Redis is not compared',
+    patches: [
+      { file: 'worker/partition.js', find: 'if (redisRunId !== (await readRunId(deps.redis)))', replace: 'if (false)' },
+    ],
+    scenario: { quick: redis.failsOverBetweenOwners },
+    found: 'order',
+    telling: true,
+  },
+  {
+    name: 'the last event is read before the mark and the entries',
+    patches: [
+      {
+        file: 'worker/partition.js',
+        find: 'await restoreGroup(partition, deps);\n    const redisRunId',
+        replace:
+          'const [last] = await readLastSeqs(db, [partition.id]);\n    await new Promise((resolve) => setTimeout(resolve, 300));\n    await restoreGroup(partition, deps);\n    const redisRunId',
+      },
+      {
+        file: 'worker/partition.js',
+        find: '    const [last] = await readLastSeqs(db, [partition.id]);\n    if (state)',
+        replace: '    if (state)',
+      },
+    ],
+    scenario: { quick: redis.sendsWhileItAims },
+    found: 'order',
+    telling: true,
+  },
+]

@@ -1,0 +1,12 @@
+/** Every bug that is planted. */
+import { accepting } from './accepting.js'
+import type { Bug } from './bug.js'
+import { catchingUp } from './catching-up.js'
+import { owning } from './owning.js'
+import { reading } from './reading.js'
+import { settling } from './settling.js'
+import { waiting } from './waiting.js'
+
+export { playWith } from './bug.js'
+
+export const BUGS: readonly Bug[] = [...accepting, ...reading, ...catchingUp, ...settling, ...waiting, ...owning]

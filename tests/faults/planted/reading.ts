@@ -1,0 +1,51 @@
+/** Bugs of reading, claiming and acknowledging the entries of the streams. */
+
+import * as redis from '../quick/redis.js'
+import * as scenarios from '../scenarios.js'
+import type { Bug } from './bug.js'
+
+export const reading: readonly Bug[] = [
+  {
+    name: 'entries are acknowledged before the COMMIT, and nobody catches up',
+    patches: [
+      {
+        file: 'worker/work.js',
+        find: 'const settlement = await settleUntilDone(outcomes, startedAt, trace);',
+        replace: `await acknowledge(redis, prefix, ready.flatMap(({ event, entryIds }) =>
+                    entryIds.map((id) => ({ partition: event.partition, id }))));
+                  const settlement = await settleUntilDone(outcomes, startedAt, trace);`,
+      },
+    ],
+    scenario: scenarios.diesBeforeCommit,
+    found: 'order',
+    telling: true,
+  },
+  {
+    name: 'pending entries are not claimed on a take-over',
+    patches: [
+      {
+        file: 'worker/loop.js',
+        find: "else if (partition.source === 'stream')",
+        replace: 'else if (partition.source === "stream") ;\n        else if (false)',
+      },
+      { file: 'stream/group.js', find: 'const strays = partitions.filter(', replace: 'const strays = [].filter(' },
+    ],
+    scenario: scenarios.diesBeforeCommit,
+    found: 'order',
+    telling: true,
+  },
+  {
+    name: 'the group is created at $',
+    patches: [{ file: 'stream/group.js', find: "GROUP, '0', 'MKSTREAM'", replace: "GROUP, '$', 'MKSTREAM'" }],
+    scenario: { quick: redis.groupMadeLate },
+    found: 'leftover',
+    telling: true,
+  },
+  {
+    name: 'only the first pending entries are claimed',
+    patches: [{ file: 'stream/group.js', find: "while (cursor !== '0-0')", replace: 'while (false)' }],
+    scenario: { quick: redis.claimsMany },
+    found: 'order',
+    telling: true,
+  },
+]

@@ -1,0 +1,88 @@
+/** Bugs of the transaction that settles a batch. */
+
+import * as postgres from '../quick/postgres.js'
+import * as redis from '../quick/redis.js'
+import * as waits from '../quick/waiting.js'
+import * as scenarios from '../scenarios.js'
+import type { Bug } from './bug.js'
+
+export const settling: readonly Bug[] = [
+  {
+    name: 'there is no fence',
+    patches: [
+      { file: 'worker/settle.js', find: 'await fence(tx, partitions, held)', replace: 'new Set()' },
+      { file: 'db/settle.js', find: 'WHERE partition IN (SELECT id FROM holding)', replace: 'WHERE true' },
+      { file: 'db/settle.js', find: '!holding.includes(partition)', replace: 'false' },
+    ],
+    scenario: scenarios.frozenWhileProcessing,
+    found: 'stale write',
+    telling: true,
+  },
+  {
+    name: 'the fence locks nothing',
+    patches: [{ file: 'db/settle.js', find: 'ORDER BY id FOR SHARE OF partitions', replace: 'ORDER BY id' }],
+    scenario: scenarios.frozenWhileSettling,
+    found: 'stale write',
+    telling: true,
+  },
+  {
+    name: 'the fence does not look at the mark',
+    patches: [
+      {
+        file: 'db/settle.js',
+        find: 'WHERE held.dirty IS NULL OR held.dirty = partitions.dirty',
+        replace: 'WHERE true',
+      },
+    ],
+    scenario: { quick: redis.refusesAnEntry },
+    found: 'order',
+    telling: true,
+  },
+  {
+    name: 'the handler runs for all rows and not for those that are new',
+    patches: [
+      {
+        file: 'worker/settle.js',
+        find: 'committed.filter(({ delivery }) => inserted.delete(delivery.event.seq))',
+        replace: 'committed',
+      },
+    ],
+    scenario: { quick: redis.deliversTwice },
+    found: 'effect twice',
+    telling: true,
+  },
+  {
+    name: 'an event that is settled already is settled again',
+    patches: [
+      {
+        file: 'db/settle.js',
+        find: 'ON CONFLICT DO NOTHING\n    RETURNING seq',
+        replace: 'ON CONFLICT (tenant_id, event_id) DO UPDATE SET seq = excluded.seq\n    RETURNING seq',
+      },
+    ],
+    scenario: { quick: redis.deliversTwice },
+    found: 'effect twice',
+    telling: true,
+  },
+  {
+    name: 'dead letters are not written',
+    patches: [{ file: 'worker/settle.js', find: 'await insertFailed(tx, dead, { workerId, now });', replace: ';' }],
+    scenario: { quick: waits.fails },
+    found: 'unsettled',
+    telling: true,
+  },
+  {
+    name: 'attempts are counted up instead of written',
+    patches: [
+      {
+        file: 'db/settle.js',
+        find: 'SET attempts = excluded.attempts',
+        replace: 'SET attempts = retries.attempts + 1',
+      },
+      { file: 'db/settle.js', find: 'WHERE retries.attempts < excluded.attempts', replace: '' },
+    ],
+    scenario: { quick: postgres.losesAnswerToCommit },
+    found: 'attempts',
+    telling: true,
+  },
+]

@@ -1,0 +1,22 @@
+/** Tests of the tests: without a bug every scenario ends well, and each planted bug is found. */
+import { expect, test } from '@jest/globals'
+import { type Bug, playWith } from './bug.js'
+
+/** Declares them for these bugs. `name` tells the copies of the build apart from those of other test files. */
+export function testBugs(name: string, bugs: readonly Bug[]): void {
+  test('without a planted bug every scenario ends well', async () => {
+    const scenarios = new Map(
+      bugs.map(({ scenario }) => [typeof scenario === 'function' ? scenario : scenario.quick, scenario]),
+    )
+    expect(await playWith(`${name}-none`, [], [...scenarios.values()], 20_000)).toEqual([])
+  }, 300_000)
+
+  test.each(bugs)(
+    'found: $name',
+    async (bug) => {
+      const found = await playWith(`${name}-${bug.name.replaceAll(/\W+/g, '-')}`, bug.patches, [bug.scenario], 5_000)
+      expect(found.map((finding) => finding.split(':')[0])).toContain(bug.found)
+    },
+    60_000,
+  )
+}

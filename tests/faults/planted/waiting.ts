@@ -1,0 +1,79 @@
+/** Bugs of waiting: retries, keys, suspects. */
+import * as waits from '../quick/waiting.js'
+import type { Bug } from './bug.js'
+
+export const waiting: readonly Bug[] = [
+  {
+    name: 'a retry is overtaken by later events of its key',
+    patches: [
+      {
+        file: 'worker/settle.js',
+        find: 'if (blocked.size > 0 && blocked.has(orderOf(delivery))) {',
+        replace: 'if (false) {',
+      },
+    ],
+    scenario: { quick: waits.fails },
+    found: 'order',
+    telling: true,
+  },
+  {
+    name: 'retries are not read after a take-over',
+    patches: [
+      { file: 'worker/partition.js', find: 'await readRetries(db, partition.id)', replace: '[]' },
+      { file: 'worker/loop.js', find: 'await takeUpRetries(begun.filter(hasRoom), BATCH, db)', replace: 'false' },
+    ],
+    scenario: { quick: waits.waitsThroughATakeOver },
+    found: 'unsettled',
+    telling: true,
+  },
+  {
+    name: 'an event that waits for its source does not hold up those behind it',
+    patches: [
+      {
+        file: 'worker/settle.js',
+        find: "if (kind === 'wait' || kind === 'retry') {\n            blocked.add(orderOf(delivery));",
+        replace:
+          "if (kind === 'wait' || kind === 'retry') {\n            if (kind === 'retry') blocked.add(orderOf(delivery));",
+      },
+    ],
+    scenario: { quick: waits.waitsWithAnother },
+    found: 'order',
+    telling: true,
+  },
+  {
+    name: 'what waits is read in the order in which it is due',
+    patches: [
+      {
+        file: 'db/retries.js',
+        find: 'WHERE w.partition = $1 ORDER BY r.seq',
+        replace: 'WHERE w.partition = $1 ORDER BY w.due_at',
+      },
+    ],
+    scenario: { quick: waits.dueInAnotherOrder },
+    found: 'order',
+    telling: true,
+  },
+  {
+    name: 'what waits in memory is not bounded',
+    patches: [{ file: 'worker/loop.js', find: '({ keys }) => keys.size() < maxWaiting', replace: '() => true' }],
+    scenario: { quick: waits.waitsInGreatNumber },
+    found: 'what waits in memory is bounded',
+    telling: true,
+  },
+  {
+    name: 'a retry keeps the entries of its event',
+    patches: [{ file: 'worker/settle.js', find: 'entryIds: [], attempts', replace: 'attempts' }],
+    scenario: { quick: waits.sharesAnEntry },
+    found: 'order',
+    telling: true,
+  },
+  {
+    name: 'a batch that is settled again leaves retries behind',
+    patches: [
+      { file: 'worker/settle.js', find: 'settling.again || delivery.inRetries', replace: 'delivery.inRetries' },
+    ],
+    scenario: { quick: waits.failsOnceAndLosesTheAnswer },
+    found: 'what is processed waits no more',
+    telling: true,
+  },
+]

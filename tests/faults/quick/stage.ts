@@ -1,0 +1,149 @@
+/** A small stage: a whole pipeline of a copied build within the process of the test, for scenarios that kill and freeze no process. */
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { connect, type Db } from '@eventflow/db'
+import { connectRedis, type Redis, readDepths, untilReady } from '@eventflow/stream'
+import {
+  type Attempt,
+  type BuildCopy,
+  type Clients,
+  createChecker,
+  createClients,
+  createDatabase,
+  createRandom,
+  type Link,
+  openLink,
+  PARTITIONS,
+  readHistory,
+  type Server,
+  startOwnRedis,
+  type TestPipeline,
+  until,
+  watchDatabase,
+} from '@eventflow/testkit'
+
+export interface QuickStage {
+  /** Its service and its workers reach both servers over the links. */
+  pipeline: TestPipeline
+  links: { postgres: Link; redis: Link }
+  /** Connections of the scenario's own, past these links. */
+  db: Db
+  redis: Redis
+  /** Copies Redis as it is now. What it gives has the copy take over: what was written since then is gone. */
+  snapshotRedis(): Promise<() => Promise<void>>
+  clients: Clients
+  /** Has the lanes look, from now on, for what was never published: before, no bug is covered up by it. */
+  sweep(): void
+  /** Says something that must be true. */
+  claim(what: string, holds: boolean): void
+}
+
+export interface QuickScenario {
+  (stage: QuickStage): Promise<void>
+  settings?: Record<string, string>
+}
+
+declare global {
+  /** Read by what IN_A_HURRY makes of the lanes. */
+  var sweepsWait: boolean | undefined
+}
+
+/** Plays it, and gives what was found: the claims that do not hold, and the violations that the checker sees. */
+export async function playQuickly(scenario: QuickScenario, build: BuildCopy, drainMs: number): Promise<string[]> {
+  const copied = (file: string) => import(pathToFileURL(join(build.packages, file)).href)
+  const { startPipeline } = await copied('testkit/dist/index.js')
+  const { loadDefinitions } = await copied('pipeline/dist/index.js')
+  const definitions = await loadDefinitions(build.definitions)
+  const databaseUrl = await createDatabase()
+  const server = await startOwnRedis()
+  const servers = [server]
+  const links = { postgres: await openLink(Number(new URL(databaseUrl).port)), redis: await openLink(server.port) }
+  const direct = await openLink(server.port)
+  const db = connect({ url: databaseUrl, applicationName: 'scenario', max: 4, onIdleError: () => {} })
+  const redis = connectRedis({ url: throughLink(server.url, direct), onError: () => {} })
+  await untilReady(redis, 5_000)
+  await watchDatabase(db)
+  globalThis.sweepsWait = true
+  const pipeline: TestPipeline = await startPipeline([...definitions.values()], {
+    DATABASE_URL: throughLink(databaseUrl, links.postgres),
+    REDIS_URL: throughLink(server.url, links.redis),
+    ...scenario.settings,
+  })
+  const attempts: Attempt[] = []
+  const journal = { write: (attempt: Attempt) => void attempts.push(attempt), close: async () => {} }
+  const clients = createClients({ urls: [pipeline.url], journal, random: createRandom(1) })
+  const broken: string[] = []
+  const sweep = () => {
+    globalThis.sweepsWait = false
+  }
+  const claim = (what: string, holds: boolean) => {
+    if (!holds) broken.push(what)
+  }
+  const snapshotRedis = async () => {
+    const copy = await startOwnRedis()
+    servers.push(copy)
+    await copyRedis(redis, server, copy)
+    return async () => {
+      const connections = (await clientsOf(redis)).length
+      for (const link of [links.redis, direct]) {
+        link.target = copy.port
+        link.reset()
+      }
+      await until('all are connected to the copy', async () => (await clientsOf(redis)).length >= connections)
+    }
+  }
+  try {
+    await scenario({ pipeline, links, db, redis, snapshotRedis, clients, sweep, claim })
+    sweep()
+    for (const link of Object.values(links)) link.mode = { kind: 'pass' }
+    const drained = async () => (await unsettled(db)) === 0 && (await leftInStreams(redis, pipeline.prefix)) === 0
+    await until('everything is drained', drained, drainMs).catch(() => {}) // the checker says what is left
+    const checker = createChecker()
+    for (const attempt of attempts) checker.attempt(attempt)
+    await readHistory(checker, db, redis, pipeline.prefix)
+    return [...broken, ...checker.verdict().violations.map(({ kind, example }) => `${kind}: ${example}`)]
+  } finally {
+    await pipeline.stop()
+    redis.disconnect()
+    await db.end()
+    await Promise.all([...Object.values(links), direct].map((link) => link.stop()))
+    await Promise.all(servers.map((each) => each.stop()))
+  }
+}
+
+async function copyRedis(from: Redis, { port }: Server, copy: Server): Promise<void> {
+  const connection = connectRedis({ url: copy.url, onError: () => {} })
+  await untilReady(connection, 5_000)
+  await from.config('SET', 'repl-diskless-sync-delay', '0')
+  await connection.replicaof('127.0.0.1', port)
+  await until('the copy is in step', async () =>
+    (await connection.info('replication')).includes('master_link_status:up'),
+  )
+  await connection.replicaof('NO', 'ONE')
+  connection.disconnect()
+}
+
+const clientsOf = async (redis: Redis) =>
+  String(await redis.call('CLIENT', 'LIST', 'TYPE', 'normal'))
+    .trim()
+    .split('\n')
+
+function throughLink(url: string, { port }: Link): string {
+  const changed = new URL(url)
+  changed.port = `${port}`
+  return changed.href
+}
+
+async function leftInStreams(redis: Redis, prefix: string): Promise<number> {
+  const depths = await readDepths(redis, prefix, PARTITIONS)
+  return depths.reduce((sum, { length, pending }) => sum + length + pending, 0)
+}
+
+/** How many accepted events have reached no end, or wait in `retries`. */
+async function unsettled(db: Db): Promise<number> {
+  const { rows } = await db.query(`
+    SELECT (SELECT count(*) FROM retries) + count(*) AS unsettled FROM raw_events r
+    WHERE NOT EXISTS (SELECT FROM processed_events p WHERE p.tenant_id = r.tenant_id AND p.event_id = r.event_id)
+      AND NOT EXISTS (SELECT FROM failed_events f WHERE f.tenant_id = r.tenant_id AND f.event_id = r.event_id)`)
+  return Number(rows[0].unsettled)
+}
