@@ -1,33 +1,16 @@
 /**
- * `fault.step` and `fault.handled`: what the fault tests send. Their effects are counted in a table that would show every
- * second one. Both write to the same keys.
+ * `fault.step`: what the fault tests send. Its effects are counted in a table that would show every second one.
  *
- * A step may have a mood, which its enricher has. *flaky*: fails half the time; *fails once*; *failing*: always, *bad*: for
+ * An event may have a mood, which its enricher has. *flaky*: fails half the time; *fails once*; *failing*: always, *bad*: for
  * good; *deadly*: kills its worker; *slow*, *slow to settle*: takes a second; *stuck*: never comes to an end; *needs the
- * source*: waits while a row in `source_away` says so. The moods of `fault.handled` are those of its handler.
+ * source*: waits while a row in `source_away` says so.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import {
-  type AcceptedEvent,
-  defineEvent,
-  type EnrichContext,
-  PermanentError,
-  type Sql,
-  type Static,
-  Type,
-  UnavailableError,
-} from '@eventflow/pipeline'
-import { failOnce, HANDLER_MOODS } from './_handler-moods.js'
+import { defineEvent, type EnrichContext, PermanentError, UnavailableError } from '@eventflow/pipeline'
+import { failOnce } from './_handler-moods.js'
+import { Step, type StepEvent, writeEffects } from './_step.js'
 
-const Step = Type.Object({
-  key: Type.String(),
-  n: Type.Integer({ description: 'Numbers the events of the key' }),
-  mood: Type.Optional(Type.String({ description: 'What is special about it' })),
-})
-
-type StepEvent = AcceptedEvent<Static<typeof Step>>
-
-const step = defineEvent({
+export default defineEvent({
   type: 'fault.step',
   schema: Step,
   key: ({ key }) => key,
@@ -67,39 +50,6 @@ const step = defineEvent({
     if (events.some(({ data }) => data.mood === 'slow to settle')) await tx.query('SELECT pg_sleep(1)')
   },
 })
-
-const handled = defineEvent({
-  type: 'fault.handled',
-  schema: Step,
-  key: ({ key }) => key,
-  retry: { attempts: 2, baseDelayMs: 200 },
-  handle: async (event, tx) => {
-    await writeEffects([event], tx)
-    await HANDLER_MOODS[event.data.mood!]!(event, tx)
-  },
-})
-
-export default [step, handled]
-
-async function writeEffects(events: readonly StepEvent[], tx: Sql): Promise<void> {
-  const values = [
-    events.map(({ tenantId }) => tenantId),
-    events.map(({ data }) => data.key),
-    events.map(({ data }) => data.n),
-  ]
-  await tx.query(
-    `INSERT INTO effects (tenant_id, key, n, event_id)
-     SELECT * FROM unnest($1::text[], $2::text[], $3::integer[], $4::uuid[])`,
-    [...values, events.map(({ id }) => id)],
-  )
-  await tx.query(
-    `INSERT INTO totals (tenant_id, key, count, sum)
-     SELECT tenant_id, key, count(*), sum(n) FROM unnest($1::text[], $2::text[], $3::integer[]) AS e(tenant_id, key, n)
-     GROUP BY 1, 2 ORDER BY 1, 2
-     ON CONFLICT (tenant_id, key) DO UPDATE SET count = totals.count + excluded.count, sum = totals.sum + excluded.sum`,
-    values,
-  )
-}
 
 function onceOrNothing(id: string): Error | object {
   try {

@@ -2,6 +2,7 @@
 
 import * as redis from '../quick/redis.js'
 import * as waits from '../quick/waiting.js'
+import * as scenarios from '../scenarios.js'
 import type { Bug } from './bug.js'
 
 export const catchingUp: readonly Bug[] = [
@@ -84,5 +85,11 @@ export const catchingUp: readonly Bug[] = [
     scenario: { quick: redis.sendsWhileItAims },
     found: 'order',
     telling: true,
+  },
+  {
+    name: 'a stream that is made again is not noted as broken first',
+    patches: [{ file: 'worker/partition.js', find: 'await markBroken(db, { partition: id, epoch });', replace: '' }],
+    scenario: scenarios.diesRemakingAStream,
+    found: 'order',
   },
 ]

@@ -8,6 +8,5 @@ export const owning: readonly Bug[] = [
     patches: [{ file: 'db/partitions.js', find: 'epoch = epoch + 1', replace: 'epoch = epoch' }],
     scenario: scenarios.comesBack,
     found: 'epoch',
-    telling: true,
   },
 ]

@@ -62,7 +62,6 @@ export const settling: readonly Bug[] = [
     ],
     scenario: { quick: redis.deliversTwice },
     found: 'effect twice',
-    telling: true,
   },
   {
     name: 'dead letters are not written',

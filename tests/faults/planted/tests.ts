@@ -17,6 +17,6 @@ export function testBugs(name: string, bugs: readonly Bug[]): void {
       const found = await playWith(`${name}-${bug.name.replaceAll(/\W+/g, '-')}`, bug.patches, [bug.scenario], 5_000)
       expect(found.map((finding) => finding.split(':')[0])).toContain(bug.found)
     },
-    60_000,
+    120_000,
   )
 }

@@ -22,6 +22,8 @@ import {
   watchDatabase,
 } from '@eventflow/testkit'
 
+import { UNSWEPT_MS } from '../scenarios.js'
+
 export interface QuickStage {
   /** Its service and its workers reach both servers over the links. */
   pipeline: TestPipeline
@@ -94,8 +96,9 @@ export async function playQuickly(scenario: QuickScenario, build: BuildCopy, dra
   }
   try {
     await scenario({ pipeline, links, db, redis, snapshotRedis, clients, sweep, claim })
-    sweep()
     for (const link of Object.values(links)) link.mode = { kind: 'pass' }
+    await until('everything is settled', async () => (await unsettled(db)) === 0, UNSWEPT_MS).catch(() => {})
+    sweep()
     const drained = async () => (await unsettled(db)) === 0 && (await leftInStreams(redis, pipeline.prefix)) === 0
     await until('everything is drained', drained, drainMs).catch(() => {}) // the checker says what is left
     const checker = createChecker()

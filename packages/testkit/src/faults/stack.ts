@@ -54,6 +54,9 @@ export interface Stack {
 
 export const PARTITIONS = 16
 
+/** A machine that does much else takes its time to start processes, in milliseconds. */
+const START_MS = 60_000
+
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { definitions, scripts, cacheDir, settings = {} } = options
   const dir = await mkdtemp(join(tmpdir(), 'eventflow-faults-'))
@@ -145,7 +148,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
   for (const each of programs) each.start()
   try {
-    await Promise.all(programs.map((each) => each.ready()))
+    await Promise.all(programs.map((each) => each.ready(START_MS)))
   } catch (error) {
     await stack.stop({ keep: true }) // its logs say why
     throw new Error(`the stack has not started: see ${dir}/logs`, { cause: error })
