@@ -15,12 +15,12 @@ export interface Bug {
   telling?: true
 }
 
-/** The same pipeline with shorter times and smaller pieces, so that no scenario has to wait or to be large. */
+/** Shorter times, so that no scenario has to wait for a lease of ten seconds. */
+const SETTINGS = { EVENTFLOW_LEASE_SECONDS: '2' }
+
+/** And others that are no settings; and smaller pieces, so that no scenario has to be large. */
 const IN_A_HURRY: readonly Patch[] = [
-  { file: 'db/partitions.js', find: 'LEASE_TTL_MS = 10_000', replace: 'LEASE_TTL_MS = 2_000' },
   { file: 'db/unsettled.js', find: 'FINAL_AFTER_MS = 2 * STATEMENT_TIMEOUT_MS', replace: 'FINAL_AFTER_MS = 1_000' },
-  { file: 'worker/ownership.js', find: 'LOOK_MS = 500', replace: 'LOOK_MS = 100' },
-  { file: 'worker/ownership.js', find: 'RENEW_MS = 3_000', replace: 'RENEW_MS = 300' },
   { file: 'worker/loop.js', find: 'LOOK_AFTER_MS = 5_000', replace: 'LOOK_AFTER_MS = 300' },
   // What was never published is looked for when the scenario is over: before, it would cover up many a bug.
   {
@@ -47,11 +47,14 @@ export async function playWith(
     const found: string[] = []
     const slow = scenarios.filter((scenario) => typeof scenario === 'function')
     if (slow.length > 0) {
-      const verdict = await play(slow, { ...build, cacheDir: places.cacheDir }, await createDatabase(), { drainMs })
+      const verdict = await play(slow, { ...build, cacheDir: places.cacheDir }, await createDatabase(), {
+        settings: SETTINGS,
+        drainMs,
+      })
       found.push(...verdict.violations.map(({ kind, example }) => `${kind}: ${example}`))
     }
     for (const scenario of scenarios) {
-      if (typeof scenario !== 'function') found.push(...(await playQuickly(scenario.quick, build, drainMs)))
+      if (typeof scenario !== 'function') found.push(...(await playQuickly(scenario.quick, build, SETTINGS, drainMs)))
     }
     return found
   } finally {

@@ -6,6 +6,9 @@ import * as waits from '../quick/waiting.js'
 import * as scenarios from '../scenarios.js'
 import type { Bug } from './bug.js'
 
+/** A transaction of a worker that was stopped within it lasts longer than the worker's lease. */
+const IDLES_FOR_LONG = { file: 'worker/ownership.js', find: '0.6 * leaseMs', replace: '6_000' }
+
 export const settling: readonly Bug[] = [
   {
     name: 'there is no fence',
@@ -20,7 +23,10 @@ export const settling: readonly Bug[] = [
   },
   {
     name: 'the fence locks nothing',
-    patches: [{ file: 'db/settle.js', find: 'ORDER BY id FOR SHARE OF partitions', replace: 'ORDER BY id' }],
+    patches: [
+      { file: 'db/settle.js', find: 'ORDER BY id FOR SHARE OF partitions', replace: 'ORDER BY id' },
+      IDLES_FOR_LONG,
+    ],
     scenario: scenarios.frozenWhileSettling,
     found: 'stale write',
     telling: true,

@@ -51,7 +51,12 @@ declare global {
 }
 
 /** Plays it, and gives what was found: the claims that do not hold, and the violations that the checker sees. */
-export async function playQuickly(scenario: QuickScenario, build: BuildCopy, drainMs: number): Promise<string[]> {
+export async function playQuickly(
+  scenario: QuickScenario,
+  build: BuildCopy,
+  settings: Record<string, string>,
+  drainMs: number,
+): Promise<string[]> {
   const copied = (file: string) => import(pathToFileURL(join(build.packages, file)).href)
   const { startPipeline } = await copied('testkit/dist/index.js')
   const { loadDefinitions } = await copied('pipeline/dist/index.js')
@@ -69,6 +74,7 @@ export async function playQuickly(scenario: QuickScenario, build: BuildCopy, dra
   const pipeline: TestPipeline = await startPipeline([...definitions.values()], {
     DATABASE_URL: throughLink(databaseUrl, links.postgres),
     REDIS_URL: throughLink(server.url, links.redis),
+    ...settings,
     ...scenario.settings,
   })
   const attempts: Attempt[] = []
