@@ -7,6 +7,4 @@ import { reading } from './reading.js'
 import { settling } from './settling.js'
 import { waiting } from './waiting.js'
 
-export { playWith } from './bug.js'
-
 export const BUGS: readonly Bug[] = [...accepting, ...reading, ...catchingUp, ...settling, ...waiting, ...owning]

@@ -8,6 +8,7 @@ import type { ViolationKind } from './verdict.js'
 interface History {
   attempts: Attempt[]
   accepted: string[]
+  skipped: string[]
   ends: Parameters<Checker['ended']>[0][]
   effects: { id: string; key: string; n: number }[]
   totals: Parameters<Checker['total']>[0][]
@@ -34,6 +35,7 @@ function soundHistory(): History {
       { op: 3, from: 5, until: 50, result: 'ok', events: [sent('b1', 1)] },
     ],
     accepted: ['a1', 'a2', 'a3', 'b1'],
+    skipped: [],
     ends: ['a1', 'a2', 'a3', 'b1'].map(processed),
     effects: [effect('b1', 1), effect('a1', 1), effect('a2', 2), effect('a3', 3)],
     totals: [
@@ -55,6 +57,7 @@ function judge(change: (history: History) => void) {
   const checker = createChecker()
   for (const attempt of history.attempts) checker.attempt(attempt)
   for (const id of history.accepted) checker.accepted(id)
+  for (const id of history.skipped) checker.skipped(id)
   for (const end of history.ends) checker.ended(end)
   history.effects.forEach((row, i) => {
     checker.effect({ at: i + 1, ...row })
@@ -114,6 +117,24 @@ describe('no violation is', () => {
       history.attempts[2]!.events = [{ ...sent('a3', 3), mayDie: true }]
       never(history, 'a3')
       history.ends.push(dead('a3'))
+    }
+    expect(kindsOf(change)).toEqual([])
+  })
+
+  test('a dead letter of a sound event that an operator has skipped', () => {
+    const change = (history: History) => {
+      never(history, 'a3')
+      history.skipped.push('a3')
+      history.ends.push({ ...dead('a3'), errorClass: 'Skipped' })
+    }
+    expect(kindsOf(change)).toEqual([])
+  })
+
+  test('an event that was replayed, and so comes after those that were sent later', () => {
+    const change = (history: History) => {
+      history.ends[0] = { ...processed('a1'), again: true }
+      history.ends.push({ ...dead('a1'), end: 'replayed' })
+      history.effects = [effect('a2', 2), effect('a3', 3), effect('a1', 1), effect('b1', 1)]
     }
     expect(kindsOf(change)).toEqual([])
   })
@@ -181,6 +202,33 @@ describe('found is', () => {
       ['order'],
       (history) => {
         history.effects = [effect('a2', 2), effect('a1', 1), effect('a3', 3), effect('b1', 1)]
+      },
+    ],
+    [
+      'a dead letter that was replayed, and nothing came of it',
+      ['unsettled'],
+      (history) => {
+        never(history, 'a3')
+        history.ends.push({ ...dead('a3'), end: 'replayed' })
+      },
+    ],
+    [
+      'a dead letter that is still being replayed',
+      ['leftover'],
+      ({ ends }) => ends.push({ ...dead('a3'), end: 'replaying' }),
+    ],
+    [
+      'a replayed event that is processed and dead',
+      ['two ends', 'dead for no reason'],
+      ({ ends }) => ends.push(dead('a3')),
+    ],
+    ['an event that was skipped and never sent', ['unexpected'], ({ skipped }) => skipped.push('x1')],
+    [
+      'an effect of other data than were sent',
+      ['effect of other data'],
+      (history) => {
+        history.effects[3] = effect('a3', 300)
+        history.totals[0]!.sum = 303
       },
     ],
     ['attempts that were counted twice', ['attempts'], ({ ends }) => (ends[0]!.attempts = 2)],

@@ -8,12 +8,15 @@ import { createFindings, type Verdict } from './verdict.js'
 /** A row of `processed_events` or `failed_events`. */
 export interface EndRow {
   id: string
-  end: 'processed' | 'dead'
+  /** `replaying`, `replayed`: a dead letter that an operator has sent on its way again; what came of that is another row. */
+  end: 'processed' | 'dead' | 'replaying' | 'replayed'
   attempts: number
-  /** Failed attempts in its history. */
+  /** Failed attempts in its history, since it was last replayed. */
   failures: number
   /** For dead letters: why. */
   errorClass?: string
+  /** An operator has sent it on its way again at some time. */
+  again?: boolean
 }
 
 /** A row of the handler's table `effects`; `at` rises with every insert. */
@@ -51,6 +54,8 @@ export interface Checker {
   /** In the order of the journal. */
   attempt(attempt: Attempt): void
   accepted(id: string): void
+  /** An operator has skipped it: it may be dead, sound as it is. */
+  skipped(id: string): void
   ended(row: EndRow): void
   /** In the order of `at`. */
   effect(row: EffectRow): void
@@ -74,6 +79,9 @@ interface Known extends SentEvent {
   accepted: boolean
   processed: boolean
   dead: string | undefined
+  skipped: boolean
+  /** An operator has sent it on its way again: it comes after those that were sent later. */
+  again: boolean
   effects: number
   firstEffectAt: number
 }
@@ -92,7 +100,7 @@ export function createChecker(): Checker {
       const record: Known = {
         ...event,
         ...{ op, index, from, ackedAt: Number.POSITIVE_INFINITY, accepted: false, processed: false, dead: undefined },
-        ...{ effects: 0, firstEffectAt: 0 },
+        ...{ skipped: false, again: false, effects: 0, firstEffectAt: 0 },
       }
       known.set(event.id, record)
       return record
@@ -117,9 +125,18 @@ export function createChecker(): Checker {
       else findings.add('unexpected', () => `raw_events holds ${id}, which nobody sent`)
     },
 
-    ended({ id, end, attempts, failures, errorClass }) {
+    skipped(id) {
+      const event = known.get(id)
+      if (event) event.skipped = true
+      else findings.add('unexpected', () => `${id} was skipped, and nobody sent it`)
+    },
+
+    ended({ id, end, attempts, failures, errorClass, again = false }) {
       const event = known.get(id)
       if (!event) return findings.add('unexpected', () => `${id} is ${end}, and nobody sent it`)
+      event.again ||= again || end === 'replayed'
+      if (end === 'replayed') return // what came of it is another row; where there is none, it has no end
+      if (end === 'replaying') return findings.add('leftover', () => `${name(event)} is still being replayed`)
       if (end === 'processed') event.processed = true
       else event.dead = errorClass ?? 'unknown'
       const expected = end === 'processed' ? failures + 1 : failures
@@ -134,6 +151,9 @@ export function createChecker(): Checker {
       recount.set(key, { count: total.count + 1, sum: total.sum + n })
       const event = known.get(id)
       if (!event) return findings.add('unexpected', () => `effect ${at} is of ${id}, which nobody sent`)
+      if (event.key !== key || event.n !== n) {
+        findings.add('effect of other data', () => `${name(event)} had an effect as event ${n} of key ${key}`)
+      }
       event.effects++
       if (event.effects === 1) event.firstEffectAt = at
       else findings.add('effect twice', () => `${name(event)} had effects ${event.firstEffectAt} and ${at}`)
@@ -191,7 +211,7 @@ export function createChecker(): Checker {
   }
 
   function checkEnds(event: Known): void {
-    const { ackedAt, accepted, processed, dead, effects, mayDie } = event
+    const { ackedAt, accepted, processed, dead, effects, mayDie, skipped } = event
     const settled = processed || dead !== undefined
     if (Number.isFinite(ackedAt) && !accepted) {
       findings.add('lost', () => `${name(event)} was accepted at ${time(ackedAt)} and is in no table`)
@@ -201,7 +221,7 @@ export function createChecker(): Checker {
     }
     if (processed && dead !== undefined)
       findings.add('two ends', () => `${name(event)} is processed and dead (${dead})`)
-    if (dead !== undefined && !mayDie) {
+    if (dead !== undefined && !mayDie && !skipped) {
       findings.add('dead for no reason', () => `${name(event)} is sound, and is dead: ${dead}`)
     }
     if (processed && effects === 0) findings.add('effect lost', () => `${name(event)} is processed and had no effect`)
@@ -212,10 +232,13 @@ export function createChecker(): Checker {
 
   /**
    * Effects of a key, as they happened: none may come after that of an event which was sent when it had been acknowledged
-   * already. Events of one request are in the order of the request. Requests that overlapped are in any order.
+   * already. Events of one request are in the order of the request. Requests that overlapped are in any order, and what an
+   * operator has sent on its way again comes when it comes.
    */
   function checkOrder(events: readonly Known[]): void {
-    const happened = events.filter(({ effects }) => effects > 0).sort((a, b) => a.firstEffectAt - b.firstEffectAt)
+    const happened = events
+      .filter(({ effects, again }) => effects > 0 && !again)
+      .sort((a, b) => a.firstEffectAt - b.firstEffectAt)
     let firstAcked: Known | undefined // of those that happened later than the one that is looked at
     const firstOfOperation = new Map<number, Known>()
     for (const event of happened.reverse()) {

@@ -8,6 +8,9 @@ import type { Verdict } from './verdict.js'
 /** Rows that one statement reads: it stays well below the statement timeout. */
 const PAGE = 50_000
 
+/** The number of a replay in a history. */
+const REPLAY = 0
+
 const WATCH = [
   `CREATE TABLE watched_owners (
      at bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, partition smallint, owner text, epoch bigint)`,
@@ -87,20 +90,25 @@ export async function readHistory(
 async function readTenant(checker: Checker, db: Db, tenantId: string): Promise<void> {
   const byId = { column: 'event_id', type: 'uuid', tenantId }
   await eachRow(db, 'SELECT event_id::text AS cursor FROM raw_events', byId, (row) => checker.accepted(row.cursor))
-  const ended = (table: string, end: 'processed' | 'dead', errorClass: string) =>
+  for (const id of await skippedBy(db, tenantId)) checker.skipped(id)
+  const ended = (table: string, end: string, errorClass: string) =>
     eachRow(
       db,
-      `SELECT event_id::text AS cursor, attempts, coalesce(jsonb_array_length(history), 0) AS failures,
-              ${errorClass} AS error_class FROM ${table}`,
+      `SELECT event_id::text AS cursor, ${end} AS "end", attempts, ${errorClass} AS error_class, history FROM ${table}`,
       byId,
-      (row) =>
+      (row) => {
+        const history: { attempt: number }[] = row.history ?? []
+        const replay = history.findLastIndex(({ attempt }) => attempt === REPLAY)
         checker.ended({
-          ...{ id: row.cursor, end, attempts: row.attempts, failures: row.failures },
+          ...{ id: row.cursor, end: row.end, attempts: row.attempts },
+          ...{ failures: history.length - replay - 1, again: replay >= 0 },
           ...(row.error_class && { errorClass: row.error_class }),
-        }),
+        })
+      },
     )
-  await ended('processed_events', 'processed', 'NULL')
-  await ended('failed_events', 'dead', `error_class || ': ' || message`)
+  await ended('processed_events', `'processed'`, 'NULL')
+  const end = `CASE WHEN status IN ('replaying', 'replayed') THEN status ELSE 'dead' END`
+  await ended('failed_events', end, `error_class || ': ' || message`)
   const byTime = { column: 'at', type: 'bigint', tenantId }
   await eachRow(db, 'SELECT at AS cursor, event_id, key, n FROM effects', byTime, (row) =>
     checker.effect({ at: row.cursor, id: row.event_id, key: row.key, n: row.n }),
@@ -109,6 +117,15 @@ async function readTenant(checker: Checker, db: Db, tenantId: string): Promise<v
   await eachRow(db, 'SELECT key AS cursor, count, sum FROM totals', byKey, (row) =>
     checker.total({ key: row.cursor, count: row.count, sum: row.sum }),
   )
+}
+
+/** What operators have skipped, by the audit log. */
+async function skippedBy(db: Db, tenantId: string): Promise<string[]> {
+  const { rows } = await db.query(
+    `SELECT jsonb_array_elements_text(filter->'ids') AS id FROM audit_log WHERE action = 'skip' AND tenant_id = $1`,
+    [tenantId],
+  )
+  return rows.map(({ id }) => id)
 }
 
 async function readPipeline(checker: Checker, db: Db): Promise<void> {

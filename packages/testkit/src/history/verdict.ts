@@ -9,6 +9,7 @@
  * - `two ends`: processed, and a dead letter too
  * - `dead for no reason`: a dead letter, though nothing was wrong with the event
  * - `effect lost`, `effect twice`, `effect without end`: effects that do not match what was processed
+ * - `effect of other data`: the handler was given other data than were sent
  * - `order`: the effects of a key in another order than its events were sent, one after the other
  * - `attempts`: more or fewer attempts were counted than failures are in the event's history
  * - `total`: the handler's aggregate differs from a recount of the effects
@@ -26,6 +27,7 @@ export type ViolationKind =
   | 'effect lost'
   | 'effect twice'
   | 'effect without end'
+  | 'effect of other data'
   | 'order'
   | 'attempts'
   | 'total'
