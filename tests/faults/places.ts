@@ -1,6 +1,6 @@
 /** Where the compiled pipeline and the event definitions of the fault tests are. */
 import { join } from 'node:path'
-import { type BuildCopy, copyBuild, type Patch } from '@eventflow/testkit'
+import { type BuildCopy, checkPatch, copyBuild, type Patch } from '@eventflow/testkit'
 
 const ROOT = join(import.meta.dirname, '../../..')
 const DEFINITIONS = join(ROOT, 'tests/dist/events')
@@ -16,3 +16,6 @@ export const places = {
 export function copyOfBuild(name: string, patches: readonly Patch[] = []): Promise<BuildCopy> {
   return copyBuild(ROOT, name, DEFINITIONS, patches)
 }
+
+/** Throws when a change does not fit what is built. */
+export const checkFits = (patch: Patch) => checkPatch(ROOT, patch)

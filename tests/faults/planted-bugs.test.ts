@@ -1,4 +1,7 @@
 /** The suite's own test: bugs are planted in copies of the compiled pipeline, and each must be found and named rightly. */
+import { expect, test } from '@jest/globals'
+import { checkFits } from './places.js'
+import { IN_A_HURRY } from './planted/bug.js'
 import { BUGS } from './planted/index.js'
 import { testBugs } from './planted/tests.js'
 
@@ -6,3 +9,11 @@ testBugs(
   'planted',
   BUGS.filter(({ telling }) => telling),
 )
+
+test('every bug can be planted in what is built, also those of the long runs', async () => {
+  const patches = [...IN_A_HURRY, ...BUGS.flatMap((bug) => bug.patches)]
+  const misfits = (await Promise.allSettled(patches.map(checkFits))).flatMap((result) =>
+    result.status === 'rejected' ? [(result.reason as Error).message] : [],
+  )
+  expect(misfits).toEqual([])
+})

@@ -164,8 +164,8 @@ async function settled(stack: Stack, timeoutMs?: number): Promise<void> {
 async function shared({ db }: Stack): Promise<void> {
   await until('the partitions are shared', async () => {
     const { rows } = await db.query(`
-      SELECT owner FROM partitions WHERE owner IS NOT NULL AND dirty = 0 AND redis_run_id IS NOT NULL
-      GROUP BY 1 HAVING count(*) = 8`)
+      SELECT owner FROM partitions JOIN partition_marks USING (id)
+      WHERE owner IS NOT NULL AND dirty = 0 AND redis_run_id IS NOT NULL GROUP BY 1 HAVING count(*) = 8`)
     return rows.length === 2
   })
 }

@@ -19,7 +19,7 @@ export interface Bug {
 const SETTINGS = { EVENTFLOW_LEASE_SECONDS: '2' }
 
 /** And others that are no settings; and smaller pieces, so that no scenario has to be large. */
-const IN_A_HURRY: readonly Patch[] = [
+export const IN_A_HURRY: readonly Patch[] = [
   { file: 'db/unsettled.js', find: 'FINAL_AFTER_MS = 2 * STATEMENT_TIMEOUT_MS', replace: 'FINAL_AFTER_MS = 1_000' },
   { file: 'worker/loop.js', find: 'LOOK_AFTER_MS = 5_000', replace: 'LOOK_AFTER_MS = 300' },
   // What was never published is looked for when the scenario is over: before, it would cover up many a bug.

@@ -36,7 +36,7 @@ export const settling: readonly Bug[] = [
     patches: [
       {
         file: 'db/settle.js',
-        find: 'WHERE held.dirty IS NULL OR held.dirty = partitions.dirty',
+        find: 'WHERE held.dirty IS NULL OR held.dirty = partition_marks.dirty',
         replace: 'WHERE true',
       },
     ],

@@ -26,7 +26,8 @@ export async function working({ pipeline, db }: QuickStage, id?: string) {
 export async function inStreams(db: Db): Promise<void> {
   await until('every stream is in use', async () => {
     const { rows } = await db.query(
-      'SELECT FROM partitions WHERE owner IS NOT NULL AND dirty = 0 AND redis_run_id IS NOT NULL',
+      `SELECT FROM partitions JOIN partition_marks USING (id)
+       WHERE owner IS NOT NULL AND dirty = 0 AND redis_run_id IS NOT NULL`,
     )
     return rows.length === PARTITIONS
   })

@@ -69,14 +69,25 @@ async function exists(path: string): Promise<boolean> {
   )
 }
 
-async function apply({ file, find, replace }: Patch, scope: string): Promise<void> {
+async function apply(patch: Patch, scope: string): Promise<void> {
+  const path = fileOf(patch, scope)
+  await writeFile(path, patched(await readFile(path, 'utf8'), patch))
+}
+
+/** Throws when a patch does not fit what is built of the workspace at `root`, and says how often it matches. */
+export async function checkPatch(root: string, patch: Patch): Promise<void> {
+  const [unit] = patch.file.split('/')
+  const group = (await exists(join(root, 'packages', unit!))) ? 'packages' : 'apps'
+  patched(await readFile(fileOf(patch, join(root, group)), 'utf8'), patch)
+}
+
+function fileOf({ file }: Patch, scope: string): string {
   const [unit, ...rest] = file.split('/')
-  const path = join(scope, unit!, 'dist', ...rest)
-  const text = await readFile(path, 'utf8')
+  return join(scope, unit!, 'dist', ...rest)
+}
+
+function patched(text: string, { file, find, replace }: Patch): string {
   const places = text.split(find).length - 1
   if (places !== 1) throw new Error(`the patch of ${file} matches ${places} times instead of once: ${find}`)
-  await writeFile(
-    path,
-    text.replace(find, () => replace),
-  )
+  return text.replace(find, () => replace)
 }
