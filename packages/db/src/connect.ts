@@ -1,5 +1,6 @@
 /** Connections to Postgres: a bounded pool whose every wait has an end, and one way to run a transaction. */
 import pg from 'pg'
+import { EXACT_TYPES, exactRows } from './exact-values.js'
 
 /** `accepted_at` and its like come as the text Postgres sends; whoever needs a Date makes one. */
 const TYPES = new pg.TypeOverrides()
@@ -27,6 +28,9 @@ export type Db = pg.Pool
 
 /** What runs a statement: a pool (each on its own) or a transaction's connection. */
 export type Queryable = Pick<pg.ClientBase, 'query'>
+
+/** A transaction's connection. */
+export type Transaction = Pick<pg.ClientBase, 'query' | 'getTransactionStatus'>
 
 /** No statement runs longer than this, in milliseconds. The settled watermark must trail by more. */
 export const STATEMENT_TIMEOUT_MS = 5_000
@@ -70,14 +74,20 @@ export class RolledBackError extends Error {
  * Runs `work` in a transaction and gives its result once COMMIT has returned.
  * On any error the connection is closed, never returned to the pool: its state is unknown. When COMMIT itself fails the
  * transaction may have been committed; callers run it again, so `work` must be idempotent.
+ * `resetting`: the work ran statements that are not ours, and what they set for the session is undone.
  */
-export async function withTransaction<Result>(db: Db, work: (tx: Queryable) => Promise<Result>): Promise<Result> {
+export async function withTransaction<Result>(
+  db: Db,
+  work: (tx: Transaction) => Promise<Result>,
+  { resetting = false } = {},
+): Promise<Result> {
   const client = await db.connect()
   try {
     await client.query('BEGIN')
     const result = await work(client)
+    const committed: pg.QueryResult | pg.QueryResult[] = await client.query(resetting ? 'COMMIT; RESET ALL' : 'COMMIT')
     // Postgres answers the COMMIT of a failed transaction with ROLLBACK, and with no error.
-    if ((await client.query('COMMIT')).command !== 'COMMIT') throw new RolledBackError()
+    if ([committed].flat()[0]!.command !== 'COMMIT') throw new RolledBackError()
     client.release()
     return result
   } catch (error) {
@@ -86,14 +96,24 @@ export async function withTransaction<Result>(db: Db, work: (tx: Queryable) => P
   }
 }
 
+/** Whether the server answers, on some other connection. */
+export async function isAnswering(db: Db): Promise<boolean> {
+  try {
+    await db.query('SELECT 1')
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** SQLSTATE of a statement that came after the one that failed. */
 const IN_FAILED_TRANSACTION = '25P02'
 
-/** The plain interface to SQL that enrichers and handlers are given: rows, and nothing of the driver. */
+/** The plain interface to SQL that enrichers are given: rows, and nothing of the driver. */
 export function asSql(db: Queryable) {
   return {
     async query<Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
-      return (await db.query(text, [...values])).rows as Row[]
+      return exactRows(await db.query({ text, values: [...values], types: EXACT_TYPES })) as Row[]
     },
   }
 }
