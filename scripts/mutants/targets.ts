@@ -8,7 +8,7 @@ export const TARGETS: Record<string, RegExp> = {
   publish: /^packages\/stream\/dist\/publish\.js$/,
   partition: /^apps\/worker\/dist\/partition\.js$/,
   accept: /^apps\/ingest\/dist\/accept\.js$/,
-  settle: /^(apps\/worker|packages\/db)\/dist\/settle\.js$/,
+  settle: /^(apps\/worker|packages\/db)\/dist\/(settle|write|effects|handler-failure|lent-transaction)\.js$/,
 }
 
 /** The fault tests are not among them: they have planted bugs of their own, and take too long for a thousand mutants. */

@@ -3,7 +3,7 @@ import type { AcceptedEvent, Commit, Dead, Delivery, Failure, Retry } from '@eve
 import {
   connect,
   type Db,
-  deleteRetries,
+  endWaiting,
   findBrokenLeases,
   insertFailed,
   insertProcessed,
@@ -213,7 +213,10 @@ describe('writing', () => {
     expect(await everything()).toEqual(before)
     await upsertRetries(db, [retry(event, 2)], now)
     expect((await everything()).retries).toMatchObject([{ attempts: 3 }])
-    await deleteRetries(db, [event])
+    await endWaiting(db, [event])
+    expect((await everything()).retries).toMatchObject([{ attempts: 3 }])
+    await process(commit(event, 3))
+    await endWaiting(db, [event])
     expect((await everything()).retries).toEqual([])
   })
 
@@ -232,7 +235,7 @@ describe('writing', () => {
         const { inserted } = await insertProcessed(tx, commits, leasesOf(commits), by)
         await insertFailed(tx, letters, { workerId: 'worker-1', now })
         await upsertRetries(tx, retries, now)
-        await deleteRetries(tx, events.slice(0, 6))
+        await endWaiting(tx, events.slice(0, 6))
         return inserted.size
       })
     expect(await settle()).toBe(3)

@@ -1,15 +1,35 @@
 /** The handlers' effects, in the transaction that settles their events. */
 import type { AcceptedEvent, Commit } from '@eventflow/core'
 import { orderingKey } from '@eventflow/core'
-import { isStatementTimeout, sqlErrorKind } from '@eventflow/db'
-import type { Sql } from '@eventflow/pipeline'
+import { type Db, endSession, lendTransaction, type Transaction } from '@eventflow/db'
+import { answerInTime, type Called } from '@eventflow/pipeline/user-code'
 import type { CompiledDefinition, Definitions } from './definitions.js'
-import type { Settling } from './settle.js'
+import { failureIn, HandlerError, nothingIn, transactionTookTooLong } from './handler-failure.js'
 import type { BatchTrace } from './trace.js'
 
-/** A handler failed, and neither the connection nor another transaction is to blame. */
-export class HandlerError extends Error {
-  override name = 'HandlerError'
+/** How long handlers may take, in milliseconds. */
+export interface HandlerLimits {
+  callMs: number
+  /** All calls of one transaction together. */
+  transactionMs: number
+}
+
+/**
+ * What the settings say, as far as the lease allows it: a call that waits must end before its transaction is ended for idling, and a
+ * transaction before its partitions can be another worker's.
+ */
+export function handlerLimitsOf({ callMs, transactionMs }: HandlerLimits, leaseMs: number): HandlerLimits {
+  return { callMs: Math.min(callMs, 0.5 * leaseMs), transactionMs: Math.min(transactionMs, 0.8 * leaseMs) }
+}
+
+/** What the calls of one transaction have in common. */
+export interface Calling {
+  db: Db
+  tx: Transaction
+  limits: HandlerLimits
+  /** When the transaction began, on the monotonic clock. */
+  begunAt: number
+  trace: BatchTrace | undefined
 }
 
 /** Whether committing this outcome runs a handler. */
@@ -18,44 +38,72 @@ export function hasEffect({ delivery }: Commit, definitions: Definitions): boole
   return definition?.handle !== undefined || definition?.handleBatch !== undefined
 }
 
-/**
- * Runs the handlers of these events. Throws HandlerError with the handler's own error as its cause. A statement that takes too
- * long is the server's fault, unless `blameTimeouts`.
- */
+/** Runs the handlers of these events. Throws HandlerError; then the transaction must not be committed. */
 export async function applyEffects(
   events: readonly AcceptedEvent[],
   definitions: Definitions,
-  tx: Sql,
-  { blameTimeouts, trace }: Pick<Settling, 'blameTimeouts' | 'trace'>,
+  calling: Calling,
 ): Promise<void> {
   for (const { type, events: group } of groupByType(events)) {
     const definition = definitions.get(type)
-    try {
-      if (definition) await runHandlers(definition, group, tx, trace)
-    } catch (error) {
-      const kind = sqlErrorKind(error)
-      const blamed = blameTimeouts && isStatementTimeout(error)
-      if (kind === 'conflict' || (kind === 'infrastructure' && !blamed)) throw error
-      throw new HandlerError('a handler failed', { cause: error })
-    }
+    if (definition) await runHandlers(definition, group, { ...calling, events })
   }
 }
+
+/** `events`: all of the transaction, should they take too long together. */
+type CallingAll = Calling & { events: readonly AcceptedEvent[] }
 
 async function runHandlers(
   definition: CompiledDefinition,
   group: readonly AcceptedEvent[],
-  tx: Sql,
-  trace: BatchTrace | undefined,
+  calling: CallingAll,
 ): Promise<void> {
+  const { type } = definition
+  const { trace } = calling
   if (definition.handleBatch) {
-    const run = () => definition.handleBatch!(group, tx)
+    const called = { type, name: 'handleBatch', component: 'handle' }
+    const run = () => call(called, group, (sql) => definition.handleBatch!([...group], sql), calling)
     await (trace ? trace.handleBatch(group, run) : run())
   }
   if (!definition.handle) return
+  const called = { type, name: 'handle', component: 'handle' }
   for (const event of group) {
-    const run = () => definition.handle!(event, tx)
+    const run = () => call(called, [event], (sql) => definition.handle!(event, sql), calling)
     await (trace ? trace.handle(event, run) : run())
   }
+}
+
+type Sql = ReturnType<typeof lendTransaction>['sql']
+
+/** Calls a handler with a transaction that is its own for as long as the call takes. */
+async function call(
+  called: Called,
+  events: readonly AcceptedEvent[],
+  handler: (tx: Sql) => unknown,
+  { db, tx, limits, begunAt, events: all }: CallingAll,
+): Promise<void> {
+  const leftMs = begunAt + limits.transactionMs - performance.now()
+  if (leftMs <= 0) throw transactionTookTooLong(all, limits)
+  const name = `${called.name} of '${called.type}'`
+  const lent = lendTransaction(tx, `tx was used after ${name} had returned: a statement of it is not awaited`)
+  let thrown: { error: unknown } | undefined
+  const run = async () => {
+    try {
+      return await handler(lent.sql)
+    } catch (error) {
+      thrown = { error }
+      throw error
+    }
+  }
+  const answer = await answerInTime(called, Math.min(limits.callMs, leftMs), run, nothingIn)
+  const use = lent.takeBack()
+  const isTimeout = !thrown && 'failure' in answer && answer.failure.errorClass === 'Timeout'
+  // What still runs would keep its locks, and the next transaction waiting.
+  if (use.pending > 0) await endSession(db, tx)
+  if (isTimeout && leftMs < limits.callMs) throw transactionTookTooLong(all, limits)
+  const failed = failureIn({ name, answer, thrown, isTimeout, use })
+  if (failed) throw new HandlerError(failed, events)
+  await lent.restoreSettings()
 }
 
 /**

@@ -5,7 +5,6 @@
  * between delivers the entries again to the next owner, who finds their events settled: that costs work, never an effect.
  */
 import {
-  bisect,
   type Commit,
   type Dead,
   type Delivery,
@@ -17,30 +16,13 @@ import {
   type Retry,
   type Wait,
 } from '@eventflow/core'
-import {
-  asSql,
-  type Db,
-  deleteRetries,
-  findBrokenLeases,
-  insertFailed,
-  insertProcessed,
-  type Lease,
-  markReplayed,
-  type Queryable,
-  RolledBackError,
-  sqlErrorKind,
-  upsertRetries,
-  withTransaction,
-} from '@eventflow/db'
+import { isAnswering, type Lease, sqlErrorKind } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
-import type { Definitions } from './definitions.js'
-import { applyEffects, HandlerError, hasEffect } from './effects.js'
+import { HandlerError } from './handler-failure.js'
 import type { BatchTrace } from './trace.js'
+import { type Due, type WriteDeps, write } from './write.js'
 
-export interface SettleDeps {
-  db: Db
-  definitions: Definitions
-  workerId: string
+export interface SettleDeps extends WriteDeps {
   log: Logger
   orderOf: (delivery: Delivery) => string
   /** In [0, 1): spreads the retries. */
@@ -53,8 +35,8 @@ export interface Settling {
   startedAt: number
   /** A part of it may have been written before, retries too: whatever is settled now must not leave one behind. */
   again: boolean
-  /** Handlers whose statements take too long have failed; otherwise Postgres is taken to be slow. */
-  blameTimeouts: boolean
+  /** The worker is to stop. */
+  stopping: AbortSignal
   trace: BatchTrace | undefined
 }
 
@@ -77,9 +59,9 @@ export interface Settlement {
 }
 
 /**
- * Settles a batch. When a single event spoils the transaction, by a value Postgres cannot store or by a failing handler,
- * the batch is halved until that event is alone, and its outcome changes. Throws when Postgres is away; running the same
- * batch again is always safe, whatever of it was committed.
+ * Settles a batch. Where a single event spoils the transaction, by a failing handler or by a value Postgres cannot store, its outcome
+ * changes and the rest is settled without it; where it is not known which event it is, the batch is halved until it is.
+ * Throws when Postgres is away; running the same batch again is always safe, whatever of it was committed.
  */
 export async function settleBatch(
   outcomes: readonly Outcome[],
@@ -87,7 +69,7 @@ export async function settleBatch(
   settling: Settling,
   deps: SettleDeps,
 ): Promise<Settlement> {
-  const { definitions, orderOf, random, log } = deps
+  const { db, orderOf, log } = deps
   const settlement: Settlement = {
     committed: [],
     dead: [],
@@ -100,7 +82,27 @@ export async function settleBatch(
   }
   const blocked = new Set<string>()
 
-  const settlePart = async (part: readonly Outcome[]) => {
+  /** In the order of the events: none may come before an earlier one of its key that fails. */
+  async function settleAll(part: readonly Outcome[]): Promise<void> {
+    if (part.length === 0) return
+    try {
+      await settlePart(part)
+    } catch (error) {
+      if (!concernsEvents(error) || (await mustGiveUp(error))) throw error
+      const suspects = suspectsIn(part, error)
+      const [at] = suspects as [number]
+      if (suspects.length > 1) {
+        const middle = suspects[suspects.length >> 1]
+        await settleAll(part.slice(0, middle))
+        await settleAll(part.slice(middle))
+      } else {
+        await settleAll([...part.slice(0, at), ...failed(part[at]!, error)])
+        await settleAll(part.slice(at + 1))
+      }
+    }
+  }
+
+  async function settlePart(part: readonly Outcome[]): Promise<void> {
     const { due, held, waiting } = separate(part, blocked, orderOf)
     const written = await write(due, leases, settling, deps)
     for (const partition of written.broken) settlement.broken.add(partition)
@@ -113,25 +115,54 @@ export async function settleBatch(
     for (const { delivery } of held) blocked.add(orderOf(delivery))
   }
 
-  const failOne = async (outcome: Outcome, error: unknown) => {
-    const { kind, delivery } = outcome
-    const failure = describe(error)
-    if (kind === 'commit') {
-      const policy = definitions.get(delivery.event.type)!.retry
-      await settleAlone(outcomeOfFailure(delivery, failure, policy, random()))
-    } else if (kind === 'dead' && outcome.failure.component === 'settle') {
-      log.error({ err: error, event_id: delivery.event.id }, 'an event can be neither committed nor dead-lettered')
-      settlement.refused.push(delivery)
-    } else {
-      // Its own failure cannot be written, so this one stands for it.
-      await settleAlone({ kind: 'dead', delivery: { ...delivery, history: [] }, failure })
-    }
+  /** With the server away nothing is learned of any event; and a stop is not to wait for every slow handler of a batch. */
+  async function mustGiveUp(error: unknown): Promise<boolean> {
+    if (!(error instanceof HandlerError)) return false
+    if (error.isSlow && settling.stopping.aborted) return true
+    return error.excusable && !(await isAnswering(db))
   }
 
-  const settleAlone = (outcome: Outcome) => bisect([outcome], settlePart, failOne, concernsOneEvent)
+  /** The outcome in the place of one that cannot be settled; none where there is nothing left to try. */
+  function failed(outcome: Outcome, error: unknown): Outcome[] {
+    if (outcome.kind !== 'dead' || outcome.failure.component !== 'settle') return [outcomeAfter(outcome, error, deps)]
+    log.error(
+      { err: error, event_id: outcome.delivery.event.id },
+      'an event can be neither committed nor dead-lettered',
+    )
+    settlement.refused.push(outcome.delivery)
+    return []
+  }
 
-  await bisect(outcomes, settlePart, failOne, concernsOneEvent)
+  await settleAll(outcomes)
   return settlement
+}
+
+/** The places of those events of which one has spoilt the transaction: those of the call that failed, or all. */
+function suspectsIn(part: readonly Outcome[], error: unknown): number[] {
+  const everywhere = [...part.keys()]
+  if (!(error instanceof HandlerError)) return everywhere
+  const seqs = new Set(error.events.map(({ seq }) => seq))
+  return everywhere.filter((at) => part[at]!.kind === 'commit' && seqs.has(part[at]!.delivery.event.seq))
+}
+
+/** After so many failures in a row, with a server that is well, a handler is at fault for what its statements meet. */
+const BLAME_AFTER = 3
+
+/** How long an event waits after the first of them, in milliseconds; after the second twice as long. */
+const EXCUSED_DELAY_MS = 100
+
+/** What becomes of an event that has spoilt its transaction. */
+function outcomeAfter(outcome: Outcome, error: unknown, { definitions, random }: SettleDeps): Outcome {
+  const { kind, delivery } = outcome
+  // Its own failure cannot be written, so this one stands for it.
+  if (kind !== 'commit') return { kind: 'dead', delivery: { ...delivery, history: [] }, failure: refusalOf(error) }
+  if (!(error instanceof HandlerError)) return { kind: 'dead', delivery, failure: refusalOf(error) }
+  const { failure, excusable } = error
+  const excused = (delivery.excused ?? 0) + 1
+  if (excusable && excused < BLAME_AFTER) {
+    return { kind: 'wait', delivery: { ...delivery, excused }, failure, delayMs: EXCUSED_DELAY_MS * excused }
+  }
+  return outcomeOfFailure(delivery, failure, definitions.get(delivery.event.type)!.retry, random())
 }
 
 /**
@@ -139,7 +170,7 @@ export async function settleBatch(
  * A retry is in both: its row is written, and its event waits.
  */
 function separate(outcomes: readonly Outcome[], blockedBefore: ReadonlySet<string>, orderOf: SettleDeps['orderOf']) {
-  const due: (Commit | Dead | Retry)[] = []
+  const due: Due[] = []
   const held: Settlement['held'] = []
   const waiting: Wait[] = []
   const blocked = new Set(blockedBefore)
@@ -162,85 +193,19 @@ function separate(outcomes: readonly Outcome[], blockedBefore: ReadonlySet<strin
 /** The delivery as it will be made again: Postgres has it, so no stream entry belongs to it any more. */
 function afterFailure({ delivery, failure }: Retry): Delivery {
   const history = historyWith(delivery, failure, new Date())
-  return { ...delivery, entryIds: [], attempts: delivery.attempts + 1, history, inRetries: true }
-}
-
-/** Writes what is due behind the fence. Where there is nothing to do but to insert, in one statement; else in a transaction. */
-async function write(
-  outcomes: readonly (Commit | Dead | Retry)[],
-  leases: ReadonlyMap<number, Lease>,
-  settling: Settling,
-  { db, definitions, workerId }: SettleDeps,
-) {
-  const partitions = new Set(outcomes.map(({ delivery }) => delivery.event.partition))
-  const held = [...partitions].flatMap((partition) => leases.get(partition) ?? [])
-  const commits = outcomes.filter((outcome) => outcome.kind === 'commit')
-  const others = outcomes.filter((outcome) => outcome.kind !== 'commit')
-
-  const writeAll = async (tx: Queryable) => {
-    const now = new Date()
-    const broken = others.length > 0 ? await fence(tx, partitions, held) : new Set<number>()
-    const holds = ({ delivery }: Outcome) => !broken.has(delivery.event.partition)
-
-    let fresh: Commit[] = []
-    let committed: Commit[] = []
-    if (commits.length > 0) {
-      const by = { workerId, processingMs: performance.now() - settling.startedAt }
-      const { inserted, broken: lost } = await insertProcessed(tx, commits, held, by)
-      for (const partition of lost) broken.add(partition)
-      committed = commits.filter(holds)
-      // Taken out of the set, so that an event that is in the batch twice has its effects once.
-      fresh = committed.filter(({ delivery }) => inserted.delete(delivery.event.seq))
-      const effective = fresh.filter((commit) => hasEffect(commit, definitions))
-      await applyEffects(
-        effective.map(({ delivery, data }) => ({ ...delivery.event, data })),
-        definitions,
-        asSql(tx),
-        settling,
-      )
-    }
-    // Chosen after the insert, whose own fence may see a mark that the first one did not: a retry that is written while an earlier
-    // event of its key is not would run first.
-    const dead = others.filter((outcome) => outcome.kind === 'dead' && holds(outcome)) as Dead[]
-    const retried = others.filter((outcome) => outcome.kind === 'retry' && holds(outcome)) as Retry[]
-    if (dead.length > 0) await insertFailed(tx, dead, { workerId, now })
-    if (retried.length > 0) await upsertRetries(tx, retried, now)
-    const ended = [...committed, ...dead].filter(({ delivery }) => settling.again || delivery.inRetries)
-    if (ended.length > 0) {
-      const events = ended.map(({ delivery }) => delivery.event)
-      await deleteRetries(tx, events)
-      // Those that died again are open again by now.
-      await markReplayed(tx, events)
-    }
-    return { committed, fresh, dead, retried, broken }
-  }
-  const onlyInserts =
-    !settling.again &&
-    others.length === 0 &&
-    commits.every((commit) => !commit.delivery.inRetries && !hasEffect(commit, definitions))
-  return onlyInserts ? writeAll(db) : withTransaction(db, writeAll)
-}
-
-/** The partitions whose lease does not hold; one without a lease is as good as one whose lease was taken. */
-async function fence(tx: Queryable, partitions: ReadonlySet<number>, held: readonly Lease[]): Promise<Set<number>> {
-  const broken = await findBrokenLeases(tx, held)
-  const holding = new Set(held.filter((lease) => !broken.includes(lease)).map(({ partition }) => partition))
-  return new Set([...partitions].filter((partition) => !holding.has(partition)))
+  return { ...delivery, entryIds: [], attempts: delivery.attempts + 1, excused: 0, history, inRetries: true }
 }
 
 /** A mistake in our own statements, or a server that is away, concerns them all: nothing is learned of any one by halving. */
-function concernsOneEvent(error: unknown): boolean {
+function concernsEvents(error: unknown): boolean {
   const kind = sqlErrorKind(error)
   return error instanceof HandlerError || kind === 'data' || kind === 'other'
 }
 
-/** What Postgres refuses, or cannot be written as JSON, is refused the next time too; a handler may fare better. */
-function describe(error: unknown): Failure {
-  if (error instanceof RolledBackError) return failureOf(error, 'handle')
-  const cause = error instanceof HandlerError ? error.cause : error
-  const failure = failureOf(cause, error instanceof HandlerError ? 'handle' : 'settle')
-  if (sqlErrorKind(cause) === 'data') {
-    return { ...failure, failureType: 'permanent', errorClass: `SQLSTATE ${(cause as { code: string }).code}` }
-  }
-  return error instanceof HandlerError ? failure : { ...failure, failureType: 'permanent' }
+/** What Postgres refuses, or cannot be written as JSON, is refused the next time too. */
+function refusalOf(error: unknown): Failure {
+  const failure: Failure = { ...failureOf(error, 'settle'), failureType: 'permanent' }
+  return sqlErrorKind(error) === 'data'
+    ? { ...failure, errorClass: `SQLSTATE ${(error as { code: string }).code}` }
+    : failure
 }

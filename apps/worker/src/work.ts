@@ -1,6 +1,6 @@
 /** The event's path through a lane: process, settle, acknowledge. */
 import type { Delivery, Outcome } from '@eventflow/core'
-import { type Db, type Lease, recordSuspect } from '@eventflow/db'
+import { type Db, type Lease, recordSuspect, takeBackSuspicion } from '@eventflow/db'
 import type { Logger, Tracing, WorkerMetrics } from '@eventflow/runtime'
 import { acknowledge, type Redis } from '@eventflow/stream'
 import { measure } from './measure.js'
@@ -15,9 +15,6 @@ import { type BatchTrace, traceBatch } from './trace.js'
 
 /** Events that one batch holds at the most: larger transactions are no faster. */
 export const BATCH = 1_000
-
-/** After so many failures in a row a statement of a handler that takes too long is its event's own failure. */
-const BLAME_AFTER = 3
 
 export interface WorkDeps extends ProcessDeps, SettleDeps {
   db: Db
@@ -67,8 +64,9 @@ export function createWork(
       return
     }
     await processAndSettle([alone])
-    // It was survived. What still waits is no suspect any more.
+    // It was survived. What still waits is no suspect any more; what was given up is as suspect as it was before.
     if (partition.keys.holds(alone.event)) await recordSuspect(db, { ...alone, crashes: 0 }, partition.epoch)
+    else await takeBackSuspicion(db, alone, suspect.crashes)
   }
 
   async function processAndSettle(deliveries: readonly Delivery[]): Promise<void> {
@@ -105,7 +103,7 @@ export function createWork(
     trace?.settle()
     for (let failures = 0; ; failures++) {
       try {
-        const settling = { startedAt, again: failures > 0, blameTimeouts: failures >= BLAME_AFTER, trace }
+        const settling = { startedAt, again: failures > 0, stopping, trace }
         return await settleBatch(outcomes, leasesOf(partitions), settling, deps)
       } catch (error) {
         progress.failed(error)

@@ -17,6 +17,7 @@ import {
 import { followSchemas } from '@eventflow/schemas'
 import { connectRedis, createCache, type Redis, untilReady } from '@eventflow/stream'
 import { compileDefinitions, orderOf } from './definitions.js'
+import { handlerLimitsOf } from './effects.js'
 import { startLane } from './loop.js'
 import { startOwnership } from './ownership.js'
 import { startRetention } from './retention.js'
@@ -79,6 +80,12 @@ export async function startWorker({
   await Promise.all([redis, ...readers].map((connection) => untilReady(connection, 2_000).catch(() => {})))
   // The next process under this id, and the other lane, are others to Redis: what they were given is not this one's to go on with.
   const run = randomBytes(4).toString('hex')
+  const leaseMs = Math.round(config.EVENTFLOW_LEASE_SECONDS * 1_000)
+  const callMs = config.EVENTFLOW_HANDLER_TIMEOUT_SECONDS * 1_000
+  const handlerLimits = handlerLimitsOf(
+    { callMs, transactionMs: config.EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS * 1_000 },
+    leaseMs,
+  )
   const lanes = readers.map((reader, lane) =>
     startLane({
       db,
@@ -98,9 +105,9 @@ export async function startWorker({
       abandon: abandoning.signal,
       random: Math.random,
       maxWaiting: config.EVENTFLOW_MAX_WAITING,
+      handlerLimits,
     }),
   )
-  const leaseMs = Math.round(config.EVENTFLOW_LEASE_SECONDS * 1_000)
   const ownership = startOwnership({ db, worker: { id, host: hostname(), pid: process.pid, run, leaseMs }, lanes, log })
   const ages = {
     settledDays: config.EVENTFLOW_RETENTION_SETTLED_DAYS,

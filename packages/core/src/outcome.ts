@@ -15,6 +15,8 @@ export interface Delivery {
   history: Attempt[]
   /** How often a worker process died while it had this event alone in hand. */
   crashes: number
+  /** How often in a row its handler failed and the server was taken to be at fault: no attempt was charged. */
+  excused?: number
   /** The version of its schema that it is read as, whatever it says itself: a replay asked for it. */
   schemaVersion?: number
   /** It has a row in `retries`, to be removed when it is settled. */

@@ -108,3 +108,15 @@ export async function recordSuspect(
   })
   return rowCount === 1
 }
+
+/**
+ * Takes back what `recordSuspect` has said of a delivery, if it still stands: the worker has lived, though it could not settle the event.
+ * `before` is how many crashes there had been. A settled event has no row any more.
+ */
+export async function takeBackSuspicion(db: Queryable, { event, crashes }: Delivery, before: number): Promise<void> {
+  await db.query({
+    name: 'take-back-suspicion',
+    text: 'UPDATE retries SET crashes = $4 WHERE tenant_id = $1 AND event_id = $2 AND crashes = $3',
+    values: [event.tenantId, event.id, crashes, before],
+  })
+}

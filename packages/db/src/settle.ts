@@ -94,7 +94,7 @@ export async function insertProcessed(
       smallintColumn(events.map((e) => e.partition)),
       jsonbColumn(commits.map((c) => c.payload)),
       smallintColumn(commits.map((c) => c.delivery.attempts + 1)),
-      jsonbColumn(commits.map((c) => (c.delivery.history.length > 0 ? JSON.stringify(c.delivery.history) : undefined))),
+      jsonbColumn(commits.map(({ delivery: { history } }) => (history.length > 0 ? storableJson(history) : undefined))),
       textColumn(events.map((e) => e.correlationId)),
       timestamptzColumn(events.map((e) => e.acceptedAt)),
       ...fenceValues(leases),
@@ -181,26 +181,31 @@ export async function upsertRetries(tx: Queryable, retries: readonly Retry[], no
   })
 }
 
-/** Removes the retries of events that are settled now. */
-export async function deleteRetries(tx: Queryable, events: readonly { tenantId: string; id: string }[]): Promise<void> {
-  await tx.query({
-    name: 'delete-retries',
-    text: `
-      DELETE FROM retries USING unnest($1::text[], $2::uuid[]) AS settled(tenant_id, event_id)
-      WHERE retries.tenant_id = settled.tenant_id AND retries.event_id = settled.event_id`,
-    values: [events.map((e) => e.tenantId), events.map((e) => e.id)],
-  })
-}
+// What is true now counts, and not what this batch has done: an earlier run of it may have been committed though its answer was lost,
+// and an operator may have sent the event on its way again since. Whoever does locks the row of its end first, as this does: so
+// either both see an end, or the replay has taken it away.
+const END_WAITING = `
+  WITH settled AS (SELECT * FROM unnest($1::text[], $2::uuid[]) AS e(tenant_id, event_id)),
+       processed AS MATERIALIZED (
+         SELECT tenant_id, event_id FROM processed_events JOIN settled USING (tenant_id, event_id)
+         FOR KEY SHARE OF processed_events),
+       buried AS MATERIALIZED (
+         SELECT tenant_id, event_id FROM failed_events JOIN settled USING (tenant_id, event_id)
+         WHERE status IN ('open', 'discarded') FOR SHARE OF failed_events),
+       replayed AS (
+         UPDATE failed_events f SET status = 'replayed', resolved_at = clock_timestamp()
+         FROM processed p WHERE f.tenant_id = p.tenant_id AND f.event_id = p.event_id AND f.status = 'replaying')
+  DELETE FROM retries USING (SELECT * FROM processed UNION ALL SELECT * FROM buried) AS ended
+  WHERE retries.tenant_id = ended.tenant_id AND retries.event_id = ended.event_id`
 
-/** Says of the dead letters among these events that their replay has succeeded. */
-export async function markReplayed(tx: Queryable, events: readonly { tenantId: string; id: string }[]): Promise<void> {
+/**
+ * Removes the retries of those of these events that have their end, and says of the dead letters of the processed that their replay
+ * has succeeded.
+ */
+export async function endWaiting(tx: Queryable, events: readonly { tenantId: string; id: string }[]): Promise<void> {
   await tx.query({
-    name: 'mark-replayed',
-    text: `
-      UPDATE failed_events SET status = 'replayed', resolved_at = clock_timestamp()
-      FROM unnest($1::text[], $2::uuid[]) AS settled(tenant_id, event_id)
-      WHERE failed_events.tenant_id = settled.tenant_id AND failed_events.event_id = settled.event_id
-        AND status = 'replaying'`,
+    name: 'end-waiting',
+    text: END_WAITING,
     values: [events.map((e) => e.tenantId), events.map((e) => e.id)],
   })
 }

@@ -27,11 +27,6 @@ const NETWORK_CODES = new Set([
 const CONNECTION_MESSAGES =
   /^(Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Cannot use a pool after)/
 
-/** Whether the server ended a statement because it took longer than `statement_timeout` (57014, query_canceled). */
-export function isStatementTimeout(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.code === '57014'
-}
-
 /**
  * Sorts an error that a query or transaction threw. 25P03 is a session ended for idling inside a transaction.
  * Errors of Node itself are told by what they say: where tests run in contexts of their own, their class is another one.

@@ -131,6 +131,13 @@ describe('what is wrong', () => {
     },
   )
 
+  test('is a transaction of handlers that is shorter than one call may be', () => {
+    const limits = { EVENTFLOW_HANDLER_TIMEOUT_SECONDS: '3', EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS: '2.5' }
+    expect(() => readConfig(WorkerConfig, { ...needed, ...limits })).toThrow(
+      'EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS is 2.5, less than EVENTFLOW_HANDLER_TIMEOUT_SECONDS (3): one call must fit into its transaction',
+    )
+  })
+
   test('is any port that is no whole number from 0 to 65535', () => {
     fc.assert(
       fc.property(fc.oneof(fc.integer().map(String), fc.string({ minLength: 1 }), fc.double().map(String)), (port) => {

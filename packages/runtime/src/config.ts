@@ -157,6 +157,18 @@ export const WorkerConfig = Type.Object({
     default: 30,
     description: 'Seconds that one call of an enricher may take; after it the attempt has failed',
   }),
+  EVENTFLOW_HANDLER_TIMEOUT_SECONDS: Type.Number({
+    minimum: 0.1,
+    maximum: 5,
+    default: 5,
+    description: 'Seconds that one call of a handler may take; after it the attempt has failed',
+  }),
+  EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS: Type.Number({
+    minimum: 0.1,
+    maximum: 8,
+    default: 8,
+    description: 'Seconds that the handlers of a batch may take together; a batch that takes longer is halved',
+  }),
   EVENTFLOW_STALLED_AFTER_SECONDS: Type.Integer({
     minimum: 1,
     default: 30,
@@ -207,8 +219,18 @@ export function readConfig<Schema extends TObject>(
   for (const name of Object.keys(env)) {
     if (name.startsWith('EVENTFLOW_') && !KNOWN.has(name)) problems.push(`${name} is no setting of EventFlow`)
   }
+  if (problems.length === 0) problems.push(...contradictionsIn(config))
   if (problems.length > 0) throw new ConfigError(problems.join('\n'))
   return Object.freeze(config) as Readonly<Static<Schema>>
+}
+
+/** Settings that are valid by themselves, but not together. */
+function contradictionsIn(config: Record<string, unknown>): string[] {
+  const { EVENTFLOW_HANDLER_TIMEOUT_SECONDS: handler, EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS: transaction } = config
+  if (Number(handler) <= Number(transaction) || transaction === undefined) return []
+  return [
+    `EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS is ${transaction}, less than EVENTFLOW_HANDLER_TIMEOUT_SECONDS (${handler}): one call must fit into its transaction`,
+  ]
 }
 
 /** How a number is written, by its type in the schema. */

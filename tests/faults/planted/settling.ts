@@ -13,7 +13,7 @@ export const settling: readonly Bug[] = [
   {
     name: 'there is no fence',
     patches: [
-      { file: 'worker/settle.js', find: 'await fence(tx, partitions, held)', replace: 'new Set()' },
+      { file: 'worker/write.js', find: 'await fence(tx, partitions, held)', replace: 'new Set()' },
       { file: 'db/settle.js', find: 'WHERE partition IN (SELECT id FROM holding)', replace: 'WHERE true' },
       { file: 'db/settle.js', find: '!holding.includes(partition)', replace: 'false' },
     ],
@@ -48,7 +48,7 @@ export const settling: readonly Bug[] = [
     name: 'the handler runs for all rows and not for those that are new',
     patches: [
       {
-        file: 'worker/settle.js',
+        file: 'worker/write.js',
         find: 'committed.filter(({ delivery }) => inserted.delete(delivery.event.seq))',
         replace: 'committed',
       },
@@ -71,7 +71,7 @@ export const settling: readonly Bug[] = [
   },
   {
     name: 'dead letters are not written',
-    patches: [{ file: 'worker/settle.js', find: 'await insertFailed(tx, dead, { workerId, now });', replace: ';' }],
+    patches: [{ file: 'worker/write.js', find: 'await insertFailed(tx, dead, { workerId, now });', replace: ';' }],
     scenario: { quick: waits.fails },
     found: 'unsettled',
     telling: true,

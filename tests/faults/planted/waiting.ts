@@ -70,7 +70,7 @@ export const waiting: readonly Bug[] = [
   {
     name: 'a batch that is settled again leaves retries behind',
     patches: [
-      { file: 'worker/settle.js', find: 'settling.again || delivery.inRetries', replace: 'delivery.inRetries' },
+      { file: 'worker/write.js', find: 'settling.again || delivery.inRetries', replace: 'delivery.inRetries' },
     ],
     scenario: { quick: waits.failsOnceAndLosesTheAnswer },
     found: 'what is processed waits no more',

@@ -1,0 +1,131 @@
+/** What the statements in a text of SQL do to their session and transaction, as far as their words tell. */
+
+/** A statement's words outside of quotes and comments, in capitals; quoted things are left out. */
+type Words = string[]
+
+/**
+ * Why a handler may not run this text, or nothing where it may. Refused are statements that end or change the transaction that is not
+ * the handler's own, and those whose doing outlives it on a connection that others use next.
+ */
+export function refusalOf(text: string): string | undefined {
+  for (const words of statementsIn(text)) {
+    const refusal = endsTransaction(words) ?? outlivesTransaction(words)
+    if (refusal) return refusal
+  }
+  return undefined
+}
+
+/** Whether a text may change settings until the transaction ends: `SET LOCAL`, or `set_config`. */
+export function changesSettings(text: string): boolean {
+  // Most texts have neither word, and need no closer look.
+  if (!/set/i.test(text)) return false
+  return statementsIn(text).some((words) => words[0] === 'SET' || words.includes('SET_CONFIG'))
+}
+
+const NOT_YOURS = 'the transaction is the one that settles the event; throw an error to undo it'
+
+function endsTransaction(words: Words): string | undefined {
+  const [first, second, third] = words
+  const refuse = (statement: string) => `${statement} is not for handlers: ${NOT_YOURS}`
+  switch (first) {
+    case 'BEGIN':
+    case 'START':
+    case 'COMMIT':
+    case 'END':
+    case 'ABORT':
+      return refuse(first)
+    case 'ROLLBACK': {
+      const toSavepoint = second === 'TO' || (['WORK', 'TRANSACTION'].includes(second ?? '') && third === 'TO')
+      return toSavepoint ? undefined : refuse(first)
+    }
+    case 'PREPARE':
+      return second === 'TRANSACTION' ? refuse('PREPARE TRANSACTION') : undefined
+    case 'SET':
+      return second === 'TRANSACTION' || (second === 'LOCAL' && third?.startsWith('TRANSACTION'))
+        ? refuse('SET TRANSACTION')
+        : undefined
+  }
+  return undefined
+}
+
+function outlivesTransaction(words: Words): string | undefined {
+  const [first, second] = words
+  const refuse = (statement: string, instead: string) =>
+    `${statement} is not for handlers, since it outlives their transaction: ${instead}`
+  const has = (...sequence: string[]) =>
+    words.some((_, at) => sequence.every((word, offset) => words[at + offset] === word))
+  switch (first) {
+    case 'SET':
+      return second === 'LOCAL' || second === 'CONSTRAINTS' ? undefined : refuse('SET', 'use SET LOCAL')
+    case 'RESET':
+    case 'DISCARD':
+    case 'LISTEN':
+    case 'UNLISTEN':
+    case 'PREPARE':
+    case 'DEALLOCATE':
+    case 'LOAD':
+      return refuse(first, 'the connection is used by others next')
+    case 'CREATE': {
+      const temporary = words.slice(1, 4).some((word) => word === 'TEMP' || word === 'TEMPORARY')
+      if (temporary && !has('ON', 'COMMIT', 'DROP')) return refuse('CREATE TEMPORARY', 'add ON COMMIT DROP')
+      break
+    }
+    case 'DECLARE':
+      if (has('WITH', 'HOLD')) return refuse('DECLARE … WITH HOLD', 'leave out WITH HOLD')
+  }
+  if (has('INTO', 'TEMP') || has('INTO', 'TEMPORARY'))
+    return refuse('INTO TEMPORARY', 'use CREATE TEMPORARY TABLE … ON COMMIT DROP AS')
+  if (words.some((word) => /^PG_(TRY_)?ADVISORY_LOCK/.test(word)))
+    return refuse('an advisory lock of the session', 'use pg_advisory_xact_lock')
+  return undefined
+}
+
+// What is to be passed over or looked at, in the order in which it is tried; see "Lexical Structure" in Postgres' manual.
+const TOKEN = new RegExp(
+  [
+    String.raw`(?<space>\s+|--[^\n\r]*)`,
+    String.raw`(?<comment>/\*)`,
+    String.raw`(?<quoted>[eE]'(?:[^'\\]|\\[\s\S]|'')*(?:'|$)|'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$))`,
+    String.raw`(?<dollar>\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$)`,
+    String.raw`(?<word>[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*)`,
+    String.raw`(?<other>[\s\S])`,
+  ].join('|'),
+  'y',
+)
+
+/** The statements of a text. A semicolon in brackets, or in the body of a function after BEGIN ATOMIC, ends none. */
+function statementsIn(text: string): Words[] {
+  const statements: Words[] = [[]]
+  let brackets = 0
+  TOKEN.lastIndex = 0
+  while (TOKEN.lastIndex < text.length) {
+    const { comment, dollar, word, other } = TOKEN.exec(text)!.groups!
+    const words = statements.at(-1)!
+    if (comment) TOKEN.lastIndex = endOfComment(text, TOKEN.lastIndex)
+    else if (dollar) {
+      const end = text.indexOf(dollar, TOKEN.lastIndex)
+      TOKEN.lastIndex = end < 0 ? text.length : end + dollar.length
+    } else if (word) {
+      if (word.toUpperCase() === 'ATOMIC' && words.at(-1) === 'BEGIN' && words[0] === 'CREATE') break
+      words.push(word.toUpperCase())
+    } else if (other === '(') brackets++
+    else if (other === ')') brackets--
+    else if (other === ';' && brackets <= 0) {
+      statements.push([])
+      brackets = 0
+    }
+  }
+  return statements
+}
+
+/** Comments of this kind may hold others. */
+function endOfComment(text: string, start: number): number {
+  const mark = /\/\*|\*\//g
+  mark.lastIndex = start
+  for (let depth = 1; depth > 0; ) {
+    const found = mark.exec(text)
+    if (!found) return text.length
+    depth += found[0] === '/*' ? 1 : -1
+  }
+  return mark.lastIndex
+}

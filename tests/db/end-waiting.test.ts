@@ -1,0 +1,116 @@
+/** What waits in `retries` is removed by what is true when it is removed, whoever is about to change it. */
+import type { AcceptedEvent, Dead, Delivery } from '@eventflow/core'
+import {
+  connect,
+  createOperation,
+  type Db,
+  endWaiting,
+  insertFailed,
+  insertProcessed,
+  type OperationKind,
+  operateOnPart,
+  type Queryable,
+  recordSuspect,
+  withTransaction,
+} from '@eventflow/db'
+import { acceptEvents, createDatabase, newEvent, sessionsWaiting, until } from '@eventflow/testkit'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+
+let db: Db
+
+beforeAll(async () => {
+  db = connect({ url: await createDatabase(), applicationName: 'test', max: 4, onIdleError: () => {} })
+})
+
+afterAll(() => db.end())
+
+const by = { workerId: 'worker-1', processingMs: 1, now: new Date() }
+
+function deliveryOf(event: AcceptedEvent): Delivery {
+  return { event, payload: '{}', entryIds: [], attempts: 0, history: [], crashes: 0, inRetries: false }
+}
+
+async function accept(): Promise<AcceptedEvent> {
+  const [event] = await acceptEvents(db, [newEvent()])
+  return event!
+}
+
+async function bury(event: AcceptedEvent): Promise<void> {
+  const failure = { component: 'x', failureType: 'permanent', errorClass: 'X', message: 'x', problems: [] } as const
+  const dead: Dead = { kind: 'dead', delivery: deliveryOf(event), failure: { ...failure, problems: [] } }
+  await insertFailed(db, [dead], by)
+}
+
+async function process(event: AcceptedEvent): Promise<void> {
+  const commit = { kind: 'commit', delivery: deliveryOf(event), data: {}, payload: '{}' } as const
+  await insertProcessed(db, [commit], [{ partition: event.partition, epoch: 0, dirty: 0 }], by)
+}
+
+/** A row in `retries`, as another copy of the event leaves it. */
+const suspect = (event: AcceptedEvent) => recordSuspect(db, deliveryOf(event), 0)
+
+/** Does an operation on the event, as far as to its COMMIT. */
+async function operate(tx: Queryable, kind: OperationKind, { tenantId, id, seq }: AcceptedEvent): Promise<void> {
+  const selection = { kind, tenantId, filter: { ids: [id] } }
+  const asked = { ...selection, rate: 100, schemaVersion: null, reason: null, requestedBy: 'ada' }
+  const operation = await createOperation(db, asked, { count: 1, first: seq, last: seq })
+  const part = { operationId: operation.id, after: 0, until: seq, limit: 10, requestedBy: 'ada', reason: null }
+  expect(await operateOnPart(tx, selection, part)).toMatchObject({ changed: 1 })
+}
+
+const stateOf = async ({ id }: AcceptedEvent) => {
+  const { rows } = await db.query(
+    `SELECT (SELECT count(*) FROM processed_events WHERE event_id = $1) AS processed,
+            (SELECT count(*) FROM retries WHERE event_id = $1) AS retries,
+            (SELECT status FROM failed_events WHERE event_id = $1) AS letter`,
+    [id],
+  )
+  return rows[0]
+}
+
+describe('the row of an event', () => {
+  test('that has no end stays', async () => {
+    const event = await accept()
+    await suspect(event)
+    await endWaiting(db, [event])
+    expect(await stateOf(event)).toEqual({ processed: 0, retries: 1, letter: null })
+  })
+
+  test.each(['processed', 'dead'])('that is %s is removed', async (end) => {
+    const event = await accept()
+    await suspect(event)
+    await (end === 'dead' ? bury(event) : process(event))
+    await endWaiting(db, [event])
+    expect(await stateOf(event)).toMatchObject({ retries: 0 })
+  })
+})
+
+describe('a replay that is under way keeps the row that it has written', () => {
+  test.each<[OperationKind, (event: AcceptedEvent) => Promise<void>, object]>([
+    ['replay-dead-letters', bury, { processed: 0, letter: 'replaying' }],
+    ['replay-processed', process, { processed: 0, letter: null }],
+  ])('%s', async (kind, end, state) => {
+    const event = await accept()
+    await end(event)
+    await suspect(event)
+    let ending: Promise<void> | undefined
+    await withTransaction(db, async (tx) => {
+      await operate(tx, kind, event)
+      ending = endWaiting(db, [event])
+      await until('it waits for the replay', async () => (await sessionsWaiting(db)).length === 1)
+    })
+    await ending
+    expect(await stateOf(event)).toEqual({ ...state, retries: 1 })
+  })
+})
+
+test('the letter of an event that is being replayed stays so until the event is processed', async () => {
+  const event = await accept()
+  await bury(event)
+  await withTransaction(db, (tx) => operate(tx, 'replay-dead-letters', event))
+  await endWaiting(db, [event])
+  expect(await stateOf(event)).toEqual({ processed: 0, retries: 1, letter: 'replaying' })
+  await process(event)
+  await endWaiting(db, [event])
+  expect(await stateOf(event)).toEqual({ processed: 1, retries: 0, letter: 'replayed' })
+})
