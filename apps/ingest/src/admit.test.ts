@@ -26,6 +26,7 @@ const admission = (definitions: EventDefinition[] = [order], eventLimitBytes = 1
   eventLimitBytes,
   maxFutureMs: 3_600_000,
   maxAgeMs: 0,
+  onKeyMistake: () => {},
 })
 
 const context: AdmissionContext = {
@@ -133,7 +134,7 @@ describe('the key', () => {
       },
     ],
     ['gives nothing', {}],
-    ['gives no text', { userId: 5 }],
+    ['gives no text', { userId: { id: 5 } }],
     ['gives an empty text', { userId: '' }],
   ])('is the id where the definition’s %s', (what, data) => {
     const throwing = {
@@ -151,10 +152,52 @@ describe('the key', () => {
     expect(refused({ ...event, data })).toMatchObject({ problems: [{ pointer: '/data' }] })
   })
 
-  test('that the definition computes is never one that cannot be stored', () => {
-    for (const key of ['a\0', '\ud83d']) {
-      expect(admitted(event, {}, admission([{ ...order, key: () => key }])).key).toBe(MADE_ID)
+  const keyed = (answer: unknown) => admission([{ ...order, key: () => answer as never }])
+
+  test('may be an integer', () => {
+    expect(admitted(event, {}, keyed(42)).key).toBe('42')
+    expect(admitted(event, {}, keyed(2n ** 60n)).key).toBe('1152921504606846976')
+  })
+
+  test.each<[unknown, string]>([
+    [4.5, 'the number 4.5'],
+    [2 ** 53, 'the number 9007199254740992'],
+    [true, 'true'],
+    [['u1'], 'an array of 1'],
+    ['a\0', 'the text "a\\u0000"'],
+    ['\ud83d', 'the text "\ufffd"'],
+    [Promise.reject(new Error('later')), 'a promise'],
+  ])(
+    'that is %p is refused, with what the definition is to answer: such events would have no order',
+    (answer, what) => {
+      expect(refused(event, keyed(answer))).toEqual({
+        problems: [
+          {
+            pointer: '/data',
+            message: expect.stringContaining(
+              `key of 'order.created' answered ${what}; expected a text or an integer, or undefined where the event has no key`,
+            ),
+          },
+        ],
+        misfit: true,
+      })
+    },
+  )
+
+  test('is derived from data that the function cannot change', () => {
+    const { problems } = refused(
+      event,
+      admission([{ ...order, key: (data) => Object.assign(data, { userId: 'x' }).userId as string }]),
+    )
+    expect(problems[0]!.message).toContain('threw TypeError: Cannot assign to read only property')
+  })
+
+  test('that cannot be told of sound data is refused', () => {
+    const key = () => {
+      throw new TypeError('x is undefined')
     }
+    const { problems } = refused(event, admission([{ ...order, key }]))
+    expect(problems[0]!.message).toContain("key of 'order.created' threw TypeError: x is undefined")
   })
 
   test('decides the partition, together with the tenant', () => {

@@ -1,7 +1,6 @@
 /** The door: from what a producer sent to an event that can be stored, or to what is wrong with it. */
 import {
   type AcceptedEvent,
-  checkText,
   compileSchema,
   type Extensions,
   type IncomingEvent,
@@ -16,6 +15,7 @@ import type { NewEvent } from '@eventflow/db'
 import type { EventDefinition } from '@eventflow/pipeline'
 import { Type } from '@sinclair/typebox'
 import type { Form } from './cloud-event.js'
+import { derivedKey } from './derived-key.js'
 import { Flawed } from './exact-json.js'
 
 const MAX_NAME_LENGTH = 200
@@ -106,9 +106,11 @@ export interface Admission {
   /** How far ahead of the clock and, unless 0, how far behind it an event's time may be. */
   maxFutureMs: number
   maxAgeMs: number
+  /** Told of each event that is refused because the key function of its type is at fault. */
+  onKeyMistake: (type: string) => void
 }
 
-/** Everything that is wrong with an event. `misfit`: only its data, which does not fit the schema of its type. */
+/** Everything that is wrong with an event. `misfit`: only its data, which does not fit the definition of its type. */
 export interface Refused {
   problems: readonly Problem[]
   tooLarge?: true
@@ -146,7 +148,16 @@ export function admit(sent: unknown, form: Form, context: AdmissionContext, admi
   const id = keyed
     ? uuidOf(tenantId, IDEMPOTENCY_KEY, context.idempotencyKey!)
     : (eventIdOf(tenantId, source, incoming.id) ?? admission.newId())
-  const key = incoming.partitionkey ?? derivedKey(incoming, admission.definitions.get(incoming.type)) ?? id
+  const definition = admission.definitions.get(incoming.type)
+  const derived =
+    incoming.partitionkey === undefined
+      ? derivedKey(incoming.data, extensions?.dataschema !== undefined, definition)
+      : undefined
+  if (typeof derived === 'object') {
+    admission.onKeyMistake(incoming.type)
+    return { problems: [derived], misfit: true }
+  }
+  const key = incoming.partitionkey ?? derived ?? id
   if (key.length > MAX_NAME_LENGTH) {
     const message = `gives a key of ${key.length} characters; ${MAX_NAME_LENGTH} is the most`
     return { problems: [{ pointer: '/data', message }] }
@@ -178,16 +189,6 @@ export function eventIdOf(tenantId: string, source: string, id: string | undefin
 export function eventIdOf(tenantId: string, source: string, id: string | undefined): string | undefined {
   if (id === undefined) return undefined
   return isUuid(id) ? id.toLowerCase() : uuidOf(tenantId, source, id)
-}
-
-/** A key that cannot be told is no error here: data like that fails the schema in the worker, with a better message. */
-function derivedKey({ data }: IncomingEvent, definition: EventDefinition | undefined): string | undefined {
-  try {
-    const key = definition?.key?.(data)
-    return typeof key === 'string' && key.length > 0 && !checkText(key, '') ? key : undefined
-  } catch {
-    return undefined
-  }
 }
 
 function extensionsOf(incoming: IncomingEvent): Extensions | undefined {

@@ -135,6 +135,9 @@ export async function buildApp({
       eventLimitBytes: config.EVENTFLOW_EVENT_LIMIT_BYTES,
       maxFutureMs: config.EVENTFLOW_MAX_FUTURE_MINUTES * 60_000,
       maxAgeMs: config.EVENTFLOW_MAX_AGE_DAYS * 86_400_000,
+      onKeyMistake: oncePerType((type) =>
+        log.warn({ type }, 'the key function of a definition is at fault: events of its type are refused'),
+      ),
     },
     dataCheck: createDataCheck(definitions.values(), schemas),
     settled: createSettledWatch(db),
@@ -172,4 +175,14 @@ export async function buildApp({
   await serveConsole(app, log)
   healthRoutes(app, { db, redis, metrics, lag, refreshGauges, isOpen })
   return app
+}
+
+/** Tells of each type once. */
+function oncePerType(tell: (type: string) => void): (type: string) => void {
+  const told = new Set<string>()
+  return (type) => {
+    if (told.has(type)) return
+    told.add(type)
+    tell(type)
+  }
 }

@@ -55,7 +55,7 @@ export async function enrichWith(
   }
 
   function call(part: readonly Candidate[]): Promise<Answer<Answer<Payload>[]>> {
-    const events = part.map(({ event }) => event)
+    const events = part.map(({ event }) => ({ ...event }))
     const enrich = () => enricher.enrich(events, asking.context)
     const { trace, abandon } = asking
     return answerInTime(
@@ -109,7 +109,7 @@ function take(part: readonly Candidate[], additions: readonly Answer<Payload>[])
 function add(candidate: Candidate, addition: Payload): void {
   const { event, additions } = candidate
   // Spreading both would take ten times as long.
-  candidate.event = Object.freeze({ ...event, data: Object.freeze(Object.assign({}, event.data, addition)) })
+  candidate.event = { ...event, data: Object.freeze(Object.assign({}, event.data, addition)) }
   candidate.additions = additions ? Object.assign({}, additions, addition) : addition
 }
 

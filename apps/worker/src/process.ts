@@ -106,17 +106,17 @@ function checkSchema(delivery: Delivery, plan: Plan | Failure | undefined, deps:
     candidate.payload = JSON.stringify(reading.data)
   }
   // What users' functions are given they cannot change, neither for each other nor for the next attempt.
-  if (runsUsersCode(definition)) freezeEvent(candidate.event)
+  if (runsUsersCode(definition)) freezeData(candidate.event)
   return candidate
 }
 
 const runsUsersCode = ({ enrich, validate, handle, handleBatch }: CompiledDefinition) =>
   (enrich && enrich.length > 0) || validate || handle || handleBatch
 
-function freezeEvent(event: AcceptedEvent): void {
-  freezeParsed(event.data)
-  if (event.extensions) Object.freeze(event.extensions)
-  Object.freeze(event)
+/** Of the event itself each run gets a copy, which costs less than to freeze it. */
+function freezeData({ data, extensions }: AcceptedEvent): void {
+  freezeParsed(data)
+  if (extensions) Object.freeze(extensions)
 }
 
 /** Each type's enrichers one after the other, since each may use what those before it added; the types side by side. */
@@ -142,7 +142,7 @@ function checkRules(candidate: Candidate): void {
   const { definition, event, failure } = candidate
   if (failure || !definition?.validate) return
   const called = { type: definition.type, name: 'validate', component: 'validate' }
-  const answer = answerOf(called, () => definition.validate!(event), EXPECTED_PROBLEMS, readProblems)
+  const answer = answerOf(called, () => definition.validate!({ ...event }), EXPECTED_PROBLEMS, readProblems)
   if ('failure' in answer) candidate.failure = answer.failure
   else if (answer.value.length > 0) candidate.failure = invalid('validate', 'RuleViolation', answer.value)
 }

@@ -40,7 +40,7 @@ function nameOf(error: unknown): string | undefined {
 
 /** The error's own text. Node leaves it empty where it tried several addresses, and has only a code. */
 function messageOf(error: unknown, name: string | undefined): string {
-  if (typeof error === 'string') return error
+  if (typeof error === 'string' && error !== '') return error
   const texts = [propertyOf(error, 'message'), propertyOf(error, 'code')]
   const text = texts.find((text) => typeof text === 'string' && text !== '') as string | undefined
   if (text !== undefined) return text

@@ -20,6 +20,12 @@ export function describeValue(value: unknown): string {
   return quietly(() => describe(value)) ?? 'a value that cannot be looked at'
 }
 
+/** What was thrown, as an error. */
+export function toError(thrown: unknown): Error {
+  if (isError(thrown)) return thrown
+  return new Error(typeof thrown === 'string' ? thrown : `${describeValue(thrown)} was thrown, which is no error`)
+}
+
 function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value)
   switch (typeof value) {

@@ -24,8 +24,8 @@ export interface EventDefinition<Data = Payload, Enriched = Payload> {
   description?: string
   /** The data of an event that people can send as it is: shown in the documentation. */
   example?: Data
-  /** What order is kept by, when the producer gave no `partitionkey`. */
-  key?: (data: Data) => string
+  /** What order is kept by, when the producer gave no `partitionkey`: a text or an integer. `undefined` where there is none. */
+  key?: (data: Data) => string | number | bigint | undefined
   /** Run in this order; each sees what those before it added. */
   enrich?: readonly Enricher[]
   /** Business rules, after enrichment: what is wrong with the event, or nothing. A problem is a permanent failure. */

@@ -1,5 +1,5 @@
 /** The enricher that computes. */
-import { type AcceptedEvent, describeValue, isError, type Payload } from '@eventflow/core'
+import { type AcceptedEvent, type Payload, toError } from '@eventflow/core'
 import type { Enricher } from './enricher.js'
 
 /**
@@ -23,7 +23,7 @@ export function derive<Data = Payload, Added extends object = Payload>(
         try {
           return compute(event)
         } catch (error) {
-          return isError(error) ? error : new Error(`${describeValue(error)} was thrown, which is no error`)
+          return toError(error)
         }
       }),
   }

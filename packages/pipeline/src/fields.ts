@@ -1,5 +1,5 @@
 /** Reference data by key: which keys a batch of events asks for, and under which fields the answers go. */
-import { type AcceptedEvent, describeValue, isError, PermanentError } from '@eventflow/core'
+import { type AcceptedEvent, describeValue, PermanentError, toError } from '@eventflow/core'
 import type { Addition } from './enricher.js'
 import { ignorePromise } from './user-code.js'
 
@@ -62,7 +62,7 @@ function keysOf<Data>(
   try {
     return new Map(Object.entries(fields).map(([field, keyOf]) => [field, keyIn(keyOf(event), field)]))
   } catch (error) {
-    return isError(error) ? error : new Error(`${describeValue(error)} was thrown, which is no error`)
+    return toError(error)
   }
 }
 

@@ -5,6 +5,9 @@ import { parseFrozen } from './reference-cache.js'
 /** Most bytes of an answer that are read. */
 const MAX_ANSWER_BYTES = 1024 * 1024
 
+/** Throws where other encodings would become U+FFFD without a word. */
+const UTF8 = new TextDecoder('utf-8', { fatal: true })
+
 /** An answer that will be the same a moment later, but need not be the event's fault: no use in asking again at once. */
 export class UnexpectedAnswer extends TransientError {}
 
@@ -18,7 +21,7 @@ export interface Answer {
 /**
  * GETs JSON from the dependency called `name`: the answer, or `undefined` when there is nothing (404, 410).
  * Throws `PermanentError` for other 4xx, `UnexpectedAnswer` for what looks like a wrong configuration (401, 403, a
- * redirect, no JSON, more than 1 MiB), otherwise `TransientError`. `timeoutMs` is for all of it, to the last byte.
+ * redirect, no JSON in UTF-8, more than 1 MiB), otherwise `TransientError`. `timeoutMs` is for all of it, to the last byte.
  */
 export async function getJson(
   address: URL,
@@ -64,10 +67,10 @@ async function readJson(response: Response, name: string): Promise<Answer> {
     if (size > MAX_ANSWER_BYTES) throw new UnexpectedAnswer(`${name} answered with more than ${MAX_ANSWER_BYTES} bytes`)
     chunks.push(chunk)
   }
-  const text = Buffer.concat(chunks).toString('utf8')
   try {
+    const text = UTF8.decode(Buffer.concat(chunks))
     return { json: parseFrozen(text), length: text.length }
   } catch (cause) {
-    throw new UnexpectedAnswer(`${name} did not answer in JSON`, { cause })
+    throw new UnexpectedAnswer(`${name} did not answer in JSON as UTF-8`, { cause })
   }
 }

@@ -105,6 +105,23 @@ test('sends the headers, and keeps what is picked', async () => {
   expect(await enrichOne(prices({ headers: { authorization: 'Bearer x' }, pick }), 'a')).toEqual({ price: 'Bearer x' })
 })
 
+test('keeps every digit of numbers that JavaScript would round', async () => {
+  answer = (_, response) => response.end('{"id":9007199254740993,"limit":1e400,"amount":1.50}')
+  expect(await enrichOne(prices(), 'a')).toEqual({ price: { id: '9007199254740993', limit: '1e400', amount: 1.5 } })
+})
+
+test.each<[string, object, string]>([
+  ['url', { url: () => Promise.reject(new Error('later')) }, 'answered a promise; expected an address as text'],
+  ['url', { url: () => undefined }, 'answered undefined; expected an address as text'],
+  ['pick', { pick: async () => 5 }, 'answered a promise; expected a value, at once'],
+])('%s that gives what it must not fails the event for good', async (name, options, message) => {
+  answer = status(200)
+  const enricher = prices(options)
+  const error = await enrichOne(enricher, 'a')
+  expect(error).toBeInstanceOf(PermanentError)
+  expect((error as Error).message).toBe(`${name} of '${enricher.name}' ${message}`)
+})
+
 test('asks again after a 500', async () => {
   answer = status(500, 200)
   expect(await enrichOne(prices({ retries: 1 }), 'a')).toEqual({ price: {} })
@@ -145,6 +162,7 @@ test.each([
   ['503', status(503), TransientError, 'status 503', 2],
   ['a redirect', (_, r) => r.writeHead(302, { location: '/b' }).end(), TransientError, 'status 302', 1],
   ['no JSON', (_, r) => r.end('<html>'), TransientError, 'did not answer in JSON', 1],
+  ['no UTF-8', (_, r) => r.end(Buffer.from('"Zürich"', 'latin1')), TransientError, 'as UTF-8', 1],
   ['too much', (_, r) => r.end(`"${'x'.repeat(2 ** 20)}"`), TransientError, 'more than 1048576 bytes', 1],
   ['a closed connection', (_, r) => r.destroy(), TransientError, 'could not be asked: UND_ERR_SOCKET', 2],
 ] satisfies [string, RequestListener, typeof PermanentError | typeof TransientError, string, number][])(

@@ -1,5 +1,12 @@
 /** The enricher that asks an HTTP service, one request a key. */
-import { type AcceptedEvent, type Payload, PermanentError, UnavailableError } from '@eventflow/core'
+import {
+  type AcceptedEvent,
+  describeValue,
+  type Payload,
+  PermanentError,
+  toError,
+  UnavailableError,
+} from '@eventflow/core'
 import pRetry from 'p-retry'
 import { type CircuitOptions, withCircuit } from './circuits.js'
 import type { Enricher } from './enricher.js'
@@ -7,6 +14,7 @@ import { type Answers, type Fields, type Found, fillFields, type Missing } from 
 import { getJson, UnexpectedAnswer } from './get-json.js'
 import { requireWholeNumbers } from './option-numbers.js'
 import { createReferenceCache, DEFAULT_CACHE_SIZE, DEFAULT_TTL_MS } from './reference-cache.js'
+import { ignorePromise } from './user-code.js'
 
 export interface HttpLookupOptions<
   Data,
@@ -16,7 +24,7 @@ export interface HttpLookupOptions<
 > {
   /** Names the dependency: in dead letters, metrics and the circuit. Unique in the process. */
   name: string
-  /** The address to GET for a key. Encode the key: it comes from an event. */
+  /** The address to GET for a key, as text. Encode the key: it comes from an event. */
   url: (key: string) => string
   /** The only origins that are ever asked: `https://prices.example.com`. Plain http only where written here as such. */
   allowOrigins: readonly string[]
@@ -58,10 +66,11 @@ const RETRY_DELAY_MS = 100
  * ```
  *
  * What the answers mean for an event:
- * - 2xx with JSON: the field. Remembered for `ttlMs`; that there is nothing is never remembered.
+ * - 2xx with JSON in UTF-8: the field; numbers that JavaScript would round arrive as their text. Remembered for `ttlMs`; that
+ *   there is nothing is never remembered.
  * - 404, 410, `null`: see `missing`.
  * - 408, 425, 429, 5xx, no answer in time, no connection: asked again `retries` times, then the event is retried.
- * - 401, 403, a redirect, no JSON, more than 1 MiB: the event is retried, since more likely the configuration is wrong.
+ * - 401, 403, a redirect, no JSON, no UTF-8, more than 1 MiB: the event is retried, since more likely the configuration is wrong.
  * - any other 4xx: a `PermanentError`, as the service finds fault with this key.
  *
  * Everything but 2xx and 4xx about the key counts against the circuit (see `circuits`). While it is open nothing is
@@ -99,14 +108,14 @@ export function httpLookup<
         const answer = remembered.get(key) ?? (await ask(key))
         if (answer !== undefined) answers.set(key, answer)
       } catch (error) {
-        answers.set(key, error instanceof Error ? error : new Error(String(error)))
+        answers.set(key, toError(error))
       }
     })
     return answers
   }
 
   async function ask(key: string): Promise<Value | undefined> {
-    const address = allowedAddress(url(key), origins, name)
+    const address = allowedAddress(addressIn(url(key), name), origins, name)
     const answer = await pRetry(() => get(address), {
       retries,
       minTimeout: RETRY_DELAY_MS,
@@ -114,7 +123,7 @@ export function httpLookup<
       shouldRetry: ({ error }) =>
         !(error instanceof PermanentError || error instanceof UnavailableError || error instanceof UnexpectedAnswer),
     })
-    const value = (answer && pick(answer.json)) ?? undefined
+    const value = (answer && pickedFrom(pick(answer.json), name)) ?? undefined
     if (answer && value !== undefined) remembered.set(key, value, { size: answer.length })
     return value
   }
@@ -127,6 +136,20 @@ function checkedOrigins(name: string, origins: readonly string[]): ReadonlySet<s
   }
   if (origins.length === 0) throw new TypeError(`${name}: allowOrigins names no origin`)
   return new Set(origins)
+}
+
+/** Throws when the function `url` did not give a text, or a URL. */
+function addressIn(answer: unknown, name: string): string {
+  if (typeof answer === 'string') return answer
+  if (answer instanceof URL) return answer.href
+  ignorePromise(answer)
+  throw new PermanentError(`url of '${name}' answered ${describeValue(answer)}; expected an address as text`)
+}
+
+/** Throws when the function `pick` did not answer at once. */
+function pickedFrom<Value>(answer: Value, name: string): Value {
+  if (!ignorePromise(answer)) return answer
+  throw new PermanentError(`pick of '${name}' answered a promise; expected a value, at once`)
 }
 
 /** Throws when the address is not one that may be asked: a key from an event may have made it. */

@@ -42,7 +42,8 @@ type Row<Column extends string> = Readonly<Record<Column, unknown>>
  * ```
  *
  * A batch asks the memory of the process, then Redis for what is not there, then Postgres in one query for what is in
- * neither. Rows arrive as Postgres writes them in JSON, wherever they came from. A change of the table is seen after
+ * neither. Rows arrive as Postgres writes them in JSON, wherever they came from; numbers that JavaScript would
+ * round, such as large bigints, arrive as their text. A change of the table is seen after
  * `2 × ttlMs` at the latest. That a row is missing is never remembered: the next batch finds it once it is there.
  * With Redis away every unknown key is asked of Postgres, and no event fails for it.
  *

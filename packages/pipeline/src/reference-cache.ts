@@ -1,4 +1,5 @@
 /** What a process remembers of reference data: bounded in entries, bytes and time. */
+import { findUnstorable, freezeParsed, parseKeepingDigits, shareParsed } from '@eventflow/core'
 import { LRUCache } from 'lru-cache'
 
 /** Characters of JSON that one look-up remembers at most: 10,000 large answers must not fill the memory. */
@@ -22,7 +23,11 @@ export function createReferenceCache<Value extends NonNullable<unknown>>(
   return new LRUCache({ max: entries, ttl: ttlMs, maxSize: MAX_CHARACTERS, perf: performance })
 }
 
-/** Parses JSON and freezes all of it: one answer is shared by many events, and none may change it for the others. */
+/**
+ * Parses JSON and freezes all of it: one answer is shared by many events, and none may change it for the others. Numbers that JavaScript
+ * would round arrive as their text. What could not be stored is left to be found where it is added to an event.
+ */
 export function parseFrozen(json: string): unknown {
-  return JSON.parse(json, (_, value) => (typeof value === 'object' && value !== null ? Object.freeze(value) : value))
+  const value = parseKeepingDigits(json)
+  return json.includes('\\u') && findUnstorable(value) ? freezeParsed(value) : shareParsed(value)
 }

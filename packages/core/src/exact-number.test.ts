@@ -1,0 +1,39 @@
+/** Numbers that JavaScript would change arrive as their text, and all else as JSON.parse gives it. */
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { parseKeepingDigits } from './exact-number.js'
+
+test.each<[string, unknown]>([
+  ['9007199254740993', '9007199254740993'],
+  ['{"id":-123456789012345678,"n":1}', { id: '-123456789012345678', n: 1 }],
+  ['[1e400,1e-400,0.1,1.50,1e3]', ['1e400', '1e-400', 0.1, 1.5, 1_000]],
+  ['[3.14159265358979323846]', ['3.14159265358979323846']],
+  ['{"a\\"9007199254740993":"9007199254740993 \\\\"}', { 'a"9007199254740993': '9007199254740993 \\' }],
+])('%s', (json, value) => {
+  expect(parseKeepingDigits(json)).toEqual(value)
+})
+
+test('what is no JSON is none', () => {
+  expect(() => parseKeepingDigits('{9007199254740993:1}')).toThrow(SyntaxError)
+})
+
+describe('of any value', () => {
+  test('that JavaScript has written, nothing is changed', () => {
+    fc.assert(
+      fc.property(fc.json(), (json) => {
+        const written = JSON.stringify(JSON.parse(json))
+        // Integers beyond 2^53 are written with digits that were not there before.
+        fc.pre(!/\d{16}/.test(written))
+        expect(parseKeepingDigits(written)).toEqual(JSON.parse(written))
+      }),
+    )
+  })
+
+  test('integers of any size keep their digits', () => {
+    fc.assert(
+      fc.property(fc.bigInt(), (n) => {
+        expect(String(parseKeepingDigits(`{"n":[${n}]}`.slice(5, -1)))).toBe(String(n))
+      }),
+    )
+  })
+})

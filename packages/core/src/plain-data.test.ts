@@ -1,0 +1,83 @@
+/** What users' code gives becomes plain, frozen values, or an error that says what is not. */
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { freezeParsed, NotPlainError, plainData, shareParsed } from './plain-data.js'
+import { findUnstorable, MAX_DEPTH } from './storable.js'
+
+const isFrozenThroughout = (value: unknown): boolean =>
+  typeof value !== 'object' ||
+  value === null ||
+  (Object.isFrozen(value) && Object.values(value).every(isFrozenThroughout))
+
+const deep = (levels: number): object => (levels === 0 ? {} : { in: deep(levels - 1) })
+
+describe('what JSON holds', () => {
+  test('is copied as it is, and frozen throughout', () => {
+    const object = fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 4 }), { maxKeys: 5 })
+    fc.assert(
+      fc.property(object, (value) => {
+        const written = JSON.stringify(value)
+        fc.pre(!written.includes('__proto__') && findUnstorable(JSON.parse(written)) === undefined)
+        const plain = plainData(value)
+        expect(JSON.stringify(plain)).toBe(written)
+        expect(isFrozenThroughout(plain)).toBe(true)
+        expect(Object.isFrozen(value)).toBe(false)
+        expect(isFrozenThroughout(freezeParsed(JSON.parse(written)))).toBe(true)
+      }),
+    )
+  })
+
+  test('is taken as toJSON says', () => {
+    expect(plainData({ at: new Date(0), of: [{ toJSON: () => ({ n: 1 }) }] })).toEqual({
+      at: '1970-01-01T00:00:00.000Z',
+      of: [{ n: 1 }],
+    })
+  })
+
+  test('loses members that are undefined, but for those of the object itself', () => {
+    expect(Object.entries(plainData({ a: undefined, b: { c: undefined } }))).toEqual([
+      ['a', undefined],
+      ['b', {}],
+    ])
+  })
+
+  test('is not copied again where many share it', () => {
+    const row = shareParsed({ name: 'Atlanta' })
+    expect(plainData({ row, deeper: [row] })).toEqual({ row, deeper: [row] })
+    expect(plainData({ row }).row).toBe(row)
+  })
+})
+
+test.each<[string, unknown, string]>([
+  ['a list', [1], 'an array of 1'],
+  ['a date', new Date(0), 'a Date'],
+  ['a class of its own', new (class Money {})(), 'a Money'],
+  ['a BigInt', { a: 5n }, 'the BigInt 5 at /a'],
+  ['no number', { a: [Number.NaN] }, 'the number NaN at /a/0'],
+  ['an infinite number', { a: -Infinity }, 'the number -Infinity at /a'],
+  ['a function', { a: { b: () => {} } }, 'a function at /a/b'],
+  ['a symbol', { a: Symbol('x') }, 'a symbol at /a'],
+  ['a map', { a: new Map() }, 'a Map at /a'],
+  ['an error', { a: new Error('no') }, 'an error: no at /a'],
+  ['a promise', { a: Promise.resolve() }, 'a promise at /a'],
+  ['undefined in a list', { a: [undefined] }, 'undefined in an array at /a/0'],
+  ['a hole', { a: new Array(1) }, 'undefined in an array at /a/0'],
+  ['NUL', { a: 'x\0' }, 'a text that contains the character NUL (\\u0000), which cannot be stored at /a'],
+  ['a name that cannot be stored', { 'a\0': { b: 1 } }, 'a name that contains the character NUL'],
+  ['__proto__', JSON.parse('{"__proto__":{"x":1}}'), 'a member of this name, which is not allowed, at /__proto__'],
+  ['too deep', deep(MAX_DEPTH), `more than ${MAX_DEPTH} levels`],
+  ['too large', { a: Array.from({ length: 100_001 }, () => 0) }, 'more than 100000 values'],
+])('%s is none', (_, value, what) => {
+  expect(() => plainData(value)).toThrow(NotPlainError)
+  expect(() => plainData(value)).toThrow(what)
+})
+
+test('an error of a getter is thrown as it is', () => {
+  const broken = Object.defineProperty({}, 'a', {
+    enumerable: true,
+    get: () => {
+      throw new RangeError('far')
+    },
+  })
+  expect(() => plainData({ broken })).toThrow(RangeError)
+})
