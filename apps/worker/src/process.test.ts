@@ -4,12 +4,12 @@ import type { Payload } from '@eventflow/core'
 import { type Delivery, type Outcome, PermanentError, UnavailableError } from '@eventflow/core'
 import { defineEvent, type EnrichContext, type Enricher, type EventDefinition, Type } from '@eventflow/pipeline'
 import { createWorkerMetrics } from '@eventflow/runtime'
-import { createVersions } from '@eventflow/schemas'
+import { type Contract, createVersions, ownContractOf } from '@eventflow/schemas'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { compileDefinitions } from './definitions.js'
 import { deliveryOf } from './delivery.fixture.js'
-import { processBatch } from './process.js'
+import { type ProcessDeps, processBatch } from './process.js'
 
 /** The enrichers of these tests compute; none of them asks Postgres or Redis. */
 const context = {} as EnrichContext
@@ -333,4 +333,53 @@ test('in any batch each event has the outcome of its own fate, in its own place'
       expect(kinds(outcomes)).toEqual(fates.map((fate) => FATES[fate]))
     }),
   )
+})
+
+describe('an event that names a version of its schema', () => {
+  const version = (n: number) =>
+    deliveryOf(n, { data: { n }, extensions: { dataschema: `/schemas/order.created/versions/${n}` } })
+
+  /** Registered are the versions 1 to 9; this process keeps two of them. */
+  const registry = () => {
+    const versions = createVersions({ maxLoaded: 2 })
+    const loads: number[][] = []
+    const load: ProcessDeps['schemas']['load'] = async (wanted) => {
+      loads.push(wanted.map((one) => one.version))
+      const loaded = new Map<number, Contract>()
+      for (const { version, ...subject } of wanted.filter((one) => one.version < 10)) {
+        const contract = ownContractOf({ schema: Type.Object({ n: Type.Literal(version) }) })
+        versions.keep(subject, version, contract)
+        loaded.set(version, contract)
+      }
+      return (one) => loaded.get(one.version)
+    }
+    return { versions, load, loads }
+  }
+  const process = (deliveries: readonly Delivery[], schemas: ReturnType<typeof registry>) =>
+    processBatch(deliveries, { definitions: compile([orders()]), ...rest, schemas })
+
+  test('is read by it, however many others are in use', async () => {
+    const schemas = registry()
+    const all = Array.from({ length: 9 }, (_, i) => version(i + 1))
+    expect(kinds(await process(all, schemas))).toEqual(all.map(() => 'commit'))
+    // Those that are at hand when the batch begins are not lost to those that are loaded for it.
+    expect(kinds(await process([version(9), version(8), version(1), version(2)], schemas))).toEqual([
+      'commit',
+      'commit',
+      'commit',
+      'commit',
+    ])
+    expect(schemas.loads[1]).toEqual([1, 2])
+  })
+
+  test('that is in use stays at hand; of the others the one that was not used for longest is forgotten', async () => {
+    const schemas = registry()
+    for (const n of [1, 2, 1, 3, 1, 4, 1]) await process([version(n)], schemas)
+    expect(schemas.loads.flat().filter((n) => n === 1).length).toBeLessThan(3)
+  })
+
+  test('that is not registered is dead', async () => {
+    const [outcome] = await process([version(10)], registry())
+    expect(failureOf(outcome)).toMatchObject({ errorClass: 'UnknownSchema' })
+  })
 })

@@ -1,5 +1,5 @@
 /** The registry of schemas: what may become a version, what versions there are, and what an event is checked against. */
-export { type OwnContract, ownContractOf, statedVersion } from './contract.js'
+export { type Contract, type OwnContract, ownContractOf, statedVersion } from './contract.js'
 export type { Incompatibility } from './examination.js'
 export { createExaminer, type Examine, ExaminerBusyError } from './examiner.js'
 export { followSchemas, type LoadedVersions, type Registry } from './follow.js'
