@@ -2,7 +2,7 @@
 
 import { PermanentError } from '@eventflow/core'
 import { describe, expect, test } from '@jest/globals'
-import { answerInTime, answerOf, wrongAnswer } from './user-code.js'
+import { answerInTime, answerOf, failRunningCall, wrongAnswer } from './user-code.js'
 
 const called = { type: 'order.created', name: 'validate', component: 'validate' }
 const readNumber = (answer: unknown) => {
@@ -83,4 +83,43 @@ test('a function that does not answer in time has failed, and what comes later i
   expect(await inTime(() => late, 50)).toEqual({ failure })
   answer(5)
   expect(await inTime(() => new Promise(() => {}), 50)).toEqual({ failure })
+})
+
+test('a rejection that a function leaves unhandled fails its call, and no other', async () => {
+  const claimed: unknown[] = []
+  const listener = (error: unknown) => claimed.push(failRunningCall(error)?.type)
+  process.on('unhandledRejection', listener)
+  try {
+    const forgets = async () => {
+      for (const n of [1]) void Promise.reject(new PermanentError(`no customer ${n}`))
+      await new Promise(() => {})
+    }
+    let answer = (_: number) => {}
+    const other = inTime(
+      () =>
+        new Promise((resolve) => {
+          answer = resolve
+        }),
+    )
+    expect(await inTime(forgets)).toMatchObject({
+      failure: {
+        failureType: 'permanent',
+        message: `validate of 'order.created' left an error unhandled (a missing await?): no customer 1`,
+      },
+    })
+    answer(5)
+    expect(await other).toEqual({ value: 5 })
+    expect(claimed).toEqual(['order.created'])
+  } finally {
+    process.off('unhandledRejection', listener)
+  }
+})
+
+test('a call is given up when there is no time left for it', async () => {
+  const abandoning = new AbortController()
+  const asked = answerInTime(called, 5_000, () => new Promise(() => {}), readNumber, abandoning.signal)
+  abandoning.abort()
+  const failure = expect.objectContaining({ failureType: 'unavailable', errorClass: 'Stopped' })
+  expect(await asked).toEqual({ failure })
+  expect(await answerInTime(called, 5_000, () => 5, readNumber, abandoning.signal)).toEqual({ failure })
 })
