@@ -215,6 +215,16 @@ test('a process goes on after a rejection that nothing handled; one that ends by
     function: "enricher 'careless'",
     err: { type: 'RangeError', message: 'after it has answered' },
   })
+  const floating = await post(`${urlOf(ingest)}/v1/events`, { type: 'leaky', data: { secret: '', fails: 'floats' } })
+  const { id } = (await floating.json()) as { id: string }
+  const failed = await until('its call has failed', async () => {
+    const answer = await fetch(`${urlOf(ingest)}/v1/events/${id}`)
+    const event = (await answer.json()) as { status: string; failure: { message: string } }
+    return event.status === 'failed' && event
+  })
+  expect(failed.failure.message).toBe(
+    "enricher 'careless' of 'leaky' left an error unhandled (a missing await?): nothing awaits this",
+  )
   await post(`${urlOf(ingest)}/v1/events`, { type: 'leaky', data: { secret: '', fails: 'never' } })
   expect(await worker.exited).toBe('code 1')
   const fatal = linesOf(worker).find(({ level }) => level === 'fatal')

@@ -5,7 +5,7 @@ const Leaky = Type.Object({
   secret: Type.String(),
   fails: Type.Optional(
     Type.Union(
-      ['enricher', 'rule', 'handler', 'again', 'cast', 'unique', 'trigger', 'later', 'never'].map((where) =>
+      ['enricher', 'rule', 'handler', 'again', 'cast', 'unique', 'trigger', 'later', 'floats', 'never'].map((where) =>
         Type.Literal(where),
       ),
     ),
@@ -29,11 +29,16 @@ export default defineEvent({
   enrich: [
     {
       name: 'careless',
-      enrich: async (events: readonly LeakyEvent[]) =>
-        events.map(({ data: { secret, fails } }) => {
+      enrich: async (events: readonly LeakyEvent[]) => {
+        if (events.some(({ data }) => data.fails === 'floats')) {
+          void Promise.reject(new PermanentError('nothing awaits this'))
+          await new Promise(() => {})
+        }
+        return events.map(({ data: { secret, fails } }) => {
           if (fails === 'later') setImmediate(() => Promise.reject(new RangeError('after it has answered')))
           return fails === 'enricher' ? new PermanentError(`no answer for ${secret}`) : {}
-        }),
+        })
+      },
     },
   ],
   validate: ({ data: { secret, fails } }) =>
