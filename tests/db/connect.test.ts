@@ -1,6 +1,15 @@
 /** Transactions when something goes wrong, and what the errors of a real server say. */
 import { once } from 'node:events'
-import { connect, type Db, type Queryable, RolledBackError, sqlErrorKind, withTransaction } from '@eventflow/db'
+import {
+  connect,
+  type Db,
+  migrate,
+  prepare,
+  type Queryable,
+  RolledBackError,
+  sqlErrorKind,
+  withTransaction,
+} from '@eventflow/db'
 import { freePort } from '@eventflow/local'
 import { createDatabase, until } from '@eventflow/testkit'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
@@ -171,5 +180,38 @@ describe('an error of the server', () => {
     })
     expect(await kindAndCode(away.query('SELECT 1'))).toEqual(['infrastructure', 'ECONNREFUSED'])
     await away.end()
+  })
+})
+
+describe('the URL of the database', () => {
+  const withQuery = (query: string) => `${url}${url.includes('?') ? '&' : '?'}${query}`
+  const open = (query: string) =>
+    connect({ url: withQuery(query), applicationName: 'test', max: 1, onIdleError: () => {} })
+
+  test.each([
+    'application_name=mine',
+    'statement_timeout=0',
+    'lock_timeout=0',
+    'query_timeout=0',
+    'idle_in_transaction_session_timeout=0',
+    'options=-c%20statement_timeout%3D0',
+    'keepAlive=',
+    'max=1000',
+    'connect_timeout=1',
+  ])('must not set %s: it would override what the pipeline relies on', async (query) => {
+    const [name] = query.split('=')
+    const message = `DATABASE_URL must not set ${name}: `
+    expect(() => open(query)).toThrow(message)
+    await expect(migrate(withQuery(query), { partitions: 1 })).rejects.toThrow(message)
+    await expect(prepare(withQuery(query), [])).rejects.toThrow(message)
+  })
+
+  test('may say how the connection is encrypted', async () => {
+    const one = open('sslmode=disable')
+    const { rows } = await one.query(
+      `SELECT current_setting('application_name') AS name, current_setting('lock_timeout') AS lock`,
+    )
+    expect(rows).toEqual([{ name: 'test', lock: '4s' }])
+    await one.end()
   })
 })

@@ -1,6 +1,6 @@
 /** Retention removes what was settled long ago, and nothing else: never what is still on its way, nor twice at once. */
 
-import { connect, type Db, findRawEvents, removeDeadLetters, removeProcessed } from '@eventflow/db'
+import { ADVISORY_LOCKS, connect, type Db, findRawEvents, removeDeadLetters, removeProcessed } from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/pipeline'
 import { createPublisher } from '@eventflow/stream'
 import { createDatabase, startPipeline, until } from '@eventflow/testkit'
@@ -155,7 +155,7 @@ describe('removing', () => {
     await store(old, { 3: 100 })
     const other = await db.connect()
     await other.query('BEGIN')
-    await other.query('SELECT pg_advisory_xact_lock(7305021649)')
+    await other.query('SELECT pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.retention])
     expect(await removeProcessed(db, 10, { partition: 3, after: 0, limit: 10 })).toBeUndefined()
     expect(await removeOld(db, { settledDays: 10, deadDays: 10 }, never)).toEqual({ processed: 0, dead: 0 })
     await other.query('COMMIT')

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { partitionOf, uuidOf } from '@eventflow/core'
 import { insertRawEvents } from '@eventflow/db'
 import { streamKey, unpackEntry } from '@eventflow/stream'
-import { newEvent, post, startPipeline, type TestPipeline } from '@eventflow/testkit'
+import { newEvent, post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 let pipeline: TestPipeline
@@ -343,4 +343,24 @@ describe('a batch', () => {
     const entries = (await publishedTo(partition)).filter(({ key }) => key === 'missed')
     expect(entries.map(({ data }) => data.n)).toEqual([0, 1])
   })
+})
+
+test('an id that retention removes while it is sent again is a new event: what is answered as accepted is stored', async () => {
+  const { id } = await json(await send(event({ n: 1 })))
+  const retention = await pipeline.db.connect()
+  // Lets the INSERT pass, which finds the id taken, and holds up the look for what is stored.
+  await retention.query('BEGIN; LOCK TABLE retries IN ACCESS EXCLUSIVE MODE')
+  const again = send(event({ n: 2 }, { id }))
+  await until('the look for the stored event waits', async () => {
+    const { rows } = await pipeline.db.query(
+      `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database() AND query LIKE '%AS wanted%'`,
+    )
+    return rows.length > 0
+  })
+  await retention.query('DELETE FROM raw_events WHERE event_id = $1', [id])
+  await retention.query('COMMIT')
+  retention.release()
+  const answer = await again
+  expect([answer.status, await json(answer)]).toEqual([202, { id, status: 'accepted', duplicate: false }])
+  expect(await rowsOf(id)).toMatchObject([{ payload: { n: 2 } }])
 })

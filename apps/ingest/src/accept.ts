@@ -58,6 +58,9 @@ interface Request {
 /** One flush takes whole requests, up to about this many events: larger statements are slower again. */
 const MAX_FLUSH = 1_000
 
+/** So often an event is inserted whose id is taken, and then is not there any more. */
+const MAX_INSERTS = 3
+
 /** A second flush at once pays when there is a full batch for it; with small requests it only makes both smaller. */
 export function allowedFlushes(queuedEvents: number): number {
   return queuedEvents >= MAX_FLUSH / 2 ? 2 : 1
@@ -142,7 +145,7 @@ export function createAcceptor(deps: {
       const key = eventKey(event)
       if (!unique.has(key)) unique.set(key, event)
     }
-    const { accepted, refused } = await insert([...unique.values()])
+    const { accepted, refused, stored } = await insertOrFind([...unique.values()])
     const fresh: RawEvent[] = []
     for (const [event, { seq, acceptedAt }] of accepted) {
       const completion = { seq, acceptedAt, occurredAt: event.occurredAt ?? acceptedAt, externalId: undefined }
@@ -150,8 +153,6 @@ export function createAcceptor(deps: {
       fresh.push(Object.assign({}, event, completion))
     }
 
-    const earlier = [...unique.values()].filter((event) => !accepted.has(event) && !refused.has(event))
-    const stored = earlier.length > 0 ? await findRawEvents(db, earlier) : new Map<string, StoredEvent>()
     // Its first XADD may never have happened.
     for (const { event, undelivered } of stored.values()) if (undelivered) fresh.push(event)
     fresh.sort((a, b) => a.seq - b.seq)
@@ -164,6 +165,29 @@ export function createAcceptor(deps: {
       return sameContent(event, stored.get(key)?.event ?? first) ? 'duplicate' : 'conflict'
     })
     return { receipts, fresh }
+  }
+
+  /**
+   * Each event is inserted, or refused, or found to be stored. One that is neither inserted nor found was removed by retention in
+   * between: it is inserted again, since nothing of it is stored.
+   */
+  async function insertOrFind(events: readonly NewEvent[]) {
+    const accepted = new Map<NewEvent, Acceptance>()
+    const refused = new Set<NewEvent>()
+    const stored = new Map<string, StoredEvent>()
+    let open = events
+    for (let round = 0; open.length > 0; round++) {
+      if (round === MAX_INSERTS)
+        throw new Error('events were neither inserted nor found: their ids are removed as fast')
+      const inserted = await insert(open)
+      for (const [event, acceptance] of inserted.accepted) accepted.set(event, acceptance)
+      for (const event of inserted.refused) refused.add(event)
+      const earlier = open.filter((event) => !accepted.has(event) && !refused.has(event))
+      if (earlier.length === 0) break
+      for (const [key, event] of await findRawEvents(db, earlier)) stored.set(key, event)
+      open = earlier.filter((event) => !stored.has(eventKey(event)))
+    }
+    return { accepted, refused, stored }
   }
 
   /** One INSERT; where Postgres refuses a value, only the events that hold such values are left out. */

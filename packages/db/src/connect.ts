@@ -1,5 +1,6 @@
 /** Connections to Postgres: a bounded pool whose every wait has an end, and one way to run a transaction. */
 import pg from 'pg'
+import { checkedDatabaseUrl } from './database-url.js'
 import { EXACT_TYPES, exactRows } from './exact-values.js'
 
 /** `accepted_at` and its like come as the text Postgres sends; whoever needs a Date makes one. */
@@ -39,7 +40,7 @@ export const STATEMENT_TIMEOUT_MS = 5_000
 export const IDLE_TIMEOUT_MS = 6_000
 
 /**
- * Opens a pool; it connects when first used.
+ * Opens a pool; it connects when first used. Throws when the URL sets what is set here.
  * `query_timeout` is longer than `statement_timeout`, so that the server ends a statement before the client gives it up;
  * `idle_in_transaction_session_timeout` is shorter than a lease, so that a worker stopped inside a transaction holds up
  * nobody (reproduced: hazards of half-open connections and zombies).
@@ -47,7 +48,7 @@ export const IDLE_TIMEOUT_MS = 6_000
 export function connect(options: ConnectOptions): Db {
   const { url, applicationName, max, onIdleError, idleTimeoutMs = IDLE_TIMEOUT_MS } = options
   const pool = new pg.Pool({
-    connectionString: url,
+    connectionString: checkedDatabaseUrl(url),
     application_name: applicationName,
     max,
     connectionTimeoutMillis: 3_000,

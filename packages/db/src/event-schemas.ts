@@ -3,6 +3,7 @@
  * Definitions register theirs for the tenant `default`, and these count for every tenant, which may add versions of its own.
  */
 import type { CompatibilityMode } from '@eventflow/core'
+import { ADVISORY_LOCKS } from './advisory-locks.js'
 import { asTenant } from './as-tenant.js'
 import { recordAudit } from './audit-log.js'
 import { type Db, type Queryable, withTransaction } from './connect.js'
@@ -10,9 +11,6 @@ import { OPERATOR_TENANT } from './tenants.js'
 
 /** The mode of a type for which none was set. */
 const DEFAULT_MODE: CompatibilityMode = 'BACKWARD'
-
-/** Any number: what keeps versions from being registered side by side. */
-const LOCK = 7_305_021_649
 
 const NO_EVENTS = { filter: {}, count: 0, reason: null }
 
@@ -142,7 +140,7 @@ export interface NewSchemaVersion extends SchemaSubject {
 export async function addSchemaVersion(db: Db, added: NewSchemaVersion): Promise<boolean> {
   const { tenantId, type, schema, version, after, origin, by } = added
   return withTransaction(db, async (tx) => {
-    await tx.query('SELECT pg_advisory_xact_lock($1)', [LOCK])
+    await tx.query('SELECT pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.schemas])
     const { rowCount } = await tx.query(
       `INSERT INTO event_schemas (tenant_id, type, version, schema, origin, registered_by)
        SELECT $1, $2, $3, $4, $5, $6

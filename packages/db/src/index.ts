@@ -1,4 +1,5 @@
 /** The only place that knows Postgres. */
+export * from './advisory-locks.js'
 export * from './alerts.js'
 export * from './api-keys.js'
 export * from './as-tenant.js'

@@ -1,9 +1,8 @@
 /** Lets users' definitions make the tables they write. */
 import pg from 'pg'
+import { ADVISORY_LOCKS } from './advisory-locks.js'
 import { asSql } from './connect.js'
-
-/** Any number: what keeps processes that start at once from preparing at once. */
-const LOCK = 7_305_021_648
+import { checkedDatabaseUrl } from './database-url.js'
 
 /**
  * Runs the steps in one transaction, on a connection of its own without the timeouts of the pipeline, and never in two
@@ -13,13 +12,13 @@ export async function prepare(
   url: string,
   steps: readonly ((tx: ReturnType<typeof asSql>) => Promise<void>)[],
 ): Promise<void> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 3_000 })
+  const client = new pg.Client({ connectionString: checkedDatabaseUrl(url), connectionTimeoutMillis: 3_000 })
   // Unheard, it would end the process; the statement in hand reports it too.
   client.on('error', () => {})
   await client.connect()
   try {
     await client.query('BEGIN')
-    await client.query('SELECT pg_advisory_xact_lock($1)', [LOCK])
+    await client.query('SELECT pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.prepare])
     for (const step of steps) await step(asSql(client))
     await client.query('COMMIT')
   } finally {

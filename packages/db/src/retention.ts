@@ -11,10 +11,8 @@
  * To Postgres, a removed event was never accepted: a later POST with its id is accepted as a new event. The age is therefore
  * also how long a producer may take to send the same event again.
  */
+import { ADVISORY_LOCKS } from './advisory-locks.js'
 import { type Db, type Queryable, withTransaction } from './connect.js'
-
-/** Any number: what keeps two workers from removing at once. */
-const LOCK = 7_305_021_649
 
 /** What became of the next events in the order of acceptance. */
 export interface Removed {
@@ -106,7 +104,7 @@ function removedOf(
 
 async function alone<Result>(db: Db, work: (tx: Queryable) => Promise<Result>): Promise<Result | undefined> {
   return withTransaction(db, async (tx) => {
-    const { rows } = await tx.query('SELECT pg_try_advisory_xact_lock($1) AS free', [LOCK])
+    const { rows } = await tx.query('SELECT pg_try_advisory_xact_lock($1) AS free', [ADVISORY_LOCKS.retention])
     return rows[0].free ? work(tx) : undefined
   })
 }
