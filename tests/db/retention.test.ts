@@ -1,6 +1,15 @@
 /** Retention removes what was settled long ago, and nothing else: never what is still on its way, nor twice at once. */
 
-import { ADVISORY_LOCKS, connect, type Db, findRawEvents, removeDeadLetters, removeProcessed } from '@eventflow/db'
+import {
+  ADVISORY_LOCKS,
+  addSchemaVersion,
+  connect,
+  type Db,
+  findRawEvents,
+  prepare,
+  removeDeadLetters,
+  removeProcessed,
+} from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/pipeline'
 import { createPublisher } from '@eventflow/stream'
 import { createDatabase, startPipeline, until } from '@eventflow/testkit'
@@ -158,6 +167,18 @@ describe('removing', () => {
     await other.query('SELECT pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.retention])
     expect(await removeProcessed(db, 10, { partition: 3, after: 0, limit: 10 })).toBeUndefined()
     expect(await removeOld(db, { settledDays: 10, deadDays: 10 }, never)).toEqual({ processed: 0, dead: 0 })
+    // What has a lock of its own goes on.
+    const schema = {
+      tenantId: 'default',
+      type: 'lock.free',
+      schema: {},
+      version: 1,
+      after: 0,
+      origin: 'api',
+      by: 'ada',
+    } as const
+    expect(await addSchemaVersion(db, schema)).toBe(true)
+    await prepare(db.options.connectionString!, [])
     await other.query('COMMIT')
     other.release()
     expect(await removeOld(db, { settledDays: 10, deadDays: 10 }, never)).toEqual({ processed: 5, dead: 0 })

@@ -68,33 +68,44 @@ export interface StreamFacts {
   groupAt: string | undefined
   /** The oldest entry that is there. */
   first: Entry | undefined
+  /** The newest one. */
+  last: Entry | undefined
 }
+
+/** An entry as Redis answers it. */
+type RawEntry = [id: string, fields: string[]]
 
 /** Every stream of these partitions that exists, in one round trip. */
 export async function inspectStreams(redis: Redis, prefix: string, partitions: number): Promise<StreamFacts[]> {
   const keys = Array.from({ length: partitions }, (_, partition) => streamKey(prefix, partition))
   const streams = redis.pipeline()
-  for (const key of keys) streams.xinfo('STREAM', key).xinfo('GROUPS', key).xrange(key, '-', '+', 'COUNT', 1)
+  for (const key of keys) {
+    streams.xinfo('STREAM', key).xinfo('GROUPS', key)
+    streams.xrange(key, '-', '+', 'COUNT', 1).xrevrange(key, '+', '-', 'COUNT', 1)
+  }
   const replies = (await streams.exec()) ?? []
   return keys.flatMap((key, partition) => {
-    const [[error, stream], [, groups], [, entries]] = replies.slice(3 * partition, 3 * partition + 3) as [
+    const [[error, stream], [, groups], [, oldest], [, newest]] = replies.slice(4 * partition, 4 * partition + 4) as [
       [Error | null, unknown[]],
       [Error | null, unknown[][]],
-      [Error | null, [id: string, fields: string[]][]],
+      [Error | null, RawEntry[]],
+      [Error | null, RawEntry[]],
     ]
     if (error) {
       if (error.message.includes('no such key')) return []
       throw error
     }
     const group = groups.find((fields) => fieldOf(fields, 'name') === GROUP)
-    const [first] = entries
+    const entryOf = ([entry]: RawEntry[]) =>
+      entry && { partition, id: entry[0], text: entry[1][entry[1].indexOf(FIELD) + 1] }
     return {
       partition,
       key,
       length: Number(fieldOf(stream, 'length')),
       lastId: String(fieldOf(stream, 'last-generated-id')),
       groupAt: group && String(fieldOf(group, 'last-delivered-id')),
-      first: first && { partition, id: first[0], text: first[1][first[1].indexOf(FIELD) + 1] },
+      first: entryOf(oldest),
+      last: entryOf(newest),
     }
   })
 }

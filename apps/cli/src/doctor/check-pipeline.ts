@@ -91,8 +91,8 @@ export function checkStreams(streams: readonly StreamFacts[], strangers: readonl
       ),
     ...strangers.map((key) =>
       error(
-        `${key} holds events of another database: two installations share a prefix`,
-        'set EVENTFLOW_STREAM_PREFIX to a name of its own in one of them',
+        `${key} holds events of another database: Postgres was restored from a backup, or two installations share a prefix`,
+        `${redisCli} DEL '${key}'   # after a restore. Otherwise set EVENTFLOW_STREAM_PREFIX to a name of its own in one of them`,
       ),
     ),
   ])

@@ -270,5 +270,23 @@ describe('the pipeline', () => {
       ...{ check: 'streams', level: 'error' },
       message: expect.stringContaining(`${streamKey(PREFIX, 2)} holds events of another database`),
     })
+    await redis.del(streamKey(PREFIX, 2))
+    expect(await wrong()).toEqual([])
+  })
+
+  test('with events in a stream that a restore of Postgres has lost', async () => {
+    const key = streamKey(PREFIX, 4)
+    const [kept, lost] = await acceptEvents(db, [newEvent({ partition: 4 }), newEvent({ partition: 4 })])
+    for (const event of [kept, lost]) await redis.xadd(key, '*', FIELD, JSON.stringify({ ...event, data: {} }))
+    await redis.xgroup('CREATE', key, 'eventflow', '0').catch(() => {})
+    expect(await wrong()).toEqual([])
+    await db.query('DELETE FROM raw_events WHERE event_id = $1', [lost!.id])
+    const finding = await onlyFinding()
+    expect(finding).toMatchObject({
+      ...{ check: 'streams', level: 'error' },
+      message: expect.stringContaining(`${key} holds events of another database: Postgres was restored`),
+    })
+    await runRedisFix(finding.fix)
+    expect(await wrong()).toEqual([])
   })
 })

@@ -78,19 +78,23 @@ export async function gatherRedis(redis: Redis, prefix: string, partitions: numb
 }
 
 /**
- * Streams whose oldest entry is no event that this database has accepted. An event is committed before it is added, and is
- * removed from Postgres only when it has long been settled: it must be another database's.
+ * Streams whose oldest or newest entry is no event that this database has accepted. An event is committed before it is added, and
+ * is removed from Postgres only when it has long been settled: it must be another database's, or this one's from before it was
+ * restored from a backup. After a restore the newest entries are unknown, while the oldest may be known.
  */
 export async function findStrangers(db: Db, streams: readonly StreamFacts[]): Promise<string[]> {
-  const firsts = streams.flatMap(({ key, first }) => {
-    const event = first?.text && decode(first.text)
-    return event ? [{ key, event }] : []
-  })
+  const ends = streams.flatMap(({ key, first, last }) =>
+    [first, last].flatMap((entry) => {
+      const event = entry?.text && decode(entry.text)
+      return event ? [{ key, event }] : []
+    }),
+  )
   const known = await findRawEvents(
     db,
-    firsts.map(({ event }) => event),
+    ends.map(({ event }) => event),
   )
-  return firsts.filter(({ event }) => !known.has(eventKey(event))).map(({ key }) => key)
+  const strangers = ends.filter(({ event }) => !known.has(eventKey(event)))
+  return [...new Set(strangers.map(({ key }) => key))]
 }
 
 /** The first event of an entry. What cannot be decoded is for a worker to judge. */
