@@ -152,7 +152,7 @@ test('a batch that is refused as a whole is halved, in order, until the event at
 test('when the time is up, the error says what was tried', async () => {
   const { port } = server
   await server.close()
-  const hasty = createClient({ url: `http://127.0.0.1:${port}`, baseDelayMs: 1, giveUpAfterMs: 20 })
+  const hasty = createClient({ url: `http://127.0.0.1:${port}`, baseDelayMs: 1, giveUpAfterMs: 500 })
   const error = await hasty.send(order(1)).catch((reason) => reason)
   expect(error).toBeInstanceOf(RequestFailed)
   expect(error.attempts).toBeGreaterThan(1)
