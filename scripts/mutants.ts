@@ -11,7 +11,7 @@ import { mutationsOf } from './mutants/mutate.js'
 import { describeMutants, type Judged, type Opinion, placeOf, scoreOf } from './mutants/report.js'
 import { openResults } from './mutants/results.js'
 import { createSandbox } from './mutants/sandbox.js'
-import { PRODUCT, TARGETS, TESTS } from './mutants/targets.js'
+import { TARGETS, TESTS } from './mutants/targets.js'
 
 const ROOT = join(import.meta.dirname, '../..')
 const CACHE = join(ROOT, '.eventflow/cache/mutants')
@@ -72,7 +72,6 @@ const startedAt = performance.now()
 const files = await compiledFiles()
 const mutants = await mutantsOf(files, options.only)
 const targets = [...new Set(mutants.map(({ mutant }) => mutant.file))]
-const product = await Promise.all(files.filter((file) => PRODUCT.test(file)).map((file) => hashOf(join(ROOT, file))))
 const results = await openResults(join(CACHE, 'results.jsonl'))
 const sandboxes = await Promise.all(Array.from({ length: options.jobs }, () => createSandbox(ROOT)))
 const judged: Judged[] = []
@@ -82,9 +81,8 @@ try {
   const tests = await learnBaseline({
     sandbox: sandboxes[0]!.root,
     tests: files.filter((file) => TESTS.test(file)),
-    targets: files.filter((file) => Object.values(TARGETS).some((pattern) => pattern.test(file))),
+    targets,
     cacheFile: join(CACHE, 'baseline.json'),
-    product: product.join(),
     tell,
   })
   tell(`${mutants.length} mutants in ${targets.length} files, ${tests.length} test files`)

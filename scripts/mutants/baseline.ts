@@ -25,7 +25,7 @@ export async function hashOf(path: string): Promise<string> {
 }
 
 /**
- * Runs the test files. What is in the cache for the same product and the same test is taken from there; a test that fails is
+ * Runs the test files. What is in the cache for the same test and the same targets is taken from there; a test that fails is
  * told of and left out.
  */
 export async function learnBaseline(options: {
@@ -33,42 +33,47 @@ export async function learnBaseline(options: {
   tests: readonly string[]
   targets: readonly string[]
   cacheFile: string
-  product: string
   tell: (line: string) => void
 }): Promise<TestFile[]> {
-  const { sandbox, tests, targets, cacheFile, product, tell } = options
-  const cache = await readCache(cacheFile, product)
+  const { sandbox, tests, targets, cacheFile, tell } = options
+  const cache = JSON.parse(await readFile(cacheFile, 'utf8').catch(() => '{}')) as Record<string, Learned>
+  const current = new Map<string, string>()
+  for (const target of targets) current.set(target, await hashOf(join(sandbox, target)))
   const files: TestFile[] = []
   for (const path of tests) {
     const hash = await hashOf(join(sandbox, path))
-    let known = cache[path]
-    if (known?.hash !== hash) {
-      const {
-        passed,
-        seconds,
-        coverage = {},
-        failure,
-      } = await runTestFile(sandbox, path, {
-        limitSeconds: LIMIT_SECONDS,
-        covered: true,
-      })
-      tell(`${passed ? 'learned' : 'LEFT OUT'} ${path} ${seconds.toFixed(1)} s ${failure ?? ''}`)
-      if (!passed) continue
-      const ran = Object.fromEntries(Object.entries(coverage).filter(([file]) => targets.includes(file)))
-      known = { path, hash, seconds, ran }
-      cache[path] = known
-      await mkdir(dirname(cacheFile), { recursive: true })
-      await writeFile(cacheFile, JSON.stringify({ product, files: cache }))
-    }
-    files.push(known)
+    const cached = cache[path]
+    const holds = cached?.hash === hash && targets.every((target) => cached.targets[target] === current.get(target))
+    const learned = holds ? cached : await learn({ sandbox, path, targets, tell })
+    if (!learned) continue
+    files.push({ ...learned, hash })
+    if (holds) continue
+    cache[path] = { ...learned, hash, targets: Object.fromEntries(current) }
+    await mkdir(dirname(cacheFile), { recursive: true })
+    await writeFile(cacheFile, JSON.stringify(cache))
   }
   return files
 }
 
-async function readCache(cacheFile: string, product: string): Promise<Record<string, TestFile>> {
-  const text = await readFile(cacheFile, 'utf8').catch(() => '{}')
-  const cache = JSON.parse(text) as { product?: string; files?: Record<string, TestFile> }
-  return cache.product === product ? (cache.files ?? {}) : {}
+/** What is in the cache of a test file, with the hashes of the targets as they were when it was run. */
+interface Learned extends TestFile {
+  targets: Record<string, string>
+}
+
+async function learn(of: {
+  sandbox: string
+  path: string
+  targets: readonly string[]
+  tell: (line: string) => void
+}): Promise<Omit<TestFile, 'hash'> | undefined> {
+  const { sandbox, path, targets, tell } = of
+  const { passed, seconds, coverage, failure } = await runTestFile(sandbox, path, {
+    limitSeconds: LIMIT_SECONDS,
+    covered: true,
+  })
+  tell(`${passed ? 'learned' : 'LEFT OUT'} ${path} ${seconds.toFixed(1)} s ${failure ?? ''}`)
+  const ran = Object.entries(coverage ?? {}).filter(([file]) => targets.includes(file))
+  return passed ? { path, seconds, ran: Object.fromEntries(ran) } : undefined
 }
 
 /** Whether a place in a script was run: the smallest range around it tells. */

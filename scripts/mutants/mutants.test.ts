@@ -39,7 +39,6 @@ const learn = (cacheFile: string) =>
     tests: [OWN, OTHER, 'tests/dist/broken.test.js'],
     targets: [FILE],
     cacheFile,
-    product: 'as it is',
     tell: (line) => told.push(line),
   })
 

@@ -13,7 +13,4 @@ export const TARGETS: Record<string, RegExp> = {
 
 /** The fault tests are not among them: they have planted bugs of their own, and take too long for a thousand mutants. */
 export const TESTS =
-  /^(packages\/(core|db|stream|schemas|pipeline)|apps\/(ingest|worker)|tests\/dist\/(db|flow))\/.*(?<!\.long)\.test\.js$/
-
-/** Whose change may change what any test runs. */
-export const PRODUCT = /^(packages|apps)\/.*\/dist\/.*(?<!\.test)\.js$/
+  /^((packages\/(core|db|stream|schemas|pipeline)|apps\/(ingest|worker))\/|tests\/dist\/(db|flow|http-docs)).*(?<!\.long)\.test\.js$/
