@@ -87,7 +87,8 @@ export function startProgram(
 function messageOf<Value>(child: ChildProcess, name: string): Promise<Value> {
   return new Promise((resolve) => {
     child.on('message', function heard(message: Record<string, Value>) {
-      if (!(name in message)) return
+      // The programs say more to who started them than what is asked for here.
+      if (typeof message !== 'object' || !(name in message)) return
       child.off('message', heard)
       resolve(message[name]!)
     })

@@ -141,6 +141,15 @@ const definitions = [
     },
   }),
   defineEvent({ ...fields, type: 'bad', handle: runKind as never }),
+  defineEvent({
+    ...fields,
+    type: 'stuck',
+    retry: { attempts: 9, baseDelayMs: 3_600_000, maxDelayMs: 3_600_000 },
+    handle: async (event, tx) => {
+      if (!mended) await new Promise(() => {})
+      await write(event, tx)
+    },
+  }),
 ]
 
 let pipeline: TestPipeline
@@ -185,9 +194,18 @@ describe('an event whose handler meets', () => {
   })
 })
 
+test('one whose handler hangs can be skipped while it waits to be tried again', async () => {
+  const { items } = await pipeline.send([{ type: 'stuck', data: { kind: 'stuck' } }])
+  const id = items[0]!.id!
+  await until('it waits', async () => (await rowsOf([id]))[0].status === 'retrying')
+  const skipped = await post(`${pipeline.url}/v1/waiting/${id}/skip`, { reason: 'in the way' })
+  expect(skipped.status).toBe(200)
+  expect(await rowsOf([id])).toMatchObject([{ status: 'failed', error_class: 'Skipped' }])
+})
+
 test('each is processed when the handler is mended and the dead letters are replayed', async () => {
   mended = true
-  await post(`${pipeline.url}/v1/dead-letters/replay`, { filter: { type: 'bad' } })
+  await post(`${pipeline.url}/v1/dead-letters/replay`, { filter: {} })
   const isReplayed = async () =>
     (await pipeline.db.query(`SELECT FROM events WHERE status <> 'processed'`)).rowCount === 0
   await until('all are processed', isReplayed)
