@@ -38,20 +38,23 @@ export function hasEffect({ delivery }: Commit, definitions: Definitions): boole
   return definition?.handle !== undefined || definition?.handleBatch !== undefined
 }
 
-/** Runs the handlers of these events. Throws HandlerError; then the transaction must not be committed. */
+/** Runs the handlers of these events, which are theirs to change. Throws HandlerError; then the transaction must not be committed. */
 export async function applyEffects(
   events: readonly AcceptedEvent[],
   definitions: Definitions,
   calling: Calling,
 ): Promise<void> {
+  const all = seqsOf(events)
   for (const { type, events: group } of groupByType(events)) {
     const definition = definitions.get(type)
-    if (definition) await runHandlers(definition, group, { ...calling, events })
+    if (definition) await runHandlers(definition, group, { ...calling, all })
   }
 }
 
-/** `events`: all of the transaction, should they take too long together. */
-type CallingAll = Calling & { events: readonly AcceptedEvent[] }
+/** `all`: the events of the transaction, should they take too long together. */
+type CallingAll = Calling & { all: readonly number[] }
+
+const seqsOf = (events: readonly AcceptedEvent[]) => events.map(({ seq }) => seq)
 
 async function runHandlers(
   definition: CompiledDefinition,
@@ -62,13 +65,13 @@ async function runHandlers(
   const { trace } = calling
   if (definition.handleBatch) {
     const called = { type, name: 'handleBatch', component: 'handle' }
-    const run = () => call(called, group, (sql) => definition.handleBatch!([...group], sql), calling)
+    const run = () => call(called, seqsOf(group), (sql) => definition.handleBatch!(group, sql), calling)
     await (trace ? trace.handleBatch(group, run) : run())
   }
   if (!definition.handle) return
   const called = { type, name: 'handle', component: 'handle' }
   for (const event of group) {
-    const run = () => call(called, [event], (sql) => definition.handle!(event, sql), calling)
+    const run = () => call(called, [event.seq], (sql) => definition.handle!(event, sql), calling)
     await (trace ? trace.handle(event, run) : run())
   }
 }
@@ -78,9 +81,9 @@ type Sql = ReturnType<typeof lendTransaction>['sql']
 /** Calls a handler with a transaction that is its own for as long as the call takes. */
 async function call(
   called: Called,
-  events: readonly AcceptedEvent[],
+  seqs: readonly number[],
   handler: (tx: Sql) => unknown,
-  { db, tx, limits, begunAt, events: all }: CallingAll,
+  { db, tx, limits, begunAt, all }: CallingAll,
 ): Promise<void> {
   const leftMs = begunAt + limits.transactionMs - performance.now()
   if (leftMs <= 0) throw transactionTookTooLong(all, limits)
@@ -102,7 +105,7 @@ async function call(
   if (use.pending > 0) await endSession(db, tx)
   if (isTimeout && leftMs < limits.callMs) throw transactionTookTooLong(all, limits)
   const failed = failureIn({ name, answer, thrown, isTimeout, use })
-  if (failed) throw new HandlerError(failed, events)
+  if (failed) throw new HandlerError(failed, seqs)
   await lent.restoreSettings()
 }
 

@@ -1,5 +1,5 @@
 /** What a call of a handler came to, and who is at fault: the handler, or perhaps the server. Judged by what its own statements met. */
-import { type AcceptedEvent, type Failure, failureOf, isPromiseLike } from '@eventflow/core'
+import { type Failure, failureOf, isPromiseLike } from '@eventflow/core'
 import { sqlErrorKind, type Use } from '@eventflow/db'
 import type { Answer } from '@eventflow/pipeline/user-code'
 
@@ -16,7 +16,8 @@ export class HandlerError extends Error {
 
   constructor(
     { failure, excusable }: HandlerFailure,
-    readonly events: readonly AcceptedEvent[],
+    /** Of these events, by their `seq`. */
+    readonly seqs: readonly number[],
   ) {
     super(failure.message)
     this.name = failure.errorClass
@@ -82,14 +83,11 @@ export function failureOfCommit(error: unknown): HandlerFailure {
 
 /** All of these events are too many for one transaction; one alone may take as long as its call. */
 export function transactionTookTooLong(
-  events: readonly AcceptedEvent[],
+  seqs: readonly number[],
   { transactionMs }: { transactionMs: number },
 ): HandlerError {
   const message = `the transaction took longer than ${transactionMs / 1_000} s`
-  return new HandlerError(
-    { failure: { ...failureOf(message, 'handle'), errorClass: TIMEOUT }, excusable: true },
-    events,
-  )
+  return new HandlerError({ failure: { ...failureOf(message, 'handle'), errorClass: TIMEOUT }, excusable: true }, seqs)
 }
 
 /** What Postgres says of the values, it says the next time too. */

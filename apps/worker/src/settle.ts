@@ -141,7 +141,7 @@ export async function settleBatch(
 function suspectsIn(part: readonly Outcome[], error: unknown): number[] {
   const everywhere = [...part.keys()]
   if (!(error instanceof HandlerError)) return everywhere
-  const seqs = new Set(error.events.map(({ seq }) => seq))
+  const seqs = new Set(error.seqs)
   return everywhere.filter((at) => part[at]!.kind === 'commit' && seqs.has(part[at]!.delivery.event.seq))
 }
 

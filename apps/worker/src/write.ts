@@ -99,16 +99,18 @@ export async function write(
     } catch (error) {
       // Everything was done but the COMMIT. What it refuses is for the handlers' sake: our own tables defer nothing.
       if (due && ['data', 'statement', 'conflict'].includes(sqlErrorKind(error))) {
-        throw new HandlerError(failureOfCommit(error), eventsOf(due))
+        throw new HandlerError(
+          failureOfCommit(error),
+          due.map(({ delivery }) => delivery.event.seq),
+        )
       }
       throw error
     }
   }
 }
 
-/** As the handlers get them: like their data they are frozen, so that no run sees what another has done to them. */
-const eventsOf = (commits: readonly Commit[]) =>
-  commits.map(({ delivery, data }) => Object.freeze({ ...delivery.event, data }))
+/** Copies for each run: none sees what another has done to them. Their data is frozen. */
+const eventsOf = (commits: readonly Commit[]) => commits.map(({ delivery, data }) => ({ ...delivery.event, data }))
 
 /** The partitions whose lease does not hold; one without a lease is as good as one whose lease was taken. */
 async function fence(tx: Queryable, partitions: ReadonlySet<number>, held: readonly Lease[]): Promise<Set<number>> {

@@ -1,7 +1,7 @@
 /** Connections to Postgres: a bounded pool whose every wait has an end, and one way to run a transaction. */
 import pg from 'pg'
 import { checkedDatabaseUrl } from './database-url.js'
-import { EXACT_TYPES, exactRows } from './exact-values.js'
+import { EXACT_TYPES, rowsIn } from './exact-values.js'
 
 /** `accepted_at` and its like come as the text Postgres sends; whoever needs a Date makes one. */
 const TYPES = new pg.TypeOverrides()
@@ -114,7 +114,7 @@ const IN_FAILED_TRANSACTION = '25P02'
 export function asSql(db: Queryable) {
   return {
     async query<Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
-      return exactRows(await db.query({ text, values: [...values], types: EXACT_TYPES })) as Row[]
+      return rowsIn(await db.query({ text, values: [...values], types: EXACT_TYPES })) as Row[]
     },
   }
 }

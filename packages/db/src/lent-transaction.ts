@@ -3,7 +3,7 @@
  * remembers what the call's statements met. So an error is judged by where it came from, and not by what it looks like.
  */
 import type { Db, Transaction } from './connect.js'
-import { EXACT_TYPES, exactRows } from './exact-values.js'
+import { EXACT_TYPES, rowsIn } from './exact-values.js'
 import { changesSettings, refusalOf } from './statements-in.js'
 
 /** What a call did with its transaction. */
@@ -52,7 +52,7 @@ export function lendTransaction(tx: Transaction, late: string): LentTransaction 
       throw outcome.error
     }
     use.error = undefined
-    return exactRows(outcome.result)
+    return rowsIn(outcome.result)
   }
 
   return {

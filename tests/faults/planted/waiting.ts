@@ -69,9 +69,7 @@ export const waiting: readonly Bug[] = [
   },
   {
     name: 'a batch that is settled again leaves retries behind',
-    patches: [
-      { file: 'worker/write.js', find: 'settling.again || delivery.inRetries', replace: 'delivery.inRetries' },
-    ],
+    patches: [{ file: 'worker/write.js', find: 'settling.again || delivery.inRetries', replace: 'delivery.inRetries' }],
     scenario: { quick: waits.failsOnceAndLosesTheAnswer },
     found: 'what is processed waits no more',
     telling: true,
