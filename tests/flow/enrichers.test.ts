@@ -6,7 +6,7 @@ import { afterEach, expect, test } from '@jest/globals'
 /** Beyond 2^53: as a number it would be …456790. */
 const LARGE = '1234567890123456789'
 
-const Data = Type.Object({ n: Type.Integer(), hangs: Type.Optional(Type.Boolean()) })
+const Data = Type.Object({ n: Type.Integer(), list: Type.Optional(Type.Array(Type.Integer())) })
 
 const stepWith = (enrich: Enricher['enrich'], attempts = 1) =>
   defineEvent({ type: 'step', schema: Data, enrich: [{ name: 'own', enrich }], retry: { attempts, baseDelayMs: 10 } })
@@ -136,6 +136,7 @@ test('an event that is changed by an enricher or a rule is as it was stored for 
     validate: (event) => {
       seen.push([event.key, event.extensions])
       expect(() => Object.assign(event.data, { n: 0 })).toThrow(TypeError)
+      expect(() => (event.data.list as number[]).push(0)).toThrow(TypeError)
       expect(() => Object.assign(event.data.of as object, { n: 0 })).toThrow(TypeError)
       expect(() => Object.assign(event.extensions!, { subject: 'y' })).toThrow(TypeError)
       return []
@@ -143,8 +144,8 @@ test('an event that is changed by an enricher or a rule is as it was stored for 
   })
   const pipeline = await start([step])
   await pipeline.startWorker()
-  await pipeline.send([{ type: 'step', partitionkey: 'k', subject: 'x', data: { n: 5 } }])
+  await pipeline.send([{ type: 'step', partitionkey: 'k', subject: 'x', data: { n: 5, list: [1] } }])
   await pipeline.drained()
-  expect([await failures(pipeline), await payloads(pipeline)]).toEqual([[], [{ n: 5, of: { n: 5 } }]])
+  expect([await failures(pipeline), await payloads(pipeline)]).toEqual([[], [{ n: 5, list: [1], of: { n: 5 } }]])
   expect(seen).toEqual([['k', { subject: 'x' }]])
 })

@@ -24,7 +24,7 @@ export class NotPlainError extends Error {
 const known = new WeakSet<object>()
 
 /** Whether a value is an object as JSON has them, of whichever realm. May throw, as a proxy can. */
-export function isPlainObject(value: unknown): value is Payload {
+function isPlainObject(value: unknown): value is Payload {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
   const prototype = Object.getPrototypeOf(value)
   return prototype === null || Object.getPrototypeOf(prototype) === null
