@@ -54,7 +54,7 @@ const LET_PASS_MS = 2_000
 const PATIENCE_MS = 120_000
 
 /** A migration needs a lock that another session holds, such as that of a dump. */
-export class MigrationBlockedError extends Error {
+class MigrationBlockedError extends Error {
   override name = 'MigrationBlockedError'
 }
 
