@@ -5,7 +5,7 @@ import { availableParallelism, cpus, setPriority } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Command } from 'commander'
-import { hashOf, learnBaseline } from './mutants/baseline.js'
+import { hash, hashOf, learnBaseline } from './mutants/baseline.js'
 import { judge, type Mutant } from './mutants/judge.js'
 import { mutationsOf } from './mutants/mutate.js'
 import { describeMutants, type Judged, type Opinion, placeOf, scoreOf } from './mutants/report.js'
@@ -26,11 +26,17 @@ const tell = (line: string) => console.log(line)
 const options = new Command('mutants')
   .option('--only <names...>', `some of ${Object.keys(TARGETS).join(', ')}`, Object.keys(TARGETS))
   .option('--sample <n>', 'one mutant in n', Number, 1)
+  .option(
+    '--minutes <n>',
+    'end after so many minutes; the next run goes on from there',
+    Number,
+    Number.POSITIVE_INFINITY,
+  )
   .option('--budget <seconds>', 'how long the tests of one mutant may take, by what they usually take', Number, 60)
   .option('--jobs <n>', 'how many mutants are tried at a time', Number, 1)
   .option('--fresh', 'begin anew, instead of where the last run was ended')
   .parse()
-  .opts<{ only: string[]; sample: number; budget: number; jobs: number; fresh?: true }>()
+  .opts<{ only: string[]; sample: number; minutes: number; budget: number; jobs: number; fresh?: true }>()
 
 /** What jest would run before and after all tests. */
 const jest = (await import(join(ROOT, 'jest.config.js'))).default
@@ -53,7 +59,12 @@ async function mutantsOf(files: readonly string[], only: readonly string[]) {
       all.push(...mutations.map((mutation) => ({ target, fileHash, mutant: { ...mutation, file } })))
     }
   }
-  return all.filter((_, i) => i % options.sample === 0)
+  // In an order that is as good as chance and the same each time: whatever a run comes to is a fair sample of all.
+  const placed = all.map((one) => ({
+    one,
+    place: hash(`${one.mutant.file} ${one.mutant.start} ${one.mutant.replacement}`),
+  }))
+  return placed.sort((a, b) => a.place.localeCompare(b.place)).map(({ one }) => one)
 }
 
 async function readCommit(): Promise<string> {
@@ -69,9 +80,11 @@ setPriority(10)
 if (options.fresh) await rm(CACHE, { recursive: true, force: true })
 
 const startedAt = performance.now()
+const minutesSoFar = () => (performance.now() - startedAt) / 60_000
 const files = await compiledFiles()
-const mutants = await mutantsOf(files, options.only)
-const targets = [...new Set(mutants.map(({ mutant }) => mutant.file))]
+const allMutants = await mutantsOf(files, options.only)
+const mutants = allMutants.filter((_, i) => i % options.sample === 0)
+const asked = [...new Set(mutants.map(({ mutant }) => mutant.file))]
 const results = await openResults(join(CACHE, 'results.jsonl'))
 const sandboxes = await Promise.all(Array.from({ length: options.jobs }, () => createSandbox(ROOT)))
 const judged: Judged[] = []
@@ -81,11 +94,12 @@ try {
   const tests = await learnBaseline({
     sandbox: sandboxes[0]!.root,
     tests: files.filter((file) => TESTS.test(file)),
-    targets,
+    targets: files.filter((file) => Object.values(TARGETS).some((part) => part.test(file))),
+    asked,
     cacheFile: join(CACHE, 'baseline.json'),
     tell,
   })
-  tell(`${mutants.length} mutants in ${targets.length} files, ${tests.length} test files`)
+  tell(`${mutants.length} mutants in ${asked.length} files, ${tests.length} test files`)
 
   const left = [...mutants]
   let tried = 0
@@ -94,6 +108,7 @@ try {
       const { target, ...identity } = left.shift()!
       const { mutant } = identity
       let verdict = results.find(identity, tests)
+      if (!verdict && minutesSoFar() > options.minutes) continue
       if (!verdict) {
         tried++
         verdict = await judge(mutant, tests, { sandbox, budgetSeconds: options.budget })
@@ -122,8 +137,8 @@ if (options.only.length === Object.keys(TARGETS).length) {
     at: new Date(),
     commit: await readCommit(),
     machine: `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`,
-    minutes: (performance.now() - startedAt) / 60_000,
-    sample: options.sample,
+    minutes: minutesSoFar(),
+    all: allMutants.length,
   }
   const opinions = JSON.parse(await readFile(OPINIONS, 'utf8')) as Opinion[]
   await writeFile(REPORT, describeMutants(judged, about, opinions, ROOT))

@@ -16,13 +16,11 @@ export interface TestFile {
 
 const LIMIT_SECONDS = 180
 
+/** A short hash of a text or of what a file holds. */
+export const hash = (content: string | Buffer) => createHash('sha256').update(content).digest('hex').slice(0, 16)
+
 /** The hash of a file's content. */
-export async function hashOf(path: string): Promise<string> {
-  return createHash('sha256')
-    .update(await readFile(path))
-    .digest('hex')
-    .slice(0, 16)
-}
+export const hashOf = async (path: string) => hash(await readFile(path))
 
 /**
  * Runs the test files. What is in the cache for the same test and the same targets is taken from there; a test that fails is
@@ -31,24 +29,27 @@ export async function hashOf(path: string): Promise<string> {
 export async function learnBaseline(options: {
   sandbox: string
   tests: readonly string[]
+  /** What is to be learned of. */
   targets: readonly string[]
+  /** Those that are asked about now: what was learned of them must hold still. */
+  asked: readonly string[]
   cacheFile: string
   tell: (line: string) => void
 }): Promise<TestFile[]> {
-  const { sandbox, tests, targets, cacheFile, tell } = options
+  const { sandbox, tests, targets, asked, cacheFile, tell } = options
   const cache = JSON.parse(await readFile(cacheFile, 'utf8').catch(() => '{}')) as Record<string, Learned>
   const current = new Map<string, string>()
   for (const target of targets) current.set(target, await hashOf(join(sandbox, target)))
   const files: TestFile[] = []
   for (const path of tests) {
-    const hash = await hashOf(join(sandbox, path))
+    const content = await hashOf(join(sandbox, path))
     const cached = cache[path]
-    const holds = cached?.hash === hash && targets.every((target) => cached.targets[target] === current.get(target))
+    const holds = cached?.hash === content && asked.every((target) => cached.targets[target] === current.get(target))
     const learned = holds ? cached : await learn({ sandbox, path, targets, tell })
     if (!learned) continue
-    files.push({ ...learned, hash })
+    files.push({ ...learned, hash: content })
     if (holds) continue
-    cache[path] = { ...learned, hash, targets: Object.fromEntries(current) }
+    cache[path] = { ...learned, hash: content, targets: Object.fromEntries(current) }
     await mkdir(dirname(cacheFile), { recursive: true })
     await writeFile(cacheFile, JSON.stringify(cache))
   }

@@ -38,6 +38,7 @@ const learn = (cacheFile: string) =>
     sandbox: sandbox.root,
     tests: [OWN, OTHER, 'tests/dist/broken.test.js'],
     targets: [FILE],
+    asked: [FILE],
     cacheFile,
     tell: (line) => told.push(line),
   })
@@ -110,7 +111,7 @@ test('the page counts them, and tells of each survivor with what is said of it',
     const mutant = mutantWhere(replacement)
     judged.push({ target: 'a', mutant, verdict: await verdictOn(mutant) })
   }
-  const about = { at: new Date('2026-01-02T03:04:05Z'), commit: 'abc', machine: '2 cores', minutes: 3, sample: 1 }
+  const about = { at: new Date('2026-01-02T03:04:05Z'), commit: 'abc', machine: '2 cores', minutes: 3, all: 3 }
   const opinion = {
     file: 'packages/a/src/a.ts',
     line: 'export const isAdult = (age) => age >= 18',

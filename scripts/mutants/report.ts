@@ -27,7 +27,8 @@ export interface Circumstances {
   commit: string
   machine: string
   minutes: number
-  sample: number
+  /** How many mutants there are, tried or not. */
+  all: number
 }
 
 /** Where a mutant is, for a reader. */
@@ -97,8 +98,8 @@ that no test notices has survived. It writes this page.
 | Run on | ${about.at.toISOString().slice(0, 16).replace('T', ' ')} UTC |
 | Commit | ${about.commit} |
 | Machine | ${about.machine} |
-| Duration | ${about.minutes.toFixed(0)} minutes |
-| Mutants | ${about.sample === 1 ? 'all' : `one in ${about.sample}`} |
+| Duration | ${about.minutes.toFixed(0)} minutes, besides what earlier runs had found out |
+| Mutants | ${judged.length} tried of ${about.all}${judged.length < about.all ? ', chosen by chance' : ''} |
 | Score | **${percent(scoreOf(judged))}** of ${judged.length} |
 
 A mutant is *timed out* when the tests did not end any more: that is noticed, too. The score counts those that were killed or

@@ -1,8 +1,7 @@
 /** What came of the mutants so far: kept beside the build, so that a run goes on where the last one was ended. */
-import { createHash } from 'node:crypto'
 import { appendFile, mkdir, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { TestFile } from './baseline.js'
+import { hash, type TestFile } from './baseline.js'
 import { type Mutant, testsFor, type Verdict } from './judge.js'
 
 /** Which mutants are the same: those of the same file, with the same tests for them. */
@@ -24,9 +23,7 @@ const keyOf = ({ fileHash, mutant: { file, start, end, replacement } }: Identity
 const basisOf = (verdict: Verdict, mutant: Mutant, tests: readonly TestFile[]) => {
   const covering = testsFor(mutant, tests)
   const telling = 'by' in verdict ? covering.filter(({ path }) => path === verdict.by) : covering
-  return createHash('sha256')
-    .update(telling.map(({ path, hash }) => `${path} ${hash}`).join('\n'))
-    .digest('hex')
+  return hash(telling.map((test) => `${test.path} ${test.hash}`).join('\n'))
 }
 
 export interface Results {
