@@ -89,6 +89,13 @@ const results = await openResults(join(CACHE, 'results.jsonl'))
 const sandboxes = await Promise.all(Array.from({ length: options.jobs }, () => createSandbox(ROOT)))
 const judged: Judged[] = []
 
+async function end(): Promise<void> {
+  await stopServices()
+  await Promise.all(sandboxes.map((sandbox) => sandbox.remove()))
+}
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void end().finally(() => process.exit(130)))
+
 try {
   await startServices()
   const tests = await learnBaseline({
@@ -127,8 +134,7 @@ try {
     await startServices()
   }
 } finally {
-  await stopServices()
-  await Promise.all(sandboxes.map((sandbox) => sandbox.remove()))
+  await end()
 }
 
 tell(`score: ${(100 * scoreOf(judged)).toFixed(1)} % of ${judged.length}`)
