@@ -1,6 +1,39 @@
-/** Entries are done when the last of their events is. */
+/** What an entry brings, and that it is done when the last of its events is. */
+import { packEntry } from '@eventflow/stream'
 import { expect, test } from '@jest/globals'
-import { createOpenEntries } from './entries.js'
+import { deliveryOf } from './delivery.fixture.js'
+import { createOpenEntries, deliveriesOf, seqsOf } from './entries.js'
+
+/** An entry of partition 3 with events of these seqs and partitions. */
+const entryOf = (...events: [seq: number, partition: number][]) => ({
+  id: '1-0',
+  partition: 3,
+  text: packEntry(
+    events.map(([seq, partition]) => {
+      const { event, payload } = deliveryOf(seq, { partition })
+      const { data: _, ...meta } = event
+      return { ...meta, payload }
+    }),
+  ),
+})
+
+test('an entry brings its events, each for the first time and with the entry to acknowledge', () => {
+  const deliveries = deliveriesOf(entryOf([8, 3], [5, 3]))
+  expect(deliveries.map(({ event }) => event.seq)).toEqual([8, 5])
+  expect(deliveries).toMatchObject([1, 2].map(() => ({ entryIds: ['1-0'], attempts: 0, inRetries: false })))
+})
+
+test('what is no event, or one of another partition, is left out', () => {
+  expect(deliveriesOf(entryOf([8, 4], [5, 3])).map(({ event }) => event.seq)).toEqual([5])
+  expect(deliveriesOf({ id: '1-0', partition: 3, text: packEntry([]) })).toEqual([])
+  expect(deliveriesOf({ id: '1-0', partition: 3, text: 'no event' })).toEqual([])
+  expect(deliveriesOf({ id: '1-0', partition: 3, text: undefined })).toEqual([])
+})
+
+test('the seqs of an entry go from the lowest to the highest; without events it is before all others', () => {
+  expect(seqsOf(entryOf([8, 3], [5, 3], [7, 3]))).toEqual({ lowest: 5, highest: 8 })
+  expect(seqsOf(entryOf([8, 4]))).toEqual({ lowest: 0, highest: 0 })
+})
 
 test('an entry is closed with the last of its events, and no other', () => {
   const entries = createOpenEntries()

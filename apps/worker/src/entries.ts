@@ -35,9 +35,9 @@ export function createOpenEntries(): OpenEntries {
     close: (ids) =>
       ids.filter((id) => {
         const left = (open.get(id) ?? 0) - 1
-        if (left > 0) open.set(id, left)
-        else if (left === 0) return open.delete(id)
-        // An entry of which nothing is known was given up meanwhile; whoever claims it finds its events settled.
+        // Of an entry that was given up meanwhile nothing is known; whoever claims it finds its events settled.
+        if (left <= 0) return open.delete(id)
+        open.set(id, left)
         return false
       }),
   }

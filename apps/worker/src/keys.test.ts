@@ -65,6 +65,17 @@ describe('of what waits', () => {
     expect(keys.inRetries()).toEqual([])
   })
 
+  test('each is told apart of which neither the stream nor retries know', () => {
+    const keys = createKeys(orderOf)
+    const fromPostgres = (key: string, seq: number) => deliveryOf(seq, { key }, { entryIds: [] })
+    keys.hold({ ...fromPostgres('a', 1), inRetries: true }, 100)
+    keys.hold(of('b', 2), 100)
+    keys.admit([fromPostgres('a', 3), fromPostgres('c', 4), fromPostgres('b', 5)])
+    expect(seqs(keys.onlyHere())).toEqual([3, 5])
+    keys.takeDue(100)
+    expect(keys.onlyHere()).toEqual([])
+  })
+
   test('the lowest seq counts of the events that no row of retries stands for', () => {
     const keys = createKeys(orderOf)
     expect(keys.lowestSeq()).toBe(Number.POSITIVE_INFINITY)
