@@ -59,11 +59,12 @@ const retry = (event: { id: string }) =>
 const everyone = { tenantId: undefined, others: [] }
 const unsettled = async (
   partition: number,
-  given: { after?: number; until?: number; except?: number[]; limit?: number },
+  given: { after?: number; until?: number; except?: number[]; limit?: number; bytes?: number },
 ) => {
-  const { after = 0, until = 1e15, except = [], limit = 100 } = given
-  const [events] = await readUnsettled(db, [{ ...everyone, partition, after, until }], { except, limit })
-  return events!.map(({ seq }) => seq)
+  const { after = 0, until = 1e15, except = [], limit = 100, bytes = 1e9 } = given
+  const options = { except, limit, bytes }
+  const [look] = await readUnsettled(db, [{ ...everyone, partition, after, until }], options)
+  return look!.events.map(({ seq }) => seq)
 }
 
 test('holds what has no end and waits for no retry, in the order of acceptance, partition by partition', async () => {
@@ -81,12 +82,29 @@ test('holds what has no end and waits for no retry, in the order of acceptance, 
   expect(await unsettled(1, { except: [seqs[6]!] })).toEqual([seqs[4], seqs[5], seqs[7]])
   expect(await unsettled(1, { limit: 2 })).toEqual(seqs.slice(4, 6))
   const both = [1, 2].map((partition) => ({ ...everyone, partition, after: 0, until: 1e15 }))
-  expect(await readUnsettled(db, both, { except: [], limit: 1 })).toMatchObject([
-    [{ partition: 1 }],
-    [{ partition: 2 }],
+  expect(await readUnsettled(db, both, { except: [], limit: 1, bytes: 1e9 })).toMatchObject([
+    { events: [{ partition: 1 }], more: true },
+    { events: [{ partition: 2 }], more: true },
   ])
   expect(await countInRanges(db, both)).toEqual([8, 2])
   expect(await readLastSeqs(db, [2, 1, 0])).toEqual([seqs[7]! + 2, seqs[7], 0])
+})
+
+test('is read no further than to a number of bytes, and to one event at least', async () => {
+  const events = Array.from({ length: 4 }, () =>
+    newEvent({ partition: 1, payload: JSON.stringify({ x: 'x'.repeat(1_000) }) }),
+  )
+  const seqs = (await acceptEvents(db, events)).map(({ seq }) => seq)
+  const range = { ...everyone, partition: 1, after: 0, until: 1e15 }
+  const read = async (limit: number, bytes: number) => {
+    const [look] = await readUnsettled(db, [range], { except: [], limit, bytes })
+    return [look!.events.length, look!.more]
+  }
+  expect(await read(10, 1)).toEqual([1, true])
+  expect(await read(10, 2_100)).toEqual([3, true])
+  expect(await read(10, 1e6)).toEqual([4, false])
+  expect(await read(4, 1e6)).toEqual([4, true])
+  expect(await unsettled(1, { bytes: 1, after: seqs[1]! })).toEqual([seqs[2]])
 })
 
 test('is looked at for one tenant, or for all but some, whatever their names', async () => {
@@ -101,8 +119,8 @@ test('is looked at for one tenant, or for all but some, whatever their names', a
     { ...range, tenantId: names[1] },
     { ...range, tenantId: 'd' },
   ]
-  const found = await readUnsettled(db, ranges, { except: [], limit: 100 })
-  expect(found.map((read) => read.map(({ seq }) => seq))).toEqual([
+  const found = await readUnsettled(db, ranges, { except: [], limit: 100, bytes: 1e9 })
+  expect(found.map(({ events }) => events.map(({ seq }) => seq))).toEqual([
     seqsOf(...names),
     seqsOf('a'),
     seqsOf(names[1]!),
@@ -143,7 +161,9 @@ test('a suspect is counted before it is worked on, by the owner of its partition
   const suspect = { ...firstDelivery(event!, '{}', []), crashes: 1 }
   expect(await recordSuspect(db, suspect, lease!.epoch)).toBe(true)
   expect(await recordSuspect(db, { ...suspect, crashes: 2 }, lease!.epoch - 1)).toBe(false)
-  expect(await readRetries(db, 5)).toMatchObject([{ event: { id: event!.id }, crashes: 1, attempts: 0 }])
+  expect(await readRetries(db, 5, { after: 0, limit: 10 })).toMatchObject([
+    { event: { id: event!.id }, crashes: 1, attempts: 0 },
+  ])
   expect(await recordSuspect(db, { ...suspect, crashes: 2 }, lease!.epoch)).toBe(true)
-  expect(await readRetries(db, 5)).toMatchObject([{ crashes: 2 }])
+  expect(await readRetries(db, 5, { after: 0, limit: 10 })).toMatchObject([{ crashes: 2 }])
 })

@@ -22,6 +22,9 @@ const WINDOW = 50_000
 /** Events that it gives all scans of a partition, on the average of the partitions: the more scans, the less for each. */
 const SHARED_SLICE = 2 * SLICE
 
+/** Data that one look at Postgres gives all scans of a lane, in bytes; each has at least one event. */
+const SLICE_BYTES = 16 * 1_048_576
+
 /** How far a scan looks beyond its position, in seqs: what lies between may be in hand, and is remembered. */
 const REACH = 4 * WINDOW
 
@@ -202,13 +205,12 @@ async function look(db: Db, partitions: readonly Partition[], ahead: ReadonlyMap
   )
   const except = partitions.flatMap(({ scans }) => scans.flatMap(({ taken }) => [...taken]))
   const limit = Math.min(SLICE, Math.ceil((SHARED_SLICE * partitions.length) / ranges.length))
-  const unsettled = await readUnsettled(db, ranges, { except, limit })
+  const unsettled = await readUnsettled(db, ranges, { except, limit, bytes: SLICE_BYTES / ranges.length })
   let next = 0
   return partitions.map((partition, i) => {
     const looks = partition.scans.map((scan): Look => {
       const { until } = ranges[next]!
-      const events = unsettled[next++]!
-      const isFull = events.length === limit
+      const { events, more: isFull } = unsettled[next++]!
       const before = scan.position
       scan.seen = isFull ? events.at(-1)!.seq : until
       moveOn(scan, Math.min(scan.seen, partition.final.seq))

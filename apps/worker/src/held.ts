@@ -9,8 +9,9 @@ export interface HeldPartition extends Pick<Partition, 'epoch' | 'source' | 'set
   full: boolean
 }
 
-/** `maxWaiting` is how many events of a partition may wait in memory. */
-export function asHeld({ id, epoch, source, settledAt, keys }: Partition, maxWaiting: number): HeldPartition {
-  const waiting = keys.size()
-  return { partition: id, epoch, source, settledAt, waiting, full: waiting >= maxWaiting }
+export function asHeld(
+  { id, epoch, source, settledAt, keys }: Partition,
+  { full }: Pick<HeldPartition, 'full'>,
+): HeldPartition {
+  return { partition: id, epoch, source, settledAt, waiting: keys.size(), full }
 }

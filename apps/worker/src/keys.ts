@@ -32,6 +32,8 @@ export interface Keys {
   nextDue(): number
   /** How many events wait. */
   size(): number
+  /** What their data takes, as JSON text. */
+  bytes(): number
 }
 
 /** `orderOf` says what order an event is kept by; events that need none have one of their own. Times are in milliseconds. */
@@ -39,9 +41,11 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
   const blocked = new Map<string, { dueAt: number; deliveries: Delivery[] }>()
   const waiting = new Map<string, Delivery>()
   let nextDue = Number.POSITIVE_INFINITY
+  let bytes = 0
 
   function hold(delivery: Delivery, dueAt: number): void {
     waiting.set(eventKey(delivery.event), delivery)
+    bytes += delivery.payload.length
     const order = orderOf(delivery)
     const key = blocked.get(order)
     if (key) {
@@ -79,6 +83,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
         blocked.delete(order)
         for (const delivery of key.deliveries) {
           waiting.delete(eventKey(delivery.event))
+          bytes -= delivery.payload.length
           due.push(delivery)
         }
       }
@@ -95,5 +100,6 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
     },
     nextDue: () => nextDue,
     size: () => waiting.size,
+    bytes: () => bytes,
   }
 }

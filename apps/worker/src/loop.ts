@@ -5,30 +5,18 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Delivery } from '@eventflow/core'
-import { type Arrivals, eventKey, findDirty, findSettled, readArrivals, type TakenPartition } from '@eventflow/db'
-import {
-  acknowledge,
-  claimPending,
-  type Entry,
-  isLaterEntry,
-  MAX_BLOCK_MS,
-  NO_ENTRY_ID,
-  type Redis,
-  readNew,
-  removeIdleConsumers,
-} from '@eventflow/stream'
-import { findUnpublished, giveUpFarBehind, mayBeSettled, saveWatermarks, takeUpNext } from './catch-up.js'
-import { deliveriesOf, seqsOf } from './entries.js'
+import { type Arrivals, findDirty, readArrivals, type TakenPartition } from '@eventflow/db'
+import { MAX_BLOCK_MS, removeIdleConsumers } from '@eventflow/stream'
+import { findUnpublished, giveUpFarBehind, saveWatermarks, takeUpNext } from './catch-up.js'
+import { watchConnections } from './connections.js'
 import { asHeld, type HeldPartition } from './held.js'
-import { admitAll, aimForStream, begin, closeEntries, joinStream, newPartition, type Partition } from './partition.js'
+import { createIntake, type IntakeDeps } from './intake.js'
+import { aimForStream, begin, joinStream, newPartition, type Partition } from './partition.js'
 import { pause } from './pause.js'
 import { createProgress, type Progress } from './progress.js'
 import { takeUpRetries } from './replays.js'
 import { traceReceived } from './trace.js'
 import { BATCH, createWork, type WorkDeps } from './work.js'
-
-/** Entries that are looked up at once after a take-over. */
-const CLAIMED = 100
 
 /** After so many crashes in a row the events themselves are suspects. One alone is a matter of machines and deployments. */
 const SUSPICIOUS_CRASHES = 2
@@ -36,19 +24,20 @@ const SUSPICIOUS_CRASHES = 2
 /** How long Postgres is left alone after it gave all it had, in milliseconds. */
 const POLL_MS = 100
 
+/** Replayed events that are taken up at once. */
+const RETRIES_AT_ONCE = 250
+
 /** How often a lane looks for what others have written: replays in `retries`, marks of what was not published. */
 const LOOK_AROUND_MS = 1_000
 
 /** How often a lane looks for events that were never published, and moves the watermarks on, in milliseconds. */
 const LOOK_AFTER_MS = 5_000
 
-export interface LaneDeps extends WorkDeps {
-  /** For blocking reads only. */
-  reader: Redis
-  /** What it is to Redis: no other process and no other lane has ever had this name. */
-  consumer: string
+export interface LaneDeps extends WorkDeps, IntakeDeps {
   /** Events of a partition that may wait in memory; beyond it nothing more of the partition is taken. */
   maxWaiting: number
+  /** The same for the data of the events of all its partitions, of which each has an equal part. */
+  maxWaitingBytes: number
 }
 
 export interface Lane {
@@ -65,7 +54,7 @@ export interface Lane {
 }
 
 export function startLane(deps: LaneDeps): Lane {
-  const { db, reader, redis, prefix, consumer, log, metrics, tracing, maxWaiting } = deps
+  const { db, reader, redis, prefix, consumer, log, tracing, maxWaiting, maxWaitingBytes } = deps
   const partitions = new Map<number, Partition>()
   const stopping = new AbortController()
   const progress = createProgress()
@@ -74,21 +63,16 @@ export function startLane(deps: LaneDeps): Lane {
   let lookedAfterAt = performance.now()
   let lookAtPostgresAt = 0
   let lookAroundAt = 0
-  let readerId: number | undefined
-  /** How many events an entry has brought lately; it depends on how they are sent. */
-  let eventsPerEntry = 1
   /** How far acceptance had come when the lane last looked around. */
   let arrivals: Arrivals = { lastSeq: 0, severalTenants: false }
   let wake = () => {}
   // Between two connections anything may have been lost, also when no command noticed. A batch in hand ends as it began.
-  let connectionLost = false
-  reader.on('close', () => {
-    readerId = undefined
-    connectionLost = true
-  })
+  const connections = watchConnections([reader, redis])
+  const intake = createIntake(deps, partitions, connections)
 
   const inSource = (source: Partition['source']) => [...partitions.values()].filter((p) => p.source === source)
-  const hasRoom = ({ keys }: Partition) => keys.size() < maxWaiting
+  const hasRoom = ({ keys }: Partition) => keys.size() < maxWaiting && keys.bytes() < maxWaitingBytes / partitions.size
+  const partitionDeps = { ...deps, hasRoom, losses: connections.losses }
 
   async function run(): Promise<void> {
     let failures = 0
@@ -96,11 +80,13 @@ export function startLane(deps: LaneDeps): Lane {
       try {
         progress.begin('looking for events')
         dropAsked()
-        if (connectionLost) for (const partition of partitions.values()) beginAgain(partition)
-        connectionLost = false
-        for (const partition of inSource('stream')) if (partition.behind) partition.source = 'new'
+        for (const partition of inSource('stream')) {
+          if (!intake.isUnbroken(partition)) beginAgain(partition)
+          else if (partition.behind) partition.source = 'new'
+        }
         await lookAround()
-        for (const partition of inSource('new')) await beginOrDrop(partition)
+        for (const partition of [...inSource('new'), ...inSource('retries').filter(hasRoom)])
+          await beginOrDrop(partition)
         await lookAfter()
         await work(await next())
         failures = 0
@@ -124,9 +110,10 @@ export function startLane(deps: LaneDeps): Lane {
   }
 
   async function beginOrDrop(partition: Partition): Promise<void> {
-    if (!(await begin(partition, deps))) partitions.delete(partition.id)
+    if (!(await begin(partition, partitionDeps))) partitions.delete(partition.id)
     else if (partition.source === 'stream') await claim(partition)
-    else log.debug({ partition: partition.id, reason: partition.reason }, 'catching up from Postgres')
+    else if (partition.source === 'postgres')
+      log.debug({ partition: partition.id, reason: partition.reason }, 'catching up from Postgres')
   }
 
   function beginAgain(partition: Partition): void {
@@ -159,7 +146,7 @@ export function startLane(deps: LaneDeps): Lane {
     const behind = inSource('postgres').filter((partition) => roomy.has(partition))
     if (behind.length === 0 || performance.now() < lookAtPostgresAt) return ready
     if (redis.status === 'ready') {
-      for (const partition of behind) if (!partition.target) await aimForStream(partition, deps)
+      for (const partition of behind) if (!partition.target) await aimForStream(partition, partitionDeps)
     }
     const { deliveries, reached, more } = await takeUpNext(behind, arrivals.severalTenants, deps)
     if (!more) lookAtPostgresAt = performance.now() + POLL_MS
@@ -167,7 +154,7 @@ export function startLane(deps: LaneDeps): Lane {
     // Whoever goes to the stream must have settled, or hold, what came before it.
     await work([...ready, ...deliveries])
     for (const partition of reached) {
-      if (!(await joinStream(partition, deps))) continue
+      if (!(await joinStream(partition, partitionDeps))) continue
       const { id, reason, caughtUp } = partition
       if (caughtUp > 0) log.info({ partition: id, reason, events: caughtUp }, 'caught up from Postgres')
       await claim(partition)
@@ -177,66 +164,23 @@ export function startLane(deps: LaneDeps): Lane {
 
   /** Takes over what is pending in a partition's stream: what its last owner, or this lane before an error, had in hand. */
   async function claim(partition: Partition): Promise<void> {
-    const claimed = await claimEntries(partition)
-    for (let from = 0; from < claimed.length && partition.source === 'stream'; from += CLAIMED) {
-      await work(await admit(claimed.slice(from, from + CLAIMED)))
+    for await (const claimed of intake.claim(partition)) {
+      await work(await intake.admit(claimed))
+      if (partition.source !== 'stream') return
     }
+    if (!intake.isUnbroken(partition)) return beginAgain(partition)
     partition.suspects = 0
     await removeIdleConsumers(redis, prefix, consumer, partition.id)
   }
 
-  /** Whoever held them may have settled them: they are looked up before anybody works on them. */
-  async function claimEntries(partition: Partition): Promise<Entry[]> {
-    const claimed = await claimPending(redis, prefix, consumer, partition.id)
-    metrics.entriesClaimed.inc(claimed.length)
-    for (const entry of claimed) partition.takenUpTo = Math.max(partition.takenUpTo, seqsOf(entry).highest)
-    return claimed
-  }
-
   async function readStreams(streaming: readonly Partition[], waitMs: number): Promise<Delivery[]> {
-    readerId ??= Number(await reader.client('ID'))
-    const id = readerId
-    wake = () => void redis.client('UNBLOCK', id).catch(() => {})
-    if (dropping.size > 0 || stopping.signal.aborted) return []
-    const count = Math.ceil(BATCH / streaming.length / eventsPerEntry)
-    const ids = streaming.map(({ id }) => id)
-    const { entries, strays } = await readNew(reader, prefix, consumer, ids, { count, blockMs: waitMs })
+    wake = intake.wake
+    const received = await intake.read(streaming, waitMs, () => dropping.size === 0 && !stopping.signal.aborted)
     wake = () => {}
     const readAt = Date.now()
-    const ours = entries.filter(({ partition }) => !strays.includes(partition))
-    // Claimed anew with what was read just now, and so in order.
-    const claimed = await Promise.all(streaming.filter(({ id }) => strays.includes(id)).map(claimEntries))
-    const received = await admit([...ours, ...claimed.flat()])
-    if (entries.length > 0) eventsPerEntry = Math.max(1, (3 * eventsPerEntry + received.length / entries.length) / 4)
     const timely = giveUpFarBehind(received, partitions, arrivals)
     traceReceived(timely, readAt, tracing)
     return timely
-  }
-
-  /** Entries as deliveries that may be processed now. Entries of events that are settled already are removed. */
-  async function admit(entries: readonly Entry[]): Promise<Delivery[]> {
-    const isObsolete = ({ partition, id }: Entry) =>
-      !isLaterEntry(id, partitions.get(partition)?.obsoleteUpTo ?? NO_ENTRY_ID)
-    const useless: Entry[] = []
-    const brought: Delivery[] = []
-    for (const entry of entries) {
-      const deliveries = isObsolete(entry) ? [] : deliveriesOf(entry)
-      if (deliveries.length === 0) useless.push(entry)
-      else
-        partitions.get(entry.partition)?.entries.open(entry.id, new Set(deliveries.map(({ event }) => event.seq)).size)
-      brought.push(...deliveries)
-    }
-    const foreign = useless.filter((entry) => !isObsolete(entry)).map(({ id }) => id)
-    if (foreign.length > 0) log.warn({ entries: foreign }, 'removing entries that are no events')
-    const doubtful = brought.map(({ event }) => event).filter((event) => mayBeSettled(event, partitions))
-    const settled = doubtful.length > 0 ? await findSettled(db, doubtful) : new Set()
-    const isSettled = ({ event }: Delivery) => settled.size > 0 && settled.has(eventKey(event))
-    metrics.duplicates.inc(settled.size)
-    await acknowledge(redis, prefix, [...useless, ...closeEntries(partitions, brought.filter(isSettled))])
-    return admitAll(
-      partitions,
-      brought.filter((delivery) => !isSettled(delivery)),
-    )
   }
 
   async function lookAfter(): Promise<void> {
@@ -263,7 +207,7 @@ export function startLane(deps: LaneDeps): Lane {
     )
     for (const partition of streaming) if (dirty.includes(partition.id)) partition.source = 'new'
     const begun = [...inSource('stream'), ...inSource('postgres')]
-    const more = await takeUpRetries(begun.filter(hasRoom), BATCH, db)
+    const more = await takeUpRetries(begun.filter(hasRoom), RETRIES_AT_ONCE, db)
     lookAroundAt = more ? 0 : performance.now() + LOOK_AROUND_MS
   }
 
@@ -296,12 +240,13 @@ export function startLane(deps: LaneDeps): Lane {
       }
       await Promise.race([asked.done, running])
     },
-    held: () => [...partitions.values()].map((partition) => asHeld(partition, maxWaiting)),
+    held: () => [...partitions.values()].map((partition) => asHeld(partition, { full: !hasRoom(partition) })),
     doing: progress.state,
     async stop() {
       stopping.abort()
       wake()
       await running
+      connections.stop()
     },
   }
 }

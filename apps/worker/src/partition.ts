@@ -2,6 +2,8 @@
  * A partition in the hands of its owner.
  *
  * - *new*: taken, or to be begun again after an error; nothing is known of it.
+ * - *retries*: what waits in `retries` is being loaded, in the order of acceptance, as far as there is room in memory. Until all of it
+ *   is, nothing else of the partition is taken, so nothing overtakes it.
  * - *postgres*: its unsettled events are read from `raw_events` in the order of acceptance. So it begins when the stream may
  *   lack something, and so it stays while Redis is away. One snapshot shows everything that was acknowledged before, so
  *   nothing can be overtaken here, whatever is missing in Redis.
@@ -39,13 +41,18 @@ import { createOpenEntries, type OpenEntries } from './entries.js'
 import { createKeys, type Keys } from './keys.js'
 import { type Scans, startScan, uniteAll } from './scans.js'
 
+/** Retries that are loaded by one statement. */
+const RETRIES_AT_ONCE = 100
+
 /** Why a partition is caught up from Postgres. */
 type CatchUpReason = (typeof CATCH_UP_REASONS)[number]
 
 export interface Partition {
   readonly id: number
   readonly epoch: number
-  source: 'new' | 'postgres' | 'stream'
+  source: 'new' | 'retries' | 'postgres' | 'stream'
+  /** In *retries*: the seq up to which they are loaded. */
+  retriesUpTo: number
   reason: CatchUpReason
   keys: Keys
   /** The stream entries in hand. */
@@ -61,7 +68,7 @@ export interface Partition {
   /** The highest seq that was taken up from Postgres: stream entries up to it may be of settled events. */
   takenUpTo: number
   /** Where the way back to the stream begins: the mark as it was read, and the last event there was then. */
-  target: { dirty: number; redisRunId: string | null; seq: number; lastEntryId: string } | undefined
+  target: { dirty: number; redisRunId: string | null; seq: number; lastEntryId: string; losses: number } | undefined
   /** Stream entries up to this id are older than the catching up, which has left nothing of them to do. */
   obsoleteUpTo: string
   /** How many events were taken up from Postgres since it was begun. */
@@ -74,6 +81,10 @@ export interface Partition {
   settledAt: number
   /** The latest time of its events, of those that this owner has settled, in milliseconds. */
   latestEventTime: number
+  /** How many connections had been lost when its stream was last known to be whole: after one more it may lack something. */
+  losses: number
+  /** The Redis process whose stream that was. */
+  runId: string | null
   /** Anything may have been lost from the stream since it was last read. */
   interrupted: boolean
   /** What was last read of its stream was far behind what is accepted by now, and there are other tenants. */
@@ -85,6 +96,7 @@ export function newPartition(taken: { partition: number; epoch: number }, suspec
     id: taken.partition,
     epoch: taken.epoch,
     source: 'new',
+    retriesUpTo: 0,
     reason: 'redis away',
     keys: createKeys(({ event }) => event.id),
     entries: createOpenEntries(),
@@ -100,6 +112,8 @@ export function newPartition(taken: { partition: number; epoch: number }, suspec
     inOrder: suspects > 0,
     settledAt: performance.now(),
     latestEventTime: Number.NEGATIVE_INFINITY,
+    losses: 0,
+    runId: null,
     interrupted: false,
     behind: false,
   }
@@ -111,33 +125,54 @@ export interface PartitionDeps {
   redis: Redis
   prefix: string
   orderOf: (delivery: Delivery) => string
+  /** Whether more of a partition may wait in memory. */
+  hasRoom: (partition: Partition) => boolean
+  /** How many connections to Redis were lost so far. */
+  losses: () => number
 }
 
 /**
- * Begins a partition: *new* → *postgres*, or → *stream* where nothing speaks against it. What waits in `retries` is loaded
- * first, so that nothing overtakes it. Gives false when the lease is lost.
+ * Begins a partition: *new* → *retries* → *postgres*, or → *stream* where nothing speaks against it. Stays in *retries* while more
+ * of them wait than there is room for; to be called again then. Gives false when the lease is lost.
  */
 export async function begin(partition: Partition, deps: PartitionDeps): Promise<boolean> {
   const { db, redis, orderOf } = deps
+  partition.losses = deps.losses()
   const state = await readPartition(db, { partition: partition.id, epoch: partition.epoch })
   if (!state) return false
-  partition.keys = createKeys(orderOf)
-  partition.entries = createOpenEntries()
-  holdRetries(partition, await readRetries(db, partition.id))
+  if (partition.source === 'new') {
+    partition.source = 'retries'
+    partition.retriesUpTo = 0
+    partition.keys = createKeys(orderOf)
+    partition.entries = createOpenEntries()
+    partition.settled = new Set()
+    partition.refusedSeq = Number.POSITIVE_INFINITY
+    partition.takenUpTo = 0
+    partition.caughtUp = 0
+    partition.target = undefined
+    partition.obsoleteUpTo = NO_ENTRY_ID
+  }
+  if (!(await loadRetries(partition, deps))) return true
   partition.scans = startScan(state.settledSeq)
-  partition.settled = new Set()
-  partition.refusedSeq = Number.POSITIVE_INFINITY
-  partition.takenUpTo = 0
-  partition.caughtUp = 0
-  partition.target = undefined
-  partition.obsoleteUpTo = NO_ENTRY_ID
 
   const reason = redis.status === 'ready' ? await reasonToCatchUp(partition, state, deps) : 'redis away'
+  if (reason === 'lease lost') return false
   partition.source = reason ? 'postgres' : 'stream'
   if (reason) partition.reason = reason
   partition.interrupted = false
   partition.behind = false
   return true
+}
+
+/** Loads retries as long as there is room. Gives whether all of them are loaded. */
+async function loadRetries(partition: Partition, { db, hasRoom }: PartitionDeps): Promise<boolean> {
+  while (hasRoom(partition)) {
+    const retries = await readRetries(db, partition.id, { after: partition.retriesUpTo, limit: RETRIES_AT_ONCE })
+    holdRetries(partition, retries)
+    partition.retriesUpTo = retries.at(-1)?.event.seq ?? partition.retriesUpTo
+    if (retries.length < RETRIES_AT_ONCE) return true
+  }
+  return false
 }
 
 /** Has retries wait until they are due, each key's in the order given. */
@@ -154,34 +189,48 @@ async function reasonToCatchUp(
   partition: Partition,
   { dirty, redisRunId }: PartitionState,
   deps: PartitionDeps,
-): Promise<CatchUpReason | undefined> {
-  if (await restoreGroup(partition, deps)) return redisRunId === null ? 'first start' : 'stream lost'
+): Promise<CatchUpReason | 'lease lost' | undefined> {
+  const group = await restoreGroup(partition, deps)
+  if (group === 'lease lost') return group
+  if (group === 'made') return redisRunId === null ? 'first start' : 'stream lost'
   if (dirty > 0) return 'dirty'
   if (redisRunId === null) return 'stream lost'
-  if (redisRunId !== (await readRunId(deps.redis))) return 'redis restarted'
+  partition.runId = await readRunId(deps.redis)
+  if (redisRunId !== partition.runId) return 'redis restarted'
   if (partition.interrupted) return 'interrupted'
   return partition.behind ? 'behind' : undefined
 }
 
-/** Makes the stream and its group where they are gone, and gives whether they were: noted first, as nothing shows it after. */
-async function restoreGroup({ id, epoch }: Partition, { db, redis, prefix }: PartitionDeps): Promise<boolean> {
-  if (await hasGroup(redis, prefix, id)) return false
-  await markBroken(db, { partition: id, epoch })
+/**
+ * Makes the stream and its group where they are gone. That is noted first, as nothing shows it after; and only the owner can
+ * note it, so nothing is made once the lease is lost: the next owner would take the empty stream for a whole one.
+ */
+async function restoreGroup(
+  { id, epoch }: Partition,
+  { db, redis, prefix }: PartitionDeps,
+): Promise<'there' | 'made' | 'lease lost'> {
+  if (await hasGroup(redis, prefix, id)) return 'there'
+  if (!(await markBroken(db, { partition: id, epoch }))) return 'lease lost'
   await createGroup(redis, prefix, id)
-  return true
+  return 'made'
 }
 
-/** Looks for the way back from *postgres* to *stream*; Redis must be there. */
+/** Looks for the way back from *postgres* to *stream*; Redis must be there. Without the lease the partition is given up. */
 export async function aimForStream(partition: Partition, deps: PartitionDeps): Promise<void> {
   const { db, redis, prefix } = deps
-  await restoreGroup(partition, deps)
+  // Counted first: whatever Redis loses from here on, it has lost since the target was set.
+  const losses = deps.losses()
+  if ((await restoreGroup(partition, deps)) === 'lease lost') {
+    partition.source = 'new'
+    return
+  }
   const redisRunId = await readRunId(redis)
   const lastEntryId = await readLastEntryId(redis, prefix, partition.id)
   const state = await readPartition(db, { partition: partition.id, epoch: partition.epoch })
   // Read after the mark and the entries: what is not counted in here was committed later, and then its mark was raised, or its
   // entry added, later too.
   const [last] = await readLastSeqs(db, [partition.id])
-  if (state) partition.target = { dirty: state.dirty, redisRunId, seq: last!, lastEntryId }
+  if (state) partition.target = { dirty: state.dirty, redisRunId, seq: last!, lastEntryId, losses }
 }
 
 /**
@@ -196,6 +245,8 @@ export async function joinStream(partition: Partition, deps: PartitionDeps): Pro
   const { id, epoch, target } = partition
   if (!target || partition.source !== 'postgres') return false
   partition.target = undefined
+  // What was sent since the target was set may have been in what Redis has lost.
+  if (target.losses !== deps.losses()) return false
   const onlyHere = partition.keys.onlyHere()
   if (onlyHere.length > 0) {
     const events = onlyHere.map(({ event }) => event)
@@ -207,6 +258,8 @@ export async function joinStream(partition: Partition, deps: PartitionDeps): Pro
     return false
   }
   partition.source = 'stream'
+  partition.losses = target.losses
+  partition.runId = target.redisRunId
   partition.scans = uniteAll(partition.scans)
   partition.obsoleteUpTo = target.lastEntryId
   return true

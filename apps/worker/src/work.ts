@@ -16,6 +16,9 @@ import { type BatchTrace, traceBatch } from './trace.js'
 /** Events that one batch holds at the most: larger transactions are no faster. */
 export const BATCH = 1_000
 
+/** Data that one batch holds, in bytes of JSON text; an event that is larger makes one of its own. */
+const BATCH_BYTES = 16 * 1_048_576
+
 export interface WorkDeps extends ProcessDeps, SettleDeps {
   db: Db
   redis: Redis
@@ -41,6 +44,7 @@ export function createWork(
   /** Suspects go it alone, with the attempt recorded first; what is behind them waits until their outcome is known. */
   async function work(deliveries: readonly Delivery[]): Promise<void> {
     const together: Delivery[] = []
+    let bytes = 0
     for (const delivery of deliveries) {
       const partition = partitions.get(delivery.event.partition)
       if (partition && (partition.suspects > 0 || delivery.crashes > 0)) {
@@ -48,7 +52,10 @@ export function createWork(
         await workAlone(delivery, partition)
       } else {
         together.push(delivery)
-        if (together.length === BATCH) await processAndSettle(together.splice(0))
+        bytes += delivery.payload.length
+        if (together.length < BATCH && bytes < BATCH_BYTES) continue
+        await processAndSettle(together.splice(0))
+        bytes = 0
       }
     }
     await processAndSettle(together)

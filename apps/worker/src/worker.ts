@@ -106,6 +106,7 @@ export async function startWorker({
       random: Math.random,
       maxWaiting: config.EVENTFLOW_MAX_WAITING,
       handlerLimits,
+      maxWaitingBytes: config.EVENTFLOW_MAX_WAITING_BYTES / config.EVENTFLOW_LANES,
     }),
   )
   const ownership = startOwnership({ db, worker: { id, host: hostname(), pid: process.pid, run, leaseMs }, lanes, log })

@@ -133,13 +133,17 @@ export async function readPartition(db: Queryable, { partition, epoch }: Epoch):
   return row && { settledSeq: row.settled_seq, dirty: row.dirty, redisRunId: row.redis_run_id }
 }
 
-/** Says that the stream lacks something, before it is made again: otherwise nobody could tell any more after a crash. */
-export async function markBroken(db: Queryable, { partition, epoch }: Epoch): Promise<void> {
-  await db.query({
+/**
+ * Says that the stream lacks something, before it is made again: after a crash in between nothing else would tell. Gives whether
+ * it could be said; it cannot when the epoch has ended.
+ */
+export async function markBroken(db: Queryable, { partition, epoch }: Epoch): Promise<boolean> {
+  const { rowCount } = await db.query({
     name: 'mark-broken',
     text: 'UPDATE partitions SET redis_run_id = NULL WHERE id = $1 AND epoch = $2',
     values: [partition, epoch],
   })
+  return rowCount === 1
 }
 
 /**

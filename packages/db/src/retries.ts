@@ -17,15 +17,19 @@ export interface WaitingRetry {
 const COLUMNS = `${RAW_EVENT_COLUMNS}, w.attempts, w.history, w.crashes, w.schema_version,
          (extract(epoch FROM w.due_at - now()) * 1000)::float8 AS due_in_ms`
 
-/** What waits in a partition, in the order of acceptance. */
-export async function readRetries(db: Queryable, partition: number): Promise<WaitingRetry[]> {
+/** What waits in a partition, in the order of acceptance: at most `limit`, of those with a seq above `after`. */
+export async function readRetries(
+  db: Queryable,
+  partition: number,
+  { after, limit }: { after: number; limit: number },
+): Promise<WaitingRetry[]> {
   const { rows } = await db.query({
     name: 'read-retries',
     text: `
       SELECT ${COLUMNS}
       FROM retries w JOIN raw_events r USING (tenant_id, event_id)
-      WHERE w.partition = $1 ORDER BY r.seq`,
-    values: [partition],
+      WHERE w.partition = $1 AND r.seq > $2 ORDER BY r.seq LIMIT $3`,
+    values: [partition, after, limit],
   })
   return rows.map(retryOf)
 }

@@ -22,12 +22,15 @@ export interface TenantsRange extends Range {
 // index helps; and the limit comes with the range: if it were known to be more than the rows that are expected, Postgres would
 // rather look at all of them and sort.
 const READ_UNSETTLED = `
-  SELECT range.number, ${RAW_EVENT_COLUMNS}
+  SELECT range.number, r.found, ${RAW_EVENT_COLUMNS}
   FROM (SELECT *, ARRAY(SELECT json_array_elements_text(other_tenants)) AS others
         FROM unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::json[],
                     array_fill($7::integer, ARRAY[cardinality($1)])) WITH ORDINALITY
           AS given(partition, after, until, tenant_id, other_tenants, events, number) OFFSET 0) AS range
   CROSS JOIN LATERAL (
+    SELECT *, count(*) OVER () AS found,
+           sum(octet_length(payload::text)) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) - octet_length(payload::text) AS before
+    FROM (
     SELECT * FROM raw_events e
     WHERE e.partition = range.partition AND e.seq > range.after AND e.seq <= range.until
       AND CASE WHEN range.tenant_id IS NULL THEN e.tenant_id <> ALL(range.others) ELSE e.tenant_id = range.tenant_id END
@@ -36,19 +39,21 @@ const READ_UNSETTLED = `
       AND NOT EXISTS (SELECT FROM failed_events f WHERE f.tenant_id = e.tenant_id AND f.event_id = e.event_id
                                                     AND f.status IN ('open', 'discarded'))
       AND NOT EXISTS (SELECT FROM retries w WHERE w.tenant_id = e.tenant_id AND w.event_id = e.event_id)
-    ORDER BY e.seq LIMIT range.events) r
+    ORDER BY e.seq LIMIT range.events) e) r
+  WHERE r.before < $8
   ORDER BY range.number, r.seq`
 
 /**
- * The first unsettled events of each range, at most `limit` of each, in the order of acceptance. `except` are the seqs of
+ * The first unsettled events of each range, at most `limit` of each and no more once their data has `bytes`, in the order of
+ * acceptance; `more`: there may be more in the range. `except` are the seqs of
  * events in the caller's hands. What waits in `retries` is not among them. All of one snapshot: whoever sees an event here
  * sees every event that was acknowledged before it was sent.
  */
 export async function readUnsettled(
   db: Queryable,
   ranges: readonly TenantsRange[],
-  { except, limit }: { except: readonly number[]; limit: number },
-): Promise<RawEvent[][]> {
+  { except, limit, bytes }: { except: readonly number[]; limit: number; bytes: number },
+): Promise<{ events: RawEvent[]; more: boolean }[]> {
   const { rows } = await db.query({
     name: 'read-unsettled',
     text: READ_UNSETTLED,
@@ -60,11 +65,16 @@ export async function readUnsettled(
       ranges.map((r) => JSON.stringify(r.others)),
       bigintColumn(except),
       limit,
+      bytes,
     ],
   })
-  const found = ranges.map((): RawEvent[] => [])
-  for (const row of rows) found[row.number - 1]!.push(rawEventOf(row))
-  return found
+  const looks = ranges.map(() => ({ events: [] as RawEvent[], more: false }))
+  for (const row of rows) {
+    const look = looks[row.number - 1]!
+    look.events.push(rawEventOf(row))
+    look.more = row.found === limit || look.events.length < row.found
+  }
+  return looks
 }
 
 /** What has come, of whichever partition. */

@@ -151,6 +151,11 @@ export const WorkerConfig = Type.Object({
     default: 10_000,
     description: 'Events of a partition that wait in memory behind a retry before the partition pauses',
   }),
+  EVENTFLOW_MAX_WAITING_BYTES: Type.Integer({
+    minimum: 1_024,
+    default: 67_108_864,
+    description: 'Data of events that waits so in all partitions of the worker, as JSON text; each has an equal part',
+  }),
   EVENTFLOW_ENRICH_TIMEOUT_SECONDS: Type.Number({
     minimum: 0.1,
     maximum: 3_600,

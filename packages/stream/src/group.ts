@@ -45,6 +45,12 @@ export async function readRunId(redis: Redis): Promise<string | null> {
   return /^run_id:(\w+)/m.exec(info)?.[1] ?? null
 }
 
+/** Who a connection is to its server, and which process that is. */
+export async function identify(redis: Redis): Promise<{ clientId: number; runId: string | null }> {
+  const clientId = Number(await redis.client('ID'))
+  return { clientId, runId: await readRunId(redis) }
+}
+
 /** Before all entries. */
 export const NO_ENTRY_ID = '0-0'
 
@@ -135,27 +141,28 @@ function holders(summary: unknown): string[] {
   return (consumers ?? []).map(([name]) => name)
 }
 
+/** Entries that are taken over by one call. */
+const CLAIMED_AT_ONCE = 100
+
 /**
- * Takes over everything that was delivered to whichever consumer and not acknowledged, in order. Only for the owner of
- * the partition: it need not wait for entries to grow stale, since the fence keeps their old consumer from settling them.
+ * Takes over the next entries that were delivered to any consumer and not acknowledged, in order, beginning with the id `from`.
+ * `next` is where to go on, if there may be more. Only for the owner of the partition: it need not wait for entries to grow
+ * stale, since the fence keeps their old consumer from settling them.
  */
 export async function claimPending(
   redis: Redis,
   prefix: string,
   consumer: string,
-  partition: number,
-): Promise<Entry[]> {
-  const claimed: Entry[] = []
-  let cursor = '0-0'
-  do {
-    const [next, entries] = (await redis.xautoclaim(
-      ...([streamKey(prefix, partition), GROUP, consumer, 0, cursor, 'COUNT', 500] as const),
-    )) as [string, (RawEntry | null)[], ...unknown[]]
+  { partition, from }: { partition: number; from: string },
+): Promise<{ entries: Entry[]; next: string | undefined }> {
+  const [next, entries] = (await redis.xautoclaim(
+    ...([streamKey(prefix, partition), GROUP, consumer, 0, from, 'COUNT', CLAIMED_AT_ONCE] as const),
+  )) as [string, (RawEntry | null)[], ...unknown[]]
+  return {
     // Redis 6.2 answers nil for an entry that was deleted; Redis 7 forgets it and names it in a third element.
-    for (const entry of entries) if (entry) claimed.push(toEntry(partition, entry))
-    cursor = next
-  } while (cursor !== '0-0')
-  return claimed
+    entries: entries.flatMap((entry) => (entry ? toEntry(partition, entry) : [])),
+    next: next === NO_ENTRY_ID ? undefined : next,
+  }
 }
 
 // Checked and deleted in one script: DELCONSUMER drops the pending list of its consumer.
