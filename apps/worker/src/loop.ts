@@ -138,7 +138,7 @@ export function startLane(deps: LaneDeps): Lane {
   function nextAt(): number {
     const due = Math.min(...[...partitions.values()].map(({ keys }) => keys.nextDue()))
     const atMost = performance.now() + Math.min(MAX_BLOCK_MS, LOOK_AROUND_MS)
-    return Math.min(due, atMost, inSource('postgres').length > 0 ? lookAtPostgresAt : atMost)
+    return Math.min(due, atMost, inSource('postgres').some(hasRoom) ? lookAtPostgresAt : atMost)
   }
 
   /** Adds the next events of partitions in *postgres* to those that are ready; partitions that are level go to their streams. */

@@ -31,8 +31,7 @@ export const IN_A_HURRY: readonly Patch[] = [
               if (waits || performance.now() - lookedAfterAt < LOOK_AFTER_MS)`,
   },
   { file: 'worker/catch-up.js', find: 'const SLICE = 250', replace: 'const SLICE = 20' },
-  { file: 'worker/loop.js', find: 'CLAIMED = 100', replace: 'CLAIMED = 10' },
-  { file: 'stream/group.js', find: "'COUNT', 500", replace: "'COUNT', 20" },
+  { file: 'stream/group.js', find: 'CLAIMED_AT_ONCE = 100', replace: 'CLAIMED_AT_ONCE = 10' },
 ]
 
 /** Plays these scenarios one after the other on a copy of the build with these bugs, and gives what was found. */

@@ -53,16 +53,14 @@ export const catchingUp: readonly Bug[] = [
   },
   {
     name: 'a lost connection that no command noticed is passed over',
-    patches: [{ file: 'worker/loop.js', find: 'connectionLost = true', replace: 'connectionLost = false' }],
+    patches: [{ file: 'worker/connections.js', find: 'losses++', replace: '' }],
     scenario: { quick: redis.failsOverDuringABatch },
     found: 'order',
     telling: true,
   },
   {
     name: 'the process of Redis is not compared',
-    patches: [
-      { file: 'worker/partition.js', find: 'if (redisRunId !== (await readRunId(deps.redis)))', replace: 'if (false)' },
-    ],
+    patches: [{ file: 'worker/partition.js', find: 'if (redisRunId !== partition.runId)', replace: 'if (false)' }],
     scenario: { quick: redis.failsOverBetweenOwners },
     found: 'order',
     telling: true,
@@ -72,9 +70,9 @@ export const catchingUp: readonly Bug[] = [
     patches: [
       {
         file: 'worker/partition.js',
-        find: 'await restoreGroup(partition, deps);\n    const redisRunId',
+        find: 'const losses = deps.losses();',
         replace:
-          'const [last] = await readLastSeqs(db, [partition.id]);\n    await new Promise((resolve) => setTimeout(resolve, 300));\n    await restoreGroup(partition, deps);\n    const redisRunId',
+          'const losses = deps.losses();\n    const [last] = await readLastSeqs(db, [partition.id]);\n    await new Promise((resolve) => setTimeout(resolve, 300));',
       },
       {
         file: 'worker/partition.js',
@@ -88,7 +86,9 @@ export const catchingUp: readonly Bug[] = [
   },
   {
     name: 'a stream that is made again is not noted as broken first',
-    patches: [{ file: 'worker/partition.js', find: 'await markBroken(db, { partition: id, epoch });', replace: '' }],
+    patches: [
+      { file: 'worker/partition.js', find: '!(await markBroken(db, { partition: id, epoch }))', replace: 'false' },
+    ],
     scenario: scenarios.diesRemakingAStream,
     found: 'order',
   },

@@ -19,8 +19,16 @@ export const waiting: readonly Bug[] = [
   {
     name: 'retries are not read after a take-over',
     patches: [
-      { file: 'worker/partition.js', find: 'await readRetries(db, partition.id)', replace: '[]' },
-      { file: 'worker/loop.js', find: 'await takeUpRetries(begun.filter(hasRoom), BATCH, db)', replace: 'false' },
+      {
+        file: 'worker/partition.js',
+        find: 'await readRetries(db, partition.id, { after: partition.retriesUpTo, limit: RETRIES_AT_ONCE })',
+        replace: '[]',
+      },
+      {
+        file: 'worker/loop.js',
+        find: 'await takeUpRetries(begun.filter(hasRoom), RETRIES_AT_ONCE, db)',
+        replace: 'false',
+      },
     ],
     scenario: { quick: waits.waitsThroughATakeOver },
     found: 'unsettled',
@@ -45,8 +53,8 @@ export const waiting: readonly Bug[] = [
     patches: [
       {
         file: 'db/retries.js',
-        find: 'WHERE w.partition = $1 ORDER BY r.seq',
-        replace: 'WHERE w.partition = $1 ORDER BY w.due_at',
+        find: 'AND r.seq > $2 ORDER BY r.seq',
+        replace: 'AND r.seq > $2 ORDER BY w.due_at',
       },
     ],
     scenario: { quick: waits.dueInAnotherOrder },
@@ -55,7 +63,13 @@ export const waiting: readonly Bug[] = [
   },
   {
     name: 'what waits in memory is not bounded',
-    patches: [{ file: 'worker/loop.js', find: '({ keys }) => keys.size() < maxWaiting', replace: '() => true' }],
+    patches: [
+      {
+        file: 'worker/loop.js',
+        find: '=> keys.size() < maxWaiting && keys.bytes() < maxWaitingBytes / partitions.size',
+        replace: '=> true',
+      },
+    ],
     scenario: { quick: waits.waitsInGreatNumber },
     found: 'what waits in memory is bounded',
     telling: true,
