@@ -14,7 +14,8 @@ beforeAll(async () => {
 
 afterAll(() => db.end())
 
-const waiting = async () => (await readRetries(db, 3)).map(({ event, attempts }) => [event.id, attempts])
+const waiting = async () =>
+  (await readRetries(db, 3, { after: 0, limit: 100 })).map(({ event, attempts }) => [event.id, attempts])
 
 test('the next owner finds it, in the order of acceptance, and what was there before is as it was', async () => {
   const [first, second, third] = events as [AcceptedEvent, AcceptedEvent, AcceptedEvent]
