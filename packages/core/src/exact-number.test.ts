@@ -1,7 +1,7 @@
 /** Numbers that JavaScript would change arrive as their text, and all else as JSON.parse gives it. */
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { parseKeepingDigits } from './exact-number.js'
+import { isExactNumber, parseKeepingDigits } from './exact-number.js'
 
 test.each<[string, unknown]>([
   ['9007199254740993', '9007199254740993'],
@@ -11,6 +11,30 @@ test.each<[string, unknown]>([
   ['{"a\\"9007199254740993":"9007199254740993 \\\\"}', { 'a"9007199254740993': '9007199254740993 \\' }],
 ])('%s', (json, value) => {
   expect(parseKeepingDigits(json)).toEqual(value)
+})
+
+/** A power of two is exact with as many digits as it has. */
+const powerOfTwo = (exponent: number, digits: number) => (2 ** exponent).toExponential(digits - 1)
+
+test.each<[string, boolean]>([
+  ['9007199254740991', true],
+  ['-9007199254740991', true],
+  ['9007199254740992', false],
+  ['9007199254740992.0', true],
+  ['-0', true],
+  ['0.000', true],
+  ['0e400', true],
+  ['1.10', true],
+  ['-12.50e-3', true],
+  ['1e22', true],
+  ['1e400', false],
+  ['1e-400', false],
+  ['0.1000000000000000055511151231257827', true],
+  ['0.1000000000000000055511151231257828', false],
+  [powerOfTwo(-143, 100), true],
+  [powerOfTwo(-144, 101), false],
+])('whether %s is exact', (number, exact) => {
+  expect(isExactNumber(number)).toBe(exact)
 })
 
 test('what is no JSON is none', () => {

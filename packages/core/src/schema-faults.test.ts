@@ -326,3 +326,81 @@ test('every fault is told at once, up to ten', () => {
   const properties = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`a${n}`, { type: 'text' }]))
   expect(schemaFaults({ properties })).toHaveLength(10)
 })
+
+/** What is said of a keyword in a field. */
+const saidOf = (keyword: string, value: unknown = true) => schemaFaults(field({ [keyword]: value }))[0]?.message
+
+describe('a keyword is taken for a slip', () => {
+  test.each<[string, string]>([
+    ['with a letter too few', 'requird'],
+    ['with two too few', 'requir'],
+    ['with two too many', 'reequiredd'],
+    ['with two wrong', 'reguirad'],
+    ['with two swapped', 'reqiured'],
+    ['with two swapped and one too few', 'reqiurd'],
+    ['with the first two swapped and one wrong', 'erquirad'],
+    ['in other case', 'REQUIRED'],
+  ])('%s', (_, keyword) => {
+    expect(saidOf(keyword)).toContain('; is required meant?')
+  })
+
+  test.each(['requi', 'reeequiredd', 'rrrrired', 'tpe2', 'ty', 'x-requird'])('but %s is a note', (keyword) => {
+    expect(saidOf(keyword)).toBeUndefined()
+  })
+})
+
+test.each(['$recursiveRef', '$recursiveAnchor', 'divisibleBy', 'disallow', 'dependencies', 'nullable'])(
+  '%s is refused with what there is instead',
+  (keyword) => {
+    expect(saidOf(keyword)).toMatch(/^is (of an older JSON Schema; 2020-12 has|OpenAPI's; write) /)
+  },
+)
+
+test.each(['void', 'RegExp', 'symbol', 'Function', 'Promise', 'AsyncGenerator'])('JSON has no %s', (type) => {
+  expect(saidOf('type', type)).toMatch(/ is no type of JSON, which is what an event is sent as; use /)
+})
+
+test.each<[string, unknown, string]>([
+  ['pattern', 5, 'must be a text'],
+  ['type', 5, '5 is no type of JSON Schema; there are array'],
+  ['format', 'dat', 'nothing'],
+  ['format', 'idn-email', 'nothing'],
+  ['format', 'e-mail', '"e-mail" is not known, and would not be checked; is "email" meant?'],
+  ['$schema', 'https://json-schema.org/draft/2020-12/schema#', 'nothing'],
+])('of %s: %p is said: %s', (keyword, value, said) => {
+  expect(saidOf(keyword, value) ?? 'nothing').toContain(said)
+})
+
+test('a schema may be a hundred deep, and no deeper', () => {
+  const nested = (depth: number) => {
+    let schema: object = {}
+    for (let n = 0; n < depth; n++) schema = { not: schema }
+    return schema
+  }
+  expect(schemaFaults(field(nested(101)))[0]).toEqual({
+    pointer: `/properties/a${'/not'.repeat(100)}`,
+    message: 'is nested deeper than 100 schemas',
+  })
+  expect(schemaFaults(field(nested(90)))).toEqual([])
+})
+
+test.each<[string, object, boolean]>([
+  ['a list of types with object', { type: ['string', 'object'] }, true],
+  ['an object as the only value', { const: { a: 1 } }, true],
+  ['values with an object among them', { enum: [1, { a: 1 }] }, true],
+  ['not something', { not: { required: ['a'] } }, true],
+  ['not anything', { not: {} }, false],
+  ['not anything, with a note', { not: { title: 'all' } }, false],
+  ['not true', { not: true }, false],
+  ['one of which one is an object', { oneOf: [{ type: 'string' }, { type: 'object' }] }, true],
+  ['one of none', { oneOf: [{ type: 'string' }] }, false],
+  ['all of which one is none', { allOf: [{ type: 'object' }, { type: 'string' }] }, false],
+  ['a reference to a text', { $ref: '#/$defs/a', $defs: { a: { type: 'string' } } }, false],
+  ['a reference by escaped names', { $ref: '#/$defs/a~1b~0', $defs: { 'a/b~': { type: 'string' } } }, false],
+  ['a reference to an object', { $ref: '#/$defs/a', $defs: { a: { type: 'object' } } }, true],
+  ['a reference to itself', { $ref: '#' }, true],
+])('whether events can fit: %s', (_, schema, fits) => {
+  expect(schemaFaults(schema).map(({ message }) => message)).toEqual(
+    fits ? [] : [expect.stringContaining('lets no event through')],
+  )
+})
