@@ -37,6 +37,18 @@ const delivery = (attempts: number): Delivery => ({
 })
 
 describe('a failure', () => {
+  test('has problems only when it is permanent: a list of them, cut where it is long, and no other list', () => {
+    const problem = { pointer: '/a', message: 'no' }
+    const problemsOf = (error: object) => failureOf(error, 'x').problems
+    const withProblems = (problems: unknown) => Object.assign(new PermanentError('no'), { problems })
+    expect(problemsOf(withProblems([problem, { ...problem, more: 1 }]))).toEqual([problem, problem])
+    expect(problemsOf(Object.assign(new TransientError('busy'), { problems: [problem] }))).toEqual([])
+    expect(problemsOf(withProblems(Array(101).fill(problem)))).toHaveLength(100)
+    for (const other of [problem, [problem, 5], [{ pointer: 1, message: 'no' }], [{ pointer: '' }]]) {
+      expect(problemsOf(withProblems(other))).toEqual([])
+    }
+  })
+
   test.each<[string, unknown, Partial<Failure>]>([
     ['that is permanent', new PermanentError('no'), { failureType: 'permanent', errorClass: 'PermanentError' }],
     ['that is transient', new TransientError('busy'), { failureType: 'transient', errorClass: 'TransientError' }],

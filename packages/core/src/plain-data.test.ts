@@ -48,6 +48,46 @@ describe('what JSON holds', () => {
   })
 })
 
+describe('as deep and as large as it may be', () => {
+  const levelsOf = (levels: number) => deep(levels - 1)
+  const holding = (values: number) => ({ a: Array.from({ length: values - 1 }, () => 0) })
+
+  test('it is taken', () => {
+    expect(plainData(levelsOf(MAX_DEPTH))).toEqual(levelsOf(MAX_DEPTH))
+    expect(plainData(holding(100_000))).toEqual(holding(100_000))
+  })
+
+  test('but no further, also not by toJSON', () => {
+    expect(() => plainData(levelsOf(MAX_DEPTH + 1))).toThrow(`more than ${MAX_DEPTH} levels`)
+    expect(() => plainData(holding(100_001))).toThrow('more than 100000 values')
+    const endless = { toJSON: () => endless }
+    expect(() => plainData({ a: endless })).toThrow(`more than ${MAX_DEPTH} levels`)
+  })
+})
+
+test('of what lies side by side each is named by its own place', () => {
+  expect(() => plainData({ a: { b: 1 }, c: [[0], { d: [1, 5n] }] })).toThrow('the BigInt 5 at /c/1/d/1')
+})
+
+test('objects without a prototype are plain; what inherits from another object is not', () => {
+  const bare = Object.assign(Object.create(null), { a: 1 })
+  expect(plainData({ bare, list: [bare] })).toEqual({ bare: { a: 1 }, list: [{ a: 1 }] })
+  expect(() => plainData(Object.create({ a: 1 }))).toThrow(NotPlainError)
+  expect(() => plainData(null)).toThrow('null')
+  expect(() => plainData('text')).toThrow('the text "text"')
+})
+
+test('what is given is copied, and what JSON.parse gave is frozen in place', () => {
+  const given = { a: 1 }
+  expect(plainData(given)).not.toBe(given)
+  const parsed = [{ a: { b: [1] } }]
+  expect(freezeParsed(parsed)).toBe(parsed)
+  expect(isFrozenThroughout(parsed)).toBe(true)
+  const shared = shareParsed({ a: 1 })
+  expect(plainData(shared)).toBe(shared)
+  expect([freezeParsed(null), shareParsed(null), shareParsed('text')]).toEqual([null, null, 'text'])
+})
+
 test.each<[string, unknown, string]>([
   ['a list', [1], 'an array of 1'],
   ['a date', new Date(0), 'a Date'],
