@@ -41,7 +41,10 @@ export const reading: readonly Bug[] = [
   },
   {
     name: 'only the first pending entries are claimed',
-    patches: [{ file: 'worker/intake.js', find: 'from = claimed.next', replace: 'from = undefined' }],
+    patches: [
+      { file: 'worker/intake.js', find: 'from = claimed.next', replace: 'from = undefined' },
+      { file: 'stream/group.js', find: 'const strays = partitions.filter(', replace: 'const strays = [].filter(' },
+    ],
     scenario: { quick: redis.claimsMany },
     found: 'order',
   },
