@@ -31,6 +31,8 @@ test.each<[string, boolean]>([
   ['1e-400', false],
   ['0.1000000000000000055511151231257827', true],
   ['0.1000000000000000055511151231257828', false],
+  [`1.5${'0'.repeat(150)}`, true],
+  [`0.${'0'.repeat(150)}15`, true],
   [powerOfTwo(-143, 100), true],
   [powerOfTwo(-144, 101), false],
 ])('whether %s is exact', (number, exact) => {

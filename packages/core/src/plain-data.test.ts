@@ -45,6 +45,8 @@ describe('what JSON holds', () => {
     const row = shareParsed({ name: 'Atlanta' })
     expect(plainData({ row, deeper: [row] })).toEqual({ row, deeper: [row] })
     expect(plainData({ row }).row).toBe(row)
+    expect(plainData({ deeper: { row } }).deeper).toHaveProperty('row', row)
+    expect((plainData({ deeper: [row] }).deeper as unknown[])[0]).toBe(row)
   })
 })
 
