@@ -11,7 +11,7 @@ import { mutationsOf } from './mutants/mutate.js'
 import { describeMutants, type Judged, type Opinion, placeOf, scoreOf } from './mutants/report.js'
 import { openResults } from './mutants/results.js'
 import { createSandbox } from './mutants/sandbox.js'
-import { TARGETS, TESTS } from './mutants/targets.js'
+import { TARGETS } from './mutants/targets.js'
 
 const ROOT = join(import.meta.dirname, '../..')
 const CACHE = join(ROOT, '.eventflow/cache/mutants')
@@ -53,7 +53,7 @@ async function compiledFiles(): Promise<string[]> {
 async function mutantsOf(files: readonly string[], only: readonly string[]) {
   const all: { target: string; fileHash: string; mutant: Mutant }[] = []
   for (const target of only) {
-    for (const file of files.filter((file) => TARGETS[target]!.test(file) && !file.endsWith('.test.js'))) {
+    for (const file of files.filter((file) => TARGETS[target]!.files.test(file) && !file.endsWith('.test.js'))) {
       const fileHash = await hashOf(join(ROOT, file))
       const mutations = mutationsOf(await readFile(join(ROOT, file), 'utf8'))
       all.push(...mutations.map((mutation) => ({ target, fileHash, mutant: { ...mutation, file } })))
@@ -84,7 +84,7 @@ const minutesSoFar = () => (performance.now() - startedAt) / 60_000
 const files = await compiledFiles()
 const allMutants = await mutantsOf(files, options.only)
 const mutants = allMutants.filter((_, i) => i % options.sample === 0)
-const asked = [...new Set(mutants.map(({ mutant }) => mutant.file))]
+const mutated = [...new Set(mutants.map(({ mutant }) => mutant.file))]
 const results = await openResults(join(CACHE, 'results.jsonl'))
 const sandboxes = await Promise.all(Array.from({ length: options.jobs }, () => createSandbox(ROOT)))
 const judged: Judged[] = []
@@ -100,13 +100,13 @@ try {
   await startServices()
   const tests = await learnBaseline({
     sandbox: sandboxes[0]!.root,
-    tests: files.filter((file) => TESTS.test(file)),
-    targets: files.filter((file) => Object.values(TARGETS).some((part) => part.test(file))),
-    asked,
+    tests: files.filter((file) => options.only.some((name) => TARGETS[name]!.tests.test(file))),
+    targets: files.filter((file) => Object.values(TARGETS).some((part) => part.files.test(file))),
+    asked: mutated,
     cacheFile: join(CACHE, 'baseline.json'),
     tell,
   })
-  tell(`${mutants.length} mutants in ${asked.length} files, ${tests.length} test files`)
+  tell(`${mutants.length} mutants in ${mutated.length} files, ${tests.length} test files`)
 
   const left = [...mutants]
   let tried = 0
@@ -114,12 +114,13 @@ try {
     while (left.length > 0 && tried < MUTANTS_PER_SERVICES) {
       const { target, ...identity } = left.shift()!
       const { mutant } = identity
-      let verdict = results.find(identity, tests)
+      const asked = tests.filter(({ path }) => TARGETS[target]!.tests.test(path))
+      let verdict = results.find(identity, asked)
       if (!verdict && minutesSoFar() > options.minutes) continue
       if (!verdict) {
         tried++
-        verdict = await judge(mutant, tests, { sandbox, budgetSeconds: options.budget })
-        await results.add(identity, tests, verdict)
+        verdict = await judge(mutant, asked, { sandbox, budgetSeconds: options.budget })
+        await results.add(identity, asked, verdict)
         const { file, lineNumber, becomes } = placeOf(ROOT, mutant)
         const how = 'by' in verdict ? `${verdict.by}: ${verdict.failure}` : becomes
         tell(`${mutants.length - left.length} ${verdict.status} ${file}:${lineNumber} ${mutant.kind}: ${how}`)

@@ -1,16 +1,31 @@
 /** What is mutated, and which tests are asked to notice; by the paths of compiled files from the root of the repository. */
 
-/** Each part of the product by its name. */
-export const TARGETS: Record<string, RegExp> = {
-  core: /^packages\/core\/dist\/[\w-]+\.js$/,
-  keys: /^apps\/worker\/dist\/keys\.js$/,
-  entries: /^apps\/worker\/dist\/entries\.js$/,
-  publish: /^packages\/stream\/dist\/publish\.js$/,
-  partition: /^apps\/worker\/dist\/partition\.js$/,
-  accept: /^apps\/ingest\/dist\/accept\.js$/,
-  settle: /^(apps\/worker|packages\/db)\/dist\/(settle|write|effects|handler-failure|lent-transaction)\.js$/,
+/** A part of the product. */
+export interface Target {
+  files: RegExp
+  tests: RegExp
 }
 
-/** The fault tests are not among them: they have planted bugs of their own, and take too long for a thousand mutants. */
-export const TESTS =
-  /^((packages\/(core|db|stream|schemas|pipeline)|apps\/(ingest|worker))\/|tests\/dist\/(db|flow|http-docs)).*(?<!\.long)\.test\.js$/
+/** Tests beside the sources, and of the documents that repeat a table of the sources. */
+const UNIT =
+  /^((packages\/(core|db|stream|schemas|pipeline)|apps\/(ingest|worker))\/|tests\/dist\/http-docs).*(?<!\.long)\.test\.js$/
+
+/**
+ * Those, and whole pipelines. Not the fault tests: they have planted bugs of their own, and take too long for a thousand
+ * mutants.
+ */
+const ALL = new RegExp(`${UNIT.source}|^tests\\/dist\\/(db|flow)\\/.*(?<!\\.long)\\.test\\.js$`)
+
+/** Each part by its name. */
+export const TARGETS: Record<string, Target> = {
+  core: { files: /^packages\/core\/dist\/[\w-]+\.js$/, tests: UNIT },
+  keys: { files: /^apps\/worker\/dist\/keys\.js$/, tests: UNIT },
+  entries: { files: /^apps\/worker\/dist\/entries\.js$/, tests: UNIT },
+  publish: { files: /^packages\/stream\/dist\/publish\.js$/, tests: ALL },
+  partition: { files: /^apps\/worker\/dist\/partition\.js$/, tests: ALL },
+  accept: { files: /^apps\/ingest\/dist\/accept\.js$/, tests: ALL },
+  settle: {
+    files: /^(apps\/worker|packages\/db)\/dist\/(settle|write|effects|handler-failure|lent-transaction)\.js$/,
+    tests: ALL,
+  },
+}
