@@ -205,7 +205,7 @@ async function look(db: Db, partitions: readonly Partition[], ahead: ReadonlyMap
   )
   const except = partitions.flatMap(({ scans }) => scans.flatMap(({ taken }) => [...taken]))
   const limit = Math.min(SLICE, Math.ceil((SHARED_SLICE * partitions.length) / ranges.length))
-  const unsettled = await readUnsettled(db, ranges, { except, limit, bytes: SLICE_BYTES / ranges.length })
+  const unsettled = await readUnsettled(db, ranges, { except, limit, bytes: Math.ceil(SLICE_BYTES / ranges.length) })
   let next = 0
   return partitions.map((partition, i) => {
     const looks = partition.scans.map((scan): Look => {

@@ -29,9 +29,9 @@ const READ_UNSETTLED = `
           AS given(partition, after, until, tenant_id, other_tenants, events, number) OFFSET 0) AS range
   CROSS JOIN LATERAL (
     SELECT *, count(*) OVER () AS found,
-           sum(octet_length(payload::text)) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) - octet_length(payload::text) AS before
+           sum(size) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) - size AS before
     FROM (
-    SELECT * FROM raw_events e
+    SELECT *, octet_length(payload::text) AS size FROM raw_events e
     WHERE e.partition = range.partition AND e.seq > range.after AND e.seq <= range.until
       AND CASE WHEN range.tenant_id IS NULL THEN e.tenant_id <> ALL(range.others) ELSE e.tenant_id = range.tenant_id END
       AND e.seq NOT IN (SELECT unnest($6::bigint[]))
