@@ -1,7 +1,7 @@
 /** A handler's transaction: its own for as long as its call, within limits of time, and judged by what its statements met. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { partitionOf } from '@eventflow/core'
-import { type AcceptedEvent, defineEvent, type Sql, Type, UnavailableError } from '@eventflow/pipeline'
+import { type AcceptedEvent, defineEvent, PermanentError, type Sql, Type, UnavailableError } from '@eventflow/pipeline'
 import { readDepths } from '@eventflow/stream'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
@@ -182,6 +182,22 @@ describe('a handler that fails', () => {
     await settle('step.done', 20)
     expect(Math.max(...runs.values())).toBeLessThanOrEqual(2)
     expect((await effects()).length).toBe(10)
+  })
+
+  test('beside others that all fail does not have each of them inserted as often as there are', async () => {
+    await pipeline.db.query(`
+      CREATE SEQUENCE tries;
+      CREATE FUNCTION count_try() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM nextval('tries'); RETURN NEW; END $$;
+      CREATE TRIGGER tries BEFORE INSERT ON processed_events FOR EACH ROW EXECUTE FUNCTION count_try()`)
+    doing = () => {
+      throw new PermanentError('no')
+    }
+    await settle('step.done', 64, 'a key')
+    const { rows } = await pipeline.db.query('SELECT last_value FROM tries')
+    await pipeline.db.query('DROP TRIGGER tries ON processed_events')
+    // One after the other they would be 64 + 63 + … + 1 = 2,080; in halves it is 64 a level.
+    expect(rows[0].last_value).toBeLessThan(64 * 10)
   })
 })
 

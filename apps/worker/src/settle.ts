@@ -97,7 +97,10 @@ export async function settleBatch(
         await settleAll(part.slice(middle))
       } else {
         await settleAll([...part.slice(0, at), ...failed(part[at]!, error)])
-        await settleAll(part.slice(at + 1))
+        // In halves: where every handler fails, each would have all the rest inserted and undone again.
+        const middle = (at + 1 + part.length) >> 1
+        await settleAll(part.slice(at + 1, middle))
+        await settleAll(part.slice(middle))
       }
     }
   }

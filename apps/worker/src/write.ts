@@ -98,7 +98,7 @@ export async function write(
       return await withTransaction(db, writeAll, { resetting: true })
     } catch (error) {
       // Everything was done but the COMMIT. What it refuses is for the handlers' sake: our own tables defer nothing.
-      if (due && ['data', 'statement', 'conflict'].includes(sqlErrorKind(error))) {
+      if (due?.length && ['data', 'statement', 'conflict'].includes(sqlErrorKind(error))) {
         throw new HandlerError(
           failureOfCommit(error),
           due.map(({ delivery }) => delivery.event.seq),
