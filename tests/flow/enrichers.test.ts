@@ -1,4 +1,5 @@
 /** What enrichers are given: exact numbers, a cache whose absence is no failure, statements and calls that have an end. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { defineEvent, type Enricher, lookup, Type } from '@eventflow/pipeline'
 import { startOwnRedis, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, expect, test } from '@jest/globals'
@@ -148,4 +149,22 @@ test('an event that is changed by an enricher or a rule is as it was stored for 
   await pipeline.drained()
   expect([await failures(pipeline), await payloads(pipeline)]).toEqual([[], [{ n: 5, list: [1], of: { n: 5 } }]])
   expect(seen).toEqual([['k', { subject: 'x' }]])
+})
+
+test('where every call fails after a while, each event is asked for beside the others before long', async () => {
+  let asking = 0
+  let most = 0
+  const step = stepWith(async () => {
+    most = Math.max(most, ++asking)
+    await delay(60)
+    asking--
+    throw new Error('too slow')
+  })
+  const pipeline = await start([step], { EVENTFLOW_PARTITIONS: '1', EVENTFLOW_ENRICH_TIMEOUT_SECONDS: '0.3' })
+  await pipeline.send(Array.from({ length: 64 }, (_, n) => ({ type: 'step', data: { n } })))
+  await pipeline.startWorker()
+  await pipeline.drained()
+  expect((await failures(pipeline)).length).toBe(64)
+  // What is left of the halves after five calls or so.
+  expect(most).toBeGreaterThan(10)
 })

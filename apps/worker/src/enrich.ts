@@ -35,8 +35,9 @@ class CallFailed extends Error {
 const ALONE_AT_ONCE = 50
 
 /**
- * Asks one enricher for these events. Where a call fails, the event at fault is looked for by halving; where it does not end in
- * time, each event is asked for alone, so that none suffers for its neighbours: all of that takes three times the limit at most.
+ * Asks one enricher for these events. Where a call fails, the event at fault is looked for by halving; where a call does not end in
+ * time, or the search takes as long as a call may, each event is asked for alone, so that none suffers for its neighbours: all of that
+ * takes four times the limit at most.
  */
 export async function enrichWith(
   enricher: Enricher,
@@ -46,12 +47,22 @@ export async function enrichWith(
 ): Promise<void> {
   const called = { type, name: `enricher '${enricher.name}'`, component: `enrich:${enricher.name}` }
   const limitMs = asking.enrichTimeoutMs
+  const searchUntil = performance.now() + limitMs
+  /** When the last call for one alone may begin. */
+  let lastStart: number | undefined
 
   async function ask(part: readonly Candidate[]): Promise<void> {
+    if (performance.now() > searchUntil) return askForEach(part)
     const answer = await call(part)
     if ('value' in answer) return take(part, answer.value)
     if (answer.failure.errorClass !== 'Timeout' || part.length === 1) throw new CallFailed(answer.failure)
     await askForEach(part)
+  }
+
+  async function askAlone(candidate: Candidate): Promise<void> {
+    const answer = await call([candidate])
+    if ('value' in answer) take([candidate], answer.value)
+    else candidate.failure = answer.failure
   }
 
   function call(part: readonly Candidate[]): Promise<Answer<Answer<Payload>[]>> {
@@ -68,12 +79,13 @@ export async function enrichWith(
   }
 
   async function askForEach(part: readonly Candidate[]): Promise<void> {
-    const lastStart = performance.now() + limitMs
+    lastStart ??= performance.now() + limitMs
+    const startUntil = lastStart
     const queue = part.values()
     const next = async () => {
       for (const candidate of queue) {
-        if (performance.now() > lastStart) candidate.failure = notAsked(called)
-        else await ask([candidate]).catch((error) => failOne(candidate, error))
+        if (performance.now() > startUntil) candidate.failure = notAsked(called)
+        else await askAlone(candidate)
       }
     }
     await Promise.all(Array.from({ length: Math.min(ALONE_AT_ONCE, part.length) }, next))
@@ -94,7 +106,7 @@ export async function enrichWith(
 
 /** It waits without losing an attempt: nothing was learned of it. */
 function notAsked({ type, name, component }: Called): Failure {
-  const message = `${name} of '${type}' was not asked: too many calls for other events did not end in time`
+  const message = `${name} of '${type}' was not asked: the calls for other events took too long`
   return { component, failureType: 'unavailable', errorClass: 'Timeout', message, problems: [] }
 }
 
