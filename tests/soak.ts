@@ -16,11 +16,12 @@ import {
   heal,
   openJournal,
   startNemesis,
+  startOperators,
   startStack,
   until,
   type Verdict,
 } from '@eventflow/testkit'
-import { copyOfBuild, places } from './faults/places.js'
+import { copyOfBuild, HANDLERS_IN_A_HURRY, places } from './faults/places.js'
 
 const { values } = parseArgs({
   options: {
@@ -34,11 +35,14 @@ const { values } = parseArgs({
 })
 const [minutes, seed, rate, every] = [values.minutes, values.seed, values.rate, values.every].map(Number) as number[]
 const random = createRandom(seed!)
+/** Between two requests of the operators of a tenant, in milliseconds. */
+const OPERATE_MS = 2_000
+
 const begun = performance.now()
 const say = (text: string) => console.log(`${((performance.now() - begun) / 1_000).toFixed(0).padStart(6)} s  ${text}`)
 
 const build = await copyOfBuild(`soak-${process.pid}`) // whoever builds during a long run must not disturb it
-const stack = await startStack({ ...places, ...build, ingests: 2, workers: 3 })
+const stack = await startStack({ ...places, ...build, ingests: 2, workers: 3, settings: HANDLERS_IN_A_HURRY })
 say(`seed ${seed}, ${minutes} minutes, ${rate} events/s, a fault every ${every} s; everything is in ${stack.dir}`)
 const tenants = await Promise.all(Array.from({ length: Number(values.tenants) }, (_, n) => startTenant(n)))
 const load = { rate: rate! / tenants.length, lanes: Math.ceil(20 / tenants.length), batch: 50, keysPerLane: 250 }
@@ -48,6 +52,9 @@ const nemesis = startNemesis({
   ...{ stack, clients: tenants[0]!.clients, random, everyMs: every! * 1_000 },
   tell: ({ name, victim }) => say(`${name} (${victim})`),
 })
+const operators = tenants.map(({ apiKey }, n) =>
+  startOperators({ urls: stack.urls, apiKey, random: createRandom(seed! + 1_000 + n), everyMs: OPERATE_MS }),
+)
 
 const end = begun + minutes! * 60_000
 while (performance.now() < end) {
@@ -65,6 +72,7 @@ while (performance.now() < end) {
 }
 
 say('no more faults; waiting for the last to be over')
+await Promise.all(operators.map((each) => each.stop()))
 await nemesis.stop()
 await heal(stack)
 await Promise.all(tenants.map(({ clients }) => clients.stop()))
@@ -88,6 +96,7 @@ await writeFile(join(stack.dir, 'faults.json'), JSON.stringify({ seed, records: 
 console.log(`\n${faultTable(nemesis.records)}\n`)
 for (const { name, problem } of nemesis.records.filter(({ problem }) => problem)) console.log(`${name}: ${problem}`)
 for (const surprise of surprises) console.log(surprise)
+say(`operators: ${operators.map(({ done }) => JSON.stringify(done)).join(', ')}`)
 for (const [id, verdict] of verdicts) say(`tenant ${id}: ${describeVerdict(verdict)}`)
 const kept = verdicts.some(([, { violations }]) => violations.length > 0)
 if (kept) say(`left for inspection: ${stack.dir}`)
@@ -99,9 +108,14 @@ process.exit(kept ? 1 : 0)
 async function startTenant(n: number) {
   const id = n === 0 ? 'default' : `tenant-${n + 1}`
   if (n > 0) await createTenant(stack.db, id, 'soak')
-  const { key } = await createApiKey(stack.db, { tenantId: id, name: 'soak', scopes: ['ingest'] }, 'soak')
+  const { key } = await createApiKey(
+    stack.db,
+    { tenantId: id, name: 'soak', scopes: ['ingest', 'read', 'replay'] },
+    'soak',
+  )
   const journalFile = join(stack.dir, `journal-${id}.ndjson`)
   const journal = openJournal(journalFile)
   const random = createRandom(seed! + 1 + n)
-  return { id, journalFile, journal, clients: createClients({ urls: stack.urls, apiKey: key, journal, random }) }
+  const clients = createClients({ urls: stack.urls, apiKey: key, journal, random })
+  return { id, apiKey: key, journalFile, journal, clients }
 }

@@ -1,4 +1,7 @@
-/** Every kind of fault once, under load, on real processes and servers; then the checker's verdict. */
+/**
+ * Every kind of fault once, on real processes and servers, under a load with handlers that fail in every way and with operators
+ * at work; then the checker's verdict.
+ */
 import {
   ALL_FAULTS,
   type BuildCopy,
@@ -11,10 +14,11 @@ import {
   openJournal,
   type Stack,
   startNemesis,
+  startOperators,
   startStack,
 } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { copyOfBuild, places } from './places.js'
+import { copyOfBuild, HANDLERS_IN_A_HURRY, places } from './places.js'
 
 let build: BuildCopy
 let stack: Stack
@@ -22,7 +26,7 @@ let passed = false
 
 beforeAll(async () => {
   build = await copyOfBuild('every-fault')
-  stack = await startStack({ ...places, ...build, ingests: 2, workers: 3 })
+  stack = await startStack({ ...places, ...build, ingests: 2, workers: 3, settings: HANDLERS_IN_A_HURRY })
 }, 60_000)
 
 // A run that failed leaves its folder for inspection.
@@ -37,7 +41,9 @@ test('no fault loses, doubles or reorders anything', async () => {
   const clients = createClients({ urls: stack.urls, journal, random: createRandom(1) })
   clients.start({ rate: 400, lanes: 8, batch: 10, keysPerLane: 50 })
   const nemesis = startNemesis({ stack, clients, random: createRandom(2), everyMs: 1_000, once: true })
+  const operators = startOperators({ urls: stack.urls, random: createRandom(3), everyMs: 1_000 })
   await nemesis.done
+  await operators.stop()
   await heal(stack)
   await clients.stop()
   await journal.close()

@@ -12,6 +12,9 @@ export const places = {
   cacheDir: join(ROOT, '.eventflow/cache/redis'),
 }
 
+/** Settings with which a handler that never ends is no longer waited for than other faults last. */
+export const HANDLERS_IN_A_HURRY = { EVENTFLOW_HANDLER_TIMEOUT_SECONDS: '1' }
+
 /** A copy of it under another name, with changes. */
 export function copyOfBuild(name: string, patches: readonly Patch[] = []): Promise<BuildCopy> {
   return copyBuild(ROOT, name, DEFINITIONS, patches)

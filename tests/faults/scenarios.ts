@@ -12,6 +12,7 @@ import {
   createClients,
   createRandom,
   heal,
+  INGEST_CRASH_POINTS,
   openJournal,
   PARTITIONS,
   type Program,
@@ -120,6 +121,18 @@ export const diesRemakingAStream: Scenario = async ({ stack, clients }) => {
   await crash
   await clients.send(keys)
   await backToWork(stack)
+}
+
+/** The service dies between the COMMIT and the XADD. The event is sent again, as there was no answer, and another one after it. */
+export const ingestDiesBeforeItPublishes: Scenario = async ({ stack, clients }) => {
+  const key = 'never published'
+  const [ingest] = stack.ingests
+  const crash = crashAt(INGEST_CRASH_POINTS['before the XADD reaches Redis'], ingest!, stack)
+  const sent = clients.send([{ key }])
+  await crash
+  ingest!.start()
+  await sent
+  await clients.send([{ key }])
 }
 
 /** Some key of a partition. */

@@ -2,6 +2,7 @@
 
 import * as postgres from '../quick/postgres.js'
 import * as redis from '../quick/redis.js'
+import * as scenarios from '../scenarios.js'
 import type { Bug } from './bug.js'
 
 export const accepting: readonly Bug[] = [
@@ -51,5 +52,45 @@ export const accepting: readonly Bug[] = [
     scenario: { quick: postgres.cannotStore },
     found: 'lost',
     telling: true,
+  },
+  {
+    name: 'what Redis refused is not told',
+    patches: [
+      {
+        file: 'stream/publish.js',
+        find: 'if (!isAdded(replies[at]))\n                    unpublished.add(partition);',
+        replace: '',
+      },
+    ],
+    scenario: { quick: redis.refusesAnEntry },
+    found: 'order',
+  },
+  {
+    name: 'events of a request are published in another order',
+    patches: [
+      {
+        file: 'ingest/accept.js',
+        find: 'fresh.sort((a, b) => a.seq - b.seq)',
+        replace: 'fresh.sort((a, b) => b.seq - a.seq)',
+      },
+    ],
+    scenario: { quick: redis.sendsARun },
+    found: 'order',
+  },
+  {
+    name: 'the entries of a request are added one by one',
+    patches: [
+      { file: 'stream/publish.js', find: "    if (!single)\n        pipeline.call('multi');\n", replace: '' },
+      { file: 'stream/publish.js', find: "    if (!single)\n        pipeline.call('exec');\n", replace: '' },
+    ],
+    scenario: { quick: redis.refusesTheFirstEntries },
+    found: 'order',
+    telling: true,
+  },
+  {
+    name: 'a duplicate that was never published is not published either',
+    patches: [{ file: 'ingest/accept.js', find: 'if (undelivered)', replace: 'if (false)' }],
+    scenario: scenarios.ingestDiesBeforeItPublishes,
+    found: 'order',
   },
 ]

@@ -92,4 +92,17 @@ export const catchingUp: readonly Bug[] = [
     scenario: scenarios.diesRemakingAStream,
     found: 'order',
   },
+  {
+    name: 'a mark that was made meanwhile is cleared',
+    patches: [
+      { file: 'db/partition-marks.js', find: 'dirty = $3', replace: '($3::bigint IS NOT NULL)' },
+      {
+        file: 'worker/partition.js',
+        find: '    if (!(await markWhole(',
+        replace: '    await new Promise((resolve) => setTimeout(resolve, 200));\n    if (!(await markWhole(',
+      },
+    ],
+    scenario: { quick: redis.refusesNowAndThen },
+    found: 'order',
+  },
 ]

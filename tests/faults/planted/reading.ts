@@ -1,6 +1,7 @@
 /** Bugs of reading, claiming and acknowledging the entries of the streams. */
 
 import * as redis from '../quick/redis.js'
+import * as waits from '../quick/waiting.js'
 import * as scenarios from '../scenarios.js'
 import type { Bug } from './bug.js'
 
@@ -47,5 +48,39 @@ export const reading: readonly Bug[] = [
     ],
     scenario: { quick: redis.claimsMany },
     found: 'order',
+  },
+  {
+    name: 'an entry is acknowledged with the first of its events',
+    patches: [
+      {
+        file: 'worker/loop.js',
+        find: 'entries.open(entry.id, new Set(deliveries.map(({ event }) => event.seq)).size)',
+        replace: 'entries.open(entry.id, 1)',
+      },
+    ],
+    scenario: { quick: waits.sharesAnEntry },
+    found: 'order',
+    telling: true,
+  },
+  {
+    name: 'entries that a former owner has read after all are not claimed',
+    patches: [
+      { file: 'stream/group.js', find: 'const strays = partitions.filter(', replace: 'const strays = [].filter(' },
+    ],
+    scenario: { quick: redis.readByAZombie },
+    found: 'order',
+    telling: true,
+  },
+  {
+    name: 'acknowledged entries stay in the stream',
+    patches: [{ file: 'stream/group.js', find: 'transaction.xdel(key, ...ids);', replace: '' }],
+    scenario: { quick: waits.fails },
+    found: 'leftover',
+  },
+  {
+    name: 'removed entries stay pending',
+    patches: [{ file: 'stream/group.js', find: 'transaction.xack(key, GROUP, ...ids);', replace: '' }],
+    scenario: { quick: waits.fails },
+    found: 'leftover',
   },
 ]

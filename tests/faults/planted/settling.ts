@@ -90,4 +90,16 @@ export const settling: readonly Bug[] = [
     found: 'attempts',
     telling: true,
   },
+  {
+    name: 'the fence does not compare epochs',
+    patches: [
+      {
+        file: 'db/settle.js',
+        find: 'AS held(id, epoch, dirty) USING (id, epoch)',
+        replace: 'AS held(id, epoch, dirty) USING (id)',
+      },
+    ],
+    scenario: scenarios.frozenWhileProcessing,
+    found: 'stale write',
+  },
 ]

@@ -88,4 +88,28 @@ export const waiting: readonly Bug[] = [
     found: 'what is processed waits no more',
     telling: true,
   },
+  {
+    name: 'of a key that is due only the first is taken out',
+    patches: [
+      {
+        file: 'worker/keys.js',
+        find: 'for (const delivery of key.deliveries) {',
+        replace: 'for (const delivery of key.deliveries.slice(0, 1)) {',
+      },
+    ],
+    scenario: { quick: waits.fails },
+    found: 'unsettled',
+  },
+  {
+    name: 'attempts never run out',
+    patches: [{ file: 'core/classify.js', find: '|| attempts >= policy.attempts', replace: '' }],
+    scenario: { quick: waits.failsToTheEnd },
+    found: 'unsettled',
+  },
+  {
+    name: 'a dead letter goes on waiting to be tried again',
+    patches: [{ file: 'worker/settle.js', find: '[...committed, ...dead].filter(', replace: '[...committed].filter(' }],
+    scenario: { quick: waits.failsToTheEnd },
+    found: 'leftover',
+  },
 ]

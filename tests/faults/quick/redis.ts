@@ -109,3 +109,52 @@ export const sendsWhileItAims: QuickScenario = async (stage) => {
   await returned
   await clients.send([{ key }])
 }
+
+/** A former owner of a partition is given an entry after the new owner has claimed what there was. */
+export const readByAZombie: QuickScenario = async (stage) => {
+  const { clients, redis, pipeline } = stage
+  const key = 'read by a zombie'
+  await working(stage)
+  // While its only lane is busy it does not wait for the entry itself.
+  await clients.send([{ key: 'keeps the lane busy', mood: 'slow' }])
+  await inHand(stage, 'keeps the lane busy')
+  await clients.send([{ key }])
+  const stream = streamKey(pipeline.prefix, partitionOfKey(key))
+  await redis.xreadgroup('GROUP', GROUP, 'a former owner', 'COUNT', 1, 'STREAMS', stream, '>')
+  await clients.send([{ key }])
+}
+readByAZombie.settings = { EVENTFLOW_LANES: '1' }
+
+/** A request has more events of a key than an entry holds. */
+export const sendsARun: QuickScenario = async (stage) => {
+  await working(stage)
+  await stage.clients.send(Array.from({ length: 120 }, () => ({ key: 'a run' })))
+}
+
+/** Redis refuses the first entries of a request, and would take the others. */
+export const refusesTheFirstEntries: QuickScenario = async (stage) => {
+  const { clients, redis, links } = stage
+  await working(stage)
+  const refused = async () => Number(/cmdstat_xadd:.*rejected_calls=(\d+)/.exec(await redis.info('commandstats'))?.[1])
+  await redis.config('SET', 'min-replicas-to-write', '1')
+  // The entries arrive one after the other.
+  links.redis.mode = { kind: 'trickle', bytes: 2_048, ms: 20 }
+  const sent = clients.send(Array.from({ length: 220 }, () => ({ key: 'its first entries are refused' })))
+  await until('the first is refused', async () => (await refused()) > 0)
+  await redis.config('SET', 'min-replicas-to-write', '0')
+  await sent
+  links.redis.mode = { kind: 'pass' }
+}
+
+/** Redis refuses an entry every now and then, also while a partition goes back to its stream. */
+export const refusesNowAndThen: QuickScenario = async (stage) => {
+  const { clients, db } = stage
+  const key = 'refused now and then'
+  await working(stage)
+  for (let n = 0; n < 10; n++) {
+    await whileFull(stage, () => clients.send([{ key }]))
+    await delay(50) // others get on with it meanwhile
+    await clients.send([{ key }])
+  }
+  await inStreams(db)
+}

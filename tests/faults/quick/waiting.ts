@@ -154,3 +154,13 @@ export const passedByTheWatermark: QuickScenario = async (stage) => {
   await takenAway(db, key)
   await sourceBack(db)
 }
+
+/** An event fails in every attempt. */
+export const failsToTheEnd: QuickScenario = async (stage) => {
+  await working(stage)
+  await stage.clients.send([{ key: 'fails to the end', mood: 'failing' }, { key: 'fails to the end' }])
+  await until('it is dead', async () => {
+    const { rows } = await stage.db.query('SELECT FROM failed_events')
+    return rows.length > 0
+  }).catch(() => {}) // what is missing is found
+}

@@ -16,7 +16,7 @@ export interface OperatorOptions {
 export interface Operators {
   /** How many requests of each kind were answered as done. */
   readonly done: Record<'replay' | 'discard' | 'skip', number>
-  /** Ends their work, and sends the last dead letters on their way again no more. */
+  /** Ends their work; what they have asked for goes on. */
   stop(): Promise<void>
 }
 

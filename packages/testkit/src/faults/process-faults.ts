@@ -49,6 +49,27 @@ const workerPaused: FaultKind = ({ workers }, random) => {
   return { name: 'worker: frozen for a moment', ...befalls(worker), run: () => frozen(worker, ms) }
 }
 
+/** Frozen, and another process is started under its id; then both run, until the other one ends. */
+const workerDoubled: FaultKind = (stack, random) => {
+  const worker = random.pick(stack.workers)
+  const [aloneMs, togetherMs] = [random.between(0, 3_000), random.between(500, 4_000)]
+  return {
+    name: 'worker: started again beside its own zombie',
+    ...befalls(worker),
+    async run(struck) {
+      const twin = await stack.twinOf(worker)
+      struck()
+      worker.signal('SIGSTOP')
+      twin.start()
+      await twin.ready(30_000).catch(() => {})
+      await delay(aloneMs)
+      worker.signal('SIGCONT')
+      await delay(togetherMs)
+      await twin.stop()
+    },
+  }
+}
+
 const ingestKilled: FaultKind = ({ ingests }, random) => {
   const ingest = random.pick(ingests)
   const downMs = random.between(0, 2_000)
@@ -91,7 +112,7 @@ const rollingDeploy: FaultKind = ({ ingests, workers }) => ({
 })
 
 export const processFaults: readonly FaultKind[] = [
-  ...[workerKilled, workerStopped, workerFrozen, workerPaused],
+  ...[workerKilled, workerStopped, workerFrozen, workerPaused, workerDoubled],
   ...[ingestKilled, ingestStopped, ingestFrozen, rollingDeploy],
 ]
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { LocalServer } from '@eventflow/local'
 import { connectRedis, GROUP, type Redis, streamKey, untilReady } from '@eventflow/stream'
+import { whileLocked } from '../locks.js'
 import { until } from '../until.js'
 import type { Fault, FaultKind } from './fault.js'
 import { PARTITIONS, type Stack } from './stack.js'
@@ -67,9 +68,19 @@ const failedOver: FaultKind = (stack, random) => {
   }
 }
 
+/** Every settle waits inside its transaction for a lock of somebody else, while Redis is away and what is accepted needs a mark. */
+const awayWithSlowSettles: FaultKind = ({ redis, db }, random) => {
+  const downMs = random.between(1_000, 3_000)
+  return {
+    ...redisFault('away while settles are slow', async () => {}),
+    takes: ['redis', 'postgres'],
+    run: () => redis.crash(0, () => whileLocked(db, 'totals', () => delay(downMs))),
+  }
+}
+
 export const redisFaults: readonly FaultKind[] = [
   ...[flushed, streamDeleted, groupDestroyed, full],
-  ...[restarted, restartedEmpty, restartedBehind, failedOver],
+  ...[restarted, restartedEmpty, restartedBehind, failedOver, awayWithSlowSettles],
 ]
 
 /** A fault of a moment. When Redis is away just now, there is nothing to break. */

@@ -41,6 +41,8 @@ export interface Stack {
   directLink: Link
   ingests: Program[]
   workers: Program[]
+  /** Another process under the id of a worker, over the same links; to be started, and to be stopped before the stack is. */
+  twinOf(worker: Program): Promise<Program>
   /** Links by the name of their process and their server: `worker-1 redis`. */
   links: Map<string, Link>
   urls: string[]
@@ -81,11 +83,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   await mkdir(join(dir, 'logs'))
 
   const links = new Map<string, Link>()
-  const program = async (kind: 'ingest' | 'worker', number: number): Promise<Program & { url: string }> => {
-    const name = `${kind}-${number}`
-    const toPostgres = await openLink(Number(new URL(databaseUrl).port))
-    const toRedis = await openLink(redis.port)
-    links.set(`${name} postgres`, toPostgres).set(`${name} redis`, toRedis)
+  /** `twin`: a second process of that name, over the links of the first. */
+  const program = async (
+    kind: 'ingest' | 'worker',
+    name: string,
+    { twin = false } = {},
+  ): Promise<Program & { url: string }> => {
+    if (!twin) {
+      links.set(`${name} postgres`, await openLink(Number(new URL(databaseUrl).port)))
+      links.set(`${name} redis`, await openLink(redis.port))
+    }
     const port = await freePort(0)
     const own =
       kind === 'ingest'
@@ -96,20 +103,20 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       name,
       script: scripts[kind],
       env: {
-        DATABASE_URL: withPort(databaseUrl, toPostgres.port),
-        REDIS_URL: withPort(redis.url, toRedis.port),
+        DATABASE_URL: withPort(databaseUrl, links.get(`${name} postgres`)!.port),
+        REDIS_URL: withPort(redis.url, links.get(`${name} redis`)!.port),
         EVENTFLOW_EVENTS: definitions,
         EVENTFLOW_LOG_LEVEL: 'info',
         ...own,
         ...settings,
       },
       readyUrl: `${url}/readyz`,
-      logFile: join(dir, 'logs', `${name}.log`),
+      logFile: join(dir, 'logs', `${name}${twin ? '-twin' : ''}.log`),
     }
     return Object.assign(createProgram(options), { url })
   }
   const all = (kind: 'ingest' | 'worker', count: number) =>
-    Promise.all(Array.from({ length: count }, (_, i) => program(kind, i + 1)))
+    Promise.all(Array.from({ length: count }, (_, i) => program(kind, `${kind}-${i + 1}`)))
   const ingests = await all('ingest', options.ingests)
   const workers = await all('worker', options.workers)
   const programs = [...ingests, ...workers]
@@ -125,6 +132,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     directLink,
     ingests,
     workers,
+    twinOf: ({ name }) => program('worker', name, { twin: true }),
     links,
     urls: ingests.map(({ url }) => url),
     workerUrls: workers.map(({ url }) => url),

@@ -41,6 +41,36 @@ export interface Load {
 
 const SHARED_KEYS = 40
 
+/** The share of requests that have events of one key only. */
+const RUNS = 0.05
+const EVENTS_OF_AN_ENTRY = 50
+
+/** The share of events whose handler does what it should not: each has its batch halved, over and over. */
+const HANDLER_FAILURES = 0.0003
+
+/** What it does then: the moods of `fault.handled`. */
+const HANDLER_MOODS = [
+  'handler fails once',
+  'handler is flaky',
+  'handler throws',
+  'handler refuses',
+  'handler throws no error',
+  'handler throws a trap',
+  'handler names the network',
+  'handler breaks a value',
+  'handler breaks a constraint',
+  'handler conflicts',
+  'handler finds a lock',
+  'handler takes too long',
+  'handler idles',
+  'handler forgets an await',
+  'handler swallows an error',
+  'handler rolls back',
+  'handler commits',
+  'handler changes its data',
+  'handler never ends',
+]
+
 const typeOf = (mood = '') => (mood.startsWith('handler ') ? 'fault.handled' : 'fault.step')
 
 const DEADLY = new Set(['flaky', 'failing', 'bad', 'deadly'])
@@ -94,15 +124,31 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
       const ahead = dueAt - performance.now()
       if (ahead > 0) await delay(ahead)
       dueAt += everyMs
-      await send(Array.from({ length: batch }, () => chooseStep(number, keysPerLane)))
+      await send(chooseSteps(number, keysPerLane, batch))
     }
   }
 
-  function chooseStep(lane: number, keysPerLane: number): Step {
+  /** Most requests have events of many keys; some have a run of one key, longer than an entry of a stream can be. */
+  function chooseSteps(lane: number, keysPerLane: number, batch: number): Step[] {
+    const one = random.next() < RUNS ? chooseKey(lane, keysPerLane) : undefined
+    const count = one === undefined ? batch : random.between(2, 2.5 * EVENTS_OF_AN_ENTRY)
+    return Array.from({ length: count }, () => {
+      const key = one ?? chooseKey(lane, keysPerLane)
+      const mood = chooseMood()
+      return mood === undefined ? { key } : { key, mood }
+    })
+  }
+
+  function chooseKey(lane: number, keysPerLane: number): string {
     const shared = random.next() < 0.05
-    const key = shared ? `shared ${random.between(1, SHARED_KEYS)}` : `lane ${lane} ${random.between(1, keysPerLane)}`
+    return shared ? `shared ${random.between(1, SHARED_KEYS)}` : `lane ${lane} ${random.between(1, keysPerLane)}`
+  }
+
+  function chooseMood(): string | undefined {
     const chance = random.next()
-    return chance < 0.0002 ? { key, mood: 'bad' } : chance < 0.002 ? { key, mood: 'flaky' } : { key }
+    if (chance < 0.0002) return 'bad'
+    if (chance < 0.002) return 'flaky'
+    return chance < 0.002 + HANDLER_FAILURES ? random.pick(HANDLER_MOODS) : undefined
   }
 
   return {
