@@ -1,8 +1,7 @@
 /** What a handler of the fault tests may do that it should not, by the mood of its event. Its effect is written before. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { type AcceptedEvent, PermanentError, type Sql } from '@eventflow/pipeline'
-
-type Moody = Pick<AcceptedEvent, 'id'> & { data: { n: number } }
+import { PermanentError, type Sql } from '@eventflow/pipeline'
+import { type StepEvent, writeEffects } from './_step.js'
 
 /** Events that failed once in this process. */
 const failed = new Set<string>()
@@ -14,10 +13,11 @@ export function failOnce(id: string): void {
   throw new Error('did not work this time')
 }
 
-const raise = (code: string) => (_: Moody, tx: Sql) =>
+const raise = (code: string) => (_: StepEvent, tx: Sql) =>
   tx.query(`DO $$ BEGIN RAISE EXCEPTION 'raised by a handler' USING ERRCODE = '${code}'; END $$`)
 
-export const HANDLER_MOODS: Record<string, (event: Moody, tx: Sql) => unknown> = {
+/** Done after the event's effect is written. */
+export const HANDLER_MOODS: Record<string, (event: StepEvent, tx: Sql) => unknown> = {
   'handler fails once': ({ id }) => failOnce(id),
   'handler is flaky': () => {
     if (Math.random() < 0.5) throw new Error('did not work')
@@ -53,6 +53,9 @@ export const HANDLER_MOODS: Record<string, (event: Moody, tx: Sql) => unknown> =
   'handler forgets an await': (_, tx) => {
     tx.query('SELECT pg_sleep(0.05)').catch(() => {})
   },
+  'handler writes late': (event, tx) => {
+    setTimeout(() => writeEffects([event], tx).catch(() => {}), 100) // its transaction is over by then
+  },
   'handler swallows an error': async (_, tx) => {
     await tx.query('SELECT 1 / 0').catch(() => {})
   },
@@ -62,8 +65,20 @@ export const HANDLER_MOODS: Record<string, (event: Moody, tx: Sql) => unknown> =
     throw new Error('after its own COMMIT')
   },
   'handler changes its data': ({ id, data }) => {
-    data.n *= 100
+    ;(data as { n: number }).n *= 100
     failOnce(id)
   },
   'handler never ends': () => new Promise(() => {}),
+}
+
+/** What the rules answer that is no list of problems. */
+export const RULES_MOODS: Record<string, () => unknown> = {
+  'rules answer true': () => true,
+  'rules answer a promise': async () => [{ pointer: '/n', message: 'is not right' }],
+}
+
+/** What the enricher answers that is no list of additions. */
+export const ENRICHER_MOODS: Record<string, () => unknown> = {
+  'enricher answers a map': () => new Map(),
+  'enricher rejects later': () => [Promise.reject(new PermanentError('rejected later'))],
 }

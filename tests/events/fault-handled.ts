@@ -1,15 +1,29 @@
-/** `fault.handled`: its handler does what it should not, by the mood of the event. It writes to the same keys as `fault.step`. */
-import { defineEvent } from '@eventflow/pipeline'
-import { HANDLER_MOODS } from './_handler-moods.js'
-import { Step, writeEffects } from './_step.js'
+/**
+ * `fault.handled`: its functions do what they should not, by the mood of the event: its handler as a rule. It writes to the same
+ * keys as `fault.step`.
+ */
+import { defineEvent, type EnrichContext } from '@eventflow/pipeline'
+import { ENRICHER_MOODS, HANDLER_MOODS, RULES_MOODS } from './_handler-moods.js'
+import { Step, type StepEvent, writeEffects } from './_step.js'
 
 export default defineEvent({
   type: 'fault.handled',
   schema: Step,
   key: ({ key }) => key,
   retry: { attempts: 2, baseDelayMs: 200 },
+  enrich: [
+    {
+      name: 'handled',
+      enrich: (events: readonly StepEvent[], _: EnrichContext) => {
+        const moods = events.flatMap(({ data: { mood = '' } }) => ENRICHER_MOODS[mood] ?? [])
+        const [answer = () => Promise.resolve(events.map(() => ({})))] = moods
+        return answer() as Promise<object[]>
+      },
+    },
+  ],
+  validate: ({ data: { mood = '' } }) => (RULES_MOODS[mood]?.() ?? []) as [],
   handle: async (event, tx) => {
     await writeEffects([event], tx)
-    await HANDLER_MOODS[event.data.mood!]!(event, tx)
+    await HANDLER_MOODS[event.data.mood ?? '']?.(event, tx)
   },
 })

@@ -5,6 +5,15 @@ import { catchingUp } from './catching-up.js'
 import { owning } from './owning.js'
 import { reading } from './reading.js'
 import { settling } from './settling.js'
+import { usersCode } from './users-code.js'
 import { waiting } from './waiting.js'
 
-export const BUGS: readonly Bug[] = [...accepting, ...reading, ...catchingUp, ...settling, ...waiting, ...owning]
+export const BUGS: readonly Bug[] = [
+  ...accepting,
+  ...reading,
+  ...catchingUp,
+  ...settling,
+  ...waiting,
+  ...owning,
+  ...usersCode,
+]

@@ -45,11 +45,11 @@ const SHARED_KEYS = 40
 const RUNS = 0.05
 const EVENTS_OF_AN_ENTRY = 50
 
-/** The share of events whose handler does what it should not: each has its batch halved, over and over. */
-const HANDLER_FAILURES = 0.0003
+/** The share of events whose definition does what it should not: each has its batch halved, over and over. */
+const MISBEHAVIOUR = 0.0003
 
 /** What it does then: the moods of `fault.handled`. */
-const HANDLER_MOODS = [
+const MISBEHAVIOURS = [
   'handler fails once',
   'handler is flaky',
   'handler throws',
@@ -69,9 +69,14 @@ const HANDLER_MOODS = [
   'handler commits',
   'handler changes its data',
   'handler never ends',
+  'handler writes late',
+  'rules answer true',
+  'rules answer a promise',
+  'enricher answers a map',
+  'enricher rejects later',
 ]
 
-const typeOf = (mood = '') => (mood.startsWith('handler ') ? 'fault.handled' : 'fault.step')
+const typeOf = (mood = '') => (/^(handler|enricher|rules) /.test(mood) ? 'fault.handled' : 'fault.step')
 
 const DEADLY = new Set(['flaky', 'failing', 'bad', 'deadly'])
 const mayDie = (mood = '') => DEADLY.has(mood) || (typeOf(mood) === 'fault.handled' && mood !== 'handler fails once')
@@ -148,7 +153,7 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
     const chance = random.next()
     if (chance < 0.0002) return 'bad'
     if (chance < 0.002) return 'flaky'
-    return chance < 0.002 + HANDLER_FAILURES ? random.pick(HANDLER_MOODS) : undefined
+    return chance < 0.002 + MISBEHAVIOUR ? random.pick(MISBEHAVIOURS) : undefined
   }
 
   return {

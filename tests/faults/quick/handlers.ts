@@ -1,0 +1,83 @@
+/** Quick scenarios of definitions that do what they should not: their own event is dead, in words that say why, and no other. */
+import { until } from '@eventflow/testkit'
+import type { QuickScenario, QuickStage } from './stage.js'
+import { processed, working } from './steps.js'
+
+interface Expected {
+  /** What must be in the message of the dead letter. */
+  says?: RegExp
+  component?: string
+  /** Whether it dies. */
+  dies?: boolean
+}
+
+/** An event has a mood, among others; then its key goes on. */
+function misbehaves(mood: string, { says = /./, component = 'handle', dies = true }: Expected = {}): QuickScenario {
+  const scenario: QuickScenario = async (stage) => {
+    const { db, clients, claim } = stage
+    const key = 'has a mood'
+    await working(stage)
+    const [before, moody, behind, beside] = await clients.send([
+      ...[{ key }, { key, mood }, { key }],
+      { key: 'of another key' },
+    ])
+    await processed(db, [before!, behind!, beside!]).catch(() => {}) // what is missing is found
+    const { rows } = await db.query('SELECT component, message FROM failed_events WHERE event_id = $1', [moody])
+    claim(dies ? 'it is dead' : 'it is processed', rows.length === (dies ? 1 : 0))
+    claim(
+      'its dead letter says why',
+      rows.every((row) => says.test(row.message) && row.component === component),
+    )
+  }
+  return Object.assign(scenario, { settings: { EVENTFLOW_HANDLER_TIMEOUT_SECONDS: '1' } })
+}
+
+export const namesTheNetwork = misbehaves('handler names the network', { says: /ECONNREFUSED/ })
+export const conflicts = misbehaves('handler conflicts', { says: /raised by a handler/ })
+export const writesLate = misbehaves('handler writes late', { dies: false })
+export const swallowsAnError = misbehaves('handler swallows an error', {
+  says: /handle of 'fault.handled'.*division by zero/,
+})
+export const rollsBack = misbehaves('handler rolls back', { says: /handle of 'fault.handled'.*transaction/ })
+export const forgetsAnAwait = misbehaves('handler forgets an await', { says: /await/ })
+export const throwsATrap = misbehaves('handler throws a trap')
+export const breaksAValue = misbehaves('handler breaks a value', { says: /no number/ })
+export const answersTrue = misbehaves('rules answer true', {
+  says: /validate of 'fault.handled'/,
+  component: 'validate',
+})
+export const answersAPromise = misbehaves('rules answer a promise', { says: /promise/, component: 'validate' })
+export const answersAMap = misbehaves('enricher answers a map', {
+  says: /enricher 'handled'/,
+  component: 'enrich:handled',
+})
+export const rejectsLater = misbehaves('enricher rejects later', {
+  says: /rejected later/,
+  component: 'enrich:handled',
+})
+
+/** A handler changes its data and fails; in its next run it finds what was sent. */
+export const changesItsData = misbehaves('handler changes its data')
+
+/** A handler fails, which is written, but the answer is lost; it is dead, and an operator sends it on its way again meanwhile. */
+export const isReplayedWhileSettledAgain: QuickScenario = async (stage) => {
+  const { db, links, clients } = stage
+  await working(stage)
+  links.postgres.mode = { kind: 'lose answer', text: 'COMMIT', after: 'insert-failed' }
+  await clients.send([{ key: 'replayed meanwhile', mood: 'bad' }])
+  await until('the answer is lost', () => links.postgres.mode.kind === 'pass')
+  await replayed(stage)
+  await until(
+    'it is dead again',
+    async () => (await db.query(`SELECT FROM failed_events WHERE status = 'open'`)).rows.length > 0,
+  )
+}
+
+async function replayed({ pipeline, db }: QuickStage): Promise<void> {
+  const body = JSON.stringify({ filter: {}, reason: 'once more' })
+  const headers = { 'content-type': 'application/json' }
+  await until('it is sent on its way again', async () => {
+    await fetch(`${pipeline.url}/v1/dead-letters/replay`, { method: 'POST', headers, body })
+    return (await db.query(`SELECT FROM failed_events WHERE status <> 'open'`)).rows.length > 0
+  })
+}
