@@ -26,6 +26,13 @@ export const HANDLER_MOODS: Record<string, (event: StepEvent, tx: Sql) => unknow
   'handler refuses': () => {
     throw new PermanentError('will not')
   },
+  'handler refuses once': ({ id }) => {
+    try {
+      failOnce(id)
+    } catch (cause) {
+      throw new PermanentError('will not this time', { cause })
+    }
+  },
   'handler throws no error': () => Promise.reject('a text'),
   'handler throws a trap': () => {
     throw Object.defineProperty(new Error('trap'), 'name', {

@@ -24,7 +24,6 @@ export const accepting: readonly Bug[] = [
     ],
     scenario: { quick: redis.refusesAnEntry },
     found: 'order',
-    telling: true,
   },
   {
     name: 'events are inserted without ON CONFLICT',
@@ -37,7 +36,6 @@ export const accepting: readonly Bug[] = [
     ],
     scenario: { quick: postgres.losesAnswerToInsert },
     found: 'refused',
-    telling: true,
   },
   {
     name: 'events are answered as accepted before they are stored',

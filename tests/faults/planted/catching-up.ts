@@ -22,7 +22,6 @@ export const catchingUp: readonly Bug[] = [
     ],
     scenario: { quick: redis.forgetsBacklog },
     found: 'unsettled',
-    telling: true,
   },
   {
     name: 'events are caught up with by their age only',
@@ -42,7 +41,6 @@ export const catchingUp: readonly Bug[] = [
     patches: [{ file: 'worker/catch-up.js', find: 'keys.lowestSeq() - 1, ', replace: '' }],
     scenario: { quick: waits.passedByTheWatermark },
     found: 'unsettled',
-    telling: true,
   },
   {
     name: 'what only its owner knows of is not written down before the stream is used again',
@@ -82,7 +80,6 @@ export const catchingUp: readonly Bug[] = [
     ],
     scenario: { quick: redis.sendsWhileItAims },
     found: 'order',
-    telling: true,
   },
   {
     name: 'a stream that is made again is not noted as broken first',

@@ -74,7 +74,6 @@ export const settling: readonly Bug[] = [
     patches: [{ file: 'worker/write.js', find: 'await insertFailed(tx, dead, { workerId, now });', replace: ';' }],
     scenario: { quick: waits.fails },
     found: 'unsettled',
-    telling: true,
   },
   {
     name: 'attempts are counted up instead of written',
@@ -88,7 +87,6 @@ export const settling: readonly Bug[] = [
     ],
     scenario: { quick: postgres.losesAnswerToCommit },
     found: 'attempts',
-    telling: true,
   },
   {
     name: 'the fence does not compare epochs',

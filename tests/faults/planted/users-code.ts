@@ -19,14 +19,109 @@ export const usersCode: readonly Bug[] = [
   {
     name: 'a handler can change what its next run is given',
     patches: [
+      { file: 'worker/process.js', find: '        freezeData(candidate.event);', replace: '        ;' },
       {
-        file: 'worker/process.js',
-        find: 'if (runsUsersCode(definition))\n        freezeEvent(candidate.event);',
-        replace: '',
+        file: 'worker/enrich.js',
+        find: 'Object.freeze(Object.assign({}, event.data, addition))',
+        replace: 'Object.assign(event.data, addition)',
       },
     ],
     scenario: { quick: handlers.changesItsData },
     found: 'effect of other data',
+    telling: true,
+  },
+  {
+    name: 'an error is taken for one of our connection by its shape',
+    patches: [
+      {
+        file: 'worker/handler-failure.js',
+        find: 'const kind = sqlErrorKind(use.error);',
+        replace: 'const kind = sqlErrorKind(use.error ?? thrown?.error);',
+      },
+      { file: 'worker/settle.js', find: 'excusable && excused < BLAME_AFTER', replace: 'excusable' },
+    ],
+    scenario: { quick: handlers.namesTheNetwork },
+    found: 'unsettled',
+    telling: true,
+  },
+  {
+    name: 'a handler is excused for ever for what its statements meet',
+    patches: [{ file: 'worker/settle.js', find: 'excusable && excused < BLAME_AFTER', replace: 'excusable' }],
+    scenario: { quick: handlers.conflicts },
+    found: 'unsettled',
+  },
+  {
+    name: 'a handler may use its transaction when it is over',
+    patches: [{ file: 'db/lent-transaction.js', find: 'if (isOver)\n            throw new Error(late);', replace: '' }],
+    scenario: { quick: handlers.writesLate },
+    found: 'effect twice',
+    telling: true,
+  },
+  {
+    name: 'a handler may swallow an error that has ended its transaction',
+    patches: [
+      {
+        file: 'worker/handler-failure.js',
+        find: 'if (use.error === undefined)\n        return undefined;',
+        replace: 'return undefined;',
+      },
+    ],
+    scenario: { quick: handlers.swallowsAnError },
+    found: 'its dead letter says why',
+  },
+  {
+    name: 'a handler may end its transaction',
+    patches: [
+      {
+        file: 'db/lent-transaction.js',
+        find: 'const refusal = refusalOf(text);',
+        replace: 'const refusal = undefined;',
+      },
+      {
+        file: 'db/lent-transaction.js',
+        find: "if (use.pending === 0 && tx.getTransactionStatus() === 'I')",
+        replace: 'if (false)',
+      },
+    ],
+    scenario: { quick: handlers.rollsBack },
+    found: 'it is dead',
+  },
+  {
+    name: 'a statement that is not awaited is passed over',
+    patches: [
+      {
+        file: 'worker/handler-failure.js',
+        find: 'if (use.pending > 0)\n        return says(MISSING_AWAIT',
+        replace: 'if (false)\n        return says(MISSING_AWAIT',
+      },
+      { file: 'worker/effects.js', find: 'if (use.pending > 0)', replace: 'if (false)' },
+    ],
+    scenario: { quick: handlers.forgetsAnAwait },
+    found: 'it is dead',
+  },
+  {
+    name: 'what an enricher promises is not waited for',
+    patches: [
+      {
+        file: 'worker/enrich.js',
+        find: 'if (!items.some(isPromiseLike))\n        return items.map(read);',
+        replace: 'items.forEach((item) => item?.catch?.(() => {}));\n    return items.map(() => ({ value: {} }));',
+      },
+    ],
+    scenario: { quick: handlers.rejectsLater },
+    found: 'it is dead',
+  },
+  {
+    name: 'what a batch has done counts, and not what is true when it is settled again',
+    patches: [
+      {
+        file: 'db/settle.js',
+        find: 'SELECT tenant_id, event_id FROM processed_events JOIN settled USING (tenant_id, event_id)\n         FOR KEY SHARE OF processed_events',
+        replace: 'SELECT tenant_id, event_id FROM settled',
+      },
+    ],
+    scenario: { quick: handlers.isReplayedWhileSettledAgain },
+    found: 'unsettled',
     telling: true,
   },
 ]

@@ -32,7 +32,6 @@ export const waiting: readonly Bug[] = [
     ],
     scenario: { quick: waits.waitsThroughATakeOver },
     found: 'unsettled',
-    telling: true,
   },
   {
     name: 'an event that waits for its source does not hold up those behind it',
@@ -108,7 +107,7 @@ export const waiting: readonly Bug[] = [
   },
   {
     name: 'a dead letter goes on waiting to be tried again',
-    patches: [{ file: 'worker/settle.js', find: '[...committed, ...dead].filter(', replace: '[...committed].filter(' }],
+    patches: [{ file: 'worker/write.js', find: '[...committed, ...dead].filter(', replace: '[...committed].filter(' }],
     scenario: { quick: waits.failsToTheEnd },
     found: 'leftover',
   },

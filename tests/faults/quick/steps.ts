@@ -34,11 +34,15 @@ export async function inStreams(db: Db): Promise<void> {
 }
 
 /** Waits until these events are processed. */
-export async function processed(db: Db, ids: readonly string[]): Promise<void> {
-  await until('they are processed', async () => {
-    const { rows } = await db.query('SELECT FROM processed_events WHERE event_id = ANY($1)', [ids])
-    return rows.length === ids.length
-  })
+export async function processed(db: Db, ids: readonly string[], timeoutMs?: number): Promise<void> {
+  await until(
+    'they are processed',
+    async () => {
+      const { rows } = await db.query('SELECT FROM processed_events WHERE event_id = ANY($1)', [ids])
+      return rows.length === ids.length
+    },
+    timeoutMs,
+  )
 }
 
 /** Waits until so many entries of the partition of a key are in the hands of a worker. */

@@ -54,6 +54,7 @@ const MISBEHAVIOURS = [
   'handler is flaky',
   'handler throws',
   'handler refuses',
+  'handler refuses once',
   'handler throws no error',
   'handler throws a trap',
   'handler names the network',
