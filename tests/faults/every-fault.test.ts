@@ -11,6 +11,7 @@ import {
   describeVerdict,
   faultTable,
   heal,
+  MISBEHAVIOURS,
   openJournal,
   type Stack,
   startNemesis,
@@ -40,10 +41,19 @@ test('no fault loses, doubles or reorders anything', async () => {
   const journal = openJournal(journalFile)
   const clients = createClients({ urls: stack.urls, journal, random: createRandom(1) })
   clients.start({ rate: 400, lanes: 8, batch: 10, keysPerLane: 50 })
-  const nemesis = startNemesis({ stack, clients, random: createRandom(2), everyMs: 1_000, once: true })
+  const misbehaving: Promise<unknown>[] = []
+  const nemesis = startNemesis({
+    ...{ stack, clients, random: createRandom(2), everyMs: 1_000, once: true },
+    // With each fault a definition misbehaves, in one way after the other.
+    tell() {
+      const mood = MISBEHAVIOURS[misbehaving.length % MISBEHAVIOURS.length]!
+      misbehaving.push(clients.send([{ key: `misbehaves ${misbehaving.length}`, mood }]))
+    },
+  })
   const operators = startOperators({ urls: stack.urls, random: createRandom(3), everyMs: 1_000 })
   await nemesis.done
   await operators.stop()
+  await Promise.all(misbehaving)
   await heal(stack)
   await clients.stop()
   await journal.close()

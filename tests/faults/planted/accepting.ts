@@ -91,4 +91,16 @@ export const accepting: readonly Bug[] = [
     scenario: scenarios.ingestDiesBeforeItPublishes,
     found: 'order',
   },
+  {
+    name: 'an event that is sent again is taken for another one',
+    patches: [
+      {
+        file: 'ingest/accept.js',
+        find: "sameContent(event, stored.get(key)?.event ?? first) ? 'duplicate' : 'conflict'",
+        replace: "'conflict'",
+      },
+    ],
+    scenario: { quick: postgres.losesAnswerToInsert },
+    found: 'refused',
+  },
 ]

@@ -1,4 +1,6 @@
 /** Bugs of who owns what. */
+
+import * as owners from '../quick/owning.js'
 import * as scenarios from '../scenarios.js'
 import type { Bug } from './bug.js'
 
@@ -8,5 +10,17 @@ export const owning: readonly Bug[] = [
     patches: [{ file: 'db/partitions.js', find: 'epoch = epoch + 1', replace: 'epoch = epoch' }],
     scenario: scenarios.comesBack,
     found: 'epoch',
+  },
+  {
+    name: 'a worker that was started again takes what it holds already',
+    patches: [
+      {
+        file: 'worker/ownership.js',
+        find: 'const inHand = new Set([...idsOf(leases), ...leaving.keys()]);',
+        replace: 'const inHand = new Set();',
+      },
+    ],
+    scenario: { quick: owners.startsWithALockedRow },
+    found: 'what it holds is not taken again',
   },
 ]

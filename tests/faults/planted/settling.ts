@@ -1,5 +1,6 @@
 /** Bugs of the transaction that settles a batch. */
 
+import * as handlers from '../quick/handlers.js'
 import * as postgres from '../quick/postgres.js'
 import * as redis from '../quick/redis.js'
 import * as waits from '../quick/waiting.js'
@@ -99,5 +100,17 @@ export const settling: readonly Bug[] = [
     ],
     scenario: scenarios.frozenWhileProcessing,
     found: 'stale write',
+  },
+  {
+    name: 'a settle locks the marks of its partitions',
+    patches: [{ file: 'db/settle.js', find: 'ORDER BY id FOR SHARE OF partitions', replace: 'ORDER BY id FOR SHARE' }],
+    scenario: { quick: redis.refusesWhileSettling },
+    found: 'acceptance does not wait for a settle',
+  },
+  {
+    name: 'handlers run type by type, whatever the order of a key',
+    patches: [{ file: 'worker/effects.js', find: 'if (index < (lastOfKey.get(key) ?? 0))', replace: 'if (index < 0)' }],
+    scenario: { quick: handlers.sendsTwoTypes },
+    found: 'order',
   },
 ]

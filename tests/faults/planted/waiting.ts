@@ -1,4 +1,6 @@
 /** Bugs of waiting: retries, keys, suspects. */
+
+import * as handlers from '../quick/handlers.js'
 import * as waits from '../quick/waiting.js'
 import type { Bug } from './bug.js'
 
@@ -109,6 +111,12 @@ export const waiting: readonly Bug[] = [
     name: 'a dead letter goes on waiting to be tried again',
     patches: [{ file: 'worker/write.js', find: '[...committed, ...dead].filter(', replace: '[...committed].filter(' }],
     scenario: { quick: waits.failsToTheEnd },
+    found: 'leftover',
+  },
+  {
+    name: 'what operators replay is not taken up',
+    patches: [{ file: 'worker/loop.js', find: 'await takeUpRetries(', replace: 'false && await takeUpRetries(' }],
+    scenario: { quick: handlers.isReplayed },
     found: 'leftover',
   },
 ]

@@ -1,5 +1,5 @@
 /** Quick scenarios of definitions that do what they should not: their own event is dead, in words that say why, and no other. */
-import { until } from '@eventflow/testkit'
+import { post, until } from '@eventflow/testkit'
 import type { QuickScenario } from './stage.js'
 import { processed, working } from './steps.js'
 
@@ -84,4 +84,24 @@ export const isReplayedWhileSettledAgain: QuickScenario = async (stage) => {
     INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, history)
     SELECT tenant_id, event_id, partition, 0, now(), history || '[{ "attempt": 0 }]' FROM letters`)
   links.postgres.mode = { kind: 'pass' }
+}
+
+/** Events of a key are of two types, in turns, in one request. */
+export const sendsTwoTypes: QuickScenario = async (stage) => {
+  await working(stage)
+  const key = 'of two types'
+  await stage.clients.send([{ key }, { key, mood: 'handler is sound' }, { key }, { key, mood: 'handler is sound' }])
+}
+
+/** A handler refuses an event, and an operator sends it on its way again. */
+export const isReplayed: QuickScenario = async (stage) => {
+  const { db, clients, pipeline } = stage
+  await working(stage)
+  await clients.send([{ key: 'replayed', mood: 'handler refuses once' }])
+  await until('it is dead', async () => (await db.query('SELECT FROM failed_events')).rows.length > 0)
+  const asked = await post(`${pipeline.url}/v1/dead-letters/replay`, { filter: {}, reason: 'once more' })
+  stage.claim('the replay is accepted', asked.ok)
+  await until('it is on its way', async () => {
+    return (await db.query(`SELECT FROM failed_events WHERE status <> 'open'`)).rows.length > 0
+  })
 }

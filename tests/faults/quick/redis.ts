@@ -1,7 +1,7 @@
 /** Quick scenarios of what befalls Redis and its streams. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { GROUP, streamKey } from '@eventflow/stream'
-import { until } from '@eventflow/testkit'
+import { sessionsWaiting, until, whileLocked } from '@eventflow/testkit'
 import type { QuickScenario } from './stage.js'
 import { inHand, inStreams, partitionOfKey, processed, takenAway, whileFull, working } from './steps.js'
 
@@ -157,4 +157,21 @@ export const refusesNowAndThen: QuickScenario = async (stage) => {
     await clients.send([{ key }])
   }
   await inStreams(db)
+}
+
+/** Redis refuses an entry while a settle of its partition waits, inside its transaction, for a lock of somebody else. */
+export const refusesWhileSettling: QuickScenario = async (stage) => {
+  const { clients, db, claim } = stage
+  const key = 'refused while it is settled'
+  await working(stage)
+  await whileLocked(db, 'totals', async () => {
+    await clients.send([{ key }])
+    const [settle] = await until('the settle waits', async () => {
+      const waiting = await sessionsWaiting(db)
+      return waiting.length > 0 && waiting
+    })
+    await whileFull(stage, () => clients.send([{ key }]))
+    const stillWaits = (await sessionsWaiting(db)).includes(settle!)
+    claim('acceptance does not wait for a settle', stillWaits)
+  })
 }

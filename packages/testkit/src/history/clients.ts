@@ -49,7 +49,7 @@ const EVENTS_OF_AN_ENTRY = 50
 const MISBEHAVIOUR = 0.0003
 
 /** What it does then: the moods of `fault.handled`. */
-const MISBEHAVIOURS = [
+export const MISBEHAVIOURS = [
   'handler fails once',
   'handler is flaky',
   'handler throws',

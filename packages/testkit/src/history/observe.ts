@@ -8,6 +8,9 @@ import type { Verdict } from './verdict.js'
 /** Rows that one statement reads: it stays well below the statement timeout. */
 const PAGE = 50_000
 
+/** What an operator skips is no write of a worker: it takes the partition from its owner. */
+const NOT_SKIPPED = `WHERE component <> 'operator'`
+
 /** The number of a replay in a history. */
 const REPLAY = 0
 
@@ -27,16 +30,17 @@ const WATCH = [
      EXECUTE FUNCTION watch_owner()`,
 
   // The snapshot of a trigger is that of its statement: later than the one that read the fence.
-  `CREATE FUNCTION watch_write() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-     INSERT INTO watched_writes (partition, worker, owner, epoch)
-     SELECT p.id, w.worker_id, p.owner, p.epoch
-     FROM (SELECT DISTINCT partition, worker_id FROM written) w JOIN partitions p ON p.id = w.partition;
-     RETURN NULL;
-   END $$`,
-  `CREATE TRIGGER watch_write AFTER INSERT ON processed_events REFERENCING NEW TABLE AS written
-     FOR EACH STATEMENT EXECUTE FUNCTION watch_write()`,
-  `CREATE TRIGGER watch_write AFTER INSERT ON failed_events REFERENCING NEW TABLE AS written
-     FOR EACH STATEMENT EXECUTE FUNCTION watch_write()`,
+  ...['processed', 'failed'].flatMap((what) => [
+    `CREATE FUNCTION watch_${what}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+       INSERT INTO watched_writes (partition, worker, owner, epoch)
+       SELECT p.id, w.worker_id, p.owner, p.epoch
+       FROM (SELECT DISTINCT partition, worker_id FROM written ${what === 'failed' ? NOT_SKIPPED : ''}) w
+       JOIN partitions p ON p.id = w.partition;
+       RETURN NULL;
+     END $$`,
+    `CREATE TRIGGER watch_write AFTER INSERT ON ${what}_events REFERENCING NEW TABLE AS written
+       FOR EACH STATEMENT EXECUTE FUNCTION watch_${what}()`,
+  ]),
 
   // Deferred: looks once more when the transaction is about to be committed. A fence that locks nothing is found by this.
   `CREATE FUNCTION watch_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
