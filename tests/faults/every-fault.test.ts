@@ -64,4 +64,4 @@ test('no fault loses, doubles or reorders anything', async () => {
   expect(new Set(nemesis.records.map(({ name }) => name)).size).toBe(ALL_FAULTS.length)
   expect([...stack.ingests, ...stack.workers].flatMap(({ surprises }) => surprises)).toEqual([])
   passed = true
-}, 150_000)
+}, 300_000)

@@ -43,16 +43,9 @@ export const swallowsAnError = misbehaves('handler swallows an error', {
 })
 export const rollsBack = misbehaves('handler rolls back', { says: /handle of 'fault.handled'.*transaction/ })
 export const forgetsAnAwait = misbehaves('handler forgets an await', { says: /await/ })
-export const throwsATrap = misbehaves('handler throws a trap')
-export const breaksAValue = misbehaves('handler breaks a value', { says: /no number/ })
 export const answersTrue = misbehaves('rules answer true', {
   says: /validate of 'fault.handled'/,
   component: 'validate',
-})
-export const answersAPromise = misbehaves('rules answer a promise', { says: /promise/, component: 'validate' })
-export const answersAMap = misbehaves('enricher answers a map', {
-  says: /enricher 'handled'/,
-  component: 'enrich:handled',
 })
 export const rejectsLater = misbehaves('enricher rejects later', {
   says: /rejected later/,
