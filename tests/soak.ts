@@ -36,7 +36,7 @@ const { values } = parseArgs({
 const [minutes, seed, rate, every] = [values.minutes, values.seed, values.rate, values.every].map(Number) as number[]
 const random = createRandom(seed!)
 /** Between two requests of the operators of a tenant, in milliseconds. */
-const OPERATE_MS = 2_000
+const OPERATE_MS = 10_000
 
 const begun = performance.now()
 const say = (text: string) => console.log(`${((performance.now() - begun) / 1_000).toFixed(0).padStart(6)} s  ${text}`)

@@ -50,7 +50,7 @@ test('no fault loses, doubles or reorders anything', async () => {
       misbehaving.push(clients.send([{ key: `misbehaves ${misbehaving.length}`, mood }]))
     },
   })
-  const operators = startOperators({ urls: stack.urls, random: createRandom(3), everyMs: 1_000 })
+  const operators = startOperators({ urls: stack.urls, random: createRandom(3), everyMs: 4_000 })
   await nemesis.done
   await operators.stop()
   await Promise.all(misbehaving)

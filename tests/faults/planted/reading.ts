@@ -53,7 +53,7 @@ export const reading: readonly Bug[] = [
     name: 'an entry is acknowledged with the first of its events',
     patches: [
       {
-        file: 'worker/loop.js',
+        file: 'worker/intake.js',
         find: 'entries.open(entry.id, new Set(deliveries.map(({ event }) => event.seq)).size)',
         replace: 'entries.open(entry.id, 1)',
       },

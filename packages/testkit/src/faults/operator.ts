@@ -37,8 +37,8 @@ export function startOperators({ urls, apiKey, random, everyMs }: OperatorOption
 
   const work: Record<keyof typeof done, () => Promise<boolean>> = {
     replay: () => tell('/v1/dead-letters/replay', { filter: {}, rate: 1_000, reason: 'once more' }),
-    discard: () =>
-      tell('/v1/dead-letters/discard', { filter: { error_class: 'PermanentError' }, reason: 'it will not work' }),
+    // Those that were replayed in vain would be replayed again and again.
+    discard: () => tell('/v1/dead-letters/discard', { filter: {}, reason: 'it will not work' }),
     async skip() {
       const signal = AbortSignal.timeout(PATIENCE_MS)
       const { items } = (await (await fetch(`${random.pick(urls)}/v1/waiting`, { headers, signal })).json()) as {
@@ -50,7 +50,7 @@ export function startOperators({ urls, apiKey, random, everyMs }: OperatorOption
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
-      const kind = random.pick(['replay', 'replay', 'discard', 'skip'] as const)
+      const kind = random.pick(['replay', 'discard', 'skip'] as const)
       if (await work[kind]().catch(() => false)) done[kind]++
       await delay(everyMs, undefined, { signal: stopping.signal }).catch(() => {})
     }

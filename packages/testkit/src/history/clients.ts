@@ -46,7 +46,7 @@ const RUNS = 0.05
 const EVENTS_OF_AN_ENTRY = 50
 
 /** The share of events whose definition does what it should not: each has its batch halved, over and over. */
-const MISBEHAVIOUR = 0.0003
+const MISBEHAVIOUR = 0.0001
 
 /** What it does then: the moods of `fault.handled`. */
 export const MISBEHAVIOURS = [
