@@ -45,7 +45,13 @@ const build = await copyOfBuild(`soak-${process.pid}`) // whoever builds during 
 const stack = await startStack({ ...places, ...build, ingests: 2, workers: 3, settings: HANDLERS_IN_A_HURRY })
 say(`seed ${seed}, ${minutes} minutes, ${rate} events/s, a fault every ${every} s; everything is in ${stack.dir}`)
 const tenants = await Promise.all(Array.from({ length: Number(values.tenants) }, (_, n) => startTenant(n)))
-const load = { rate: rate! / tenants.length, lanes: Math.ceil(20 / tenants.length), batch: 50, keysPerLane: 250 }
+const load = {
+  rate: rate! / tenants.length,
+  lanes: Math.ceil(20 / tenants.length),
+  batch: 50,
+  keysPerLane: 250,
+  misbehaving: 0.0001,
+}
 for (const { clients } of tenants) clients.start(load)
 await until('every tenant has sent something', () => tenants.every(({ clients }) => clients.counts.accepted > 0))
 const nemesis = startNemesis({

@@ -37,6 +37,8 @@ export interface Load {
   /** Events of a request. */
   batch: number
   keysPerLane: number
+  /** The share of events whose definition does what it should not: each may have its batch settled in parts. */
+  misbehaving?: number
 }
 
 const SHARED_KEYS = 40
@@ -45,11 +47,8 @@ const SHARED_KEYS = 40
 const RUNS = 0.05
 const EVENTS_OF_AN_ENTRY = 50
 
-/** The share of events whose definition does what it should not: each has its batch halved, over and over. */
-const MISBEHAVIOUR = 0.0001
-
-/** What it does then: the moods of `fault.handled`. */
-export const MISBEHAVIOURS = [
+/** What a definition may do that it should not: the moods of `fault.handled`. */
+const MISBEHAVIOURS = [
   'handler fails once',
   'handler is flaky',
   'handler throws',
@@ -80,7 +79,8 @@ export const MISBEHAVIOURS = [
 const typeOf = (mood = '') => (/^(handler|enricher|rules) /.test(mood) ? 'fault.handled' : 'fault.step')
 
 const DEADLY = new Set(['flaky', 'failing', 'bad', 'deadly'])
-const mayDie = (mood = '') => DEADLY.has(mood) || (typeOf(mood) === 'fault.handled' && mood !== 'handler fails once')
+/** What fails once does so once in each process, and there may be several. */
+const mayDie = (mood = '') => DEADLY.has(mood) || typeOf(mood) === 'fault.handled'
 
 /** An answer that takes longer counts as none, in milliseconds. */
 const PATIENCE_MS = 15_000
@@ -123,24 +123,27 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
     return sent.map(({ id }) => id)
   }
 
-  async function lane(number: number, { rate, lanes: count, batch, keysPerLane }: Load): Promise<void> {
+  async function lane(
+    number: number,
+    { rate, lanes: count, batch, keysPerLane, misbehaving = 0 }: Load,
+  ): Promise<void> {
     const everyMs = (1_000 * batch * count) / rate
     let dueAt = performance.now() + everyMs * random.next()
     while (!stopping) {
       const ahead = dueAt - performance.now()
       if (ahead > 0) await delay(ahead)
       dueAt += everyMs
-      await send(chooseSteps(number, keysPerLane, batch))
+      await send(chooseSteps(number, keysPerLane, batch, misbehaving))
     }
   }
 
   /** Most requests have events of many keys; some have a run of one key, longer than an entry of a stream can be. */
-  function chooseSteps(lane: number, keysPerLane: number, batch: number): Step[] {
+  function chooseSteps(lane: number, keysPerLane: number, batch: number, misbehaving: number): Step[] {
     const one = random.next() < RUNS ? chooseKey(lane, keysPerLane) : undefined
     const count = one === undefined ? batch : random.between(2, 2.5 * EVENTS_OF_AN_ENTRY)
     return Array.from({ length: count }, () => {
       const key = one ?? chooseKey(lane, keysPerLane)
-      const mood = chooseMood()
+      const mood = chooseMood(misbehaving)
       return mood === undefined ? { key } : { key, mood }
     })
   }
@@ -150,11 +153,11 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
     return shared ? `shared ${random.between(1, SHARED_KEYS)}` : `lane ${lane} ${random.between(1, keysPerLane)}`
   }
 
-  function chooseMood(): string | undefined {
+  function chooseMood(misbehaving: number): string | undefined {
     const chance = random.next()
     if (chance < 0.0002) return 'bad'
     if (chance < 0.002) return 'flaky'
-    return chance < 0.002 + MISBEHAVIOUR ? random.pick(MISBEHAVIOURS) : undefined
+    return chance < 0.002 + misbehaving ? random.pick(MISBEHAVIOURS) : undefined
   }
 
   return {
