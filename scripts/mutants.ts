@@ -18,7 +18,7 @@ const CACHE = join(ROOT, '.eventflow/cache/mutants')
 const REPORT = join(ROOT, 'docs/mutants.md')
 const OPINIONS = join(ROOT, 'scripts/mutants/opinions.json')
 
-/** Each test makes a database of its own, and nobody removes them: after so many mutants the services begin anew. */
+/** Each test makes a database of its own, which is never removed: after so many mutants the services begin anew. */
 const MUTANTS_PER_SERVICES = 150
 
 const tell = (line: string) => console.log(line)
@@ -59,7 +59,7 @@ async function mutantsOf(files: readonly string[], only: readonly string[]) {
       all.push(...mutations.map((mutation) => ({ target, fileHash, mutant: { ...mutation, file } })))
     }
   }
-  // In an order that is as good as chance and the same each time: whatever a run comes to is a fair sample of all.
+  // In an order that is as good as chance and the same each time: the mutants that a run comes to are a fair sample of all.
   const placed = all.map((one) => ({
     one,
     place: hash(`${one.mutant.file} ${one.mutant.start} ${one.mutant.replacement}`),

@@ -103,7 +103,7 @@ that no test notices has survived. It writes this page.
 | Score | **${percent(scoreOf(judged))}** of ${judged.length} |
 
 A mutant is *timed out* when the tests did not end any more: that is noticed, too. The score counts those that were killed or
-timed out, of all, whatever is said of the survivors below.
+timed out, of all, no matter what is said of the survivors below.
 
 | part | mutants | killed | timed out | survived | uncovered | score |
 |---|---|---|---|---|---|---|

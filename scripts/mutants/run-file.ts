@@ -1,5 +1,5 @@
 /**
- * Runs one compiled test file in a process of its own, and sends its parent what came of it. Whoever starts it kills it then:
+ * Runs one compiled test file in a process of its own, and sends its parent what came of it. The parent kills it then:
  * a failed test leaves open what it has opened.
  */
 import { Session } from 'node:inspector/promises'

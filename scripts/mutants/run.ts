@@ -19,7 +19,7 @@ export function runTestFile(
 ): Promise<TestRun> {
   const startedAt = performance.now()
   const args = [join(sandbox, file), ...(covered ? [sandbox] : [])]
-  // A group of its own, so that whatever it has started ends with it.
+  // A group of its own, so that all it has started ends with it.
   const child = fork(PROGRAM, args, { cwd: sandbox, stdio: 'ignore', detached: true, execArgv: [] })
   return new Promise((resolve) => {
     const end = (outcome: FileOutcome, timedOut = false) => {

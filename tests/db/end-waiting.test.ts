@@ -1,4 +1,4 @@
-/** What waits in `retries` is removed by what is true when it is removed, whoever is about to change it. */
+/** What waits in `retries` is removed by what is true when it is removed, also while another is about to change it. */
 import type { AcceptedEvent, Dead, Delivery } from '@eventflow/core'
 import {
   connect,

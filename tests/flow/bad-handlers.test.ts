@@ -1,6 +1,6 @@
 /**
  * Handlers at fault in every way: the events beside theirs are processed at once, and theirs becomes a dead letter that says what
- * the handler did. Whatever it did to its transaction, nothing of it is left.
+ * the handler did. Nothing is left of what it did to its transaction.
  */
 import { readFile } from 'node:fs/promises'
 import { type AcceptedEvent, defineEvent, type Sql, Type } from '@eventflow/pipeline'

@@ -288,7 +288,7 @@ test('a number that JavaScript would round is its text, and finds its row again'
   ])
 })
 
-test('a worker stops soon, whatever its handlers do', async () => {
+test('a worker stops soon, even if its handlers hang', async () => {
   const worker = await pipeline.startWorker('second')
   await until('it has partitions', async () => {
     const { rows } = await pipeline.db.query(`SELECT FROM partitions WHERE owner = 'second'`)

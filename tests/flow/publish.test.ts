@@ -28,7 +28,7 @@ const step = defineEvent({
 let redis: Server
 let link: Link
 let pipeline: TestPipeline
-/** Goes to Redis by itself, whatever becomes of the link. */
+/** Goes to Redis by itself, also while the link is cut. */
 let direct: Redis
 
 beforeAll(async () => {

@@ -8,7 +8,7 @@ const TELL_EVERY_MS = 15_000
 
 /**
  * Waits until `/readyz` answers 200 on every port. Fails when a part of the stack ends before it worked: it would hardly do
- * better the next time, and whoever started us is looking. One that worked and was ended by an event is started again.
+ * better the next time, and the person who started us is looking. One that worked and was ended by an event is started again.
  */
 export async function untilReady(ports: number[], started: Kept[], voice: Voice, stop: AbortSignal): Promise<void> {
   const over = new AbortController()

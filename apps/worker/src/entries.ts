@@ -35,7 +35,7 @@ export function createOpenEntries(): OpenEntries {
     close: (ids) =>
       ids.filter((id) => {
         const left = (open.get(id) ?? 0) - 1
-        // Of an entry that was given up meanwhile nothing is known; whoever claims it finds its events settled.
+        // Of an entry that was given up meanwhile nothing is known; its next consumer finds its events settled.
         if (left <= 0) return open.delete(id)
         open.set(id, left)
         return false

@@ -61,7 +61,7 @@ export interface OwnershipLoop {
 
 /**
  * Keeps this worker's share of the partitions in its lanes until stopped. Errors of Postgres are waited out; a lane is not
- * waited for, whatever it does.
+ * waited for, even one that is stuck.
  */
 export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): OwnershipLoop {
   const { leaseMs } = worker

@@ -218,7 +218,7 @@ async function restoreGroup(
 /** Looks for the way back from *postgres* to *stream*; Redis must be there. Without the lease the partition is given up. */
 export async function aimForStream(partition: Partition, deps: PartitionDeps): Promise<void> {
   const { db, redis, prefix } = deps
-  // Counted first: whatever Redis loses from here on, it has lost since the target was set.
+  // Counted first: all that Redis loses from here on, it has lost since the target was set.
   const losses = deps.losses()
   if ((await restoreGroup(partition, deps)) === 'lease lost') {
     partition.source = 'new'

@@ -61,7 +61,7 @@ export interface Settlement {
 /**
  * Settles a batch. Where a single event spoils the transaction, by a failing handler or by a value Postgres cannot store, its outcome
  * changes and the rest is settled without it; where it is not known which event it is, the batch is halved until it is.
- * Throws when Postgres is away; running the same batch again is always safe, whatever of it was committed.
+ * Throws when Postgres is away; running the same batch again is always safe, whether all, a part or none of it was committed.
  */
 export async function settleBatch(
   outcomes: readonly Outcome[],

@@ -15,7 +15,7 @@ const MAX_PROBLEMS = 100
 
 /**
  * Describes what was thrown by `component`, which may be anything: properties that throw when they are looked at, texts
- * that cannot be stored and texts without end make a failure like any other. Whatever is not known to be permanent is transient.
+ * that cannot be stored and texts without end make a failure like any other. What is not known to be permanent is transient.
  * Errors are told by their names, because a user's definitions may bring another copy of these classes.
  */
 export function failureOf(error: unknown, component: string): Failure {

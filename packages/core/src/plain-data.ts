@@ -32,8 +32,8 @@ function isPlainObject(value: unknown): value is Payload {
 
 /**
  * A frozen copy of an object with all in it. What has a `toJSON` is taken as that says, such as a Date as its text, and members
- * that are `undefined` are left out, except in the object itself. Throws NotPlainError for whatever JSON would change or drop
- * without a word, and for what cannot be stored; and whatever a getter throws.
+ * that are `undefined` are left out, except in the object itself. Throws NotPlainError for all that JSON would change or drop
+ * without a word, and for what cannot be stored; and what a getter throws.
  */
 export function plainData(value: unknown): Payload {
   if (!isPlainObject(value)) throw new NotPlainError('', describeValue(value))

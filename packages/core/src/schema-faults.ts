@@ -8,7 +8,7 @@ import { checkText } from './storable.js'
 const TYPES = ['array', 'boolean', 'integer', 'null', 'number', 'object', 'string']
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
 
-/** Keywords that mean nothing in 2020-12 and did, or do elsewhere: whoever writes one expects something of it. */
+/** Keywords that mean nothing in 2020-12 and did, or do elsewhere: a schema that has one expects something of it. */
 const ELSEWHERE = new Map([
   ['nullable', 'is OpenAPI\'s; write type: ["string", "null"], or anyOf with { type: "null" }'],
   [
@@ -54,7 +54,7 @@ const NOT_JSON = new Map([
 ])
 
 const MAX_DEPTH = 100
-/** Whoever has ten things wrong does not need the eleventh. */
+/** A person with ten faults to mend does not need the eleventh. */
 const MAX_FAULTS = 10
 
 /** What is wrong with a schema, with JSON pointers into it; empty when it is sound. Never throws. */

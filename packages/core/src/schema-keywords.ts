@@ -45,7 +45,7 @@ export const MEANINGFUL_KEYWORDS: readonly string[] = [...MEANING]
 export interface Inner {
   keyword: string
   pointer: string
-  /** Whatever stands where a schema should. */
+  /** The value that stands where a schema should. */
   schema: unknown
 }
 

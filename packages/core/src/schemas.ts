@@ -63,7 +63,7 @@ function withoutNotes(node: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(node).filter(([keyword]) => !isAnnotation(keyword)))
 }
 
-/** What the schema of schemas found wrong. Of alternatives each says that it is not it, which helps nobody. */
+/** What the schema of schemas found wrong. Of alternatives each says that it is not it, which is no help. */
 function dialectProblems(): Problem[] {
   const errors = dialect.errors ?? []
   const said = errors.filter(({ keyword }) => keyword !== 'anyOf' && keyword !== 'if')

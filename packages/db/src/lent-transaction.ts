@@ -8,7 +8,7 @@ import { changesSettings, refusalOf } from './statements-in.js'
 
 /** What a call did with its transaction. */
 export interface Use {
-  /** The error of a statement after which none has succeeded: it has ended the transaction, whatever the handler made of it. */
+  /** The error of a statement after which none has succeeded: it has ended the transaction, also where the handler has caught it. */
   error: unknown
   /** Why one of its statements was refused, or what it did that it should not. */
   misuse: string | undefined
@@ -86,7 +86,7 @@ function never(): Promise<never> {
  */
 export async function endSession(db: Db, tx: Transaction): Promise<void> {
   const { processID } = tx as { processID?: number | null }
-  // Behind a proxy the number may be that of another session, which must not be one of somebody else.
+  // Behind a proxy the number may be that of another session, which must not be a stranger's.
   const ending = db.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE pid = $1 AND usename = current_user AND datname = current_database()

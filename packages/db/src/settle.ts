@@ -182,7 +182,7 @@ export async function upsertRetries(tx: Queryable, retries: readonly Retry[], no
 }
 
 // What is true now counts, and not what this batch has done: an earlier run of it may have been committed though its answer was lost,
-// and an operator may have sent the event on its way again since. Whoever does locks the row of its end first, as this does: so
+// and an operator may have sent the event on its way again since. Such a statement locks the row of its end first, as this does: so
 // either both see an end, or the replay has taken it away.
 const END_WAITING = `
   WITH settled AS (SELECT * FROM unnest($1::text[], $2::uuid[]) AS e(tenant_id, event_id)),

@@ -96,7 +96,7 @@ export function defineEvent<Schema extends TSchema, Enrichers extends readonly E
   return Object.freeze(Object.defineProperty(copy, DEFINITION, { value: true })) as unknown as EventDefinition
 }
 
-/** Each field is read once: what was checked is what is used, whatever becomes of the object, or a getter in it, later. */
+/** Each field is read once: what was checked is what is used, even if the object, or a getter in it, changes later. */
 function copyOf(definition: unknown): unknown {
   try {
     if (typeof definition !== 'object' || definition === null) return definition

@@ -7,7 +7,7 @@ const LOADED = /\.m?[jt]s$/
 /** Files that a person may mean as a definition though they cannot be loaded. */
 const LIKE_ONE = /\.[cm]?[jt]sx?$/i
 /**
- * Of nobody's interest here: what begins with `.` (macOS, Emacs and vi keep such files beside those that one edits) or `_`,
+ * Passed by in silence: what begins with `.` (macOS, Emacs and vi keep such files beside those that one edits) or `_`,
  * copies of editors (`a.ts~`, `#a.ts#`), tests, declarations and packages.
  */
 const PASSED_OVER = /^[._#]|^node_modules$|~$|\.(test|spec)\.|\.d\.[cm]?ts$/i

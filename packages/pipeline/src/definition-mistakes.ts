@@ -19,7 +19,7 @@ const MAX_DELAY_MS = 2_147_483_647
 
 /**
  * Every mistake in a definition as `field: what is wrong`, for the person who wrote it; empty when there is none. Never throws,
- * whatever is in the definition.
+ * for any value in the definition.
  */
 export function mistakesIn(definition: unknown): string[] {
   if (!isRecord(definition)) return [`a definition is an object, not ${shown(definition)}`]

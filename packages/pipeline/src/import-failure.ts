@@ -19,7 +19,7 @@ const LOOK_MS = 10_000
 const OUTSIDE = ': the folder of definitions must be inside the checkout of EventFlow'
 const MAX_MESSAGE = 4_000
 
-/** The failure as a line like `/x/a.ts:3:7: Unexpected token '='`, and lines with more. Never throws, whatever was thrown. */
+/** The failure as a line like `/x/a.ts:3:7: Unexpected token '='`, and lines with more. Never throws, also for a value that is no error. */
 export async function describeFailure(file: string, thrown: unknown): Promise<string> {
   const failure = read(thrown)
   if (thrown instanceof ImportError) return describe(file, failure.message, undefined)

@@ -21,7 +21,7 @@ const MAX_VALUES = 100
 const MAX_UNIQUE = 100
 
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
-/** Of the formats that are checked, those whose check is quick with any text. Others that nobody checks are notes. */
+/** Of the formats that are checked, those whose check is quick with any text. Others, which are not checked, are notes. */
 const FORMATS = ['date-time', 'date', 'time', 'uuid', 'ipv4']
 
 const VALUES = new Set([

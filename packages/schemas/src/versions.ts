@@ -20,7 +20,7 @@ interface Kept {
 export interface Versions {
   /** The last version of a type that the tenant is known to have itself; nothing where there is none. */
   latest(subject: SchemaSubject): number | undefined
-  /** What is found may be forgotten at the next `keep`: whoever needs it for longer holds it. */
+  /** What is found may be forgotten at the next `keep`: a caller that needs it for longer holds it. */
   find(subject: SchemaSubject, version: number): Contract | undefined
   /** Takes note that the tenant has a version. */
   announce(subject: SchemaSubject, version: number): void

@@ -15,7 +15,7 @@ export const forgetsBacklog: QuickScenario = async (stage) => {
   await pipeline.startWorker()
 }
 
-/** The consumer group is made by whoever reads first, after entries were added. */
+/** The consumer group is made by its first reader, after entries were added. */
 export const groupMadeLate: QuickScenario = async (stage) => {
   const { clients, redis, pipeline } = stage
   const key = 'group made late'

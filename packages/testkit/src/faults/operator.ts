@@ -1,4 +1,4 @@
-/** Operators at work, whatever is broken meanwhile: they replay dead letters, discard some, and skip what waits. */
+/** Operators at work, also while things are broken: they replay dead letters, discard some, and skip what waits. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { post } from '../post.js'
 import type { Random } from '../random.js'

@@ -128,7 +128,7 @@ export function createChecker(): Checker {
     skipped(id) {
       const event = known.get(id)
       if (event) event.skipped = true
-      else findings.add('unexpected', () => `${id} was skipped, and nobody sent it`)
+      else findings.add('unexpected', () => `${id} was skipped, and was never sent`)
     },
 
     ended({ id, end, attempts, failures, errorClass, again = false }) {
