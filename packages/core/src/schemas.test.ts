@@ -1,7 +1,7 @@
 /** Schemas are strict, and say by a pointer what breaks them. */
 import { describe, expect, test } from '@jest/globals'
 import { Type } from '@sinclair/typebox'
-import { compileSchema } from './schemas.js'
+import { CHECKED_FORMATS, compileSchema, isMissing, SchemaError } from './schemas.js'
 
 const check = compileSchema(
   Type.Object(
@@ -86,4 +86,79 @@ test.each([
   ['with a pattern that does not compile', { type: 'string', pattern: '(' }],
 ])('a schema %s is refused at once', (_, schema) => {
   expect(() => compileSchema(schema)).toThrow()
+})
+
+/** The problems of a schema that is none. */
+function problemsOfSchema(schema: object) {
+  try {
+    compileSchema(schema)
+  } catch (error) {
+    expect(error).toBeInstanceOf(SchemaError)
+    return (error as SchemaError).problems
+  }
+  return []
+}
+
+test('a schema that is none says what is wrong, and nothing of the alternatives that it is not either', () => {
+  expect(problemsOfSchema({ properties: { a: { type: 'integr', minLength: -1 } } })).toEqual([
+    {
+      pointer: '/properties/a/type',
+      message: 'must be one of "array", "boolean", "integer", "null", "number", "object", "string"',
+    },
+    { pointer: '/properties/a/type', message: 'must be array' },
+    { pointer: '/properties/a/minLength', message: 'must be >= 0' },
+  ])
+  expect(problemsOfSchema({ $ref: '#/$defs/a' })).toEqual([
+    { pointer: '', message: 'refers to #/$defs/a, which is not in this schema: nothing else can be referred to' },
+  ])
+  expect(problemsOfSchema({ type: 'string', pattern: '(' })).toEqual([
+    { pointer: '', message: expect.stringContaining('Invalid regular expression') },
+  ])
+})
+
+test('the error names each problem with its place, where it has one', () => {
+  const problems = [
+    { pointer: '/a', message: 'is odd' },
+    { pointer: '', message: 'is wrong' },
+  ]
+  expect(new SchemaError(problems)).toMatchObject({ name: 'SchemaError', message: '/a is odd; is wrong', problems })
+})
+
+test('everything that is wrong is told, up to twenty; or the first thing only', () => {
+  const schema = { properties: Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`a${n}`, { type: 'null' }])) }
+  const data = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`a${n}`, n]))
+  expect(compileSchema(schema)(data(5))).toHaveLength(5)
+  expect(compileSchema(schema)(data(30))).toHaveLength(20)
+  expect(compileSchema(schema, { firstOnly: true })(data(30))).toHaveLength(1)
+})
+
+test('what may be is said where it is one of a few; of members that nothing allows, which', () => {
+  const check = compileSchema({
+    properties: { a: { const: 1 }, b: { enum: ['x', 2] }, c: { unevaluatedProperties: false } },
+  })
+  expect(check({ a: 2, b: 'y', c: { d: 1 } })).toEqual([
+    { pointer: '/a', message: 'must be 1' },
+    { pointer: '/b', message: 'must be one of "x", 2' },
+    { pointer: '/c/d', message: 'must NOT have unevaluated properties' },
+  ])
+})
+
+test('whether something is not there is told apart', () => {
+  const missing = compileSchema({ required: ['a'] })({})
+  expect([...missing, { pointer: '', message: 'must be object' }].map(isMissing)).toEqual([true, false])
+})
+
+test('formats of texts are checked, and notes are not searched for names', () => {
+  expect([CHECKED_FORMATS.has('date-time'), CHECKED_FORMATS.has('email'), CHECKED_FORMATS.has('x')]).toEqual([
+    true,
+    true,
+    false,
+  ])
+  expect(
+    problemsOfSchema({ 'x-old': { $id: '#', $ref: '#/nowhere' }, properties: { a: { 'x-b': { $id: '#' } } } }),
+  ).toEqual([])
+})
+
+test('no number is NaN or infinite', () => {
+  expect(compileSchema({ type: 'number' })(Number.NaN)).toHaveLength(1)
 })
