@@ -89,7 +89,7 @@ describe('a failure', () => {
   })
 })
 
-describe('whatever is thrown', () => {
+describe('anything that is thrown', () => {
   const hostile: fc.Arbitrary<() => unknown> = fc.oneof(
     fc
       .anything({ withBigInt: true, withMap: true, withSet: true, withNullPrototype: true, withDate: true })

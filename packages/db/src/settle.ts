@@ -2,7 +2,7 @@
  * The statements of the settle transaction. Everything is written as absolute values, so a batch that is run again,
  * because the answer to its COMMIT was lost, changes nothing.
  */
-import { type Commit, type Dead, historyWith, type Retry } from '@eventflow/core'
+import { type Commit, type Dead, historyWith, type Retry, storableText } from '@eventflow/core'
 import { bigintColumn, jsonbColumn, smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
 import type { Queryable } from './connect.js'
 
@@ -144,10 +144,10 @@ export async function insertFailed(tx: Queryable, dead: readonly Dead[], by: { w
       events.map((e) => e.partition),
       dead.map((d) => d.delivery.payload),
       dead.map((d) => d.failure.failureType),
-      dead.map((d) => storableText(d.failure.errorClass)),
-      dead.map((d) => storableText(d.failure.message)),
+      dead.map((d) => toldText(d.failure.errorClass)),
+      dead.map((d) => toldText(d.failure.message)),
       dead.map((d) => storableJson(d.failure.problems)),
-      dead.map((d) => storableText(d.failure.component)),
+      dead.map((d) => toldText(d.failure.component)),
       dead.map((d) => d.delivery.attempts + 1),
       dead.map((d) => storableJson(historyWith(d.delivery, d.failure, by.now))),
       events.map((e) => e.correlationId),
@@ -210,11 +210,14 @@ export async function endWaiting(tx: Queryable, events: readonly { tenantId: str
   })
 }
 
+/** Characters of a text that tells of a failure. */
+const MAX_TEXT = 2_000
+
 /** Messages come from anywhere; what Postgres cannot store must not kill the batch that tells of it. */
-function storableText(text: string): string {
-  return text.replaceAll('\0', '\ufffd').slice(0, 2_000).toWellFormed()
+function toldText(text: string): string {
+  return storableText(text, MAX_TEXT)
 }
 
 function storableJson(value: unknown): string {
-  return JSON.stringify(value, (_, part) => (typeof part === 'string' ? storableText(part) : part))
+  return JSON.stringify(value, (_, part) => (typeof part === 'string' ? toldText(part) : part))
 }

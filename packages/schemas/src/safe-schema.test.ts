@@ -108,7 +108,7 @@ test('notes are taken at any place, and change nothing: not what fits, nor what 
   }
 })
 
-test('from outside come notes of any name, and formats that nobody checks', () => {
+test('from outside come notes of any name, and formats that are not checked', () => {
   const a = { type: 'string', format: 'ulid', example: 'x', 'x-owner': { $ref: 'nowhere' }, $comment: 'c', unit: 'g' }
   expect(faultsIn({ type: 'object', properties: { a } })).toEqual([])
 })

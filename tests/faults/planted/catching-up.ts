@@ -7,7 +7,7 @@ import type { Bug } from './bug.js'
 
 export const catchingUp: readonly Bug[] = [
   {
-    name: 'nobody ever catches up',
+    name: 'no partition is ever caught up',
     patches: [
       {
         file: 'worker/partition.js',

@@ -7,7 +7,7 @@ import type { Bug } from './bug.js'
 
 export const reading: readonly Bug[] = [
   {
-    name: 'entries are acknowledged before the COMMIT, and nobody catches up',
+    name: 'entries are acknowledged before the COMMIT, and none is caught up',
     patches: [
       {
         file: 'worker/work.js',

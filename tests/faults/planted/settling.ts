@@ -108,7 +108,7 @@ export const settling: readonly Bug[] = [
     found: 'acceptance does not wait for a settle',
   },
   {
-    name: 'handlers run type by type, whatever the order of a key',
+    name: 'handlers run type by type, not in the order of a key',
     patches: [{ file: 'worker/effects.js', find: 'if (index < (lastOfKey.get(key) ?? 0))', replace: 'if (index < 0)' }],
     scenario: { quick: handlers.sendsTwoTypes },
     found: 'order',

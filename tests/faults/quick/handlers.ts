@@ -3,7 +3,7 @@ import { post, until } from '@eventflow/testkit'
 import type { QuickScenario } from './stage.js'
 import { processed, working } from './steps.js'
 
-/** An event that is sound is processed much sooner, whatever another one does, in milliseconds. */
+/** An event that is sound is processed much sooner, no matter what another one does, in milliseconds. */
 const PATIENCE_MS = 10_000
 
 interface Expected {

@@ -4,7 +4,7 @@ import { withTransaction } from '@eventflow/db'
 import { PARTITIONS, until } from '@eventflow/testkit'
 import type { QuickScenario } from './stage.js'
 
-/** A worker is started again under its id, and one row of its partitions is locked by somebody else for a while. */
+/** A worker is started again under its id, and one row of its partitions is locked by another session for a while. */
 export const startsWithALockedRow: QuickScenario = async ({ pipeline, db, clients, claim }) => {
   const keys = Array.from({ length: 40 }, (_, n) => ({ key: `owned ${n}` }))
   await db.query(`UPDATE partitions SET owner = 'worker-1', lease_expires_at = now() + interval '1 minute'`)

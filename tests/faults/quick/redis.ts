@@ -159,7 +159,7 @@ export const refusesNowAndThen: QuickScenario = async (stage) => {
   await inStreams(db)
 }
 
-/** Redis refuses an entry while a settle of its partition waits, inside its transaction, for a lock of somebody else. */
+/** Redis refuses an entry while a settle of its partition waits, inside its transaction, for a lock of another session. */
 export const refusesWhileSettling: QuickScenario = async (stage) => {
   const { clients, db, claim } = stage
   const key = 'refused while it is settled'

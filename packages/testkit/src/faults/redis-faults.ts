@@ -68,7 +68,7 @@ const failedOver: FaultKind = (stack, random) => {
   }
 }
 
-/** Every settle waits inside its transaction for a lock of somebody else, while Redis is away and what is accepted needs a mark. */
+/** Every settle waits inside its transaction for a lock of another session, while Redis is away and what is accepted needs a mark. */
 const awayWithSlowSettles: FaultKind = ({ redis, db }, random) => {
   const downMs = random.between(1_000, 3_000)
   return {
