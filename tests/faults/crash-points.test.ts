@@ -243,11 +243,13 @@ async function inStreams(): Promise<{ entries: string[]; events: string[] }> {
   return { entries: found.map(({ entry }) => entry), events: found.flatMap(({ fields }) => eventIds(fields.join())) }
 }
 
-/** What the first worker was given and has not acknowledged, and how often somebody was given it. */
+/** What the first worker's lanes were given and have not acknowledged, and how often it was given out. */
 async function inHand(): Promise<{ entry: string; times: number }[]> {
   const { name } = stack.workers[0]!
   return eachStream(async (key) => {
-    const pending = await stack.directRedis.xpending(key, GROUP, '-', '+', 10_000, name)
-    return (pending as [string, string, number, number][]).map(([id, , , times]) => ({ entry: `${key} ${id}`, times }))
+    const pending = await stack.directRedis.xpending(key, GROUP, '-', '+', 10_000)
+    return (pending as [string, string, number, number][])
+      .filter(([, consumer]) => consumer.startsWith(`${name}:`))
+      .map(([id, , , times]) => ({ entry: `${key} ${id}`, times }))
   })
 }

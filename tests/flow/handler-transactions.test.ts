@@ -288,6 +288,26 @@ test('a number that JavaScript would round is its text, and finds its row again'
   ])
 })
 
+test('how many events fit into a transaction is learned once, not with each batch', async () => {
+  const slow = await startPipeline([step], {
+    EVENTFLOW_LANES: '1',
+    EVENTFLOW_HANDLER_TIMEOUT_SECONDS: '0.2',
+    EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS: '0.2',
+  })
+  try {
+    await slow.startWorker()
+    doing = () => delay(10)
+    for (let round = 0; round < 2; round++) {
+      await slow.send(Array.from({ length: 120 }, (_, n) => ({ type: 'step.done', data: { n } })))
+      await slow.drained()
+    }
+    // Some 20 fit. Halving each batch from its whole length makes over 250 more calls that are undone.
+    expect(seen.length).toBeLessThan(240 + 180)
+  } finally {
+    await slow.stop()
+  }
+})
+
 test('a worker stops soon, even if its handlers hang', async () => {
   const worker = await pipeline.startWorker('second')
   await until('it has partitions', async () => {

@@ -129,7 +129,7 @@ describe('an event', () => {
     ['permanently', 'PermanentError', 'enrich:moody'],
     ['in the handler', 'PermanentError', 'handle'],
     ['with bad SQL', 'SQLSTATE 22P02', 'handle'],
-    ['with what is no JSON', 'TypeError', 'enrich'],
+    ['with what is no JSON', 'WrongAnswer', 'enrich:moody'],
   ])('that fails %s is dead at once, and its neighbours are not touched', async (fail, errorClass, component) => {
     const neighbours = Array.from({ length: 20 }, (_, n) => event(`${fail} ${n % 3}`, n))
     const { items } = await pipeline.send([...neighbours.slice(0, 10), event(fail, 0, fail), ...neighbours.slice(10)])

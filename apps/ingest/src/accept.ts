@@ -7,6 +7,7 @@
  * A crash after the COMMIT and before the XADD leaves an event that only Postgres knows of; the owner of the partition
  * catches up with it.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { bisect, type RawEvent } from '@eventflow/core'
 import {
@@ -60,6 +61,9 @@ const MAX_FLUSH = 1_000
 
 /** So often an event is inserted whose id is taken, and then is not there any more. */
 const MAX_INSERTS = 3
+
+/** How long after a failed INSERT the same is tried again, in milliseconds. */
+const INSERT_AGAIN_MS = 50
 
 /** A second flush at once pays when there is a full batch for it; with small requests it only makes both smaller. */
 export function allowedFlushes(queuedEvents: number): number {
@@ -215,6 +219,8 @@ export function createAcceptor(deps: {
     } catch (error) {
       if (sqlErrorKind(error) === 'data') throw error
       log.warn({ err: error }, 'insert failed; once more')
+      // Connections that are lost together are noticed one after the other: at once, the pool could give the next lost one.
+      await delay(INSERT_AGAIN_MS)
       return insertRawEvents(db, events)
     }
   }

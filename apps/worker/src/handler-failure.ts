@@ -18,6 +18,8 @@ export class HandlerError extends Error {
     { failure, excusable }: HandlerFailure,
     /** Of these events, by their `seq`. */
     readonly seqs: readonly number[],
+    /** None of them failed: there were too many of them for one transaction. */
+    readonly tookTooLong = false,
   ) {
     super(failure.message)
     this.name = failure.errorClass
@@ -87,7 +89,8 @@ export function transactionTookTooLong(
   { transactionMs }: { transactionMs: number },
 ): HandlerError {
   const message = `the transaction took longer than ${transactionMs / 1_000} s`
-  return new HandlerError({ failure: { ...failureOf(message, 'handle'), errorClass: TIMEOUT }, excusable: true }, seqs)
+  const failure = { ...failureOf(message, 'handle'), errorClass: TIMEOUT }
+  return new HandlerError({ failure, excusable: true }, seqs, true)
 }
 
 /** What Postgres says of the values, it says the next time too. */

@@ -37,7 +37,17 @@ export interface Settling {
   again: boolean
   /** The worker is to stop. */
   stopping: AbortSignal
+  /** What the lane has learned of how much goes into one transaction. */
+  room: TransactionRoom
   trace: BatchTrace | undefined
+}
+
+/**
+ * How many events go into one transaction: half as many after handlers took longer together than it may last, and slowly more again
+ * while that many fit. Kept by the lane: learned anew with each batch, it would cost a transaction that is undone every time.
+ */
+export interface TransactionRoom {
+  events: number
 }
 
 /** What a settled batch leaves to do. */
@@ -70,6 +80,7 @@ export async function settleBatch(
   deps: SettleDeps,
 ): Promise<Settlement> {
   const { db, orderOf, log } = deps
+  const { room } = settling
   const settlement: Settlement = {
     committed: [],
     dead: [],
@@ -85,10 +96,18 @@ export async function settleBatch(
   /** In the order of the events: none may come before an earlier one of its key that fails. */
   async function settleAll(part: readonly Outcome[]): Promise<void> {
     if (part.length === 0) return
+    if (part.length > room.events) {
+      const first = room.events
+      await settleAll(part.slice(0, first))
+      return settleAll(part.slice(first))
+    }
     try {
+      const isFull = part.length === room.events
       await settlePart(part)
+      if (isFull) room.events += Math.ceil(room.events / 16)
     } catch (error) {
       if (!concernsEvents(error) || (await mustGiveUp(error))) throw error
+      if (error instanceof HandlerError && error.tookTooLong) room.events = Math.max(1, part.length >> 1)
       const suspects = suspectsIn(part, error)
       const [at] = suspects as [number]
       if (suspects.length > 1) {

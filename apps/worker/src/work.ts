@@ -40,6 +40,7 @@ export function createWork(
   progress: Progress,
 ): (deliveries: readonly Delivery[]) => Promise<void> {
   const { db, redis, prefix, log, metrics, tracing } = deps
+  const room = { events: BATCH }
 
   /** Suspects go it alone, with the attempt recorded first; what is behind them waits until their outcome is known. */
   async function work(deliveries: readonly Delivery[]): Promise<void> {
@@ -110,7 +111,7 @@ export function createWork(
     trace?.settle()
     for (let failures = 0; ; failures++) {
       try {
-        const settling = { startedAt, again: failures > 0, stopping, trace }
+        const settling = { startedAt, again: failures > 0, stopping, room, trace }
         return await settleBatch(outcomes, leasesOf(partitions), settling, deps)
       } catch (error) {
         progress.failed(error)
