@@ -167,7 +167,8 @@ export const overview = dashboard(
         graph(
           {
             title: 'Failures by kind',
-            description: 'Events that became dead letters, a second, by their type and the class of the error.',
+            description:
+              "Events that became dead letters, a second, by their type and the class of the error; and errors of users' code that nothing handled.",
             width: 8,
           },
           {
@@ -176,6 +177,10 @@ export const overview = dashboard(
               {
                 expr: 'sum by (type, error_class) (rate(eventflow_events_failed_total[$__rate_interval]))',
                 legend: '{{type}}: {{error_class}}',
+              },
+              {
+                expr: 'sum(rate(eventflow_unhandled_errors_total[$__rate_interval]))',
+                legend: 'not handled',
               },
             ],
           },
