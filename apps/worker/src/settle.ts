@@ -46,7 +46,7 @@ export interface Settling {
  * How many events go into one transaction: half as many after handlers took longer together than it may last, and slowly more again
  * while that many fit. Kept by the lane: learned anew with each batch, it would cost a transaction that is undone every time.
  */
-export interface TransactionRoom {
+interface TransactionRoom {
   events: number
 }
 
