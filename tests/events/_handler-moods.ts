@@ -3,13 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { PermanentError, type Sql } from '@eventflow/pipeline'
 import { type StepEvent, writeEffects } from './_step.js'
 
-/** Events that failed once in this process. */
+/** Events that failed once in this process, which may run several pipelines with the same ids one after the other. */
 const failed = new Set<string>()
 
 /** Fails for the first attempt at an event in this process. */
-export function failOnce(id: string): void {
-  if (failed.has(id)) return
-  failed.add(id)
+export function failOnce({ id, acceptedAt }: Pick<StepEvent, 'id' | 'acceptedAt'>): void {
+  const event = `${id} ${acceptedAt}`
+  if (failed.has(event)) return
+  failed.add(event)
   throw new Error('did not work this time')
 }
 
@@ -18,7 +19,7 @@ const raise = (code: string) => (_: StepEvent, tx: Sql) =>
 
 /** Done after the event's effect is written. */
 export const HANDLER_MOODS: Record<string, (event: StepEvent, tx: Sql) => unknown> = {
-  'handler fails once': ({ id }) => failOnce(id),
+  'handler fails once': failOnce,
   'handler is flaky': () => {
     if (Math.random() < 0.5) throw new Error('did not work')
   },
@@ -26,9 +27,9 @@ export const HANDLER_MOODS: Record<string, (event: StepEvent, tx: Sql) => unknow
   'handler refuses': () => {
     throw new PermanentError('will not')
   },
-  'handler refuses once': ({ id }) => {
+  'handler refuses once': (event) => {
     try {
-      failOnce(id)
+      failOnce(event)
     } catch (cause) {
       throw new PermanentError('will not this time', { cause })
     }
@@ -71,9 +72,9 @@ export const HANDLER_MOODS: Record<string, (event: StepEvent, tx: Sql) => unknow
     await tx.query('COMMIT')
     throw new Error('after its own COMMIT')
   },
-  'handler changes its data': ({ id, data }) => {
-    ;(data as { n: number }).n *= 100
-    failOnce(id)
+  'handler changes its data': (event) => {
+    ;(event.data as { n: number }).n *= 100
+    failOnce(event)
   },
   'handler never ends': () => new Promise(() => {}),
 }

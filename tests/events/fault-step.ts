@@ -25,8 +25,9 @@ export default defineEvent({
         if (moods.includes('stuck')) await new Promise(() => {})
         const asks = moods.includes('needs the source')
         const away = asks && (await sql.query('SELECT FROM source_away')).length > 0
-        return events.map(({ id, data: { mood } }) => {
-          if (mood === 'fails once') return onceOrNothing(id)
+        return events.map((event) => {
+          const { mood } = event.data
+          if (mood === 'fails once') return onceOrNothing(event)
           if (mood === 'bad') return new PermanentError('never works')
           if (mood === 'needs the source' && away) return new UnavailableError('the source')
           return mood === 'failing' || (mood === 'flaky' && Math.random() < 0.5) ? new Error('did not work') : {}
@@ -51,9 +52,9 @@ export default defineEvent({
   },
 })
 
-function onceOrNothing(id: string): Error | object {
+function onceOrNothing(event: StepEvent): Error | object {
   try {
-    failOnce(id)
+    failOnce(event)
     return {}
   } catch (error) {
     return error as Error

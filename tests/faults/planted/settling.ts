@@ -27,6 +27,9 @@ export const settling: readonly Bug[] = [
     patches: [
       { file: 'db/settle.js', find: 'ORDER BY id FOR SHARE OF partitions', replace: 'ORDER BY id' },
       IDLES_FOR_LONG,
+      // Otherwise a handler that was frozen has failed.
+      { file: 'worker/effects.js', find: 'Math.min(callMs, 0.5 * leaseMs)', replace: '60_000' },
+      { file: 'worker/effects.js', find: 'Math.min(transactionMs, 0.8 * leaseMs)', replace: '60_000' },
     ],
     scenario: scenarios.frozenWhileSettling,
     found: 'stale write',

@@ -37,7 +37,15 @@ function misbehaves(mood: string, { says = /./, component = 'handle', dies = tru
 
 export const namesTheNetwork = misbehaves('handler names the network', { says: /ECONNREFUSED/ })
 export const conflicts = misbehaves('handler conflicts', { says: /raised by a handler/ })
-export const writesLate = misbehaves('handler writes late', { dies: false })
+const returnsBeforeItWrites = misbehaves('handler writes late', { dies: false })
+/** A handler returns, and uses its transaction a moment later. */
+export const writesLate: QuickScenario = async (stage) => {
+  await returnsBeforeItWrites(stage)
+  const twice = 'SELECT FROM effects GROUP BY event_id HAVING count(*) > 1'
+  // As a rule in vain; what it writes in time is found.
+  await until('it has written', async () => (await stage.db.query(twice)).rows.length > 0, 1_000).catch(() => {})
+}
+writesLate.settings = returnsBeforeItWrites.settings!
 export const swallowsAnError = misbehaves('handler swallows an error', {
   says: /handle of 'fault.handled'.*division by zero/,
 })
