@@ -74,7 +74,7 @@ interface Connection {
 export async function openLink(target: number): Promise<Link> {
   const connections = new Set<Connection>()
   const listener = createServer((client) => {
-    if (link.mode.kind === 'refuse') return void client.resetAndDestroy()
+    if (link.mode.kind === 'refuse') return reset(client)
     const server = tcpConnect(link.target, '127.0.0.1')
     const connection = {
       client,
@@ -167,8 +167,17 @@ function springs(tripwire: Tripwire, connection: Connection, direction: 'request
 }
 
 function cut({ client, server }: Connection): void {
-  client.resetAndDestroy()
-  server.resetAndDestroy()
+  reset(client)
+  reset(server)
+}
+
+/**
+ * Resets a connection; one that is about to end is only closed. The system refuses to reset it then, Node never closes what it
+ * could not reset, and at its exit waits for that for ever, with all of a processor.
+ */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 function forward(from: Socket, to: Socket, piece: Buffer): void {
