@@ -1,6 +1,6 @@
 /** Tries one mutant: do the tests that run its line notice? */
 import { readFile, writeFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { basename, join } from 'node:path'
 import { type TestFile, wasRun } from './baseline.js'
 import { apply, type Mutation } from './mutate.js'
 import { runTestFile } from './run.js'
@@ -15,10 +15,10 @@ export type Verdict =
   | { status: 'survived'; tried: string[]; untried: number }
   | { status: 'uncovered' }
 
-/** The test files that run a mutant's line: its own first, then by what they cost. */
+/** The test files that run a mutant's line: those of the file's name first, then by what they cost. */
 export function testsFor({ file, start }: Mutant, tests: readonly TestFile[]): TestFile[] {
-  const own = join(dirname(file), basename(file).replace(/\.js$/, '.test.js'))
-  const cost = (test: TestFile) => (test.path === own ? 0 : test.seconds)
+  const own = basename(file).replace(/\.js$/, '.test.js')
+  const cost = (test: TestFile) => (basename(test.path) === own ? 0 : test.seconds)
   return tests
     .filter(({ ran }) => wasRun(ran[file] ?? [], start))
     .sort((a, b) => cost(a) - cost(b) || a.path.localeCompare(b.path))

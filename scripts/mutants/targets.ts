@@ -14,7 +14,7 @@ const UNIT =
  * Those, and whole pipelines. Not the fault tests: they have planted bugs of their own, and take too long for a thousand
  * mutants.
  */
-const ALL = new RegExp(`${UNIT.source}|^tests\\/dist\\/(db|flow)\\/.*(?<!\\.long)\\.test\\.js$`)
+const ALL = new RegExp(`${UNIT.source}|^tests\\/dist\\/(db|flow|stream)\\/.*(?<!\\.long)\\.test\\.js$`)
 
 /** Each part by its name. */
 export const TARGETS: Record<string, Target> = {
