@@ -170,7 +170,7 @@ export const partitions = dashboard(
           {
             title: 'Repairs',
             description:
-              "Entries claimed from workers that died, deliveries of what was settled before, batches that the fence refused, errors that users' code left unhandled.",
+              'Entries claimed from workers that died, deliveries of what was settled before, batches that the fence refused.',
             width: 12,
           },
           {
@@ -187,10 +187,6 @@ export const partitions = dashboard(
               {
                 expr: 'sum(rate(eventflow_unknown_fields_total[$__rate_interval]))',
                 legend: 'fields that no schema names',
-              },
-              {
-                expr: 'sum(rate(eventflow_unhandled_errors_total[$__rate_interval]))',
-                legend: 'errors left unhandled',
               },
             ],
           },
