@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
+import { isatty } from 'node:tty'
 import { fileURLToPath } from 'node:url'
 import { SetupError } from '@eventflow/local'
 import { Argument, Command, CommanderError, Option } from 'commander'
@@ -20,7 +21,7 @@ import { sql } from './sql.js'
 import { up } from './up.js'
 import { workers } from './workers.js'
 
-const { env, stdin, stdout, stderr } = process
+const { env, stdout, stderr } = process
 const colours = stdout.isTTY && !env.NO_COLOR
 // Whoever read it is gone. A terminal that was closed stops us by SIGHUP, in order; behind a pipe, what watches stops by this.
 const closed = new AbortController()
@@ -216,11 +217,14 @@ serviceCommands(program, {
   apiKey: env.EVENTFLOW_API_KEY || undefined,
   name: `${env.USER || env.LOGNAME || 'somebody'} at the command line`,
   findUrl: (dataDir) => findServiceUrl(resolve(dataDir)),
-  stdin,
+  // Looked at only by what reads it: Node makes it non-blocking then, also for others who have it open.
+  get stdin() {
+    return process.stdin
+  },
   stderr,
   print: console.log,
   note: console.error,
-  confirm: stdin.isTTY && stderr.isTTY ? confirm : undefined,
+  confirm: isatty(0) && stderr.isTTY ? confirm : undefined,
   stop: () => AbortSignal.any([stopSignals().stop, closed.signal]),
   end: (code) => {
     process.exitCode = code
@@ -239,7 +243,7 @@ try {
 }
 
 async function confirm(question: string): Promise<boolean> {
-  const asking = createInterface({ input: stdin, output: stderr })
+  const asking = createInterface({ input: process.stdin, output: stderr })
   try {
     // Ctrl-C and the end of the input close it without an answer.
     const answer = await Promise.race([asking.question(question), once(asking, 'close')])
