@@ -81,6 +81,7 @@ if (options.fresh) await rm(CACHE, { recursive: true, force: true })
 
 const startedAt = performance.now()
 const minutesSoFar = () => (performance.now() - startedAt) / 60_000
+const commit = await readCommit()
 const files = await compiledFiles()
 const allMutants = await mutantsOf(files, options.only)
 const mutants = allMutants.filter((_, i) => i % options.sample === 0)
@@ -142,7 +143,7 @@ tell(`score: ${(100 * scoreOf(judged)).toFixed(1)} % of ${judged.length}`)
 if (options.only.length === Object.keys(TARGETS).length) {
   const about = {
     at: new Date(),
-    commit: await readCommit(),
+    commit,
     machine: `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`,
     minutes: minutesSoFar(),
     all: allMutants.length,
