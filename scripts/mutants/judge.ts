@@ -16,11 +16,11 @@ export type Verdict =
   | { status: 'uncovered' }
 
 /** The test files that run a mutant's line: those of the file's name first, then by what they cost. */
-export function testsFor({ file, start }: Mutant, tests: readonly TestFile[]): TestFile[] {
+export function testsFor({ file, start, at = start }: Mutant, tests: readonly TestFile[]): TestFile[] {
   const own = basename(file).replace(/\.js$/, '.test.js')
   const cost = (test: TestFile) => (basename(test.path) === own ? 0 : test.seconds)
   return tests
-    .filter(({ ran }) => wasRun(ran[file] ?? [], start))
+    .filter(({ ran }) => wasRun(ran[file] ?? [], at))
     .sort((a, b) => cost(a) - cost(b) || a.path.localeCompare(b.path))
 }
 

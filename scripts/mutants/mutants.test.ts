@@ -16,6 +16,7 @@ const OTHER = 'tests/dist/other.test.js'
 
 const CODE = `export const isAdult = (age) => age >= 18
 export const unused = () => [1]
+export const firstOf = (list) => list[0] ?? 'none'
 export function waitFor(list) {
   while (list.length > 0) list.pop()
 }
@@ -23,9 +24,10 @@ export function waitFor(list) {
 
 /** It lacks the age of 18 itself. */
 const TEST = `import { expect, test } from '@jest/globals'
-import { isAdult, waitFor } from './a.js'
+import { firstOf, isAdult, waitFor } from './a.js'
 test.each([[3, false], [40, true]])('%i', (age, adult) => expect(isAdult(age)).toBe(adult))
 test('it ends', () => waitFor([1]))
+test('the first', () => expect(firstOf([1])).toBe(1))
 `
 
 let repository: string
@@ -96,6 +98,8 @@ test('a mutant is killed, survives, or is not run by any test; the file is as it
   expect(await verdictOn(mutantWhere('<'))).toMatchObject({ status: 'killed', by: OWN })
   expect(await verdictOn(mutantWhere('>'))).toEqual({ status: 'survived', tried: [OWN], untried: 0 })
   expect(await verdictOn(mutantWhere('[]'))).toEqual({ status: 'uncovered' })
+  // What stands behind the operator is never run, the operator is.
+  expect(await verdictOn(mutantWhere('&&'))).toMatchObject({ status: 'killed' })
   expect(await readFile(join(sandbox.root, FILE), 'utf8')).toBe(CODE)
 })
 

@@ -8,6 +8,8 @@ export interface Mutation {
   end: number
   replacement: string
   kind: string
+  /** Where to look whether it is run, if not at its start: V8 counts an operator to what stands behind it. */
+  at?: number
 }
 
 /** A node of the syntax tree, read by the names of its fields. */
@@ -139,7 +141,13 @@ function ofOperator(node: Node, text: string): Mutation[] {
   if (['+', '+='].includes(operator) && [left, right].some(isText)) return []
   const start = text.indexOf(operator, left.end)
   const end = start + operator.length
-  return (OTHER_OPERATORS[operator] ?? []).map((replacement) => ({ start, end, replacement, kind: 'operator' }))
+  return (OTHER_OPERATORS[operator] ?? []).map((replacement) => ({
+    start,
+    end,
+    replacement,
+    kind: 'operator',
+    at: node.start,
+  }))
 }
 
 function* ofUpdate(node: Node): Generator<Mutation> {

@@ -75,7 +75,7 @@ test('objects without a prototype are plain; what inherits from another object i
   const bare = Object.assign(Object.create(null), { a: 1 })
   expect(plainData({ bare, list: [bare] })).toEqual({ bare: { a: 1 }, list: [{ a: 1 }] })
   expect(() => plainData(Object.create({ a: 1 }))).toThrow(NotPlainError)
-  expect(() => plainData(null)).toThrow('null')
+  expect(() => plainData(null)).toThrow(NotPlainError)
   expect(() => plainData('text')).toThrow('the text "text"')
 })
 

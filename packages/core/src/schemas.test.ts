@@ -155,7 +155,11 @@ test('formats of texts are checked, and notes are not searched for names', () =>
     false,
   ])
   expect(
-    problemsOfSchema({ 'x-old': { $id: '#', $ref: '#/nowhere' }, properties: { a: { 'x-b': { $id: '#' } } } }),
+    problemsOfSchema({
+      'x-old': { $id: '#', $ref: '#/nowhere' },
+      properties: { a: { 'x-b': { $id: '#' } } },
+      not: { required: ['b'], 'x-c': { $id: '#' } },
+    }),
   ).toEqual([])
 })
 
