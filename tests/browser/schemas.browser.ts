@@ -148,7 +148,7 @@ test('the mode is changed, a candidate is checked by it, and the next version re
   expect(await findBarriers(page)).toEqual([])
   await page.getByRole('radio', { name: /^BACKWARD what/ }).check()
   await page.getByRole('button', { name: 'Set it' }).click()
-  await see(page.getByText('BACKWARD', { exact: true }))
+  await see(page.locator('.facts dd').filter({ hasText: /^BACKWARD\b/ }))
 
   await page.getByRole('button', { name: 'A new version…' }).click()
   const dialog = page.getByRole('dialog')
