@@ -15,11 +15,9 @@ import { aimForStream, begin, joinStream, newPartition, type Partition } from '.
 import { pause } from './pause.js'
 import { createProgress, type Progress } from './progress.js'
 import { takeUpRetries } from './replays.js'
+import { suspectsAfter } from './suspects.js'
 import { traceReceived } from './trace.js'
-import { BATCH, createWork, type WorkDeps } from './work.js'
-
-/** After so many crashes in a row the events themselves are suspects. One alone is a matter of machines and deployments. */
-const SUSPICIOUS_CRASHES = 2
+import { createWork, type WorkDeps } from './work.js'
 
 /** How long Postgres is left alone after it gave all it had, in milliseconds. */
 const POLL_MS = 100
@@ -222,7 +220,7 @@ export function startLane(deps: LaneDeps): Lane {
 
   return {
     adopt(taken) {
-      partitions.set(taken.partition, newPartition(taken, taken.crashes >= SUSPICIOUS_CRASHES ? BATCH : 0))
+      partitions.set(taken.partition, newPartition(taken, suspectsAfter(taken.crashes)))
       wake()
     },
     async drop(id) {
