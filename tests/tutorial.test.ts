@@ -42,6 +42,7 @@ beforeAll(async () => {
     ...{ PATH: process.env.PATH, HOME: process.env.HOME },
     ...{ DATABASE_URL: await createDatabase({ migrated: false }), REDIS_URL: redisUrl() },
     ...{ EVENTFLOW_STREAM_PREFIX: 'tutorial', EVENTFLOW_PORT: `${await freePort(0)}` },
+    ...{ EVENTFLOW_METRICS_PORT: `${await freePort(0)}` },
   }
 })
 

@@ -75,7 +75,8 @@ test('under `eventflow up` workers that an event kills are started again, also w
   await pipeline.send(data.map((one) => ({ type: 'deadly.step', partitionkey: 'k', data: one })))
   const dataDir = await mkdtemp(join(tmpdir(), 'eventflow-deadly-'))
   const port = (await freePort(0))!
-  const args = ['up', '--port', `${port}`, '--workers', '1', '--data-dir', dataDir, '--events', EVENTS]
+  const ports = ['--port', `${port}`, '--metrics-port', `${await freePort(0)}`]
+  const args = ['up', ...ports, '--workers', '1', '--data-dir', dataDir, '--events', EVENTS]
   const run = spawn(process.execPath, [EVENTFLOW, ...args], {
     env: {
       PATH: process.env.PATH,

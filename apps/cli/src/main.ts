@@ -42,6 +42,12 @@ program
     new Option('--port <port>', 'HTTP port').env('EVENTFLOW_PORT').default(8000).argParser(wholeNumber(1, 65_535)),
   )
   .addOption(new Option('--workers <count>', 'how many workers').default(2).argParser(wholeNumber(1, 64)))
+  .addOption(
+    new Option('--metrics-port <port>', "for the first worker's health and metrics; the others have the next free ones")
+      .env('EVENTFLOW_METRICS_PORT')
+      .default(9101)
+      .argParser(wholeNumber(1, 65_535)),
+  )
   .option('--data-dir <folder>', 'data, logs, and a fetched Redis', '.eventflow')
   .addOption(
     new Option('--events <folder>', 'event definitions')
@@ -50,7 +56,7 @@ program
   )
   .addHelpText('after', '\nDATABASE_URL and REDIS_URL name servers that are used instead of our own.')
   .addHelpText('after', '\nExample: eventflow up --workers 4 --events ./my-events')
-  .action(async ({ port, workers, dataDir, events }) => {
+  .action(async ({ port, workers, metricsPort, dataDir, events }) => {
     const output = createOutput((text) => stdout.write(text), colours)
     const programs = {
       ingest: fileURLToPath(import.meta.resolve('@eventflow/ingest/main')),
@@ -58,7 +64,7 @@ program
       alerts: fileURLToPath(import.meta.resolve('@eventflow/alerts/main')),
     }
     const paths = { dataDir: resolve(dataDir), events: resolve(events) }
-    await up({ port, workers, ...paths, programs, env, output, ...stopSignals() })
+    await up({ port, workers, metricsPort, ...paths, programs, env, output, ...stopSignals() })
   })
 
 /** A command that looks at a pipeline which runs somewhere: the environment says where, or the folder of an `up`. */

@@ -1,18 +1,16 @@
 /** The workers, the ingest and the monitor of `up`. */
-import { freePort } from '@eventflow/local'
+import { freePort, SetupError } from '@eventflow/local'
 import { type Kept, keepRunning } from './keep-running.js'
 import type { Output } from './output.js'
 import { startProgram } from './program.js'
 import type { UpOptions } from './up.js'
-
-const FIRST_WORKER_PORT = 9101
 
 /**
  * Starts the workers and then the ingest, and adds them to `started`: the last to start is the first to stop, so that
  * nothing new comes in while the workers finish. Gives the ports on which the workers tell of their health.
  */
 export async function startPrograms(
-  { port, workers, events, programs, env, output }: UpOptions,
+  { port, workers, metricsPort, events, programs, env, output }: UpOptions,
   urls: { postgres: string; redis: string },
   started: Kept[],
 ): Promise<number[]> {
@@ -20,7 +18,7 @@ export async function startPrograms(
   const keep = (name: string, file: string, settings: NodeJS.ProcessEnv) =>
     keepProgram(output, name, file, { ...shared, ...settings })
 
-  const ports = await freePorts(workers)
+  const ports = await freePorts(workers, metricsPort)
   const ids = ports.map((_, index) => `worker-${index + 1}`)
   const pool = ids.map((id, index) =>
     keep(id, programs.worker, { EVENTFLOW_WORKER_ID: id, EVENTFLOW_METRICS_PORT: `${ports[index]}` }),
@@ -45,9 +43,11 @@ function keepProgram(output: Output, name: string, file: string, settings: NodeJ
   return keepRunning(async () => startProgram(file, settings, voice.pass), voice)
 }
 
-async function freePorts(count: number): Promise<number[]> {
+async function freePorts(count: number, from: number): Promise<number[]> {
   const ports: number[] = []
-  for (let port = FIRST_WORKER_PORT; ports.length < count; port++) {
+  for (let port = from; ports.length < count; port++) {
+    if (port > 65_535)
+      throw new SetupError(`there are no ${count} free ports from ${from} on: choose others with --metrics-port`)
     if ((await freePort(port)) !== undefined) ports.push(port)
   }
   return ports

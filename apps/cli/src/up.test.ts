@@ -7,7 +7,7 @@ import { freePort } from '@eventflow/local'
 import { until } from '@eventflow/testkit'
 import { afterAll, expect, test } from '@jest/globals'
 import { createOutput } from './output.js'
-import { up } from './up.js'
+import { type UpOptions, up } from './up.js'
 
 const dir = await mkdtemp(join(tmpdir(), 'eventflow-up-'))
 const ingest = join(dir, 'ingest.mjs')
@@ -21,7 +21,7 @@ const env = {
 }
 
 const tell = `import { appendFileSync } from 'node:fs'
-const tell = (what) => { console.log(what, process.pid); appendFileSync(process.env.JOURNAL, what + '\\n') }`
+const tell = (what) => { appendFileSync(process.env.JOURNAL, what + '\\n'); console.log(what, process.pid) }`
 await writeFile(
   ingest,
   `${tell}
@@ -88,6 +88,17 @@ test('when a part ends before everything is ready, it fails and stops the others
   expect(run.text()).toContain('ingest   | cannot start: a setting is missing')
 })
 
+test('workers have ports from the given one on', async () => {
+  const metricsPort = (await freePort(0))!
+  const run = await start({ ingest, worker, alerts }, { metricsPort })
+  await run.says(new RegExp(`theirs on port ${metricsPort}, `))
+  run.stop()
+  await run.over
+  await expect((await start({ ingest, worker, alerts }, { metricsPort: 65_536 })).over).rejects.toThrow(
+    'there are no 2 free ports from 65536 on: choose others with --metrics-port',
+  )
+})
+
 test('its programs stop when it is killed', async () => {
   const script = `
     import { startProgram } from '${new URL('./program.js', import.meta.url)}'
@@ -101,16 +112,17 @@ test('its programs stop when it is killed', async () => {
 })
 
 /** Runs `up`, and listens to what it writes. */
-async function start(programs = { ingest, worker, alerts }) {
+async function start(programs = { ingest, worker, alerts }, options: Partial<UpOptions> = {}) {
   const [stop, kill] = [new AbortController(), new AbortController()]
   let text = ''
   const output = createOutput((more) => {
     text += more
   }, false)
-  const port = (await freePort(0))!
+  const [port, metricsPort] = [(await freePort(0))!, (await freePort(0))!]
   const over = up({
-    ...{ port, workers: 2, dataDir: join(dir, 'data'), events: dir, programs, env, output },
+    ...{ port, metricsPort, workers: 2, dataDir: join(dir, 'data'), events: dir, programs, env, output },
     ...{ stop: stop.signal, kill: kill.signal },
+    ...options,
   })
   over.catch(() => {}) // whoever waits for it hears of it
   return {

@@ -17,6 +17,8 @@ export interface UpOptions {
   port: number
   /** How many of them. */
   workers: number
+  /** Where the first worker tells of its health; the others have the next free ports. */
+  metricsPort: number
   dataDir: string
   /** The folder with the event definitions. */
   events: string
