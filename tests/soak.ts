@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { countEvents, createApiKey, createTenant } from '@eventflow/db'
 import {
   checkHistory,
+  countRemoved,
   createClients,
   createRandom,
   describeVerdict,
@@ -21,7 +22,7 @@ import {
   until,
   type Verdict,
 } from '@eventflow/testkit'
-import { copyOfBuild, HANDLERS_IN_A_HURRY, places } from './faults/places.js'
+import { copyOfBuild, HANDLERS_IN_A_HURRY, places, RETENTION_IN_A_HURRY, retentionAfter } from './faults/places.js'
 
 const { values } = parseArgs({
   options: {
@@ -37,12 +38,15 @@ const [minutes, seed, rate, every] = [values.minutes, values.seed, values.rate, 
 const random = createRandom(seed!)
 /** Between two requests of the operators of a tenant, in milliseconds. */
 const OPERATE_MS = 10_000
+/** The age at which settled events are removed. */
+const RETENTION_SECONDS = 180
 
 const begun = performance.now()
 const say = (text: string) => console.log(`${((performance.now() - begun) / 1_000).toFixed(0).padStart(6)} s  ${text}`)
 
-const build = await copyOfBuild(`soak-${process.pid}`) // whoever builds during a long run must not disturb it
-const stack = await startStack({ ...places, ...build, ingests: 2, workers: 3, settings: HANDLERS_IN_A_HURRY })
+const build = await copyOfBuild(`soak-${process.pid}`, RETENTION_IN_A_HURRY) // whoever builds during a long run must not disturb it
+const settings = { ...HANDLERS_IN_A_HURRY, ...retentionAfter(RETENTION_SECONDS) }
+const stack = await startStack({ ...places, ...build, ingests: 2, workers: 3, settings })
 say(`seed ${seed}, ${minutes} minutes, ${rate} events/s, a fault every ${every} s; everything is in ${stack.dir}`)
 const tenants = await Promise.all(Array.from({ length: Number(values.tenants) }, (_, n) => startTenant(n)))
 const load = {
@@ -102,6 +106,7 @@ await writeFile(join(stack.dir, 'faults.json'), JSON.stringify({ seed, records: 
 console.log(`\n${faultTable(nemesis.records)}\n`)
 for (const { name, problem } of nemesis.records.filter(({ problem }) => problem)) console.log(`${name}: ${problem}`)
 for (const surprise of surprises) console.log(surprise)
+say(`retention has removed ${await countRemoved(stack.db)} events`)
 say(`operators: ${operators.map(({ done }) => JSON.stringify(done)).join(', ')}`)
 for (const [id, verdict] of verdicts) say(`tenant ${id}: ${describeVerdict(verdict)}`)
 const kept = verdicts.some(([, { violations }]) => violations.length > 0)

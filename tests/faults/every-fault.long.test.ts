@@ -1,8 +1,9 @@
-/** Every kind of fault once, under load, on real processes and servers; then the checker's verdict. */
+/** Every kind of fault once, under load and while retention is at work, on real processes and servers; then the checker's verdict. */
 import {
   ALL_FAULTS,
   type BuildCopy,
   checkHistory,
+  countRemoved,
   createClients,
   createRandom,
   describeVerdict,
@@ -14,15 +15,18 @@ import {
   startStack,
 } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { copyOfBuild, places } from './places.js'
+import { copyOfBuild, places, RETENTION_IN_A_HURRY, retentionAfter } from './places.js'
+
+/** Of settled events, in seconds. */
+const AGE = 25
 
 let build: BuildCopy
 let stack: Stack
 let passed = false
 
 beforeAll(async () => {
-  build = await copyOfBuild('every-fault')
-  stack = await startStack({ ...places, ...build, ingests: 2, workers: 3 })
+  build = await copyOfBuild('every-fault', RETENTION_IN_A_HURRY)
+  stack = await startStack({ ...places, ...build, ingests: 2, workers: 3, settings: retentionAfter(AGE) })
 }, 60_000)
 
 // A run that failed leaves its folder for inspection.
@@ -47,5 +51,7 @@ test('no fault loses, doubles or reorders anything', async () => {
   expect(nemesis.records.filter(({ problem }) => problem)).toEqual([])
   expect(new Set(nemesis.records.map(({ name }) => name)).size).toBe(ALL_FAULTS.length)
   expect([...stack.ingests, ...stack.workers].flatMap(({ surprises }) => surprises)).toEqual([])
+  expect(clients.counts.slowestMs).toBeLessThan(AGE * 1_000)
+  expect(await countRemoved(stack.db)).toBeGreaterThan(0)
   passed = true
 }, 300_000)

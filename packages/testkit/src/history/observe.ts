@@ -1,5 +1,5 @@
 /** What the checker needs to see of the database: triggers that watch who writes what, and the rows in their order. */
-import type { Db } from '@eventflow/db'
+import { ADVISORY_LOCKS, type Db } from '@eventflow/db'
 import { type Redis, readDepths } from '@eventflow/stream'
 import { type Checker, createChecker } from './checker.js'
 import { readJournal } from './journal.js'
@@ -13,6 +13,17 @@ const NOT_SKIPPED = `WHERE component <> 'operator'`
 
 /** The number of a replay in a history. */
 const REPLAY = 0
+
+/** The tables from which retention removes events, and what of them the checker reads. */
+const HISTORY = {
+  raw_events: 'tenant_id, event_id',
+  processed_events: 'tenant_id, event_id, attempts, history',
+  failed_events: 'tenant_id, event_id, attempts, history, status, error_class, message',
+}
+
+/** A table of the history, with the rows that retention has removed from it. */
+const everIn = (table: keyof typeof HISTORY) =>
+  `(SELECT ${HISTORY[table]} FROM ${table} UNION ALL TABLE removed_${table}) AS ever`
 
 const WATCH = [
   `CREATE TABLE watched_owners (
@@ -50,11 +61,31 @@ const WATCH = [
    END $$`,
   `CREATE CONSTRAINT TRIGGER watch_commit AFTER INSERT ON watched_writes DEFERRABLE INITIALLY DEFERRED
      FOR EACH ROW EXECUTE FUNCTION watch_commit()`,
+
+  // What retention removes, it removes under a lock of its own; other rows go for reasons that the checker must not forgive.
+  ...Object.entries(HISTORY).flatMap(([table, columns]) => [
+    `CREATE TABLE removed_${table} AS SELECT ${columns} FROM ${table} WITH NO DATA`,
+    `CREATE INDEX ON removed_${table} (tenant_id, event_id)`,
+    `CREATE FUNCTION watch_removed_${table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+       IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
+                  AND (classid::bigint << 32) + objid::bigint = ${ADVISORY_LOCKS.retention}) THEN
+         INSERT INTO removed_${table} SELECT ${columns} FROM removed;
+       END IF;
+       RETURN NULL;
+     END $$`,
+    `CREATE TRIGGER watch_removed AFTER DELETE ON ${table} REFERENCING OLD TABLE AS removed
+       FOR EACH STATEMENT EXECUTE FUNCTION watch_removed_${table}()`,
+  ]),
 ]
 
-/** Begins to watch a migrated database: every change of owner and every settled batch. */
+/** Begins to watch a migrated database: every change of owner, every settled batch, and what retention removes. */
 export async function watchDatabase(db: Db): Promise<void> {
   for (const statement of WATCH) await db.query(statement)
+}
+
+/** How many events retention has removed since then; the checker has seen them all the same. */
+export async function countRemoved(db: Db): Promise<number> {
+  return (await db.query('SELECT count(*)::integer AS count FROM removed_raw_events')).rows[0].count
 }
 
 /**
@@ -93,12 +124,14 @@ export async function readHistory(
 
 async function readTenant(checker: Checker, db: Db, tenantId: string): Promise<void> {
   const byId = { column: 'event_id', type: 'uuid', tenantId }
-  await eachRow(db, 'SELECT event_id::text AS cursor FROM raw_events', byId, (row) => checker.accepted(row.cursor))
+  await eachRow(db, `SELECT event_id::text AS cursor FROM ${everIn('raw_events')}`, byId, (row) =>
+    checker.accepted(row.cursor),
+  )
   for (const id of await skippedBy(db, tenantId)) checker.skipped(id)
-  const ended = (table: string, end: string, errorClass: string) =>
+  const ended = (table: keyof typeof HISTORY, end: string, errorClass: string) =>
     eachRow(
       db,
-      `SELECT event_id::text AS cursor, ${end} AS "end", attempts, ${errorClass} AS error_class, history FROM ${table}`,
+      `SELECT event_id::text AS cursor, ${end} AS "end", attempts, ${errorClass} AS error_class, history FROM ${everIn(table)}`,
       byId,
       (row) => {
         const history: { attempt: number }[] = row.history ?? []
