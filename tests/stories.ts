@@ -1,6 +1,6 @@
 /**
  * Long stories, told with their figures. `npm run story -- flushall --events 1000000`: Redis forgets everything with a backlog.
- * `npm run story -- redis-away --minutes 10`: Redis is gone under load, and comes back.
+ * `npm run story -- redis-away --minutes 10`: Redis is gone under load, and comes back; with `--mood` all events have a mood.
  * `npm run story -- disk-full`: the disk of the tables is full under load, and then has room again; this one takes root.
  */
 import { join } from 'node:path'
@@ -30,11 +30,14 @@ const { values, positionals } = parseArgs({
     events: { type: 'string', default: '100000' },
     minutes: { type: 'string', default: '1' },
     rate: { type: 'string', default: '1000' },
+    mood: { type: 'string' },
   },
 })
 const begun = performance.now()
 const seconds = (from: number) => `${((performance.now() - from) / 1_000).toFixed(1)} s`
 const say = (text: string) => console.log(`${seconds(begun).padStart(10)}  ${text}`)
+/** Between which times Redis was away. */
+let without: [number, number] = [0, 0]
 const stories: Record<string, (stack: Stack, clients: Clients) => Promise<void>> = {
   flushall,
   'redis-away': redisAway,
@@ -58,10 +61,17 @@ try {
 await stack.drained(120_000)
 await journal.close()
 const answers: Record<string, number> = {}
-for await (const { result, detail } of readJournal(journalFile)) {
+const took: number[] = []
+for await (const { result, detail, from, until } of readJournal(journalFile)) {
   answers[detail ?? result] = (answers[detail ?? result] ?? 0) + 1
+  if (without[0] <= from && until <= without[1]) took.push(until - from)
 }
 say(`answers to requests: ${JSON.stringify(answers)}`)
+if (took.length > 0) {
+  took.sort((a, b) => a - b)
+  const at = (share: number) => `${took[Math.floor(share * (took.length - 1))]!.toFixed(0)} ms`
+  say(`${took.length} requests without Redis were answered after p50 ${at(0.5)}, p99 ${at(0.99)}, the slowest ${at(1)}`)
+}
 const verdict = await checkHistory(journalFile, stack.db, stack.directRedis, stack.prefix)
 say(describeVerdict(verdict))
 const kept = verdict.violations.length > 0
@@ -94,7 +104,8 @@ async function flushall({ workers, directRedis, db }: Stack, { send }: Clients):
 }
 
 async function redisAway({ redis, db }: Stack, all: Clients): Promise<void> {
-  all.start({ rate: Number(values.rate), lanes: 20, batch: 20, keysPerLane: 100 })
+  const mood = values.mood === undefined ? {} : { mood: values.mood }
+  all.start({ rate: Number(values.rate), lanes: 20, batch: 20, keysPerLane: 100, ...mood })
   const more = (seconds: number) => {
     const wanted = all.counts.accepted + seconds * Number(values.rate)
     return until('more is accepted', () => all.counts.accepted >= wanted, 60_000)
@@ -106,6 +117,7 @@ async function redisAway({ redis, db }: Stack, all: Clients): Promise<void> {
   }
   say(`with Redis: ${await figures()}`)
   let away = true
+  const goneAt = performance.now()
   const back = redis.crash(Number(values.minutes) * 60_000).finally(() => {
     away = false
   })
@@ -114,6 +126,7 @@ async function redisAway({ redis, db }: Stack, all: Clients): Promise<void> {
     say(`${away ? 'without' : 'with'} Redis: ${await figures()}`)
   }
   const from = performance.now()
+  without = [goneAt, from]
   await until('every partition reads its stream again', async () => {
     const { rows } = await db.query('SELECT FROM partition_marks WHERE dirty > 0')
     return rows.length === 0

@@ -20,6 +20,7 @@ const raise = (code: string) => (_: StepEvent, tx: Sql) =>
 /** Done after the event's effect is written. */
 export const HANDLER_MOODS: Record<string, (event: StepEvent, tx: Sql) => unknown> = {
   'handler fails once': failOnce,
+  'handler takes 6 ms': (_, tx) => tx.query('SELECT pg_sleep(0.006)'),
   'handler is flaky': () => {
     if (Math.random() < 0.5) throw new Error('did not work')
   },

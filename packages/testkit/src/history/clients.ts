@@ -39,6 +39,8 @@ export interface Load {
   keysPerLane: number
   /** The share of events whose definition does what it should not: each may have its batch settled in parts. */
   misbehaving?: number
+  /** The mood of all other events. */
+  mood?: string
 }
 
 const SHARED_KEYS = 40
@@ -125,25 +127,25 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
 
   async function lane(
     number: number,
-    { rate, lanes: count, batch, keysPerLane, misbehaving = 0 }: Load,
+    load: Load,
   ): Promise<void> {
-    const everyMs = (1_000 * batch * count) / rate
+    const everyMs = (1_000 * load.batch * load.lanes) / load.rate
     let dueAt = performance.now() + everyMs * random.next()
     while (!stopping) {
       const ahead = dueAt - performance.now()
       if (ahead > 0) await delay(ahead)
       dueAt += everyMs
-      await send(chooseSteps(number, keysPerLane, batch, misbehaving))
+      await send(chooseSteps(number, load))
     }
   }
 
   /** Most requests have events of many keys; some have a run of one key, longer than an entry of a stream can be. */
-  function chooseSteps(lane: number, keysPerLane: number, batch: number, misbehaving: number): Step[] {
+  function chooseSteps(lane: number, { keysPerLane, batch, misbehaving = 0, mood: usual }: Load): Step[] {
     const one = random.next() < RUNS ? chooseKey(lane, keysPerLane) : undefined
     const count = one === undefined ? batch : random.between(2, 2.5 * EVENTS_OF_AN_ENTRY)
     return Array.from({ length: count }, () => {
       const key = one ?? chooseKey(lane, keysPerLane)
-      const mood = chooseMood(misbehaving)
+      const mood = chooseMood(misbehaving) ?? usual
       return mood === undefined ? { key } : { key, mood }
     })
   }
