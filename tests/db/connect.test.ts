@@ -118,6 +118,18 @@ test('a full pool does not let anybody wait for ever', async () => {
   expect(sqlErrorKind(error)).toBe('infrastructure')
 })
 
+test.each<[string, object, string]>([
+  ['no file is left for a socket', { code: 'EMFILE', syscall: 'connect', errno: -24 }, 'infrastructure'],
+  ['there is no route', { code: 'ENETUNREACH', syscall: 'connect', errno: -101 }, 'infrastructure'],
+  ['a certificate has expired', { code: 'CERT_HAS_EXPIRED' }, 'infrastructure'],
+  ['a certificate is of another host', { code: 'ERR_TLS_CERT_ALTNAME_INVALID' }, 'infrastructure'],
+  ['the server takes no TLS', { message: 'The server does not support SSL connections' }, 'infrastructure'],
+  ['a value cannot be written', { message: 'Converting circular structure to JSON' }, 'other'],
+  ['code of ours is wrong', { message: 'x is not a function', code: 'ERR_INVALID_ARG_TYPE' }, 'other'],
+])('an error of a client is judged by what it says: %s', (_, says, kind) => {
+  expect(sqlErrorKind(Object.assign(new Error('something'), says))).toBe(kind)
+})
+
 describe('an error of the server', () => {
   const errorOf = (work: Promise<unknown>): Promise<Error & { code?: string }> =>
     work.then(

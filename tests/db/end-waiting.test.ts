@@ -47,7 +47,8 @@ async function process(event: AcceptedEvent): Promise<void> {
 }
 
 /** A row in `retries`, as another copy of the event leaves it. */
-const suspect = (event: AcceptedEvent) => recordSuspect(db, deliveryOf(event), 0)
+const suspect = (event: AcceptedEvent) =>
+  recordSuspect(db, deliveryOf(event), { partition: event.partition, epoch: 0, dirty: null })
 
 /** Does an operation on the event, as far as to its COMMIT. */
 async function operate(tx: Queryable, kind: OperationKind, { tenantId, id, seq }: AcceptedEvent): Promise<void> {

@@ -7,6 +7,7 @@ import {
   type Db,
   INGEST_APPLICATION,
   insertRawEvents,
+  markDirty,
   readFinalSeqs,
   readLastSeqs,
   readRetries,
@@ -155,15 +156,32 @@ test('an event is not final while an INSERT that may have an earlier seq is not 
   await ingest.end()
 })
 
+test('who reads for long, as one does that is frozen with its answer, keeps no event from being final', async () => {
+  const ingest = connect({ url, applicationName: INGEST_APPLICATION, max: 1, onIdleError: () => {} })
+  const reader = await ingest.connect()
+  await reader.query('BEGIN')
+  const [{ begun }] = (await reader.query('SELECT now() AS begun')).rows
+  const [old] = await accept(1, 1)
+  await db.query(`UPDATE raw_events SET accepted_at = $1::timestamptz - interval '9.9 s'`, [begun])
+  await until('it is final', async () => (await readFinalSeqs(db, [1]))[0] === old!.seq, 2_000)
+  reader.release(true)
+  await ingest.end()
+})
+
 test('a suspect is counted before it is worked on, by the owner of its partition only', async () => {
   const [event] = await accept(1, 5)
   const [lease] = await takePartitions(db, 'a', [5], { reclaim: true, leaseMs: 10_000 })
   const suspect = { ...firstDelivery(event!, '{}', []), crashes: 1 }
-  expect(await recordSuspect(db, suspect, lease!.epoch)).toBe(true)
-  expect(await recordSuspect(db, { ...suspect, crashes: 2 }, lease!.epoch - 1)).toBe(false)
+  const held = { ...lease!, dirty: 0 as const }
+  expect(await recordSuspect(db, suspect, held)).toBe(true)
+  expect(await recordSuspect(db, { ...suspect, crashes: 2 }, { ...held, epoch: held.epoch - 1 })).toBe(false)
   expect(await readRetries(db, 5, { after: 0, limit: 10 })).toMatchObject([
     { event: { id: event!.id }, crashes: 1, attempts: 0 },
   ])
-  expect(await recordSuspect(db, { ...suspect, crashes: 2 }, lease!.epoch)).toBe(true)
+  // An earlier event of its key may be nowhere but in Postgres: what was read from the stream must not be in `retries` before it.
+  await markDirty(db, [5])
+  expect(await recordSuspect(db, { ...suspect, crashes: 2 }, held)).toBe(false)
+  expect(await readRetries(db, 5, { after: 0, limit: 10 })).toMatchObject([{ crashes: 1 }])
+  expect(await recordSuspect(db, { ...suspect, crashes: 2 }, { ...held, dirty: null })).toBe(true)
   expect(await readRetries(db, 5, { after: 0, limit: 10 })).toMatchObject([{ crashes: 2 }])
 })

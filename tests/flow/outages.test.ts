@@ -1,6 +1,7 @@
 /** The door, when something it needs is away or has too much to do: nothing that was answered with 202 is lost. */
 import { partitionOf } from '@eventflow/core'
 import { connect, type Db, INGEST_APPLICATION } from '@eventflow/db'
+import { defineEvent, Type } from '@eventflow/pipeline'
 import { streamKey } from '@eventflow/stream'
 import {
   createDatabase,
@@ -258,4 +259,25 @@ describe('Redis', () => {
       })),
     )
   })
+})
+
+test('a Redis that refuses to make the streams holds nothing up, and is used once it makes them', async () => {
+  const redis = await startOwnRedis()
+  const pipeline = await startPipeline([defineEvent({ type: 'note.taken', schema: Type.Object({}) })], {
+    REDIS_URL: redis.url,
+    EVENTFLOW_LANES: '1',
+  })
+  await pipeline.redis.config('SET', 'maxmemory', '1')
+  await pipeline.startWorker()
+  await pipeline.send([event(1), event(2)])
+  await pipeline.drained()
+  await pipeline.redis.config('SET', 'maxmemory', '0')
+  await until('the streams are in use', async () => {
+    const { rows } = await pipeline.db.query('SELECT FROM partitions WHERE redis_run_id IS NULL')
+    return rows.length === 0
+  })
+  await pipeline.send([event(3)])
+  await pipeline.drained()
+  await pipeline.stop()
+  await redis.stop()
 })

@@ -244,3 +244,17 @@ test('to nothing, when its worker loses the lease just before it would make the 
   await pipeline.drained()
   expect(await effects()).toEqual([0, 1, 2])
 })
+
+test('another process of Redis is noted at once: the one of before may come back without what it has lost', async () => {
+  const first = await pipeline.startWorker()
+  await streamsInUse()
+  await first.stop()
+  await pipeline.db.query(`UPDATE partitions SET redis_run_id = 'of another process'`)
+  await whileWaiting(
+    'partition_marks IN SHARE',
+    'cleared AS (UPDATE partition_marks',
+    () => pipeline.startWorker(),
+    () => until('it is noted', async () => (await runIds()).every((id) => id === null)),
+  )
+  await streamsInUse()
+})

@@ -61,6 +61,8 @@ export function startLane(deps: LaneDeps): Lane {
   let lookedAfterAt = performance.now()
   let lookAtPostgresAt = 0
   let lookAroundAt = 0
+  /** Redis has refused to make a stream: until then it is not asked again. */
+  let aimAt = 0
   /** How far acceptance had come when the lane last looked around. */
   let arrivals: Arrivals = { lastSeq: 0, severalTenants: false }
   let wake = () => {}
@@ -143,8 +145,11 @@ export function startLane(deps: LaneDeps): Lane {
   async function catchUp(ready: Delivery[], roomy: ReadonlySet<Partition>): Promise<Delivery[]> {
     const behind = inSource('postgres').filter((partition) => roomy.has(partition))
     if (behind.length === 0 || performance.now() < lookAtPostgresAt) return ready
-    if (redis.status === 'ready') {
-      for (const partition of behind) if (!partition.target) await aimForStream(partition, partitionDeps)
+    if (redis.status === 'ready' && performance.now() >= aimAt) {
+      for (const partition of behind) {
+        if (partition.target || (await aimForStream(partition, partitionDeps))) continue
+        aimAt = performance.now() + LOOK_AROUND_MS
+      }
     }
     const { deliveries, reached, more } = await takeUpNext(behind, arrivals.severalTenants, deps)
     if (!more) lookAtPostgresAt = performance.now() + POLL_MS

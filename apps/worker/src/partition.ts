@@ -191,39 +191,46 @@ async function reasonToCatchUp(
   deps: PartitionDeps,
 ): Promise<CatchUpReason | 'lease lost' | undefined> {
   const group = await restoreGroup(partition, deps)
-  if (group === 'lease lost') return group
+  if (group === 'lease lost' || group === 'redis away') return group
   if (group === 'made') return redisRunId === null ? 'first start' : 'stream lost'
   if (dirty > 0) return 'dirty'
   if (redisRunId === null) return 'stream lost'
   partition.runId = await readRunId(deps.redis)
-  if (redisRunId !== partition.runId) return 'redis restarted'
+  if (redisRunId !== partition.runId) {
+    // Noted before anything else: the process of before may come back, as what it was and without what it has lost.
+    return (await markBroken(deps.db, { partition: partition.id, epoch: partition.epoch }))
+      ? 'redis restarted'
+      : 'lease lost'
+  }
   if (partition.interrupted) return 'interrupted'
   return partition.behind ? 'behind' : undefined
 }
 
 /**
  * Makes the stream and its group where they are gone. That is noted first, as nothing shows it after; and only the owner can
- * note it, so nothing is made once the lease is lost: the next owner would take the empty stream for a whole one.
+ * note it, so nothing is made once the lease is lost: the next owner would take the empty stream for a whole one. A Redis that
+ * refuses to make it, for want of memory or of a right, is as good as away.
  */
 async function restoreGroup(
   { id, epoch }: Partition,
   { db, redis, prefix }: PartitionDeps,
-): Promise<'there' | 'made' | 'lease lost'> {
+): Promise<'there' | 'made' | 'lease lost' | 'redis away'> {
   if (await hasGroup(redis, prefix, id)) return 'there'
   if (!(await markBroken(db, { partition: id, epoch }))) return 'lease lost'
-  await createGroup(redis, prefix, id)
-  return 'made'
+  return (await createGroup(redis, prefix, id)) ? 'made' : 'redis away'
 }
 
-/** Looks for the way back from *postgres* to *stream*; Redis must be there. Without the lease the partition is given up. */
-export async function aimForStream(partition: Partition, deps: PartitionDeps): Promise<void> {
+/**
+ * Looks for the way back from *postgres* to *stream*; Redis must be there. Without the lease the partition is given up. Gives
+ * whether it is to be looked for again soon.
+ */
+export async function aimForStream(partition: Partition, deps: PartitionDeps): Promise<boolean> {
   const { db, redis, prefix } = deps
   // Counted first: all that Redis loses from here on, it has lost since the target was set.
   const losses = deps.losses()
-  if ((await restoreGroup(partition, deps)) === 'lease lost') {
-    partition.source = 'new'
-    return
-  }
+  const group = await restoreGroup(partition, deps)
+  if (group === 'lease lost') partition.source = 'new'
+  if (group === 'lease lost' || group === 'redis away') return group === 'lease lost'
   const redisRunId = await readRunId(redis)
   const lastEntryId = await readLastEntryId(redis, prefix, partition.id)
   const state = await readPartition(db, { partition: partition.id, epoch: partition.epoch })
@@ -231,6 +238,7 @@ export async function aimForStream(partition: Partition, deps: PartitionDeps): P
   // entry added, later too.
   const [last] = await readLastSeqs(db, [partition.id])
   if (state) partition.target = { dirty: state.dirty, redisRunId, seq: last!, lastEntryId, losses }
+  return true
 }
 
 /**

@@ -16,7 +16,7 @@ import {
   type Retry,
   type Wait,
 } from '@eventflow/core'
-import { isAnswering, type Lease, sqlErrorKind } from '@eventflow/db'
+import { isAnswering, isCancelled, type Lease, sqlErrorKind } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
 import { HandlerError } from './handler-failure.js'
 import type { BatchTrace } from './trace.js'
@@ -43,8 +43,8 @@ export interface Settling {
 }
 
 /**
- * How many events go into one transaction: half as many after handlers took longer together than it may last, and slowly more again
- * while that many fit. Kept by the lane: learned anew with each batch, it would cost a transaction that is undone every time.
+ * How many events go into one transaction: half as many after handlers took longer together than it may last, or our INSERT longer
+ * than a statement may, and slowly more again while that many fit. Kept by the lane: learned anew with each batch, it would cost a transaction that is undone every time.
  */
 interface TransactionRoom {
   events: number
@@ -106,6 +106,8 @@ export async function settleBatch(
       await settlePart(part)
       if (isFull) room.events += Math.ceil(room.events / 16)
     } catch (error) {
+      // Our own statement took too long: the batch comes again, and then in halves.
+      if (isCancelled(error)) room.events = Math.max(1, part.length >> 1)
       if (!concernsEvents(error) || (await mustGiveUp(error))) throw error
       if (error instanceof HandlerError && error.tookTooLong) room.events = Math.max(1, part.length >> 1)
       const suspects = suspectsIn(part, error)
@@ -139,7 +141,7 @@ export async function settleBatch(
 
   /** With the server away nothing is learned of any event; and a stop is not to wait for every slow handler of a batch. */
   async function mustGiveUp(error: unknown): Promise<boolean> {
-    if (!(error instanceof HandlerError)) return false
+    if (!(error instanceof HandlerError)) return sqlErrorKind(error) === 'other' && !(await isAnswering(db))
     if (error.isSlow && settling.stopping.aborted) return true
     return error.excusable && !(await isAnswering(db))
   }

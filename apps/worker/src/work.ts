@@ -67,14 +67,13 @@ export function createWork(
     if (!suspect) return
     partition.suspects = Math.max(0, partition.suspects - 1)
     const alone = { ...suspect, crashes: suspect.crashes + 1, inRetries: true }
-    if (!(await recordSuspect(db, alone, partition.epoch))) {
+    if (!(await recordSuspect(db, alone, leaseOf(partition)))) {
       beginAgain(partition.id)
       return
     }
     await processAndSettle([alone])
     // It was survived. What still waits is no suspect any more; what was given up is as suspect as it was before.
-    if (partition.keys.holds(alone.event)) await recordSuspect(db, { ...alone, crashes: 0 }, partition.epoch)
-    else await takeBackSuspicion(db, alone, suspect.crashes)
+    await takeBackSuspicion(db, alone, partition.keys.holds(alone.event) ? 0 : suspect.crashes)
   }
 
   async function processAndSettle(deliveries: readonly Delivery[]): Promise<void> {
@@ -160,8 +159,12 @@ export function createWork(
 /** A partition that is to be begun again has no lease: whatever of it is still in the batch is not settled. */
 function leasesOf(partitions: ReadonlyMap<number, Partition>): Map<number, Lease> {
   const leases = new Map<number, Lease>()
-  for (const { id, epoch, source } of partitions.values()) {
-    if (source !== 'new') leases.set(id, { partition: id, epoch, dirty: source === 'stream' ? 0 : null })
-  }
+  for (const partition of partitions.values())
+    if (partition.source !== 'new') leases.set(partition.id, leaseOf(partition))
   return leases
+}
+
+/** What is read from Postgres is complete, mark or not. */
+function leaseOf({ id, epoch, source }: Partition): Lease {
+  return { partition: id, epoch, dirty: source === 'stream' ? 0 : null }
 }

@@ -2,6 +2,7 @@
 import type { Attempt, Delivery, RawEvent } from '@eventflow/core'
 import type { Queryable } from './connect.js'
 import { RAW_EVENT_COLUMNS, rawEventOf } from './raw-events.js'
+import type { Lease } from './settle.js'
 
 export interface WaitingRetry {
   event: RawEvent
@@ -95,20 +96,22 @@ export async function recordWaiting(
 
 /**
  * Says that an event is about to be worked on alone, because a worker died with it in hand. Must be committed before the
- * work begins: if this worker dies of it too, the next one finds the count. Gives false when the epoch has ended.
+ * work begins: if this worker dies of it too, the next one finds the count. Gives false when the lease does not hold: with a mark,
+ * an earlier event of its key may be in no stream and in no `retries`, and this one would overtake it from there.
  */
 export async function recordSuspect(
   db: Queryable,
   { event, attempts, crashes }: Delivery,
-  epoch: number,
+  { epoch, dirty }: Lease,
 ): Promise<boolean> {
   const { rowCount } = await db.query({
     name: 'record-suspect',
     text: `
       INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, crashes)
-      SELECT $1, $2, id, $4, now(), $5 FROM partitions WHERE id = $3 AND epoch = $6 FOR SHARE
+      SELECT $1, $2, id, $4, now(), $5 FROM partitions JOIN partition_marks USING (id)
+      WHERE id = $3 AND epoch = $6 AND ($7::bigint IS NULL OR dirty = $7) FOR SHARE OF partitions
       ON CONFLICT (tenant_id, event_id) DO UPDATE SET crashes = excluded.crashes`,
-    values: [event.tenantId, event.id, event.partition, attempts, crashes, epoch],
+    values: [event.tenantId, event.id, event.partition, attempts, crashes, epoch, dirty],
   })
   return rowCount === 1
 }

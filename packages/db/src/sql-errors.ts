@@ -23,16 +23,19 @@ const NETWORK_CODES = new Set([
   'ENOENT',
 ])
 
-/** pg reports some losses of the connection by message only. */
+/** What Node refuses a certificate for, or a connection by TLS. */
+const TLS_CODE = /^(ERR_TLS_|ERR_SSL_|CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH)/
+
+/** pg reports some losses of the connection, and some that it could not open, by message only. */
 const CONNECTION_MESSAGES =
-  /^(Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Cannot use a pool after)/
+  /^(Connection terminated|The server does not support SSL|There was an error establishing an SSL|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Cannot use a pool after)/
 
 /**
  * Sorts an error that a query or transaction threw. 25P03 is a session ended for idling inside a transaction.
  * Errors of Node itself are told by what they say: where tests run in contexts of their own, their class is another one.
  */
 export function sqlErrorKind(error: unknown): SqlErrorKind {
-  const { code, message, errors } = (error ?? {}) as { code?: unknown; message?: unknown; errors?: unknown }
+  const { code, syscall, message, errors } = (error ?? {}) as Record<string, unknown>
   if (Array.isArray(errors))
     return errors.some((e) => sqlErrorKind(e) === 'infrastructure') ? 'infrastructure' : 'other'
   if (error instanceof pg.DatabaseError && typeof code === 'string') {
@@ -42,8 +45,15 @@ export function sqlErrorKind(error: unknown): SqlErrorKind {
     if (INFRASTRUCTURE_CLASSES.has(sqlClass) || code === '25P03') return 'infrastructure'
     return 'statement'
   }
-  if (typeof code === 'string' && NETWORK_CODES.has(code)) return 'infrastructure'
+  // Any error of a system call: what a connection may meet has no end, down to too many open files.
+  if (typeof code === 'string' && (typeof syscall === 'string' || NETWORK_CODES.has(code) || TLS_CODE.test(code)))
+    return 'infrastructure'
   return typeof message === 'string' && CONNECTION_MESSAGES.test(message) ? 'infrastructure' : 'other'
+}
+
+/** Whether a statement was ended because it took too long, or somebody ended it. */
+export function isCancelled(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '57014'
 }
 
 /**

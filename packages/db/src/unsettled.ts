@@ -125,14 +125,15 @@ export async function readLastSeqs(db: Queryable, partitions: readonly number[])
  *
  * The order of seq is not the order of commit. But a seq is drawn inside the INSERT, which the statement timeout ends, so it was
  * drawn within that time after `accepted_at`, the start of its transaction. Whatever has a lower seq began before that, and
- * is visible or gone, unless its COMMIT hangs: then it is still among the transactions of those that accept events.
+ * is visible or gone, unless its COMMIT hangs: then it is still among the transactions of those that accept events. One that has
+ * written has an id by then; one that only reads, and may do so for long if its reader is frozen, is passed over.
  */
 export async function readFinalSeqs(db: Queryable, partitions: readonly number[]): Promise<number[]> {
   const { rows } = await db.query({
     name: 'read-final-seqs',
     text: `
       WITH accepting AS (SELECT least(now(), min(xact_start)) AS since FROM pg_stat_activity
-                         WHERE datname = current_database() AND application_name = $3)
+                         WHERE datname = current_database() AND application_name = $3 AND backend_xid IS NOT NULL)
       SELECT coalesce((SELECT seq FROM raw_events
                        WHERE partition = p.id AND accepted_at < since - $2 * interval '1 millisecond'
                        ORDER BY seq DESC LIMIT 1), 0) AS final

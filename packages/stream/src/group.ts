@@ -26,13 +26,15 @@ export async function hasGroup(redis: Redis, prefix: string, partition: number):
 
 /**
  * Creates the stream of a partition and its group where they are missing. The group begins at 0, never at `$`: entries may have
- * been added before it existed.
+ * been added before it existed. Gives false where Redis answers that it will not, for want of memory or of a right.
  */
-export async function createGroup(redis: Redis, prefix: string, partition: number): Promise<void> {
+export async function createGroup(redis: Redis, prefix: string, partition: number): Promise<boolean> {
   try {
     await redis.xgroup('CREATE', streamKey(prefix, partition), GROUP, '0', 'MKSTREAM')
+    return true
   } catch (error) {
-    if (!(error instanceof Error && error.message.startsWith('BUSYGROUP'))) throw error
+    if (!(error instanceof Error && error.name === 'ReplyError')) throw error
+    return error.message.startsWith('BUSYGROUP')
   }
 }
 
