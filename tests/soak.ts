@@ -1,6 +1,6 @@
 /**
  * The soak: a whole pipeline of real processes under load, with a fault every few seconds, and the checker's verdict at the end.
- * `npm run soak -- --minutes N --seed S --tenants T`
+ * `npm run soak -- --minutes N --seed S --tenants T`; with `--alone` each fault waits until the one before has been recovered from.
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -16,6 +16,7 @@ import {
   faultTable,
   heal,
   openJournal,
+  slowestRecoveries,
   startNemesis,
   startOperators,
   startStack,
@@ -31,6 +32,7 @@ const { values } = parseArgs({
     rate: { type: 'string', default: '2000' },
     every: { type: 'string', default: '4' },
     tenants: { type: 'string', default: '1' },
+    alone: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
   },
 })
@@ -47,7 +49,9 @@ const say = (text: string) => console.log(`${((performance.now() - begun) / 1_00
 const build = await copyOfBuild(`soak-${process.pid}`, RETENTION_IN_A_HURRY) // whoever builds during a long run must not disturb it
 const settings = { ...HANDLERS_IN_A_HURRY, ...retentionAfter(RETENTION_SECONDS) }
 const stack = await startStack({ ...places, ...build, ingests: 2, workers: 3, settings })
-say(`seed ${seed}, ${minutes} minutes, ${rate} events/s, a fault every ${every} s; everything is in ${stack.dir}`)
+say(
+  `seed ${seed}, ${minutes} minutes, ${rate} events/s, a fault every ${every} s${values.alone ? ', each alone' : ''}; everything is in ${stack.dir}`,
+)
 const tenants = await Promise.all(Array.from({ length: Number(values.tenants) }, (_, n) => startTenant(n)))
 const load = {
   rate: rate! / tenants.length,
@@ -59,7 +63,7 @@ const load = {
 for (const { clients } of tenants) clients.start(load)
 await until('every tenant has sent something', () => tenants.every(({ clients }) => clients.counts.accepted > 0))
 const nemesis = startNemesis({
-  ...{ stack, clients: tenants[0]!.clients, random, everyMs: every! * 1_000 },
+  ...{ stack, clients: tenants[0]!.clients, random, everyMs: every! * 1_000, alone: values.alone },
   tell: ({ name, victim }) => say(`${name} (${victim})`),
 })
 const operators = tenants.map(({ apiKey }, n) =>
@@ -104,6 +108,7 @@ const surprises = [...stack.ingests, ...stack.workers].flatMap(({ name, surprise
 await writeFile(join(stack.dir, 'faults.json'), JSON.stringify({ seed, records: nemesis.records, surprises }, null, 2))
 
 console.log(`\n${faultTable(nemesis.records)}\n`)
+console.log(`${slowestRecoveries(nemesis.records, 8)}\n`)
 for (const { name, problem } of nemesis.records.filter(({ problem }) => problem)) console.log(`${name}: ${problem}`)
 for (const surprise of surprises) console.log(surprise)
 say(`retention has removed ${await countRemoved(stack.db)} events`)

@@ -1,6 +1,7 @@
 /** Enrichment: each enricher is asked for a whole batch, and what it answers is added to the events, or is their failure. */
 import {
   bisect,
+  copyForRun,
   type Failure,
   failureOf,
   isError,
@@ -66,7 +67,7 @@ export async function enrichWith(
   }
 
   function call(part: readonly Candidate[]): Promise<Answer<Answer<Payload>[]>> {
-    const events = part.map(({ event }) => ({ ...event }))
+    const events = part.map(({ event }) => copyForRun(event))
     const enrich = () => enricher.enrich(events, asking.context)
     const { trace, abandon } = asking
     return answerInTime(
@@ -121,7 +122,7 @@ function take(part: readonly Candidate[], additions: readonly Answer<Payload>[])
 function add(candidate: Candidate, addition: Payload): void {
   const { event, additions } = candidate
   // Spreading both would take ten times as long.
-  candidate.event = { ...event, data: Object.freeze(Object.assign({}, event.data, addition)) }
+  candidate.event = { ...event, data: Object.assign({}, event.data, addition) }
   candidate.additions = additions ? Object.assign({}, additions, addition) : addition
 }
 

@@ -4,6 +4,7 @@
  */
 import {
   type AcceptedEvent,
+  copyForRun,
   DEFAULT_RETRY_POLICY,
   type Delivery,
   describeValue,
@@ -142,7 +143,7 @@ function checkRules(candidate: Candidate): void {
   const { definition, event, failure } = candidate
   if (failure || !definition?.validate) return
   const called = { type: definition.type, name: 'validate', component: 'validate' }
-  const answer = answerOf(called, () => definition.validate!({ ...event }), EXPECTED_PROBLEMS, readProblems)
+  const answer = answerOf(called, () => definition.validate!(copyForRun(event)), EXPECTED_PROBLEMS, readProblems)
   if ('failure' in answer) candidate.failure = answer.failure
   else if (answer.value.length > 0) candidate.failure = invalid('validate', 'RuleViolation', answer.value)
 }

@@ -109,8 +109,9 @@ export async function write(
   }
 }
 
-/** Copies for each run: none sees what another has done to them. Their data is frozen. */
-const eventsOf = (commits: readonly Commit[]) => commits.map(({ delivery, data }) => ({ ...delivery.event, data }))
+/** Copies for each run: none sees what another has done to them. */
+const eventsOf = (commits: readonly Commit[]) =>
+  commits.map(({ delivery, data }) => ({ ...delivery.event, data: Object.freeze(data) }))
 
 /** The partitions whose lease does not hold; one without a lease is as good as one whose lease was taken. */
 async function fence(tx: Queryable, partitions: ReadonlySet<number>, held: readonly Lease[]): Promise<Set<number>> {

@@ -12,7 +12,7 @@ const isFrozenThroughout = (value: unknown): boolean =>
 const deep = (levels: number): object => (levels === 0 ? {} : { in: deep(levels - 1) })
 
 describe('what JSON holds', () => {
-  test('is copied as it is, and frozen throughout', () => {
+  test('is copied as it is, with all in it frozen', () => {
     const object = fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 4 }), { maxKeys: 5 })
     fc.assert(
       fc.property(object, (value) => {
@@ -20,7 +20,7 @@ describe('what JSON holds', () => {
         fc.pre(!written.includes('__proto__') && findUnstorable(JSON.parse(written)) === undefined)
         const plain = plainData(value)
         expect(JSON.stringify(plain)).toBe(written)
-        expect(isFrozenThroughout(plain)).toBe(true)
+        expect(Object.values(plain).every(isFrozenThroughout)).toBe(true)
         expect(Object.isFrozen(value)).toBe(false)
         expect(isFrozenThroughout(freezeParsed(JSON.parse(written)))).toBe(true)
       }),

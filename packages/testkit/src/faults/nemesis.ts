@@ -32,6 +32,8 @@ export interface NemesisOptions {
   kinds?: readonly FaultKind[]
   /** Between the beginnings of two faults, in milliseconds. */
   everyMs: number
+  /** Each fault begins only when the one before has been recovered from: the times are then those of one fault. */
+  alone?: boolean
   /** Each kind once, in the given order as far as what they need is free, and then no more. */
   once?: boolean
   /** Told of each fault as it begins. */
@@ -51,7 +53,7 @@ const RECOVERY_LIMIT_MS = 120_000
 
 /** Begins to break things. The seed of `random` decides what, in which order, and whom it befalls. */
 export function startNemesis(options: NemesisOptions): Nemesis {
-  const { stack, clients, random, kinds = ALL_FAULTS, everyMs, once = false, tell } = options
+  const { stack, clients, random, kinds = ALL_FAULTS, everyMs, alone = false, once = false, tell } = options
   const left = new Set(kinds)
   const records: FaultRecord[] = []
   const taken = new Set<string>()
@@ -65,6 +67,7 @@ export function startNemesis(options: NemesisOptions): Nemesis {
       if (fault) {
         const done = strike(fault).finally(() => running.delete(done))
         running.add(done)
+        if (alone) await done
       }
       await delay(fault ? everyMs : 100, undefined, { signal: stopping.signal }).catch(() => {})
     }

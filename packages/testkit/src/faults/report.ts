@@ -14,6 +14,19 @@ export function faultTable(records: readonly FaultRecord[]): string {
   return [heads, ...rows, row('all of processes', processes), row('all', records)].map(line).join('\n')
 }
 
+/** The slowest recoveries, one a line, each with what else struck until it was over: most of them have more than one cause. */
+export function slowestRecoveries(records: readonly FaultRecord[], count: number): string {
+  const slowest = records.filter(({ recoveryMs }) => recoveryMs !== undefined)
+  slowest.sort((a, b) => b.recoveryMs! - a.recoveryMs!)
+  const told = slowest.slice(0, count).map((one) => {
+    const until = one.at + one.recoveryMs!
+    const others = records.filter((other) => other !== one && other.at > one.at - 12_000 && other.at < until)
+    const beside = others.map(({ at, name, victim }) => `${seconds(at - one.at)} s ${name} (${victim})`)
+    return `${seconds(one.recoveryMs)} s from ${one.name} (${one.victim}), begun at ${seconds(one.at)} s; beside it: ${beside.join('; ')}`
+  })
+  return told.join('\n')
+}
+
 function row(name: string, records: readonly FaultRecord[]): string[] {
   const times = records.flatMap(({ recoveryMs }) => recoveryMs ?? []).sort((a, b) => a - b)
   const quantile = (q: number) => seconds(times[Math.min(times.length - 1, Math.floor(q * times.length))])

@@ -125,10 +125,7 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
     return sent.map(({ id }) => id)
   }
 
-  async function lane(
-    number: number,
-    load: Load,
-  ): Promise<void> {
+  async function lane(number: number, load: Load): Promise<void> {
     const everyMs = (1_000 * load.batch * load.lanes) / load.rate
     let dueAt = performance.now() + everyMs * random.next()
     while (!stopping) {
