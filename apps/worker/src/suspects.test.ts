@@ -1,3 +1,4 @@
+/** How many events are suspects after so many crashes. */
 import { expect, test } from '@jest/globals'
 import { suspectsAfter } from './suspects.js'
 

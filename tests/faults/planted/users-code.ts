@@ -22,9 +22,11 @@ export const usersCode: readonly Bug[] = [
       { file: 'worker/process.js', find: '        freezeData(candidate.event);', replace: '        ;' },
       {
         file: 'worker/enrich.js',
-        find: 'Object.freeze(Object.assign({}, event.data, addition))',
+        find: 'Object.assign({}, event.data, addition)',
         replace: 'Object.assign(event.data, addition)',
       },
+      { file: 'core/plain-data.js', find: 'Object.freeze(event.data);', replace: '' },
+      { file: 'worker/write.js', find: 'data: Object.freeze(data)', replace: 'data' },
     ],
     scenario: { quick: handlers.changesItsData },
     found: 'effect of other data',
