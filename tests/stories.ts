@@ -130,7 +130,7 @@ async function redisAway({ redis, db }: Stack, all: Clients): Promise<void> {
   await until('every partition reads its stream again', async () => {
     const { rows } = await db.query('SELECT FROM partition_marks WHERE dirty > 0')
     return rows.length === 0
-  })
+  }, 120_000) // what is unsettled comes first
   say(`Redis is back; every partition reads its stream again after ${seconds(from)}`)
   await more(5)
   say(`with Redis: ${await figures()}`)
