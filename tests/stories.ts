@@ -127,10 +127,14 @@ async function redisAway({ redis, db }: Stack, all: Clients): Promise<void> {
   }
   const from = performance.now()
   without = [goneAt, from]
-  await until('every partition reads its stream again', async () => {
-    const { rows } = await db.query('SELECT FROM partition_marks WHERE dirty > 0')
-    return rows.length === 0
-  }, 120_000) // what is unsettled comes first
+  await until(
+    'every partition reads its stream again',
+    async () => {
+      const { rows } = await db.query('SELECT FROM partition_marks WHERE dirty > 0')
+      return rows.length === 0
+    },
+    120_000,
+  ) // what is unsettled comes first
   say(`Redis is back; every partition reads its stream again after ${seconds(from)}`)
   await more(5)
   say(`with Redis: ${await figures()}`)
