@@ -111,7 +111,10 @@ const quote = (text: string, disguised: boolean) =>
     : JSON.stringify(text)
 const spaces = fc.constantFrom('', '', ' ', '\n\t ')
 const string = fc.tuple(
-  fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('\\', '"', '\\"', ':', '":', '1e999')),
+  // These two are refused as names, however they are written: other tests see to that.
+  fc
+    .oneof(fc.string({ unit: 'binary' }), fc.constantFrom('\\', '"', '\\"', ':', '":', '1e999'))
+    .filter((text) => text !== '__proto__' && text !== 'constructor'),
   fc.boolean(),
 )
 const bad = /\0|\p{Surrogate}/u
@@ -155,7 +158,6 @@ const { written } = fc.letrec<{ written: Written }>((tie) => ({
 test('whatever is written: a flaw anywhere is found, and what has none is read as JSON.parse reads it', () => {
   fc.assert(
     fc.property(written, ({ text, flawed }) => {
-      fc.pre(!/__proto__|constructor/.test(text))
       const whole = `{"whole":${text}}`
       expect(flawOf(whole) !== undefined).toBe(flawed)
       if (!flawed) expect(parseExactly(whole)).toEqual(JSON.parse(whole))

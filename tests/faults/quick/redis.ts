@@ -137,13 +137,13 @@ export const refusesTheFirstEntries: QuickScenario = async (stage) => {
   await working(stage)
   const refused = async () => Number(/cmdstat_xadd:.*rejected_calls=(\d+)/.exec(await redis.info('commandstats'))?.[1])
   await redis.config('SET', 'min-replicas-to-write', '1')
-  // The entries arrive one after the other.
-  links.redis.mode = { kind: 'trickle', bytes: 2_048, ms: 20 }
+  // The entries arrive one after the other, and so slowly that Redis takes entries again before the last is there.
+  links.redis.mode = { kind: 'trickle', bytes: 2_048, ms: 60 }
   const sent = clients.send(Array.from({ length: 220 }, () => ({ key: 'its first entries are refused' })))
   await until('the first is refused', async () => (await refused()) > 0)
   await redis.config('SET', 'min-replicas-to-write', '0')
-  await sent
   links.redis.mode = { kind: 'pass' }
+  await sent
 }
 
 /** Redis refuses an entry every now and then, also while a partition goes back to its stream. */
