@@ -2,6 +2,7 @@
 import {
   ALL_FAULTS,
   type BuildCopy,
+  type Clients,
   checkHistory,
   countRemoved,
   createClients,
@@ -9,6 +10,7 @@ import {
   describeVerdict,
   faultTable,
   heal,
+  type Journal,
   openJournal,
   type Stack,
   startNemesis,
@@ -22,23 +24,25 @@ const AGE = 25
 
 let build: BuildCopy
 let stack: Stack
+let journal: Journal
+let clients: Clients
 let passed = false
 
 beforeAll(async () => {
   build = await copyOfBuild('every-fault', RETENTION_IN_A_HURRY)
   stack = await startStack({ ...places, ...build, ingests: 2, workers: 3, settings: retentionAfter(AGE) })
+  journal = openJournal(`${stack.dir}/journal.ndjson`)
+  clients = createClients({ urls: stack.urls, journal, random: createRandom(1) })
 }, 60_000)
 
 // A run that failed leaves its folder for inspection.
 afterAll(async () => {
+  await clients.stop()
   await stack.stop({ keep: !passed })
   await build.remove()
 })
 
 test('no fault loses, doubles or reorders anything', async () => {
-  const journalFile = `${stack.dir}/journal.ndjson`
-  const journal = openJournal(journalFile)
-  const clients = createClients({ urls: stack.urls, journal, random: createRandom(1) })
   clients.start({ rate: 400, lanes: 8, batch: 10, keysPerLane: 50 })
   const nemesis = startNemesis({ stack, clients, random: createRandom(2), everyMs: 1_000, once: true })
   await nemesis.done
@@ -46,7 +50,7 @@ test('no fault loses, doubles or reorders anything', async () => {
   await clients.stop()
   await journal.close()
   await stack.drained()
-  const verdict = await checkHistory(journalFile, stack.db, stack.directRedis, stack.prefix)
+  const verdict = await checkHistory(`${stack.dir}/journal.ndjson`, stack.db, stack.directRedis, stack.prefix)
   if (verdict.violations.length > 0) throw new Error(`${describeVerdict(verdict)}\n${faultTable(nemesis.records)}`)
   expect(nemesis.records.filter(({ problem }) => problem)).toEqual([])
   expect(new Set(nemesis.records.map(({ name }) => name)).size).toBe(ALL_FAULTS.length)

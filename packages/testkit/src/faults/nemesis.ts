@@ -1,5 +1,6 @@
 /** The nemesis: breaks things at random, one after the other and several at once, and records what it did. */
 import { setTimeout as delay } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import { partitionOf } from '@eventflow/core'
 import type { Clients } from '../history/clients.js'
 import type { Random } from '../random.js'
@@ -102,12 +103,12 @@ export function startNemesis(options: NemesisOptions): Nemesis {
     try {
       await fault.run(struck)
     } catch (error) {
-      record.problem = (error as Error).message
+      record.problem = inspect(error)
     }
     for (const name of fault.takes) taken.delete(name)
     struck()
     await recovery?.catch((error) => {
-      record.problem = (error as Error).message
+      record.problem = inspect(error)
     })
   }
 
@@ -124,15 +125,16 @@ export function startNemesis(options: NemesisOptions): Nemesis {
 
 let probes = 0
 
-/** Sends an event to every partition, and gives the time when all of them were settled. */
+/** Sends an event to every partition, and gives the time when all of them were settled. Retention may have removed the first of them by then. */
 export async function recovered({ db }: Stack, clients: Clients): Promise<number> {
-  const ids = await clients.send(probeKeys(probes++).map((key) => ({ key })))
+  let waiting = await clients.send(probeKeys(probes++).map((key) => ({ key })))
   const settled = async () => {
     const text = `
-      SELECT count(*) AS settled FROM unnest($1::uuid[]) AS probe(event_id)
-      JOIN processed_events USING (event_id) WHERE tenant_id = 'default'`
+      SELECT array_agg(event_id) AS waiting FROM unnest($1::uuid[]) AS probe(event_id)
+      WHERE NOT EXISTS (SELECT FROM processed_events p WHERE p.tenant_id = 'default' AND p.event_id = probe.event_id)`
     await delay(20)
-    return (await db.query(text, [ids])).rows[0].settled === ids.length
+    waiting = (await db.query(text, [waiting])).rows[0].waiting ?? []
+    return waiting.length === 0
   }
   await until('events that were sent after the fault are settled', settled, RECOVERY_LIMIT_MS)
   return performance.now()

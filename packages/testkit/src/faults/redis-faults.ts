@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { LocalServer } from '@eventflow/local'
 import { connectRedis, GROUP, type Redis, streamKey, untilReady } from '@eventflow/stream'
 import { whileLocked } from '../locks.js'
+import type { Random } from '../random.js'
 import { until } from '../until.js'
 import type { Fault, FaultKind } from './fault.js'
 import { PARTITIONS, type Stack } from './stack.js'
@@ -17,14 +18,30 @@ async function connected({ directRedis }: Stack): Promise<Redis> {
 
 const flushed: FaultKind = (stack) => redisFault('FLUSHALL', async () => (await connected(stack)).flushall())
 
-const streamDeleted: FaultKind = (stack, random) => {
-  const stream = streamKey(stack.prefix, random.between(0, PARTITIONS - 1))
-  return redisFault('stream deleted', async () => (await connected(stack)).del(stream))
-}
+const streamDeleted: FaultKind = (stack, random) =>
+  onSomeStream('stream deleted', stack, random, (redis, stream) => redis.del(stream))
 
-const groupDestroyed: FaultKind = (stack, random) => {
-  const stream = streamKey(stack.prefix, random.between(0, PARTITIONS - 1))
-  return redisFault('group destroyed', async () => (await connected(stack)).xgroup('DESTROY', stream, GROUP))
+const groupDestroyed: FaultKind = (stack, random) =>
+  onSomeStream('group destroyed', stack, random, async (redis, stream) =>
+    (await redis.exists(stream)) ? redis.xgroup('DESTROY', stream, GROUP) : 0,
+  )
+
+/** Strikes the first stream from a random one on that is there: one may be gone, after the fault before. `strike` gives 0 where it has not struck. */
+function onSomeStream(
+  name: string,
+  stack: Stack,
+  random: Random,
+  strike: (redis: Redis, stream: string) => Promise<unknown>,
+): Fault {
+  const first = random.between(0, PARTITIONS - 1)
+  return redisFault(name, async () => {
+    const redis = await connected(stack)
+    await until('there is a stream', async () => {
+      for (let n = 0; n < PARTITIONS; n++)
+        if ((await strike(redis, streamKey(stack.prefix, (first + n) % PARTITIONS))) !== 0) return true
+      return false
+    })
+  })
 }
 
 const full: FaultKind = (stack, random) => {
