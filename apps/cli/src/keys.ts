@@ -13,7 +13,7 @@ import {
   type Scope,
   setQuota,
 } from '@eventflow/db'
-import { InvalidArgumentError } from 'commander'
+import { UsageError } from './arguments.js'
 import { askPostgres } from './ask-postgres.js'
 import { type Print, span, table } from './table.js'
 
@@ -106,12 +106,12 @@ export async function tenants(postgres: string, { json, print }: { json?: boolea
   return 0
 }
 
-/** Scopes as they are written on a command line: `ingest,read`. Throws InvalidArgumentError that names those there are. */
+/** Scopes as they are written on a command line: `ingest,read`. Throws a UsageError that names those there are. */
 export function readScopes(text: string): Scope[] {
   const names = [...new Set(text.split(','))]
   const known = names.filter((name): name is Scope => (SCOPES as readonly string[]).includes(name))
   if (known.length < names.length)
-    throw new InvalidArgumentError(`Some of ${SCOPES.join(',')}, with commas between them.`)
+    throw new UsageError(`--scopes takes some of ${SCOPES.join(',')}, with commas between them, and not ${text}`)
   return known
 }
 

@@ -1,4 +1,4 @@
-/** The command line. */
+/** The command line. What a command needs is loaded when it is run: most of them need neither Postgres nor Redis. */
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
@@ -10,16 +10,9 @@ import { findAddresses, findPostgres, findServiceUrl, UnreachableError } from '.
 import { tenantName, UsageError, wholeNumber } from './arguments.js'
 import { bench } from './bench.js'
 import { completion, SHELLS } from './completion.js'
-import { doctor } from './doctor/doctor.js'
-import { createKey, createNewTenant, limitTenant, listKeys, readScopes, revokeKey, tenants } from './keys.js'
-import { lag } from './lag.js'
 import { painter } from './log-line.js'
-import { migrate } from './migrate.js'
 import { createOutput } from './output.js'
 import { serviceCommands } from './service/commands.js'
-import { sql } from './sql.js'
-import { up } from './up.js'
-import { workers } from './workers.js'
 
 const { env, stdout, stderr } = process
 const colours = stdout.isTTY && !env.NO_COLOR
@@ -57,6 +50,7 @@ program
   .addHelpText('after', '\nDATABASE_URL and REDIS_URL name servers that are used instead of our own.')
   .addHelpText('after', '\nExample: eventflow up --workers 4 --events ./my-events')
   .action(async ({ port, workers, metricsPort, dataDir, events }) => {
+    const { up } = await import('./up.js')
     const output = createOutput((text) => stdout.write(text), colours)
     const programs = {
       ingest: fileURLToPath(import.meta.resolve('@eventflow/ingest/main')),
@@ -83,6 +77,7 @@ looking('sql', 'Run one SQL statement and print its rows.')
   .argument('<statement>')
   .addHelpText('after', '\nExample: eventflow sql "SELECT status, count(*) FROM events GROUP BY status"')
   .action(async (statement, { dataDir, json }) => {
+    const { sql } = await import('./sql.js')
     const rows = await sql(await findPostgres(env, resolve(dataDir)), statement)
     if (json) console.log(JSON.stringify(rows))
     else console.table(rows)
@@ -92,6 +87,7 @@ looking('workers', 'Show who is alive, who has died, and who has which partition
   .addHelpText('after', '\nExit code: 0, 1 when no worker is alive, 2 when Postgres does not answer.')
   .addHelpText('after', '\nExample: eventflow workers --json')
   .action(async ({ dataDir, json }) => {
+    const { workers } = await import('./workers.js')
     process.exitCode = await workers(await findPostgres(env, resolve(dataDir)), { json, print: console.log })
   })
 
@@ -101,6 +97,7 @@ looking('lag', 'Show how far each partition is behind, and how old the oldest un
   .addHelpText('after', '\nExit code: 0, 1 when it is beyond --max-seconds, 2 when Postgres does not answer.')
   .addHelpText('after', '\nExample: eventflow lag --watch')
   .action(async ({ dataDir, ...options }) => {
+    const { lag } = await import('./lag.js')
     const addresses = await findAddresses(env, resolve(dataDir))
     const stop = AbortSignal.any([stopSignals().stop, closed.signal])
     const terminal = stdout.isTTY ? stdout : undefined
@@ -114,6 +111,7 @@ looking(
   .addHelpText('after', '\nExit code: 0, 1 when there are errors, 2 when Postgres or Redis does not answer.')
   .addHelpText('after', '\nExample: eventflow doctor')
   .action(async ({ dataDir, json }) => {
+    const { doctor } = await import('./doctor/doctor.js')
     const addresses = await findAddresses(env, resolve(dataDir))
     const shells = {
       psql: `psql ${env.DATABASE_URL ? '"$DATABASE_URL"' : addresses.postgres}`,
@@ -133,6 +131,7 @@ looking('migrate', 'Bring the database up to date, as ingest and workers do at t
   .addHelpText('after', '\nExit code: 0, 1 when --dry-run finds something to do, 2 when Postgres does not answer.')
   .addHelpText('after', '\nExample: eventflow migrate --dry-run')
   .action(async ({ dataDir, ...options }) => {
+    const { migrate } = await import('./migrate.js')
     const asked = { ...options, bootstrapKey: env.EVENTFLOW_BOOTSTRAP_KEY, print: console.log }
     process.exitCode = await migrate(await findPostgres(env, resolve(dataDir)), asked)
   })
@@ -145,20 +144,19 @@ const aboutKeys = (name: string, description: string) =>
 
 aboutKeys('create', 'Make an API key and print it. It is never shown again.')
   .requiredOption('--name <name>', 'whose it is, or what it is for')
-  .addOption(
-    new Option('--scopes <scopes>', 'what it may do: ingest,read,replay,admin')
-      .default(['ingest', 'read'])
-      .argParser(readScopes),
-  )
+  .addOption(new Option('--scopes <scopes>', 'what it may do: ingest,read,replay,admin').default('ingest,read'))
   .option('--expires-days <days>', 'how long it is valid; for ever where missing', wholeNumber(1, 3_650))
   .addHelpText('after', '\nExample: eventflow keys create --name checkout --scopes ingest')
-  .action(async ({ dataDir, ...options }) => {
-    process.exitCode = await createKey(await findPostgres(env, resolve(dataDir)), { ...options, print: console.log })
+  .action(async ({ dataDir, scopes, ...options }) => {
+    const { createKey, readScopes } = await import('./keys.js')
+    const asked = { ...options, scopes: readScopes(scopes), print: console.log }
+    process.exitCode = await createKey(await findPostgres(env, resolve(dataDir)), asked)
   })
 
 aboutKeys('list', 'Show the keys of a tenant: what each may do, when it was used, and whether it is valid.')
   .addHelpText('after', '\nExample: eventflow keys list --json')
   .action(async ({ dataDir, ...options }) => {
+    const { listKeys } = await import('./keys.js')
     process.exitCode = await listKeys(await findPostgres(env, resolve(dataDir)), { ...options, print: console.log })
   })
 
@@ -168,6 +166,7 @@ aboutKeys('revoke', 'End a key, at once or in some hours, while the one that fol
   .addHelpText('after', '\nExit code: 0, 1 when there is no such key, 2 when Postgres does not answer.')
   .addHelpText('after', '\nExample: eventflow keys revoke 5f0c1d2e3a4b --after-hours 24')
   .action(async (id, { dataDir, ...options }) => {
+    const { revokeKey } = await import('./keys.js')
     const asked = { ...options, id, print: console.log }
     process.exitCode = await revokeKey(await findPostgres(env, resolve(dataDir)), asked)
   })
@@ -178,6 +177,7 @@ looking('create', 'Make a tenant.', aboutTenants)
   .argument('<tenant>', 'a-z, 0-9 and hyphens', tenantName)
   .addHelpText('after', '\nExample: eventflow tenants create acme')
   .action(async (id, { dataDir }) => {
+    const { createNewTenant } = await import('./keys.js')
     process.exitCode = await createNewTenant(await findPostgres(env, resolve(dataDir)), { id, print: console.log })
   })
 
@@ -187,11 +187,13 @@ looking('limit', 'Set what a tenant may send in a second. What is not given is w
   .option('--bytes-per-second <count>', 'bytes of their data as JSON', wholeNumber(1, 1e12))
   .addHelpText('after', '\nExample: eventflow tenants limit acme --events-per-second 500')
   .action(async (id, { dataDir, ...limits }) => {
+    const { limitTenant } = await import('./keys.js')
     const asked = { ...limits, id, print: console.log }
     process.exitCode = await limitTenant(await findPostgres(env, resolve(dataDir)), asked)
   })
 
 looking('list', 'Show the tenants and what they may send.', aboutTenants).action(async ({ dataDir, json }) => {
+  const { tenants } = await import('./keys.js')
   process.exitCode = await tenants(await findPostgres(env, resolve(dataDir)), { json, print: console.log })
 })
 

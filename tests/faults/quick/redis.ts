@@ -86,7 +86,7 @@ export const claimsMany: QuickScenario = async (stage) => {
   await clients.send([{ key, mood: 'slow' }])
   for (let n = 0; n < 45; n++) await clients.send([{ key }])
   await working(stage)
-  await inHand(stage, key, 40)
+  await inHand(stage, key, 12)
   await takenAway(db, key)
   await clients.send([{ key }])
 }
