@@ -1,4 +1,4 @@
-/** Workers: what a stream may hold, and how partitions are shared. In one process; the crashes are in crashes.test.ts. */
+/** Workers: what a stream may hold, and how partitions are shared. In one process; the crashes are in crashes.long.test.ts. */
 import { randomUUID } from 'node:crypto'
 import { type AcceptedEvent, partitionOf } from '@eventflow/core'
 import { FIELD, GROUP, packEntry, readNew, streamKey } from '@eventflow/stream'

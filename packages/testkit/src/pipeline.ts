@@ -163,10 +163,9 @@ export async function startPipeline(
       for (const process of processes) process.kill('SIGKILL')
       await Promise.all([...processes.map(({ exited }) => exited), ...[...workers].map((worker) => worker.stop())])
       await app.close()
-      if (redis.status === 'ready') {
-        const keys = await redis.keys(`${prefix}:*`)
-        if (keys.length > 0) await redis.del(keys)
-      }
+      // Where Redis is away they stay: nobody else's begin with this prefix.
+      const keys = await redis.keys(`${prefix}:*`).catch(() => [])
+      if (keys.length > 0) await redis.del(keys).catch(() => {})
       redis.disconnect()
       await Promise.all([ingestDb.end(), db.end()])
     },
