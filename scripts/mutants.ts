@@ -89,6 +89,13 @@ const mutated = [...new Set(mutants.map(({ mutant }) => mutant.file))]
 const results = await openResults(join(CACHE, 'results.jsonl'))
 const sandboxes = await Promise.all(Array.from({ length: options.jobs }, () => createSandbox(ROOT)))
 const judged: Judged[] = []
+/** By file, and then by test file: how many mutants it has noticed. */
+const noticed = new Map<string, Map<string, number>>()
+
+function countNoticed(file: string, test: string): void {
+  const counts = noticed.get(file) ?? new Map<string, number>()
+  noticed.set(file, counts.set(test, (counts.get(test) ?? 0) + 1))
+}
 
 async function end(): Promise<void> {
   await stopServices()
@@ -120,13 +127,18 @@ try {
       if (!verdict && minutesSoFar() > options.minutes) continue
       if (!verdict) {
         tried++
-        verdict = await judge(mutant, asked, { sandbox, budgetSeconds: options.budget })
+        verdict = await judge(mutant, asked, {
+          sandbox,
+          budgetSeconds: options.budget,
+          noticed: noticed.get(mutant.file) ?? new Map(),
+        })
         await results.add(identity, asked, verdict)
         const { file, lineNumber, becomes } = placeOf(ROOT, mutant)
         const how = 'by' in verdict ? `${verdict.by}: ${verdict.failure}` : becomes
         tell(`${mutants.length - left.length} ${verdict.status} ${file}:${lineNumber} ${mutant.kind}: ${how}`)
       }
       judged.push({ target, mutant, verdict })
+      if ('by' in verdict) countNoticed(mutant.file, verdict.by)
     }
   }
   while (left.length > 0) {

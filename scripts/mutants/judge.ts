@@ -15,10 +15,20 @@ export type Verdict =
   | { status: 'survived'; tried: string[]; untried: number }
   | { status: 'uncovered' }
 
-/** The test files that run a mutant's line: those of the file's name first, then by what they cost. */
-export function testsFor({ file, start, at = start }: Mutant, tests: readonly TestFile[]): TestFile[] {
+/** How many mutants of the same file each test file has noticed so far, by its path. */
+export type Noticed = ReadonlyMap<string, number>
+
+/**
+ * The test files that run a mutant's line: those of the file's name first, then by what they cost; less, where they have
+ * `noticed` others.
+ */
+export function testsFor(
+  { file, start, at = start }: Mutant,
+  tests: readonly TestFile[],
+  noticed: Noticed = new Map(),
+): TestFile[] {
   const own = basename(file).replace(/\.js$/, '.test.js')
-  const cost = (test: TestFile) => (basename(test.path) === own ? 0 : test.seconds)
+  const cost = ({ path, seconds }: TestFile) => (basename(path) === own ? 0 : seconds / (1 + (noticed.get(path) ?? 0)))
   return tests
     .filter(({ ran }) => wasRun(ran[file] ?? [], at))
     .sort((a, b) => cost(a) - cost(b) || a.path.localeCompare(b.path))
@@ -31,9 +41,9 @@ export function testsFor({ file, start, at = start }: Mutant, tests: readonly Te
 export async function judge(
   mutant: Mutant,
   tests: readonly TestFile[],
-  { sandbox, budgetSeconds }: { sandbox: string; budgetSeconds: number },
+  { sandbox, budgetSeconds, noticed }: { sandbox: string; budgetSeconds: number; noticed?: Noticed },
 ): Promise<Verdict> {
-  const covering = testsFor(mutant, tests)
+  const covering = testsFor(mutant, tests, noticed)
   if (covering.length === 0) return { status: 'uncovered' }
   const path = join(sandbox, mutant.file)
   const original = await readFile(path, 'utf8')

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { learnBaseline, type TestFile } from './baseline.js'
-import { judge, type Mutant, type Verdict } from './judge.js'
+import { judge, type Mutant, testsFor, type Verdict } from './judge.js'
 import { mutationsOf } from './mutate.js'
 import { describeMutants, type Judged } from './report.js'
 import { openResults } from './results.js'
@@ -143,4 +143,16 @@ test('a verdict is kept while what it rests on is the same', async () => {
   expect(results.find(identity, tests)).toEqual(verdict)
   expect(results.find({ fileHash: 'another', mutant }, tests)).toBeUndefined()
   expect(results.find(identity, [{ ...tests[0]!, hash: 'a test was added' }])).toBeUndefined()
+})
+
+test('a test that has noticed much is asked before one that is cheaper', () => {
+  const running = (path: string, seconds: number): TestFile => ({
+    path,
+    hash: '',
+    seconds,
+    ran: { [FILE]: [[0, CODE.length, true]] },
+  })
+  const mutant = { file: FILE, ...mutationsOf(CODE)[0]! }
+  const asked = testsFor(mutant, [running('cheap', 1), running('telling', 3)], new Map([['telling', 5]]))
+  expect(asked.map(({ path }) => path)).toEqual(['telling', 'cheap'])
 })

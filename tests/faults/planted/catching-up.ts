@@ -99,7 +99,7 @@ export const catchingUp: readonly Bug[] = [
         replace: '    await new Promise((resolve) => setTimeout(resolve, 200));\n    if (!(await markWhole(',
       },
     ],
-    scenario: { quick: redis.refusesNowAndThen },
+    scenario: { quick: redis.refusesOnTheWayBack },
     found: 'order',
   },
   {

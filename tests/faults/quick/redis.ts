@@ -146,15 +146,14 @@ export const refusesTheFirstEntries: QuickScenario = async (stage) => {
   await sent
 }
 
-/** Redis refuses an entry every now and then, also while a partition goes back to its stream. */
-export const refusesNowAndThen: QuickScenario = async (stage) => {
+/** Redis refuses an entry just when all before it is settled, and its partition goes back to its stream. */
+export const refusesOnTheWayBack: QuickScenario = async (stage) => {
   const { clients, db } = stage
-  const key = 'refused now and then'
+  const key = 'refused on the way back'
   await working(stage)
-  for (let n = 0; n < 10; n++) {
+  for (let n = 0; n < 5; n++) {
     await whileFull(stage, () => clients.send([{ key }]))
-    await delay(50) // others get on with it meanwhile
-    await clients.send([{ key }])
+    await processed(db, await clients.send([{ key }]))
   }
   await inStreams(db)
 }
