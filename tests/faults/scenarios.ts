@@ -100,15 +100,6 @@ async function frozen({ stack, clients }: Stage, mood: string): Promise<void> {
   await shared(stack)
 }
 
-/** A worker dies and is back at once. */
-export const comesBack: Scenario = async ({ stack, clients }) => {
-  const owner = await ownerOf(stack, 'comes back')
-  await owner.restart('SIGKILL', 0)
-  await owner.ready()
-  await clients.send([{ key: 'comes back' }])
-  await settled(stack)
-}
-
 /** Redis has lost the streams, and a worker dies as soon as it has made one of them again; what is sent then is in them. */
 export const diesRemakingAStream: Scenario = async ({ stack, clients }) => {
   const keys = Array.from({ length: PARTITIONS }, (_, partition) => ({ key: keyOf(partition) }))

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { withTransaction } from '@eventflow/db'
 import { PARTITIONS, until } from '@eventflow/testkit'
 import type { QuickScenario } from './stage.js'
+import { working } from './steps.js'
 
 /** A worker is started again under its id, and one row of its partitions is locked by another session for a while. */
 export const startsWithALockedRow: QuickScenario = async ({ pipeline, db, clients, claim }) => {
@@ -22,4 +23,13 @@ export const startsWithALockedRow: QuickScenario = async ({ pipeline, db, client
     const { rows } = await db.query(`SELECT FROM partitions WHERE owner = 'worker-1' AND epoch > 0`)
     return rows.length === PARTITIONS
   })
+}
+
+/** A worker has all partitions, and then another. */
+export const changesHands: QuickScenario = async (stage) => {
+  const first = await working(stage, 'worker-1')
+  await stage.clients.send([{ key: 'before' }])
+  await first.stop()
+  await working(stage, 'worker-2')
+  await stage.clients.send([{ key: 'after' }])
 }
