@@ -1,7 +1,13 @@
-/** A suspect whose worker has lived, though it could not settle it: no crash is counted for it. */
+/** Suspects: whose worker has lived, though it could not settle one; and what of a partition is given up on their way. */
+import { partitionOf } from '@eventflow/core'
 import { defineEvent, type Enricher, Type } from '@eventflow/pipeline'
-import { startPipeline } from '@eventflow/testkit'
-import { expect, test } from '@jest/globals'
+import { GROUP, streamKey } from '@eventflow/stream'
+import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { afterEach, expect, test } from '@jest/globals'
+
+let pipeline: TestPipeline
+
+afterEach(() => pipeline.stop())
 
 test('a suspect that is fenced off is as suspect as it was', async () => {
   let meet: () => Promise<void> = async () => {}
@@ -12,7 +18,7 @@ test('a suspect that is fenced off is as suspect as it was', async () => {
       return events.map(() => ({}))
     },
   }
-  const pipeline = await startPipeline([
+  pipeline = await startPipeline([
     defineEvent({ type: 'step.done', schema: Type.Object({}), enrich: [meeting], handle: async () => {} }),
   ])
   const { items } = await pipeline.send([{ type: 'step.done', data: {} }])
@@ -32,5 +38,36 @@ test('a suspect that is fenced off is as suspect as it was', async () => {
   await pipeline.startWorker()
   await pipeline.drained()
   expect(crashes).toEqual([2, 2, 2, 2])
-  await pipeline.stop()
+})
+
+test('a mark that is made between two suspects gives up all that follow: none is written down before those ahead of it', async () => {
+  const done: number[] = []
+  const numbered = defineEvent({
+    type: 'step.numbered',
+    schema: Type.Object({ n: Type.Integer() }),
+    key: () => 'one',
+    handle: async ({ data }, tx) => {
+      // As if Redis had refused some entry of the partition just then.
+      if (data.n === 0) await tx.query('UPDATE partition_marks SET dirty = dirty + 1')
+      done.push(data.n)
+    },
+  })
+  pipeline = await startPipeline([numbered])
+  const partition = partitionOf('default', 'one', pipeline.partitions)
+  const before = await pipeline.startWorker()
+  await until('its stream is in use', async () => {
+    const text = 'SELECT FROM partitions WHERE id = $1 AND redis_run_id IS NOT NULL'
+    return (await pipeline.db.query(text, [partition])).rows.length > 0
+  })
+  await before.stop()
+
+  // Its next two owners die with the events in hand.
+  await pipeline.send([0, 1, 2].map((n) => ({ type: 'step.numbered', data: { n } })))
+  const stream = streamKey(pipeline.prefix, partition)
+  await pipeline.redis.xreadgroup('GROUP', GROUP, 'dead', 'COUNT', 10, 'STREAMS', stream, '>')
+  await pipeline.db.query(`UPDATE partitions SET owner = 'dead', lease_expires_at = now(), crashes = 1`)
+
+  await pipeline.startWorker()
+  await pipeline.drained()
+  expect(done).toEqual([0, 1, 2])
 })

@@ -63,6 +63,8 @@ export function createWork(
   }
 
   async function workAlone(delivery: Delivery, partition: Partition): Promise<void> {
+    // With what was given up just now: written down, it would be begun with, and go before those of its key that are not.
+    if (partition.source === 'new') return
     const [suspect] = partition.keys.admit([delivery])
     if (!suspect) return
     partition.suspects = Math.max(0, partition.suspects - 1)
