@@ -109,8 +109,8 @@ test('Redis refuses the first entry and would take the next: none of them is add
   const refused = async () => Number(/cmdstat_xadd:.*rejected_calls=(\d+)/.exec(await direct.info('commandstats'))?.[1])
   await direct.config('RESETSTAT')
   await direct.config('SET', 'min-replicas-to-write', '1')
-  // The entries arrive one after the other, and so slowly that Redis takes entries again before the last is there.
-  link.mode = { kind: 'trickle', bytes: 4_096, ms: 100 }
+  // The entries arrive one after the other; all of them before the connection counts as broken.
+  link.mode = { kind: 'trickle', bytes: 4_096, ms: 30 }
   const sending = sendMany('halved')
   await until('the first is refused', async () => (await refused()) > 0)
   await direct.config('SET', 'min-replicas-to-write', '0')

@@ -1,4 +1,5 @@
 /** Suspects: whose worker has lived, though it could not settle one; and what of a partition is given up on their way. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { partitionOf } from '@eventflow/core'
 import { defineEvent, type Enricher, Type } from '@eventflow/pipeline'
 import { GROUP, streamKey } from '@eventflow/stream'
@@ -70,4 +71,31 @@ test('a mark that is made between two suspects gives up all that follow: none is
   await pipeline.startWorker()
   await pipeline.drained()
   expect(done).toEqual([0, 1, 2])
+})
+
+test('suspects of two lanes go one at a time: with the one that kills the worker, no other is blamed', async () => {
+  let inHand = 0
+  let atOnce = 0
+  const counting: Enricher = {
+    name: 'counting',
+    async enrich(events) {
+      atOnce = Math.max(atOnce, ++inHand)
+      await delay(20) // so long another lane has to begin with its own
+      inHand--
+      return events.map(() => ({}))
+    },
+  }
+  const schema = Type.Object({ n: Type.String() })
+  pipeline = await startPipeline([
+    defineEvent({ type: 'step.keyed', schema, key: ({ n }) => n, enrich: [counting], handle: async () => {} }),
+  ])
+  const keys = Array.from({ length: 16 }, (_, n) => ({ type: 'step.keyed', data: { n: `key ${n}` } }))
+  await pipeline.send(keys)
+  await pipeline.db.query(
+    `INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, crashes)
+     SELECT tenant_id, event_id, partition, 0, now(), 1 FROM raw_events`,
+  )
+  await pipeline.startWorker()
+  await pipeline.drained()
+  expect(atOnce).toBe(1)
 })

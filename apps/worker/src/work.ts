@@ -12,6 +12,7 @@ import type { Progress } from './progress.js'
 import { type SettleDeps, type Settlement, settleBatch } from './settle.js'
 import { tell } from './tell.js'
 import { type BatchTrace, traceBatch } from './trace.js'
+import type { Turns } from './turns.js'
 
 /** Events that one batch holds at the most: larger transactions are no faster. */
 export const BATCH = 1_000
@@ -25,6 +26,8 @@ export interface WorkDeps extends ProcessDeps, SettleDeps {
   prefix: string
   log: Logger
   metrics: WorkerMetrics
+  /** Of suspects, in all lanes of the process. */
+  turns: Turns
   /** Nothing where traces are off. */
   tracing?: Tracing | undefined
 }
@@ -39,7 +42,7 @@ export function createWork(
   stopping: AbortSignal,
   progress: Progress,
 ): (deliveries: readonly Delivery[]) => Promise<void> {
-  const { db, redis, prefix, log, metrics, tracing } = deps
+  const { db, redis, prefix, log, metrics, tracing, turns } = deps
   const room = { events: BATCH }
 
   /** Suspects go it alone, with the attempt recorded first; what is behind them waits until their outcome is known. */
@@ -50,7 +53,7 @@ export function createWork(
       const partition = partitions.get(delivery.event.partition)
       if (partition && (partition.suspects > 0 || delivery.crashes > 0)) {
         await processAndSettle(together.splice(0))
-        await workAlone(delivery, partition)
+        await turns(() => workAlone(delivery, partition))
       } else {
         together.push(delivery)
         bytes += delivery.payload.length

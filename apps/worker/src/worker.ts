@@ -21,6 +21,7 @@ import { handlerLimitsOf } from './effects.js'
 import { startLane } from './loop.js'
 import { startOwnership } from './ownership.js'
 import { startRetention } from './retention.js'
+import { createTurns } from './turns.js'
 import { startWatchdog, type WorkerHealth } from './watchdog.js'
 import { refreshWorkerGauges } from './worker-gauges.js'
 
@@ -86,6 +87,7 @@ export async function startWorker({
     { callMs, transactionMs: config.EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS * 1_000 },
     leaseMs,
   )
+  const turns = createTurns()
   const lanes = readers.map((reader, lane) =>
     startLane({
       db,
@@ -104,6 +106,7 @@ export async function startWorker({
       enrichTimeoutMs: config.EVENTFLOW_ENRICH_TIMEOUT_SECONDS * 1_000,
       abandon: abandoning.signal,
       random: Math.random,
+      turns,
       maxWaiting: config.EVENTFLOW_MAX_WAITING,
       handlerLimits,
       maxWaitingBytes: config.EVENTFLOW_MAX_WAITING_BYTES / config.EVENTFLOW_LANES,

@@ -138,8 +138,8 @@ export const refusesTheFirstEntries: QuickScenario = async (stage) => {
   const refused = async () => Number(/cmdstat_xadd:.*rejected_calls=(\d+)/.exec(await redis.info('commandstats'))?.[1])
   // Only this command: one that reads is refused where replicas are missing, and its lane would turn to Postgres.
   await redis.call('ACL', 'SETUSER', 'default', '-xadd')
-  // The entries arrive one after the other, and so slowly that Redis takes entries again before the last is there.
-  links.redis.mode = { kind: 'trickle', bytes: 2_048, ms: 60 }
+  // The entries arrive one after the other, so slowly that Redis takes entries again before the last is there.
+  links.redis.mode = { kind: 'trickle', bytes: 2_048, ms: 40 }
   const sent = clients.send(Array.from({ length: 220 }, () => ({ key: 'its first entries are refused' })))
   await until('the first is refused', async () => (await refused()) > 0)
   await redis.call('ACL', 'SETUSER', 'default', '+xadd')
