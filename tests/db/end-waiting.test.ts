@@ -10,7 +10,7 @@ import {
   type OperationKind,
   operateOnPart,
   type Queryable,
-  recordSuspect,
+  recordSuspects,
   withTransaction,
 } from '@eventflow/db'
 import { acceptEvents, createDatabase, newEvent, sessionsWaiting, until } from '@eventflow/testkit'
@@ -48,7 +48,7 @@ async function process(event: AcceptedEvent): Promise<void> {
 
 /** A row in `retries`, as another copy of the event leaves it. */
 const suspect = (event: AcceptedEvent) =>
-  recordSuspect(db, deliveryOf(event), { partition: event.partition, epoch: 0, dirty: null })
+  recordSuspects(db, [deliveryOf(event)], { partition: event.partition, epoch: 0, dirty: null })
 
 /** Does an operation on the event, as far as to its COMMIT. */
 async function operate(tx: Queryable, kind: OperationKind, { tenantId, id, seq }: AcceptedEvent): Promise<void> {

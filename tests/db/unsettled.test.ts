@@ -12,7 +12,7 @@ import {
   readLastSeqs,
   readRetries,
   readUnsettled,
-  recordSuspect,
+  recordSuspects,
   takePartitions,
 } from '@eventflow/db'
 import { acceptEvents, createDatabase, newEvent, until } from '@eventflow/testkit'
@@ -173,15 +173,15 @@ test('a suspect is counted before it is worked on, by the owner of its partition
   const [lease] = await takePartitions(db, 'a', [5], { reclaim: true, leaseMs: 10_000 })
   const suspect = { ...firstDelivery(event!, '{}', []), crashes: 1 }
   const held = { ...lease!, dirty: 0 as const }
-  expect(await recordSuspect(db, suspect, held)).toBe(true)
-  expect(await recordSuspect(db, { ...suspect, crashes: 2 }, { ...held, epoch: held.epoch - 1 })).toBe(false)
+  expect(await recordSuspects(db, [suspect], held)).toBe(true)
+  expect(await recordSuspects(db, [{ ...suspect, crashes: 2 }], { ...held, epoch: held.epoch - 1 })).toBe(false)
   expect(await readRetries(db, 5, { after: 0, limit: 10 })).toMatchObject([
     { event: { id: event!.id }, crashes: 1, attempts: 0 },
   ])
   // An earlier event of its key may be nowhere but in Postgres: what was read from the stream must not be in `retries` before it.
   await markDirty(db, [5])
-  expect(await recordSuspect(db, { ...suspect, crashes: 2 }, held)).toBe(false)
+  expect(await recordSuspects(db, [{ ...suspect, crashes: 2 }], held)).toBe(false)
   expect(await readRetries(db, 5, { after: 0, limit: 10 })).toMatchObject([{ crashes: 1 }])
-  expect(await recordSuspect(db, { ...suspect, crashes: 2 }, { ...held, dirty: null })).toBe(true)
+  expect(await recordSuspects(db, [{ ...suspect, crashes: 2 }], { ...held, dirty: null })).toBe(true)
   expect(await readRetries(db, 5, { after: 0, limit: 10 })).toMatchObject([{ crashes: 2 }])
 })

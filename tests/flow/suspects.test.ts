@@ -41,7 +41,29 @@ test('a suspect that is fenced off is as suspect as it was', async () => {
   expect(crashes).toEqual([2, 2, 2, 2])
 })
 
-test('a mark that is made between two suspects gives up all that follow: none is written down before those ahead of it', async () => {
+/** As if the next owner of each partition were the second that dies with what was sent last in hand. */
+async function dieTwice(): Promise<void> {
+  for (let partition = 0; partition < pipeline.partitions; partition++) {
+    const stream = streamKey(pipeline.prefix, partition)
+    await pipeline.redis.xreadgroup('GROUP', GROUP, 'dead', 'COUNT', 100, 'STREAMS', stream, '>')
+  }
+  await pipeline.db.query(`UPDATE partitions SET owner = 'dead', lease_expires_at = now(), crashes = 1`)
+}
+
+/** Starts a worker, and stops it when the stream of the partition is in use. */
+async function useStream(partition: number): Promise<void> {
+  const worker = await pipeline.startWorker()
+  await until('its stream is in use', async () => {
+    const text = 'SELECT FROM partitions WHERE id = $1 AND redis_run_id IS NOT NULL'
+    return (await pipeline.db.query(text, [partition])).rows.length > 0
+  })
+  await worker.stop()
+}
+
+const range = (length: number) => Array.from({ length }, (_, n) => n)
+const numbers = (length: number) => range(length).map((n) => ({ type: 'step.numbered', data: { n } }))
+
+test('a mark that is made between suspects gives up all that follow: none is written down before those ahead of it', async () => {
   const done: number[] = []
   const numbered = defineEvent({
     type: 'step.numbered',
@@ -54,23 +76,91 @@ test('a mark that is made between two suspects gives up all that follow: none is
     },
   })
   pipeline = await startPipeline([numbered])
-  const partition = partitionOf('default', 'one', pipeline.partitions)
-  const before = await pipeline.startWorker()
-  await until('its stream is in use', async () => {
-    const text = 'SELECT FROM partitions WHERE id = $1 AND redis_run_id IS NOT NULL'
-    return (await pipeline.db.query(text, [partition])).rows.length > 0
-  })
-  await before.stop()
-
-  // Its next two owners die with the events in hand.
-  await pipeline.send([0, 1, 2].map((n) => ({ type: 'step.numbered', data: { n } })))
-  const stream = streamKey(pipeline.prefix, partition)
-  await pipeline.redis.xreadgroup('GROUP', GROUP, 'dead', 'COUNT', 10, 'STREAMS', stream, '>')
-  await pipeline.db.query(`UPDATE partitions SET owner = 'dead', lease_expires_at = now(), crashes = 1`)
+  await useStream(partitionOf('default', 'one', pipeline.partitions))
+  await pipeline.send(numbers(50))
+  await dieTwice()
 
   await pipeline.startWorker()
   await pipeline.drained()
-  expect(done).toEqual([0, 1, 2])
+  expect(done).toEqual(range(50))
+})
+
+/** A definition of `step.numbered` in `keys` orders, which tells how many events each batch has, and waits as `pace` says. */
+function watched(keys: number) {
+  const batches: number[] = []
+  const watch = { batches, pace: async () => {} }
+  const watching: Enricher = {
+    name: 'watching',
+    async enrich(events) {
+      batches.push(events.length)
+      await watch.pace()
+      return events.map(() => ({}))
+    },
+  }
+  const definition = defineEvent({
+    type: 'step.numbered',
+    schema: Type.Object({ n: Type.Integer() }),
+    key: ({ n }) => `key ${n % keys}`,
+    enrich: [watching],
+    handle: async () => {},
+  })
+  return { watch, definition }
+}
+
+/** Opens once, for all who wait. */
+function gate() {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { opened, open }
+}
+
+test('suspects go a few at a time; what a clean stop leaves of them, the next owner tries', async () => {
+  const { watch, definition } = watched(1)
+  pipeline = await startPipeline([definition])
+  const partition = partitionOf('default', 'key 0', pipeline.partitions)
+  await useStream(partition)
+  await pipeline.send(numbers(50))
+  await dieTwice()
+
+  const first = await pipeline.startWorker()
+  let stopped = Promise.resolve()
+  watch.pace = async () => {
+    stopped = first.stop()
+  }
+  await until('it has some in hand', () => watch.batches.length > 0)
+  await stopped
+  watch.pace = async () => {}
+  expect(watch.batches).toEqual([16])
+  const { rows } = await pipeline.db.query('SELECT crashes FROM partitions WHERE id = $1', [partition])
+  expect(rows).toEqual([{ crashes: 2 }])
+
+  await pipeline.startWorker()
+  await pipeline.drained()
+  expect(watch.batches).toEqual([16, 16, 16, 2])
+})
+
+test('a partition that is to be given back waits for no suspects of others', async () => {
+  const { watch, definition } = watched(64)
+  pipeline = await startPipeline([definition], { EVENTFLOW_LANES: '1', EVENTFLOW_LOG_LEVEL: 'info' })
+  await useStream(0)
+  await pipeline.send(numbers(640))
+  await dieTwice()
+
+  const given = () => pipeline.logged.some(({ msg }) => msg === 'giving partitions back')
+  const owners = async () => (await pipeline.db.query('SELECT DISTINCT owner FROM partitions ORDER BY owner')).rows
+  const [first, next] = [gate(), gate()]
+  watch.pace = () => first.opened
+  await pipeline.startWorker('a')
+  await until('it has some in hand', () => watch.batches.length === 1)
+  await pipeline.startWorker('b')
+  await until('it is asked to give partitions back', given)
+  watch.pace = () => next.opened
+  first.open()
+  await until('the other one has them', async () => (await owners()).length === 2)
+  next.open()
+  await pipeline.drained()
 })
 
 test('suspects of two lanes go one at a time: with the one that kills the worker, no other is blamed', async () => {

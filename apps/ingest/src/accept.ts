@@ -56,6 +56,14 @@ interface Request {
   fail: (error: unknown) => void
 }
 
+/** What came of inserting events. */
+interface Inserted {
+  accepted: Map<NewEvent, Acceptance>
+  refused: Set<NewEvent>
+  /** Those that were there before, by `eventKey`. */
+  stored: Map<string, StoredEvent>
+}
+
 /** One flush takes whole requests, up to about this many events: larger statements are slower again. */
 const MAX_FLUSH = 1_000
 
@@ -175,30 +183,25 @@ export function createAcceptor(deps: {
    * Each event is inserted, or refused, or found to be stored. One that is neither inserted nor found was removed by retention in
    * between: it is inserted again, since nothing of it is stored.
    */
-  async function insertOrFind(events: readonly NewEvent[]) {
-    const accepted = new Map<NewEvent, Acceptance>()
-    const refused = new Set<NewEvent>()
-    const stored = new Map<string, StoredEvent>()
+  async function insertOrFind(events: readonly NewEvent[]): Promise<Inserted> {
+    const inserted: Inserted = { accepted: new Map(), refused: new Set(), stored: new Map() }
+    const { accepted, refused, stored } = inserted
     let open = events
     for (let round = 0; open.length > 0; round++) {
       if (round === MAX_INSERTS)
         throw new Error('events were neither inserted nor found: their ids are removed as fast')
-      const inserted = await insert(open)
-      for (const [event, acceptance] of inserted.accepted) accepted.set(event, acceptance)
-      for (const event of inserted.refused) refused.add(event)
+      await insert(open, inserted)
       const earlier = open.filter((event) => !accepted.has(event) && !refused.has(event))
       if (earlier.length === 0) break
       for (const [key, event] of await findRawEvents(db, earlier)) stored.set(key, event)
       open = earlier.filter((event) => !stored.has(eventKey(event)))
     }
-    return { accepted, refused, stored }
+    return inserted
   }
 
   /** One INSERT; where Postgres refuses a value, only the events that hold such values are left out. */
-  async function insert(events: readonly NewEvent[]) {
-    const accepted = new Map<NewEvent, Acceptance>()
-    const refused = new Set<NewEvent>()
-    await bisect(
+  function insert(events: readonly NewEvent[], { accepted, refused }: Inserted): Promise<void> {
+    return bisect(
       events,
       async (part) => {
         for (const [event, acceptance] of await insertWithOneRetry(part)) accepted.set(event, acceptance)
@@ -209,7 +212,6 @@ export function createAcceptor(deps: {
       },
       (error) => sqlErrorKind(error) === 'data',
     )
-    return { accepted, refused }
   }
 
   /** Running it again is safe: what the first run inserted, if its answer was lost, is found to be there. */

@@ -16,11 +16,12 @@ import {
   type Redis,
   readNew,
 } from '@eventflow/stream'
+import { BATCH } from './batch.js'
 import { mayBeSettled } from './catch-up.js'
 import type { Connections } from './connections.js'
 import { deliveriesOf, seqsOf } from './entries.js'
 import { admitAll, closeEntries, type Partition } from './partition.js'
-import { BATCH, type WorkDeps } from './work.js'
+import type { WorkDeps } from './work.js'
 
 /** What one read should bring at the most, in bytes. */
 const READ_BYTES = 16 * 1_048_576

@@ -56,7 +56,7 @@ export function startLane(deps: LaneDeps): Lane {
   const partitions = new Map<number, Partition>()
   const stopping = new AbortController()
   const progress = createProgress()
-  const work = createWork(deps, partitions, stopping.signal, progress)
+  const work = createWork(deps, { partitions, stopping: stopping.signal, progress, dropAsked })
   const dropping = new Map<Partition, { done: Promise<void>; resolve: () => void }>()
   let lookedAfterAt = performance.now()
   let lookAtPostgresAt = 0
@@ -100,8 +100,10 @@ export function startLane(deps: LaneDeps): Lane {
     dropAsked()
   }
 
+  /** What was in hand of the partitions is given up. */
   function dropAsked(): void {
     for (const [partition, { resolve }] of dropping) {
+      partition.source = 'new'
       // It may have been given up, and taken again, meanwhile.
       if (partitions.get(partition.id) === partition) partitions.delete(partition.id)
       resolve()

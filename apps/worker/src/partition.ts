@@ -73,7 +73,7 @@ export interface Partition {
   obsoleteUpTo: string
   /** How many events were taken up from Postgres since it was begun. */
   caughtUp: number
-  /** So many events are worked on alone: the last owners died with up to a batch in hand, and one of it may be why. */
+  /** So many events are worked on apart: the last owners died with up to a batch in hand, and one of it may be why. */
   suspects: number
   /** It is read in nothing but the order of acceptance, so that what the last owners died with comes first. */
   readonly inOrder: boolean

@@ -1,8 +1,9 @@
 /** The event's path through a lane: process, settle, acknowledge. */
 import type { Delivery, Outcome } from '@eventflow/core'
-import { type Db, type Lease, recordSuspect, takeBackSuspicion } from '@eventflow/db'
+import { type Db, type Lease, recordSuspects, takeBackSuspicion } from '@eventflow/db'
 import type { Logger, Tracing, WorkerMetrics } from '@eventflow/runtime'
 import { acknowledge, type Redis } from '@eventflow/stream'
+import { BATCH, BATCH_BYTES } from './batch.js'
 import { measure } from './measure.js'
 import { admitAll, closeEntries, type Partition } from './partition.js'
 import { pause } from './pause.js'
@@ -10,15 +11,10 @@ import { poisoned } from './poison.js'
 import { type ProcessDeps, processBatch } from './process.js'
 import type { Progress } from './progress.js'
 import { type SettleDeps, type Settlement, settleBatch } from './settle.js'
+import { firstSuspects } from './suspects.js'
 import { tell } from './tell.js'
 import { type BatchTrace, traceBatch } from './trace.js'
 import type { Turns } from './turns.js'
-
-/** Events that one batch holds at the most: larger transactions are no faster. */
-export const BATCH = 1_000
-
-/** Data that one batch holds, in bytes of JSON text; an event that is larger makes one of its own. */
-const BATCH_BYTES = 16 * 1_048_576
 
 export interface WorkDeps extends ProcessDeps, SettleDeps {
   db: Db
@@ -32,29 +28,41 @@ export interface WorkDeps extends ProcessDeps, SettleDeps {
   tracing?: Tracing | undefined
 }
 
+/** The lane that the work is done for. */
+interface LaneState {
+  partitions: ReadonlyMap<number, Partition>
+  stopping: AbortSignal
+  progress: Progress
+  /** Drops the partitions that are to be given back. */
+  dropAsked: () => void
+}
+
 /**
- * Brings deliveries of these partitions, given in order, to their outcomes. Throws when Redis fails; what was settled by then
+ * Brings deliveries of the lane's partitions, given in order, to their outcomes. Throws when Redis fails; what was settled by then
  * stays settled. Waits while Postgres is away, until `stopping`.
  */
 export function createWork(
   deps: WorkDeps,
-  partitions: ReadonlyMap<number, Partition>,
-  stopping: AbortSignal,
-  progress: Progress,
+  { partitions, stopping, progress, dropAsked }: LaneState,
 ): (deliveries: readonly Delivery[]) => Promise<void> {
   const { db, redis, prefix, log, metrics, tracing, turns } = deps
   const room = { events: BATCH }
 
-  /** Suspects go it alone, with the attempt recorded first; what is behind them waits until their outcome is known. */
+  /** Suspects go apart from all others, with the attempt recorded first; what is behind them waits until their outcome is known. */
   async function work(deliveries: readonly Delivery[]): Promise<void> {
     const together: Delivery[] = []
     let bytes = 0
-    for (const delivery of deliveries) {
+    for (let at = 0; at < deliveries.length; ) {
+      const delivery = deliveries[at]!
       const partition = partitions.get(delivery.event.partition)
       if (partition && (partition.suspects > 0 || delivery.crashes > 0)) {
+        const suspects = firstSuspects(deliveries.slice(at), partition.suspects)
+        at += suspects.length
         await processAndSettle(together.splice(0))
-        await turns(() => workAlone(delivery, partition))
+        bytes = 0
+        await turns(() => workOnSuspects(suspects, partition))
       } else {
+        at++
         together.push(delivery)
         bytes += delivery.payload.length
         if (together.length < BATCH && bytes < BATCH_BYTES) continue
@@ -65,20 +73,27 @@ export function createWork(
     await processAndSettle(together)
   }
 
-  async function workAlone(delivery: Delivery, partition: Partition): Promise<void> {
+  async function workOnSuspects(suspects: readonly Delivery[], partition: Partition): Promise<void> {
+    // There may be a thousand of them: whoever has the partition next goes on with them.
+    dropAsked()
+    if (stopping.aborted) beginAgain(partition.id)
     // With what was given up just now: written down, it would be begun with, and go before those of its key that are not.
     if (partition.source === 'new') return
-    const [suspect] = partition.keys.admit([delivery])
-    if (!suspect) return
-    partition.suspects = Math.max(0, partition.suspects - 1)
-    const alone = { ...suspect, crashes: suspect.crashes + 1, inRetries: true }
-    if (!(await recordSuspect(db, alone, leaseOf(partition)))) {
+    const admitted = partition.keys.admit(suspects)
+    if (admitted.length === 0) return
+    partition.suspects = Math.max(0, partition.suspects - admitted.length)
+    const recorded = admitted.map((suspect) => ({ ...suspect, crashes: suspect.crashes + 1, inRetries: true }))
+    if (!(await recordSuspects(db, recorded, leaseOf(partition)))) {
       beginAgain(partition.id)
       return
     }
-    await processAndSettle([alone])
-    // It was survived. What still waits is no suspect any more; what was given up is as suspect as it was before.
-    await takeBackSuspicion(db, alone, partition.keys.holds(alone.event) ? 0 : suspect.crashes)
+    await processAndSettle(recorded)
+    // They were survived. What still waits is no suspect any more; what was given up is as suspect as it was before.
+    const before = ({ event, crashes }: Delivery) => (partition.keys.holds(event) ? 0 : crashes - 1)
+    await takeBackSuspicion(
+      db,
+      recorded.map((delivery) => ({ delivery, before: before(delivery) })),
+    )
   }
 
   async function processAndSettle(deliveries: readonly Delivery[]): Promise<void> {
@@ -88,7 +103,7 @@ export function createWork(
     const trace = traceBatch(ready, tracing)
     progress.begin('processing a batch')
     const poison = ready.flatMap(poisoned)
-    // A suspect is always alone.
+    // One that has killed its workers is alone.
     const outcomes = poison.length > 0 ? poison : await processBatch(ready, deps, trace)
     progress.begin('settling a batch')
     const settlement = await settleUntilDone(outcomes, startedAt, trace)

@@ -64,7 +64,10 @@ export async function readOwnership(db: Queryable): Promise<Ownership> {
 export interface TakenPartition {
   partition: number
   epoch: number
-  /** How many owners in a row did not give it back: their processes died, or are cut off, with events in hand. */
+  /**
+   * How many owners did not give it back, their processes dead or cut off with events in hand, since one has lived long enough to save
+   * its progress.
+   */
   crashes: number
 }
 
@@ -88,7 +91,7 @@ export async function takePartitions(
         ORDER BY id FOR UPDATE SKIP LOCKED)
       UPDATE partitions
       SET owner = $1, epoch = epoch + 1, lease_expires_at = now() + $4 * interval '1 millisecond',
-          crashes = CASE WHEN before.owner IS NULL THEN 0 ELSE partitions.crashes + 1 END
+          crashes = partitions.crashes + (before.owner IS NOT NULL)::int
       FROM before WHERE partitions.id = before.id
       RETURNING partitions.id, epoch, crashes`,
     values: [workerId, partitions, reclaim, leaseMs],

@@ -95,35 +95,57 @@ export async function recordWaiting(
 }
 
 /**
- * Says that an event is about to be worked on alone, because a worker died with it in hand. Must be committed before the
- * work begins: if this worker dies of it too, the next one finds the count. Gives false when the lease does not hold: with a mark,
- * an earlier event of its key may be in no stream and in no `retries`, and this one would overtake it from there.
+ * Says that these events of a partition are about to be worked on, with no others in hand, because a worker died with them; each with
+ * the number of crashes that it will have had if this worker dies of them too. Must be committed before the work begins. Gives false,
+ * with nothing written, when the lease does not hold: with a mark, an earlier event of a key may be in no stream and in no `retries`,
+ * and these would overtake it from there.
  */
-export async function recordSuspect(
+export async function recordSuspects(
   db: Queryable,
-  { event, attempts, crashes }: Delivery,
-  { epoch, dirty }: Lease,
+  suspects: readonly Delivery[],
+  { partition, epoch, dirty }: Lease,
 ): Promise<boolean> {
   const { rowCount } = await db.query({
-    name: 'record-suspect',
+    name: 'record-suspects',
     text: `
-      INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, crashes)
-      SELECT $1, $2, id, $4, now(), $5 FROM partitions JOIN partition_marks USING (id)
-      WHERE id = $3 AND epoch = $6 AND ($7::bigint IS NULL OR dirty = $7) FOR SHARE OF partitions
-      ON CONFLICT (tenant_id, event_id) DO UPDATE SET crashes = excluded.crashes`,
-    values: [event.tenantId, event.id, event.partition, attempts, crashes, epoch, dirty],
+      WITH held AS (
+        SELECT id FROM partitions JOIN partition_marks USING (id)
+        WHERE id = $1 AND epoch = $2 AND ($3::bigint IS NULL OR dirty = $3) FOR SHARE OF partitions), written AS (
+        INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, crashes)
+        SELECT tenant_id, event_id, id, attempts, now(), crashes
+        FROM held, unnest($4::text[], $5::uuid[], $6::smallint[], $7::smallint[])
+                     AS suspect(tenant_id, event_id, attempts, crashes)
+        ON CONFLICT (tenant_id, event_id) DO UPDATE SET crashes = excluded.crashes)
+      SELECT FROM held`,
+    values: [
+      ...[partition, epoch, dirty],
+      ...[suspects.map(({ event }) => event.tenantId), suspects.map(({ event }) => event.id)],
+      ...[suspects.map(({ attempts }) => attempts), suspects.map(({ crashes }) => crashes)],
+    ],
   })
   return rowCount === 1
 }
 
 /**
- * Takes back what `recordSuspect` has said of a delivery, if it still stands: the worker has lived, though it could not settle the event.
- * `before` is how many crashes there had been. A settled event has no row any more.
+ * Takes back what `recordSuspects` has said of deliveries, where it still stands: the worker has lived, though it could not settle them.
+ * `before`: how many crashes each has had from now on. A settled event has no row any more.
  */
-export async function takeBackSuspicion(db: Queryable, { event, crashes }: Delivery, before: number): Promise<void> {
+export async function takeBackSuspicion(
+  db: Queryable,
+  suspects: readonly { delivery: Delivery; before: number }[],
+): Promise<void> {
+  const deliveries = suspects.map(({ delivery }) => delivery)
   await db.query({
     name: 'take-back-suspicion',
-    text: 'UPDATE retries SET crashes = $4 WHERE tenant_id = $1 AND event_id = $2 AND crashes = $3',
-    values: [event.tenantId, event.id, crashes, before],
+    text: `
+      UPDATE retries SET crashes = suspect.before
+      FROM unnest($1::text[], $2::uuid[], $3::smallint[], $4::smallint[])
+             AS suspect(tenant_id, event_id, crashes, before)
+      WHERE retries.tenant_id = suspect.tenant_id AND retries.event_id = suspect.event_id
+        AND retries.crashes = suspect.crashes`,
+    values: [
+      ...[deliveries.map(({ event }) => event.tenantId), deliveries.map(({ event }) => event.id)],
+      ...[deliveries.map(({ crashes }) => crashes), suspects.map(({ before }) => before)],
+    ],
   })
 }

@@ -42,7 +42,7 @@ export const WORKER_CRASH_POINTS = {
   'before the acknowledgement reaches Redis': { ...acknowledgement, at: 'request' },
   'acknowledged, the answer on the way': { ...acknowledgement, at: 'reply', reply: 'QUEUED' },
   'entries are claimed, and on the way': { to: 'redis', text: 'xautoclaim', at: 'reply', reply: ENTRY },
-  'a suspect is recorded': { to: 'postgres', text: 'record-suspect', at: 'reply', reply: COMMITTED },
+  'a suspect is recorded': { to: 'postgres', text: 'record-suspects', at: 'reply', reply: COMMITTED },
 } as const satisfies Record<string, CrashPoint>
 
 /** Kills the program with SIGKILL when it comes to the point; it stays down. Gives what was said, and how it ended. */
