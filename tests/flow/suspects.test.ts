@@ -41,13 +41,16 @@ test('a suspect that is fenced off is as suspect as it was', async () => {
   expect(crashes).toEqual([2, 2, 2, 2])
 })
 
-/** As if the next owner of each partition were the second that dies with what was sent last in hand. */
-async function dieTwice(): Promise<void> {
+/** As if the next owner of each partition were the second that dies with what was sent last in hand; gives how many entries that is. */
+async function dieTwice(): Promise<number> {
+  let entries = 0
   for (let partition = 0; partition < pipeline.partitions; partition++) {
     const stream = streamKey(pipeline.prefix, partition)
-    await pipeline.redis.xreadgroup('GROUP', GROUP, 'dead', 'COUNT', 100, 'STREAMS', stream, '>')
+    const read = await pipeline.redis.xreadgroup('GROUP', GROUP, 'dead', 'COUNT', 100, 'STREAMS', stream, '>')
+    entries += (read as [string, unknown[]][] | null)?.[0]?.[1].length ?? 0
   }
   await pipeline.db.query(`UPDATE partitions SET owner = 'dead', lease_expires_at = now(), crashes = 1`)
+  return entries
 }
 
 /** Starts a worker, and stops it when the stream of the partition is in use. */
@@ -146,21 +149,23 @@ test('a partition that is to be given back waits for no suspects of others', asy
   pipeline = await startPipeline([definition], { EVENTFLOW_LANES: '1', EVENTFLOW_LOG_LEVEL: 'info' })
   await useStream(0)
   await pipeline.send(numbers(640))
-  await dieTwice()
+  const entries = await dieTwice()
 
   const given = () => pipeline.logged.some(({ msg }) => msg === 'giving partitions back')
   const owners = async () => (await pipeline.db.query('SELECT DISTINCT owner FROM partitions ORDER BY owner')).rows
   const [first, next] = [gate(), gate()]
   watch.pace = () => first.opened
-  await pipeline.startWorker('a')
+  const a = await pipeline.startWorker('a')
   await until('it has some in hand', () => watch.batches.length === 1)
-  await pipeline.startWorker('b')
+  const b = await pipeline.startWorker('b')
   await until('it is asked to give partitions back', given)
   watch.pace = () => next.opened
   first.open()
   await until('the other one has them', async () => (await owners()).length === 2)
   next.open()
   await pipeline.drained()
+  const claimed = async ({ metrics }: typeof a) => (await metrics.entriesClaimed.get()).values[0]!.value
+  expect((await claimed(a)) + (await claimed(b))).toBe(entries)
 })
 
 test('suspects of two lanes go one at a time: with the one that kills the worker, no other is blamed', async () => {

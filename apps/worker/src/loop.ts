@@ -112,6 +112,8 @@ export function startLane(deps: LaneDeps): Lane {
   }
 
   async function beginOrDrop(partition: Partition): Promise<void> {
+    // It may have been dropped while another one was begun.
+    if (partitions.get(partition.id) !== partition) return
     if (!(await begin(partition, partitionDeps))) partitions.delete(partition.id)
     else if (partition.source === 'stream') await claim(partition)
     else if (partition.source === 'postgres')
