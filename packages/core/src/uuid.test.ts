@@ -46,6 +46,19 @@ test('more UUIDv7s in a millisecond than the counter holds move their time on by
   expect(next()).toBe('00000000-138a-7000-8000-000000000000')
 })
 
+test('each UUIDv7 has random bytes of its own, however many are made', () => {
+  let drawn = 0
+  const numbered = (buffer: Buffer) => {
+    for (let at = 12; at < buffer.length; at += 16) buffer.writeUInt32BE(drawn++, at)
+    return buffer
+  }
+  const uuids = Array.from(
+    { length: 1_000 },
+    createUuidV7(() => 5_000, numbered),
+  )
+  expect(uuids.map((uuid) => Number.parseInt(uuid.slice(-8), 16))).toEqual([...uuids.keys()])
+})
+
 test('a producer’s id becomes the same UUIDv5 in every process and release', () => {
   // As Python has it: uuid5(uuid5(NAMESPACE_DNS, 'eventflow'), 'default\0/\0order-1').
   expect(uuidOf('default', '/', 'order-1')).toBe('50ab5d72-5bed-58a3-ab02-c9f7fb0d68b8')

@@ -9,6 +9,12 @@ const OID = { smallint: 21, bigint: 20, text: 25, json: 114, timestamptz: 1184, 
 /** Dimensions, whether there are nulls, type, length, lower bound: a word each. */
 const HEADER_BYTES = 20
 
+/** The size of a UUID, 16 bytes, in hexadecimal digits. */
+const UUID_SIZE = '00000010'
+
+/** Keeps the place of a size among texts. */
+const SIZE = '\0\0\0\0'
+
 /** An array of texts; `undefined` is NULL. */
 export function textColumn(values: readonly (string | undefined)[], type: 'text' | 'json' = 'text'): Buffer {
   return variable(OID[type], values, '')
@@ -21,9 +27,13 @@ export function jsonbColumn(values: readonly (string | undefined)[]): Buffer {
 
 /** An array of UUIDs in their usual form. */
 export function uuidColumn(values: readonly string[]): Buffer {
-  return fixed(OID.uuid, 16, values, (buffer, value, at) => {
-    buffer.write(value.replaceAll('-', ''), at, 'hex')
-  })
+  let hex = ''
+  for (const value of values) {
+    hex += `${UUID_SIZE}${value.slice(0, 8)}${value.slice(9, 13)}${value.slice(14, 18)}${value.slice(19, 23)}${value.slice(24)}`
+  }
+  const buffer = Buffer.allocUnsafe(HEADER_BYTES + hex.length / 2)
+  buffer.write(hex, header(buffer, OID.uuid, values), 'hex')
+  return buffer
 }
 
 /** An array of integers from -32,768 to 32,767. */
@@ -44,8 +54,13 @@ const EPOCH_2000_MS = Date.UTC(2000, 0, 1)
 
 /** An array of moments, RFC 3339, to the millisecond; `undefined` is NULL. */
 export function timestamptzColumn(values: readonly (string | undefined)[]): Buffer {
+  // Of events that were accepted together it is the same.
+  let last: string | undefined
+  let micros = 0n
   return fixed(OID.timestamptz, 8, values, (buffer, value, at) => {
-    buffer.writeBigInt64BE(BigInt(Date.parse(value) - EPOCH_2000_MS) * 1_000n, at)
+    if (value !== last) micros = BigInt(Date.parse(value) - EPOCH_2000_MS) * 1_000n
+    last = value
+    buffer.writeBigInt64BE(micros, at)
   })
 }
 
@@ -78,20 +93,21 @@ function fixed<Value extends string | number>(
   return buffer.subarray(0, at)
 }
 
-/** Texts, each with `prefix` in front. */
+/** Texts, each with `prefix` in front. All are encoded at once, and the sizes put in between: one by one takes five times as long. */
 function variable(oid: number, values: readonly (string | undefined)[], prefix: string): Buffer {
-  let bytes = HEADER_BYTES
-  for (const value of values) bytes += 4 + (value === undefined ? 0 : prefix.length + Buffer.byteLength(value))
-  const buffer = Buffer.allocUnsafe(bytes)
+  let text = ''
+  for (const value of values) text += value === undefined ? SIZE : `${SIZE}${prefix}${value}`
+  const bytes = Buffer.byteLength(text)
+  const isAscii = bytes === text.length
+  const buffer = Buffer.allocUnsafe(HEADER_BYTES + bytes)
   let at = header(buffer, oid, values)
+  buffer.write(text, at)
   for (const value of values) {
     if (value === undefined) {
       at = buffer.writeInt32BE(-1, at)
     } else {
-      const start = at + 4
-      const end = start + buffer.write(prefix, start) + buffer.write(value, start + prefix.length)
-      buffer.writeInt32BE(end - start, at)
-      at = end
+      const size = prefix.length + (isAscii ? value.length : Buffer.byteLength(value))
+      at = buffer.writeInt32BE(size, at) + size
     }
   }
   return buffer
