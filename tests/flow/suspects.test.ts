@@ -80,12 +80,12 @@ test('a mark that is made between suspects gives up all that follow: none is wri
   })
   pipeline = await startPipeline([numbered])
   await useStream(partitionOf('default', 'one', pipeline.partitions))
-  await pipeline.send(numbers(50))
+  await pipeline.send(numbers(100))
   await dieTwice()
 
   await pipeline.startWorker()
   await pipeline.drained()
-  expect(done).toEqual(range(50))
+  expect(done).toEqual(range(100))
 })
 
 /** A definition of `step.numbered` in `keys` orders, which tells how many events each batch has, and waits as `pace` says. */
@@ -135,13 +135,13 @@ test('suspects go a few at a time; what a clean stop leaves of them, the next ow
   await until('it has some in hand', () => watch.batches.length > 0)
   await stopped
   watch.pace = async () => {}
-  expect(watch.batches).toEqual([16])
+  expect(watch.batches).toEqual([32])
   const { rows } = await pipeline.db.query('SELECT crashes FROM partitions WHERE id = $1', [partition])
   expect(rows).toEqual([{ crashes: 2 }])
 
   await pipeline.startWorker()
   await pipeline.drained()
-  expect(watch.batches).toEqual([16, 16, 16, 2])
+  expect(watch.batches).toEqual([32, 18])
 })
 
 test('a partition that is to be given back waits for no suspects of others', async () => {

@@ -11,12 +11,12 @@ const delivery = (partition: number, { crashes = 0, payload = '{}' } = {}): Deli
   ...firstDelivery({ partition } as AcceptedEvent, payload, []),
   crashes,
 })
-const many = Array.from({ length: 40 }, () => delivery(1))
+const many = Array.from({ length: 50 }, () => delivery(1))
 const blamed = delivery(1, { crashes: 1 })
 const large = delivery(1, { payload: ' '.repeat(9 * 1_048_576) })
 
 test.each<[string, Delivery[], number, number]>([
-  ['sixteen at the most', many, 125, 16],
+  ['thirty-two at the most', many, 125, 32],
   ['no more than there are left', many, 3, 3],
   ['all that there are', many.slice(0, 2), 125, 2],
   ['those of one partition', [...many.slice(0, 2), delivery(2)], 125, 2],

@@ -8,8 +8,8 @@ const SUSPICIOUS_CRASHES = 2
 /** A batch has events of several partitions: most of the time no more than so many of one were in hand. */
 const FIRST_SUSPECTS = BATCH / 8
 
-/** So many go together at first: about as many groups as there are events to try one by one in the group that ends its worker. */
-const SUSPECTS_TOGETHER = 16
+/** So many go together at first: most crashes are chance, and then a few groups are soon done. */
+const SUSPECTS_TOGETHER = 32
 
 /**
  * How many events of a partition are suspects after `crashes` owners in a row have died. They cost a transaction a few, and two
