@@ -107,6 +107,11 @@ test('owners that did not give a partition back are counted, until one gets on w
   expect(crashesOf(await take('a', [3]))).toEqual([1])
 })
 
+test('a partition can be taken after however many crashes', async () => {
+  await db.query(`UPDATE partitions SET owner = 'a', lease_expires_at = now(), crashes = 32767 WHERE id = 3`)
+  expect(await take('b', [3])).toMatchObject([{ partition: 3 }])
+})
+
 test('progress is never taken back, and only its owner makes it', async () => {
   const [old] = await take('a', [3])
   await saveProgress(db, [{ ...old!, settledSeq: 70 }])

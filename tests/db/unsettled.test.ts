@@ -13,6 +13,7 @@ import {
   readRetries,
   readUnsettled,
   recordSuspects,
+  takeBackSuspicion,
   takePartitions,
 } from '@eventflow/db'
 import { acceptEvents, createDatabase, newEvent, until } from '@eventflow/testkit'
@@ -184,4 +185,18 @@ test('a suspect is counted before it is worked on, by the owner of its partition
   expect(await readRetries(db, 5, { after: 0, limit: 10 })).toMatchObject([{ crashes: 1 }])
   expect(await recordSuspects(db, [{ ...suspect, crashes: 2 }], { ...held, dirty: null })).toBe(true)
   expect(await readRetries(db, 5, { after: 0, limit: 10 })).toMatchObject([{ crashes: 2 }])
+})
+
+test('of suspects that were survived each has the crashes that it is said to have; one that was counted again meanwhile keeps them', async () => {
+  const events = await accept(3, 6)
+  const [lease] = await takePartitions(db, 'a', [6], { reclaim: true, leaseMs: 10_000 })
+  const suspects = events.map((event) => ({ ...firstDelivery(event, '{}', []), crashes: 3 }))
+  expect(await recordSuspects(db, suspects, { ...lease!, dirty: null })).toBe(true)
+  expect(await recordSuspects(db, [{ ...suspects[2]!, crashes: 4 }], { ...lease!, dirty: null })).toBe(true)
+  await takeBackSuspicion(
+    db,
+    suspects.map((delivery, n) => ({ delivery, before: [0, 2, 0][n]! })),
+  )
+  const waiting = await readRetries(db, 6, { after: 0, limit: 10 })
+  expect(waiting.map(({ crashes }) => crashes)).toEqual([0, 2, 4])
 })

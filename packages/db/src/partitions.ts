@@ -60,6 +60,9 @@ export async function readOwnership(db: Queryable): Promise<Ownership> {
   return { workers: rows[0]?.workers ?? [], partitions: rows.map(({ id, owner, free }) => ({ id, owner, free })) }
 }
 
+/** No more crashes are counted: workers that end at once may do so for weeks, and the column holds 32,767. */
+const MAX_CRASHES = 1_000
+
 /** A partition that was just taken. */
 export interface TakenPartition {
   partition: number
@@ -91,7 +94,7 @@ export async function takePartitions(
         ORDER BY id FOR UPDATE SKIP LOCKED)
       UPDATE partitions
       SET owner = $1, epoch = epoch + 1, lease_expires_at = now() + $4 * interval '1 millisecond',
-          crashes = partitions.crashes + (before.owner IS NOT NULL)::int
+          crashes = least(partitions.crashes + (before.owner IS NOT NULL)::int, ${MAX_CRASHES})
       FROM before WHERE partitions.id = before.id
       RETURNING partitions.id, epoch, crashes`,
     values: [workerId, partitions, reclaim, leaseMs],
