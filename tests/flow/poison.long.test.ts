@@ -20,16 +20,12 @@ beforeEach(async () => {
 
 afterEach(() => pipeline.stop())
 
-test('an event that spins is dead after its worker ended itself, each time with a line that says where', async () => {
-  const data = [...Array(20).keys()].map((n) => ({ n, ...(n === 7 && { mood: 'spin' }) }))
-  await pipeline.send(data.map((one) => ({ type: 'deadly.step', partitionkey: 'k', data: one })))
-  const failed = async () => (await pipeline.db.query('SELECT error_class, message FROM failed_events')).rows
+/** Starts a worker again and again, as a supervisor would, until an event is dead; gives the last line of each that ended. */
+async function endsUntilDead(settings: Record<string, string>): Promise<string[]> {
+  const isDead = async () => (await failed()).length > 0
   const ends: string[] = []
-  // As a supervisor would.
-  while ((await failed()).length === 0) {
-    const worker = await pipeline
-      .startWorkerProcess('a', EVENTS, { EVENTFLOW_STALLED_LOOP_SECONDS: '2' })
-      .catch((error: Error) => error)
+  while (!(await isDead())) {
+    const worker = await pipeline.startWorkerProcess('a', EVENTS, settings).catch((error: Error) => error)
     // It met the event before it could say that it works.
     if (worker instanceof Error) {
       expect(worker.message).toContain('(signal SIGKILL)')
@@ -40,11 +36,21 @@ test('an event that spins is dead after its worker ended itself, each time with 
     void worker.exited.then(() => {
       ended = true
     })
-    await until('it ends, or the event is dead', async () => ended || (await failed()).length > 0)
+    await until('it ends, or the event is dead', async () => ended || (await isDead()))
     if (!ended) break
     expect(await worker.exited).toBe('signal SIGKILL')
     ends.push(worker.lines.at(-1)!)
   }
+  return ends
+}
+
+const failed = async () => (await pipeline.db.query('SELECT error_class, message FROM failed_events')).rows
+const effects = async () => (await pipeline.db.query('SELECT n FROM deadly_effects ORDER BY n')).rows.map(({ n }) => n)
+
+test('an event that spins is dead after its worker ended itself, each time with a line that says where', async () => {
+  const data = [...Array(20).keys()].map((n) => ({ n, ...(n === 7 && { mood: 'spin' }) }))
+  await pipeline.send(data.map((one) => ({ type: 'deadly.step', partitionkey: 'k', data: one })))
+  const ends = await endsUntilDead({ EVENTFLOW_STALLED_LOOP_SECONDS: '2' })
   expect(await failed()).toEqual([
     {
       error_class: 'Poison',
@@ -65,8 +71,28 @@ test('an event that spins is dead after its worker ended itself, each time with 
     })
   }
   await pipeline.drained()
-  const { rows } = await pipeline.db.query('SELECT n FROM deadly_effects ORDER BY n')
-  expect(rows.map(({ n }) => n)).toEqual(data.map(({ n }) => n).filter((n) => n !== 7))
+  expect(await effects()).toEqual(data.map(({ n }) => n).filter((n) => n !== 7))
+}, 180_000)
+
+test('an event that kills only when it is tried again, from a stream that is in use, is dead as soon', async () => {
+  const worker = await pipeline.startWorker()
+  await pipeline.send([{ type: 'deadly.step', partitionkey: 'k', data: { n: 0 } }])
+  const inUse = `SELECT FROM partitions JOIN raw_events ON partition = id WHERE redis_run_id IS NOT NULL`
+  await until('its stream is in use', async () => (await pipeline.db.query(inUse)).rows.length > 0)
+  await pipeline.drained()
+  await worker.stop()
+  await pipeline.send([
+    { type: 'deadly.step', partitionkey: 'k', data: { n: 1, mood: 'kill' } },
+    { type: 'deadly.step', partitionkey: 'k', data: { n: 2 } },
+  ])
+  // As if its first attempt had failed.
+  await pipeline.db.query(`
+    INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at)
+    SELECT tenant_id, event_id, partition, 1, now() FROM raw_events WHERE payload->>'n' = '1'`)
+  expect(await endsUntilDead({})).toHaveLength(6)
+  expect(await failed()).toMatchObject([{ error_class: 'Poison' }])
+  await pipeline.drained()
+  expect(await effects()).toEqual([0, 2])
 }, 180_000)
 
 test('under `eventflow up` workers that an event kills are started again, also while it starts, until the event is dead', async () => {
@@ -95,9 +121,8 @@ test('under `eventflow up` workers that an event kills are started again, also w
   const ended = new Promise((resolve) => run.once('exit', resolve))
   try {
     await pipeline.drained(120_000)
-    const { rows } = await pipeline.db.query('SELECT n FROM deadly_effects ORDER BY n')
-    expect(rows.map(({ n }) => n)).toEqual(data.map(({ n }) => n).filter((n) => n !== 7))
-    expect((await pipeline.db.query('SELECT error_class FROM failed_events')).rows).toEqual([{ error_class: 'Poison' }])
+    expect(await effects()).toEqual(data.map(({ n }) => n).filter((n) => n !== 7))
+    expect(await failed()).toMatchObject([{ error_class: 'Poison' }])
     expect(text.match(/ended by itself \(signal SIGKILL\)/g)).toHaveLength(6)
     expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(200)
   } finally {

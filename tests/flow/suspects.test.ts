@@ -1,7 +1,7 @@
 /** Suspects: whose worker has lived, though it could not settle one; and what of a partition is given up on their way. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { partitionOf } from '@eventflow/core'
-import { defineEvent, type Enricher, Type } from '@eventflow/pipeline'
+import { defineEvent, type Enricher, type EventDefinition, Type } from '@eventflow/pipeline'
 import { GROUP, streamKey } from '@eventflow/stream'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, expect, test } from '@jest/globals'
@@ -41,6 +41,37 @@ test('a suspect that is fenced off is as suspect as it was', async () => {
   expect(crashes).toEqual([2, 2, 2, 2])
 })
 
+test('no failure counts as a crash: neither where suspicion cannot be taken back, nor a lost answer', async () => {
+  let failures = 3
+  const recorded: number[] = []
+  const watching: Enricher = {
+    name: 'watching',
+    async enrich(events) {
+      recorded.push((await pipeline.db.query('SELECT crashes FROM retries')).rows[0].crashes)
+      return events.map(() => ({}))
+    },
+  }
+  // As if another transaction were in the way: the event is to wait, and nothing of it is written.
+  const handle: EventDefinition['handle'] = async (_, tx) => {
+    if (failures-- > 0) await tx.query(`DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$`)
+  }
+  pipeline = await startPipeline([
+    defineEvent({ type: 'step.done', schema: Type.Object({}), enrich: [watching], handle }),
+  ])
+  await pipeline.send([{ type: 'step.done', data: {} }])
+  await pipeline.db.query(`
+    INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, crashes)
+    SELECT tenant_id, event_id, partition, 0, now(), 1 FROM raw_events`)
+  await pipeline.db.query(`
+    CREATE SEQUENCE refusals;
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN IF nextval('refusals') <= 3 THEN RAISE 'not now'; END IF; RETURN NEW; END $$;
+    CREATE TRIGGER refuse BEFORE UPDATE ON retries FOR EACH ROW WHEN (NEW.crashes < OLD.crashes) EXECUTE FUNCTION refuse()`)
+  await pipeline.startWorker()
+  await pipeline.drained()
+  expect(recorded).toEqual([2, 2, 2, 2])
+})
+
 /** As if the next owner of each partition were the second that dies with what was sent last in hand; gives how many entries that is. */
 async function dieTwice(): Promise<number> {
   let entries = 0
@@ -62,6 +93,38 @@ async function useStream(partition: number): Promise<void> {
   })
   await worker.stop()
 }
+
+test.each([
+  [
+    'waits in retries',
+    'INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at) VALUES ($1, $2, $3, 1, now())',
+  ],
+  ['was never published', 'SELECT $1::text, $2::uuid, $3::smallint'],
+])('what %s is a suspect, too: the last owners may have died of it', async (_, statement) => {
+  const crashes: (number | undefined)[] = []
+  const watching: Enricher = {
+    name: 'watching',
+    async enrich(events) {
+      const { rows } = await pipeline.db.query('SELECT crashes FROM retries WHERE event_id = $1', [events[0]!.id])
+      crashes.push(rows[0]?.crashes)
+      return events.map(() => ({}))
+    },
+  }
+  pipeline = await startPipeline([
+    defineEvent({ type: 'step.done', schema: Type.Object({}), enrich: [watching], handle: async () => {} }),
+  ])
+  await useStream(3)
+  // Accepted an hour ago, and in no stream.
+  const { rows } = await pipeline.db.query(`
+    INSERT INTO raw_events (tenant_id, event_id, type, source, key, partition, occurred_at, correlation_id, payload, accepted_at)
+    VALUES ('default', gen_random_uuid(), 'step.done', '/', '', 3, now(), 'c', '{}', now() - interval '1 h')
+    RETURNING tenant_id, event_id, partition`)
+  await pipeline.db.query(statement, [rows[0].tenant_id, rows[0].event_id, rows[0].partition])
+  await dieTwice()
+  await pipeline.startWorker()
+  await pipeline.drained()
+  expect(crashes).toEqual([1])
+})
 
 const range = (length: number) => Array.from({ length }, (_, n) => n)
 const numbers = (length: number) => range(length).map((n) => ({ type: 'step.numbered', data: { n } }))

@@ -176,8 +176,18 @@ export function startLane(deps: LaneDeps): Lane {
       if (partition.source !== 'stream') return
     }
     if (!intake.isUnbroken(partition)) return beginAgain(partition)
+    if (partition.suspects > 0) await workOnWhatElseKills(partition)
+    if (partition.source !== 'stream') return
     partition.suspects = 0
     await removeIdleConsumers(redis, prefix, consumer, partition.id)
+  }
+
+  /** What waits, and what was never published, is pending nowhere; but the last owners may have died of it all the same. */
+  async function workOnWhatElseKills(partition: Partition): Promise<void> {
+    await work(partition.keys.takeDue(performance.now()))
+    if (partition.source !== 'stream') return
+    const { deliveries } = await findUnpublished([partition], deps)
+    await work(deliveries)
   }
 
   async function readStreams(streaming: readonly Partition[], waitMs: number): Promise<Delivery[]> {

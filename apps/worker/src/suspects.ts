@@ -37,3 +37,17 @@ export function firstSuspects(deliveries: readonly Delivery[], left: number): De
   }
   return together
 }
+
+/**
+ * Suspects as they are to be recorded, each with the attempt that is made now. `before` has, by seq, the crashes that they had before
+ * this worker's attempts, until those are taken back: where that fails, or an answer is lost, they are read with an attempt that
+ * the worker has lived through.
+ */
+export function countAttempt(suspects: readonly Delivery[], before: Map<number, number>): Delivery[] {
+  return suspects.map((suspect) => {
+    const { seq } = suspect.event
+    const crashes = Math.min(suspect.crashes, before.get(seq) ?? suspect.crashes)
+    before.set(seq, crashes)
+    return { ...suspect, crashes: crashes + 1, inRetries: true }
+  })
+}

@@ -11,7 +11,7 @@ import { poisoned } from './poison.js'
 import { type ProcessDeps, processBatch } from './process.js'
 import type { Progress } from './progress.js'
 import { type SettleDeps, type Settlement, settleBatch } from './settle.js'
-import { firstSuspects } from './suspects.js'
+import { countAttempt, firstSuspects } from './suspects.js'
 import { tell } from './tell.js'
 import { type BatchTrace, traceBatch } from './trace.js'
 import type { Turns } from './turns.js'
@@ -47,6 +47,8 @@ export function createWork(
 ): (deliveries: readonly Delivery[]) => Promise<void> {
   const { db, redis, prefix, log, metrics, tracing, turns } = deps
   const room = { events: BATCH }
+  /** Of each partition the suspects whose attempt may be recorded still: see `countAttempt`. */
+  const attempted = new WeakMap<Partition, Map<number, number>>()
 
   /** Suspects go apart from all others, with the attempt recorded first; what is behind them waits until their outcome is known. */
   async function work(deliveries: readonly Delivery[]): Promise<void> {
@@ -82,18 +84,21 @@ export function createWork(
     const admitted = partition.keys.admit(suspects)
     if (admitted.length === 0) return
     partition.suspects = Math.max(0, partition.suspects - admitted.length)
-    const recorded = admitted.map((suspect) => ({ ...suspect, crashes: suspect.crashes + 1, inRetries: true }))
+    const before = attempted.get(partition) ?? new Map<number, number>()
+    attempted.set(partition, before)
+    const recorded = countAttempt(admitted, before)
     if (!(await recordSuspects(db, recorded, leaseOf(partition)))) {
       beginAgain(partition.id)
       return
     }
     await processAndSettle(recorded)
     // They were survived. What still waits is no suspect any more; what was given up is as suspect as it was before.
-    const before = ({ event, crashes }: Delivery) => (partition.keys.holds(event) ? 0 : crashes - 1)
+    const crashesOf = ({ event, crashes }: Delivery) => (partition.keys.holds(event) ? 0 : crashes - 1)
     await takeBackSuspicion(
       db,
-      recorded.map((delivery) => ({ delivery, before: before(delivery) })),
+      recorded.map((delivery) => ({ delivery, before: crashesOf(delivery) })),
     )
+    for (const { event } of recorded) before.delete(event.seq)
   }
 
   async function processAndSettle(deliveries: readonly Delivery[]): Promise<void> {

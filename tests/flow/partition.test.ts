@@ -1,0 +1,105 @@
+/** Whether a worker reads a partition from its stream or from Postgres when it begins it, and why. */
+import { partitionOf } from '@eventflow/core'
+import { markDirty } from '@eventflow/db'
+import { defineEvent, Type } from '@eventflow/pipeline'
+import { streamKey } from '@eventflow/stream'
+import { sessionsWaiting, startOwnRedis, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+
+let pipeline: TestPipeline
+
+const start = (settings: Record<string, string> = {}) => {
+  const note = defineEvent({ type: 'note.taken', schema: Type.Object({ n: Type.Integer() }), key: ({ n }) => `${n}` })
+  return startPipeline([note], { EVENTFLOW_LOG_LEVEL: 'debug', EVENTFLOW_LANES: '1', ...settings })
+}
+
+beforeEach(async () => {
+  pipeline = await start()
+})
+
+afterEach(() => pipeline.stop())
+
+/** Some events for each partition. */
+const events = Array.from({ length: 200 }, (_, n) => ({ type: 'note.taken', data: { n } }))
+
+const rows = async (text: string, values: unknown[] = []) => (await pipeline.db.query(text, values)).rows
+
+/** The partitions that were read from Postgres, with the reason for each, by the lines of the log from a place on. */
+function told(from: number): Record<number, string> {
+  const lines = pipeline.logged.slice(from).filter(({ msg }) => msg === 'catching up from Postgres')
+  return Object.fromEntries(lines.map(({ partition, reason }) => [partition, reason]))
+}
+
+const untilAllInUse = () =>
+  until('the streams are in use', async () => {
+    const unused = `SELECT FROM partitions JOIN partition_marks USING (id) WHERE dirty > 0 OR redis_run_id IS NULL`
+    return (await rows(unused)).length === 0
+  })
+
+/** Has a new worker begin all partitions, work and stop. Gives those that it read from Postgres, each with why. */
+async function begun(): Promise<Record<number, string>> {
+  const from = pipeline.logged.length
+  const worker = await pipeline.startWorker()
+  await pipeline.send(events)
+  await pipeline.drained()
+  await untilAllInUse()
+  await worker.stop()
+  return told(from)
+}
+
+test('streams that are whole are read, and nothing else', async () => {
+  expect(new Set(events.map(({ data: { n } }) => partitionOf('default', `${n}`, pipeline.partitions))).size).toBe(16)
+  expect(new Set(Object.values(await begun()))).toEqual(new Set(['first start']))
+  expect(await begun()).toEqual({})
+})
+
+test('what a stream may lack is read from Postgres, and it is said why', async () => {
+  await begun()
+  await markDirty(pipeline.db, [1])
+  await pipeline.redis.del(streamKey(pipeline.prefix, 2))
+  await rows(`UPDATE partitions SET redis_run_id = 'another' WHERE id = 3`)
+  await rows('UPDATE partitions SET redis_run_id = NULL WHERE id = 4')
+  expect(await begun()).toEqual({ 1: 'dirty', 2: 'stream lost', 3: 'redis restarted', 4: 'stream lost' })
+  expect(await begun()).toEqual({})
+})
+
+test('who has lost the lease makes no stream: the next owner would take an empty one for whole', async () => {
+  await pipeline.startWorker()
+  await pipeline.send(events)
+  await pipeline.drained()
+  await untilAllInUse()
+  const stranger = await pipeline.db.connect()
+  await stranger.query('BEGIN; SELECT FROM partitions WHERE id = 2 FOR UPDATE')
+  await pipeline.redis.del(streamKey(pipeline.prefix, 2))
+  await until('it is to be noted that the stream is gone', async () => (await sessionsWaiting(pipeline.db)).length > 0)
+  await stranger.query(`UPDATE partitions SET owner = 'b', epoch = epoch + 1, lease_expires_at = now() + interval '1 h'
+                        WHERE id = 2`)
+  await stranger.query('COMMIT')
+  stranger.release()
+  // Its lane goes on with what it has.
+  const kept = events.filter(({ data: { n } }) => partitionOf('default', `${n}`, pipeline.partitions) !== 2)
+  await pipeline.send(kept)
+  await pipeline.drained()
+  expect(await pipeline.redis.exists(streamKey(pipeline.prefix, 2))).toBe(0)
+})
+
+test('while Redis will not make a stream again, its partition is read from Postgres', async () => {
+  const server = await startOwnRedis()
+  await pipeline.stop()
+  pipeline = await start({ REDIS_URL: server.url })
+  await begun()
+  await pipeline.redis.call('ACL', 'SETUSER', 'default', '-xgroup|create')
+  await pipeline.redis.del(streamKey(pipeline.prefix, 2))
+  const from = pipeline.logged.length
+  const worker = await pipeline.startWorker()
+  await pipeline.send(events)
+  await pipeline.drained()
+  expect(told(from)).toEqual({ 2: 'redis away' })
+  expect(pipeline.logged.slice(from).filter(({ level }) => level >= 40)).toEqual([])
+  await pipeline.redis.call('ACL', 'SETUSER', 'default', '+xgroup|create')
+  await untilAllInUse()
+  await worker.stop()
+  await pipeline.stop()
+  pipeline = await start()
+  await server.stop()
+})
