@@ -259,6 +259,20 @@ describe('what a handler does to', () => {
     expect(await effects()).toEqual([0, 1])
   })
 
+  test('a statement that it does not wait for goes no further, whatever comes of it', async () => {
+    let goneOn = false
+    const goOn = () => {
+      goneOn = true
+    }
+    let slow = true
+    doing = (_, tx) => {
+      if (slow) void tx.query('SELECT pg_sleep(0.3)').then(goOn, goOn)
+      slow = false
+    }
+    expect(await settle('step.done', 1)).toEqual([processed(2)])
+    expect(goneOn).toBe(false)
+  })
+
   test('its transaction after it has returned is refused, and touches no other one', async () => {
     let late: Promise<unknown> | undefined
     doing = ({ data: { n } }, tx) => {

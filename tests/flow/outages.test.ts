@@ -56,6 +56,26 @@ test.each([
   await pipeline.stop()
 })
 
+test.each([
+  ['events', { EVENTFLOW_MAX_IN_FLIGHT: '2' }, ''],
+  [
+    'data',
+    { EVENTFLOW_MAX_IN_FLIGHT_BYTES: `${2 * JSON.stringify({ n: 1, text: 'x'.repeat(1_000) }).length}` },
+    'x'.repeat(1_000),
+  ],
+])('as much as is allowed may be in flight (%s)', async (_, settings, text) => {
+  const pipeline = await startPipeline([], settings)
+  const send = (n: number) => post(`${pipeline.url}/v1/events`, { type: 'note.taken', data: { n, text } })
+  const taken: Promise<Response>[] = []
+  await whileLocked(pipeline.db, 'raw_events', async () => {
+    taken.push(send(1))
+    await until('the INSERT waits', async () => (await sessionsWaiting(pipeline.db)).length === 1)
+    taken.push(send(2))
+  })
+  expect((await Promise.all(taken)).map(({ status }) => status)).toEqual([202, 202])
+  await pipeline.stop()
+})
+
 test('a request that is larger than what may be in flight is taken when nothing else is', async () => {
   const pipeline = await startPipeline([], { EVENTFLOW_MAX_IN_FLIGHT: '1' })
   expect(await pipeline.send([event(1), event(2), event(3)])).toMatchObject({ accepted: 3 })

@@ -3,7 +3,7 @@ import type { AcceptedEvent } from '@eventflow/core'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { eventOf } from './delivery.fixture.js'
-import { groupByType } from './effects.js'
+import { groupByType, handlerLimitsOf } from './effects.js'
 
 /** `'aX bY'`: an event of type a and key X, then one of type b and key Y. */
 const eventsOf = (text: string) =>
@@ -48,4 +48,12 @@ test('for any events none is lost, each key keeps its order, and there are no mo
       expect(groups.length).toBeLessThanOrEqual(turns)
     }),
   )
+})
+
+test.each([
+  ['what the settings say', { callMs: 4_000, transactionMs: 7_000 }, { callMs: 4_000, transactionMs: 7_000 }],
+  ['half a lease for a call', { callMs: 9_000, transactionMs: 7_000 }, { callMs: 5_000, transactionMs: 7_000 }],
+  ['four fifths of one for all', { callMs: 4_000, transactionMs: 30_000 }, { callMs: 4_000, transactionMs: 8_000 }],
+])('with a lease of 10 s handlers may take %s', (_, settings, limits) => {
+  expect(handlerLimitsOf(settings, 10_000)).toEqual(limits)
 })
