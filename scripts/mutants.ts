@@ -89,12 +89,13 @@ const mutated = [...new Set(mutants.map(({ mutant }) => mutant.file))]
 const results = await openResults(join(CACHE, 'results.jsonl'))
 const sandboxes = await Promise.all(Array.from({ length: options.jobs }, () => createSandbox(ROOT)))
 const judged: Judged[] = []
-/** By file, and then by test file: how many mutants it has noticed. */
+/** By file, and then by test file: how many mutants it has noticed; one that is about the part begins with a lead. */
 const noticed = new Map<string, Map<string, number>>()
+const LEAD = 50
 
 function countNoticed(file: string, test: string): void {
-  const counts = noticed.get(file) ?? new Map<string, number>()
-  noticed.set(file, counts.set(test, (counts.get(test) ?? 0) + 1))
+  const counts = noticed.get(file)!
+  counts.set(test, (counts.get(test) ?? 0) + 1)
 }
 
 async function end(): Promise<void> {
@@ -116,6 +117,11 @@ try {
   })
   tell(`${mutants.length} mutants in ${mutated.length} files, ${tests.length} test files`)
 
+  for (const { target, mutant } of mutants) {
+    if (noticed.has(mutant.file)) continue
+    const first = tests.filter(({ path }) => TARGETS[target]!.first?.test(path))
+    noticed.set(mutant.file, new Map(first.map(({ path }) => [path, LEAD])))
+  }
   const left = [...mutants]
   let tried = 0
   const work = async (sandbox: string) => {
@@ -130,7 +136,7 @@ try {
         verdict = await judge(mutant, asked, {
           sandbox,
           budgetSeconds: options.budget,
-          noticed: noticed.get(mutant.file) ?? new Map(),
+          noticed: noticed.get(mutant.file)!,
         })
         await results.add(identity, asked, verdict)
         const { file, lineNumber, becomes } = placeOf(ROOT, mutant)

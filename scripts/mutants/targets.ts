@@ -4,6 +4,8 @@
 export interface Target {
   files: RegExp
   tests: RegExp
+  /** Of the tests, those that are about the part: they are asked before the others. */
+  first?: RegExp
 }
 
 /** Tests beside the sources, and of the documents that repeat a table of the sources. */
@@ -22,10 +24,15 @@ export const TARGETS: Record<string, Target> = {
   keys: { files: /^apps\/worker\/dist\/keys\.js$/, tests: UNIT },
   entries: { files: /^apps\/worker\/dist\/entries\.js$/, tests: UNIT },
   publish: { files: /^packages\/stream\/dist\/publish\.js$/, tests: ALL },
-  partition: { files: /^apps\/worker\/dist\/partition\.js$/, tests: ALL },
-  accept: { files: /^apps\/ingest\/dist\/accept\.js$/, tests: ALL },
+  partition: {
+    files: /^apps\/worker\/dist\/partition\.js$/,
+    tests: ALL,
+    first: /\/flow\/(partition|suspects|waiting|fairness|rollbacks)\.test/,
+  },
+  accept: { files: /^apps\/ingest\/dist\/accept\.js$/, tests: ALL, first: /\/flow\/(accept|outages)\.test/ },
   settle: {
     files: /^(apps\/worker|packages\/db)\/dist\/(settle|write|effects|handler-failure|lent-transaction)\.js$/,
     tests: ALL,
+    first: /\/(db\/settle|flow\/(settle-\w+|handler-transactions|bad-handlers|waiting))\.test/,
   },
 }

@@ -12,6 +12,11 @@ type Handler = (event: AcceptedEvent<{ kind: string }>, tx: Sql) => unknown
 const raise = (code: string) => (_: unknown, tx: Sql) =>
   tx.query(`DO $$ BEGIN RAISE EXCEPTION 'raised' USING ERRCODE = '${code}'; END $$`)
 
+/** With the COMMIT: a trigger that was deferred does it. */
+const raiseAtTheEnd = (code: string) => async (_: unknown, tx: Sql) => {
+  await tx.query('INSERT INTO raised_at_the_end VALUES ($1)', [code])
+}
+
 const write = ({ id }: { id: string }, tx: Sql) => tx.query('INSERT INTO effects VALUES ($1)', [id])
 
 /** What the handler does, the error class and the message of the dead letter. */
@@ -69,6 +74,8 @@ const KINDS: Record<string, [Handler, string, RegExp]> = {
     'SQLSTATE 23505',
     /duplicate key/,
   ],
+  'an exception that is raised at the end': [raiseAtTheEnd('P0001'), 'error', /^raised/],
+  'a conflict at the end, for good': [raiseAtTheEnd('40001'), 'error', /^raised/],
   ROLLBACK: [(_, tx) => tx.query('ROLLBACK'), 'TransactionMisuse', /^handle of 'bad' must.*ROLLBACK/],
   'ROLLBACK; BEGIN': [(_, tx) => tx.query('ROLLBACK; BEGIN'), 'TransactionMisuse', /ROLLBACK/],
   'COMMIT, then a throw': [
@@ -138,6 +145,11 @@ const definitions = [
     prepare: async (tx) => {
       await tx.query('CREATE TABLE effects (event_id uuid)')
       await tx.query('CREATE TABLE deferred (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)')
+      await tx.query('CREATE TABLE raised_at_the_end (code text)')
+      await tx.query(`CREATE FUNCTION raise_it() RETURNS trigger LANGUAGE plpgsql AS
+                      $$ BEGIN RAISE EXCEPTION 'raised' USING ERRCODE = NEW.code; END $$`)
+      await tx.query(`CREATE CONSTRAINT TRIGGER raise_it AFTER INSERT ON raised_at_the_end DEFERRABLE INITIALLY DEFERRED
+                      FOR EACH ROW EXECUTE FUNCTION raise_it()`)
     },
   }),
   defineEvent({ ...fields, type: 'bad', handle: runKind as never }),

@@ -203,6 +203,7 @@ describe('of ingest', () => {
     expect(series.get('workers')).toBe(1)
     expect(series.get('oldest_unsettled_age_seconds')).toBe(0)
     expect(series.get('retrying_events')).toBe(0)
+    expect(series.get('unpublished_total')).toBe(0)
     expect(series.get('postgres_size_bytes')).toBeGreaterThan(1_000_000)
     expect(series.get('postgres_capacity_bytes')).toBe(1e9)
     expect(series.get(`build_info{version="0.1.0",worker_id="",node_version="${process.versions.node}"}`)).toBe(1)
@@ -233,6 +234,8 @@ describe('of ingest', () => {
       expect(named(series, 'pending')).toEqual([])
       expect(sum(series, 'consumer_lag')).toBe(40)
       expect(series.get('oldest_unsettled_age_seconds')).toBeGreaterThan(1)
+      await pipeline.send([event()])
+      expect((await scrape()).get('unpublished_total')).toBe(1)
     })
   })
 

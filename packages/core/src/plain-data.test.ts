@@ -106,6 +106,7 @@ test.each<[string, unknown, string]>([
   ['a hole', { a: new Array(1) }, 'undefined in an array at /a/0'],
   ['NUL', { a: 'x\0' }, 'a text that contains the character NUL (\\u0000), which cannot be stored at /a'],
   ['a name that cannot be stored', { 'a\0': { b: 1 } }, 'a name that contains the character NUL'],
+  ['a name that cannot be stored, of a text', { 'a\0': 'b' }, 'a name that contains the character NUL'],
   ['__proto__', JSON.parse('{"__proto__":{"x":1}}'), 'a member of this name, which is not allowed, at /__proto__'],
   ['too deep', deep(MAX_DEPTH), `more than ${MAX_DEPTH} levels`],
   ['too large', { a: Array.from({ length: 100_001 }, () => 0) }, 'more than 100000 values'],
