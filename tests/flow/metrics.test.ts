@@ -204,6 +204,8 @@ describe('of ingest', () => {
     expect(series.get('oldest_unsettled_age_seconds')).toBe(0)
     expect(series.get('retrying_events')).toBe(0)
     expect(series.get('unpublished_total')).toBe(0)
+    expect(series.get('flush_size_count')).toBeGreaterThan(0)
+    expect(series.get('flush_size_sum')).toBeGreaterThanOrEqual(8)
     expect(series.get('postgres_size_bytes')).toBeGreaterThan(1_000_000)
     expect(series.get('postgres_capacity_bytes')).toBe(1e9)
     expect(series.get(`build_info{version="0.1.0",worker_id="",node_version="${process.versions.node}"}`)).toBe(1)

@@ -1,5 +1,5 @@
 /** A handler whose statement always takes too long: Postgres may be slow for a while, but not because of one event. */
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, type EventDefinition, Type } from '@eventflow/pipeline'
 import { startPipeline } from '@eventflow/testkit'
 import { expect, test } from '@jest/globals'
 
@@ -28,4 +28,51 @@ test('it is dead in the end, and its neighbours are not', async () => {
   expect(rows).toEqual(expect.arrayContaining([processed, { seconds: 10, status: 'failed', message }]))
   expect(rows.filter(({ status }) => status === 'processed')).toEqual([processed, processed, processed])
   await pipeline.stop()
+})
+
+type Handler = NonNullable<EventDefinition['handle']>
+
+/** What becomes of three events, by their `n`, with this handler: of `status`, `attempts` and `message`. */
+async function outcomes(handle: Handler, settings: Record<string, string>) {
+  const step = defineEvent({
+    type: 'step.done',
+    schema: Type.Object({ n: Type.Integer() }),
+    retry: { attempts: 2, baseDelayMs: 10 },
+    handle,
+  })
+  const pipeline = await startPipeline([step], { EVENTFLOW_LANES: '1', ...settings })
+  try {
+    await pipeline.send([0, 1, 2].map((n) => ({ type: 'step.done', data: { n } })))
+    await pipeline.startWorker()
+    await pipeline.drained()
+    const { rows } = await pipeline.db.query(
+      `SELECT status, attempts, message FROM events ORDER BY (payload->>'n')::integer`,
+    )
+    return rows
+  } finally {
+    await pipeline.stop()
+  }
+}
+
+const processed = { status: 'processed', attempts: 1, message: null }
+
+test('a statement that takes too long once costs no attempt', async () => {
+  let isSlow = true
+  const handle: Handler = async ({ data }, tx) => {
+    if (data.n !== 1 || !isSlow) return
+    isSlow = false
+    await tx.query('SELECT pg_sleep(60)')
+  }
+  const settings = { EVENTFLOW_HANDLER_TIMEOUT_SECONDS: '0.5' }
+  expect(await outcomes(handle, settings)).toEqual([processed, processed, processed])
+})
+
+test('one that takes as long as a transaction may, also alone, is dead, and its neighbours are not', async () => {
+  const settings = { EVENTFLOW_HANDLER_TIMEOUT_SECONDS: '0.5', EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS: '0.5' }
+  const handle: Handler = ({ data }) => (data.n === 1 ? new Promise(() => {}) : Promise.resolve())
+  expect(await outcomes(handle, settings)).toEqual([
+    processed,
+    { status: 'failed', attempts: 2, message: 'the transaction took longer than 0.5 s' },
+    processed,
+  ])
 })

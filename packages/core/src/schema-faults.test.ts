@@ -393,6 +393,8 @@ test.each<[string, object, boolean]>([
   ['not anything, with a note', { not: { title: 'all' } }, false],
   ['not true', { not: true }, false],
   ['one of which one is an object', { oneOf: [{ type: 'string' }, { type: 'object' }] }, true],
+  ['anything among others', { anyOf: [{ type: 'string' }, true] }, true],
+  ['nothing among others that are none', { anyOf: [{ type: 'string' }, false] }, false],
   ['one of none', { oneOf: [{ type: 'string' }] }, false],
   ['all of which one is none', { allOf: [{ type: 'object' }, { type: 'string' }] }, false],
   ['a reference to a text', { $ref: '#/$defs/a', $defs: { a: { type: 'string' } } }, false],
