@@ -29,10 +29,11 @@ export const TARGETS: Record<string, Target> = {
     tests: ALL,
     first: /\/flow\/(partition|suspects|waiting|fairness|rollbacks)\.test/,
   },
-  accept: { files: /^apps\/ingest\/dist\/accept\.js$/, tests: ALL, first: /\/flow\/(accept|outages)\.test/ },
+  accept: { files: /^apps\/ingest\/dist\/accept\.js$/, tests: ALL, first: /\/flow\/(accept|outages|metrics)\.test/ },
   settle: {
     files: /^(apps\/worker|packages\/db)\/dist\/(settle|write|effects|handler-failure|lent-transaction)\.js$/,
     tests: ALL,
-    first: /\/(db\/settle|flow\/(settle-\w+|handler-transactions|bad-handlers|waiting))\.test/,
+    first:
+      /\/(db\/(settle|end-waiting)|flow\/(settle-\w+|fenced|slow-handler|handler-transactions|bad-handlers|waiting))\.test/,
   },
 }

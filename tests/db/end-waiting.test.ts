@@ -30,8 +30,8 @@ function deliveryOf(event: AcceptedEvent): Delivery {
   return { event, payload: '{}', entryIds: [], attempts: 0, history: [], crashes: 0, inRetries: false }
 }
 
-async function accept(): Promise<AcceptedEvent> {
-  const [event] = await acceptEvents(db, [newEvent()])
+async function accept(given: { tenantId?: string; id?: string } = {}): Promise<AcceptedEvent> {
+  const [event] = await acceptEvents(db, [newEvent(given)])
   return event!
 }
 
@@ -59,12 +59,12 @@ async function operate(tx: Queryable, kind: OperationKind, { tenantId, id, seq }
   expect(await operateOnPart(tx, selection, part)).toMatchObject({ changed: 1 })
 }
 
-const stateOf = async ({ id }: AcceptedEvent) => {
+const stateOf = async ({ tenantId, id }: AcceptedEvent) => {
   const { rows } = await db.query(
-    `SELECT (SELECT count(*) FROM processed_events WHERE event_id = $1) AS processed,
-            (SELECT count(*) FROM retries WHERE event_id = $1) AS retries,
-            (SELECT status FROM failed_events WHERE event_id = $1) AS letter`,
-    [id],
+    `SELECT (SELECT count(*) FROM processed_events WHERE tenant_id = $1 AND event_id = $2) AS processed,
+            (SELECT count(*) FROM retries WHERE tenant_id = $1 AND event_id = $2) AS retries,
+            (SELECT status FROM failed_events WHERE tenant_id = $1 AND event_id = $2) AS letter`,
+    [tenantId, id],
   )
   return rows[0]
 }
@@ -114,4 +114,18 @@ test('the letter of an event that is being replayed stays so until the event is 
   await process(event)
   await endWaiting(db, [event])
   expect(await stateOf(event)).toEqual({ processed: 1, retries: 0, letter: 'replayed' })
+})
+
+test('the end of an event changes nothing of another one of its tenant, nor of one that has its id for another tenant', async () => {
+  const event = await accept()
+  const others = [await accept(), await accept({ tenantId: 'other', id: event.id })]
+  for (const other of others) {
+    await bury(other)
+    await withTransaction(db, (tx) => operate(tx, 'replay-dead-letters', other))
+  }
+  await suspect(event)
+  await process(event)
+  await endWaiting(db, [event])
+  expect(await stateOf(event)).toEqual({ processed: 1, retries: 0, letter: null })
+  for (const other of others) expect(await stateOf(other)).toEqual({ processed: 0, retries: 1, letter: 'replaying' })
 })

@@ -125,14 +125,29 @@ test('while no worker is there', async () => {
   expect(await effects()).toEqual([0, 1, 2])
 })
 
+async function isSettlingSlowly(): Promise<boolean> {
+  const found = await rows(`SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(1)%' AND state = 'active'`)
+  return found.length > 1 // one is this one
+}
+
 test('while a batch is processed', async () => {
   await pipeline.startWorker()
   await streamsInUse()
   await sendIn('slow to settle', 0)
-  await until('it is being settled', async () => {
-    const found = await rows(`SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(1)%' AND state = 'active'`)
-    return found.length > 1 // one is this one
-  })
+  await until('it is being settled', isSettlingSlowly)
+  await send(1)
+  await rollBack()
+  await send(2)
+  await pipeline.drained()
+  expect(await effects()).toEqual([0, 1, 2])
+})
+
+test('and forward again, while a batch is processed: what the other one was sent meanwhile is gone', async () => {
+  await pipeline.startWorker()
+  await streamsInUse()
+  await sendIn('slow to settle', 0)
+  await until('it is being settled', isSettlingSlowly)
+  await rollBack()
   await send(1)
   await rollBack()
   await send(2)
