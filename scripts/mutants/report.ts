@@ -61,6 +61,13 @@ const isDetected = ({ verdict }: Judged) => verdict.status === 'killed' || verdi
 export const scoreOf = (judged: readonly Judged[]) => judged.filter(isDetected).length / Math.max(judged.length, 1)
 
 const percent = (part: number) => `${(100 * part).toFixed(1)} %`
+/** How far the score of all may be from that of a sample: the standard error of a share, times two. */
+function doubtOf(judged: readonly Judged[], all: number): string {
+  if (judged.length >= all) return ''
+  const score = scoreOf(judged)
+  return `; of all it is within ${percent(2 * Math.sqrt((score * (1 - score)) / judged.length))} of that, most likely`
+}
+
 const code = (text: string) => `\`${text.replaceAll('`', '´').replaceAll('|', '\\|').slice(0, 160)}\``
 
 function row(name: string, judged: readonly Judged[]): string {
@@ -100,7 +107,7 @@ that no test notices has survived. It writes this page.
 | Machine | ${about.machine} |
 | Duration | ${about.minutes.toFixed(0)} minutes, besides what earlier runs had found out |
 | Mutants | ${judged.length} tried of ${about.all}${judged.length < about.all ? ', chosen by chance' : ''} |
-| Score | **${percent(scoreOf(judged))}** of ${judged.length} |
+| Score | **${percent(scoreOf(judged))}** of ${judged.length}${doubtOf(judged, about.all)} |
 
 A mutant is *timed out* when the tests did not end any more: that is noticed, too. The score counts those that were killed or
 timed out, of all, no matter what is said of the survivors below.
