@@ -1,8 +1,9 @@
 /** Who has which partitions, when workers are started again, share a name, or are busy: with leases of a second. */
+import { partitionOf } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/pipeline'
 import { GROUP, streamKey } from '@eventflow/stream'
-import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { sessionsWaiting, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 
 let pipeline: TestPipeline
@@ -71,6 +72,12 @@ const epochs = async () => (await rows('SELECT epoch FROM partitions ORDER BY id
 const untilLogged = (text: string) =>
   until(`the log says '${text}'`, () => pipeline.logged.some(({ msg }) => `${msg}`.includes(text)))
 
+const untilStreamsInUse = () =>
+  until(
+    'the streams are in use',
+    async () => (await rows('SELECT FROM partitions WHERE redis_run_id IS NULL')).length === 0,
+  )
+
 /** Waits for some heartbeats of a worker: between two of them it looks for partitions six times. */
 async function heartbeats(worker: string, count: number): Promise<void> {
   let last = ''
@@ -95,10 +102,7 @@ async function consumers(): Promise<string[][]> {
 /** Has something read from every stream, and gives who reads each: one consumer of this worker. */
 async function readers(worker: string): Promise<string[]> {
   await untilOwners({ [worker]: pipeline.partitions })
-  await until(
-    'the streams are in use',
-    async () => (await rows('SELECT FROM partitions WHERE redis_run_id IS NULL')).length === 0,
-  )
+  await untilStreamsInUse()
   await pipeline.send(Array.from({ length: 200 }, (_, n) => event(`key ${n}`, 0)))
   await pipeline.drained()
   const all = await consumers()
@@ -197,4 +201,28 @@ describe('while a lane is busy', () => {
     await untilOwners({ a: 8, b: 8 })
     await pipeline.drained()
   })
+})
+
+test('a lease that is found to be lost late takes nothing from the next one, which the same worker has by then', async () => {
+  const keys = Array.from({ length: 200 }, (_, n) => `key ${n}`)
+  const key = keys.find((one) => partitionOf('default', one, pipeline.partitions) === 9)!
+  const epochOf9 = async () => (await epochs())[9]
+  await pipeline.startWorker('a')
+  await untilOwners({ a: 16 })
+  await untilStreamsInUse()
+  const other = await pipeline.db.connect()
+  await other.query('BEGIN; SELECT FROM partitions WHERE id = 5 FOR UPDATE')
+  await until('its leases are about to be renewed', async () => (await sessionsWaiting(pipeline.db)).length > 0)
+  // As `eventflow workers skip` does it.
+  await rows('UPDATE partitions SET owner = NULL, epoch = epoch + 1 WHERE id = 9')
+  const before = await epochOf9()
+  await pipeline.send([event(key, 0)])
+  await until('it has taken the partition again', async () => (await epochOf9()) === before + 1)
+  await other.query('COMMIT')
+  other.release()
+  await untilLogged('leases were lost')
+  await pipeline.send([event(key, 1)])
+  await pipeline.drained()
+  expect(await epochOf9()).toBe(before + 1)
+  expect((await rows('SELECT n FROM done ORDER BY at')).map(({ n }) => n)).toEqual([0, 1])
 })

@@ -37,18 +37,24 @@ test('the seqs of an entry go from the lowest to the highest; without events it 
 
 test('an entry is closed with the last of its events, and no other', () => {
   const entries = createOpenEntries()
-  entries.open('1-0', 2)
-  entries.open('2-0', 1)
-  expect(entries.close(['1-0'])).toEqual([])
-  expect(entries.close(['1-0', '2-0'])).toEqual(['1-0', '2-0'])
-  expect(entries.close(['1-0', '2-0'])).toEqual([])
+  entries.open('1-0', new Set([1, 2]))
+  entries.open('2-0', new Set([2]))
+  expect(entries.close(['1-0'], 1)).toEqual([])
+  expect(entries.close(['1-0', '2-0'], 2)).toEqual(['1-0', '2-0'])
+  expect(entries.close(['1-0', '2-0'], 2)).toEqual([])
+})
+
+test('an event that is done twice closes no entry in which another one is left', () => {
+  const entries = createOpenEntries()
+  entries.open('1-0', new Set([1, 2]))
+  expect([entries.close(['1-0'], 1), entries.close(['1-0'], 1), entries.close(['1-0'], 2)]).toEqual([[], [], ['1-0']])
 })
 
 test('an entry that is taken in again begins anew; one that nobody took in is none of ours', () => {
   const entries = createOpenEntries()
-  entries.open('1-0', 3)
-  entries.close(['1-0'])
-  entries.open('1-0', 2)
-  expect([entries.close(['1-0']), entries.close(['1-0'])]).toEqual([[], ['1-0']])
-  expect(entries.close(['7-0'])).toEqual([])
+  entries.open('1-0', new Set([1, 2, 3]))
+  entries.close(['1-0'], 1)
+  entries.open('1-0', new Set([1, 2]))
+  expect([entries.close(['1-0'], 2), entries.close(['1-0'], 1)]).toEqual([[], ['1-0']])
+  expect(entries.close(['7-0'], 1)).toEqual([])
 })

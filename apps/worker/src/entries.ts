@@ -20,25 +20,24 @@ export function seqsOf(entry: Entry): { lowest: number; highest: number } {
   return seqs.length === 0 ? { lowest: 0, highest: 0 } : { lowest: Math.min(...seqs), highest: Math.max(...seqs) }
 }
 
-/** Counts down the events of entries that are in hand: an entry is acknowledged when the last of its events is done. */
+/** The events of entries that are in hand: an entry is acknowledged when the last of its events is done. */
 export interface OpenEntries {
-  /** Takes in what an entry has brought. */
-  open(id: string, events: number): void
-  /** Says that one event of each of these entries is done, and gives the entries that have no more. */
-  close(ids: readonly string[]): string[]
+  /** Takes in what an entry has brought, by the seqs of its events. */
+  open(id: string, seqs: Set<number>): void
+  /** Says that an event is done, as far as these entries go, and gives those that have no more. An event may be done twice. */
+  close(ids: readonly string[], seq: number): string[]
 }
 
 export function createOpenEntries(): OpenEntries {
-  const open = new Map<string, number>()
+  const open = new Map<string, Set<number>>()
   return {
-    open: (id, events) => void open.set(id, events),
-    close: (ids) =>
+    open: (id, seqs) => void open.set(id, seqs),
+    close: (ids, seq) =>
       ids.filter((id) => {
-        const left = (open.get(id) ?? 0) - 1
         // Of an entry that was given up meanwhile nothing is known; its next consumer finds its events settled.
-        if (left <= 0) return open.delete(id)
-        open.set(id, left)
-        return false
+        const left = open.get(id)
+        left?.delete(seq)
+        return left?.size === 0 && open.delete(id)
       }),
   }
 }

@@ -88,8 +88,7 @@ export function createIntake(
     for (const entry of entries) {
       const deliveries = isObsolete(entry) ? [] : deliveriesOf(entry)
       if (deliveries.length === 0) useless.push(entry)
-      else
-        partitions.get(entry.partition)?.entries.open(entry.id, new Set(deliveries.map(({ event }) => event.seq)).size)
+      else partitions.get(entry.partition)?.entries.open(entry.id, new Set(deliveries.map(({ event }) => event.seq)))
       brought.push(...deliveries)
     }
     const foreign = useless.filter((entry) => !isObsolete(entry)).map(({ id }) => id)

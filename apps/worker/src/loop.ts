@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Delivery } from '@eventflow/core'
-import { type Arrivals, findDirty, readArrivals, type TakenPartition } from '@eventflow/db'
+import { type Arrivals, type Epoch, findDirty, readArrivals, type TakenPartition } from '@eventflow/db'
 import { MAX_BLOCK_MS, removeIdleConsumers } from '@eventflow/stream'
 import { findUnpublished, giveUpFarBehind, saveWatermarks, takeUpNext } from './catch-up.js'
 import { watchConnections } from './connections.js'
@@ -41,8 +41,8 @@ export interface LaneDeps extends WorkDeps, IntakeDeps {
 export interface Lane {
   /** Begins to work on a partition. */
   adopt(taken: TakenPartition): void
-  /** Resolves when the partition is not worked on any more. */
-  drop(partition: number): Promise<void>
+  /** Resolves when the partition is not worked on any more under this lease; under a later one it may be. */
+  drop(lease: Epoch): Promise<void>
   /** What it works on. */
   held(): HeldPartition[]
   /** What it is doing just now. */
@@ -242,9 +242,9 @@ export function startLane(deps: LaneDeps): Lane {
       partitions.set(taken.partition, newPartition(taken, suspectsAfter(taken.crashes)))
       wake()
     },
-    async drop(id) {
-      const partition = partitions.get(id)
-      if (!partition) return
+    async drop(lease) {
+      const partition = partitions.get(lease.partition)
+      if (partition?.epoch !== lease.epoch) return
       let asked = dropping.get(partition)
       if (!asked) {
         let resolve = () => {}

@@ -136,7 +136,7 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
     for (const lease of leases) {
       const { partition } = lease
       if (leaving.has(partition)) continue
-      const dropped = Promise.all(lanes.map((lane) => lane.drop(partition)))
+      const dropped = Promise.all(lanes.map((lane) => lane.drop(lease)))
       const gone = dropped
         .then(() => releasePartitions(db, [lease]))
         .catch((err) => log.warn({ err, partition }, 'a partition was not given back; its lease will run out'))

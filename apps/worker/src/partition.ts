@@ -290,7 +290,7 @@ export function closeEntries(
   partitions: ReadonlyMap<number, Partition>,
   done: readonly Delivery[],
 ): { partition: number; id: string }[] {
-  return done.flatMap(({ event: { partition }, entryIds }) =>
-    (partitions.get(partition)?.entries.close(entryIds) ?? []).map((id) => ({ partition, id })),
+  return done.flatMap(({ event: { partition, seq }, entryIds }) =>
+    (partitions.get(partition)?.entries.close(entryIds, seq) ?? []).map((id) => ({ partition, id })),
   )
 }
