@@ -130,7 +130,7 @@ describe('a worker that is started again', () => {
     const first = await pipeline.startWorker('a')
     const before = await readers('a')
     expect(new Set(before).size).toBe(2)
-    for (const name of before) expect(name).toMatch(/^a:[0-9a-f]{8}:[01]$/)
+    for (const name of before) expect(name).toMatch(/^a:[0-9a-f]{8}:[01]:0$/)
     await first.stop()
     await pipeline.startWorker('a')
     const after = await readers('a')

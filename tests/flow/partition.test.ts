@@ -3,8 +3,15 @@ import { partitionOf } from '@eventflow/core'
 import { markDirty } from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/pipeline'
 import { streamKey } from '@eventflow/stream'
-import { sessionsWaiting, startOwnRedis, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
-import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import {
+  type Server,
+  sessionsWaiting,
+  startOwnRedis,
+  startPipeline,
+  type TestPipeline,
+  until,
+} from '@eventflow/testkit'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 
 let pipeline: TestPipeline
 
@@ -83,23 +90,50 @@ test('who has lost the lease makes no stream: the next owner would take an empty
   expect(await pipeline.redis.exists(streamKey(pipeline.prefix, 2))).toBe(0)
 })
 
-test('while Redis will not make a stream again, its partition is read from Postgres', async () => {
-  const server = await startOwnRedis()
-  await pipeline.stop()
-  pipeline = await start({ REDIS_URL: server.url })
-  await begun()
-  await pipeline.redis.call('ACL', 'SETUSER', 'default', '-xgroup|create')
-  await pipeline.redis.del(streamKey(pipeline.prefix, 2))
-  const from = pipeline.logged.length
-  const worker = await pipeline.startWorker()
-  await pipeline.send(events)
-  await pipeline.drained()
-  expect(told(from)).toEqual({ 2: 'redis away' })
-  expect(pipeline.logged.slice(from).filter(({ level }) => level >= 40)).toEqual([])
-  await pipeline.redis.call('ACL', 'SETUSER', 'default', '+xgroup|create')
-  await untilAllInUse()
-  await worker.stop()
-  await pipeline.stop()
-  pipeline = await start()
-  await server.stop()
+describe('a Redis of its own', () => {
+  let server: Server
+
+  beforeEach(async () => {
+    server = await startOwnRedis()
+    await pipeline.stop()
+    pipeline = await start({ REDIS_URL: server.url })
+    await begun()
+  })
+
+  afterEach(async () => {
+    await pipeline.stop()
+    pipeline = await start()
+    await server.stop()
+  })
+
+  test.each(['xinfo', 'info'])(
+    'that will not answer %s: everything is read from Postgres, until it does',
+    async (command) => {
+      await pipeline.redis.call('ACL', 'SETUSER', 'default', `-${command}`)
+      const from = pipeline.logged.length
+      const worker = await pipeline.startWorker()
+      await pipeline.send(events)
+      await pipeline.drained()
+      expect(new Set(Object.values(told(from)))).toEqual(
+        new Set([command === 'info' ? 'redis restarted' : 'redis away']),
+      )
+      await pipeline.redis.call('ACL', 'SETUSER', 'default', `+${command}`)
+      await untilAllInUse()
+      await worker.stop()
+    },
+  )
+
+  test('that will not make a stream again: its partition is read from Postgres, until it does', async () => {
+    await pipeline.redis.call('ACL', 'SETUSER', 'default', '-xgroup|create')
+    await pipeline.redis.del(streamKey(pipeline.prefix, 2))
+    const from = pipeline.logged.length
+    const worker = await pipeline.startWorker()
+    await pipeline.send(events)
+    await pipeline.drained()
+    expect(told(from)).toEqual({ 2: 'redis away' })
+    expect(pipeline.logged.slice(from).filter(({ level }) => level >= 40)).toEqual([])
+    await pipeline.redis.call('ACL', 'SETUSER', 'default', '+xgroup|create')
+    await untilAllInUse()
+    await worker.stop()
+  })
 })

@@ -3,7 +3,7 @@
  * there, and what was sent last is not. A later event of a key must not overtake what was lost.
  */
 import { partitionOf } from '@eventflow/core'
-import { connectRedis, createGroup, type Redis, untilReady } from '@eventflow/stream'
+import { connectRedis, createGroup, GROUP, type Redis, streamKey, untilReady } from '@eventflow/stream'
 import {
   acceptEvents,
   type Link,
@@ -260,16 +260,52 @@ test('to nothing, when its worker loses the lease just before it would make the 
   expect(await effects()).toEqual([0, 1, 2])
 })
 
-test('another process of Redis is noted at once: the one of before may come back without what it has lost', async () => {
-  const first = await pipeline.startWorker()
+test.each([
+  ['at once', 0],
+  ['also by who reads from Postgres for another reason', 1],
+])(
+  'another process of Redis is noted %s: the one of before may come back without what it has lost',
+  async (_, dirty) => {
+    const first = await pipeline.startWorker()
+    await streamsInUse()
+    await first.stop()
+    await pipeline.db.query(`UPDATE partitions SET redis_run_id = 'of another process'`)
+    await pipeline.db.query('UPDATE partition_marks SET dirty = $1', [dirty])
+    await whileWaiting(
+      'partition_marks IN SHARE',
+      'cleared AS (UPDATE partition_marks',
+      () => pipeline.startWorker(),
+      () => until('it is noted', async () => (await runIds()).every((id) => id === null)),
+    )
+    await streamsInUse()
+  },
+)
+
+test('a read on a connection that a lane has lost takes no event past those that come after it', async () => {
+  await pipeline.startWorker()
   await streamsInUse()
-  await first.stop()
-  await pipeline.db.query(`UPDATE partitions SET redis_run_id = 'of another process'`)
-  await whileWaiting(
-    'partition_marks IN SHARE',
-    'cleared AS (UPDATE partition_marks',
-    () => pipeline.startWorker(),
-    () => until('it is noted', async () => (await runIds()).every((id) => id === null)),
-  )
-  await streamsInUse()
+  await send(0)
+  await pipeline.drained()
+  const stream = streamKey(pipeline.prefix, 0)
+  const blocked = async () =>
+    String(await direct[current]!.client('LIST'))
+      .split('\n')
+      .filter((line) => /\bcmd=xreadgroup\b/.test(line) && /\bflags=\w*b/.test(line)).length
+  await until('the lane waits for events', async () => (await blocked()) === 1)
+  const [consumer] = (await direct[current]!.xinfo('CONSUMERS', stream, GROUP)) as unknown[][]
+  const name = String(consumer![consumer!.indexOf('name') + 1])
+  // Redis has not been told that the lane is gone: it still waits.
+  const ghost = direct[current]!.duplicate()
+  await untilReady(ghost, 5_000)
+  const given = ghost.xreadgroup('GROUP', GROUP, name, 'COUNT', 1, 'BLOCK', 30_000, 'STREAMS', stream, '>')
+  await until('it waits too', async () => (await blocked()) === 2)
+  link.reset()
+  await until('the lane has lost its connection', async () => (await blocked()) === 1)
+  await until('the lane waits again', async () => (await blocked()) === 2)
+  await send(1)
+  expect(await given).not.toBe(null)
+  await send(2)
+  await pipeline.drained()
+  expect(await effects()).toEqual([0, 1, 2])
+  ghost.disconnect()
 })

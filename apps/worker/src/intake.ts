@@ -29,11 +29,16 @@ const READ_BYTES = 16 * 1_048_576
 export interface IntakeDeps extends Pick<WorkDeps, 'db' | 'redis' | 'prefix' | 'log' | 'metrics'> {
   /** For blocking reads only. */
   reader: Redis
-  /** What it is to Redis: no other process and no other lane has ever had this name. */
-  consumer: string
+  /** What the lane is to Redis: no other process and no other lane has ever had this name. */
+  lane: string
 }
 
 export interface Intake {
+  /**
+   * Under which name it reads. Another one with each connection: Redis may give an entry to a read of a connection that is lost
+   * before it knows of that, and the entry must be found with somebody else.
+   */
+  consumer(): string
   /** Whether what is read from a partition's stream now follows on what was read of it before. */
   isUnbroken(partition: Partition): boolean
   /**
@@ -54,7 +59,7 @@ export function createIntake(
   partitions: ReadonlyMap<number, Partition>,
   connections: Connections,
 ): Intake {
-  const { db, redis, reader, prefix, consumer, log, metrics } = deps
+  const { db, redis, reader, prefix, lane, log, metrics } = deps
   /** Who the reader is to its server, as of the connection that there was then. */
   let self: { clientId: number; runId: string | null; losses: number } | undefined
   /** How many events an entry has brought lately; it depends on how they are sent. */
@@ -63,12 +68,14 @@ export function createIntake(
   let bytesPerEntry = 65_536
   let wake = () => {}
 
+  const consumer = () => `${lane}:${connections.losses()}`
+
   const isUnbroken = (partition: Partition) => partition.losses === connections.losses()
 
   /** The owner before may have settled them: they are looked up before they are worked on. */
   async function* claim(partition: Partition): AsyncGenerator<Entry[]> {
     for (let from: string | undefined = NO_ENTRY_ID; from !== undefined; ) {
-      const claimed: Awaited<ReturnType<typeof claimPending>> = await claimPending(redis, prefix, consumer, {
+      const claimed: Awaited<ReturnType<typeof claimPending>> = await claimPending(redis, prefix, consumer(), {
         partition: partition.id,
         from,
       })
@@ -119,7 +126,7 @@ export function createIntake(
     if (!mayWait() || !streaming.every(isUnbroken)) return []
     const count = Math.ceil(Math.min(BATCH / eventsPerEntry, READ_BYTES / bytesPerEntry) / streaming.length)
     const ids = streaming.map(({ id }) => id)
-    const { entries, strays } = await readNew(reader, prefix, consumer, ids, { count, blockMs: waitMs })
+    const { entries, strays } = await readNew(reader, prefix, consumer(), ids, { count, blockMs: waitMs })
     wake = () => {}
     const ours = entries.filter(({ partition }) => !strays.includes(partition))
     // Claimed anew with what was read just now, and so in order.
@@ -137,5 +144,5 @@ export function createIntake(
     return received
   }
 
-  return { isUnbroken, claim, admit, read, wake: () => wake() }
+  return { consumer, isUnbroken, claim, admit, read, wake: () => wake() }
 }

@@ -52,7 +52,7 @@ export interface Lane {
 }
 
 export function startLane(deps: LaneDeps): Lane {
-  const { db, reader, redis, prefix, consumer, log, tracing, maxWaiting, maxWaitingBytes } = deps
+  const { db, reader, redis, prefix, log, tracing, maxWaiting, maxWaitingBytes } = deps
   const partitions = new Map<number, Partition>()
   const stopping = new AbortController()
   const progress = createProgress()
@@ -179,7 +179,7 @@ export function startLane(deps: LaneDeps): Lane {
     if (partition.suspects > 0) await workOnWhatElseKills(partition)
     if (partition.source !== 'stream') return
     partition.suspects = 0
-    await removeIdleConsumers(redis, prefix, consumer, partition.id)
+    await removeIdleConsumers(redis, prefix, intake.consumer(), partition.id)
   }
 
   /** What waits, and what was never published, is pending nowhere; but the last owners may have died of it all the same. */

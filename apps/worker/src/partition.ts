@@ -209,13 +209,15 @@ async function reasonToCatchUp(
 /**
  * Makes the stream and its group where they are gone. That is noted first, as nothing shows it after; and only the owner can
  * note it, so nothing is made once the lease is lost: the next owner would take the empty stream for a whole one. A Redis that
- * refuses to make it, for want of memory or of a right, is as good as away.
+ * refuses to make it, for want of memory or of a right, or to say whether it is there, is as good as away.
  */
 async function restoreGroup(
   { id, epoch }: Partition,
   { db, redis, prefix }: PartitionDeps,
 ): Promise<'there' | 'made' | 'lease lost' | 'redis away'> {
-  if (await hasGroup(redis, prefix, id)) return 'there'
+  const isThere = await hasGroup(redis, prefix, id)
+  if (isThere === undefined) return 'redis away'
+  if (isThere) return 'there'
   if (!(await markBroken(db, { partition: id, epoch }))) return 'lease lost'
   return (await createGroup(redis, prefix, id)) ? 'made' : 'redis away'
 }
@@ -234,6 +236,9 @@ export async function aimForStream(partition: Partition, deps: PartitionDeps): P
   const redisRunId = await readRunId(redis)
   const lastEntryId = await readLastEntryId(redis, prefix, partition.id)
   const state = await readPartition(db, { partition: partition.id, epoch: partition.epoch })
+  // As where a partition is begun: the Redis of before may come back.
+  if (state && state.redisRunId !== null && state.redisRunId !== redisRunId)
+    await markBroken(db, { partition: partition.id, epoch: partition.epoch })
   // Read after the mark and the entries: what is not counted in here was committed later, and then its mark was raised, or its
   // entry added, later too.
   const [last] = await readLastSeqs(db, [partition.id])

@@ -95,7 +95,7 @@ export async function startWorker({
       redis,
       prefix,
       workerId: id,
-      consumer: `${id}:${run}:${lane}`,
+      lane: `${id}:${run}:${lane}`,
       log,
       metrics,
       tracing,

@@ -13,16 +13,22 @@ export interface Entry {
 
 type RawEntry = [id: string, fields: string[] | null]
 
-/** Whether the stream of a partition has its group. One that has none was never read, or was lost and is not whole. */
-export async function hasGroup(redis: Redis, prefix: string, partition: number): Promise<boolean> {
+/**
+ * Whether the stream of a partition has its group. One that has none was never read, or was lost and is not whole. Nothing where Redis
+ * answers that it will not say.
+ */
+export async function hasGroup(redis: Redis, prefix: string, partition: number): Promise<boolean | undefined> {
   try {
     const groups = (await redis.xinfo('GROUPS', streamKey(prefix, partition))) as unknown[][]
     return groups.some((fields) => fields[fields.indexOf('name') + 1] === GROUP)
   } catch (error) {
-    if (error instanceof Error && error.message.includes('no such key')) return false
-    throw error
+    if (!isRefusal(error)) throw error
+    return error.message.includes('no such key') ? false : undefined
   }
 }
+
+/** Whether Redis has answered, and with an error: it is there, and will not do what it was asked. */
+const isRefusal = (error: unknown): error is Error => error instanceof Error && error.name === 'ReplyError'
 
 /**
  * Creates the stream of a partition and its group where they are missing. The group begins at 0, never at `$`: entries may have
@@ -33,18 +39,31 @@ export async function createGroup(redis: Redis, prefix: string, partition: numbe
     await redis.xgroup('CREATE', streamKey(prefix, partition), GROUP, '0', 'MKSTREAM')
     return true
   } catch (error) {
-    if (!(error instanceof Error && error.name === 'ReplyError')) throw error
+    if (!isRefusal(error)) throw error
     return error.message.startsWith('BUSYGROUP')
   }
 }
 
 /**
- * What tells one Redis process from the next: a restart or a failover begins a new one, and may have lost anything.
- * `null` where the server does not say: then every process has to be taken for a new one.
+ * What tells one Redis from the next: a restart or a failover begins a new one, and may have lost anything.
+ * `null` where the server does not say: then it has to be taken for a new one each time.
  */
 export async function readRunId(redis: Redis): Promise<string | null> {
-  const info = await redis.info('server')
-  return /^run_id:(\w+)/m.exec(info)?.[1] ?? null
+  try {
+    return runIdIn(await redis.info('server'), await redis.info('replication'))
+  } catch (error) {
+    if (!isRefusal(error)) throw error
+    return null
+  }
+}
+
+/**
+ * That, in the sections of INFO. A process keeps its run id when it becomes a replica and then a primary again; the replication id
+ * changes with each primary.
+ */
+export function runIdIn(server: string, replication: string): string | null {
+  const run = /^run_id:(\w+)/m.exec(server)?.[1]
+  return run === undefined ? null : `${run} ${/^master_replid:(\w+)/m.exec(replication)?.[1] ?? ''}`
 }
 
 /** Who a connection is to its server, and which process that is. */

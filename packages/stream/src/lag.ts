@@ -1,7 +1,7 @@
 /** How far the group is behind in its streams. Not by the `lag` of XINFO, which is wrong once entries were deleted. */
 import type { Redis } from 'ioredis'
 import { streamKey } from './entry.js'
-import { GROUP } from './group.js'
+import { GROUP, runIdIn } from './group.js'
 
 export interface StreamLag {
   /** What tells this Redis process from the next; `null` where the server does not say. */
@@ -22,10 +22,10 @@ export interface StreamLag {
 /** The lag in all streams, in two round trips. Rejects when Redis is away. */
 export async function readStreamLag(redis: Redis, prefix: string, partitions: number): Promise<StreamLag> {
   const keys = Array.from({ length: partitions }, (_, partition) => streamKey(prefix, partition))
-  const look = redis.pipeline().info('server').time()
+  const look = redis.pipeline().info('server').info('replication').time()
   for (const key of keys) look.xlen(key).xinfo('GROUPS', key)
-  const [info, time, ...replies] = (await look.exec()) ?? []
-  const runId = /^run_id:(\w+)/m.exec(String(answer(info)))?.[1] ?? null
+  const [server, replication, time, ...replies] = (await look.exec()) ?? []
+  const runId = runIdIn(String(answer(server)), String(answer(replication)))
   const [seconds, micros] = answer(time) as [string, string]
   const nowMs = Number(seconds) * 1_000 + Number(micros) / 1_000
 

@@ -53,9 +53,9 @@ export const reading: readonly Bug[] = [
     name: 'an entry is acknowledged with the first of its events',
     patches: [
       {
-        file: 'worker/intake.js',
-        find: 'entries.open(entry.id, new Set(deliveries.map(({ event }) => event.seq)).size)',
-        replace: 'entries.open(entry.id, 1)',
+        file: 'worker/entries.js',
+        find: 'left?.size === 0',
+        replace: 'left !== undefined',
       },
     ],
     scenario: { quick: waits.sharesAnEntry },
