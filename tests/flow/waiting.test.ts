@@ -117,8 +117,11 @@ test('what only its owner knows of is written down before the stream is used aga
 const stored = (key: string, n: number) =>
   newEvent({ type: 'fault.step', key, partition: 0, payload: JSON.stringify({ key, n }) })
 
-test('more retries than may wait are loaded as there is room, in the order of acceptance, and all else comes after them', async () => {
-  await start({ EVENTFLOW_MAX_WAITING: '100' })
+test.each([
+  ['more retries than may wait are loaded as there is room', '100'],
+  ['more retries than are read at once are loaded one page after the other', '10000'],
+])('%s, in the order of acceptance, and all else comes after them', async (_, room) => {
+  await start({ EVENTFLOW_MAX_WAITING: room })
   await (await startOnStreams('a')).stop()
   const keys = keysOf(0, 5)
   await acceptEvents(

@@ -216,8 +216,7 @@ async function restoreGroup(
   { db, redis, prefix }: PartitionDeps,
 ): Promise<'there' | 'made' | 'lease lost' | 'redis away'> {
   const isThere = await hasGroup(redis, prefix, id)
-  if (isThere === undefined) return 'redis away'
-  if (isThere) return 'there'
+  if (isThere !== false) return isThere ? 'there' : 'redis away'
   if (!(await markBroken(db, { partition: id, epoch }))) return 'lease lost'
   return (await createGroup(redis, prefix, id)) ? 'made' : 'redis away'
 }
