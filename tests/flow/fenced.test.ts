@@ -1,4 +1,4 @@
-/** Who has lost the lease of a partition while its events were worked on writes nothing of them, whatever was to become of them. */
+/** A worker that has lost the lease of a partition while it worked on its events writes nothing of them: no end and no retry. */
 import { defineEvent, PermanentError, TransientError, Type } from '@eventflow/pipeline'
 import { startPipeline } from '@eventflow/testkit'
 import { expect, test } from '@jest/globals'

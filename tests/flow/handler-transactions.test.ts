@@ -259,7 +259,7 @@ describe('what a handler does to', () => {
     expect(await effects()).toEqual([0, 1])
   })
 
-  test('a statement that it does not wait for goes no further, whatever comes of it', async () => {
+  test('a statement that it does not wait for goes no further, whether it succeeds or fails', async () => {
     let goneOn = false
     const goOn = () => {
       goneOn = true

@@ -36,7 +36,7 @@ export interface IntakeDeps extends Pick<WorkDeps, 'db' | 'redis' | 'prefix' | '
 export interface Intake {
   /**
    * Under which name it reads. Another one with each connection: Redis may give an entry to a read of a connection that is lost
-   * before it knows of that, and the entry must be found with somebody else.
+   * before it knows of that, and the entry must be found under another name than that of the reader.
    */
   consumer(): string
   /** Whether what is read from a partition's stream now follows on what was read of it before. */

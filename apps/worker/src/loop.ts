@@ -176,14 +176,14 @@ export function startLane(deps: LaneDeps): Lane {
       if (partition.source !== 'stream') return
     }
     if (!intake.isUnbroken(partition)) return beginAgain(partition)
-    if (partition.suspects > 0) await workOnWhatElseKills(partition)
+    if (partition.suspects > 0) await workOnOtherSuspects(partition)
     if (partition.source !== 'stream') return
     partition.suspects = 0
     await removeIdleConsumers(redis, prefix, intake.consumer(), partition.id)
   }
 
-  /** What waits, and what was never published, is pending nowhere; but the last owners may have died of it all the same. */
-  async function workOnWhatElseKills(partition: Partition): Promise<void> {
+  /** Events that wait, or were never published, are pending in no stream; the last owners may have died of one of them all the same. */
+  async function workOnOtherSuspects(partition: Partition): Promise<void> {
     await work(partition.keys.takeDue(performance.now()))
     if (partition.source !== 'stream') return
     const { deliveries } = await findUnpublished([partition], deps)
