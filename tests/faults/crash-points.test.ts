@@ -154,9 +154,12 @@ test.each(Object.entries(WORKER_CRASH_POINTS))(
         worker!.start()
       }
       const { how, ...evidence } = await crashAt(point, worker!, stack)
-      expect(how).toBe('SIGKILL')
-      await workerProofs[name as keyof typeof workerProofs](evidence)
-      worker!.start()
+      try {
+        expect(how).toBe('SIGKILL')
+        await workerProofs[name as keyof typeof workerProofs](evidence)
+      } finally {
+        worker!.start()
+      }
       await worker!.ready()
     })
   },

@@ -18,6 +18,9 @@ const INSIDE = 'Z\0\0\0\x05T'
 /** An event in an entry of a stream. */
 const ENTRY = '"id":"'
 
+/** The answer to a claim that gave entries: where to go on, and a list that is not empty. */
+const CLAIMED = /\*3\r\n\$\d+\r\n\d+-\d+\r\n\*[1-9]/
+
 const insertOfEvents = { to: 'postgres', text: 'insert-raw-events' } as const
 const publication = { to: 'redis', text: 'xadd' } as const
 const insertOfProcessed = { to: 'postgres', text: 'insert-processed' } as const
@@ -41,7 +44,7 @@ export const WORKER_CRASH_POINTS = {
   },
   'before the acknowledgement reaches Redis': { ...acknowledgement, at: 'request' },
   'acknowledged, the answer on the way': { ...acknowledgement, at: 'reply', reply: 'QUEUED' },
-  'entries are claimed, and on the way': { to: 'redis', text: 'xautoclaim', at: 'reply', reply: ENTRY },
+  'entries are claimed, and on the way': { to: 'redis', text: 'xautoclaim', at: 'reply', reply: CLAIMED },
   'a suspect is recorded': { to: 'postgres', text: 'record-suspects', at: 'reply', reply: COMMITTED },
 } as const satisfies Record<string, CrashPoint>
 

@@ -29,8 +29,8 @@ export interface Tripwire {
   text: string
   /** What was said on the connection before it, since the last BEGIN. */
   after?: string
-  /** What the reply contains. */
-  reply?: string
+  /** What the reply contains; a pattern where an answer to another request of the connection could contain the same text. */
+  reply?: string | RegExp
   spring(evidence: Evidence): void
 }
 
@@ -163,7 +163,8 @@ function springs(tripwire: Tripwire, connection: Connection, direction: 'request
   }
   if (direction !== tripwire.at || !connection.asked.includes(tripwire.text)) return false
   if (tripwire.after && !connection.before.includes(tripwire.after)) return false
-  return direction === 'request' || piece.includes(tripwire.reply ?? '')
+  const { reply = '' } = tripwire
+  return direction === 'request' || (typeof reply === 'string' ? piece.includes(reply) : reply.test(piece.toString()))
 }
 
 function cut({ client, server }: Connection): void {
