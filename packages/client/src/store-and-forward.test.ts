@@ -111,6 +111,7 @@ function controlledServer() {
   const deliver: Deliver = (batch, signal) =>
     new Promise((resolve) => {
       const end = (ends: Status[]) => resolve(batch.map(({ id }, i) => delivery(id, ends[i % ends.length]!)))
+      if (signal?.aborted) return end(['undelivered'])
       signal?.addEventListener('abort', () => end(['undelivered']))
       open.push({ batch, end })
       arrivals.emit('request')
