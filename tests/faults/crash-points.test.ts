@@ -128,10 +128,13 @@ test.each(Object.entries(INGEST_CRASH_POINTS))(
     }
     await underLoad(async () => {
       const { how, ...evidence } = await crashAt(point, ingest!, stack)
-      expect(how).toBe('SIGKILL')
-      await ingestProofs[name as keyof typeof ingestProofs](evidence)
-      await stack.directRedis.config('SET', 'maxmemory', '0')
-      ingest!.start()
+      try {
+        expect(how).toBe('SIGKILL')
+        await ingestProofs[name as keyof typeof ingestProofs](evidence)
+      } finally {
+        await stack.directRedis.config('SET', 'maxmemory', '0')
+        ingest!.start()
+      }
       await ingest!.ready()
     })
   },
