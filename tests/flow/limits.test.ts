@@ -136,7 +136,7 @@ function expectRawProblem(text: string, code: ProblemCode) {
   expect(body).toMatchObject({ type: `urn:eventflow:problem:${code}`, code })
 }
 
-const HEAD = 'POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n'
+const HEAD = 'POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n'
 const EVENT = '{"type":"smuggled","data":{}}'
 const LENGTH = `Content-Length: ${EVENT.length}\r\n`
 const CHUNKS = `${EVENT.length.toString(16)}\r\n${EVENT}\r\n0\r\n\r\n`
@@ -188,7 +188,7 @@ describe('what is no valid HTTP is answered 400 once, closed, and stores nothing
 
 test('headers may have 16 KiB', async () => {
   const request = (bytes: number) =>
-    `GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-A: ${'x'.repeat(bytes)}\r\n\r\n`
+    `GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-A: ${'x'.repeat(bytes)}\r\n\r\n`
   expect(await talk(request(16_000))).toMatch(/^HTTP\/1\.1 200 /)
   expectRawProblem(await talk(request(17_000)), 'headers-too-large')
 })

@@ -2,6 +2,7 @@
 import { type Db, hasValidKey, OPERATOR_TENANT, SCOPES, type Scope } from '@eventflow/db'
 import { ConfigError, type IngestConfig } from '@eventflow/runtime'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { whyForeign } from './keyless.js'
 import type { Access, Keyring } from './keyring.js'
 import { RequestError } from './problem.js'
 
@@ -13,6 +14,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a key must allow to get here; anybody may where it is missing. */
     scope?: Scope | undefined
+    /** The same for who is not on this machine, where requests from it need no key. */
+    foreignScope?: Scope | undefined
   }
 }
 
@@ -42,7 +45,10 @@ function scopeOf(method: string, route: string): Scope | undefined {
   return method === 'GET' || method === 'HEAD' ? 'read' : 'admin'
 }
 
-/** Whether requests are taken without a key: only this machine can send them. */
+/** Open, but where no keys are needed not to web pages: types of events, names of workers, what definitions give as examples. */
+const OF_THIS_MACHINE = /^\/(health|metrics|docs|openapi\.json)(\/|$)/
+
+/** Whether requests from this machine are taken without a key: only it can send them. */
 export function needsNoKey({
   EVENTFLOW_AUTH,
   EVENTFLOW_HOST,
@@ -69,25 +75,34 @@ const EVERYTHING: Access = { tenantId: OPERATOR_TENANT, scopes: new Set(SCOPES) 
 /** Lets requests through to routes that have a scope: those with a key that has it and, where none is needed, those without. */
 export function lock(app: FastifyInstance, { keyring, keyless }: { keyring: Keyring; keyless: boolean }): void {
   app.addHook('onRoute', (route) => {
-    route.config = { ...route.config, scope: scopeOf(`${route.method}`, route.url) }
+    const scope = scopeOf(`${route.method}`, route.url)
+    const foreignScope = scope ?? (keyless && OF_THIS_MACHINE.test(route.url) ? 'read' : undefined)
+    route.config = { ...route.config, scope, foreignScope }
   })
   app.decorateRequest('access', null as unknown as Access)
   app.addHook('onRequest', (request, reply, done) => {
-    const { scope } = request.routeOptions.config
-    if (scope === undefined) return done()
+    const { scope, foreignScope } = request.routeOptions.config
+    if (foreignScope === undefined) return done()
     const { authorization } = request.headers
-    if (authorization === undefined && keyless) {
+    const needsNone = keyless && (authorization === undefined || scope === undefined)
+    const why = needsNone ? whyForeign(request.raw) : undefined
+    if (needsNone && why === undefined) {
       request.access = EVERYTHING
       return done()
     }
     const key = authorization === undefined ? undefined : /^Bearer +(\S+)$/i.exec(authorization)?.[1]
-    if (key === undefined) return done(unauthorized(reply, 'Authorization: Bearer and an API key are missing'))
-    const enter = (access: Access | undefined) => done(refusal(access, scope, request, reply))
+    if (key === undefined) return done(unauthorized(reply, why ? foreign(why) : MISSING))
+    const enter = (access: Access | undefined) => done(refusal(access, foreignScope, request, reply))
     const found = keyring.accessOf(key)
     if (found instanceof Promise) found.then(enter, done)
     else enter(found)
   })
 }
+
+const MISSING = 'Authorization: Bearer and an API key are missing'
+
+const foreign = (why: string) =>
+  `Without an API key requests are taken from programs on this machine alone, and this one ${why}. Send it to http://127.0.0.1 and the port itself, or with a key; behind a proxy set EVENTFLOW_AUTH=required`
 
 /** What keeps a request out; it has its access from here on where nothing does. */
 function refusal(

@@ -1,0 +1,34 @@
+/** Requests without a key, where they are taken at all: from this machine, and from no web page and no proxy on it. */
+import type { IncomingMessage } from 'node:http'
+
+const LOOPBACK_ADDRESS = /^(::1|(::ffff:)?127(\.\d{1,3}){3})$/
+
+/** Any other name can be made to mean this machine by who owns it (DNS rebinding), and its pages are then of one origin with us. */
+const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i
+
+/** Headers that only a proxy sets: it stands on this machine, and the client does not. */
+const OF_PROXIES =
+  /^(forwarded|via|x-forwarded(-.*)?|x-original-.*|x-envoy-.*|x-(real|client|cluster-client)-ip|(true|fastly)-client-ip|cf-(connecting-ip|ray|visitor)|cdn-loop)$/
+
+/** Names and values of headers are shown up to so many characters. */
+const SHOWN = 100
+
+/**
+ * Why a request may come from elsewhere than a program on this machine, in words that follow "this one"; nothing where it
+ * comes from here. Browsers set `Origin` and `Sec-Fetch-Site` (Fetch Metadata), which pages cannot change.
+ */
+export function whyForeign({ socket, headers, url = '' }: IncomingMessage): string | undefined {
+  const { host = '', origin } = headers
+  const site = headers['sec-fetch-site']
+  if (!LOOPBACK_ADDRESS.test(socket.remoteAddress ?? '')) return 'comes from another address'
+  if (!url.startsWith('/')) return 'names a server in its first line, as requests to a proxy do'
+  if (!LOOPBACK_HOST.test(host)) return `is to the host ${shown(host)}`
+  if (origin !== undefined && origin.toLowerCase() !== `http://${host.toLowerCase()}`) {
+    return `is of a page from ${shown(origin)}`
+  }
+  if (site !== undefined && site !== 'same-origin' && site !== 'none') return 'is of a page from another site'
+  for (const name in headers) if (OF_PROXIES.test(name)) return `came through a proxy: it has the header ${shown(name)}`
+  return undefined
+}
+
+const shown = (text: string) => (text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text || '""')
