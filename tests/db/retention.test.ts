@@ -319,7 +319,7 @@ test('a stream entry of an event that was removed has no effect; a POST with its
     })
 
     const removed = [...stored.values()][0]!.event
-    await createPublisher(pipeline.redis, pipeline.prefix, 1_000).publish([removed])
+    await createPublisher(pipeline.redis, pipeline.prefix, pipeline.seal, 1_000).publish([removed])
     await pipeline.streamsEmpty()
     const effects = async () => (await pipeline.db.query('SELECT FROM effects')).rowCount
     expect(await effects()).toBe(1)

@@ -25,7 +25,7 @@ const rowsOf = async (...ids: string[]) =>
 /** The events in the stream of a partition, in order. */
 const publishedTo = async (partition: number) =>
   (await pipeline.redis.xrange(streamKey(pipeline.prefix, partition), '-', '+')).flatMap(([, [, text]]) =>
-    unpackEntry(text!).map((event) => JSON.parse(event)),
+    unpackEntry(pipeline.seal.open(streamKey(pipeline.prefix, partition), text!)!).map((event) => JSON.parse(event)),
   )
 
 describe('an event', () => {

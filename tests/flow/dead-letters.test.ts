@@ -214,7 +214,7 @@ describe('a discard', () => {
     forgiven = true
     const stored = await findRawEvents(pipeline.db, [{ tenantId: 'default', id: ids[0]! }])
     const { event } = [...stored.values()][0]!
-    await createPublisher(pipeline.redis, pipeline.prefix, 1_000).publish([event])
+    await createPublisher(pipeline.redis, pipeline.prefix, pipeline.seal, 1_000).publish([event])
     await pipeline.streamsEmpty()
     const replayed = await post(`${pipeline.url}/v1/dead-letters/replay`, { filter: { ids: [ids[0]] }, dry_run: true })
     expect(await replayed.json()).toEqual({ count: 0, samples: [] })

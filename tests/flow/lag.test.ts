@@ -55,7 +55,10 @@ test('with a worker nothing waits; without it, what it was not given does, in th
   for (let n = 0; n < 20; n++) await pipeline.send(events(10))
   const before = (await lag()).partitions
   const first = before.find(({ depth }) => depth! > 8)
-  await readNew(pipeline.redis, pipeline.prefix, 'somebody', [first!.partition], { count: 4, blockMs: 1 })
+  await readNew(pipeline.redis, pipeline.prefix, pipeline.seal, 'somebody', [first!.partition], {
+    count: 4,
+    blockMs: 1,
+  })
   const behind = await untilLag('it has waited', ({ lagSeconds }) => lagSeconds > 0.2)
   expect(behind).toMatchObject({ unsettled: 200, workers: [] })
   expect(sum(behind.partitions, 'depth')).toBe(sum(before, 'depth'))

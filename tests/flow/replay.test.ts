@@ -90,7 +90,9 @@ async function bury(key: string, ...numbers: number[]): Promise<string[]> {
 /** Puts an event into its stream a second time, as a rolled back Redis would, and waits until the entry is gone. */
 async function deliverAgain(id: string) {
   const [stored] = (await findRawEvents(pipeline.db, [{ tenantId: 'default', id }])).values()
-  expect(await createPublisher(pipeline.redis, pipeline.prefix, 1_000).publish([stored!.event])).toEqual(new Set())
+  expect(await createPublisher(pipeline.redis, pipeline.prefix, pipeline.seal, 1_000).publish([stored!.event])).toEqual(
+    new Set(),
+  )
   await pipeline.streamsEmpty()
 }
 

@@ -144,9 +144,13 @@ test('everything that a dead worker had in hand is taken over, however much, bef
   const accepted = await acceptEvents(pipeline.db, events)
   const stream = streamKey(pipeline.prefix, 0)
   for (const [n, { data: _, ...event }] of (accepted as AcceptedEvent[]).entries()) {
-    await pipeline.redis.xadd(stream, '*', FIELD, packEntry([{ ...event, payload: events[n]!.payload }]))
+    const text = pipeline.seal.close(stream, packEntry([{ ...event, payload: events[n]!.payload }]))
+    await pipeline.redis.xadd(stream, '*', FIELD, text)
   }
-  const { entries } = await readNew(pipeline.redis, pipeline.prefix, 'died', [0], { count: 1_000, blockMs: 1 })
+  const { entries } = await readNew(pipeline.redis, pipeline.prefix, pipeline.seal, 'died', [0], {
+    count: 1_000,
+    blockMs: 1,
+  })
   expect(entries).toHaveLength(250)
   await send(KEY, 250)
   await pipeline.startWorker('b')

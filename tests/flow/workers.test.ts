@@ -1,7 +1,7 @@
 /** Workers: what a stream may hold, and how partitions are shared. In one process; the crashes are in crashes.long.test.ts. */
 import { randomUUID } from 'node:crypto'
 import { type AcceptedEvent, partitionOf } from '@eventflow/core'
-import { FIELD, GROUP, packEntry, readNew, streamKey } from '@eventflow/stream'
+import { createSeal, FIELD, GROUP, packEntry, readNew, streamKey } from '@eventflow/stream'
 import { acceptEvents, newEvent, startPipeline, startSteadyLoad, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import step from '../events/fault-step.js'
@@ -67,7 +67,7 @@ describe('entries of a stream', () => {
         await pipeline.redis.xadd(stream, '*', ...fields)
       }
     }
-    const { entries: taken } = await readNew(pipeline.redis, pipeline.prefix, 'died', partitions(), {
+    const { entries: taken } = await readNew(pipeline.redis, pipeline.prefix, pipeline.seal, 'died', partitions(), {
       count: 2,
       blockMs: 1,
     })
@@ -95,7 +95,7 @@ describe('entries of a stream', () => {
     // In one transaction, so that nobody else is given the entry.
     await pipeline.redis
       .multi()
-      .xadd(stream, '*', FIELD, packEntry([{ ...accepted, payload: stored.payload }]))
+      .xadd(stream, '*', FIELD, pipeline.seal.close(stream, packEntry([{ ...accepted, payload: stored.payload }])))
       .xreadgroup('GROUP', GROUP, 'first', 'COUNT', 1, 'STREAMS', stream, '>')
       .exec()
     await pipeline.send([event('stolen', 2)])
@@ -112,8 +112,9 @@ describe('entries of a stream', () => {
       return { ...names, id: randomUUID(), key: 'other', partition: n % 16, acceptedAt: at, seq: 1_000_000 + n, data }
     }
     const add = ({ data, ...event }: AcceptedEvent) => {
+      const stream = streamKey(pipeline.prefix, event.partition)
       const text = packEntry([{ ...event, payload: JSON.stringify(data) }])
-      return pipeline.redis.xadd(streamKey(pipeline.prefix, event.partition), '*', FIELD, text)
+      return pipeline.redis.xadd(stream, '*', FIELD, createSeal(Buffer.alloc(32)).close(stream, text))
     }
     for (const n of upTo(100)) await add(other(n))
     const sent = events(200)
@@ -124,13 +125,53 @@ describe('entries of a stream', () => {
     await expectAllOnceInOrder(sent)
   })
 
+  test('that are forged, changed or moved have no effect, and nothing is lost or out of order by them', async () => {
+    await streamsAreInUse()
+    const secret = createSeal(Buffer.alloc(32))
+    const forge = (partition: number) => {
+      const at = new Date().toISOString()
+      const names = { type: 'fault.step', tenantId: 'victim', source: '/', key: 'forged', correlationId: 'x' }
+      const times = { occurredAt: at, acceptedAt: at, seq: 1_000_000, payload: '{"key":"forged","n":0}' }
+      return packEntry([{ ...names, ...times, id: randomUUID(), partition }])
+    }
+    // What is done to the first entry of a key, each in a stream of its own: whatever is sent there is worked on after it.
+    const done: Record<string, (stream: string, partition: number, closed: string) => string> = {
+      'no seal': (_, partition) => forge(partition),
+      'another secret': (stream, partition) => secret.close(stream, forge(partition)),
+      changed: (_, __, closed) => closed.replaceAll('"n":0', '"n":7'),
+      moved: (_, partition) => pipeline.seal.close(streamKey(pipeline.prefix, partition + 1), forge(partition)),
+    }
+    const taken = new Set<number>()
+    const keys: string[] = []
+    for (const [name, change] of Object.entries(done)) {
+      const partitionIn = (n: number) => partitionOf('default', `${name} ${n}`, pipeline.partitions)
+      const number = upTo(1_000).find((n) => !taken.has(partitionIn(n)))!
+      const [key, partition] = [`${name} ${number}`, partitionIn(number)]
+      taken.add(partition)
+      keys.push(key)
+      await pipeline.send([event(key, 0)])
+      const stream = streamKey(pipeline.prefix, partition)
+      const [[id, [, closed]]] = (await pipeline.redis.xrange(stream, '-', '+')) as [[string, string[]]]
+      await pipeline.redis.xdel(stream, id)
+      await pipeline.redis.xadd(stream, '*', FIELD, change(stream, partition, closed!))
+      await pipeline.send([event(key, 1)])
+    }
+
+    const { metrics } = await pipeline.startWorker('second')
+    await pipeline.drained()
+    await pipeline.streamsEmpty()
+    expect(await effects()).toEqual(new Map(keys.map((key) => [key, [0, 1]])))
+    expect((await metrics.foreignEntries.get()).values[0]?.value).toBe(4)
+  })
+
   test('that lie in the stream of another partition are removed', async () => {
     await streamsAreInUse()
     const stored = newEvent({ type: 'fault.step', key: 'a', partition: 3, payload: '{"key":"a","n":0}' })
     const [{ data: _, ...accepted }] = (await acceptEvents(pipeline.db, [stored])) as [AcceptedEvent]
     for (const partition of [4, 3]) {
+      const stream = streamKey(pipeline.prefix, partition)
       const text = packEntry([{ ...accepted, payload: stored.payload }])
-      await pipeline.redis.xadd(streamKey(pipeline.prefix, partition), '*', FIELD, text)
+      await pipeline.redis.xadd(stream, '*', FIELD, pipeline.seal.close(stream, text))
     }
     await pipeline.startWorker('second')
     await pipeline.drained()
@@ -162,7 +203,7 @@ describe('entries of a stream', () => {
     await pipeline.streamsEmpty()
     await expectAllOnceInOrder(sent)
     expect((await pipeline.db.query('SELECT FROM failed_events')).rows).toHaveLength(0)
-    const told = pipeline.logged.filter(({ msg }) => msg === 'removing entries that are no events')
+    const told = pipeline.logged.filter(({ msg }) => msg === 'removing entries that are none of ours')
     expect(told.flatMap(({ entries }) => entries)).toHaveLength(garbage.length * (pipeline.partitions + 1))
   })
 })

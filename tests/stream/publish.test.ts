@@ -4,6 +4,7 @@ import type { RawEvent } from '@eventflow/core'
 import {
   connectRedis,
   createPublisher,
+  createSeal,
   decodeEvent,
   FIELD,
   type Redis,
@@ -14,6 +15,7 @@ import {
 import { redisUrl } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 
+const seal = createSeal(randomBytes(32))
 let redis: Redis
 let prefix: string
 
@@ -50,12 +52,12 @@ async function entriesOf(partition: number): Promise<number[][]> {
   const entries = await redis.xrange(streamKey(prefix, partition), '-', '+')
   return entries.map(([, [field, text]]) => {
     expect(field).toBe(FIELD)
-    return unpackEntry(text!).map((packed) => decodeEvent(packed).event.seq)
+    return unpackEntry(seal.open(streamKey(prefix, partition), text!)!).map((packed) => decodeEvent(packed).event.seq)
   })
 }
 
 test('each partition has its events in its stream, in the order given', async () => {
-  const publisher = createPublisher(redis, prefix, 1_000)
+  const publisher = createPublisher(redis, prefix, seal, 1_000)
   const events = [eventOf(4, 1), eventOf(5, 2), eventOf(3, 1), eventOf(6, 1)]
   expect(await publisher.publish(events)).toEqual(new Set())
   expect(await publisher.publish([])).toEqual(new Set())
@@ -63,7 +65,7 @@ test('each partition has its events in its stream, in the order given', async ()
 })
 
 test('an entry has fifty events at the most', async () => {
-  const publisher = createPublisher(redis, prefix, 1_000)
+  const publisher = createPublisher(redis, prefix, seal, 1_000)
   await publisher.publish(inPartition(1, 50))
   await publisher.publish(inPartition(2, 101))
   expect((await entriesOf(1)).map((seqs) => seqs.length)).toEqual([50])
@@ -73,7 +75,7 @@ test('an entry has fifty events at the most', async () => {
 
 test('and so many characters, but for an event that is larger by itself', async () => {
   const half = `"${'x'.repeat(32_766)}"`
-  const publisher = createPublisher(redis, prefix, 1_000)
+  const publisher = createPublisher(redis, prefix, seal, 1_000)
   const events = [half, half, half, '1', `"${'x'.repeat(70_000)}"`, '1'].map((payload, seq) =>
     eventOf(seq, 1, `{"a":${payload}}`),
   )
@@ -82,11 +84,11 @@ test('and so many characters, but for an event that is larger by itself', async 
   await publisher.publish(exact)
   expect(await entriesOf(1)).toEqual([[0], [1], [2, 3], [4], [5]])
   const [first] = await redis.xrange(streamKey(prefix, 2), '-', '+')
-  expect(unpackEntry(first![1][1]!)).toHaveLength(3)
+  expect(unpackEntry(seal.open(streamKey(prefix, 2), first![1][1]!)!)).toHaveLength(3)
 })
 
 test('a stream that is full takes nothing more until it is shorter, and others are not held up', async () => {
-  const publisher = createPublisher(redis, prefix, 2)
+  const publisher = createPublisher(redis, prefix, seal, 2)
   await publisher.publish([...inPartition(1, 50), eventOf(50, 1), eventOf(0, 2)])
   expect(await publisher.publish([eventOf(51, 1), eventOf(1, 2)])).toEqual(new Set([1]))
   expect([(await entriesOf(1)).length, (await entriesOf(2)).length]).toEqual([2, 2])
@@ -98,7 +100,7 @@ test('a stream that is full takes nothing more until it is shorter, and others a
 })
 
 test('a stream that Redis refuses to add to is named, with one entry or several, and no other', async () => {
-  const publisher = createPublisher(redis, prefix, 1_000)
+  const publisher = createPublisher(redis, prefix, seal, 1_000)
   for (const partition of [1, 2]) await redis.set(streamKey(prefix, partition), 'is no stream')
   const events = [eventOf(0, 1), ...inPartition(2, 60), ...inPartition(3, 60), eventOf(0, 4)]
   expect(await publisher.publish(events)).toEqual(new Set([1, 2]))
@@ -112,7 +114,7 @@ test('a stream that Redis refuses to add to is named, with one entry or several,
 test('without Redis every partition is named', async () => {
   const lost = connectRedis({ url: redisUrl(), onError: () => {} })
   await untilReady(lost, 5_000)
-  const publisher = createPublisher(lost, prefix, 1_000)
+  const publisher = createPublisher(lost, prefix, seal, 1_000)
   lost.disconnect()
   expect(await publisher.publish([eventOf(0, 1), ...inPartition(2, 60)])).toEqual(new Set([1, 2]))
 })

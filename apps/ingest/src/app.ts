@@ -3,7 +3,7 @@
 import { randomFillSync } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createUuidV7, DEFAULT_RETRY_POLICY } from '@eventflow/core'
-import { type Db, sqlErrorKind } from '@eventflow/db'
+import { type Db, readEntrySecret, sqlErrorKind } from '@eventflow/db'
 import { readLag, readStock, sparing, startTelling } from '@eventflow/monitor'
 import type { EventDefinition } from '@eventflow/pipeline'
 import {
@@ -15,7 +15,7 @@ import {
   untilDone,
 } from '@eventflow/runtime'
 import { followSchemas } from '@eventflow/schemas'
-import { createPublisher, type Redis } from '@eventflow/stream'
+import { createPublisher, createSeal, type Redis } from '@eventflow/stream'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createAcceptor } from './accept.js'
 import { lock, needsNoKey } from './auth.js'
@@ -110,7 +110,9 @@ export async function buildApp({
   await documentRoutes(app)
 
   const prefix = config.EVENTFLOW_STREAM_PREFIX
-  const publisher = createPublisher(redis, prefix, config.EVENTFLOW_MAX_STREAM_LENGTH)
+  const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
+  const entrySecret = await untilDone('reading the secret of the entries', log, () => readEntrySecret(db), isAway)
+  const publisher = createPublisher(redis, prefix, createSeal(entrySecret), config.EVENTFLOW_MAX_STREAM_LENGTH)
   const acceptor = createAcceptor({
     db,
     publisher,
@@ -120,7 +122,6 @@ export async function buildApp({
     maxInFlightSize: config.EVENTFLOW_MAX_IN_FLIGHT_BYTES,
   })
   const follow = () => followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
-  const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
   const schemas = await untilDone('reading the schemas', log, follow, isAway)
   app.addHook('onClose', () => schemas.stop())
   const newId = createUuidV7(Date.now, (buffer) => randomFillSync(buffer))

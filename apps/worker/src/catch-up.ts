@@ -10,7 +10,7 @@ import {
   saveProgress,
 } from '@eventflow/db'
 import type { WorkerMetrics } from '@eventflow/runtime'
-import { type Redis, readFirstUndelivered } from '@eventflow/stream'
+import { type Redis, readFirstUndelivered, type Seal } from '@eventflow/stream'
 import { seqsOf } from './entries.js'
 import type { Partition } from './partition.js'
 import { divide, moveOn, ownTenants, positionOf, type Scan, unite } from './scans.js'
@@ -37,6 +37,7 @@ export interface CatchUpDeps {
   db: Db
   redis: Redis
   prefix: string
+  seal: Seal
   metrics: WorkerMetrics
 }
 
@@ -114,11 +115,12 @@ function hasReachedTarget({ target, scans }: Partition, last: number): boolean {
  */
 export async function findUnpublished(
   partitions: readonly Partition[],
-  { db, redis, prefix, metrics }: CatchUpDeps,
+  { db, redis, prefix, seal, metrics }: CatchUpDeps,
 ): Promise<{ deliveries: Delivery[]; more: boolean }> {
   const next = await readFirstUndelivered(
     redis,
     prefix,
+    seal,
     partitions.map(({ id }) => id),
   )
   const ahead = new Map([...next].map(([id, entry]) => [id, seqsOf(entry).lowest]))

@@ -5,7 +5,7 @@
  * that was read after a connection was lost since the partition was begun: an event that came before it may be gone.
  */
 import type { Delivery } from '@eventflow/core'
-import { eventKey, findSettled } from '@eventflow/db'
+import { eventKey, findSettled, markDirty } from '@eventflow/db'
 import {
   acknowledge,
   claimPending,
@@ -15,6 +15,7 @@ import {
   NO_ENTRY_ID,
   type Redis,
   readNew,
+  type Seal,
 } from '@eventflow/stream'
 import { BATCH } from './batch.js'
 import { mayBeSettled } from './catch-up.js'
@@ -29,6 +30,7 @@ const READ_BYTES = 16 * 1_048_576
 export interface IntakeDeps extends Pick<WorkDeps, 'db' | 'redis' | 'prefix' | 'log' | 'metrics'> {
   /** For blocking reads only. */
   reader: Redis
+  seal: Seal
   /** What the lane is to Redis: no other process and no other lane has ever had this name. */
   lane: string
 }
@@ -59,7 +61,7 @@ export function createIntake(
   partitions: ReadonlyMap<number, Partition>,
   connections: Connections,
 ): Intake {
-  const { db, redis, reader, prefix, lane, log, metrics } = deps
+  const { db, redis, reader, prefix, seal, lane, log, metrics } = deps
   /** Who the reader is to its server, as of the connection that there was then. */
   let self: { clientId: number; runId: string | null; losses: number } | undefined
   /** How many events an entry has brought lately; it depends on how they are sent. */
@@ -75,7 +77,7 @@ export function createIntake(
   /** The owner before may have settled them: they are looked up before they are worked on. */
   async function* claim(partition: Partition): AsyncGenerator<Entry[]> {
     for (let from: string | undefined = NO_ENTRY_ID; from !== undefined; ) {
-      const claimed: Awaited<ReturnType<typeof claimPending>> = await claimPending(redis, prefix, consumer(), {
+      const claimed: Awaited<ReturnType<typeof claimPending>> = await claimPending(redis, prefix, seal, consumer(), {
         partition: partition.id,
         from,
       })
@@ -98,8 +100,7 @@ export function createIntake(
       else partitions.get(entry.partition)?.entries.open(entry.id, new Set(deliveries.map(({ event }) => event.seq)))
       brought.push(...deliveries)
     }
-    const foreign = useless.filter((entry) => !isObsolete(entry)).map(({ id }) => id)
-    if (foreign.length > 0) log.warn({ entries: foreign }, 'removing entries that are no events')
+    await markForeign(useless.filter((entry) => !isObsolete(entry)))
     const doubtful = brought.map(({ event }) => event).filter((event) => mayBeSettled(event, partitions))
     const settled = doubtful.length > 0 ? await findSettled(db, doubtful) : new Set()
     const isSettled = ({ event }: Delivery) => settled.size > 0 && settled.has(eventKey(event))
@@ -109,6 +110,18 @@ export function createIntake(
       partitions,
       brought.filter((delivery) => !isSettled(delivery)),
     )
+  }
+
+  /**
+   * Entries that are none of ours may have been put in the place of ones that were: their partitions are marked, so that all that
+   * is unsettled in them is read from Postgres. The marks come before the entries are removed: without them the next owner would take
+   * the rest of the stream for the whole.
+   */
+  async function markForeign(entries: readonly Entry[]): Promise<void> {
+    if (entries.length === 0) return
+    log.warn({ entries: entries.map(({ id }) => id) }, 'removing entries that are none of ours')
+    metrics.foreignEntries.inc(entries.length)
+    await markDirty(db, [...new Set(entries.map(({ partition }) => partition))])
   }
 
   async function read(streaming: readonly Partition[], waitMs: number, mayWait: () => boolean): Promise<Delivery[]> {
@@ -126,7 +139,7 @@ export function createIntake(
     if (!mayWait() || !streaming.every(isUnbroken)) return []
     const count = Math.ceil(Math.min(BATCH / eventsPerEntry, READ_BYTES / bytesPerEntry) / streaming.length)
     const ids = streaming.map(({ id }) => id)
-    const { entries, strays } = await readNew(reader, prefix, consumer(), ids, { count, blockMs: waitMs })
+    const { entries, strays } = await readNew(reader, prefix, seal, consumer(), ids, { count, blockMs: waitMs })
     wake = () => {}
     const ours = entries.filter(({ partition }) => !strays.includes(partition))
     // Claimed anew with what was read just now, and so in order.

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { hostname } from 'node:os'
 import { UnavailableError } from '@eventflow/core'
-import { asSql, type Db, isConnectionLoss, OPERATOR_TENANT, sqlErrorKind } from '@eventflow/db'
+import { asSql, type Db, isConnectionLoss, OPERATOR_TENANT, readEntrySecret, sqlErrorKind } from '@eventflow/db'
 import { startTelling } from '@eventflow/monitor'
 import type { EventDefinition, Sql } from '@eventflow/pipeline'
 import {
@@ -15,7 +15,7 @@ import {
   type WorkerMetrics,
 } from '@eventflow/runtime'
 import { followSchemas } from '@eventflow/schemas'
-import { connectRedis, createCache, type Redis, untilReady } from '@eventflow/stream'
+import { connectRedis, createCache, createSeal, type Redis, untilReady } from '@eventflow/stream'
 import { compileDefinitions, orderOf } from './definitions.js'
 import { handlerLimitsOf } from './effects.js'
 import { startLane } from './loop.js'
@@ -66,6 +66,7 @@ export async function startWorker({
   const follow = () => followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
   const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
   const schemas = await untilDone('reading the schemas', log, follow, isAway)
+  const seal = createSeal(await untilDone('reading the secret of the entries', log, () => readEntrySecret(db), isAway))
   for (const [type, version] of registered) {
     const subject = { tenantId: OPERATOR_TENANT, type }
     schemas.versions.announce(subject, version)
@@ -94,6 +95,7 @@ export async function startWorker({
       reader,
       redis,
       prefix,
+      seal,
       workerId: id,
       lane: `${id}:${run}:${lane}`,
       log,

@@ -14,6 +14,7 @@ import { schemaWalls } from './migrations/0007-schema-walls.js'
 import { replayVersion } from './migrations/0008-replay-version.js'
 import { partitionMarks } from './migrations/0009-partition-marks.js'
 import { workerProcesses } from './migrations/0010-worker-processes.js'
+import { installationTable } from './migrations/0011-installation.js'
 
 /** All migrations; `partitions` is how many a new database gets. */
 export function migrationsFor(partitions: number): Record<string, Migration> {
@@ -28,6 +29,7 @@ export function migrationsFor(partitions: number): Record<string, Migration> {
     '0008-replay-version': { up: replayVersion },
     '0009-partition-marks': { up: partitionMarks },
     '0010-worker-processes': { up: workerProcesses },
+    '0011-installation': { up: installationTable },
   }
 }
 

@@ -79,6 +79,7 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
     retries: counter('retries_total', 'Attempts that failed and will be made again', ['type']),
     duplicates: counter('duplicates_total', 'Deliveries of events that were settled before'),
     entriesClaimed: counter('entries_claimed_total', 'Pending entries taken over from another worker'),
+    foreignEntries: counter('foreign_entries_total', 'Stream entries that no process of this installation has added'),
     catchUpEvents: counter('catch_up_events_total', 'Events taken up from Postgres, by why', ['reason']),
     lateEvents: counter('late_events_total', 'Events settled long after others of their partition with a later time'),
     fencedWrites: counter('fenced_writes_total', 'Batches that were refused because the lease no longer held'),

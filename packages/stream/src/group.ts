@@ -1,16 +1,18 @@
 /** The consumer group of the workers: reading, claiming, acknowledging. */
 import type { Redis } from 'ioredis'
 import { FIELD, streamKey } from './entry.js'
+import type { Seal } from './seal.js'
 
 export const GROUP = 'eventflow'
 
-/** An entry as it was read; `text` is missing where the entry was removed before it could be claimed. */
+/** An entry as it was read; `text` is missing where its seal does not hold, or it was removed before it could be claimed. */
 export interface Entry {
   partition: number
   id: string
   text: string | undefined
 }
 
+/** As Redis gives it; without fields where it was removed. */
 type RawEntry = [id: string, fields: string[] | null]
 
 /**
@@ -91,6 +93,7 @@ export function isLaterEntry(a: string, b: string): boolean {
 export async function readFirstUndelivered(
   redis: Redis,
   prefix: string,
+  seal: Seal,
   partitions: readonly number[],
 ): Promise<Map<number, Entry>> {
   const groups = redis.pipeline()
@@ -108,7 +111,7 @@ export async function readFirstUndelivered(
   ;((await next.exec()) ?? []).forEach(([error, entries], i) => {
     if (error) throw error
     const [entry] = entries as RawEntry[]
-    if (entry) first.set(partitions[i]!, toEntry(partitions[i]!, entry))
+    if (entry) first.set(partitions[i]!, toEntry(prefix, seal, partitions[i]!, entry))
   })
   return first
 }
@@ -130,6 +133,7 @@ export interface Reading {
 export async function readNew(
   redis: Redis,
   prefix: string,
+  seal: Seal,
   consumer: string,
   partitions: readonly number[],
   { count, blockMs }: { count: number; blockMs: number },
@@ -150,7 +154,7 @@ export async function readNew(
   })
   const entries = ((read ?? []) as [key: string, entries: RawEntry[]][]).flatMap(([key, given]) => {
     const partition = partitions[keys.indexOf(key)]!
-    return given.map((entry) => toEntry(partition, entry))
+    return given.map((entry) => toEntry(prefix, seal, partition, entry))
   })
   const strays = partitions.filter((_, i) => holders(pending[i]).some((holder) => holder !== consumer))
   return { entries, strays }
@@ -173,6 +177,7 @@ const CLAIMED_AT_ONCE = 100
 export async function claimPending(
   redis: Redis,
   prefix: string,
+  seal: Seal,
   consumer: string,
   { partition, from }: { partition: number; from: string },
 ): Promise<{ entries: Entry[]; next: string | undefined }> {
@@ -181,7 +186,7 @@ export async function claimPending(
   )) as [string, (RawEntry | null)[], ...unknown[]]
   return {
     // Redis 6.2 answers nil for an entry that was deleted; Redis 7 forgets it and names it in a third element.
-    entries: entries.flatMap((entry) => (entry ? toEntry(partition, entry) : [])),
+    entries: entries.flatMap((entry) => (entry ? toEntry(prefix, seal, partition, entry) : [])),
     next: next === NO_ENTRY_ID ? undefined : next,
   }
 }
@@ -250,6 +255,8 @@ export async function removeUpTo(redis: Redis, prefix: string, partition: number
   } while (removed === REMOVED_AT_ONCE)
 }
 
-function toEntry(partition: number, [id, fields]: RawEntry): Entry {
-  return { partition, id, text: fields?.[fields.indexOf(FIELD) + 1] }
+/** An entry as Redis gives it, its seal opened. */
+function toEntry(prefix: string, seal: Seal, partition: number, [id, fields]: RawEntry): Entry {
+  const closed = fields?.[fields.indexOf(FIELD) + 1]
+  return { partition, id, text: closed === undefined ? undefined : seal.open(streamKey(prefix, partition), closed) }
 }

@@ -66,7 +66,7 @@ export interface StreamFacts {
   lastId: string
   /** Where the group is; missing without a group. */
   groupAt: string | undefined
-  /** The oldest entry that is there. */
+  /** The oldest entry that is there, its text still sealed. */
   first: Entry | undefined
   /** The newest one. */
   last: Entry | undefined

@@ -6,6 +6,7 @@
 import type { RawEvent } from '@eventflow/core'
 import type { ChainableCommander, Redis } from 'ioredis'
 import { FIELD, packEntry, streamKey } from './entry.js'
+import type { Seal } from './seal.js'
 
 export interface Publisher {
   /**
@@ -20,7 +21,7 @@ export interface Publisher {
  * stays bounded under any backlog. The lengths are those that the last round trip found; several publishers may go over
  * together by what they have under way.
  */
-export function createPublisher(redis: Redis, prefix: string, maxLength: number): Publisher {
+export function createPublisher(redis: Redis, prefix: string, seal: Seal, maxLength: number): Publisher {
   const lengths = new Map<number, number>()
 
   return {
@@ -32,7 +33,9 @@ export function createPublisher(redis: Redis, prefix: string, maxLength: number)
       const answers: { partition: number; at: number }[] = []
       for (const [partition, group] of byPartition) {
         if (unpublished.has(partition)) continue
-        addTogether(pipeline, streamKey(prefix, partition), [...chunksOf(group)])
+        const stream = streamKey(prefix, partition)
+        const texts = [...chunksOf(group)].map((chunk) => seal.close(stream, packEntry(chunk)))
+        addTogether(pipeline, stream, texts)
         answers.push({ partition, at: pipeline.length - 1 })
       }
       const lengthsAt = pipeline.length
@@ -50,10 +53,10 @@ export function createPublisher(redis: Redis, prefix: string, maxLength: number)
 }
 
 /** One XADD, or a transaction where there are several; the answer to the last command says whether all of it was done. */
-function addTogether(pipeline: ChainableCommander, stream: string, chunks: readonly RawEvent[][]): void {
-  const single = chunks.length === 1
+function addTogether(pipeline: ChainableCommander, stream: string, texts: readonly string[]): void {
+  const single = texts.length === 1
   if (!single) pipeline.call('multi')
-  for (const chunk of chunks) pipeline.xadd(stream, '*', FIELD, packEntry(chunk))
+  for (const text of texts) pipeline.xadd(stream, '*', FIELD, text)
   if (!single) pipeline.call('exec')
 }
 

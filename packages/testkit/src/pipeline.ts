@@ -8,6 +8,7 @@ import {
   INGEST_APPLICATION,
   OPERATOR_TENANT,
   prepare,
+  readEntrySecret,
 } from '@eventflow/db'
 import { buildApp } from '@eventflow/ingest'
 import type { EventDefinition } from '@eventflow/pipeline'
@@ -22,7 +23,7 @@ import {
   type WorkerMetrics,
 } from '@eventflow/runtime'
 import { registerDefinitions } from '@eventflow/schemas'
-import { connectRedis, type Redis, readDepths, untilReady } from '@eventflow/stream'
+import { connectRedis, createSeal, type Redis, readDepths, type Seal, untilReady } from '@eventflow/stream'
 import { startWorker, type Worker } from '@eventflow/worker'
 import { post } from './post.js'
 import { type ProgramProcess, startProgramProcess } from './program-process.js'
@@ -37,6 +38,8 @@ export interface TestPipeline {
   db: Db
   redis: Redis
   prefix: string
+  /** Of its stream entries. */
+  seal: Seal
   databaseUrl: string
   partitions: number
   ingestMetrics: IngestMetrics
@@ -97,6 +100,7 @@ export async function startPipeline(
   const redis = connectRedis({ url: env.REDIS_URL, onError: () => {} })
   await untilReady(redis, 5_000)
   const partitions = await countPartitions(db)
+  const seal = createSeal(await readEntrySecret(db))
   const registered = await registerDefinitions(db, OPERATOR_TENANT, definitions)
   const ingestMetrics = createIngestMetrics(byType.keys())
   const app = await buildApp({
@@ -118,6 +122,7 @@ export async function startPipeline(
     db,
     redis,
     prefix,
+    seal,
     databaseUrl: env.DATABASE_URL,
     partitions,
     ingestMetrics,

@@ -6,10 +6,20 @@ import {
   heartbeat,
   INGEST_APPLICATION,
   inspectServer,
+  readEntrySecret,
   takePartitions,
   WORKER_APPLICATION,
 } from '@eventflow/db'
-import { connectRedis, createGroup, FIELD, type Redis, streamKey, untilReady } from '@eventflow/stream'
+import {
+  connectRedis,
+  createGroup,
+  createSeal,
+  FIELD,
+  type Redis,
+  type Seal,
+  streamKey,
+  untilReady,
+} from '@eventflow/stream'
 import { acceptEvents, createDatabase, newEvent, startOwnRedis, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import type { Addresses } from '../addresses.js'
@@ -24,6 +34,7 @@ let server: Awaited<ReturnType<typeof startOwnRedis>>
 let addresses: Addresses
 let db: Db
 let redis: Redis
+let seal: Seal
 
 beforeAll(async () => {
   server = await startOwnRedis()
@@ -42,6 +53,7 @@ beforeEach(async () => {
   await redis.flushall()
   addresses = { postgres: await createDatabase(), redis: server.url, prefix: PREFIX }
   db = connect({ url: addresses.postgres, applicationName: 'test', max: 4, onIdleError: () => {} })
+  seal = createSeal(await readEntrySecret(db))
   await heartbeat(db, { id: 'well', host: 'here', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
   await takePartitions(db, 'well', ALL, { reclaim: false, leaseMs: 10_000 })
   for (const partition of ALL) await createGroup(redis, PREFIX, partition)
@@ -54,6 +66,12 @@ async function examine(at: Addresses = addresses): Promise<{ code: number; found
   }
   const code = await doctor(at, { shells, json: true, paint: (_, plain) => plain, print })
   return { code, found: JSON.parse(text) }
+}
+
+/** Adds an event to the stream of a partition. */
+function addTo(partition: number, by: Seal, event: object) {
+  const key = streamKey(PREFIX, partition)
+  return redis.xadd(key, '*', FIELD, by.close(key, JSON.stringify({ ...event, data: {} })))
 }
 
 const wrong = async () => (await examine()).found.filter(({ level }) => level !== 'ok')
@@ -218,6 +236,7 @@ describe('the pipeline', () => {
   test('without a worker, and with rows of workers that died long ago', async () => {
     await db.query(`UPDATE workers SET heartbeat_at = now() - interval '1 min'`)
     expect(await onlyFinding()).toMatchObject({ check: 'workers', level: 'error', code: 1 })
+    seal = createSeal(await readEntrySecret(db))
     await heartbeat(db, { id: 'well', host: 'here', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
     await db.query(`INSERT INTO workers VALUES ('old', 'there', 2, now(), now() - interval '3 d')`)
     const finding = await onlyFinding()
@@ -247,7 +266,7 @@ describe('the pipeline', () => {
 
   test('with a group that was destroyed, or set beyond the end of its stream', async () => {
     const key = streamKey(PREFIX, 5)
-    const id = (await redis.xadd(key, '*', FIELD, 'no event'))!
+    const id = (await redis.xadd(key, '*', FIELD, seal.close(key, 'no event')))!
     await redis.xgroup('DESTROY', key, 'eventflow')
     expect(await onlyFinding()).toMatchObject({
       ...{ check: 'streams', level: 'error', code: 1 },
@@ -262,10 +281,9 @@ describe('the pipeline', () => {
 
   test('with the events of another database under its prefix', async () => {
     const [own] = await acceptEvents(db, [newEvent()])
-    const other = { ...own, id: '00000000-0000-7000-8000-000000000001' }
-    await redis.xadd(streamKey(PREFIX, 1), '*', FIELD, JSON.stringify({ ...own, data: {} }))
+    await addTo(1, seal, own!)
     expect(await wrong()).toEqual([])
-    await redis.xadd(streamKey(PREFIX, 2), '*', FIELD, JSON.stringify({ ...other, data: {} }))
+    await addTo(2, createSeal(randomBytes(32)), own!)
     expect(await onlyFinding()).toMatchObject({
       ...{ check: 'streams', level: 'error' },
       message: expect.stringContaining(`${streamKey(PREFIX, 2)} holds events of another database`),
@@ -277,7 +295,7 @@ describe('the pipeline', () => {
   test('with events in a stream that a restore of Postgres has lost', async () => {
     const key = streamKey(PREFIX, 4)
     const [kept, lost] = await acceptEvents(db, [newEvent({ partition: 4 }), newEvent({ partition: 4 })])
-    for (const event of [kept, lost]) await redis.xadd(key, '*', FIELD, JSON.stringify({ ...event, data: {} }))
+    for (const event of [kept, lost]) await addTo(4, seal, event!)
     await redis.xgroup('CREATE', key, 'eventflow', '0').catch(() => {})
     expect(await wrong()).toEqual([])
     await db.query('DELETE FROM raw_events WHERE event_id = $1', [lost!.id])

@@ -11,11 +11,13 @@ import {
   type MissingIndex,
   type Ownership,
   readClock,
+  readEntrySecret,
   readOwnership,
   readWorkers,
   type ServerFacts,
 } from '@eventflow/db'
 import {
+  createSeal,
   decodeEvent,
   inspectRedis,
   inspectStreams,
@@ -78,23 +80,26 @@ export async function gatherRedis(redis: Redis, prefix: string, partitions: numb
 }
 
 /**
- * Streams whose oldest or newest entry is no event that this database has accepted. An event is committed before it is added, and
+ * Streams whose oldest or newest entry was not sealed for this database, or is no event that it has accepted. An event is committed before it is added, and
  * is removed from Postgres only when it has long been settled: it must be another database's, or this one's from before it was
  * restored from a backup. After a restore the newest entries are unknown, while the oldest may be known.
  */
 export async function findStrangers(db: Db, streams: readonly StreamFacts[]): Promise<string[]> {
+  const seal = createSeal(await readEntrySecret(db))
   const ends = streams.flatMap(({ key, first, last }) =>
-    [first, last].flatMap((entry) => {
-      const event = entry?.text && decode(entry.text)
-      return event ? [{ key, event }] : []
-    }),
+    [first, last].flatMap((entry) => (entry ? [{ key, text: seal.open(key, entry.text ?? '') }] : [])),
   )
+  const unsealed = ends.filter(({ text }) => text === undefined)
+  const events = ends.flatMap(({ key, text }) => {
+    const event = text === undefined ? undefined : decode(text)
+    return event ? [{ key, event }] : []
+  })
   const known = await findRawEvents(
     db,
-    ends.map(({ event }) => event),
+    events.map(({ event }) => event),
   )
-  const strangers = ends.filter(({ event }) => !known.has(eventKey(event)))
-  return [...new Set(strangers.map(({ key }) => key))]
+  const unknown = events.filter(({ event }) => !known.has(eventKey(event)))
+  return [...new Set([...unsealed, ...unknown].map(({ key }) => key))]
 }
 
 /** The first event of an entry. What cannot be decoded is for a worker to judge. */

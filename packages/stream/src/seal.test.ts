@@ -1,0 +1,35 @@
+/** A seal holds for the stream and the text that it was made for, and for no other secret. */
+import { randomBytes } from 'node:crypto'
+import { expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { createSeal } from './seal.js'
+
+const seal = createSeal(randomBytes(32))
+
+test('what was closed is opened, to the letter', () => {
+  fc.assert(
+    fc.property(fc.string(), fc.string({ unit: 'grapheme' }), (stream, text) => {
+      expect(seal.open(stream, seal.close(stream, text))).toBe(text)
+    }),
+  )
+})
+
+test('nothing is opened that was changed in any place, made for another stream, or with another secret', () => {
+  const closed = seal.close('ef:{p1}:events', '{"n":1}')
+  for (let at = 0; at < closed.length; at++) {
+    // The last character of the HMAC holds two bits of it: another one may stand for the same.
+    if (at === 21) continue
+    const changed = `${closed.slice(0, at)}${closed[at] === 'A' ? 'B' : 'A'}${closed.slice(at + 1)}`
+    expect({ changed, text: seal.open('ef:{p1}:events', changed) }).toEqual({ changed, text: undefined })
+  }
+  expect(seal.open('ef:{p2}:events', closed)).toBeUndefined()
+  expect(createSeal(randomBytes(32)).open('ef:{p1}:events', closed)).toBeUndefined()
+})
+
+test('any other text is not opened, and is no error', () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.string({ unit: 'binary', maxLength: 60 })), (text) => {
+      expect(seal.open('ef:{p1}:events', text)).toBeUndefined()
+    }),
+  )
+})
