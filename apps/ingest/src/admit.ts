@@ -13,6 +13,7 @@ import {
 } from '@eventflow/core'
 import type { NewEvent } from '@eventflow/db'
 import type { EventDefinition } from '@eventflow/pipeline'
+import { statedVersion } from '@eventflow/schemas'
 import { Type } from '@sinclair/typebox'
 import type { Form } from './cloud-event.js'
 import { derivedKey } from './derived-key.js'
@@ -151,7 +152,7 @@ export function admit(sent: unknown, form: Form, context: AdmissionContext, admi
   const definition = admission.definitions.get(incoming.type)
   const derived =
     incoming.partitionkey === undefined
-      ? derivedKey(incoming.data, extensions?.dataschema !== undefined, definition)
+      ? derivedKey(incoming.data, statedVersion({ type: incoming.type, extensions }) !== undefined, definition)
       : undefined
   if (typeof derived === 'object') {
     admission.onKeyMistake(incoming.type)

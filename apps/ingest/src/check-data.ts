@@ -36,7 +36,8 @@ export function createDataCheck(definitions: Iterable<EventDefinition>, { versio
     const plans = await completePlans(planned, load)
     const check = (item: Admitted, index: number): Admitted => {
       const plan = plans[index]
-      const problems = plan && 'event' in item ? problemsOf(item, plan) : []
+      const contract = contractFor(item)
+      const problems = contract && plan && 'event' in item ? problemsOf(item, plan, contract) : []
       return problems.length > 0 ? { problems, misfit: true } : item
     }
     const [only] = admitted
@@ -45,8 +46,8 @@ export function createDataCheck(definitions: Iterable<EventDefinition>, { versio
   }
 }
 
-function problemsOf({ event, data }: Taken, plan: Plan): Problem[] {
-  const reading = readData(event.type, data, plan)
+function problemsOf({ event, data }: Taken, plan: Plan, own: OwnContract): Problem[] {
+  const reading = readData(event.type, data, plan, own)
   if ('failure' in reading) return [{ pointer: '/data', message: reading.failure.message }]
   if (!('problems' in reading)) return []
   return reading.problems.map(({ pointer, message }) => ({ pointer: `/data${pointer}`, message }))

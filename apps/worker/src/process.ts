@@ -95,7 +95,7 @@ function checkSchema(delivery: Delivery, plan: Plan | Failure | undefined, deps:
   }
   if ('failureType' in plan) return { ...candidate, failure: plan }
   const { type } = definition
-  const reading = readData(type, event.data, plan)
+  const reading = readData(type, event.data, plan, definition.contract)
   if ('failure' in reading) return { ...candidate, failure: reading.failure }
   if ('problems' in reading) {
     if (reading.problems.some(isMissing)) metrics.missingFields.inc({ type })

@@ -1,4 +1,5 @@
 /** What the data of an event is held against: a check, what is filled in before it and, for old versions, what lifts them. */
+import { createHash } from 'node:crypto'
 import { compileSchema, type Extensions, type Payload, type SchemaCheck } from '@eventflow/core'
 import type { SchemaSubject } from '@eventflow/db'
 import { type Shape, shapeOf } from './shape.js'
@@ -6,11 +7,14 @@ import { type Shape, shapeOf } from './shape.js'
 export interface Contract {
   check: SchemaCheck
   shape: Shape
+  /** The same for two schemas with the same JSON text: SHA-256. */
+  fingerprint: string
 }
 
 /** Throws when the schema is not valid. `firstOnly` for schemas from outside: it bounds what a check costs. */
 export function contractOf(schema: object, options?: { firstOnly: boolean }): Contract {
-  return { check: compileSchema(schema, options), shape: shapeOf(schema) }
+  const fingerprint = createHash('sha256').update(JSON.stringify(schema)).digest('base64')
+  return { check: compileSchema(schema, options), shape: shapeOf(schema), fingerprint }
 }
 
 /** Makes the data of the next version. It may change what it is given. */
@@ -37,7 +41,7 @@ export function ownContractOf(definition: {
 
 /** What of an event says which schema is its own. */
 export interface Written extends SchemaSubject {
-  extensions?: Extensions
+  extensions?: Extensions | undefined
   /** Counts instead of what the event says itself. */
   schemaVersion?: number
 }

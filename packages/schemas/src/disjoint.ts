@@ -39,8 +39,23 @@ export function disjoint(a: Schema, b: Schema, ofA: Dereference, ofB: Dereferenc
   const shared = types.filter((type) => otherTypes.some((t) => (isNumeric(t) && isNumeric(type) ? true : t === type)))
   if (shared.length === 0) return true
   if (shared.some((type) => type !== 'object')) return false
-  const required: string[] = (one.required ?? []).filter((name: string) => other.required?.includes(name))
-  return required.some((name) => apart(one.properties?.[name] ?? true, other.properties?.[name] ?? true))
+  const names = new Set<string>([...(one.required ?? []), ...(other.required ?? [])])
+  return [...names].some((name) => {
+    const [field, otherField] = [fieldOf(one, name), fieldOf(other, name)]
+    // A missing field may be filled in for one of them and not for the other.
+    return !hasDefault(field) && !hasDefault(otherField) && apart(field, otherField)
+  })
+}
+
+const hasDefault = (field: Schema) => typeof field === 'object' && field.default !== undefined
+
+/** What a field of an object must fit, as far as that is easy to see. */
+export function fieldOf(
+  { properties = {}, patternProperties, additionalProperties = true }: Node,
+  name: string,
+): Schema {
+  if (Object.hasOwn(properties, name)) return properties[name]
+  return patternProperties === undefined ? additionalProperties : true
 }
 
 const isNumeric = (type: string) => type === 'number' || type === 'integer'

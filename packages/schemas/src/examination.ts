@@ -1,11 +1,14 @@
 /** Everything that is asked of a new version before it is kept. Takes as long as the schema makes it: to be run in a thread. */
 import { type CompatibilityMode, compileSchema, type Problem, pointerTo, schemaFaults } from '@eventflow/core'
 import { type Difference, differencesBetween } from './differences.js'
+import { disjoint, fieldOf } from './disjoint.js'
 import { dereferenceIn, filledFields, isPlain, type Node, type Schema } from './schema-node.js'
 
 export interface Version {
   version: number
   schema: object
+  /** Where it is from: a definition, or over HTTP. */
+  origin?: 'code' | 'api'
 }
 
 /** A difference, and to which version; `direction` says who could not read whom. */
@@ -21,11 +24,27 @@ export interface Examination {
   incompatibilities: Incompatibility[]
 }
 
-/** Examines a schema. `earlier` are all versions, in their order. */
+/** Examines a schema from outside. `earlier` are all versions, in their order. */
 export function examine(schema: object, mode: CompatibilityMode, earlier: readonly Version[]): Examination {
   const faults = compileFaults(schema)
   if (faults.length > 0) return { faults, incompatibilities: [] }
-  return { faults, incompatibilities: incompatibilitiesOf(schema, mode, earlier) }
+  return { faults, incompatibilities: [...clashes(schema, earlier), ...incompatibilitiesOf(schema, mode, earlier)] }
+}
+
+/** Where nothing can fit both the schema and that of the definition, by which data is checked as well, whatever the mode. */
+function clashes(schema: Node, earlier: readonly Version[]): Incompatibility[] {
+  const own = earlier.findLast(({ origin }) => origin === 'code')
+  if (!own) return []
+  const { version } = own
+  const root: Node = own.schema
+  const apart = (a: Schema, b: Schema) => disjoint(a, b, dereferenceIn(schema), dereferenceIn(root))
+  if (!apart(schema, root)) return []
+  const fields = Object.keys(schema.properties ?? {}).filter((name) =>
+    apart(schema.properties[name], fieldOf(root, name)),
+  )
+  const paths = fields.length > 0 ? fields.map((name) => pointerTo('/properties', name)) : ['']
+  const message = `nothing fits both the new schema and version ${version}, that of the definition`
+  return paths.map((path) => ({ path, rule: 'NOTHING_FITS', version, direction: 'forward' as const, message }))
 }
 
 /** What is wrong with it as a schema of events, and whether what it fills in fits where it is filled in. */

@@ -19,23 +19,29 @@ export interface WantedVersion extends SchemaSubject {
   version: number
 }
 
-/** Which contract is asked, and what lifts the data before; or the version that is not at hand. */
-export type Plan = { contract: Contract; upcasters: OwnContract['upcasters'] } | { wanted: WantedVersion }
+/**
+ * What the data of an event is held against: the schema of the definition after its upcasters, or a version and then the schema of the
+ * definition. `wanted`: the version is not at hand.
+ */
+export type Plan =
+  | { upcasters: OwnContract['upcasters'] }
+  | { version: number; contract: Contract }
+  | { wanted: WantedVersion }
 
 /**
- * How the data of an event is to be read. An event that names a version is held against that one; if upcasters lift it, against the
- * schema of the definition, where they end. All others are held against the last version.
+ * How the data of an event is to be read. An event that names a version is held against that one, unless upcasters lift it to the
+ * schema of the definition. All others are held against the last version that the tenant has itself, where it has one.
  */
 export function planFor(event: Written, own: OwnContract, versions: Versions): Plan {
   const stated = statedVersion(event)
   if (stated !== undefined && own.upcasters.length > 0) {
     const upcasters = own.upcasters.filter(([version]) => version >= stated)
-    if (upcasters.length > 0) return { contract: own, upcasters }
+    if (upcasters.length > 0) return { upcasters }
   }
   const version = stated ?? versions.latest(event)
-  if (version === undefined) return { contract: own, upcasters: [] }
+  if (version === undefined) return { upcasters: [] }
   const contract = versions.find(event, version)
-  if (contract) return { contract, upcasters: [] }
+  if (contract) return { version, contract }
   return { wanted: { tenantId: event.tenantId, type: event.type, version } }
 }
 
@@ -51,31 +57,59 @@ export async function completePlans<Entry extends Plan | undefined>(
   if (wanted.length === 0) return plans
   const loaded = await load(wanted)
   return plans.map((plan) => {
-    const contract = plan && 'wanted' in plan ? loaded(plan.wanted) : undefined
-    return contract ? { contract, upcasters: [] } : plan
+    if (!plan || !('wanted' in plan)) return plan
+    const contract = loaded(plan.wanted)
+    return contract ? { version: plan.wanted.version, contract } : plan
   })
 }
 
 /** The data with what was lifted and filled in, the same object where nothing was; or why it cannot be used. */
-export type Reading = { data: Payload; unknownFields: number } | { problems: Problem[] } | { failure: Failure }
+export type Reading = Read | { failure: Failure }
 
-/** Reads the data of an event of this type by its plan. Nothing that is given is changed. */
-export function readData(type: string, data: Payload, plan: Plan): Reading {
+type Read = { data: Payload; unknownFields: number } | { problems: Problem[] }
+
+/**
+ * Reads the data of an event of this type by its plan. Code is only ever given what fits `own`, the schema of its definition: a version
+ * can ask for more, and never for less. Nothing that is given is changed.
+ */
+export function readData(type: string, data: Payload, plan: Plan, own: OwnContract): Reading {
   if ('wanted' in plan) {
     const error = new PermanentError(`no version ${plan.wanted.version} of the schema of '${type}' is registered`)
     return { failure: { ...failureOf(error, 'schema'), errorClass: 'UnknownSchema' } }
   }
-  const lifted = lift(type, data, plan.upcasters)
-  if ('failure' in lifted) return lifted
   try {
-    const { check, shape } = plan.contract
-    const whole = shape.complete(lifted.value)
-    const problems = check(whole)
-    return problems.length > 0 ? { problems } : { data: whole, unknownFields: shape.countUnknown(whole) }
+    if ('contract' in plan) return readByVersion(data, plan, own)
+    const lifted = lift(type, data, plan.upcasters)
+    return 'failure' in lifted ? lifted : readBy(lifted.value, own)
   } catch (error) {
     // The code that is compiled of some rare schemas throws; the next attempt would, too.
     return { failure: { ...failureOf(error, 'schema'), failureType: 'permanent' } }
   }
+}
+
+/** By the version first, which may fill in defaults of its own, then by the definition; by one of them where both are the same. */
+function readByVersion(
+  data: Payload,
+  { version, contract }: { version: number; contract: Contract },
+  own: OwnContract,
+): Reading {
+  const read = readBy(data, contract)
+  if (contract.fingerprint === own.fingerprint) return read
+  if (!('data' in read)) return saying(read, `by version ${version} of the schema`)
+  const readByOwn = readBy(read.data, own)
+  if (!('data' in readByOwn)) return saying(readByOwn, 'by the schema of the definition')
+  return { data: readByOwn.data, unknownFields: read.unknownFields }
+}
+
+function readBy(data: Payload, { check, shape }: Contract): Read {
+  const whole = shape.complete(data)
+  const problems = check(whole)
+  return problems.length > 0 ? { problems } : { data: whole, unknownFields: shape.countUnknown(whole) }
+}
+
+/** Of two schemas, the one that is broken. */
+function saying({ problems }: { problems: Problem[] }, schema: string): Reading {
+  return { problems: problems.map(({ message, ...where }) => ({ ...where, message: `${message}, ${schema}` })) }
 }
 
 const EXPECTED = 'the data of the next version, a plain object that JSON can hold'

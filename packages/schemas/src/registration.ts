@@ -1,4 +1,5 @@
 /** Registering versions: those of definitions at a start, and those from outside. */
+import { isDeepStrictEqual } from 'node:util'
 import type { CompatibilityMode, Problem } from '@eventflow/core'
 import {
   addSchemaVersion,
@@ -61,7 +62,8 @@ async function registerDefinition(db: Db, subject: SchemaSubject, definition: Re
   for (let tries = 0; tries < TRIES; tries++) {
     // First what there is: if the same is added after this, it will be noticed that this is not all any more.
     const earlier = await readSchemaVersions(db, subject)
-    const same = await findSameSchema(db, subject, schema)
+    const ofCode = earlier.filter(({ origin }) => origin === 'code')
+    const same = ofCode.findLast((one) => isDeepStrictEqual(one.schema, schema))?.version
     if (same !== undefined) {
       if (same > lifted) return same
       refuse(`its upcasters lead to version ${lifted + 1}, but its schema is that of version ${same}`)
@@ -69,7 +71,8 @@ async function registerDefinition(db: Db, subject: SchemaSubject, definition: Re
     const [fault] = compileFaults(schema)
     if (fault) refuse(`its schema ${fault.pointer} ${fault.message}`)
     const mode = await readCompatibility(db, subject)
-    const found = incompatibilitiesOf(schema, mode, earlier)
+    // What came over HTTP since the first definition only narrowed what code reads: it cannot hold up a start, nor allow one.
+    const found = incompatibilitiesOf(schema, mode, ofCode.length > 0 ? ofCode : earlier)
     // What upcasters lift is never read as it was written.
     const [first] = found.filter(({ version, direction }) => direction === 'forward' || version > lifted)
     if (first) {

@@ -176,7 +176,9 @@ function incompatible({ mode, incompatibilities }: { mode: string; incompatibili
     pointer: path,
     message: `${rule}: ${message}`,
   }))
-  return new RequestError('schema-incompatible', `Not ${mode} compatible: ${saying(problems, 'the schema')}`, problems)
+  const why = saying(problems, 'the schema')
+  const detail = mode === 'NONE' ? `Not compatible: ${why}` : `Not ${mode} compatible: ${why}`
+  return new RequestError('schema-incompatible', detail, problems)
 }
 
 const saying = (problems: readonly Problem[], whole: string) =>
