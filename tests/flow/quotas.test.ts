@@ -31,6 +31,7 @@ beforeAll(async () => {
   second = await buildApp({
     config,
     db: pipeline.db,
+    asking: pipeline.db,
     redis,
     log: createLog('second', config),
     metrics: pipeline.ingestMetrics,

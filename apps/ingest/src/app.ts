@@ -3,7 +3,7 @@
 import { randomFillSync } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createUuidV7, DEFAULT_RETRY_POLICY } from '@eventflow/core'
-import { type Db, readEntrySecret, sqlErrorKind } from '@eventflow/db'
+import { type Db, readEntrySecret, shareOut, sqlErrorKind } from '@eventflow/db'
 import { readLag, readStock, sparing, startTelling } from '@eventflow/monitor'
 import type { EventDefinition } from '@eventflow/pipeline'
 import {
@@ -50,9 +50,18 @@ import { answerUnreadable, MAX_HEADER_BYTES } from './unreadable.js'
 const LAG_FRESH_MS = 1_000
 const STOCK_FRESH_MS = 10_000
 
+/**
+ * The connections that are not for accepting events, by tenant: what one asks for leaves room for the others and, since there
+ * are more connections than turns, for what the service reads for itself.
+ */
+const ASKING_TURNS = { atOnce: 6, atOnceEach: 3, waitingEach: 200 }
+
 export interface AppDeps {
   config: IngestConfig
+  /** For accepting events, and for what that waits for. */
   db: Db
+  /** For all else. */
+  asking: Db
   redis: Redis
   log: Logger
   metrics: IngestMetrics
@@ -67,6 +76,7 @@ export interface AppDeps {
 export async function buildApp({
   config,
   db,
+  asking,
   redis,
   log,
   metrics,
@@ -125,8 +135,9 @@ export async function buildApp({
   const schemas = await untilDone('reading the schemas', log, follow, isAway)
   app.addHook('onClose', () => schemas.stop())
   const newId = createUuidV7(Date.now, (buffer) => randomFillSync(buffer))
+  const dbOf = shareOut(asking, ASKING_TURNS)
   eventRoutes(app, {
-    db,
+    dbOf,
     acceptor,
     admission: {
       definitions,
@@ -141,7 +152,7 @@ export async function buildApp({
       ),
     },
     dataCheck: createDataCheck(definitions.values(), schemas),
-    settled: createSettledWatch(db),
+    settled: createSettledWatch(asking),
     quotas: createQuotas({ redis, prefix, log }),
     metrics,
     tracing,
@@ -149,32 +160,32 @@ export async function buildApp({
     traceUrl: config.EVENTFLOW_TRACE_URL,
     examples: [...definitions.values()].flatMap(({ type, example }) => (example ? [{ type, data: example }] : [])),
   })
-  const operations = createOperations({ db, log })
+  const operations = createOperations({ db: asking, dbOf, log })
   app.addHook('onClose', () => operations.stop())
-  deadLetterRoutes(app, { db })
-  operationRoutes(app, { db, operations, definitions })
-  searchRoutes(app, { db, partitions })
+  deadLetterRoutes(app, { dbOf })
+  operationRoutes(app, { dbOf, operations, definitions })
+  searchRoutes(app, { dbOf, partitions })
   eventTypeRoutes(app, { definitions })
-  auditRoutes(app, { db })
-  keyRoutes(app, { db })
-  schemaRoutes(app, { db })
+  auditRoutes(app, { dbOf })
+  keyRoutes(app, { dbOf })
+  schemaRoutes(app, { dbOf })
 
-  const lag = sparing(() => readLag(db, redis, prefix), LAG_FRESH_MS)
-  const stock = sparing(() => readStock(db), STOCK_FRESH_MS)
+  const lag = sparing(() => readLag(asking, redis, prefix), LAG_FRESH_MS)
+  const stock = sparing(() => readStock(asking), STOCK_FRESH_MS)
   const capacityBytes = config.EVENTFLOW_POSTGRES_CAPACITY_BYTES
-  const refreshGauges = createPipelineGauges({ db, redis, lag, stock, metrics, capacityBytes })
+  const refreshGauges = createPipelineGauges({ db: asking, redis, lag, stock, metrics, capacityBytes })
   const unordered = [...definitions.values()].filter(({ order }) => order === 'none').map(({ type }) => type)
   const attemptsOf = (type: string) => ({ ...DEFAULT_RETRY_POLICY, ...definitions.get(type)?.retry }).attempts
-  const collector = startCollector({ db, lag, stock, unordered, attemptsOf })
+  const collector = startCollector({ db: asking, lag, stock, unordered, attemptsOf })
   const ownName = { process: `${hostname()}-${process.pid}`, service: 'ingest' } as const
-  const telling = startTelling(db, ownName, () => readIngestFigures(metrics))
+  const telling = startTelling(asking, ownName, () => readIngestFigures(metrics))
   app.addHook('onClose', async () => {
     await Promise.all([collector.stop(), telling.stop()])
   })
   liveRoutes(app, { collector })
-  waitingRoutes(app, { db, unordered })
+  waitingRoutes(app, { dbOf, unordered })
   await serveConsole(app, log)
-  healthRoutes(app, { db, redis, metrics, lag, refreshGauges, isOpen })
+  healthRoutes(app, { accepting: db, asking, dbOf, redis, metrics, lag, refreshGauges, isOpen })
   return app
 }
 

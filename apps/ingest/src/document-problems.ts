@@ -20,15 +20,19 @@ const OF_ALL: readonly ProblemCode[] = [
   'unavailable',
 ]
 const OF_BODIES: readonly ProblemCode[] = ['malformed-body', 'body-too-large', 'unsupported-media-type', 'overloaded']
+/** Of all that takes turns: all but the sending of events. */
+const OF_TURNS: readonly ProblemCode[] = ['too-many-requests']
 const OF_PARAMS: readonly ProblemCode[] = ['route-not-found']
 
 const RETRY_AFTER = { required: true, description: 'Seconds', schema: { type: 'integer', minimum: 1 } }
 const ALWAYS = { required: true, schema: { type: 'string' } }
 
+const OF_QUOTAS = { RateLimit: ALWAYS, 'RateLimit-Policy': ALWAYS }
+
 /** Headers of problems by their status; they are there whatever the route. */
 const HEADERS: Record<number, object> = {
   401: { 'WWW-Authenticate': ALWAYS },
-  429: { 'Retry-After': RETRY_AFTER, RateLimit: ALWAYS, 'RateLimit-Policy': ALWAYS },
+  429: { 'Retry-After': RETRY_AFTER },
   503: { 'Retry-After': RETRY_AFTER },
 }
 
@@ -45,6 +49,7 @@ export function documentProblems(app: FastifyInstance): (document: OpenApi) => O
     if (config?.scope === undefined) return
     const codes = [
       ...OF_ALL,
+      ...(config.scope === 'ingest' ? [] : OF_TURNS),
       ...(method === 'GET' ? [] : OF_BODIES),
       ...(url.includes('/:') ? OF_PARAMS : []),
       ...(config.problems ?? []),
@@ -75,7 +80,7 @@ function responseOf(status: number, codes: readonly ProblemCode[]): object {
   const schema = { $ref: '#/components/schemas/Problem', properties: { code: { enum: codes } } }
   return {
     description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join('; '),
-    ...(HEADERS[status] && { headers: HEADERS[status] }),
+    ...(HEADERS[status] && { headers: { ...HEADERS[status], ...(codes.includes('quota-exceeded') && OF_QUOTAS) } }),
     content: { 'application/problem+json': { schema } },
   }
 }

@@ -1,5 +1,7 @@
 /** Starts the ingestion service: wire, listen, drain. */
 import {
+  ASKING_APPLICATION,
+  CONNECTIONS_OF_INGEST,
   connect,
   countPartitions,
   createBootstrapKey,
@@ -42,12 +44,14 @@ try {
   const applied = await untilDone('migrating', log, migrateNow, isAway)
   if (applied.length > 0) log.info({ applied }, 'database migrated')
 
-  const db = connect({
-    url: config.DATABASE_URL,
-    applicationName: INGEST_APPLICATION,
-    max: 10,
-    onIdleError: (err) => log.warn({ err }, 'a connection to Postgres broke'),
-  })
+  const openPool = (applicationName: string, max: number) =>
+    connect({
+      url: config.DATABASE_URL,
+      ...{ applicationName, max },
+      onIdleError: (err) => log.warn({ err }, 'a connection to Postgres broke'),
+    })
+  const db = openPool(INGEST_APPLICATION, CONNECTIONS_OF_INGEST.accepting)
+  const asking = openPool(ASKING_APPLICATION, CONNECTIONS_OF_INGEST.asking)
   const redis = connectRedis({ url: config.REDIS_URL, onError: (err) => log.warn({ err }, 'Redis') })
   const metrics = createIngestMetrics(definitions.keys())
   const partitions = await untilDone('reading the partitions', log, () => countPartitions(db), isAway)
@@ -62,7 +66,7 @@ try {
     () => registerDefinitions(db, OPERATOR_TENANT, definitions.values()),
     isAway,
   )
-  const app = await buildApp({ config, db, redis, log, metrics, tracing, definitions, partitions })
+  const app = await buildApp({ config, db, asking, redis, log, metrics, tracing, definitions, partitions })
 
   await app.listen({ host: config.EVENTFLOW_HOST, port: config.EVENTFLOW_PORT }).catch((error) => {
     throw listenError(error, 'EVENTFLOW_PORT', 'choose another one')
@@ -76,7 +80,7 @@ try {
       { name: 'http', stop: () => app.close() },
       // Nothing is under way any more; QUIT would fail where Redis is away.
       { name: 'redis', stop: async () => redis.disconnect() },
-      { name: 'postgres', stop: () => db.end() },
+      { name: 'postgres', stop: () => Promise.all([db.end(), asking.end()]) },
       { name: 'traces', stop: async () => tracing?.stop() },
     ],
     process.exit,

@@ -3,34 +3,46 @@
  * this process dies it is found interrupted, with nothing half done, and any process can go on with it.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { advanceOperation, type Db, interruptOperation, type Operation, sqlErrorKind } from '@eventflow/db'
+import { TooManyWaitingError } from '@eventflow/core'
+import { advanceOperation, type Db, type DbOf, interruptOperation, type Operation, sqlErrorKind } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
 import { chunkSize, nextChunkAt } from './pace.js'
 
 /** How long an operation waits when Postgres is away, or too much waits in `retries`, in milliseconds. */
 const PAUSE_MS = 1_000
 
+type Started = Pick<Operation, 'id' | 'tenantId' | 'rate'>
+
 export interface Operations {
   /** Carries out an operation that is running, from where it stands. */
-  start(operation: Pick<Operation, 'id' | 'rate'>): void
+  start(operation: Started): void
   /** Interrupts what is under way, after the chunk in hand. */
   stop(): Promise<void>
 }
 
-export function createOperations({ db, log }: { db: Db; log: Logger }): Operations {
+export interface OperationsDeps {
+  /** For what must be said of an operation whatever its tenant asks for besides. */
+  db: Db
+  /** Each step takes a turn of the tenant's. */
+  dbOf: DbOf
+  log: Logger
+}
+
+export function createOperations({ db, dbOf, log }: OperationsDeps): Operations {
   const stopping = new AbortController()
   const running = new Set<Promise<void>>()
 
-  async function carryOut({ id, rate }: Pick<Operation, 'id' | 'rate'>): Promise<void> {
+  async function carryOut({ id, tenantId, rate }: Started): Promise<void> {
     for (let dueAt = performance.now(); !stopping.signal.aborted; await until(dueAt)) {
       const startedAt = performance.now()
       try {
-        const step = await advanceOperation(db, id, chunkSize(rate))
+        const step = await advanceOperation(dbOf(tenantId), id, chunkSize(rate))
         if (step?.status !== 'running') return
         dueAt = step.crowded ? startedAt + PAUSE_MS : nextChunkAt(dueAt, startedAt, step.changed, rate)
       } catch (error) {
         log.warn({ err: error, operation_id: id }, 'a step of an operation failed')
-        const mayPass = ['infrastructure', 'conflict'].includes(sqlErrorKind(error))
+        const mayPass =
+          error instanceof TooManyWaitingError || ['infrastructure', 'conflict'].includes(sqlErrorKind(error))
         if (!mayPass) return interruptOperation(db, id)
         dueAt = startedAt + PAUSE_MS
       }

@@ -1,6 +1,6 @@
 /** The gauges of the whole pipeline, as every ingest process shows them. */
 import type { Db } from '@eventflow/db'
-import { type PipelineLag, readDependencies, type Stock, within } from '@eventflow/monitor'
+import { type PipelineLag, readDependencies, type Stock, shared, within } from '@eventflow/monitor'
 import type { IngestMetrics } from '@eventflow/runtime'
 import type { Redis } from '@eventflow/stream'
 
@@ -22,7 +22,7 @@ export function createPipelineGauges(deps: PipelineGaugesDeps): () => Promise<vo
   const { db, redis, lag, stock, metrics, capacityBytes } = deps
   if (capacityBytes > 0) metrics.postgresCapacity.set(capacityBytes)
   else metrics.postgresCapacity.remove()
-  return async () => {
+  return shared(async () => {
     const [lagNow, stockNow, dependencies] = await Promise.all([
       within(PATIENCE_MS, lag()),
       within(PATIENCE_MS, stock()),
@@ -32,7 +32,7 @@ export function createPipelineGauges(deps: PipelineGaugesDeps): () => Promise<vo
     showStock(stockNow, metrics)
     metrics.dependencyUp.set({ dependency: 'postgres' }, dependencies.postgres ? 1 : 0)
     metrics.dependencyUp.set({ dependency: 'redis' }, dependencies.redis ? 1 : 0)
-  }
+  })
 }
 
 function showLag(lag: PipelineLag | undefined, metrics: IngestMetrics): void {

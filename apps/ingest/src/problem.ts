@@ -1,11 +1,11 @@
 /** Errors as people and programs get them: application/problem+json (RFC 9457) with a stable code. */
-import { PROBLEMS, type Problem, type ProblemCode } from '@eventflow/core'
-import { sqlErrorKind } from '@eventflow/db'
+import { PROBLEMS, type Problem, type ProblemCode, TooManyWaitingError } from '@eventflow/core'
+import { isCancelled, sqlErrorKind } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { NotAcceptedError } from './accept.js'
 
-/** Seconds after which a client that was told 503 should try again. */
+/** Seconds after which a client that was told 429 or 503 should try again, where nothing better is known. */
 const RETRY_AFTER_S = 1
 
 /** The body of an error. `errors` say where, as JSON pointers. */
@@ -53,7 +53,7 @@ export type OnProblem = (code: ProblemCode) => void
 
 function send(reply: FastifyReply, body: ProblemBody, onProblem: OnProblem): FastifyReply {
   onProblem(body.code)
-  if (body.status === 503) reply.header('retry-after', RETRY_AFTER_S)
+  if ([429, 503].includes(body.status) && !reply.hasHeader('retry-after')) reply.header('retry-after', RETRY_AFTER_S)
   // Serialised here: a route's response schema describes its success.
   return reply
     .code(body.status)
@@ -113,6 +113,13 @@ export function answerProblems(app: FastifyInstance, onProblem: OnProblem): void
         problemBody(error.code, 'Nothing is known to be stored. Send it again with the same ids.'),
         onProblem,
       )
+    }
+    if (error instanceof TooManyWaitingError) {
+      return refuse(request, reply, problemBody('too-many-requests', `Of this tenant ${error.message}`))
+    }
+    if (isCancelled(error)) {
+      const detail = 'It took too long to answer. Ask for less, such as one type, one key or a shorter time'
+      return refuse(request, reply, problemBody('unavailable', detail))
     }
     if (sqlErrorKind(error) === 'infrastructure') {
       request.log.warn({ err: error }, 'Postgres is away')

@@ -28,6 +28,7 @@ export const PROBLEMS = {
   'data-invalid': { status: 422, title: 'The data does not fit the schema of its type', retryable: false },
   'idempotency-key-reused': { status: 422, title: 'The Idempotency-Key was used for another event', retryable: false },
   'quota-exceeded': { status: 429, title: 'The tenant has sent more than its quota', retryable: true },
+  'too-many-requests': { status: 429, title: 'The tenant asks for too much at once', retryable: true },
   'headers-too-large': { status: 431, title: 'The headers are too large', retryable: false },
   'internal-error': { status: 500, title: 'Something went wrong on our side', retryable: true },
   overloaded: { status: 503, title: 'Too many events are in flight', retryable: true },

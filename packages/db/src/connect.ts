@@ -22,6 +22,12 @@ export interface ConnectOptions {
 /** By this name Postgres knows the connections that accept events. */
 export const INGEST_APPLICATION = 'eventflow-ingest'
 
+/** By this one those on which ingest does all else: it reads for those who ask, and changes what they ask for. */
+export const ASKING_APPLICATION = 'eventflow-ingest-asking'
+
+/** So many of each an ingest process opens at the most. */
+export const CONNECTIONS_OF_INGEST = { accepting: 6, asking: 10 }
+
 /** And by this one those of workers. */
 export const WORKER_APPLICATION = 'eventflow-worker'
 

@@ -6,6 +6,17 @@ const REST = 50
 /** But it rests no longer than this, in milliseconds: what is older is of no use to anybody. */
 const MAX_REST_MS = 5_000
 
+/** A reader whose askers share the read that is under way, if there is one. */
+export function shared<Result>(read: () => Promise<Result>): () => Promise<Result> {
+  let underWay: Promise<Result> | undefined
+  return () => {
+    underWay ??= read().finally(() => {
+      underWay = undefined
+    })
+    return underWay
+  }
+}
+
 /**
  * A reader that may be asked as often as one likes. It gives what it has read while that is younger than `freshMs`, or than
  * fifty times what the read took, up to 5 s; who asks during a read shares it. A failure is kept just as long.

@@ -1,6 +1,8 @@
 /** A whole pipeline inside the test's process: the real service and real workers, on a database and a prefix of their own. */
 import { randomBytes } from 'node:crypto'
 import {
+  ASKING_APPLICATION,
+  CONNECTIONS_OF_INGEST,
   connect,
   countEvents,
   countPartitions,
@@ -96,7 +98,8 @@ export async function startPipeline(
   const pool = (applicationName: string, max: number) =>
     connect({ url: env.DATABASE_URL, applicationName, max, onIdleError: () => {} })
   const db = pool('test', 10)
-  const ingestDb = pool(INGEST_APPLICATION, 10)
+  const ingestDb = pool(INGEST_APPLICATION, CONNECTIONS_OF_INGEST.accepting)
+  const asking = pool(ASKING_APPLICATION, CONNECTIONS_OF_INGEST.asking)
   const redis = connectRedis({ url: env.REDIS_URL, onError: () => {} })
   await untilReady(redis, 5_000)
   const partitions = await countPartitions(db)
@@ -106,6 +109,7 @@ export async function startPipeline(
   const app = await buildApp({
     config: ingestConfig,
     db: ingestDb,
+    asking,
     redis,
     log,
     metrics: ingestMetrics,
@@ -172,7 +176,7 @@ export async function startPipeline(
       const keys = await redis.keys(`${prefix}:*`).catch(() => [])
       if (keys.length > 0) await redis.del(keys).catch(() => {})
       redis.disconnect()
-      await Promise.all([ingestDb.end(), db.end()])
+      await Promise.all([ingestDb.end(), asking.end(), db.end()])
     },
   }
 }

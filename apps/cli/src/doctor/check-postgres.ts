@@ -1,5 +1,7 @@
 /** What can be wrong with Postgres as a server. */
 import {
+  ASKING_APPLICATION,
+  CONNECTIONS_OF_INGEST,
   IDLE_TIMEOUT_MS,
   INGEST_APPLICATION,
   type ServerFacts,
@@ -11,8 +13,7 @@ import type { PostgresFacts } from './facts.js'
 import { error, type Finding, findings, type Problem, runSql, type Shells, warning } from './finding.js'
 import { checkClock, checkDisk, megabytes } from './host.js'
 
-/** The most connections that one ingest opens, and one worker with the usual two lanes. */
-const OF_INGEST = 10
+/** The most connections that one worker with the usual two lanes opens. */
 const OF_WORKER = 6
 
 const GIBIBYTE = 2 ** 30
@@ -86,10 +87,12 @@ function checkConnections({ connections, maxConnections, tables }: PostgresFacts
   const countOf = (name: string) =>
     connections.filter(({ application }) => application === name).reduce((sum, { count }) => sum + count, 0)
   const open = connections.reduce((sum, { count }) => sum + count, 0)
-  const [ingest, worker] = [countOf(INGEST_APPLICATION), countOf(WORKER_APPLICATION)]
+  const [accepting, asking] = [countOf(INGEST_APPLICATION), countOf(ASKING_APPLICATION)]
+  const [ingest, worker] = [accepting + asking, countOf(WORKER_APPLICATION)]
+  const { accepting: forAccepting, asking: forAsking } = CONNECTIONS_OF_INGEST
+  const ingests = Math.ceil(Math.max(accepting / forAccepting, asking / forAsking))
   const workers = tables?.workers.filter(({ alive }) => alive).length ?? 0
-  const most =
-    open - ingest - worker + Math.ceil(ingest / OF_INGEST) * OF_INGEST + Math.max(worker, workers * OF_WORKER)
+  const most = open - ingest - worker + ingests * (forAccepting + forAsking) + Math.max(worker, workers * OF_WORKER)
   const fix = runSql(shells, `ALTER SYSTEM SET max_connections = ${Math.max(100, 2 * most)}`).concat(
     '   # then restart Postgres',
   )

@@ -24,7 +24,8 @@ const well: PostgresFacts = {
     idle_in_transaction_session_timeout: set('6000', 'client'),
   },
   connections: [
-    { application: 'eventflow-ingest', role: 'eventflow', count: 10 },
+    { application: 'eventflow-ingest', role: 'eventflow', count: 6 },
+    { application: 'eventflow-ingest-asking', role: 'eventflow', count: 4 },
     { application: 'eventflow-worker', role: 'eventflow', count: 4 },
     { application: 'psql', role: 'somebody', count: 6 },
   ],
@@ -81,10 +82,10 @@ test('a pooler that drops our limits', () => {
 })
 
 test('pools that may open more than there is room for', () => {
-  // 6 others, one ingest of 10, two workers of 6.
-  expect(wrongWith({ maxConnections: 28 })).toMatchObject([{ check: 'postgres connections', level: 'warning' }])
-  expect(wrongWith({ maxConnections: 27 })).toMatchObject([{ check: 'postgres connections', level: 'error' }])
-  expect(wrongWith({ maxConnections: 36 })).toEqual([])
+  // 6 others, one ingest of 16, two workers of 6.
+  expect(wrongWith({ maxConnections: 34 })).toMatchObject([{ check: 'postgres connections', level: 'warning' }])
+  expect(wrongWith({ maxConnections: 33 })).toMatchObject([{ check: 'postgres connections', level: 'error' }])
+  expect(wrongWith({ maxConnections: 43 })).toEqual([])
 })
 
 test('transactions and replication slots that hold things up', () => {

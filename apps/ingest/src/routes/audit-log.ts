@@ -1,5 +1,5 @@
 /** What people did, for those who come after. */
-import { type Db, type KeptAuditEntry, listAuditLog } from '@eventflow/db'
+import { type DbOf, type KeptAuditEntry, listAuditLog } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeFilter } from '../filter.js'
@@ -7,13 +7,13 @@ import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
 import { Moment } from '../reply.js'
 import { strictly } from '../request.js'
 
-export function auditRoutes(app: FastifyInstance, { db }: { db: Db }): void {
+export function auditRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): void {
   app.get<{ Querystring: SentPage }>(
     '/v1/audit-log',
     { schema, validatorCompiler: strictly },
-    async ({ query, access }) => {
+    async ({ query, access: { tenantId } }) => {
       const page = readPage(query)
-      const entries = await listAuditLog(db, access.tenantId, page)
+      const entries = await listAuditLog(dbOf(tenantId), tenantId, page)
       return {
         items: entries.map(describeEntry),
         next: entries.length === page.limit ? String(entries.at(-1)!.id) : null,

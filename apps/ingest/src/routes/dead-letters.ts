@@ -1,5 +1,5 @@
 /** Dead letters: listed, grouped, one by one. */
-import { type Db, type DeadLetterStatus, findDeadLetter, groupDeadLetters, listDeadLetters } from '@eventflow/db'
+import { type DbOf, type DeadLetterStatus, findDeadLetter, groupDeadLetters, listDeadLetters } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { DEFAULT_SOURCE, eventIdOf } from '../admit.js'
@@ -15,11 +15,12 @@ interface ListQuery extends Omit<SentFilter, 'ids'>, SentPage {
   group?: 'true'
 }
 
-export function deadLetterRoutes(app: FastifyInstance, { db }: { db: Db }): void {
+export function deadLetterRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): void {
   app.get<{ Querystring: ListQuery }>(
     '/v1/dead-letters',
     { schema: listSchema, validatorCompiler: strictly },
     async ({ access, query: { status = 'open', group, limit, cursor, ...filter } }) => {
+      const db = dbOf(access.tenantId)
       const query = {
         tenantId: access.tenantId,
         filter: readFilter(filter),
@@ -37,7 +38,7 @@ export function deadLetterRoutes(app: FastifyInstance, { db }: { db: Db }): void
     '/v1/dead-letters/:id',
     { schema: oneSchema, validatorCompiler: strictly, config: { problems: ['dead-letter-not-found'] } },
     async ({ access: { tenantId }, params: { id }, query: { source = DEFAULT_SOURCE } }) => {
-      const row = await findDeadLetter(db, tenantId, eventIdOf(tenantId, source, id))
+      const row = await findDeadLetter(dbOf(tenantId), tenantId, eventIdOf(tenantId, source, id))
       if (!row) throw new RequestError('dead-letter-not-found', `No event with the id ${id} has failed`)
       return describeWholeDeadLetter(row)
     },

@@ -1,5 +1,5 @@
 /** Events in, singly and in batches, and one event's story out. */
-import { type Db, findEvent, type NewEvent } from '@eventflow/db'
+import { type DbOf, findEvent, type NewEvent } from '@eventflow/db'
 import { type IngestMetrics, type Tracing, traceparentOf } from '@eventflow/runtime'
 import type { Span } from '@opentelemetry/api'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -26,7 +26,7 @@ import { sent, startSend } from '../trace.js'
 import { batchSchema, checkedByAdmit, singleSchema, statusSchema } from './event-schemas.js'
 
 export interface EventRoutesDeps {
-  db: Db
+  dbOf: DbOf
   acceptor: Acceptor
   admission: Admission
   dataCheck: DataCheck
@@ -43,7 +43,8 @@ export interface EventRoutesDeps {
 }
 
 export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
-  const { db, acceptor, admission, dataCheck, settled, quotas, metrics, tracing, batchLimit, traceUrl, examples } = deps
+  const { dbOf, acceptor, admission, dataCheck, settled, quotas, metrics, tracing, batchLimit, traceUrl, examples } =
+    deps
   /** Counts an event, and logs one that is not taken: by its id where it has one, never by what else was sent. */
   const tell = (reply: FastifyReply, sent: unknown, outcome: Receipt | 'invalid', event?: NewEvent) => {
     const type = metrics.typeOf((sent as { type?: unknown } | null)?.type)
@@ -133,6 +134,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       const { wait, source } = request.query
       const { tenantId } = request.access
       const id = eventIdOf(tenantId, source ?? DEFAULT_SOURCE, request.params.id)
+      const db = dbOf(tenantId)
       let row = await findEvent(db, tenantId, id)
       if (row && wait !== undefined && isOnItsWay(row.status)) {
         await settled.untilSettled(tenantId, id, millisecondsOf(wait))

@@ -1,6 +1,6 @@
 /** Whether the service works, for load balancers, people and Prometheus. */
-import { countEvents, type Db, readOwnership } from '@eventflow/db'
-import type { PipelineLag } from '@eventflow/monitor'
+import { countEvents, type Db, type DbOf, OPERATOR_TENANT, readOwnership } from '@eventflow/db'
+import { type PipelineLag, shared } from '@eventflow/monitor'
 import type { IngestMetrics } from '@eventflow/runtime'
 import type { Redis } from '@eventflow/stream'
 import { Type } from '@sinclair/typebox'
@@ -10,7 +10,11 @@ import { asItIs, Moment } from '../reply.js'
 import { strictly } from '../request.js'
 
 export interface HealthRoutesDeps {
-  db: Db
+  /** On which events are accepted. */
+  accepting: Db
+  /** On which all else is read. */
+  asking: Db
+  dbOf: DbOf
   redis: Redis
   metrics: IngestMetrics
   lag: () => Promise<PipelineLag>
@@ -24,30 +28,34 @@ type Check = { status: 'ok' | 'down'; latency_ms: number; detail?: string }
 
 export function healthRoutes(
   app: FastifyInstance,
-  { db, redis, metrics, lag, refreshGauges, isOpen }: HealthRoutesDeps,
+  { accepting, asking, dbOf, redis, metrics, lag, refreshGauges, isOpen }: HealthRoutesDeps,
 ): void {
   const quiet = { logLevel: 'silent', serializerCompiler: asItIs } as const
+
+  // Without a key: however many ask, they cost one query at a time.
+  const checkPostgres = shared(() => check(() => accepting.query('SELECT 1')))
+  const checkRedis = shared(() => check(() => redis.ping()))
+  const checkWorkers = shared(async () => {
+    let live: string[] = []
+    const workers = await check(async () => {
+      live = (await readOwnership(asking)).workers
+      if (live.length === 0) throw new Error('no worker is alive')
+    })
+    return { ...workers, live }
+  })
 
   app.get('/livez', { ...quiet, schema: livezSchema }, async () => ({ status: 'ok' }))
 
   app.get('/readyz', { ...quiet, schema: readyzSchema }, async (_, reply) => {
-    const postgres = isOpen() ? await check(() => db.query('SELECT 1')) : undefined
+    const postgres = isOpen() ? await checkPostgres() : undefined
     if (postgres?.status === 'ok') return { status: 'ready' }
     return reply.code(503).send({ status: 'not ready', reason: postgres ? `Postgres: ${postgres.detail}` : 'stopping' })
   })
 
   app.get('/health', { ...quiet, schema: healthSchema }, async (_, reply) => {
-    let live: string[] = []
-    const [postgres, redisCheck, workers] = await Promise.all([
-      check(() => db.query('SELECT 1')),
-      check(() => redis.ping()),
-      check(async () => {
-        live = (await readOwnership(db)).workers
-        if (live.length === 0) throw new Error('no worker is alive')
-      }),
-    ])
-    const checks = { postgres, redis: redisCheck, workers: { ...workers, live } }
-    const degraded = redisCheck.status === 'down' || workers.status === 'down'
+    const [postgres, redisNow, workers] = await Promise.all([checkPostgres(), checkRedis(), checkWorkers()])
+    const checks = { postgres, redis: redisNow, workers }
+    const degraded = redisNow.status === 'down' || workers.status === 'down'
     const status = postgres.status === 'down' ? 'down' : degraded ? 'degraded' : 'ok'
     return reply.code(status === 'down' ? 503 : 200).send({ status, checks })
   })
@@ -61,7 +69,7 @@ export function healthRoutes(
     '/metrics/summary',
     { ...quiet, schema: summarySchema, validatorCompiler: strictly },
     async ({ query }) => {
-      const [now, events] = await Promise.all([lag(), query.counts ? countEvents(db) : undefined])
+      const [now, events] = await Promise.all([lag(), query.counts ? countEvents(dbOf(OPERATOR_TENANT)) : undefined])
       return { ...describeLag(now), ...(events && { events }) }
     },
   )

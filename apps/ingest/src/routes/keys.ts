@@ -1,5 +1,5 @@
 /** API keys over HTTP: those of the tenant whose admin asks. */
-import { type ApiKey, createApiKey, type Db, listApiKeys, revokeApiKey, SCOPES, type Scope } from '@eventflow/db'
+import { type ApiKey, createApiKey, type DbOf, listApiKeys, revokeApiKey, SCOPES, type Scope } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { RequestError } from '../problem.js'
@@ -12,21 +12,21 @@ interface Asked {
   expires_in_days?: number
 }
 
-export function keyRoutes(app: FastifyInstance, { db }: { db: Db }): void {
+export function keyRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): void {
   app.post<{ Body: Asked }>(
     '/v1/keys',
     { schema: createSchema, validatorCompiler: strictly },
     async (request, reply) => {
       const { name, scopes, expires_in_days: expiresInDays } = request.body
       const { tenantId } = request.access
-      const made = await createApiKey(db, { tenantId, name, scopes, expiresInDays }, operatorOf(request))
+      const made = await createApiKey(dbOf(tenantId), { tenantId, name, scopes, expiresInDays }, operatorOf(request))
       reply.code(201).header('cache-control', 'no-store')
       return { ...describeKey(made), key: made.key }
     },
   )
 
-  app.get('/v1/keys', { schema: listSchema }, async ({ access }) => ({
-    items: (await listApiKeys(db, access.tenantId)).map(describeKey),
+  app.get('/v1/keys', { schema: listSchema }, async ({ access: { tenantId } }) => ({
+    items: (await listApiKeys(dbOf(tenantId), tenantId)).map(describeKey),
   }))
 
   app.delete<{ Params: { id: string }; Querystring: { after_hours?: string } }>(
@@ -35,7 +35,8 @@ export function keyRoutes(app: FastifyInstance, { db }: { db: Db }): void {
     async (request) => {
       const { id } = request.params
       const afterHours = Number(request.query.after_hours ?? 0)
-      const revoked = await revokeApiKey(db, { tenantId: request.access.tenantId, id, afterHours }, operatorOf(request))
+      const { tenantId } = request.access
+      const revoked = await revokeApiKey(dbOf(tenantId), { tenantId, id, afterHours }, operatorOf(request))
       if (!revoked) throw new RequestError('key-not-found', `There is no key ${id} that is valid beyond that time`)
       return describeKey(revoked)
     },

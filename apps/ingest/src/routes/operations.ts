@@ -4,7 +4,7 @@ import {
   cancelOperation,
   countMatching,
   createOperation,
-  type Db,
+  type DbOf,
   type Extent,
   findOperation,
   findSchemaVersions,
@@ -39,12 +39,12 @@ type Asked = { Body: Static<typeof ReplayDeadLettersBody> | Static<typeof Replay
 type Followed = { Params: { id: string } }
 
 export interface OperationDeps {
-  db: Db
+  dbOf: DbOf
   operations: Operations
   definitions: ReadonlyMap<string, EventDefinition>
 }
 
-export function operationRoutes(app: FastifyInstance, { db, operations, definitions }: OperationDeps): void {
+export function operationRoutes(app: FastifyInstance, { dbOf, operations, definitions }: OperationDeps): void {
   app.post<Asked>(
     '/v1/dead-letters/replay',
     {
@@ -108,7 +108,9 @@ export function operationRoutes(app: FastifyInstance, { db, operations, definiti
         response: { 200: Type.Object({ items: Type.Array(Operation) }) },
       },
     },
-    async ({ access }) => ({ items: (await listOperations(db, access.tenantId, LISTED)).map(describeOperation) }),
+    async ({ access: { tenantId } }) => ({
+      items: (await listOperations(dbOf(tenantId), tenantId, LISTED)).map(describeOperation),
+    }),
   )
 
   app.get<Followed>(
@@ -133,7 +135,7 @@ export function operationRoutes(app: FastifyInstance, { db, operations, definiti
     },
     async (request) => {
       const found = await find(request)
-      const operation = await resumeOperation(db, found, operatorOf(request))
+      const operation = await resumeOperation(dbOf(found.tenantId), found, operatorOf(request))
       if (!operation) throw new RequestError('operation-conflict', `The operation is ${found.status}, not interrupted`)
       operations.start(operation)
       return describeOperation(operation)
@@ -149,7 +151,7 @@ export function operationRoutes(app: FastifyInstance, { db, operations, definiti
     },
     async (request) => {
       const found = await find(request)
-      const operation = await cancelOperation(db, found, operatorOf(request))
+      const operation = await cancelOperation(dbOf(found.tenantId), found, operatorOf(request))
       if (!operation) throw new RequestError('operation-conflict', `The operation is ${found.status} already`)
       return describeOperation(operation)
     },
@@ -158,7 +160,9 @@ export function operationRoutes(app: FastifyInstance, { db, operations, definiti
   /** Counts first. With `dry_run` that is all; otherwise an operation begins, and its progress can be followed. */
   async function ask(kind: OperationKind, request: FastifyRequest<Asked>, reply: FastifyReply) {
     const { filter, dry_run, rate = DEFAULT_RATES[kind], schema_version, reason = null } = request.body
-    const selection = { kind, tenantId: request.access.tenantId, filter: readFilter(filter, '/filter') }
+    const { tenantId } = request.access
+    const db = dbOf(tenantId)
+    const selection = { kind, tenantId, filter: readFilter(filter, '/filter') }
     const extent = await countMatching(db, selection)
     if (schema_version !== undefined) await requireVersion(selection, extent, schema_version)
     if (dry_run) {
@@ -175,6 +179,7 @@ export function operationRoutes(app: FastifyInstance, { db, operations, definiti
   /** Throws RequestError that names a type of those that match that has no such version, nor code that lifts it. */
   async function requireVersion(selection: Selection, extent: Extent, version: number): Promise<void> {
     const { tenantId, filter } = selection
+    const db = dbOf(tenantId)
     const types = filter.type === undefined ? await typesMatching(db, selection, extent) : [filter.type]
     const found = await findSchemaVersions(
       db,
@@ -189,7 +194,7 @@ export function operationRoutes(app: FastifyInstance, { db, operations, definiti
   }
 
   async function find({ access, params: { id } }: FastifyRequest<Followed>) {
-    const operation = isUuid(id) ? await findOperation(db, access.tenantId, id) : undefined
+    const operation = isUuid(id) ? await findOperation(dbOf(access.tenantId), access.tenantId, id) : undefined
     if (!operation) throw new RequestError('operation-not-found', `There is no operation with the id ${id}`)
     return operation
   }

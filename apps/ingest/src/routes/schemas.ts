@@ -1,7 +1,7 @@
 /** The schemas of event types: what there is, what becomes the next version, and whether something could. */
 import { COMPATIBILITY_MODES, type CompatibilityMode, type Problem } from '@eventflow/core'
 import {
-  type Db,
+  type DbOf,
   findSchemaVersion,
   listSchemaTypes,
   readCompatibility,
@@ -42,11 +42,11 @@ interface Given extends OfType {
   Body: { schema: object }
 }
 
-export function schemaRoutes(app: FastifyInstance, { db }: { db: Db }): void {
+export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): void {
   const examine = unlessBusy(createExaminer())
 
-  app.get('/v1/schemas', { schema: listSchema }, async ({ access }) => {
-    const types = await listSchemaTypes(db, access.tenantId)
+  app.get('/v1/schemas', { schema: listSchema }, async ({ access: { tenantId } }) => {
+    const types = await listSchemaTypes(dbOf(tenantId), tenantId)
     return { items: types.map(({ registeredAt, ...type }) => ({ ...type, registered_at: registeredAt })) }
   })
 
@@ -55,6 +55,7 @@ export function schemaRoutes(app: FastifyInstance, { db }: { db: Db }): void {
     { schema: typeSchema, validatorCompiler: strictly, config: { problems: ['schema-not-found'] } },
     async (request) => {
       const subject = subjectOf(request)
+      const db = dbOf(subject.tenantId)
       const versions = await readSchemaVersions(db, subject)
       const latest = versions.at(-1)
       if (!latest) throw notFound(`No schema of the type ${subject.type} is registered`)
@@ -76,6 +77,7 @@ export function schemaRoutes(app: FastifyInstance, { db }: { db: Db }): void {
     },
     async (request, reply) => {
       const subject = subjectOf(request)
+      const db = dbOf(subject.tenantId)
       const { schema } = request.body
       const registration = await registerSchema(db, examine, { ...subject, schema, by: operatorOf(request) })
       switch (registration.status) {
@@ -103,6 +105,7 @@ export function schemaRoutes(app: FastifyInstance, { db }: { db: Db }): void {
     { schema: versionSchema, validatorCompiler: strictly, config: { problems: ['schema-not-found'] } },
     async (request) => {
       const subject = subjectOf(request)
+      const db = dbOf(subject.tenantId)
       const { version } = request.params
       const found = await findSchemaVersion(db, subject, Number(version))
       if (!found) throw notFound(`No version ${version} of the schema of the type ${subject.type} is registered`)
@@ -115,6 +118,7 @@ export function schemaRoutes(app: FastifyInstance, { db }: { db: Db }): void {
     { schema: checkSchema, validatorCompiler: strictly, config: { problems: ['schema-refused'] } },
     async (request) => {
       const subject = subjectOf(request)
+      const db = dbOf(subject.tenantId)
       const [earlier, mode] = [await readSchemaVersions(db, subject), await readCompatibility(db, subject)]
       const { faults, incompatibilities } = await examine(request.body.schema, mode, earlier)
       if (faults.length > 0) throw invalid(faults)
@@ -124,13 +128,15 @@ export function schemaRoutes(app: FastifyInstance, { db }: { db: Db }): void {
 
   app.get<OfType>('/v1/schemas/:type/usage', { schema: usageSchema, validatorCompiler: strictly }, async (request) => {
     const subject = subjectOf(request)
-    return describeUsage(subject.type, await readSchemaUsage(db, subject))
+    return describeUsage(subject.type, await readSchemaUsage(dbOf(subject.tenantId), subject))
   })
 
   app.get<OfType>(
     '/v1/schemas/:type/compatibility',
     { schema: readModeSchema, validatorCompiler: strictly },
-    async (request) => ({ compatibility: await readCompatibility(db, subjectOf(request)) }),
+    async (request) => ({
+      compatibility: await readCompatibility(dbOf(request.access.tenantId), subjectOf(request)),
+    }),
   )
 
   app.put<OfType & { Body: { compatibility: CompatibilityMode } }>(
@@ -138,7 +144,8 @@ export function schemaRoutes(app: FastifyInstance, { db }: { db: Db }): void {
     { schema: modeSchema(COMPATIBILITY_MODES), validatorCompiler: strictly },
     async (request) => {
       const { compatibility } = request.body
-      await setCompatibility(db, { ...subjectOf(request), compatibility, by: operatorOf(request) })
+      const subject = subjectOf(request)
+      await setCompatibility(dbOf(subject.tenantId), { ...subject, compatibility, by: operatorOf(request) })
       return { compatibility }
     },
   )

@@ -1,6 +1,6 @@
 /** Events searched: by what they are, how they are, and when they came. */
 import { partitionOf } from '@eventflow/core'
-import { type Db, type EventStatus, listEvents } from '@eventflow/db'
+import { type DbOf, type EventStatus, listEvents } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { DEFAULT_SOURCE, eventIdOf } from '../admit.js'
@@ -18,12 +18,12 @@ interface Search extends Pick<SentFilter, 'type' | 'key' | 'from' | 'to'>, SentP
 }
 
 export interface SearchRoutesDeps {
-  db: Db
+  dbOf: DbOf
   /** How many partitions the database has. */
   partitions: number
 }
 
-export function searchRoutes(app: FastifyInstance, { db, partitions }: SearchRoutesDeps): void {
+export function searchRoutes(app: FastifyInstance, { dbOf, partitions }: SearchRoutesDeps): void {
   app.get<{ Querystring: Search }>(
     '/v1/events',
     { schema, validatorCompiler: strictly },
@@ -37,7 +37,7 @@ export function searchRoutes(app: FastifyInstance, { db, partitions }: SearchRou
         ...(status && { status }),
         ...(filter.key !== undefined && { partition: partitionOf(tenantId, filter.key, partitions) }),
       }
-      const { rows, before } = await listEvents(db, query, readPage({ limit, cursor }))
+      const { rows, before } = await listEvents(dbOf(tenantId), query, readPage({ limit, cursor }))
       return { items: rows.map(describeListedEvent), next: before === null ? null : String(before) }
     },
   )

@@ -1,6 +1,6 @@
 /** Keys that wait behind an event that is to be tried again, and the way past it. */
 import { isUuid } from '@eventflow/core'
-import { type Db, readWaitingKeys, skipWaiting, type WaitingKey } from '@eventflow/db'
+import { type DbOf, readWaitingKeys, skipWaiting, type WaitingKey } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { waitingSince } from '../live/troubles.js'
@@ -11,14 +11,14 @@ import { operatorOf, strictly } from '../request.js'
 const MAX_KEYS = 100
 
 export interface WaitingRoutesDeps {
-  db: Db
+  dbOf: DbOf
   /** The types whose events wait for nobody. */
   unordered: readonly string[]
 }
 
-export function waitingRoutes(app: FastifyInstance, { db, unordered }: WaitingRoutesDeps): void {
-  app.get('/v1/waiting', { schema: listSchema }, async ({ access }) => {
-    const keys = await readWaitingKeys(db, access.tenantId, { unordered, limit: MAX_KEYS, countBehind: true })
+export function waitingRoutes(app: FastifyInstance, { dbOf, unordered }: WaitingRoutesDeps): void {
+  app.get('/v1/waiting', { schema: listSchema }, async ({ access: { tenantId } }) => {
+    const keys = await readWaitingKeys(dbOf(tenantId), tenantId, { unordered, limit: MAX_KEYS, countBehind: true })
     return { items: keys.map(describeWaiting) }
   })
 
@@ -27,8 +27,9 @@ export function waitingRoutes(app: FastifyInstance, { db, unordered }: WaitingRo
     { schema: skipSchema, validatorCompiler: strictly, config: { problems: ['operation-conflict'] } },
     async (request) => {
       const { id } = request.params
-      const skip = { tenantId: request.access.tenantId, id, by: operatorOf(request), reason: request.body.reason }
-      if (isUuid(id) && (await skipWaiting(db, skip))) return { id, status: 'failed' }
+      const { tenantId } = request.access
+      const skip = { tenantId, id, by: operatorOf(request), reason: request.body.reason }
+      if (isUuid(id) && (await skipWaiting(dbOf(tenantId), skip))) return { id, status: 'failed' }
       throw new RequestError('operation-conflict', `The event ${id} does not wait for another attempt`)
     },
   )

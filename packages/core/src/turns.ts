@@ -1,0 +1,75 @@
+/** Turns at what only a few may use at once, shared out so that no party keeps the others from it. */
+
+/** How many turns there are. */
+export interface TurnLimits {
+  /** Turns at once, of all parties together. */
+  atOnce: number
+  /** Turns at once of one party. */
+  atOnceEach: number
+  /** Requests of one party that may wait for a turn. */
+  waitingEach: number
+}
+
+/** As many requests of a party wait as may wait. */
+export class TooManyWaitingError extends Error {
+  override name = 'TooManyWaitingError'
+}
+
+export interface Turns {
+  /**
+   * Resolves when it is the party's turn, with what ends the turn: to be called once. The parties that wait go one after the
+   * other, and the requests of each in their order. Rejects at once with TooManyWaitingError.
+   */
+  take(party: string): Promise<() => void>
+}
+
+interface Party {
+  running: number
+  waiting: (() => void)[]
+}
+
+export function createTurns({ atOnce, atOnceEach, waitingEach }: TurnLimits): Turns {
+  // Those that run or wait, the one that had its last turn the longest ago first.
+  const parties = new Map<string, Party>()
+  let running = 0
+
+  function next(): [string, Party] | undefined {
+    for (const entry of parties) if (entry[1].waiting.length > 0 && entry[1].running < atOnceEach) return entry
+    return undefined
+  }
+
+  function giveTurns(): void {
+    while (running < atOnce) {
+      const found = next()
+      if (!found) return
+      const [name, party] = found
+      parties.delete(name)
+      parties.set(name, party)
+      running++
+      party.running++
+      party.waiting.shift()!()
+    }
+  }
+
+  function end(name: string, party: Party): void {
+    running--
+    party.running--
+    if (party.running === 0 && party.waiting.length === 0) parties.delete(name)
+    giveTurns()
+  }
+
+  return {
+    async take(name) {
+      const party = parties.get(name) ?? { running: 0, waiting: [] }
+      if (party.waiting.length >= waitingEach) {
+        throw new TooManyWaitingError(`${waitingEach} requests wait for a turn already`)
+      }
+      parties.set(name, party)
+      await new Promise<void>((go) => {
+        party.waiting.push(go)
+        giveTurns()
+      })
+      return () => end(name, party)
+    },
+  }
+}

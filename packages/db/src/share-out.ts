@@ -1,0 +1,41 @@
+/** One pool for many tenants, none of which can take all of its connections. */
+import { createTurns, type TurnLimits } from '@eventflow/core'
+import type { Db, Queryable } from './connect.js'
+
+/** The connections as a tenant has them. */
+export type DbOf = (tenantId: string) => Db
+
+/**
+ * Shares a pool out: each tenant uses as many connections at once as `limits` allow, for the time of a statement or of a transaction,
+ * and waits for its turn. What is asked for beyond what may wait rejects at once with TooManyWaitingError.
+ */
+export function shareOut(pool: Db, limits: TurnLimits): DbOf {
+  const turns = createTurns(limits)
+  return (tenantId) => {
+    const query = async (...given: Parameters<Queryable['query']>) => {
+      const end = await turns.take(tenantId)
+      try {
+        return await pool.query(...given)
+      } finally {
+        end()
+      }
+    }
+    const connect = async () => {
+      const end = await turns.take(tenantId)
+      try {
+        const client = await pool.connect()
+        const { release } = client
+        client.release = (error) => {
+          release(error)
+          end()
+        }
+        return client
+      } catch (error) {
+        end()
+        throw error
+      }
+    }
+    // All else of it is the pool.
+    return Object.assign(Object.create(pool) as Db, { query, connect })
+  }
+}
