@@ -64,7 +64,7 @@ test('reads that take long hold up their tenant only, and nobody’s events', as
   const client = await pipeline.db.connect()
   try {
     // No read of dead letters comes to an end.
-    await client.query('BEGIN; LOCK TABLE failed_events')
+    await client.query('BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; LOCK TABLE failed_events')
     const { refused, all } = await flood(300, 3 + 200, () =>
       ask('greedy', 'GET', '/v1/dead-letters?group=true&status=all'),
     )
