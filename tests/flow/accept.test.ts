@@ -333,7 +333,7 @@ describe('a batch', () => {
 
   test('publishes an event again that may have missed its stream, before the later ones of its key', async () => {
     const partition = partitionOf('default', 'missed', pipeline.partitions)
-    const stored = newEvent({ type: 'note.taken', key: 'missed', partition, payload: '{"n":0}' })
+    const stored = newEvent({ type: 'note.taken', source: '/', key: 'missed', partition, payload: '{"n":0}' })
     await insertRawEvents(pipeline.db, [stored])
     const answer = await pipeline.send([
       event({ n: 0 }, { id: stored.id, partitionkey: 'missed' }),

@@ -23,12 +23,26 @@ import {
 } from '@eventflow/db'
 import type { IngestMetrics, Logger } from '@eventflow/runtime'
 import type { Publisher } from '@eventflow/stream'
+import { keepFormerIds } from './former-ids.js'
 
 /**
  * What became of an event: `accepted` and `duplicate` are durable; `conflict`: another event has this id;
  * `refused`: Postgres cannot store it.
  */
-export type Receipt = 'accepted' | 'duplicate' | 'conflict' | 'refused'
+export type Outcome = 'accepted' | 'duplicate' | 'conflict' | 'refused'
+
+export interface Receipt {
+  outcome: Outcome
+  /** Of a conflict: the source of the event that has the id, where that is another one. */
+  otherSource?: string
+}
+
+const RECEIPTS = {
+  accepted: { outcome: 'accepted' },
+  duplicate: { outcome: 'duplicate' },
+  conflict: { outcome: 'conflict' },
+  refused: { outcome: 'refused' },
+} as const satisfies Record<Outcome, Receipt>
 
 /** The events could not be stored now; the same request may succeed later. */
 export class NotAcceptedError extends Error {
@@ -43,7 +57,8 @@ export class NotAcceptedError extends Error {
 
 export interface Acceptor {
   /**
-   * Stores events and publishes them; one receipt an event, in order, once all of them are durable.
+   * Stores events and publishes them; one receipt an event, in order, once all of them are durable. One that was stored before under
+   * another id is given that id.
    * Rejects with NotAcceptedError when that is not possible now: then it is unknown whether they were stored, and sending
    * them again with the same ids is safe.
    */
@@ -86,8 +101,10 @@ export function createAcceptor(deps: {
   /** Events, and characters of their data, that may be queued or in work at once. */
   maxInFlight: number
   maxInFlightSize: number
+  /** Until when events are looked for under the ids of earlier versions, too; milliseconds since 1970. */
+  formerIdsUntil: number
 }): Acceptor {
-  const { db, publisher, log, metrics, maxInFlight, maxInFlightSize } = deps
+  const { db, publisher, log, metrics, maxInFlight, maxInFlightSize, formerIdsUntil } = deps
   const queue: Request[] = []
   let queuedEvents = 0
   let inFlight = 0
@@ -152,6 +169,7 @@ export function createAcceptor(deps: {
 
   /** Inserts events, and sorts out which of the rest are duplicates. `fresh` is what must be in the stream. */
   async function store(events: readonly NewEvent[]): Promise<{ receipts: Receipt[]; fresh: RawEvent[] }> {
+    if (Date.now() < formerIdsUntil) await keepFormerIds(db, events)
     const unique = new Map<string, NewEvent>()
     for (const event of events) {
       const key = eventKey(event)
@@ -160,7 +178,7 @@ export function createAcceptor(deps: {
     const { accepted, refused, stored } = await insertOrFind([...unique.values()])
     const fresh: RawEvent[] = []
     for (const [event, { seq, acceptedAt }] of accepted) {
-      const completion = { seq, acceptedAt, occurredAt: event.occurredAt ?? acceptedAt, externalId: undefined }
+      const completion = { seq, acceptedAt, occurredAt: event.occurredAt ?? acceptedAt }
       // Spreading an object and adding to it would take twenty times as long.
       fresh.push(Object.assign({}, event, completion))
     }
@@ -170,11 +188,13 @@ export function createAcceptor(deps: {
     fresh.sort((a, b) => a.seq - b.seq)
 
     const receipts = events.map((event): Receipt => {
-      if (accepted.has(event)) return 'accepted'
+      if (accepted.has(event)) return RECEIPTS.accepted
       const key = eventKey(event)
       const first = unique.get(key)!
-      if (refused.has(first)) return 'refused'
-      return sameContent(event, stored.get(key)?.event ?? first) ? 'duplicate' : 'conflict'
+      if (refused.has(first)) return RECEIPTS.refused
+      const known = stored.get(key)?.event ?? first
+      if (known.source !== event.source) return { outcome: 'conflict', otherSource: known.source }
+      return sameContent(event, known) ? RECEIPTS.duplicate : RECEIPTS.conflict
     })
     return { receipts, fresh }
   }
@@ -256,9 +276,9 @@ function answerAll(requests: readonly Request[], receipts: readonly Receipt[]): 
   }
 }
 
-function countReceipts(receipts: readonly Receipt[]): Record<Receipt, number> {
+function countReceipts(receipts: readonly Receipt[]): Record<Outcome, number> {
   const counts = { accepted: 0, duplicate: 0, conflict: 0, refused: 0 }
-  for (const receipt of receipts) counts[receipt]++
+  for (const { outcome } of receipts) counts[outcome]++
   return counts
 }
 

@@ -1,9 +1,9 @@
 /** The door: what is let in is complete, what is not is told what is wrong with it and where. */
-import { createUuidV7, partitionOf, uuidOf } from '@eventflow/core'
+import { createUuidV7, eventIdOf, partitionOf, uuidOf } from '@eventflow/core'
 import { defineEvent, type EventDefinition, Type } from '@eventflow/pipeline'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { type Admission, type AdmissionContext, admit, eventIdOf } from './admit.js'
+import { type Admission, type AdmissionContext, admit } from './admit.js'
 import type { Form } from './cloud-event.js'
 import { parseExactly } from './exact-json.js'
 
@@ -113,6 +113,8 @@ describe('the id', () => {
     expect(admitted({ ...event, id: 'order-1' }).id).toBe(uuidOf('default', '/', 'order-1'))
     expect(admitted({ ...event, id: 'order-1' }, { tenantId: 'other' }).id).toBe(uuidOf('other', '/', 'order-1'))
     expect(eventIdOf('default', '/shop', 'order-1')).toBe(id)
+    const uuid = admitted({ ...event, id: UUID.toUpperCase(), source: '/shop' })
+    expect([uuid.id, uuid.externalId]).toEqual([uuidOf('default', '/shop', UUID), UUID.toUpperCase()])
   })
 })
 
@@ -297,7 +299,8 @@ test('a full CloudEvent is admitted with all it says', () => {
   }
   expect(admitted(sent)).toEqual({
     tenantId: 'default',
-    id: UUID,
+    id: uuidOf('default', '/shop', UUID),
+    externalId: UUID,
     type: 'order.created',
     source: '/shop',
     key: 'k',

@@ -2,9 +2,10 @@
 import {
   type AcceptedEvent,
   compileSchema,
+  DEFAULT_SOURCE,
   type Extensions,
+  eventIdOf,
   type IncomingEvent,
-  isUuid,
   type Payload,
   type Problem,
   partitionOf,
@@ -46,7 +47,7 @@ const attributes = {
 }
 
 const SpecVersion = Type.Literal('1.0', { description: 'CloudEvents version' })
-const ID = 'Unique within the tenant. A UUID, or any text, which is mapped to one'
+const ID = 'A UUID or any text. Unique within its source: both together are the event'
 const Source = Name('Where the event comes from')
 
 /** An event in plain JSON. An attribute that is not listed is refused: it is most likely misspelt. */
@@ -80,9 +81,6 @@ const OWN = new Set([
   ...['specversion', 'datacontenttype', 'type', 'id', 'source', 'time', 'partitionkey'],
   ...['correlationid', 'causationid', 'traceparent', 'data'],
 ])
-
-/** The source of an event that names none. */
-export const DEFAULT_SOURCE = '/'
 
 /** The "source" of ids that are made from an Idempotency-Key: none that a producer can send, since it has a NUL. */
 const IDEMPOTENCY_KEY = 'idempotency-key\0'
@@ -146,9 +144,12 @@ export function admit(sent: unknown, form: Form, context: AdmissionContext, admi
   const { tenantId } = context
   const source = incoming.source ?? DEFAULT_SOURCE
   const keyed = incoming.id === undefined && context.idempotencyKey !== undefined
-  const id = keyed
-    ? uuidOf(tenantId, IDEMPOTENCY_KEY, context.idempotencyKey!)
-    : (eventIdOf(tenantId, source, incoming.id) ?? admission.newId())
+  const id =
+    incoming.id !== undefined
+      ? eventIdOf(tenantId, source, incoming.id)
+      : keyed
+        ? uuidOf(tenantId, IDEMPOTENCY_KEY, context.idempotencyKey!)
+        : admission.newId()
   const definition = admission.definitions.get(incoming.type)
   const derived =
     incoming.partitionkey === undefined
@@ -175,21 +176,13 @@ export function admit(sent: unknown, form: Form, context: AdmissionContext, admi
       partition: partitionOf(tenantId, key, admission.partitions),
       correlationId: incoming.correlationid ?? context.correlationId ?? id,
       payload,
-      ...(incoming.id !== undefined && !isUuid(incoming.id) && { externalId: incoming.id }),
+      ...(incoming.id !== undefined && incoming.id.toLowerCase() !== id && { externalId: incoming.id }),
       ...(incoming.time !== undefined && { occurredAt: new Date(incoming.time).toISOString() }),
       ...(incoming.causationid !== undefined && { causationId: incoming.causationid }),
       ...optional('traceparent', incoming.traceparent ?? context.traceparent),
       ...(extensions && { extensions }),
     },
   }
-}
-
-/** The event id that belongs to a producer's id: itself when it is a UUID, otherwise a UUIDv5. */
-export function eventIdOf(tenantId: string, source: string, id: string): string
-export function eventIdOf(tenantId: string, source: string, id: string | undefined): string | undefined
-export function eventIdOf(tenantId: string, source: string, id: string | undefined): string | undefined {
-  if (id === undefined) return undefined
-  return isUuid(id) ? id.toLowerCase() : uuidOf(tenantId, source, id)
 }
 
 function extensionsOf(incoming: IncomingEvent): Extensions | undefined {

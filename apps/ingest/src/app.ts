@@ -3,7 +3,7 @@
 import { randomFillSync } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createUuidV7, DEFAULT_RETRY_POLICY } from '@eventflow/core'
-import { type Db, readEntrySecret, shareOut, sqlErrorKind } from '@eventflow/db'
+import { type Db, readEntrySecret, readFormerIdsUntil, shareOut, sqlErrorKind } from '@eventflow/db'
 import { readLag, readStock, sparing, startTelling } from '@eventflow/monitor'
 import type { EventDefinition } from '@eventflow/pipeline'
 import {
@@ -130,6 +130,7 @@ export async function buildApp({
     metrics,
     maxInFlight: config.EVENTFLOW_MAX_IN_FLIGHT,
     maxInFlightSize: config.EVENTFLOW_MAX_IN_FLIGHT_BYTES,
+    formerIdsUntil: await untilDone('reading the age of the ids', log, () => readFormerIdsUntil(db), isAway),
   })
   const follow = () => followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
   const schemas = await untilDone('reading the schemas', log, follow, isAway)

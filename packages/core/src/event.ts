@@ -10,7 +10,7 @@ export type Payload = Record<string, unknown>
 export interface IncomingEvent {
   type: string
   data: Payload
-  /** Any string; one that is no UUID is mapped to a UUIDv5 of (tenant, source, id). */
+  /** Any string. Source and id together are the event: see `eventIdOf`. */
   id?: string
   source?: string
   /** Event time, RFC 3339. */
@@ -32,6 +32,8 @@ export interface AcceptedEvent<Data = Payload> {
   tenantId: string
   /** UUID, unique within the tenant. */
   id: string
+  /** The producer's id, unique within `source`, where it is not the event's. */
+  externalId?: string
   type: string
   source: string
   key: string

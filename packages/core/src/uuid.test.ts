@@ -1,7 +1,7 @@
 /** Event ids: UUIDv7 that only rise, UUIDv5 that never change. */
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { createUuidV7, isUuid, uuidOf } from './uuid.js'
+import { createUuidV7, DEFAULT_SOURCE, eventIdOf, isUuid, uuidOf } from './uuid.js'
 
 const ones = (buffer: Buffer) => buffer.fill(0xff)
 const zeros = (buffer: Buffer) => buffer.fill(0)
@@ -73,6 +73,40 @@ test('UUIDv5s differ where tenant, source or id differ, and have their version a
       expect(uuidOf(...a) === uuidOf(...b)).toBe(a.every((part, i) => part === b[i]))
     }),
   )
+})
+
+test('two events of a tenant have one event id if their source and id are the same, and only then', () => {
+  const uuid = fc.uuid().chain((id) => fc.constantFrom(id, id.toUpperCase()))
+  const name = fc.tuple(
+    fc.constantFrom(DEFAULT_SOURCE, '/a', '/A', '/other'),
+    fc.oneof(uuid, fc.constantFrom('order-1', 'Order-1', '0')),
+  )
+  const meant = ([source, id]: [string, string]) => [source, isUuid(id) ? id.toLowerCase() : id].join(' ')
+  const others: fc.Arbitrary<[[string, string], [string, string]]> = fc.oneof(
+    fc.tuple(name, name),
+    name.chain(([source, id]) =>
+      fc.tuple(
+        fc.constant([source, id] as [string, string]),
+        fc.tuple(
+          name.map(([s]) => s),
+          fc.constantFrom(id, id.toUpperCase()),
+        ),
+      ),
+    ),
+  )
+  fc.assert(
+    fc.property(others, ([a, b]) => {
+      expect(isUuid(eventIdOf('default', ...a))).toBe(true)
+      expect(eventIdOf('default', ...a) === eventIdOf('default', ...b)).toBe(meant(a) === meant(b))
+    }),
+  )
+})
+
+test('a UUID of the default source is its own event id, of another source it is not', () => {
+  const uuid = '0190B2C4-0000-7000-8000-000000000001'
+  expect(eventIdOf('default', '/', uuid)).toBe(uuid.toLowerCase())
+  expect(eventIdOf('default', '/a', uuid)).toBe(uuidOf('default', '/a', uuid.toLowerCase()))
+  expect(eventIdOf('other', '/a', uuid)).not.toBe(eventIdOf('default', '/a', uuid))
 })
 
 test.each([

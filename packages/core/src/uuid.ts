@@ -1,5 +1,5 @@
 /** UUIDs as event ids (RFC 9562). */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
@@ -7,15 +7,29 @@ export function isUuid(text: string): boolean {
   return UUID.test(text)
 }
 
-/** The namespace of event ids that were no UUIDs: UUIDv5 of the DNS namespace and "eventflow". */
+/** The source of an event that names none. */
+export const DEFAULT_SOURCE = '/'
+
+/**
+ * The event id of what a producer calls (source, id), which is what identifies a CloudEvent. A UUID of the default source is its
+ * own event id, every other pair has a UUIDv5. The case of a UUID does not count (RFC 9562, 4).
+ */
+export function eventIdOf(tenantId: string, source: string, id: string): string {
+  if (!isUuid(id)) return uuidOf(tenantId, source, id)
+  const uuid = id.toLowerCase()
+  return source === DEFAULT_SOURCE ? uuid : uuidOf(tenantId, source, uuid)
+}
+
+/** The namespace of event ids that are made from others: UUIDv5 of the DNS namespace and "eventflow". */
 const NAMESPACE = Buffer.from('1fa1ea20aeca574d8bc60e9b989e2074', 'hex')
 
 /** UUIDv5 of (tenant, source, id): the same producer's id always becomes the same event id. */
 export function uuidOf(tenantId: string, source: string, id: string): string {
-  const hash = createHash('sha1').update(NAMESPACE).update(`${tenantId}\0${source}\0${id}`).digest()
-  hash[6] = (hash[6]! & 0x0f) | 0x50
-  hash[8] = (hash[8]! & 0x3f) | 0x80
-  return format(hash)
+  const name = Buffer.from(`${tenantId}\0${source}\0${id}`)
+  // One call of `hash` takes half the time of createHash, update and digest.
+  const hex = hash('sha1', Buffer.concat([NAMESPACE, name]))
+  const variant = '89ab'[Number.parseInt(hex[16]!, 16) & 3]
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }
 
 /** Random bytes are drawn for so many UUIDs at once: each draw takes longer than all the rest. */
@@ -53,7 +67,7 @@ export function createUuidV7(now: () => number, random: (buffer: Buffer) => Buff
   }
 }
 
-function format(bytes: Buffer, at = 0): string {
+function format(bytes: Buffer, at: number): string {
   const hex = bytes.toString('hex', at, at + 16)
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }

@@ -13,7 +13,9 @@ export type EventStatus = 'accepted' | 'retrying' | 'processed' | 'failed' | 'di
 /** Every part that is given must hold. */
 export interface EventQuery {
   tenantId: string
-  id?: string
+  /** Any of these. */
+  ids?: string[]
+  source?: string
   correlationId?: string
   type?: string
   key?: string
@@ -56,10 +58,11 @@ function has(table: string, condition = 'true'): string {
   return `((SELECT true FROM ${table} o WHERE o.tenant_id = e.tenant_id AND o.event_id = e.event_id AND ${condition}) IS NOT NULL)`
 }
 
-/** The parts of a query that are looked at event by event: $1 to $5. */
+/** The parts of a query that are looked at event by event: $1 to $6. */
 const MATCHING = `
   e.tenant_id = $1 AND ($2::text IS NULL OR e.type = $2) AND ($3::text IS NULL OR e.key = $3)
-  AND ($4::timestamptz IS NULL OR e.accepted_at >= $4) AND ($5::timestamptz IS NULL OR e.accepted_at < $5)`
+  AND ($4::timestamptz IS NULL OR e.accepted_at >= $4) AND ($5::timestamptz IS NULL OR e.accepted_at < $5)
+  AND ($6::text IS NULL OR e.source = $6)`
 
 const COLUMNS = `
   seq, event_id, external_id, type, source, key, partition, status, attempts, occurred_at, accepted_at, processed_at,
@@ -76,14 +79,14 @@ export async function listEvents(
   query: EventQuery,
   { before, limit }: { before: number | undefined; limit: number },
 ): Promise<EventPage> {
-  const { tenantId, type, key, status, from, to } = query
-  const values = [tenantId, type, key, from, to]
+  const { tenantId, type, key, status, from, to, source } = query
+  const values = [tenantId, type, key, from, to, source]
   const conditions = `${MATCHING} AND ${status ? IS[status] : 'true'}`
   const few = fewCandidates(query)
   if (few) {
     const chosen = `
-      SELECT e.* FROM (${few.candidates}) e WHERE ${conditions} AND ($6::bigint IS NULL OR e.seq < $6)
-      ORDER BY e.seq DESC LIMIT $7`
+      SELECT e.* FROM (${few.candidates}) e WHERE ${conditions} AND ($7::bigint IS NULL OR e.seq < $7)
+      ORDER BY e.seq DESC LIMIT $8`
     const sought = [...values, before, limit, ...few.values]
     const { rows } = await asTenant(db, tenantId, (tx) => tx.query(rowsOf(chosen), sought))
     return { rows, before: rows.length === limit ? rows.at(-1)!.seq : null }
@@ -91,17 +94,17 @@ export async function listEvents(
   return lookBack(db, query, { before, limit, conditions, values })
 }
 
-/** Where an index leads to few events: by id, by correlation id, and those that wait or have failed. Values from $8. */
+/** Where an index leads to few events: by id, by correlation id, and those that wait or have failed. Values from $9. */
 function fewCandidates({
-  id,
+  ids,
   correlationId,
   status,
-}: EventQuery): { candidates: string; values: string[] } | undefined {
-  if (id !== undefined) {
-    const correlated = correlationId === undefined ? '' : 'AND correlation_id = $9'
+}: EventQuery): { candidates: string; values: unknown[] } | undefined {
+  if (ids !== undefined) {
+    const correlated = correlationId === undefined ? '' : 'AND correlation_id = $10'
     return {
-      candidates: `SELECT * FROM raw_events WHERE tenant_id = $1 AND event_id = $8 ${correlated}`,
-      values: [id, ...(correlationId === undefined ? [] : [correlationId])],
+      candidates: `SELECT * FROM raw_events WHERE tenant_id = $1 AND event_id = ANY($9::uuid[]) ${correlated}`,
+      values: [ids, ...(correlationId === undefined ? [] : [correlationId])],
     }
   }
   if (correlationId !== undefined) {
@@ -109,11 +112,11 @@ function fewCandidates({
     return {
       candidates: `
         SELECT * FROM raw_events
-        WHERE tenant_id = $1 AND correlation_id = $8 AND correlation_id <> event_id::text
+        WHERE tenant_id = $1 AND correlation_id = $9 AND correlation_id <> event_id::text
         UNION ALL
         SELECT * FROM raw_events
-        WHERE tenant_id = $1 AND correlation_id = $8
-          AND event_id = CASE WHEN $8 ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN $8::uuid END
+        WHERE tenant_id = $1 AND correlation_id = $9
+          AND event_id = CASE WHEN $9 ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN $9::uuid END
           AND correlation_id = event_id::text`,
       values: [correlationId],
     }
@@ -142,9 +145,9 @@ async function lookBack(
     SELECT m.* FROM partitions
     CROSS JOIN LATERAL (SELECT e.seq, e.tenant_id, e.event_id
                         FROM (SELECT * FROM raw_events
-                              WHERE partition = partitions.id AND seq >= $6 AND seq < $7 ORDER BY seq DESC OFFSET 0) e
-                        WHERE ${conditions} LIMIT $8) m
-    WHERE $9::smallint IS NULL OR partitions.id = $9 ORDER BY m.seq DESC LIMIT $8`
+                              WHERE partition = partitions.id AND seq >= $7 AND seq < $8 ORDER BY seq DESC OFFSET 0) e
+                        WHERE ${conditions} LIMIT $9) m
+    WHERE $10::smallint IS NULL OR partitions.id = $10 ORDER BY m.seq DESC LIMIT $9`
   const deadline = performance.now() + BUDGET_MS
   const rows: EventRow[] = []
   while (before > first) {

@@ -14,6 +14,21 @@ export async function findEvent(db: Db, tenantId: string, id: string): Promise<E
   return rows[0]
 }
 
+/** The first of these ids that is of an event of this source, if one is. */
+export async function findIdOfSource(
+  db: Db,
+  tenantId: string,
+  ids: readonly string[],
+  source: string,
+): Promise<string | undefined> {
+  const text = `
+    SELECT event_id FROM raw_events WHERE tenant_id = $1 AND event_id = ANY($2::uuid[]) AND source = $3
+    ORDER BY array_position($2::uuid[], event_id) LIMIT 1`
+  const values = [tenantId, ids, source]
+  const { rows } = await asTenant(db, tenantId, (tx) => tx.query({ name: 'find-id-of-source', text, values }))
+  return rows[0]?.event_id
+}
+
 /**
  * Which of these events have reached an end, by `eventKey`. One that Postgres does not know has, too: it was removed a
  * configured age after that.

@@ -6,3 +6,9 @@ export async function readEntrySecret(db: Queryable): Promise<Buffer> {
   const { rows } = await db.query('SELECT entry_secret FROM installation')
   return rows[0].entry_secret
 }
+
+/** Until when events are also looked for under their ids of before the source counted, milliseconds since 1970; 0: not at all. */
+export async function readFormerIdsUntil(db: Queryable): Promise<number> {
+  const { rows } = await db.query('SELECT former_ids_until AS until FROM installation')
+  return rows[0].until?.getTime() ?? 0
+}

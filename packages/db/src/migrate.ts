@@ -15,6 +15,7 @@ import { replayVersion } from './migrations/0008-replay-version.js'
 import { partitionMarks } from './migrations/0009-partition-marks.js'
 import { workerProcesses } from './migrations/0010-worker-processes.js'
 import { installationTable } from './migrations/0011-installation.js'
+import { formerIds } from './migrations/0012-former-ids.js'
 
 /** All migrations; `partitions` is how many a new database gets. */
 export function migrationsFor(partitions: number): Record<string, Migration> {
@@ -30,6 +31,7 @@ export function migrationsFor(partitions: number): Record<string, Migration> {
     '0009-partition-marks': { up: partitionMarks },
     '0010-worker-processes': { up: workerProcesses },
     '0011-installation': { up: installationTable },
+    '0012-former-ids': { up: formerIds },
   }
 }
 

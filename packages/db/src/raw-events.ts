@@ -5,8 +5,6 @@ import type { Queryable } from './connect.js'
 
 /** An event on its way into `raw_events`. */
 export interface NewEvent extends Omit<RawEvent, 'seq' | 'acceptedAt' | 'occurredAt'> {
-  /** The producer's id where it was no UUID. */
-  externalId?: string
   /** Event time, RFC 3339; the time of acceptance where it is missing. */
   occurredAt?: string
 }
@@ -93,7 +91,7 @@ export interface StoredEvent {
 
 /** The columns of `raw_events r` that `rawEventOf` reads. */
 export const RAW_EVENT_COLUMNS = `
-  r.tenant_id, r.event_id, r.seq, r.type, r.source, r.key, r.partition, r.occurred_at, r.accepted_at,
+  r.tenant_id, r.event_id, r.external_id, r.seq, r.type, r.source, r.key, r.partition, r.occurred_at, r.accepted_at,
   r.correlation_id, r.causation_id, r.traceparent, r.extensions, r.payload::text AS payload`
 
 const FIND = `
@@ -130,6 +128,7 @@ export function rawEventOf(row: any): RawEvent {
     seq: row.seq,
     tenantId: row.tenant_id,
     id: row.event_id,
+    ...(row.external_id !== null && { externalId: row.external_id }),
     type: row.type,
     source: row.source,
     key: row.key,

@@ -25,7 +25,17 @@ test('an entry holds the events that were put into it, in order, to the letter o
   fc.assert(
     fc.property(fc.array(fc.tuple(text, text, text, payload), { minLength: 1 }), (given) => {
       const events = given.map(([key, source, correlationId, payload], n) => {
-        return { ...event, seq: n, key, source, correlationId, causationId: key, traceparent: source, payload }
+        return {
+          ...event,
+          seq: n,
+          externalId: key,
+          key,
+          source,
+          correlationId,
+          causationId: key,
+          traceparent: source,
+          payload,
+        }
       })
       const decoded = events.map(({ payload, ...meta }) => ({ event: { ...meta, data: JSON.parse(payload) }, payload }))
       expect(unpackEntry(packEntry(events)).map(decodeEvent)).toEqual(decoded)

@@ -38,6 +38,7 @@ function encodeEvent(event: RawEvent): string {
     seq: event.seq,
     tenantId: event.tenantId,
     id: event.id,
+    externalId: event.externalId,
     type: event.type,
     source: event.source,
     key: event.key,

@@ -23,7 +23,7 @@ export function newEvent(given: Partial<NewEvent> = {}): NewEvent {
 export async function acceptEvents(db: Db, events: readonly NewEvent[]): Promise<AcceptedEvent[]> {
   const accepted = await insertRawEvents(db, events)
   return events.map((given) => {
-    const { externalId: _, payload, ...event } = given
+    const { payload, ...event } = given
     const acceptance = accepted.get(given)!
     return { ...event, ...acceptance, occurredAt: event.occurredAt ?? acceptance.acceptedAt, data: JSON.parse(payload) }
   })

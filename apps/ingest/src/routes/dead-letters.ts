@@ -2,8 +2,8 @@
 import { type DbOf, type DeadLetterStatus, findDeadLetter, groupDeadLetters, listDeadLetters } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { DEFAULT_SOURCE, eventIdOf } from '../admit.js'
 import { describeDeadLetter, describeWholeDeadLetter } from '../describe-dead-letter.js'
+import { describeAbsence, findEventId, Source } from '../event-name.js'
 import { ErrorClass, filterTexts, readFilter, type SentFilter } from '../filter.js'
 import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
 import { RequestError } from '../problem.js'
@@ -37,9 +37,12 @@ export function deadLetterRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf })
   app.get<{ Params: { id: string }; Querystring: { source?: string } }>(
     '/v1/dead-letters/:id',
     { schema: oneSchema, validatorCompiler: strictly, config: { problems: ['dead-letter-not-found'] } },
-    async ({ access: { tenantId }, params: { id }, query: { source = DEFAULT_SOURCE } }) => {
-      const row = await findDeadLetter(dbOf(tenantId), tenantId, eventIdOf(tenantId, source, id))
-      if (!row) throw new RequestError('dead-letter-not-found', `No event with the id ${id} has failed`)
+    async ({ access: { tenantId }, params: { id }, query: { source } }) => {
+      const named = { tenantId, id, source }
+      const db = dbOf(tenantId)
+      const eventId = await findEventId(db, named)
+      const row = eventId && (await findDeadLetter(db, tenantId, eventId))
+      if (!row) throw new RequestError('dead-letter-not-found', describeAbsence(named, 'has failed'))
       return describeWholeDeadLetter(row)
     },
   )
@@ -112,10 +115,7 @@ const oneSchema = {
   summary: 'One dead letter, with its whole story',
   tags: ['dead letters'],
   params: Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }) }),
-  querystring: Type.Object(
-    { source: Type.Optional(Type.String({ description: 'The source of the event, where its id is no UUID' })) },
-    { additionalProperties: false },
-  ),
+  querystring: Type.Object({ source: Source }, { additionalProperties: false }),
   response: {
     200: Type.Object({
       ...shared,

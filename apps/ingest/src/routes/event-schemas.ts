@@ -2,6 +2,7 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifySchema } from 'fastify'
 import { CloudEventSchema, IncomingEventSchema } from '../admit.js'
+import { Source } from '../event-name.js'
 import { ProblemSchema } from '../problem.js'
 import { ENCODINGS } from '../receive.js'
 import { LOCATED, Moment } from '../reply.js'
@@ -96,7 +97,7 @@ const Anything = Type.Object({}, { additionalProperties: true })
 /** What an event is, in every answer that shows one. */
 export const attributes = {
   id: Type.String({ format: 'uuid' }),
-  external_id: Type.Optional(Type.String({ description: 'The id that it was sent with, where that is no UUID' })),
+  external_id: Type.Optional(Type.String({ description: 'The id that it was sent with, where that is not its own' })),
   type: Type.String(),
   source: Type.String(),
   time: Moment,
@@ -148,7 +149,7 @@ export const statusSchema: FastifySchema = {
   querystring: Type.Object(
     {
       wait: Type.Optional(Type.String({ pattern: '^\\d{1,6}(ms|s)$', examples: ['10s'] })),
-      source: Type.Optional(Type.String({ description: 'The source of the event, where its id is no UUID' })),
+      source: Source,
     },
     { additionalProperties: false },
   ),

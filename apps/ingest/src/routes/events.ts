@@ -3,19 +3,12 @@ import { type DbOf, findEvent, type NewEvent } from '@eventflow/db'
 import { type IngestMetrics, type Tracing, traceparentOf } from '@eventflow/runtime'
 import type { Span } from '@opentelemetry/api'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Acceptor, Receipt } from '../accept.js'
-import {
-  type Admission,
-  type AdmissionContext,
-  admit,
-  DEFAULT_SOURCE,
-  eventIdOf,
-  type Refused,
-  type Taken,
-} from '../admit.js'
+import type { Acceptor, Outcome, Receipt } from '../accept.js'
+import { type Admission, type AdmissionContext, admit, type Refused, type Taken } from '../admit.js'
 import type { DataCheck } from '../check-data.js'
 import { batchItemOf, eventOf } from '../cloud-event.js'
 import { describeEvent } from '../describe-event.js'
+import { describeAbsence, findEventId } from '../event-name.js'
 import { inSlices } from '../in-slices.js'
 import { problemBody, RequestError } from '../problem.js'
 import type { Quotas } from '../quotas.js'
@@ -46,7 +39,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
   const { dbOf, acceptor, admission, dataCheck, settled, quotas, metrics, tracing, batchLimit, traceUrl, examples } =
     deps
   /** Counts an event, and logs one that is not taken: by its id where it has one, never by what else was sent. */
-  const tell = (reply: FastifyReply, sent: unknown, outcome: Receipt | 'invalid', event?: NewEvent) => {
+  const tell = (reply: FastifyReply, sent: unknown, outcome: Outcome | 'invalid', event?: NewEvent) => {
     const type = metrics.typeOf((sent as { type?: unknown } | null)?.type)
     metrics.eventsReceived.inc({ type, outcome })
     if (outcome === 'accepted' || outcome === 'duplicate') return
@@ -76,12 +69,13 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       quotas.spend(request, reply, [event])
       if (HEADER_TEXT.test(event.correlationId)) reply.header('x-correlation-id', event.correlationId)
       const [receipt] = await sent(send, [event], acceptor.accept([event]))
-      tell(reply, given, receipt!, event)
+      const { outcome } = receipt!
+      tell(reply, given, outcome, event)
       observe()
-      if (receipt === 'conflict') throw conflict(admitted!)
-      if (receipt === 'refused') throw new RequestError('invalid-event', REFUSED_DETAIL)
+      if (outcome === 'conflict') throw conflict(admitted!, receipt!)
+      if (outcome === 'refused') throw new RequestError('invalid-event', REFUSED_DETAIL)
       reply.code(202).header('location', `/v1/events/${event.id}`)
-      return { id: event.id, status: 'accepted', duplicate: receipt === 'duplicate' }
+      return { id: event.id, status: 'accepted', duplicate: outcome === 'duplicate' }
     },
   )
 
@@ -113,7 +107,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
           return rejected(index, refusal(item))
         }
         const receipt = receipts[next++]!
-        tell(reply, item.event, receipt, item.event)
+        tell(reply, item.event, receipt.outcome, item.event)
         return itemOf(index, item, receipt)
       })
       observe()
@@ -133,14 +127,15 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
     async (request) => {
       const { wait, source } = request.query
       const { tenantId } = request.access
-      const id = eventIdOf(tenantId, source ?? DEFAULT_SOURCE, request.params.id)
+      const named = { tenantId, id: request.params.id, source }
       const db = dbOf(tenantId)
-      let row = await findEvent(db, tenantId, id)
-      if (row && wait !== undefined && isOnItsWay(row.status)) {
+      const id = await findEventId(db, named)
+      let row = id && (await findEvent(db, tenantId, id))
+      if (id && row && wait !== undefined && isOnItsWay(row.status)) {
         await settled.untilSettled(tenantId, id, millisecondsOf(wait))
         row = await findEvent(db, tenantId, id)
       }
-      if (!row) throw new RequestError('event-not-found', `No event with the id ${request.params.id} was accepted`)
+      if (!row) throw new RequestError('event-not-found', describeAbsence(named, 'was accepted'))
       return describeEvent(row, traceUrl)
     },
   )
@@ -151,13 +146,20 @@ const HEADER_TEXT = /^[\x21-\x7e]+$/
 
 const REFUSED_DETAIL = 'The event holds a value that cannot be stored'
 
-const conflict = ({ event, keyed }: Taken) =>
-  keyed
-    ? new RequestError('idempotency-key-reused', 'Another event came with this Idempotency-Key; nothing was stored')
-    : new RequestError(
-        'event-conflict',
-        `An event with the id ${event.id} and other content was accepted before; nothing was stored`,
-      )
+function conflict({ event, keyed }: Taken, { otherSource }: Receipt): RequestError {
+  if (keyed) {
+    return new RequestError(
+      'idempotency-key-reused',
+      'Another event came with this Idempotency-Key; nothing was stored',
+    )
+  }
+  const what = otherSource === undefined ? 'other content' : `the source ${otherSource}`
+  const id = event.externalId ?? event.id
+  return new RequestError(
+    'event-conflict',
+    `An event with the id ${id} and ${what} was accepted before; nothing was stored`,
+  )
+}
 
 function refusal({ problems, tooLarge, misfit }: Refused): RequestError {
   const detail = problems.map(({ pointer, message }) => `${pointer || 'the event'} ${message}`).join('; ')
@@ -167,9 +169,9 @@ function refusal({ problems, tooLarge, misfit }: Refused): RequestError {
 
 function itemOf(index: number, taken: Taken, receipt: Receipt) {
   const { event } = taken
-  if (receipt === 'conflict') return rejected(index, conflict(taken), event.id)
-  if (receipt === 'refused') return rejected(index, new RequestError('invalid-event', REFUSED_DETAIL), event.id)
-  return { index, id: event.id, status: receipt }
+  if (receipt.outcome === 'conflict') return rejected(index, conflict(taken, receipt), event.id)
+  if (receipt.outcome === 'refused') return rejected(index, new RequestError('invalid-event', REFUSED_DETAIL), event.id)
+  return { index, id: event.id, status: receipt.outcome }
 }
 
 function rejected(index: number, { code, message, problems }: RequestError, id: string | null = null) {

@@ -3,8 +3,8 @@ import { partitionOf } from '@eventflow/core'
 import { type DbOf, type EventStatus, listEvents } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { DEFAULT_SOURCE, eventIdOf } from '../admit.js'
 import { describeListedEvent } from '../describe-event.js'
+import { possibleIds } from '../event-name.js'
 import { filterTexts, readFilter, type SentFilter } from '../filter.js'
 import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
 import { Moment } from '../reply.js'
@@ -13,6 +13,7 @@ import { attributes } from './event-schemas.js'
 
 interface Search extends Pick<SentFilter, 'type' | 'key' | 'from' | 'to'>, SentPage {
   id?: string
+  source?: string
   correlation_id?: string
   status?: EventStatus
 }
@@ -27,12 +28,13 @@ export function searchRoutes(app: FastifyInstance, { dbOf, partitions }: SearchR
   app.get<{ Querystring: Search }>(
     '/v1/events',
     { schema, validatorCompiler: strictly },
-    async ({ access: { tenantId }, query: { id, correlation_id, status, limit, cursor, ...sent } }) => {
+    async ({ access: { tenantId }, query: { id, source, correlation_id, status, limit, cursor, ...sent } }) => {
       const filter = readFilter(sent)
       const query = {
         tenantId,
         ...filter,
-        ...(id !== undefined && { id: eventIdOf(tenantId, DEFAULT_SOURCE, id) }),
+        ...(id !== undefined && { ids: possibleIds({ tenantId, id, source }) }),
+        ...(source !== undefined && { source }),
         ...(correlation_id !== undefined && { correlationId: correlation_id }),
         ...(status && { status }),
         ...(filter.key !== undefined && { partition: partitionOf(tenantId, filter.key, partitions) }),
@@ -52,7 +54,14 @@ const schema = {
   tags: ['events'],
   querystring: Type.Object(
     {
-      id: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'The event’s, or the producer’s' })),
+      id: Type.Optional(
+        Type.String({
+          minLength: 1,
+          maxLength: 200,
+          description: 'The event’s, or the producer’s, which needs its source',
+        }),
+      ),
+      source: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'With an id: whose it is' })),
       correlation_id: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
       ...filterTexts('Accepted'),
       status: Type.Optional(Type.Union(STATUSES.map((status) => Type.Literal(status)))),

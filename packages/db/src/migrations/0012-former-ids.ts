@@ -1,0 +1,12 @@
+/**
+ * From here on the id of an event follows from its source, too. What was sent before and is sent again is to be known again: for
+ * thirty days ingest also looks for such events under their former ids.
+ */
+import { type Kysely, sql } from 'kysely'
+
+export async function formerIds(db: Kysely<unknown>): Promise<void> {
+  await sql`ALTER TABLE installation ADD COLUMN former_ids_until timestamptz`.execute(db)
+  await sql`
+    UPDATE installation SET former_ids_until = now() + interval '30 days'
+    WHERE EXISTS (SELECT FROM raw_events)`.execute(db)
+}
