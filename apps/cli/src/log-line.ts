@@ -1,5 +1,6 @@
 /** One line of a process' log, made for reading. */
 import { styleText } from 'node:util'
+import { printable } from '@eventflow/core'
 
 type Colour = 'cyan' | 'magenta' | 'yellow' | 'green' | 'blue' | 'red' | 'dim'
 
@@ -22,20 +23,22 @@ const LEVELS: Record<string, Colour | undefined> = {
   trace: 'dim',
 }
 
-/** A JSON line as `12:01:07 INFO  listening address=…`; any other line as it is. */
+/** A JSON line as `12:01:07 INFO  listening address=…`, any other line as it is, both without what a terminal would obey. */
 export function readable(line: string, paint: Paint): string {
   const entry = parse(line)
-  if (!entry) return line
+  if (!entry) return printable(line)
   const fields = Object.entries(entry).filter(([name]) => !NOT_SHOWN.has(name))
-  const shown = fields.map(([name, value]) => ` ${paint('dim', `${name}=`)}${text(value)}`).join('')
-  return `${said(entry.level, new Date(entry.time), entry.msg, paint)}${shown}${cause(entry)}`
+  const shown = fields
+    .map(([name, value]) => ` ${paint('dim', `${printable(name)}=`)}${printable(text(value))}`)
+    .join('')
+  return `${said(entry.level, new Date(entry.time), entry.msg, paint)}${shown}${printable(cause(entry))}`
 }
 
 /** A line in the same form, for what we have to say ourselves. */
 export function said(level: string, time: Date, message: string, paint: Paint): string {
   const colour = LEVELS[level]
-  const name = level.toUpperCase().padEnd(5)
-  return `${paint('dim', time.toTimeString().slice(0, 8))} ${colour ? paint(colour, name) : name} ${message}`
+  const name = printable(level.toUpperCase()).padEnd(5)
+  return `${paint('dim', time.toTimeString().slice(0, 8))} ${colour ? paint(colour, name) : name} ${printable(message)}`
 }
 
 interface Entry extends Record<string, unknown> {

@@ -4,6 +4,8 @@ import { resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { isatty } from 'node:tty'
 import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
+import { printable } from '@eventflow/core'
 import { SetupError } from '@eventflow/local'
 import { Argument, Command, CommanderError, Option } from 'commander'
 import { findAddresses, findPostgres, findServiceUrl, UnreachableError } from './addresses.js'
@@ -20,7 +22,15 @@ const colours = stdout.isTTY && !env.NO_COLOR
 const closed = new AbortController()
 stdout.on('error', () => closed.abort())
 
+// All that is printed comes by here, or by the log and the doctor, which have colours: texts of events must not steer a terminal.
+const print = (text: string) => console.log(printable(text))
+const note = (text: string) => console.error(printable(text))
+
 const program = new Command('eventflow')
+  .configureOutput({
+    writeOut: (text) => stdout.write(printable(text)),
+    writeErr: (text) => stderr.write(printable(text)),
+  })
   .description('A durable event pipeline on Postgres and Redis.')
   .addHelpText(
     'after',
@@ -88,7 +98,7 @@ looking('workers', 'Show who is alive, who has died, and who has which partition
   .addHelpText('after', '\nExample: eventflow workers --json')
   .action(async ({ dataDir, json }) => {
     const { workers } = await import('./workers.js')
-    process.exitCode = await workers(await findPostgres(env, resolve(dataDir)), { json, print: console.log })
+    process.exitCode = await workers(await findPostgres(env, resolve(dataDir)), { json, print })
   })
 
 looking('lag', 'Show how far each partition is behind, and how old the oldest unsettled event is.')
@@ -101,7 +111,7 @@ looking('lag', 'Show how far each partition is behind, and how old the oldest un
     const addresses = await findAddresses(env, resolve(dataDir))
     const stop = AbortSignal.any([stopSignals().stop, closed.signal])
     const terminal = stdout.isTTY ? stdout : undefined
-    process.exitCode = await lag(addresses, { ...options, print: console.log, terminal, stop })
+    process.exitCode = await lag(addresses, { ...options, print, terminal, stop })
   })
 
 looking(
@@ -132,7 +142,7 @@ looking('migrate', 'Bring the database up to date, as ingest and workers do at t
   .addHelpText('after', '\nExample: eventflow migrate --dry-run')
   .action(async ({ dataDir, ...options }) => {
     const { migrate } = await import('./migrate.js')
-    const asked = { ...options, bootstrapKey: env.EVENTFLOW_BOOTSTRAP_KEY, print: console.log }
+    const asked = { ...options, bootstrapKey: env.EVENTFLOW_BOOTSTRAP_KEY, print }
     process.exitCode = await migrate(await findPostgres(env, resolve(dataDir)), asked)
   })
 
@@ -149,7 +159,7 @@ aboutKeys('create', 'Make an API key and print it. It is never shown again.')
   .addHelpText('after', '\nExample: eventflow keys create --name checkout --scopes ingest')
   .action(async ({ dataDir, scopes, ...options }) => {
     const { createKey, readScopes } = await import('./keys.js')
-    const asked = { ...options, scopes: readScopes(scopes), print: console.log }
+    const asked = { ...options, scopes: readScopes(scopes), print }
     process.exitCode = await createKey(await findPostgres(env, resolve(dataDir)), asked)
   })
 
@@ -157,7 +167,7 @@ aboutKeys('list', 'Show the keys of a tenant: what each may do, when it was used
   .addHelpText('after', '\nExample: eventflow keys list --json')
   .action(async ({ dataDir, ...options }) => {
     const { listKeys } = await import('./keys.js')
-    process.exitCode = await listKeys(await findPostgres(env, resolve(dataDir)), { ...options, print: console.log })
+    process.exitCode = await listKeys(await findPostgres(env, resolve(dataDir)), { ...options, print })
   })
 
 aboutKeys('revoke', 'End a key, at once or in some hours, while the one that follows it is rolled out.')
@@ -167,7 +177,7 @@ aboutKeys('revoke', 'End a key, at once or in some hours, while the one that fol
   .addHelpText('after', '\nExample: eventflow keys revoke 5f0c1d2e3a4b --after-hours 24')
   .action(async (id, { dataDir, ...options }) => {
     const { revokeKey } = await import('./keys.js')
-    const asked = { ...options, id, print: console.log }
+    const asked = { ...options, id, print }
     process.exitCode = await revokeKey(await findPostgres(env, resolve(dataDir)), asked)
   })
 
@@ -178,7 +188,7 @@ looking('create', 'Make a tenant.', aboutTenants)
   .addHelpText('after', '\nExample: eventflow tenants create acme')
   .action(async (id, { dataDir }) => {
     const { createNewTenant } = await import('./keys.js')
-    process.exitCode = await createNewTenant(await findPostgres(env, resolve(dataDir)), { id, print: console.log })
+    process.exitCode = await createNewTenant(await findPostgres(env, resolve(dataDir)), { id, print })
   })
 
 looking('limit', 'Set what a tenant may send in a second. What is not given is without a limit.', aboutTenants)
@@ -188,13 +198,13 @@ looking('limit', 'Set what a tenant may send in a second. What is not given is w
   .addHelpText('after', '\nExample: eventflow tenants limit acme --events-per-second 500')
   .action(async (id, { dataDir, ...limits }) => {
     const { limitTenant } = await import('./keys.js')
-    const asked = { ...limits, id, print: console.log }
+    const asked = { ...limits, id, print }
     process.exitCode = await limitTenant(await findPostgres(env, resolve(dataDir)), asked)
   })
 
 looking('list', 'Show the tenants and what they may send.', aboutTenants).action(async ({ dataDir, json }) => {
   const { tenants } = await import('./keys.js')
-  process.exitCode = await tenants(await findPostgres(env, resolve(dataDir)), { json, print: console.log })
+  process.exitCode = await tenants(await findPostgres(env, resolve(dataDir)), { json, print })
 })
 
 program
@@ -218,7 +228,7 @@ program
   )
   .addHelpText('after', '\nExample: eventflow completion bash >> ~/.bashrc')
   .action((shell) => {
-    console.log(completion(program, shell))
+    print(completion(program, shell))
   })
 
 serviceCommands(program, {
@@ -230,8 +240,8 @@ serviceCommands(program, {
     return process.stdin
   },
   stderr,
-  print: console.log,
-  note: console.error,
+  print,
+  note,
   confirm: isatty(0) && stderr.isTTY ? confirm : undefined,
   stop: () => AbortSignal.any([stopSignals().stop, closed.signal]),
   end: (code) => {
@@ -245,7 +255,7 @@ try {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 64
   else {
     const isExpected = error instanceof SetupError || error instanceof UnreachableError || error instanceof UsageError
-    console.error(isExpected ? `\n${error.message}` : error)
+    note(isExpected ? `\n${error.message}` : inspect(error))
     process.exitCode = error instanceof UnreachableError ? 2 : error instanceof UsageError ? 64 : 1
   }
 }
@@ -254,7 +264,7 @@ async function confirm(question: string): Promise<boolean> {
   const asking = createInterface({ input: process.stdin, output: stderr })
   try {
     // Ctrl-C and the end of the input close it without an answer.
-    const answer = await Promise.race([asking.question(question), once(asking, 'close')])
+    const answer = await Promise.race([asking.question(printable(question)), once(asking, 'close')])
     return /^y(es)?$/i.test(String(answer))
   } finally {
     asking.close()

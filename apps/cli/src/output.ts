@@ -1,4 +1,5 @@
 /** The one log that a person reads: every line with the name of who wrote it in front. */
+import { printable } from '@eventflow/core'
 import { painter, readable, said } from './log-line.js'
 
 const COLOURS = ['cyan', 'magenta', 'yellow', 'green', 'blue'] as const
@@ -31,6 +32,6 @@ export function createOutput(write: (text: string) => void, colours: boolean): O
         pass: (line) => lines(readable(line, paint)),
       }
     },
-    block: (text) => write(`\n${text}\n\n`),
+    block: (text) => write(`\n${printable(text)}\n\n`),
   }
 }

@@ -1,21 +1,23 @@
 /** What commands print: columns, and spans of time. */
+import { printable } from '@eventflow/core'
 
 /** Where a command writes a line or a block of text. */
 export type Print = (text: string) => void
 
-/** A table with a heading, one line a row. Columns named in `right` are flush right, as numbers are. */
+/** A table with a heading, one line a row, whatever is in its cells. Columns named in `right` are flush right, as numbers are. */
 export function table(
   heading: readonly string[],
   rows: readonly (readonly string[])[],
   right: readonly string[] = [],
 ): string {
-  const widths = heading.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i]!.length)))
+  const shown = rows.map((row) => row.map((cell) => printable(oneLine(cell))))
+  const widths = heading.map((name, i) => Math.max(name.length, ...shown.map((row) => row[i]!.length)))
   const line = (cells: readonly string[]) =>
     cells
       .map((cell, i) => (right.includes(heading[i]!) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
       .join('  ')
       .trimEnd()
-  return [heading, ...rows].map(line).join('\n')
+  return [heading, ...shown].map(line).join('\n')
 }
 
 /** A span of time in the two units that matter: `4.2 s`, `3 min 20 s`, `5 h 10 min`, `2 d 3 h`. */
@@ -28,8 +30,7 @@ export function span(seconds: number): string {
   return two('d', 86_400, 'h', 3_600)
 }
 
-/** A text that others wrote, in one line and without what a terminal would obey. */
+/** A text that others wrote, in one line: what would begin another one is a space. */
 export function oneLine(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out.
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
+  return text.replace(/[\t-\r\x85\u2028\u2029]+/g, ' ')
 }

@@ -1,7 +1,9 @@
 /** Logs: JSON lines on stdout, readable ones where stdout is a terminal. */
+import { printable } from '@eventflow/core'
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino'
 import { describeError } from './describe-error.js'
 import { createLineLimit } from './line-limit.js'
+import { printableOnceRead } from './printable-once-read.js'
 
 /** A log that no client can flood: while its level is `info` or above, only so many lines of one text are written in a second. */
 export type Logger = PinoLogger & {
@@ -43,7 +45,10 @@ export function createLog(
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: describeError },
-    hooks: { logMethod: writeLimited },
+    hooks: {
+      logMethod: writeLimited,
+      streamWrite: destination || !process.stdout.isTTY ? printable : printableOnceRead,
+    },
   }
 
   function writeLimited(this: PinoLogger, args: unknown[], write: (...args: unknown[]) => void): void {

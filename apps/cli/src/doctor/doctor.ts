@@ -1,4 +1,5 @@
 /** `eventflow doctor`: looks at everything that is known to bite, and says what to do about it. */
+import { printable } from '@eventflow/core'
 import { type Addresses, UnreachableError } from '../addresses.js'
 import { askPostgres } from '../ask-postgres.js'
 import { askRedis } from '../ask-redis.js'
@@ -31,7 +32,7 @@ export async function doctor(addresses: Addresses, { shells, json, paint, print 
     ...(isReached(redis) ? checkRedis(redis, shells) : away('redis', redis)),
     ...(await streamFindings(addresses, postgres, redis, shells)),
   ]
-  print(json ? JSON.stringify(found) : shown(found, paint))
+  print(json ? printable(JSON.stringify(found)) : shown(found, paint))
   if (!isReached(postgres) || !isReached(redis)) return 2
   return found.some(({ level }) => level === 'error') ? 1 : 0
 }
@@ -69,8 +70,8 @@ function shown(found: readonly Finding[], paint: Paint): string {
   const width = Math.max(...found.map(({ check }) => check.length))
   const lines = found.map((finding) => {
     const { level, check, message } = finding
-    const line = `${paint(colours[level], level.padEnd(7))}  ${check.padEnd(width)}  ${message}`
-    return finding.level === 'ok' ? line : `${line}\n${' '.repeat(9)}${paint('dim', 'fix:')} ${finding.fix}`
+    const line = `${paint(colours[level], level.padEnd(7))}  ${check.padEnd(width)}  ${printable(message)}`
+    return finding.level === 'ok' ? line : `${line}\n${' '.repeat(9)}${paint('dim', 'fix:')} ${printable(finding.fix)}`
   })
   const count = (level: Finding['level']) => found.filter((finding) => finding.level === level).length
   return [...lines, '', `errors: ${count('error')}, warnings: ${count('warning')}, fine: ${count('ok')}`].join('\n')

@@ -64,16 +64,19 @@ export async function showDeadLetter(operator: Operator, id: string, { json, pri
     return 0
   }
   const { failure, history, data, type, partitionkey, correlationid, status, resolved_by, reason } = letter
-  const resolved = resolved_by ? ` by ${resolved_by}${reason ? `: ${oneLine(reason)}` : ''}` : ''
-  const lines = [
+  const resolved = resolved_by ? ` by ${resolved_by}${reason ? `: ${reason}` : ''}` : ''
+  const facts = [
     `id           ${letter.id}`,
     `type         ${type}`,
     `key          ${partitionkey}`,
     `correlation  ${correlationid}`,
     `status       ${status}${resolved}`,
     `failed       ${letter.failed_at}, in ${failure.component}`,
-    `error        ${oneLine(`${failure.error_class}: ${failure.message}`)}`,
-    ...failure.errors.map(({ pointer, message }) => `             ${pointer} ${oneLine(message)}`),
+    `error        ${failure.error_class}: ${failure.message}`,
+  ]
+  const lines = [
+    ...facts.map(oneLine),
+    ...failure.errors.map(({ pointer, message }) => oneLine(`             ${pointer} ${message}`)),
     '',
     ...history.map(
       (of) => `  ${of.at}  ${of.attempt === 0 ? 'replayed' : `attempt ${of.attempt}`}: ${oneLine(of.message)}`,
@@ -86,5 +89,5 @@ export async function showDeadLetter(operator: Operator, id: string, { json, pri
 }
 
 function rowOf({ failed_at, status, type, partitionkey, id, failure }: DeadLetter): string[] {
-  return [failed_at, status, type, partitionkey, id, oneLine(`${failure.error_class}: ${failure.message}`)]
+  return [failed_at, status, type, partitionkey, id, `${failure.error_class}: ${failure.message}`]
 }

@@ -52,7 +52,7 @@ export async function findEvents(operator: Operator, search: EventSearch, limit:
 /** An event as a row: when, how, what, whose, which, and what is wrong with it. */
 function rowOf(event: ListedEvent): string[] {
   const { accepted_at, status, type, partitionkey, id, external_id, error_class, message } = event
-  const wrong = error_class ? oneLine(`${error_class}: ${message}`) : ''
+  const wrong = error_class ? `${error_class}: ${message}` : ''
   return [accepted_at, status, type, partitionkey, external_id ?? id, wrong]
 }
 
@@ -69,7 +69,7 @@ function shown(event: WholeEvent): string {
     ['caused by', causationid],
     ['status', `${status}, ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`],
   ]
-  const told = facts.filter(([, value]) => value !== undefined).map(([name, value]) => `${name.padEnd(12)} ${value}`)
+  const told = facts.flatMap(([name, value]) => (value === undefined ? [] : [`${name.padEnd(12)} ${oneLine(value)}`]))
   const steps = event.timeline.map(({ at, what, detail }) => `  ${at}  ${what}${detail ? `: ${oneLine(detail)}` : ''}`)
   const data = [`data   ${JSON.stringify(event.data)}`, event.result && `result ${JSON.stringify(event.result)}`]
   return [...told, '', ...steps, '', ...data.filter(Boolean)].join('\n')

@@ -89,6 +89,8 @@ const stateOf = ({ id, status, attempts, settled_at }: ListedEvent) => `${id} ${
 
 function line(event: ListedEvent): string {
   const { accepted_at, settled_at, status, type, partitionkey, id, external_id, error_class, message } = event
-  const wrong = error_class ? oneLine(`  ${error_class}: ${message}`) : ''
-  return `${settled_at ?? accepted_at}  ${status.padEnd(9)}  ${type}  ${partitionkey}  ${external_id ?? id}${wrong}`
+  const wrong = error_class ? `  ${error_class}: ${message}` : ''
+  return oneLine(
+    `${settled_at ?? accepted_at}  ${status.padEnd(9)}  ${type}  ${partitionkey}  ${external_id ?? id}${wrong}`,
+  )
 }

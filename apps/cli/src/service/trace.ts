@@ -32,7 +32,7 @@ export async function trace(
   const found = await Promise.all(items.map(({ id }) => operator.event(id)))
   const events = inOrderOfCause(found.filter((event) => event !== undefined))
   if (events.length === 0) {
-    note(`No event with the correlation id ${correlationId} was accepted.`)
+    note(`No event with the correlation id ${oneLine(correlationId)} was accepted.`)
     return 1
   }
   const steps = stepsOf(events)
@@ -81,20 +81,20 @@ function shown(correlationId: string, events: readonly TracedEvent[], steps: rea
   const statuses = [...new Set(events.map(({ event }) => event.status))]
   const counts = statuses.map((one) => `${events.filter(({ event }) => event.status === one).length} ${one}`).join(', ')
   const took = (Date.parse(steps.at(-1)!.at) - Date.parse(steps[0]!.at)) / 1_000
-  const heading = `correlation id ${correlationId}: ${counts}, within ${span(took)}`
+  const heading = `correlation id ${oneLine(correlationId)}: ${counts}, within ${span(took)}`
   const tree = events.map(({ event, depth }, index) => [
     `${index + 1}`,
     `${depth === 0 ? '' : `${'   '.repeat(depth - 1)}└─ `}${event.type}`,
     event.partitionkey,
     event.external_id ?? event.id,
-    `${event.status}${event.failure ? oneLine(`: ${event.failure.error_class}: ${event.failure.message}`) : ''}`,
+    `${event.status}${event.failure ? `: ${event.failure.error_class}: ${event.failure.message}` : ''}`,
   ])
   const times = steps.map(({ at, event, what, detail, sinceMs }) => [
     at,
     `${event}`,
     events[event - 1]!.event.type,
     sinceMs === 0 ? '' : sinceMs < 1_000 ? `${sinceMs} ms` : span(sinceMs / 1_000),
-    `${what}${detail ? oneLine(`: ${detail}`) : ''}`,
+    `${what}${detail ? `: ${detail}` : ''}`,
   ])
   return [
     heading,
