@@ -2,7 +2,7 @@
  * The load producer: `npm run producer -- --file flights --wait`.
  * Exit codes: 0 all is well, 1 not all was sent or settled, 2 wrong usage, 130 Ctrl-C.
  */
-import { createClient, type OutgoingEvent, RequestFailed, readEventFile } from '@eventflow/client'
+import { createClient, type EventText, type OutgoingEvent, RequestFailed, readEventFile } from '@eventflow/client'
 import { flightEvents } from '@eventflow/samples'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { mixed, mixedCount } from './producer/mix.js'
@@ -105,13 +105,13 @@ async function main(options: Options): Promise<number> {
 /** The events to send and, where it is known, how many there are. */
 async function eventsOf(
   options: Options,
-): Promise<{ events: AsyncIterable<OutgoingEvent>; total: number | undefined }> {
+): Promise<{ events: AsyncIterable<OutgoingEvent | EventText>; total: number | undefined }> {
   const { file, keySkew, invalid, duplicates } = options
   const seed = options.seed ?? Date.now()
   const startMs = options.seed === undefined ? Date.now() : SEEDED_START_MS
   const shares = { invalid, duplicates }
   const mix = (
-    source: Iterable<OutgoingEvent> | AsyncIterable<OutgoingEvent>,
+    source: Iterable<OutgoingEvent> | AsyncIterable<OutgoingEvent | EventText>,
     count: number,
     total: number | undefined,
   ) => ({
@@ -123,9 +123,17 @@ async function eventsOf(
     return mix(createOrders({ count, startMs, seed, keySkew }), count, count)
   }
   const count = options.count ?? Number.POSITIVE_INFINITY
-  if (file !== 'flights') return mix(readEventFile(file), count, options.count)
+  if (file !== 'flights') return mix(eventsIn(file), count, options.count)
   const flights = await flightEvents()
   return mix(flights, count, flights.length)
+}
+
+/** The events of a file. @throws {Error} naming the first row that is none: what a load is made of must be sound */
+async function* eventsIn(file: string): AsyncGenerator<EventText> {
+  for await (const row of readEventFile(file)) {
+    if ('error' in row) throw row.error
+    yield row.event
+  }
 }
 
 /** The first Ctrl-C stops sending and reports; the second one ends the process. Returns whether there was one. */

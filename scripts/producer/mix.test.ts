@@ -1,10 +1,5 @@
 /** What is sent: drawn, mixed and read as asked for. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { gzipSync } from 'node:zlib'
 import type { OutgoingEvent } from '@eventflow/client'
-import { readEventFile } from '@eventflow/client'
 import { expect, test } from '@jest/globals'
 import { mixed, mixedCount } from './mix.js'
 import { createOrders } from './orders.js'
@@ -27,35 +22,15 @@ test("Zipf's law: in proportion to 1 / n^exponent; at 0 evenly", () => {
 })
 
 test('the shares of the mix are exact', async () => {
-  const orders = await all(mixed(createOrders({ ...OPTIONS, count: 5000 }), 1000, SHARES, createRandom(1)))
+  const orders = (await all(
+    mixed(createOrders({ ...OPTIONS, count: 5000 }), 1000, SHARES, createRandom(1)),
+  )) as OutgoingEvent[]
   expect(orders).toHaveLength(1200)
   expect(mixedCount(1000, SHARES)).toBe(1200)
   const byId = new Map(orders.map((order) => [order.id, order]))
   expect(byId.size).toBe(1000)
   expect([...byId.values()].filter(({ data }) => data.spoiled)).toHaveLength(50)
   for (const order of orders) expect(order).toEqual(byId.get(order.id))
-})
-
-test('NDJSON, a JSON array, gzipped or not: the same events, with ids that stay the same', async () => {
-  const rows = [
-    { type: 'a', data: { text: 'ü' } },
-    { type: 'b', data: {}, id: 'mine' },
-    { type: 'a', data: { text: 'ü' } },
-  ]
-  const lines = rows.map((row) => `${JSON.stringify(row)}\n`).join('')
-  const first = await read('events.ndjson', lines)
-  expect(first.map(({ id: _, ...row }) => row)).toEqual(rows.map(({ id: _, ...row }) => row))
-  expect(first[1]!.id).toBe('mine')
-  expect(new Set(first.map(({ id }) => id)).size).toBe(3)
-  expect(await read('other.ndjson', `\n${lines.trimEnd()}`)).toEqual(first)
-  expect(await read('events.json', JSON.stringify(rows, null, 2))).toEqual(first)
-  expect(await read('events.json.gz', gzipSync(JSON.stringify(rows)))).toEqual(first)
-})
-
-test('a row that is no event is named', async () => {
-  await expect(read('a.ndjson', '{}\n{,}')).rejects.toThrow(/^row 2 of .*a\.ndjson is not JSON/)
-  await expect(read('a.json', '[{}, 3]')).rejects.toThrow(/^row 2 of .*a\.json is not an event/)
-  await expect(all(readEventFile('/nowhere.ndjson.gz'))).rejects.toThrow(/ENOENT/)
 })
 
 test('how far it is', () => {
@@ -76,16 +51,6 @@ function draw(exponent: number): number[] {
 
 function near(expected: number) {
   return expect.closeTo(expected, -1)
-}
-
-async function read(name: string, content: string | Buffer): Promise<OutgoingEvent[]> {
-  const folder = await mkdtemp(join(tmpdir(), 'eventflow-file-'))
-  try {
-    await writeFile(join(folder, name), content)
-    return await all(readEventFile(join(folder, name)))
-  } finally {
-    await rm(folder, { recursive: true })
-  }
 }
 
 async function all<T>(items: AsyncIterable<T>): Promise<T[]> {

@@ -1,5 +1,5 @@
 /** What makes a load less than perfect: events that are wrong, and events that are sent again. */
-import type { OutgoingEvent } from '@eventflow/client'
+import type { EventText, OutgoingEvent } from '@eventflow/client'
 
 export interface Shares {
   /** Share of the events, 0 to 1, whose data is against every schema. */
@@ -15,12 +15,12 @@ const RECENT = 1000
  * The first `count` of `events`, mixed with repetitions. The shares are exact; `random` says which event is repeated.
  */
 export async function* mixed(
-  events: AsyncIterable<OutgoingEvent> | Iterable<OutgoingEvent>,
+  events: AsyncIterable<OutgoingEvent | EventText> | Iterable<OutgoingEvent>,
   count: number,
   { invalid, duplicates }: Shares,
   random: () => number,
-): AsyncGenerator<OutgoingEvent> {
-  const recent: OutgoingEvent[] = []
+): AsyncGenerator<OutgoingEvent | EventText> {
+  const recent: (OutgoingEvent | EventText)[] = []
   let n = 0
   if (count === 0) return
   for await (const event of events) {
@@ -42,7 +42,8 @@ function isDue(n: number, share: number): boolean {
   return Math.floor((n + 1) * share) > Math.floor(n * share)
 }
 
-/** The event with data that fits no schema. It has an id of its own: the right one may have been sent before. */
-function spoiled(event: OutgoingEvent): OutgoingEvent {
-  return { ...event, id: `${event.id} spoiled`, data: { spoiled: true } }
+/** An event of the type and key with data that fits no schema. It has an id of its own: the right one may have been sent before. */
+function spoiled({ id, type, partitionkey }: OutgoingEvent | EventText): OutgoingEvent {
+  const key = partitionkey === undefined ? {} : { partitionkey: String(partitionkey) }
+  return { id: `${id} spoiled`, type: String(type), ...key, data: { spoiled: true } }
 }

@@ -1,12 +1,12 @@
 /** One run: is anyone there? — send everything — wait until it is settled — report. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Client, OutgoingEvent, RequestFailed, Summary } from '@eventflow/client'
+import type { Client, EventText, OutgoingEvent, RequestFailed, Summary } from '@eventflow/client'
 import type { Progress } from './progress.js'
 import type { Report, Settled } from './report.js'
 import type { Counter } from './tally.js'
 
 export interface Load {
-  events: AsyncIterable<OutgoingEvent>
+  events: AsyncIterable<OutgoingEvent | EventText>
   /** Events a second at most. */
   rate: number
   /** Requests under way at once; each key belongs to one of them. */

@@ -1,7 +1,7 @@
 /** The client against a server that misbehaves. */
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { type Client, createClient } from './client.js'
-import type { OutgoingEvent } from './event.js'
+import { EventText, type OutgoingEvent } from './event.js'
 import { EventRejected, RequestFailed } from './failure.js'
 import type { RequestReport } from './http.js'
 import { answer, refuse, sendJson, startServer, type TestServer } from './test-server.js'
@@ -193,6 +193,63 @@ test('the key, the path of the url and the questions', async () => {
   ])
   expect(server.requests[0]!.headers.authorization).toBe('Bearer secret')
   await proxied.close()
+})
+
+test.each<[string, unknown, string]>([
+  ['NaN', { a: [1, { b: Number.NaN }] }, 'the number NaN at /data/a/1/b'],
+  ['an infinity', { a: -Infinity }, 'the number -Infinity at /data/a'],
+  ['undefined in an array', { a: [undefined] }, 'undefined in an array at /data/a/0'],
+  ['a hole', { a: new Array(1) }, 'undefined in an array at /data/a/0'],
+  ['a Map', { a: new Map([[1, 2]]) }, 'a Map at /data/a'],
+  ['a Set', { 'a/b~': new Set() }, 'a Set at /data/a~1b~0'],
+  ['a bigint', { a: 1n }, 'a bigint at /data/a'],
+  ['a function', { a: () => 1 }, 'a function at /data/a'],
+  ['a symbol', { a: Symbol('x') }, 'a symbol at /data/a'],
+  ['an instance', { a: new (class Money {})() }, 'a Money at /data/a'],
+  ['bytes', { a: new Uint8Array(1) }, 'a Uint8Array at /data/a'],
+  ['an invalid Date', { a: new Date(Number.NaN) }, 'an invalid Date at /data/a'],
+])('%s is refused before anything is sent', async (_, data, what) => {
+  const wrong = { type: 'order.created', data } as OutgoingEvent
+  await expect(client.send(wrong)).rejects.toThrow(
+    new TypeError(`the event cannot be sent: JSON has nothing for ${what}`),
+  )
+  await expect(client.sendBatch([order(1), wrong])).rejects.toThrow(/^event 1 cannot be sent: /)
+  expect(server.requests).toEqual([])
+})
+
+test('an object that holds itself is refused, and what JSON carries is not', async () => {
+  const circle: Record<string, unknown> = {}
+  circle.again = { circle }
+  await expect(client.send({ type: 'a', data: circle })).rejects.toThrow(TypeError)
+  const data = { at: new Date(0), none: undefined, zero: -0, deep: [[[null]]], bare: Object.create(null) }
+  const { id } = await client.send({ type: 'a', data })
+  const carried = { at: '1970-01-01T00:00:00.000Z', zero: 0, deep: [[[null]]], bare: {} }
+  expect(server.stored).toEqual([{ id, type: 'a', data: carried }])
+})
+
+test('events with extension attributes are sent as CloudEvents, in their order with others', async () => {
+  const traced = (n: number) => ({ ...order(n), id: `e${n}`, tier: 'gold', retries: n, test: true })
+  await client.send(traced(0))
+  await client.sendBatch([order(1), traced(2), { ...traced(3), source: '/shop' }, order(4)])
+  expect(server.requests.map(({ headers, events }) => [headers['content-type'], events.length])).toEqual([
+    ['application/cloudevents+json', 1],
+    ['application/json', 1],
+    ['application/cloudevents-batch+json', 2],
+    ['application/json', 1],
+  ])
+  expect(server.stored[0]).toEqual({ ...traced(0), specversion: '1.0', source: '/' })
+  expect(server.stored[3]).toMatchObject({ tier: 'gold', source: '/shop' })
+  expect(server.stored.map(({ data }) => data.n)).toEqual([0, 1, 2, 3, 4])
+  await expect(client.send({ ...order(1), partitionKey: 'a' })).rejects.toThrow(/\/partitionKey is no name/)
+  await expect(client.send({ ...order(1), tier: 1.5 })).rejects.toThrow(/\/tier is no text/)
+})
+
+test('JSON is sent as it is written', async () => {
+  const json = '{"id":"a", "type":"a", "data":{"n":1.10}}'
+  await client.send(new EventText(json))
+  expect(server.requests[0]!.text).toBe(json)
+  expect(() => new EventText('[]')).toThrow(TypeError)
+  expect(() => new EventText('{')).toThrow(SyntaxError)
 })
 
 function order(n: number): OutgoingEvent {

@@ -1,6 +1,6 @@
 /** The client: one call, one request, tried until it is answered for good or the time is up. */
 import { type Judgement, judge, notOurServer, problemOf, reasonToRetry } from './answer.js'
-import { type Deliver, type Delivery, type OutgoingEvent, type SealedEvent, seal } from './event.js'
+import { type Deliver, type Delivery, type EventText, type OutgoingEvent, type SealedEvent, seal } from './event.js'
 import { RequestFailed } from './failure.js'
 import { type Answer, type ConnectionOptions, createConnection, type Reply } from './http.js'
 import { createProducer, type Producer, type ProducerOptions } from './producer.js'
@@ -25,13 +25,20 @@ export interface Summary {
 export interface Client {
   /**
    * Sends one event. Resolves when the server has stored it.
+   * @throws {TypeError} when JSON would lose or change something in it
    * @throws {EventRejected} when the server will never take it as it is
    * @throws {RequestFailed} when the retries are used up, `signal` was aborted, or the server refuses the request as
    * such
    */
-  send(event: OutgoingEvent, options?: { signal?: AbortSignal }): Promise<{ id: string; duplicate: boolean }>
-  /** Sends events in one request, and those again that the server could not take then. Failures are in the result. */
-  sendBatch(events: OutgoingEvent[], options?: { signal?: AbortSignal }): Promise<BatchResult>
+  send(
+    event: OutgoingEvent | EventText,
+    options?: { signal?: AbortSignal },
+  ): Promise<{ id: string; duplicate: boolean }>
+  /**
+   * Sends events in one request, and those again that the server could not take then. Failures are in the result.
+   * @throws {TypeError} when JSON would lose or change something in one of them; none is sent then
+   */
+  sendBatch(events: (OutgoingEvent | EventText)[], options?: { signal?: AbortSignal }): Promise<BatchResult>
   /**
    * A producer: batches by itself, keeps order per key, and can spool. @throws {Error} when its spool cannot be opened
    */
@@ -76,19 +83,26 @@ export function createClient(options: ClientOptions): Client {
 
   /** One request. If it is refused as a whole: its halves, in order, and so on until the event at fault is alone. */
   async function post(events: SealedEvent[], signal?: AbortSignal): Promise<Exclude<Judgement, 'halve'>> {
+    const { isCloudEvent = false } = events[0]!
+    const others = events.findIndex((event) => (event.isCloudEvent ?? false) !== isCloudEvent)
+    if (others > 0) return inTwo(events, others, signal)
     const texts = events.map((event) => event.json)
+    const isOne = events.length === 1
     const reply = await connection.exchange({
       method: 'POST',
-      path: events.length === 1 ? '/v1/events' : '/v1/events/batch',
-      body: events.length === 1 ? texts[0]! : `[${texts.join(',')}]`,
+      path: isOne ? '/v1/events' : '/v1/events/batch',
+      body: isOne ? texts[0]! : `[${texts.join(',')}]`,
+      ...(isCloudEvent && { contentType: `application/cloudevents${isOne ? '' : '-batch'}+json` }),
       events: events.length,
       signal,
     })
     const judgement = judge(reply, events)
-    if (judgement !== 'halve') return judgement
-    const middle = Math.ceil(events.length / 2)
-    const first = await deliver(events.slice(0, middle), signal)
-    return { verdicts: [...first, ...(await deliver(events.slice(middle), signal))] }
+    return judgement === 'halve' ? inTwo(events, Math.ceil(events.length / 2), signal) : judgement
+  }
+
+  async function inTwo(events: SealedEvent[], at: number, signal?: AbortSignal): Promise<{ verdicts: Delivery[] }> {
+    const first = await deliver(events.slice(0, at), signal)
+    return { verdicts: [...first, ...(await deliver(events.slice(at), signal))] }
   }
 
   async function get(path: string, waitMs = 0): Promise<Answer> {
@@ -109,7 +123,14 @@ export function createClient(options: ClientOptions): Client {
       return { id: delivery.id, duplicate: delivery.status === 'duplicate' }
     },
     async sendBatch(events, { signal } = {}) {
-      return count(events.length === 0 ? [] : await deliver(events.map(seal), signal))
+      return count(
+        events.length === 0
+          ? []
+          : await deliver(
+              events.map((event, index) => seal(event, `event ${index}`)),
+              signal,
+            ),
+      )
     },
     producer: (producerOptions = {}) => createProducer(deliver satisfies Deliver, producerOptions),
     async event(id, { waitMs = 0 } = {}) {

@@ -1,73 +1,142 @@
 /** Events from a file (NDJSON, read as a stream, or a JSON array, read as a whole; gzipped or not), or from a pipe. */
 import { createReadStream } from 'node:fs'
 import { pipeline } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
 import { createGunzip } from 'node:zlib'
-import { v5 } from 'uuid'
-import type { OutgoingEvent } from './event.js'
+import { v5, v7 } from 'uuid'
+import { EventText } from './event.js'
 
 const NAMESPACE = '5b1bb2a5-6f2c-4a53-9e0a-0d6f0f5a7d9c'
 
+/** A longer line is no event that a server takes; so much of it is held at the most. */
+const MAX_LINE_BYTES = 16 * 1024 * 1024
+
+/** An event of a file as it is written there, or why it is none. `row` counts them from 1; `where` is its line, for people. */
+export type FileRow = { row: number; where: string } & ({ event: EventText } | { error: Error })
+
+/** Bytes that may be an event. */
+interface Piece {
+  where: string
+  bytes: Buffer | undefined
+}
+
 /**
  * The events of the file at `path`, in its order. One without an id gets one made of its place and content, so that a
- * file that is sent again makes duplicates only.
- * @throws {Error} naming the row that is no JSON object
+ * file that is sent again makes duplicates only. What is no event spoils none of the others.
+ * @throws {Error} when the file cannot be read, or its array does not end
  */
-export async function* readEventFile(path: string): AsyncGenerator<OutgoingEvent> {
+export async function* readEventFile(path: string): AsyncGenerator<FileRow> {
+  const pieces = (await holdsArray(path)) ? itemsOf(await buffer(open(path))) : linesOf(open(path))
+  yield* rowsOf(pieces, path, (event, row) => v5(`${row} ${JSON.stringify(event)}`, NAMESPACE))
+}
+
+/** The events of NDJSON from elsewhere, as they come, with new ids where they have none. `name` is for errors. */
+export async function* readEventLines(bytes: AsyncIterable<Buffer>, name: string): AsyncGenerator<FileRow> {
+  yield* rowsOf(linesOf(bytes), name, () => v7())
+}
+
+async function* rowsOf(
+  pieces: Iterable<Piece> | AsyncIterable<Piece>,
+  name: string,
+  makeId: (event: object, row: number) => string,
+): AsyncGenerator<FileRow> {
+  // A byte order mark is left out, at the start of any piece: files that were put together have some in the middle.
+  const utf8 = new TextDecoder('utf-8', { fatal: true })
   let row = 0
-  for await (const json of (await holdsArray(path)) ? readArray(path) : readLines(openText(path), path)) {
+  for await (const { where: place, bytes } of pieces) {
+    const where = `${place} of ${name}`
     row++
-    yield withId(eventOf(json, `row ${row} of ${path}`), row)
+    try {
+      if (bytes === undefined) throw new Error(`is longer than ${MAX_LINE_BYTES} bytes`)
+      const event = new EventText(utf8.decode(bytes), (event) => makeId(event, row))
+      yield { row, where, event }
+    } catch (error) {
+      yield { row, where, error: new Error(`${where} ${reasonOf(error as Error)}`) }
+    }
   }
 }
 
-/** The events of NDJSON from elsewhere, as they come. `name` is for errors. @throws {Error} naming the row that is no JSON object */
-export async function* readEventLines(text: AsyncIterable<string>, name: string): AsyncGenerator<OutgoingEvent> {
-  let row = 0
-  for await (const json of readLines(text, name)) yield eventOf(json, `row ${++row} of ${name}`)
+function reasonOf(error: Error & { code?: string }): string {
+  if (error.code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return 'is not UTF-8'
+  if (error.name === 'SyntaxError') return `is not JSON: ${error.message}`
+  return error.message.replace(/^it /, '')
 }
 
+/** A byte order mark of UTF-8, and white space. */
+const BLANK = new Set([0xef, 0xbb, 0xbf, 0x20, 0x09, 0x0a, 0x0d])
+
 async function holdsArray(path: string): Promise<boolean> {
-  for await (const start of openText(path)) return start.trimStart().startsWith('[')
+  for await (const start of open(path)) {
+    const first = start.find((byte) => !BLANK.has(byte))
+    if (first !== undefined) return first === OPEN_LIST
+  }
   return false
 }
 
-async function* readArray(path: string): AsyncGenerator<unknown> {
-  const chunks: string[] = []
-  for await (const chunk of openText(path)) chunks.push(chunk)
-  yield* parse(chunks.join(''), path) as unknown[]
-}
-
-async function* readLines(text: AsyncIterable<string>, name: string): AsyncGenerator<unknown> {
-  let row = 0
-  let rest = ''
-  const parseLine = (line: string) => parse(line, `row ${++row} of ${name}`)
-  for await (const chunk of text) {
-    const lines = (rest + chunk).split('\n')
-    rest = lines.pop()!
-    yield* lines.filter((line) => line.trim() !== '').map(parseLine)
+/** The lines that are not blank. */
+async function* linesOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<Piece> {
+  let line = 0
+  let held: Buffer[] = []
+  let length = 0
+  function hold(bytes: Buffer): void {
+    length += bytes.length
+    if (length <= MAX_LINE_BYTES) held.push(bytes)
   }
-  if (rest.trim() !== '') yield parseLine(rest)
+  function* take(): Generator<Piece> {
+    line++
+    const bytes = Buffer.concat(held)
+    if (length > MAX_LINE_BYTES) yield { where: `line ${line}`, bytes: undefined }
+    else if (bytes.some((byte) => !BLANK.has(byte))) yield { where: `line ${line}`, bytes }
+    held = []
+    length = 0
+  }
+  for await (const chunk of chunks) {
+    let start = 0
+    for (let end = chunk.indexOf(LINE_FEED); end !== -1; end = chunk.indexOf(LINE_FEED, start)) {
+      hold(chunk.subarray(start, end))
+      yield* take()
+      start = end + 1
+    }
+    hold(chunk.subarray(start))
+  }
+  yield* take()
 }
 
-function openText(path: string): AsyncIterable<string> {
+const LINE_FEED = 0x0a
+const QUOTE = 0x22
+const COMMA = 0x2c
+const BACKSLASH = 0x5c
+const OPEN_LIST = 0x5b
+const CLOSE_LIST = 0x5d
+const OPENING = new Set([OPEN_LIST, 0x7b])
+const CLOSING = new Set([CLOSE_LIST, 0x7d])
+
+/** The items of a list in JSON, each as it is written: it is JSON if all of them are. @throws {Error} when it does not end, or not there */
+function* itemsOf(list: Buffer): Generator<Piece> {
+  let [row, start, depth, inText] = [0, 0, 0, false]
+  const item = (end: number): Piece => ({ where: `row ${++row}`, bytes: list.subarray(start, end) })
+  for (let at = 0; at < list.length; at++) {
+    const byte = list[at]!
+    if (inText) {
+      if (byte === BACKSLASH) at++
+      else if (byte === QUOTE) inText = false
+    } else if (byte === QUOTE) inText = true
+    else if (OPENING.has(byte)) {
+      if (++depth === 1) start = at + 1
+    } else if (CLOSING.has(byte) && --depth === 0) {
+      const isEmpty = row === 0 && list.subarray(start, at).every((inside) => BLANK.has(inside))
+      if (!isEmpty) yield item(at)
+      if (list.subarray(at + 1).some((behind) => !BLANK.has(behind))) throw new Error('there is more behind its list')
+      return
+    } else if (byte === COMMA && depth === 1) {
+      yield item(at)
+      start = at + 1
+    }
+  }
+  throw new Error('its list does not end')
+}
+
+function open(path: string): AsyncIterable<Buffer> & NodeJS.ReadableStream {
   const file = createReadStream(path)
-  const text = path.endsWith('.gz') ? pipeline(file, createGunzip(), () => undefined) : file
-  return text.setEncoding('utf8')
-}
-
-function parse(json: string, where: string): unknown {
-  try {
-    return JSON.parse(json)
-  } catch (error) {
-    throw new Error(`${where} is not JSON: ${(error as Error).message}`)
-  }
-}
-
-function eventOf(row: unknown, where: string): OutgoingEvent {
-  if (typeof row === 'object' && row !== null && !Array.isArray(row)) return row as OutgoingEvent
-  throw new Error(`${where} is not an event: an object with a type and data`)
-}
-
-function withId(event: OutgoingEvent, row: number): OutgoingEvent {
-  return event.id === undefined ? { ...event, id: v5(`${row} ${JSON.stringify(event)}`, NAMESPACE) } : event
+  return path.endsWith('.gz') ? pipeline(file, createGunzip(), () => undefined) : file
 }

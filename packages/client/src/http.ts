@@ -37,6 +37,8 @@ interface Request {
   method: 'GET' | 'POST' | 'PUT'
   path: string
   body?: string
+  /** Of the body, where it is not plain JSON. */
+  contentType?: string
   events?: number
   /** How much longer than usual the answer may take, in milliseconds. */
   waitMs?: number
@@ -64,12 +66,18 @@ export function createConnection(options: ConnectionOptions): Connection {
   if (options.apiKey !== undefined) headers.authorization = `Bearer ${options.apiKey}`
 
   return {
-    async exchange({ method, path, body = null, events = 0, waitMs = 0, signal = null }) {
+    async exchange({ method, path, body = null, contentType, events = 0, waitMs = 0, signal = null }) {
       const timeout = timeoutMs + waitMs
       const limits = { headersTimeout: timeout, bodyTimeout: timeout, signal }
       const startedAt = performance.now()
       const reply = await pool
-        .request({ method, path: base + path, headers, body, ...limits })
+        .request({
+          method,
+          path: base + path,
+          headers: contentType ? { ...headers, 'content-type': contentType } : headers,
+          body,
+          ...limits,
+        })
         .then(readAnswer)
         .catch((lost: unknown) => ({ lost }))
       const durationMs = performance.now() - startedAt

@@ -12,8 +12,8 @@
  * ```
  */
 export { type BatchResult, type Client, type ClientOptions, createClient, type Summary } from './client.js'
-export type { Delivery, OutgoingEvent } from './event.js'
-export { readEventFile, readEventLines } from './event-file.js'
+export { type Delivery, EventText, type OutgoingEvent } from './event.js'
+export { type FileRow, readEventFile, readEventLines } from './event-file.js'
 export { EventRejected, type Problem, RequestFailed } from './failure.js'
 export type { RequestReport } from './http.js'
 export {

@@ -6,7 +6,7 @@
  */
 import { setMaxListeners } from 'node:events'
 import { crc32 } from 'node:zlib'
-import { type Deliver, type Delivery, type OutgoingEvent, type SealedEvent, seal } from './event.js'
+import { type Deliver, type Delivery, type EventText, type OutgoingEvent, type SealedEvent, seal } from './event.js'
 import { openSpool } from './spool.js'
 import { type LateDelivery, storeAndForward } from './store-and-forward.js'
 
@@ -38,10 +38,10 @@ export interface Queued {
 export interface Producer {
   /**
    * Takes the event as soon as there is room for it; sending goes on behind. Await it, and memory stays bounded.
-   * @throws {TypeError} when the event cannot be written as JSON
+   * @throws {TypeError} when JSON would lose or change something in the event
    * @throws {Error} when the producer is closed
    */
-  enqueue(event: OutgoingEvent): Promise<Queued>
+  enqueue(event: OutgoingEvent | EventText): Promise<Queued>
   /** Resolves when all that was enqueued before has its delivery; it may be `spooled`. */
   flush(): Promise<void>
   /**

@@ -12,7 +12,7 @@
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { type SealedEvent, unseal } from './event.js'
+import { type SealedEvent, sealedOf } from './event.js'
 import { encodeLine, linesOf, markedPosition } from './spool-line.js'
 import { takeLock } from './spool-lock.js'
 
@@ -131,7 +131,7 @@ function spoolOn(file: FileHandle, found: Extent, maxBytes: number, unlock: () =
         for await (const line of readLines(file, head)) {
           if (events.length === max || line.end > end) break
           if (line.json === undefined) throw new Error(`the spool cannot be read at byte ${position}`)
-          if (markedPosition(line.json) === undefined) events.push({ id: unseal(line.json).id, json: line.json })
+          if (markedPosition(line.json) === undefined) events.push(sealedOf(line.json))
           position = line.end
         }
         return { events, end: position }

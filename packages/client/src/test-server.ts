@@ -10,6 +10,7 @@ export interface Received {
   method: string
   url: string
   headers: IncomingMessage['headers']
+  text: string
   events: StoredEvent[]
 }
 
@@ -36,8 +37,9 @@ export async function startServer(port = 0): Promise<TestServer> {
   const http = createServer(async (message, response) => {
     const chunks: Buffer[] = []
     for await (const chunk of message) chunks.push(chunk)
-    const body = chunks.length > 0 ? JSON.parse(Buffer.concat(chunks).toString()) : []
-    const request = { method: message.method!, url: message.url!, headers: message.headers, events: [body].flat() }
+    const text = Buffer.concat(chunks).toString()
+    const events = [text === '' ? [] : JSON.parse(text)].flat()
+    const request = { method: message.method!, url: message.url!, headers: message.headers, text, events }
     server.requests.push(request)
     const fault = server.faults.shift() ?? server.fault
     await fault(request, response, server)

@@ -50,7 +50,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-type Given = Partial<Surroundings> & { input?: string }
+type Given = Partial<Surroundings> & { input?: string | Buffer }
 
 /** Runs a command in this process, as main.ts would. */
 async function eventflow(args: readonly string[], { input = '', ...given }: Given = {}) {
@@ -63,7 +63,7 @@ async function eventflow(args: readonly string[], { input = '', ...given }: Give
     apiKey: undefined,
     name: 'ann',
     findUrl: async () => pipeline.url,
-    stdin: Readable.from([input]) as NodeJS.ReadStream,
+    stdin: Readable.from([Buffer.from(input)]) as NodeJS.ReadStream,
     stderr: new PassThrough(),
     print: (text) => (stdout += `${text}\n`),
     note: (text) => (stderr += `${text}\n`),
@@ -114,10 +114,57 @@ describe('send', () => {
     const input = '{"type":"step.done","data":{"step":"c"}}\n{"type":"step.done","partitionkey":7,"data":{}}\n'
     const some = await eventflow(['send'], { input })
     expect(some).toMatchObject({ code: 1, stdout: '1 accepted, 0 duplicate, 1 rejected\n' })
-    expect(some.stderr).toMatch(/^event 2 \(\S{36}\) is rejected: 400 .*partitionkey/)
+    expect(some.stderr).toMatch(/^line 2 of what came in \(\S{36}\) is rejected: 400 .*partitionkey/)
     const cut = await eventflow(['send', '--json'], { input: '{"type":"step.done","data":{"step":"d"}}\n{"type' })
-    expect(cut).toMatchObject({ code: 1, stderr: expect.stringContaining('row 2 of what came in is not JSON') })
-    expect(lines(cut.stdout)).toMatchObject([{ row: 1, status: 'accepted' }])
+    expect(cut).toMatchObject({ code: 1, stderr: expect.stringContaining('1 rejected') })
+    expect(lines(cut.stdout)).toEqual(
+      expect.arrayContaining([
+        { row: 1, id: expect.any(String), status: 'accepted' },
+        { row: 2, status: 'rejected', error: expect.stringMatching(/^line 2 of what came in is not JSON/) },
+      ]),
+    )
+  })
+
+  test('nothing is changed on the way, and what is wrong spoils no other row', async () => {
+    const file = join(dir, 'exact.ndjson')
+    const row = (more: string) => `{"type":"step.done","data":{"step":"exact"${more}}}\n`
+    const cloudEvent =
+      '{"specversion":"1.0","id":"1","source":"/shop","type":"step.done","tier":"gold","data":{"step":"exact"}}\n'
+    const wrong = [
+      row(',"n":1e400'),
+      row(',"n":9007199254740993'),
+      row(',"step":"twice"'),
+      row(',"__proto__":1'),
+      '{"type\n',
+    ]
+    const bytes = Buffer.from('{"type":"step.done","data":{"step":"\xfc"}}\n', 'latin1')
+    await writeFile(
+      file,
+      Buffer.concat([Buffer.from(`\ufeff${row('')}${wrong.join('')}`), bytes, Buffer.from(row('') + cloudEvent)]),
+    )
+    const sent = await eventflow(['send', file])
+    expect(sent).toMatchObject({ code: 1, stdout: '3 accepted, 0 duplicate, 6 rejected\n' })
+    for (const [line, what] of Object.entries({
+      2: '1e400|rounded',
+      3: 'rounded',
+      4: 'more than once',
+      5: 'JSON',
+      6: 'is not JSON',
+      7: 'is not UTF-8',
+    })) {
+      expect(sent.stderr).toMatch(new RegExp(`^line ${line} of .*(${what})`, 'm'))
+    }
+    expect(await eventflow(['send', '--type', 'step.done', '--data', '{"step":"exact","n":1e400}'])).toMatchObject({
+      code: 1,
+    })
+    expect(await eventflow(['send', '--type', 'step.done', '--data', '-'], { input: bytes })).toMatchObject({
+      code: 64,
+      stderr: expect.stringContaining('not UTF-8'),
+    })
+    const { rows } = await pipeline.db.query(
+      `SELECT extensions->>'tier' AS tier FROM raw_events WHERE external_id = '1'`,
+    )
+    expect(rows).toEqual([{ tier: 'gold' }])
   })
 
   test('says what it needs', async () => {

@@ -1,6 +1,6 @@
 /** The commands that talk to the service over HTTP. */
-import { text } from 'node:stream/consumers'
-import { type Operator, type OutgoingEvent, readEventFile, readEventLines } from '@eventflow/client'
+import { buffer } from 'node:stream/consumers'
+import { EventText, type Operator, readEventFile, readEventLines } from '@eventflow/client'
 import { COMPATIBILITY_MODES } from '@eventflow/core'
 import { SetupError } from '@eventflow/local'
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander'
@@ -96,8 +96,7 @@ export function serviceCommands(program: Command, around: Surroundings): void {
           'Nothing to send: name a file, give --type and --data, or pipe NDJSON in. See eventflow send --help',
         )
       }
-      const events =
-        file === undefined ? readEventLines(around.stdin.setEncoding('utf8'), 'what came in') : readEventFile(file)
+      const events = file === undefined ? readEventLines(around.stdin, 'what came in') : readEventFile(file)
       around.end(await sendAll(service, events, { json, ...long() }))
     })
 
@@ -264,22 +263,28 @@ function httpUrl(given: string): string {
   throw new InvalidArgumentError('It must begin with http:// or https://.')
 }
 
-/** The event that the options describe. */
-async function eventOf(options: Record<string, string | undefined>, stdin: NodeJS.ReadStream): Promise<OutgoingEvent> {
-  const { type, data = '{}', key, id, source, time, correlationId, causationId } = options
-  const parsed = parse(data === '-' ? await text(stdin) : data)
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
-    throw new UsageError(`--data is no JSON object. In a shell: --data '{"name": "value"}'`)
-  }
-  const given = { id, source, time, partitionkey: key, correlationid: correlationId, causationid: causationId }
-  const parts = Object.entries(given).filter(([, value]) => value !== undefined)
-  return { type: type!, data: parsed as Record<string, unknown>, ...Object.fromEntries(parts) }
+/** The event that the options describe, with its data as it is written. */
+async function eventOf(options: Record<string, string | undefined>, stdin: NodeJS.ReadStream): Promise<EventText> {
+  const { type, data: given = '{}', key, id, source, time, correlationId, causationId } = options
+  const data = given === '-' ? utf8(await buffer(stdin)) : given
+  if (!isJsonObject(data)) throw new UsageError(`--data is no JSON object. In a shell: --data '{"name": "value"}'`)
+  const named = { type, id, source, time, partitionkey: key, correlationid: correlationId, causationid: causationId }
+  return new EventText(`${JSON.stringify(named).slice(0, -1)},"data":${data}}`)
 }
 
-function parse(json: string): unknown {
+function utf8(bytes: Buffer): string {
   try {
-    return JSON.parse(json)
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
-    return undefined
+    throw new UsageError('What came in for --data is not UTF-8.')
+  }
+}
+
+function isJsonObject(json: string): boolean {
+  try {
+    const value: unknown = JSON.parse(json)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+  } catch {
+    return false
   }
 }

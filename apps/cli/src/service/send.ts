@@ -1,7 +1,14 @@
 /** `eventflow send`: events into the pipeline, one or a whole file. */
-import { type Client, createClient, type Delivery, type OutgoingEvent, RequestFailed } from '@eventflow/client'
+import {
+  type Client,
+  createClient,
+  type Delivery,
+  type EventText,
+  type FileRow,
+  RequestFailed,
+} from '@eventflow/client'
 import { figure, type Progress } from '../progress.js'
-import type { Print } from '../table.js'
+import { oneLine, type Print } from '../table.js'
 import { askService, explained, type Service } from './ask-service.js'
 
 /** Failures that are told one by one. */
@@ -17,40 +24,46 @@ export interface SendOptions {
 }
 
 /**
- * Sends the events, in order per key, and prints what became of them. Gives the exit code: 0, 1 when not all were taken, 130 when
+ * Sends the events, in order per key, and prints what became of them; a row that is no event is told and left out. Gives the exit code: 0, 1 when not all were taken, 130 when
  * it was stopped. Throws UnreachableError when the service cannot be reached.
  */
 export async function sendAll(
   service: Service,
-  events: AsyncIterable<OutgoingEvent>,
+  rows: AsyncIterable<FileRow>,
   { json, print, note, progress, stop }: SendOptions,
 ): Promise<number> {
   const counts = { accepted: 0, duplicate: 0, rejected: 0, undelivered: 0, spooled: 0 }
   let failed = 0
   let unreadable = false
-  const tell = (row: number, delivery: Delivery) => {
-    counts[delivery.status]++
-    const error = errorOf(delivery)
-    if (json) print(JSON.stringify({ row, id: delivery.id, status: delivery.status, ...(error && { error }) }))
-    else if (error && ++failed <= TOLD) note(`event ${row} (${delivery.id}) is ${delivery.status}: ${error}`)
+  const tell = (
+    about: { row: number; id?: string; status: Delivery['status']; error?: string | undefined },
+    line: string,
+  ) => {
+    counts[about.status]++
+    if (json) print(JSON.stringify(about))
+    else if (about.error && ++failed <= TOLD) note(oneLine(line))
   }
   await withClient(service, async (client) => {
     const producer = await client.producer()
-    let row = 0
     let done = 0
     try {
-      for await (const event of events) {
+      for await (const row of rows) {
         if (stop.aborted) break
-        const at = ++row
-        const { delivery } = await producer.enqueue(event)
+        if ('error' in row) {
+          const { message } = row.error
+          tell({ row: row.row, status: 'rejected', error: message }, message)
+          continue
+        }
+        const { delivery } = await producer.enqueue(row.event)
         void delivery.then((end) => {
-          tell(at, end)
+          const [{ id, status }, error] = [end, errorOf(end)]
+          tell({ row: row.row, id, status, error }, `${row.where} (${id}) is ${status}: ${error}`)
           progress.show(++done)
         })
       }
     } catch (error) {
       unreadable = true
-      note(`${(error as Error).message}; nothing from there on was sent`)
+      note(oneLine(`${(error as Error).message}; nothing from there on was sent`))
     } finally {
       await producer.close(stop.aborted ? { giveUpAfterMs: 0 } : {})
       progress.end()
@@ -72,7 +85,7 @@ export async function sendAll(
  */
 export function sendOne(
   service: Service,
-  event: OutgoingEvent,
+  event: EventText,
   { json, print, note, waitSeconds }: Pick<SendOptions, 'json' | 'print' | 'note'> & { waitSeconds?: number },
 ): Promise<number> {
   return withClient(service, async (client) => {
@@ -80,7 +93,7 @@ export function sendOne(
     const { id, status } = items[0]!
     const error = errorOf(items[0]!)
     if (error) {
-      note(`${status}: ${error}`)
+      note(oneLine(`${status}: ${error}`))
       return 1
     }
     if (waitSeconds === undefined) {
@@ -93,7 +106,7 @@ export function sendOne(
     print(
       json
         ? JSON.stringify(settled)
-        : [`${settled?.status} ${id}`, settled?.failure?.message].filter(Boolean).join(': '),
+        : oneLine([`${settled?.status} ${id}`, settled?.failure?.message].filter(Boolean).join(': ')),
     )
     return settled?.status === 'processed' ? 0 : 1
   })
