@@ -161,13 +161,13 @@ export interface Operator {
   /** Resolves when something answers. */
   ping(): Promise<void>
   events(search: EventSearch, page?: PageOptions): Promise<Page<ListedEvent>>
-  /** `undefined` if there is no such event. */
-  event(id: string): Promise<WholeEvent | undefined>
+  /** By its id, or by the one it was sent with and its source (`/` where missing); `undefined` if there is no such event. */
+  event(id: string, source?: string): Promise<WholeEvent | undefined>
   /** `status` is open, replaying, replayed, discarded or all. */
   deadLetters(filter: DeadLetterFilter & { status?: string }, page?: PageOptions): Promise<Page<DeadLetter>>
   deadLetterGroups(filter: DeadLetterFilter & { status?: string }): Promise<DeadLetterGroup[]>
-  /** `undefined` if no event with this id has failed. */
-  deadLetter(id: string): Promise<WholeDeadLetter | undefined>
+  /** As `event`; `undefined` if it has not failed. */
+  deadLetter(id: string, source?: string): Promise<WholeDeadLetter | undefined>
   /** Only counts. */
   rehearse(action: DeadLetterAction, order: DeadLetterOrder): Promise<DryRun>
   /** Begins an operation. */
@@ -208,13 +208,13 @@ export function createOperator({ name, ...options }: OperatorOptions): Operator 
   return {
     ping: () => always('GET', '/livez'),
     events: (search, page) => always('GET', `/v1/events${queryOf({ ...search, ...page })}`),
-    event: (id) => call('GET', `/v1/events/${encodeURIComponent(id)}`),
+    event: (id, source) => call('GET', `/v1/events/${encodeURIComponent(id)}${queryOf({ source })}`),
     deadLetters: (filter, page) => always('GET', `/v1/dead-letters${queryOf({ ...filter, ...page })}`),
     async deadLetterGroups(filter) {
       const path = `/v1/dead-letters${queryOf({ ...filter, group: 'true' })}`
       return (await always<{ groups: DeadLetterGroup[] }>('GET', path)).groups
     },
-    deadLetter: (id) => call('GET', `/v1/dead-letters/${encodeURIComponent(id)}`),
+    deadLetter: (id, source) => call('GET', `/v1/dead-letters/${encodeURIComponent(id)}${queryOf({ source })}`),
     rehearse: (action, body) => always(...order(action, { ...body, dry_run: true })),
     begin: (action, body) => always(...order(action, body)),
     operation: (id) => call('GET', `/v1/operations/${encodeURIComponent(id)}`),

@@ -13,7 +13,8 @@ import { Command, CommanderError } from 'commander'
 import { UnreachableError } from '../addresses.js'
 import { UsageError } from '../arguments.js'
 import { completion } from '../completion.js'
-import { type Surroundings, serviceCommands } from './commands.js'
+import type { Surroundings } from './asking.js'
+import { serviceCommands } from './commands.js'
 
 const MAIN = join(import.meta.dirname, '../main.js')
 
@@ -207,6 +208,15 @@ describe('events', () => {
     expect(await eventflow(['events', 'trace', 'nothing'])).toMatchObject({ code: 1, stdout: '' })
   })
 
+  test('a trace of as many events as it may show does not say that there are more', async () => {
+    const full = await eventflow(['events', 'trace', 'trip', '--limit', '3', '--json'])
+    expect(full).toMatchObject({ code: 0, stderr: '' })
+    expect(JSON.parse(full.stdout).events).toHaveLength(3)
+    const cut = await eventflow(['events', 'trace', 'trip', '--limit', '2', '--json'])
+    expect(cut).toMatchObject({ stderr: 'There are more than 2 events; these are the last accepted.\n' })
+    expect(JSON.parse(cut.stdout).events).toHaveLength(2)
+  })
+
   test('are found by what they are and how they are', async () => {
     const failed = await eventflow(['events', 'list', '--status', 'failed', '--key', 'mail', '--since', '1h', '--json'])
     expect(lines(failed.stdout)).toMatchObject([{ external_id: 'mail', status: 'failed' }])
@@ -306,6 +316,23 @@ describe('dlq', () => {
     expect(rest).toMatchObject({ code: 0, stdout: expect.stringMatching(/is finished/) })
     expect((await eventflow(['dlq', 'ls', '--status', 'open'])).stdout).toBe('')
   })
+})
+
+test('events and dead letters are looked up by the id and the source they were sent with', async () => {
+  const sent = ['--id', 'one id', '--source', '/shop', '--data', '{"step":7}', '--wait']
+  expect(await eventflow(['send', '--type', 'step.done', ...sent])).toMatchObject({ code: 1 })
+  for (const lookUp of [
+    ['events', 'get'],
+    ['dlq', 'show'],
+  ]) {
+    const found = await eventflow([...lookUp, 'one id', '--source', '/shop', '--json'])
+    expect(JSON.parse(found.stdout)).toMatchObject({ data: { step: 7 } })
+    const elsewhere = await eventflow([...lookUp, 'one id'])
+    expect(elsewhere).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('from the source / (another: --source)'),
+    })
+  }
 })
 
 test('schemas are registered, listed, checked and refused', async () => {

@@ -2,6 +2,7 @@
 import type { DeadLetter, DeadLetterFilter, Operator } from '@eventflow/client'
 import { figure } from '../progress.js'
 import { oneLine, type Print, table } from '../table.js'
+import { sourceOf } from './events.js'
 
 interface Output {
   json?: boolean
@@ -53,10 +54,14 @@ export async function listDeadLetters(
 }
 
 /** Prints one dead letter with its data and every attempt. Gives the exit code: 1 when there is none. */
-export async function showDeadLetter(operator: Operator, id: string, { json, print, note }: Output): Promise<number> {
-  const letter = await operator.deadLetter(id)
+export async function showDeadLetter(
+  operator: Operator,
+  id: string,
+  { source, json, print, note }: Output & { source?: string },
+): Promise<number> {
+  const letter = await operator.deadLetter(id, source)
   if (!letter) {
-    note(`No event with the id ${id} has failed. What has: eventflow dlq ls`)
+    note(oneLine(`No event with the id ${id} ${sourceOf(source)} has failed. What has: eventflow dlq ls`))
     return 1
   }
   if (json) {

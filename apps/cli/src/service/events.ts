@@ -9,16 +9,24 @@ const PAGE = 1_000
 export async function getEvent(
   operator: Operator,
   id: string,
-  { json, print, note }: { json?: boolean; print: Print; note: Print },
+  { source, json, print, note }: { source?: string; json?: boolean; print: Print; note: Print },
 ): Promise<number> {
-  const event = await operator.event(id)
+  const event = await operator.event(id, source)
   if (!event) {
-    note(`No event with the id ${id} was accepted. By other marks: eventflow events list --help`)
+    note(
+      oneLine(
+        `No event with the id ${id} ${sourceOf(source)} was accepted. By other marks: eventflow events list --help`,
+      ),
+    )
     return 1
   }
   print(json ? JSON.stringify(event) : shown(event))
   return 0
 }
+
+/** In words, from where an event that was looked for by its id would have come. */
+export const sourceOf = (source: string | undefined) =>
+  source === undefined ? 'from the source / (another: --source)' : `from the source ${source}`
 
 /** Prints the events that match, the last accepted first. Gives the exit code: 1 when there are none. */
 export async function listEvents(

@@ -3,9 +3,6 @@ import type { Operator, WholeEvent } from '@eventflow/client'
 import { oneLine, type Print, span, table } from '../table.js'
 import { findEvents } from './events.js'
 
-/** Events that a trace shows at the most. */
-const MAX_EVENTS = 1_000
-
 /** An event at its place among those that caused it. */
 interface TracedEvent {
   event: WholeEvent
@@ -22,14 +19,15 @@ interface Step {
   sinceMs: number
 }
 
-/** Prints the trace. Gives the exit code: 1 when there is no such event. */
+/** Prints the trace of no more than `limit` events. Gives the exit code: 1 when there is no such event. */
 export async function trace(
   operator: Operator,
   correlationId: string,
-  { json, print, note }: { json?: boolean; print: Print; note: Print },
+  { limit, json, print, note }: { limit: number; json?: boolean; print: Print; note: Print },
 ): Promise<number> {
-  const { items, next } = await findEvents(operator, { correlation_id: correlationId }, MAX_EVENTS)
-  const found = await Promise.all(items.map(({ id }) => operator.event(id)))
+  // One more than are shown: that a page is full does not say that there is another one.
+  const { items } = await findEvents(operator, { correlation_id: correlationId }, limit + 1)
+  const found = await Promise.all(items.slice(0, limit).map(({ id }) => operator.event(id)))
   const events = inOrderOfCause(found.filter((event) => event !== undefined))
   if (events.length === 0) {
     note(`No event with the correlation id ${oneLine(correlationId)} was accepted.`)
@@ -38,7 +36,7 @@ export async function trace(
   const steps = stepsOf(events)
   if (json) print(JSON.stringify({ correlation_id: correlationId, events: events.map(({ event }) => event), steps }))
   else print(shown(correlationId, events, steps))
-  if (next !== null) note(`There are more than ${MAX_EVENTS} events; these are the last accepted.`)
+  if (items.length > limit) note(`There are more than ${limit} events; these are the last accepted.`)
   return 0
 }
 
