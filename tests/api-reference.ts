@@ -13,7 +13,7 @@ the last section.
 `
 
 /** Statuses that most routes share. */
-const COMMON = ['400', '401', '403', '408', '413', '415', '431', '500', '503']
+const COMMON = ['400', '401', '403', '408', '413', '415', '417', '431', '500', '503']
 
 /** The page, in Markdown. */
 export function apiReference({ tags, paths }: OpenApi): string {

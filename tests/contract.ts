@@ -85,7 +85,7 @@ export function createCheck(document: Document): (method: string, path: string, 
     const route = routes.find(({ form }) => form.test(path.split('?')[0]!))?.path
     const operation = route && document.paths[route]![method.toLowerCase()]
     if (!operation) {
-      if (answer.body.code !== 'route-not-found') refuse('no such route is documented')
+      if (answer.body.code !== (route ? 'method-not-allowed' : 'route-not-found')) refuse('no such route is documented')
       return
     }
     const response = operation.responses[answer.status]

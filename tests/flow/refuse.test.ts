@@ -220,8 +220,6 @@ describe('what is not there:', () => {
   test.each([
     ['GET', '/nowhere'],
     ['GET', '/v1/events/a/b'],
-    ['PUT', '/v1/events'],
-    ['DELETE', '/v1/events/batch'],
     ['GET', `/v1/events/${'x'.repeat(401)}`],
   ])('the route %s %s', async (method, path) => {
     await problemOf(await fetch(pipeline.url + path, { method }), 'route-not-found')

@@ -18,18 +18,21 @@ import { followSchemas } from '@eventflow/schemas'
 import { createPublisher, createSeal, type Redis } from '@eventflow/stream'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { createAcceptor } from './accept.js'
+import { describeAnswers } from './answer-headers.js'
 import { lock, needsNoKey } from './auth.js'
 import { readBodies } from './bodies.js'
 import { createDataCheck } from './check-data.js'
 import { closePromptly } from './closing.js'
 import { serveConsole } from './console.js'
+import { shareWithOrigins } from './cors.js'
 import { documentRoutes } from './docs.js'
 import { createKeyring } from './keyring.js'
 import { startCollector } from './live/collector.js'
+import { answerOtherMethods } from './methods.js'
 import { createOperations } from './operations.js'
-import { protectPages } from './page-headers.js'
 import { createPipelineGauges } from './pipeline-gauges.js'
 import { answerFrameworkErrors, answerProblems, type OnProblem } from './problem.js'
+import { keepProtocol } from './protocol.js'
 import { createQuotas } from './quotas.js'
 import { auditRoutes } from './routes/audit-log.js'
 import { deadLetterRoutes } from './routes/dead-letters.js'
@@ -94,6 +97,8 @@ export async function buildApp({
       // Node takes the shorter of the two for the headers, whichever it is: left at its default, that would be the other.
       headersTimeout: config.EVENTFLOW_REQUEST_TIMEOUT_MS,
       connectionsCheckingInterval: 1_000,
+      // `keepProtocol` asks for it, and says what is missing.
+      requireHostHeader: false,
     },
     clientErrorHandler: answerUnreadable(onProblem),
     keepAliveTimeout: 72_000,
@@ -109,6 +114,10 @@ export async function buildApp({
 
   if (tracing) traceRequests(app, tracing)
   answerProblems(app, onProblem)
+  answerOtherMethods(app)
+  describeAnswers(app)
+  shareWithOrigins(app, config.EVENTFLOW_CORS_ORIGINS)
+  keepProtocol(app, onProblem)
   lock(app, { keyring: createKeyring({ db, log }), keyless: needsNoKey(config) })
   readBodies(app, {
     bodyLimit: config.EVENTFLOW_BODY_LIMIT_BYTES,
@@ -116,7 +125,6 @@ export async function buildApp({
     totalLimit: config.EVENTFLOW_MAX_IN_FLIGHT_BYTES,
     batchLimit: config.EVENTFLOW_BATCH_LIMIT,
   })
-  protectPages(app)
   await documentRoutes(app)
 
   const prefix = config.EVENTFLOW_STREAM_PREFIX

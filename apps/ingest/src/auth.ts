@@ -1,7 +1,7 @@
 /** The lock of the door: which key a request needs, and what it opens. */
 import { type Db, hasValidKey, OPERATOR_TENANT, SCOPES, type Scope } from '@eventflow/db'
 import { ConfigError, type IngestConfig } from '@eventflow/runtime'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { whyForeign } from './keyless.js'
 import type { Access, Keyring } from './keyring.js'
 import { RequestError } from './problem.js'
@@ -80,7 +80,7 @@ export function lock(app: FastifyInstance, { keyring, keyless }: { keyring: Keyr
     route.config = { ...route.config, scope, foreignScope }
   })
   app.decorateRequest('access', null as unknown as Access)
-  app.addHook('onRequest', (request, reply, done) => {
+  app.addHook('onRequest', (request, _, done) => {
     const { scope, foreignScope } = request.routeOptions.config
     if (foreignScope === undefined) return done()
     const { authorization } = request.headers
@@ -91,8 +91,8 @@ export function lock(app: FastifyInstance, { keyring, keyless }: { keyring: Keyr
       return done()
     }
     const key = authorization === undefined ? undefined : /^Bearer +(\S+)$/i.exec(authorization)?.[1]
-    if (key === undefined) return done(unauthorized(reply, why ? foreign(why) : MISSING))
-    const enter = (access: Access | undefined) => done(refusal(access, foreignScope, request, reply))
+    if (key === undefined) return done(unauthorized(why ? foreign(why) : MISSING))
+    const enter = (access: Access | undefined) => done(refusal(access, foreignScope, request))
     const found = keyring.accessOf(key)
     if (found instanceof Promise) found.then(enter, done)
     else enter(found)
@@ -105,13 +105,8 @@ const foreign = (why: string) =>
   `Without an API key requests are taken from programs on this machine alone, and this one ${why}. Send it to http://127.0.0.1 and the port itself, or with a key; behind a proxy set EVENTFLOW_AUTH=required`
 
 /** What keeps a request out; it has its access from here on where nothing does. */
-function refusal(
-  access: Access | undefined,
-  scope: Scope,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): RequestError | undefined {
-  if (!access) return unauthorized(reply, 'The API key is not known, has expired, or was revoked')
+function refusal(access: Access | undefined, scope: Scope, request: FastifyRequest): RequestError | undefined {
+  if (!access) return unauthorized('The API key is not known, has expired, or was revoked')
   if (!access.scopes.has(scope)) return new RequestError('forbidden', `This takes a key with the scope ${scope}`)
   if (OF_THE_OPERATOR.has(request.routeOptions.url!) && access.tenantId !== OPERATOR_TENANT) {
     return new RequestError('forbidden', `The pipeline as a whole is shown to keys of the tenant ${OPERATOR_TENANT}`)
@@ -120,7 +115,5 @@ function refusal(
   return undefined
 }
 
-function unauthorized(reply: FastifyReply, detail: string): RequestError {
-  reply.header('www-authenticate', 'Bearer')
-  return new RequestError('unauthorized', detail)
-}
+const unauthorized = (detail: string) =>
+  new RequestError('unauthorized', detail, undefined, { 'www-authenticate': 'Bearer' })

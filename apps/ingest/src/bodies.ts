@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Flawed, itemsOf, parseExactly } from './exact-json.js'
 import { inSlices } from './in-slices.js'
-import { RequestError } from './problem.js'
+import { RequestError, takenBy } from './problem.js'
 import { createReceiver } from './receive.js'
 
 export interface BodyLimits {
@@ -46,18 +46,26 @@ export function readBodies(app: FastifyInstance, { batchLimit, bodyLimit, eventL
     { type: 'application/cloudevents+json', route: '/v1/events', readMany: readList },
     { type: 'application/cloudevents-batch+json', route: BATCH, readMany: readList },
   ]
-  const fits = ({ route }: BodyType, request: FastifyRequest) =>
-    route === undefined || route === request.routeOptions.url
+  const fits = ({ route }: BodyType, url: string | undefined) => route === undefined || route === url
   const unsupported = (request: FastifyRequest) => {
-    const names = types.filter((type) => fits(type, request)).map(({ type }) => type)
-    return new RequestError('unsupported-media-type', `This route takes ${names.join(', ')}, in UTF-8`)
+    const names = request.routeOptions.config.takes!.join(', ')
+    return new RequestError(
+      'unsupported-media-type',
+      `This route takes ${names}, in UTF-8`,
+      undefined,
+      takenBy(request),
+    )
   }
+  app.addHook('onRoute', (route) => {
+    const takes = types.filter((type) => fits(type, route.url)).map(({ type }) => type)
+    route.config = { ...route.config, takes }
+  })
 
   app.removeAllContentTypeParsers()
   for (const type of types) {
     app.addContentTypeParser(type.type, async (request: FastifyRequest, payload: IncomingMessage) => {
       if (request.is404) return undefined
-      if (!fits(type, request) || namesOtherCharset(request)) throw unsupported(request)
+      if (!fits(type, request.routeOptions.url) || namesOtherCharset(request)) throw unsupported(request)
       const isBatch = request.routeOptions.url === BATCH
       const body = await receive(payload, isBatch ? bodyLimit : textLimit)
       if (!isUtf8(body)) throw new RequestError('malformed-body', 'The body is not valid UTF-8')

@@ -15,6 +15,7 @@ const OF_ALL: readonly ProblemCode[] = [
   'unauthorized',
   'forbidden',
   'request-timeout',
+  'expectation-failed',
   'headers-too-large',
   'internal-error',
   'unavailable',

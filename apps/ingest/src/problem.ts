@@ -4,6 +4,7 @@ import { isCancelled, sqlErrorKind } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { NotAcceptedError } from './accept.js'
+import { DATA_HEADERS } from './answer-headers.js'
 
 /** Seconds after which a client that was told 429 or 503 should try again, where nothing better is known. */
 const RETRY_AFTER_S = 1
@@ -31,21 +32,42 @@ export const ProblemSchema = Type.Object(
   { description: 'application/problem+json' },
 )
 
-/** An error that a route answers with. */
+/** An error that a route answers with, and the headers that belong to it. */
 export class RequestError extends Error {
   readonly code: ProblemCode
   readonly problems: readonly Problem[] | undefined
+  readonly headers: Readonly<Record<string, string>>
 
-  constructor(code: ProblemCode, detail: string, problems?: readonly Problem[]) {
+  constructor(
+    code: ProblemCode,
+    detail: string,
+    problems?: readonly Problem[],
+    headers: Readonly<Record<string, string>> = {},
+  ) {
     super(detail)
     this.code = code
     this.problems = problems
+    this.headers = headers
   }
 }
 
 export function problemBody(code: ProblemCode, detail: string, errors?: readonly Problem[]): ProblemBody {
   const { status, title } = PROBLEMS[code]
   return { type: `urn:eventflow:problem:${code}`, title, status, code, detail, ...(errors && { errors }) }
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The content types of bodies that a route takes. */
+    takes?: readonly string[]
+  }
+}
+
+/** What goes with a content type that a route does not take: those that it does (RFC 9110 §15.5.16, Linked Data Platform §7.1). */
+export function takenBy({ method, routeOptions }: FastifyRequest): Record<string, string> {
+  const types = routeOptions.config.takes?.join(', ')
+  if (!types) return {}
+  return method === 'POST' ? { accept: types, 'accept-post': types } : { accept: types }
 }
 
 /** Hears the code of every problem that a request is answered with. */
@@ -73,15 +95,14 @@ const QUIET = new Set<ProblemCode>([
 
 /** Answers what Fastify finds wrong before there is a route: a path that cannot be read, or a part of it that is too long. */
 export function answerFrameworkErrors(onProblem: OnProblem) {
-  return (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
+  return (error: FastifyError, _: FastifyRequest, reply: FastifyReply): void => {
     const unreadable = error.code === 'FST_ERR_BAD_URL'
-    const body = unreadable ? problemBody('invalid-query', 'The path cannot be decoded') : noSuchRoute(request)
-    void send(reply, body, onProblem)
+    const body = unreadable
+      ? problemBody('invalid-query', 'The path cannot be decoded')
+      : problemBody('route-not-found', 'A part of the path is longer than any route takes')
+    // No hook is run for these.
+    void send(reply.headers(DATA_HEADERS), body, onProblem)
   }
-}
-
-function noSuchRoute(request: FastifyRequest): ProblemBody {
-  return problemBody('route-not-found', `${request.method} ${request.url.split('?')[0]} is not a route; see /docs`)
 }
 
 /** Makes every error of the app a problem: what the client caused never becomes a 5xx, what we caused never tells details. */
@@ -98,9 +119,9 @@ export function answerProblems(app: FastifyInstance, onProblem: OnProblem): void
     return send(reply, body, onProblem)
   }
 
-  app.setNotFoundHandler((request, reply) => refuse(request, reply, noSuchRoute(request)))
   app.setErrorHandler((error: FastifyError, request: FastifyRequest, reply: FastifyReply) => {
     if (error instanceof RequestError) {
+      reply.headers(error.headers)
       return refuse(request, reply, problemBody(error.code, error.message, error.problems))
     }
     if (error instanceof NotAcceptedError) {
@@ -126,6 +147,7 @@ export function answerProblems(app: FastifyInstance, onProblem: OnProblem): void
       return send(reply, problemBody('unavailable', 'Postgres cannot be reached'), onProblem)
     }
     if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+      reply.headers(takenBy(request))
       return refuse(request, reply, problemBody('unsupported-media-type', 'The Content-Type is no media type'))
     }
     if (error.validation) return refuse(request, reply, problemBody('invalid-query', error.message))

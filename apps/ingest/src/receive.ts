@@ -73,7 +73,14 @@ function inflaterFor(encoding: string | undefined): Inflate | undefined {
   const name = encoding.trim().toLowerCase()
   if (name === 'identity') return undefined
   if (Object.hasOwn(INFLATERS, name)) return INFLATERS[name]!
-  throw new RequestError('unsupported-media-type', `The content encoding must be one of ${ENCODINGS.join(', ')}`)
+  const names = ENCODINGS.join(', ')
+  throw new RequestError(
+    'unsupported-media-type',
+    `The content encoding must be one of ${names}`,
+    undefined,
+    // RFC 9110 §12.5.3
+    { 'accept-encoding': names },
+  )
 }
 
 /** Hands on every chunk until the end. What `take` throws ends the reading and is thrown. */

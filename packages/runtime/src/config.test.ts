@@ -53,6 +53,7 @@ describe('the settings', () => {
       EVENTFLOW_BATCH_LIMIT: 1_000,
       EVENTFLOW_AUTH: 'loopback',
       EVENTFLOW_BOOTSTRAP_KEY: '',
+      EVENTFLOW_CORS_ORIGINS: '',
       EVENTFLOW_TRACE_URL: '',
     })
     expect(readConfig(WorkerConfig, needed)).toMatchObject({ EVENTFLOW_WORKER_ID: '', EVENTFLOW_LANES: 2 })

@@ -9,6 +9,9 @@ const Port = (description: string, value: number) =>
 
 const Days = (description: string) => Type.Integer({ minimum: 0, maximum: 36_500, default: 0, description })
 
+/** As browsers write it (RFC 6454 §6.2). */
+const ORIGIN = 'https?://([a-z0-9.-]+|\\[[0-9a-f:]+\\])(:\\d{1,5})?'
+
 /** Settings of every process. */
 const shared = {
   DATABASE_URL: Type.String({
@@ -66,6 +69,11 @@ export const IngestConfig = Type.Object({
     description: 'An API key with all scopes that is made at the start if it is not there',
   }),
   EVENTFLOW_PORT: Port('HTTP port', 8000),
+  EVENTFLOW_CORS_ORIGINS: Type.String({
+    default: '',
+    pattern: `^(\\*|${ORIGIN}(,${ORIGIN})*)?$`,
+    description: 'Origins whose pages may read answers, with commas, or * for all; empty for none',
+  }),
   EVENTFLOW_MAX_IN_FLIGHT: Type.Integer({
     minimum: 1,
     default: 20_000,
