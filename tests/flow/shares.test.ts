@@ -81,3 +81,11 @@ test('reads that take long hold up their tenant only, and nobody’s events', as
   }
   await expectAnswers('greedy')
 })
+
+test('schemas are examined in turn: one tenant’s many do not keep another’s from it', async () => {
+  const check = () => ask('greedy', 'POST', '/v1/schemas/note/check', { schema: { type: 'object' } })
+  const { refused, all } = await flood(25, 11, check)
+  expect(codesOf(refused.filter(({ status }) => status !== 200))).toEqual(new Set(['429 too-many-requests']))
+  await expectAnswers('modest')
+  expect(codesOf(await all)).toEqual(new Set(['200 undefined', '429 too-many-requests']))
+})

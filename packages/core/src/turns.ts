@@ -21,6 +21,8 @@ export interface Turns {
    * other, and the requests of each in their order. Rejects at once with TooManyWaitingError.
    */
   take(party: string): Promise<() => void>
+  /** Does its work when it is the party's turn, which ends with it. Rejects as `take` does. */
+  run<Result>(party: string, work: () => Promise<Result>): Promise<Result>
 }
 
 interface Party {
@@ -58,18 +60,28 @@ export function createTurns({ atOnce, atOnceEach, waitingEach }: TurnLimits): Tu
     giveTurns()
   }
 
+  async function take(name: string): Promise<() => void> {
+    const party = parties.get(name) ?? { running: 0, waiting: [] }
+    if (party.waiting.length >= waitingEach) {
+      throw new TooManyWaitingError(`${waitingEach} requests wait for their turn already`)
+    }
+    parties.set(name, party)
+    await new Promise<void>((go) => {
+      party.waiting.push(go)
+      giveTurns()
+    })
+    return () => end(name, party)
+  }
+
   return {
-    async take(name) {
-      const party = parties.get(name) ?? { running: 0, waiting: [] }
-      if (party.waiting.length >= waitingEach) {
-        throw new TooManyWaitingError(`${waitingEach} requests wait for a turn already`)
+    take,
+    async run(name, work) {
+      const end = await take(name)
+      try {
+        return await work()
+      } finally {
+        end()
       }
-      parties.set(name, party)
-      await new Promise<void>((go) => {
-        party.waiting.push(go)
-        giveTurns()
-      })
-      return () => end(name, party)
     },
   }
 }

@@ -12,14 +12,7 @@ export type DbOf = (tenantId: string) => Db
 export function shareOut(pool: Db, limits: TurnLimits): DbOf {
   const turns = createTurns(limits)
   return (tenantId) => {
-    const query = async (...given: Parameters<Queryable['query']>) => {
-      const end = await turns.take(tenantId)
-      try {
-        return await pool.query(...given)
-      } finally {
-        end()
-      }
-    }
+    const query = (...given: Parameters<Queryable['query']>) => turns.run(tenantId, async () => pool.query(...given))
     const connect = async () => {
       const end = await turns.take(tenantId)
       try {

@@ -1,33 +1,29 @@
 /** Examines schemas from outside in a thread of its own, which is ended when it takes too long. One at a time. */
 import { Worker } from 'node:worker_threads'
-import type { CompatibilityMode, Problem } from '@eventflow/core'
+import { type CompatibilityMode, createTurns, type Problem } from '@eventflow/core'
 import type { Examination, Version } from './examination.js'
 import { faultsIn } from './safe-schema.js'
 
 /** From when the thread is up. What compiles here compiles in the same time where it is used. */
 const TIMEOUT_MS = 2_000
-const MAX_WAITING = 20
+/** A thread takes a core. */
+const TURNS = { atOnce: 1, atOnceEach: 1, waitingEach: 10 }
 const MEMORY_MB = 128
 
-/** Too many schemas wait to be examined. */
-export class ExaminerBusyError extends Error {
-  override name = 'ExaminerBusyError'
-}
+export type Examine = (
+  tenantId: string,
+  schema: unknown,
+  mode: CompatibilityMode,
+  earlier: readonly Version[],
+) => Promise<Examination>
 
-export type Examine = (schema: unknown, mode: CompatibilityMode, earlier: readonly Version[]) => Promise<Examination>
-
-/** Gives the examiner; it rejects with ExaminerBusyError. */
+/** Gives the examiner. Tenants take turns; it rejects with TooManyWaitingError when too many schemas of one of them wait. */
 export function createExaminer(timeoutMs = TIMEOUT_MS): Examine {
-  let last: Promise<unknown> = Promise.resolve()
-  let waiting = 0
-  return async (schema, mode, earlier) => {
+  const turns = createTurns(TURNS)
+  return async (tenantId, schema, mode, earlier) => {
     const faults = faultsIn(schema)
     if (faults.length > 0) return { faults, incompatibilities: [] }
-    if (waiting >= MAX_WAITING) throw new ExaminerBusyError('too many schemas are being examined')
-    waiting++
-    const turn = last.then(() => examineInThread({ schema, mode, earlier }, timeoutMs))
-    last = turn.catch(() => {})
-    return turn.finally(() => waiting--)
+    return turns.run(tenantId, () => examineInThread({ schema, mode, earlier }, timeoutMs))
   }
 }
 

@@ -1,7 +1,7 @@
 /** The registry of schemas: what may become a version, what versions there are, and what an event is checked against. */
 export { type Contract, type OwnContract, ownContractOf, statedVersion } from './contract.js'
 export type { Incompatibility } from './examination.js'
-export { createExaminer, type Examine, ExaminerBusyError } from './examiner.js'
+export { createExaminer } from './examiner.js'
 export { followSchemas, type LoadedVersions, type Registry } from './follow.js'
 export { completePlans, type Plan, planFor, readData, type WantedVersion } from './read-data.js'
 export * from './registration.js'

@@ -100,7 +100,7 @@ export type Registration =
   | { status: 'incompatible'; mode: CompatibilityMode; incompatibilities: Incompatibility[] }
   | { status: 'full' | 'contended' }
 
-/** Registers a schema as the next version, unless it is the same as the last one. Rejects with ExaminerBusyError. */
+/** Registers a schema as the next version, unless it is the same as the last one. Rejects with TooManyWaitingError. */
 export async function registerSchema(
   db: Db,
   examine: Examine,
@@ -108,7 +108,7 @@ export async function registerSchema(
 ): Promise<Registration> {
   for (let tries = 0; tries < TRIES; tries++) {
     const [earlier, mode] = [await readSchemaVersions(db, subject), await readCompatibility(db, subject)]
-    const { faults, incompatibilities } = await examine(schema, mode, earlier)
+    const { faults, incompatibilities } = await examine(subject.tenantId, schema, mode, earlier)
     if (faults.length > 0) return { status: 'invalid', faults }
     const after = earlier.at(-1)?.version ?? 0
     if (after > 0 && (await findSameSchema(db, subject, schema)) === after) return { status: 'known', version: after }

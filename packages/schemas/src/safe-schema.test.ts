@@ -86,10 +86,10 @@ describe('not taken are more of', () => {
 test('a schema that takes too long is refused, and the next one is examined', async () => {
   const examine = createExaminer(1)
   const large = { type: 'object', properties: fields(150, { type: 'string', pattern: '^[a-z]+$' }) }
-  expect((await examine(large, 'NONE', [])).faults).toEqual([
+  expect((await examine('t', large, 'NONE', [])).faults).toEqual([
     { pointer: '', message: 'takes too long to compile and compare' },
   ])
-  expect((await createExaminer()({ type: 'object' }, 'NONE', [])).faults).toEqual([])
+  expect((await createExaminer()('t', { type: 'object' }, 'NONE', [])).faults).toEqual([])
 })
 
 test('notes are taken at any place, and change nothing: not what fits, nor what is compatible', () => {
@@ -131,6 +131,6 @@ test.each<[object, string, string]>([
   [{ type: 'object', propertys: {} }, '/propertys', 'is no keyword of JSON Schema; is properties meant?'],
   [{ properties: { a: { type: 'Date' } } }, '/properties/a/type', '"Date" is no type of JSON'],
 ])('what is wrong is said as of a definition: %j', async (schema, pointer, message) => {
-  const { faults } = await createExaminer()(schema, 'NONE', [])
+  const { faults } = await createExaminer()('t', schema, 'NONE', [])
   expect(faults).toEqual([{ pointer, message: expect.stringContaining(message) }])
 })

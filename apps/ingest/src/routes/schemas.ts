@@ -1,5 +1,5 @@
 /** The schemas of event types: what there is, what becomes the next version, and whether something could. */
-import { COMPATIBILITY_MODES, type CompatibilityMode, type Problem } from '@eventflow/core'
+import { COMPATIBILITY_MODES, type CompatibilityMode, createTurns, type Problem } from '@eventflow/core'
 import {
   type DbOf,
   findSchemaVersion,
@@ -11,14 +11,7 @@ import {
   type SchemaVersion,
   setCompatibility,
 } from '@eventflow/db'
-import {
-  createExaminer,
-  type Examine,
-  ExaminerBusyError,
-  type Incompatibility,
-  registerSchema,
-  statedVersion,
-} from '@eventflow/schemas'
+import { createExaminer, type Incompatibility, registerSchema, statedVersion } from '@eventflow/schemas'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { NotAcceptedError } from '../accept.js'
 import { RequestError } from '../problem.js'
@@ -42,8 +35,15 @@ interface Given extends OfType {
   Body: { schema: object }
 }
 
+/**
+ * One after the other for a tenant: each has all versions of its type in memory, which may be 200 of 64 KiB, until it is examined,
+ * in turn with those of other tenants.
+ */
+const EXAMINED_OF_A_TENANT = { atOnce: Number.POSITIVE_INFINITY, atOnceEach: 1, waitingEach: 10 }
+
 export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): void {
-  const examine = unlessBusy(createExaminer())
+  const examine = createExaminer()
+  const turns = createTurns(EXAMINED_OF_A_TENANT)
 
   app.get('/v1/schemas', { schema: listSchema }, async ({ access: { tenantId } }) => {
     const types = await listSchemaTypes(dbOf(tenantId), tenantId)
@@ -79,7 +79,8 @@ export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): vo
       const subject = subjectOf(request)
       const db = dbOf(subject.tenantId)
       const { schema } = request.body
-      const registration = await registerSchema(db, examine, { ...subject, schema, by: operatorOf(request) })
+      const asked = { ...subject, schema, by: operatorOf(request) }
+      const registration = await turns.run(subject.tenantId, () => registerSchema(db, examine, asked))
       switch (registration.status) {
         case 'registered':
         case 'known': {
@@ -119,10 +120,12 @@ export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): vo
     async (request) => {
       const subject = subjectOf(request)
       const db = dbOf(subject.tenantId)
-      const [earlier, mode] = [await readSchemaVersions(db, subject), await readCompatibility(db, subject)]
-      const { faults, incompatibilities } = await examine(request.body.schema, mode, earlier)
-      if (faults.length > 0) throw invalid(faults)
-      return { compatible: incompatibilities.length === 0, compatibility: mode, incompatibilities }
+      return turns.run(subject.tenantId, async () => {
+        const [earlier, mode] = [await readSchemaVersions(db, subject), await readCompatibility(db, subject)]
+        const { faults, incompatibilities } = await examine(subject.tenantId, request.body.schema, mode, earlier)
+        if (faults.length > 0) throw invalid(faults)
+        return { compatible: incompatibilities.length === 0, compatibility: mode, incompatibilities }
+      })
     },
   )
 
@@ -190,11 +193,3 @@ function incompatible({ mode, incompatibilities }: { mode: string; incompatibili
 
 const saying = (problems: readonly Problem[], whole: string) =>
   problems.map(({ pointer, message }) => `${pointer || whole} ${message}`).join('; ')
-
-/** Whoever must wait for too many others is told to come again. */
-function unlessBusy(examine: Examine): Examine {
-  return (...given) =>
-    examine(...given).catch((error) => {
-      throw error instanceof ExaminerBusyError ? new NotAcceptedError('overloaded') : error
-    })
-}
