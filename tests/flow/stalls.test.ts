@@ -1,4 +1,7 @@
 /** The largest bodies that are read, of the parts that cost the most: nobody else waits for them for longer than a moment. */
+
+import { CHECKED_FORMATS } from '@eventflow/core'
+import { defineEvent, Type } from '@eventflow/pipeline'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Contract, readContract } from '../contract.js'
@@ -13,7 +16,9 @@ let pipeline: TestPipeline
 let contract: Contract
 
 beforeAll(async () => {
-  pipeline = await startPipeline([])
+  const formats = [...CHECKED_FORMATS].map((format) => [format, Type.Optional(Type.String({ format }))])
+  const schema = Type.Object(Object.fromEntries(formats))
+  pipeline = await startPipeline([defineEvent({ type: 'text.checked', schema, validateAt: 'ingest' })])
   contract = await readContract(pipeline.url)
 })
 
@@ -46,6 +51,69 @@ describe.each<[what: string, event: string, status: number]>([
     const { body } = await send('/v1/events/batch', `[${events.join(',')}]`)
     expect(body).toMatchObject(one.startsWith('[') ? { code: 'malformed-body' } : { rejected: events.length })
   })
+})
+
+test.each<[what: string, event: string, status: number]>([
+  ['zeros behind a dot', event(`1.${'0'.repeat(EVENT - 100)}1`), 400],
+  ['zeros before an exponent', event(`1${'0'.repeat(EVENT - 100)}e-9`), 400],
+  ['a name and many colons', `"${'a'.repeat(EVENT / 2)}"${'{:}'.repeat(EVENT / 7)}`, 400],
+  ['backslashes and quotes', `{"${'\\\\\\"'.repeat(EVENT / 4 - 10)}":1}`, 400],
+  ['spaces behind a name', `{"type"${' '.repeat(EVENT - 100)}:1}`, 400],
+  ['a time that is long', `{"type":"t","time":"/${'t'.repeat(EVENT - 100)}","data":{}}`, 400],
+  ['a media type that is long', `{"type":"t","datacontenttype":"a/b${';'.repeat(EVENT - 100)}","data":{}}`, 400],
+])('one event of %s', async (_, body, status) => {
+  const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body }
+  expect((await unstalled(() => contract.ask('/v1/events', init))).status).toBe(status)
+})
+
+describe('a text of each format that is checked,', () => {
+  /** What a format may begin with, and what may come in it many times. */
+  const beginnings = ['', 'http://a@', 'ftp://', 'a@', '2020-01-01T00:00:00.', 'P', '/', '{', '::']
+  const pieces = [':', 'a', '1', '.', '-', '/', '@', '~0', '%20', '{a}', 'a.', 'a-', 't', '(', '{1,', 'AAAA']
+
+  const texts = beginnings.flatMap((start) => pieces.map((piece) => `${start}${piece.repeat(15_000 / piece.length)}!`))
+
+  test.each([...CHECKED_FORMATS])('%s', async (format) => {
+    const events = texts.map((text) => ({ type: 'text.checked', data: { [format]: text } }))
+    const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(events) }
+    expect((await unstalled(() => contract.ask('/v1/events/batch', init))).status).toBe(200)
+  })
+})
+
+describe('as many as there is room for in', () => {
+  const pieces = [' ', 'a', ';', '"', '\\', ',', '=', '%20', '; charset=', '; a="', ';\t', 'a/', '/', '-', '&a=', '%ff']
+  const headers = [
+    ...['authorization', 'content-type', 'content-encoding', 'idempotency-key', 'traceparent', 'x-correlation-id'],
+    ...['x-operator', 'ce-id', 'ce-time', 'accept', 'accept-encoding', 'range', 'if-none-match', 'cookie', 'forwarded'],
+  ]
+  const beginnings: Record<string, string> = { authorization: 'Bearer', 'content-type': 'application/json' }
+
+  test.each(headers)('the header %s', async (name) => {
+    for (const piece of pieces) {
+      const value = `${beginnings[name] ?? ''}${piece.repeat(15_000 / piece.length)}!`
+      const init = { headers: { 'content-type': 'application/json', [name]: value } }
+      const answer = await unstalled(async () => {
+        await fetch(pipeline.url, init)
+        return fetch(`${pipeline.url}/v1/events`, { ...init, method: 'POST', body: event('1') })
+      })
+      expect(answer.status).toBeLessThan(500)
+    }
+  })
+
+  test.each(['/v1/events?type=', '/v1/events?accepted_from=', '/v1/events/', '/'])('the address %s', async (path) => {
+    for (const piece of pieces) {
+      const address = `${pipeline.url}${path}${piece.repeat(15_000 / piece.length)}`
+      expect((await unstalled(() => fetch(address))).status).toBeLessThan(500)
+    }
+  })
+})
+
+test('a batch of blank lines is passed over', async () => {
+  const headers = { 'content-type': 'application/x-ndjson' }
+  for (const blank of ['\n', ' \n', '\r\n']) {
+    const init = { method: 'POST', headers, body: blank.repeat(BATCH / blank.length) }
+    expect((await unstalled(() => contract.ask('/v1/events/batch', init))).body).toMatchObject({ items: [] })
+  }
 })
 
 test('an event with as many names as it may have is taken', async () => {

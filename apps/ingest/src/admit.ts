@@ -19,6 +19,7 @@ import { Type } from '@sinclair/typebox'
 import type { Form } from './cloud-event.js'
 import { derivedKey } from './derived-key.js'
 import { Flawed } from './exact-json.js'
+import { readMediaType } from './media-type.js'
 
 const MAX_NAME_LENGTH = 200
 
@@ -29,12 +30,7 @@ const attributes = {
   time: Type.Optional(
     Type.String({ format: 'date-time', description: 'Event time; the time of acceptance where missing' }),
   ),
-  datacontenttype: Type.Optional(
-    Type.Unsafe<string>({
-      enum: ['application/json', 'application/json; charset=utf-8', 'application/json;charset=utf-8'],
-      description: 'Data is JSON',
-    }),
-  ),
+  datacontenttype: Type.Optional(Name('The media type of `data`: application/json, in UTF-8')),
   partitionkey: Type.Optional(Name('What order is kept by')),
   correlationid: Type.Optional(Name('Groups the events of one operation')),
   causationid: Type.Optional(Name('The event that caused this one')),
@@ -133,7 +129,8 @@ export function admit(sent: unknown, form: Form, context: AdmissionContext, admi
   if (problems.length > 0) return { problems }
   const incoming = sent as IncomingEvent
   const extensions = extensionsOf(incoming)
-  const wrong = checkNames(extensions) ?? checkTime(incoming.time, admission)
+  const wrong =
+    checkNames(extensions) ?? checkContentType(incoming.datacontenttype) ?? checkTime(incoming.time, admission)
   if (wrong) return { problems: [wrong] }
   const payload = JSON.stringify(incoming.data)
   if (Buffer.byteLength(payload) > admission.eventLimitBytes) {
@@ -195,6 +192,13 @@ function checkNames(extensions: Extensions = {}): Problem | undefined {
   const wrong = Object.keys(extensions).find((name) => !/^[a-z0-9]{1,50}$/.test(name))
   if (wrong === undefined) return undefined
   return { pointer: pointerTo('', wrong), message: 'is no name of an attribute: 1 to 50 of a-z and 0-9' }
+}
+
+function checkContentType(sent: string | undefined): Problem | undefined {
+  if (sent === undefined || sent === 'application/json') return undefined
+  const { type, isUtf8 } = readMediaType(sent) ?? {}
+  if (type === 'application/json' && isUtf8) return undefined
+  return { pointer: '/datacontenttype', message: 'must be application/json, in UTF-8' }
 }
 
 function checkTime(time: string | undefined, { now, maxFutureMs, maxAgeMs }: Admission): Problem | undefined {

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Flawed, itemsOf, parseExactly } from './exact-json.js'
 import { inSlices } from './in-slices.js'
+import { readMediaType } from './media-type.js'
 import { RequestError, takenBy } from './problem.js'
 import { createReceiver } from './receive.js'
 
@@ -65,7 +66,8 @@ export function readBodies(app: FastifyInstance, { batchLimit, bodyLimit, eventL
   for (const type of types) {
     app.addContentTypeParser(type.type, async (request: FastifyRequest, payload: IncomingMessage) => {
       if (request.is404) return undefined
-      if (!fits(type, request.routeOptions.url) || namesOtherCharset(request)) throw unsupported(request)
+      const { isUtf8: saysUtf8 = false } = readMediaType(request.headers['content-type']!) ?? {}
+      if (!fits(type, request.routeOptions.url) || !saysUtf8) throw unsupported(request)
       const isBatch = request.routeOptions.url === BATCH
       const body = await receive(payload, isBatch ? bodyLimit : textLimit)
       if (!isUtf8(body)) throw new RequestError('malformed-body', 'The body is not valid UTF-8')
@@ -76,9 +78,6 @@ export function readBodies(app: FastifyInstance, { batchLimit, bodyLimit, eventL
     if (!request.is404) throw unsupported(request)
   })
 }
-
-const namesOtherCharset = (request: FastifyRequest) =>
-  /;\s*charset\s*=\s*(?!"?utf-8"?\s*(;|$))/i.test(request.headers['content-type']!)
 
 function readJson(text: string): unknown {
   try {
@@ -94,9 +93,15 @@ interface ManyLimits {
   textLimit: number
 }
 
-/** The value of each item of a list. A short one is parsed as a whole, which costs less. */
+/**
+ * The value of each item of a list. A short one is parsed as a whole, which costs less, unless it is so deep that its items have to
+ * be told apart first.
+ */
 function readItems(text: string, { batchLimit, textLimit }: ManyLimits): unknown {
-  if (text.length <= SHORT) return readJson(text)
+  if (text.length <= SHORT) {
+    const value = readJson(text)
+    if (!(value instanceof Flawed)) return value
+  }
   const items = itemsOf(text, batchLimit)
   if (!items) throw new RequestError('malformed-body', 'The body must be a JSON array of events, or NDJSON')
   if (items.length > batchLimit) return items
@@ -105,10 +110,26 @@ function readItems(text: string, { batchLimit, textLimit }: ManyLimits): unknown
 
 /** The value of each line; one that is no JSON is rejected as an item and does not spoil the others. */
 async function readLines(text: string, { batchLimit, textLimit }: ManyLimits): Promise<unknown[]> {
-  const lines = text.split('\n').filter((line) => line.trim() !== '')
+  const lines = linesOf(text, batchLimit)
   if (lines.length > batchLimit) return lines
   return inSlices(lines, (line) => (line.length > textLimit ? tooLarge(textLimit) : readLine(line)))
 }
+
+/** The lines that are not blank. Stops when there are more than `limit`; millions of blank ones are passed over at once. */
+function linesOf(text: string, limit: number): string[] {
+  const lines: string[] = []
+  for (let at = 0; at < text.length && lines.length <= limit; at++) {
+    if (BLANKS.includes(text[at]!)) continue
+    const start = at
+    at = text.indexOf('\n', start)
+    if (at === -1) at = text.length
+    lines.push(text.slice(start, at))
+  }
+  return lines
+}
+
+/** White space of JSON (RFC 8259). */
+const BLANKS = ' \t\r\n'
 
 const tooLarge = (limit: number) =>
   new Flawed([{ pointer: '', message: `has more than ${limit} characters` }], { tooLarge: true })

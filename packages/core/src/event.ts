@@ -15,6 +15,8 @@ export interface IncomingEvent {
   source?: string
   /** Event time, RFC 3339. */
   time?: string
+  /** Media type of `data`: JSON in UTF-8. */
+  datacontenttype?: string
   /** What order is kept by. An event without one is its own key. */
   partitionkey?: string
   correlationid?: string

@@ -1,8 +1,8 @@
 /** Compiles the schema of an event type into a check that answers with JSON pointers. */
 import type { ValidateFunction } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
-import addFormats from 'ajv-formats'
 import type { Problem } from './failure.js'
+import { addFormats } from './formats.js'
 import { pointerTo } from './pointer.js'
 import { isAnnotation, mapSchema } from './schema-keywords.js'
 
@@ -25,7 +25,7 @@ const dialect = new Ajv2020({ strict: false, allErrors: true })
 
 /** The formats that are checked; others are notes. */
 export const CHECKED_FORMATS: ReadonlySet<string> = new Set(
-  Object.keys(addFormats.default(new Ajv2020({ meta: false })).formats),
+  Object.keys(addFormats(new Ajv2020({ meta: false })).formats),
 )
 
 /**
@@ -45,7 +45,7 @@ export function compileSchema(schema: object, { firstOnly = false } = {}): Schem
     strictNumbers: true,
     logger: false,
   })
-  addFormats.default(ajv)
+  addFormats(ajv)
   const check = compileWith(ajv, plain)
   return (data) => {
     if (check(data)) return []
