@@ -41,7 +41,7 @@ export default defineEvent({
   validate: ({ data }) => distanceProblems(data),
   handleBatch: (flights, tx) =>
     addToAirportStats(
-      flights.map(({ data }) => data),
+      flights.map(({ tenantId, data: { origin, delay } }) => ({ tenantId, origin, delay })),
       tx,
     ),
   prepare: async (tx) => {

@@ -1,0 +1,17 @@
+/** Tables of the samples that hold what is each tenant's own: `tenant_id` is the first column of their primary key. */
+import type { Sql } from '@eventflow/pipeline'
+
+/**
+ * Adds the tenant to a table that was made before it had one, when `column` alone was its primary key. Its rows stay, as those of
+ * `default`. A table that has the tenant is left as it is.
+ */
+export async function addTenant(table: string, column: string, tx: Sql): Promise<void> {
+  const [known] = await tx.query(
+    `SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) AND attname = 'tenant_id' AND NOT attisdropped`,
+    [table],
+  )
+  if (known) return
+  await tx.query(`ALTER TABLE ${table} ADD COLUMN tenant_id text NOT NULL DEFAULT 'default',
+    DROP CONSTRAINT ${table}_pkey, ADD PRIMARY KEY (tenant_id, ${column})`)
+  await tx.query(`ALTER TABLE ${table} ALTER COLUMN tenant_id DROP DEFAULT`)
+}
