@@ -113,6 +113,7 @@ test('keeps every digit of numbers that JavaScript would round', async () => {
 test.each<[string, object, string]>([
   ['url', { url: () => Promise.reject(new Error('later')) }, 'answered a promise; expected an address as text'],
   ['url', { url: () => undefined }, 'answered undefined; expected an address as text'],
+  ['url', { url: () => new URL(origin) }, 'answered an URL; expected an address as text'],
   ['pick', { pick: async () => 5 }, 'answered a promise; expected a value, at once'],
 ])('%s that gives what it must not fails the event for good', async (name, options, message) => {
   answer = status(200)
@@ -221,10 +222,51 @@ test.each([
   expect(requests).toEqual([])
 })
 
+test('a key never leads to another path, whether the definition encodes it or not', async () => {
+  const keys = [
+    '..',
+    '.',
+    '../admin',
+    'a/../../admin',
+    '..\\admin',
+    '..;x',
+    '%2e%2e',
+    '.%2E/admin',
+    '.\t./admin',
+    'a#b',
+  ]
+  const written = (key: string) => `${origin}/v1/skus/${key}`
+  const encoded = (key: string) => written(encodeURIComponent(key))
+  const encodedDots = (key: string) => encoded(key).replaceAll(/\.(?=[./%]|$)/g, '%2e')
+  const resolved = (key: string) => new URL(key, `${origin}/v1/skus/`).href
+  const below = { allowOrigins: [`${origin}/v1/skus/`] }
+  for (const options of [{ url: written }, { url: encoded }, { url: encodedDots }, { url: resolved, ...below }]) {
+    await prices(options).enrich(sales('', ...keys), {} as EnrichContext)
+  }
+  // As a server sees them that decodes before it resolves.
+  const seen = requests.map((path) => decodeURIComponent(path).replaceAll('\\', '/'))
+  expect(seen.filter((path) => !path.startsWith('/v1/skus/') || /\/\.\.?(\/|;|$)/.test(path))).toEqual([])
+})
+
+test('a key that looks like one is asked for', async () => {
+  for (const key of ['...', '..a', 'a..', 'a/b', 'é', '100%', 'a b', '%2e%2e']) {
+    const url = (sku: string) => `${origin}/v1/skus/${encodeURIComponent(sku)}?sku=${encodeURIComponent(`../${sku}`)}`
+    expect(await enrichOne(prices({ url }), key)).toEqual({ price: { amount: expect.any(Number) } })
+  }
+})
+
+test('an empty key is none', async () => {
+  expect(await enrichOne(prices({ missing: 'skip' }), '')).toEqual({})
+  expect(await enrichOne(prices(), '')).toBeInstanceOf(PermanentError)
+  expect(requests).toEqual([])
+})
+
 test.each([
   ['no origin', { allowOrigins: [] }],
   ['a host', { allowOrigins: ['example.com'] }],
-  ['an address', { allowOrigins: ['https://example.com/'] }],
+  ['an address', { allowOrigins: ['https://example.com/a'] }],
+  ['a path that is another one', { allowOrigins: ['https://example.com/a/../b/'] }],
+  ['a query', { allowOrigins: ['https://example.com/?a=/'] }],
   ['another protocol', { allowOrigins: ['ftp://example.com'] }],
   ['no lanes', { concurrency: 0 }],
   ['no time', { timeoutMs: 0 }],

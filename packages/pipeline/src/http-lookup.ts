@@ -24,9 +24,12 @@ export interface HttpLookupOptions<
 > {
   /** Names the dependency: in dead letters, metrics and the circuit. Unique in the process. */
   name: string
-  /** The address to GET for a key, as text. Encode the key: it comes from an event. */
+  /** The address to GET for a key, as text. Encode the key, `encodeURIComponent(key)`: it comes from an event. */
   url: (key: string) => string
-  /** The only origins that are ever asked: `https://prices.example.com`. Plain http only where written here as such. */
+  /**
+   * The only origins that are ever asked: `https://prices.example.com`. One that goes on with a path that ends in `/` allows only what
+   * is below that: `https://prices.example.com/v1/skus/`. Plain http only where written here as such.
+   */
   allowOrigins: readonly string[]
   /** Sent with each request, for credentials. */
   headers?: Readonly<Record<string, string>>
@@ -44,7 +47,7 @@ export interface HttpLookupOptions<
   ttlMs?: number
   /** Answers that the process remembers, at most 32 MiB of them. Default: 10,000. */
   cacheSize?: number
-  /** When there is nothing (404, 410, `null`), or no key: `fail` the event for good (the default) or `skip` the field. */
+  /** When there is nothing (404, 410, `null`), or no key or an empty one: `fail` the event for good (the default) or `skip` the field. */
   missing?: Absent
   circuit?: CircuitOptions
 }
@@ -68,7 +71,7 @@ const RETRY_DELAY_MS = 100
  * What the answers mean for an event:
  * - 2xx with JSON in UTF-8: the field; numbers that JavaScript would round arrive as their text. Remembered for `ttlMs`; that
  *   there is nothing is never remembered.
- * - 404, 410, `null`: see `missing`.
+ * - 404, 410, `null`: see `missing`. An empty key is never asked: its address is that of something else.
  * - 408, 425, 429, 5xx, no answer in time, no connection: asked again `retries` times, then the event is retried.
  * - 401, 403, a redirect, no JSON, no UTF-8, more than 1 MiB: the event is retried, since more likely the configuration is wrong.
  * - any other 4xx: a `PermanentError`, as the service finds fault with this key.
@@ -76,8 +79,8 @@ const RETRY_DELAY_MS = 100
  * Everything but 2xx and 4xx about the key counts against the circuit (see `circuits`). While it is open nothing is
  * sent, and the events wait without losing an attempt (`UnavailableError`).
  *
- * Requests leave only for `allowOrigins`; redirects are not followed. Not checked is which address a name of the list
- * resolves to: allow only names whose DNS you trust.
+ * Requests leave only for `allowOrigins`; redirects are not followed. An address with `..` in its path, in any disguise, is refused, and
+ * so is one that a key has cut off with a `#`. Not checked is which address a name of the list resolves to: allow only names whose DNS you trust.
  */
 export function httpLookup<
   Field extends string,
@@ -91,7 +94,7 @@ export function httpLookup<
   const missing = options.missing ?? ('fail' as Absent)
   requireWholeNumbers(name, { timeoutMs, concurrency, ttlMs, cacheSize }, 1)
   requireWholeNumbers(name, { retries }, 0)
-  const origins = checkedOrigins(name, options.allowOrigins)
+  const allowed = checkedOrigins(name, options.allowOrigins)
   const remembered = createReferenceCache<Value>(cacheSize, ttlMs)
   const get = withCircuit(name, (address: URL) => getJson(address, name, headers, timeoutMs), circuit)
 
@@ -103,7 +106,8 @@ export function httpLookup<
 
   async function answersTo(keys: string[]): Promise<Answers<Value>> {
     const answers = new Map<string, Value | Error>()
-    await forEachAtMost(concurrency, keys, async (key) => {
+    const asked = keys.filter((key) => key !== '')
+    await forEachAtMost(concurrency, asked, async (key) => {
       try {
         const answer = remembered.get(key) ?? (await ask(key))
         if (answer !== undefined) answers.set(key, answer)
@@ -115,7 +119,7 @@ export function httpLookup<
   }
 
   async function ask(key: string): Promise<Value | undefined> {
-    const address = allowedAddress(addressIn(url(key), name), origins, name)
+    const address = allowedAddress(addressIn(url(key), name), allowed, name)
     const answer = await pRetry(() => get(address), {
       retries,
       minTimeout: RETRY_DELAY_MS,
@@ -129,19 +133,21 @@ export function httpLookup<
   }
 }
 
-function checkedOrigins(name: string, origins: readonly string[]): ReadonlySet<string> {
-  for (const origin of origins) {
-    const isOrigin = URL.canParse(origin) && /^https?:/.test(origin) && new URL(origin).origin === origin
-    if (!isOrigin) throw new TypeError(`${name}: '${origin}' is no origin, such as https://example.com:8443`)
-  }
-  if (origins.length === 0) throw new TypeError(`${name}: allowOrigins names no origin`)
-  return new Set(origins)
+/** Origins, each perhaps with the path that everything must be below. */
+function checkedOrigins(name: string, allowed: readonly string[]): readonly URL[] {
+  if (allowed.length === 0) throw new TypeError(`${name}: allowOrigins names no origin`)
+  return allowed.map((text) => {
+    const url = URL.canParse(text) && /^https?:/.test(text) ? new URL(text) : undefined
+    if (url && (text === url.origin || (text === url.origin + url.pathname && text.endsWith('/')))) return url
+    throw new TypeError(
+      `${name}: '${text}' is no origin, such as https://example.com:8443, nor one with a path that ends in /`,
+    )
+  })
 }
 
-/** Throws when the function `url` did not give a text, or a URL. */
+/** Throws when the function `url` did not give a text. In a `URL` all `..` are resolved: nothing could be said of it any more. */
 function addressIn(answer: unknown, name: string): string {
   if (typeof answer === 'string') return answer
-  if (answer instanceof URL) return answer.href
   ignorePromise(answer)
   throw new PermanentError(`url of '${name}' answered ${describeValue(answer)}; expected an address as text`)
 }
@@ -152,13 +158,36 @@ function pickedFrom<Value>(answer: Value, name: string): Value {
   throw new PermanentError(`pick of '${name}' answered a promise; expected a value, at once`)
 }
 
-/** Throws when the address is not one that may be asked: a key from an event may have made it. */
-function allowedAddress(text: string, origins: ReadonlySet<string>, name: string): URL {
+/** Throws when the address is not one that may be asked, or not the one that was meant: a key from an event may have made it. */
+function allowedAddress(text: string, allowed: readonly URL[], name: string): URL {
   const address = URL.canParse(text) ? new URL(text) : undefined
-  if (!address || !origins.has(address.origin) || address.username || address.password) {
+  const isBelow = ({ origin, pathname }: URL) =>
+    address?.origin === origin &&
+    (pathname === '/' || (address.pathname.startsWith(pathname) && address.pathname !== pathname))
+  if (!address || !allowed.some(isBelow) || address.username || address.password) {
     throw new PermanentError(`${name} may not ask ${address?.origin ?? 'what is no address'}: see allowOrigins`)
   }
+  if (leavesItsPath(text)) {
+    throw new PermanentError(
+      `${name} may not ask an address with . or .. in its path, \\, # or a control character: a key must be encoded`,
+    )
+  }
   return address
+}
+
+/**
+ * Whether the URL parser (WHATWG URL, 4.4) or a server behind it would take another path than the one that is written: dot segments, also
+ * percent-encoded or with a parameter, `\\` for `/`, and tabs and line breaks, which are dropped. What follows `#` is not sent.
+ */
+function leavesItsPath(text: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are looked for.
+  if (/[\u0000-\u001f\\#]/.test(text)) return true
+  const [path = ''] = text.split('?', 1)
+  const decoded = path
+    .replaceAll(/%2e/gi, '.')
+    .replaceAll(/%(2f|5c)/gi, '/')
+    .replaceAll(/%3b/gi, ';')
+  return /\/\.\.?(\/|;|$)/.test(decoded)
 }
 
 /** Runs `act` for each item, `limit` at the same time. */
