@@ -30,6 +30,7 @@ import { createKeyring } from './keyring.js'
 import { startCollector } from './live/collector.js'
 import { answerOtherMethods } from './methods.js'
 import { createOperations } from './operations.js'
+import { createPaging } from './paging.js'
 import { createPipelineGauges } from './pipeline-gauges.js'
 import { answerFrameworkErrors, answerProblems, type OnProblem } from './problem.js'
 import { keepProtocol } from './protocol.js'
@@ -171,11 +172,12 @@ export async function buildApp({
   })
   const operations = createOperations({ db: asking, dbOf, log })
   app.addHook('onClose', () => operations.stop())
-  deadLetterRoutes(app, { dbOf })
+  const readPage = createPaging(entrySecret)
+  deadLetterRoutes(app, { dbOf, readPage })
   operationRoutes(app, { dbOf, operations, definitions })
-  searchRoutes(app, { dbOf, partitions })
+  searchRoutes(app, { dbOf, readPage, partitions })
   eventTypeRoutes(app, { definitions })
-  auditRoutes(app, { dbOf })
+  auditRoutes(app, { dbOf, readPage })
   keyRoutes(app, { dbOf })
   schemaRoutes(app, { dbOf })
 

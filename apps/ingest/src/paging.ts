@@ -1,5 +1,11 @@
-/** Lists that come a page at a time: what is asked for, in a query string. */
+/**
+ * Lists that come a page at a time: what is asked for, in a query string. Where a page ends is a number that counts the events of all
+ * tenants, so a cursor is encrypted and tells nothing: AES-256-GCM with a random nonce (NIST SP 800-38D), under a key that is derived
+ * from the secret of the installation (HKDF, RFC 5869). It is bound to its list and its tenant.
+ */
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
+import { RequestError } from './problem.js'
 
 const DEFAULT_LIMIT = 50
 
@@ -11,7 +17,7 @@ export const PageQuery = {
       description: `1 to 1000, ${DEFAULT_LIMIT} where it is missing`,
     }),
   ),
-  cursor: Type.Optional(Type.String({ pattern: '^\\d{1,15}$', description: '`next` of the page before' })),
+  cursor: Type.Optional(Type.String({ maxLength: 200, description: '`next` of the page before' })),
 }
 
 /** What the schema above lets through. */
@@ -25,7 +31,60 @@ export const NextPage = Type.Union([Type.String(), Type.Null()], {
   description: '`cursor` of the next page; null on the last',
 })
 
-/** The page as the database is asked for it. */
-export function readPage({ limit = String(DEFAULT_LIMIT), cursor }: SentPage) {
-  return { before: cursor === undefined ? undefined : Number(cursor), limit: Number(limit) }
+/** A page as the database is asked for it. */
+interface Page {
+  /** The list goes on below this number; from its start where it is missing. */
+  before: number | undefined
+  limit: number
+  /** The cursor of the page that goes on below a number; `null` for `null`. */
+  next(before: number | null): string | null
+}
+
+/** Reads what is asked for of a list of a tenant. Throws RequestError when the cursor is not one of this list and tenant. */
+export type ReadPage = (list: string, tenantId: string, sent: SentPage) => Page
+
+const NONCE_BYTES = 12
+const NUMBER_BYTES = 8
+const TAG_BYTES = 16
+const CURSOR_BYTES = NONCE_BYTES + NUMBER_BYTES + TAG_BYTES
+
+/** As base64url, which needs no padding here. */
+const CURSOR_LENGTH = (CURSOR_BYTES / 3) * 4
+
+/** Gives what reads pages. `secret` is that of the installation: its processes read each other's cursors. */
+export function createPaging(secret: Buffer): ReadPage {
+  const key = Buffer.from(hkdfSync('sha256', secret, '', 'cursor', 32))
+
+  function seal(number: number, of: Buffer): string {
+    const nonce = randomBytes(NONCE_BYTES)
+    const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(of)
+    const plain = Buffer.alloc(NUMBER_BYTES)
+    plain.writeBigUInt64BE(BigInt(number))
+    return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]).toString('base64url')
+  }
+
+  function open(cursor: string, of: Buffer): number | undefined {
+    const bytes = Buffer.from(cursor, 'base64url')
+    if (cursor.length !== CURSOR_LENGTH || bytes.length !== CURSOR_BYTES) return undefined
+    const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES })
+    decipher.setAAD(of).setAuthTag(bytes.subarray(-TAG_BYTES))
+    try {
+      const plain = [decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]
+      return Number(Buffer.concat(plain).readBigUInt64BE())
+    } catch {
+      return undefined
+    }
+  }
+
+  return (list, tenantId, { limit = String(DEFAULT_LIMIT), cursor }) => {
+    const of = Buffer.from(`${list}\0${tenantId}`)
+    const before = cursor === undefined ? undefined : open(cursor, of)
+    if (cursor !== undefined && before === undefined) throw foreignCursor()
+    return { before, limit: Number(limit), next: (number) => (number === null ? null : seal(number, of)) }
+  }
+}
+
+function foreignCursor(): RequestError {
+  const message = 'is no `next` of this list: damaged, of another list or tenant, or from before an upgrade'
+  return new RequestError('invalid-query', `/cursor ${message}`, [{ pointer: '/cursor', message }])
 }

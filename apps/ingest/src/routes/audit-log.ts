@@ -3,21 +3,19 @@ import { type DbOf, type KeptAuditEntry, listAuditLog } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeFilter } from '../filter.js'
-import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
+import { NextPage, PageQuery, type ReadPage, type SentPage } from '../paging.js'
 import { Moment } from '../reply.js'
 import { strictly } from '../request.js'
 
-export function auditRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): void {
+export function auditRoutes(app: FastifyInstance, { dbOf, readPage }: { dbOf: DbOf; readPage: ReadPage }): void {
   app.get<{ Querystring: SentPage }>(
     '/v1/audit-log',
     { schema, validatorCompiler: strictly },
     async ({ query, access: { tenantId } }) => {
-      const page = readPage(query)
+      const page = readPage('audit log', tenantId, query)
       const entries = await listAuditLog(dbOf(tenantId), tenantId, page)
-      return {
-        items: entries.map(describeEntry),
-        next: entries.length === page.limit ? String(entries.at(-1)!.id) : null,
-      }
+      const before = entries.length === page.limit ? entries.at(-1)!.id : null
+      return { items: entries.map(describeEntry), next: page.next(before) }
     },
   )
 }

@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import { describeDeadLetter, describeWholeDeadLetter } from '../describe-dead-letter.js'
 import { describeAbsence, findEventId, Source } from '../event-name.js'
 import { ErrorClass, filterTexts, readFilter, type SentFilter } from '../filter.js'
-import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
+import { NextPage, PageQuery, type ReadPage, type SentPage } from '../paging.js'
 import { RequestError } from '../problem.js'
 import { Moment } from '../reply.js'
 import { strictly } from '../request.js'
@@ -15,7 +15,7 @@ interface ListQuery extends Omit<SentFilter, 'ids'>, SentPage {
   group?: 'true'
 }
 
-export function deadLetterRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): void {
+export function deadLetterRoutes(app: FastifyInstance, { dbOf, readPage }: { dbOf: DbOf; readPage: ReadPage }): void {
   app.get<{ Querystring: ListQuery }>(
     '/v1/dead-letters',
     { schema: listSchema, validatorCompiler: strictly },
@@ -27,10 +27,10 @@ export function deadLetterRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf })
         ...(status !== 'all' && { status }),
       }
       if (group) return { groups: await groupDeadLetters(db, query) }
-      const page = readPage({ limit, cursor })
+      const page = readPage('dead letters', access.tenantId, { limit, cursor })
       const rows = await listDeadLetters(db, query, page)
-      const next = rows.length === page.limit ? String(rows.at(-1)!.seq) : null
-      return { items: rows.map(describeDeadLetter), next }
+      const before = rows.length === page.limit ? rows.at(-1)!.seq : null
+      return { items: rows.map(describeDeadLetter), next: page.next(before) }
     },
   )
 

@@ -6,7 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import { describeListedEvent } from '../describe-event.js'
 import { possibleIds } from '../event-name.js'
 import { filterTexts, readFilter, type SentFilter } from '../filter.js'
-import { NextPage, PageQuery, readPage, type SentPage } from '../paging.js'
+import { NextPage, PageQuery, type ReadPage, type SentPage } from '../paging.js'
 import { Moment } from '../reply.js'
 import { strictly } from '../request.js'
 import { attributes } from './event-schemas.js'
@@ -20,11 +20,12 @@ interface Search extends Pick<SentFilter, 'type' | 'key' | 'from' | 'to'>, SentP
 
 export interface SearchRoutesDeps {
   dbOf: DbOf
+  readPage: ReadPage
   /** How many partitions the database has. */
   partitions: number
 }
 
-export function searchRoutes(app: FastifyInstance, { dbOf, partitions }: SearchRoutesDeps): void {
+export function searchRoutes(app: FastifyInstance, { dbOf, readPage, partitions }: SearchRoutesDeps): void {
   app.get<{ Querystring: Search }>(
     '/v1/events',
     { schema, validatorCompiler: strictly },
@@ -39,8 +40,9 @@ export function searchRoutes(app: FastifyInstance, { dbOf, partitions }: SearchR
         ...(status && { status }),
         ...(filter.key !== undefined && { partition: partitionOf(tenantId, filter.key, partitions) }),
       }
-      const { rows, before } = await listEvents(dbOf(tenantId), query, readPage({ limit, cursor }))
-      return { items: rows.map(describeListedEvent), next: before === null ? null : String(before) }
+      const page = readPage('events', tenantId, { limit, cursor })
+      const { rows, before } = await listEvents(dbOf(tenantId), query, page)
+      return { items: rows.map(describeListedEvent), next: page.next(before) }
     },
   )
 }
