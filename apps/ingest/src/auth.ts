@@ -1,7 +1,7 @@
 /** The lock of the door: which key a request needs, and what it opens. */
 import { type Db, hasValidKey, OPERATOR_TENANT, SCOPES, type Scope } from '@eventflow/db'
 import { ConfigError, type IngestConfig } from '@eventflow/runtime'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { whyForeign } from './keyless.js'
 import type { Access, Keyring } from './keyring.js'
 import { RequestError } from './problem.js'
@@ -10,6 +10,13 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Of requests to routes that have a scope. */
     access: Access
+  }
+  interface FastifyInstance {
+    /**
+     * Whether a request would be let in now as well: for what is answered later than it was asked, or for long. Rejects with
+     * RequestError when it would not, and as Postgres does when that cannot be found out.
+     */
+    stillAllowed(request: FastifyRequest): Promise<void>
   }
   interface FastifyContextConfig {
     /** What a key must allow to get here; anybody may where it is missing. */
@@ -80,22 +87,39 @@ export function lock(app: FastifyInstance, { keyring, keyless }: { keyring: Keyr
     route.config = { ...route.config, scope, foreignScope }
   })
   app.decorateRequest('access', null as unknown as Access)
-  app.addHook('onRequest', (request, _, done) => {
+
+  /** Gives a request its access, or what keeps it out; at once where its key is known. */
+  function letIn(request: FastifyRequest): RequestError | undefined | Promise<RequestError | undefined> {
     const { scope, foreignScope } = request.routeOptions.config
-    if (foreignScope === undefined) return done()
+    if (foreignScope === undefined) return undefined
     const { authorization } = request.headers
     const needsNone = keyless && (authorization === undefined || scope === undefined)
     const why = needsNone ? whyForeign(request.raw) : undefined
     if (needsNone && why === undefined) {
       request.access = EVERYTHING
-      return done()
+      return undefined
     }
     const key = authorization === undefined ? undefined : /^Bearer +(\S+)$/i.exec(authorization)?.[1]
-    if (key === undefined) return done(unauthorized(why ? foreign(why) : MISSING))
-    const enter = (access: Access | undefined) => done(refusal(access, foreignScope, request))
+    if (key === undefined) return unauthorized(why ? foreign(why) : MISSING)
+    const enter = (access: Access | undefined) => refusal(access, foreignScope, request)
     const found = keyring.accessOf(key)
-    if (found instanceof Promise) found.then(enter, done)
-    else enter(found)
+    return found instanceof Promise ? found.then(enter) : enter(found)
+  }
+
+  const hook = (request: FastifyRequest, _: FastifyReply, done: (error?: Error) => void) => {
+    const refused = letIn(request)
+    if (refused instanceof Promise) refused.then(done, done)
+    else done(refused)
+  }
+  app.addHook('onRequest', hook)
+  // A body may take as long to arrive as a request may, and its key may have ended meanwhile.
+  app.addHook('preValidation', (request, reply, done) => {
+    if (request.body === undefined || request.is404) return done()
+    hook(request, reply, done)
+  })
+  app.decorate('stillAllowed', async (request: FastifyRequest) => {
+    const refused = await letIn(request)
+    if (refused) throw refused
   })
 }
 

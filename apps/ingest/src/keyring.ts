@@ -23,6 +23,8 @@ export interface Access {
   scopes: ReadonlySet<Scope>
   /** What its tenant may send; as much as it likes where it is missing. */
   quota?: Quota
+  /** When its key ends, in milliseconds since 1970, as far as is known; never where it is missing. */
+  endsAt?: number
 }
 
 const FRESH_MS = 2_000
@@ -41,10 +43,9 @@ const MAX_ASKED = 500
 const MINUTE_MS = 60_000
 
 interface Known {
-  access: Access
+  access: Access & { endsAt: number }
   /** In milliseconds since 1970, as everything here. */
   seenAt: number
-  endsAt: number
 }
 
 interface Waiting {
@@ -67,7 +68,7 @@ export function createKeyring({ db, log, now = Date.now }: { db: Db; log: Logger
   function accessOf(key: string): Access | undefined | Promise<Access | undefined> {
     const time = now()
     const entry = known.get(key)
-    if (entry && entry.endsAt > time) {
+    if (entry && entry.access.endsAt > time) {
       const age = time - entry.seenAt
       if (age < FRESH_MS) return entry.access
       if (age < STALE_MS) {
@@ -119,8 +120,8 @@ export function createKeyring({ db, log, now = Date.now }: { db: Db; log: Logger
     }
     const { id, tenantId, scopes, quota, expiresAt, revokedAt } = valid
     const endsAt = Math.min(expiresAt?.getTime() ?? Infinity, revokedAt?.getTime() ?? Infinity)
-    const access = { tenantId, keyId: id, scopes: new Set(scopes), quota }
-    remember(known, MAX_KEYS, key, { access, seenAt: now(), endsAt })
+    const access = { tenantId, keyId: id, scopes: new Set(scopes), quota, endsAt }
+    remember(known, MAX_KEYS, key, { access, seenAt: now() })
     return access
   }
 

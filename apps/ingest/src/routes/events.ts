@@ -133,6 +133,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       let row = id && (await findEvent(db, tenantId, id))
       if (id && row && wait !== undefined && isOnItsWay(row.status)) {
         await settled.untilSettled(tenantId, id, millisecondsOf(wait))
+        await app.stillAllowed(request)
         row = await findEvent(db, tenantId, id)
       }
       if (!row) throw new RequestError('event-not-found', describeAbsence(named, 'was accepted'))

@@ -1,54 +1,90 @@
 /** The pipeline live: server-sent events, one a second, with the last hour at first. */
 import { PassThrough } from 'node:stream'
 import { Type } from '@sinclair/typebox'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { type Collector, type Moment, SERIES } from '../live/collector.js'
-import { RequestError } from '../problem.js'
+import { problemBody, RequestError } from '../problem.js'
 import { asItIs } from '../reply.js'
 
 /** So many may watch at once; it costs as much as what they are sent. */
 const MAX_VIEWERS = 100
 
+/** So many of them with one key. */
+const MAX_OF_KEY = 25
+
 /** A viewer who is so far behind, in bytes, is let go; it may come back. */
 const MAX_BEHIND = 1_000_000
 
+interface Viewer {
+  stream: PassThrough
+  request: FastifyRequest
+  checking: boolean
+}
+
 export function liveRoutes(app: FastifyInstance, { collector }: { collector: Collector }): void {
-  const viewers = new Set<PassThrough>()
+  const viewers = new Set<Viewer>()
   // Written once for all: with a hundred viewers too a moment is made into text a single time.
   const stopFollowing = collector.follow((moment) => {
     if (viewers.size === 0) return
     const text = eventOf('moment', moment)
-    for (const viewer of viewers) if (!viewer.write(text) && viewer.writableLength > MAX_BEHIND) viewer.destroy()
+    for (const viewer of viewers) {
+      const { stream, request } = viewer
+      // Its turn never came: it was behind others on a connection that has ended.
+      if (request.raw.socket.destroyed) stream.destroy()
+      if (!viewer.checking) void letGoWhenEnded(viewer)
+      if (stream.writable && !stream.write(text) && stream.writableLength > MAX_BEHIND) stream.destroy()
+    }
   })
   app.addHook('preClose', async () => {
     stopFollowing()
-    for (const viewer of viewers) viewer.end()
+    for (const { stream } of viewers) stream.end()
   })
+
+  /** Ends the stream of a viewer whose key has ended, and tells it why. While Postgres is away a key counts as it did before. */
+  async function letGoWhenEnded(viewer: Viewer): Promise<void> {
+    const { request, stream } = viewer
+    viewer.checking = true
+    const refused = await app.stillAllowed(request).catch((error) => error)
+    viewer.checking = false
+    const isOver = refused instanceof RequestError || (request.access.endsAt ?? Infinity) <= Date.now()
+    if (!isOver || !stream.writable) return
+    const { code, message } = refused instanceof RequestError ? refused : ENDED
+    stream.end(eventOf('end', problemBody(code, message)))
+  }
+
+  /** Takes a place until the stream has ended, whichever way. */
+  function addViewer(request: FastifyRequest): PassThrough {
+    const { keyId } = request.access
+    const ofKey = [...viewers].filter((other) => keyId !== undefined && other.request.access.keyId === keyId)
+    if (viewers.size >= MAX_VIEWERS) throw new RequestError('overloaded', `${MAX_VIEWERS} are watching already`)
+    if (ofKey.length >= MAX_OF_KEY) throw new RequestError('overloaded', `${MAX_OF_KEY} are watching with this key`)
+    const viewer = { stream: new PassThrough(), request, checking: false }
+    const { stream } = viewer
+    // One that has gone while its key was looked up tells nothing any more.
+    if (request.raw.socket.destroyed) return stream.end()
+    viewers.add(viewer)
+    stream.once('close', () => viewers.delete(viewer))
+    const points = collector.history().map(({ at, values }) => [at, ...values.map(short)])
+    stream.write(eventOf('history', { series: SERIES, points }))
+    const latest = collector.latest()
+    if (latest) stream.write(eventOf('moment', latest))
+    return stream
+  }
 
   app.get(
     '/v1/live',
     { schema: liveSchema, serializerCompiler: asItIs, logLevel: 'silent', config: { problems: ['overloaded'] } },
     async (request, reply) => {
       if (!`${request.headers.accept}`.includes('text/event-stream')) return collector.latest() ?? {}
-      if (viewers.size >= MAX_VIEWERS) throw new RequestError('overloaded', `${MAX_VIEWERS} are watching already`)
-      const viewer = new PassThrough()
-      viewers.add(viewer)
-      viewer.once('close', () => viewers.delete(viewer))
-      viewer.write(
-        eventOf('history', {
-          series: SERIES,
-          points: collector.history().map(({ at, values }) => [at, ...values.map(short)]),
-        }),
-      )
-      const latest = collector.latest()
-      if (latest) viewer.write(eventOf('moment', latest))
-      reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no')
-      return reply.type('text/event-stream').send(viewer)
+      const stream = request.method === 'HEAD' ? new PassThrough().end() : addViewer(request)
+      return reply.header('x-accel-buffering', 'no').type('text/event-stream').send(stream)
     },
   )
 }
 
-const eventOf = (name: 'history' | 'moment', data: object | Moment) =>
+const ENDED = new RequestError('unauthorized', 'The API key has expired')
+
+const eventOf = (name: 'history' | 'moment' | 'end', data: object | Moment) =>
   `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
 
 /** Four digits are enough to draw. */
@@ -57,7 +93,7 @@ const short = (value: number | null) => (value === null ? null : Number(value.to
 const liveSchema = {
   summary: 'The pipeline live',
   description:
-    'As `text/event-stream`: first `history`, the last hour as this process has seen it, then a `moment` each second: rates, latencies, backlog, workers, partitions, and what is wrong, in words. Otherwise the latest moment as JSON. Latencies are told as well as the buckets of the metrics can tell.',
+    'As `text/event-stream`: first `history`, the last hour as this process has seen it, then a `moment` each second: rates, latencies, backlog, workers, partitions, and what is wrong, in words. When its key ends so does the stream, within seconds, with `end` and a problem. Otherwise the latest moment as JSON. Latencies are told as well as the buckets of the metrics can tell.',
   tags: ['operation'],
   response: {
     200: {
