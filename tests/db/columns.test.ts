@@ -67,7 +67,7 @@ test('integers', async () => {
   await holds('bigint', wide, bigintColumn, (value) => (value === null ? null : String(value)))
 })
 
-test('moments from the year 1 to 9999, to the millisecond', async () => {
+test('moments from the year 1 to 9999', async () => {
   const moment = fc.date({ min: new Date('0001-01-01'), max: new Date('9999-12-31'), noInvalidDate: true })
   const property = fc.asyncProperty(fc.array(moment), async (some) => {
     const moments = some.flatMap((at) => [at, at])

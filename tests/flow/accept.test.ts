@@ -51,6 +51,20 @@ describe('an event', () => {
     expect(await json(await fetch(`${pipeline.url}/v1/events/${id}`))).toMatchObject({ id, status: 'accepted' })
   })
 
+  test('keeps its time to the microsecond, in the tables, the stream and every answer', async () => {
+    const time = '2001-01-01T00:47:00.123456Z'
+    const { id } = await json(await send(event({}, { time, partitionkey: 'timed' })))
+    const [{ partition }] = await rowsOf(id)
+    expect((await publishedTo(partition)).find((entry) => entry.id === id)).toMatchObject({ occurredAt: time })
+    const { rows } = await pipeline.db.query('SELECT occurred_at = $1 AS same FROM events WHERE event_id = $2', [
+      time,
+      id,
+    ])
+    expect(rows).toEqual([{ same: true }])
+    expect(await json(await fetch(`${pipeline.url}/v1/events/${id}`))).toMatchObject({ time })
+    expect((await json(await fetch(`${pipeline.url}/v1/events?id=${id}`))).items).toMatchObject([{ time }])
+  })
+
   test('without a key is its own key', async () => {
     const { id } = await json(await send(event({})))
     expect(await rowsOf(id)).toMatchObject([{ key: id }])

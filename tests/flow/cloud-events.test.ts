@@ -209,7 +209,7 @@ describe('structured mode', () => {
     ['data that is no JSON', { datacontenttype: 'text/plain' }, '/datacontenttype', /application\/json/],
     ['another version', { specversion: '0.3' }, '/specversion', /1\.0/],
     ['no source', { source: null }, '/source', /required/],
-    ['a time that is none', { time: 'yesterday' }, '/time', /date-time/],
+    ['a time that is none', { time: 'yesterday' }, '/time', /RFC 3339/],
     ['no data', { data: undefined }, '/data', /required/],
     ['null for data', { data: null }, '/data', /object/],
   ])('refuses %s', async (_, change, pointer, message) => {

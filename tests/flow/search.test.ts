@@ -65,6 +65,20 @@ const get = async (path: string) => (await fetch(`${pipeline.url}${path}`)).json
 const find = async (query: string): Promise<number[]> =>
   (await get(`/v1/events?${query}`)).items.map(({ id }: { id: string }) => ids.indexOf(id) + 1)
 
+test.each([
+  ['from=2026-01-01T00:00:00+01:00', '/from', /in a URL the \+ is written %2B$/],
+  ['to=2026-01-01+00:00:00Z', '/to', /^is no time as in RFC 3339[^%]*$/],
+  ['to=2026-01-01T00:00:00.1234567Z', '/to', /^has more than six digits/],
+])('%s is refused, with what to write', async (query, pointer, message) => {
+  const { code, errors } = await get(`/v1/events?${query}`)
+  expect([code, errors]).toEqual(['invalid-query', [{ pointer, message: expect.stringMatching(message) }]])
+})
+
+test('a leap second and an escaped + are moments', async () => {
+  expect(await find('from=2016-12-31T23:59:60Z')).not.toEqual([])
+  expect(await find('from=2026-01-01T00:00:00%2B01:00')).not.toEqual([])
+})
+
 test('an event with a trace says where it is to be seen', async () => {
   const { trace_url } = await get(`/v1/events/${ids[0]}`)
   expect(trace_url).toBe(`https://traces.example/${'a'.repeat(32)}?from=ef`)

@@ -1,5 +1,6 @@
 /** One event's story, as the API tells it. */
 import type { Attempt } from '@eventflow/core'
+import { momentOf } from '@eventflow/db'
 
 // biome-ignore lint/suspicious/noExplicitAny: a row of the view `events`.
 type EventRow = Record<string, any>
@@ -10,7 +11,7 @@ function attributesOf(row: EventRow) {
     ...(row.external_id !== null && { external_id: row.external_id }),
     type: row.type,
     source: row.source,
-    time: row.occurred_at,
+    time: momentOf(row.time),
     partitionkey: row.key,
     partition: row.partition,
     correlationid: row.correlation_id,

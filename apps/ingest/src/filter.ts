@@ -1,7 +1,7 @@
 /** Filters as they are sent: which events a request is about. */
+import { readTime } from '@eventflow/core'
 import type { EventFilter } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
-import { isStorableTime } from './admit.js'
 import { RequestError } from './problem.js'
 
 const Text = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 200, description }))
@@ -36,15 +36,15 @@ export interface SentFilter {
   to?: string
 }
 
-/** The filter as it is kept. Throws RequestError that points at a moment that is none. */
+/** The filter as it is kept; `pointer` is where it was in a body. Throws RequestError that points at a moment that is none. */
 export function readFilter({ ids, type, key, error_class, from, to }: SentFilter, pointer = ''): EventFilter {
   return {
     ...(ids !== undefined && { ids }),
     ...(type !== undefined && { type }),
     ...(key !== undefined && { key }),
     ...(error_class !== undefined && { errorClass: error_class }),
-    ...(from !== undefined && { from: readTime(from, `${pointer}/from`) }),
-    ...(to !== undefined && { to: readTime(to, `${pointer}/to`) }),
+    ...(from !== undefined && { from: readMoment(from, pointer, '/from') }),
+    ...(to !== undefined && { to: readMoment(to, pointer, '/to') }),
   }
 }
 
@@ -53,8 +53,10 @@ export function describeFilter({ errorClass, ...rest }: EventFilter): SentFilter
   return { ...rest, ...(errorClass !== undefined && { error_class: errorClass }) }
 }
 
-function readTime(time: string, pointer: string): string {
-  if (isStorableTime(time)) return new Date(time).toISOString()
-  const message = 'is no moment between the years 1 and 9999'
+function readMoment(text: string, filter: string, name: string): string {
+  const { time, fault } = readTime(text)
+  if (time !== undefined) return time
+  const pointer = filter + name
+  const message = filter === '' && / \d\d:\d\d$/.test(text) ? `${fault}; in a URL the + is written %2B` : fault
   throw new RequestError('invalid-query', `${pointer} ${message}`, [{ pointer, message }])
 }

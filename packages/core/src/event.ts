@@ -40,7 +40,7 @@ export interface AcceptedEvent<Data = Payload> {
   source: string
   key: string
   partition: number
-  /** Event time, RFC 3339 in UTC. */
+  /** Event time, RFC 3339 in UTC: three digits of a second, or six where it was sent with microseconds. */
   occurredAt: string
   /** Time of acceptance, RFC 3339 in UTC. */
   acceptedAt: string

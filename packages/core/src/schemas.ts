@@ -31,9 +31,12 @@ export const CHECKED_FORMATS: ReadonlySet<string> = new Set(
 /**
  * Compiles a JSON Schema (2020-12; a TypeBox schema is one) as that has it: keywords and formats that are not known are notes.
  * Nothing is coerced, dropped or filled in. `firstOnly` stops at the first thing that is wrong, which bounds what a check can
- * cost. Throws SchemaError when the schema is not valid.
+ * cost; `elsewhere` are formats that the caller checks. Throws SchemaError when the schema is not valid.
  */
-export function compileSchema(schema: object, { firstOnly = false } = {}): SchemaCheck {
+export function compileSchema(
+  schema: object,
+  { firstOnly = false, elsewhere = [] }: { firstOnly?: boolean; elsewhere?: readonly string[] } = {},
+): SchemaCheck {
   // A note may look like a schema, and would be searched for names that references mean.
   const plain = mapSchema(schema, withoutNotes) as object
   if (!dialect.validateSchema(plain)) throw new SchemaError(dialectProblems())
@@ -46,6 +49,7 @@ export function compileSchema(schema: object, { firstOnly = false } = {}): Schem
     logger: false,
   })
   addFormats(ajv)
+  for (const format of elsewhere) ajv.addFormat(format, true)
   const check = compileWith(ajv, plain)
   return (data) => {
     if (check(data)) return []

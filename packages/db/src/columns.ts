@@ -52,13 +52,13 @@ export function bigintColumn(values: readonly (number | null)[]): Buffer {
 
 const EPOCH_2000_MS = Date.UTC(2000, 0, 1)
 
-/** An array of moments, RFC 3339, to the millisecond; `undefined` is NULL. */
+/** An array of moments as core's `readTime` gives them; `undefined` is NULL. */
 export function timestamptzColumn(values: readonly (string | undefined)[]): Buffer {
   // Of events that were accepted together it is the same.
   let last: string | undefined
   let micros = 0n
   return fixed(OID.timestamptz, 8, values, (buffer, value, at) => {
-    if (value !== last) micros = BigInt(Date.parse(value) - EPOCH_2000_MS) * 1_000n
+    if (value !== last) micros = BigInt(Date.parse(value) - EPOCH_2000_MS) * 1_000n + BigInt(value.slice(23, -1))
     last = value
     buffer.writeBigInt64BE(micros, at)
   })

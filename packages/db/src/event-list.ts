@@ -4,6 +4,7 @@
  */
 import { asTenant } from './as-tenant.js'
 import type { Db, Queryable } from './connect.js'
+import { asMoment } from './moments.js'
 import { readStoredRange, WINDOW } from './replay.js'
 import { findEndSeq, findFirstSeq } from './seq-at.js'
 
@@ -65,7 +66,7 @@ const MATCHING = `
   AND ($6::text IS NULL OR e.source = $6)`
 
 const COLUMNS = `
-  seq, event_id, external_id, type, source, key, partition, status, attempts, occurred_at, accepted_at, processed_at,
+  seq, event_id, external_id, type, source, key, partition, status, attempts, ${asMoment('occurred_at')} AS time, accepted_at, processed_at,
   failed_at, retry_at, error_class, message, correlation_id, causation_id`
 
 /** The rows of the view for the events that `chosen` selects. */

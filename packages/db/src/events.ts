@@ -1,14 +1,15 @@
 /** The view `events`: one row an accepted event, with what became of it. */
 import { asTenant } from './as-tenant.js'
 import type { Db, Queryable } from './connect.js'
+import { asMoment } from './moments.js'
 import { eventKey } from './raw-events.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: a row of the view, passed on as JSON.
 type EventRow = Record<string, any>
 
-/** The event with this id, or nothing. */
+/** The event with this id, or nothing; `time` is its `occurred_at` for `momentOf`. */
 export async function findEvent(db: Db, tenantId: string, id: string): Promise<EventRow | undefined> {
-  const text = 'SELECT * FROM events WHERE tenant_id = $1 AND event_id = $2'
+  const text = `SELECT *, ${asMoment('occurred_at')} AS time FROM events WHERE tenant_id = $1 AND event_id = $2`
   const values = [tenantId, id]
   const { rows } = await asTenant(db, tenantId, (tx) => tx.query({ name: 'find-event', text, values }))
   return rows[0]

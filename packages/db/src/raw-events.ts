@@ -2,10 +2,11 @@
 import type { RawEvent } from '@eventflow/core'
 import { smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
 import type { Queryable } from './connect.js'
+import { asMoment, momentOf } from './moments.js'
 
 /** An event on its way into `raw_events`. */
 export interface NewEvent extends Omit<RawEvent, 'seq' | 'acceptedAt' | 'occurredAt'> {
-  /** Event time, RFC 3339; the time of acceptance where it is missing. */
+  /** Event time, as `readTime` gives it; the time of acceptance where it is missing. */
   occurredAt?: string
 }
 
@@ -22,7 +23,7 @@ const INSERT = `
   WITH inserted AS (
     INSERT INTO raw_events (seq, tenant_id, event_id, external_id, type, source, key, partition, occurred_at,
                             correlation_id, causation_id, traceparent, payload, extensions)
-    SELECT seq, tenant_id, event_id, external_id, type, source, key, partition, coalesce(occurred_at, now()),
+    SELECT seq, tenant_id, event_id, external_id, type, source, key, partition, coalesce(occurred_at, date_trunc('milliseconds', now())),
            correlation_id, causation_id, traceparent, payload, extensions
     FROM (SELECT nextval('raw_events_seq_seq') AS seq, e.*
           FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
@@ -91,7 +92,8 @@ export interface StoredEvent {
 
 /** The columns of `raw_events r` that `rawEventOf` reads. */
 export const RAW_EVENT_COLUMNS = `
-  r.tenant_id, r.event_id, r.external_id, r.seq, r.type, r.source, r.key, r.partition, r.occurred_at, r.accepted_at,
+  r.tenant_id, r.event_id, r.external_id, r.seq, r.type, r.source, r.key, r.partition,
+  ${asMoment('r.occurred_at')} AS occurred_at, r.accepted_at,
   r.correlation_id, r.causation_id, r.traceparent, r.extensions, r.payload::text AS payload`
 
 const FIND = `
@@ -133,7 +135,7 @@ export function rawEventOf(row: any): RawEvent {
     source: row.source,
     key: row.key,
     partition: row.partition,
-    occurredAt: row.occurred_at.toISOString(),
+    occurredAt: momentOf(row.occurred_at),
     acceptedAt: row.accepted_at.toISOString(),
     correlationId: row.correlation_id,
     ...(row.causation_id !== null && { causationId: row.causation_id }),
