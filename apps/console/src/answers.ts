@@ -198,6 +198,7 @@ export interface WaitingKey {
 export interface Trouble {
   level: 'bad' | 'warn' | 'info'
   text: string
+  figure?: 'in' | 'oldest' | 'failed' | 'dead' | 'owner'
   about?: { partition?: number; key?: string; event?: string; worker?: string; page?: string }
 }
 
@@ -216,6 +217,8 @@ export interface Moment {
     p99: number | null
     answered95: number | null
   }
+  /** Of the last five minutes. */
+  recent: { ended: number; failed: number }
   backlog: number | null
   retrying: number | null
   oldest: number | null

@@ -1,6 +1,6 @@
 /** The pipeline as it is now and was in the last hour, kept up to date by the service. */
 import { signal } from '@preact/signals'
-import type { Moment } from './answers.js'
+import type { Moment, Trouble } from './answers.js'
 import { ApiError, apiKey, open } from './api.js'
 
 /** What is drawn: for each moment a time, and a value for each series, as the service names them. */
@@ -14,6 +14,10 @@ export const recorded = signal<Recorded>({ at: [], series: {} })
 
 /** Why there is nothing new; empty while there is. */
 export const lost = signal('')
+
+/** The colour of a figure: that of what is wrong with it. The service judges, once; no page does by itself. */
+export const levelOf = (troubles: readonly Trouble[], figure: Trouble['figure']): Trouble['level'] | undefined =>
+  troubles.find((trouble) => trouble.figure === figure)?.level
 
 const HOUR_MS = 3_600_000
 

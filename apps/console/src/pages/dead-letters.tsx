@@ -123,7 +123,9 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
         </p>
       )}
       {answer && groups.length === 0 && (
-        <Nothing>{status === 'open' && !narrowed ? 'No dead letters. Nothing waits for a decision.' : 'None.'}</Nothing>
+        <Nothing>
+          {status === 'open' && !narrowed ? 'No dead letters of this tenant wait for a decision.' : 'None.'}
+        </Nothing>
       )}
       {groups.length > 0 && (
         <Table label="Kinds of failures" columns={['Type', 'Error', number('Count'), 'When', 'First', 'Last']} links>

@@ -2,8 +2,8 @@
 import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Moment, Trouble } from '../answers.js'
 import { count, duration, percent, roughly } from '../format.js'
-import { lost, moment, recorded } from '../live.js'
-import { Heading, Nothing, Same } from '../parts/basics.js'
+import { levelOf, lost, moment, recorded } from '../live.js'
+import { Heading, Nothing, Same, Stale } from '../parts/basics.js'
 import { Chart, type Line } from '../parts/chart.js'
 import { FirstEvent } from '../parts/first-event.js'
 import { number, Table } from '../parts/table.js'
@@ -51,7 +51,8 @@ export function LivePage() {
     <>
       <Heading aside={spans}>Live</Heading>
       <FirstEvent empty={now.empty} />
-      <Troubles troubles={now.troubles} />
+      <Stale />
+      {!lost.value && <Troubles troubles={now.troubles} />}
       <Figures now={now} />
       <div class="charts">
         <Chart title="Events a second" recorded={past} lines={FLOW} span={span} format={count} />
@@ -82,7 +83,7 @@ function Troubles({ troubles }: { troubles: readonly Trouble[] }) {
   return (
     <section aria-label="What is wrong now" class="troubles" ref={place} style={{ minHeight: `${height}px` }}>
       <p class="unseen" aria-live="polite">
-        {troubles.length === 0 ? 'Nothing is wrong.' : `${troubles.length} things are not as they should be.`}
+        {troubles.length === 0 ? 'Nothing is wrong.' : `To look at: ${troubles.length}.`}
       </p>
       {troubles.length === 0 && <p class="well">Nothing is wrong.</p>}
       <ul>
@@ -106,18 +107,19 @@ function More({ about }: { about: Trouble['about'] }) {
   return about?.partition === undefined ? null : <a href={href(['partitions'])}>partitions</a>
 }
 
-function Figures({ now: { rates, backlog, oldest, dead } }: { now: Moment }) {
+function Figures({ now: { rates, recent, backlog, oldest, dead, troubles } }: { now: Moment }) {
+  const level = (figure: Trouble['figure']) => levelOf(troubles, figure)
   return (
     <dl class="figures">
-      <Figure name="In" value={count(rates.in)} unit="/s" />
+      <Figure name="In" value={count(rates.in)} unit="/s" level={level('in')} />
       <Figure name="Out" value={count(rates.out)} unit="/s" />
       <Figure name="p50" value={duration(rates.p50)} />
       <Figure name="p95" value={duration(rates.p95)} />
       <Figure name="p99" value={duration(rates.p99)} />
       <Figure name="On their way" value={roughly(backlog)} />
-      <Figure name="Oldest of them" value={duration(oldest)} />
-      <Figure name="Fail now" value={percent(rates.failed, rates.out + rates.failed)} alarming={rates.failed > 0} />
-      <Figure name="Dead letters" value={roughly(dead)} page="dead-letters" alarming={(dead ?? 0) > 0} />
+      <Figure name="Oldest of them" value={duration(oldest)} level={level('oldest')} />
+      <Figure name="Failed, 5 min" value={percent(recent.failed, recent.ended)} level={level('failed')} />
+      <Figure name="Dead letters" value={roughly(dead)} page="dead-letters" level={level('dead')} />
     </dl>
   )
 }
@@ -127,10 +129,10 @@ interface FigureProps {
   value: string
   unit?: string
   page?: string
-  alarming?: boolean
+  level?: Trouble['level'] | undefined
 }
 
-function Figure({ name, value, unit, page, alarming }: FigureProps) {
+function Figure({ name, value, unit, page, level }: FigureProps) {
   const shown = (
     <>
       {value}
@@ -138,15 +140,16 @@ function Figure({ name, value, unit, page, alarming }: FigureProps) {
     </>
   )
   return (
-    <div class={alarming ? 'alarming' : ''}>
+    <div class={level ?? ''}>
       <dt>{name}</dt>
       <dd>{page ? <a href={href([page])}>{shown}</a> : shown}</dd>
     </div>
   )
 }
 
-function Workers({ now: { workers, at } }: { now: Moment }) {
+function Workers({ now: { workers, at, troubles } }: { now: Moment }) {
   if (workers.length === 0) return null
+  const level = (worker: string) => troubles.find(({ about }) => about?.worker === worker)?.level ?? ''
   return (
     <section>
       <h2>Workers</h2>
@@ -164,9 +167,13 @@ function Workers({ now: { workers, at } }: { now: Moment }) {
                 </small>
               </th>
               <td>
-                {alive ? partitions.join(' ') || 'none' : <span class="bad">silent for {duration(silentSeconds)}</span>}
+                {alive ? (
+                  partitions.join(' ') || 'none'
+                ) : (
+                  <span class={level(id)}>silent for {duration(silentSeconds)}</span>
+                )}
                 {Object.entries(circuits).map(([name, state]) => (
-                  <span class="badge failed" key={name}>
+                  <span class="badge retrying" key={name}>
                     {name} {state}
                   </span>
                 ))}

@@ -1,9 +1,9 @@
 /** Who works on what, how far behind it is, and which keys wait. */
-import type { Moment, WaitingKey } from '../answers.js'
+import type { Moment, Trouble, WaitingKey } from '../answers.js'
 import { ago, count, duration } from '../format.js'
-import { lost, moment } from '../live.js'
+import { levelOf, lost, moment } from '../live.js'
 import { SkipButton } from '../parts/actions.js'
-import { Heading, Nothing, Problem, Same } from '../parts/basics.js'
+import { Heading, Nothing, Problem, Same, Stale } from '../parts/basics.js'
 import { ACTIONS, number, Table } from '../parts/table.js'
 import { href } from '../route.js'
 import { useGet } from '../use-get.js'
@@ -16,8 +16,9 @@ export function PartitionsPage() {
     <>
       <Heading>Partitions and keys</Heading>
       <WaitingKeys />
+      <Stale />
       {now ? (
-        <Partitions partitions={now.partitions} />
+        <Partitions partitions={now.partitions} level={levelOf(now.troubles, 'owner')} />
       ) : (
         <Nothing>{lost.value || 'Waiting for the first second…'}</Nothing>
       )}
@@ -71,7 +72,7 @@ function WaitingKeys() {
   )
 }
 
-function Partitions({ partitions }: Pick<Moment, 'partitions'>) {
+function Partitions({ partitions, level }: Pick<Moment, 'partitions'> & { level: Trouble['level'] | undefined }) {
   return (
     <section>
       <h2>Partitions</h2>
@@ -94,7 +95,7 @@ function Partitions({ partitions }: Pick<Moment, 'partitions'>) {
             <th scope="row" class="number">
               {p.partition}
             </th>
-            <td>{p.owner ?? <span class="bad">nobody</span>}</td>
+            <td>{p.owner ?? <span class={level ?? ''}>none</span>}</td>
             <td class="number">{count(p.epoch)}</td>
             <td>{p.source === 'stream' ? 'its stream' : <span class="badge retrying">Postgres</span>}</td>
             <td class="number">{count(p.lag)}</td>

@@ -3,6 +3,7 @@ import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { ApiError } from '../api.js'
 import { ago, time } from '../format.js'
+import { lost, moment } from '../live.js'
 
 /** A page's heading, with what can be done beside it. */
 export function Heading({ children, aside }: { children: ComponentChildren; aside?: ComponentChildren }) {
@@ -46,6 +47,17 @@ export function Problem({ error }: { error: Error | undefined }) {
         </ul>
       )}
     </div>
+  )
+}
+
+/** What is shown of the pipeline is old as long as nothing new comes. */
+export function Stale() {
+  if (!lost.value || !moment.value) return null
+  return (
+    <p class="problem" role="alert">
+      <strong>No connection.</strong> {lost.value} How it is now is not known; this is from{' '}
+      <Time at={new Date(moment.value.at).toISOString()} />.
+    </p>
   )
 }
 

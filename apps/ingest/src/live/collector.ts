@@ -14,6 +14,7 @@ import {
 import { type PartitionLag, type PipelineLag, type Stock, sparing, within } from '@eventflow/monitor'
 import { createHistory, type Point } from './history.js'
 import { type Rates, ratesBetween, type WorkerRate } from './rates.js'
+import { createRecent, type Tally, tallyBetween } from './recent.js'
 import { findTroubles, type Trouble } from './troubles.js'
 
 const EVERY_MS = 1_000
@@ -58,6 +59,8 @@ export interface Moment {
   /** Whether any event was ever accepted. */
   empty: boolean
   rates: Rates
+  /** Of the last five minutes, as far as this process has seen them. */
+  recent: Tally
   backlog: number | null
   retrying: number | null
   oldest: number | null
@@ -99,6 +102,8 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf }: Collec
     WAITING_FRESH_MS,
   )
   const readings: { figures: ToldFigures[]; at: number }[] = []
+  const recently = createRecent()
+  let movedAt = performance.now()
   let latest: Moment | undefined
   let empty = true
 
@@ -116,10 +121,16 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf }: Collec
     const at = performance.now()
     const told = figures ?? readings.at(-1)?.figures ?? []
     const before = readings[0] ?? { figures: told, at: at - EVERY_MS }
+    const tally = tallyBetween(readings.at(-1)?.figures ?? told, told)
+    const recent = recently.add(tally, at)
+    // Nothing to do is as good as progress.
+    if (tally.ended > 0 || lagNow?.unsettled === 0) movedAt = at
+    const stalledSeconds = (at - movedAt) / 1_000
     const { rates, workers: workerRates } = ratesBetween(before.figures, told, (at - before.at) / 1_000)
     readings.push({ figures: told, at })
     if (readings.length > RATE_READINGS) readings.shift()
-    latest = momentOf({ rates, workerRates, figures: told, lag: lagNow, stock: stockNow, workers, waiting })
+    const read = { figures, lag: lagNow, stock: stockNow, workers, waiting }
+    latest = momentOf({ ...read, rates, workerRates, recent, stalledSeconds })
     history.add(pointOf(latest))
     for (const follower of followers) follower(latest)
   }
@@ -127,23 +138,28 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf }: Collec
   interface Read {
     rates: Rates
     workerRates: WorkerRate[]
-    figures: ToldFigures[]
+    recent: Tally
+    stalledSeconds: number
+    figures: ToldFigures[] | undefined
     lag: PipelineLag | undefined
     stock: Stock | undefined
     workers: KnownWorker[] | undefined
     waiting: WaitingKey[] | undefined
   }
 
-  function momentOf({ rates, workerRates, figures, lag, stock, workers = [], waiting = [] }: Read): Moment {
+  function momentOf({ workerRates, stock, ...read }: Read): Moment {
+    const { rates, recent, figures = [], lag, workers = [] } = read
     const now = Date.now()
+    const dead = deadOf(stock)
     return {
       at: now,
       empty,
       rates,
+      recent,
       backlog: lag ? lag.unsettled + lag.retrying : null,
       retrying: lag?.retrying ?? null,
       oldest: lag?.oldestUnsettledAgeSeconds ?? null,
-      ...deadOf(stock),
+      ...dead,
       workers: workers.map((worker) => {
         const told = figures.find(({ process }) => process === worker.id)
         const rate = workerRates.find(({ process }) => process === worker.id)
@@ -151,7 +167,7 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf }: Collec
       }),
       partitions: lag?.partitions ?? [],
       redisError: lag?.redisError ?? null,
-      troubles: findTroubles({ lag, workers, figures, waiting, rates, attemptsOf, now }),
+      troubles: findTroubles({ ...read, dead: dead.dead, attemptsOf, now }),
     }
   }
 

@@ -26,7 +26,7 @@ export interface WorkerRate {
 }
 
 /** What the processes have counted between two readings. A process that was started meanwhile has begun at 0. */
-function countedSince(before: readonly ToldFigures[], now: readonly ToldFigures[]) {
+export function countedSince(before: readonly ToldFigures[], now: readonly ToldFigures[]) {
   return now.map((figures) => {
     const earlier = before.find(({ process, run }) => process === figures.process && run === figures.run)
     // A process that is new to the reader may have counted for hours: it is known from now on.

@@ -1,7 +1,9 @@
-/** What is wrong now, in words. */
+/** What is wrong now, in words; never less than what an alert is raised for. */
+import { readdirSync, readFileSync } from 'node:fs'
 import type { KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
 import type { PartitionLag, PipelineLag } from '@eventflow/monitor'
 import { describe, expect, test } from '@jest/globals'
+import { createRecent, OBJECTIVE, type Tally, tallyBetween } from './recent.js'
 import { findTroubles, inWords, type Known } from './troubles.js'
 
 const NOW = Date.parse('2026-03-01T12:01:00Z')
@@ -21,6 +23,8 @@ const QUIET: Known['rates'] = {
   ...{ p50: null, p95: null, p99: null, answered95: null },
 }
 
+const CALM: Tally = { arrived: 0, turnedAway: 0, ended: 0, failed: 0, late: 0 }
+
 const waiting = (of: Partial<WaitingKey> = {}): WaitingKey => ({
   ...{ id: 'e', type: 'flight.completed', key: 'DFW', partition: 7, attempts: 2, behind: 0 },
   ...{ acceptedAt: new Date(NOW - 42_000), dueAt: new Date(NOW + 7_000) },
@@ -28,17 +32,22 @@ const waiting = (of: Partial<WaitingKey> = {}): WaitingKey => ({
   ...of,
 })
 
-const textsOf = (known: Partial<Known>) =>
+const troublesOf = (known: Partial<Known>) =>
   findTroubles({
-    ...{ lag: lagOf(), workers: [], figures: [], waiting: [], rates: QUIET, attemptsOf: () => 4, now: NOW },
+    ...{ lag: lagOf(), workers: [], figures: [], waiting: [], dead: 0, rates: QUIET, recent: CALM },
+    ...{ stalledSeconds: 0, attemptsOf: () => 4, now: NOW },
     ...known,
-  }).map(({ level, text }) => `${level}: ${text}`)
+  })
+
+const textsOf = (known: Partial<Known>) => troublesOf(known).map(({ level, text }) => `${level}: ${text}`)
 
 describe('what is wrong', () => {
   test('is nothing when all is well, or has only begun to be late', () => {
     expect(textsOf({})).toEqual([])
     expect(textsOf({ waiting: [waiting({ acceptedAt: new Date(NOW - 2_000) })] })).toEqual([])
-    expect(textsOf({ rates: { ...QUIET, out: 100, failed: 2 } })).toEqual([])
+    expect(textsOf({ recent: { ...CALM, ended: 3_000, failed: 3, late: 3 } })).toEqual([])
+    expect(textsOf({ stalledSeconds: 600 })).toEqual([])
+    expect(textsOf({ stalledSeconds: 600, lag: lagOf({ unsettled: 1, retrying: 1 }) })).toEqual([])
   })
 
   test.each<[string, Partial<Known>, string]>([
@@ -70,6 +79,11 @@ describe('what is wrong', () => {
       'warn: 1 partition is without an owner: 1.',
     ],
     [
+      'a partition that is left alone',
+      { lag: lagOf({ partitions: [partition(0, { owner: null, oldestUnsettledAgeSeconds: 61 })] }) },
+      'bad: 1 partition is without an owner: 0.',
+    ],
+    [
       'a worker that died',
       {
         workers: [{ id: 'b', alive: false, silentSeconds: 30, partitions: [], rival: null } as unknown as KnownWorker],
@@ -79,7 +93,7 @@ describe('what is wrong', () => {
     [
       'a dependency that is down',
       { figures: [{ process: 'a', circuits: { weather: 'open' } } as unknown as ToldFigures] },
-      'bad: weather is down, as a found',
+      'warn: weather is down, as a found',
     ],
     [
       'catching up',
@@ -92,24 +106,165 @@ describe('what is wrong', () => {
       'warn: Events wait 90 s for their turn in partition 1; 5 are on their way in all.',
     ],
     [
-      'failing',
-      { rates: { ...QUIET, out: 60, failed: 40 } },
-      'warn: 40 % of what ends now are dead letters, 40 a second.',
+      'having an old one',
+      { lag: lagOf({ partitions: [partition(2, { oldestUnsettledAgeSeconds: 61 })], oldestUnsettledAgeSeconds: 61 }) },
+      'warn: An event of partition 2 was accepted 61 s ago and has no end; the objective is 60 s.',
     ],
-    ['turning away', { rates: { ...QUIET, turnedAway: 3 } }, 'bad: 3 events a second are turned away with 503'],
+    [
+      'having one that is stuck',
+      {
+        lag: lagOf({ partitions: [partition(2, { oldestUnsettledAgeSeconds: 901 })], oldestUnsettledAgeSeconds: 901 }),
+      },
+      'bad: An event of partition 2 was accepted 15 min ago',
+    ],
+    [
+      'standing still',
+      { lag: lagOf({ unsettled: 2 }), stalledSeconds: 61 },
+      'bad: No event has ended for 61 s, although 2 are on the way.',
+    ],
+    [
+      'failing, ten times over the objective',
+      { recent: { ...CALM, ended: 3_000, failed: 30 } },
+      'warn: 1 % of what ended in the last 5 minutes are dead letters, 30 of 3,000; more than 0.1 %, or than 100, is too much.',
+    ],
+    [
+      'failing often, though seldom by its share',
+      { recent: { ...CALM, ended: 3_000_000, failed: 101 } },
+      'warn: <0.1 % of what ended in the last 5 minutes are dead letters, 101 of 3,000,000',
+    ],
+    [
+      'being late too often',
+      { recent: { ...CALM, ended: 1_000, late: 2 } },
+      'warn: 0.2 % of what ended in the last 5 minutes took longer than 60 s, 2 of 1,000; the objective allows 0.1 %.',
+    ],
+    [
+      'turning away',
+      { rates: { ...QUIET, turnedAway: 3 }, recent: { ...CALM, arrived: 100, turnedAway: 2 } },
+      'bad: 2 % of the events of the last 5 minutes were turned away with 503, 2 of 100',
+    ],
+    [
+      'turning a few away',
+      { rates: { ...QUIET, turnedAway: 3 }, recent: { ...CALM, arrived: 10_000, turnedAway: 2 } },
+      'warn: <0.1 % of the events of the last 5 minutes were turned away with 503, 2 of 10,000',
+    ],
+    ['dead letters', { dead: 1 }, 'info: 1 dead letter waits for a decision'],
+    [
+      'what is not known',
+      { workers: undefined, figures: undefined, waiting: undefined, dead: null },
+      'warn: Postgres does not tell in time: the workers, what they have counted, the keys that wait, the dead letters.',
+    ],
   ])('%s', (_, known, expected) => {
     const [text, ...others] = textsOf(known)
     expect(text).toMatch(expected.slice(0, 20))
     expect(text).toContain(expected)
-    expect(others).toEqual([])
+    // An event that is left alone is also an old one.
+    expect(others.filter((other) => !other.includes('61 s ago'))).toEqual([])
   })
 
   test('is told with the worst first, and of many keys only a few', () => {
-    const texts = textsOf({ waiting: Array.from({ length: 8 }, () => waiting()), rates: { ...QUIET, turnedAway: 1 } })
+    const texts = textsOf({ waiting: Array.from({ length: 8 }, () => waiting()), lag: lagOf({ workers: [] }) })
     expect(texts[0]).toMatch(/^bad/)
     expect(texts.at(-1)).toBe('warn: 3 more keys wait.')
     expect(texts).toHaveLength(7)
   })
+})
+
+test('the figures that a page colours are those of what is wrong', () => {
+  const lag = lagOf({ partitions: [partition(0, { lagSeconds: 16, owner: null })] })
+  const recent = { arrived: 10, turnedAway: 1, ended: 10, failed: 1, late: 0 }
+  const told = troublesOf({ lag, recent, rates: { ...QUIET, turnedAway: 1 }, dead: 7 })
+  expect(told.map(({ level, figure }) => `${figure} ${level}`).sort()).toEqual([
+    'dead info',
+    'failed warn',
+    'in bad',
+    'oldest warn',
+    'owner warn',
+  ])
+})
+
+/** For each alert of `prometheus/rules`, and of `apps/alerts`, what is just beyond its limit; nothing where no page can know. */
+const ALERTS: Record<string, Partial<Known> | undefined> = {
+  EventFlowSettlesLate: { recent: { ...CALM, ended: 1_000, late: 15 } },
+  EventFlowSettlesLateForDays: { recent: { ...CALM, ended: 10_000, late: 11 } },
+  EventFlowIngestRefuses: { recent: { ...CALM, arrived: 1_000, turnedAway: 11 } },
+  EventFlowOverdue: {
+    lag: lagOf({ partitions: [partition(0, { oldestUnsettledAgeSeconds: 61 })], oldestUnsettledAgeSeconds: 61 }),
+  },
+  EventFlowStuck: {
+    lag: lagOf({ partitions: [partition(0, { oldestUnsettledAgeSeconds: 901 })], oldestUnsettledAgeSeconds: 901 }),
+  },
+  EventFlowLagGrows: { lag: lagOf({ partitions: [partition(0, { lagSeconds: 31 })] }) },
+  EventFlowNoProgress: { lag: lagOf({ unsettled: 1 }), stalledSeconds: 121 },
+  EventFlowWorkerStalled: { lag: lagOf({ unsettled: 1 }), stalledSeconds: 61 },
+  EventFlowPartitionWithoutOwner: {
+    lag: lagOf({ partitions: [partition(0, { owner: null, oldestUnsettledAgeSeconds: 61 })] }),
+  },
+  EventFlowCatchUpLong: {
+    lag: lagOf({ partitions: [partition(0, { source: 'postgres', unsettled: 1, lagSeconds: 16 })] }),
+  },
+  EventFlowNotPublished: { lag: lagOf({ redisError: 'no answer' }) },
+  EventFlowFencedWrites: undefined,
+  EventFlowDeadLetters: { recent: { ...CALM, ended: 100, failed: 6 } },
+  EventFlowDeadLettersOpen: { dead: 1 },
+  EventFlowCircuitOpen: { figures: [{ process: 'a', circuits: { weather: 'open' } } as unknown as ToldFigures] },
+  EventFlowPostgresAway: { lag: undefined },
+  EventFlowRedisAway: { lag: lagOf({ redisError: 'no answer' }) },
+  EventFlowPostgresFillsUp: undefined,
+  EventFlowPostgresFull: undefined,
+  EventFlowProcessDown: {
+    workers: [{ id: 'b', alive: false, silentSeconds: 30, partitions: [], rival: null } as unknown as KnownWorker],
+  },
+  EventFlowNoIngest: undefined,
+  EventFlowNoWorkers: { lag: lagOf({ workers: [] }) },
+  EventFlowRestarts: undefined,
+  EventFlowEventLoopBlocked: undefined,
+}
+
+const RULES = new URL('../../../../prometheus/rules/', import.meta.url)
+const rules = readdirSync(RULES)
+  .map((name) => readFileSync(new URL(name, RULES), 'utf8'))
+  .join('\n')
+const severities = new Map(
+  [...rules.matchAll(/- alert: (\w+)\n[\s\S]*?severity: (\w+)/g)].map(([, alert, severity]) => [alert!, severity!]),
+)
+
+describe('an alert of Prometheus is never on while nothing is wrong', () => {
+  test('all are known here, and the objective is the same', () => {
+    expect(Object.keys(ALERTS).sort()).toEqual([...severities.keys()].sort())
+    expect(rules).toContain(`settled_late:ratio_rate3d > ${OBJECTIVE.share}`)
+    expect(rules).toContain(`bucket{le=~"${OBJECTIVE.withinSeconds}(`)
+  })
+
+  test.each(Object.entries(ALERTS).filter((alert): alert is [string, Partial<Known>] => alert[1] !== undefined))(
+    '%s',
+    (alert, known) => {
+      const levels = ['info', 'warn', 'bad']
+      // How much of a month's budget is used up takes hours to tell.
+      const severity = alert === 'EventFlowSettlesLate' ? 'warning' : severities.get(alert)!
+      const [worst] = troublesOf(known)
+      expect(levels.indexOf(worst!.level)).toBeGreaterThanOrEqual(['info', 'warning', 'critical'].indexOf(severity))
+    },
+  )
+})
+
+const told = (service: 'ingest' | 'worker', counts: Record<string, number>, latency: number[]): ToldFigures => ({
+  ...{ process: service, service, run: '1', counts, lastAt: 0, circuits: {}, ageSeconds: 0 },
+  latency: { bounds: [1, 60], counts: latency },
+})
+
+test('five minutes are added up from what the processes have counted', () => {
+  const before = [told('ingest', { accepted: 10 }, [10, 0, 0]), told('worker', { processed: 10 }, [10, 0, 0])]
+  const now = [
+    told('ingest', { accepted: 15, duplicates: 2, rejected: 1, turnedAway: 3 }, [12, 3, 9]),
+    told('worker', { processed: 13, failed: 2, duplicates: 7 }, [10, 3, 2]),
+  ]
+  const tally = tallyBetween(before, now)
+  expect(tally).toEqual({ arrived: 11, turnedAway: 3, ended: 5, failed: 2, late: 2 })
+  const recent = createRecent()
+  recent.add(tally, 0)
+  expect(recent.add(tally, 299_000)).toMatchObject({ ended: 10, late: 4 })
+  expect(recent.add(CALM, 300_000)).toEqual(tally)
+  expect(recent.add(CALM, 700_000)).toEqual(CALM)
 })
 
 test.each([

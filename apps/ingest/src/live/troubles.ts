@@ -2,52 +2,92 @@
 import type { KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
 import type { PipelineLag } from '@eventflow/monitor'
 import type { Rates } from './rates.js'
+import { OBJECTIVE, type Tally } from './recent.js'
 
+/**
+ * The one judgement of how the pipeline is: pages colour by it, and nothing is wrong only where there is none. What an alert
+ * is raised for by default, of Prometheus or of `apps/alerts`, is one here too, at once and at the same level.
+ */
 export interface Trouble {
-  /** `bad`: nothing gets on, or soon will not. `warn`: something waits or fails. `info`: it is being dealt with. */
+  /**
+   * `bad`: nothing gets on, or soon will not. `warn`: something waits, fails or misses the objective. `info`: it is being
+   * dealt with, or can wait. As the alerts' `critical`, `warning` and `info`.
+   */
   level: 'bad' | 'warn' | 'info'
   text: string
+  /** The figure that says the same in numbers. */
+  figure?: 'in' | 'oldest' | 'failed' | 'dead' | 'owner'
   /** What it is about, for whoever wants to see more. */
   about?: { partition?: number; key?: string; event?: string; worker?: string; page?: string }
 }
 
-/** Everything that is looked at. `undefined`: it could not be read. */
+/** Everything that is looked at. `undefined` or `null`: it could not be read. */
 export interface Known {
   lag: PipelineLag | undefined
-  workers: readonly KnownWorker[]
-  figures: readonly ToldFigures[]
-  waiting: readonly WaitingKey[]
+  workers: readonly KnownWorker[] | undefined
+  figures: readonly ToldFigures[] | undefined
+  waiting: readonly WaitingKey[] | undefined
+  /** Dead letters that wait for a decision. */
+  dead: number | null
   rates: Rates
+  /** Of the last five minutes. */
+  recent: Tally
+  /** For how long nothing has ended although there was something to do. */
+  stalledSeconds: number
   /** Attempts in all, by type. */
   attemptsOf: (type: string) => number
   now: number
 }
 
-/** An event may be on its way for so long before anybody is told, in seconds. */
+/** Events may wait so long for a worker before it is told, in seconds. */
 const SLOW_AFTER_S = 15
 
-/** A key may wait for so long before anybody is told, in seconds: most first retries are over by then. */
+/** An event without an end is stuck when it is so old, in seconds. */
+const STUCK_AFTER_S = 900
+
+/** Nothing may be settled for so long while there is something to do, in seconds. */
+const STALLED_AFTER_S = 60
+
+/** A key may wait for so long before it is told, in seconds: most first retries are over by then. */
 const WAITING_AFTER_S = 5
 
-/** Of what ends in a second, so much may fail. */
-const FAILING_SHARE = 0.05
+/** So many dead letters of five minutes are told, however small their share. */
+const MANY_DEAD = 100
+
+/** Of what arrives, so much may be turned away before producers are no longer served. */
+const REFUSED_SHARE = 0.01
 
 const SHOWN_KEYS = 5
 
 const LEVELS: Trouble['level'][] = ['bad', 'warn', 'info']
 
+/** What is wrong, the worst first. */
 export function findTroubles(known: Known): Trouble[] {
-  if (!known.lag)
-    return [{ level: 'bad', text: 'Postgres cannot be read: nothing is accepted or settled until it answers.' }]
+  const { lag, workers = [], figures = [] } = known
+  if (!lag) return [{ level: 'bad', text: 'Postgres cannot be read: nothing is accepted or settled until it answers.' }]
   const troubles = [
-    ...redisTroubles(known.lag),
-    ...workerTroubles(known.lag, known.workers),
-    ...circuitTroubles(known.figures),
+    ...unreadTroubles(known),
+    ...redisTroubles(lag),
+    ...workerTroubles(lag, workers),
+    ...circuitTroubles(figures),
     ...keyTroubles(known),
-    ...partitionTroubles(known.lag),
-    ...rateTroubles(known.rates),
+    ...partitionTroubles(lag),
+    ...stalledTroubles(lag, known.stalledSeconds),
+    ...rateTroubles(known),
+    ...deadTroubles(known),
   ]
   return troubles.sort((a, b) => LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level))
+}
+
+/** What is not known cannot be well. */
+function unreadTroubles({ workers, figures, waiting, dead }: Known): Trouble[] {
+  const unread = [
+    ...(workers ? [] : ['the workers']),
+    ...(figures ? [] : ['what they have counted']),
+    ...(waiting ? [] : ['the keys that wait']),
+    ...(dead === null ? ['the dead letters'] : []),
+  ]
+  return unread.length > 0 ? [{ level: 'warn', text: `Postgres does not tell in time: ${unread.join(', ')}.` }] : []
 }
 
 function redisTroubles({ redisError }: PipelineLag): Trouble[] {
@@ -58,9 +98,12 @@ function redisTroubles({ redisError }: PipelineLag): Trouble[] {
 
 function workerTroubles(lag: PipelineLag, workers: readonly KnownWorker[]): Trouble[] {
   if (lag.workers.length === 0) {
-    return [{ level: 'bad', text: 'No worker is alive: events are accepted and stay where they are.' }]
+    const text = 'No worker is alive: events are accepted and stay where they are.'
+    return [{ level: 'bad', text, figure: 'owner' }]
   }
   const free = lag.partitions.filter(({ owner }) => owner === null)
+  // A partition whose owner was killed is free until its lease has run out.
+  const left = free.some(({ oldestUnsettledAgeSeconds }) => oldestUnsettledAgeSeconds > OBJECTIVE.withinSeconds)
   const dead = workers.filter(
     ({ alive, partitions, silentSeconds }) => !alive && (partitions.length > 0 || silentSeconds < 120),
   )
@@ -77,8 +120,9 @@ function workerTroubles(lag: PipelineLag, workers: readonly KnownWorker[]): Trou
     ...(free.length > 0
       ? [
           {
-            level: 'warn',
+            level: left ? 'bad' : 'warn',
             text: `${countOf(free.length, 'partition')} without an owner: ${listOf(free.map(({ partition }) => partition))}.`,
+            figure: 'owner',
           } as const,
         ]
       : []),
@@ -91,13 +135,13 @@ function circuitTroubles(figures: readonly ToldFigures[]): Trouble[] {
     for (const dependency of Object.keys(circuits)) open.set(dependency, [...(open.get(dependency) ?? []), process])
   }
   return [...open].map(([dependency, processes]) => ({
-    level: 'bad',
+    level: 'warn',
     text: `${dependency} is down, as ${listOf(processes)} found: its events wait, and no attempts are spent.`,
   }))
 }
 
 /** "Partition 7 has been waiting 42 s for key DFW: attempt 2 of 4 failed, the next is due at 12:01:07: airports timed out." */
-function keyTroubles({ waiting, attemptsOf, now }: Known): Trouble[] {
+function keyTroubles({ waiting = [], attemptsOf, now }: Known): Trouble[] {
   const waitedFor = (key: WaitingKey) => (now - waitingSince(key)) / 1_000
   const long = waiting.filter((key) => key.attempts > 0 && waitedFor(key) > WAITING_AFTER_S)
   const shown = long.slice(0, SHOWN_KEYS).map((head): Trouble => {
@@ -122,23 +166,36 @@ export function waitingSince({ acceptedAt, history }: Pick<WaitingKey, 'accepted
 
 function partitionTroubles({ partitions, oldestUnsettledAgeSeconds, unsettled }: PipelineLag): Trouble[] {
   const behind = partitions.filter(({ source, unsettled }) => source === 'postgres' && unsettled > 0)
-  const oldest = partitions.reduce((a, b) => (b.lagSeconds > a.lagSeconds ? b : a), partitions[0]!)
-  const slow = oldest && oldest.lagSeconds > SLOW_AFTER_S
-  return [
-    ...(slow
+  const slow = mostOf(partitions, ({ lagSeconds }) => lagSeconds)
+  const old = mostOf(partitions, (partition) => partition.oldestUnsettledAgeSeconds)
+  const level = oldestUnsettledAgeSeconds > STUCK_AFTER_S ? 'bad' : 'warn'
+  const late: Trouble[] =
+    slow && slow.lagSeconds > SLOW_AFTER_S
       ? [
           {
-            level: oldestUnsettledAgeSeconds > 300 ? 'bad' : 'warn',
-            text: `Events wait ${inWords(oldest.lagSeconds)} for their turn in partition ${oldest.partition}; ${unsettled.toLocaleString('en')} are on their way in all.`,
-            about: { partition: oldest.partition },
-          } as const,
+            level,
+            text: `Events wait ${inWords(slow.lagSeconds)} for their turn in partition ${slow.partition}; ${count(unsettled)} are on their way in all.`,
+            figure: 'oldest',
+            about: { partition: slow.partition },
+          },
         ]
-      : []),
+      : old && old.oldestUnsettledAgeSeconds > OBJECTIVE.withinSeconds
+        ? [
+            {
+              level,
+              text: `An event of partition ${old.partition} was accepted ${inWords(old.oldestUnsettledAgeSeconds)} ago and has no end; the objective is ${OBJECTIVE.withinSeconds} s.`,
+              figure: 'oldest',
+              about: { partition: old.partition },
+            },
+          ]
+        : []
+  return [
+    ...late,
     ...(behind.length > 0
       ? [
           {
             level: 'info',
-            text: `${countOf(behind.length, 'partition')} catching up from Postgres, ${behind.reduce((sum, p) => sum + p.unsettled, 0).toLocaleString('en')} events to go: ${listOf(behind.map(({ partition }) => partition))}.`,
+            text: `${countOf(behind.length, 'partition')} catching up from Postgres, ${count(behind.reduce((sum, p) => sum + p.unsettled, 0))} events to go: ${listOf(behind.map(({ partition }) => partition))}.`,
             about: { page: 'partitions' },
           } as const,
         ]
@@ -146,27 +203,64 @@ function partitionTroubles({ partitions, oldestUnsettledAgeSeconds, unsettled }:
   ]
 }
 
-function rateTroubles({ out, failed, turnedAway }: Rates): Trouble[] {
-  const share = failed / Math.max(1, out + failed)
+const mostOf = (partitions: PipelineLag['partitions'], of: (partition: PipelineLag['partitions'][number]) => number) =>
+  partitions.reduce((a, b) => (of(b) > of(a) ? b : a), partitions[0]!)
+
+/** What waits for another attempt, or behind one, waits for a reason; without a worker that is said already. */
+function stalledTroubles({ retrying, unsettled, workers }: PipelineLag, stalledSeconds: number): Trouble[] {
+  if (stalledSeconds <= STALLED_AFTER_S || retrying > 0 || unsettled === 0 || workers.length === 0) return []
+  const text = `No event has ended for ${inWords(stalledSeconds)}, although ${count(unsettled)} ${unsettled === 1 ? 'is' : 'are'} on the way.`
+  return [{ level: 'bad', text, figure: 'oldest' }]
+}
+
+/** The last five minutes against the objective. */
+function rateTroubles({ rates, recent }: Known): Trouble[] {
+  const { arrived, turnedAway, ended, failed, late } = recent
+  const refused = turnedAway / Math.max(1, arrived)
   return [
-    ...(turnedAway > 0
+    ...(rates.turnedAway > 0 || refused > OBJECTIVE.share
       ? [
           {
-            level: 'bad',
-            text: `${turnedAway} events a second are turned away with 503: too much is in flight, or Postgres is away.`,
+            level: refused > REFUSED_SHARE ? 'bad' : 'warn',
+            text: `${shareOf(turnedAway, arrived)} of the events of the last 5 minutes were turned away with 503, ${count(turnedAway)} of ${count(arrived)}: too much was in flight, or Postgres away.`,
+            figure: 'in',
           } as const,
         ]
       : []),
-    ...(failed >= 1 && share > FAILING_SHARE
+    ...(failed > OBJECTIVE.share * ended || failed > MANY_DEAD
       ? [
           {
             level: 'warn',
-            text: `${Math.round(share * 100)} % of what ends now are dead letters, ${Math.round(failed)} a second.`,
+            text: `${shareOf(failed, ended)} of what ended in the last 5 minutes are dead letters, ${count(failed)} of ${count(ended)}; more than ${shareOf(OBJECTIVE.share, 1)}, or than ${MANY_DEAD}, is too much.`,
+            figure: 'failed',
             about: { page: 'dead-letters' },
           } as const,
         ]
       : []),
+    ...(late > OBJECTIVE.share * ended
+      ? [
+          {
+            level: 'warn',
+            text: `${shareOf(late, ended)} of what ended in the last 5 minutes took longer than ${OBJECTIVE.withinSeconds} s, ${count(late)} of ${count(ended)}; the objective allows ${shareOf(OBJECTIVE.share, 1)}.`,
+          } as const,
+        ]
+      : []),
   ]
+}
+
+function deadTroubles({ dead }: Known): Trouble[] {
+  if (!dead) return []
+  const text = `${count(dead)} ${dead === 1 ? 'dead letter waits' : 'dead letters wait'} for a decision: to be replayed, or discarded.`
+  return [{ level: 'info', text, figure: 'dead', about: { page: 'dead-letters' } }]
+}
+
+const count = (value: number) => value.toLocaleString('en')
+
+/** As the console writes shares. */
+function shareOf(part: number, all: number): string {
+  const share = (100 * part) / Math.max(all, part, 1)
+  if (share > 0 && share < 0.1) return '<0.1 %'
+  return `${share.toLocaleString('en', { maximumFractionDigits: share < 10 ? 1 : 0 })} %`
 }
 
 const countOf = (count: number, what: string) => `${count} ${what}${count === 1 ? ' is' : 's are'}`
