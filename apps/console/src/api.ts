@@ -27,6 +27,9 @@ export const apiKey = signal(sessionStorage.getItem('api-key') ?? '')
 /** Whether the service asked for a key, or for another one. */
 export const keyWanted = signal(false)
 
+/** Whether the key was refused, or there is none where one is needed: nothing is asked for until there is another. */
+export const keyRefused = signal(false)
+
 /** Who acts, for the audit log. */
 export const operator = signal(localStorage.getItem('operator') ?? '')
 
@@ -34,6 +37,7 @@ export function rememberKey(key: string): void {
   apiKey.value = key
   sessionStorage.setItem('api-key', key)
   keyWanted.value = false
+  keyRefused.value = false
 }
 
 export function rememberOperator(name: string): void {
@@ -58,7 +62,10 @@ export async function open(path: string, init: RequestInit = {}): Promise<Respon
     throw new ApiError(0, 'No answer', 'The service cannot be reached. Is it running?')
   }
   if (response.ok) return response
-  if (response.status === 401) keyWanted.value = true
+  if (response.status === 401) {
+    keyRefused.value = true
+    keyWanted.value = true
+  }
   // biome-ignore lint/suspicious/noExplicitAny: a problem, or whatever a proxy puts in its place.
   const problem: any = await response.json().catch(() => ({}))
   throw new ApiError(

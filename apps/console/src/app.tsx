@@ -1,6 +1,6 @@
 /** The frame around the pages: where one is, where one can go, and by which keys. */
 import { useEffect, useState } from 'preact/hooks'
-import { apiKey, keyWanted, rememberKey } from './api.js'
+import { apiKey, keyRefused, keyWanted, rememberKey } from './api.js'
 import { readForm } from './form.js'
 import { count } from './format.js'
 import { lost, moment } from './live.js'
@@ -101,6 +101,17 @@ function Connection() {
   return (
     <span class={`connection ${lost.value ? 'lost' : ''}`} role="status" title={lost.value}>
       {lost.value ? 'no connection' : 'live'}
+      {keyRefused.value && (
+        <button
+          type="button"
+          class="quiet"
+          onClick={() => {
+            keyWanted.value = true
+          }}
+        >
+          Give a key
+        </button>
+      )}
     </span>
   )
 }

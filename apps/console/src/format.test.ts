@@ -61,4 +61,7 @@ describe('a moment', () => {
 test('texts are quoted for SQL and for shells', () => {
   expect(quoted("it's")).toBe("'it''s'")
   expect([shellWord('a.b-1'), shellWord("it's $HOME")]).toEqual(['a.b-1', `'it'\\''s $HOME'`])
+  // What cannot be seen in them is seen, and means the same.
+  expect(quoted("a'\\\u202e")).toBe(String.raw`E'a\'\\\U0000202E'`)
+  expect(shellWord("a'\\\u202e")).toBe(String.raw`$'a\'\\\U0000202E'`)
 })

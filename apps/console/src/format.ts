@@ -1,4 +1,5 @@
-/** Numbers, times and durations as people read them. */
+/** Numbers, times and durations as people read them; texts as SQL and shells do. */
+import { unmask } from './unmask.js'
 
 /** 12,345; one decimal where it is small and has one. */
 export function count(value: number | null | undefined): string {
@@ -63,8 +64,19 @@ export function percent(part: number, all: number): string {
 /** The end of an id, where ids differ. */
 export const shortId = (id: string) => id.slice(-8)
 
-/** A text between the quotes of SQL. */
-export const quoted = (text: string) => `'${text.replaceAll("'", "''")}'`
+/** A text between the quotes of SQL; what cannot be seen in it is escaped. */
+export function quoted(text: string): string {
+  const plain = text.replaceAll("'", "''")
+  const escaped = unmask(text.replaceAll(/['\\]/g, '\\$&'), escapeCode)
+  return unmask(text) === text ? `'${plain}'` : `E'${escaped}'`
+}
 
-/** A text as one word of a shell. */
-export const shellWord = (text: string) => (/^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
+/** A text as one word of a shell; what cannot be seen in it is escaped, as bash and zsh read it. */
+export function shellWord(text: string): string {
+  if (/^[\w./:@-]+$/.test(text)) return text
+  if (unmask(text) === text) return `'${text.replaceAll("'", `'\\''`)}'`
+  return `$'${unmask(text.replaceAll(/['\\]/g, '\\$&'), escapeCode)}'`
+}
+
+/** `\U0000202E`: read alike by Postgres and by shells. */
+const escapeCode = (code: number) => `\\U${code.toString(16).toUpperCase().padStart(8, '0')}`

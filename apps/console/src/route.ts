@@ -11,14 +11,23 @@ addEventListener('hashchange', () => {
 export const route = computed(() => {
   const [path = '', query = ''] = hash.value.replace(/^#\/?/, '').split('?')
   return {
-    path: path.split('/').filter(Boolean).map(decodeURIComponent),
+    path: path.split('/').filter(Boolean).map(decode),
     params: Object.fromEntries(new URLSearchParams(query)) as Params,
   }
 })
 
+/** A part that was not encoded stands for itself. */
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return part
+  }
+}
+
 /** The address of a page. */
 export function href(path: readonly string[], params: Params = {}): string {
-  return `#/${path.map(encodeURIComponent).join('/')}${queryOf(params)}`
+  return `#/${path.map((part) => encodeURIComponent(part.toWellFormed())).join('/')}${queryOf(params)}`
 }
 
 export function go(path: readonly string[], params: Params = {}): void {

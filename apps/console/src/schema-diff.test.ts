@@ -34,3 +34,12 @@ describe('two versions', () => {
     expect(changesBetween(true, {})).toEqual([{ path: '', kind: 'changed', before: true, after: {} }])
   })
 })
+
+test('a name that every object answers to is a name like others', () => {
+  expect(changesBetween({}, { constructor: 1 })).toEqual([{ path: '/constructor', kind: 'added', after: 1 }])
+})
+
+test('two enums of a hundred thousand are compared in one go', () => {
+  const numbers = Array.from({ length: 100_000 }, (_, i) => i)
+  expect(changesBetween(numbers, [...numbers.slice(1), -1])).toHaveLength(2)
+})

@@ -13,9 +13,11 @@ export interface Change {
 export function changesBetween(before: Json, after: Json, path = ''): Change[] {
   if (isObject(before) && isObject(after)) {
     const names = new Set([...Object.keys(before), ...Object.keys(after)])
+    const of = (schema: { [name: string]: Json }, name: string) =>
+      Object.hasOwn(schema, name) ? schema[name] : undefined
     return [...names].flatMap((name) => {
       const at = `${path}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
-      return changeOf(before[name], after[name], at)
+      return changeOf(of(before, name), of(after, name), at)
     })
   }
   if (Array.isArray(before) && Array.isArray(after)) {
@@ -33,9 +35,10 @@ function changeOf(before: Json | undefined, after: Json | undefined, path: strin
 }
 
 function changesOfSet(before: readonly Json[], after: readonly Json[], path: string): Change[] {
+  const [had, has] = [new Set(before), new Set(after)]
   return [
-    ...before.filter((item) => !after.includes(item)).map((item): Change => ({ path, kind: 'removed', before: item })),
-    ...after.filter((item) => !before.includes(item)).map((item): Change => ({ path, kind: 'added', after: item })),
+    ...before.filter((item) => !has.has(item)).map((item): Change => ({ path, kind: 'removed', before: item })),
+    ...after.filter((item) => !had.has(item)).map((item): Change => ({ path, kind: 'added', after: item })),
   ]
 }
 

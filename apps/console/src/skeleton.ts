@@ -10,7 +10,8 @@ export function draftOf(schema: Schema, depth = 0): Json {
   const type = Array.isArray(schema.type) ? schema.type[0] : schema.type
   if (type === 'object' || schema.properties) {
     if (depth > MAX_DEPTH) return {}
-    const fields = Object.entries(schema.properties ?? {}).filter(([name]) => schema.required?.includes(name))
+    const required = new Set(schema.required)
+    const fields = Object.entries(schema.properties ?? {}).filter(([name]) => required.has(name))
     return Object.fromEntries(fields.map(([name, field]) => [name, draftOf(field, depth + 1)]))
   }
   if (type === 'array') return schema.items && depth < MAX_DEPTH ? [draftOf(schema.items, depth + 1)] : []

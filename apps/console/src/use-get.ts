@@ -1,6 +1,6 @@
 /** Reading from the service within a component. */
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { ApiError, apiKey, get } from './api.js'
+import { ApiError, apiKey, get, keyRefused } from './api.js'
 
 /** What was read. While it is read again the old answer stays, so that nothing jumps. */
 export interface Reading<Answer> {
@@ -34,7 +34,8 @@ export function useGet<Answer>(path: string, everyMs?: number): Reading<Answer> 
         const problem = error instanceof ApiError ? error : new ApiError(0, 'Something went wrong', String(error))
         setState((before) => ({ ...before, path, error: problem, loading: false }))
       }
-      if (everyMs !== undefined && !leaving.signal.aborted) timer = setTimeout(read, everyMs)
+      // With a key that was refused it would be refused again; with another one this effect begins anew.
+      if (everyMs !== undefined && !leaving.signal.aborted && !keyRefused.value) timer = setTimeout(read, everyMs)
     }
     void read()
     return () => {

@@ -6,6 +6,7 @@ import { readForm } from '../form.js'
 import { count, fromLocalTime, localTime, quoted, shellWord, shortId } from '../format.js'
 import { DiscardButton, type Filter, ReplayButton } from '../parts/actions.js'
 import { Heading, Nothing, Problem, Same, Spark, Time } from '../parts/basics.js'
+import { useFirstOf } from '../parts/first-of.js'
 import { AuditTrail, Operations } from '../parts/operations.js'
 import { number, Table } from '../parts/table.js'
 import { go, href, route } from '../route.js'
@@ -99,6 +100,7 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
   useEffect(again, [changes])
   const groups = answer?.groups ?? []
   const all = groups.reduce((sum, group) => sum + group.count, 0)
+  const { first, more } = useFirstOf(groups)
   const narrowed = Object.keys(filter).length > 0
   const matching = `all ${count(all)} matching`
   return (
@@ -129,7 +131,7 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
       )}
       {groups.length > 0 && (
         <Table label="Kinds of failures" columns={['Type', 'Error', number('Count'), 'When', 'First', 'Last']} links>
-          {groups.map((group) => (
+          {first.map((group) => (
             <tr key={`${group.type} ${group.error_class}`}>
               <td>
                 <a
@@ -159,6 +161,7 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
           ))}
         </Table>
       )}
+      {more}
       {status === 'open' && all > 0 && (
         <div class="buttons">
           <ReplayButton

@@ -1,10 +1,12 @@
 /** One event: what it is, what happened to it, what caused it and what it caused. */
 import { Fragment } from 'preact'
 import type { EventType, ListedEvent, Page, WholeEvent } from '../answers.js'
-import { duration, quoted, shellWord, time } from '../format.js'
+import { type Branch, namesOf, treeOf } from '../causes.js'
+import { count, duration, quoted, shellWord, time } from '../format.js'
 import { moment } from '../live.js'
 import { DiscardButton, ReplayButton, SendAgainButton, SkipButton } from '../parts/actions.js'
 import { Badge, Copy, Heading, Nothing, Problem, Same } from '../parts/basics.js'
+import { useFirstOf } from '../parts/first-of.js'
 import { Payload } from '../parts/json.js'
 import { href } from '../route.js'
 import { useGet } from '../use-get.js'
@@ -147,33 +149,36 @@ function TraceId({ id, url }: { id: string; url: string | undefined }) {
 }
 
 function Failure({ failure }: { failure: NonNullable<WholeEvent['failure']> }) {
+  const { first, more } = useFirstOf(failure.errors)
   return (
     <div class="problem">
       <strong>{failure.error_class}</strong> in {failure.component}: {failure.message}
       {failure.errors.length > 0 && (
         <ul>
-          {failure.errors.map(({ pointer, message }) => (
-            <li key={pointer + message}>
+          {first.map(({ pointer, message }, i) => (
+            <li key={i}>
               <code>{pointer || 'the whole'}</code> {message}
             </li>
           ))}
         </ul>
       )}
+      {more}
     </div>
   )
 }
 
 export function Timeline({ event }: { event: Pick<WholeEvent, 'timeline'> }) {
   const [start] = event.timeline
+  const { first, more } = useFirstOf(event.timeline)
   return (
     <section>
       <h2>What happened</h2>
       <ol class="timeline">
-        {event.timeline.map(({ at, what, detail }, i) => {
+        {first.map(({ at, what, detail }, i) => {
           const before = event.timeline[i - 1] ?? start!
           const after = (Date.parse(at) - Date.parse(before.at)) / 1_000
           return (
-            <li key={at + what} class={kindOf(what)}>
+            <li key={i} class={kindOf(what)}>
               <time dateTime={at}>{`${time(at)}.${at.slice(20, 23)}`}</time>
               <span class="after">{i > 0 && `+${duration(Math.max(0, after))}`}</span>
               <span class="what">
@@ -184,6 +189,7 @@ export function Timeline({ event }: { event: Pick<WholeEvent, 'timeline'> }) {
           )
         })}
       </ol>
+      {more}
     </section>
   )
 }
@@ -202,25 +208,8 @@ function Related({ event }: { event: WholeEvent }) {
   )
   const all = [...(answer?.items ?? [])].reverse()
   if (all.length < 2 && !event.causationid) return null
-  const isCauseOf = (cause: ListedEvent, of: ListedEvent) =>
-    of.causationid !== undefined && (of.causationid === cause.id || of.causationid === cause.external_id)
-  const roots = all.filter((of) => !all.some((cause) => isCauseOf(cause, of)))
-  const unknown =
-    event.causationid !== undefined &&
-    !all.some((cause) => cause.id === event.causationid || cause.external_id === event.causationid)
-  const branch = (cause: ListedEvent, depth: number) => (
-    <li key={cause.id}>
-      <a href={href(['events', cause.id])} {...(cause.id === event.id && { 'aria-current': 'true' })}>
-        {cause.type}
-      </a>{' '}
-      <Badge of={cause.status} /> <small>{time(cause.accepted_at)}</small>
-      {depth < 20 && children(cause, depth)}
-    </li>
-  )
-  const children = (cause: ListedEvent, depth: number) => {
-    const caused = all.filter((of) => isCauseOf(cause, of))
-    return caused.length > 0 && <ul>{caused.map((of) => branch(of, depth + 1))}</ul>
-  }
+  const unknown = event.causationid !== undefined && !namesOf(all).has(event.causationid)
+  const others = href(['events'], { correlation_id: event.correlationid })
   return (
     <section>
       <h2>What caused it, what it caused</h2>
@@ -229,7 +218,41 @@ function Related({ event }: { event: WholeEvent }) {
           Caused by <a href={href(['events', event.causationid!])}>{event.causationid}</a>.
         </p>
       )}
-      <ul class="tree">{roots.map((root) => branch(root, 0))}</ul>
+      <Tree branches={treeOf(all)} shown={event.id} others={others} />
+      {answer?.next && (
+        <p>
+          Of the events of this correlation these are the last {count(all.length)}. <a href={others}>Show more</a>
+        </p>
+      )}
     </section>
+  )
+}
+
+interface TreeProps {
+  branches: readonly Branch<ListedEvent>[]
+  /** The id of the event that the page is about. */
+  shown: string
+  /** Where those are that are too deep. */
+  others: string
+}
+
+function Tree({ branches, shown, others }: TreeProps) {
+  return (
+    <ul class="tree">
+      {branches.map(({ event: { id, type, status, accepted_at }, caused, deeper }) => (
+        <li key={id}>
+          <a href={href(['events', id])} {...(id === shown && { 'aria-current': 'true' })}>
+            {type}
+          </a>{' '}
+          <Badge of={status} /> <small>{time(accepted_at)}</small>
+          {caused.length > 0 && <Tree branches={caused} shown={shown} others={others} />}
+          {deeper > 0 && (
+            <p>
+              <a href={others}>and {count(deeper)} more</a>
+            </p>
+          )}
+        </li>
+      ))}
+    </ul>
   )
 }

@@ -7,6 +7,7 @@ import { ago, shellWord } from '../format.js'
 import { AskingButton } from '../parts/asking.js'
 import { Badge, Copy, Heading, Nothing, Problem, Same, Time } from '../parts/basics.js'
 import { Dialog } from '../parts/dialog.js'
+import { useFirstOf } from '../parts/first-of.js'
 import { ACTIONS, Table } from '../parts/table.js'
 import { useGet } from '../use-get.js'
 
@@ -51,28 +52,32 @@ FROM api_keys WHERE tenant_id = 'default' ORDER BY created_at DESC;`
 const isOver = (at: string | null) => at !== null && Date.parse(at) <= Date.now()
 
 function KeyTable({ keys, again }: { keys: readonly ApiKey[]; again: () => void }) {
+  const { first, more } = useFirstOf(keys)
   return (
-    <Table label="Keys" columns={['Name', 'May', 'Made', 'Last used', 'Ends', ACTIONS]}>
-      {keys.map((key) => (
-        <tr key={key.id}>
-          <th scope="row" class="cut">
-            {key.name}
-            <small>
-              <code>ef_{key.id}_…</code>
-            </small>
-          </th>
-          <td>{key.scopes.join(', ')}</td>
-          <td>
-            <Time at={key.created_at} />
-          </td>
-          <td>{key.last_used_at ? ago(key.last_used_at) : 'never'}</td>
-          <td>
-            <End of={key} />
-          </td>
-          <td>{!isOver(key.expires_at) && !key.revoked_at && <Revoke of={key} again={again} />}</td>
-        </tr>
-      ))}
-    </Table>
+    <>
+      <Table label="Keys" columns={['Name', 'May', 'Made', 'Last used', 'Ends', ACTIONS]}>
+        {first.map((key) => (
+          <tr key={key.id}>
+            <th scope="row" class="cut">
+              {key.name}
+              <small>
+                <code>ef_{key.id}_…</code>
+              </small>
+            </th>
+            <td>{key.scopes.join(', ')}</td>
+            <td>
+              <Time at={key.created_at} />
+            </td>
+            <td>{key.last_used_at ? ago(key.last_used_at) : 'never'}</td>
+            <td>
+              <End of={key} />
+            </td>
+            <td>{!isOver(key.expires_at) && !key.revoked_at && <Revoke of={key} again={again} />}</td>
+          </tr>
+        ))}
+      </Table>
+      {more}
+    </>
   )
 }
 

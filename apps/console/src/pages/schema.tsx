@@ -3,6 +3,7 @@ import type { DeadLetterGroup, EventType, Json, Page, SchemaUsage, SchemaVersion
 import { count, percent, quoted, shellWord } from '../format.js'
 import { Badge, Heading, Nothing, Problem, Same, Time } from '../parts/basics.js'
 import { Changes } from '../parts/changes.js'
+import { useFirstOf } from '../parts/first-of.js'
 import { Payload } from '../parts/json.js'
 import { CompatibilityButton, RegisterButton } from '../parts/schema-actions.js'
 import { number, Table } from '../parts/table.js'
@@ -120,12 +121,13 @@ function shownVersion({ latest, versions }: SchemaVersions): number {
 function Versions({ of, usage }: { of: SchemaVersions; usage: SchemaUsage | undefined }) {
   const { type, versions } = of
   const shown = shownVersion(of)
-  const naming = (wanted: number) => usage?.versions.find(({ version }) => version === wanted)?.events ?? 0
+  const named = new Map(usage?.versions.map(({ version, events }) => [version, events]))
+  const { first, more } = useFirstOf(versions.toReversed())
   return (
     <section>
       <h2>Versions</h2>
       <Table label="Versions" columns={['Version', 'From', 'By', 'Registered', number('Named by events lately')]} links>
-        {versions.toReversed().map(({ version, origin, registered_by, registered_at }) => (
+        {first.map(({ version, origin, registered_by, registered_at }) => (
           <tr key={version}>
             <td>
               <a
@@ -141,10 +143,11 @@ function Versions({ of, usage }: { of: SchemaVersions; usage: SchemaUsage | unde
             <td>
               <Time at={registered_at} />
             </td>
-            <td class="number">{usage ? count(naming(version)) : '–'}</td>
+            <td class="number">{usage ? count(named.get(version) ?? 0) : '–'}</td>
           </tr>
         ))}
       </Table>
+      {more}
     </section>
   )
 }

@@ -2,6 +2,7 @@
 import type { EventType, Page, SchemaType } from '../answers.js'
 import { count } from '../format.js'
 import { Heading, Nothing, Problem, Same, Time } from '../parts/basics.js'
+import { useFirstOf } from '../parts/first-of.js'
 import { RegisterButton } from '../parts/schema-actions.js'
 import { number, Table } from '../parts/table.js'
 import { href } from '../route.js'
@@ -27,41 +28,45 @@ const SQL = `SELECT type, max(version) AS latest, count(*) AS versions
 FROM event_schemas WHERE tenant_id = 'default' GROUP BY type ORDER BY type;`
 
 function Types({ items, types }: { items: readonly SchemaType[]; types: readonly EventType[] }) {
+  const { first, more } = useFirstOf(items)
   return (
-    <Table
-      label="Types"
-      columns={[
-        'Type',
-        number('Version'),
-        number('Versions'),
-        'Compatibility',
-        'Code for it',
-        'Checked',
-        'Last registered',
-      ]}
-      links
-    >
-      {items.map(({ type, latest, versions, compatibility, registered_at }) => {
-        const definition = types.find((defined) => defined.type === type)
-        return (
-          <tr key={type}>
-            <td>
-              <a class="row" href={href(['schemas', type])}>
-                {type}
-              </a>
-            </td>
-            <td class="number">{count(latest)}</td>
-            <td class="number">{count(versions)}</td>
-            <td>{compatibility}</td>
-            <td>{definition ? 'yes' : 'none'}</td>
-            <td>{definition ? describeCheck(definition) : '–'}</td>
-            <td>
-              <Time at={registered_at} />
-            </td>
-          </tr>
-        )
-      })}
-    </Table>
+    <>
+      <Table
+        label="Types"
+        columns={[
+          'Type',
+          number('Version'),
+          number('Versions'),
+          'Compatibility',
+          'Code for it',
+          'Checked',
+          'Last registered',
+        ]}
+        links
+      >
+        {first.map(({ type, latest, versions, compatibility, registered_at }) => {
+          const definition = types.find((defined) => defined.type === type)
+          return (
+            <tr key={type}>
+              <td>
+                <a class="row" href={href(['schemas', type])}>
+                  {type}
+                </a>
+              </td>
+              <td class="number">{count(latest)}</td>
+              <td class="number">{count(versions)}</td>
+              <td>{compatibility}</td>
+              <td>{definition ? 'yes' : 'none'}</td>
+              <td>{definition ? describeCheck(definition) : '–'}</td>
+              <td>
+                <Time at={registered_at} />
+              </td>
+            </tr>
+          )
+        })}
+      </Table>
+      {more}
+    </>
   )
 }
 

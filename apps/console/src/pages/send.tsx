@@ -4,6 +4,7 @@ import type { EventType, Page, Schema, WholeEvent } from '../answers.js'
 import { type ApiError, get, post } from '../api.js'
 import { shellWord } from '../format.js'
 import { Badge, Heading, Nothing, Problem, Same } from '../parts/basics.js'
+import { useFirstOf } from '../parts/first-of.js'
 import { href } from '../route.js'
 import { describeField, draftOf } from '../skeleton.js'
 import { useGet } from '../use-get.js'
@@ -130,15 +131,16 @@ function Compose({ types }: { types: readonly EventType[] }) {
 }
 
 function Fields({ schema }: { schema: Schema }) {
-  const fields = Object.entries(schema.properties ?? {})
+  const required = new Set(schema.required)
+  const { first, more } = useFirstOf(Object.entries(schema.properties ?? {}))
   return (
     <section class="fields">
       <h2>Fields</h2>
       <dl>
-        {fields.map(([name, field]) => (
+        {first.map(([name, field]) => (
           <div key={name}>
             <dt>
-              <code>{name}</code> {!schema.required?.includes(name) && <small>may be left out</small>}
+              <code>{name}</code> {!required.has(name) && <small>may be left out</small>}
             </dt>
             <dd>
               {describeField(field)}
@@ -147,6 +149,7 @@ function Fields({ schema }: { schema: Schema }) {
           </div>
         ))}
       </dl>
+      {more}
     </section>
   )
 }

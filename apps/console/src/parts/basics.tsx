@@ -66,10 +66,11 @@ export function Nothing({ children }: { children: ComponentChildren }) {
   return <p class="nothing">{children}</p>
 }
 
-export function Copy({ text, label = 'Copy' }: { text: string; label?: string }) {
+/** `text` may be made when it is asked for. */
+export function Copy({ text, label = 'Copy' }: { text: string | (() => string); label?: string }) {
   const [copied, setCopied] = useState(false)
   const copy = async () => {
-    await navigator.clipboard.writeText(text)
+    await navigator.clipboard.writeText(typeof text === 'string' ? text : text())
     setCopied(true)
     setTimeout(() => setCopied(false), 1_500)
   }
