@@ -17,10 +17,14 @@ export async function startBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath, args: ['--headless=new', '--no-sandbox', '--disable-gpu'] })
 }
 
-/** A page to look at, and what the browser has to complain of in it. */
-export async function openPage(browser: Browser): Promise<{ page: Page; complaints: string[] }> {
+/** A page to look at, of a phone where it is asked for, and what the browser has to complain of in it. */
+export async function openPage(
+  browser: Browser,
+  viewport = { width: 1280, height: 900 },
+  phone = false,
+): Promise<{ page: Page; complaints: string[] }> {
   const complaints: string[] = []
-  const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' })
+  const page = await browser.newPage({ viewport, reducedMotion: 'reduce', isMobile: phone, hasTouch: phone })
   page.setDefaultTimeout(20_000)
   page.on('pageerror', (error) => complaints.push(error.message))
   page.on('console', (message) => {

@@ -33,8 +33,6 @@ export function App() {
   const [path = 'live', id] = route.value.path
   useEffect(() => listenForKeys(() => setHelp(true)), [])
   useEffect(() => {
-    // On a phone the pages are a row that scrolls.
-    document.querySelector('nav [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' })
     document.title = `${PAGES.find((page) => page.path === path)?.name ?? 'EventFlow'} · EventFlow`
   }, [path])
   useEffect(announcePages, [])
@@ -61,7 +59,7 @@ export function App() {
           <button type="button" class="quiet" onClick={changeTheme}>
             {theme.value === 'dark' ? 'Light' : 'Dark'}
           </button>
-          <button type="button" class="quiet" onClick={() => setHelp(true)} aria-keyshortcuts="?">
+          <button type="button" class="quiet keyboard" onClick={() => setHelp(true)} aria-keyshortcuts="?">
             Shortcuts
           </button>
           <a href="docs">API</a>

@@ -8,7 +8,7 @@ import { DiscardButton, type Filter, ReplayButton } from '../parts/actions.js'
 import { Heading, Nothing, Problem, Same, Spark, Time } from '../parts/basics.js'
 import { useFirstOf } from '../parts/first-of.js'
 import { AuditTrail, Operations } from '../parts/operations.js'
-import { number, Table } from '../parts/table.js'
+import { Clamped, number, Table } from '../parts/table.js'
 import { go, href, route } from '../route.js'
 import { useGet } from '../use-get.js'
 
@@ -110,7 +110,9 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
         <p class="chips">
           {Object.entries(filter).map(([name, value]) => (
             <span class="chip" key={name}>
-              {name.replace('_', ' ')}: <strong>{value}</strong>
+              <span>
+                {name.replace('_', ' ')}: <strong>{value}</strong>
+              </span>
               <button
                 type="button"
                 aria-label={`Without ${name}`}
@@ -133,7 +135,7 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
         <Table label="Kinds of failures" columns={['Type', 'Error', number('Count'), 'When', 'First', 'Last']} links>
           {first.map((group) => (
             <tr key={`${group.type} ${group.error_class}`}>
-              <td>
+              <td class="cut" title={group.type}>
                 <a
                   class="row"
                   href={href(['dead-letters'], {
@@ -146,7 +148,9 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
                   {group.type}
                 </a>
               </td>
-              <td>{group.error_class}</td>
+              <td class="cut" title={group.error_class}>
+                {group.error_class}
+              </td>
               <td class="number">{count(group.count)}</td>
               <td>
                 <Spark values={group.trend} />
@@ -209,7 +213,9 @@ function Letters({ filter, status }: { filter: Params; status: string }) {
                 <Time at={failed_at} />
               </a>
             </td>
-            <td>{type}</td>
+            <td class="cut" title={type}>
+              {type}
+            </td>
             <td class="cut" title={partitionkey}>
               {partitionkey === id ? '–' : partitionkey}
             </td>
@@ -217,7 +223,7 @@ function Letters({ filter, status }: { filter: Params; status: string }) {
               <code>…{shortId(id)}</code>
             </td>
             <td class="wide">
-              {failure.component}: {failure.message}
+              <Clamped text={`${failure.component}: ${failure.message}`} />
               {resolved_by && <small>{` by ${resolved_by}${reason ? `: ${reason}` : ''}`}</small>}
             </td>
           </tr>

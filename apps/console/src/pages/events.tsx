@@ -5,7 +5,7 @@ import { type ApiError, get, type Params, queryOf } from '../api.js'
 import { readForm } from '../form.js'
 import { duration, fromLocalTime, localTime, quoted, shellWord, shortId } from '../format.js'
 import { Badge, Heading, Nothing, Problem, Same, Time } from '../parts/basics.js'
-import { number, Table } from '../parts/table.js'
+import { Clamped, number, Table } from '../parts/table.js'
 import { go, href, route } from '../route.js'
 import { useGet } from '../use-get.js'
 
@@ -170,19 +170,19 @@ function EventTable({ events }: { events: readonly ListedEvent[] }) {
           <td>
             <Badge of={event.status} />
           </td>
-          <td>{event.type}</td>
+          <td class="cut" title={event.type}>
+            {event.type}
+          </td>
           <td class="cut" title={event.partitionkey}>
             {event.partitionkey === event.id ? '–' : event.partitionkey}
           </td>
-          <td class="cut" title={event.id}>
+          <td class="cut" title={event.external_id ?? event.id}>
             <code>{event.external_id ?? `…${shortId(event.id)}`}</code>
           </td>
           <td class="number">
             {event.settled_at && duration((Date.parse(event.settled_at) - Date.parse(event.accepted_at)) / 1_000)}
           </td>
-          <td class="message" title={event.message}>
-            {event.message && `${event.error_class}: ${event.message}`}
-          </td>
+          <td class="wide">{event.message && <Clamped text={`${event.error_class}: ${event.message}`} />}</td>
         </tr>
       ))}
     </Table>

@@ -58,7 +58,7 @@ function KeyTable({ keys, again }: { keys: readonly ApiKey[]; again: () => void 
       <Table label="Keys" columns={['Name', 'May', 'Made', 'Last used', 'Ends', ACTIONS]}>
         {first.map((key) => (
           <tr key={key.id}>
-            <th scope="row" class="cut">
+            <th scope="row" class="cut" title={key.name}>
               {key.name}
               <small>
                 <code>ef_{key.id}_…</code>

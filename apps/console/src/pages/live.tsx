@@ -6,7 +6,7 @@ import { levelOf, lost, moment, recorded } from '../live.js'
 import { Heading, Nothing, Same, Stale } from '../parts/basics.js'
 import { Chart, type Line } from '../parts/chart.js'
 import { FirstEvent } from '../parts/first-event.js'
-import { number, Table } from '../parts/table.js'
+import { Clamped, number, Table } from '../parts/table.js'
 import { href } from '../route.js'
 
 /** In pixels. */
@@ -90,7 +90,9 @@ function Troubles({ troubles }: { troubles: readonly Trouble[] }) {
         {troubles.map((trouble, i) => (
           <li key={i} class={trouble.level}>
             <span class="level">{LEVELS[trouble.level]}</span>
-            <span class="text">{trouble.text}</span>
+            <span class="text">
+              <Clamped text={trouble.text} />
+            </span>
             <More about={trouble.about} />
           </li>
         ))}
@@ -160,13 +162,13 @@ function Workers({ now: { workers, at, troubles } }: { now: Moment }) {
         {workers.map(
           ({ id, host, pid, alive, silentSeconds, partitions, processed, failed, lastAt, startedAt, circuits }) => (
             <tr key={id}>
-              <th scope="row">
+              <th scope="row" class="cut" title={id}>
                 {id}
                 <small>
                   {host}, pid {pid}
                 </small>
               </th>
-              <td>
+              <td class="wide">
                 {alive ? (
                   partitions.join(' ') || 'none'
                 ) : (

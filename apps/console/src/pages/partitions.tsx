@@ -4,7 +4,7 @@ import { ago, count, duration } from '../format.js'
 import { levelOf, lost, moment } from '../live.js'
 import { SkipButton } from '../parts/actions.js'
 import { Heading, Nothing, Problem, Same, Stale } from '../parts/basics.js'
-import { ACTIONS, number, Table } from '../parts/table.js'
+import { ACTIONS, Clamped, number, Table } from '../parts/table.js'
 import { href } from '../route.js'
 import { useGet } from '../use-get.js'
 
@@ -42,7 +42,7 @@ function WaitingKeys() {
         >
           {items.map((head) => (
             <tr key={head.id}>
-              <th scope="row" class="cut">
+              <th scope="row" class="cut" title={head.partitionkey}>
                 <a href={href(['events', head.id])}>
                   {head.partitionkey === head.id ? 'an event of its own' : head.partitionkey}
                 </a>
@@ -60,7 +60,7 @@ function WaitingKeys() {
                     : `${head.attempts} ${head.attempts === 1 ? 'attempt' : 'attempts'} failed`}
                 </small>
               </td>
-              <td class="wide">{head.message ?? '–'}</td>
+              <td class="wide">{head.message ? <Clamped text={head.message} /> : '–'}</td>
               <td>
                 <SkipButton id={head.id} done={again} label="Skip…" />
               </td>
@@ -95,7 +95,9 @@ function Partitions({ partitions, level }: Pick<Moment, 'partitions'> & { level:
             <th scope="row" class="number">
               {p.partition}
             </th>
-            <td>{p.owner ?? <span class={level ?? ''}>none</span>}</td>
+            <td class="cut" title={p.owner ?? ''}>
+              {p.owner ?? <span class={level ?? ''}>none</span>}
+            </td>
             <td class="number">{count(p.epoch)}</td>
             <td>{p.source === 'stream' ? 'its stream' : <span class="badge retrying">Postgres</span>}</td>
             <td class="number">{count(p.lag)}</td>

@@ -139,7 +139,9 @@ function Versions({ of, usage }: { of: SchemaVersions; usage: SchemaUsage | unde
               </a>
             </td>
             <td>{origin === 'code' ? <Badge of="code" /> : 'HTTP'}</td>
-            <td class="cut">{origin === 'code' ? 'its definition' : registered_by}</td>
+            <td class="cut" title={registered_by}>
+              {origin === 'code' ? 'its definition' : registered_by}
+            </td>
             <td>
               <Time at={registered_at} />
             </td>

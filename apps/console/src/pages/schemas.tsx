@@ -48,7 +48,7 @@ function Types({ items, types }: { items: readonly SchemaType[]; types: readonly
           const definition = types.find((defined) => defined.type === type)
           return (
             <tr key={type}>
-              <td>
+              <td class="cut" title={type}>
                 <a class="row" href={href(['schemas', type])}>
                   {type}
                 </a>

@@ -9,6 +9,7 @@ import { useGet } from '../use-get.js'
 import { AskingButton, Who } from './asking.js'
 import { Problem } from './basics.js'
 import { Dialog } from './dialog.js'
+import { Clamped } from './table.js'
 import { VersionChoice } from './version-choice.js'
 
 /** As the service takes it. */
@@ -119,7 +120,12 @@ function Samples({ dryRun: { samples, count: all } }: { dryRun: DryRun }) {
     <ul class="samples">
       {samples.map(({ id, type, partitionkey, message }) => (
         <li key={id}>
-          <a href={href(['events', id])}>{type}</a> {partitionkey !== id && partitionkey} <small>{message}</small>
+          <a href={href(['events', id])}>{type}</a> {partitionkey !== id && partitionkey}
+          {message && (
+            <small>
+              <Clamped text={message} />
+            </small>
+          )}
         </li>
       ))}
       {all > samples.length && <li>and {count(all - samples.length)} more</li>}

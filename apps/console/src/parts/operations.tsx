@@ -76,8 +76,10 @@ export function AuditTrail({ changes }: { changes: number }) {
             <td>
               <Time at={at} />
             </td>
-            <td>{actor}</td>
-            <td>
+            <td class="cut" title={actor}>
+              {actor}
+            </td>
+            <td class="wide">
               {action.replaceAll('-', ' ')}{' '}
               <small>{[subject, events > 0 && describeFilter(filter)].filter(Boolean).join(', ')}</small>
             </td>

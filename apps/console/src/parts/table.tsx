@@ -1,5 +1,5 @@
 /** Tables: what their columns are called, and how they fit on a phone. */
-import type { ComponentChildren } from 'preact'
+import { type ComponentChildren, cloneElement, toChildArray, type VNode } from 'preact'
 
 interface Column {
   name: string
@@ -22,26 +22,49 @@ interface TableProps {
   children: ComponentChildren
 }
 
-/** What is wider than a phone scrolls by itself, also by keyboard. */
+/**
+ * On a phone every row is a card, in which each cell says what its column is called; elsewhere what is too wide scrolls by
+ * itself, also by keyboard. The roles are said, since a card is laid out as no table is.
+ */
 export function Table({ label, columns, links, children }: TableProps) {
+  const heads = columns.map((column): Column => (typeof column === 'string' ? { name: column } : column))
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard.
     <section class="scroll" tabIndex={0} aria-label={label}>
-      <table class={links ? 'rows' : ''}>
-        <thead>
-          <tr>
-            {columns.map((column) => {
-              const { name, is }: Column = typeof column === 'string' ? { name: column } : column
-              return (
-                <th scope="col" class={is === 'number' ? is : ''} key={name}>
-                  {is === 'unseen' ? <span class={is}>{name}</span> : name}
-                </th>
-              )
-            })}
+      <table class={links ? 'rows' : ''} {...{ role: 'table' }}>
+        <thead {...{ role: 'rowgroup' }}>
+          <tr {...{ role: 'row' }}>
+            {heads.map(({ name, is }) => (
+              <th scope="col" {...{ role: 'columnheader' }} class={is === 'number' ? is : ''} key={name}>
+                {is === 'unseen' ? <span class={is}>{name}</span> : name}
+              </th>
+            ))}
           </tr>
         </thead>
-        <tbody>{children}</tbody>
+        <tbody {...{ role: 'rowgroup' }}>{toChildArray(children).map((row) => asCard(row as VNode, heads))}</tbody>
       </table>
     </section>
+  )
+}
+
+type Parent = VNode<{ children?: ComponentChildren }>
+
+function asCard(row: Parent, heads: readonly Column[]): VNode {
+  const cells = (row.props.children as VNode[]).map((cell, i) => {
+    const { name, is } = heads[i]!
+    return cloneElement(cell, {
+      role: cell.type === 'th' ? 'rowheader' : 'cell',
+      ...(is !== 'unseen' && { 'data-column': name }),
+    })
+  })
+  return cloneElement(row, { role: 'row' }, cells)
+}
+
+/** A text of which four lines are shown. The whole of it is on the page that its row leads to, and comes up on hovering. */
+export function Clamped({ text }: { text: string }) {
+  return (
+    <div class="clamped" title={text}>
+      {text}
+    </div>
   )
 }

@@ -1,0 +1,245 @@
+/** Every page on a phone and on a desk, with contents that mean harm: long, without blanks, from right to left, unseen, in circles. */
+import { createApiKey } from '@eventflow/db'
+import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
+import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import type { Browser, Page } from 'playwright-core'
+import { goTo, openPage, startBrowser } from './chromium.js'
+
+const LONG = 'x'.repeat(200)
+const LONG_TYPE = `w${'o'.repeat(199)}`
+const SENTENCE = 'The seat map of the carrier has answered with something that was not expected. '
+  .repeat(13)
+  .slice(0, 1_000)
+const FAKE = '\u202edeliaf\u202c שלום 🚀 <b>processed</b>'
+
+/** Fails as it is told to. */
+const booked = defineEvent({
+  type: 'seat.booked',
+  description: LONG,
+  schema: Type.Object({ why: Type.Optional(Type.String()), wait: Type.Optional(Type.String()) }),
+  example: { why: 'no' },
+  retry: { attempts: 9, baseDelayMs: 600_000, maxDelayMs: 600_000 },
+  async handle({ data }) {
+    if (data.why) throw new PermanentError(data.why)
+    if (data.wait) throw new Error(data.wait)
+  },
+})
+
+let pipeline: TestPipeline
+let browser: Browser
+let page: Page
+let complaints: string[]
+let ids: Record<string, string>
+
+const type = 'seat.booked'
+const EVENTS = {
+  plain: { type, data: {}, correlationid: 'trip' },
+  long: {
+    ...{
+      type,
+      id: LONG,
+      source: `/${LONG.slice(1)}`,
+      subject: LONG,
+      partitionkey: LONG,
+      correlationid: LONG,
+      causationid: LONG,
+    },
+    ...{ data: { why: LONG.repeat(5), [LONG]: LONG } },
+  },
+  wordy: { type, data: { why: SENTENCE } },
+  fake: {
+    type,
+    id: `${FAKE}1`,
+    partitionkey: FAKE,
+    correlationid: FAKE,
+    causationid: FAKE,
+    data: { why: FAKE, [FAKE]: FAKE },
+  },
+  unknown: { type: LONG_TYPE, data: {} },
+  waits: { type, partitionkey: `${LONG.slice(1)}y`, data: { wait: SENTENCE } },
+  loop: { type, id: 'x', source: '/0', correlationid: 'loop', data: {} },
+  large: { type, data: Object.fromEntries(Array.from({ length: 19_900 }, (_, i) => [`n${i}`, 1])) },
+}
+
+beforeAll(async () => {
+  pipeline = await startPipeline([booked])
+  await pipeline.startWorker()
+  const loop = Array.from({ length: 7 }, (_, i) => ({ ...EVENTS.loop, source: `/${i + 1}`, causationid: 'x' }))
+  const chain = Array.from({ length: 40 }, (_, i) => ({
+    ...{ type, id: `link ${i}`, correlationid: 'trip', causationid: `link ${i - 1}`, data: {} },
+  }))
+  const { items } = await pipeline.send([...Object.values(EVENTS), ...loop, ...chain])
+  expect(items.filter(({ status }) => status !== 'accepted')).toEqual([])
+  ids = Object.fromEntries(Object.keys(EVENTS).map((name, i) => [name, items[i]!.id!]))
+  await createApiKey(pipeline.db, { tenantId: 'default', name: LONG.slice(0, 100), scopes: ['ingest', 'read'] }, FAKE)
+  for (const name of [type, LONG_TYPE]) {
+    const asked = { schema: { type: 'object', properties: { [LONG]: { type: 'string', description: SENTENCE } } } }
+    const headers = { 'content-type': 'application/json', 'x-operator': LONG }
+    await fetch(`${pipeline.url}/v1/schemas/${name}`, { method: 'PUT', headers, body: JSON.stringify(asked) })
+  }
+  await pipeline.db.query(
+    `INSERT INTO operations (tenant_id, kind, filter, rate, requested_by, total, after_seq, until_seq, status)
+     VALUES ('default', 'replay-dead-letters', $1, 1, $2, 9, 0, 9, 'interrupted')`,
+    [{ key: LONG }, LONG],
+  )
+  await until('four are dead and one waits', async () => {
+    const { rows } = await pipeline.db.query(
+      'SELECT (SELECT count(*) FROM failed_events) AS dead, (SELECT count(*) FROM retries) AS waiting',
+    )
+    return rows[0].dead === 4 && rows[0].waiting === 1
+  })
+  browser = await startBrowser()
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await pipeline?.stop()
+})
+
+afterEach(() => expect(complaints.splice(0)).toEqual([]))
+
+/** Each with its heading, and with what is there when it is ready. */
+const PAGES = (): [hash: string, heading: string, ready: string][] => [
+  ['live', 'Live', '.troubles li.warn'],
+  ['events', 'Events', 'tbody tr'],
+  ['events?id=none', 'Events', '.nothing'],
+  ...Object.keys(EVENTS).map((name): [string, string, string] => [`events/${ids[name]}`, '', '.timeline li']),
+  ['dead-letters', 'Dead letters', 'table.rows + *, section:has(h2) tbody tr'],
+  [`dead-letters?key=${LONG}&type=${type}`, 'Dead letters', 'section:has(h2) tbody tr'],
+  ['dead-letters?status=discarded', 'Dead letters', '.nothing'],
+  ['partitions', 'Partitions and keys', 'tbody tr .clamped'],
+  ['schemas', 'Schemas', 'tbody tr'],
+  [`schemas/${type}`, type, 'tbody tr'],
+  [`schemas/${LONG_TYPE}`, LONG_TYPE, 'tbody tr'],
+  ['send', 'Send', 'form'],
+  ['keys', 'Keys', 'tbody tr'],
+]
+
+/**
+ * What is wrong with the layout of the page that is open, one line each: wider than `width`, buttons lower than `least` (both
+ * in pixels), texts that are cut off, too small or beyond the edge, and empty rows. Runs in the browser.
+ */
+function findMisfits({ width, least }: { width: number; least: number }): string[] {
+  const found: string[] = []
+  // biome-ignore lint/suspicious/noExplicitAny: of the browser, whose types are not those of the tests.
+  type Any = any
+  const { document, getComputedStyle } = globalThis as Any
+  const complain = (what: string, element: Any) =>
+    found.push(`${what}: ${element.tagName.toLowerCase()}.${element.className} ${element.textContent.slice(0, 30)}`)
+  const wide = document.documentElement.scrollWidth
+  if (wide > width) found.push(`the page is ${wide} px wide`)
+  for (const element of document.querySelectorAll('body *')) {
+    const { width: broad, height, left, right } = element.getBoundingClientRect()
+    const style = getComputedStyle(element)
+    const unseen =
+      element.closest('.unseen, .skip, thead, svg, .choice input, .u-wrap') || style.display === 'none' || broad === 0
+    if (unseen) continue
+    const scrolls = element.closest('pre, .scroll') !== null && least === 0
+    const text = [...element.childNodes].some(({ nodeType, data }: Any) => nodeType === 3 && data.trim() !== '')
+    if (
+      !scrolls &&
+      (text || element.matches('button, input, select, textarea, td')) &&
+      (left < 0 || right > width + 0.5)
+    )
+      complain('beyond the edge', element)
+    if (text && Number.parseFloat(style.fontSize) < 12) complain('too small to read', element)
+    if (
+      element.matches('button, a.button, input:not([type=checkbox], [type=radio]), select, summary, nav a') &&
+      height < least
+    )
+      complain(`${height} px high`, element)
+    if (element.matches('tbody tr') && (height < 16 || element.textContent === '')) complain('an empty row', element)
+    const cut = element.scrollWidth > element.clientWidth + 1 && style.overflowX === 'hidden'
+    const clamped = element.scrollHeight > element.clientHeight + 1 && style.overflowY === 'hidden'
+    if ((cut || clamped) && !element.title) complain('cut off', element)
+  }
+  return found
+}
+
+async function open(name: string, width: number, height: number) {
+  const opened = await openPage(browser, { width, height }, width < 1_000)
+  page = opened.page
+  complaints = opened.complaints
+  await goTo(page, pipeline.url, 'live', 'Live')
+  return name
+}
+
+describe.each([
+  ['a phone', 390, 844],
+  ['a small phone', 360, 640],
+  ['a desk', 1_280, 800],
+])('on %s', (name, width, height) => {
+  const least = width < 1_000 ? 40 : 0
+  beforeAll(() => open(name, width, height))
+  afterAll(() => page.close())
+
+  test('every page fits, with nothing cut off and buttons that a finger finds', async () => {
+    const found: string[] = []
+    for (const [hash, heading, ready] of PAGES()) {
+      await goTo(page, pipeline.url, hash, heading)
+      await page.locator(ready).first().waitFor()
+      const misfits = await page.evaluate(findMisfits, { width, least })
+      found.push(...misfits.map((misfit) => `${hash.slice(0, 30)}: ${misfit}`))
+    }
+    expect(found).toEqual([])
+  })
+
+  test('every dialog fits', async () => {
+    const found: string[] = []
+    for (const [hash, button] of [
+      ['dead-letters', /^Replay all/],
+      ['dead-letters', /^Discard all/],
+      [`events/${ids.long}`, 'Correct'],
+      ['partitions', 'Skip…'],
+      ['keys', 'Make a key…'],
+      ['keys', 'Revoke…'],
+      [`schemas/${LONG_TYPE}`, 'A new version…'],
+      [`schemas/${LONG_TYPE}`, 'Change…'],
+    ] as const) {
+      await goTo(page, pipeline.url, hash, '')
+      await page.getByRole('button', { name: button }).first().click()
+      await page.locator('dialog form').waitFor()
+      const misfits = await page.evaluate(findMisfits, { width, least })
+      found.push(...misfits.map((misfit) => `${button}: ${misfit}`))
+      await page.getByRole('button', { name: 'Close', exact: true }).click()
+    }
+    expect(found).toEqual([])
+  })
+})
+
+describe('what events say', () => {
+  beforeAll(() => open('a desk', 1_280, 800))
+  afterAll(() => page.close())
+
+  test('is shown as it is: unseen characters are seen, and markup is text', async () => {
+    await goTo(page, pipeline.url, `events/${ids.fake}`, 'seat.booked')
+    await page.locator('.problem').getByText('⟨U+202E⟩deliaf⟨U+202C⟩ שלום 🚀 <b>processed</b>').waitFor()
+    await page.locator('.json').getByText('\\u202edeliaf').first().waitFor()
+    expect(await page.locator('.problem bdi').count()).toBe(1)
+    expect(await page.locator('main b').count()).toBe(0)
+    expect(await page.evaluate(`/[\\u202a-\\u202e\\u2066-\\u2069]/.test(document.body.textContent)`)).toBe(false)
+  })
+
+  test('in circles and long chains is a tree that ends', async () => {
+    await goTo(page, pipeline.url, `events/${ids.loop}`, 'seat.booked')
+    await page.locator('.tree').first().waitFor()
+    expect(await page.locator('.tree li').count()).toBe(8)
+    await goTo(page, pipeline.url, `events/${ids.plain}`, 'seat.booked')
+    await page.locator('.tree').getByText('and 19 more').waitFor()
+  })
+
+  test('in twenty thousand fields is shown step by step', async () => {
+    await goTo(page, pipeline.url, `events/${ids.large}`, 'seat.booked')
+    await page.locator('.json').getByText('and 19,401 more').first().waitFor()
+    await page.getByRole('button', { name: 'Show more of it' }).first().click()
+    await page.locator('.json').getByText('and 14,901 more').waitFor()
+  })
+
+  test('an address that is none is no end of the page', async () => {
+    await goTo(page, pipeline.url, 'events/%zz', 'Event')
+    await page.getByRole('alert').first().waitFor()
+    // The browser tells of every answer that is no success.
+    expect(complaints.splice(0)).toEqual([expect.stringContaining('404')])
+  })
+})
