@@ -1,5 +1,5 @@
 /** The console as people use it: every page and action, in a real browser, on a pipeline with real failures. */
-import { createApiKey } from '@eventflow/db'
+import { createApiKey, revokeApiKey } from '@eventflow/db'
 import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
@@ -271,6 +271,40 @@ describe('keys', () => {
       expect(complaints.splice(0)).toEqual([expect.stringContaining('403')])
     } finally {
       await page.goto('about:blank')
+      await locked.stop()
+    }
+  })
+
+  test('that are revoked are said to be, and another one is asked for, once', async () => {
+    const locked = await startPipeline([booked], { EVENTFLOW_AUTH: 'required' })
+    const of = (name: string) => createApiKey(locked.db, { tenantId: 'default', name, scopes: ['read'] }, 'test')
+    const [first, second] = [await of('first'), await of('second')]
+    const { page } = await openPage(browser)
+    const connection = page.locator('.connection')
+    let asked = 0
+    page.on('request', () => asked++)
+    try {
+      await page.clock.install()
+      await page.goto(`${locked.url}/#/partitions`)
+      const dialog = page.getByRole('dialog', { name: 'An API key is needed' })
+      await dialog.getByLabel('Key').fill(first.key)
+      await dialog.getByRole('button', { name: 'Use it' }).click()
+      await see(connection.getByText('live', { exact: true }))
+      await revokeApiKey(locked.db, { tenantId: 'default', id: first.id }, 'test')
+      await see(dialog.getByText('The key is not accepted.'))
+      await see(connection.getByText('no connection'))
+      await dialog.getByRole('button', { name: 'Close' }).click()
+      asked = 0
+      await page.clock.fastForward(60_000)
+      await page.clock.fastForward(60_000)
+      expect(asked).toBe(0)
+      await connection.getByRole('button', { name: 'Give a key' }).click()
+      await dialog.getByLabel('Key').fill(second.key)
+      await dialog.getByRole('button', { name: 'Use it' }).click()
+      await see(connection.getByText('live', { exact: true }))
+      expect(await connection.getByRole('button').count()).toBe(0)
+    } finally {
+      await page.close()
       await locked.stop()
     }
   })

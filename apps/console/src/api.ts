@@ -30,6 +30,9 @@ export const keyWanted = signal(false)
 /** Whether the key was refused, or there is none where one is needed: nothing is asked for until there is another. */
 export const keyRefused = signal(false)
 
+/** Counts the keys that were given: with each of them everything is asked for anew. */
+export const keysGiven = signal(0)
+
 /** Who acts, for the audit log. */
 export const operator = signal(localStorage.getItem('operator') ?? '')
 
@@ -38,6 +41,7 @@ export function rememberKey(key: string): void {
   sessionStorage.setItem('api-key', key)
   keyWanted.value = false
   keyRefused.value = false
+  keysGiven.value++
 }
 
 export function rememberOperator(name: string): void {

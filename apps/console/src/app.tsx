@@ -1,6 +1,6 @@
 /** The frame around the pages: where one is, where one can go, and by which keys. */
 import { useEffect, useState } from 'preact/hooks'
-import { apiKey, keyRefused, keyWanted, rememberKey } from './api.js'
+import { apiKey, keyRefused, keysGiven, keyWanted, rememberKey } from './api.js'
 import { readForm } from './form.js'
 import { count } from './format.js'
 import { lost, moment } from './live.js'
@@ -66,7 +66,7 @@ export function App() {
         </div>
       </header>
       {/* With another key, everything is asked for anew. */}
-      <main key={apiKey.value}>{pageOf(path, id)}</main>
+      <main key={keysGiven.value}>{pageOf(path, id)}</main>
       {help && <Help close={() => setHelp(false)} />}
       {keyWanted.value && <KeyDialog />}
     </>

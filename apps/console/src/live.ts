@@ -1,7 +1,7 @@
 /** The pipeline as it is now and was in the last hour, kept up to date by the service. */
 import { signal } from '@preact/signals'
 import type { Moment, Trouble } from './answers.js'
-import { ApiError, apiKey, open } from './api.js'
+import { ApiError, apiKey, keyRefused, keysGiven, open } from './api.js'
 
 /** What is drawn: for each moment a time, and a value for each series, as the service names them. */
 export interface Recorded {
@@ -33,7 +33,8 @@ export async function follow(): Promise<never> {
       lost.value = 'The service has ended the connection.'
     } catch (error) {
       lost.value = error instanceof ApiError ? error.message : 'The connection was lost.'
-      if (error instanceof ApiError && (error.status === 401 || error.status === 403)) await anotherKey()
+      if (keyRefused.value) lost.value = apiKey.value ? 'The key is not accepted.' : 'A key is needed.'
+      if (keyRefused.value || (error instanceof ApiError && error.status === 403)) await anotherKey()
     }
     await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS))
   }
@@ -41,10 +42,10 @@ export async function follow(): Promise<never> {
 
 /** Asking again with the same key would only bring up the same question. */
 function anotherKey(): Promise<void> {
-  const before = apiKey.value
+  const before = keysGiven.value
   return new Promise((resolve) => {
-    const stop = apiKey.subscribe((key) => {
-      if (key === before) return
+    const stop = keysGiven.subscribe((given) => {
+      if (given === before) return
       queueMicrotask(() => stop())
       resolve()
     })
@@ -55,6 +56,8 @@ function anotherKey(): Promise<void> {
 async function listen(): Promise<void> {
   const silent = new AbortController()
   let timer = setTimeout(() => silent.abort(), SILENT_MS)
+  // A stream that has begun may not know yet that its key is no longer accepted.
+  const stop = keyRefused.subscribe((refused) => refused && silent.abort())
   try {
     const response = await open('v1/live', { headers: { accept: 'text/event-stream' }, signal: silent.signal })
     const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
@@ -71,6 +74,7 @@ async function listen(): Promise<void> {
     }
   } finally {
     clearTimeout(timer)
+    stop()
   }
 }
 

@@ -1,6 +1,6 @@
 /** Reading from the service within a component. */
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { ApiError, apiKey, get, keyRefused } from './api.js'
+import { ApiError, get, keyRefused, keysGiven } from './api.js'
 
 /** What was read. While it is read again the old answer stays, so that nothing jumps. */
 export interface Reading<Answer> {
@@ -18,7 +18,7 @@ export function useGet<Answer>(path: string, everyMs?: number): Reading<Answer> 
   })
   const [turn, setTurn] = useState(0)
   const again = useRef(() => setTurn((before) => before + 1)).current
-  const key = apiKey.value
+  const key = keysGiven.value
 
   useEffect(() => {
     if (path === '') return
