@@ -84,15 +84,37 @@ describe('an event', () => {
     ])
   })
 
+  test('keeps a correlation id of several words', async () => {
+    const sent = await send(event({}), { 'x-correlation-id': 'two words' })
+    expect(sent.headers.get('x-correlation-id')).toBe('two words')
+    expect(await rowsOf((await json(sent)).id)).toMatchObject([{ correlation_id: 'two words' }])
+    const own = await send(event({}, { correlationid: 'three more words' }))
+    expect(own.headers.get('x-correlation-id')).toBe('three more words')
+  })
+
+  test.each(['x'.repeat(201), 'caf\xe9', 'a\tb'])(
+    'is refused with the correlation id %j, which is named',
+    async (value) => {
+      const answer = await send(event({}), { 'x-correlation-id': value })
+      const detail = 'X-Correlation-ID must be 1 to 200 characters of printable ASCII'
+      expect(await json(answer)).toMatchObject({ status: 400, code: 'invalid-query', detail })
+    },
+  )
+
   test.each([
-    ['x-correlation-id', 'two words'],
-    ['x-correlation-id', 'x'.repeat(201)],
-    ['traceparent', '00-nonsense'],
-  ])('is accepted with a malformed %s, as without one', async (name, value) => {
-    const sent = await send(event({}), { [name]: value })
-    const { id } = await json(sent)
-    expect(sent.headers.get('x-correlation-id')).toBe(id)
+    '00-nonsense',
+    `00-${'0'.repeat(32)}-b7ad6b7169203331-01`,
+    `00-0af7651916cd43dd8448eb211c80319c-${'0'.repeat(16)}-01`,
+    'ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+  ])('is accepted with the traceparent %s, as without one', async (traceparent) => {
+    const { id } = await json(await send(event({}), { traceparent }))
     expect(await rowsOf(id)).toMatchObject([{ correlation_id: id, traceparent: null }])
+  })
+
+  test('keeps a subject and a dataschema of 1,000 characters', async () => {
+    const extensions = { subject: 's'.repeat(1_000), dataschema: `https://example.org/${'d'.repeat(980)}` }
+    const { id } = await json(await send(event({}, extensions)))
+    expect(await rowsOf(id)).toMatchObject([{ extensions }])
   })
 
   test('whose id is no UUID has one made from it, and is found by both', async () => {

@@ -104,6 +104,9 @@ describe('the list of dead letters', () => {
     ])
     for (const { first_seen, last_seen } of groups) expect(first_seen <= last_seen).toBe(true)
     expect((await get('/v1/dead-letters?group=true&key=c')).groups).toHaveLength(1)
+    const most = await get('/v1/dead-letters?group=true&limit=1')
+    expect(most).toEqual({ groups: groups.slice(0, 1), more: true })
+    expect(await get(`/v1/dead-letters?group=true&limit=${groups.length}`)).toEqual({ groups, more: false })
   })
 })
 
@@ -168,6 +171,7 @@ describe('what is asked for wrongly changes nothing, and is told where it is wro
 
   test.each([
     ['group=yes', '/group'],
+    ['group=true&cursor=x', '/cursor'],
     ['limit=0', '/limit'],
     ['limit=1001', '/limit'],
     ['limit=ten', '/limit'],
@@ -182,6 +186,28 @@ describe('what is asked for wrongly changes nothing, and is told where it is wro
     expect([status, errors[0].pointer]).toEqual([400, pointer])
   })
 
+  test('a filter that there is not, which is told from those that there are', async () => {
+    const answer = await post(`${pipeline.url}/v1/dead-letters/replay`, { filter: { status: 'open' } })
+    const message = 'is not known here; known are ids, type, key, from, to, error_class'
+    expect(await answer.json()).toMatchObject({ status: 400, errors: [{ pointer: '/filter/status', message }] })
+  })
+
+  test('a status that there is not, once', async () => {
+    const message = 'must be one of "open", "replaying", "replayed", "discarded", "all"'
+    expect((await get('/v1/dead-letters?status=closed')).errors).toEqual([{ pointer: '/status', message }])
+  })
+
+  test.each(['Jos\xe9', '100%', '%C3', 'a%0Ab', 'x'.repeat(201)])(
+    'the operator %j, whose header is named',
+    async (name) => {
+      const body = { filter: { key: 'nothing' }, reason: 'a test' }
+      const answer = await post(`${pipeline.url}/v1/dead-letters/discard`, body, { 'x-operator': name })
+      const detail = 'X-Operator must be 1 to 200 characters, all but printable ASCII percent-encoded as UTF-8'
+      expect(await answer.json()).toMatchObject({ status: 400, code: 'invalid-query', detail })
+      expect((await pipeline.db.query('SELECT FROM operations')).rowCount).toBe(0)
+    },
+  )
+
   test.each(['unheard-of', '00000000-0000-7000-8000-000000000000'])('the operation %s', async (id) => {
     const problem = { status: 404, code: 'operation-not-found' }
     expect(await get(`/v1/operations/${id}`)).toMatchObject(problem)
@@ -191,10 +217,13 @@ describe('what is asked for wrongly changes nothing, and is told where it is wro
   })
 })
 
+/** As the client writes `José, 100 %`. */
+const OPERATOR = 'Jos%C3%A9, 100 %25'
+
 describe('a discard', () => {
   const discard = async (body: object) =>
     // biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
-    (await (await post(`${pipeline.url}/v1/dead-letters/discard`, body, { 'x-operator': 'ada' })).json()) as any
+    (await (await post(`${pipeline.url}/v1/dead-letters/discard`, body, { 'x-operator': OPERATOR })).json()) as any
 
   test('that is only tried needs no reason and changes nothing', async () => {
     expect(await discard({ filter: { key: 'a' }, dry_run: true })).toMatchObject({ count: 2, samples: [{}, {}] })
@@ -207,7 +236,7 @@ describe('a discard', () => {
       const found = await get(`/v1/operations/${id}`)
       return found.status === 'finished' && found
     })
-    expect(operation).toMatchObject({ kind: 'discard-dead-letters', total: 2, done: 2, requested_by: 'ada' })
+    expect(operation).toMatchObject({ kind: 'discard-dead-letters', total: 2, done: 2, requested_by: 'José, 100 %' })
     expect(numbersOf(await get('/v1/dead-letters?status=discarded'))).toEqual([2, 1])
     expect(numbersOf(await get('/v1/dead-letters'))).toEqual([7, 6, 5, 4, 3])
 
@@ -221,18 +250,18 @@ describe('a discard', () => {
 
     expect(await get(`/v1/dead-letters/${ids[0]}`)).toMatchObject({
       status: 'discarded',
-      resolved_by: 'ada',
+      resolved_by: 'José, 100 %',
       reason: 'sent by mistake',
       resolved_at: expect.any(String),
     })
     const { status, timeline } = await get(`/v1/events/${ids[0]}`)
     expect(status).toBe('discarded')
-    expect(timeline.at(-1)).toMatchObject({ what: 'discarded', detail: 'by ada: sent by mistake' })
+    expect(timeline.at(-1)).toMatchObject({ what: 'discarded', detail: 'by José, 100 %: sent by mistake' })
     expect((await pipeline.db.query('SELECT FROM effects')).rowCount).toBe(0)
     expect((await pipeline.db.query('SELECT FROM retries')).rowCount).toBe(0)
     const audited = 'SELECT actor, action, count, reason FROM audit_log WHERE operation_id IS NOT NULL'
     expect((await pipeline.db.query(audited)).rows).toEqual([
-      { actor: 'ada', action: 'discard-dead-letters', count: 2, reason: 'sent by mistake' },
+      { actor: 'José, 100 %', action: 'discard-dead-letters', count: 2, reason: 'sent by mistake' },
     ])
   })
 })

@@ -59,6 +59,23 @@ const INVALID: [what: string, event: string, pointer: string][] = [
   ['a second 60 in another minute', '{"type":"t","time":"2016-12-31T23:58:60Z","data":{}}', '/time'],
   ['a time with nanoseconds', '{"type":"t","time":"2016-12-31T23:58:00.123456789Z","data":{}}', '/time'],
   ['a time with a blank', '{"type":"t","time":"2016-12-31 23:58:00Z","data":{}}', '/time'],
+  [
+    'a traceparent without a trace',
+    `{"type":"t","traceparent":"00-${'0'.repeat(32)}-b7ad6b7169203331-01","data":{}}`,
+    '/traceparent',
+  ],
+  [
+    'a traceparent without a span',
+    `{"type":"t","traceparent":"00-0af7651916cd43dd8448eb211c80319c-${'0'.repeat(16)}-01","data":{}}`,
+    '/traceparent',
+  ],
+  [
+    'a traceparent of version ff',
+    '{"type":"t","traceparent":"ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","data":{}}',
+    '/traceparent',
+  ],
+  ['a subject that is too long', `{"type":"t","subject":"${'x'.repeat(1_001)}","data":{}}`, '/subject'],
+  ['a dataschema that is too long', `{"type":"t","dataschema":"${'x'.repeat(1_001)}","data":{}}`, '/dataschema'],
   ['a malformed traceparent', '{"type":"t","traceparent":"00-1-2-3","data":{}}', '/traceparent'],
   ['2^53 + 1', withData('{"a":{"n":9007199254740993}}'), '/data/a/n'],
   ['a number beyond a double', withData('{"n":[1,1e400]}'), '/data/n/1'],

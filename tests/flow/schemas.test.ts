@@ -142,6 +142,23 @@ describe('refused is', () => {
     expect(body.errors[0].pointer.startsWith(pointer)).toBe(true)
   })
 
+  test('a number that would be rounded, with what is exact', async () => {
+    const response = await fetch(`${pipeline.url}/v1/schemas/a.b`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: '{"schema":{"type":"object","properties":{"n":{"minimum":9007199254740993}}}}',
+    })
+    expect([response.status, ((await response.json()) as { errors: unknown }).errors]).toEqual([
+      400,
+      [
+        {
+          pointer: '/schema/properties/n/minimum',
+          message: expect.stringMatching(/rounded.* up to 9007199254740991 are exact$/),
+        },
+      ],
+    ])
+  })
+
   test('what is no body of the route', async () => {
     for (const body of [{}, { schema: [] }, { schema: {}, more: 1 }, { schema: { title: 'a\0' } }]) {
       expect((await ask('PUT', '/evil', body)).status).toBe(400)

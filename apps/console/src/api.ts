@@ -52,7 +52,7 @@ export function rememberOperator(name: string): void {
 function headers(): Record<string, string> {
   return {
     ...(apiKey.value && { authorization: `Bearer ${apiKey.value}` }),
-    ...(operator.value && { 'x-operator': operator.value }),
+    ...(operator.value && { 'x-operator': operator.value.replace(/[^\x20-\x24\x26-\x7e]/gu, encodeURIComponent) }),
   }
 }
 

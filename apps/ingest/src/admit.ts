@@ -22,10 +22,15 @@ import type { Form } from './cloud-event.js'
 import { derivedKey } from './derived-key.js'
 import { Flawed } from './exact-json.js'
 import { readMediaType } from './media-type.js'
+import { TRACEPARENT } from './request.js'
 
 const MAX_NAME_LENGTH = 200
+const MAX_EXTENSION_LENGTH = 1_000
 
 const Name = (description: string) => Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH, description })
+
+/** What goes into `extensions` without meaning anything here. */
+const Text = (description: string) => Type.String({ minLength: 1, maxLength: MAX_EXTENSION_LENGTH, description })
 
 const attributes = {
   type: Name('Event type, such as `flight.completed`'),
@@ -36,11 +41,9 @@ const attributes = {
   partitionkey: Type.Optional(Name('What order is kept by')),
   correlationid: Type.Optional(Name('Groups the events of one operation')),
   causationid: Type.Optional(Name('The event that caused this one')),
-  traceparent: Type.Optional(
-    Type.String({ pattern: '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$', description: 'W3C trace context' }),
-  ),
-  subject: Type.Optional(Name('What the event is about')),
-  dataschema: Type.Optional(Name('Where the schema of the data is')),
+  traceparent: Type.Optional(Type.String({ pattern: TRACEPARENT.source, description: 'W3C trace context' })),
+  subject: Type.Optional(Text('What the event is about')),
+  dataschema: Type.Optional(Text('Where the schema of the data is')),
   data: Type.Object({}, { additionalProperties: true, description: 'The event itself: any JSON object' }),
 }
 
@@ -65,7 +68,7 @@ export const CloudEventSchema = Type.Object(
   {
     additionalProperties: Type.Unsafe<string | boolean | number>({
       type: ['string', 'boolean', 'integer'],
-      maxLength: 1_000,
+      maxLength: MAX_EXTENSION_LENGTH,
       description: 'An extension attribute; its name has lower-case letters and digits only',
     }),
     maxProperties: 50,

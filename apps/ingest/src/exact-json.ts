@@ -12,6 +12,9 @@ export class Flawed {
   }
 }
 
+/** What is said of such a number. */
+export const ROUNDED = 'is a number that would be rounded; send it as a string'
+
 /** JSON.parse takes seconds for megabytes of brackets, so what is this deep is not parsed at all. */
 const BOTTOM = 2 * MAX_DEPTH
 
@@ -227,7 +230,7 @@ function findFlaws(text: string): Map<number, Flawed> {
       if (problem) found(problem.message)
     } else if (char === '-' || (char >= '0' && char <= '9')) {
       const end = endOfNumber(text, at)
-      if (!isExactNumber(text.slice(at, end))) found('is a number that would be rounded; send it as a string')
+      if (!isExactNumber(text.slice(at, end))) found(ROUNDED)
       at = end - 1
     }
   }

@@ -1,21 +1,38 @@
 /** What a request says besides its body, and how strictly both are read. */
 import { compileSchema, findUnstorable } from '@eventflow/core'
 import type { FastifyRequest, FastifySchemaCompiler } from 'fastify'
+import { decodeHeader } from './cloud-event.js'
 import { Flawed } from './exact-json.js'
 import { RequestError } from './problem.js'
 
-/** The form of a `traceparent`. */
-export const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+/** The form of a `traceparent` (W3C Trace Context, 3.2.2): not of version ff, and neither trace nor span are zeros. */
+export const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
 
-/** A header of the right form; one that is malformed is as good as none, as W3C Trace Context asks. */
-export function textHeader(request: FastifyRequest, name: string, form: RegExp): string | undefined {
-  const value = request.headers[name]
-  return typeof value === 'string' && form.test(value) ? value : undefined
+/** The traceparent of a request; one that is malformed is as good as none, as W3C Trace Context asks. */
+export function traceparentHeader({ headers }: FastifyRequest): string | undefined {
+  const { traceparent } = headers
+  return typeof traceparent === 'string' && TRACEPARENT.test(traceparent) ? traceparent : undefined
 }
 
-/** Who asks for an operation: the key, which is proof, and what the request says of itself, which is good for a log. */
+/** The X-Correlation-ID of a request. Throws RequestError when it cannot be kept. */
+export function correlationIdHeader({ headers }: FastifyRequest): string | undefined {
+  const value = headers['x-correlation-id']
+  if (value === undefined || value === '') return undefined
+  if (/^[\x20-\x7e]{1,200}$/.test(value as string)) return value as string
+  throw new RequestError('invalid-query', 'X-Correlation-ID must be 1 to 200 characters of printable ASCII')
+}
+
+/**
+ * Who asks for an operation: the key, which is proof, and what the request says of itself in X-Operator, which is good for a log.
+ * Throws RequestError when that cannot be kept.
+ */
 export function operatorOf(request: FastifyRequest): string {
-  const stated = textHeader(request, 'x-operator', /^[\x20-\x7e]{1,200}$/)
+  const header = request.headers['x-operator'] as string | undefined
+  const stated = header ? decodeHeader(header) : undefined
+  if (header && (stated === undefined || !/^[^\p{C}]{1,200}$/u.test(stated))) {
+    const form = '1 to 200 characters, all but printable ASCII percent-encoded as UTF-8'
+    throw new RequestError('invalid-query', `X-Operator must be ${form}`)
+  }
   const { keyId } = request.access
   if (keyId === undefined) return stated ?? 'anonymous'
   return stated === undefined ? `key ${keyId}` : `${stated} with key ${keyId}`
@@ -23,7 +40,7 @@ export function operatorOf(request: FastifyRequest): string {
 
 /**
  * The Idempotency-Key of a request (draft-ietf-httpapi-idempotency-key-header), which is in quotes there; many clients
- * leave them out. Unlike the headers above, one that is malformed is refused: its sender relies on it.
+ * leave them out. Throws RequestError when it is malformed.
  */
 export function idempotencyKeyOf({ headers }: FastifyRequest): string | undefined {
   const header = headers['idempotency-key']

@@ -5,7 +5,7 @@ import { isSampled, parseTraceparent, type Tracing } from '@eventflow/runtime'
 import { ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { NotAcceptedError, type Receipt } from './accept.js'
-import { TRACEPARENT, textHeader } from './request.js'
+import { traceparentHeader } from './request.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -26,7 +26,7 @@ export function traceRequests(app: FastifyInstance, { tracer }: Tracing): void {
         'url.path': request.url.split('?')[0]!,
         'url.scheme': request.protocol,
       }
-      const caller = parseTraceparent(textHeader(request, 'traceparent', TRACEPARENT))
+      const caller = parseTraceparent(traceparentHeader(request))
       const parent = caller ? trace.setSpanContext(ROOT_CONTEXT, caller) : ROOT_CONTEXT
       const span = tracer.startSpan(`${request.method} ${route}`, { kind: SpanKind.SERVER, attributes }, parent)
       if (span.isRecording()) request.span = span

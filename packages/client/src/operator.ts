@@ -165,7 +165,10 @@ export interface Operator {
   event(id: string, source?: string): Promise<WholeEvent | undefined>
   /** `status` is open, replaying, replayed, discarded or all. */
   deadLetters(filter: DeadLetterFilter & { status?: string }, page?: PageOptions): Promise<Page<DeadLetter>>
-  deadLetterGroups(filter: DeadLetterFilter & { status?: string }): Promise<DeadLetterGroup[]>
+  /** The most frequent ones first; `more`: there are others. */
+  deadLetterGroups(
+    filter: DeadLetterFilter & { status?: string },
+  ): Promise<{ groups: DeadLetterGroup[]; more: boolean }>
   /** As `event`; `undefined` if it has not failed. */
   deadLetter(id: string, source?: string): Promise<WholeDeadLetter | undefined>
   /** Only counts. */
@@ -190,7 +193,7 @@ export interface Operator {
 
 /** An operator at the server at `url`; nothing is sent yet. @throws {TypeError} when `url` is none. */
 export function createOperator({ name, ...options }: OperatorOptions): Operator {
-  const connection = createConnection({ ...options, ...(name && { headers: { 'x-operator': name } }) })
+  const connection = createConnection({ ...options, ...(name && { headers: { 'x-operator': headerText(name) } }) })
 
   /** The body of a success. A 404 that says that the thing is not there, and not the route, is `undefined`. */
   async function call<Body>(method: Method, path: string, body?: object): Promise<Body | undefined> {
@@ -210,10 +213,7 @@ export function createOperator({ name, ...options }: OperatorOptions): Operator 
     events: (search, page) => always('GET', `/v1/events${queryOf({ ...search, ...page })}`),
     event: (id, source) => call('GET', `/v1/events/${encodeURIComponent(id)}${queryOf({ source })}`),
     deadLetters: (filter, page) => always('GET', `/v1/dead-letters${queryOf({ ...filter, ...page })}`),
-    async deadLetterGroups(filter) {
-      const path = `/v1/dead-letters${queryOf({ ...filter, group: 'true' })}`
-      return (await always<{ groups: DeadLetterGroup[] }>('GET', path)).groups
-    },
+    deadLetterGroups: (filter) => always('GET', `/v1/dead-letters${queryOf({ ...filter, group: 'true' })}`),
     deadLetter: (id, source) => call('GET', `/v1/dead-letters/${encodeURIComponent(id)}${queryOf({ source })}`),
     rehearse: (action, body) => always(...order(action, { ...body, dry_run: true })),
     begin: (action, body) => always(...order(action, body)),
@@ -238,6 +238,9 @@ export function createOperator({ name, ...options }: OperatorOptions): Operator 
     close: () => connection.close(),
   }
 }
+
+/** A header holds printable ASCII; all else is percent-encoded, and so is the percent sign. */
+const headerText = (text: string) => text.toWellFormed().replace(/[^\x20-\x24\x26-\x7e]/gu, encodeURIComponent)
 
 const schemaPath = (type: string) => `/v1/schemas/${encodeURIComponent(type)}`
 

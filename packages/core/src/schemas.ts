@@ -1,10 +1,10 @@
 /** Compiles the schema of an event type into a check that answers with JSON pointers. */
-import type { ValidateFunction } from 'ajv'
+import type { ErrorObject, ValidateFunction } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import type { Problem } from './failure.js'
 import { addFormats } from './formats.js'
 import { pointerTo } from './pointer.js'
-import { isAnnotation, mapSchema } from './schema-keywords.js'
+import { isAnnotation, isRecord, mapSchema } from './schema-keywords.js'
 
 /** What is wrong with the data, up to MAX_PROBLEMS; empty when it is valid. */
 export type SchemaCheck = (data: unknown) => Problem[]
@@ -47,21 +47,57 @@ export function compileSchema(
     strict: false,
     strictNumbers: true,
     logger: false,
+    verbose: true,
   })
   addFormats(ajv)
   for (const format of elsewhere) ajv.addFormat(format, true)
   const check = compileWith(ajv, plain)
   return (data) => {
     if (check(data)) return []
-    return (check.errors ?? []).slice(0, MAX_PROBLEMS).map(({ instancePath, keyword, params, message }) => {
-      const member = params.missingProperty ?? params.additionalProperty ?? params.unevaluatedProperty
-      return {
-        pointer: member === undefined ? instancePath : pointerTo(instancePath, member),
-        message: allowedOnly(params) ?? message ?? keyword,
-      }
-    })
+    return withChoices(check.errors ?? [])
+      .slice(0, MAX_PROBLEMS)
+      .map(problemOf)
   }
 }
+
+function problemOf({ instancePath, keyword, params, message, parentSchema }: ErrorObject): Problem {
+  const unknown = params.additionalProperty ?? params.unevaluatedProperty
+  const member = params.missingProperty ?? unknown
+  return {
+    pointer: member === undefined ? instancePath : pointerTo(instancePath, member),
+    message:
+      unknown === undefined
+        ? (allowedOnly(params) ?? message ?? keyword)
+        : notKnown(params.additionalProperty === undefined ? {} : parentSchema?.properties),
+  }
+}
+
+/** Names that are told to people who used another one. */
+const MAX_NAMES = 20
+
+function notKnown(properties: object = {}): string {
+  const names = Object.keys(properties)
+  if (names.length === 0 || names.length > MAX_NAMES) return 'is not known here'
+  return `is not known here; known are ${names.join(', ')}`
+}
+
+/** A choice of values is written as alternatives, of which each says that it is not it: said once, it is of use. */
+function withChoices(errors: readonly ErrorObject[]): ErrorObject[] {
+  const chosen = errors.filter((error) => error.keyword === 'anyOf' && isChoice(error.schema))
+  return errors.flatMap((error) => {
+    if (chosen.includes(error))
+      return { ...error, params: { allowedValues: (error.schema as Choice).map((one) => one.const) } }
+    const of = chosen.some(
+      ({ instancePath, schemaPath }) =>
+        error.instancePath === instancePath && error.schemaPath.startsWith(`${schemaPath}/`),
+    )
+    return of ? [] : error
+  })
+}
+
+type Choice = readonly { const: unknown }[]
+
+const isChoice = (schema: unknown) => Array.isArray(schema) && schema.every((one) => isRecord(one) && 'const' in one)
 
 function withoutNotes(node: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(node).filter(([keyword]) => !isAnnotation(keyword)))

@@ -50,11 +50,12 @@ export interface DeadLetterGroup {
 
 const TREND_PARTS = 24
 
-/** How many dead letters there are of each type and error class, and when they failed; the most frequent first. */
+/** How many dead letters there are of each type and error class, and when they failed; the most frequent first. `more`: not all. */
 export async function groupDeadLetters(
   db: Db,
   { tenantId, filter, status }: DeadLetterQuery,
-): Promise<DeadLetterGroup[]> {
+  limit: number,
+): Promise<{ groups: DeadLetterGroup[]; more: boolean }> {
   const { rows } = await asTenant(db, tenantId, (tx) =>
     tx.query(
       `WITH matching AS (SELECT type, error_class, extract(epoch FROM failed_at) AS at ${MATCHING}),
@@ -65,14 +66,15 @@ export async function groupDeadLetters(
             FROM matching, span GROUP BY type, error_class, part)
      SELECT type, error_class, sum(count)::bigint AS count, to_timestamp(min(first_seen)) AS first_seen,
             to_timestamp(max(last_seen)) AS last_seen, jsonb_object_agg(part, count) AS parts
-     FROM parts GROUP BY type, error_class ORDER BY 3 DESC, type, error_class LIMIT 1000`,
-      [...filterValues(tenantId, filter), status],
+     FROM parts GROUP BY type, error_class ORDER BY 3 DESC, type, error_class LIMIT $9`,
+      [...filterValues(tenantId, filter), status, limit + 1],
     ),
   )
-  return rows.map(({ parts, ...group }) => ({
+  const groups = rows.slice(0, limit).map(({ parts, ...group }) => ({
     ...group,
     trend: Array.from({ length: TREND_PARTS }, (_, i) => parts[i + 1] ?? 0),
   }))
+  return { groups, more: rows.length > limit }
 }
 
 /** One dead letter, whole, or nothing. */

@@ -22,7 +22,7 @@ export async function groupDeadLetters(
   filter: DeadLetterFilter,
   { status, json, print, note }: Omit<ListOptions, 'limit'>,
 ): Promise<number> {
-  const groups = await operator.deadLetterGroups({ ...filter, status })
+  const { groups, more } = await operator.deadLetterGroups({ ...filter, status })
   if (json) for (const group of groups) print(JSON.stringify(group))
   else if (groups.length === 0) note('No dead letter matches.')
   else {
@@ -35,6 +35,7 @@ export async function groupDeadLetters(
     ])
     print(table(['count', 'type', 'error class', 'first seen', 'last seen'], rows, ['count']))
   }
+  if (more) note(`There are more kinds than these ${figure(groups.length)}; --filter says which are meant.`)
   return 0
 }
 

@@ -93,7 +93,7 @@ interface GroupsProps {
 }
 
 function Groups({ filter, status, changes, changed }: GroupsProps) {
-  const { answer, error, again } = useGet<{ groups: DeadLetterGroup[] }>(
+  const { answer, error, again } = useGet<{ groups: DeadLetterGroup[]; more: boolean }>(
     `v1/dead-letters${queryOf({ ...filter, status, group: 'true' })}`,
     LOOK_MS,
   )
@@ -102,7 +102,7 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
   const all = groups.reduce((sum, group) => sum + group.count, 0)
   const { first, more } = useFirstOf(groups)
   const narrowed = Object.keys(filter).length > 0
-  const matching = `all ${count(all)} matching`
+  const matching = answer?.more ? 'all matching' : `all ${count(all)} matching`
   return (
     <section aria-label="By kind">
       <Problem error={error} />
@@ -166,11 +166,12 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
         </Table>
       )}
       {more}
+      {answer?.more && <p class="hint">There are more kinds than these.</p>}
       {status === 'open' && all > 0 && (
         <div class="buttons">
           <ReplayButton
             filter={filter as Filter}
-            type={filter.type ?? onlyTypeOf(groups)}
+            type={filter.type ?? (answer?.more ? undefined : onlyTypeOf(groups))}
             done={changed}
             label={`Replay ${matching}…`}
           />

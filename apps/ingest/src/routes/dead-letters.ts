@@ -15,6 +15,14 @@ interface ListQuery extends Omit<SentFilter, 'ids'>, SentPage {
   group?: 'true'
 }
 
+/** Groups that are listed where no limit is given. */
+const MAX_GROUPS = 1_000
+
+function noPages(): RequestError {
+  const message = 'does not go with group: narrow the groups by type, error_class, from or to'
+  return new RequestError('invalid-query', `/cursor ${message}`, [{ pointer: '/cursor', message }])
+}
+
 export function deadLetterRoutes(app: FastifyInstance, { dbOf, readPage }: { dbOf: DbOf; readPage: ReadPage }): void {
   app.get<{ Querystring: ListQuery }>(
     '/v1/dead-letters',
@@ -26,7 +34,10 @@ export function deadLetterRoutes(app: FastifyInstance, { dbOf, readPage }: { dbO
         filter: readFilter(filter),
         ...(status !== 'all' && { status }),
       }
-      if (group) return { groups: await groupDeadLetters(db, query) }
+      if (group) {
+        if (cursor !== undefined) throw noPages()
+        return groupDeadLetters(db, query, Number(limit ?? MAX_GROUPS))
+      }
       const page = readPage('dead letters', access.tenantId, { limit, cursor })
       const rows = await listDeadLetters(db, query, page)
       const before = rows.length === page.limit ? rows.at(-1)!.seq : null
@@ -72,7 +83,7 @@ const failure = {
 const listSchema = {
   summary: 'List dead letters',
   description:
-    'The last accepted first, a page at a time; or, with `group=true`, how many there are of each type and error class.',
+    'The last accepted first, a page at a time; or, with `group=true`, how many there are of each type and error class, the most frequent first: `limit` of them, 1000 where it is missing, and whether there are `more`.',
   tags: ['dead letters'],
   querystring: Type.Object(
     {
@@ -93,6 +104,7 @@ const listSchema = {
     200: Type.Object({
       items: Type.Optional(Type.Array(Type.Object({ ...shared, failure: Type.Object(failure) }))),
       next: Type.Optional(NextPage),
+      more: Type.Optional(Type.Boolean({ description: 'There are groups beyond these' })),
       groups: Type.Optional(
         Type.Array(
           Type.Object({

@@ -13,7 +13,7 @@ import { inSlices } from '../in-slices.js'
 import { problemBody, RequestError } from '../problem.js'
 import type { Quotas } from '../quotas.js'
 import { asItIs } from '../reply.js'
-import { idempotencyKeyOf, TRACEPARENT, textHeader } from '../request.js'
+import { correlationIdHeader, idempotencyKeyOf, traceparentHeader } from '../request.js'
 import type { SettledWatch } from '../settled.js'
 import { sent, startSend } from '../trace.js'
 import { batchSchema, checkedByAdmit, singleSchema, statusSchema } from './event-schemas.js'
@@ -143,7 +143,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
 }
 
 /** A correlation id may be any text; a header holds no other characters. */
-const HEADER_TEXT = /^[\x21-\x7e]+$/
+const HEADER_TEXT = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/
 
 const REFUSED_DETAIL = 'The event holds a value that cannot be stored'
 
@@ -181,9 +181,9 @@ function rejected(index: number, { code, message, problems }: RequestError, id: 
 
 /** What the request says of all its events; its correlation id is echoed. An event that has none is its own. */
 function contextOf(request: FastifyRequest, reply: FastifyReply, send: Span | undefined): AdmissionContext {
-  const correlationId = textHeader(request, 'x-correlation-id', /^[\x21-\x7e]{1,200}$/)
+  const correlationId = correlationIdHeader(request)
   if (correlationId) reply.header('x-correlation-id', correlationId)
-  const traceparent = send ? traceparentOf(send.spanContext()) : textHeader(request, 'traceparent', TRACEPARENT)
+  const traceparent = send ? traceparentOf(send.spanContext()) : traceparentHeader(request)
   const { tenantId } = request.access
   return { tenantId, correlationId, traceparent, idempotencyKey: idempotencyKeyOf(request) }
 }

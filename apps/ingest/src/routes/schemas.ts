@@ -14,6 +14,7 @@ import {
 import { createExaminer, type Incompatibility, registerSchema, statedVersion } from '@eventflow/schemas'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { NotAcceptedError } from '../accept.js'
+import { Flawed, ROUNDED } from '../exact-json.js'
 import { RequestError } from '../problem.js'
 import { operatorOf, strictly } from '../request.js'
 import {
@@ -40,6 +41,20 @@ interface Given extends OfType {
  * in turn with those of other tenants.
  */
 const EXAMINED_OF_A_TENANT = { atOnce: Number.POSITIVE_INFINITY, atOnceEach: 1, waitingEach: 10 }
+
+/** As `strictly`, where the body is a schema: its numbers are what data is compared with, and no text can stand for one. */
+const strictlySchema: typeof strictly = (route) => {
+  const check = strictly(route)
+  return (value) => check(value instanceof Flawed ? new Flawed(value.problems.map(ofSchema), value) : value)
+}
+
+const ofSchema = ({ pointer, message }: Problem): Problem => ({
+  pointer,
+  message:
+    message === ROUNDED
+      ? `is a number that would be rounded, and another one would be compared; up to 15 digits and up to ${Number.MAX_SAFE_INTEGER} are exact`
+      : message,
+})
 
 export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): void {
   const examine = createExaminer()
@@ -72,7 +87,7 @@ export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): vo
     '/v1/schemas/:type',
     {
       schema: registerRouteSchema,
-      validatorCompiler: strictly,
+      validatorCompiler: strictlySchema,
       config: { problems: ['schema-refused', 'schema-incompatible'] },
     },
     async (request, reply) => {
@@ -116,7 +131,7 @@ export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): vo
 
   app.post<Given>(
     '/v1/schemas/:type/check',
-    { schema: checkSchema, validatorCompiler: strictly, config: { problems: ['schema-refused'] } },
+    { schema: checkSchema, validatorCompiler: strictlySchema, config: { problems: ['schema-refused'] } },
     async (request) => {
       const subject = subjectOf(request)
       const db = dbOf(subject.tenantId)
