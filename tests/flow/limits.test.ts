@@ -1,11 +1,12 @@
 /** The door under load of the wrong kind: compressed, endless, slow, malformed and too many requests. */
 import { randomUUID } from 'node:crypto'
-import { connect, type Socket } from 'node:net'
 import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib'
 import { PROBLEMS, type ProblemCode } from '@eventflow/core'
+import { createApiKey, createTenant } from '@eventflow/db'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Contract, readContract } from '../contract.js'
+import { dialTo } from '../dial.js'
 
 const BODY_LIMIT = 200_000
 const CONNECTIONS = 30
@@ -108,20 +109,7 @@ describe('a compressed body', () => {
   })
 })
 
-/** A connection of its own, and all that comes back over it. */
-function dial(): { socket: Socket; received: () => string; closed: Promise<string> } {
-  const socket = connect(Number(new URL(pipeline.url).port), '127.0.0.1')
-  let text = ''
-  socket.on('data', (chunk) => {
-    text += chunk
-  })
-  // A server that has said what it has to say may close before everything was sent.
-  socket.on('error', () => {})
-  const closed = new Promise<string>((resolve) => {
-    socket.on('close', () => resolve(text))
-  })
-  return { socket, received: () => text, closed }
-}
+const dial = () => dialTo(pipeline.url)
 
 const talk = (text: string) => {
   const { socket, closed } = dial()
@@ -193,19 +181,36 @@ test('headers may have 16 KiB', async () => {
   expectRawProblem(await talk(request(17_000)), 'headers-too-large')
 })
 
-test('bodies that are coming in have their memory, and what does not fit is told to come again', async () => {
-  const slow = dial()
-  const body = EVENT + ' '.repeat(90_000)
-  slow.socket.write(`${HEAD}Connection: close\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, -1)}`)
-  await until('another body does not fit', async () => {
-    const sent = await send(`{"type":"note.taken","data":{}}${' '.repeat(50_000)}`)
-    if (sent.status === 503) expect(sent.headers.get('retry-after')).toBe('1')
-    return sent.status === 503
+describe('bodies that are coming in', () => {
+  const SIZE = 20_000
+  const body = EVENT.replace('smuggled', 'note.taken').padEnd(SIZE)
+  /** Begins to send a body as a tenant of its own, and gives how to end it. */
+  const begin = (key: string) => {
+    const dialled = dial()
+    dialled.socket.write(`${HEAD}Authorization: Bearer ${key}\r\nConnection: close\r\nContent-Length: ${SIZE}\r\n\r\n{`)
+    return { ...dialled, end: () => dialled.socket.write(body.slice(1)) }
+  }
+  const tenant = async (id: string) => {
+    await createTenant(pipeline.db, id, 'test')
+    return (await createApiKey(pipeline.db, { tenantId: id, name: id, scopes: ['ingest'] }, 'test')).key
+  }
+  const sendAs = (key: string) => send(body, { authorization: `Bearer ${key}` })
+
+  test('have their memory; what a tenant has too much of is told to come again, and another has room', async () => {
+    const [greedy, modest] = [await tenant('greedy'), await tenant('modest')]
+    // Three quarters of 100,000 bytes are three bodies: as many are begun and not ended, and hold what they have announced.
+    const begun = [begin(greedy), begin(greedy), begin(greedy)]
+    await until('another one does not fit', async () => (await sendAs(greedy)).status === 503)
+    const refused = await sendAs(greedy)
+    expect(refused.headers.get('retry-after')).toBe('1')
+    await expectProblem(refused, 'overloaded')
+    expect((await sendAs(modest)).status).toBe(202)
+    for (const { end, closed } of begun) {
+      end()
+      expect(await closed).toMatch(/^HTTP\/1\.1 202 /)
+    }
+    expect((await sendAs(greedy)).status).toBe(202)
   })
-  expect((await send('{"type":"note.taken","data":{}}')).status).toBe(202)
-  slow.socket.write(' ')
-  expect(await slow.closed).toMatch(/^HTTP\/1\.1 202 /)
-  expect((await send(`{"type":"note.taken","data":{}}${' '.repeat(50_000)}`)).status).toBe(202)
 })
 
 test('more connections than are allowed are closed, and counted', async () => {

@@ -1,4 +1,5 @@
 /** Quotas: what a tenant may send in all, whichever ingest it sends it to, and what it is told. */
+import { gzipSync } from 'node:zlib'
 import { createApiKey, createTenant, setQuota } from '@eventflow/db'
 import { buildApp } from '@eventflow/ingest'
 import { defineEvent, Type } from '@eventflow/pipeline'
@@ -53,8 +54,9 @@ async function startTenant(id: string, eventsPerSecond: number | null, bytesPerS
   await createTenant(pipeline.db, id, 'test')
   await setQuota(pipeline.db, id, { eventsPerSecond, bytesPerSecond }, 'test')
   const { key } = await createApiKey(pipeline.db, { tenantId: id, name: id, scopes: ['ingest'] }, 'test')
-  return (count: number, to = 0, data: object = {}) =>
+  const send = (count: number, to = 0, data: object = {}) =>
     post(`${urls[to]}/v1/events/batch`, Array(count).fill({ type: 'note', data }), { authorization: `Bearer ${key}` })
+  return Object.assign(send, { key })
 }
 
 test('one that has sent too much is told 429, when it may go on, and how it stands', async () => {
@@ -75,10 +77,36 @@ test('one that has sent too much is told 429, when it may go on, and how it stan
   expect(values.filter(({ value }) => value > 0)).toEqual([{ labels: { code: 'quota-exceeded' }, value: 1 }])
 })
 
-test('bytes count too', async () => {
-  const send = await startTenant('large', null, 1_000)
-  expect((await send(1, 0, { text: 'x'.repeat(5_000) })).status).toBe(200)
-  expect((await send(1)).status).toBe(429)
+test('bytes count too, as they come: of texts in UTF-8, of spaces, and of what was compressed', async () => {
+  const text = '€'.repeat(300)
+  for (const [name, data, headers] of [
+    ['utf8', JSON.stringify({ type: 'note', data: { text } }), {}],
+    ['spaces', `{"type":"note","data":{}}${' '.repeat(900)}`, {}],
+    ['gzip', gzipSync(`{"type":"note","data":{}}${' '.repeat(900)}`), { 'content-encoding': 'gzip' }],
+  ] as const) {
+    const { key } = await startTenant(name, null, 200)
+    const send = () => post(`${urls[0]}/v1/events`, data, { ...headers, authorization: `Bearer ${key}` })
+    expect([name, (await send()).status, (await send()).status]).toEqual([name, 202, 429])
+  }
+})
+
+test('what is refused counts as what is taken', async () => {
+  const invalid = '{"type":"","data":{}}'
+  for (const [name, path, body] of [
+    ['invalid', '', invalid],
+    ['malformed', '', '{"type":'],
+    ['batch', '/batch', `[${Array(3).fill(invalid)}]`],
+    ['lines', '/batch', `${invalid}\n{"type":\n1`],
+    ['bomb', '', gzipSync(Buffer.alloc(2_000_000))],
+  ] as const) {
+    const { key } = await startTenant(name, 1, 1_000_000)
+    const type = name === 'lines' ? 'application/x-ndjson' : 'application/json'
+    const headers = { authorization: `Bearer ${key}`, 'content-type': type }
+    if (name === 'bomb') Object.assign(headers, { 'content-encoding': 'gzip' })
+    const answers = Array.from({ length: 10 }, () => post(`${urls[0]}/v1/events${path}`, body, headers))
+    const statuses = (await Promise.all(answers)).map(({ status }) => status)
+    expect([name, statuses.includes(429), statuses.some((status) => status < 429)]).toEqual([name, true, true])
+  }
 })
 
 test('two ingests together let through what the quota says, and no more', async () => {
@@ -92,7 +120,7 @@ test('two ingests together let through what the quota says, and no more', async 
   const sendTo = async (to: number) => {
     while (performance.now() - startedAt < 3_000) {
       const at = performance.now()
-      if ((await send(10, to)).status === 200) accepted += 10
+      if ((await send(20, to)).status === 200) accepted += 20
       else refusal = { at, accepted }
     }
   }

@@ -24,6 +24,7 @@ import {
 import type { IngestMetrics, Logger } from '@eventflow/runtime'
 import type { Publisher } from '@eventflow/stream'
 import { keepFormerIds } from './former-ids.js'
+import { createShares } from './shares.js'
 
 /**
  * What became of an event: `accepted` and `duplicate` are durable; `conflict`: another event has this id;
@@ -57,12 +58,12 @@ export class NotAcceptedError extends Error {
 
 export interface Acceptor {
   /**
-   * Stores events and publishes them; one receipt an event, in order, once all of them are durable. One that was stored before under
+   * Stores events of one tenant, with so many bytes of data, and publishes them; one receipt an event, in order, once all of them are durable. One that was stored before under
    * another id is given that id.
    * Rejects with NotAcceptedError when that is not possible now: then it is unknown whether they were stored, and sending
    * them again with the same ids is safe.
    */
-  accept(events: readonly NewEvent[]): Promise<Receipt[]>
+  accept(events: readonly NewEvent[], bytes: number): Promise<Receipt[]>
 }
 
 interface Request {
@@ -98,7 +99,7 @@ export function createAcceptor(deps: {
   publisher: Publisher
   log: Logger
   metrics: IngestMetrics
-  /** Events, and characters of their data, that may be queued or in work at once. */
+  /** Events, and bytes of their data, that may be queued or in work at once; each tenant has its share. */
   maxInFlight: number
   maxInFlightSize: number
   /** Until when events are looked for under the ids of earlier versions, too; milliseconds since 1970. */
@@ -107,25 +108,24 @@ export function createAcceptor(deps: {
   const { db, publisher, log, metrics, maxInFlight, maxInFlightSize, formerIdsUntil } = deps
   const queue: Request[] = []
   let queuedEvents = 0
-  let inFlight = 0
-  let inFlightSize = 0
+  const count = createShares(maxInFlight)
+  const size = createShares(maxInFlightSize)
   let flushes = 0
 
-  function accept(events: readonly NewEvent[]): Promise<Receipt[]> {
-    const size = events.reduce((sum, { payload }) => sum + payload.length, 0)
-    const fits = inFlight + events.length <= maxInFlight && inFlightSize + size <= maxInFlightSize
-    // A request that is larger than the bounds would otherwise be told for ever to try again.
-    if (!fits && inFlight > 0) {
+  function accept(events: readonly NewEvent[], bytes: number): Promise<Receipt[]> {
+    const { tenantId } = events[0]!
+    if (!count.take(tenantId, events.length))
+      return Promise.reject(notAccepted(events, new NotAcceptedError('overloaded')))
+    if (!size.take(tenantId, bytes)) {
+      count.give(tenantId, events.length)
       return Promise.reject(notAccepted(events, new NotAcceptedError('overloaded')))
     }
-    inFlight += events.length
-    inFlightSize += size
     queuedEvents += events.length
     const receipts = new Promise<Receipt[]>((answer, fail) => queue.push({ events, answer, fail }))
     startFlushes()
     return receipts.finally(() => {
-      inFlight -= events.length
-      inFlightSize -= size
+      count.give(tenantId, events.length)
+      size.give(tenantId, bytes)
     })
   }
 

@@ -125,6 +125,8 @@ export interface Refused {
 /** An event that was admitted, its data as it was parsed, and whether its id is from the Idempotency-Key. */
 export interface Taken {
   event: NewEvent
+  /** Of its data, as JSON text. */
+  bytes: number
   data: Payload
   keyed: boolean
 }
@@ -144,7 +146,8 @@ export function admit(sent: unknown, form: Form, context: AdmissionContext, admi
     checkNames(extensions) ?? checkContentType(incoming.datacontenttype) ?? (time && checkTime(time, admission))
   if (wrong) return { problems: [wrong] }
   const payload = JSON.stringify(incoming.data)
-  if (Buffer.byteLength(payload) > admission.eventLimitBytes) {
+  const bytes = Buffer.byteLength(payload)
+  if (bytes > admission.eventLimitBytes) {
     const message = `is larger than ${admission.eventLimitBytes} bytes as JSON text`
     return { problems: [{ pointer: '/data', message }], tooLarge: true }
   }
@@ -174,6 +177,7 @@ export function admit(sent: unknown, form: Form, context: AdmissionContext, admi
   }
   return {
     keyed,
+    bytes,
     data: incoming.data,
     event: {
       tenantId,

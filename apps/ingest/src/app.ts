@@ -120,15 +120,17 @@ export async function buildApp({
   shareWithOrigins(app, config.EVENTFLOW_CORS_ORIGINS)
   keepProtocol(app, onProblem)
   lock(app, { keyring: createKeyring({ db, log }), keyless: needsNoKey(config) })
-  readBodies(app, {
+  const prefix = config.EVENTFLOW_STREAM_PREFIX
+  const quotas = createQuotas({ redis, prefix, log })
+  readBodies(app, quotas, {
     bodyLimit: config.EVENTFLOW_BODY_LIMIT_BYTES,
     eventLimit: config.EVENTFLOW_EVENT_LIMIT_BYTES,
     totalLimit: config.EVENTFLOW_MAX_IN_FLIGHT_BYTES,
+    leastRate: config.EVENTFLOW_MIN_BODY_BYTES_PER_SECOND,
     batchLimit: config.EVENTFLOW_BATCH_LIMIT,
   })
   await documentRoutes(app)
 
-  const prefix = config.EVENTFLOW_STREAM_PREFIX
   const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
   const entrySecret = await untilDone('reading the secret of the entries', log, () => readEntrySecret(db), isAway)
   const publisher = createPublisher(redis, prefix, createSeal(entrySecret), config.EVENTFLOW_MAX_STREAM_LENGTH)
@@ -163,7 +165,7 @@ export async function buildApp({
     },
     dataCheck: createDataCheck(definitions.values(), schemas),
     settled: createSettledWatch(asking),
-    quotas: createQuotas({ redis, prefix, log }),
+    quotas,
     metrics,
     tracing,
     batchLimit: config.EVENTFLOW_BATCH_LIMIT,

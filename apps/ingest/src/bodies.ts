@@ -6,6 +6,7 @@ import { Flawed, itemsOf, parseExactly } from './exact-json.js'
 import { inSlices } from './in-slices.js'
 import { readMediaType } from './media-type.js'
 import { RequestError, takenBy } from './problem.js'
+import type { Quotas } from './quotas.js'
 import { createReceiver } from './receive.js'
 
 export interface BodyLimits {
@@ -15,6 +16,8 @@ export interface BodyLimits {
   eventLimit: number
   /** Bytes of all bodies that are coming in. */
   totalLimit: number
+  /** Bytes a second that a body must come in at; 0 takes any. */
+  leastRate: number
   /** Most events in a batch: what has more is not parsed. */
   batchLimit: number
 }
@@ -37,8 +40,9 @@ const TEXT_BESIDE_DATA = 65_536
 const SHORT = 262_144
 
 /** Puts our readers in the place of Fastify's, which take text/plain and silently replace bytes that are no UTF-8. */
-export function readBodies(app: FastifyInstance, { batchLimit, bodyLimit, eventLimit, totalLimit }: BodyLimits): void {
-  const { receive } = createReceiver({ totalLimit })
+export function readBodies(app: FastifyInstance, quotas: Quotas, limits: BodyLimits): void {
+  const { batchLimit, bodyLimit, eventLimit } = limits
+  const { receive } = createReceiver(limits)
   const textLimit = Math.min(bodyLimit, TEXT_PER_DATA * eventLimit + TEXT_BESIDE_DATA)
   const readList = (text: string) => readItems(text, { batchLimit, textLimit })
   const types: BodyType[] = [
@@ -62,6 +66,18 @@ export function readBodies(app: FastifyInstance, { batchLimit, bodyLimit, eventL
     route.config = { ...route.config, takes }
   })
 
+  /** The body of a request; one with events counts against the quota as far as it has come, whatever is wrong with it. */
+  async function read(request: FastifyRequest, payload: IncomingMessage, limit: number): Promise<Buffer> {
+    const { tenantId } = request.access
+    if (request.routeOptions.config.scope !== 'ingest') return receive(payload, tenantId, limit, () => {})
+    let bytes = 0
+    const count = (received: number) => {
+      bytes = received
+    }
+    quotas.require(request)
+    return receive(payload, tenantId, limit, count).finally(() => quotas.spend(request, { events: 1, bytes }))
+  }
+
   app.removeAllContentTypeParsers()
   for (const type of types) {
     app.addContentTypeParser(type.type, async (request: FastifyRequest, payload: IncomingMessage) => {
@@ -69,7 +85,7 @@ export function readBodies(app: FastifyInstance, { batchLimit, bodyLimit, eventL
       const { isUtf8: saysUtf8 = false } = readMediaType(request.headers['content-type']!) ?? {}
       if (!fits(type, request.routeOptions.url) || !saysUtf8) throw unsupported(request)
       const isBatch = request.routeOptions.url === BATCH
-      const body = await receive(payload, isBatch ? bodyLimit : textLimit)
+      const body = await read(request, payload, isBatch ? bodyLimit : textLimit)
       if (!isUtf8(body)) throw new RequestError('malformed-body', 'The body is not valid UTF-8')
       return isBatch ? type.readMany(body.toString()) : readJson(body.toString())
     })

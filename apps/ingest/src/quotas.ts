@@ -2,6 +2,7 @@
  * Quotas of tenants, one for all ingest processes, and no round trip on the way of a request. Each process spends from what it
  * believes to be in the tenant's buckets; every SYNC_MS it tells Redis what it has spent and learns what there really is.
  * A bucket may be overdrawn, by one request or by what others spend in that time: what follows waits until that is made good.
+ * What a request sends is counted as it came, before anything else is known of it: what is refused costs as much to read.
  * While Redis is away each process goes by what it spends itself.
  */
 import type { Quota } from '@eventflow/db'
@@ -34,9 +35,19 @@ interface Account {
   syncing: boolean
 }
 
+/** What a request has sent: events, whatever became of them, and bytes of its body, inflated. */
+export interface Sent {
+  events: number
+  bytes: number
+}
+
 export interface Quotas {
-  /** Takes a request's events out of its tenant's quota, and tells in the headers what is left. Throws when there is nothing left. */
-  spend(request: FastifyRequest, reply: FastifyReply, events: readonly { payload: string }[]): void
+  /** Throws 429 when nothing is left of what the tenant of a request may send. */
+  require(request: FastifyRequest): void
+  /** As `require`; takes what was sent out of the quota where something is left, which may overdraw it. */
+  spend(request: FastifyRequest, sent: Sent): void
+  /** Takes further events of a request that has spent already, and tells in the headers of its answer what is left. */
+  tell(request: FastifyRequest, reply: FastifyReply, furtherEvents: number): void
 }
 
 export interface QuotasDeps {
@@ -50,24 +61,26 @@ export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
   // As many as there are tenants with a quota.
   const accounts = new Map<string, Account>()
 
-  function spend(request: FastifyRequest, reply: FastifyReply, events: readonly { payload: string }[]): void {
-    const { tenantId, quota } = request.access
-    if (!quota || (quota.eventsPerSecond === null && quota.bytesPerSecond === null)) return
-    const account = filled(accountOf(tenantId, quota))
-    const empty = account.buckets.find(({ level }) => level <= 0)
-    if (!empty) {
-      const bytes = events.reduce((sum, { payload }) => sum + payload.length, 0)
-      for (const bucket of account.buckets) take(bucket, bucket.name === 'events' ? events.length : bytes)
-      if (!account.syncing) void sync(tenantId, account)
-    }
-    reply.header('ratelimit-policy', account.policy)
-    reply.header('ratelimit', account.buckets.map(stateOf).join(', '))
+  function accountFor({ access: { tenantId, quota } }: FastifyRequest): Account | undefined {
+    if (!quota || (quota.eventsPerSecond === null && quota.bytesPerSecond === null)) return undefined
+    return filled(accountOf(tenantId, quota))
+  }
+
+  function requireSome(account: Account | undefined): void {
+    const empty = account?.buckets.find(({ level }) => level <= 0)
     if (!empty) return
-    reply.header('retry-after', Math.max(1, Math.ceil(-empty.level / empty.rate)))
-    throw new RequestError(
-      'quota-exceeded',
-      `The tenant may send ${empty.rate} ${empty.name} a second; nothing was stored`,
-    )
+    const wait = Math.max(1, Math.ceil(-empty.level / empty.rate))
+    const detail = `The tenant may send ${empty.rate} ${empty.name} a second; nothing was stored`
+    const headers = { ...headersOf(account!), 'retry-after': `${wait}` }
+    throw new RequestError('quota-exceeded', detail, undefined, headers)
+  }
+
+  function take(tenantId: string, account: Account, sent: Sent): void {
+    for (const bucket of account.buckets) {
+      bucket.level -= sent[bucket.name]
+      bucket.spent += sent[bucket.name]
+    }
+    if (!account.syncing) void sync(tenantId, account)
   }
 
   /** A quota that was changed begins anew. */
@@ -109,8 +122,26 @@ export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
     if (account.buckets.some(({ spent }) => spent > 0)) void sync(tenantId, account)
   }
 
-  return { spend }
+  return {
+    require: (request) => requireSome(accountFor(request)),
+    spend(request, sent) {
+      const account = accountFor(request)
+      requireSome(account)
+      if (account) take(request.access.tenantId, account, sent)
+    },
+    tell(request, reply, furtherEvents) {
+      const account = accountFor(request)
+      if (!account) return
+      take(request.access.tenantId, account, { events: furtherEvents, bytes: 0 })
+      reply.headers(headersOf(account))
+    },
+  }
 }
+
+const headersOf = ({ policy, buckets }: Account) => ({
+  'ratelimit-policy': policy,
+  ratelimit: buckets.map(stateOf).join(', '),
+})
 
 /** Brings an account up to now. */
 function filled(account: Account): Account {
@@ -120,11 +151,6 @@ function filled(account: Account): Account {
   }
   account.at = now
   return account
-}
-
-function take(bucket: Bucket, amount: number): void {
-  bucket.level -= amount
-  bucket.spent += amount
 }
 
 // As in draft-ietf-httpapi-ratelimit-headers: q is what may be spent in w seconds, r what is left, t when there is all of it again.

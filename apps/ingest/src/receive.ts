@@ -1,9 +1,10 @@
-/** Receives the body of a request: counted, inflated, and never more of it in memory than is allowed. */
+/** Receives the body of a request: counted, inflated, and never more of it in memory than its tenant may have. */
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import { NotAcceptedError } from './accept.js'
 import { RequestError } from './problem.js'
+import { createShares } from './shares.js'
 
 /** Inflates a whole body; rejects with ERR_BUFFER_TOO_LARGE as soon as there is more of it than `maxOutputLength`. */
 type Inflate = (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>
@@ -21,41 +22,71 @@ export const ENCODINGS = ['gzip', 'deflate', 'br']
 /** Inflating takes up to 16 MiB beside the body itself, and there are four threads for it. */
 const MAX_INFLATING = 4
 
+/** From then on a body must have come in at the least rate, in milliseconds from its beginning. */
+const SLOW_AFTER_MS = 5_000
+const LOOK_EVERY_MS = 1_000
+
 export interface Receiver {
   /**
-   * All of a request's body, inflated. Rejects with RequestError when it is too large, compressed in a way that we do not
-   * know, or broken off, and with NotAcceptedError when the bodies that are coming in fill the memory that they may have.
+   * All of a request's body, inflated. Rejects with RequestError when it is too large, too slow, compressed in a way that we do
+   * not know, or broken off, and with NotAcceptedError when the bodies that are coming in fill the memory that they may have.
+   * `count` is told again and again how many bytes there are so far, and at the end how many the inflated body has.
    */
-  receive(request: IncomingMessage, bodyLimit: number): Promise<Buffer>
+  receive(
+    request: IncomingMessage,
+    tenantId: string,
+    bodyLimit: number,
+    count: (bytes: number) => void,
+  ): Promise<Buffer>
 }
 
-/** `bodyLimit` counts for a body as it comes and as it is inflated, `totalLimit` for all that are coming in; both in bytes. */
-export function createReceiver({ totalLimit }: { totalLimit: number }): Receiver {
+/**
+ * `bodyLimit` counts for a body as it comes and as it is inflated, `totalLimit` for all that are coming in, of which each tenant
+ * has its share; both in bytes. `leastRate` is in bytes a second; 0 takes any.
+ */
+export function createReceiver({ totalLimit, leastRate }: { totalLimit: number; leastRate: number }): Receiver {
   const inTurn = takingTurns(MAX_INFLATING)
-  let total = 0
+  const shares = createShares(totalLimit)
 
   /** A body is inflated when it is there as a whole: a slow client holds its own bytes, but none of our turns. */
-  async function receive(request: IncomingMessage, bodyLimit: number): Promise<Buffer> {
+  async function receive(
+    request: IncomingMessage,
+    tenantId: string,
+    bodyLimit: number,
+    count: (bytes: number) => void,
+  ): Promise<Buffer> {
     const tooLarge = () => new RequestError('body-too-large', `This body has ${bodyLimit} bytes at the most`)
-    if (Number(request.headers['content-length']) > bodyLimit) throw tooLarge()
+    const announced = Number(request.headers['content-length'] ?? 0)
+    if (announced > bodyLimit) throw tooLarge()
     const inflater = inflaterFor(request.headers['content-encoding'])
     const chunks: Buffer[] = []
     let size = 0
+    let held = 0
+    const hold = (bytes: number) => {
+      if (bytes <= held) return
+      if (!shares.take(tenantId, bytes - held, held)) throw new NotAcceptedError('overloaded')
+      held = bytes
+    }
     try {
-      await readAll(request, (chunk) => {
+      hold(announced)
+      await readAll(request, leastRate, (chunk) => {
         size += chunk.length
-        total += chunk.length
+        count(size)
         if (size > bodyLimit) throw tooLarge()
-        // The only body that there is may always come in.
-        if (total > totalLimit && total > size) throw new NotAcceptedError('overloaded')
+        hold(size)
         chunks.push(chunk)
       })
       const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)
-      return inflater ? await inTurn(() => inflater(body, { maxOutputLength: bodyLimit })) : body
+      if (!inflater) return body
+      const inflated = await inTurn(tenantId, () => inflater(body, { maxOutputLength: bodyLimit }))
+      count(inflated.length)
+      return inflated
     } catch (error) {
-      throw (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE' ? tooLarge() : asAnswer(error)
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_BUFFER_TOO_LARGE') throw asAnswer(error)
+      count(bodyLimit)
+      throw tooLarge()
     } finally {
-      total -= size
+      if (held > 0) shares.give(tenantId, held)
     }
   }
 
@@ -73,46 +104,76 @@ function inflaterFor(encoding: string | undefined): Inflate | undefined {
   const name = encoding.trim().toLowerCase()
   if (name === 'identity') return undefined
   if (Object.hasOwn(INFLATERS, name)) return INFLATERS[name]!
-  const names = ENCODINGS.join(', ')
-  throw new RequestError(
-    'unsupported-media-type',
-    `The content encoding must be one of ${names}`,
-    undefined,
-    // RFC 9110 §12.5.3
-    { 'accept-encoding': names },
-  )
+  throw new RequestError('unsupported-media-type', `The content encoding must be one of ${ENCODINGS.join(', ')}`)
 }
 
-/** Hands on every chunk until the end. What `take` throws ends the reading and is thrown. */
-function readAll(request: IncomingMessage, take: (chunk: Buffer) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
+/** Hands on every chunk until the end. What `take` throws ends the reading and is thrown, and so does a body that is too slow. */
+function readAll(request: IncomingMessage, leastRate: number, take: (chunk: Buffer) => void): Promise<void> {
+  const startedAt = performance.now()
+  let size = 0
+  let looking: NodeJS.Timeout | undefined
+  return new Promise<void>((resolve, reject) => {
+    const fail = (error: unknown) => {
+      request.off('data', next)
+      reject(error)
+    }
     const next = (chunk: Buffer) => {
       try {
+        size += chunk.length
         take(chunk)
       } catch (error) {
-        request.off('data', next)
-        reject(error)
+        fail(error)
       }
+    }
+    const look = () => {
+      const late = performance.now() - startedAt - SLOW_AFTER_MS
+      if (late > 0 && size < (late / 1_000) * leastRate) fail(tooSlow(leastRate))
     }
     request.on('data', next)
     request.once('end', resolve)
     request.on('error', reject)
-  })
+    if (leastRate > 0) looking = setInterval(look, LOOK_EVERY_MS)
+  }).finally(() => clearInterval(looking))
 }
 
-/** Runs up to `limit` of what it is given at once; the others wait in their order. */
+const tooSlow = (leastRate: number) =>
+  new RequestError(
+    'request-timeout',
+    `After ${SLOW_AFTER_MS / 1_000} s a body must come in at ${leastRate} bytes a second; nothing was stored`,
+    undefined,
+    { connection: 'close' },
+  )
+
+/** Runs up to `limit` of what it is given at once; of the others, tenants have their turn one after the other. */
 function takingTurns(limit: number) {
-  const waiting: (() => void)[] = []
+  const waiting = new Map<string, (() => void)[]>()
   let running = 0
-  return async <Result>(work: () => Promise<Result>): Promise<Result> => {
+
+  function goOn(): void {
+    const [next] = waiting
+    if (!next) {
+      running--
+      return
+    }
+    const [tenantId, own] = next
+    waiting.delete(tenantId)
+    if (own.length > 1) waiting.set(tenantId, own)
+    own.shift()!()
+  }
+
+  return async <Result>(tenantId: string, work: () => Promise<Result>): Promise<Result> => {
     if (running < limit) running++
-    else await new Promise<void>((go) => waiting.push(go))
+    else {
+      await new Promise<void>((go) => {
+        const own = waiting.get(tenantId)
+        if (own) own.push(go)
+        else waiting.set(tenantId, [go])
+      })
+    }
     try {
       return await work()
     } finally {
-      const next = waiting.shift()
-      if (next) next()
-      else running--
+      goOn()
     }
   }
 }

@@ -120,6 +120,12 @@ export const IngestConfig = Type.Object({
     default: 30_000,
     description: 'How long a request may take to arrive; after it 408',
   }),
+  EVENTFLOW_MIN_BODY_BYTES_PER_SECOND: Type.Integer({
+    minimum: 0,
+    maximum: 1_048_576,
+    default: 8_192,
+    description: 'Bytes a second that a body must come in at after its first 5 seconds; 0 takes any',
+  }),
   EVENTFLOW_BATCH_LIMIT: Type.Integer({
     minimum: 1,
     maximum: 10_000,

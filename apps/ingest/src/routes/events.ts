@@ -58,6 +58,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
     },
     async (request, reply) => {
       const observe = metrics.ingestDuration.startTimer()
+      quotas.tell(request, reply, 0)
       const send = startSend(request, tracing)
       const { given, form } = eventOf(request)
       const [admitted] = await dataCheck([admit(given, form, contextOf(request, reply, send), admission)])
@@ -65,10 +66,9 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
         tell(reply, given, 'invalid')
         throw refusal(admitted)
       }
-      const { event } = admitted!
-      quotas.spend(request, reply, [event])
+      const { event, bytes } = admitted!
       if (HEADER_TEXT.test(event.correlationId)) reply.header('x-correlation-id', event.correlationId)
-      const [receipt] = await sent(send, [event], acceptor.accept([event]))
+      const [receipt] = await sent(send, [event], acceptor.accept([event], bytes))
       const { outcome } = receipt!
       tell(reply, given, outcome, event)
       observe()
@@ -90,6 +90,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       if (lines.length > batchLimit) {
         throw new RequestError('body-too-large', `A batch holds ${batchLimit} events at the most`)
       }
+      quotas.tell(request, reply, Math.max(0, lines.length - 1))
       const send = startSend(request, tracing)
       const context = contextOf(request, reply, send)
       const wellFormed = await inSlices(lines, (line, index) => {
@@ -97,9 +98,10 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
         return admit(given, form, inBatch(context, index), admission)
       })
       const admitted = await dataCheck(wellFormed)
-      const events = admitted.flatMap((item) => ('event' in item ? [item.event] : []))
-      quotas.spend(request, reply, events)
-      const receipts = events.length > 0 ? await sent(send, events, acceptor.accept(events)) : []
+      const taken = admitted.filter((item) => 'event' in item)
+      const events = taken.map(({ event }) => event)
+      const bytes = taken.reduce((sum, { bytes }) => sum + bytes, 0)
+      const receipts = events.length > 0 ? await sent(send, events, acceptor.accept(events, bytes)) : []
       let next = 0
       const items = admitted.map((item, index) => {
         if ('problems' in item) {
