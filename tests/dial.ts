@@ -9,10 +9,10 @@ export interface Dialled {
   closed: Promise<string>
 }
 
-/** A connection of its own to a service. */
-export function dialTo(url: string): Dialled {
+/** A connection of its own to a service, from a certain address where one is given. */
+export function dialTo(url: string, localAddress?: string): Dialled {
   const { hostname, port } = new URL(url)
-  const socket = connect(Number(port), hostname)
+  const socket = connect({ host: hostname, port: Number(port), ...(localAddress && { localAddress }) })
   let text = ''
   socket.on('data', (chunk) => {
     text += chunk

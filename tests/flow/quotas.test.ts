@@ -110,9 +110,9 @@ test('what is refused counts as what is taken', async () => {
 })
 
 test('two ingests together let through what the quota says, and no more', async () => {
-  const send = await startTenant('shared', 200, null)
+  const send = await startTenant('shared', 100, null)
   const startedAt = performance.now()
-  const allowedAt = (at: number) => 400 + ((at - startedAt) / 1_000) * 200
+  const allowedAt = (at: number) => 200 + ((at - startedAt) / 1_000) * 100
   let accepted = 0
   /** When the last request was sent that was refused, and what had been accepted when the answer came. */
   let refusal = { at: startedAt, accepted: 0 }

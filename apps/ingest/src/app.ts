@@ -22,7 +22,7 @@ import { describeAnswers } from './answer-headers.js'
 import { lock, needsNoKey } from './auth.js'
 import { readBodies } from './bodies.js'
 import { createDataCheck } from './check-data.js'
-import { closePromptly } from './closing.js'
+import { boundConnections } from './connections.js'
 import { serveConsole } from './console.js'
 import { shareWithOrigins } from './cors.js'
 import { documentRoutes } from './docs.js'
@@ -109,9 +109,11 @@ export async function buildApp({
     frameworkErrors: answerFrameworkErrors(onProblem),
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
   })
-  app.server.maxConnections = config.EVENTFLOW_MAX_CONNECTIONS
-  app.server.on('drop', () => metrics.connectionsRefused.inc())
-  const isOpen = closePromptly(app)
+  const isOpen = boundConnections(app, {
+    max: config.EVENTFLOW_MAX_CONNECTIONS,
+    maxPerAddress: config.EVENTFLOW_MAX_CONNECTIONS_PER_ADDRESS,
+    onClosed: () => metrics.connectionsRefused.inc(),
+  })
 
   if (tracing) traceRequests(app, tracing)
   answerProblems(app, onProblem)

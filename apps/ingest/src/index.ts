@@ -1,2 +1,3 @@
 /** The ingestion service without its process, for tests; `main.ts` starts it. */
 export { buildApp } from './app.js'
+export { serveHealth } from './health-port.js'

@@ -29,6 +29,7 @@ import { registerDefinitions } from '@eventflow/schemas'
 import { connectRedis } from '@eventflow/stream'
 import { buildApp } from './app.js'
 import { requireSomeKey } from './auth.js'
+import { serveHealth } from './health-port.js'
 
 try {
   const config = readConfig(IngestConfig)
@@ -71,6 +72,8 @@ try {
   await app.listen({ host: config.EVENTFLOW_HOST, port: config.EVENTFLOW_PORT }).catch((error) => {
     throw listenError(error, 'EVENTFLOW_PORT', 'choose another one')
   })
+  const { EVENTFLOW_HOST, EVENTFLOW_HEALTH_PORT } = config
+  const health = EVENTFLOW_HEALTH_PORT > 0 ? await serveHealth(app, EVENTFLOW_HOST, EVENTFLOW_HEALTH_PORT) : undefined
   process.send?.('working')
 
   stopOnSignal(
@@ -78,6 +81,7 @@ try {
     config.EVENTFLOW_SHUTDOWN_TIMEOUT_MS,
     [
       { name: 'http', stop: () => app.close() },
+      { name: 'health', stop: async () => health?.close().closeAllConnections() },
       // Nothing is under way any more; QUIT would fail where Redis is away.
       { name: 'redis', stop: async () => redis.disconnect() },
       { name: 'postgres', stop: () => Promise.all([db.end(), asking.end()]) },

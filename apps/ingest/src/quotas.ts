@@ -36,7 +36,7 @@ interface Account {
 }
 
 /** What a request has sent: events, whatever became of them, and bytes of its body, inflated. */
-export interface Sent {
+interface Sent {
   events: number
   bytes: number
 }

@@ -114,6 +114,12 @@ export const IngestConfig = Type.Object({
     default: 2_000,
     description: 'Connections that may be open at once; more are closed at once',
   }),
+  EVENTFLOW_MAX_CONNECTIONS_PER_ADDRESS: Type.Integer({
+    minimum: 1,
+    default: 1_000,
+    description: 'Connections that may be open at once from one address, of IPv6 from one network of 64 bits',
+  }),
+  EVENTFLOW_HEALTH_PORT: Port('Port for health and metrics alone, beside the HTTP port; 0 for none', 0),
   EVENTFLOW_REQUEST_TIMEOUT_MS: Type.Integer({
     minimum: 1_000,
     maximum: 3_600_000,

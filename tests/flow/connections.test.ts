@@ -1,0 +1,111 @@
+/** Connections that do nothing, or too little, keep no place from those that have something to send. */
+import { serveHealth } from '@eventflow/ingest'
+import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
+import { type Dialled, dialTo } from '../dial.js'
+
+const PER_ADDRESS = 20
+const CONNECTIONS = 30
+
+let pipeline: TestPipeline
+let health: Awaited<ReturnType<typeof serveHealth>>
+let healthUrl: string
+const dialled: Dialled[] = []
+
+beforeAll(async () => {
+  pipeline = await startPipeline([], {
+    EVENTFLOW_MAX_CONNECTIONS: `${CONNECTIONS}`,
+    EVENTFLOW_MAX_CONNECTIONS_PER_ADDRESS: `${PER_ADDRESS}`,
+    EVENTFLOW_MIN_BODY_BYTES_PER_SECOND: '1000',
+  })
+  health = await serveHealth(pipeline.app, '127.0.0.1', 0)
+  healthUrl = `http://127.0.0.1:${(health.address() as { port: number }).port}`
+})
+
+afterEach(async () => {
+  for (const { socket } of dialled.splice(0)) socket.destroy()
+  await until('they are closed', async () => (await atOnce()) === 0)
+})
+
+afterAll(async () => {
+  health.close().closeAllConnections()
+  await pipeline.stop()
+})
+
+const EVENT = '{"type":"note.taken","data":{}}'
+/** The beginning of a request, which is told to go on as soon as its body is awaited. */
+const HEAD = `POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: ${EVENT.length}\r\nExpect: 100-continue\r\n\r\n`
+
+/** A connection from one of the addresses of this machine. */
+function dial(localAddress: string, text = ''): Dialled {
+  const made = dialTo(pipeline.url, localAddress)
+  dialled.push(made)
+  if (text) made.socket.write(text)
+  return made
+}
+const many = (count: number, localAddress: string, text = '') =>
+  Array.from({ length: count }, () => dial(localAddress, text))
+
+/** Waits until the service reads the bodies of requests. */
+const underWay = (requests: readonly Dialled[]) =>
+  until('they are under way', async () => requests.every(({ received }) => received().includes('100 Continue')))
+
+const send = () => post(`${pipeline.url}/v1/events`, EVENT, { connection: 'close' })
+const closedForRoom = async () =>
+  Number(/eventflow_connections_refused_total\S* (\d+)/.exec(await pipeline.ingestMetrics.registry.metrics())![1])
+const atOnce = () => new Promise<number>((resolve) => pipeline.app.server.getConnections((_, count) => resolve(count)))
+
+test('silent ones give way, those of one address and those of all', async () => {
+  const before = await closedForRoom()
+  many(CONNECTIONS * 2, '127.0.0.1')
+  await until('some are closed', async () => (await closedForRoom()) >= before + CONNECTIONS * 2 - PER_ADDRESS)
+  expect(await atOnce()).toBeLessThanOrEqual(PER_ADDRESS)
+  expect((await send()).status).toBe(202)
+  for (const address of ['127.0.0.2', '127.0.0.3']) many(PER_ADDRESS, address)
+  await until('all places are taken', async () => (await atOnce()) === CONNECTIONS)
+  expect((await send()).status).toBe(202)
+})
+
+test('of idle ones the one that has been idle longest gives way, and only after those that never sent anything', async () => {
+  const ask = async ({ socket, received }: Dialled) => {
+    const had = received().length
+    socket.write('GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
+    await until('it is answered', async () => received().length > had)
+  }
+  const [first, second] = [dial('127.0.0.4'), dial('127.0.0.4')]
+  await ask(first)
+  await ask(second)
+  await ask(first)
+  many(PER_ADDRESS - 2, '127.0.0.4')
+  const next = dial('127.0.0.4')
+  await ask(next)
+  await ask(first)
+  await ask(second)
+  const requests = many(PER_ADDRESS - 3, '127.0.0.4', HEAD)
+  await underWay(requests)
+  dial('127.0.0.4', HEAD)
+  await next.closed
+  expect([first, second, ...requests].map(({ socket }) => socket.closed)).not.toContain(true)
+})
+
+test('where all have a request under way a new one is closed; other addresses and the port for health have room', async () => {
+  await underWay(many(PER_ADDRESS, '127.0.0.5', HEAD))
+  expect(await dial('127.0.0.5', `${HEAD}${EVENT}`).closed).toBe('')
+  expect((await send()).status).toBe(202)
+  await underWay(many(CONNECTIONS - PER_ADDRESS, '127.0.0.6', HEAD))
+  await expect(send()).rejects.toThrow('fetch failed')
+  for (const path of ['/livez', '/readyz', '/metrics']) expect((await fetch(healthUrl + path)).status).toBe(200)
+  expect((await fetch(`${healthUrl}/health`)).json()).resolves.toMatchObject({ status: 'degraded' })
+  expect((await fetch(`${healthUrl}/v1/events/a`)).status).toBe(404)
+})
+
+test('one that says nothing for ten seconds is closed, and a body that trickles is answered 408 and closed', async () => {
+  const silent = dial('127.0.0.7')
+  const slow = dial('127.0.0.7', HEAD)
+  const trickle = setInterval(() => slow.socket.write(' '), 500)
+  const answer = await slow.closed
+  clearInterval(trickle)
+  expect(answer).toMatch(/\nHTTP\/1\.1 408 /)
+  expect(answer).toMatch('a body must come in at 1000 bytes a second')
+  expect(await silent.closed).toBe('')
+})
