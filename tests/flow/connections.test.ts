@@ -1,7 +1,8 @@
 /** Connections that do nothing, or too little, keep no place from those that have something to send. */
+import { createApiKey, createTenant } from '@eventflow/db'
 import { serveHealth } from '@eventflow/ingest'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Dialled, dialTo } from '../dial.js'
 
 const PER_ADDRESS = 20
@@ -17,6 +18,7 @@ beforeAll(async () => {
     EVENTFLOW_MAX_CONNECTIONS: `${CONNECTIONS}`,
     EVENTFLOW_MAX_CONNECTIONS_PER_ADDRESS: `${PER_ADDRESS}`,
     EVENTFLOW_MIN_BODY_BYTES_PER_SECOND: '1000',
+    EVENTFLOW_MAX_IN_FLIGHT_BYTES: '100000',
   })
   health = await serveHealth(pipeline.app, '127.0.0.1', 0)
   healthUrl = `http://127.0.0.1:${(health.address() as { port: number }).port}`
@@ -34,7 +36,9 @@ afterAll(async () => {
 
 const EVENT = '{"type":"note.taken","data":{}}'
 /** The beginning of a request, which is told to go on as soon as its body is awaited. */
-const HEAD = `POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: ${EVENT.length}\r\nExpect: 100-continue\r\n\r\n`
+const headOf = (length: number, more = '') =>
+  `POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n${more}Expect: 100-continue\r\n\r\n`
+const HEAD = headOf(EVENT.length)
 
 /** A connection from one of the addresses of this machine. */
 function dial(localAddress: string, text = ''): Dialled {
@@ -108,4 +112,31 @@ test('one that says nothing for ten seconds is closed, and a body that trickles 
   expect(answer).toMatch(/\nHTTP\/1\.1 408 /)
   expect(answer).toMatch('a body must come in at 1000 bytes a second')
   expect(await silent.closed).toBe('')
+})
+
+describe('bodies that are coming in', () => {
+  const body = EVENT.padEnd(20_000)
+  const tenant = async (id: string) => {
+    await createTenant(pipeline.db, id, 'test')
+    return (await createApiKey(pipeline.db, { tenantId: id, name: id, scopes: ['ingest'] }, 'test')).key
+  }
+  const sendAs = (key: string) =>
+    post(`${pipeline.url}/v1/events`, body, { authorization: `Bearer ${key}`, connection: 'close' })
+
+  test('have their memory: a tenant has its share of it, and is told to come again; another one has room', async () => {
+    const [greedy, modest] = [await tenant('greedy'), await tenant('modest')]
+    // Three quarters of 100,000 bytes are three of these; what is announced counts before it is there.
+    const head = headOf(body.length, `Authorization: Bearer ${greedy}\r\nConnection: close\r\n`)
+    const begun = many(3, '127.0.0.8', head + body.slice(0, 10_000))
+    await underWay(begun)
+    const refused = await sendAs(greedy)
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '1'])
+    expect(await refused.json()).toMatchObject({ code: 'overloaded' })
+    expect((await sendAs(modest)).status).toBe(202)
+    for (const { socket, closed } of begun) {
+      socket.write(body.slice(10_000))
+      expect(await closed).toMatch(/\nHTTP\/1\.1 202 /)
+    }
+    expect((await sendAs(greedy)).status).toBe(202)
+  })
 })

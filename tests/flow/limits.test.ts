@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto'
 import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib'
 import { PROBLEMS, type ProblemCode } from '@eventflow/core'
-import { createApiKey, createTenant } from '@eventflow/db'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Contract, readContract } from '../contract.js'
@@ -17,7 +16,6 @@ let contract: Contract
 beforeAll(async () => {
   pipeline = await startPipeline([], {
     EVENTFLOW_BODY_LIMIT_BYTES: `${BODY_LIMIT}`,
-    EVENTFLOW_MAX_IN_FLIGHT_BYTES: '100000',
     EVENTFLOW_REQUEST_TIMEOUT_MS: '1000',
     EVENTFLOW_MAX_CONNECTIONS: `${CONNECTIONS}`,
   })
@@ -179,38 +177,6 @@ test('headers may have 16 KiB', async () => {
     `GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-A: ${'x'.repeat(bytes)}\r\n\r\n`
   expect(await talk(request(16_000))).toMatch(/^HTTP\/1\.1 200 /)
   expectRawProblem(await talk(request(17_000)), 'headers-too-large')
-})
-
-describe('bodies that are coming in', () => {
-  const SIZE = 20_000
-  const body = EVENT.replace('smuggled', 'note.taken').padEnd(SIZE)
-  /** Begins to send a body as a tenant of its own, and gives how to end it. */
-  const begin = (key: string) => {
-    const dialled = dial()
-    dialled.socket.write(`${HEAD}Authorization: Bearer ${key}\r\nConnection: close\r\nContent-Length: ${SIZE}\r\n\r\n{`)
-    return { ...dialled, end: () => dialled.socket.write(body.slice(1)) }
-  }
-  const tenant = async (id: string) => {
-    await createTenant(pipeline.db, id, 'test')
-    return (await createApiKey(pipeline.db, { tenantId: id, name: id, scopes: ['ingest'] }, 'test')).key
-  }
-  const sendAs = (key: string) => send(body, { authorization: `Bearer ${key}` })
-
-  test('have their memory; what a tenant has too much of is told to come again, and another has room', async () => {
-    const [greedy, modest] = [await tenant('greedy'), await tenant('modest')]
-    // Three quarters of 100,000 bytes are three bodies: as many are begun and not ended, and hold what they have announced.
-    const begun = [begin(greedy), begin(greedy), begin(greedy)]
-    await until('another one does not fit', async () => (await sendAs(greedy)).status === 503)
-    const refused = await sendAs(greedy)
-    expect(refused.headers.get('retry-after')).toBe('1')
-    await expectProblem(refused, 'overloaded')
-    expect((await sendAs(modest)).status).toBe(202)
-    for (const { end, closed } of begun) {
-      end()
-      expect(await closed).toMatch(/^HTTP\/1\.1 202 /)
-    }
-    expect((await sendAs(greedy)).status).toBe(202)
-  })
 })
 
 test('more connections than are allowed are closed, and counted', async () => {
