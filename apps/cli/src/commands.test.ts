@@ -13,7 +13,6 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { claimFolder } from './data-folder.js'
 import { type LagOptions, lag } from './lag.js'
 import { migrate } from './migrate.js'
-import { sql } from './sql.js'
 import type { Print } from './table.js'
 import { workers } from './workers.js'
 
@@ -164,9 +163,9 @@ describe('migrate', () => {
     })
     expect(await run({})).toMatchObject({ code: 0, stdout: expect.stringMatching(/^applied: 0001/) })
     expect(await run({ dryRun: true })).toEqual({ code: 0, stdout: 'up to date\n' })
-    expect(await sql(url, 'SELECT count(*) AS n FROM partitions')).toEqual([{ n: 4 }])
-
-    await sql(url, `INSERT INTO kysely_migration VALUES ('9999-later', now())`)
+    const sql = (statement: string) => eventflow(['sql', statement, '--json'], { DATABASE_URL: url })
+    expect((await sql('SELECT count(*) AS n FROM partitions')).stdout).toBe('[{"n":4}]\n')
+    await sql(`INSERT INTO kysely_migration VALUES ('9999-later', now())`)
     const newer = await run({ json: true })
     expect(newer.code).toBe(1)
     expect(JSON.parse(newer.stdout)).toMatchObject({ applied: [], unknown: ['9999-later'] })
@@ -204,7 +203,7 @@ describe('where the pipeline is', () => {
   test('what Postgres says of a statement is said as it is', async () => {
     expect(await eventflow(['sql', 'SELEC 1'])).toMatchObject({
       code: 1,
-      stderr: '\nPostgres: syntax error at or near "SELEC"\n',
+      stderr: 'ERROR 42601: syntax error at or near "SELEC"\nLINE 1: SELEC 1\n        ^\n',
     })
   })
 })

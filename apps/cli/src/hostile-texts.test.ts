@@ -58,6 +58,7 @@ test.each([
   ['dlq', 'ls'],
   ['dlq', 'show', HOSTILE],
   ['dlq', 'replay', '--all', '--dry-run'],
+  ['sql', 'SELECT key, payload, message FROM failed_events'],
 ])('eventflow %s %s', async (...words) => {
   const out = await printed(...words.filter((word) => word !== undefined))
   expect(out).toContain('\\u001b[2J')

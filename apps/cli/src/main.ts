@@ -15,6 +15,7 @@ import { completion, SHELLS } from './completion.js'
 import { painter } from './log-line.js'
 import { createOutput } from './output.js'
 import { serviceCommands } from './service/commands.js'
+import { sqlCommand } from './sql/sql-command.js'
 
 const { env, stdout, stderr } = process
 const colours = stdout.isTTY && !env.NO_COLOR
@@ -83,15 +84,11 @@ const looking = (name: string, description: string, parent = program) =>
     )
     .option('--json', 'as JSON')
 
-looking('sql', 'Run one SQL statement and print its rows.')
-  .argument('<statement>')
-  .addHelpText('after', '\nExample: eventflow sql "SELECT status, count(*) FROM events GROUP BY status"')
-  .action(async (statement, { dataDir, json }) => {
-    const { sql } = await import('./sql.js')
-    const rows = await sql(await findPostgres(env, resolve(dataDir)), statement)
-    if (json) console.log(JSON.stringify(rows))
-    else console.table(rows)
-  })
+sqlCommand(looking('sql', 'Run SQL and print what it answers; without a statement, a prompt, or what comes in.'), {
+  env,
+  note,
+  closed: closed.signal,
+})
 
 looking('workers', 'Show who is alive, who has died, and who has which partitions.')
   .addHelpText('after', '\nExit code: 0, 1 when no worker is alive, 2 when Postgres does not answer.')

@@ -93,19 +93,29 @@ const TOKEN = new RegExp(
   'y',
 )
 
+/** The words of a text and what is neither comment nor space, of quoted things their mark, each with where it ends. */
+function* tokensIn(text: string): Generator<{ word?: string | undefined; other?: string | undefined; end: number }> {
+  for (let at = 0; at < text.length; ) {
+    TOKEN.lastIndex = at
+    const { comment, quoted, dollar, word, other } = TOKEN.exec(text)!.groups!
+    at = TOKEN.lastIndex
+    if (comment) at = endOfComment(text, at)
+    else if (dollar) {
+      const end = text.indexOf(dollar, at)
+      at = end < 0 ? text.length : end + dollar.length
+    }
+    const mark = other ?? (quoted || dollar)?.[0]
+    if (word || mark) yield { word, other: mark, end: at }
+  }
+}
+
 /** The statements of a text. A semicolon in brackets, or in the body of a function after BEGIN ATOMIC, ends none. */
 function statementsIn(text: string): Words[] {
   const statements: Words[] = [[]]
   let brackets = 0
-  TOKEN.lastIndex = 0
-  while (TOKEN.lastIndex < text.length) {
-    const { comment, dollar, word, other } = TOKEN.exec(text)!.groups!
+  for (const { word, other } of tokensIn(text)) {
     const words = statements.at(-1)!
-    if (comment) TOKEN.lastIndex = endOfComment(text, TOKEN.lastIndex)
-    else if (dollar) {
-      const end = text.indexOf(dollar, TOKEN.lastIndex)
-      TOKEN.lastIndex = end < 0 ? text.length : end + dollar.length
-    } else if (word) {
+    if (word) {
       if (word.toUpperCase() === 'ATOMIC' && words.at(-1) === 'BEGIN' && words[0] === 'CREATE') break
       words.push(word.toUpperCase())
     } else if (other === '(') brackets++
@@ -116,6 +126,27 @@ function statementsIn(text: string): Words[] {
     }
   }
   return statements
+}
+
+/** Where the first statement of a text ends, behind its semicolon; nothing while there is more of it to come. */
+export function endOfStatement(text: string): number | undefined {
+  let [brackets, blocks, before] = [0, 0, '']
+  for (const { word, other, end } of tokensIn(text)) {
+    const name = word?.toUpperCase() ?? ''
+    if (other === '(') brackets++
+    else if (other === ')') brackets--
+    else if (other === ';' && brackets <= 0 && blocks === 0) return end
+    else if ((name === 'ATOMIC' && before === 'BEGIN') || (name === 'CASE' && blocks > 0)) blocks++
+    else if (name === 'END' && blocks > 0) blocks--
+    before = name
+  }
+  return undefined
+}
+
+/** Whether there is anything to run in a text: not only spaces, comments and semicolons. */
+export function isBlankSql(text: string): boolean {
+  for (const { other } of tokensIn(text)) if (other !== ';') return false
+  return true
 }
 
 /** Comments of this kind may hold others. */

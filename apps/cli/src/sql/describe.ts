@@ -1,0 +1,18 @@
+/** `\d`: which tables there are, and what is in one. The catalogs are those of Postgres' manual, "System Catalogs". */
+
+export const TABLES = `
+SELECT c.relname AS name, CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'table' END AS kind,
+       CASE WHEN c.relkind <> 'v' THEN greatest(c.reltuples, 0)::bigint END AS about_rows,
+       CASE WHEN c.relkind <> 'v' THEN pg_size_pretty(pg_total_relation_size(c.oid)) END AS size
+FROM pg_class c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND pg_table_is_visible(c.oid)
+  AND c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema') ORDER BY 1`
+
+export const COLUMNS = `
+SELECT a.attname AS column, format_type(a.atttypid, a.atttypmod) AS type, NOT a.attnotnull AS nullable,
+       pg_get_expr(d.adbin, d.adrelid) AS default
+FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE a.attrelid = $1::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
+
+export const INDEXES = `
+SELECT indexrelid::regclass AS index, pg_get_indexdef(indexrelid) AS definition
+FROM pg_index WHERE indrelid = $1::regclass ORDER BY NOT indisprimary, 1`

@@ -1,0 +1,92 @@
+/** The prompt of `eventflow sql`: statements over several lines, and the commands of psql that are used most. */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { endOfStatement, isBlankSql } from '@eventflow/db'
+import { COLUMNS, INDEXES, TABLES } from './describe.js'
+import type { Runner, SqlOptions } from './sql.js'
+
+/** Lines that are kept for the next time. */
+const HISTORY_LINES = 1_000
+
+const HELP = String.raw`A statement ends with a semicolon, and takes as long as it needs; Ctrl-C cancels it.
+\d        tables and views
+\d NAME   columns and indexes of one
+\x        one value a line: always, never, and again where a row is wider than the terminal
+\q        end (Ctrl-D too)
+\?        this`
+
+/** Reads and runs statements until the input ends. Gives the exit code 0. */
+export async function prompt(runner: Runner, { input, output, note, historyFile }: SqlOptions): Promise<number> {
+  const history = readHistory(historyFile)
+  const lines = createInterface({ input, output, history, historySize: HISTORY_LINES, terminal: input.isTTY === true })
+  lines.on('history', (known) => keepHistory(historyFile, known))
+  let text = ''
+  const ask = () => {
+    const state = { I: '=', T: '=*', E: '=!' }[runner.session.transaction()]
+    lines.setPrompt(`${runner.session.database}${isBlankSql(text) ? state : '-'}> `)
+    lines.prompt()
+  }
+  lines.on('SIGINT', () => {
+    if (runner.interrupt()) return
+    text = ''
+    output.write('\n')
+    ask()
+  })
+  note(String.raw`Statements end with a semicolon; \? says what else there is.`)
+  ask()
+  for await (const line of lines) {
+    if (line.startsWith('\\') && isBlankSql(text)) {
+      if (/^\\q\s*$/.test(line)) break
+      await command(line.trim(), runner, note)
+    } else {
+      text += `${line}\n`
+      for (let end = endOfStatement(text); end !== undefined; end = endOfStatement(text)) {
+        const statement = text.slice(0, end)
+        text = text.slice(end)
+        if (!isBlankSql(statement)) await runner.run(statement.trim())
+      }
+      if (isBlankSql(text)) text = ''
+    }
+    ask()
+  }
+  lines.close()
+  return 0
+}
+
+async function command(line: string, runner: Runner, note: (text: string) => void): Promise<void> {
+  const [name, ...words] = line.split(/\s+/)
+  if (name === '\\?') note(HELP)
+  else if (name === '\\x') {
+    runner.isExpanded = runner.isExpanded === 'auto' ? true : runner.isExpanded ? false : 'auto'
+    note(
+      `One value a line: ${{ true: 'always', false: 'never', auto: 'where a row is wide' }[`${runner.isExpanded}`]}.`,
+    )
+  } else if (name === '\\d' && words.length === 0) await runner.run(TABLES)
+  else if (name === '\\d' && words.length === 1) {
+    const [table] = words as [string]
+    if (await runner.run(COLUMNS, [table])) await runner.run(INDEXES, [table])
+  } else note(String.raw`There is no ${name} of this kind; \? says what there is.`)
+}
+
+/** The last line first, as readline has it. */
+function readHistory(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').split('\n').filter(Boolean).slice(-HISTORY_LINES).reverse()
+  } catch {
+    return []
+  }
+}
+
+/** For nobody else to read: statements have values in them. A history that cannot be kept stops nobody. */
+function keepHistory(file: string, known: readonly string[]): void {
+  try {
+    writeFileSync(
+      file,
+      known
+        .toReversed()
+        .map((line) => `${line}\n`)
+        .join(''),
+      { mode: 0o600 },
+    )
+  } catch {}
+}

@@ -1,0 +1,40 @@
+/** `eventflow sql`: what it takes. */
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { type Command, Option } from 'commander'
+import { findPostgres } from '../addresses.js'
+import type { Print } from '../table.js'
+
+/** In words of the shell: less where there is one. */
+const DEFAULT_PAGER = 'command -v less > /dev/null && exec less || exec cat'
+
+/** `closed`: nobody reads the output any more. */
+export function sqlCommand(
+  command: Command,
+  { env, note, closed }: { env: NodeJS.ProcessEnv; note: Print; closed: AbortSignal },
+): void {
+  command
+    .argument('[statements]', 'with semicolons between them')
+    .addOption(new Option('--csv', 'as CSV').conflicts('json'))
+    .option('--no-pager', 'do not give $PAGER what is longer than the screen')
+    .addHelpText('after', '\nA statement may take as long as it needs; Ctrl-C cancels it.')
+    .addHelpText('after', 'Exit code: 0, 1 when a statement fails, 2 when Postgres does not answer, 130 when stopped.')
+    .addHelpText('after', '\nExample: eventflow sql "SELECT status, count(*) FROM events GROUP BY status"')
+    .action(async (statement, { dataDir, json, csv, pager }) => {
+      const { sql } = await import('./sql.js')
+      process.exitCode = await sql(await findPostgres(env, resolve(dataDir)), {
+        statement,
+        format: json ? 'json' : csv ? 'csv' : 'table',
+        input: process.stdin,
+        output: process.stdout,
+        note,
+        pager: pager ? env.PAGER || DEFAULT_PAGER : undefined,
+        env,
+        historyFile: join(homedir(), '.eventflow_sql_history'),
+        onInterrupt(listener) {
+          process.on('SIGINT', listener)
+          closed.addEventListener('abort', listener)
+        },
+      })
+    })
+}
