@@ -26,6 +26,9 @@ stdout.on('error', () => closed.abort())
 // All that is printed comes by here, or by the log and the doctor, which have colours: texts of events must not steer a terminal.
 const print = (text: string) => console.log(printable(text))
 const note = (text: string) => console.error(printable(text))
+const end = (code: number) => {
+  process.exitCode = code
+}
 
 const program = new Command('eventflow')
   .configureOutput({
@@ -88,6 +91,7 @@ sqlCommand(looking('sql', 'Run SQL and print what it answers; without a statemen
   env,
   note,
   closed: closed.signal,
+  end,
 })
 
 looking('workers', 'Show who is alive, who has died, and who has which partitions.')
@@ -241,9 +245,7 @@ serviceCommands(program, {
   note,
   confirm: isatty(0) && stderr.isTTY ? confirm : undefined,
   stop: () => AbortSignal.any([stopSignals().stop, closed.signal]),
-  end: (code) => {
-    process.exitCode = code
-  },
+  end,
 })
 
 try {

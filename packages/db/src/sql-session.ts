@@ -35,7 +35,7 @@ export interface SqlSession {
 
 const AS_TEXT = { getTypeParser: () => (value: string) => value }
 
-/** Opens a session; `onNotice` gets what Postgres says beside results. Throws when Postgres lets nobody in. */
+/** Opens a session; `onNotice` gets what Postgres says beside results. Throws when Postgres does not let us in. */
 export async function openSqlSession(url: string, onNotice: (notice: string) => void): Promise<SqlSession> {
   const settings = { connectionString: checkedDatabaseUrl(url), application_name: 'eventflow-sql', keepAlive: true }
   const client = new pg.Client({ ...settings, connectionTimeoutMillis: 5_000 })

@@ -29,7 +29,8 @@ export async function prompt(runner: Runner, { input, output, note, historyFile 
   lines.on('SIGINT', () => {
     if (runner.interrupt()) return
     text = ''
-    output.write('\n')
+    lines.write(null, { ctrl: true, name: 'e' })
+    lines.write(null, { ctrl: true, name: 'u' })
     ask()
   })
   note(String.raw`Statements end with a semicolon; \? says what else there is.`)
@@ -77,7 +78,7 @@ function readHistory(file: string): string[] {
   }
 }
 
-/** For nobody else to read: statements have values in them. A history that cannot be kept stops nobody. */
+/** Only its owner can read it: statements have values in them. The prompt works without a history too. */
 function keepHistory(file: string, known: readonly string[]): void {
   try {
     writeFileSync(

@@ -8,10 +8,10 @@ import type { Print } from '../table.js'
 /** In words of the shell: less where there is one. */
 const DEFAULT_PAGER = 'command -v less > /dev/null && exec less || exec cat'
 
-/** `closed`: nobody reads the output any more. */
+/** `closed`: the output is read no more; `end` sets the exit code. */
 export function sqlCommand(
   command: Command,
-  { env, note, closed }: { env: NodeJS.ProcessEnv; note: Print; closed: AbortSignal },
+  { env, note, closed, end }: { env: NodeJS.ProcessEnv; note: Print; closed: AbortSignal; end: (code: number) => void },
 ): void {
   command
     .argument('[statements]', 'with semicolons between them')
@@ -22,7 +22,7 @@ export function sqlCommand(
     .addHelpText('after', '\nExample: eventflow sql "SELECT status, count(*) FROM events GROUP BY status"')
     .action(async (statement, { dataDir, json, csv, pager }) => {
       const { sql } = await import('./sql.js')
-      process.exitCode = await sql(await findPostgres(env, resolve(dataDir)), {
+      const code = await sql(await findPostgres(env, resolve(dataDir)), {
         statement,
         format: json ? 'json' : csv ? 'csv' : 'table',
         input: process.stdin,
@@ -36,5 +36,6 @@ export function sqlCommand(
           closed.addEventListener('abort', listener)
         },
       })
+      end(code)
     })
 }

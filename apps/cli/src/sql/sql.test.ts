@@ -153,7 +153,7 @@ test('statements come in by a pipe; Ctrl-C cancels the one that runs', async () 
   expect(await stdout).toBe('CREATE\nCREATE\n f | g\n---+---\n ; | 2\n(1 row)\n')
 })
 
-test('the prompt: statements over lines, tables and their columns, and a history for nobody else', async () => {
+test('the prompt: statements over lines, tables and their columns, and a history that only its owner reads', async () => {
   const input = Object.assign(new PassThrough(), { isTTY: true, setRawMode() {} })
   const output = Object.assign(new PassThrough(), { isTTY: true, columns: 100, rows: 100 }) as Terminal & PassThrough
   const notes: string[] = []
@@ -200,6 +200,7 @@ test('the prompt: statements over lines, tables and their columns, and a history
   })
   input.write('\x03')
   await until('it is cancelled', async () => notes.at(-1)!.startsWith('ERROR 57014'))
+  input.write('half a line\x03')
   input.write('\\q\n')
   expect(await ended).toBe(0)
   expect((await readFile(historyFile, 'utf8')).split('\n').slice(0, 3)).toEqual([

@@ -21,7 +21,7 @@ export interface SqlOptions {
   pager?: string | undefined
   env: NodeJS.ProcessEnv
   historyFile: string
-  /** Has `listener` called at each Ctrl-C, and when nobody reads the output any more. */
+  /** Has `listener` called at each Ctrl-C, and when the output is read no more. */
   onInterrupt: (listener: () => void) => void
 }
 
@@ -38,7 +38,7 @@ export interface Runner {
   readonly wasCancelled: boolean
 }
 
-/** Gives the exit code: 0, 1 when a statement failed, 130 when it was stopped. Throws UnreachableError when Postgres lets nobody in. */
+/** Gives the exit code: 0, 1 when a statement failed, 130 when it was stopped. Throws UnreachableError when Postgres does not let us in. */
 export async function sql(url: string, options: SqlOptions): Promise<number> {
   const { statement, input, note } = options
   const session = await openSqlSession(url, note).catch((error) => {

@@ -27,7 +27,7 @@ export function tableWriter(
     const lines: string[] = []
     const isFirst = shown === 0
     const wide = aligned!.measure(held) > width
-    if (isFirst && isExpanded === 'auto') isWide = wide && held.length > 0
+    if (isFirst && isExpanded === 'auto') isWide = wide
     if (isWide) lines.push(...expanded(columns!, held, shown + 1, width))
     else lines.push(...(isFirst ? aligned!.heading() : []), ...aligned!.rows(held))
     shown += held.length
