@@ -149,7 +149,7 @@ describe('send', () => {
       2: '1e400|rounded',
       3: 'rounded',
       4: 'more than once',
-      5: 'JSON',
+      5: '__proto__',
       6: 'is not JSON',
       7: 'is not UTF-8',
     })) {
