@@ -1,5 +1,6 @@
 /** What compose.yaml and the Dockerfile name is what the code has; there is no engine here to say so. */
 import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -39,7 +40,7 @@ const settingsOf = ({ environment = {} }: Service) =>
   )
 
 const defaults = { DATABASE_URL: 'postgres://db', REDIS_URL: 'redis://cache', EVENTFLOW_EVENTS: 'events' }
-const KEY = `ef_0123456789ab_${'c'.repeat(64)}`
+const KEY = `ef_0123456789ab_${createHash('sha256').update('first').digest('hex')}`
 const HTTP_PORT = readConfig(IngestConfig, defaults).EVENTFLOW_PORT
 const METRICS_PORT = readConfig(WorkerConfig, defaults).EVENTFLOW_METRICS_PORT
 

@@ -1,4 +1,5 @@
 /** Without a key: programs on this machine, and no web page and no proxy, whatever names they make this machine have. */
+import { createHash } from 'node:crypto'
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { connect } from 'node:net'
 import { createBootstrapKey } from '@eventflow/db'
@@ -6,7 +7,7 @@ import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { readContract } from '../contract.js'
 
-const KEY = `ef_0123456789ab_${'5'.repeat(64)}`
+const KEY = `ef_0123456789ab_${createHash('sha256').update('first').digest('hex')}`
 
 let pipeline: TestPipeline
 let port: number

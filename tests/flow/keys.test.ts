@@ -1,5 +1,6 @@
 /** API keys: nothing without one, nothing beyond its scopes, nothing after its end. */
-import { createBootstrapKey, SCOPES, type Scope, setQuota } from '@eventflow/db'
+import { createHash } from 'node:crypto'
+import { createApiKey, createBootstrapKey, createTenant, SCOPES, type Scope, setQuota } from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/pipeline'
 import {
   createDatabase,
@@ -47,7 +48,7 @@ const ROUTES: [method: string, path: string, scope: Scope][] = [
 const OPEN = ['/livez', '/readyz', '/health', '/metrics', '/docs', '/openapi.json']
 
 /** Of the form of a key, and nobody's. */
-const FIRST = `ef_0123456789ab_${'5'.repeat(64)}`
+const FIRST = `ef_0123456789ab_${createHash('sha256').update('first').digest('hex')}`
 
 let pipeline: TestPipeline
 let admin: string
@@ -198,6 +199,58 @@ test('when a key was used is noted, once a minute and no more', async () => {
   expect((await used()).last_used_at).toBe(first)
 })
 
+test('admin opens nothing of other scopes, and makes keys with any of them, of its own tenant; the audit log names it', async () => {
+  await createTenant(pipeline.db, 'acme', 'test')
+  const asked = { tenantId: 'acme', name: 'only admin', scopes: ['admin' as const], expiresInDays: 1 }
+  const { id, key } = await createApiKey(pipeline.db, asked, 'test')
+  expect(await statusWith(key)).toBe(403)
+  const made = await make(['ingest', 'read', 'replay'], key, { expires_in_days: 2 })
+  const { id: eventId } = await json('POST', '/v1/events', made.key, EVENT)
+  const { rows } = await pipeline.db.query('SELECT tenant_id FROM raw_events WHERE event_id = $1', [eventId])
+  expect(rows).toEqual([{ tenant_id: 'acme' }])
+  const [entry] = (await json('GET', '/v1/audit-log?limit=1', key)).items
+  expect(entry).toMatchObject({ action: 'create-key', actor: `key ${id}`, subject: expect.stringContaining(made.id) })
+  const elsewhere = await ask('POST', '/v1/keys', bearer(key), { name: 'x', scopes: ['read'], tenant: 'default' })
+  expect(elsewhere.status).toBe(400)
+})
+
+describe('a bootstrap key', () => {
+  test('is valid for 90 days, and stays as it is at further starts', async () => {
+    const found = async () =>
+      (await json('GET', '/v1/keys', admin)).items.find((item: { name: string }) => item.name === 'bootstrap')
+    const { id, created_at, expires_at } = await found()
+    expect([id, (Date.parse(expires_at) - Date.parse(created_at)) / 86_400_000]).toEqual(['0123456789ab', 90])
+    await pipeline.db.query(`UPDATE api_keys SET expires_at = now() + interval '1 day' WHERE key_id = $1`, [id])
+    const before = await found()
+    await createBootstrapKey(pipeline.db, FIRST)
+    expect((await found()).expires_at).toBe(before.expires_at)
+  })
+
+  test('with the id of a key that has another secret is refused, with what to do', async () => {
+    const other = `${FIRST.slice(0, 16)}${createHash('sha256').update('other').digest('hex')}`
+    await expect(createBootstrapKey(pipeline.db, other)).rejects.toThrow(
+      /^EVENTFLOW_BOOTSTRAP_KEY has another secret than the key 0123456789ab, .* an id of its own.* eventflow keys revoke 0123456789ab$/,
+    )
+    expect(await statusWith(FIRST)).toBe(202)
+    expect(await statusWith(other)).toBe(401)
+  })
+
+  test.each([
+    ['zeros', '0'.repeat(64)],
+    ['a digit again and again', 'f'.repeat(64)],
+    ['a word again and again', 'ca11ab1e'.repeat(8)],
+    ['all digits again and again', '0123456789abcdef'.repeat(4)],
+    ['half of it twice', createHash('sha256').update('a').digest('hex').slice(32).repeat(2)],
+    ['few digits', '0110100110010110'.padEnd(64, '10')],
+  ])('that can be guessed is refused: %s', async (_, secret) => {
+    await expect(createBootstrapKey(pipeline.db, `ef_abcdefabcdef_${secret}`)).rejects.toThrow(
+      /^EVENTFLOW_BOOTSTRAP_KEY has a secret that can be guessed: make one with .*openssl rand -hex 32/,
+    )
+    const { rows } = await pipeline.db.query(`SELECT FROM api_keys WHERE key_id = 'abcdefabcdef'`)
+    expect(rows).toEqual([])
+  })
+})
+
 test('a program that others can reach does not start without a key, and says how to make one', async () => {
   const settings = {
     DATABASE_URL: await createDatabase(),
@@ -211,7 +264,7 @@ test('a program that others can reach does not start without a key, and says how
   const url = `${bootstrapped.url}/v1/keys`
   expect((await fetch(url)).status).toBe(401)
   expect((await fetch(url, { headers: bearer(FIRST) })).status).toBe(200)
-  expect(bootstrapped.lines.join('\n')).not.toContain('5'.repeat(64))
+  expect(bootstrapped.lines.join('\n')).not.toContain(FIRST.slice(16))
   bootstrapped.kill('SIGTERM')
   await bootstrapped.exited
 })

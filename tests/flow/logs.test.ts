@@ -1,4 +1,5 @@
 /** What the programs log: whom an event belongs to all the way, never what it says, and never a flood. */
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { connect as connectTcp } from 'node:net'
 import { join } from 'node:path'
@@ -23,7 +24,7 @@ const CANARIES = {
   payload: 'canary-payload-7f3a',
   key: 'canary-key-19bc',
   attribute: 'canary-attribute-a41f',
-  authorization: 'ca11ab1e'.repeat(8),
+  authorization: createHash('sha256').update('canary').digest('hex'),
   header: 'canary-header-e2c8',
   idempotency: 'canary-idempotency-4b77',
   query: 'canary-query-90ab',

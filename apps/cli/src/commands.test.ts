@@ -1,5 +1,6 @@
 /** The commands that look at a pipeline, as they are run: what they print, and how they end. */
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -169,6 +170,18 @@ describe('migrate', () => {
     const newer = await run({ json: true })
     expect(newer.code).toBe(1)
     expect(JSON.parse(newer.stdout)).toMatchObject({ applied: [], unknown: ['9999-later'] })
+  })
+
+  test('makes the first key, and says what is wrong with one that is not it, without a stack', async () => {
+    const run = (bootstrapKey: string) =>
+      outcomeOf((print) => migrate(databaseUrl, { partitions: 4, bootstrapKey, print }))
+    const withSecret = (secret: string) => `ef_0123456789ab_${createHash('sha256').update(secret).digest('hex')}`
+    expect(await run(withSecret('first'))).toEqual({ code: 0, stdout: 'up to date\n' })
+    const refused = {
+      name: 'SetupError',
+      message: expect.stringMatching(/^EVENTFLOW_BOOTSTRAP_KEY has another secret/),
+    }
+    await expect(run(withSecret('other'))).rejects.toMatchObject(refused)
   })
 })
 

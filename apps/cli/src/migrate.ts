@@ -1,5 +1,6 @@
 /** `eventflow migrate`: brings the database up to date, or says what that would do. */
-import { migrate as applyMigrations, compareMigrations, createBootstrapKey } from '@eventflow/db'
+import { migrate as applyMigrations, BootstrapKeyError, compareMigrations, createBootstrapKey } from '@eventflow/db'
+import { SetupError } from '@eventflow/local'
 import { askPostgres } from './ask-postgres.js'
 import type { Print } from './table.js'
 
@@ -22,10 +23,18 @@ export async function migrate(
   const { missing, unknown } = await askPostgres(postgres, compareMigrations)
   const newer = unknown.length > 0
   const applied = dryRun || newer ? [] : await applyMigrations(postgres, { partitions })
-  if (bootstrapKey && !dryRun && !newer) await askPostgres(postgres, (db) => createBootstrapKey(db, bootstrapKey))
+  if (bootstrapKey && !dryRun && !newer) await makeKey(postgres, bootstrapKey)
   if (json) print(JSON.stringify({ applied, missing: dryRun || newer ? missing : [], unknown }))
   else if (newer) print(`the database is of a newer version, which has applied ${unknown.join(', ')}: install that one`)
   else if (dryRun) print(missing.length > 0 ? `to be applied: ${missing.join(', ')}` : 'up to date')
   else print(applied.length > 0 ? `applied: ${applied.join(', ')}` : 'up to date')
   return newer || (dryRun && missing.length > 0) ? 1 : 0
+}
+
+async function makeKey(postgres: string, key: string): Promise<void> {
+  try {
+    await askPostgres(postgres, (db) => createBootstrapKey(db, key))
+  } catch (error) {
+    throw error instanceof BootstrapKeyError ? new SetupError(error.message) : error
+  }
 }

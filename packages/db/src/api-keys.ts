@@ -9,7 +9,10 @@ import { recordAudit } from './audit-log.js'
 import { type Db, type Queryable, withTransaction } from './connect.js'
 import type { Quota } from './tenants.js'
 
-/** What a key may do: send events; look at them; replay, discard and skip them; keys, schemas and the audit log. */
+/**
+ * What a key may do: send events; look at them; replay, discard and skip them; keys, schemas and the audit log. No scope opens what
+ * another one does, but `admin` may make keys with any.
+ */
 export const SCOPES = ['ingest', 'read', 'replay', 'admin'] as const
 export type Scope = (typeof SCOPES)[number]
 
@@ -27,8 +30,8 @@ export interface ApiKey {
   lastUsedAt: Date | null
 }
 
-/** The form of a key; its first group is the id. */
-export const API_KEY_FORM = /^ef_([0-9a-f]{12})_[0-9a-f]{64}$/
+/** The form of a key: its id and its secret. */
+export const API_KEY_FORM = /^ef_([0-9a-f]{12})_([0-9a-f]{64})$/
 
 const COLUMNS = `
   key_id AS id, tenant_id AS "tenantId", name, scopes, created_at AS "createdAt", expires_at AS "expiresAt",
@@ -44,24 +47,49 @@ export async function createApiKey(
   asked: Pick<ApiKey, 'tenantId' | 'name' | 'scopes'> & { expiresInDays?: number | undefined },
   actor: string,
 ): Promise<ApiKey & { key: string }> {
-  const key = `ef_${randomBytes(6).toString('hex')}_${randomBytes(32).toString('hex')}`
-  return { ...(await insertApiKey(db, key, asked, actor))!, key }
+  const id = randomBytes(6).toString('hex')
+  const key = `ef_${id}_${randomBytes(32).toString('hex')}`
+  return { ...(await insertApiKey(db, { id, key, ...asked }, actor))!, key }
 }
 
-/** Makes the first key of a new installation, from its settings; one that is there already, valid or not, stays as it is. */
-export async function createBootstrapKey(db: Db, key: string): Promise<void> {
-  const asked = { tenantId: 'default', name: 'bootstrap', scopes: [...SCOPES] }
-  await insertApiKey(db, key, asked, 'EVENTFLOW_BOOTSTRAP_KEY')
+/** Days for which a bootstrap key is valid: it is there to make the keys that are used. */
+const BOOTSTRAP_KEY_DAYS = 90
+
+/** EVENTFLOW_BOOTSTRAP_KEY is none that may be used: the message says what to do. */
+export class BootstrapKeyError extends Error {
+  override name = 'BootstrapKeyError'
 }
+
+/**
+ * Makes the first key of a new installation, from its settings. One that is there already, valid or not, stays as it is.
+ * Throws BootstrapKeyError when the key could be guessed, or its id is that of a key with another secret.
+ */
+export async function createBootstrapKey(db: Db, key: string): Promise<void> {
+  const [, id, secret] = API_KEY_FORM.exec(key) ?? []
+  if (id === undefined || secret === undefined)
+    throw new BootstrapKeyError('EVENTFLOW_BOOTSTRAP_KEY must be ef_, 12 hexadecimal digits, _, and 64 more')
+  if (isGuessable(secret)) {
+    const made = `make one with  echo "ef_$(openssl rand -hex 6)_$(openssl rand -hex 32)"`
+    throw new BootstrapKeyError(`EVENTFLOW_BOOTSTRAP_KEY has a secret that can be guessed: ${made}`)
+  }
+  const asked = { tenantId: 'default', name: 'bootstrap', scopes: [...SCOPES], expiresInDays: BOOTSTRAP_KEY_DAYS }
+  if (await insertApiKey(db, { id, key, ...asked }, 'EVENTFLOW_BOOTSTRAP_KEY')) return
+  const { rows } = await db.query('SELECT hash FROM api_keys WHERE key_id = $1', [id])
+  if (timingSafeEqual(rows[0].hash, hashOf(key))) return
+  throw new BootstrapKeyError(
+    `EVENTFLOW_BOOTSTRAP_KEY has another secret than the key ${id}, which was made before. To change a key, give the next ` +
+      `one an id of its own, the 12 digits after ef_, and end the old one with  eventflow keys revoke ${id}`,
+  )
+}
+
+/** Few different digits, or one row of digits again and again: written by hand. By chance it does not come to pass. */
+const isGuessable = (secret: string) => new Set(secret).size < 8 || /^(.{1,32})\1+$/.test(secret)
 
 async function insertApiKey(
   db: Db,
-  key: string,
-  { tenantId, name, scopes, expiresInDays }: Parameters<typeof createApiKey>[1],
+  { id, key, tenantId, name, scopes, expiresInDays }: Parameters<typeof createApiKey>[1] & { id: string; key: string },
   actor: string,
 ): Promise<ApiKey | undefined> {
-  const id = API_KEY_FORM.exec(key)?.[1]
-  if (id === undefined) throw new Error('EVENTFLOW_BOOTSTRAP_KEY must be ef_, 12 hexadecimal digits, _, and 64 more')
   return withTransaction(db, async (tx) => {
     const { rows } = await tx.query(
       `INSERT INTO api_keys (key_id, tenant_id, name, hash, scopes, expires_at)

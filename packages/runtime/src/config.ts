@@ -66,7 +66,7 @@ export const IngestConfig = Type.Object({
   EVENTFLOW_BOOTSTRAP_KEY: Type.String({
     pattern: '^(ef_[0-9a-f]{12}_[0-9a-f]{64})?$',
     default: '',
-    description: 'An API key with all scopes that is made at the start if it is not there',
+    description: 'An API key with all scopes, valid for 90 days, that is made at the start if it is not there',
   }),
   EVENTFLOW_PORT: Port('HTTP port', 8000),
   EVENTFLOW_CORS_ORIGINS: Type.String({

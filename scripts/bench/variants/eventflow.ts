@@ -1,4 +1,5 @@
 /** EventFlow as it ships: its own programs with their default settings. */
+import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '@eventflow/local'
@@ -21,7 +22,7 @@ export const PARTITIONS = 16
 const PREFIX = 'ef'
 
 /** With every scope, for the variants that need one. */
-const KEY = `ef_${'0'.repeat(12)}_${'0'.repeat(64)}`
+const KEY = `ef_${'0'.repeat(12)}_${createHash('sha256').update('bench').digest('hex')}`
 
 /** More than anything here sends in a second, so that a quota is kept account of and never reached. */
 const QUOTA = 100_000_000

@@ -67,7 +67,8 @@ const key = {
 
 const createSchema = {
   summary: 'Make an API key',
-  description: 'For the tenant of the key that asks. The answer is the only place that ever shows the new key.',
+  description:
+    'For the tenant of the key that asks, with any scopes: also those that this key has not, and beyond its end. The answer is the only place that ever shows the new key.',
   tags: ['keys'],
   body: Type.Object(
     {
