@@ -1,6 +1,6 @@
 /** Errors as people and programs get them: application/problem+json (RFC 9457) with a stable code. */
 import { PROBLEMS, type Problem, type ProblemCode, TooManyWaitingError } from '@eventflow/core'
-import { isCancelled, sqlErrorKind } from '@eventflow/db'
+import { isCancelled, sqlErrorKind, TenantLimitError } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { NotAcceptedError } from './accept.js'
@@ -138,6 +138,7 @@ export function answerProblems(app: FastifyInstance, onProblem: OnProblem): void
     if (error instanceof TooManyWaitingError) {
       return refuse(request, reply, problemBody('too-many-requests', `Of this tenant ${error.message}`))
     }
+    if (error instanceof TenantLimitError) return refuse(request, reply, problemBody('limit-reached', error.message))
     if (isCancelled(error)) {
       const detail = 'It took too long to answer. Ask for less, such as one type, one key or a shorter time'
       return refuse(request, reply, problemBody('unavailable', detail))

@@ -1,16 +1,24 @@
 /** Waiting until events are settled: all waiting requests share one query. */
+import { createTurns } from '@eventflow/core'
 import { type Db, eventKey, findSettled } from '@eventflow/db'
 
 const POLL_MS = 50
 
+/** Requests that wait: each is looked for at every poll. */
+const WAITING = { atOnce: Number.POSITIVE_INFINITY, atOnceEach: 500, waitingEach: 0 }
+
 export interface SettledWatch {
-  /** Resolves once the event has reached an end, or after `timeoutMs`, whichever comes first. */
+  /**
+   * Resolves once the event has reached an end, or after `timeoutMs`, whichever comes first. Rejects with TooManyWaitingError when too many
+   * requests of the tenant wait.
+   */
   untilSettled(tenantId: string, id: string, timeoutMs: number): Promise<void>
 }
 
 /** A watch that asks Postgres every 50 ms, and only while somebody waits. */
 export function createSettledWatch(db: Db): SettledWatch {
   const waiting = new Map<string, { tenantId: string; id: string; done: Set<() => void> }>()
+  const turns = createTurns(WAITING)
   let polling = false
 
   async function poll(): Promise<void> {
@@ -26,20 +34,22 @@ export function createSettledWatch(db: Db): SettledWatch {
 
   return {
     untilSettled(tenantId, id, timeoutMs) {
-      return new Promise((resolve) => {
-        const key = eventKey({ tenantId, id })
-        const entry = waiting.get(key) ?? { tenantId, id, done: new Set() }
-        waiting.set(key, entry)
-        const done = () => {
-          clearTimeout(timer)
-          entry.done.delete(done)
-          if (entry.done.size === 0) waiting.delete(key)
-          resolve()
-        }
-        entry.done.add(done)
-        const timer = setTimeout(done, timeoutMs)
-        if (!polling) void poll()
-      })
+      const wait = () =>
+        new Promise<void>((resolve) => {
+          const key = eventKey({ tenantId, id })
+          const entry = waiting.get(key) ?? { tenantId, id, done: new Set() }
+          waiting.set(key, entry)
+          const done = () => {
+            clearTimeout(timer)
+            entry.done.delete(done)
+            if (entry.done.size === 0) waiting.delete(key)
+            resolve()
+          }
+          entry.done.add(done)
+          const timer = setTimeout(done, timeoutMs)
+          if (!polling) void poll()
+        })
+      return turns.run(tenantId, wait)
     },
   }
 }

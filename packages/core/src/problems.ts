@@ -22,6 +22,7 @@ export const PROBLEMS = {
   'request-timeout': { status: 408, title: 'The request took too long to arrive', retryable: true },
   'event-conflict': { status: 409, title: 'Another event has this id', retryable: false },
   'operation-conflict': { status: 409, title: 'The operation is in no state for that', retryable: false },
+  'limit-reached': { status: 409, title: 'The tenant has as many of these as it may have', retryable: false },
   'schema-incompatible': { status: 409, title: 'The schema is not compatible with earlier versions', retryable: false },
   'body-too-large': { status: 413, title: 'The body is too large', retryable: false },
   'unsupported-media-type': { status: 415, title: 'The content type is not supported', retryable: false },

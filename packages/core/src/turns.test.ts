@@ -33,6 +33,16 @@ test('one party cannot take all turns, and is refused beyond what may wait', asy
   await Promise.all(['a', 'a', 'b'].map(take))
 })
 
+test('where nothing may wait, what has no turn at once is refused', async () => {
+  const { take } = createTurns({ atOnce: 3, atOnceEach: 2, waitingEach: 0 })
+  const ends = [await take('a'), await take('a')]
+  await expect(take('a')).rejects.toThrow('2 requests are under way, and 0 wait')
+  ends.push(await take('b'))
+  await expect(take('b')).rejects.toThrow(TooManyWaitingError)
+  for (const end of ends) end()
+  await take('b')
+})
+
 test('whatever comes, the limits hold and everybody who waits has a turn', async () => {
   const party = fc.constantFrom('a', 'b', 'c', 'd')
   const limits = fc.record({

@@ -6,7 +6,7 @@ export interface TurnLimits {
   atOnce: number
   /** Turns at once of one party. */
   atOnceEach: number
-  /** Requests of one party that may wait for a turn. */
+  /** Requests of one party that may wait for a turn; with 0 it is refused where it would have to wait. */
   waitingEach: number
 }
 
@@ -62,8 +62,9 @@ export function createTurns({ atOnce, atOnceEach, waitingEach }: TurnLimits): Tu
 
   async function take(name: string): Promise<() => void> {
     const party = parties.get(name) ?? { running: 0, waiting: [] }
-    if (party.waiting.length >= waitingEach) {
-      throw new TooManyWaitingError(`${waitingEach} requests wait for their turn already`)
+    const mustWait = running >= atOnce || party.running >= atOnceEach || party.waiting.length > 0
+    if (mustWait && party.waiting.length >= waitingEach) {
+      throw new TooManyWaitingError(`${party.running} requests are under way, and ${waitingEach} wait`)
     }
     parties.set(name, party)
     await new Promise<void>((go) => {

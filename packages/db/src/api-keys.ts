@@ -7,7 +7,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { asTenant } from './as-tenant.js'
 import { recordAudit } from './audit-log.js'
 import { type Db, type Queryable, withTransaction } from './connect.js'
-import type { Quota } from './tenants.js'
+import { lockTenant, type Quota, requireWithin } from './tenants.js'
 
 /**
  * What a key may do: send events; look at them; replay, discard and skip them; keys, schemas and the audit log. No scope opens what
@@ -39,9 +39,19 @@ const COLUMNS = `
 
 const VALID = `(expires_at IS NULL OR expires_at > now()) AND (revoked_at IS NULL OR revoked_at > now())`
 
+/** Valid keys of a tenant: as many as are listed. */
+const KEYS = {
+  count: `SELECT count(*) FROM api_keys WHERE tenant_id = $1 AND ${VALID}`,
+  limit: 1_000,
+  what: 'valid keys: revoke one that is not used',
+}
+
 const hashOf = (key: string) => createHash('sha256').update(key).digest()
 
-/** Makes a key, with its row in the audit log. This is the only time that anybody sees `key`. */
+/**
+ * Makes a key, with its row in the audit log. This is the only time that anybody sees `key`. Throws TenantLimitError when the tenant has
+ * too many valid ones.
+ */
 export async function createApiKey(
   db: Db,
   asked: Pick<ApiKey, 'tenantId' | 'name' | 'scopes'> & { expiresInDays?: number | undefined },
@@ -91,13 +101,16 @@ async function insertApiKey(
   actor: string,
 ): Promise<ApiKey | undefined> {
   return withTransaction(db, async (tx) => {
+    await lockTenant(tx, tenantId)
     const { rows } = await tx.query(
       `INSERT INTO api_keys (key_id, tenant_id, name, hash, scopes, expires_at)
        VALUES ($1, $2, $3, $4, $5, now() + $6 * interval '1 day') ON CONFLICT (key_id) DO NOTHING RETURNING ${COLUMNS}`,
       [id, tenantId, name, hashOf(key), scopes, expiresInDays],
     )
     const made: ApiKey | undefined = rows[0]
-    if (made) await audit(tx, made, 'create-key', actor)
+    if (!made) return undefined
+    await requireWithin(tx, tenantId, KEYS)
+    await audit(tx, made, 'create-key', actor)
     return made
   })
 }

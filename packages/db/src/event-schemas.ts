@@ -7,10 +7,24 @@ import { ADVISORY_LOCKS } from './advisory-locks.js'
 import { asTenant } from './as-tenant.js'
 import { recordAudit } from './audit-log.js'
 import { type Db, type Queryable, withTransaction } from './connect.js'
-import { OPERATOR_TENANT } from './tenants.js'
+import { lockTenant, OPERATOR_TENANT, requireWithin } from './tenants.js'
 
 /** The mode of a type for which none was set. */
 const DEFAULT_MODE: CompatibilityMode = 'BACKWARD'
+
+/** Versions that a tenant has from outside, of all types together: every process knows their numbers. */
+const VERSIONS = {
+  count: `SELECT count(*) FROM event_schemas WHERE tenant_id = $1 AND origin = 'api'`,
+  limit: 2_000,
+  what: 'versions of schemas',
+}
+
+/** Types for which a tenant has set a mode. */
+const MODES = {
+  count: 'SELECT count(*) FROM event_schema_modes WHERE tenant_id = $1',
+  limit: 2_000,
+  what: 'types with a mode of their own',
+}
 
 const NO_EVENTS = { filter: {}, count: 0, reason: null }
 
@@ -93,12 +107,13 @@ export async function readCompatibility(db: Db, { tenantId, type }: SchemaSubjec
   return rows[0]?.compatibility ?? DEFAULT_MODE
 }
 
-/** Sets how new versions of a type are compared, from now on. */
+/** Sets how new versions of a type are compared, from now on. Throws TenantLimitError when modes of too many types are set. */
 export async function setCompatibility(
   db: Db,
   { tenantId, type, compatibility, by }: SchemaSubject & { compatibility: CompatibilityMode; by: string },
 ): Promise<void> {
   await withTransaction(db, async (tx) => {
+    await lockTenant(tx, tenantId)
     const { rowCount } = await tx.query(
       `INSERT INTO event_schema_modes AS m (tenant_id, type, compatibility) VALUES ($1, $2, $3)
        ON CONFLICT (tenant_id, type) DO UPDATE SET compatibility = excluded.compatibility
@@ -106,6 +121,7 @@ export async function setCompatibility(
       [tenantId, type, compatibility],
     )
     if (rowCount === 0) return
+    await requireWithin(tx, tenantId, MODES)
     const entry = { actor: by, action: 'set-schema-compatibility', subject: `${compatibility} for ${type}` }
     await recordAudit(tx, { tenantId, ...entry, ...NO_EVENTS })
   })
@@ -136,7 +152,10 @@ export interface NewSchemaVersion extends SchemaSubject {
   by: string
 }
 
-/** Adds a version, and gives whether it could: not if somebody else has added one meanwhile. */
+/**
+ * Adds a version, and gives whether it could: not if somebody else has added one meanwhile. Throws TenantLimitError when the tenant has
+ * too many.
+ */
 export async function addSchemaVersion(db: Db, added: NewSchemaVersion): Promise<boolean> {
   const { tenantId, type, schema, version, after, origin, by } = added
   return withTransaction(db, async (tx) => {
@@ -148,6 +167,7 @@ export async function addSchemaVersion(db: Db, added: NewSchemaVersion): Promise
       [tenantId, type, version, JSON.stringify(schema), origin, by, after],
     )
     if (rowCount === 0) return false
+    if (origin === 'api') await requireWithin(tx, tenantId, VERSIONS)
     const entry = { actor: by, action: 'register-schema', subject: `${type} version ${version}` }
     await recordAudit(tx, { tenantId, ...entry, ...NO_EVENTS })
     return true

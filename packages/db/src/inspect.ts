@@ -144,6 +144,7 @@ const INDEXES: Record<string, string> = {
   processed_events_pkey: 'ALTER TABLE processed_events ADD PRIMARY KEY (tenant_id, event_id)',
   failed_events_pkey: 'ALTER TABLE failed_events ADD PRIMARY KEY (tenant_id, event_id)',
   failed_events_open: `CREATE INDEX CONCURRENTLY failed_events_open ON failed_events (type, error_class, failed_at) WHERE status = 'open'`,
+  failed_events_tenant: 'CREATE INDEX CONCURRENTLY failed_events_tenant ON failed_events (tenant_id, seq)',
   failed_events_seq: 'CREATE INDEX CONCURRENTLY failed_events_seq ON failed_events (seq)',
   retries_pkey: 'ALTER TABLE retries ADD PRIMARY KEY (tenant_id, event_id)',
   retries_partition_due: 'CREATE INDEX CONCURRENTLY retries_partition_due ON retries (partition, due_at)',

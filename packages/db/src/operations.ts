@@ -9,6 +9,7 @@ import { asTenant } from './as-tenant.js'
 import { recordAudit } from './audit-log.js'
 import { type Db, type Queryable, withTransaction } from './connect.js'
 import { type Extent, operateOnPart, type Selection, WINDOW } from './replay.js'
+import { lockTenant, requireWithin } from './tenants.js'
 
 type OperationStatus = 'running' | 'finished' | 'interrupted' | 'cancelled'
 
@@ -31,14 +32,21 @@ export interface Operation extends Selection {
 /** An operation whose process has given no sign of life for so long, in milliseconds, counts as interrupted. */
 const ALIVE_MS = 30_000
 
-/** While so many events wait in `retries`, no replay adds to them: their owners hold them in memory. */
+/** Operations of a tenant that run at once: each of them works all the time. */
+const RUNNING = {
+  count: `SELECT count(*) FROM operations WHERE tenant_id = $1 AND status = 'running'`,
+  limit: 10,
+  what: 'operations that run: wait until one has finished, or cancel one',
+}
+
+/** While so many events of the tenant wait in `retries`, no replay adds to them: their owners hold them in memory. */
 const MAX_WAITING = 10_000
 
 const COLUMNS = `
   id, kind, tenant_id AS "tenantId", filter, rate, schema_version AS "schemaVersion", reason, requested_by AS "requestedBy", total, done, status,
   started_at AS "startedAt", finished_at AS "finishedAt"`
 
-/** Begins an operation on the events of this extent, with its row in the audit log. */
+/** Begins an operation on the events of this extent, with its row in the audit log. Throws TenantLimitError when too many run. */
 export async function createOperation(
   db: Db,
   asked: Pick<Operation, 'kind' | 'tenantId' | 'filter' | 'rate' | 'schemaVersion' | 'reason' | 'requestedBy'>,
@@ -46,6 +54,8 @@ export async function createOperation(
 ): Promise<Operation> {
   const { kind, tenantId, filter, rate, schemaVersion, reason, requestedBy } = asked
   return withTransaction(db, async (tx) => {
+    await lockTenant(tx, tenantId)
+    await interruptLifeless(tx)
     const { rows } = await tx.query(
       `INSERT INTO operations (kind, tenant_id, filter, rate, schema_version, reason, requested_by, total, after_seq, until_seq)
        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ${COLUMNS}`,
@@ -55,6 +65,7 @@ export async function createOperation(
       ],
     )
     const operation: Operation = rows[0]
+    await requireWithin(tx, tenantId, RUNNING)
     await audit(tx, operation, operation.requestedBy, kind)
     return operation
   })
@@ -92,7 +103,10 @@ async function interruptLifeless(db: Queryable): Promise<void> {
 /** An operation by what identifies it for its tenant. */
 type OneOperation = Pick<Operation, 'tenantId' | 'id'>
 
-/** Has an interrupted operation run again, from where it stopped. Gives nothing when it is not interrupted. */
+/**
+ * Has an interrupted operation run again, from where it stopped. Gives nothing when it is not interrupted. Throws TenantLimitError
+ * when too many run.
+ */
 export async function resumeOperation(db: Db, one: OneOperation, by: string): Promise<Operation | undefined> {
   return changeStatus(db, one, by, 'resume', ['interrupted'], 'running')
 }
@@ -111,12 +125,14 @@ async function changeStatus(
   to: OperationStatus,
 ): Promise<Operation | undefined> {
   return withTransaction(db, async (tx) => {
+    await lockTenant(tx, tenantId)
     const { rows } = await tx.query(
       `UPDATE operations SET status = $3::text, alive_at = now(), finished_at = CASE $3 WHEN 'cancelled' THEN now() END
        WHERE id = $1 AND status = ANY($2::text[]) AND tenant_id = $4 RETURNING ${COLUMNS}`,
       [id, from, to, tenantId],
     )
     const operation: Operation | undefined = rows[0]
+    if (to === 'running') await requireWithin(tx, tenantId, RUNNING)
     if (operation) await audit(tx, operation, by, action)
     return operation
   })
@@ -154,7 +170,7 @@ export async function advanceOperation(db: Db, id: string, limit: number): Promi
     const operation: (Operation & { after: number; lastSeq: number }) | undefined = rows[0]
     if (!operation) return undefined
     const { after, lastSeq, requestedBy, reason } = operation
-    const crowded = operation.kind !== 'discard-dead-letters' && (await isCrowded(tx))
+    const crowded = operation.kind !== 'discard-dead-letters' && (await isCrowded(tx, operation.tenantId))
     const until = crowded ? after : Math.min(after + WINDOW, lastSeq)
     const { changed, reached } =
       until > after
@@ -171,9 +187,10 @@ export async function advanceOperation(db: Db, id: string, limit: number): Promi
   })
 }
 
-async function isCrowded(tx: Queryable): Promise<boolean> {
-  const { rows } = await tx.query('SELECT count(*) >= $1 AS crowded FROM (SELECT FROM retries LIMIT $1) waiting', [
-    MAX_WAITING,
-  ])
+async function isCrowded(tx: Queryable, tenantId: string): Promise<boolean> {
+  const { rows } = await tx.query(
+    'SELECT count(*) >= $2 AS crowded FROM (SELECT FROM retries WHERE tenant_id = $1 LIMIT $2) waiting',
+    [tenantId, MAX_WAITING],
+  )
   return rows[0].crowded
 }

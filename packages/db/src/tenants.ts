@@ -19,6 +19,29 @@ export interface Tenant extends Quota {
 const COLUMNS = `
   tenant_id AS id, created_at AS "createdAt", events_per_second AS "eventsPerSecond", bytes_per_second AS "bytesPerSecond"`
 
+/** The tenant has as many of something as it may have. The message says of what, and what can be done. */
+export class TenantLimitError extends Error {
+  override name = 'TenantLimitError'
+}
+
+/**
+ * Throws TenantLimitError when `count`, a statement with the tenant as $1, counts more than `limit`. To be called in the transaction
+ * that has added one, after `lockTenant`: the next one then counts it too.
+ */
+export async function requireWithin(
+  tx: Queryable,
+  tenantId: string,
+  { count, limit, what }: { count: string; limit: number; what: string },
+): Promise<void> {
+  const { rows } = await tx.query(`SELECT (${count}) > $2::integer AS beyond`, [tenantId, limit])
+  if (rows[0].beyond) throw new TenantLimitError(`A tenant may have ${limit} ${what}`)
+}
+
+/** Lets what counts the things of a tenant happen one after the other, until the transaction ends. It holds up no reference to the tenant. */
+export async function lockTenant(tx: Queryable, tenantId: string): Promise<void> {
+  await tx.query('SELECT FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE', [tenantId])
+}
+
 /** Makes a tenant. Gives nothing when there is one of that name. */
 export async function createTenant(db: Db, id: string, actor: string): Promise<Tenant | undefined> {
   return withTransaction(db, async (tx) => {

@@ -15,7 +15,7 @@ interface Asked {
 export function keyRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): void {
   app.post<{ Body: Asked }>(
     '/v1/keys',
-    { schema: createSchema, validatorCompiler: strictly },
+    { schema: createSchema, validatorCompiler: strictly, config: { problems: ['limit-reached'] } },
     async (request, reply) => {
       const { name, scopes, expires_in_days: expiresInDays } = request.body
       const { tenantId } = request.access

@@ -56,7 +56,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
         body: ReplayDeadLettersBody,
       }),
       validatorCompiler: strictly,
-      config: { problems: ['schema-not-found'] },
+      config: { problems: ['schema-not-found', 'limit-reached'] },
     },
     (request, reply) => ask('replay-dead-letters', request, reply),
   )
@@ -72,6 +72,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
         body: DiscardBody,
       }),
       validatorCompiler: strictly,
+      config: { problems: ['limit-reached'] },
     },
     (request, reply) => {
       if (!request.body.dry_run && request.body.reason === undefined) {
@@ -93,7 +94,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
         body: ReplayProcessedBody,
       }),
       validatorCompiler: strictly,
-      config: { problems: ['schema-not-found'] },
+      config: { problems: ['schema-not-found', 'limit-reached'] },
     },
     (request, reply) => ask('replay-processed', request, reply),
   )
@@ -131,7 +132,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
     {
       schema: following('Resume an operation', 'Goes on with an interrupted operation from where it stopped.'),
       validatorCompiler: strictly,
-      config: { problems: ['operation-not-found', 'operation-conflict'] },
+      config: { problems: ['operation-not-found', 'operation-conflict', 'limit-reached'] },
     },
     async (request) => {
       const found = await find(request)

@@ -88,7 +88,7 @@ export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): vo
     {
       schema: registerRouteSchema,
       validatorCompiler: strictlySchema,
-      config: { problems: ['schema-refused', 'schema-incompatible'] },
+      config: { problems: ['schema-refused', 'schema-incompatible', 'limit-reached'] },
     },
     async (request, reply) => {
       const subject = subjectOf(request)
@@ -159,7 +159,7 @@ export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): vo
 
   app.put<OfType & { Body: { compatibility: CompatibilityMode } }>(
     '/v1/schemas/:type/compatibility',
-    { schema: modeSchema(COMPATIBILITY_MODES), validatorCompiler: strictly },
+    { schema: modeSchema(COMPATIBILITY_MODES), validatorCompiler: strictly, config: { problems: ['limit-reached'] } },
     async (request) => {
       const { compatibility } = request.body
       const subject = subjectOf(request)
