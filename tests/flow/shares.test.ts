@@ -1,7 +1,7 @@
 /** What tenants share: whatever one of them asks for, and however often, is bounded, and another is answered all the time. */
 import { createApiKey, createTenant, SCOPES, type Scope } from '@eventflow/db'
-import { startPipeline, type TestPipeline } from '@eventflow/testkit'
-import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
 import { type Answer, type Contract, readContract } from '../contract.js'
 
 let pipeline: TestPipeline
@@ -18,6 +18,9 @@ beforeAll(async () => {
 })
 
 afterAll(() => pipeline.stop())
+
+/** Hundreds of requests on a busy machine, in milliseconds. */
+jest.setTimeout(120_000)
 
 async function keyOf(tenantId: string, scopes: Scope[] = [...SCOPES]): Promise<string> {
   const { key } = await createApiKey(pipeline.db, { tenantId, name: 'test', scopes }, 'test')
@@ -65,7 +68,7 @@ test('reads that take long hold up their tenant only, and nobody’s events', as
   try {
     // No read of dead letters comes to an end.
     await client.query('BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; LOCK TABLE failed_events')
-    const { refused, all } = await flood(300, 3 + 200, () =>
+    const { refused, all } = await flood(560, 3 + 500, () =>
       ask('greedy', 'GET', '/v1/dead-letters?group=true&status=all'),
     )
     expect(codesOf(refused)).toEqual(new Set(['429 too-many-requests']))
@@ -88,4 +91,81 @@ test('schemas are examined in turn: one tenant’s many do not keep another’s 
   expect(codesOf(refused.filter(({ status }) => status !== 200))).toEqual(new Set(['429 too-many-requests']))
   await expectAnswers('modest')
   expect(codesOf(await all)).toEqual(new Set(['200 undefined', '429 too-many-requests']))
+})
+
+const idOf = async (tenant: string): Promise<string> =>
+  (await ask(tenant, 'POST', '/v1/events', { type: 'note', data: {} })).body.id
+
+test('of those that wait for an event there are so many of a tenant, and another waits besides', async () => {
+  const [id, other] = [await idOf('greedy'), await idOf('modest')]
+  const waiting: Promise<Answer>[] = []
+  for (let batch = 0; batch < 6; batch++) {
+    for (let n = 0; n < 50; n++) waiting.push(ask('greedy', 'GET', `/v1/events/${id}?wait=60s`))
+    // It has its turn after those, which by then wait for the event and for no turn.
+    await ask('greedy', 'GET', `/v1/events/${id}`)
+  }
+  expect((await ask('modest', 'GET', `/v1/events/${other}?wait=1ms`)).status).toBe(200)
+  const worker = await pipeline.startWorker()
+  const answers = await Promise.all(waiting)
+  await pipeline.drained()
+  await worker.stop()
+  expect(codesOf(answers)).toEqual(new Set(['200 undefined', '429 too-many-requests']))
+  expect(answers.filter(({ status }) => status === 429)).toHaveLength(50)
+})
+
+/** Has the one tenant have as many of something as it may, and gives how both are answered when they want one more. */
+async function oneMore(fill: string, method: string, path: string, body: object): Promise<Answer[]> {
+  await pipeline.db.query(fill)
+  return [await ask('greedy', method, path, body), await ask('modest', method, path, body)]
+}
+
+const expectLimit = ([refused, taken]: Answer[], detail: string) => {
+  expect(refused).toMatchObject({ status: 409, body: { code: 'limit-reached', detail } })
+  expect([taken!.status < 300, taken!.body]).toEqual([true, expect.anything()])
+}
+
+test('of what a tenant makes there is a number, which another does not notice', async () => {
+  const replay = { filter: { key: 'none' } }
+  const operations = `
+    INSERT INTO operations (tenant_id, kind, filter, rate, requested_by, total, after_seq, until_seq, alive_at)
+    SELECT 'greedy', 'replay-dead-letters', '{}', 1, 'test', 1, 0, 1, now() + interval '1 hour' FROM generate_series(1, 10)`
+  const detail = 'A tenant may have 10 operations that run: wait until one has finished, or cancel one'
+  expectLimit(await oneMore(operations, 'POST', '/v1/dead-letters/replay', replay), detail)
+  const running = (await ask('greedy', 'GET', '/v1/operations')).body.items
+  for (const { id } of running) await ask('greedy', 'POST', `/v1/operations/${id}/cancel`)
+  expect((await ask('greedy', 'POST', '/v1/dead-letters/replay', replay)).status).toBe(202)
+
+  const newKeys = `
+    INSERT INTO api_keys (key_id, tenant_id, name, hash, scopes)
+    SELECT 'key' || n, 'greedy', 'test', '', '{read}'
+    FROM generate_series(1, 1000 - (SELECT count(*) FROM api_keys WHERE tenant_id = 'greedy')::integer) n`
+  const key = { name: 'one more', scopes: ['read'] }
+  const keyDetail = 'A tenant may have 1000 valid keys: revoke one that is not used'
+  expectLimit(await oneMore(newKeys, 'POST', '/v1/keys', key), keyDetail)
+  expect((await ask('greedy', 'DELETE', '/v1/keys/key1')).status).toBe(200)
+  expect((await ask('greedy', 'POST', '/v1/keys', key)).status).toBe(201)
+
+  const versions = `
+    INSERT INTO event_schemas (tenant_id, type, version, schema, origin, registered_by)
+    SELECT 'greedy', 'type' || n, 1, '{}', 'api', 'test' FROM generate_series(1, 2000) n`
+  const schema = { schema: { type: 'object' } }
+  expectLimit(await oneMore(versions, 'PUT', '/v1/schemas/more', schema), 'A tenant may have 2000 versions of schemas')
+
+  const modes = `
+    INSERT INTO event_schema_modes (tenant_id, type, compatibility)
+    SELECT 'greedy', 'type' || n, 'NONE' FROM generate_series(1, 2000) n`
+  const asked = ['PUT', '/v1/schemas/more/compatibility', { compatibility: 'NONE' }] as const
+  expectLimit(await oneMore(modes, ...asked), 'A tenant may have 2000 types with a mode of their own')
+})
+
+test('a replay waits while too many events of its tenant wait for another attempt, not while another’s do', async () => {
+  await pipeline.db.query(`
+    INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at)
+    SELECT 'greedy', gen_random_uuid(), 0, 1, now() + interval '1 day' FROM generate_series(1, 10000)`)
+  const replay = async (tenant: string) =>
+    `/v1/operations/${(await ask(tenant, 'POST', '/v1/dead-letters/replay', { filter: {}, rate: 10_000 })).body.id}`
+  const [held, path] = [await replay('greedy'), await replay('modest')]
+  await until('the one has finished', async () => (await ask('modest', 'GET', path)).body.status === 'finished')
+  expect((await ask('modest', 'GET', path)).body.done).toBeGreaterThan(0)
+  expect((await ask('greedy', 'GET', held)).body).toMatchObject({ status: 'running', done: 0 })
 })

@@ -58,7 +58,7 @@ const STOCK_FRESH_MS = 10_000
  * The connections that are not for accepting events, by tenant: what one asks for leaves room for the others and, since there
  * are more connections than turns, for what the service reads for itself.
  */
-const ASKING_TURNS = { atOnce: 6, atOnceEach: 3, waitingEach: 200 }
+const ASKING_TURNS = { atOnce: 6, atOnceEach: 3, waitingEach: 500 }
 
 export interface AppDeps {
   config: IngestConfig

@@ -4,8 +4,8 @@ import { type Db, eventKey, findSettled } from '@eventflow/db'
 
 const POLL_MS = 50
 
-/** Requests that wait: each is looked for at every poll. */
-const WAITING = { atOnce: Number.POSITIVE_INFINITY, atOnceEach: 500, waitingEach: 0 }
+/** Requests that wait: each is looked for at every poll. Those of a tenant may all end at once, and each then reads its event. */
+const WAITING = { atOnce: Number.POSITIVE_INFINITY, atOnceEach: 250, waitingEach: 0 }
 
 export interface SettledWatch {
   /**
