@@ -143,6 +143,9 @@ export function answerProblems(app: FastifyInstance, onProblem: OnProblem): void
       const detail = 'It took too long to answer. Ask for less, such as one type, one key or a shorter time'
       return refuse(request, reply, problemBody('unavailable', detail))
     }
+    if (sqlErrorKind(error) === 'conflict') {
+      return refuse(request, reply, problemBody('unavailable', 'Something else is changing the same just now'))
+    }
     if (sqlErrorKind(error) === 'infrastructure') {
       request.log.warn({ err: error }, 'Postgres is away')
       return send(reply, problemBody('unavailable', 'Postgres cannot be reached'), onProblem)
