@@ -7,7 +7,7 @@ import type { EventRejected } from './failure.js'
 interface KnownEvent {
   type: string
   data: Record<string, unknown>
-  /** One id is one event, however often it is sent. Where it is missing, the client makes a UUIDv7. */
+  /** Source and id together are one event, however often it is sent. Where the id is missing, the client makes a UUIDv7. */
   id?: string
   source?: string
   /** When it happened, RFC 3339. */
@@ -76,7 +76,8 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * What became of an event. `id` is the id under which the server knows it, where the server answered.
+ * What became of an event. `id` is the id under which the server knows it, where the server answered: another one than was sent where
+ * that is no UUID or the event has a source.
  *
  * - `accepted`: the server has stored it.
  * - `duplicate`: the server had it already; after a retry that may be this client's own first try.

@@ -43,7 +43,7 @@ export const accepting: readonly Bug[] = [
       {
         file: 'ingest/accept.js',
         find: 'const { receipts, fresh } = await store(events);',
-        replace: `answerAll(requests, events.map(() => 'accepted'));
+        replace: `answerAll(requests, events.map(() => RECEIPTS.accepted));
                   const { receipts, fresh } = await store(events);`,
       },
     ],
@@ -96,8 +96,8 @@ export const accepting: readonly Bug[] = [
     patches: [
       {
         file: 'ingest/accept.js',
-        find: "sameContent(event, stored.get(key)?.event ?? first) ? 'duplicate' : 'conflict'",
-        replace: "'conflict'",
+        find: 'sameContent(event, known) ? RECEIPTS.duplicate : RECEIPTS.conflict',
+        replace: 'RECEIPTS.conflict',
       },
     ],
     scenario: { quick: postgres.losesAnswerToInsert },
