@@ -1,10 +1,11 @@
 /** Whoever watches or waits does so no longer than its key is good, and takes no place when it has gone. */
+import { createHash } from 'node:crypto'
 import { connect } from 'node:net'
 import { createBootstrapKey, SCOPES, type Scope } from '@eventflow/db'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
-const ADMIN = `ef_0123456789ab_${'5'.repeat(64)}`
+const ADMIN = `ef_0123456789ab_${createHash('sha256').update('first').digest('hex')}`
 const MAX_VIEWERS = 100
 const MAX_OF_KEY = 25
 
