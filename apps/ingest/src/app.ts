@@ -48,6 +48,7 @@ import { searchRoutes } from './routes/search.js'
 import { waitingRoutes } from './routes/waiting.js'
 import { createSettledWatch } from './settled.js'
 import { traceRequests } from './trace.js'
+import { boundUnread } from './unread.js'
 import { answerUnreadable, MAX_HEADER_BYTES } from './unreadable.js'
 
 /** How old what is shown of the pipeline may be, in milliseconds; older still where reading it takes long. */
@@ -119,6 +120,10 @@ export async function buildApp({
   answerProblems(app, onProblem)
   answerOtherMethods(app)
   describeAnswers(app)
+  boundUnread(app, {
+    timeoutMs: config.EVENTFLOW_REQUEST_TIMEOUT_MS,
+    totalLimit: config.EVENTFLOW_MAX_IN_FLIGHT_BYTES,
+  })
   shareWithOrigins(app, config.EVENTFLOW_CORS_ORIGINS)
   keepProtocol(app, onProblem)
   lock(app, { keyring: createKeyring({ db, log }), keyless: needsNoKey(config) })

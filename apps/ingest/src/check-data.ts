@@ -11,6 +11,7 @@ import {
   readData,
 } from '@eventflow/schemas'
 import type { Admitted, Taken } from './admit.js'
+import { inBrief } from './brief.js'
 import { inSlices } from './in-slices.js'
 
 /** Characters of data that are checked in far less time than anybody minds. */
@@ -50,5 +51,5 @@ function problemsOf({ event, data }: Taken, plan: Plan, own: OwnContract): Probl
   const reading = readData(event.type, data, plan, own)
   if ('failure' in reading) return [{ pointer: '/data', message: reading.failure.message }]
   if (!('problems' in reading)) return []
-  return reading.problems.map(({ pointer, message }) => ({ pointer: `/data${pointer}`, message }))
+  return inBrief(reading.problems.map(({ pointer, message }) => ({ pointer: `/data${pointer}`, message })))
 }

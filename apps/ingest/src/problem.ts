@@ -5,6 +5,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { NotAcceptedError } from './accept.js'
 import { DATA_HEADERS } from './answer-headers.js'
+import { cut, inBrief } from './brief.js'
 
 /** Seconds after which a client that was told 429 or 503 should try again, where nothing better is known. */
 const RETRY_AFTER_S = 1
@@ -51,9 +52,16 @@ export class RequestError extends Error {
   }
 }
 
+/** Bytes of what a problem says of the case, as it is written in JSON. */
+const MAX_DETAIL_BYTES = 500
+
+/** A problem of bounded length, whatever was sent. */
 export function problemBody(code: ProblemCode, detail: string, errors?: readonly Problem[]): ProblemBody {
   const { status, title } = PROBLEMS[code]
-  return { type: `urn:eventflow:problem:${code}`, title, status, code, detail, ...(errors && { errors }) }
+  return {
+    ...{ type: `urn:eventflow:problem:${code}`, title, status, code, detail: cut(detail, MAX_DETAIL_BYTES) },
+    ...(errors && { errors: inBrief(errors) }),
+  }
 }
 
 declare module 'fastify' {

@@ -1,6 +1,7 @@
 /** What a request says besides its body, and how strictly both are read. */
 import { compileSchema, findUnstorable } from '@eventflow/core'
 import type { FastifyRequest, FastifySchemaCompiler } from 'fastify'
+import { inBrief } from './brief.js'
 import { decodeHeader } from './cloud-event.js'
 import { Flawed } from './exact-json.js'
 import { RequestError } from './problem.js'
@@ -59,7 +60,9 @@ export const strictly: FastifySchemaCompiler<object> = ({ schema }) => {
     const unstorable = findUnstorable(value)
     const problems = value instanceof Flawed ? value.problems : unstorable ? [unstorable] : check(value)
     if (problems.length === 0) return { value }
-    const detail = problems.map(({ pointer, message }) => `${pointer || 'the request'} ${message}`).join('; ')
+    const detail = inBrief(problems)
+      .map(({ pointer, message }) => `${pointer || 'the request'} ${message}`)
+      .join('; ')
     return { error: new RequestError('invalid-query', detail, problems) }
   }
 }

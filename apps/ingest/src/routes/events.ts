@@ -5,6 +5,7 @@ import type { Span } from '@opentelemetry/api'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Acceptor, Outcome, Receipt } from '../accept.js'
 import { type Admission, type AdmissionContext, admit, type Refused, type Taken } from '../admit.js'
+import { inBrief } from '../brief.js'
 import type { DataCheck } from '../check-data.js'
 import { batchItemOf, eventOf } from '../cloud-event.js'
 import { describeEvent } from '../describe-event.js'
@@ -165,7 +166,9 @@ function conflict({ event, keyed }: Taken, { otherSource }: Receipt): RequestErr
 }
 
 function refusal({ problems, tooLarge, misfit }: Refused): RequestError {
-  const detail = problems.map(({ pointer, message }) => `${pointer || 'the event'} ${message}`).join('; ')
+  const detail = inBrief(problems)
+    .map(({ pointer, message }) => `${pointer || 'the event'} ${message}`)
+    .join('; ')
   const code = tooLarge ? 'body-too-large' : misfit ? 'data-invalid' : 'invalid-event'
   return new RequestError(code, detail, problems)
 }

@@ -1,0 +1,58 @@
+/** Answers that are not read: none waits for ever, and all together they take no more memory than bodies may. */
+import type { Socket } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+
+/** Bytes that a connection takes at once, whoever reads them. */
+const SMALL = 16_384
+
+/**
+ * Closes a connection whose client has read nothing of an answer for `timeoutMs`, and those that have been behind longest
+ * while the answers of all wait with more than `totalLimit` bytes. The only one that waits may be of any size.
+ */
+export function boundUnread(app: FastifyInstance, limits: { timeoutMs: number; totalLimit: number }): void {
+  const { timeoutMs, totalLimit } = limits
+  /** Bytes that wait for each client; who came first has been behind longest. */
+  const unread = new Map<Socket, number>()
+  const known = new WeakSet<Socket>()
+  let total = 0
+
+  function add(socket: Socket, size: number): void {
+    if (!known.has(socket)) socket.once('close', () => subtract(socket, Infinity))
+    known.add(socket)
+    unread.set(socket, (unread.get(socket) ?? 0) + size)
+    total += size
+    while (total > totalLimit && unread.size > 1) letGo(unread.keys().next().value!)
+  }
+
+  function subtract(socket: Socket, size: number): void {
+    const held = unread.get(socket) ?? 0
+    total -= Math.min(held, size)
+    if (held > size) unread.set(socket, held - size)
+    else unread.delete(socket)
+  }
+
+  function letGo(socket: Socket): void {
+    subtract(socket, Infinity)
+    app.log.info({ unread: unread.size }, 'a connection was closed: its client is the furthest behind with reading')
+    socket.destroy()
+  }
+
+  app.addHook('onSend', ({ raw: { socket } }, reply, payload, done) => {
+    const size = sizeOf(payload)
+    if (size > SMALL || socket.writableLength > 0) {
+      // Node counts what the client has read as well: it starts anew with each part. When the answer is read, Node sets its own.
+      socket.setTimeout(timeoutMs)
+      if (Number.isFinite(size)) {
+        add(socket, size)
+        reply.raw.once('finish', () => subtract(socket, size))
+      }
+    }
+    done(null, payload)
+  })
+}
+
+/** Bytes of an answer, or characters where it is text; of a stream nobody knows. */
+function sizeOf(payload: unknown): number {
+  if (payload === undefined || payload === null) return 0
+  return typeof payload === 'string' || payload instanceof Uint8Array ? payload.length : Number.POSITIVE_INFINITY
+}
