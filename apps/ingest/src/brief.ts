@@ -44,4 +44,7 @@ function cutPointer(pointer: string): string {
 /** Without the first half of an escape at its end. */
 const whole = (cut: string) => cut.replace(/~…$/, '…')
 
-const bytesOf = (text: string) => Buffer.byteLength(JSON.stringify(text)) - 2
+/** Characters that are a byte each in JSON. */
+const PLAIN = /^[ !#-[\]-~]*$/
+
+const bytesOf = (text: string) => (PLAIN.test(text) ? text.length : Buffer.byteLength(JSON.stringify(text)) - 2)
