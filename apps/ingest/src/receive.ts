@@ -104,7 +104,10 @@ function inflaterFor(encoding: string | undefined): Inflate | undefined {
   const name = encoding.trim().toLowerCase()
   if (name === 'identity') return undefined
   if (Object.hasOwn(INFLATERS, name)) return INFLATERS[name]!
-  throw new RequestError('unsupported-media-type', `The content encoding must be one of ${ENCODINGS.join(', ')}`)
+  const names = ENCODINGS.join(', ')
+  const detail = `The content encoding must be one of ${names}`
+  // RFC 9110 §12.5.3: with this status it says which ones a body may have.
+  throw new RequestError('unsupported-media-type', detail, undefined, { 'accept-encoding': names })
 }
 
 /** Hands on every chunk until the end. What `take` throws ends the reading and is thrown, and so does a body that is too slow. */
