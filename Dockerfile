@@ -1,6 +1,6 @@
 # Ingest, worker and the command line in one image; the command says which.
-# An exact version; compose.yaml says how to add its digest.
-ARG NODE=node:22.20.0-bookworm-slim
+# Pinned to its content; compose.yaml says how to find the digest of a newer version.
+ARG NODE=node:22.20.0-bookworm-slim@sha256:b21fe589dfbe5cc39365d0544b9be3f1f33f55f3c86c87a76ff65a02f8f5848e
 
 FROM $NODE AS build
 WORKDIR /app

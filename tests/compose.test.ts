@@ -2,6 +2,8 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
+import { copyFile, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { freePort } from '@eventflow/local'
@@ -33,10 +35,13 @@ const services = Object.entries(compose.services)
 const ours = ['migrate', 'ingest', 'worker', 'alerts'].map((name) => compose.services[name]!)
 const [migrate, ingest, worker, alerts] = ours as [Service, Service, Service, Service]
 
-/** A setting as it is where the user's environment says nothing: `${NAME:-default}`. */
+/** A setting as it is where .env has the passwords and the environment says nothing else: `${NAME:-default}`, `${NAME:?message}`. */
 const settingsOf = ({ environment = {} }: Service) =>
   Object.fromEntries(
-    Object.entries(environment).map(([name, value]) => [name, value.replace(/\$\{\w+:-([^}]*)\}/g, '$1')]),
+    Object.entries(environment).map(([name, value]) => [
+      name,
+      value.replace(/\$\{\w+:-([^}]*)\}/g, '$1').replace(/\$\{(\w+):\?[^}]*\}/g, 'of-$1'),
+    ]),
   )
 
 const defaults = { DATABASE_URL: 'postgres://db', REDIS_URL: 'redis://cache', EVENTFLOW_EVENTS: 'events' }
@@ -147,25 +152,26 @@ describe('every container', () => {
     if (name !== 'migrate' && name !== 'alerts') expect(service.healthcheck?.test[0]).toBe('CMD')
   })
 
-  test('has an image of an exact version', () => {
+  test('has an image of an exact version and content', () => {
     const node = /^ARG NODE=(\S+)$/m.exec(read('Dockerfile'))![1]!
     const bases = [...read('Dockerfile').matchAll(/^FROM (\S+)/gm)].map(([, base]) => base)
     expect(new Set(bases)).toEqual(new Set(['$NODE']))
     const images = services.flatMap(([, { image }]) => image ?? [])
-    expect([...images, node].filter((image) => !/:v?\d+\.\d+(\.\d+|-\w+$)/.test(image))).toEqual([])
+    expect(
+      [...images, node].filter((image) => !/:v?\d+\.\d+(\.\d+)?(-[\w-]+)?@sha256:[0-9a-f]{64}$/.test(image)),
+    ).toEqual([])
     expect(read('Dockerfile')).toMatch(/^USER node$/m)
   })
 
   test('is reached from this machine only', () => {
     const ports = services.flatMap(([name, { ports = [] }]) => ports.map((port) => `${name} ${port}`))
     expect(ports.filter((port) => !/ 127\.0\.0\.1:(\d+):\1$/.test(port))).toEqual([])
-    expect(ports).toEqual(
-      expect.arrayContaining([
-        `ingest 127.0.0.1:${HTTP_PORT}:${HTTP_PORT}`,
-        'prometheus 127.0.0.1:9090:9090',
-        'grafana 127.0.0.1:3000:3000',
-      ]),
-    )
+    // Not the databases.
+    expect(ports).toEqual([
+      `ingest 127.0.0.1:${HTTP_PORT}:${HTTP_PORT}`,
+      'prometheus 127.0.0.1:9090:9090',
+      'grafana 127.0.0.1:3000:3000',
+    ])
   })
 
   test('has volumes that are there', () => {
@@ -174,6 +180,71 @@ describe('every container', () => {
     expect(new Set(named)).toEqual(new Set(Object.keys(compose.volumes)))
     const folders = volumes.filter((volume) => volume.startsWith('.'))
     expect(folders.filter((folder) => !existsSync(join(ROOT, folder)))).toEqual([])
+  })
+})
+
+describe('passwords', () => {
+  const text = read('compose.yaml')
+  const required = [...text.matchAll(/\$\{(\w+):\?/g)].map(([, name]) => name!)
+
+  test('have no default: without one of them nothing starts', () => {
+    const named = [...text.matchAll(/\$\{(\w*(?:PASSWORD|KEY)\w*)([^}]*)\}/g)]
+    expect(named.length).toBeGreaterThan(7)
+    expect(named.filter(([, , rest]) => !rest!.startsWith(':?'))).toEqual([])
+    expect(text).not.toMatch(/anonymous/i)
+  })
+
+  test('come from the one command that is named, which tells them to nobody else and replaces none', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'eventflow-env-'))
+    await mkdir(join(folder, 'deploy'))
+    const script = join(folder, 'deploy/make-env.sh')
+    await copyFile(join(ROOT, 'deploy/make-env.sh'), script)
+    expect(text).toContain('\n#   deploy/make-env.sh\n')
+    const { stdout } = await run(script)
+    const made = await readFile(join(folder, '.env'), 'utf8')
+    const values = Object.fromEntries(
+      made
+        .trim()
+        .split('\n')
+        .map((line) => line.split('=')),
+    )
+    expect(Object.keys(values).sort()).toEqual([...new Set(required)].sort())
+    expect(new Set(Object.values(values)).size).toBe(Object.keys(values).length)
+    const { EVENTFLOW_BOOTSTRAP_KEY, ...passwords } = values
+    expect(EVENTFLOW_BOOTSTRAP_KEY).toMatch(/^ef_[0-9a-f]{12}_[0-9a-f]{64}$/)
+    for (const password of Object.values(passwords)) {
+      expect(password).toMatch(/^[0-9a-f]{64}$/)
+      expect(stdout).not.toContain(password)
+    }
+    expect((await stat(join(folder, '.env'))).mode & 0o777).toBe(0o600)
+    await expect(run(script)).rejects.toThrow()
+    expect(await readFile(join(folder, '.env'), 'utf8')).toBe(made)
+    await rm(folder, { recursive: true })
+    for (const file of ['.gitignore', '.dockerignore']) expect(read(file).split('\n')).toContain('.env')
+  })
+
+  test('are of roles that may do what the programs need and no more', async () => {
+    expect(new URL(settingsOf(worker).DATABASE_URL!)).toMatchObject({
+      username: 'eventflow',
+      password: 'of-POSTGRES_PASSWORD',
+    })
+    expect(new URL(settingsOf(worker).REDIS_URL!)).toMatchObject({
+      username: 'eventflow',
+      password: 'of-REDIS_PASSWORD',
+    })
+    const { postgres, redis } = compose.services as Record<string, Service>
+    expect(settingsOf(postgres!)).toMatchObject({
+      POSTGRES_USER: 'eventflow_admin',
+      PGOPTIONS: '-c eventflow.password=of-POSTGRES_PASSWORD',
+    })
+    expect(postgres!.volumes).toContain(
+      './packages/local/postgres-roles.sql:/docker-entrypoint-initdb.d/postgres-roles.sql:ro',
+    )
+    // The same rights as on one machine, where tests use them.
+    const rights = /'(~\* .*)'/.exec(read('packages/local/src/redis.ts'))![1]!
+    const settings = redis!.command!.at(-1)!
+    expect(settings).toContain(`\nuser eventflow on >$$REDIS_PASSWORD ${rights}\n`)
+    expect(settings).toContain('\nuser default on >$$REDISCLI_AUTH ')
   })
 })
 

@@ -52,12 +52,12 @@ export async function startStack({ dir, cacheDir, profileDir }: StackOptions): P
     startPostgres({ dir: join(dir, 'postgres'), port: 0, log }),
     startRedis({ dir: join(dir, 'redis'), port: 0, cacheDir, log }),
   ])
-  const admin = new pg.Pool({ connectionString: postgres.url, max: 1 })
+  const admin = new pg.Pool({ connectionString: postgres.adminUrl, max: 1 })
   const databaseUrl = Object.assign(new URL(postgres.url), { pathname: DATABASE }).href
   const db = new pg.Pool({ connectionString: databaseUrl, max: 2 })
   // Each reset ends the connections to the database.
   for (const pool of [admin, db]) pool.on('error', () => {})
-  const redis = new Redis(redisServer.url)
+  const redis = new Redis(redisServer.adminUrl)
   const { rows } = await admin.query('SELECT pg_backend_pid() AS pid')
   const pids = {
     postgres: parentOf(rows[0].pid) ?? rows[0].pid,

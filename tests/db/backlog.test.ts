@@ -1,6 +1,6 @@
 /** The backlog as Postgres knows it, found without a look at every event. */
 import { connect, countOpenDeadLetters, type Db, type PartitionBacklog, readBacklog } from '@eventflow/db'
-import { acceptEvents, createDatabase, newEvent } from '@eventflow/testkit'
+import { acceptEvents, administer, createDatabase, newEvent } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 
 let db: Db
@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 
 beforeEach(async () => {
-  await db.query('TRUNCATE raw_events, processed_events, failed_events, retries')
+  await administer('TRUNCATE raw_events, processed_events, failed_events, retries', db.options.connectionString!)
   await db.query('UPDATE partitions SET settled_seq = 0')
 })
 

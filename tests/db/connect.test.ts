@@ -21,7 +21,7 @@ let onlooker: Db
 let idleErrors: Error[]
 
 beforeAll(async () => {
-  url = await createDatabase({ migrated: false })
+  url = await createDatabase()
   onlooker = connect({ url, applicationName: 'onlooker', max: 1, onIdleError: () => {} })
   await onlooker.query('CREATE TABLE notes (n integer UNIQUE DEFERRABLE INITIALLY DEFERRED)')
 })

@@ -8,7 +8,7 @@ import {
   migrate,
   migrationsFor,
 } from '@eventflow/db'
-import { createDatabase, newEvent, until } from '@eventflow/testkit'
+import { administer, createDatabase, newEvent, until } from '@eventflow/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 
 let url: string
@@ -38,10 +38,10 @@ test('a second run applies nothing, and the number of partitions counts only the
 })
 
 test('a migration that fails changes nothing, and succeeds once what was in its way is gone', async () => {
-  await db.query('CREATE VIEW events AS SELECT 1')
+  await administer('CREATE VIEW events AS SELECT 1', url)
   await expect(migrate(url, { partitions: 16 })).rejects.toThrow('"events"')
   expect((await db.query(`SELECT to_regclass('raw_events') AS made`)).rows).toEqual([{ made: null }])
-  await db.query('DROP VIEW events')
+  await administer('DROP VIEW events', url)
   expect(await migrate(url, { partitions: 16 })).not.toEqual([])
 })
 
@@ -81,5 +81,49 @@ describe('while a dump holds the tables', () => {
     expect(await appliedIn()).toHaveLength(Object.keys(all).length - 1)
     await dump.query('COMMIT')
     expect(await applyMigrations(url, all)).toEqual(['9999-later'])
+  })
+})
+
+describe('where the programs log in as another role than the owner of the database', () => {
+  const roleOf = () => `program_${new URL(url).pathname.slice(1)}`
+
+  /** A role that has logged in, and what an administrator has run for it. */
+  async function logIn(...statements: string[]): Promise<string> {
+    const name = roleOf()
+    await administer([`CREATE ROLE ${name} LOGIN PASSWORD 'x'`, ...statements].join('; '), url)
+    return Object.assign(new URL(url), { username: name, password: 'x' }).href
+  }
+
+  const takeOn = (role: string, inherit: boolean) => `GRANT ${role} TO ${roleOf()} WITH INHERIT ${inherit}, SET TRUE`
+
+  test('the tables are the owner’s, and the role may read and write rows', async () => {
+    const own = await logIn(takeOn('eventflow_owner', false), takeOn('eventflow_tenant', false))
+    expect(await migrate(own, { partitions: 4 })).not.toEqual([])
+    const programs = connect({ url: own, applicationName: 'test', max: 1, onIdleError: () => {} })
+    expect((await insertRawEvents(programs, [newEvent()])).size).toBe(1)
+    expect((await programs.query('SELECT FROM raw_events')).rowCount).toBe(1)
+    await expect(programs.query('DROP TABLE raw_events')).rejects.toThrow('must be owner')
+    await programs.end()
+  })
+
+  test('a role that would see no tenant’s rows, since it inherits their walls, is told what to have run', async () => {
+    const own = await logIn(takeOn('eventflow_owner', false), takeOn('eventflow_tenant', true))
+    await expect(migrate(own, { partitions: 4 })).rejects.toThrow(
+      `GRANT eventflow_tenant TO ${roleOf()} WITH INHERIT FALSE, SET TRUE`,
+    )
+    await administer(takeOn('eventflow_tenant', false), url)
+    await migrate(own, { partitions: 4 })
+  })
+
+  test('tables that the role has made itself, before it had an owner to take on, go to the owner', async () => {
+    const own = await logIn(takeOn('eventflow_tenant', false), `GRANT CREATE ON SCHEMA public TO ${roleOf()}`)
+    await migrate(own, { partitions: 4 })
+    const ownerOf = async () =>
+      (await db.query(`SELECT tableowner FROM pg_tables WHERE tablename = 'raw_events'`)).rows[0].tableowner
+    expect(await ownerOf()).toBe(roleOf())
+    await administer(takeOn('eventflow_owner', false), url)
+    const runs = await Promise.all(Array.from({ length: 4 }, () => migrate(own, { partitions: 4 })))
+    expect(runs.flat()).toEqual([])
+    expect(await ownerOf()).toBe('eventflow_owner')
   })
 })

@@ -12,7 +12,7 @@ import {
 } from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/pipeline'
 import { createPublisher } from '@eventflow/stream'
-import { createDatabase, startPipeline, until } from '@eventflow/testkit'
+import { administer, createDatabase, startPipeline, until } from '@eventflow/testkit'
 import { removeOld } from '@eventflow/worker'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
@@ -28,7 +28,7 @@ beforeEach(clear)
 afterAll(() => db.end())
 
 async function clear() {
-  await db.query('TRUNCATE raw_events, processed_events, failed_events, retries')
+  await administer('TRUNCATE raw_events, processed_events, failed_events, retries', db.options.connectionString!)
   await db.query('UPDATE partitions SET settled_seq = 0')
 }
 

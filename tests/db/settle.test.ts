@@ -13,7 +13,7 @@ import {
   upsertRetries,
   withTransaction,
 } from '@eventflow/db'
-import { acceptEvents, createDatabase, newEvent } from '@eventflow/testkit'
+import { acceptEvents, administer, createDatabase, newEvent } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 
 let db: Db
@@ -70,7 +70,7 @@ describe('the fence', () => {
 
 describe('writing', () => {
   beforeEach(async () => {
-    await db.query('TRUNCATE processed_events, failed_events, retries')
+    await administer('TRUNCATE processed_events, failed_events, retries', db.options.connectionString!)
   })
 
   const by = { workerId: 'worker-1', processingMs: 1.5 }

@@ -10,7 +10,7 @@ import {
   SCOPES,
   setCompatibility,
 } from '@eventflow/db'
-import { acceptEvents, createDatabase, newEvent } from '@eventflow/testkit'
+import { acceptEvents, administer, adminUrlOf, createDatabase, newEvent } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
 const TABLES = [
@@ -110,8 +110,9 @@ test.each([
 
 test('roles that were given the right to read go on seeing everything', async () => {
   const role = `reader_${db.options.connectionString!.split('_').at(-1)}`
-  await db.query(`CREATE ROLE ${role}; GRANT SELECT ON raw_events TO ${role}`)
-  const one = open(db.options.connectionString!, 1)
+  const admin = adminUrlOf(db.options.connectionString!)
+  await administer(`CREATE ROLE ${role}; GRANT SELECT ON raw_events TO ${role}`, admin)
+  const one = open(admin, 1)
   await one.query(`SET ROLE ${role}`)
   expect((await one.query('SELECT count(*) AS count FROM raw_events')).rows).toEqual([{ count: 2 }])
   await one.end()
@@ -120,13 +121,15 @@ test('roles that were given the right to read go on seeing everything', async ()
 test('an owner of the database who is no superuser migrates and reads, and one who may make no role is told what to do', async () => {
   const url = new URL(await createDatabase({ migrated: false }))
   const name = url.pathname.slice(1)
-  const admin = open(url.href, 1)
+  const admin = open(adminUrlOf(url.href), 1)
   await admin.query(`CREATE ROLE ${name} LOGIN PASSWORD 'x'; GRANT ALL ON SCHEMA public TO ${name}`)
   const { rows } = await admin.query(`SELECT oid FROM pg_roles WHERE rolname = 'eventflow_tenant'`)
   expect(rows).toHaveLength(1)
   url.username = name
   url.password = 'x'
-  await expect(migrate(url.href, { partitions: 4 })).rejects.toThrow(`GRANT eventflow_tenant TO ${name}`)
+  await expect(migrate(url.href, { partitions: 4 })).rejects.toThrow(
+    `GRANT eventflow_tenant TO ${name} WITH INHERIT FALSE, SET TRUE`,
+  )
   await admin.query(`GRANT eventflow_tenant TO ${name}`)
   await migrate(url.href, { partitions: 4 })
   const own = open(url.href)

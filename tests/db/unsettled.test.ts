@@ -16,7 +16,7 @@ import {
   takeBackSuspicion,
   takePartitions,
 } from '@eventflow/db'
-import { acceptEvents, createDatabase, newEvent, until } from '@eventflow/testkit'
+import { acceptEvents, administer, createDatabase, newEvent, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 
 let url: string
@@ -28,7 +28,7 @@ beforeAll(async () => {
 })
 
 beforeEach(async () => {
-  await db.query('TRUNCATE raw_events, processed_events, failed_events, retries')
+  await administer('TRUNCATE raw_events, processed_events, failed_events, retries', db.options.connectionString!)
 })
 
 afterAll(() => db.end())
@@ -155,6 +155,27 @@ test('an event is not final while an INSERT that may have an earlier seq is not 
   slow.release()
   expect(await readFinalSeqs(db, [1])).toEqual([next!.seq])
   await ingest.end()
+})
+
+test('no event is final while ingest has written something as a role whose transactions cannot be seen', async () => {
+  const blind = `blind_${new URL(url).pathname.slice(1)}`
+  await administer(`CREATE ROLE ${blind} LOGIN PASSWORD 'x'; GRANT SELECT ON raw_events TO ${blind}`, url)
+  const worker = connect({
+    ...{ url: Object.assign(new URL(url), { username: blind, password: 'x' }).href, applicationName: 'worker' },
+    ...{ max: 1, onIdleError: () => {} },
+  })
+  const [old] = await accept(1, 1)
+  await db.query(`UPDATE raw_events SET accepted_at = now() - interval '1 minute'`)
+  const ingest = connect({ url, applicationName: INGEST_APPLICATION, max: 1, onIdleError: () => {} })
+  const slow = await ingest.connect()
+  await slow.query('BEGIN')
+  await insertRawEvents(slow, [newEvent({ partition: 1 })])
+  expect(await readFinalSeqs(worker, [1])).toEqual([0])
+  expect(await readFinalSeqs(db, [1])).toEqual([old!.seq])
+  await slow.query('COMMIT')
+  expect(await readFinalSeqs(worker, [1])).toEqual([old!.seq])
+  slow.release()
+  await Promise.all([ingest.end(), worker.end()])
 })
 
 test('who reads for long, as one does that is frozen with its answer, keeps no event from being final', async () => {

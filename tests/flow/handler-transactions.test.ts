@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { partitionOf } from '@eventflow/core'
 import { type AcceptedEvent, defineEvent, PermanentError, type Sql, Type, UnavailableError } from '@eventflow/pipeline'
 import { readDepths } from '@eventflow/stream'
-import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { administer, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 
 type StepEvent = AcceptedEvent<{ n: number }>
@@ -185,17 +185,20 @@ describe('a handler that fails', () => {
   })
 
   test('beside others that all fail does not have each of them inserted as often as there are', async () => {
-    await pipeline.db.query(`
-      CREATE SEQUENCE tries;
-      CREATE FUNCTION count_try() RETURNS trigger LANGUAGE plpgsql AS
+    await administer(
+      `CREATE SEQUENCE tries;
+      CREATE FUNCTION count_try() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
         $$ BEGIN PERFORM nextval('tries'); RETURN NEW; END $$;
-      CREATE TRIGGER tries BEFORE INSERT ON processed_events FOR EACH ROW EXECUTE FUNCTION count_try()`)
+      CREATE TRIGGER tries BEFORE INSERT ON processed_events FOR EACH ROW EXECUTE FUNCTION count_try();
+      GRANT SELECT ON tries TO eventflow`,
+      pipeline.databaseUrl,
+    )
     doing = () => {
       throw new PermanentError('no')
     }
     await settle('step.done', 64, 'a key')
     const { rows } = await pipeline.db.query('SELECT last_value FROM tries')
-    await pipeline.db.query('DROP TRIGGER tries ON processed_events')
+    await administer('DROP TRIGGER tries ON processed_events', pipeline.databaseUrl)
     // One after the other they would be 64 + 63 + … + 1 = 2,080; in halves it is 64 a level.
     expect(rows[0].last_value).toBeLessThan(64 * 10)
   })
@@ -240,7 +243,7 @@ describe('what a handler does to', () => {
         `SELECT current_setting('search_path') || ' ' || current_setting('role') AS path`,
       )
       settings.push(row!.path)
-      if (n === 0) await tx.query('SET LOCAL search_path = elsewhere; SET LOCAL ROLE pg_monitor')
+      if (n === 0) await tx.query('SET LOCAL search_path = elsewhere; SET LOCAL ROLE pg_read_all_stats')
       if (n === 1) await tx.query(`SELECT set_config('search_path', 'elsewhere', false)`)
     }
     expect(await settle('step.done', 3)).toEqual([processed(), processed(), processed()])

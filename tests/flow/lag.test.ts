@@ -1,7 +1,7 @@
 /** The pipeline seen from outside: how far it is behind, with workers and without, with Redis and without. */
 import { type PipelineLag, readLag, readStock, sparing } from '@eventflow/monitor'
 import { readNew } from '@eventflow/stream'
-import { type Server, startOwnRedis, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { administer, type Server, startOwnRedis, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import step from '../events/fault-step.js'
 
@@ -103,8 +103,9 @@ test('what piles up is told by type, and in bytes', async () => {
 
 test('an event that Postgres refuses for good stays in sight, whatever is settled after it', async () => {
   const refuse = (table: string) =>
-    pipeline.db.query(
+    administer(
       `ALTER TABLE ${table} ADD CONSTRAINT refused CHECK (payload ->> 'mood' IS DISTINCT FROM 'refused')`,
+      pipeline.databaseUrl,
     )
   await refuse('processed_events')
   await refuse('failed_events')
@@ -123,7 +124,7 @@ test('an event that Postgres refuses for good stays in sight, whatever is settle
   await worker.stop()
 
   for (const table of ['processed_events', 'failed_events']) {
-    await pipeline.db.query(`ALTER TABLE ${table} DROP CONSTRAINT refused`)
+    await administer(`ALTER TABLE ${table} DROP CONSTRAINT refused`, pipeline.databaseUrl)
   }
   const next = await pipeline.startWorker('e')
   await pipeline.drained()

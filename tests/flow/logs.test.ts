@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import { connect, type Db, prepare } from '@eventflow/db'
 import { connectRedis } from '@eventflow/stream'
 import {
+  administer,
+  adminUrlOf,
   createDatabase,
   type ProgramProcess,
   post,
@@ -68,19 +70,19 @@ const untilSettled = () =>
 beforeAll(async () => {
   const url = new URL(await createDatabase())
   await prepare(url.href, [leaky.prepare!])
-  db = connect({ url: url.href, applicationName: 'test', max: 2, onIdleError: () => {} })
+  db = connect({ url: adminUrlOf(url.href), applicationName: 'test', max: 2, onIdleError: () => {} })
   const role = `logs_${url.pathname.slice(1)}`
-  await db.query(`CREATE ROLE ${role} LOGIN SUPERUSER PASSWORD '${CANARIES.postgres}'`)
+  await administer(`CREATE ROLE ${role} LOGIN SUPERUSER PASSWORD '${CANARIES.postgres}'`)
   url.username = role
   url.password = CANARIES.postgres
 
   redis = await startOwnRedis()
-  const admin = connectRedis({ url: redis.url, onError: () => {} })
+  const admin = connectRedis({ url: redis.adminUrl, onError: () => {} })
   await until('Redis has a password', () => admin.config('SET', 'requirepass', CANARIES.redis))
   admin.disconnect()
   settings = {
     DATABASE_URL: url.href,
-    REDIS_URL: redis.url.replace('://', `://:${CANARIES.redis}@`),
+    REDIS_URL: Object.assign(new URL(redis.adminUrl), { password: CANARIES.redis }).href,
     EVENTFLOW_EVENTS: EVENTS,
     EVENTFLOW_BOOTSTRAP_KEY: `ef_0123456789ab_${CANARIES.authorization}`,
   }

@@ -1,16 +1,16 @@
 /** A lane loses its connection to Redis, which does not know of that yet: a read still waits there, and may be given the next entry. */
 import { partitionOf } from '@eventflow/core'
 import { connectRedis, GROUP, streamKey, untilReady } from '@eventflow/stream'
-import { openLink, startOwnRedis, startPipeline, until } from '@eventflow/testkit'
+import { openLink, startOwnRedis, startPipeline, until, withPort } from '@eventflow/testkit'
 import { expect, test } from '@jest/globals'
 import step from '../events/fault-step.js'
 
 test('what the lost read is given is not overtaken by what comes after it', async () => {
   const server = await startOwnRedis()
   const link = await openLink(server.port)
-  const direct = connectRedis({ url: server.url, onError: () => {} })
+  const direct = connectRedis({ url: server.adminUrl, onError: () => {} })
   await untilReady(direct, 5_000)
-  const pipeline = await startPipeline([step], { REDIS_URL: `redis://127.0.0.1:${link.port}`, EVENTFLOW_LANES: '1' })
+  const pipeline = await startPipeline([step], { REDIS_URL: withPort(server.url, link.port), EVENTFLOW_LANES: '1' })
   const send = (n: number) => pipeline.send([{ type: 'fault.step', data: { key: 'k', n } }])
   /** The connections that wait for entries. */
   const waiting = async () =>

@@ -4,6 +4,7 @@ import { connect, type Db, INGEST_APPLICATION } from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/pipeline'
 import { streamKey } from '@eventflow/stream'
 import {
+  administer,
   createDatabase,
   type Link,
   openLink,
@@ -15,13 +16,13 @@ import {
   type TestPipeline,
   until,
   whileLocked,
+  withPort,
 } from '@eventflow/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 
 const event = (n: number, given: object = {}) => ({ type: 'note.taken', data: { n }, ...given })
 
 const portOf = (url: string) => Number(new URL(url).port)
-const withPort = (url: string, port: number) => url.replace(`:${portOf(url)}`, `:${port}`)
 
 /** What 503 must say, and how soon. */
 async function expectRefusal(sending: Promise<Response>, code: string, withinMs: number) {
@@ -163,7 +164,7 @@ describe('Postgres', () => {
   })
 
   test('refusing the value of one event does not spoil its neighbours, whoever sent them', async () => {
-    await onlooker.query(`ALTER TABLE raw_events ADD CONSTRAINT test CHECK (type <> 'unwanted')`)
+    await administer(`ALTER TABLE raw_events ADD CONSTRAINT test CHECK (type <> 'unwanted')`, pipeline.databaseUrl)
     const batch = Array.from({ length: 50 }, (_, n) => event(100 + n, n % 17 === 5 ? { type: 'unwanted' } : {}))
     let sent: Promise<Response>[] = []
     // All that comes while the first INSERT waits ends up in one flush.
@@ -181,7 +182,7 @@ describe('Postgres', () => {
     expect([good!.status, bad!.status]).toEqual([202, 400])
     const kept = batch.flatMap(({ type, data }) => (type === 'unwanted' ? [] : [data.n]))
     expect((await storedIn(onlooker)).filter((n) => n >= 100 && n < 150)).toEqual(kept)
-    await onlooker.query('ALTER TABLE raw_events DROP CONSTRAINT test')
+    await administer('ALTER TABLE raw_events DROP CONSTRAINT test', pipeline.databaseUrl)
   })
 })
 
@@ -193,7 +194,10 @@ describe('Redis', () => {
   beforeAll(async () => {
     redis = await startOwnRedis()
     link = await openLink(redis.port)
-    pipeline = await startPipeline([], { REDIS_URL: withPort(redis.url, link.port), EVENTFLOW_MAX_STREAM_LENGTH: '25' })
+    pipeline = await startPipeline([], {
+      REDIS_URL: withPort(redis.adminUrl, link.port),
+      EVENTFLOW_MAX_STREAM_LENGTH: '25',
+    })
   })
 
   afterAll(async () => {
@@ -284,7 +288,7 @@ describe('Redis', () => {
 test('a Redis that refuses to make the streams holds nothing up, and is used once it makes them', async () => {
   const redis = await startOwnRedis()
   const pipeline = await startPipeline([defineEvent({ type: 'note.taken', schema: Type.Object({}) })], {
-    REDIS_URL: redis.url,
+    REDIS_URL: redis.adminUrl,
     EVENTFLOW_LANES: '1',
   })
   await pipeline.redis.config('SET', 'maxmemory', '1')

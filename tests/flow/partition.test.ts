@@ -96,7 +96,7 @@ describe('a Redis of its own', () => {
   beforeEach(async () => {
     server = await startOwnRedis()
     await pipeline.stop()
-    pipeline = await start({ REDIS_URL: server.url })
+    pipeline = await start({ REDIS_URL: server.adminUrl })
     await begun()
   })
 

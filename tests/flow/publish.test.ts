@@ -33,10 +33,10 @@ let direct: Redis
 
 beforeAll(async () => {
   redis = await startOwnRedis()
-  direct = connectRedis({ url: redis.url, onError: () => {} })
+  direct = connectRedis({ url: redis.adminUrl, onError: () => {} })
   await untilReady(direct, 5_000)
   link = await openLink(redis.port)
-  const url = new URL(redis.url)
+  const url = new URL(redis.adminUrl)
   url.port = String(link.port)
   pipeline = await startPipeline([step], { REDIS_URL: url.href })
   await pipeline.startWorker()

@@ -14,6 +14,7 @@ import {
   startPipeline,
   type TestPipeline,
   until,
+  withPort,
 } from '@eventflow/testkit'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals'
 import step from '../events/fault-step.js'
@@ -26,15 +27,16 @@ let pipeline: TestPipeline
 let current = 0
 
 beforeAll(async () => {
-  servers = await Promise.all([startOwnRedis(), startOwnRedis()])
-  direct = servers.map(({ url }) => connectRedis({ url, onError: () => {} }))
+  const first = await startOwnRedis()
+  servers = [first, await startOwnRedis({ like: first })]
+  direct = servers.map(({ adminUrl }) => connectRedis({ url: adminUrl, onError: () => {} }))
   await Promise.all(direct.map((redis) => untilReady(redis, 5_000)))
   link = await openLink(servers[0]!.port)
 })
 
 beforeEach(async () => {
   pipeline = await startPipeline([step], {
-    REDIS_URL: `redis://127.0.0.1:${link.port}`,
+    REDIS_URL: withPort(servers[0]!.url, link.port),
     EVENTFLOW_LANES: '1',
     EVENTFLOW_LEASE_SECONDS: '30',
   })

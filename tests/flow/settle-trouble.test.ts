@@ -1,6 +1,6 @@
 /** What our own connections and statements meet while a batch is settled is no fault of its events: they wait, and are processed. */
 import { defineEvent, Type } from '@eventflow/pipeline'
-import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { administer, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 
 const noted = defineEvent({ type: 'note.taken', schema: Type.Object({}) })
@@ -84,16 +84,17 @@ test('an error that no one knows, while the server does not answer', async () =>
 
 test('a statement that takes too long for so many: then there are fewer', async () => {
   // As Postgres ends a statement that takes too long, and does so only with many rows.
-  await pipeline.db.query(`
-    CREATE FUNCTION take_too_long() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  await administer(
+    `CREATE FUNCTION take_too_long() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
       IF (SELECT count(*) FROM written) > 20 THEN
         RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = '57014';
       END IF;
       RETURN NULL;
-    END $$`)
-  await pipeline.db.query(`
+    END $$;
     CREATE TRIGGER take_too_long AFTER INSERT ON processed_events REFERENCING NEW TABLE AS written
-    FOR EACH STATEMENT EXECUTE FUNCTION take_too_long()`)
+    FOR EACH STATEMENT EXECUTE FUNCTION take_too_long()`,
+    pipeline.databaseUrl,
+  )
   await pipeline.send(Array.from({ length: 100 }, () => ({ type: 'note.taken', data: {} })))
   await pipeline.startWorker()
   await pipeline.drained()

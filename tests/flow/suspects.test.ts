@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { partitionOf } from '@eventflow/core'
 import { defineEvent, type Enricher, type EventDefinition, Type } from '@eventflow/pipeline'
 import { GROUP, streamKey } from '@eventflow/stream'
-import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { administer, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, expect, test } from '@jest/globals'
 
 let pipeline: TestPipeline
@@ -62,11 +62,13 @@ test('no failure counts as a crash: neither where suspicion cannot be taken back
   await pipeline.db.query(`
     INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, crashes)
     SELECT tenant_id, event_id, partition, 0, now(), 1 FROM raw_events`)
-  await pipeline.db.query(`
-    CREATE SEQUENCE refusals;
-    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+  await administer(
+    `CREATE SEQUENCE refusals;
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
       BEGIN IF nextval('refusals') <= 3 THEN RAISE 'not now'; END IF; RETURN NEW; END $$;
-    CREATE TRIGGER refuse BEFORE UPDATE ON retries FOR EACH ROW WHEN (NEW.crashes < OLD.crashes) EXECUTE FUNCTION refuse()`)
+    CREATE TRIGGER refuse BEFORE UPDATE ON retries FOR EACH ROW WHEN (NEW.crashes < OLD.crashes) EXECUTE FUNCTION refuse()`,
+    pipeline.databaseUrl,
+  )
   await pipeline.startWorker()
   await pipeline.drained()
   expect(recorded).toEqual([2, 2, 2, 2])

@@ -5,7 +5,7 @@ import { expect, test } from '@jest/globals'
 
 test('a Redis that was a replica for a while, and may have lost what it had, is another one, though its process is the same', async () => {
   const server = await startOwnRedis()
-  const redis = connectRedis({ url: server.url, onError: () => {} })
+  const redis = connectRedis({ url: server.adminUrl, onError: () => {} })
   await untilReady(redis, 5_000)
   const before = await readRunId(redis)
   expect(await readRunId(redis)).toBe(before)

@@ -16,15 +16,24 @@ export class UnreachableError extends Error {
 
 /** The address of Postgres alone. Throws UnreachableError when nothing names one. */
 export async function findPostgres(env: NodeJS.ProcessEnv, dataDir: string): Promise<string> {
-  return env.DATABASE_URL || (await findRunning(dataDir))?.postgres || nothingNames('DATABASE_URL', dataDir)
+  return env.DATABASE_URL || (await findRunning(dataDir))?.postgres?.url || nothingNames('DATABASE_URL', dataDir)
 }
 
 /** Both addresses. Throws UnreachableError when nothing names one of them. */
 export async function findAddresses(env: NodeJS.ProcessEnv, dataDir: string): Promise<Addresses> {
   return {
     postgres: await findPostgres(env, dataDir),
-    redis: env.REDIS_URL || (await findRunning(dataDir))?.redis || nothingNames('REDIS_URL', dataDir),
+    redis: env.REDIS_URL || (await findRunning(dataDir))?.redis?.url || nothingNames('REDIS_URL', dataDir),
     prefix: env.EVENTFLOW_STREAM_PREFIX || 'ef',
+  }
+}
+
+/** The command lines that open a shell on them. They have no password in them. */
+export async function findShells(env: NodeJS.ProcessEnv, dataDir: string): Promise<{ psql: string; redisCli: string }> {
+  const running = await findRunning(dataDir)
+  return {
+    psql: (!env.DATABASE_URL && running?.postgres?.shell) || 'psql "$DATABASE_URL"',
+    redisCli: (!env.REDIS_URL && running?.redis?.shell) || 'redis-cli -u "$REDIS_URL"',
   }
 }
 

@@ -191,7 +191,7 @@ describe('where the pipeline is', () => {
     expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringContaining('DATABASE_URL is not set') })
 
     const folder = await claimFolder(join(dir, '.eventflow'))
-    await folder.tell({ postgres: databaseUrl })
+    await folder.tell({ postgres: { url: databaseUrl, shell: 'psql' } })
     const found = await eventflow(['sql', 'SELECT current_database() AS name', '--json'], {})
     await folder.release()
     expect(JSON.parse(found.stdout)).toEqual([{ name: new URL(databaseUrl).pathname.slice(1) }])

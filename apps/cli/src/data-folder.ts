@@ -4,6 +4,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { SetupError } from '@eventflow/local'
+import type { Database } from './databases.js'
 
 /** What the file `up.json` in the folder says of the `up` that uses it. */
 interface Holder {
@@ -15,11 +16,11 @@ interface Holder {
   started?: Started
 }
 
-/** Addresses of what an `up` has started. Databases that it was given are not told: their addresses may hold a password. */
+/** What an `up` has started. Databases that it was given are not told: their addresses are in the environment of who needs them. */
 export interface Started {
   http?: string
-  postgres?: string | undefined
-  redis?: string | undefined
+  postgres?: Database | undefined
+  redis?: Database | undefined
 }
 
 /** A data folder that is ours. */
@@ -32,7 +33,8 @@ export interface ClaimedFolder {
 /** Takes the folder for this process, making it if need be. Fails when another `up` has it. */
 export async function claimFolder(dir: string): Promise<ClaimedFolder> {
   const file = join(dir, 'up.json')
-  await mkdir(dir, { recursive: true }).catch((error) => {
+  // Root's servers run as another account, which passes through on its way to its data.
+  await mkdir(dir, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 }).catch((error) => {
     throw new SetupError(`cannot use the data folder ${dir} (${error.message}): name another one with --data-dir`)
   })
   const token = randomUUID()
@@ -61,7 +63,8 @@ export async function findRunning(dir: string): Promise<Started | undefined> {
 
 /** Writes the file; one that is there must be of an `up` that is gone. */
 async function takePlace(file: string, dir: string, content: string): Promise<void> {
-  const write = () => writeFile(file, content, { flag: 'wx' })
+  // It will have the passwords of the databases.
+  const write = () => writeFile(file, content, { flag: 'wx', mode: 0o600 })
   await write().catch(async (error) => {
     if (error.code !== 'EEXIST') throw new SetupError(`cannot write to the data folder ${dir}: ${error.message}`)
     const holder = await readHolder(file)

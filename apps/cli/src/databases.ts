@@ -1,6 +1,6 @@
 /** Postgres and Redis of `up`: those that the environment names, or our own. */
 import { join } from 'node:path'
-import { type LocalServer, startPostgres, startRedis } from '@eventflow/local'
+import { type LocalDatabase, startPostgres, startRedis } from '@eventflow/local'
 import { type Kept, keepRunning } from './keep-running.js'
 import type { Voice } from './output.js'
 import type { UpOptions } from './up.js'
@@ -8,7 +8,7 @@ import type { UpOptions } from './up.js'
 /** A database that clients can connect to. */
 export interface Database {
   url: string
-  /** The command line that opens a shell on it. */
+  /** The command line that opens a shell on it. It has no password in it. */
   shell: string
   /** The folder with its data, if it is ours. */
   dir?: string
@@ -42,13 +42,14 @@ export async function startDatabases(
 async function keepDatabase(
   voice: Voice,
   started: Kept[],
-  start: (port: number | undefined, log: (line: string) => void) => Promise<LocalServer>,
+  start: (port: number | undefined, log: (line: string) => void) => Promise<LocalDatabase>,
 ): Promise<Database> {
-  let server: LocalServer | undefined
+  let server: LocalDatabase | undefined
   const kept = await keepRunning(async () => {
     server = await start(server?.port, (line) => voice.say(line))
     return server
   }, voice)
   started.push(kept)
-  return server!
+  const { url, shell, dir } = server!
+  return { url, shell, dir }
 }

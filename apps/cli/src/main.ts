@@ -8,7 +8,7 @@ import { inspect } from 'node:util'
 import { printable } from '@eventflow/core'
 import { SetupError } from '@eventflow/local'
 import { Argument, Command, CommanderError, Option } from 'commander'
-import { findAddresses, findPostgres, findServiceUrl, UnreachableError } from './addresses.js'
+import { findAddresses, findPostgres, findServiceUrl, findShells, UnreachableError } from './addresses.js'
 import { tenantName, UsageError, wholeNumber } from './arguments.js'
 import { bench } from './bench.js'
 import { completion, SHELLS } from './completion.js'
@@ -124,10 +124,7 @@ looking(
   .action(async ({ dataDir, json }) => {
     const { doctor } = await import('./doctor/doctor.js')
     const addresses = await findAddresses(env, resolve(dataDir))
-    const shells = {
-      psql: `psql ${env.DATABASE_URL ? '"$DATABASE_URL"' : addresses.postgres}`,
-      redisCli: `redis-cli -u ${env.REDIS_URL ? '"$REDIS_URL"' : addresses.redis}`,
-    }
+    const shells = await findShells(env, resolve(dataDir))
     process.exitCode = await doctor(addresses, { shells, json, paint: painter(colours), print: console.log })
   })
 

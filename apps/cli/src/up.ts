@@ -46,7 +46,7 @@ export async function up(options: UpOptions): Promise<void> {
     await checkHttpPort(port)
     const { postgres, redis } = await startDatabases(options, started)
     const http = `http://127.0.0.1:${port}`
-    await folder.tell({ http, postgres: postgres.dir && postgres.url, redis: redis.dir && redis.url })
+    await folder.tell({ http, postgres: postgres.dir ? postgres : undefined, redis: redis.dir ? redis : undefined })
     stop.throwIfAborted()
     const urls = { postgres: postgres.url, redis: redis.url }
     const workerPorts = await startPrograms(options, urls, started)

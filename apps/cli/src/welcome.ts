@@ -29,9 +29,10 @@ const OPEN = `No API key is needed, since only this machine can reach the port. 
 /** The block of text, ready to be printed. */
 export function welcome({ locked, port, workerPorts, postgres, redis, dataDir, events }: Places): string {
   const http = `http://127.0.0.1:${port}`
-  const here = `${process.cwd()}/`
-  const elsewhere =
-    postgres.dir && relative(dataDir, postgres.dir).startsWith('..') ? `, Postgres: ${postgres.dir}` : ''
+  const elsewhere = Object.entries({ Postgres: postgres.dir, Redis: redis.dir })
+    .filter(([, dir]) => dir && relative(dataDir, dir).startsWith('..'))
+    .map(([name, dir]) => `, ${name}: ${dir}`)
+    .join('')
   return `EventFlow is up.
 
   Console   ${http}
@@ -40,7 +41,7 @@ export function welcome({ locked, port, workerPorts, postgres, redis, dataDir, e
   Health    ${http}/health
   Metrics   ${http}/metrics (the workers have theirs on port ${workerPorts.join(', ')})
   Postgres  ${postgres.shell}
-  Redis     ${redis.shell.replace(here, '')}
+  Redis     ${redis.shell}
   Events    ${events}
   Data      ${dataDir}${elsewhere}
 

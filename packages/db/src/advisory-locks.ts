@@ -8,4 +8,6 @@ export const ADVISORY_LOCKS = {
   retention: 7_305_021_649,
   /** Registering versions of schemas. */
   schemas: 7_305_021_650,
+  /** Changing who owns what, and who may do what. */
+  roles: 7_305_021_651,
 } as const

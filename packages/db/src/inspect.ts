@@ -1,5 +1,6 @@
 /** What there is to know about a Postgres and its database when something may be wrong with it. Reads only. */
 import { INGEST_APPLICATION, type Queryable, WORKER_APPLICATION } from './connect.js'
+import { findOwner } from './owner.js'
 
 /** A setting as it is in force on our own connection. */
 interface Setting {
@@ -23,13 +24,17 @@ export interface ServerFacts {
   versionNumber: number
   database: string
   role: string
+  /** The owner of the database, if that is another role than ours, which ours may take on. */
+  owner: string | undefined
   settings: Record<(typeof SETTINGS)[number], Setting>
   /** Client connections of the whole server, by the name that they gave themselves and their role. */
   connections: { application: string; role: string; count: number }[]
   /** Connections that ordinary roles may have. */
   maxConnections: number
-  /** Roles of workers that cannot see the transactions of the role that ingest has. */
+  /** Roles of workers, and ours, that cannot see the transactions of the role that ingest has. */
   blindRoles: string[]
+  /** Superusers among the roles of ingest and workers, and ours. */
+  superusers: string[]
   oldTransactions: OldTransaction[]
   /** Replication slots that nobody reads from, with what Postgres keeps for them. */
   idleSlots: { name: string; bytes: number }[]
@@ -65,6 +70,7 @@ export async function inspectServer(db: Queryable, oldSeconds = OLD_SECONDS): Pr
     versionNumber: server.number,
     database: server.database,
     role: server.role,
+    owner: await findOwner(db),
     settings: await readSettings(db),
     ...(await readConnections(db)),
     maxConnections: server.connections,
@@ -82,18 +88,26 @@ async function readSettings(db: Queryable): Promise<ServerFacts['settings']> {
   ) as ServerFacts['settings']
 }
 
-async function readConnections(db: Queryable): Promise<Pick<ServerFacts, 'connections' | 'blindRoles'>> {
+async function readConnections(db: Queryable): Promise<Pick<ServerFacts, 'connections' | 'blindRoles' | 'superusers'>> {
   const { rows: connections } = await db.query(`
     SELECT application_name AS application, usename AS role, count(*)::integer AS count
     FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() GROUP BY 1, 2 ORDER BY 1, 2`)
-  const { rows: blind } = await db.query(
-    `SELECT DISTINCT w.usename AS role
-     FROM pg_stat_activity w JOIN pg_stat_activity i USING (datname)
-     WHERE datname = current_database() AND w.application_name = $1 AND i.application_name = $2
-       AND NOT pg_has_role(w.usesysid, i.usesysid, 'USAGE') AND NOT pg_has_role(w.usesysid, 'pg_read_all_stats', 'USAGE')`,
+  const { rows: roles } = await db.query(
+    `WITH ours AS (SELECT usesysid AS id, application_name AS application FROM pg_stat_activity WHERE datname = current_database()),
+          looking AS (SELECT id FROM ours WHERE application = $1 UNION SELECT oid FROM pg_roles WHERE rolname = session_user)
+     SELECT rolname AS role, rolsuper AS super,
+            oid IN (SELECT id FROM looking) AND EXISTS (
+              SELECT FROM ours ingest WHERE application = $2
+                AND NOT pg_has_role(oid, ingest.id, 'USAGE') AND NOT pg_has_role(oid, 'pg_read_all_stats', 'USAGE')) AS blind
+     FROM pg_roles
+     WHERE oid IN (SELECT id FROM looking UNION SELECT id FROM ours WHERE application = $2) ORDER BY 1`,
     [WORKER_APPLICATION, INGEST_APPLICATION],
   )
-  return { connections, blindRoles: blind.map(({ role }) => role) }
+  return {
+    connections,
+    blindRoles: roles.flatMap(({ role, blind }) => (blind ? [role] : [])),
+    superusers: roles.flatMap((row) => (row.super ? [row.role] : [])),
+  }
 }
 
 async function readOldTransactions(db: Queryable, oldSeconds: number): Promise<OldTransaction[]> {

@@ -17,6 +17,7 @@ import { workerProcesses } from './migrations/0010-worker-processes.js'
 import { installationTable } from './migrations/0011-installation.js'
 import { formerIds } from './migrations/0012-former-ids.js'
 import { listsByTenant } from './migrations/0014-lists-by-tenant.js'
+import { asRole, findOwner, grantRights, handOver } from './owner.js'
 
 /** All migrations; `partitions` is how many a new database gets. */
 export function migrationsFor(partitions: number): Record<string, Migration> {
@@ -82,22 +83,47 @@ export async function applyMigrations(
   migrations: Record<string, Migration>,
   { patienceMs = PATIENCE_MS, letPassMs = LET_PASS_MS } = {},
 ): Promise<string[]> {
-  // A connection of its own: building an index may take longer than the pipeline lets any statement run.
-  const pool = new pg.Pool({ connectionString: checkedDatabaseUrl(url), max: 1, connectionTimeoutMillis: 3_000 })
+  const owner = await withDatabase(url, {}, async (_, pool) => findOwner(pool))
+  const deadline = performance.now() + patienceMs
+  for (;;) {
+    try {
+      if (owner) await withDatabase(url, {}, (db) => handOver(db, owner, LOCK_TIMEOUT_MS))
+      return await withDatabase(url, owner ? asRole(owner) : {}, async (db) => {
+        const applied = await applyOnce(db, migrations)
+        if (owner) await grantRights(db)
+        return applied
+      })
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error
+      if (performance.now() + letPassMs > deadline) {
+        throw new MigrationBlockedError(await withDatabase(url, {}, (_, pool) => describeBlockers(pool)))
+      }
+      await delay(letPassMs)
+    }
+  }
+}
+
+async function applyOnce(db: Kysely<unknown>, migrations: Record<string, Migration>): Promise<string[]> {
+  const provider = { getMigrations: async () => withLockTimeout(migrations) }
+  const { error, results } = await new Migrator({ db, provider }).migrateToLatest()
+  if (error) throw error
+  return (results ?? []).map((result) => result.migrationName)
+}
+
+/** A connection of its own: building an index may take longer than the pipeline lets any statement run. */
+async function withDatabase<Result>(
+  url: string,
+  options: { options?: string },
+  work: (db: Kysely<unknown>, pool: pg.Pool) => Promise<Result>,
+): Promise<Result> {
+  const config = { connectionString: checkedDatabaseUrl(url), max: 1, connectionTimeoutMillis: 3_000, ...options }
+  const pool = new pg.Pool(config)
   // Unheard, the error of a connection that breaks would end the process; the statement in hand reports it too.
   pool.on('error', () => {})
   pool.on('connect', (client) => client.on('error', () => {}))
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
-  const provider = { getMigrations: async () => withLockTimeout(migrations) }
-  const deadline = performance.now() + patienceMs
   try {
-    for (;;) {
-      const { error, results } = await new Migrator({ db, provider }).migrateToLatest()
-      if (!error) return (results ?? []).map((result) => result.migrationName)
-      if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error
-      if (performance.now() + letPassMs > deadline) throw new MigrationBlockedError(await describeBlockers(pool))
-      await delay(letPassMs)
-    }
+    return await work(db, pool)
   } finally {
     await db.destroy()
   }

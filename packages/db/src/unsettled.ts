@@ -127,12 +127,15 @@ export async function readLastSeqs(db: Queryable, partitions: readonly number[])
  * drawn within that time after `accepted_at`, the start of its transaction. Whatever has a lower seq began before that, and
  * is visible or gone, unless its COMMIT hangs: then it is still among the transactions of those that accept events. One that has
  * written has an id by then; one that only reads, and may do so for long if its reader is frozen, is passed over.
+ * Where we may not see since when one runs that has written (it is another role's, and ours lacks pg_read_all_stats; or the server
+ * does not track activities), it may have begun before every event: nothing is final until it has ended.
  */
 export async function readFinalSeqs(db: Queryable, partitions: readonly number[]): Promise<number[]> {
   const { rows } = await db.query({
     name: 'read-final-seqs',
     text: `
-      WITH accepting AS (SELECT least(now(), min(xact_start)) AS since FROM pg_stat_activity
+      WITH accepting AS (SELECT least(now(), min(CASE WHEN xact_start IS NULL AND state IS DISTINCT FROM 'idle' THEN '-infinity'
+                                                      ELSE xact_start END)) AS since FROM pg_stat_activity
                          WHERE datname = current_database() AND application_name = $3 AND backend_xid IS NOT NULL)
       SELECT coalesce((SELECT seq FROM raw_events
                        WHERE partition = p.id AND accepted_at < since - $2 * interval '1 millisecond'

@@ -4,8 +4,8 @@ import { cp, readFile, rename, rm, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Home } from './postgres-home.js'
 import { type Ran, run } from './run.js'
+import type { Home } from './server-home.js'
 import { SetupError } from './setup-error.js'
 
 /**

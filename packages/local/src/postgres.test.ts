@@ -7,8 +7,8 @@ import { afterAll, expect, test } from '@jest/globals'
 import { startAndGetKilled } from './left-behind.fixture.js'
 import { startPostgres } from './postgres.js'
 import { findBinaries, makeLinks } from './postgres-binaries.js'
-import { findHome } from './postgres-home.js'
 import { run } from './run.js'
+import { findHome } from './server-home.js'
 
 const dir = await mkdtemp(join(tmpdir(), 'eventflow-postgres-'))
 const said: string[] = []
@@ -104,7 +104,7 @@ function speaksPostgres(port: number): Promise<boolean> {
 
 /** Runs a statement on the stopped Postgres: only packages/db has a client. */
 async function sql(statement: string, database = 'eventflow'): Promise<string> {
-  const home = await findHome(dir, log)
+  const home = await findHome('Postgres', dir, log)
   const args = ['--single', '-D', join(dir, 'data'), database]
   const options = { ...home.account, cwd: dir, env: { LC_ALL: 'C' }, input: statement }
   return (await run(join(await findBinaries(home), 'postgres'), args, options)).output

@@ -3,16 +3,17 @@ import { existsSync } from 'node:fs'
 import { rename, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { keptPassword } from './passwords.js'
 import { startOnPort } from './ports.js'
 import { findBinaries } from './postgres-binaries.js'
-import { findHome, giveTo, type Home } from './postgres-home.js'
 import { stopLeftover } from './postgres-leftover.js'
+import { ADMINISTRATOR, APPLICATION, DATABASE, DATABASE_STATEMENTS, roleStatements } from './postgres-roles.js'
 import { run } from './run.js'
-import { type LocalServer, launch } from './server-process.js'
+import { findHome, giveTo, type Home, makeFolderFor } from './server-home.js'
+import { type LocalDatabase, launch } from './server-process.js'
 import { SetupError } from './setup-error.js'
 
 const USUAL_PORT = 15432
-const NAME = 'eventflow' // of the superuser, its password, and the database
 
 /** Durability is left as Postgres has it: fsync and synchronous_commit are on. */
 const SETTINGS = {
@@ -36,63 +37,84 @@ export interface PostgresOptions {
 }
 
 /**
- * Starts Postgres on 127.0.0.1, with a database `eventflow` owned by the superuser `eventflow`, password `eventflow`.
+ * Starts Postgres on 127.0.0.1, with a database `eventflow`, an ordinary role `eventflow` for the pipeline's programs and a
+ * superuser for administrators. Each of the two has a random password, kept in a file of the folder that only we can read.
  * Data that is in the folder already is used again; a Postgres that a killed process left on it is stopped first.
  */
-export async function startPostgres({ dir, port, log }: PostgresOptions): Promise<LocalServer> {
-  const home = await findHome(resolve(dir), log)
+export async function startPostgres({ dir, port, log }: PostgresOptions): Promise<LocalDatabase> {
+  const home = await findHome('Postgres', resolve(dir), log)
   const bin = await findBinaries(home)
-  const data = join(home.dir, 'data')
-  await stopLeftover(data, log)
-  if (!existsSync(data)) await initialise(bin, home, data)
-  await createDatabase(bin, home, data)
+  await stopLeftover(home.data, log)
+  const passwords = {
+    application: await keptPassword(passfile(home, APPLICATION), passfileLine(APPLICATION)),
+    administrator: await keptPassword(passfile(home, ADMINISTRATOR), passfileLine(ADMINISTRATOR)),
+  }
+  if (!existsSync(home.data)) await initialise(bin, home, passwords.administrator)
+  await runAlone(bin, home, 'postgres', DATABASE_STATEMENTS)
+  await runAlone(bin, home, DATABASE, await roleStatements(passwords))
   const server = await startOnPort({ name: 'Postgres', port, usual: USUAL_PORT, log }, (freePort) =>
-    startServer(bin, home, data, freePort, log),
+    startServer(bin, home, passwords, freePort, log),
   )
   log(`Postgres is ready on port ${server.port}, its data is in ${home.dir}`)
   return server
 }
 
-/** Makes the data folder under another name first: one that is there is complete. */
-async function initialise(bin: string, home: Home, data: string): Promise<void> {
-  const unfinished = `${data}.new`
-  const passwordFile = join(home.dir, 'password')
-  await rm(unfinished, { recursive: true, force: true })
-  await writeFile(passwordFile, NAME)
-  await giveTo(home.account, passwordFile)
-  const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
-  const login = [`--username=${NAME}`, '--auth=scram-sha-256', `--pwfile=${passwordFile}`]
-  const made = await run(join(bin, 'initdb'), ['-D', unfinished, ...login, ...locale], runAs(home))
-  await rm(passwordFile, { force: true })
-  if (!made.ok) throw new SetupError(`Postgres could not make its data folder ${data}:\n${made.output}`)
-  await rename(unfinished, data)
+/** A password file as libpq reads it: of a role, on whatever port. */
+function passfile({ dir }: Home, role: string): string {
+  return join(dir, `${role}.pgpass`)
 }
 
-/** Makes the database where it is missing, without a server and without a client: in single-user mode, in 30 ms. */
-async function createDatabase(bin: string, home: Home, data: string): Promise<void> {
-  const input = `CREATE DATABASE ${NAME}`
+function passfileLine(role: string): string {
+  return `127.0.0.1:*:*:${role}:`
+}
+
+/** Makes the data folder under another name first: one that is there is complete. */
+async function initialise(bin: string, home: Home, password: string): Promise<void> {
+  const unfinished = `${home.data}.new`
+  const passwordFile = join(home.dir, 'password')
+  await rm(unfinished, { recursive: true, force: true })
+  await makeFolderFor(home.account, unfinished)
+  await writeFile(passwordFile, password, { mode: 0o600 })
+  await giveTo(home.account, passwordFile)
+  const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
+  const login = [`--username=${ADMINISTRATOR}`, '--auth=scram-sha-256', `--pwfile=${passwordFile}`]
+  const made = await run(join(bin, 'initdb'), ['-D', unfinished, ...login, ...locale], runAs(home))
+  await rm(passwordFile, { force: true })
+  if (!made.ok) throw new SetupError(`Postgres could not make its data folder ${home.data}:\n${made.output}`)
+  await rename(unfinished, home.data)
+}
+
+/**
+ * Runs statements as the superuser without a server and without a client: in single-user mode, in 30 ms. That the database is there
+ * already is no error.
+ */
+async function runAlone(bin: string, home: Home, database: string, statements: string[]): Promise<void> {
+  const input = statements.map((statement) => `${statement};\n\n`).join('')
   await whenReleased(async () => {
-    const { output } = await run(join(bin, 'postgres'), ['--single', '-D', data, 'postgres'], { ...runAs(home), input })
-    const problem = output.split('\n').find((line) => /(ERROR|FATAL|PANIC): /.test(line))
-    if (problem && !problem.includes(`database "${NAME}" already exists`)) {
-      throw new SetupError(`Postgres cannot use its data folder ${data}:\n${output}`)
-    }
+    const args = ['--single', '-j', '-D', home.data, database]
+    const lines = (await run(join(bin, 'postgres'), args, { ...runAs(home), input })).output.split('\n')
+    const problem = lines.find(
+      (line) => /(ERROR|FATAL|PANIC): /.test(line) && !line.includes(`database "${DATABASE}" already exists`),
+    )
+    if (!problem) return
+    const shown = lines.filter((line) => !/STATEMENT: |PASSWORD '/.test(line))
+    throw new SetupError(`Postgres cannot use its data folder ${home.data}:\n${shown.join('\n')}`)
   })
 }
 
 async function startServer(
   bin: string,
   home: Home,
-  data: string,
+  passwords: { application: string; administrator: string },
   port: number,
   log: (line: string) => void,
-): Promise<LocalServer> {
+): Promise<LocalDatabase> {
   const settings = Object.entries({ ...SETTINGS, port }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-  const url = `postgres://${NAME}:${NAME}@127.0.0.1:${port}/${NAME}`
+  const address = `127.0.0.1:${port}/${DATABASE}`
   const server = launch({
     name: 'Postgres',
     command: join(bin, 'postgres'),
-    args: ['-D', data, ...settings],
+    args: ['-D', home.data, ...settings],
     ...runAs(home),
     account: home.account,
     logFile: join(home.dir, 'postgres.log'),
@@ -101,10 +123,11 @@ async function startServer(
   })
   await server.until(server.says('database system is ready to accept connections'))
   return {
-    url,
+    url: `postgres://${APPLICATION}:${passwords.application}@${address}`,
+    adminUrl: `postgres://${ADMINISTRATOR}:${passwords.administrator}@${address}`,
     port,
     dir: home.dir,
-    shell: `psql ${url}`,
+    shell: `psql 'postgres://${APPLICATION}@${address}?passfile=${encodeURI(passfile(home, APPLICATION))}'`,
     exited: server.exited,
     stop: () => server.stop('SIGINT', 30_000, 'SIGQUIT'), // a fast shutdown, and if it hangs an immediate one
     kill: () => server.kill('SIGQUIT'),

@@ -1,7 +1,9 @@
 /** Where a redis-server comes from: the PATH, our cache, or Debian's archive. */
+import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type DebianPackage, fetchFromDebian } from './debian.js'
 import { run } from './run.js'
+import type { Home } from './server-home.js'
 import { SetupError } from './setup-error.js'
 
 /** The oldest Redis with XAUTOCLAIM. */
@@ -13,25 +15,38 @@ export const REDIS_PACKAGE: DebianPackage = {
   commands: { 'redis-server': 'redis-check-rdb', 'redis-cli': 'redis-cli' },
 }
 
-/** The command of a Redis or Valkey that is new enough. A fetched one is kept in `cacheDir`. */
-export async function findRedis(cacheDir: string, log: (line: string) => void): Promise<string> {
+/**
+ * The command of a Redis or Valkey that is new enough and that the account of `home` can run. A fetched one is kept in
+ * `cacheDir`; where the account cannot get there, a copy in `home.dir`.
+ */
+export async function findRedis(cacheDir: string, home: Home, log: (line: string) => void): Promise<string> {
   const cached = join(cacheDir, 'bin', 'redis-server')
   for (const command of ['redis-server', 'valkey-server', cached]) {
     const version = await versionOf(command)
-    if (version >= OLDEST) return command
+    if (version >= OLDEST) return command === cached ? reachable(cacheDir, home) : command
     if (version > 0) log(`${command} is version ${version}, and ${OLDEST} is needed: looking further`)
   }
 
   log('Redis is not on this machine: fetching it from the Debian archive (no root needed, kept for the next time)')
   const problem = await fetchFromDebian(REDIS_PACKAGE, cacheDir)
-  if (problem === undefined && (await versionOf(cached)) >= OLDEST) return cached
+  if (problem === undefined && (await versionOf(cached)) >= OLDEST) return reachable(cacheDir, home)
   throw new SetupError(
     [
       `Redis ${OLDEST} or newer is not on this machine, and could not be fetched: ${problem ?? 'the archive has an older one'}.`,
       'Install it:     apt install redis-server  |  dnf install valkey  |  brew install redis',
-      'or with Docker: docker compose up -d redis, and set REDIS_URL=redis://127.0.0.1:6379',
+      'or run one elsewhere, and name it in REDIS_URL.',
     ].join('\n'),
   )
+}
+
+async function reachable(cacheDir: string, { dir, account }: Home): Promise<string> {
+  const place = (folder: string) => join(folder, 'bin', 'redis-server')
+  if ((await run(place(cacheDir), ['--version'], { ...account, cwd: '/' })).ok) return place(cacheDir)
+  const copy = join(dir, 'program')
+  await rm(copy, { recursive: true, force: true })
+  await cp(cacheDir, copy, { recursive: true, verbatimSymlinks: true })
+  if (account.uid !== undefined) await run('chown', ['-R', `${account.uid}:${account.gid}`, copy])
+  return place(copy)
 }
 
 /** Its version as a number (7.0), or 0 when it cannot be run. */

@@ -1,15 +1,21 @@
 /** Redis is fetched, starts, stops, and keeps its data. */
-import { mkdtemp, realpath, rm } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, expect, test } from '@jest/globals'
 import { fetchFromDebian } from './debian.js'
 import { startAndGetKilled } from './left-behind.fixture.js'
+import { freePort } from './ports.js'
 import { startRedis } from './redis.js'
-import { REDIS_PACKAGE } from './redis-binary.js'
+import { findRedis, REDIS_PACKAGE } from './redis-binary.js'
 import { ask } from './redis-wire.js'
 import { run } from './run.js'
+import { findHome } from './server-home.js'
+import type { LocalDatabase } from './server-process.js'
 
 const dir = await realpath(await mkdtemp(join(tmpdir(), 'eventflow-redis-')))
 const cacheDir = join(dir, 'cache')
@@ -27,21 +33,41 @@ test('it is fetched from the Debian archive into an empty cache, by two processe
   expect((await run(join(cacheDir, 'bin', 'redis-server'), ['--version'])).output).toContain('Redis server v=')
 }, 60_000)
 
+/** Asks as the administrator. */
+const asked = ({ adminUrl, port }: LocalDatabase, command: string) => ask(port, new URL(adminUrl).password, command)
+
 test('a second start finds the data of the first', async () => {
   const first = await startRedis({ dir, port: 0, cacheDir, log })
-  expect(await ask(first.port, 'SET kept 42')).toContain('+OK')
+  expect(await asked(first, 'SET kept 42')).toContain('+OK')
   await first.stop()
   expect(await first.exited).toBe('code 0')
 
   const second = await startRedis({ dir, port: 0, cacheDir, log })
-  expect(await ask(second.port, 'GET kept')).toContain('42')
+  expect(await asked(second, 'GET kept')).toContain('42')
   await second.stop()
+})
+
+test('the data and the Redis that an earlier version left in the folder are taken over', async () => {
+  const folder = join(dir, 'earlier')
+  await mkdir(folder)
+  const port = (await freePort(0))!
+  const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'yes']
+  const earlier = spawn(await findRedis(cacheDir, await findHome('Redis', join(dir, 'any'), log), log), args)
+  const ended = once(earlier, 'exit')
+  await writeFile(join(folder, 'port'), `${port}\n`)
+  while (!(await ask(port, 'none', 'SET kept earlier'))?.startsWith('+OK')) await delay(10)
+  said.length = 0
+  const redis = await startRedis({ dir: folder, port: 0, cacheDir, log })
+  expect(said).toContain(`stopping a Redis (port ${port}) that an earlier run left behind`)
+  expect(await ended).toEqual([0, null])
+  expect(await asked(redis, 'GET kept')).toContain('earlier')
+  await redis.stop()
 })
 
 test('it writes every second, and evicts nothing', async () => {
   const redis = await startRedis({ dir, port: 0, cacheDir, log })
-  expect(await ask(redis.port, 'CONFIG GET appendfsync')).toContain('everysec')
-  expect(await ask(redis.port, 'CONFIG GET maxmemory-policy')).toContain('noeviction')
+  expect(await asked(redis, 'CONFIG GET appendfsync')).toContain('everysec')
+  expect(await asked(redis, 'CONFIG GET maxmemory-policy')).toContain('noeviction')
   await redis.stop()
 })
 
@@ -50,7 +76,7 @@ test('one that a killed process left running is stopped, and its data is used', 
   said.length = 0
   const redis = await startRedis({ dir, port: 0, cacheDir, log })
   expect(said[0]).toMatch(/stopping a Redis \(port \d+\) that an earlier run left behind/)
-  expect(await ask(redis.port, 'GET kept')).toContain('42')
+  expect(await asked(redis, 'GET kept')).toContain('42')
   await redis.stop()
 })
 

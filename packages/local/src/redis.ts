@@ -1,11 +1,16 @@
 /** Redis for `npm start` and the tests: a real redis-server, found or fetched. */
-import { mkdir, readFile, realpath, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readFile, realpath, rename, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { keptPassword } from './passwords.js'
 import { startOnPort } from './ports.js'
 import { findRedis } from './redis-binary.js'
 import { ask } from './redis-wire.js'
-import { type LocalServer, launch, type ServerProcess } from './server-process.js'
+import { run } from './run.js'
+import { findHome, type Home, makeFolderFor } from './server-home.js'
+import { type LocalDatabase, launch, type ServerProcess, shellWord } from './server-process.js'
 import { SetupError } from './setup-error.js'
 
 const USUAL_PORT = 16379
@@ -21,63 +26,109 @@ export interface RedisOptions {
   log: (line: string) => void
 }
 
+/** The account of the pipeline's programs. It may not stop the server, set it up, empty it or make it a replica. */
+const APPLICATION = 'eventflow'
+const ITS_RIGHTS = '~* &* +@all -@admin -@dangerous +info +client +config|get'
+
 /**
  * Starts Redis on 127.0.0.1, with an append-only file that is synced every second, and without eviction. Data that is
- * in the folder already is used again; a Redis that a killed process left on it is stopped first.
+ * in the folder already is used again; a Redis that a killed process left on it is stopped first. Each of its two accounts has
+ * a random password, kept in a file of the folder that only we can read.
  */
-export async function startRedis({ dir, port, cacheDir, log }: RedisOptions): Promise<LocalServer> {
-  const command = await findRedis(resolve(cacheDir), log)
-  await mkdir(dir, { recursive: true })
-  const home = await realpath(dir)
-  await stopLeftover(home, log)
+export async function startRedis({ dir, port, cacheDir, log }: RedisOptions): Promise<LocalDatabase> {
+  const home = await findHome('Redis', resolve(dir), log)
+  const command = await findRedis(resolve(cacheDir), home, log)
+  const place = await readPlace(home)
+  await stopLeftover(place, log)
+  await prepareData(place)
   const server = await startOnPort({ name: 'Redis', port, usual: USUAL_PORT, log }, (freePort) =>
-    startServer(command, home, freePort, log),
+    startServer(command, place, freePort, log),
   )
-  log(`Redis is ready on port ${server.port}, its data is in ${home}`)
+  log(`Redis is ready on port ${server.port}, its data is in ${home.dir}`)
   return server
+}
+
+/** Where a Redis is, and how it lets in. */
+interface Place extends Home {
+  /** Of the account that may do everything. */
+  password: string
+  applicationPassword: string
+}
+
+async function readPlace(home: Home): Promise<Place> {
+  return {
+    ...home,
+    data: join(await realpath(home.dir), 'data'), // as Redis itself names it
+    password: await keptPassword(passwordFile(home)),
+    applicationPassword: await keptPassword(join(home.dir, 'application.password')),
+  }
+}
+
+function passwordFile({ dir }: Home): string {
+  return join(dir, 'administrator.password')
+}
+
+/** The data of an earlier version are in the folder above, and belong to the account that started Redis. */
+async function prepareData({ dir, data, account }: Place): Promise<void> {
+  await makeFolderFor(account, data)
+  const before = join(dir, 'appendonlydir')
+  if (!existsSync(before)) return
+  await rename(before, join(data, 'appendonlydir'))
+  if (account.uid !== undefined) await run('chown', ['-R', `${account.uid}:${account.gid}`, data])
 }
 
 async function startServer(
   command: string,
-  dir: string,
+  place: Place,
   port: number,
   log: (line: string) => void,
-): Promise<LocalServer> {
-  await writeFile(portFile(dir), `${port}\n`) // before the start: a Redis that runs here can always be found
+): Promise<LocalDatabase> {
+  const { dir, data, account, password, applicationPassword } = place
+  await writeFile(portFile(dir), `${port}\n`, { mode: 0o600 }) // before the start: a Redis that runs here can always be found
   const server = launch({
     name: 'Redis',
     command,
-    args: [
-      ...['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir],
-      ...['--save', '', '--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction'],
-    ],
+    args: ['-'], // its settings come on stdin: arguments are for every user of the machine to see
+    input: [
+      ...[`port ${port}`, 'bind 127.0.0.1', `dir ${JSON.stringify(data)}`],
+      ...['save ""', 'appendonly yes', 'appendfsync everysec', 'maxmemory-policy noeviction'],
+      `user default on #${sha256(password)} ~* &* +@all`,
+      `user ${APPLICATION} on #${sha256(applicationPassword)} ${ITS_RIGHTS}`,
+    ].join('\n'),
     cwd: dir,
+    account,
     logFile: join(dir, 'redis.log'),
     problem: (line) => / # (.*)/.exec(line)?.[1],
     log,
   })
-  await server.until(answers(dir, port, server, log))
+  await server.until(answers(place, port, server, log))
+  const cli = command.replace(/-server$/, '-cli')
   return {
-    url: `redis://127.0.0.1:${port}`,
+    url: `redis://${APPLICATION}:${applicationPassword}@127.0.0.1:${port}`,
+    adminUrl: `redis://:${password}@127.0.0.1:${port}`,
     port,
-    dir,
-    shell: `${command.replace(/-server$/, '-cli')} -p ${port}`,
+    dir: data,
+    shell: `REDISCLI_AUTH=$(cat ${shellWord(passwordFile(place))}) ${shellWord(cli)} -p ${port}`,
     exited: server.exited,
     stop: () => server.stop('SIGTERM', 30_000, 'SIGKILL'),
     kill: () => server.kill('SIGKILL'),
   }
 }
 
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
 /** Waits for the first PONG. While Redis reads its data it answers LOADING: that may take as long as it takes. */
-async function answers(dir: string, port: number, server: ServerProcess, log: (line: string) => void): Promise<void> {
+async function answers(place: Place, port: number, server: ServerProcess, log: (line: string) => void): Promise<void> {
   let over = false
   let loading = false
   server.exited.then(() => {
     over = true
   })
   for (let deadline = Date.now() + 30_000; !over; await delay(25)) {
-    const answer = await ask(port, 'PING')
-    if (answer?.startsWith('+PONG') && (await runsOn(dir, port))) return
+    const answer = await ask(port, place.password, 'PING')
+    if (answer?.startsWith('+PONG') && (await runsOn(place, port))) return
     if (answer?.startsWith('-LOADING')) {
       if (!loading) log('Redis is loading its data …')
       loading = true
@@ -88,19 +139,22 @@ async function answers(dir: string, port: number, server: ServerProcess, log: (l
 }
 
 /** Redis does not notice a second one in its folder, so we must: asks the port of the last start whose folder it has. */
-async function stopLeftover(dir: string, log: (line: string) => void): Promise<void> {
+async function stopLeftover(place: Place, log: (line: string) => void): Promise<void> {
+  const { dir, password } = place
   const port = Number.parseInt(await readFile(portFile(dir), 'utf8').catch(() => ''), 10)
-  if (!port || !(await runsOn(dir, port))) return
+  if (!port || !(await runsOn(place, port))) return
 
   log(`stopping a Redis (port ${port}) that an earlier run left behind`)
-  await ask(port, 'SHUTDOWN NOSAVE')
-  for (const deadline = Date.now() + 10_000; await runsOn(dir, port); await delay(50)) {
+  await ask(port, password, 'SHUTDOWN NOSAVE')
+  for (const deadline = Date.now() + 10_000; await runsOn(place, port); await delay(50)) {
     if (Date.now() > deadline) throw new SetupError(`a Redis is running on ${dir} and does not stop: kill it first`)
   }
 }
 
-async function runsOn(dir: string, port: number): Promise<boolean> {
-  return (await ask(port, 'CONFIG GET dir'))?.split('\r\n').includes(dir) ?? false
+/** Whether the Redis on the port has this folder, or the one above it as in an earlier version. */
+async function runsOn({ data, password }: Place, port: number): Promise<boolean> {
+  const answer = (await ask(port, password, 'CONFIG GET dir'))?.split('\r\n') ?? []
+  return answer.includes(data) || answer.includes(dirname(data))
 }
 
 function portFile(dir: string): string {

@@ -1,17 +1,17 @@
 /** A server as a child process: its log in a file, its problems told, stopped by a signal and a deadline. */
 import { spawn } from 'node:child_process'
-import { createWriteStream } from 'node:fs'
+import { createWriteStream, fchmod } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { SetupError } from './setup-error.js'
 
-/** A database server of the local stack, ready for clients. */
+/** A server of the local stack, ready for clients. */
 export interface LocalServer {
   /** What a client connects to. */
   url: string
   port: number
   /** The folder with its data and its log. */
   dir: string
-  /** The command line that opens a shell on it. */
+  /** The command line that opens a shell on it, for the user who has started it. It has no password in it. */
   shell: string
   /** Resolves when it has ended, asked for or not, and says how: `signal SIGKILL`, `code 1`. */
   exited: Promise<string>
@@ -19,6 +19,12 @@ export interface LocalServer {
   stop(): Promise<void>
   /** Ends it at once. Its next start recovers. */
   kill(): void
+}
+
+/** One that has passwords: `url` has that of the account of the pipeline's programs. */
+export interface LocalDatabase extends LocalServer {
+  /** What an administrator connects to. */
+  adminUrl: string
 }
 
 /** How a server is launched. */
@@ -31,6 +37,8 @@ export interface Launch {
   /** The account that runs it, when that is not ours. */
   account?: { uid?: number; gid?: number }
   env?: NodeJS.ProcessEnv
+  /** What it reads on stdin. */
+  input?: string
   logFile: string
   /** The part of a log line that a person has to see, if any; asked once the server is up. */
   problem: (line: string) => string | undefined
@@ -53,10 +61,24 @@ export interface ServerProcess {
  * Launches a server. It leads a session of its own, so that a Ctrl-C on the terminal reaches us and not it: it has to
  * outlive those who write to it.
  */
-export function launch({ name, command, args, logFile, problem, log, account, cwd, env }: Launch): ServerProcess {
-  const stdio: ['ignore', 'pipe', 'pipe'] = ['ignore', 'pipe', 'pipe']
+export function launch({
+  name,
+  command,
+  args,
+  input,
+  logFile,
+  problem,
+  log,
+  account,
+  cwd,
+  env,
+}: Launch): ServerProcess {
+  const stdio: ['pipe', 'pipe', 'pipe'] = ['pipe', 'pipe', 'pipe']
   const child = spawn(command, args, { ...account, cwd, ...(env && { env }), detached: true, stdio })
-  const file = createWriteStream(logFile, { flags: 'a' })
+  child.stdin.on('error', () => {}) // it ended without reading: its log tells
+  child.stdin.end(input ?? '')
+  const file = createWriteStream(logFile, { flags: 'a', mode: 0o600 })
+  file.on('open', (opened) => fchmod(opened, 0o600, () => {})) // one that was there keeps its mode
   file.on('error', (error) => log(`${name} runs on without its log file: ${error.message}`))
   const lastLines: string[] = []
   const listeners = new Set<(line: string) => void>()
@@ -117,4 +139,9 @@ export function launch({ name, command, args, logFile, problem, log, account, cw
       child.kill(signal)
     },
   }
+}
+
+/** A text as one word of a command line. */
+export function shellWord(text: string): string {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }

@@ -8,6 +8,7 @@ import { startPostgres, startRedis } from '@eventflow/local'
 
 /** Where the services are told to the test files: jest hands its environment on to the processes that run them. */
 const POSTGRES = 'EVENTFLOW_TEST_POSTGRES'
+const POSTGRES_ADMIN = 'EVENTFLOW_TEST_POSTGRES_ADMIN'
 const REDIS = 'EVENTFLOW_TEST_REDIS'
 const REDIS_CACHE = 'EVENTFLOW_TEST_REDIS_CACHE'
 
@@ -28,9 +29,10 @@ export async function startServices({ cacheDir }: { cacheDir: string }): Promise
     startRedis({ dir: join(dir, 'redis'), port: 0, cacheDir, log }),
   ])
   process.env[POSTGRES] = postgres.url
-  process.env[REDIS] = redis.url
+  process.env[POSTGRES_ADMIN] = postgres.adminUrl
+  process.env[REDIS] = redis.adminUrl
   process.env[REDIS_CACHE] = cacheDir
-  await administer(`CREATE DATABASE ${TEMPLATE}`)
+  await administer(`CREATE DATABASE ${TEMPLATE} OWNER eventflow_owner`)
   await migrate(databaseUrl(TEMPLATE), { partitions: 16 })
   return {
     async stop() {
@@ -40,7 +42,7 @@ export async function startServices({ cacheDir }: { cacheDir: string }): Promise
   }
 }
 
-/** The Redis of this run. */
+/** The Redis of this run, as its administrator: tests fill it up and take it away. */
 export function redisUrl(): string {
   return required(REDIS)
 }
@@ -50,23 +52,37 @@ export function redisCacheDir(): string {
   return required(REDIS_CACHE)
 }
 
-/** Makes a database; migrated and empty, or without any table. Gives its URL. */
+/**
+ * Makes a database; migrated and empty, or without any table. Gives its URL for the ordinary role that the pipeline's programs have:
+ * whatever is tested is done with its rights.
+ */
 export async function createDatabase({ migrated = true } = {}): Promise<string> {
   const name = `test_${randomBytes(6).toString('hex')}`
-  await administer(`CREATE DATABASE ${name} ${migrated ? `TEMPLATE ${TEMPLATE}` : ''}`)
+  await administer(`CREATE DATABASE ${name} ${migrated ? `TEMPLATE ${TEMPLATE}` : ''} OWNER eventflow_owner`)
   return databaseUrl(name)
+}
+
+/** The URL of the same database for a superuser: for tests that change its tables or its server. */
+export function adminUrlOf(url: string): string {
+  const admin = new URL(required(POSTGRES_ADMIN))
+  admin.pathname = new URL(url).pathname
+  return admin.href
+}
+
+/** Runs a statement in the database as a superuser. */
+export async function administer(statement: string, url = required(POSTGRES)): Promise<void> {
+  const db = connect({ url: adminUrlOf(url), applicationName: 'test', max: 1, onIdleError: () => {} })
+  try {
+    await db.query(statement)
+  } finally {
+    await db.end()
+  }
 }
 
 function databaseUrl(name: string): string {
   const url = new URL(required(POSTGRES))
   url.pathname = name
   return url.href
-}
-
-async function administer(statement: string): Promise<void> {
-  const db = connect({ url: required(POSTGRES), applicationName: 'test', max: 1, onIdleError: () => {} })
-  await db.query(statement)
-  await db.end()
 }
 
 function required(name: string): string {

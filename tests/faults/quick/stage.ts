@@ -5,6 +5,7 @@ import { connect, type Db } from '@eventflow/db'
 import { connectRedis, type Redis, readDepths, untilReady } from '@eventflow/stream'
 import {
   type Attempt,
+  adminUrlOf,
   type BuildCopy,
   type Clients,
   createChecker,
@@ -20,6 +21,7 @@ import {
   type TestPipeline,
   until,
   watchDatabase,
+  withPort,
 } from '@eventflow/testkit'
 
 import { UNSWEPT_MS } from '../scenarios.js'
@@ -66,14 +68,14 @@ export async function playQuickly(
   const servers = [server]
   const links = { postgres: await openLink(Number(new URL(databaseUrl).port)), redis: await openLink(server.port) }
   const direct = await openLink(server.port)
-  const db = connect({ url: databaseUrl, applicationName: 'scenario', max: 4, onIdleError: () => {} })
-  const redis = connectRedis({ url: throughLink(server.url, direct), onError: () => {} })
+  const db = connect({ url: adminUrlOf(databaseUrl), applicationName: 'scenario', max: 4, onIdleError: () => {} })
+  const redis = connectRedis({ url: withPort(server.adminUrl, direct.port), onError: () => {} })
   await untilReady(redis, 5_000)
   await watchDatabase(db)
   globalThis.sweepsWait = true
   const pipeline: TestPipeline = await startPipeline([...definitions.values()], {
-    DATABASE_URL: throughLink(databaseUrl, links.postgres),
-    REDIS_URL: throughLink(server.url, links.redis),
+    DATABASE_URL: withPort(databaseUrl, links.postgres.port),
+    REDIS_URL: withPort(server.url, links.redis.port),
     ...settings,
     ...scenario.settings,
   })
@@ -88,7 +90,7 @@ export async function playQuickly(
     if (!holds) broken.push(what)
   }
   const snapshotRedis = async () => {
-    const copy = await startOwnRedis()
+    const copy = await startOwnRedis({ like: server })
     servers.push(copy)
     await copyRedis(redis, server, copy)
     return async () => {
@@ -120,11 +122,12 @@ export async function playQuickly(
   }
 }
 
-async function copyRedis(from: Redis, { port }: Server, copy: Server): Promise<void> {
-  const connection = connectRedis({ url: copy.url, onError: () => {} })
+async function copyRedis(from: Redis, server: Server, copy: Server): Promise<void> {
+  const connection = connectRedis({ url: copy.adminUrl, onError: () => {} })
   await untilReady(connection, 5_000)
+  await connection.config('SET', 'masterauth', new URL(server.adminUrl).password)
   await from.config('SET', 'repl-diskless-sync-delay', '0')
-  await connection.replicaof('127.0.0.1', port)
+  await connection.replicaof('127.0.0.1', server.port)
   await until('the copy is in step', async () =>
     (await connection.info('replication')).includes('master_link_status:up'),
   )
@@ -136,12 +139,6 @@ const clientsOf = async (redis: Redis) =>
   String(await redis.call('CLIENT', 'LIST', 'TYPE', 'normal'))
     .trim()
     .split('\n')
-
-function throughLink(url: string, { port }: Link): string {
-  const changed = new URL(url)
-  changed.port = `${port}`
-  return changed.href
-}
 
 async function leftInStreams(redis: Redis, prefix: string): Promise<number> {
   const depths = await readDepths(redis, prefix, PARTITIONS)

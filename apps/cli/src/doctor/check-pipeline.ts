@@ -7,7 +7,7 @@ import { error, type Finding, findings, runSql, type Shells, warning } from './f
 const START_A_WORKER = 'node apps/worker/dist/main.js'
 const DAY_SECONDS = 86_400
 
-export function checkTables({ migrations, tables }: PostgresFacts, shells: Shells): Finding[] {
+export function checkTables({ migrations, tables, owner }: PostgresFacts, shells: Shells): Finding[] {
   return [
     ...findings('migrations', 'up to date', [
       migrations.missing.length > 0 && error(`not applied: ${migrations.missing.join(', ')}`, 'npx eventflow migrate'),
@@ -17,18 +17,24 @@ export function checkTables({ migrations, tables }: PostgresFacts, shells: Shell
           'install that version of EventFlow here too',
         ),
     ]),
-    ...(tables ? [...checkIndexes(tables, shells), ...checkWorkers(tables, shells), ...checkOwners(tables)] : []),
+    ...(tables
+      ? [...checkIndexes(tables, owner, shells), ...checkWorkers(tables, shells), ...checkOwners(tables)]
+      : []),
   ]
 }
 
 type Tables = NonNullable<PostgresFacts['tables']>
 
-function checkIndexes({ missingIndexes }: Tables, shells: Shells): Finding[] {
+function checkIndexes({ missingIndexes }: Tables, owner: string | undefined, shells: Shells): Finding[] {
+  const becomeOwner = owner ? [`SET ROLE "${owner}"`] : []
   return findings(
     'indexes',
     'all there',
     missingIndexes.map(({ name, make }) =>
-      error(`${name} is missing or not valid: statements read whole tables`, runSql(shells, ...make.split('; '))),
+      error(
+        `${name} is missing or not valid: statements read whole tables`,
+        runSql(shells, ...becomeOwner, ...make.split('; ')),
+      ),
     ),
   )
 }

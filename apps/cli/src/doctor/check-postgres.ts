@@ -104,17 +104,21 @@ function checkConnections({ connections, maxConnections, tables }: PostgresFacts
   ])
 }
 
-function checkRoles({ blindRoles, role }: PostgresFacts, shells: Shells): Finding[] {
-  return findings(
-    'postgres roles',
-    `we are ${role}; workers can see the transactions of ingest`,
-    blindRoles.map((blind) =>
+function checkRoles({ blindRoles, superusers, role }: PostgresFacts, shells: Shells): Finding[] {
+  return findings('postgres roles', `we are ${role}, an ordinary role; workers can see the transactions of ingest`, [
+    ...superusers.map((superuser) =>
       error(
-        `workers log in as ${blind} and cannot see the transactions of ingest's role: catching up may pass events over`,
+        `${superuser} is a superuser: who gets hold of DATABASE_URL, or of a handler, can run programs as the account of Postgres`,
+        'let DATABASE_URL name an ordinary role: docs/operating.md, Roles',
+      ),
+    ),
+    ...blindRoles.map((blind) =>
+      error(
+        `${blind} cannot see the transactions of ingest's role: workers that log in as it wait for them until they have ended`,
         runSql(shells, `GRANT pg_read_all_stats TO "${blind}"`),
       ),
     ),
-  )
+  ])
 }
 
 function checkTransactions({ oldTransactions }: PostgresFacts, shells: Shells): Finding[] {

@@ -20,7 +20,7 @@ import {
   streamKey,
   untilReady,
 } from '@eventflow/stream'
-import { acceptEvents, createDatabase, newEvent, startOwnRedis, until } from '@eventflow/testkit'
+import { acceptEvents, adminUrlOf, createDatabase, newEvent, startOwnRedis, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import type { Addresses } from '../addresses.js'
 import { doctor } from './doctor.js'
@@ -38,7 +38,7 @@ let seal: Seal
 
 beforeAll(async () => {
   server = await startOwnRedis()
-  redis = connectRedis({ url: server.url, onError: () => {} })
+  redis = connectRedis({ url: server.adminUrl, onError: () => {} })
   await untilReady(redis, 5_000)
 })
 
@@ -52,7 +52,7 @@ beforeEach(async () => {
   await db?.end()
   await redis.flushall()
   addresses = { postgres: await createDatabase(), redis: server.url, prefix: PREFIX }
-  db = connect({ url: addresses.postgres, applicationName: 'test', max: 4, onIdleError: () => {} })
+  db = connect({ url: adminUrlOf(addresses.postgres), applicationName: 'test', max: 4, onIdleError: () => {} })
   seal = createSeal(await readEntrySecret(db))
   await heartbeat(db, { id: 'well', host: 'here', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
   await takePartitions(db, 'well', ALL, { reclaim: false, leaseMs: 10_000 })
@@ -84,11 +84,13 @@ async function onlyFinding(): Promise<{ code: number; check: string; level: stri
   return { code, ...(finding as Finding & { fix: string }) }
 }
 
-/** Does what a fix for psql says. */
-async function runFix(fix: string): Promise<void> {
+/** Does what a fix for psql says, in one session. */
+async function runFix(fix: string, url = adminUrlOf(addresses.postgres)): Promise<void> {
+  const psql = connect({ url, applicationName: 'psql', max: 1, onIdleError: () => {} })
   expect(fix).toMatch(/^psql( -c "([^"\\]|\\.)*")+/)
   for (const [, statement] of fix.matchAll(/-c "((?:[^"\\]|\\.)*)"/g))
-    await db.query(statement!.replace(/\\(.)/g, '$1'))
+    await psql.query(statement!.replace(/\\(.)/g, '$1'))
+  await psql.end()
 }
 
 /** Does what the first command of a fix for redis-cli says. */
@@ -163,7 +165,7 @@ describe('Postgres', () => {
       'indexes: raw_events_partition_seq',
       'indexes: retries_partition_due',
     ])
-    for (const { fix } of broken) await runFix(fix)
+    for (const { fix } of broken) await runFix(fix, addresses.postgres)
     expect(await wrong()).toEqual([])
   })
 
@@ -181,7 +183,7 @@ describe('Postgres', () => {
       ])
       await db.query(rows[0] ? `ALTER TABLE ${rows[0].name} DROP CONSTRAINT ${indexname}` : `DROP INDEX ${indexname}`)
     }
-    for (const finding of await wrong()) await runFix((finding as { fix: string }).fix)
+    for (const finding of await wrong()) await runFix((finding as { fix: string }).fix, addresses.postgres)
     expect(await definitions()).toEqual(before)
   })
 
@@ -204,6 +206,13 @@ describe('Postgres', () => {
     await db.query(oldTransactions[0]!.end)
     await until('it is ended', () => ended)
     client.release(true)
+  })
+
+  test('where the programs log in as a superuser', async () => {
+    const { found } = await examine({ ...addresses, postgres: adminUrlOf(addresses.postgres) })
+    expect(found.filter(({ level }) => level !== 'ok')).toMatchObject([
+      { check: 'postgres roles', level: 'error', message: expect.stringContaining('eventflow_admin is a superuser') },
+    ])
   })
 
   test('where workers log in by a role that cannot see what ingest does', async () => {

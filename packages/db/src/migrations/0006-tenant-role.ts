@@ -7,10 +7,11 @@ import { type Kysely, sql } from 'kysely'
 const TABLES = ['raw_events', 'processed_events', 'failed_events', 'retries', 'operations', 'audit_log', 'api_keys']
 
 export async function tenantRole(db: Kysely<unknown>): Promise<void> {
-  // Roles belong to the server, not to the database: another installation may have made it, or be about to.
+  // Roles belong to the server, not to the database: another installation may have made it, or be about to. The role that has
+  // logged in takes it on, which need not be the owner that migrates.
   await sql`
     DO $$
-    DECLARE own_right text := CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'SET' ELSE 'MEMBER' END;
+    DECLARE recent boolean := current_setting('server_version_num')::int >= 160000;
     BEGIN
       BEGIN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'eventflow_tenant') THEN
@@ -18,12 +19,12 @@ export async function tenantRole(db: Kysely<unknown>): Promise<void> {
         END IF;
       EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
       END;
-      IF NOT pg_has_role(current_user, 'eventflow_tenant', own_right) THEN
-        EXECUTE format('GRANT eventflow_tenant TO %I', current_user);
+      IF NOT pg_has_role(session_user, 'eventflow_tenant', CASE WHEN recent THEN 'SET' ELSE 'MEMBER' END) THEN
+        EXECUTE format('GRANT eventflow_tenant TO %I', session_user) || CASE WHEN recent THEN ' WITH INHERIT FALSE, SET TRUE' ELSE '' END;
       END IF;
     EXCEPTION WHEN insufficient_privilege THEN
       RAISE EXCEPTION 'a role is missing, and % may not make it: have an administrator run CREATE ROLE eventflow_tenant; GRANT eventflow_tenant TO %',
-        current_user, quote_ident(current_user);
+        session_user, quote_ident(session_user) || CASE WHEN recent THEN ' WITH INHERIT FALSE, SET TRUE' ELSE '' END;
     END $$`.execute(db)
   for (const table of TABLES) {
     const name = sql.table(table)

@@ -195,3 +195,10 @@ async function forwardLate(to: Socket, piece: Buffer, mode: LinkMode): Promise<v
     to.write(piece.subarray(at, at + size))
   }
 }
+
+/** The address of a server as it is through a link: the same but for the port. */
+export function withPort(url: string, port: number): string {
+  const changed = new URL(url)
+  changed.port = `${port}`
+  return changed.href
+}

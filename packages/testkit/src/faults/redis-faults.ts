@@ -2,7 +2,7 @@
 import { readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { LocalServer } from '@eventflow/local'
+import type { LocalDatabase } from '@eventflow/local'
 import { connectRedis, GROUP, type Redis, streamKey, untilReady } from '@eventflow/stream'
 import { whileLocked } from '../locks.js'
 import type { Random } from '../random.js'
@@ -113,12 +113,13 @@ function redisFault(name: string, strike: () => Promise<unknown>): Fault {
   }
 }
 
-async function takeOver(replica: LocalServer, stack: Stack, tailMs: number): Promise<void> {
+async function takeOver(replica: LocalDatabase, stack: Stack, tailMs: number): Promise<void> {
   const { directLink, links, redis } = stack
-  const connection = connectRedis({ url: replica.url, onError: () => {} })
+  const connection = connectRedis({ url: replica.adminUrl, onError: () => {} })
   try {
     await untilReady(connection, 5_000)
     await (await connected(stack)).config('SET', 'repl-diskless-sync-delay', '0')
+    await connection.config('SET', 'masterauth', new URL(redis.adminUrl).password)
     await connection.replicaof('127.0.0.1', redis.port)
     await until('the replica is in step', async () =>
       (await connection.info('replication')).includes('master_link_status:up'),

@@ -1,26 +1,33 @@
 /** A database server that can be taken away and brought back, or replaced by another. */
-import type { LocalServer } from '@eventflow/local'
+import { copyFile, mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { LocalDatabase } from '@eventflow/local'
 
 export interface Server {
   readonly url: string
+  /** For an administrator. */
+  readonly adminUrl: string
   readonly port: number
   /** Takes it away at once, as a crash would; `meanwhile` is told its folder. Resolves when it is back on its port. */
   crash(downMs: number, meanwhile?: (dir: string) => Promise<unknown>): Promise<void>
   /** Starts another server in a folder of its own, makes it ready by `prepare`, and only then ends the present one. */
-  replace(prepare: (next: LocalServer) => Promise<void>): Promise<void>
+  replace(prepare: (next: LocalDatabase) => Promise<void>): Promise<void>
   stop(): Promise<void>
 }
 
 /** Runs a server in a folder; `launch` is told the port it must have, 0 for any. */
 export async function runServer(
   dir: string,
-  launch: (place: { dir: string; port: number }) => Promise<LocalServer>,
+  launch: (place: { dir: string; port: number }) => Promise<LocalDatabase>,
 ): Promise<Server> {
   let running = await launch({ dir, port: 0 })
   let replaced = 0
   return {
     get url() {
       return running.url
+    },
+    get adminUrl() {
+      return running.adminUrl
     },
     get port() {
       return running.port
@@ -35,12 +42,22 @@ export async function runServer(
     },
     async replace(prepare) {
       const before = running
-      const next = await launch({ dir: `${dir}-${++replaced}`, port: 0 })
+      const nextDir = `${dir}-${++replaced}`
+      await copyPasswords(dir, nextDir)
+      const next = await launch({ dir: nextDir, port: 0 })
       await prepare(next)
       before.kill()
       await before.exited
       running = next
     },
     stop: () => running.stop(),
+  }
+}
+
+/** Its clients have them. */
+async function copyPasswords(from: string, to: string): Promise<void> {
+  await mkdir(to)
+  for (const file of await readdir(from)) {
+    if (file.endsWith('.password')) await copyFile(join(from, file), join(to, file))
   }
 }

@@ -7,8 +7,9 @@ import { freePort, startPostgres, startRedis } from '@eventflow/local'
 import { loadDefinitions } from '@eventflow/pipeline'
 import { connectRedis, type Redis, readDepths, untilReady } from '@eventflow/stream'
 import { watchDatabase } from '../history/observe.js'
+import { adminUrlOf } from '../services.js'
 import { until } from '../until.js'
-import { type Link, openLink } from './link.js'
+import { type Link, openLink, withPort } from './link.js'
 import { createProgram, type Program } from './program.js'
 import { runServer, type Server } from './server.js'
 
@@ -34,7 +35,7 @@ export interface Stack {
   prefix: string
   postgres: Server | undefined
   redis: Server
-  /** Connections of the test's own; no fault of a link befalls them. */
+  /** Connections of the test's own, as administrator; no fault of a link befalls them. */
   db: Db
   directRedis: Redis
   /** Leads `directRedis` to whatever server is the present one. */
@@ -75,10 +76,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     databaseUrl,
     [...loaded.values()].flatMap((definition) => definition.prepare ?? []),
   )
-  const db = connect({ url: databaseUrl, applicationName: 'faults', max: 8, onIdleError: () => {} })
+  const adminUrl = options.databaseUrl ? adminUrlOf(options.databaseUrl) : postgres!.adminUrl
+  const db = connect({ url: adminUrl, applicationName: 'faults', max: 8, onIdleError: () => {} })
   await watchDatabase(db)
   const directLink = await openLink(redis.port)
-  const directRedis = connectRedis({ url: withPort(redis.url, directLink.port), onError: () => {} })
+  const directRedis = connectRedis({ url: withPort(redis.adminUrl, directLink.port), onError: () => {} })
   await untilReady(directRedis, 5_000)
   await mkdir(join(dir, 'logs'))
 
@@ -162,10 +164,4 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     throw new Error(`the stack has not started: see ${dir}/logs`, { cause: error })
   }
   return stack
-}
-
-function withPort(url: string, port: number): string {
-  const changed = new URL(url)
-  changed.port = `${port}`
-  return changed.href
 }

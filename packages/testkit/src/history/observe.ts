@@ -32,7 +32,7 @@ const WATCH = [
      at bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, partition smallint, worker text, owner text, epoch bigint,
      stale boolean NOT NULL DEFAULT false)`,
 
-  `CREATE FUNCTION watch_owner() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  `CREATE FUNCTION watch_owner() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
      INSERT INTO watched_owners (partition, owner, epoch) VALUES (NEW.id, NEW.owner, NEW.epoch);
      RETURN NULL;
    END $$`,
@@ -42,7 +42,7 @@ const WATCH = [
 
   // The snapshot of a trigger is that of its statement: later than the one that read the fence.
   ...['processed', 'failed'].flatMap((what) => [
-    `CREATE FUNCTION watch_${what}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    `CREATE FUNCTION watch_${what}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
        INSERT INTO watched_writes (partition, worker, owner, epoch)
        SELECT p.id, w.worker_id, p.owner, p.epoch
        FROM (SELECT DISTINCT partition, worker_id FROM written ${what === 'failed' ? NOT_SKIPPED : ''}) w
@@ -54,7 +54,7 @@ const WATCH = [
   ]),
 
   // Deferred: looks once more when the transaction is about to be committed. A fence that locks nothing is found by this.
-  `CREATE FUNCTION watch_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  `CREATE FUNCTION watch_commit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
      UPDATE watched_writes SET stale = true WHERE at = NEW.at AND NOT EXISTS (
        SELECT FROM partitions p WHERE p.id = NEW.partition AND p.epoch = NEW.epoch AND p.owner IS NOT DISTINCT FROM NEW.owner);
      RETURN NULL;
@@ -66,7 +66,7 @@ const WATCH = [
   ...Object.entries(HISTORY).flatMap(([table, columns]) => [
     `CREATE TABLE removed_${table} AS SELECT ${columns} FROM ${table} WITH NO DATA`,
     `CREATE INDEX ON removed_${table} (tenant_id, event_id)`,
-    `CREATE FUNCTION watch_removed_${table}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    `CREATE FUNCTION watch_removed_${table}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
        IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
                   AND (classid::bigint << 32) + objid::bigint = ${ADVISORY_LOCKS.retention}) THEN
          INSERT INTO removed_${table} SELECT ${columns} FROM removed;

@@ -1,0 +1,85 @@
+/**
+ * Two roles: the programs log in as one that only reads and writes rows, and the tables belong to the owner of the database.
+ * A migration takes the owner's role on. Where the programs' role owns the database itself, none of this applies; nor before
+ * Postgres 16, which lets no role be taken on without inheriting from it: the walls between tenants would close around the
+ * programs themselves.
+ */
+import type { Kysely } from 'kysely'
+import { sql } from 'kysely'
+import { ADVISORY_LOCKS } from './advisory-locks.js'
+import type { Queryable } from './connect.js'
+
+/** The owner of the database, if it is another role than ours and we may take it on. */
+export async function findOwner(db: Queryable): Promise<string | undefined> {
+  const { rows } = await db.query(`
+    SELECT owner.rolname AS owner FROM pg_database JOIN pg_roles owner ON owner.oid = datdba, pg_roles own
+    WHERE datname = current_database() AND own.rolname = session_user AND own.oid <> owner.oid AND NOT own.rolsuper
+      AND CASE WHEN current_setting('server_version_num')::integer >= 160000
+               THEN pg_has_role(own.oid, owner.oid, 'SET') ELSE false END`)
+  return rows[0]?.owner
+}
+
+/** What connects as the role: an option of the connection. */
+export function asRole(role: string): { options: string } {
+  return { options: `-c role=${role.replaceAll(/[\\ ]/g, '\\$&')}` }
+}
+
+/** The tables that the programs' role has made itself where it had no owner to take on. */
+const EARLIER_TABLES = [
+  ...['tenants', 'raw_events', 'processed_events', 'failed_events', 'retries', 'operations', 'audit_log', 'workers'],
+  ...['partitions', 'partition_marks', 'events', 'alerts', 'api_keys', 'event_schemas', 'event_schema_modes'],
+  ...['kysely_migration', 'kysely_migration_lock'],
+]
+
+/** Gives the owner those tables of the pipeline that are ours. Throws 55P03 when one of them is in use for longer than `lockTimeoutMs`. */
+export async function handOver(db: Kysely<unknown>, owner: string, lockTimeoutMs: number): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    await sql`SELECT pg_advisory_xact_lock(${ADVISORY_LOCKS.roles})`.execute(tx)
+    await sql`SET LOCAL lock_timeout = ${sql.lit(lockTimeoutMs)}`.execute(tx)
+    const { rows } = await sql<{ name: string }>`
+      SELECT relname AS name FROM pg_class
+      WHERE relnamespace = current_schema()::regnamespace AND relname = ANY(${EARLIER_TABLES}) AND relowner = session_user::regrole
+      ORDER BY relname`.execute(tx)
+    for (const { name } of rows) await sql`ALTER TABLE ${sql.table(name)} OWNER TO ${sql.id(owner)}`.execute(tx)
+  })
+}
+
+/**
+ * As the owner, gives the role that has logged in what the pipeline does with the owner's tables, and the right to make tables for
+ * handlers. Throws when the walls between tenants would close around that role.
+ */
+export async function grantRights(db: Kysely<unknown>): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    await sql`SELECT pg_advisory_xact_lock(${ADVISORY_LOCKS.roles})`.execute(tx)
+    const { rows } = await sql<{ statement: string }>`
+      WITH lacking AS (
+        SELECT format('SELECT, INSERT, UPDATE, DELETE ON %s', oid::regclass) AS rights FROM pg_class
+        WHERE relkind IN ('r', 'p', 'v') AND relnamespace = current_schema()::regnamespace AND relowner = current_user::regrole
+          AND NOT (has_table_privilege(session_user, oid, 'SELECT') AND has_table_privilege(session_user, oid, 'INSERT')
+                   AND has_table_privilege(session_user, oid, 'UPDATE') AND has_table_privilege(session_user, oid, 'DELETE'))
+        UNION ALL
+        SELECT format('USAGE, SELECT ON SEQUENCE %s', oid::regclass) FROM pg_class
+        WHERE relkind = 'S' AND relnamespace = current_schema()::regnamespace AND relowner = current_user::regrole
+          AND NOT (has_sequence_privilege(session_user, oid, 'SELECT') AND has_sequence_privilege(session_user, oid, 'USAGE'))
+        UNION ALL
+        SELECT format('USAGE, CREATE ON SCHEMA %I', current_schema())
+        WHERE NOT (has_schema_privilege(session_user, current_schema(), 'USAGE') AND has_schema_privilege(session_user, current_schema(), 'CREATE')))
+      SELECT format('GRANT %s TO %I', rights, session_user) AS statement FROM lacking`.execute(tx)
+    for (const { statement } of rows) await sql.raw(statement).execute(tx)
+    await checkWalls(tx)
+  })
+}
+
+/** A policy for a role holds for those that inherit from it too: our role would see no row. */
+async function checkWalls(db: Kysely<unknown>): Promise<void> {
+  const { rows } = await sql<{ role: string; fine: boolean }>`
+    SELECT quote_ident(session_user) AS role,
+           pg_has_role(session_user, 'eventflow_tenant', 'SET') AND NOT pg_has_role(session_user, 'eventflow_tenant', 'USAGE') AS fine
+    `.execute(db)
+  const [{ role, fine }] = rows as [{ role: string; fine: boolean }]
+  if (fine) return
+  throw new Error(
+    `${role} must be able to take on the role eventflow_tenant, without inheriting from it: ` +
+      `have an administrator run GRANT eventflow_tenant TO ${role} WITH INHERIT FALSE, SET TRUE`,
+  )
+}

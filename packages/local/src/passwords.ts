@@ -1,0 +1,22 @@
+/** Passwords of the servers' accounts: random, one for each data folder, in files that only we can read. */
+import { randomBytes } from 'node:crypto'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
+
+/**
+ * The password in the file, behind `prefix`, such as the first fields of a libpq password file; a new one of 256 random bits
+ * where there is none. Whoever removes the file gets another password at the next start.
+ */
+export async function keptPassword(file: string, prefix = ''): Promise<string> {
+  const kept = await readFile(file, 'utf8').catch(() => '')
+  const password = kept.startsWith(prefix) ? kept.slice(prefix.length).trim() : ''
+  if (!/^[0-9a-f]{64}$/.test(password)) return makePassword(file, prefix)
+  await chmod(file, 0o600)
+  return password
+}
+
+async function makePassword(file: string, prefix: string): Promise<string> {
+  const password = randomBytes(32).toString('hex')
+  await writeFile(file, `${prefix}${password}\n`, { mode: 0o600 })
+  await chmod(file, 0o600) // one that was there keeps its mode
+  return password
+}

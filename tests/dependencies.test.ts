@@ -1,0 +1,19 @@
+/** The lock file: what is installed is what was reviewed, from whatever registry. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from '@jest/globals'
+
+interface Locked {
+  link?: boolean
+  integrity?: string
+  resolved?: string
+}
+
+test('each package of the lock file is known by its content, and by no host', () => {
+  const text = readFileSync(join(import.meta.dirname, '../../package-lock.json'), 'utf8')
+  const { packages } = JSON.parse(text) as { packages: Record<string, Locked> }
+  const fetched = Object.entries(packages).filter(([path, { link }]) => path.includes('node_modules/') && !link)
+  expect(fetched.length).toBeGreaterThan(300)
+  expect(fetched.filter(([, { integrity }]) => !integrity?.startsWith('sha512-')).map(([path]) => path)).toEqual([])
+  expect(fetched.filter(([, { resolved }]) => resolved).map(([path]) => path)).toEqual([])
+})
