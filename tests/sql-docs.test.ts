@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect, type Db, prepare } from '@eventflow/db'
 import { loadDefinitions } from '@eventflow/pipeline'
-import { createDatabase } from '@eventflow/testkit'
+import { administer, createDatabase } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 const ROWS = Number(process.env.EVENTFLOW_TEST_ROWS ?? 200_000)
@@ -51,7 +51,6 @@ async function load(tx: Tx, rows: number): Promise<void> {
   await tx.query(
     `UPDATE partitions p SET settled_seq = (SELECT max(seq) - 1000 FROM raw_events WHERE partition = p.id)`,
   )
-  await tx.query('ANALYZE')
 }
 
 interface Plan {
@@ -71,6 +70,7 @@ beforeAll(async () => {
   const samples = await loadDefinitions(join(ROOT, 'packages/samples/dist/events'))
   const tables = [...samples.values()].flatMap((definition) => definition.prepare ?? [])
   await prepare(url, [...tables, (tx) => load(tx, ROWS)])
+  await administer('ANALYZE', url)
   db = connect({ url, applicationName: 'test', max: 1, onIdleError: () => {} })
 }, 300_000)
 

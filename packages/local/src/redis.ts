@@ -107,7 +107,7 @@ async function startServer(
     url: `redis://${APPLICATION}:${applicationPassword}@127.0.0.1:${port}`,
     adminUrl: `redis://:${password}@127.0.0.1:${port}`,
     port,
-    dir: data,
+    dir,
     shell: `REDISCLI_AUTH=$(cat ${shellWord(passwordFile(place))}) ${shellWord(cli)} -p ${port}`,
     exited: server.exited,
     stop: () => server.stop('SIGTERM', 30_000, 'SIGKILL'),

@@ -136,7 +136,7 @@ async function takeOver(replica: LocalDatabase, stack: Stack, tailMs: number): P
   }
 }
 
-const LOG_FOLDER = 'appendonlydir'
+const LOG_FOLDER = join('data', 'appendonlydir')
 
 async function removeLog(dir: string): Promise<void> {
   await rm(join(dir, LOG_FOLDER), { recursive: true, force: true })
