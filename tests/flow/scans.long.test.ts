@@ -37,7 +37,7 @@ test('several scans read every event once, in order, and their position passes n
   let mostScans = 1
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
-      await db.query('TRUNCATE raw_events, processed_events')
+      await administer('TRUNCATE raw_events, processed_events', db.options.connectionString!)
       const partition = newPartition({ partition: PARTITION, epoch: 1 }, 0)
       const taken: { seq: number; tenantId: string }[] = []
       let next = 1

@@ -24,11 +24,11 @@ export function asRole(role: string): { options: string } {
   return { options: `-c role=${role.replaceAll(/[\\ ]/g, '\\$&')}` }
 }
 
-/** The tables that the programs' role has made itself where it had no owner to take on. */
-const EARLIER_TABLES = [
+/** The tables of the pipeline, which the programs' role makes itself as long as it has no owner to take on. */
+const TABLES = [
   ...['tenants', 'raw_events', 'processed_events', 'failed_events', 'retries', 'operations', 'audit_log', 'workers'],
   ...['partitions', 'partition_marks', 'events', 'alerts', 'api_keys', 'event_schemas', 'event_schema_modes'],
-  ...['kysely_migration', 'kysely_migration_lock'],
+  ...['installation', 'kysely_migration', 'kysely_migration_lock'],
 ]
 
 /** Gives the owner those tables of the pipeline that are ours. Throws 55P03 when one of them is in use for longer than `lockTimeoutMs`. */
@@ -38,7 +38,7 @@ export async function handOver(db: Kysely<unknown>, owner: string, lockTimeoutMs
     await sql`SET LOCAL lock_timeout = ${sql.lit(lockTimeoutMs)}`.execute(tx)
     const { rows } = await sql<{ name: string }>`
       SELECT relname AS name FROM pg_class
-      WHERE relnamespace = current_schema()::regnamespace AND relname = ANY(${EARLIER_TABLES}) AND relowner = session_user::regrole
+      WHERE relnamespace = current_schema()::regnamespace AND relname = ANY(${TABLES}) AND relowner = session_user::regrole
       ORDER BY relname`.execute(tx)
     for (const { name } of rows) await sql`ALTER TABLE ${sql.table(name)} OWNER TO ${sql.id(owner)}`.execute(tx)
   })
