@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect, type Db, prepare } from '@eventflow/db'
 import { loadDefinitions } from '@eventflow/pipeline'
-import { administer, createDatabase } from '@eventflow/testkit'
+import { adminUrlOf, createDatabase } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 const ROWS = Number(process.env.EVENTFLOW_TEST_ROWS ?? 200_000)
@@ -70,7 +70,7 @@ beforeAll(async () => {
   const samples = await loadDefinitions(join(ROOT, 'packages/samples/dist/events'))
   const tables = [...samples.values()].flatMap((definition) => definition.prepare ?? [])
   await prepare(url, [...tables, (tx) => load(tx, ROWS)])
-  await administer('ANALYZE', url)
+  await prepare(adminUrlOf(url), [async (tx) => void (await tx.query('ANALYZE'))])
   db = connect({ url, applicationName: 'test', max: 1, onIdleError: () => {} })
 }, 300_000)
 
