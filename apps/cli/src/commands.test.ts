@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -192,6 +192,8 @@ describe('where the pipeline is', () => {
 
     const folder = await claimFolder(join(dir, '.eventflow'))
     await folder.tell({ postgres: { url: databaseUrl, shell: 'psql' } })
+    expect((await stat(join(dir, '.eventflow', 'up.json'))).mode & 0o777).toBe(0o600) // there are passwords in it
+    expect((await stat(join(dir, '.eventflow'))).mode & 0o066).toBe(0)
     const found = await eventflow(['sql', 'SELECT current_database() AS name', '--json'], {})
     await folder.release()
     expect(JSON.parse(found.stdout)).toEqual([{ name: new URL(databaseUrl).pathname.slice(1) }])
