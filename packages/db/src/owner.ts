@@ -26,9 +26,9 @@ export function asRole(role: string): { options: string } {
 
 /** The tables of the pipeline, which the programs' role makes itself as long as it has no owner to take on. */
 const TABLES = [
-  ...['tenants', 'raw_events', 'processed_events', 'failed_events', 'retries', 'operations', 'audit_log', 'workers'],
-  ...['partitions', 'partition_marks', 'events', 'alerts', 'api_keys', 'event_schemas', 'event_schema_modes'],
-  ...['installation', 'kysely_migration', 'kysely_migration_lock'],
+  ...['tenants', 'raw_events', 'processed_events', 'failed_events', 'retries', 'operations', 'audit_log'],
+  ...['workers', 'partitions', 'partition_marks', 'events', 'process_figures', 'alerts', 'api_keys'],
+  ...['event_schemas', 'event_schema_modes', 'installation', 'kysely_migration', 'kysely_migration_lock'],
 ]
 
 /** Gives the owner those tables of the pipeline that are ours. Throws 55P03 when one of them is in use for longer than `lockTimeoutMs`. */
