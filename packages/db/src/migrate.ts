@@ -125,7 +125,7 @@ async function withDatabase<Result>(
   try {
     return await work(db, pool)
   } finally {
-    await db.destroy()
+    await pool.end() // Kysely would not end one that it has not used
   }
 }
 
