@@ -19,7 +19,7 @@ export async function findBinaries(home: Home): Promise<string> {
 
   const { version } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8'))
   const copy = join(home.dir, `binaries-${version}`)
-  if (!existsSync(copy)) await copyBinaries(installed, copy, home)
+  if (!existsSync(copy)) await copyBinaries(installed, copy)
   const tried = await tryOut(copy, home)
   if (!tried.ok)
     throw new SetupError(`the embedded Postgres does not run on this machine.\n${tried.output}\n${INSTEAD}`)
@@ -56,11 +56,11 @@ function tryOut(folder: string, { account }: Home): Promise<Ran> {
   return run(join(folder, 'native', 'bin', 'postgres'), ['--version'], { ...account, cwd: '/' })
 }
 
-async function copyBinaries(from: string, to: string, { account }: Home): Promise<void> {
+async function copyBinaries(from: string, to: string): Promise<void> {
   const unfinished = `${to}.new`
   await rm(unfinished, { recursive: true, force: true })
   await cp(join(from, 'native'), join(unfinished, 'native'), { recursive: true, verbatimSymlinks: true })
   await makeLinks(unfinished)
-  if (account.uid !== undefined) await run('chown', ['-R', `${account.uid}:${account.gid}`, unfinished])
+  await run('chmod', ['-R', 'go+rX', unfinished]) // the account runs the copy, and cannot change it
   await rename(unfinished, to)
 }
