@@ -137,12 +137,12 @@ export const refusesTheFirstEntries: QuickScenario = async (stage) => {
   await working(stage)
   const refused = async () => Number(/cmdstat_xadd:.*rejected_calls=(\d+)/.exec(await redis.info('commandstats'))?.[1])
   // Only this command: one that reads is refused where replicas are missing, and its lane would turn to Postgres.
-  await redis.call('ACL', 'SETUSER', 'default', '-xadd')
+  await redis.call('ACL', 'SETUSER', 'eventflow', '-xadd')
   // The entries arrive one after the other, so slowly that Redis takes entries again before the last is there.
   links.redis.mode = { kind: 'trickle', bytes: 2_048, ms: 40 }
   const sent = clients.send(Array.from({ length: 220 }, () => ({ key: 'its first entries are refused' })))
   await until('the first is refused', async () => (await refused()) > 0)
-  await redis.call('ACL', 'SETUSER', 'default', '+xadd')
+  await redis.call('ACL', 'SETUSER', 'eventflow', '+xadd')
   links.redis.mode = { kind: 'pass' }
   await sent
 }
