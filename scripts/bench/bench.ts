@@ -24,10 +24,11 @@ interface Options {
 const FULL = { rounds: 3, seconds: 8, events: 1_000_000 }
 const BRIEF = { rounds: 1, seconds: 2 }
 
-const NAMES = [...new Set(variants.flatMap(({ group, name }) => [group, name])), 'idle', 'watched', 'scale']
+const NAMES = [...new Set(variants.flatMap(({ group, name }) => [group, name])), 'idle', 'watched', 'walls', 'scale']
 
 const program = new Command('bench')
   .description('Measures EventFlow, a naive pipeline, other queues and the limits of this machine, side by side.')
+  .argument('[names...]', 'the same as --only')
   .option('--only <names...>', `some of: ${NAMES.join(', ')}`)
   .option('--rounds <count>', 'how often each is measured', wholeNumber, FULL.rounds)
   .option('--seconds <seconds>', 'of load in each round', wholeNumber, FULL.seconds)
@@ -40,7 +41,7 @@ const program = new Command('bench')
   .parse()
 
 const options = program.opts<Options>()
-const { plan, name } = readPlan(options)
+const { plan, name } = readPlan({ ...options, ...(program.args.length > 0 && { only: program.args }) })
 const terminal = createTerminal()
 
 const starting = startStack({
@@ -104,6 +105,7 @@ function readPlan({ only, rounds, seconds, events, quick }: Options): { plan: Pl
         variants: variants.filter((variant) => chosen.includes(variant.name) || chosen.includes(variant.group)),
         idle: chosen.includes('idle'),
         watched: chosen.includes('watched'),
+        walls: chosen.includes('walls'),
         scaleEvents: chosen.includes('scale') ? events : 0,
       },
       name: only ? 'part' : 'quick',
@@ -111,9 +113,9 @@ function readPlan({ only, rounds, seconds, events, quick }: Options): { plan: Pl
   }
   const settings = { rounds, seconds, warmUpSeconds: seconds / 4, scaleEvents: events }
   if (given('events')) {
-    return { plan: { ...settings, variants: [], idle: false, watched: false }, name: `scale-${events}` }
+    return { plan: { ...settings, variants: [], idle: false, watched: false, walls: false }, name: `scale-${events}` }
   }
-  return { plan: { ...settings, variants, idle: true, watched: false }, name: 'results' }
+  return { plan: { ...settings, variants, idle: true, watched: false, walls: false }, name: 'results' }
 }
 
 /** Redraws a line on a terminal; elsewhere only what is said for good is said. */

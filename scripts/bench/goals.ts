@@ -1,5 +1,6 @@
 /** What EventFlow is meant to reach, compared within one run: nobody's absolute figures are anybody else's. */
 import type { Results, VariantResult } from './results.js'
+import { wallsRatio } from './suites/walls.js'
 
 interface Goal {
   what: string
@@ -63,6 +64,12 @@ const GOALS: readonly Goal[] = [
       watched && (watched.cpuMicroseconds.elsewhere / watched.cpuMicroseconds.unwatched - 1) * 100,
     most: 3,
     unit: '% more CPU',
+  },
+  {
+    what: 'p99 beside the worst tenant, to alone',
+    figure: ({ walls }) => walls && wallsRatio(walls),
+    most: 2,
+    unit: '×',
   },
   { what: 'an idle ingest', figure: ({ idle }) => idle?.corePercent.ingest, most: 2, unit: '% of a core' },
   { what: 'an idle worker', figure: ({ idle }) => idle?.corePercent.worker, most: 2, unit: '% of a core' },

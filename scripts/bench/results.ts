@@ -6,6 +6,7 @@ import type { Measurement, Variant } from './measure.js'
 import { type Percentiles, type Spread, spreadOf } from './statistics.js'
 import type { Idle } from './suites/idle.js'
 import type { Scale } from './suites/scale.js'
+import type { Walls } from './suites/walls.js'
 import type { Watched } from './suites/watched.js'
 
 export interface VariantResult extends Omit<Variant, 'start'> {
@@ -38,6 +39,7 @@ export interface Results {
   variants: VariantResult[]
   idle?: Idle
   watched?: Watched
+  walls?: Walls
   scale?: Scale
 }
 

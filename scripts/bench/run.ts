@@ -5,6 +5,7 @@ import { describeMachine, type Results, readCommit, resultOf, type Settings } fr
 import type { Stack } from './stack.js'
 import { measureIdle } from './suites/idle.js'
 import { measureScale } from './suites/scale.js'
+import { measureWalls } from './suites/walls.js'
 import { measureWatched } from './suites/watched.js'
 
 export interface Plan extends Settings {
@@ -12,6 +13,8 @@ export interface Plan extends Settings {
   idle: boolean
   /** With the live page open in a browser. */
   watched: boolean
+  /** Beside a tenant that does its worst. */
+  walls: boolean
   /** Events of the long run, 0 for none. */
   scaleEvents: number
 }
@@ -51,6 +54,7 @@ export async function run(stack: Stack, plan: Plan, { say, now }: Terminal): Pro
     results.idle = await measureIdle(stack, seconds)
   }
   if (plan.watched) results.watched = await measureWatched(stack, seconds, now)
+  if (plan.walls) results.walls = await measureWalls(stack, seconds, now)
   if (plan.scaleEvents > 0) {
     say(`${plan.scaleEvents.toLocaleString('en')} events`)
     const onProgress = (what: string) => now(`scale  ${what}`)

@@ -22,7 +22,7 @@ export function prepareRequest({ type, batch, ndjson, users, key }: RequestKind)
   const body = ndjson ? events.join('\n') : batch === 1 ? event : `[${events.join(',')}]`
   const head = [
     `POST ${batch === 1 ? '/v1/events' : '/v1/events/batch'} HTTP/1.1`,
-    'host: bench',
+    'host: 127.0.0.1',
     ...(key === undefined ? [] : [`authorization: Bearer ${key}`]),
     `content-type: application/${ndjson ? 'x-ndjson' : 'json'}`,
     `content-length: ${Buffer.byteLength(body)}`,

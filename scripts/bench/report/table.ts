@@ -3,12 +3,13 @@ import { type Judged, judge } from '../goals.js'
 import type { Results, VariantResult } from '../results.js'
 import type { Idle } from '../suites/idle.js'
 import type { Scale } from '../suites/scale.js'
+import { type Walls, wallsRatio } from '../suites/walls.js'
 import type { Watched } from '../suites/watched.js'
 import { bytes, short, whole } from './figures.js'
 
 /** Everything, as text. */
 export function describeResults(results: Results): string {
-  const { variants, idle, watched, scale } = results
+  const { variants, idle, watched, walls, scale } = results
   const judged = judge(results)
   return [
     ...(variants.length > 0
@@ -16,6 +17,7 @@ export function describeResults(results: Results): string {
       : []),
     ...(idle ? [idleness(idle)] : []),
     ...(watched ? [whileWatched(watched)] : []),
+    ...(walls ? [besideTheWorst(walls)] : []),
     ...(scale ? [longRun(scale)] : []),
     ...(judged.length > 0 ? [goals(judged)] : []),
   ]
@@ -111,6 +113,19 @@ function whileWatched({ rate, seconds, cpuMicroseconds: cpu, longTasks, memory }
   return [
     `the live page at ${whole(rate)} events/s: ${short(cpu.unwatched)} µs of CPU an event while nobody looks, ${short(cpu.elsewhere)} µs while somebody does elsewhere, ${short(cpu.here)} µs with the browser on this machine`,
     `open for ${whole(seconds)} s: ${longTasks.count} tasks of more than 50 ms, the longest ${short(longTasks.longestMs)} ms; heap ${bytes(first.heapBytes)} → ${bytes(last.heapBytes)}, ${whole(first.nodes)} → ${whole(last.nodes)} nodes`,
+  ].join('\n')
+}
+
+function besideTheWorst(walls: Walls): string {
+  const { rate, seconds, turns } = walls
+  const lines = turns.map(({ attack, alone, beside }) => [
+    attack,
+    ...[alone.p50, beside.p50, alone.p99, beside.p99].map(short),
+    `${short(beside.p99 / alone.p99)} ×`,
+  ])
+  return [
+    `a tenant that sends ${whole(rate)} events/s for ${whole(seconds)} s, alone and beside one that does its worst; ms until the 202. Beside all at once: p99 ${short(wallsRatio(walls))} × its own`,
+    table(['the neighbour sends', 'p50 alone', 'beside', 'p99 alone', 'beside', ''], lines),
   ].join('\n')
 }
 
