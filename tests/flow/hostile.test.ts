@@ -4,82 +4,21 @@
  */
 import { randomUUID } from 'node:crypto'
 import { deflateSync, gzipSync } from 'node:zlib'
-import { PROBLEMS, type ProblemCode } from '@eventflow/core'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { type Contract, readContract } from '../contract.js'
+import { type Door, encoded, event, holds, mutated, openDoor, ROUTES, RUNS, route, text, value } from '../hostile.js'
 import { unstalled } from '../unstalled.js'
 
-const RUNS = 150
-
 let pipeline: TestPipeline
-let contract: Contract
-let accepted = 0
-/** How often each code was answered. */
-const refused = new Map<ProblemCode, number>()
+let door: Door
 
 beforeAll(async () => {
   pipeline = await startPipeline([], { EVENTFLOW_BODY_LIMIT_BYTES: '100000', EVENTFLOW_BATCH_LIMIT: '20' })
-  contract = await readContract(pipeline.url)
+  door = await openDoor(pipeline)
 })
 
 afterAll(() => pipeline.stop())
-
-const ROUTES = { '/v1/events': 'application/json', '/v1/events/batch': 'application/x-ndjson' }
-type Route = keyof typeof ROUTES
-
-/** Sends it, and expects an answer soon that a client can work with. Gives the ids of what was accepted, by their places. */
-function send(route: Route, body: string | Uint8Array, headers: Record<string, string> = {}) {
-  return unstalled(() => sendOnce(route, body, headers))
-}
-
-async function sendOnce(route: Route, body: string | Uint8Array, headers: Record<string, string>) {
-  const init = { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body }
-  const { status, body: answer } = await contract.ask(route, init)
-  if (status >= 400) {
-    expectRefusal(status, answer)
-    return new Map<number, string>()
-  }
-  if (route === '/v1/events') {
-    expect(status).toBe(202)
-    if (!answer.duplicate) accepted++
-    return new Map([[0, answer.id as string]])
-  }
-  expect(status).toBe(200)
-  accepted += answer.accepted
-  for (const { status, error } of answer.items) if (status === 'rejected') expectProblem(error)
-  // biome-ignore lint/suspicious/noExplicitAny: as above.
-  const taken = answer.items.filter(({ status }: any) => status === 'accepted')
-  return new Map<number, string>(taken.map(({ index, id }: { index: number; id: string }) => [index, id]))
-}
-
-/** Expects a problem in the place of an answer, and notes it. */
-function expectRefusal(status: number, problem: Refusal) {
-  expectProblem(problem)
-  expect(status).toBe(problem.status)
-  refused.set(problem.code, (refused.get(problem.code) ?? 0) + 1)
-}
-
-interface Refusal {
-  code: ProblemCode
-  status: number
-  detail: string
-}
-
-function expectProblem(problem: Refusal) {
-  expect(Object.keys(PROBLEMS)).toContain(problem.code)
-  expect(problem.status).toBe(PROBLEMS[problem.code].status)
-  expect(problem.status).toBeGreaterThanOrEqual(400)
-  expect(problem.status).toBeLessThan(500)
-  expect(problem.detail).toMatch(/./)
-}
-
-/** Expects that an event has the data that was sent, as text: the same names in the same order, the same numbers. */
-async function expectKept(id: string, data: unknown) {
-  const { body: event } = await contract.ask(`/v1/events/${id}`)
-  expect(JSON.stringify(event.data)).toBe(JSON.stringify(data))
-}
 
 /** Digits without zeros at their ends, and the exponent of the last. */
 function decimalOf(text: string): [digits: string, exponent: number] {
@@ -96,68 +35,15 @@ function expectSameNumber(sent: string) {
   if (digits < 16 || digits > 17) expect([sent, decimalOf(String(Number(sent)))]).toEqual([sent, decimalOf(sent)])
 }
 
-const holds = <Case>(cases: fc.Arbitrary<Case>, check: (one: Case) => Promise<void>) =>
-  fc.assert(fc.asyncProperty(cases, check), {
-    numRuns: RUNS,
-    interruptAfterTimeLimit: 25_000,
-    markInterruptAsFailure: true,
-  })
-
-const route = fc.constantFrom<Route>('/v1/events', '/v1/events/batch')
-/** Any code points, with NUL and halves of surrogate pairs among them. */
-const text = fc.oneof(
-  fc.string({ unit: 'binary', maxLength: 30 }),
-  fc.string({ unit: fc.integer({ min: 0, max: 0xffff }).map((c) => String.fromCharCode(c)), maxLength: 10 }),
-  fc.constantFrom(
-    "'; DROP TABLE raw_events --",
-    '\r\nSet-Cookie: a=b',
-    '%n%s',
-    '../../etc/passwd',
-    '__proto__',
-    'constructor',
-    'toString',
-  ),
-)
-const value = fc.oneof(
-  fc.jsonValue({ maxDepth: 4 }),
-  text,
-  fc.double(),
-  fc.constantFrom(null, true, '', 0, -1, 2 ** 53, 1e300, [], {}),
-)
-const event = fc.record({ type: fc.constant('note.taken'), data: fc.dictionary(text, value, { maxKeys: 5 }) })
-const encoded = event.map((sent) => new Uint8Array(Buffer.from(JSON.stringify(sent))))
-
-/** Bytes with something done to them. */
-const mutated = (bytes: fc.Arbitrary<Uint8Array>) =>
-  fc
-    .tuple(
-      bytes,
-      fc.array(fc.tuple(fc.nat(), fc.nat(255), fc.constantFrom('set', 'insert', 'cut', 'repeat')), {
-        minLength: 1,
-        maxLength: 4,
-      }),
-    )
-    .map(([original, changes]) => {
-      let sent = [...original]
-      for (const [place, byte, what] of changes) {
-        const at = place % (sent.length + 1)
-        if (what === 'set') sent[at] = byte
-        else if (what === 'insert') sent.splice(at, 0, byte)
-        else if (what === 'cut') sent.splice(at, 1 + (byte % 8))
-        else sent = [...sent.slice(0, at), ...sent.slice(Math.max(0, at - byte))]
-      }
-      return Uint8Array.from(sent)
-    })
-
 describe('is answered, not with a 5xx:', () => {
   test('any bytes', () =>
     holds(fc.tuple(route, fc.uint8Array({ maxLength: 200 }), fc.boolean()), async ([to, body, lines]) => {
-      await send(to, body, lines ? { 'content-type': ROUTES[to] } : {})
+      await door.send(to, body, lines ? { 'content-type': ROUTES[to] } : {})
     }))
 
   test('JSON that was damaged on its way', () =>
     holds(fc.tuple(route, mutated(encoded), fc.boolean()), async ([to, body, lines]) => {
-      await send(to, body, lines ? { 'content-type': ROUTES[to] } : {})
+      await door.send(to, body, lines ? { 'content-type': ROUTES[to] } : {})
     }))
 
   test('anything in any attribute', () => {
@@ -179,7 +65,7 @@ describe('is answered, not with a 5xx:', () => {
     const attributes = fc.dictionary(fc.oneof(fc.constantFrom(...names), text), fc.oneof(value, text))
     const type = fc.constantFrom('application/json', 'application/cloudevents+json')
     return holds(fc.tuple(event, attributes, type), async ([sent, given, contentType]) => {
-      await send(
+      await door.send(
         '/v1/events',
         JSON.stringify({ specversion: '1.0', id: randomUUID(), source: '/', ...sent, ...given }),
         { 'content-type': contentType },
@@ -196,8 +82,8 @@ describe('is answered, not with a 5xx:', () => {
     )
     return holds(fc.array(number, { minLength: 1, maxLength: 3 }), async (numbers) => {
       const body = `{"type":"note.taken","data":{"n":[${numbers.map((parts) => parts.join(''))}]}}`
-      for (const id of (await send('/v1/events', body)).values()) {
-        await expectKept(id, JSON.parse(body).data)
+      for (const id of (await door.send('/v1/events', body)).values()) {
+        await door.expectKept(id, JSON.parse(body).data)
         for (const parts of numbers) expectSameNumber(parts.join(''))
       }
     })
@@ -218,7 +104,7 @@ describe('is answered, not with a 5xx:', () => {
     )
     return holds(time, async ([year, month, day, t, hours, minutes, seconds, fraction, zone]) => {
       const sent = `${`${year}`.padStart(4, '0')}-${month}-${day}${t}${hours}:${minutes}:${seconds}${fraction}${zone}`
-      await send('/v1/events', JSON.stringify({ type: 'note.taken', time: sent, data: {} }))
+      await door.send('/v1/events', JSON.stringify({ type: 'note.taken', time: sent, data: {} }))
     })
   })
 
@@ -258,7 +144,7 @@ describe('is answered, not with a 5xx:', () => {
       fc.oneof(latin1, percent, fc.constantFrom('1.0', 'gzip', 'application/json', 'text/plain', '"', '""')),
     )
     return holds(fc.tuple(route, event, headers), async ([to, sent, given]) => {
-      await send(to, JSON.stringify(sent), given)
+      await door.send(to, JSON.stringify(sent), given)
     })
   })
 
@@ -266,7 +152,7 @@ describe('is answered, not with a 5xx:', () => {
     holds(
       fc.tuple(route, mutated(encoded.map((bytes) => gzipSync(bytes))), fc.constantFrom('gzip', 'deflate', 'br')),
       async ([to, body, encoding]) => {
-        await send(to, body, { 'content-encoding': encoding })
+        await door.send(to, body, { 'content-encoding': encoding })
       },
     ))
 
@@ -274,8 +160,8 @@ describe('is answered, not with a 5xx:', () => {
     holds(fc.tuple(text, text), async ([id, source]) => {
       const query = new URLSearchParams({ source: source.toWellFormed(), wait: '0s' })
       const path = `/v1/events/${encodeURIComponent(id.toWellFormed())}?${query}`
-      const { status, body } = await contract.ask(path)
-      if (status !== 200) expectRefusal(status, body)
+      const { status, body } = await door.contract.ask(path)
+      if (status !== 200) door.expectRefusal(status, body)
     }))
 })
 
@@ -338,7 +224,7 @@ const SCHEMA_RUNS = 60
 test('schemas that mean harm are refused, or taken, and nobody waits', async () => {
   let taken = 0
   const register = (schema: object) =>
-    contract.ask(`/v1/schemas/evil.${taken}`, {
+    door.contract.ask(`/v1/schemas/evil.${taken}`, {
       method: 'PUT',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ schema }),
@@ -347,7 +233,7 @@ test('schemas that mean harm are refused, or taken, and nobody waits', async () 
     fc.oneof(evilSchema, fc.record({ type: fc.constant('object'), properties: fc.dictionary(text, evilSchema) })),
     async (schema) => {
       const { status, body } = await unstalled(() => register(schema))
-      if (status >= 400) expectRefusal(status, body)
+      if (status >= 400) door.expectRefusal(status, body)
       else taken++
     },
   )
@@ -360,28 +246,28 @@ describe('what is accepted comes out as it went in:', () => {
       const body = JSON.stringify(sent)
       const compressed = { none: body, gzip: gzipSync(body), deflate: deflateSync(body) }[encoding]
       const headers = encoding === 'none' ? {} : { 'content-encoding': encoding }
-      for (const id of (await send('/v1/events', compressed!, headers)).values())
-        await expectKept(id, JSON.parse(body).data)
+      for (const id of (await door.send('/v1/events', compressed!, headers)).values())
+        await door.expectKept(id, JSON.parse(body).data)
     }))
 
   test('a batch, each of it', () =>
     holds(fc.tuple(fc.array(event, { maxLength: 8 }), fc.boolean()), async ([sent, lines]) => {
       const body = lines ? sent.map((one) => JSON.stringify(one)).join('\n') : JSON.stringify(sent)
-      const ids = await send('/v1/events/batch', body, lines ? { 'content-type': 'application/x-ndjson' } : {})
-      for (const [index, id] of ids) await expectKept(id, JSON.parse(JSON.stringify(sent[index]!.data)))
+      const ids = await door.send('/v1/events/batch', body, lines ? { 'content-type': 'application/x-ndjson' } : {})
+      for (const [index, id] of ids) await door.expectKept(id, JSON.parse(JSON.stringify(sent[index]!.data)))
     }))
 })
 
 test('no more and no less was stored than was accepted, and the next event is', async () => {
   const { rows } = await pipeline.db.query('SELECT count(*)::integer AS count FROM raw_events')
-  expect(rows[0].count).toBe(accepted)
-  expect(accepted).toBeGreaterThan(RUNS)
-  expect((await send('/v1/events', '{"type":"note.taken","data":{}}')).size).toBe(1)
+  expect(rows[0].count).toBe(door.accepted())
+  expect(door.accepted()).toBeGreaterThan(RUNS)
+  expect((await door.send('/v1/events', '{"type":"note.taken","data":{}}')).size).toBe(1)
   expect(pipeline.logged.filter(({ level }) => level === 'error')).toEqual([])
 })
 
 test('what was refused is counted by its code, and nothing else', async () => {
   const { values } = await pipeline.ingestMetrics.requestsRefused.get()
   const counted = values.filter(({ value }) => value > 0).map(({ labels, value }) => [labels.code, value])
-  expect(Object.fromEntries(counted)).toEqual(Object.fromEntries(refused))
+  expect(Object.fromEntries(counted)).toEqual(Object.fromEntries(door.refused))
 })

@@ -1,0 +1,140 @@
+/** The door as the hostile suites use it: what they send, what they expect of each answer, and what they count. */
+import { PROBLEMS, type ProblemCode } from '@eventflow/core'
+import type { TestPipeline } from '@eventflow/testkit'
+import { expect } from '@jest/globals'
+import fc from 'fast-check'
+import { type Answer, readContract } from './contract.js'
+import { unstalled } from './unstalled.js'
+
+/** How many cases each kind has at every run. */
+export const RUNS = 150
+
+export const ROUTES = { '/v1/events': 'application/json', '/v1/events/batch': 'application/x-ndjson' }
+export type Route = keyof typeof ROUTES
+
+interface Refusal {
+  code: ProblemCode
+  status: number
+  detail: string
+}
+
+export type Door = Awaited<ReturnType<typeof openDoor>>
+
+/** The door of a pipeline that answers without a key. */
+export async function openDoor(pipeline: TestPipeline) {
+  const contract = await readContract(pipeline.url)
+  const refused = new Map<ProblemCode, number>()
+  let accepted = 0
+
+  function expectProblem(problem: Refusal) {
+    expect(Object.keys(PROBLEMS)).toContain(problem.code)
+    expect(problem.status).toBe(PROBLEMS[problem.code].status)
+    expect(problem.status).toBeGreaterThanOrEqual(400)
+    expect(problem.status).toBeLessThan(500)
+    expect(problem.detail).toMatch(/./)
+  }
+
+  /** Expects a problem in the place of an answer, and notes it. */
+  function expectRefusal(status: number, problem: Refusal) {
+    expectProblem(problem)
+    expect(status).toBe(problem.status)
+    refused.set(problem.code, (refused.get(problem.code) ?? 0) + 1)
+  }
+
+  /** Expects of an answer that it is one that a client can work with. */
+  function expectAnswer({ status, body }: Pick<Answer, 'status' | 'body'>) {
+    if (status >= 400) expectRefusal(status, body)
+  }
+
+  async function sendOnce(route: Route, body: string | Uint8Array, headers: Record<string, string>) {
+    const init = { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body }
+    const { status, body: answer } = await contract.ask(route, init)
+    if (status >= 400) {
+      expectRefusal(status, answer)
+      return new Map<number, string>()
+    }
+    if (route === '/v1/events') {
+      expect(status).toBe(202)
+      if (!answer.duplicate) accepted++
+      return new Map([[0, answer.id as string]])
+    }
+    expect(status).toBe(200)
+    accepted += answer.accepted
+    for (const { status, error } of answer.items) if (status === 'rejected') expectProblem(error)
+    // biome-ignore lint/suspicious/noExplicitAny: answers are looked into by each test.
+    const taken = answer.items.filter(({ status }: any) => status === 'accepted')
+    return new Map<number, string>(taken.map(({ index, id }: { index: number; id: string }) => [index, id]))
+  }
+
+  return {
+    contract,
+    expectRefusal,
+    expectAnswer,
+    /** How often each code was answered. */
+    refused,
+    /** How many events were accepted. */
+    accepted: () => accepted,
+    /** Sends it, and expects an answer soon that a client can work with. Gives the ids of what was accepted, by their places. */
+    send: (route: Route, body: string | Uint8Array, headers: Record<string, string> = {}) =>
+      unstalled(() => sendOnce(route, body, headers)),
+    /** Expects that an event has the data that was sent, as text: the same names in the same order, the same numbers. */
+    async expectKept(id: string, data: unknown) {
+      const { body: event } = await contract.ask(`/v1/events/${id}`)
+      expect(JSON.stringify(event.data)).toBe(JSON.stringify(data))
+    },
+  }
+}
+
+/** Expects it of each case. */
+export const holds = <Case>(cases: fc.Arbitrary<Case>, check: (one: Case) => Promise<void>) =>
+  fc.assert(fc.asyncProperty(cases, check), {
+    numRuns: RUNS,
+    interruptAfterTimeLimit: 25_000,
+    markInterruptAsFailure: true,
+  })
+
+export const route = fc.constantFrom<Route>('/v1/events', '/v1/events/batch')
+/** Any code points, with NUL and halves of surrogate pairs among them. */
+export const text = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 30 }),
+  fc.string({ unit: fc.integer({ min: 0, max: 0xffff }).map((c) => String.fromCharCode(c)), maxLength: 10 }),
+  fc.constantFrom(
+    "'; DROP TABLE raw_events --",
+    '\r\nSet-Cookie: a=b',
+    '%n%s',
+    '../../etc/passwd',
+    '__proto__',
+    'constructor',
+    'toString',
+  ),
+)
+export const value = fc.oneof(
+  fc.jsonValue({ maxDepth: 4 }),
+  text,
+  fc.double(),
+  fc.constantFrom(null, true, '', 0, -1, 2 ** 53, 1e300, [], {}),
+)
+export const event = fc.record({ type: fc.constant('note.taken'), data: fc.dictionary(text, value, { maxKeys: 5 }) })
+export const encoded = event.map((sent) => new Uint8Array(Buffer.from(JSON.stringify(sent))))
+
+/** Bytes with something done to them. */
+export const mutated = (bytes: fc.Arbitrary<Uint8Array>) =>
+  fc
+    .tuple(
+      bytes,
+      fc.array(fc.tuple(fc.nat(), fc.nat(255), fc.constantFrom('set', 'insert', 'cut', 'repeat')), {
+        minLength: 1,
+        maxLength: 4,
+      }),
+    )
+    .map(([original, changes]) => {
+      let sent = [...original]
+      for (const [place, byte, what] of changes) {
+        const at = place % (sent.length + 1)
+        if (what === 'set') sent[at] = byte
+        else if (what === 'insert') sent.splice(at, 0, byte)
+        else if (what === 'cut') sent.splice(at, 1 + (byte % 8))
+        else sent = [...sent.slice(0, at), ...sent.slice(Math.max(0, at - byte))]
+      }
+      return Uint8Array.from(sent)
+    })
