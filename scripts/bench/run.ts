@@ -54,7 +54,7 @@ export async function run(stack: Stack, plan: Plan, { say, now }: Terminal): Pro
     results.idle = await measureIdle(stack, seconds)
   }
   if (plan.watched) results.watched = await measureWatched(stack, seconds, now)
-  if (plan.walls) results.walls = await measureWalls(stack, seconds, now)
+  if (plan.walls) results.walls = await measureWalls(stack, seconds, { say, now })
   if (plan.scaleEvents > 0) {
     say(`${plan.scaleEvents.toLocaleString('en')} events`)
     const onProgress = (what: string) => now(`scale  ${what}`)

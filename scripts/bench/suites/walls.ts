@@ -4,6 +4,7 @@ import { USERS } from '../load/order-events.js'
 import { ATTACKS, type AttackName } from '../load/worst-tenant.js'
 import type { HttpLoad } from '../programs/http-load.js'
 import type { WorstTenant } from '../programs/worst-tenant.js'
+import type { Terminal } from '../run.js'
 import type { Stack } from '../stack.js'
 import { type Percentiles, spreadOf } from '../statistics.js'
 import { startPrograms } from '../variants/eventflow.js'
@@ -30,7 +31,7 @@ const ALL = 'all of them at once'
  * Drives a tenant at a fixed rate, in turns alone and beside a neighbour; one attack after the other, and all at once. Rejects when
  * a request of the tenant is refused.
  */
-export async function measureWalls(stack: Stack, seconds: number, onProgress: (what: string) => void): Promise<Walls> {
+export async function measureWalls(stack: Stack, seconds: number, { say, now }: Terminal): Promise<Walls> {
   await stack.reset()
   try {
     const { urls } = await startPrograms(stack, { guarded: true })
@@ -42,19 +43,20 @@ export async function measureWalls(stack: Stack, seconds: number, onProgress: (w
     }
     const generator = await stack.start('generator', programFile('http-load'), { plan })
     const drive = async () => (await generator.order({ seconds, rate: RATE })).latency!
-    onProgress('warming up')
+    now('warming up')
     await drive()
     const turns: Walls['turns'] = []
     for (const name of [...(Object.keys(ATTACKS) as AttackName[]), ALL]) {
-      onProgress(`alone, before: ${name}`)
+      now(`alone, before: ${name}`)
       const alone = await drive()
-      onProgress(name)
+      now(name)
       const names = name === ALL ? (Object.keys(ATTACKS) as AttackName[]) : [name as AttackName]
       const given: WorstTenant = { target: { url, key: worst }, names }
       const neighbour = await stack.start('neighbour', programFile('worst-tenant'), { plan: given })
       const beside = await drive()
       await neighbour.stop()
       turns.push({ attack: name, alone, beside })
+      say(`${name.padEnd(30)}  p99 ${alone.p99.toFixed(1)} ms alone, ${beside.p99.toFixed(1)} ms beside`)
     }
     return { rate: RATE, seconds, turns }
   } finally {
