@@ -26,7 +26,7 @@ const OPEN = `No API key is needed, since only this machine can reach the port. 
 
 `
 
-/** The block of text, ready to be printed. */
+/** The block of text, ready to be printed, to the one who has started it: the address of a Postgres of ours is complete, with its password. */
 export function welcome({ locked, port, workerPorts, postgres, redis, dataDir, events }: Places): string {
   const http = `http://127.0.0.1:${port}`
   const elsewhere = Object.entries({ Postgres: postgres.dir, Redis: redis.dir })
@@ -40,7 +40,7 @@ export function welcome({ locked, port, workerPorts, postgres, redis, dataDir, e
   Docs      ${http}/docs
   Health    ${http}/health
   Metrics   ${http}/metrics (the workers have theirs on port ${workerPorts.join(', ')})
-  Postgres  ${postgres.shell}
+  Postgres  ${postgres.dir ? `psql ${postgres.url}` : postgres.shell}
   Redis     ${redis.shell}
   Events    ${events}
   Data      ${dataDir}${elsewhere}

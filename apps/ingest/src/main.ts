@@ -1,4 +1,5 @@
 /** Starts the ingestion service: wire, listen, drain. */
+import { lookup } from 'node:dns/promises'
 import {
   ASKING_APPLICATION,
   CONNECTIONS_OF_INGEST,
@@ -69,11 +70,13 @@ try {
   )
   const app = await buildApp({ config, db, asking, redis, log, metrics, tracing, definitions, partitions })
 
-  await app.listen({ host: config.EVENTFLOW_HOST, port: config.EVENTFLOW_PORT }).catch((error) => {
+  // Where it has two addresses, Fastify would serve the second one with a server that has none of our limits.
+  const host = config.EVENTFLOW_HOST === 'localhost' ? (await lookup('localhost')).address : config.EVENTFLOW_HOST
+  await app.listen({ host, port: config.EVENTFLOW_PORT }).catch((error) => {
     throw listenError(error, 'EVENTFLOW_PORT', 'choose another one')
   })
-  const { EVENTFLOW_HOST, EVENTFLOW_HEALTH_PORT } = config
-  const health = EVENTFLOW_HEALTH_PORT > 0 ? await serveHealth(app, EVENTFLOW_HOST, EVENTFLOW_HEALTH_PORT) : undefined
+  const healthPort = config.EVENTFLOW_HEALTH_PORT
+  const health = healthPort > 0 ? await serveHealth(app, host, healthPort) : undefined
   process.send?.('working')
 
   stopOnSignal(
