@@ -1,5 +1,4 @@
 /** Starts the ingestion service: wire, listen, drain. */
-import { lookup } from 'node:dns/promises'
 import {
   ASKING_APPLICATION,
   CONNECTIONS_OF_INGEST,
@@ -31,6 +30,7 @@ import { connectRedis } from '@eventflow/stream'
 import { buildApp } from './app.js'
 import { requireSomeKey } from './auth.js'
 import { serveHealth } from './health-port.js'
+import { listen } from './listen.js'
 
 try {
   const config = readConfig(IngestConfig)
@@ -70,13 +70,11 @@ try {
   )
   const app = await buildApp({ config, db, asking, redis, log, metrics, tracing, definitions, partitions })
 
-  // Where it has two addresses, Fastify would serve the second one with a server that has none of our limits.
-  const host = config.EVENTFLOW_HOST === 'localhost' ? (await lookup('localhost')).address : config.EVENTFLOW_HOST
-  await app.listen({ host, port: config.EVENTFLOW_PORT }).catch((error) => {
+  const { EVENTFLOW_HOST, EVENTFLOW_PORT, EVENTFLOW_HEALTH_PORT } = config
+  await listen(app, EVENTFLOW_HOST, EVENTFLOW_PORT).catch((error) => {
     throw listenError(error, 'EVENTFLOW_PORT', 'choose another one')
   })
-  const healthPort = config.EVENTFLOW_HEALTH_PORT
-  const health = healthPort > 0 ? await serveHealth(app, host, healthPort) : undefined
+  const health = EVENTFLOW_HEALTH_PORT > 0 ? await serveHealth(app, EVENTFLOW_HOST, EVENTFLOW_HEALTH_PORT) : undefined
   process.send?.('working')
 
   stopOnSignal(

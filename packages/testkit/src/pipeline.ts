@@ -12,7 +12,7 @@ import {
   prepare,
   readEntrySecret,
 } from '@eventflow/db'
-import { buildApp } from '@eventflow/ingest'
+import { buildApp, listen } from '@eventflow/ingest'
 import type { EventDefinition } from '@eventflow/pipeline'
 import {
   createIngestMetrics,
@@ -116,7 +116,7 @@ export async function startPipeline(
     definitions: byType,
     partitions,
   })
-  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  const url = await listen(app, '127.0.0.1', 0)
   const workers = new Set<Worker>()
   const processes: ProgramProcess[] = []
 
