@@ -43,6 +43,14 @@ export interface StackOptions {
   profileDir?: string | undefined
 }
 
+/** Lets the programs' role make tables in the database, as its migrations do. */
+async function allowTables(connectionString: string): Promise<void> {
+  const client = new pg.Client({ connectionString })
+  await client.connect()
+  await client.query('GRANT CREATE ON SCHEMA public TO eventflow')
+  await client.end()
+}
+
 /** Starts both. */
 export async function startStack({ dir, cacheDir, profileDir }: StackOptions): Promise<Stack> {
   await mkdir(dir, { recursive: true })
@@ -106,7 +114,10 @@ export async function startStack({ dir, cacheDir, profileDir }: StackOptions): P
     redis,
     async reset() {
       await admin.query(`DROP DATABASE IF EXISTS ${DATABASE} WITH (FORCE)`)
-      await admin.query(`CREATE DATABASE ${DATABASE}`)
+      // As `npm start` makes it; the others that are measured make tables and schemas of their own.
+      await admin.query(`CREATE DATABASE ${DATABASE} OWNER eventflow_owner`)
+      await admin.query(`GRANT CREATE ON DATABASE ${DATABASE} TO eventflow`)
+      await allowTables(Object.assign(new URL(postgres.adminUrl), { pathname: DATABASE }).href)
       await admin.query('CHECKPOINT')
       await redis.flushall()
     },
