@@ -194,7 +194,7 @@ describe('passwords', () => {
     expect(text).not.toMatch(/anonymous/i)
   })
 
-  test('come from the one command that is named, which tells them to nobody else and replaces none', async () => {
+  test('come from the one command that is named, which shows them to no other user and replaces none', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'eventflow-env-'))
     await mkdir(join(folder, 'deploy'))
     const script = join(folder, 'deploy/make-env.sh')

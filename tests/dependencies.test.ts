@@ -1,4 +1,4 @@
-/** The lock file: what is installed is what was reviewed, from whatever registry. */
+/** The lock file: what is installed is what was reviewed, from any registry. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'

@@ -170,13 +170,14 @@ export const partitions = dashboard(
           {
             title: 'Repairs',
             description:
-              'Entries claimed from workers that died, deliveries of what was settled before, batches that the fence refused.',
+              'Entries claimed from workers that died, entries that are none of ours, deliveries of what was settled before, batches that the fence refused.',
             width: 12,
           },
           {
             unit: 'ops',
             queries: [
               { expr: 'sum(rate(eventflow_entries_claimed_total[$__rate_interval]))', legend: 'claimed' },
+              { expr: 'sum(rate(eventflow_foreign_entries_total[$__rate_interval]))', legend: 'foreign' },
               { expr: 'sum(rate(eventflow_duplicates_total[$__rate_interval]))', legend: 'duplicates' },
               { expr: 'sum(rate(eventflow_fenced_writes_total[$__rate_interval]))', legend: 'fenced' },
               { expr: 'sum(rate(eventflow_late_events_total[$__rate_interval]))', legend: 'late' },

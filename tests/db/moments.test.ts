@@ -56,7 +56,7 @@ const text = fc
       `${year}-${month}-${day}${between}${time}${time.endsWith('60') ? '' : fraction}${zone}`,
   )
 
-test('what is read as a moment is the one that Postgres reads, stores and tells, whatever the time zone of the session', async () => {
+test('what is read as a moment is the one that Postgres reads, stores and tells, in any time zone of the session', async () => {
   let read = 0
   const property = fc.asyncProperty(fc.array(text, { minLength: 20, maxLength: 200 }), async (texts) => {
     const moments = texts.flatMap((sent) => {

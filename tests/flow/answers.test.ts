@@ -1,4 +1,4 @@
-/** Answers are short, whatever was sent, and wait for no client that does not read them. */
+/** Answers are short, and wait for no client that does not read them. */
 import { connect, type Socket } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { defineEvent, Type } from '@eventflow/pipeline'
@@ -56,7 +56,7 @@ test('a client that does not read its answer is cut off', async () => {
   await until('it is cut off', async () => (await connectionsOf(hurried)) === 0, 20_000)
 })
 
-test('answers that nobody reads have a bound together: the furthest behind are cut off', async () => {
+test('answers that are not read have a bound together: the furthest behind are cut off', async () => {
   const sockets: Socket[] = []
   for (let i = 1; i <= 2; i++) {
     sockets.push(askAndForget(patient))

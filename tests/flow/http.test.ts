@@ -230,7 +230,7 @@ describe('a client that waits with its body', () => {
     expect(expectRaw(await talk(text), code).headers.get('connection')).toBe('close')
   })
 
-  test('for what nobody knows is told so', async () => {
+  test('for what is not known is told so', async () => {
     expectRaw(await talk(post(2).replace('100-continue', 'tea')), 'expectation-failed')
   })
 })

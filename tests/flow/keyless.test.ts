@@ -1,4 +1,4 @@
-/** Without a key: programs on this machine, and no web page and no proxy, whatever names they make this machine have. */
+/** Without a key: programs on this machine, and no web page and no proxy, under any name that they give this machine. */
 import { createHash } from 'node:crypto'
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { connect } from 'node:net'

@@ -45,7 +45,7 @@ async function ask(tenant: string, method: string, path: string, body?: object) 
   return { status: response.status, body: (await response.json()) as any }
 }
 
-/** Registers the next version, whatever was there before, and gives its number. */
+/** Registers the next version, and gives its number. */
 async function register(tenant: string, type: string, schema: object): Promise<number> {
   await ask(tenant, 'PUT', `/schemas/${type}/compatibility`, { compatibility: 'NONE' })
   const { status, body } = await ask(tenant, 'PUT', `/schemas/${type}`, { schema })

@@ -1,4 +1,4 @@
-/** What tenants share: whatever one of them asks for, and however often, is bounded, and another is answered all the time. */
+/** What tenants share: all that one of them asks for, however often, is bounded, and another is answered all the time. */
 import { createApiKey, createTenant, SCOPES, type Scope } from '@eventflow/db'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
@@ -65,7 +65,7 @@ async function expectAnswers(tenant: string): Promise<void> {
   expect((await ask(tenant, 'POST', '/v1/keys', { name: 'one more', scopes: ['read'] })).status).toBe(201)
 }
 
-test('reads that take long hold up their tenant only, and nobody’s events', async () => {
+test('reads that take long hold up their tenant only, and no events', async () => {
   const client = await pipeline.db.connect()
   try {
     // No read of dead letters comes to an end.

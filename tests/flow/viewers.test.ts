@@ -1,4 +1,4 @@
-/** Whoever watches or waits does so no longer than its key is good, and takes no place when it has gone. */
+/** What watches or waits does so no longer than its key is good, and takes no place when it has gone. */
 import { createHash } from 'node:crypto'
 import { connect } from 'node:net'
 import { createBootstrapKey, SCOPES, type Scope } from '@eventflow/db'

@@ -58,7 +58,7 @@ async function useEverything(): Promise<unknown[]> {
   return answers.flat()
 }
 
-test('whatever one tenant does, another one is never refused', async () => {
+test('one tenant does its worst, and another one is never refused', async () => {
   expect(await useEverything()).toEqual([])
   const property = fc.asyncProperty(fc.subarray(names, { minLength: 1 }), async (chosen) => {
     const attacks = attack({ url: pipeline.url, key: key.worst }, chosen)

@@ -134,7 +134,7 @@ describe('entries of a stream', () => {
       const times = { occurredAt: at, acceptedAt: at, seq: 1_000_000, payload: '{"key":"forged","n":0}' }
       return packEntry([{ ...names, ...times, id: randomUUID(), partition }])
     }
-    // What is done to the first entry of a key, each in a stream of its own: whatever is sent there is worked on after it.
+    // What is done to the first entry of a key, each in a stream of its own: what is sent there is worked on after it.
     const done: Record<string, (stream: string, partition: number, closed: string) => string> = {
       'no seal': (_, partition) => forge(partition),
       'another secret': (stream, partition) => secret.close(stream, forge(partition)),

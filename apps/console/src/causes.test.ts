@@ -1,4 +1,4 @@
-/** The tree of what caused what, whatever the events say of themselves. */
+/** The tree of what caused what, also from events that contradict each other. */
 import { expect, test } from '@jest/globals'
 import { type Branch, type Linked, treeOf } from './causes.js'
 

@@ -1,4 +1,4 @@
-/** What caused what, as a tree, from what each event says of itself: linear, and finite whatever they say. */
+/** What caused what, as a tree, from what each event says of itself: linear and finite, also where they contradict each other. */
 
 /** What an event says of itself and of its cause. Both kinds of id may be given as a cause. */
 export interface Linked {

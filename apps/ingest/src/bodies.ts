@@ -66,7 +66,7 @@ export function readBodies(app: FastifyInstance, quotas: Quotas, limits: BodyLim
     route.config = { ...route.config, takes }
   })
 
-  /** The body of a request; one with events counts against the quota as far as it has come, whatever is wrong with it. */
+  /** The body of a request; one with events counts against the quota as far as it has come, also where it is refused. */
   async function read(request: FastifyRequest, payload: IncomingMessage, limit: number): Promise<Buffer> {
     const { tenantId } = request.access
     if (request.routeOptions.config.scope !== 'ingest') return receive(payload, tenantId, limit, () => {})

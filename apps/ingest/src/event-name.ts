@@ -30,7 +30,7 @@ export function possibleIds({ tenantId, id, source = DEFAULT_SOURCE }: EventName
 /** The id of the event that is meant, if it may be there. */
 export async function findEventId(db: Db, name: EventName): Promise<string | undefined> {
   const ids = possibleIds(name)
-  // A text's id is made from its source; without a source, a UUID means whichever event has it.
+  // A text's id is made from its source; without a source, a UUID means the event that has it.
   if (name.source === undefined || !isUuid(name.id)) return ids[0]
   return findIdOfSource(db, name.tenantId, ids, name.source)
 }

@@ -3,7 +3,7 @@ import { isUuid } from '@eventflow/core'
 import { type Db, eventKey, findRawEvents, type NewEvent } from '@eventflow/db'
 
 /**
- * An event whose id is a UUID was stored under that UUID, whatever its source. Gives each of the events that is stored like
+ * An event whose id is a UUID was stored under that UUID, of any source. Gives each of the events that is stored like
  * that the id that it has, so that it meets itself. Asks Postgres only where one of them has another source than the default.
  */
 export async function keepFormerIds(db: Db, events: readonly NewEvent[]): Promise<void> {

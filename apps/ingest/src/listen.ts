@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 
 /**
  * Connections that wait to be taken; the system may allow fewer (net.core.somaxconn). With Node's 511 a busy moment is
- * enough to fill it. Then the kernel drops what comes, and its client tries again after 1, 3 and 7 seconds, whoever it is.
+ * enough to fill it. Then the kernel drops what comes, and each client tries again after 1, 3 and 7 seconds.
  */
 const BACKLOG = 4_096
 

@@ -21,7 +21,7 @@ export interface Operations {
 }
 
 export interface OperationsDeps {
-  /** For what must be said of an operation whatever its tenant asks for besides. */
+  /** For what must be said of an operation, also while its tenant has no turn left. */
   db: Db
   /** Each step takes a turn of the tenant's. */
   dbOf: DbOf

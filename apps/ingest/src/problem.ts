@@ -55,7 +55,7 @@ export class RequestError extends Error {
 /** Bytes of what a problem says of the case, as it is written in JSON. */
 const MAX_DETAIL_BYTES = 500
 
-/** A problem of bounded length, whatever was sent. */
+/** A problem of bounded length. */
 export function problemBody(code: ProblemCode, detail: string, errors?: readonly Problem[]): ProblemBody {
   const { status, title } = PROBLEMS[code]
   return {

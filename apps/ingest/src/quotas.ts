@@ -35,7 +35,7 @@ interface Account {
   syncing: boolean
 }
 
-/** What a request has sent: events, whatever became of them, and bytes of its body, inflated. */
+/** What a request has sent: events, taken or not, and bytes of its body, inflated. */
 interface Sent {
   events: number
   bytes: number

@@ -9,7 +9,7 @@ const WAITING = { atOnce: Number.POSITIVE_INFINITY, atOnceEach: 250, waitingEach
 
 export interface SettledWatch {
   /**
-   * Resolves once the event has reached an end, or after `timeoutMs`, whichever comes first. Rejects with TooManyWaitingError when too many
+   * Resolves once the event has reached an end, or after `timeoutMs` at the latest. Rejects with TooManyWaitingError when too many
    * requests of the tenant wait.
    */
   untilSettled(tenantId: string, id: string, timeoutMs: number): Promise<void>

@@ -19,7 +19,7 @@ describe('a tenant', () => {
   })
 })
 
-test('whatever is taken and given, together they have no more than there is, and always leave some', () => {
+test('however much is taken and given, together they have no more than there is, and always leave some', () => {
   const step = fc.record({
     tenant: fc.constantFrom('a', 'b', 'c'),
     amount: fc.integer({ min: 1, max: 40 }),

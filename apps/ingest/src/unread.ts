@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 
-/** Bytes that a connection takes at once, whoever reads them. */
+/** Bytes that a connection takes at once, whether they are read or not. */
 const SMALL = 16_384
 
 /**
@@ -51,7 +51,7 @@ export function boundUnread(app: FastifyInstance, limits: { timeoutMs: number; t
   })
 }
 
-/** Bytes of an answer, or characters where it is text; of a stream nobody knows. */
+/** Bytes of an answer, or characters where it is text; not known of a stream. */
 function sizeOf(payload: unknown): number {
   if (payload === undefined || payload === null) return 0
   return typeof payload === 'string' || payload instanceof Uint8Array ? payload.length : Number.POSITIVE_INFINITY

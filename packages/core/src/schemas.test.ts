@@ -53,7 +53,7 @@ describe('a problem points to', () => {
   })
 })
 
-test('a choice of values is told once, whatever else is wrong', () => {
+test('a choice of values is told once, with all else that is wrong', () => {
   const choice = (...values: string[]) => Type.Union(values.map((value) => Type.Literal(value)))
   const schema = Type.Object({
     status: choice('open', 'closed'),

@@ -1,4 +1,4 @@
-/** Turns: no party waits for more than its place among the parties, whatever the others ask for. */
+/** Turns: no party waits for more than its place among the parties, however much the others ask for. */
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { createTurns, TooManyWaitingError } from './turns.js'
@@ -17,7 +17,7 @@ test('a party that waits comes after one turn of each other party, however many 
   }
   const asked = [...Array.from({ length: 20 }, () => ask('a')), ...Array.from({ length: 20 }, () => ask('b'))]
   await Promise.all([...asked, ask('c')])
-  // The first turn was given before anybody else had come.
+  // The first turn was given before another party had come.
   expect(order.slice(0, 10).join('')).toBe('aabcababab')
 })
 
@@ -43,7 +43,7 @@ test('where nothing may wait, what has no turn at once is refused', async () => 
   await take('b')
 })
 
-test('whatever comes, the limits hold and everybody who waits has a turn', async () => {
+test('the limits hold, and each that waits has a turn', async () => {
   const party = fc.constantFrom('a', 'b', 'c', 'd')
   const limits = fc.record({
     atOnce: fc.integer({ min: 1, max: 4 }),

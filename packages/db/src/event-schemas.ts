@@ -153,7 +153,7 @@ export interface NewSchemaVersion extends SchemaSubject {
 }
 
 /**
- * Adds a version, and gives whether it could: not if somebody else has added one meanwhile. Throws TenantLimitError when the tenant has
+ * Adds a version, and gives whether it could: not if another one was added meanwhile. Throws TenantLimitError when the tenant has
  * too many.
  */
 export async function addSchemaVersion(db: Db, added: NewSchemaVersion): Promise<boolean> {

@@ -4,7 +4,7 @@ import { chmod, readFile, writeFile } from 'node:fs/promises'
 
 /**
  * The password in the file, behind `prefix`, such as the first fields of a libpq password file; a new one of 256 random bits
- * where there is none. Whoever removes the file gets another password at the next start.
+ * where there is none. Where the file was removed, the next start makes another password.
  */
 export async function keptPassword(file: string, prefix = ''): Promise<string> {
   const kept = await readFile(file, 'utf8').catch(() => '')

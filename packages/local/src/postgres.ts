@@ -59,7 +59,7 @@ export async function startPostgres({ dir, port, log }: PostgresOptions): Promis
   return server
 }
 
-/** A password file as libpq reads it: of a role, on whatever port. */
+/** A password file as libpq reads it: of a role, on any port. */
 function passfile({ dir }: Home, role: string): string {
   return join(dir, `${role}.pgpass`)
 }

@@ -38,7 +38,7 @@ export async function findHome(name: string, dir: string, log: (line: string) =>
   }
   const elsewhere = join(ROOTS_HOME, createHash('sha256').update(dir).digest('hex').slice(0, 12))
   await mkdir(ROOTS_HOME, { recursive: true })
-  await chmod(ROOTS_HOME, 0o755) // whatever the umask of root
+  await chmod(ROOTS_HOME, 0o755) // also with another umask
   log(`${name} does not run as root, and no other account can enter ${dirname(dir)}: its data is in ${elsewhere}`)
   return settle(name, elsewhere, (await ownerOf(elsewhere)) ?? usual)
 }

@@ -31,7 +31,7 @@ export function examine(schema: object, mode: CompatibilityMode, earlier: readon
   return { faults, incompatibilities: [...clashes(schema, earlier), ...incompatibilitiesOf(schema, mode, earlier)] }
 }
 
-/** Where nothing can fit both the schema and that of the definition, by which data is checked as well, whatever the mode. */
+/** Where nothing can fit both the schema and that of the definition, by which data is checked as well, in every mode. */
 function clashes(schema: Node, earlier: readonly Version[]): Incompatibility[] {
   const own = earlier.findLast(({ origin }) => origin === 'code')
   if (!own) return []

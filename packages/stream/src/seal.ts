@@ -1,5 +1,5 @@
 /**
- * Seals of entries. Any process that reaches Redis can add an entry to a stream, and a worker would settle whatever is in it, for
+ * Seals of entries. Any process that reaches Redis can add an entry to a stream, and a worker would settle what is in it, for
  * any tenant. So an entry carries an HMAC (RFC 2104, SHA-256, the first 128 bits) over its stream and its text, under a secret
  * that only Postgres has.
  */

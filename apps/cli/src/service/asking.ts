@@ -16,7 +16,7 @@ export interface Surroundings {
   stderr: ProgressOutput
   print: Print
   note: Print
-  /** Asks who sits at the terminal; missing when nobody does. */
+  /** Asks who sits at the terminal; missing where there is no terminal. */
   confirm: ((question: string) => Promise<boolean>) | undefined
   /** Stops what takes long. Listens from then on. */
   stop: () => AbortSignal

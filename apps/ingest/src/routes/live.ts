@@ -52,7 +52,7 @@ export function liveRoutes(app: FastifyInstance, { collector }: { collector: Col
     stream.end(eventOf('end', problemBody(code, message)))
   }
 
-  /** Takes a place until the stream has ended, whichever way. */
+  /** Takes a place until the stream has ended. */
   function addViewer(request: FastifyRequest): PassThrough {
     const { keyId } = request.access
     const ofKey = [...viewers].filter((other) => keyId !== undefined && other.request.access.keyId === keyId)
