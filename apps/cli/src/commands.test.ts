@@ -241,7 +241,7 @@ describe('keys', () => {
     const listed = await keys('list', '--tenant', 'acme')
     expect(listed.stdout).toMatch(new RegExp(`^${id}  shop  ingest,replay  \\S+Z  never +valid$`, 'm'))
     expect(listed.stdout).not.toContain(key!.slice(16))
-    expect((await keys('list')).stdout).toBe('no keys\n')
+    expect((await keys('list')).stdout).not.toContain(id)
 
     expect(await keys('revoke', id!)).toMatchObject({ code: 1 })
     const later = await keys('revoke', id!, '--tenant', 'acme', '--after-hours', '2')
