@@ -58,8 +58,8 @@ export class NotAcceptedError extends Error {
 
 export interface Acceptor {
   /**
-   * Stores events of one tenant, with so many bytes of data, and publishes them; one receipt an event, in order, once all of them are durable. One that was stored before under
-   * another id is given that id.
+   * Stores events of one tenant, with so many bytes of data, and publishes them; one receipt an event, in order, once all of
+   * them are durable. One that was stored before under another id is given that id.
    * Rejects with NotAcceptedError when that is not possible now: then it is unknown whether they were stored, and sending
    * them again with the same ids is safe.
    */

@@ -28,6 +28,8 @@ interface Known {
   groups: readonly Group[]
   /** Requests under way. */
   busy: number
+  /** One of them is over. */
+  end: () => void
 }
 
 /** Gives whether the service is open: from the beginning of its close on it is not. */
@@ -55,7 +57,8 @@ export function boundConnections(
     }
     byAddress.set(address, own)
     const groups = [all, own]
-    known.set(socket, { groups, busy: 0 })
+    const entry = { groups, busy: 0, end: () => endRequest(socket, entry) }
+    known.set(socket, entry)
     for (const group of groups) {
       group.open++
       group.silent.add(socket)
@@ -66,6 +69,11 @@ export function boundConnections(
       forget(socket)
       if (own.open === 0 && byAddress.get(address) === own) byAddress.delete(address)
     })
+  }
+
+  function endRequest(socket: Socket, entry: Known): void {
+    if (--entry.busy > 0 || !known.has(socket)) return
+    for (const { idle } of entry.groups) idle.add(socket)
   }
 
   function forget(socket: Socket): void {
@@ -86,10 +94,7 @@ export function boundConnections(
       silent.delete(socket)
       idle.delete(socket)
     }
-    response.once('close', () => {
-      if (--entry.busy > 0 || !known.has(socket)) return
-      for (const { idle } of entry.groups) idle.add(socket)
-    })
+    response.on('close', entry.end)
   })
 
   // A connection that was opened ahead of its first request is not idle to Node, which would wait until that times out.

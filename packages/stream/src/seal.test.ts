@@ -1,10 +1,20 @@
 /** A seal holds for the stream and the text that it was made for, and for no other secret. */
-import { randomBytes } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { createSeal } from './seal.js'
+import { createMac, createSeal } from './seal.js'
 
 const seal = createSeal(randomBytes(32))
+
+test('the code is that of createHmac', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), fc.string({ unit: 'grapheme' }), (bytes, text) => {
+      const secret = Buffer.from(bytes)
+      const hmac = createHmac('sha256', secret.toString('hex')).update(text).digest('base64url')
+      expect(createMac(secret)(text)).toBe(hmac)
+    }),
+  )
+})
 
 test('what was closed is opened, to the letter', () => {
   fc.assert(
@@ -17,8 +27,6 @@ test('what was closed is opened, to the letter', () => {
 test('nothing is opened that was changed in any place, made for another stream, or with another secret', () => {
   const closed = seal.close('ef:{p1}:events', '{"n":1}')
   for (let at = 0; at < closed.length; at++) {
-    // The last character of the HMAC holds two bits of it: another one may stand for the same.
-    if (at === 21) continue
     const changed = `${closed.slice(0, at)}${closed[at] === 'A' ? 'B' : 'A'}${closed.slice(at + 1)}`
     expect({ changed, text: seal.open('ef:{p1}:events', changed) }).toEqual({ changed, text: undefined })
   }
