@@ -53,7 +53,7 @@ afterAll(async () => {
 async function startTenant(id: string, eventsPerSecond: number | null, bytesPerSecond: number | null) {
   await createTenant(pipeline.db, id, 'test')
   await setQuota(pipeline.db, id, { eventsPerSecond, bytesPerSecond }, 'test')
-  const { key } = await createApiKey(pipeline.db, { tenantId: id, name: id, scopes: ['ingest'] }, 'test')
+  const { key } = await createApiKey(pipeline.db, { tenantId: id, name: id, scopes: ['ingest', 'read'] }, 'test')
   const send = (count: number, to = 0, data: object = {}) =>
     post(`${urls[to]}/v1/events/batch`, Array(count).fill({ type: 'note', data }), { authorization: `Bearer ${key}` })
   return Object.assign(send, { key })
@@ -106,6 +106,33 @@ test('what is refused counts as what is taken', async () => {
     const answers = Array.from({ length: 10 }, () => post(`${urls[0]}/v1/events${path}`, body, headers))
     const statuses = (await Promise.all(answers)).map(({ status }) => status)
     expect([name, statuses.includes(429), statuses.some((status) => status < 429)]).toEqual([name, true, true])
+  }
+})
+
+test('batches at the same time overdraw it by one of them, not by all', async () => {
+  const send = await startTenant('together', 100, null)
+  const statuses = (await Promise.all(Array.from({ length: 8 }, () => send(500)))).map(({ status }) => status)
+  expect(statuses.sort()).toEqual([200, ...Array(7).fill(429)])
+  const { rows } = await pipeline.db.query(`SELECT count(*) FROM raw_events WHERE tenant_id = 'together'`)
+  expect(rows[0].count).toBe(500)
+})
+
+test('what is asked for besides counts by itself: as many a second as events, and fifty in any case', async () => {
+  for (const [name, rate, least] of [
+    ['asks', 60, 120],
+    ['asks little', 1, 100],
+  ] as const) {
+    const send = await startTenant(name, rate, null)
+    const headers = { authorization: `Bearer ${send.key}` }
+    const ask = () => fetch(`${urls[0]}/v1/event-types`, { headers })
+    const answers = await Promise.all(Array.from({ length: 300 }, ask))
+    const taken = answers.filter(({ status }) => status === 200).length
+    expect(taken).toBeGreaterThanOrEqual(least)
+    expect(taken).toBeLessThan(300)
+    const refused = answers.find(({ status }) => status !== 200)!
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+    expect(await refused.json()).toMatchObject({ code: 'quota-exceeded' })
+    expect((await send(1)).status).toBe(200)
   }
 })
 

@@ -23,6 +23,7 @@ import {
 } from '@eventflow/db'
 import type { IngestMetrics, Logger } from '@eventflow/runtime'
 import type { Publisher } from '@eventflow/stream'
+import { createFairQueue, type FairQueue } from './fair-queue.js'
 import { keepFormerIds } from './former-ids.js'
 import { createShares } from './shares.js'
 
@@ -89,10 +90,21 @@ const MAX_INSERTS = 3
 /** How long after a failed INSERT the same is tried again, in milliseconds. */
 const INSERT_AGAIN_MS = 50
 
+/** A request with so many events has flushes apart from those of smaller ones, which would wait with it. */
+const LARGE_REQUEST = 100
+
 /** A second flush at once pays when there is a full batch for it; with small requests it only makes both smaller. */
 export function allowedFlushes(queuedEvents: number): number {
   return queuedEvents >= MAX_FLUSH / 2 ? 2 : 1
 }
+
+/** Requests that are stored together, and how many flushes of them are under way. */
+interface Lane {
+  queue: FairQueue<Request>
+  flushes: number
+}
+
+const newLane = (): Lane => ({ queue: createFairQueue(({ events }) => events.length), flushes: 0 })
 
 export function createAcceptor(deps: {
   db: Db
@@ -106,11 +118,9 @@ export function createAcceptor(deps: {
   formerIdsUntil: number
 }): Acceptor {
   const { db, publisher, log, metrics, maxInFlight, maxInFlightSize, formerIdsUntil } = deps
-  const queue: Request[] = []
-  let queuedEvents = 0
+  const [small, large] = [newLane(), newLane()]
   const count = createShares(maxInFlight)
   const size = createShares(maxInFlightSize)
-  let flushes = 0
 
   function accept(events: readonly NewEvent[], bytes: number): Promise<Receipt[]> {
     const { tenantId } = events[0]!
@@ -120,33 +130,25 @@ export function createAcceptor(deps: {
       count.give(tenantId, events.length)
       return Promise.reject(notAccepted(events, new NotAcceptedError('overloaded')))
     }
-    queuedEvents += events.length
-    const receipts = new Promise<Receipt[]>((answer, fail) => queue.push({ events, answer, fail }))
-    startFlushes()
+    const lane = events.length < LARGE_REQUEST ? small : large
+    const receipts = new Promise<Receipt[]>((answer, fail) => lane.queue.add(tenantId, { events, answer, fail }))
+    startFlushes(lane)
     return receipts.finally(() => {
       count.give(tenantId, events.length)
       size.give(tenantId, bytes)
     })
   }
 
-  function startFlushes(): void {
-    while (queue.length > 0 && flushes < allowedFlushes(queuedEvents)) {
-      flushes++
-      void flush(takeBatch()).finally(() => {
-        flushes--
-        startFlushes()
+  function startFlushes(lane: Lane): void {
+    const { queue } = lane
+    while (queue.size() > 0 && lane.flushes < allowedFlushes(queue.size())) {
+      lane.flushes++
+      // Whole requests only: a request's events keep their order because they are never split over two flushes.
+      void flush(queue.take(MAX_FLUSH)).finally(() => {
+        lane.flushes--
+        startFlushes(lane)
       })
     }
-  }
-
-  /** Whole requests only: a request's events keep their order because they are never split over two flushes. */
-  function takeBatch(): Request[] {
-    let size = 0
-    let requests = 0
-    do size += queue[requests++]!.events.length
-    while (requests < queue.length && size + queue[requests]!.events.length <= MAX_FLUSH)
-    queuedEvents -= size
-    return queue.splice(0, requests)
   }
 
   /** Settles its requests, each way; never rejects. Returns when the next flush may begin. */

@@ -206,7 +206,10 @@ function extensionsOf(incoming: IncomingEvent): Extensions | undefined {
 function checkNames(extensions: Extensions = {}): Problem | undefined {
   const wrong = Object.keys(extensions).find((name) => !/^[a-z0-9]{1,50}$/.test(name))
   if (wrong === undefined) return undefined
-  return { pointer: pointerTo('', wrong), message: 'is no name of an attribute: 1 to 50 of a-z and 0-9' }
+  return {
+    pointer: pointerTo('', wrong.slice(0, MAX_NAME_LENGTH)),
+    message: 'is no name of an attribute: 1 to 50 of a-z and 0-9',
+  }
 }
 
 function checkContentType(sent: string | undefined): Problem | undefined {

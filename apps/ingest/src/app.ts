@@ -34,7 +34,7 @@ import { createPaging } from './paging.js'
 import { createPipelineGauges } from './pipeline-gauges.js'
 import { answerFrameworkErrors, answerProblems, type OnProblem } from './problem.js'
 import { keepProtocol } from './protocol.js'
-import { createQuotas } from './quotas.js'
+import { boundRequests, createQuotas } from './quotas.js'
 import { auditRoutes } from './routes/audit-log.js'
 import { deadLetterRoutes } from './routes/dead-letters.js'
 import { eventTypeRoutes } from './routes/event-types.js'
@@ -129,6 +129,7 @@ export async function buildApp({
   lock(app, { keyring: createKeyring({ db, log }), keyless: needsNoKey(config) })
   const prefix = config.EVENTFLOW_STREAM_PREFIX
   const quotas = createQuotas({ redis, prefix, log })
+  boundRequests(app, quotas)
   readBodies(app, quotas, {
     bodyLimit: config.EVENTFLOW_BODY_LIMIT_BYTES,
     eventLimit: config.EVENTFLOW_EVENT_LIMIT_BYTES,

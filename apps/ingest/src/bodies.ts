@@ -27,7 +27,7 @@ interface BodyType {
   /** The only route that takes it; where missing, all do. */
   route?: string
   /** Reads the body of a batch. */
-  readMany: (text: string) => unknown
+  readMany: (text: string, tenantId: string) => unknown
 }
 
 const BATCH = '/v1/events/batch'
@@ -44,10 +44,11 @@ export function readBodies(app: FastifyInstance, quotas: Quotas, limits: BodyLim
   const { batchLimit, bodyLimit, eventLimit } = limits
   const { receive } = createReceiver(limits)
   const textLimit = Math.min(bodyLimit, TEXT_PER_DATA * eventLimit + TEXT_BESIDE_DATA)
-  const readList = (text: string) => readItems(text, { batchLimit, textLimit })
+  const readList = (text: string, tenantId: string) => readItems(text, tenantId, { batchLimit, textLimit })
+  const readNdjson = (text: string, tenantId: string) => readLines(text, tenantId, { batchLimit, textLimit })
   const types: BodyType[] = [
     { type: 'application/json', readMany: readList },
-    { type: 'application/x-ndjson', route: BATCH, readMany: (text) => readLines(text, { batchLimit, textLimit }) },
+    { type: 'application/x-ndjson', route: BATCH, readMany: readNdjson },
     { type: 'application/cloudevents+json', route: '/v1/events', readMany: readList },
     { type: 'application/cloudevents-batch+json', route: BATCH, readMany: readList },
   ]
@@ -87,7 +88,8 @@ export function readBodies(app: FastifyInstance, quotas: Quotas, limits: BodyLim
       const isBatch = request.routeOptions.url === BATCH
       const body = await read(request, payload, isBatch ? bodyLimit : textLimit)
       if (!isUtf8(body)) throw new RequestError('malformed-body', 'The body is not valid UTF-8')
-      return isBatch ? type.readMany(body.toString()) : readJson(body.toString())
+      const { tenantId } = request.access
+      return isBatch ? type.readMany(body.toString(), tenantId) : readJson(body.toString())
     })
   }
   app.addContentTypeParser('*', async (request: FastifyRequest) => {
@@ -113,7 +115,7 @@ interface ManyLimits {
  * The value of each item of a list. A short one is parsed as a whole, which costs less, unless it is so deep that its items have to
  * be told apart first.
  */
-function readItems(text: string, { batchLimit, textLimit }: ManyLimits): unknown {
+function readItems(text: string, tenantId: string, { batchLimit, textLimit }: ManyLimits): unknown {
   if (text.length <= SHORT) {
     const value = readJson(text)
     if (!(value instanceof Flawed)) return value
@@ -121,14 +123,14 @@ function readItems(text: string, { batchLimit, textLimit }: ManyLimits): unknown
   const items = itemsOf(text, batchLimit)
   if (!items) throw new RequestError('malformed-body', 'The body must be a JSON array of events, or NDJSON')
   if (items.length > batchLimit) return items
-  return inSlices(items, (item) => (item.length > textLimit ? tooLarge(textLimit) : readJson(item)))
+  return inSlices(tenantId, items, (item) => (item.length > textLimit ? tooLarge(textLimit) : readJson(item)))
 }
 
 /** The value of each line; one that is no JSON is rejected as an item and does not spoil the others. */
-async function readLines(text: string, { batchLimit, textLimit }: ManyLimits): Promise<unknown[]> {
+async function readLines(text: string, tenantId: string, { batchLimit, textLimit }: ManyLimits): Promise<unknown[]> {
   const lines = linesOf(text, batchLimit)
   if (lines.length > batchLimit) return lines
-  return inSlices(lines, (line) => (line.length > textLimit ? tooLarge(textLimit) : readLine(line)))
+  return inSlices(tenantId, lines, (line) => (line.length > textLimit ? tooLarge(textLimit) : readLine(line)))
 }
 
 /** The lines that are not blank. Stops when there are more than `limit`; millions of blank ones are passed over at once. */

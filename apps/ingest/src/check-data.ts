@@ -17,8 +17,8 @@ import { inSlices } from './in-slices.js'
 /** Characters of data that are checked in far less time than anybody minds. */
 const SHORT = 65_536
 
-/** Gives what was admitted, with the problems of those whose data does not fit. Rejects when Postgres is away. */
-export type DataCheck = (admitted: readonly Admitted[]) => Promise<readonly Admitted[]>
+/** Gives what was admitted of a tenant, with the problems of those whose data does not fit. Rejects when Postgres is away. */
+export type DataCheck = (tenantId: string, admitted: readonly Admitted[]) => Promise<readonly Admitted[]>
 
 /** Throws when a schema is not valid. */
 export function createDataCheck(definitions: Iterable<EventDefinition>, { versions, load }: Registry): DataCheck {
@@ -28,7 +28,7 @@ export function createDataCheck(definitions: Iterable<EventDefinition>, { versio
   }
   const contractFor = (item: Admitted) => ('event' in item ? contracts.get(item.event.type) : undefined)
 
-  return async (admitted) => {
+  return async (tenantId, admitted) => {
     if (contracts.size === 0 || !admitted.some(contractFor)) return admitted
     const planned = admitted.map((item) => {
       const contract = contractFor(item)
@@ -43,7 +43,7 @@ export function createDataCheck(definitions: Iterable<EventDefinition>, { versio
     }
     const [only] = admitted
     const isShort = admitted.length === 1 && 'event' in only! && only.event.payload.length <= SHORT
-    return isShort ? [check(only, 0)] : inSlices(admitted, check)
+    return isShort ? [check(only, 0)] : inSlices(tenantId, admitted, check)
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Connections: how many there may be, in all and from one address, which give way when there are more, and that a close waits for
- * requests and for nothing else. A connection is *silent* until its first request, then *busy* while it has a request under way,
+ * Connections: how many there may be, in all and from one address, which give way when there are more, that each has one request
+ * at a time, and that a close waits for requests and for nothing else. A connection is *silent* until its first request, then *busy* while it has a request under way,
  * and *idle* in between.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -30,6 +30,8 @@ interface Known {
   busy: number
   /** One of them is over. */
   end: () => void
+  /** Requests that came before an earlier one was answered; each has its turn when that is. */
+  waiting: (() => void)[]
 }
 
 /** Gives whether the service is open: from the beginning of its close on it is not. */
@@ -57,7 +59,7 @@ export function boundConnections(
     }
     byAddress.set(address, own)
     const groups = [all, own]
-    const entry = { groups, busy: 0, end: () => endRequest(socket, entry) }
+    const entry: Known = { groups, busy: 0, end: () => endRequest(socket, entry), waiting: [] }
     known.set(socket, entry)
     for (const group of groups) {
       group.open++
@@ -72,7 +74,10 @@ export function boundConnections(
   }
 
   function endRequest(socket: Socket, entry: Known): void {
-    if (--entry.busy > 0 || !known.has(socket)) return
+    entry.busy--
+    if (!known.has(socket)) return
+    entry.waiting.shift()?.()
+    if (entry.busy > 0) return
     for (const { idle } of entry.groups) idle.add(socket)
   }
 
@@ -86,7 +91,8 @@ export function boundConnections(
   }
 
   app.server.on('connection', enter)
-  app.server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+  // Before the service hears of it.
+  app.server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
     const entry = known.get(socket)
     if (!entry) return
     entry.busy++
@@ -95,6 +101,13 @@ export function boundConnections(
       idle.delete(socket)
     }
     response.on('close', entry.end)
+  })
+
+  // Hundreds of pipelined requests come in one piece; they would have a turn of the event loop, and whatever it leads to, for themselves.
+  app.addHook('onRequest', ({ raw: { socket } }, _, done) => {
+    const entry = known.get(socket)
+    if (entry && entry.busy > 1) entry.waiting.push(done)
+    else done()
   })
 
   // A connection that was opened ahead of its first request is not idle to Node, which would wait until that times out.

@@ -2,13 +2,14 @@
  * Quotas of tenants, one for all ingest processes, and no round trip on the way of a request. Each process spends from what it
  * believes to be in the tenant's buckets; every SYNC_MS it tells Redis what it has spent and learns what there really is.
  * A bucket may be overdrawn, by one request or by what others spend in that time: what follows waits until that is made good.
- * What a request sends is counted as it came, before anything else is known of it: what is refused costs as much to read.
+ * What a request sends is counted as it came, before anything else is known of it: what is refused costs as much to read. All
+ * other requests have a bucket of their own.
  * While Redis is away each process goes by what it spends itself.
  */
 import type { Quota } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
 import { type Redis, spendQuota } from '@eventflow/stream'
-import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { RequestError } from './problem.js'
 
 const SYNC_MS = 100
@@ -16,8 +17,11 @@ const SYNC_MS = 100
 /** A bucket holds what comes in so many seconds. */
 const BURST_S = 2
 
+/** Other requests than those with events: as many a second as events, and so many in any case, for people and for the console. */
+const LEAST_REQUESTS = 50
+
 interface Bucket {
-  name: 'events' | 'bytes'
+  name: 'events' | 'bytes' | 'requests'
   rate: number
   /** At the time of the account. Below 0 it is overdrawn. */
   level: number
@@ -41,13 +45,20 @@ interface Sent {
   bytes: number
 }
 
+const OF_EVENTS = ['events', 'bytes'] as const
+
 export interface Quotas {
   /** Throws 429 when nothing is left of what the tenant of a request may send. */
   require(request: FastifyRequest): void
   /** As `require`; takes what was sent out of the quota where something is left, which may overdraw it. */
   spend(request: FastifyRequest, sent: Sent): void
-  /** Takes further events of a request that has spent already, and tells in the headers of its answer what is left. */
+  /**
+   * Takes further events of a request that has spent already, and tells in the headers of its answer what is left. Throws 429 where
+   * others that came at the same time have overdrawn what there was.
+   */
   tell(request: FastifyRequest, reply: FastifyReply, furtherEvents: number): void
+  /** Takes a request that sends no events out of the quota; throws 429 when nothing is left for it. */
+  ask(request: FastifyRequest): void
 }
 
 export interface QuotasDeps {
@@ -66,27 +77,26 @@ export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
     return filled(accountOf(tenantId, quota))
   }
 
-  function requireSome(account: Account | undefined): void {
-    const empty = account?.buckets.find(({ level }) => level <= 0)
-    if (!empty) return
-    const wait = Math.max(1, Math.ceil(-empty.level / empty.rate))
-    const detail = `The tenant may send ${empty.rate} ${empty.name} a second; nothing was stored`
-    const headers = { ...headersOf(account!), 'retry-after': `${wait}` }
-    throw new RequestError('quota-exceeded', detail, undefined, headers)
+  /** A bucket is empty with nothing in it, or where it is overdrawn by `overdrawn`. */
+  function requireSome(account: Account | undefined, names: readonly Bucket['name'][], overdrawn = 0): void {
+    const empty = account?.buckets.find(({ name, level }) => level <= -overdrawn && names.includes(name))
+    if (empty) throw exceeded(account!, empty)
   }
 
-  function take(tenantId: string, account: Account, sent: Sent): void {
+  function take(tenantId: string, account: Account, sent: Partial<Record<Bucket['name'], number>>): void {
     for (const bucket of account.buckets) {
-      bucket.level -= sent[bucket.name]
-      bucket.spent += sent[bucket.name]
+      const amount = sent[bucket.name] ?? 0
+      bucket.level -= amount
+      bucket.spent += amount
     }
     if (!account.syncing) void sync(tenantId, account)
   }
 
   /** A quota that was changed begins anew. */
   function accountOf(tenantId: string, { eventsPerSecond, bytesPerSecond }: Quota): Account {
-    const rates = { events: eventsPerSecond, bytes: bytesPerSecond }
-    const limits = (['events', 'bytes'] as const).flatMap((name) =>
+    const requests = eventsPerSecond === null ? null : Math.max(LEAST_REQUESTS, eventsPerSecond)
+    const rates = { events: eventsPerSecond, bytes: bytesPerSecond, requests }
+    const limits = ([...OF_EVENTS, 'requests'] as const).flatMap((name) =>
       rates[name] === null ? [] : [{ name, rate: rates[name] }],
     )
     const known = accounts.get(tenantId)
@@ -98,7 +108,7 @@ export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
       return known
     }
     const buckets = limits.map(({ name, rate }) => ({ name, rate, level: rate * BURST_S, spent: 0 }))
-    const policy = buckets.map(policyOf).join(', ')
+    const policy = buckets.filter(isOfEvents).map(policyOf).join(', ')
     const account = { at: performance.now(), buckets, policy, syncing: false }
     accounts.set(tenantId, account)
     return account
@@ -123,24 +133,50 @@ export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
   }
 
   return {
-    require: (request) => requireSome(accountFor(request)),
+    require: (request) => requireSome(accountFor(request), OF_EVENTS),
     spend(request, sent) {
       const account = accountFor(request)
-      requireSome(account)
-      if (account) take(request.access.tenantId, account, sent)
+      requireSome(account, OF_EVENTS)
+      if (account) take(request.access.tenantId, account, { ...sent })
+    },
+    ask(request) {
+      const account = accountFor(request)
+      requireSome(account, ['requests'])
+      if (account) take(request.access.tenantId, account, { requests: 1 })
     },
     tell(request, reply, furtherEvents) {
       const account = accountFor(request)
       if (!account) return
-      take(request.access.tenantId, account, { events: furtherEvents, bytes: 0 })
+      // One event of this request is counted already.
+      if (furtherEvents > 0) requireSome(account, ['events'], 1)
+      take(request.access.tenantId, account, { events: furtherEvents })
       reply.headers(headersOf(account))
     },
   }
 }
 
+/** Counts the requests that send no events. */
+export function boundRequests(app: FastifyInstance, quotas: Quotas): void {
+  app.addHook('onRequest', (request, _, done) => {
+    if (request.access && request.routeOptions.config.scope !== 'ingest') quotas.ask(request)
+    done()
+  })
+}
+
+function exceeded(account: Account, { name, rate, level }: Bucket): RequestError {
+  const wait = Math.max(1, Math.ceil(-level / rate))
+  const detail =
+    name === 'requests'
+      ? `The tenant may make ${rate} requests a second besides those with events`
+      : `The tenant may send ${rate} ${name} a second; nothing was stored`
+  return new RequestError('quota-exceeded', detail, undefined, { ...headersOf(account), 'retry-after': `${wait}` })
+}
+
+const isOfEvents = ({ name }: Bucket) => name !== 'requests'
+
 const headersOf = ({ policy, buckets }: Account) => ({
   'ratelimit-policy': policy,
-  ratelimit: buckets.map(stateOf).join(', '),
+  ratelimit: buckets.filter(isOfEvents).map(stateOf).join(', '),
 })
 
 /** Brings an account up to now. */

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate } from 'node:zlib'
+import { createTurns } from '@eventflow/core'
 import { NotAcceptedError } from './accept.js'
 import { RequestError } from './problem.js'
 import { createShares } from './shares.js'
@@ -20,7 +21,7 @@ const INFLATERS: Record<string, Inflate> = {
 export const ENCODINGS = ['gzip', 'deflate', 'br']
 
 /** Inflating takes up to 16 MiB beside the body itself, and there are four threads for it. */
-const MAX_INFLATING = 4
+const INFLATING = { atOnce: 4, atOnceEach: 4, waitingEach: Number.POSITIVE_INFINITY }
 
 /** From then on a body must have come in at the least rate, in milliseconds from its beginning. */
 const SLOW_AFTER_MS = 5_000
@@ -45,7 +46,7 @@ export interface Receiver {
  * has its share; both in bytes. `leastRate` is in bytes a second; 0 takes any.
  */
 export function createReceiver({ totalLimit, leastRate }: { totalLimit: number; leastRate: number }): Receiver {
-  const inTurn = takingTurns(MAX_INFLATING)
+  const turns = createTurns(INFLATING)
   const shares = createShares(totalLimit)
 
   /** A body is inflated when it is there as a whole: a slow client holds its own bytes, but none of our turns. */
@@ -78,7 +79,7 @@ export function createReceiver({ totalLimit, leastRate }: { totalLimit: number; 
       })
       const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)
       if (!inflater) return body
-      const inflated = await inTurn(tenantId, () => inflater(body, { maxOutputLength: bodyLimit }))
+      const inflated = await turns.run(tenantId, () => inflater(body, { maxOutputLength: bodyLimit }))
       count(inflated.length)
       return inflated
     } catch (error) {
@@ -146,37 +147,3 @@ const tooSlow = (leastRate: number) =>
     undefined,
     { connection: 'close' },
   )
-
-/** Runs up to `limit` of what it is given at once; of the others, tenants have their turn one after the other. */
-function takingTurns(limit: number) {
-  const waiting = new Map<string, (() => void)[]>()
-  let running = 0
-
-  function goOn(): void {
-    const [next] = waiting
-    if (!next) {
-      running--
-      return
-    }
-    const [tenantId, own] = next
-    waiting.delete(tenantId)
-    if (own.length > 1) waiting.set(tenantId, own)
-    own.shift()!()
-  }
-
-  return async <Result>(tenantId: string, work: () => Promise<Result>): Promise<Result> => {
-    if (running < limit) running++
-    else {
-      await new Promise<void>((go) => {
-        const own = waiting.get(tenantId)
-        if (own) own.push(go)
-        else waiting.set(tenantId, [go])
-      })
-    }
-    try {
-      return await work()
-    } finally {
-      goOn()
-    }
-  }
-}

@@ -60,11 +60,14 @@ export function compileSchema(
   }
 }
 
+/** Characters of a name that a pointer has: a sender makes thousands of long ones, and each is escaped. */
+const MAX_NAME = 200
+
 function problemOf({ instancePath, keyword, params, message, parentSchema }: ErrorObject): Problem {
   const unknown = params.additionalProperty ?? params.unevaluatedProperty
   const member = params.missingProperty ?? unknown
   return {
-    pointer: member === undefined ? instancePath : pointerTo(instancePath, member),
+    pointer: member === undefined ? instancePath : pointerTo(instancePath, member.slice(0, MAX_NAME)),
     message:
       unknown === undefined
         ? (allowedOnly(params) ?? message ?? keyword)

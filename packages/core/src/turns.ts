@@ -23,6 +23,8 @@ export interface Turns {
   take(party: string): Promise<() => void>
   /** Does its work when it is the party's turn, which ends with it. Rejects as `take` does. */
   run<Result>(party: string, work: () => Promise<Result>): Promise<Result>
+  /** Throws TooManyWaitingError where `take` would reject with it now: for what costs something before its turn. */
+  require(party: string): void
 }
 
 interface Party {
@@ -60,12 +62,17 @@ export function createTurns({ atOnce, atOnceEach, waitingEach }: TurnLimits): Tu
     giveTurns()
   }
 
-  async function take(name: string): Promise<() => void> {
-    const party = parties.get(name) ?? { running: 0, waiting: [] }
+  function requireRoom(party: Party): void {
     const mustWait = running >= atOnce || party.running >= atOnceEach || party.waiting.length > 0
-    if (mustWait && party.waiting.length >= waitingEach) {
-      throw new TooManyWaitingError(`${party.running} requests are under way, and ${waitingEach} wait`)
-    }
+    if (!mustWait || party.waiting.length < waitingEach) return
+    throw new TooManyWaitingError(`${party.running} requests are under way, and ${waitingEach} wait`)
+  }
+
+  const partyOf = (name: string): Party => parties.get(name) ?? { running: 0, waiting: [] }
+
+  async function take(name: string): Promise<() => void> {
+    const party = partyOf(name)
+    requireRoom(party)
     parties.set(name, party)
     await new Promise<void>((go) => {
       party.waiting.push(go)
@@ -76,6 +83,7 @@ export function createTurns({ atOnce, atOnceEach, waitingEach }: TurnLimits): Tu
 
   return {
     take,
+    require: (name) => requireRoom(partyOf(name)),
     async run(name, work) {
       const end = await take(name)
       try {

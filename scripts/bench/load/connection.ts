@@ -13,6 +13,8 @@ interface Waiting {
   failed: (error: Error) => void
 }
 
+const closed = () => new Error('the connection was closed')
+
 const END_OF_HEAD = '\r\n\r\n'
 
 /** Opens a connection to `url`. */
@@ -46,10 +48,11 @@ export async function openConnection(url: string): Promise<Connection> {
 
   socket.on('data', read)
   socket.on('error', (error) => waiting?.failed(error))
-  socket.on('close', () => waiting?.failed(new Error('the connection was closed')))
+  socket.on('close', () => waiting?.failed(closed()))
   return {
     send: (request) =>
       new Promise((answered, failed) => {
+        if (socket.destroyed) return failed(closed())
         waiting = { answered, failed }
         socket.write(request)
       }),

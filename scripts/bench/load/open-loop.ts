@@ -40,7 +40,8 @@ export async function runOpenLoop(
     const timer = setInterval(sendDue, TICK_MS)
     function sendDue(): void {
       while (begun < total && idle.length > 0 && dueAt(begun, rate) <= elapsed()) {
-        sendOne(idle.pop()!, dueAt(begun++, rate)).catch((error) => {
+        // The one that has been idle longest: a server may close a connection that is never used.
+        sendOne(idle.shift()!, dueAt(begun++, rate)).catch((error) => {
           clearInterval(timer)
           fail(error)
         })

@@ -62,7 +62,9 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       quotas.tell(request, reply, 0)
       const send = startSend(request, tracing)
       const { given, form } = eventOf(request)
-      const [admitted] = await dataCheck([admit(given, form, contextOf(request, reply, send), admission)])
+      const [admitted] = await dataCheck(request.access.tenantId, [
+        admit(given, form, contextOf(request, reply, send), admission),
+      ])
       if ('problems' in admitted!) {
         tell(reply, given, 'invalid')
         throw refusal(admitted)
@@ -94,11 +96,12 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       quotas.tell(request, reply, Math.max(0, lines.length - 1))
       const send = startSend(request, tracing)
       const context = contextOf(request, reply, send)
-      const wellFormed = await inSlices(lines, (line, index) => {
+      const { tenantId } = context
+      const wellFormed = await inSlices(tenantId, lines, (line, index) => {
         const { given, form } = batchItemOf(request, line)
         return admit(given, form, inBatch(context, index), admission)
       })
-      const admitted = await dataCheck(wellFormed)
+      const admitted = await dataCheck(tenantId, wellFormed)
       const taken = admitted.filter((item) => 'event' in item)
       const events = taken.map(({ event }) => event)
       const bytes = taken.reduce((sum, { bytes }) => sum + bytes, 0)

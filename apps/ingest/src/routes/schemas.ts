@@ -12,7 +12,7 @@ import {
   setCompatibility,
 } from '@eventflow/db'
 import { createExaminer, type Incompatibility, registerSchema, statedVersion } from '@eventflow/schemas'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RequestPayload } from 'fastify'
 import { NotAcceptedError } from '../accept.js'
 import { Flawed, ROUNDED } from '../exact-json.js'
 import { RequestError } from '../problem.js'
@@ -59,6 +59,11 @@ const ofSchema = ({ pointer, message }: Problem): Problem => ({
 export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): void {
   const examine = createExaminer()
   const turns = createTurns(EXAMINED_OF_A_TENANT)
+  // What is refused is not even read.
+  const preParsing = async ({ access }: FastifyRequest, _: FastifyReply, payload: RequestPayload) => {
+    turns.require(access.tenantId)
+    return payload
+  }
 
   app.get('/v1/schemas', { schema: listSchema }, async ({ access: { tenantId } }) => {
     const types = await listSchemaTypes(dbOf(tenantId), tenantId)
@@ -86,6 +91,7 @@ export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): vo
   app.put<Given>(
     '/v1/schemas/:type',
     {
+      preParsing,
       schema: registerRouteSchema,
       validatorCompiler: strictlySchema,
       config: { problems: ['schema-refused', 'schema-incompatible', 'limit-reached'] },
@@ -131,7 +137,7 @@ export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): vo
 
   app.post<Given>(
     '/v1/schemas/:type/check',
-    { schema: checkSchema, validatorCompiler: strictlySchema, config: { problems: ['schema-refused'] } },
+    { preParsing, schema: checkSchema, validatorCompiler: strictlySchema, config: { problems: ['schema-refused'] } },
     async (request) => {
       const subject = subjectOf(request)
       const db = dbOf(subject.tenantId)
