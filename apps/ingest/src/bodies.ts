@@ -74,6 +74,8 @@ export function readBodies(app: FastifyInstance, quotas: Quotas, limits: BodyLim
     let bytes = 0
     const count = (received: number) => {
       bytes = received
+      // Others may have used it up since.
+      quotas.require(request)
     }
     quotas.require(request)
     return receive(payload, tenantId, limit, count).finally(() => quotas.spend(request, { events: 1, bytes }))

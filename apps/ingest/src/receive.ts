@@ -21,7 +21,7 @@ const INFLATERS: Record<string, Inflate> = {
 export const ENCODINGS = ['gzip', 'deflate', 'br']
 
 /** Inflating takes up to 16 MiB beside the body itself, and there are four threads for it. */
-const INFLATING = { atOnce: 4, atOnceEach: 4, waitingEach: Number.POSITIVE_INFINITY }
+const INFLATING = { atOnce: 4, atOnceEach: 2, waitingEach: Number.POSITIVE_INFINITY }
 
 /** From then on a body must have come in at the least rate, in milliseconds from its beginning. */
 const SLOW_AFTER_MS = 5_000
@@ -31,7 +31,8 @@ export interface Receiver {
   /**
    * All of a request's body, inflated. Rejects with RequestError when it is too large, too slow, compressed in a way that we do
    * not know, or broken off, and with NotAcceptedError when the bodies that are coming in fill the memory that they may have.
-   * `count` is told again and again how many bytes there are so far, and at the end how many the inflated body has.
+   * `count` is told again and again how many bytes there are so far, and at the end how many the inflated body has; what it throws
+   * ends the receiving.
    */
   receive(
     request: IncomingMessage,
@@ -79,7 +80,10 @@ export function createReceiver({ totalLimit, leastRate }: { totalLimit: number; 
       })
       const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)
       if (!inflater) return body
-      const inflated = await turns.run(tenantId, () => inflater(body, { maxOutputLength: bodyLimit }))
+      const inflated = await turns.run(tenantId, async () => {
+        count(size)
+        return inflater(body, { maxOutputLength: bodyLimit })
+      })
       count(inflated.length)
       return inflated
     } catch (error) {

@@ -1,12 +1,15 @@
-/** The thread in which a schema from outside is examined. */
+/** The thread in which schemas from outside are examined. */
 import { constants, platform, setPriority } from 'node:os'
-import { parentPort, workerData } from 'node:worker_threads'
-import { examine } from './examination.js'
+import { parentPort } from 'node:worker_threads'
 
-// Events come first where there are too few processors for both. Elsewhere this is of the whole process.
+// Events come first where there are too few processors for both. Elsewhere this would be of the whole process.
 if (platform() === 'linux') setPriority(constants.priority.PRIORITY_LOW)
 
-const { schema, mode, earlier } = workerData
-// How long this took is no fault of the schema.
-parentPort!.postMessage('loaded')
-parentPort!.postMessage(examine(schema, mode, earlier))
+const { examine } = await import('./examination.js')
+const { faultsIn } = await import('./safe-schema.js')
+parentPort!.on('message', ({ schema, mode, earlier }) => {
+  // How long it took to come here is no fault of the schema.
+  parentPort!.postMessage('begun')
+  const faults = faultsIn(schema)
+  parentPort!.postMessage(faults.length > 0 ? { faults, incompatibilities: [] } : examine(schema, mode, earlier))
+})

@@ -86,9 +86,9 @@ describe('not taken are more of', () => {
 test('a schema that takes too long is refused, and the next one is examined', async () => {
   const examine = createExaminer(1)
   const large = { type: 'object', properties: fields(150, { type: 'string', pattern: '^[a-z]+$' }) }
-  expect((await examine('t', large, 'NONE', [])).faults).toEqual([
-    { pointer: '', message: 'takes too long to compile and compare' },
-  ])
+  const tooLong = [{ pointer: '', message: 'takes too long to compile and compare' }]
+  expect((await examine('t', large, 'NONE', [])).faults).toEqual(tooLong)
+  expect((await examine('t', large, 'NONE', [])).faults).toEqual(tooLong)
   expect((await createExaminer()('t', { type: 'object' }, 'NONE', [])).faults).toEqual([])
 })
 

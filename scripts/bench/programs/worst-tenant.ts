@@ -1,6 +1,7 @@
 /** A tenant that does its worst, in a process of its own that gets what is left of the processors: it would be on another machine. */
 import { setPriority } from 'node:os'
-import { planOf, sayReady } from '../load/orders.js'
+import { setTimeout as delay } from 'node:timers/promises'
+import { planOf, takeOrders } from '../load/orders.js'
 import { type AttackName, attack, type Target } from '../load/worst-tenant.js'
 
 /** What it attacks, and how. */
@@ -11,5 +12,10 @@ export interface WorstTenant {
 
 setPriority(19)
 const { target, names } = planOf<WorstTenant>()
-attack(target, names)
-sayReady()
+takeOrders(async (order) => {
+  if (!('seconds' in order)) throw new TypeError('an attack lasts for a time')
+  const { stop } = attack(target, names)
+  await delay(order.seconds * 1_000)
+  const answers = [...(await stop()).values()].flatMap((statuses) => [...statuses.values()])
+  return { events: answers.reduce((sum, count) => sum + count, 0), seconds: order.seconds }
+})

@@ -47,13 +47,13 @@ export async function measureWalls(stack: Stack, seconds: number, { say, now }: 
     await drive()
     const turns: Walls['turns'] = []
     for (const name of [...(Object.keys(ATTACKS) as AttackName[]), ALL]) {
-      now(`alone, before: ${name}`)
-      const alone = await drive()
-      now(name)
       const names = name === ALL ? (Object.keys(ATTACKS) as AttackName[]) : [name as AttackName]
       const given: WorstTenant = { target: { url, key: worst }, names }
       const neighbour = await stack.start('neighbour', programFile('worst-tenant'), { plan: given })
-      const beside = await drive()
+      now(`alone, before: ${name}`)
+      const alone = await drive()
+      now(name)
+      const [beside] = await Promise.all([drive(), neighbour.order({ seconds })])
       await neighbour.stop()
       turns.push({ attack: name, alone, beside })
       say(`${name.padEnd(30)}  p99 ${alone.p99.toFixed(1)} ms alone, ${beside.p99.toFixed(1)} ms beside`)
