@@ -6,6 +6,11 @@ cd "$(dirname "$0")/.."
 umask 077
 set -C # > makes a new file or fails
 
+if [ -e .env ]; then
+  echo "$PWD/.env is there already; move it away to have a new one made" >&2
+  exit 1
+fi
+
 random() { od -An -vtx1 -N "$1" /dev/urandom | tr -d ' \n'; }
 
 cat > .env <<END

@@ -1,4 +1,5 @@
 /** Connections that do nothing, or too little, keep no place from those that have something to send. */
+import { gzipSync } from 'node:zlib'
 import { createApiKey, createTenant } from '@eventflow/db'
 import { serveHealth } from '@eventflow/ingest'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
@@ -99,8 +100,66 @@ test('where all have a request under way a new one is closed; other addresses an
   await underWay(many(CONNECTIONS - PER_ADDRESS, '127.0.0.6', HEAD))
   await expect(send()).rejects.toThrow('fetch failed')
   for (const path of ['/livez', '/readyz', '/metrics']) expect((await fetch(healthUrl + path)).status).toBe(200)
-  expect((await fetch(`${healthUrl}/health`)).json()).resolves.toMatchObject({ status: 'degraded' })
+  expect(await (await fetch(`${healthUrl}/health`)).json()).toMatchObject({ status: 'degraded' })
   expect((await fetch(`${healthUrl}/v1/events/a`)).status).toBe(404)
+})
+
+test('the requests of one connection are done one after the other, however many come at once', async () => {
+  const ids = Array.from({ length: 20 }, (_, n) => `pipelined ${n}`)
+  const requests = ids.map((id, n) => {
+    const text = JSON.stringify({ id, type: 'note.taken', data: { text: 'x'.repeat(20_000) } })
+    // Inflating takes another thread: what needs none would be stored before it.
+    const body = n % 2 === 0 ? gzipSync(text) : Buffer.from(text)
+    const encoding = n % 2 === 0 ? 'Content-Encoding: gzip\r\n' : ''
+    const head = `POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n${encoding}Content-Length: ${body.length}\r\n\r\n`
+    return Buffer.concat([Buffer.from(head), body])
+  })
+  const { socket, received } = dial('127.0.0.1')
+  socket.write(Buffer.concat(requests))
+  await until('all are answered', async () => received().split('HTTP/1.1 202').length === ids.length + 1)
+  const { rows } = await pipeline.db.query(
+    `SELECT external_id FROM raw_events WHERE external_id LIKE 'pipelined %' ORDER BY seq`,
+  )
+  expect(rows.map(({ external_id }) => external_id)).toEqual(ids)
+})
+
+test('one on which thousands of requests come at once is cut off; a few dozen are answered', async () => {
+  const request = 'GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'
+  await dial('127.0.0.1', request.repeat(5_000)).closed
+  const { received } = dial('127.0.0.1', request.repeat(50))
+  await until('all are answered', async () => received().split('HTTP/1.1 200').length === 51)
+})
+
+test('a client that asks for a tunnel and resets the connection harms nothing', async () => {
+  for (let n = 0; n < 20; n++) {
+    const { socket, closed } = dial('127.0.0.1')
+    socket.write('CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n', () => socket.resetAndDestroy())
+    await closed
+  }
+  expect((await send()).status).toBe(202)
+})
+
+test('a body takes its part of the memory, as large as it is inflated, until its request is answered', async () => {
+  const padded = (length: number) =>
+    post(`${pipeline.url}/v1/events/batch`, gzipSync(`[${EVENT}]`.padEnd(length)), {
+      ...{ 'content-type': 'application/json', 'content-encoding': 'gzip', connection: 'close' },
+    })
+  const client = await pipeline.db.connect()
+  try {
+    await client.query('BEGIN')
+    await client.query('LOCK TABLE raw_events IN ACCESS EXCLUSIVE MODE')
+    const first = padded(60_000)
+    await until('it is being stored', async () => {
+      const waits = await pipeline.db.query(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%raw_events%'`)
+      return waits.rowCount !== 0
+    })
+    expect((await padded(60_000)).status).toBe(503)
+    await client.query('COMMIT')
+    expect((await first).status).toBe(200)
+    expect((await padded(60_000)).status).toBe(200)
+  } finally {
+    client.release(true)
+  }
 })
 
 test('one that says nothing for ten seconds is closed, and a body that trickles is answered 408 and closed', async () => {

@@ -1,6 +1,6 @@
 /** How bodies are read: JSON in UTF-8, by content type, and each content type only where it means something. */
 import { isUtf8 } from 'node:buffer'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Flawed, itemsOf, parseExactly } from './exact-json.js'
 import { inSlices } from './in-slices.js'
@@ -8,6 +8,13 @@ import { readMediaType } from './media-type.js'
 import { RequestError, takenBy } from './problem.js'
 import type { Quotas } from './quotas.js'
 import { createReceiver } from './receive.js'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Where its answer goes; set when its body is about to be read. */
+    response: ServerResponse
+  }
+}
 
 export interface BodyLimits {
   /** Bytes of a batch, as it comes and as it is inflated. */
@@ -70,7 +77,8 @@ export function readBodies(app: FastifyInstance, quotas: Quotas, limits: BodyLim
   /** The body of a request; one with events counts against the quota as far as it has come, also where it is refused. */
   async function read(request: FastifyRequest, payload: IncomingMessage, limit: number): Promise<Buffer> {
     const { tenantId } = request.access
-    if (request.routeOptions.config.scope !== 'ingest') return receive(payload, tenantId, limit, () => {})
+    const exchange = { request: payload, response: request.response }
+    if (request.routeOptions.config.scope !== 'ingest') return receive(exchange, tenantId, limit, () => {})
     let bytes = 0
     const count = (received: number) => {
       bytes = received
@@ -78,9 +86,14 @@ export function readBodies(app: FastifyInstance, quotas: Quotas, limits: BodyLim
       quotas.require(request)
     }
     quotas.require(request)
-    return receive(payload, tenantId, limit, count).finally(() => quotas.spend(request, { events: 1, bytes }))
+    return receive(exchange, tenantId, limit, count).finally(() => quotas.spend(request, { events: 1, bytes }))
   }
 
+  app.decorateRequest('response', null as unknown as ServerResponse)
+  app.addHook('preParsing', (request, reply, payload, done) => {
+    request.response = reply.raw
+    done(null, payload)
+  })
   app.removeAllContentTypeParsers()
   for (const type of types) {
     app.addContentTypeParser(type.type, async (request: FastifyRequest, payload: IncomingMessage) => {
@@ -135,21 +148,21 @@ async function readLines(text: string, tenantId: string, { batchLimit, textLimit
   return inSlices(tenantId, lines, (line) => (line.length > textLimit ? tooLarge(textLimit) : readLine(line)))
 }
 
-/** The lines that are not blank. Stops when there are more than `limit`; millions of blank ones are passed over at once. */
+/** The lines that are not blank. Stops when there are more than `limit`. */
 function linesOf(text: string, limit: number): string[] {
   const lines: string[] = []
-  for (let at = 0; at < text.length && lines.length <= limit; at++) {
-    if (BLANKS.includes(text[at]!)) continue
-    const start = at
-    at = text.indexOf('\n', start)
-    if (at === -1) at = text.length
-    lines.push(text.slice(start, at))
+  // White space of JSON (RFC 8259). A search passes over millions of blank lines in milliseconds.
+  const begin = /[^ \t\r\n]/g
+  while (lines.length <= limit) {
+    const start = begin.exec(text)?.index
+    if (start === undefined) break
+    const end = text.indexOf('\n', start)
+    lines.push(text.slice(start, end < 0 ? undefined : end))
+    if (end < 0) break
+    begin.lastIndex = end
   }
   return lines
 }
-
-/** White space of JSON (RFC 8259). */
-const BLANKS = ' \t\r\n'
 
 const tooLarge = (limit: number) =>
   new Flawed([{ pointer: '', message: `has more than ${limit} characters` }], { tooLarge: true })

@@ -7,6 +7,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 
+/** So many requests of a connection may wait for an earlier one. A client that pipelines thousands is cut off: each takes memory. */
+const MAX_PIPELINED = 100
+
 /** For so long a connection may say nothing at all, in milliseconds; a request that has begun has its own time. */
 const SILENT_MS = 10_000
 
@@ -106,8 +109,9 @@ export function boundConnections(
   // Hundreds of pipelined requests come in one piece; they would have a turn of the event loop, and whatever it leads to, for themselves.
   app.addHook('onRequest', ({ raw: { socket } }, _, done) => {
     const entry = known.get(socket)
-    if (entry && entry.busy > 1) entry.waiting.push(done)
-    else done()
+    if (!entry || entry.busy <= 1) return done()
+    if (entry.waiting.length < MAX_PIPELINED) entry.waiting.push(done)
+    else socket.destroy()
   })
 
   // A connection that was opened ahead of its first request is not idle to Node, which would wait until that times out.

@@ -50,7 +50,7 @@ const OF_EVENTS = ['events', 'bytes'] as const
 export interface Quotas {
   /** Throws 429 when nothing is left of what the tenant of a request may send. */
   require(request: FastifyRequest): void
-  /** As `require`; takes what was sent out of the quota where something is left, which may overdraw it. */
+  /** Takes what was sent out of the quota, which may overdraw it. */
   spend(request: FastifyRequest, sent: Sent): void
   /**
    * Takes further events of a request that has spent already, and tells in the headers of its answer what is left. Throws 429 where
@@ -136,7 +136,6 @@ export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
     require: (request) => requireSome(accountFor(request), OF_EVENTS),
     spend(request, sent) {
       const account = accountFor(request)
-      requireSome(account, OF_EVENTS)
       if (account) take(request.access.tenantId, account, { ...sent })
     },
     ask(request) {

@@ -1,5 +1,5 @@
 /** Receives the body of a request: counted, inflated, and never more of it in memory than its tenant may have. */
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate } from 'node:zlib'
 import { createTurns } from '@eventflow/core'
@@ -30,21 +30,22 @@ const LOOK_EVERY_MS = 1_000
 export interface Receiver {
   /**
    * All of a request's body, inflated. Rejects with RequestError when it is too large, too slow, compressed in a way that we do
-   * not know, or broken off, and with NotAcceptedError when the bodies that are coming in fill the memory that they may have.
-   * `count` is told again and again how many bytes there are so far, and at the end how many the inflated body has; what it throws
+   * not know, or broken off, and with NotAcceptedError when bodies fill the memory that they may have; each counts until its
+   * request is answered. `count` is told again and again how many bytes there are so far, and at the end how many the inflated body has; what it throws
    * ends the receiving.
    */
-  receive(
-    request: IncomingMessage,
-    tenantId: string,
-    bodyLimit: number,
-    count: (bytes: number) => void,
-  ): Promise<Buffer>
+  receive(exchange: Exchange, tenantId: string, bodyLimit: number, count: (bytes: number) => void): Promise<Buffer>
+}
+
+/** A request, and its answer. */
+export interface Exchange {
+  request: IncomingMessage
+  response: ServerResponse
 }
 
 /**
- * `bodyLimit` counts for a body as it comes and as it is inflated, `totalLimit` for all that are coming in, of which each tenant
- * has its share; both in bytes. `leastRate` is in bytes a second; 0 takes any.
+ * `bodyLimit` counts for a body as it comes and as it is inflated, `totalLimit` for those of all requests under way, of which each
+ * tenant has its share; both in bytes. `leastRate` is in bytes a second; 0 takes any.
  */
 export function createReceiver({ totalLimit, leastRate }: { totalLimit: number; leastRate: number }): Receiver {
   const turns = createTurns(INFLATING)
@@ -52,7 +53,7 @@ export function createReceiver({ totalLimit, leastRate }: { totalLimit: number; 
 
   /** A body is inflated when it is there as a whole: a slow client holds its own bytes, but none of our turns. */
   async function receive(
-    request: IncomingMessage,
+    { request, response }: Exchange,
     tenantId: string,
     bodyLimit: number,
     count: (bytes: number) => void,
@@ -63,12 +64,7 @@ export function createReceiver({ totalLimit, leastRate }: { totalLimit: number; 
     const inflater = inflaterFor(request.headers['content-encoding'])
     const chunks: Buffer[] = []
     let size = 0
-    let held = 0
-    const hold = (bytes: number) => {
-      if (bytes <= held) return
-      if (!shares.take(tenantId, bytes - held, held)) throw new NotAcceptedError('overloaded')
-      held = bytes
-    }
+    const hold = holdUntilAnswered(response, tenantId)
     try {
       hold(announced)
       await readAll(request, leastRate, (chunk) => {
@@ -85,23 +81,38 @@ export function createReceiver({ totalLimit, leastRate }: { totalLimit: number; 
         return inflater(body, { maxOutputLength: bodyLimit })
       })
       count(inflated.length)
+      hold(inflated.length)
       return inflated
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ERR_BUFFER_TOO_LARGE') throw asAnswer(error)
       count(bodyLimit)
       throw tooLarge()
-    } finally {
+    }
+  }
+
+  /** Gives what raises the share of a request to so many bytes. */
+  function holdUntilAnswered(response: ServerResponse, tenantId: string): (bytes: number) => void {
+    let held = 0
+    let isOver = false
+    response.once('close', () => {
+      isOver = true
       if (held > 0) shares.give(tenantId, held)
+    })
+    return (bytes) => {
+      if (isOver || bytes <= held) return
+      if (!shares.take(tenantId, bytes - held, held)) throw new NotAcceptedError('overloaded')
+      held = bytes
     }
   }
 
   return { receive }
 }
 
-/** What a stream or zlib throws is about what was sent. */
+/** What a stream or zlib throws is about what was sent; zlib's errors have its number. */
 function asAnswer(error: unknown): unknown {
-  if (error instanceof RequestError || error instanceof NotAcceptedError) return error
-  return new RequestError('malformed-body', `The body cannot be read to its end: ${(error as Error).message}`)
+  const { code, errno, message } = error as NodeJS.ErrnoException
+  if (code !== 'ECONNRESET' && errno === undefined) return error
+  return new RequestError('malformed-body', `The body cannot be read to its end: ${message}`)
 }
 
 function inflaterFor(encoding: string | undefined): Inflate | undefined {
@@ -121,6 +132,8 @@ function readAll(request: IncomingMessage, leastRate: number, take: (chunk: Buff
   let size = 0
   let looking: NodeJS.Timeout | undefined
   return new Promise<void>((resolve, reject) => {
+    // Its connection is gone: nothing more is heard of it.
+    if (request.destroyed) return reject(new RequestError('malformed-body', 'The body was broken off'))
     const fail = (error: unknown) => {
       request.off('data', next)
       reject(error)

@@ -9,10 +9,10 @@ const WAITING = { atOnce: Number.POSITIVE_INFINITY, atOnceEach: 250, waitingEach
 
 export interface SettledWatch {
   /**
-   * Resolves once the event has reached an end, or after `timeoutMs` at the latest. Rejects with TooManyWaitingError when too many
-   * requests of the tenant wait.
+   * Resolves once the event has reached an end, after `timeoutMs` at the latest, and when the client has `left`. Rejects with
+   * TooManyWaitingError when too many requests of the tenant wait.
    */
-  untilSettled(tenantId: string, id: string, timeoutMs: number): Promise<void>
+  untilSettled(tenantId: string, id: string, timeoutMs: number, left: Promise<void>): Promise<void>
 }
 
 /** A watch that asks Postgres every 50 ms, and only while somebody waits. */
@@ -33,7 +33,7 @@ export function createSettledWatch(db: Db): SettledWatch {
   }
 
   return {
-    untilSettled(tenantId, id, timeoutMs) {
+    untilSettled(tenantId, id, timeoutMs, left) {
       const wait = () =>
         new Promise<void>((resolve) => {
           const key = eventKey({ tenantId, id })
@@ -41,12 +41,12 @@ export function createSettledWatch(db: Db): SettledWatch {
           waiting.set(key, entry)
           const done = () => {
             clearTimeout(timer)
-            entry.done.delete(done)
-            if (entry.done.size === 0) waiting.delete(key)
+            if (entry.done.delete(done) && entry.done.size === 0) waiting.delete(key)
             resolve()
           }
           entry.done.add(done)
           const timer = setTimeout(done, timeoutMs)
+          void left.then(done)
           if (!polling) void poll()
         })
       return turns.run(tenantId, wait)

@@ -38,6 +38,7 @@ export function boundUnread(app: FastifyInstance, limits: { timeoutMs: number; t
   }
 
   app.addHook('onSend', ({ raw: { socket } }, reply, payload, done) => {
+    if (socket.destroyed) return done(null, payload)
     const size = sizeOf(payload)
     if (size > SMALL || socket.writableLength > 0) {
       // Node counts what the client has read as well: it starts anew with each part. When the answer is read, Node sets its own.

@@ -39,6 +39,8 @@ export function answerRaw(socket: Duplex, code: ProblemCode, detail: string): vo
     connection: 'close',
   }
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
+  // The client may be gone, and Node no longer listens to the socket of a CONNECT.
+  socket.on('error', () => {})
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`)
   socket.once('finish', () => socket.destroy())
 }

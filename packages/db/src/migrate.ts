@@ -16,7 +16,7 @@ import { partitionMarks } from './migrations/0009-partition-marks.js'
 import { workerProcesses } from './migrations/0010-worker-processes.js'
 import { installationTable } from './migrations/0011-installation.js'
 import { formerIds } from './migrations/0012-former-ids.js'
-import { listsByTenant } from './migrations/0014-lists-by-tenant.js'
+import { listsByTenant } from './migrations/0013-lists-by-tenant.js'
 import { asRole, findOwner, grantRights, handOver } from './owner.js'
 
 /** All migrations; `partitions` is how many a new database gets. */
@@ -34,7 +34,7 @@ export function migrationsFor(partitions: number): Record<string, Migration> {
     '0010-worker-processes': { up: workerProcesses },
     '0011-installation': { up: installationTable },
     '0012-former-ids': { up: formerIds },
-    '0014-lists-by-tenant': { up: listsByTenant },
+    '0013-lists-by-tenant': { up: listsByTenant },
   }
 }
 

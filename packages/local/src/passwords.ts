@@ -1,6 +1,6 @@
 /** Passwords of the servers' accounts: random, one for each data folder, in files that only we can read. */
 import { randomBytes } from 'node:crypto'
-import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { chmod, readFile, rm, writeFile } from 'node:fs/promises'
 
 /**
  * The password in the file, behind `prefix`, such as the first fields of a libpq password file; a new one of 256 random bits
@@ -16,7 +16,7 @@ export async function keptPassword(file: string, prefix = ''): Promise<string> {
 
 async function makePassword(file: string, prefix: string): Promise<string> {
   const password = randomBytes(32).toString('hex')
-  await writeFile(file, `${prefix}${password}\n`, { mode: 0o600 })
-  await chmod(file, 0o600) // one that was there keeps its mode
+  await rm(file, { force: true }) // one that was there would keep its mode
+  await writeFile(file, `${prefix}${password}\n`, { mode: 0o600, flag: 'wx' })
   return password
 }

@@ -5,6 +5,8 @@ import type { Examination, Version } from './examination.js'
 
 /** From when the thread is up. What compiles here compiles in the same time where it is used. */
 const TIMEOUT_MS = 2_000
+/** So long a thread may take to load, on a machine that has much else to do. */
+const START_MS = 30_000
 /** For so long a thread stays that has nothing to do. */
 const IDLE_MS = 10_000
 /** A thread takes a core. */
@@ -23,6 +25,19 @@ export function createExaminer(timeoutMs = TIMEOUT_MS): Examine {
   const turns = createTurns(TURNS)
   let thread: Worker | undefined
   let ending: NodeJS.Timeout | undefined
+
+  function startThread(): Worker {
+    const started = new Worker(new URL('./examiner-thread.js', import.meta.url), {
+      resourceLimits: { maxOldGenerationSizeMb: MEMORY_MB },
+    })
+    started.unref()
+    // It may run out of memory while it has nothing to answer.
+    started.on('error', () => {})
+    started.once('exit', () => {
+      if (thread === started) thread = undefined
+    })
+    return started
+  }
 
   function end(): void {
     void thread?.terminate()
@@ -46,30 +61,25 @@ export function createExaminer(timeoutMs = TIMEOUT_MS): Examine {
   return (tenantId, schema, mode, earlier) => turns.run(tenantId, () => examineInThread({ schema, mode, earlier }))
 }
 
-function startThread(): Worker {
-  const thread = new Worker(new URL('./examiner-thread.js', import.meta.url), {
-    resourceLimits: { maxOldGenerationSizeMb: MEMORY_MB },
-  })
-  thread.unref()
-  return thread
-}
-
 /** What the thread says of a job. Rejects when it ends over it, or takes too long; then it is of no more use. */
 function answerOf(thread: Worker, job: object, timeoutMs: number): Promise<Examination> {
   return new Promise<Examination>((resolve, reject) => {
-    let timer: NodeJS.Timeout | undefined
+    const fail = (message: string) => stop(() => reject(new Error(message)))
+    const startTimer = (ms: number) => setTimeout(() => fail('takes too long to compile and compare'), ms)
+    let timer = startTimer(START_MS)
     const hear = (message: 'begun' | Examination) => {
-      if (message === 'begun') {
-        timer = setTimeout(() => stop(() => reject(new Error('takes too long to compile and compare'))), timeoutMs)
-      } else stop(() => resolve(message))
+      if (message !== 'begun') return stop(() => resolve(message))
+      clearTimeout(timer)
+      timer = startTimer(timeoutMs)
     }
-    const fail = ({ message }: Error) => stop(() => reject(new Error(`cannot be compiled: ${message}`)))
+    const failWith = ({ message }: Error) => fail(`cannot be compiled: ${message}`)
+    const exit = () => fail('cannot be compiled: its thread has ended')
     const stop = (settle: () => void) => {
       clearTimeout(timer)
-      thread.off('message', hear).off('error', fail)
+      thread.off('message', hear).off('error', failWith).off('exit', exit)
       settle()
     }
-    thread.on('message', hear).on('error', fail)
+    thread.on('message', hear).on('error', failWith).on('exit', exit)
     thread.postMessage(job)
   })
 }

@@ -130,7 +130,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
   app.get<{ Params: { id: string }; Querystring: { wait?: string; source?: string } }>(
     '/v1/events/:id',
     { schema: statusSchema, serializerCompiler: asItIs, config: { problems: ['event-not-found'] } },
-    async (request) => {
+    async (request, reply) => {
       const { wait, source } = request.query
       const { tenantId } = request.access
       const named = { tenantId, id: request.params.id, source }
@@ -138,7 +138,8 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       const id = await findEventId(db, named)
       let row = id && (await findEvent(db, tenantId, id))
       if (id && row && wait !== undefined && isOnItsWay(row.status)) {
-        await settled.untilSettled(tenantId, id, millisecondsOf(wait))
+        const left = new Promise<void>((resolve) => reply.raw.once('close', resolve))
+        await settled.untilSettled(tenantId, id, millisecondsOf(wait), left)
         await app.stillAllowed(request)
         row = await findEvent(db, tenantId, id)
       }
