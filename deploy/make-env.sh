@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .env for compose.yaml: random passwords and the first API key, for nobody but this account to read.
+# Makes .env for compose.yaml: random passwords and the first API key, which only this account can read.
 # A file that is there is not touched.
 set -eu
 cd "$(dirname "$0")/.."

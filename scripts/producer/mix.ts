@@ -42,7 +42,10 @@ function isDue(n: number, share: number): boolean {
   return Math.floor((n + 1) * share) > Math.floor(n * share)
 }
 
-/** An event of the type and key with data that fits no schema. It has an id of its own: the right one may have been sent before. */
+/**
+ * An event of the type and key with data that fits no schema. It has an id of its own: the right one may have been sent
+ * before.
+ */
 function spoiled({ id, type, partitionkey }: OutgoingEvent | EventText): OutgoingEvent {
   const key = partitionkey === undefined ? {} : { partitionkey: String(partitionkey) }
   return { id: `${id} spoiled`, type: String(type), ...key, data: { spoiled: true } }

@@ -16,7 +16,7 @@ interface Holder {
   started?: Started
 }
 
-/** What an `up` has started. Databases that it was given are not told: their addresses are in the environment of who needs them. */
+/** What an `up` has started. Databases that it was given are left out: other commands find them in the environment, too. */
 export interface Started {
   http?: string
   postgres?: Database | undefined

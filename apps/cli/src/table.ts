@@ -4,7 +4,10 @@ import { printable } from '@eventflow/core'
 /** Where a command writes a line or a block of text. */
 export type Print = (text: string) => void
 
-/** A table with a heading, one line a row, also where a cell has line breaks in it. Columns named in `right` are flush right, as numbers are. */
+/**
+ * A table with a heading, one line a row, also where a cell has line breaks in it. Columns named in `right` are flush
+ * right, as numbers are.
+ */
 export function table(
   heading: readonly string[],
   rows: readonly (readonly string[])[],

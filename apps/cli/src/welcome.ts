@@ -26,7 +26,10 @@ const OPEN = `No API key is needed, since only this machine can reach the port. 
 
 `
 
-/** The block of text, ready to be printed, to the one who has started it: the address of a Postgres of ours is complete, with its password. */
+/**
+ * The block of text, ready to be printed, to the one who has started it: the address of a Postgres of ours is complete,
+ * with its password.
+ */
 export function welcome({ locked, port, workerPorts, postgres, redis, dataDir, events }: Places): string {
   const http = `http://127.0.0.1:${port}`
   const elsewhere = Object.entries({ Postgres: postgres.dir, Redis: redis.dir })

@@ -90,7 +90,7 @@ const MAX_INSERTS = 3
 /** How long after a failed INSERT the same is tried again, in milliseconds. */
 const INSERT_AGAIN_MS = 50
 
-/** A request with so many events has flushes apart from those of smaller ones, which would wait with it. */
+/** Requests with at least so many events are flushed apart from smaller ones, which would wait for them. */
 const LARGE_REQUEST = 100
 
 /** A second flush at once pays when there is a full batch for it; with small requests it only makes both smaller. */

@@ -1,4 +1,4 @@
-/** What every answer tells browsers and caches: it is what its type says, in no frame, for no other page, and not to be kept. */
+/** Headers of every answer: browsers guess no types and show it in no frame, other pages cannot use it, caches do not keep it. */
 import type { FastifyInstance } from 'fastify'
 
 /** Of a page that brings no stricter policy of its own: it loads nothing from elsewhere. */

@@ -21,7 +21,7 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a key must allow to get here; anybody may where it is missing. */
     scope?: Scope | undefined
-    /** The same for who is not on this machine, where requests from it need no key. */
+    /** The same for requests from elsewhere, where requests from this machine need no key. */
     foreignScope?: Scope | undefined
   }
 }
@@ -52,7 +52,7 @@ function scopeOf(method: string, route: string): Scope | undefined {
   return method === 'GET' || method === 'HEAD' ? 'read' : 'admin'
 }
 
-/** Open, but where no keys are needed not to web pages: types of events, names of workers, what definitions give as examples. */
+/** Open routes, but closed to web pages where no keys are needed: they name event types and workers, and show examples. */
 const OF_THIS_MACHINE = /^\/(health|metrics|docs|openapi\.json)(\/|$)/
 
 /** Whether requests from this machine are taken without a key: only it can send them. */

@@ -43,7 +43,7 @@ const BATCH = '/v1/events/batch'
 const TEXT_PER_DATA = 2
 const TEXT_BESIDE_DATA = 65_536
 
-/** Characters of a list that are parsed in far less time than anybody minds. */
+/** A list of up to so many characters is parsed as a whole, in a few milliseconds. */
 const SHORT = 262_144
 
 /** Puts our readers in the place of Fastify's, which take text/plain and silently replace bytes that are no UTF-8. */
@@ -127,8 +127,8 @@ interface ManyLimits {
 }
 
 /**
- * The value of each item of a list. A short one is parsed as a whole, which costs less, unless it is so deep that its items have to
- * be told apart first.
+ * The value of each item of a list. A short one is parsed as a whole, which costs less, unless it is so deep that its
+ * items have to be told apart first.
  */
 function readItems(text: string, tenantId: string, { batchLimit, textLimit }: ManyLimits): unknown {
   if (text.length <= SHORT) {

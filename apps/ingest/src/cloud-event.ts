@@ -54,7 +54,10 @@ function fromHeaders(rawHeaders: readonly string[], data: unknown): unknown {
   return problems.length > 0 ? new Flawed(problems) : Object.fromEntries(attributes)
 }
 
-/** The text of a header value: out of its quotes, if it is in quotes, and then percent-decoded; nothing where that is no UTF-8. */
+/**
+ * The text of a header value: out of its quotes, if it is in quotes, and then percent-decoded; nothing where that is no
+ * UTF-8.
+ */
 export function decodeHeader(value: string): string | undefined {
   if (/[^\x20-\x7e]/.test(value)) return undefined
   const quoted = /^"((?:[^"\\]|\\.)*)"$/.exec(value)?.[1]

@@ -1,7 +1,7 @@
 /**
- * Connections: how many there may be, in all and from one address, which give way when there are more, that each has one request
- * at a time, and that a close waits for requests and for nothing else. A connection is *silent* until its first request, then *busy* while it has a request under way,
- * and *idle* in between.
+ * Bounds connections: how many there may be, in all and from one address, and which one is closed when there are more. Each has
+ * one request at a time. A close waits for requests and for nothing else. A connection is *silent* until its first request,
+ * then *busy* while it has a request under way, and *idle* in between.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
@@ -10,7 +10,7 @@ import type { FastifyInstance } from 'fastify'
 /** So many requests of a connection may wait for an earlier one. A client that pipelines thousands is cut off: each takes memory. */
 const MAX_PIPELINED = 100
 
-/** For so long a connection may say nothing at all, in milliseconds; a request that has begun has its own time. */
+/** A connection that sends nothing at all is closed after this time, in milliseconds. A request that has begun has its own. */
 const SILENT_MS = 10_000
 
 export interface ConnectionLimits {
@@ -47,7 +47,7 @@ export function boundConnections(
   const known = new Map<Socket, Known>()
   let open = true
 
-  /** Where there are too many, one that does nothing makes room for it. */
+  /** Where there are too many, closes one that has no request under way to make room for it. */
   function enter(socket: Socket): void {
     if (!open) return void socket.destroy()
     const address = networkOf(socket.remoteAddress ?? '')
@@ -106,7 +106,7 @@ export function boundConnections(
     response.on('close', entry.end)
   })
 
-  // Hundreds of pipelined requests come in one piece; they would have a turn of the event loop, and whatever it leads to, for themselves.
+  // Hundreds of pipelined requests can come in one piece: handled at once, they would block the event loop for all others.
   app.addHook('onRequest', ({ raw: { socket } }, _, done) => {
     const entry = known.get(socket)
     if (!entry || entry.busy <= 1) return done()

@@ -12,8 +12,8 @@ const MAX_AGE_S = 600
 const NAMES = /^[\w, -]+$/
 
 /**
- * Lets the pages of `origins` read answers: a list with commas, or `*` for all; none where it is empty. They need a key as
- * anybody does: credentials that a browser would add by itself are never asked for, and requests without a key stay refused.
+ * Lets the pages of `origins` read answers: a list with commas, or `*` for all; none where it is empty. They need an
+ * API key like any other client: credentials that a browser adds by itself, such as cookies, are not used.
  */
 export function shareWithOrigins(app: FastifyInstance, origins: string): void {
   if (origins === '') return

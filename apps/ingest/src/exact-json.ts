@@ -26,10 +26,11 @@ const MAX_MEMBERS = 20_000
 const CROWDED = `has more than ${MAX_MEMBERS} names in its objects`
 
 /**
- * The value of a JSON text that came as UTF-8. JSON.parse would keep the last of several members with one name and round numbers, and
- * Postgres takes no NUL, no half of a surrogate pair and no bottomless nesting; `__proto__` and `constructor.prototype` could change what
- * objects inherit. A value with any of these is a Flawed; in a list, only the item that has it. So is what has more than MAX_MEMBERS
- * names, and what is deeper than BOTTOM, a list of it as a whole: neither is parsed. Throws SyntaxError when the text is no JSON.
+ * The value of a JSON text that came as UTF-8. JSON.parse would keep the last of several members with one name and
+ * round numbers, and Postgres takes no NUL, no half of a surrogate pair and no bottomless nesting; `__proto__` and
+ * `constructor.prototype` could change what objects inherit. A value with any of these is a Flawed; in a list, only the
+ * item that has it. So is what has more than MAX_MEMBERS names, and what is deeper than BOTTOM, a list of it as a
+ * whole: neither is parsed. Throws SyntaxError when the text is no JSON.
  */
 export function parseExactly(sent: string): unknown {
   const text = sent.startsWith(BYTE_ORDER_MARK) ? sent.slice(1) : sent
@@ -106,8 +107,8 @@ const nameCounts = new Int32Array(BOTTOM + 1)
 
 /**
  * One quick look at a text that may not even be JSON. `exact` is certain; `doubtful` is worth a closer look: names that
- * may be the same or are inherited, escapes that may be no characters, numbers that may be rounded, more levels or names than are allowed.
- * `crowded`, which a list never is, has too many names to be read.
+ * may be the same or are inherited, escapes that may be no characters, numbers that may be rounded, more levels or
+ * names than are allowed. `crowded`, which a list never is, has too many names to be read.
  */
 function glance(text: string): 'exact' | 'doubtful' | 'crowded' | 'bottomless' {
   let doubtful =

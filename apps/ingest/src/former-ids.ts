@@ -1,10 +1,14 @@
-/** Ids as they were given before the source counted: for some weeks after an upgrade, events that are sent again are known by them. */
+/**
+ * Ids as they were given before the source counted: for some weeks after an upgrade, events that are sent again are
+ * known by them.
+ */
 import { isUuid } from '@eventflow/core'
 import { type Db, eventKey, findRawEvents, type NewEvent } from '@eventflow/db'
 
 /**
  * An event whose id is a UUID was stored under that UUID, of any source. Gives each of the events that is stored like
- * that the id that it has, so that it meets itself. Asks Postgres only where one of them has another source than the default.
+ * that the id that it has, so that it is found to be a duplicate. Asks Postgres only where one of them has another
+ * source than the default.
  */
 export async function keepFormerIds(db: Db, events: readonly NewEvent[]): Promise<void> {
   const candidates = events.flatMap((event) =>

@@ -9,7 +9,10 @@ const PATHS = new Set(['/livez', '/readyz', '/health', '/metrics'])
 const MAX_CONNECTIONS = 100
 const TIMEOUT_MS = 5_000
 
-/** Serves a ready service's routes of health and metrics, and no other ones. Rejects when the port is taken, naming its setting. */
+/**
+ * Serves a ready service's routes of health and metrics, and no other ones. Rejects when the port is taken, naming its
+ * setting.
+ */
 export async function serveHealth(app: FastifyInstance, host: string, port: number): Promise<Server> {
   const timeouts = { requestTimeout: TIMEOUT_MS, headersTimeout: TIMEOUT_MS, keepAliveTimeout: TIMEOUT_MS }
   const server = createServer({ ...timeouts, connectionsCheckingInterval: 1_000 }, (request, response) => {

@@ -1,4 +1,4 @@
-/** Long work in slices: a body of megabytes keeps nobody else waiting for longer than a moment. */
+/** Long work in slices of milliseconds, so that a body of megabytes does not hold up other requests. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createTurns } from '@eventflow/core'
 
@@ -8,7 +8,7 @@ const SLICE_MS = 5
 /** However many bodies are being read, one slice is done in each turn of the event loop. */
 const turns = createTurns({ atOnce: 1, atOnceEach: 1, waitingEach: Number.POSITIVE_INFINITY })
 
-/** Does it to each, in their order. Other requests have their turn whenever a slice is over; with long work, each tenant in turn. */
+/** Runs `work` on each item, in order. Other requests run between slices; tenants with long work take turns. */
 export async function inSlices<Item, Result>(
   tenantId: string,
   items: readonly Item[],

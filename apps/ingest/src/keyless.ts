@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 
 const LOOPBACK_ADDRESS = /^(::1|(::ffff:)?127(\.\d{1,3}){3})$/
 
-/** Any other name can be made to mean this machine by who owns it (DNS rebinding), and its pages are then of one origin with us. */
+/** The owner of any other name can point it to this machine (DNS rebinding); its pages would then have the same origin as we. */
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i
 
 /** Headers that only a proxy sets: it stands on this machine, and the client does not. */

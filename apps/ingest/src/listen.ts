@@ -8,7 +8,10 @@ import type { FastifyInstance } from 'fastify'
  */
 const BACKLOG = 4_096
 
-/** Listens, and gives the address. Of two addresses that `localhost` may have, Fastify would serve the second one without our limits. */
+/**
+ * Listens, and gives the address. Of two addresses that `localhost` may have, Fastify would serve the second one
+ * without our limits.
+ */
 export async function listen(app: FastifyInstance, host: string, port: number): Promise<string> {
   const address = host === 'localhost' ? (await lookup(host)).address : host
   return app.listen({ host: address, port, backlog: BACKLOG })

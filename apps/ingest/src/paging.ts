@@ -1,7 +1,8 @@
 /**
- * Lists that come a page at a time: what is asked for, in a query string. Where a page ends is a number that counts the events of all
- * tenants, so a cursor is encrypted and tells nothing: AES-256-GCM with a random nonce (NIST SP 800-38D), under a key that is derived
- * from the secret of the installation (HKDF, RFC 5869). It is bound to its list and its tenant.
+ * Lists that come a page at a time: what is asked for, in a query string. Where a page ends is a number that counts the
+ * events of all tenants, so a cursor is encrypted and tells nothing: AES-256-GCM with a random nonce (NIST SP 800-38D),
+ * under a key that is derived from the secret of the installation (HKDF, RFC 5869). It is bound to its list and its
+ * tenant.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { Type } from '@sinclair/typebox'

@@ -71,7 +71,10 @@ declare module 'fastify' {
   }
 }
 
-/** What goes with a content type that a route does not take: those that it does (RFC 9110 §15.5.16, Linked Data Platform §7.1). */
+/**
+ * What goes with a content type that a route does not take: those that it does (RFC 9110 §15.5.16, Linked Data Platform
+ * §7.1).
+ */
 export function takenBy({ method, routeOptions }: FastifyRequest): Record<string, string> {
   const types = routeOptions.config.takes?.join(', ')
   if (!types) return {}

@@ -53,8 +53,8 @@ export interface Quotas {
   /** Takes what was sent out of the quota, which may overdraw it. */
   spend(request: FastifyRequest, sent: Sent): void
   /**
-   * Takes further events of a request that has spent already, and tells in the headers of its answer what is left. Throws 429 where
-   * others that came at the same time have overdrawn what there was.
+   * Takes further events of a request that has spent already, and tells in the headers of its answer what is left.
+   * Throws 429 where others that came at the same time have overdrawn what there was.
    */
   tell(request: FastifyRequest, reply: FastifyReply, furtherEvents: number): void
   /** Takes a request that sends no events out of the quota; throws 429 when nothing is left for it. */

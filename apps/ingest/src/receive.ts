@@ -23,16 +23,16 @@ export const ENCODINGS = ['gzip', 'deflate', 'br']
 /** Inflating takes up to 16 MiB beside the body itself, and there are four threads for it. */
 const INFLATING = { atOnce: 4, atOnceEach: 2, waitingEach: Number.POSITIVE_INFINITY }
 
-/** From then on a body must have come in at the least rate, in milliseconds from its beginning. */
+/** After this time from its beginning, in milliseconds, a body must have arrived at the least rate. */
 const SLOW_AFTER_MS = 5_000
 const LOOK_EVERY_MS = 1_000
 
 export interface Receiver {
   /**
-   * All of a request's body, inflated. Rejects with RequestError when it is too large, too slow, compressed in a way that we do
-   * not know, or broken off, and with NotAcceptedError when bodies fill the memory that they may have; each counts until its
-   * request is answered. `count` is told again and again how many bytes there are so far, and at the end how many the inflated body has; what it throws
-   * ends the receiving.
+   * All of a request's body, inflated. Rejects with RequestError when it is too large, too slow, compressed in a way
+   * that we do not know, or broken off, and with NotAcceptedError when bodies fill the memory that they may have; each
+   * counts until its request is answered. `count` is told again and again how many bytes there are so far, and at the
+   * end how many the inflated body has; what it throws ends the receiving.
    */
   receive(exchange: Exchange, tenantId: string, bodyLimit: number, count: (bytes: number) => void): Promise<Buffer>
 }

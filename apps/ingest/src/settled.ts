@@ -9,8 +9,8 @@ const WAITING = { atOnce: Number.POSITIVE_INFINITY, atOnceEach: 250, waitingEach
 
 export interface SettledWatch {
   /**
-   * Resolves once the event has reached an end, after `timeoutMs` at the latest, and when the client has `left`. Rejects with
-   * TooManyWaitingError when too many requests of the tenant wait.
+   * Resolves once the event has reached an end, after `timeoutMs` at the latest, and when the client has `left`. Rejects
+   * with TooManyWaitingError when too many requests of the tenant wait.
    */
   untilSettled(tenantId: string, id: string, timeoutMs: number, left: Promise<void>): Promise<void>
 }

@@ -11,7 +11,7 @@ const SMALL = 16_384
  */
 export function boundUnread(app: FastifyInstance, limits: { timeoutMs: number; totalLimit: number }): void {
   const { timeoutMs, totalLimit } = limits
-  /** Bytes that wait for each client; who came first has been behind longest. */
+  /** Bytes that wait for each client; the first one has been behind longest. */
   const unread = new Map<Socket, number>()
   const known = new WeakSet<Socket>()
   let total = 0
@@ -41,7 +41,7 @@ export function boundUnread(app: FastifyInstance, limits: { timeoutMs: number; t
     if (socket.destroyed) return done(null, payload)
     const size = sizeOf(payload)
     if (size > SMALL || socket.writableLength > 0) {
-      // Node counts what the client has read as well: it starts anew with each part. When the answer is read, Node sets its own.
+      // The timeout starts anew with each part that the client reads. Once all of the answer is read, Node sets its own.
       socket.setTimeout(timeoutMs)
       if (Number.isFinite(size)) {
         add(socket, size)

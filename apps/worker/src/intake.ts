@@ -113,9 +113,9 @@ export function createIntake(
   }
 
   /**
-   * Entries that are none of ours may have been put in the place of ones that were: their partitions are marked, so that all that
-   * is unsettled in them is read from Postgres. The marks come before the entries are removed: without them the next owner would take
-   * the rest of the stream for the whole.
+   * Entries that are none of ours may have been put in the place of ones that were: their partitions are marked, so
+   * that all that is unsettled in them is read from Postgres. The marks come before the entries are removed: without
+   * them the next owner would take the rest of the stream for the whole.
    */
   async function markForeign(entries: readonly Entry[]): Promise<void> {
     if (entries.length === 0) return

@@ -111,7 +111,10 @@ const CLOSE_LIST = 0x5d
 const OPENING = new Set([OPEN_LIST, 0x7b])
 const CLOSING = new Set([CLOSE_LIST, 0x7d])
 
-/** The items of a list in JSON, each as it is written: it is JSON if all of them are. @throws {Error} when it does not end, or not there */
+/**
+ * The items of a list in JSON, each as it is written: it is JSON if all of them are. @throws {Error} when it does not
+ * end, or not there
+ */
 function* itemsOf(list: Buffer): Generator<Piece> {
   let [row, start, depth, inText] = [0, 0, 0, false]
   const item = (end: number): Piece => ({ where: `row ${++row}`, bytes: list.subarray(start, end) })

@@ -34,8 +34,8 @@ const PLAIN = new Set(
 )
 
 /**
- * An event that is JSON already. It is sent as it is written, so that the server judges the numbers and names that are there, and not
- * what JavaScript makes of them.
+ * An event that is JSON already. It is sent as it is written, so that the server judges the numbers and names that are
+ * there, and not what JavaScript makes of them.
  */
 export class EventText implements SealedEvent {
   readonly id: string
@@ -68,7 +68,10 @@ function withMember(json: string, name: string, value: string, isEmpty: boolean)
 
 const hasExtension = (event: object) => Object.keys(event).some((name) => !PLAIN.has(name))
 
-/** Whether what is written is to be sent as a CloudEvent. In what says nothing of CloudEvents an unknown name is a mistake, and refused. */
+/**
+ * Whether what is written is to be sent as a CloudEvent. In what says nothing of CloudEvents an unknown name is a
+ * mistake, and refused.
+ */
 const isCloudEvent = (event: object) => 'specversion' in event && hasExtension(event)
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -76,8 +79,8 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * What became of an event. `id` is the id under which the server knows it, where the server answered: another one than was sent where
- * that is no UUID or the event has a source.
+ * What became of an event. `id` is the id under which the server knows it, where the server answered: another one than
+ * was sent where that is no UUID, or the source is not `/`.
  *
  * - `accepted`: the server has stored it.
  * - `duplicate`: the server had it already; after a retry that may be this client's own first try.

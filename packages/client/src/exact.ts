@@ -10,8 +10,9 @@ interface Fault {
 }
 
 /**
- * Throws where JSON cannot carry `value` as it is: NaN and infinities, bigints, functions, symbols, `undefined` in arrays, and objects
- * that are neither plain nor have a `toJSON`, such as a Map. Members that are `undefined` are left out, and -0 is 0.
+ * Throws where JSON cannot carry `value` as it is: NaN and infinities, bigints, functions, symbols, `undefined` in
+ * arrays, and objects that are neither plain nor have a `toJSON`, such as a Map. Members that are `undefined` are left
+ * out, and -0 is 0.
  * @throws {TypeError} naming the first of them
  */
 export function checkExact(value: object, name: string): void {

@@ -84,7 +84,7 @@ function notKnown(properties: object = {}): string {
   return `is not known here; known are ${names.join(', ')}`
 }
 
-/** A choice of values is written as alternatives, of which each says that it is not it: said once, it is of use. */
+/** A choice of constants gives one error for each alternative; one error that lists all of them is more useful. */
 function withChoices(errors: readonly ErrorObject[]): ErrorObject[] {
   const chosen = errors.filter((error) => error.keyword === 'anyOf' && isChoice(error.schema))
   return errors.flatMap((error) => {

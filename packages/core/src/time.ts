@@ -15,8 +15,9 @@ const END_MS = Date.parse('9999-12-31T23:59:59.999Z') + 1
 export type ReadTime = { time: string; fault?: undefined } | { time?: undefined; fault: string }
 
 /**
- * Reads a moment. `time` is the same in UTC: `2026-01-01T00:00:00.000Z`, or with six digits of a second where three would lose
- * some. A leap second, which only the last minute of a month in UTC may have (RFC 3339, 5.7), is the second after it, as in Postgres.
+ * Reads a moment. `time` is the same in UTC: `2026-01-01T00:00:00.000Z`, or with six digits of a second where three
+ * would lose some. A leap second, which only the last minute of a month in UTC may have (RFC 3339, 5.7), is the second
+ * after it, as in Postgres.
  */
 export function readTime(text: string): ReadTime {
   const parts = FORM.exec(text)

@@ -10,8 +10,8 @@ import { type Db, type Queryable, withTransaction } from './connect.js'
 import { lockTenant, type Quota, requireWithin } from './tenants.js'
 
 /**
- * What a key may do: send events; look at them; replay, discard and skip them; keys, schemas and the audit log. No scope opens what
- * another one does, but `admin` may make keys with any.
+ * What a key may do: send events; look at them; replay, discard and skip them; keys, schemas and the audit log. No
+ * scope opens what another one does, but `admin` may make keys with any.
  */
 export const SCOPES = ['ingest', 'read', 'replay', 'admin'] as const
 export type Scope = (typeof SCOPES)[number]
@@ -49,7 +49,7 @@ const KEYS = {
 const hashOf = (key: string) => createHash('sha256').update(key).digest()
 
 /**
- * Makes a key, with its row in the audit log. This is the only time that anybody sees `key`. Throws TenantLimitError when the tenant has
+ * Makes a key, with its row in the audit log. `key` is given here and never again. Throws TenantLimitError when the tenant has
  * too many valid ones.
  */
 export async function createApiKey(

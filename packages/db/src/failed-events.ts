@@ -50,7 +50,10 @@ export interface DeadLetterGroup {
 
 const TREND_PARTS = 24
 
-/** How many dead letters there are of each type and error class, and when they failed; the most frequent first. `more`: not all. */
+/**
+ * How many dead letters there are of each type and error class, and when they failed; the most frequent first. `more`:
+ * not all.
+ */
 export async function groupDeadLetters(
   db: Db,
   { tenantId, filter, status }: DeadLetterQuery,

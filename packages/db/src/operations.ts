@@ -104,8 +104,8 @@ async function interruptLifeless(db: Queryable): Promise<void> {
 type OneOperation = Pick<Operation, 'tenantId' | 'id'>
 
 /**
- * Has an interrupted operation run again, from where it stopped. Gives nothing when it is not interrupted. Throws TenantLimitError
- * when too many run.
+ * Has an interrupted operation run again, from where it stopped. Gives nothing when it is not interrupted. Throws
+ * TenantLimitError when too many run.
  */
 export async function resumeOperation(db: Db, one: OneOperation, by: string): Promise<Operation | undefined> {
   return changeStatus(db, one, by, 'resume', ['interrupted'], 'running')

@@ -31,7 +31,10 @@ const TABLES = [
   ...['event_schemas', 'event_schema_modes', 'installation', 'kysely_migration', 'kysely_migration_lock'],
 ]
 
-/** Gives the owner those tables of the pipeline that are ours. Throws 55P03 when one of them is in use for longer than `lockTimeoutMs`. */
+/**
+ * Gives the owner those tables of the pipeline that are ours. Throws 55P03 when one of them is in use for longer than
+ * `lockTimeoutMs`.
+ */
 export async function handOver(db: Kysely<unknown>, owner: string, lockTimeoutMs: number): Promise<void> {
   await db.transaction().execute(async (tx) => {
     await sql`SELECT pg_advisory_xact_lock(${ADVISORY_LOCKS.roles})`.execute(tx)
@@ -45,8 +48,8 @@ export async function handOver(db: Kysely<unknown>, owner: string, lockTimeoutMs
 }
 
 /**
- * As the owner, gives the role that has logged in what the pipeline does with the owner's tables, and the right to make tables for
- * handlers. Throws when the walls between tenants would close around that role.
+ * As the owner, gives the role that has logged in what the pipeline does with the owner's tables, and the right to make
+ * tables for handlers. Throws when the walls between tenants would close around that role.
  */
 export async function grantRights(db: Kysely<unknown>): Promise<void> {
   await db.transaction().execute(async (tx) => {

@@ -6,8 +6,9 @@ import type { Db, Queryable } from './connect.js'
 export type DbOf = (tenantId: string) => Db
 
 /**
- * Shares a pool out: each tenant uses as many connections at once as `limits` allow, for the time of a statement or of a transaction,
- * and waits for its turn. What is asked for beyond what may wait rejects at once with TooManyWaitingError.
+ * Shares a pool out: each tenant uses as many connections at once as `limits` allow, for the time of a statement or of
+ * a transaction, and waits for its turn. What is asked for beyond what may wait rejects at once with
+ * TooManyWaitingError.
  */
 export function shareOut(pool: Db, limits: TurnLimits): DbOf {
   const turns = createTurns(limits)

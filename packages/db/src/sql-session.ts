@@ -1,4 +1,7 @@
-/** A person's session with Postgres: one connection, whose values come as the text that Postgres sends, and whose rows come one by one. */
+/**
+ * A person's session with Postgres: one connection, whose values come as the text that Postgres sends, and whose rows
+ * come one by one.
+ */
 import pg from 'pg'
 import { checkedDatabaseUrl } from './database-url.js'
 import { EXACT_TYPES } from './exact-values.js'
@@ -114,7 +117,7 @@ function toJson(type: number, text: string): string {
     const isKept = Number.isFinite(Number(text)) && (type !== INT8 || Number.isSafeInteger(Number(text)))
     return isKept ? text : JSON.stringify(text)
   }
-  // What it is said to take in the types of pg is not what it takes.
+  // The types of pg declare another argument than the parser takes.
   const read = EXACT_TYPES.getTypeParser(type) as unknown as (text: string) => unknown
   const value = read(text)
   return JSON.stringify(Array.isArray(value) ? value : text)

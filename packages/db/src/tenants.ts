@@ -25,8 +25,8 @@ export class TenantLimitError extends Error {
 }
 
 /**
- * Throws TenantLimitError when `count`, a statement with the tenant as $1, counts more than `limit`. To be called in the transaction
- * that has added one, after `lockTenant`: the next one then counts it too.
+ * Throws TenantLimitError when `count`, a statement with the tenant as $1, counts more than `limit`. To be called in
+ * the transaction that has added one, after `lockTenant`: the next one then counts it too.
  */
 export async function requireWithin(
   tx: Queryable,
@@ -37,7 +37,10 @@ export async function requireWithin(
   if (rows[0].beyond) throw new TenantLimitError(`A tenant may have ${limit} ${what}`)
 }
 
-/** Lets what counts the things of a tenant happen one after the other, until the transaction ends. It holds up no reference to the tenant. */
+/**
+ * Lets what counts the things of a tenant happen one after the other, until the transaction ends. It holds up no
+ * reference to the tenant.
+ */
 export async function lockTenant(tx: Queryable, tenantId: string): Promise<void> {
   await tx.query('SELECT FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE', [tenantId])
 }

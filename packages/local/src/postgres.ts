@@ -85,8 +85,8 @@ async function initialise(bin: string, home: Home, password: string): Promise<vo
 }
 
 /**
- * Runs statements as the superuser without a server and without a client: in single-user mode, in 30 ms. That the database is there
- * already is no error.
+ * Runs statements as the superuser without a server and without a client: in single-user mode, in 30 ms. That the
+ * database is there already is no error.
  */
 async function runAlone(bin: string, home: Home, database: string, statements: string[]): Promise<void> {
   const input = statements.map((statement) => `${statement};\n\n`).join('')

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 
 /**
  * The whole answer as it came (`+PONG…`, `-LOADING …`), or nothing without an answer within two seconds. The answer to the
- * password is left out: a Redis that needs none answers it with an error, and then the question.
+ * password is left out: a Redis that needs none answers it with an error, and then answers the command.
  */
 export function ask(port: number, password: string, command: string): Promise<string | undefined> {
   return new Promise((resolve) => {

@@ -70,7 +70,7 @@ export async function giveTo(
   if (uid !== undefined && gid !== undefined) await chown(path, uid, gid)
 }
 
-/** `postgres` where there is one, else `nobody`: no account is made on anybody's machine. */
+/** `postgres` where there is one, else `nobody`: we make no account of our own. */
 async function powerlessAccount(name: string): Promise<Account> {
   for (const account of ['postgres', 'nobody']) {
     const [uid, gid] = await Promise.all([run('id', ['-u', account]), run('id', ['-g', account])])

@@ -27,8 +27,8 @@ export interface HttpLookupOptions<
   /** The address to GET for a key, as text. Encode the key, `encodeURIComponent(key)`: it comes from an event. */
   url: (key: string) => string
   /**
-   * The only origins that are ever asked: `https://prices.example.com`. One that goes on with a path that ends in `/` allows only what
-   * is below that: `https://prices.example.com/v1/skus/`. Plain http only where written here as such.
+   * The only origins that are ever asked: `https://prices.example.com`. One that goes on with a path that ends in `/`
+   * allows only what is below that: `https://prices.example.com/v1/skus/`. Plain http only where written here as such.
    */
   allowOrigins: readonly string[]
   /** Sent with each request, for credentials. */
@@ -47,7 +47,10 @@ export interface HttpLookupOptions<
   ttlMs?: number
   /** Answers that the process remembers, at most 32 MiB of them. Default: 10,000. */
   cacheSize?: number
-  /** When there is nothing (404, 410, `null`), or no key or an empty one: `fail` the event for good (the default) or `skip` the field. */
+  /**
+   * When there is nothing (404, 410, `null`), or no key or an empty one: `fail` the event for good (the default) or
+   * `skip` the field.
+   */
   missing?: Absent
   circuit?: CircuitOptions
 }
@@ -79,8 +82,9 @@ const RETRY_DELAY_MS = 100
  * Everything but 2xx and 4xx about the key counts against the circuit (see `circuits`). While it is open nothing is
  * sent, and the events wait without losing an attempt (`UnavailableError`).
  *
- * Requests leave only for `allowOrigins`; redirects are not followed. An address with `..` in its path, in any disguise, is refused, and
- * so is one that a key has cut off with a `#`. Not checked is which address a name of the list resolves to: allow only names whose DNS you trust.
+ * Requests leave only for `allowOrigins`; redirects are not followed. An address with `..` in its path, in any
+ * disguise, is refused, and so is one that a key has cut off with a `#`. Not checked is which address a name of the
+ * list resolves to: allow only names whose DNS you trust.
  */
 export function httpLookup<
   Field extends string,
@@ -176,8 +180,9 @@ function allowedAddress(text: string, allowed: readonly URL[], name: string): UR
 }
 
 /**
- * Whether the URL parser (WHATWG URL, 4.4) or a server behind it would take another path than the one that is written: dot segments, also
- * percent-encoded or with a parameter, `\\` for `/`, and tabs and line breaks, which are dropped. What follows `#` is not sent.
+ * Whether the URL parser (WHATWG URL, 4.4) or a server behind it would take another path than the one that is written:
+ * dot segments, also percent-encoded or with a parameter, `\\` for `/`, and tabs and line breaks, which are dropped.
+ * What follows `#` is not sent.
  */
 function leavesItsPath(text: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are looked for.

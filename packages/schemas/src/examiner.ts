@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import { type CompatibilityMode, createTurns } from '@eventflow/core'
 import type { Examination, Version } from './examination.js'
 
-/** From when the thread is up. What compiles here compiles in the same time where it is used. */
+/** For one schema, from when the thread begins with it. What compiles here compiles in the same time where it is used. */
 const TIMEOUT_MS = 2_000
 /** So long a thread may take to load, on a machine that has much else to do. */
 const START_MS = 30_000

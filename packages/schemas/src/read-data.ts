@@ -20,8 +20,8 @@ export interface WantedVersion extends SchemaSubject {
 }
 
 /**
- * What the data of an event is held against: the schema of the definition after its upcasters, or a version and then the schema of the
- * definition. `wanted`: the version is not at hand.
+ * What the data of an event is held against: the schema of the definition after its upcasters, or a version and then
+ * the schema of the definition. `wanted`: the version is not at hand.
  */
 export type Plan =
   | { upcasters: OwnContract['upcasters'] }
@@ -69,8 +69,8 @@ export type Reading = Read | { failure: Failure }
 type Read = { data: Payload; unknownFields: number } | { problems: Problem[] }
 
 /**
- * Reads the data of an event of this type by its plan. Code is only ever given what fits `own`, the schema of its definition: a version
- * can ask for more, and never for less. Nothing that is given is changed.
+ * Reads the data of an event of this type by its plan. Code is only ever given what fits `own`, the schema of its
+ * definition: a version can ask for more, and never for less. Nothing that is given is changed.
  */
 export function readData(type: string, data: Payload, plan: Plan, own: OwnContract): Reading {
   if ('wanted' in plan) {
@@ -87,7 +87,10 @@ export function readData(type: string, data: Payload, plan: Plan, own: OwnContra
   }
 }
 
-/** By the version first, which may fill in defaults of its own, then by the definition; by one of them where both are the same. */
+/**
+ * By the version first, which may fill in defaults of its own, then by the definition; by one of them where both are
+ * the same.
+ */
 function readByVersion(
   data: Payload,
   { version, contract }: { version: number; contract: Contract },

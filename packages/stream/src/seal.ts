@@ -21,7 +21,7 @@ const MAC_LENGTH = 22
 /** Makes the seal of an installation; `secret` is that of its database, of 32 bytes. */
 export function createSeal(secret: Buffer): Seal {
   const macOf = createMac(secret)
-  // No name of a stream holds a NUL, so that none can go on as the text of another one.
+  // No name of a stream holds a NUL, so two pairs of stream and text never give the same bytes.
   const sealOf = (stream: string, text: string) => macOf(`${stream}\0${text}`).slice(0, MAC_LENGTH)
   return {
     close: (stream, text) => sealOf(stream, text) + text,

@@ -53,8 +53,8 @@ export function redisCacheDir(): string {
 }
 
 /**
- * Makes a database; migrated and empty, or without any table. Gives its URL for the ordinary role that the pipeline's programs have:
- * all that is tested is done with its rights.
+ * Makes a database; migrated and empty, or without any table. Gives its URL for the ordinary role that the pipeline's
+ * programs have: all that is tested is done with its rights.
  */
 export async function createDatabase({ migrated = true } = {}): Promise<string> {
   const name = `test_${randomBytes(6).toString('hex')}`

@@ -1,6 +1,7 @@
 /**
- * A tenant that does its worst with the keys it has: each attack takes as much as it gets of something that all tenants share, and
- * goes on until it is told to stop. For the test that its neighbours are never refused, and for the measure of what they notice.
+ * A tenant that does its worst with the keys it has: each attack takes as much as it gets of something that all tenants
+ * share, and goes on until it is told to stop. For the test that its neighbours are never refused, and for the measure
+ * of what they notice.
  */
 import { once, setMaxListeners } from 'node:events'
 import { connect, type Socket } from 'node:net'

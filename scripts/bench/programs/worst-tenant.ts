@@ -1,4 +1,7 @@
-/** A tenant that does its worst, in a process of its own that gets what is left of the processors: it would be on another machine. */
+/**
+ * A tenant that does its worst, in a process of its own that gets what is left of the processors: it would be on
+ * another machine.
+ */
 import { setPriority } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { planOf, takeOrders } from '../load/orders.js'

@@ -28,8 +28,8 @@ const QUOTA = { eventsPerSecond: 250, bytesPerSecond: 1_000_000 }
 const ALL = 'all of them at once'
 
 /**
- * Drives a tenant at a fixed rate, in turns alone and beside a neighbour; one attack after the other, and all at once. Rejects when
- * a request of the tenant is refused.
+ * Drives a tenant at a fixed rate, in turns alone and beside a neighbour; one attack after the other, and all at once.
+ * Rejects when a request of the tenant is refused.
  */
 export async function measureWalls(stack: Stack, seconds: number, { say, now }: Terminal): Promise<Walls> {
   await stack.reset()

@@ -80,9 +80,10 @@ export async function gatherRedis(redis: Redis, prefix: string, partitions: numb
 }
 
 /**
- * Streams whose oldest or newest entry was not sealed for this database, or is no event that it has accepted. An event is committed before it is added, and
- * is removed from Postgres only when it has long been settled: it must be another database's, or this one's from before it was
- * restored from a backup. After a restore the newest entries are unknown, while the oldest may be known.
+ * Streams whose oldest or newest entry was not sealed for this database, or is no event that it has accepted. An event
+ * is committed before it is added, and is removed from Postgres only when it has long been settled: it must be another
+ * database's, or this one's from before it was restored from a backup. After a restore the newest entries are unknown,
+ * while the oldest may be known.
  */
 export async function findStrangers(db: Db, streams: readonly StreamFacts[]): Promise<string[]> {
   const seal = createSeal(await readEntrySecret(db))

@@ -24,8 +24,9 @@ export interface SendOptions {
 }
 
 /**
- * Sends the events, in order per key, and prints what became of them; a row that is no event is told and left out. Gives the exit code: 0, 1 when not all were taken, 130 when
- * it was stopped. Throws UnreachableError when the service cannot be reached.
+ * Sends the events, in order per key, and prints what became of them; a row that is no event is told and left out.
+ * Gives the exit code: 0, 1 when not all were taken, 130 when it was stopped. Throws UnreachableError when the service
+ * cannot be reached.
  */
 export async function sendAll(
   service: Service,

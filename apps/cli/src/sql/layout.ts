@@ -2,7 +2,7 @@
 import { printable } from '@eventflow/core'
 import type { SqlColumn, SqlRow } from '@eventflow/db'
 
-/** How what has no value is shown. A text with these letters is rare, and an empty one looks otherwise. */
+/** How NULL is shown: a text with these letters is rare, and an empty text looks different. */
 const NULL = '(null)'
 
 /** A value in one line. */
@@ -29,7 +29,10 @@ export function createAligned(columns: readonly SqlColumn[]) {
   }
 }
 
-/** Each row as a block of lines, one a value; `first` is the number of the first. What is too long for its line is laid out over several. */
+/**
+ * Each row as a block of lines, one a value; `first` is the number of the first. What is too long for its line is laid
+ * out over several.
+ */
 export function expanded(
   columns: readonly SqlColumn[],
   rows: readonly SqlRow[],

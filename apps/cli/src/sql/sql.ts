@@ -30,7 +30,10 @@ export interface Runner {
   session: SqlSession
   /** Whether values are shown one a line. */
   isExpanded: boolean | 'auto'
-  /** Prints what a statement answers, or what is wrong with it. Gives whether it went well. Throws when the connection is lost. */
+  /**
+   * Prints what a statement answers, or what is wrong with it. Gives whether it went well. Throws when the connection
+   * is lost.
+   */
   run(statement: string, values?: readonly string[]): Promise<boolean>
   /** Cancels what runs. Gives whether something did. */
   interrupt(): boolean
@@ -38,7 +41,10 @@ export interface Runner {
   readonly wasCancelled: boolean
 }
 
-/** Gives the exit code: 0, 1 when a statement failed, 130 when it was stopped. Throws UnreachableError when Postgres does not let us in. */
+/**
+ * Gives the exit code: 0, 1 when a statement failed, 130 when it was stopped. Throws UnreachableError when Postgres
+ * does not let us in.
+ */
 export async function sql(url: string, options: SqlOptions): Promise<number> {
   const { statement, input, note } = options
   const session = await openSqlSession(url, note).catch((error) => {

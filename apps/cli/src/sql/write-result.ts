@@ -13,7 +13,10 @@ export interface ResultWriter extends SqlReceiver {
   end(tag: string): void
 }
 
-/** As people read it. `width` is that of the terminal; `isExpanded` shows one value a line, `auto` where a line would be too wide. */
+/**
+ * As people read it. `width` is that of the terminal; `isExpanded` shows one value a line, `auto` where a line would be
+ * too wide.
+ */
 export function tableWriter(
   sink: Sink,
   { width, isExpanded }: { width: number; isExpanded: boolean | 'auto' },
@@ -72,7 +75,10 @@ export function jsonWriter(sink: Sink): ResultWriter {
   }
 }
 
-/** RFC 4180, with line feeds; what has no value is nothing, and an empty text is in quotes. `isForPeople`: a terminal obeys nothing in it. */
+/**
+ * RFC 4180, with line feeds; what has no value is nothing, and an empty text is in quotes. `isForPeople`: a terminal
+ * obeys nothing in it.
+ */
 export function csvWriter(sink: Sink, isForPeople: boolean): ResultWriter {
   const line = (cells: SqlRow) => {
     const text = `${cells.map(csvCell).join(',')}\n`

@@ -37,8 +37,8 @@ interface Given extends OfType {
 }
 
 /**
- * One after the other for a tenant: each has all versions of its type in memory, which may be 200 of 64 KiB, until it is examined,
- * in turn with those of other tenants.
+ * One after the other for a tenant: each has all versions of its type in memory, which may be 200 of 64 KiB, until it
+ * is examined, in turn with those of other tenants.
  */
 const EXAMINED_OF_A_TENANT = { atOnce: Number.POSITIVE_INFINITY, atOnceEach: 1, waitingEach: 10 }
 
