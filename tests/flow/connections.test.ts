@@ -150,7 +150,9 @@ test('a body takes its part of the memory, as large as it is inflated, until its
     await client.query('LOCK TABLE raw_events IN ACCESS EXCLUSIVE MODE')
     const first = padded(60_000)
     await until('it is being stored', async () => {
-      const waits = await pipeline.db.query(`SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%raw_events%'`)
+      const waits = await pipeline.db.query(
+        `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%raw_events%'`,
+      )
       return waits.rowCount !== 0
     })
     expect((await padded(60_000)).status).toBe(503)

@@ -110,12 +110,19 @@ test('places are for those who watch, and no key has all of them', async () => {
     expect(await refused.json()).toMatchObject({ code: 'overloaded' })
   }
   const keys = await Promise.all(Array.from({ length: MAX_VIEWERS / MAX_OF_KEY }, () => makeKey('read')))
+  // What nothing refers to is collected, and its connection closed.
+  const watching: Response[] = []
   for (const { key } of keys) {
     for (let i = 0; i < MAX_OF_KEY; i++) {
-      await until('there is room', async () => (await watch(key, { signal: leaving.signal })).status === 200)
+      await until('there is room', async () => {
+        const response = await watch(key, { signal: leaving.signal })
+        if (response.status === 200) watching.push(response)
+        return response.status === 200
+      })
     }
     await expectOverloaded(key)
   }
   await expectOverloaded(ADMIN)
+  expect(watching).toHaveLength(MAX_VIEWERS)
   leaving.abort()
 })

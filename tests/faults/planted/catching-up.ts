@@ -34,7 +34,6 @@ export const catchingUp: readonly Bug[] = [
     ],
     scenario: { quick: redis.forgetsBacklog },
     found: 'unsettled',
-    telling: true,
   },
   {
     name: 'the watermark moves over events that wait',

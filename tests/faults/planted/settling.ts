@@ -33,7 +33,6 @@ export const settling: readonly Bug[] = [
     ],
     scenario: scenarios.frozenWhileSettling,
     found: 'stale write',
-    telling: true,
   },
   {
     name: 'the fence does not look at the mark',

@@ -44,7 +44,6 @@ export const usersCode: readonly Bug[] = [
     ],
     scenario: { quick: handlers.namesTheNetwork },
     found: 'unsettled',
-    telling: true,
   },
   {
     name: 'a handler is excused for ever for what its statements meet',
