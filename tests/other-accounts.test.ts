@@ -1,5 +1,6 @@
 /** What another account of the machine can do to the Postgres and the Redis of `eventflow up`: nothing without their passwords. */
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chmod, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { connect as connectTcp } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -153,6 +154,32 @@ async function openTo(path: string): Promise<string[]> {
   const inside = await Promise.all((await readdir(path)).map((name) => openTo(join(path, name))))
   return [...open, ...inside.flat()]
 }
+
+test('a program of another account that listens where Redis was is not told the password', async () => {
+  const own = await mkdtemp(join(tmpdir(), 'eventflow-port-'))
+  await chmod(own, 0o711)
+  const heard: string[] = []
+  const start = () => startRedis({ dir: own, port: 0, cacheDir: redisCacheDir(), log: () => {} })
+  const first = await start()
+  await first.stop()
+  // As root it is the account without power that listens; as another user there is no second one, and 0.0.0.0 stands for it.
+  const program = `
+    if (${isRoot}) process.setuid(${STRANGER})
+    require('node:net').createServer((socket) => socket.on('data', (data) => process.stdout.write(data)))
+      .listen(${first.port}, ${isRoot} ? '127.0.0.1' : '0.0.0.0', () => process.stdout.write('listens'))`
+  const stranger = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] })
+  stranger.stdout.setEncoding('utf8').on('data', (text) => heard.push(text))
+  try {
+    await once(stranger.stdout, 'data')
+    const second = await start()
+    expect(second.port).not.toBe(first.port)
+    await second.stop()
+    expect(heard).toEqual(['listens'])
+  } finally {
+    stranger.kill()
+    await rm(own, { recursive: true, force: true })
+  }
+})
 
 test('no password is in the arguments of a process, in a log or in what is printed for the terminal', async () => {
   const passwords = [postgres, redis].flatMap(({ url, adminUrl }) =>

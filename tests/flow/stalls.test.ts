@@ -37,6 +37,7 @@ describe.each<[what: string, event: string, status: number]>([
   ['empty lists', event(listOf('[]', EVENT)), 413],
   ['one name many times', `{"type":"note.taken","data":{${listOf('"a":1', EVENT).slice(1, -1)}}}`, 400],
   ['many names', event(objectOf(50_000)), 400],
+  ['zeros behind a dot', event(`1.${'0'.repeat(EVENT - 100)}1`), 400],
   ['brackets', '['.repeat(EVENT), 400],
 ])('of %s', (_, one, status) => {
   const send = (path: string, body: string) =>
@@ -54,7 +55,6 @@ describe.each<[what: string, event: string, status: number]>([
 })
 
 test.each<[what: string, event: string, status: number]>([
-  ['zeros behind a dot', event(`1.${'0'.repeat(EVENT - 100)}1`), 400],
   ['zeros before an exponent', event(`1${'0'.repeat(EVENT - 100)}e-9`), 400],
   ['a name and many colons', `"${'a'.repeat(EVENT / 2)}"${'{:}'.repeat(EVENT / 7)}`, 400],
   ['backslashes and quotes', `{"${'\\\\\\"'.repeat(EVENT / 4 - 10)}":1}`, 400],

@@ -1,5 +1,5 @@
 /** The data folder, for one `up` at a time. */
-import { randomUUID } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
@@ -9,7 +9,7 @@ import type { Database } from './databases.js'
 /** What the file `up.json` in the folder says of the `up` that uses it. */
 interface Holder {
   pid: number
-  /** A port on 127.0.0.1 where it answers with `token`, as long as it lives. A pid alone may be another process' by now. */
+  /** A port on 127.0.0.1 where it proves that it knows `token`, as long as it lives. A pid alone may be another process' by now. */
   port: number
   token: string
   /** What it has started itself. */
@@ -37,7 +37,7 @@ export async function claimFolder(dir: string): Promise<ClaimedFolder> {
   await mkdir(dir, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 }).catch((error) => {
     throw new SetupError(`cannot use the data folder ${dir} (${error.message}): name another one with --data-dir`)
   })
-  const token = randomUUID()
+  const token = randomBytes(32).toString('hex')
   const { server, port } = await answerWith(token)
   const holder: Holder = { pid: process.pid, port, token }
   try {
@@ -89,7 +89,10 @@ async function readHolder(file: string): Promise<Holder | undefined> {
 
 function answerWith(token: string): Promise<{ server: Server; port: number }> {
   return new Promise((resolve, reject) => {
-    const server = createServer((socket) => socket.on('error', () => {}).end(token))
+    const server = createServer((socket) => {
+      socket.setTimeout(ANSWER_MS, () => socket.destroy()).on('error', () => {})
+      socket.once('data', (challenge) => socket.end(proofOf(token, challenge)))
+    })
     server.once('error', reject)
     server.listen(0, '127.0.0.1', () => {
       const address = server.address()
@@ -98,15 +101,21 @@ function answerWith(token: string): Promise<{ server: Server; port: number }> {
   })
 }
 
+const ANSWER_MS = 2_000
+
+/** Any other program may listen on the port of one that has ended: it cannot read the token, and never hears it. */
+const proofOf = (token: string, challenge: Buffer) => createHmac('sha256', token).update(challenge).digest('hex')
+
 function isAlive({ port, token }: Holder): Promise<boolean> {
   return new Promise((resolve) => {
     let answer = ''
-    const socket = connect({ port, host: '127.0.0.1' })
-    socket.setEncoding('utf8').setTimeout(2_000, () => socket.destroy())
+    const challenge = randomBytes(32)
+    const socket = connect({ port, host: '127.0.0.1' }, () => socket.write(challenge))
+    socket.setEncoding('utf8').setTimeout(ANSWER_MS, () => socket.destroy())
     socket.on('data', (text) => {
       answer += text
     })
     socket.on('error', () => {})
-    socket.on('close', () => resolve(answer === token))
+    socket.on('close', () => resolve(answer === proofOf(token, challenge)))
   })
 }

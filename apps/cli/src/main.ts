@@ -192,7 +192,11 @@ looking('create', 'Make a tenant.', aboutTenants)
 looking('limit', 'Set what a tenant may send in a second. What is not given is without a limit.', aboutTenants)
   .argument('<tenant>')
   .option('--events-per-second <count>', 'events', wholeNumber(1, 1e9))
-  .option('--bytes-per-second <count>', 'bytes of their data as JSON', wholeNumber(1, 1e12))
+  .option(
+    '--bytes-per-second <count>',
+    'bytes of the bodies that they come in, as they are inflated',
+    wholeNumber(1, 1e12),
+  )
   .addHelpText('after', '\nExample: eventflow tenants limit acme --events-per-second 500')
   .action(async (id, { dataDir, ...limits }) => {
     const { limitTenant } = await import('./keys.js')

@@ -214,7 +214,7 @@ function checkNames(extensions: Extensions = {}): Problem | undefined {
 
 function checkContentType(sent: string | undefined): Problem | undefined {
   if (sent === undefined || sent === 'application/json') return undefined
-  const { type, isUtf8 } = readMediaType(sent) ?? {}
+  const { type, isUtf8 } = readMediaType(sent.trim()) ?? {}
   if (type === 'application/json' && isUtf8) return undefined
   return { pointer: '/datacontenttype', message: 'must be application/json, in UTF-8' }
 }

@@ -1,8 +1,7 @@
 /** The lock of the door: which key a request needs, and what it opens. */
 import { type Db, hasValidKey, OPERATOR_TENANT, SCOPES, type Scope } from '@eventflow/db'
-import { ConfigError, type IngestConfig } from '@eventflow/runtime'
+import { ConfigError, type IngestConfig, isLoopback, whyForeign } from '@eventflow/runtime'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { whyForeign } from './keyless.js'
 import type { Access, Keyring } from './keyring.js'
 import { RequestError } from './problem.js'
 
@@ -60,7 +59,7 @@ export function needsNoKey({
   EVENTFLOW_AUTH,
   EVENTFLOW_HOST,
 }: Pick<IngestConfig, 'EVENTFLOW_AUTH' | 'EVENTFLOW_HOST'>): boolean {
-  return EVENTFLOW_AUTH === 'loopback' && /^(localhost|127(\.\d{1,3}){3}|::1)$/.test(EVENTFLOW_HOST)
+  return EVENTFLOW_AUTH === 'loopback' && isLoopback(EVENTFLOW_HOST)
 }
 
 /** Throws ConfigError where keys are needed and there is none: nobody could come in. */

@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Flawed, itemsOf, parseExactly } from './exact-json.js'
-import { inSlices } from './in-slices.js'
+import { inSlices, stepByStep } from './in-slices.js'
 import { readMediaType } from './media-type.js'
 import { RequestError, takenBy } from './problem.js'
 import type { Quotas } from './quotas.js'
@@ -130,12 +130,12 @@ interface ManyLimits {
  * The value of each item of a list. A short one is parsed as a whole, which costs less, unless it is so deep that its
  * items have to be told apart first.
  */
-function readItems(text: string, tenantId: string, { batchLimit, textLimit }: ManyLimits): unknown {
+async function readItems(text: string, tenantId: string, { batchLimit, textLimit }: ManyLimits): Promise<unknown> {
   if (text.length <= SHORT) {
     const value = readJson(text)
     if (!(value instanceof Flawed)) return value
   }
-  const items = itemsOf(text, batchLimit)
+  const items = await stepByStep(tenantId, itemsOf(text, batchLimit))
   if (!items) throw new RequestError('malformed-body', 'The body must be a JSON array of events, or NDJSON')
   if (items.length > batchLimit) return items
   return inSlices(tenantId, items, (item) => (item.length > textLimit ? tooLarge(textLimit) : readJson(item)))

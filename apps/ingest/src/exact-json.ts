@@ -67,17 +67,25 @@ const CLOSE_LIST = 0x5d
 
 const isList = (text: string) => /^\s*\[/.test(text)
 
+/** Characters that `itemsOf` looks at between two pauses. */
+const STEP = 65_536
+
 /**
  * The texts of the items of a list, each to be parsed by itself: the list is JSON if all of them are. Nothing where the text is
- * no list, or goes on behind it. Stops when there are more items than `limit`.
+ * no list, or goes on behind it. Stops when there are more items than `limit`. Pauses again and again: a text of megabytes takes long.
  */
-export function itemsOf(text: string, limit: number): string[] | undefined {
+export function* itemsOf(text: string, limit: number): Generator<void, string[] | undefined> {
   const items: string[] = []
   const opening = /^\s*\[/.exec(text)?.[0].length
   if (opening === undefined) return undefined
   let start = opening
   let depth = 1
+  let pauseAt = STEP
   for (let at = start; at < text.length; at++) {
+    if (at >= pauseAt) {
+      yield
+      pauseAt = at + STEP
+    }
     const char = text.charCodeAt(at)
     if (char === QUOTE) at = closingQuote(text, at + 1)
     else if (char === OPEN_OBJECT || char === OPEN_LIST) depth++

@@ -38,7 +38,7 @@ export interface Receiver {
 }
 
 /** A request, and its answer. */
-export interface Exchange {
+interface Exchange {
   request: IncomingMessage
   response: ServerResponse
 }

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { readFile, realpath, rename, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { isListener } from './listener.js'
 import { keptPassword } from './passwords.js'
 import { startOnPort } from './ports.js'
 import { findRedis } from './redis-binary.js'
@@ -127,7 +128,7 @@ async function answers(place: Place, port: number, server: ServerProcess, log: (
     over = true
   })
   for (let deadline = Date.now() + 30_000; !over; await delay(25)) {
-    const answer = await ask(port, place.password, 'PING')
+    const answer = await askOurs(place, port, 'PING')
     if (answer?.startsWith('+PONG') && (await runsOn(place, port))) return
     if (answer?.startsWith('-LOADING')) {
       if (!loading) log('Redis is loading its data …')
@@ -140,21 +141,29 @@ async function answers(place: Place, port: number, server: ServerProcess, log: (
 
 /** Redis does not notice a second one in its folder, so we must: asks the port of the last start whose folder it has. */
 async function stopLeftover(place: Place, log: (line: string) => void): Promise<void> {
-  const { dir, password } = place
+  const { dir } = place
   const port = Number.parseInt(await readFile(portFile(dir), 'utf8').catch(() => ''), 10)
   if (!port || !(await runsOn(place, port))) return
 
   log(`stopping a Redis (port ${port}) that an earlier run left behind`)
-  await ask(port, password, 'SHUTDOWN NOSAVE')
+  await askOurs(place, port, 'SHUTDOWN NOSAVE')
   for (const deadline = Date.now() + 10_000; await runsOn(place, port); await delay(50)) {
     if (Date.now() > deadline) throw new SetupError(`a Redis is running on ${dir} and does not stop: kill it first`)
   }
 }
 
 /** Whether the Redis on the port has this folder, or the one above it as in an earlier version. */
-async function runsOn({ data, password }: Place, port: number): Promise<boolean> {
-  const answer = (await ask(port, password, 'CONFIG GET dir'))?.split('\r\n') ?? []
+async function runsOn(place: Place, port: number): Promise<boolean> {
+  const { data } = place
+  const answer = (await askOurs(place, port, 'CONFIG GET dir'))?.split('\r\n') ?? []
   return answer.includes(data) || answer.includes(dirname(data))
+}
+
+/** As `ask`, and no answer from a program that is not ours: it is not told the password. */
+async function askOurs({ account, password }: Place, port: number, command: string): Promise<string | undefined> {
+  // One of an earlier version runs as we do.
+  if (!(await isListener(port, [account.uid, process.getuid?.()]))) return undefined
+  return ask(port, password, command)
 }
 
 function portFile(dir: string): string {

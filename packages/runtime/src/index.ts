@@ -1,6 +1,7 @@
 /** What every process needs: settings, logs, metrics, traces, starting and stopping. */
 export * from './config.js'
 export * from './figures.js'
+export { isLoopback, whyForeign } from './keyless.js'
 export * from './log.js'
 export * from './metrics.js'
 export * from './serve-metrics.js'

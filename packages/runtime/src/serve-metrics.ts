@@ -1,6 +1,7 @@
 /** Health and metrics of a process that has no HTTP interface of its own. */
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { Registry } from 'prom-client'
+import { isLoopback, whyForeign } from './keyless.js'
 
 /** `ok` is healthy, all else is not; `reason` says why, in words. The rest is for programs. */
 export interface Health {
@@ -18,11 +19,24 @@ export interface ServeMetricsOptions {
   health: () => Health
 }
 
+/** What is told here is data, for no page and no frame, and not to be kept. */
+const HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cache-control': 'no-store',
+}
+
 /**
- * Serves /metrics, /livez, /readyz and /health. Rejects when the port is taken, with words for whoever has set it.
+ * Serves /metrics, /livez, /readyz and /health; on a loopback address to programs on this machine and to no web page. Rejects when the port is taken, with words for whoever has set it.
  */
 export async function serveMetrics({ host, port, registry, refresh, health }: ServeMetricsOptions): Promise<Server> {
   const server = createServer(async (request, response) => {
+    for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
+    const why = isLoopback(host) ? whyForeign(request) : undefined
+    if (why !== undefined) {
+      response.writeHead(403).end(`for programs on this machine alone, and this request ${why}\n`)
+      return
+    }
     switch (request.url) {
       case '/metrics':
         await refresh()

@@ -54,19 +54,25 @@ export async function prompt(runner: Runner, { input, output, note, historyFile 
   return 0
 }
 
-async function command(line: string, runner: Runner, note: (text: string) => void): Promise<void> {
+/** Carries out a line that begins with a backslash. Gives whether it went well. */
+export async function command(line: string, runner: Runner, note: (text: string) => void): Promise<boolean> {
   const [name, ...words] = line.split(/\s+/)
+  if (name === '\\d' && words.length === 0) return runner.run(TABLES)
+  if (name === '\\d' && words.length === 1) {
+    const [table] = words as [string]
+    return (await runner.run(COLUMNS, [table])) && (await runner.run(INDEXES, [table]))
+  }
   if (name === '\\?') note(HELP)
   else if (name === '\\x') {
     runner.isExpanded = runner.isExpanded === 'auto' ? true : runner.isExpanded ? false : 'auto'
     note(
       `One value a line: ${{ true: 'always', false: 'never', auto: 'where a row is wide' }[`${runner.isExpanded}`]}.`,
     )
-  } else if (name === '\\d' && words.length === 0) await runner.run(TABLES)
-  else if (name === '\\d' && words.length === 1) {
-    const [table] = words as [string]
-    if (await runner.run(COLUMNS, [table])) await runner.run(INDEXES, [table])
-  } else note(String.raw`There is no ${name} of this kind; \? says what there is.`)
+  } else {
+    note(String.raw`There is no ${name} of this kind; \? says what there is.`)
+    return false
+  }
+  return true
 }
 
 /** The last line first, as readline has it. */

@@ -153,6 +153,18 @@ test('statements come in by a pipe; Ctrl-C cancels the one that runs', async () 
   expect(await stdout).toBe('CREATE\nCREATE\n f | g\n---+---\n ; | 2\n(1 row)\n')
 })
 
+test('what begins with a backslash is a command in a pipe and as an argument, too', async () => {
+  await db.query('CREATE TABLE piped (n integer PRIMARY KEY)')
+  const piped = await ask({ input: Readable.from(['SELECT 1 AS one;\n\\d pi', 'ped\nSELECT 2 AS two;\n\\d']) })
+  expect(piped.code).toBe(0)
+  for (const part of ['one', 'piped_pkey', 'two']) expect(piped.printed).toContain(part)
+  expect(await ask({ statement: String.raw`\d piped` })).toMatchObject({
+    code: 0,
+    printed: expect.stringContaining('piped_pkey'),
+  })
+  expect(await ask({ statement: String.raw`\nonsense` })).toMatchObject({ code: 1 })
+})
+
 test('the prompt: statements over lines, tables and their columns, and a history that only its owner reads', async () => {
   const input = Object.assign(new PassThrough(), { isTTY: true, setRawMode() {} })
   const output = Object.assign(new PassThrough(), { isTTY: true, columns: 100, rows: 100 }) as Terminal & PassThrough

@@ -3,7 +3,7 @@ import type { Readable, Writable } from 'node:stream'
 import { endOfStatement, isBlankSql, isConnectionLoss, openSqlSession, type SqlSession } from '@eventflow/db'
 import { unreachable } from '../ask-postgres.js'
 import type { Print } from '../table.js'
-import { prompt } from './prompt.js'
+import { command, prompt } from './prompt.js'
 import { pagedSink, type Sink, streamSink } from './sink.js'
 import { describeSqlError } from './sql-error.js'
 import { csvWriter, jsonWriter, type ResultWriter, tableWriter } from './write-result.js'
@@ -61,7 +61,7 @@ export async function sql(url: string, options: SqlOptions): Promise<number> {
   })
   try {
     if (isPrompt) return await prompt(runner, options)
-    const isWell = await runAll(runner, statement === undefined ? input : [statement])
+    const isWell = await runAll(runner, statement === undefined ? input : [statement], note)
     return runner.wasCancelled ? 130 : isWell ? 0 : 1
   } catch (error) {
     if (stopped) return 130
@@ -71,19 +71,34 @@ export async function sql(url: string, options: SqlOptions): Promise<number> {
   }
 }
 
-/** Runs the statements of a text, which may come in pieces, up to the first that fails. */
-async function runAll(runner: Runner, text: AsyncIterable<Buffer | string> | Iterable<string>): Promise<boolean> {
+/** A line between statements that is a command of the prompt. */
+const COMMAND_LINE = /^\s*(\\[^\n]*)\n/
+
+/** Runs the statements of a text, which may come in pieces, and the commands between them, up to the first that fails. */
+async function runAll(
+  runner: Runner,
+  text: AsyncIterable<Buffer | string> | Iterable<string>,
+  note: Print,
+): Promise<boolean> {
   const utf8 = new TextDecoder('utf-8')
   let rest = ''
   for await (const piece of text) {
     rest += typeof piece === 'string' ? piece : utf8.decode(piece, { stream: true })
-    for (let end = endOfStatement(rest); end !== undefined; end = endOfStatement(rest)) {
+    for (;;) {
+      const [all, line] = COMMAND_LINE.exec(rest) ?? []
+      const end = all?.length ?? endOfStatement(rest)
+      if (end === undefined) break
       const statement = rest.slice(0, end)
-      if (!isBlankSql(statement) && !(await runner.run(statement.trim()))) return false
+      const isWell = line ? await command(line.trim(), runner, note) : await runStatement(runner, statement)
+      if (!isWell) return false
       rest = rest.slice(end)
     }
   }
-  return isBlankSql(rest) || (await runner.run(rest.trim()))
+  return rest.trimStart().startsWith('\\') ? command(rest.trim(), runner, note) : runStatement(runner, rest)
+}
+
+async function runStatement(runner: Runner, text: string): Promise<boolean> {
+  return isBlankSql(text) || runner.run(text.trim())
 }
 
 function createRunner(session: SqlSession, { format, output, pager, env, note }: SqlOptions): Runner {

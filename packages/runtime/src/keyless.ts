@@ -6,10 +6,13 @@ const LOOPBACK_ADDRESS = /^(::1|(::ffff:)?127(\.\d{1,3}){3})$/
 /** The owner of any other name can point it to this machine (DNS rebinding); its pages would then have the same origin as we. */
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i
 
+/** Whether who listens there is heard by programs on this machine alone. */
+export const isLoopback = (host: string) => /^(localhost|127(\.\d{1,3}){3}|::1)$/.test(host)
+
 /** Headers that only a proxy sets: it stands on this machine, and the client does not. */
 const OF_PROXIES = new Set([
-  ...['forwarded', 'via', 'cdn-loop', 'true-client-ip', 'fastly-client-ip'],
-  ...['cf-connecting-ip', 'cf-ray', 'cf-visitor', 'x-real-ip', 'x-client-ip', 'x-cluster-client-ip'],
+  ...['forwarded', 'via', 'cdn-loop', 'true-client-ip', 'fastly-client-ip', 'fly-client-ip'],
+  ...['cf-connecting-ip', 'cf-ray', 'cf-visitor', 'x-real-ip', 'x-client-ip', 'x-cluster-client-ip', 'x-proxyuser-ip'],
 ])
 const ALSO_OF_PROXIES = /^x-(forwarded($|-)|original-|envoy-)/
 
