@@ -9,13 +9,6 @@ import { RequestError, takenBy } from './problem.js'
 import type { Quotas } from './quotas.js'
 import { createReceiver } from './receive.js'
 
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** Where its answer goes; set when its body is about to be read. */
-    response: ServerResponse
-  }
-}
-
 export interface BodyLimits {
   /** Bytes of a batch, as it comes and as it is inflated. */
   bodyLimit: number
@@ -50,6 +43,8 @@ const SHORT = 262_144
 export function readBodies(app: FastifyInstance, quotas: Quotas, limits: BodyLimits): void {
   const { batchLimit, bodyLimit, eventLimit } = limits
   const { receive } = createReceiver(limits)
+  const responses = new WeakMap<IncomingMessage, ServerResponse>()
+  app.server.prependListener('request', (request, response) => responses.set(request, response))
   const textLimit = Math.min(bodyLimit, TEXT_PER_DATA * eventLimit + TEXT_BESIDE_DATA)
   const readList = (text: string, tenantId: string) => readItems(text, tenantId, { batchLimit, textLimit })
   const readNdjson = (text: string, tenantId: string) => readLines(text, tenantId, { batchLimit, textLimit })
@@ -74,26 +69,40 @@ export function readBodies(app: FastifyInstance, quotas: Quotas, limits: BodyLim
     route.config = { ...route.config, takes }
   })
 
-  /** The body of a request; one with events counts against the quota as far as it has come, also where it is refused. */
+  /**
+   * The body of a request. Where it is to have events it counts against the quota, as far as it has come and also where it is
+   * refused: as an event, unless it is all of a batch. The events of that are counted when they are told apart.
+   */
   async function read(request: FastifyRequest, payload: IncomingMessage, limit: number): Promise<Buffer> {
     const { tenantId } = request.access
-    const exchange = { request: payload, response: request.response }
+    const exchange = { request: payload, response: responses.get(request.raw)! }
     if (request.routeOptions.config.scope !== 'ingest') return receive(exchange, tenantId, limit, () => {})
-    let bytes = 0
+    let [events, bytes] = [1, 0]
     const count = (received: number) => {
       bytes = received
       // Others may have used it up since.
       quotas.require(request)
     }
     quotas.require(request)
-    return receive(exchange, tenantId, limit, count).finally(() => quotas.spend(request, { events: 1, bytes }))
+    try {
+      const body = await receive(exchange, tenantId, limit, count)
+      if (request.routeOptions.url === BATCH) events = 0
+      return body
+    } finally {
+      quotas.spend(request, { events, bytes })
+    }
   }
 
-  app.decorateRequest('response', null as unknown as ServerResponse)
-  app.addHook('preParsing', (request, reply, payload, done) => {
-    request.response = reply.raw
-    done(null, payload)
-  })
+  /** The events of a batch; one of which they cannot be told apart counts as one. */
+  async function readBatch(request: FastifyRequest, { readMany }: BodyType, body: Buffer): Promise<unknown> {
+    try {
+      return await readMany(textOf(body), request.access.tenantId)
+    } catch (error) {
+      quotas.spend(request, { events: 1, bytes: 0 })
+      throw error
+    }
+  }
+
   app.removeAllContentTypeParsers()
   for (const type of types) {
     app.addContentTypeParser(type.type, async (request: FastifyRequest, payload: IncomingMessage) => {
@@ -102,14 +111,17 @@ export function readBodies(app: FastifyInstance, quotas: Quotas, limits: BodyLim
       if (!fits(type, request.routeOptions.url) || !saysUtf8) throw unsupported(request)
       const isBatch = request.routeOptions.url === BATCH
       const body = await read(request, payload, isBatch ? bodyLimit : textLimit)
-      if (!isUtf8(body)) throw new RequestError('malformed-body', 'The body is not valid UTF-8')
-      const { tenantId } = request.access
-      return isBatch ? type.readMany(body.toString(), tenantId) : readJson(body.toString())
+      return isBatch ? readBatch(request, type, body) : readJson(textOf(body))
     })
   }
   app.addContentTypeParser('*', async (request: FastifyRequest) => {
     if (!request.is404) throw unsupported(request)
   })
+}
+
+function textOf(body: Buffer): string {
+  if (!isUtf8(body)) throw new RequestError('malformed-body', 'The body is not valid UTF-8')
+  return body.toString()
 }
 
 function readJson(text: string): unknown {

@@ -20,17 +20,15 @@ export interface ConnectionLimits {
   onClosed: () => void
 }
 
-/** All connections, or those from one address. The sets have those that have waited longest first. */
-interface Group {
-  open: number
-  silent: Set<Socket>
-  idle: Set<Socket>
-}
+/** All connections, or those from one address; who came first is first. */
+type Group = Map<Socket, Known>
 
 interface Known {
   groups: readonly Group[]
   /** Requests under way. */
   busy: number
+  /** When it became idle, as a count of such moments; 0 while it is silent. */
+  idleSince: number
   /** One of them is over. */
   end: () => void
   /** Requests that came before an earlier one was answered; each has its turn when that is. */
@@ -42,73 +40,58 @@ export function boundConnections(
   app: FastifyInstance,
   { max, maxPerAddress, onClosed }: ConnectionLimits,
 ): () => boolean {
-  const all = newGroup()
+  const all: Group = new Map()
   const byAddress = new Map<string, Group>()
-  const known = new Map<Socket, Known>()
+  let moments = 0
   let open = true
 
   /** Where there are too many, closes one that has no request under way to make room for it. */
   function enter(socket: Socket): void {
     if (!open) return void socket.destroy()
     const address = networkOf(socket.remoteAddress ?? '')
-    const own = byAddress.get(address) ?? newGroup()
-    const full = own.open >= maxPerAddress ? own : all.open >= max ? all : undefined
+    const own: Group = byAddress.get(address) ?? new Map()
+    const full = own.size >= maxPerAddress ? own : all.size >= max ? all : undefined
     if (full) {
       onClosed()
-      const [other] = full.silent.size > 0 ? full.silent : full.idle
+      const other = longestIdle(full)
       if (!other) return void socket.destroy()
       other.destroy()
       forget(other)
     }
     byAddress.set(address, own)
     const groups = [all, own]
-    const entry: Known = { groups, busy: 0, end: () => endRequest(socket, entry), waiting: [] }
-    known.set(socket, entry)
-    for (const group of groups) {
-      group.open++
-      group.silent.add(socket)
-    }
+    const entry: Known = { groups, busy: 0, idleSince: 0, end: () => endRequest(socket, entry), waiting: [] }
+    for (const group of groups) group.set(socket, entry)
     const closing = setTimeout(() => socket.bytesRead === 0 && socket.destroy(), SILENT_MS)
     socket.once('close', () => {
       clearTimeout(closing)
       forget(socket)
-      if (own.open === 0 && byAddress.get(address) === own) byAddress.delete(address)
+      if (own.size === 0 && byAddress.get(address) === own) byAddress.delete(address)
     })
   }
 
   function endRequest(socket: Socket, entry: Known): void {
     entry.busy--
-    if (!known.has(socket)) return
-    entry.waiting.shift()?.()
-    if (entry.busy > 0) return
-    for (const { idle } of entry.groups) idle.add(socket)
+    entry.idleSince = ++moments
+    if (all.has(socket)) entry.waiting.shift()?.()
   }
 
   function forget(socket: Socket): void {
-    for (const group of known.get(socket)?.groups ?? []) {
-      group.open--
-      group.silent.delete(socket)
-      group.idle.delete(socket)
-    }
-    known.delete(socket)
+    for (const group of all.get(socket)?.groups ?? []) group.delete(socket)
   }
 
   app.server.on('connection', enter)
   // Before the service hears of it.
   app.server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-    const entry = known.get(socket)
+    const entry = all.get(socket)
     if (!entry) return
     entry.busy++
-    for (const { silent, idle } of entry.groups) {
-      silent.delete(socket)
-      idle.delete(socket)
-    }
     response.on('close', entry.end)
   })
 
   // Hundreds of pipelined requests can come in one piece: handled at once, they would block the event loop for all others.
   app.addHook('onRequest', ({ raw: { socket } }, _, done) => {
-    const entry = known.get(socket)
+    const entry = all.get(socket)
     if (!entry || entry.busy <= 1) return done()
     if (entry.waiting.length < MAX_PIPELINED) entry.waiting.push(done)
     else socket.destroy()
@@ -117,7 +100,7 @@ export function boundConnections(
   // A connection that was opened ahead of its first request is not idle to Node, which would wait until that times out.
   app.addHook('preClose', async () => {
     open = false
-    for (const socket of all.silent) if (socket.bytesRead === 0) socket.destroy()
+    for (const socket of all.keys()) if (socket.bytesRead === 0) socket.destroy()
   })
   // A client that keeps its connection alive would hold up the close for as long as it likes.
   app.addHook('onSend', (_, reply, payload, done) => {
@@ -127,7 +110,18 @@ export function boundConnections(
   return () => open
 }
 
-const newGroup = (): Group => ({ open: 0, silent: new Set(), idle: new Set() })
+/** One that does nothing: the first that is silent, or else the one that has been idle longest. Looked for only where a group is full. */
+function longestIdle(group: Group): Socket | undefined {
+  let found: Socket | undefined
+  let least = Number.POSITIVE_INFINITY
+  for (const [socket, { busy, idleSince }] of group) {
+    if (busy > 0 || idleSince >= least) continue
+    found = socket
+    least = idleSince
+    if (least === 0) break
+  }
+  return found
+}
 
 /** What counts as one address: of IPv6 the network, the first 64 bits, since a client has all addresses of one. */
 export function networkOf(address: string): string {

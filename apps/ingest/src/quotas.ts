@@ -9,7 +9,7 @@
 import type { Quota } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
 import { type Redis, spendQuota } from '@eventflow/stream'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import { RequestError } from './problem.js'
 
 const SYNC_MS = 100
@@ -53,10 +53,10 @@ export interface Quotas {
   /** Takes what was sent out of the quota, which may overdraw it. */
   spend(request: FastifyRequest, sent: Sent): void
   /**
-   * Takes further events of a request that has spent already, and tells in the headers of its answer what is left.
-   * Throws 429 where others that came at the same time have overdrawn what there was.
+   * Takes the events of a batch, and tells in the headers of the answer what is left. Throws 429 where others that came at
+   * the same time have used it up.
    */
-  tell(request: FastifyRequest, reply: FastifyReply, furtherEvents: number): void
+  tell(request: FastifyRequest, reply: FastifyReply, events: number): void
   /** Takes a request that sends no events out of the quota; throws 429 when nothing is left for it. */
   ask(request: FastifyRequest): void
 }
@@ -77,9 +77,8 @@ export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
     return filled(accountOf(tenantId, quota))
   }
 
-  /** A bucket is empty with nothing in it, or where it is overdrawn by `overdrawn`. */
-  function requireSome(account: Account | undefined, names: readonly Bucket['name'][], overdrawn = 0): void {
-    const empty = account?.buckets.find(({ name, level }) => level <= -overdrawn && names.includes(name))
+  function requireSome(account: Account | undefined, names: readonly Bucket['name'][]): void {
+    const empty = account?.buckets.find(({ name, level }) => level <= 0 && names.includes(name))
     if (empty) throw exceeded(account!, empty)
   }
 
@@ -143,22 +142,24 @@ export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
       requireSome(account, ['requests'])
       if (account) take(request.access.tenantId, account, { requests: 1 })
     },
-    tell(request, reply, furtherEvents) {
+    tell(request, reply, events) {
       const account = accountFor(request)
       if (!account) return
-      // One event of this request is counted already.
-      if (furtherEvents > 0) requireSome(account, ['events'], 1)
-      take(request.access.tenantId, account, { events: furtherEvents })
+      if (events > 0) requireSome(account, ['events'])
+      take(request.access.tenantId, account, { events })
       reply.headers(headersOf(account))
     },
   }
 }
 
-/** Counts the requests that send no events. */
+/** Counts the requests to all routes that have a scope and take no events. */
 export function boundRequests(app: FastifyInstance, quotas: Quotas): void {
-  app.addHook('onRequest', (request, _, done) => {
-    if (request.access && request.routeOptions.config.scope !== 'ingest') quotas.ask(request)
+  const ask: onRequestHookHandler = (request, _, done) => {
+    if (request.access) quotas.ask(request)
     done()
+  }
+  app.addHook('onRoute', (route) => {
+    if (route.config?.scope !== 'ingest') route.onRequest = [ask, ...[route.onRequest ?? []].flat()]
   })
 }
 

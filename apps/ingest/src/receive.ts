@@ -126,16 +126,22 @@ function inflaterFor(encoding: string | undefined): Inflate | undefined {
   throw new RequestError('unsupported-media-type', detail, undefined, { 'accept-encoding': names })
 }
 
+/** Bodies that are being read, each with what looks whether it is too slow. */
+const beingRead = new Set<() => void>()
+setInterval(() => {
+  for (const look of beingRead) look()
+}, LOOK_EVERY_MS).unref()
+
 /** Hands on every chunk until the end. What `take` throws ends the reading and is thrown, and so does a body that is too slow. */
 function readAll(request: IncomingMessage, leastRate: number, take: (chunk: Buffer) => void): Promise<void> {
   const startedAt = performance.now()
   let size = 0
-  let looking: NodeJS.Timeout | undefined
   return new Promise<void>((resolve, reject) => {
     // Its connection is gone: nothing more is heard of it.
     if (request.destroyed) return reject(new RequestError('malformed-body', 'The body was broken off'))
     const fail = (error: unknown) => {
       request.off('data', next)
+      beingRead.delete(look)
       reject(error)
     }
     const next = (chunk: Buffer) => {
@@ -151,10 +157,13 @@ function readAll(request: IncomingMessage, leastRate: number, take: (chunk: Buff
       if (late > 0 && size < (late / 1_000) * leastRate) fail(tooSlow(leastRate))
     }
     request.on('data', next)
-    request.once('end', resolve)
-    request.on('error', reject)
-    if (leastRate > 0) looking = setInterval(look, LOOK_EVERY_MS)
-  }).finally(() => clearInterval(looking))
+    request.on('end', () => {
+      beingRead.delete(look)
+      resolve()
+    })
+    request.on('error', fail)
+    if (leastRate > 0) beingRead.add(look)
+  })
 }
 
 const tooSlow = (leastRate: number) =>

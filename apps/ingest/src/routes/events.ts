@@ -88,12 +88,12 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
     async (request, reply) => {
       const observe = metrics.ingestDuration.startTimer()
       const lines = request.body
+      quotas.tell(request, reply, Array.isArray(lines) ? Math.max(1, lines.length) : 1)
       if (!Array.isArray(lines))
         throw new RequestError('malformed-body', 'The body must be a JSON array of events, or NDJSON')
       if (lines.length > batchLimit) {
         throw new RequestError('body-too-large', `A batch holds ${batchLimit} events at the most`)
       }
-      quotas.tell(request, reply, Math.max(0, lines.length - 1))
       const send = startSend(request, tracing)
       const context = contextOf(request, reply, send)
       const { tenantId } = context
