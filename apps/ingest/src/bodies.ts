@@ -9,6 +9,13 @@ import { RequestError, takenBy } from './problem.js'
 import type { Quotas } from './quotas.js'
 import { createReceiver } from './receive.js'
 
+/** Where the answer to a request goes. (A WeakMap of all requests would double what the collection of garbage takes.) */
+const ANSWER = Symbol('answer')
+
+interface Answered extends IncomingMessage {
+  [ANSWER]?: ServerResponse
+}
+
 export interface BodyLimits {
   /** Bytes of a batch, as it comes and as it is inflated. */
   bodyLimit: number
@@ -43,8 +50,9 @@ const SHORT = 262_144
 export function readBodies(app: FastifyInstance, quotas: Quotas, limits: BodyLimits): void {
   const { batchLimit, bodyLimit, eventLimit } = limits
   const { receive } = createReceiver(limits)
-  const responses = new WeakMap<IncomingMessage, ServerResponse>()
-  app.server.prependListener('request', (request, response) => responses.set(request, response))
+  app.server.prependListener('request', (request: Answered, response) => {
+    request[ANSWER] = response
+  })
   const textLimit = Math.min(bodyLimit, TEXT_PER_DATA * eventLimit + TEXT_BESIDE_DATA)
   const readList = (text: string, tenantId: string) => readItems(text, tenantId, { batchLimit, textLimit })
   const readNdjson = (text: string, tenantId: string) => readLines(text, tenantId, { batchLimit, textLimit })
@@ -75,7 +83,7 @@ export function readBodies(app: FastifyInstance, quotas: Quotas, limits: BodyLim
    */
   async function read(request: FastifyRequest, payload: IncomingMessage, limit: number): Promise<Buffer> {
     const { tenantId } = request.access
-    const exchange = { request: payload, response: responses.get(request.raw)! }
+    const exchange = { request: payload, response: (request.raw as Answered)[ANSWER]! }
     if (request.routeOptions.config.scope !== 'ingest') return receive(exchange, tenantId, limit, () => {})
     let [events, bytes] = [1, 0]
     const count = (received: number) => {
