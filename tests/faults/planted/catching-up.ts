@@ -53,7 +53,6 @@ export const catchingUp: readonly Bug[] = [
     patches: [{ file: 'worker/connections.js', find: 'losses++', replace: '' }],
     scenario: { quick: redis.failsOverDuringABatch },
     found: 'order',
-    telling: true,
   },
   {
     name: 'the process of Redis is not compared',
