@@ -163,6 +163,30 @@ test('a body takes its part of the memory, as large as it is inflated, until its
   }
 })
 
+test('a large batch that is being stored holds up no single event', async () => {
+  const events = Array.from({ length: 100 }, (_, n) => ({ id: `large ${n}`, type: 'note.taken', data: {} }))
+  const batch = () => post(`${pipeline.url}/v1/events/batch`, events, { connection: 'close' })
+  await batch()
+  const client = await pipeline.db.connect()
+  try {
+    // The same batch again must wait until it is known whether one of its events stays.
+    await client.query('BEGIN')
+    await client.query(`DELETE FROM raw_events WHERE external_id = 'large 0'`)
+    const again = batch()
+    await until('it waits', async () => {
+      const waiting = await pipeline.db.query(
+        `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%raw_events%'`,
+      )
+      return waiting.rowCount !== 0
+    })
+    expect((await send()).status).toBe(202)
+    await client.query('ROLLBACK')
+    expect(await (await again).json()).toMatchObject({ duplicate: 100 })
+  } finally {
+    client.release(true)
+  }
+})
+
 test('one that says nothing for ten seconds is closed, and a body that trickles is answered 408 and closed', async () => {
   const silent = dial('127.0.0.7')
   const slow = dial('127.0.0.7', HEAD)

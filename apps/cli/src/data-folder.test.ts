@@ -25,11 +25,11 @@ test('a folder that is taken is not taken again, and others find what was starte
   await (await claimFolder(dir)).release()
 })
 
-test('the port tells nobody the token, and a program that listens there later is not taken for it', async () => {
+test('the port does not tell the token, and a program that listens there later is not taken for the one that had it', async () => {
   const claimed = await claimFolder(dir)
   const file = join(dir, 'up.json')
   const holder = JSON.parse(await readFile(file, 'utf8'))
-  // It answers whoever asks for the same that the real one has answered: a challenge is new each time.
+  // The stranger repeats an answer that the real one has given; it does not fit another challenge.
   const answer = await text(connect({ host: '127.0.0.1', port: holder.port }).end('hello'))
   expect(answer).toMatch(/^[0-9a-f]{64}$/)
   expect(answer).not.toBe(holder.token)

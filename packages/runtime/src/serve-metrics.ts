@@ -27,7 +27,8 @@ const HEADERS = {
 }
 
 /**
- * Serves /metrics, /livez, /readyz and /health; on a loopback address to programs on this machine and to no web page. Rejects when the port is taken, with words for whoever has set it.
+ * Serves /metrics, /livez, /readyz and /health; on a loopback address to programs on this machine and to no web page.
+ * Rejects when the port is taken, with an error that names the setting.
  */
 export async function serveMetrics({ host, port, registry, refresh, health }: ServeMetricsOptions): Promise<Server> {
   const server = createServer(async (request, response) => {
