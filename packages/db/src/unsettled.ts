@@ -124,7 +124,7 @@ export async function readLastSeqs(db: Queryable, partitions: readonly number[])
  * For each of these partitions the highest seq that is *final*: no event with a lower one can appear any more.
  *
  * The order of seq is not the order of commit. But a seq is drawn inside the INSERT, which the statement timeout ends,
- * so it was drawn within that time after `accepted_at`, the start of its transaction. All with a lower seq began
+ * so it was drawn within that time after `accepted_at`, the start of its transaction. An event with a lower seq began
  * before that, and is visible or gone, unless its COMMIT hangs: then it is still among the transactions of those that
  * accept events. One that has written has an id by then; one that only reads, and may do so for long if its reader is
  * frozen, is passed over. Where we may not see since when one runs that has written (it is another role's, and ours
