@@ -18,12 +18,14 @@ type Rule = (source: Source) => string[]
 const PACKAGES: Record<string, readonly string[]> = {
   core: [],
   db: ['core'],
-  stream: ['core'],
-  monitor: ['db', 'stream'],
-  schemas: ['core', 'db', 'pipeline'],
-  pipeline: ['core'],
+  redis: ['core'],
+  sdk: ['core'],
   runtime: ['core'],
-  samples: ['core', 'pipeline'],
+  monitor: ['db', 'redis'],
+  schemas: ['core', 'db', 'sdk'],
+  samples: ['core', 'sdk'],
+  intake: ['core', 'db', 'redis', 'runtime'],
+  engine: ['core', 'db', 'monitor', 'redis', 'runtime', 'schemas', 'sdk'],
   client: [],
   local: [],
 }
@@ -32,24 +34,20 @@ const PACKAGES: Record<string, readonly string[]> = {
 const KNOWERS: Record<string, string> = {
   pg: 'packages/db',
   kysely: 'packages/db',
-  ioredis: 'packages/stream',
+  ioredis: 'packages/redis',
   '@opentelemetry/sdk-trace-base': 'packages/runtime',
 }
 
 /** Who reads the environment: the settings, the command line, and the tests' services, whose addresses jest hands on in it. */
-const ENVIRONMENT_READERS = [
-  'packages/runtime/src/config.ts',
-  'apps/cli/src/main.ts',
-  'packages/testkit/src/services.ts',
-]
+const ENVIRONMENT_READERS = ['packages/runtime/src/config.ts', 'apps/cli/src/main.ts', 'tests/kit/src/services.ts']
 
 const MAX_LINES = 300
 
-const isTest = (path: string) => /\.(test|fixture)\.ts$/.test(path) || /^(tests|packages\/testkit)\//.test(path)
+const isTest = (path: string) => /\.(test|fixture)\.ts$/.test(path) || /^tests\//.test(path)
 const isProgram = (path: string) => /^apps\/\w+\/src\/main\.ts$|^scripts\/(bench\/)?\w+\.ts$/.test(path)
 
 /** `packages/core`, `apps/worker`, `scripts`, `scripts/bench`, `tests`. */
-const workspaceOf = (path: string) => /^(packages|apps)\/[^/]+|^scripts\/bench|^[^/]+/.exec(path)![0]
+const workspaceOf = (path: string) => /^(packages|apps)\/[^/]+|^scripts\/bench|^tests\/kit|^[^/]+/.exec(path)![0]
 
 const withoutComments = (text: string) => text.replace(/^\s*\/\*[\s\S]*?\*\//gm, '').replace(/^\s*\/\/.*$/gm, '')
 
@@ -69,7 +67,7 @@ const oursAmong = (names: readonly string[]) => [
 ]
 
 const direction: Rule = ({ path, text }) => {
-  if (/^(tests|packages\/testkit)\//.test(path)) return []
+  if (/^tests\//.test(path)) return []
   const allowed = PACKAGES[workspaceOf(path).replace('packages/', '')] ?? Object.keys(PACKAGES)
   return oursAmong(importsOf(text))
     .filter((name) => !allowed.includes(name) && !(name === 'testkit' && isTest(path)))
@@ -138,7 +136,7 @@ function falseStatements({ path, sources, dependencies, references }: Workspace)
 
 function readWorkspaces(): Workspace[] {
   const inside = (folder: string) => readdirSync(join(ROOT, folder)).map((name) => `${folder}/${name}`)
-  const single = ['grafana', 'scripts', 'scripts/bench', 'tests']
+  const single = ['grafana', 'scripts', 'scripts/bench', 'tests', 'tests/kit']
   return [...inside('packages'), ...inside('apps'), ...single].map(readWorkspace)
 }
 
@@ -149,10 +147,10 @@ function readWorkspace(path: string): Workspace {
   return {
     path,
     sources: readdirSync(join(ROOT, path), { recursive: true, encoding: 'utf8' })
-      .filter((file) => /\.tsx?$/.test(file) && !/^(dist|node_modules|bench\/)/.test(file))
+      .filter((file) => /\.tsx?$/.test(file) && !/^(dist|node_modules|bench\/|kit\/)/.test(file))
       .map((file) => ({ path: `${path}/${file}`, text: read(file) })),
     dependencies: oursAmong(Object.keys({ ...dependencies, ...devDependencies })),
-    references: (references ?? []).map((reference) => basename(reference.path)),
+    references: (references ?? []).map((reference) => basename(reference.path).replace('kit', 'testkit')),
   }
 }
 
@@ -180,14 +178,14 @@ const WORKER = '@eventflow/worker'
 describe('a violation is caught:', () => {
   test.each<[string, Rule, string, string]>([
     ['core imports db', direction, 'packages/core/src/a.ts', "import { connect } from '@eventflow/db'"],
-    ['db imports stream', direction, 'packages/db/src/a.ts', "export * from '@eventflow/stream'"],
+    ['db imports redis', direction, 'packages/db/src/a.ts', "export * from '@eventflow/redis'"],
     [
-      'stream imports db, for types',
+      'redis imports db, for types',
       direction,
-      'packages/stream/src/a.ts',
+      'packages/redis/src/a.ts',
       "import type {\n  Db,\n} from '@eventflow/db'",
     ],
-    ['pipeline imports an app', direction, 'packages/pipeline/src/a.ts', `await import('${WORKER}')`],
+    ['sdk imports an app', direction, 'packages/sdk/src/a.ts', `await import('${WORKER}')`],
     ['an app imports an app', direction, 'apps/cli/src/a.ts', "import { buildApp } from '@eventflow/ingest'"],
     ['an app imports an app’s part', direction, 'apps/cli/src/a.ts', "import '@eventflow/ingest/main'"],
     ['an app imports testkit', direction, 'apps/ingest/src/a.ts', "import { until } from '@eventflow/testkit'"],
@@ -199,16 +197,21 @@ describe('a violation is caught:', () => {
       "import { a } from '../../../packages/db/src/a.js'",
     ],
     ['an app knows pg', oneKnowerEach, 'apps/worker/src/a.ts', "import pg from 'pg'"],
-    ['stream knows kysely', oneKnowerEach, 'packages/stream/src/a.ts', "import { sql } from 'kysely/helpers/postgres'"],
+    ['redis knows kysely', oneKnowerEach, 'packages/redis/src/a.ts', "import { sql } from 'kysely/helpers/postgres'"],
     ['db knows ioredis', oneKnowerEach, 'packages/db/src/a.ts', "import { Redis } from 'ioredis'"],
     ['anyone reads the environment', environment, 'packages/db/src/a.ts', 'const url = process.env.DATABASE_URL'],
     ['by another name', environment, 'apps/worker/src/main.ts', 'const { argv, env } = process'],
     ['by an import', environment, 'apps/worker/src/main.ts', "import { env } from 'node:process'"],
-    ['anyone ends the process', exit, 'apps/worker/src/loop.ts', 'if (failed) process.exit(1)'],
+    ['anyone ends the process', exit, 'packages/engine/src/lane/lane.ts', 'if (failed) process.exit(1)'],
     ['or has it ended', exit, 'packages/runtime/src/stop.ts', 'stopOnSignal(log, 0, [], process.exit)'],
-    ['a file is too long', size, 'apps/worker/src/loop.ts', '/** Long. */\n'.repeat(MAX_LINES + 1)],
-    ['a file has no caption', caption, 'apps/worker/src/loop.ts', "import { a } from './a.js'\n/** Too late. */"],
-    ['a caption says nothing', caption, 'apps/worker/src/loop.ts', '/** */'],
+    ['a file is too long', size, 'packages/engine/src/lane/lane.ts', '/** Long. */\n'.repeat(MAX_LINES + 1)],
+    [
+      'a file has no caption',
+      caption,
+      'packages/engine/src/lane/lane.ts',
+      "import { a } from './a.js'\n/** Too late. */",
+    ],
+    ['a caption says nothing', caption, 'packages/engine/src/lane/lane.ts', '/** */'],
   ])('%s', (_, rule, path, text) => {
     expect(violations(rule, [{ path, text }])).toHaveLength(1)
   })

@@ -45,7 +45,7 @@ test('they compile, with the tsconfig.json that is recommended', async () => {
 test('they are loaded together', async () => {
   // In a process of its own: jest has its own way of importing, which knows no TypeScript.
   const script = `
-    const { loadDefinitions } = await import('@eventflow/pipeline')
+    const { loadDefinitions } = await import('@eventflow/sdk')
     console.log((await loadDefinitions('${folder}')).size)`
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: folder })
   expect(Number(stdout)).toBe(definitions.length)

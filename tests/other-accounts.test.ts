@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { connect, migrate, prepare } from '@eventflow/db'
 import { type LocalDatabase, startPostgres, startRedis } from '@eventflow/local'
-import { connectRedis, untilReady } from '@eventflow/stream'
+import { connectRedis, untilReady } from '@eventflow/redis'
 import { redisCacheDir } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 

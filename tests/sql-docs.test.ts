@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect, type Db, prepare } from '@eventflow/db'
-import { loadDefinitions } from '@eventflow/pipeline'
+import { loadDefinitions } from '@eventflow/sdk'
 import { adminUrlOf, createDatabase } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 

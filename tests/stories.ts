@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { countEvents } from '@eventflow/db'
-import { readDepths } from '@eventflow/stream'
+import { readDepths } from '@eventflow/redis'
 import {
   type Clients,
   checkHistory,

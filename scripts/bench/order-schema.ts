@@ -1,5 +1,5 @@
 /** What the events of the bench look like, what is added to them, and what the handler adds up. */
-import { type AcceptedEvent, derive, lookup, type Sql, type Static, Type } from '@eventflow/pipeline'
+import { type AcceptedEvent, derive, lookup, type Sql, type Static, Type } from '@eventflow/sdk'
 
 export const Order = Type.Object({
   orderId: Type.String({ minLength: 1 }),

@@ -1,6 +1,6 @@
 /** The console as people use it: every page and action, in a real browser, on a pipeline with real failures. */
 import { createApiKey, revokeApiKey } from '@eventflow/db'
-import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
+import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Browser, Page } from 'playwright-core'

@@ -1,6 +1,6 @@
 /** Every page on a phone and on a desk, with contents that mean harm: long, without blanks, from right to left, unseen, in circles. */
 import { createApiKey } from '@eventflow/db'
-import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
+import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Browser, Page } from 'playwright-core'

@@ -1,6 +1,6 @@
 /** Schemas in the console: looked at, compared, checked, registered, and what failed by them replayed as another version. */
 import { createApiKey, createTenant } from '@eventflow/db'
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import type { Browser, Page } from 'playwright-core'

@@ -1,5 +1,5 @@
 /** What the console says is wrong: in words, in colours, and never better than it is. */
-import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
+import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import type { Browser, Page } from 'playwright-core'

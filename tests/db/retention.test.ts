@@ -10,10 +10,10 @@ import {
   removeDeadLetters,
   removeProcessed,
 } from '@eventflow/db'
-import { defineEvent, Type } from '@eventflow/pipeline'
-import { createPublisher } from '@eventflow/stream'
+import { removeOld } from '@eventflow/engine'
+import { createPublisher } from '@eventflow/redis'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { administer, createDatabase, startPipeline, until } from '@eventflow/testkit'
-import { removeOld } from '@eventflow/worker'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 

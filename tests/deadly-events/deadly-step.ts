@@ -1,5 +1,5 @@
 /** `deadly.step`: an event may end its worker, or keep it busy for ever. The others leave a row. */
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 
 function spinForEver(): void {
   for (let n = 0; ; n++) if (n < 0) return

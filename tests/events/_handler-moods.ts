@@ -1,6 +1,6 @@
 /** What a handler of the fault tests may do that it should not, by the mood of its event. Its effect is written before. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { PermanentError, type Sql } from '@eventflow/pipeline'
+import { PermanentError, type Sql } from '@eventflow/sdk'
 import { type StepEvent, writeEffects } from './_step.js'
 
 /** Events that failed once in this process, which may run several pipelines with the same ids one after the other. */

@@ -1,5 +1,5 @@
 /** What the events of the fault tests have in common: their data, and their effects. */
-import { type AcceptedEvent, type Sql, type Static, Type } from '@eventflow/pipeline'
+import { type AcceptedEvent, type Sql, type Static, Type } from '@eventflow/sdk'
 
 export const Step = Type.Object({
   key: Type.String(),

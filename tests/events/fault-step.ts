@@ -6,7 +6,7 @@
  * source*: waits while a row in `source_away` says so.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { defineEvent, type EnrichContext, PermanentError, UnavailableError } from '@eventflow/pipeline'
+import { defineEvent, type EnrichContext, PermanentError, UnavailableError } from '@eventflow/sdk'
 import { failOnce } from './_handler-moods.js'
 import { Step, type StepEvent, writeEffects } from './_step.js'
 

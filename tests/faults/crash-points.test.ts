@@ -1,6 +1,6 @@
 /** Every crash point: the process dies there under light load, is started again, and nothing is lost, doubled or reordered. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { GROUP, streamKey } from '@eventflow/stream'
+import { GROUP, streamKey } from '@eventflow/redis'
 import {
   type Attempt,
   type BuildCopy,

@@ -18,16 +18,16 @@ export const HANDLERS_IN_A_HURRY = { EVENTFLOW_HANDLER_TIMEOUT_SECONDS: '1' }
 /** Retention that counts seconds instead of days, and looks every few of them. */
 export const RETENTION_IN_A_HURRY: readonly Patch[] = [
   {
-    file: 'db/retention.js',
+    file: 'db/ledger/retention.js',
     find: 'tx.query(REMOVE_PROCESSED, [days,',
     replace: 'tx.query(REMOVE_PROCESSED, [days / 86_400,',
   },
   {
-    file: 'db/retention.js',
+    file: 'db/ledger/retention.js',
     find: 'tx.query(REMOVE_DEAD_LETTERS, [days,',
     replace: 'tx.query(REMOVE_DEAD_LETTERS, [days / 86_400,',
   },
-  { file: 'worker/retention.js', find: 'ROUND_MS = 60_000', replace: 'ROUND_MS = 2_000' },
+  { file: 'engine/ownership/retention.js', find: 'ROUND_MS = 60_000', replace: 'ROUND_MS = 2_000' },
 ]
 
 /** Its settings, with ages in seconds: no client may take longer until an event is accepted, or it would be a new one. */

@@ -1,6 +1,6 @@
 /** Each remedy at its work: what the pipeline does about what befalls it, on real processes. */
 import { partitionOf } from '@eventflow/core'
-import { streamKey, untilReady } from '@eventflow/stream'
+import { streamKey, untilReady } from '@eventflow/redis'
 import {
   type BuildCopy,
   checkHistory,
@@ -21,8 +21,12 @@ import { copyOfBuild, places } from './places.js'
 
 /** What was never published is looked for sooner than after some seconds. */
 const SOON: readonly Patch[] = [
-  { file: 'db/unsettled.js', find: 'FINAL_AFTER_MS = 2 * STATEMENT_TIMEOUT_MS', replace: 'FINAL_AFTER_MS = 1_000' },
-  { file: 'worker/loop.js', find: 'LOOK_AFTER_MS = 5_000', replace: 'LOOK_AFTER_MS = 1_000' },
+  {
+    file: 'db/ledger/unsettled.js',
+    find: 'FINAL_AFTER_MS = 2 * STATEMENT_TIMEOUT_MS',
+    replace: 'FINAL_AFTER_MS = 1_000',
+  },
+  { file: 'engine/lane/lane.js', find: 'LOOK_AFTER_MS = 5_000', replace: 'LOOK_AFTER_MS = 1_000' },
 ]
 
 let build: BuildCopy

@@ -4,7 +4,7 @@ import { rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { partitionOf } from '@eventflow/core'
-import { readDepths } from '@eventflow/stream'
+import { readDepths } from '@eventflow/redis'
 import {
   type Clients,
   checkHistory,

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { partitionOf, uuidOf } from '@eventflow/core'
 import { insertRawEvents } from '@eventflow/db'
-import { streamKey, unpackEntry } from '@eventflow/stream'
+import { streamKey, unpackEntry } from '@eventflow/redis'
 import { newEvent, post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 

@@ -1,7 +1,7 @@
 /** Answers are short, and wait for no client that does not read them. */
 import { connect, type Socket } from 'node:net'
 import { gzipSync } from 'node:zlib'
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 

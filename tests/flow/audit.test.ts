@@ -1,6 +1,6 @@
 /** The audit log: every route that changes something for others leaves one row that says who, what and when; nothing else does. */
 import { createApiKey, createTenant, SCOPES, setQuota } from '@eventflow/db'
-import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
+import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Answer, type Contract, readContract } from '../contract.js'

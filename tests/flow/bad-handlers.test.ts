@@ -3,7 +3,7 @@
  * the handler did. Nothing is left of what it did to its transaction.
  */
 import { readFile } from 'node:fs/promises'
-import { type AcceptedEvent, defineEvent, type Sql, Type } from '@eventflow/pipeline'
+import { type AcceptedEvent, defineEvent, type Sql, Type } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 

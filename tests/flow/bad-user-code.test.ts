@@ -2,15 +2,7 @@
  * Definitions whose functions do what no type allows: the event that meets it ends as a dead letter with a message that a stranger
  * understands, the next event of the same definition is processed at once, and what operators do works on the bad one.
  */
-import {
-  defineEvent,
-  derive,
-  type Enricher,
-  type EventDefinition,
-  lookup,
-  PermanentError,
-  Type,
-} from '@eventflow/pipeline'
+import { defineEvent, derive, type Enricher, type EventDefinition, lookup, PermanentError, Type } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { request } from 'node:http'
 import { eventIdOf } from '@eventflow/core'
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { CloudEvent, CONSTANTS, emitterFor, httpTransport, Mode } from 'cloudevents'

@@ -1,5 +1,5 @@
 /** The console as files over HTTP: what a browser is given, and what it may do with it. */
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 

@@ -1,6 +1,6 @@
 /** The OpenAPI document as a contract: what can be pasted from it works, and an answer that it does not have is noticed. */
 import { join } from 'node:path'
-import { loadDefinitions } from '@eventflow/pipeline'
+import { loadDefinitions } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Answer, type Contract, createCheck, readContract } from '../contract.js'

@@ -1,6 +1,6 @@
 /** Cursors: they lead from page to page of the list and the tenant that they were given for, and tell nothing. */
 import { createApiKey, createTenant, SCOPES } from '@eventflow/db'
-import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
+import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 

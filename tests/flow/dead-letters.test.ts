@@ -1,8 +1,8 @@
 /** Dead letters over HTTP: found, grouped, discarded; and what is asked for wrongly is told where it is wrong. */
 
 import { findRawEvents } from '@eventflow/db'
-import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
-import { createPublisher } from '@eventflow/stream'
+import { createPublisher } from '@eventflow/redis'
+import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 

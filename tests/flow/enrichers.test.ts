@@ -1,6 +1,6 @@
 /** What enrichers are given: exact numbers, a cache whose absence is no failure, statements and calls that have an end. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { defineEvent, type Enricher, lookup, Type } from '@eventflow/pipeline'
+import { defineEvent, type Enricher, lookup, Type } from '@eventflow/sdk'
 import { startOwnRedis, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, expect, test } from '@jest/globals'
 

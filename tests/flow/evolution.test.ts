@@ -1,7 +1,7 @@
 /** How schemas change while events are on their way: new versions, old events, replays. */
 import { createApiKey, createTenant, OPERATOR_TENANT, SCOPES } from '@eventflow/db'
-import { defineEvent, Type } from '@eventflow/pipeline'
 import { registerDefinitions } from '@eventflow/schemas'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 

@@ -1,5 +1,5 @@
 /** A worker that has lost the lease of a partition while it worked on its events writes nothing of them: no end and no retry. */
-import { defineEvent, PermanentError, TransientError, Type } from '@eventflow/pipeline'
+import { defineEvent, PermanentError, TransientError, Type } from '@eventflow/sdk'
 import { startPipeline } from '@eventflow/testkit'
 import { expect, test } from '@jest/globals'
 

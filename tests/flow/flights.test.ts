@@ -2,8 +2,8 @@
 import { join } from 'node:path'
 import type { IncomingEvent } from '@eventflow/core'
 import { countEvents } from '@eventflow/db'
-import { loadDefinitions } from '@eventflow/pipeline'
 import { flightEvents } from '@eventflow/samples'
+import { loadDefinitions } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 

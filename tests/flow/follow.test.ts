@@ -1,6 +1,7 @@
 /** Following an event to its end: GET /v1/events/{id}, with and without waiting. */
-import { defineEvent, Type } from '@eventflow/pipeline'
-import { readDepths } from '@eventflow/stream'
+
+import { readDepths } from '@eventflow/redis'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 

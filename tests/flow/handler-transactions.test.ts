@@ -1,8 +1,8 @@
 /** A handler's transaction: its own for as long as its call, within limits of time, and judged by what its statements met. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { partitionOf } from '@eventflow/core'
-import { type AcceptedEvent, defineEvent, PermanentError, type Sql, Type, UnavailableError } from '@eventflow/pipeline'
-import { readDepths } from '@eventflow/stream'
+import { readDepths } from '@eventflow/redis'
+import { type AcceptedEvent, defineEvent, PermanentError, type Sql, Type, UnavailableError } from '@eventflow/sdk'
 import { administer, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 

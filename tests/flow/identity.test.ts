@@ -10,7 +10,7 @@ import {
   migrationsFor,
   readFormerIdsUntil,
 } from '@eventflow/db'
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { createDatabase, newEvent, post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 

@@ -1,7 +1,7 @@
 /** API keys: nothing without one, nothing beyond its scopes, nothing after its end. */
 import { createHash } from 'node:crypto'
 import { createApiKey, createBootstrapKey, createTenant, SCOPES, type Scope, setQuota } from '@eventflow/db'
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 import {
   createDatabase,
   post,

@@ -1,5 +1,5 @@
 /** The pipeline live over HTTP: an event stream with what happens, what waits, and what is wrong. */
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { connect as connectTcp } from 'node:net'
 import { join } from 'node:path'
 import { connect, type Db, prepare } from '@eventflow/db'
-import { connectRedis } from '@eventflow/stream'
+import { connectRedis } from '@eventflow/redis'
 import {
   administer,
   adminUrlOf,

@@ -1,6 +1,6 @@
 /** A lane loses its connection to Redis, which does not know of that yet: a read still waits there, and may be given the next entry. */
 import { partitionOf } from '@eventflow/core'
-import { connectRedis, GROUP, streamKey, untilReady } from '@eventflow/stream'
+import { connectRedis, GROUP, streamKey, untilReady } from '@eventflow/redis'
 import { openLink, startOwnRedis, startPipeline, until, withPort } from '@eventflow/testkit'
 import { expect, test } from '@jest/globals'
 import step from '../events/fault-step.js'

@@ -1,7 +1,7 @@
 /** The mark of a partition, between an ingest that raises it and a worker that settles: neither waits, and no order is lost. */
 import { partitionOf } from '@eventflow/core'
 import { markDirty } from '@eventflow/db'
-import { defineEvent, type EventDefinition, TransientError, Type } from '@eventflow/pipeline'
+import { defineEvent, type EventDefinition, TransientError, Type } from '@eventflow/sdk'
 import { post, type Server, startOwnRedis, startPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 

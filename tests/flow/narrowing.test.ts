@@ -1,7 +1,7 @@
 /** A version that came over HTTP may ask for more than the definition does, and never for less: code is given what fits its schema. */
 import { createApiKey, createTenant, OPERATOR_TENANT, SCOPES } from '@eventflow/db'
-import { defineEvent, Type } from '@eventflow/pipeline'
 import { registerDefinitions } from '@eventflow/schemas'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 

@@ -1,5 +1,5 @@
 /** Operators who replay, discard and skip at any moment, against handlers that fail often: each event still ends once. */
-import { defineEvent, PermanentError, TransientError, Type } from '@eventflow/pipeline'
+import { defineEvent, PermanentError, TransientError, Type } from '@eventflow/sdk'
 import { createRandom, startOperators, startPipeline, until } from '@eventflow/testkit'
 import { expect, test } from '@jest/globals'
 

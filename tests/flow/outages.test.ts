@@ -1,8 +1,8 @@
 /** The door, when something it needs is away or has too much to do: nothing that was answered with 202 is lost. */
 import { partitionOf } from '@eventflow/core'
 import { connect, type Db, INGEST_APPLICATION } from '@eventflow/db'
-import { defineEvent, Type } from '@eventflow/pipeline'
-import { streamKey } from '@eventflow/stream'
+import { streamKey } from '@eventflow/redis'
+import { defineEvent, Type } from '@eventflow/sdk'
 import {
   administer,
   createDatabase,

@@ -1,8 +1,8 @@
 /** Who has which partitions, when workers are started again, share a name, or are busy: with leases of a second. */
 import { partitionOf } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
-import { defineEvent, Type } from '@eventflow/pipeline'
-import { GROUP, streamKey } from '@eventflow/stream'
+import { GROUP, streamKey } from '@eventflow/redis'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { sessionsWaiting, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 

@@ -1,8 +1,8 @@
 /** Whether a worker reads a partition from its stream or from Postgres when it begins it, and why. */
 import { partitionOf } from '@eventflow/core'
 import { markDirty } from '@eventflow/db'
-import { defineEvent, Type } from '@eventflow/pipeline'
-import { streamKey } from '@eventflow/stream'
+import { streamKey } from '@eventflow/redis'
+import { defineEvent, Type } from '@eventflow/sdk'
 import {
   type Server,
   sessionsWaiting,

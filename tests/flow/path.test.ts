@@ -1,6 +1,6 @@
 /** The path of an event, from HTTP to its one end. */
 
-import { defineEvent, PermanentError, Type, UnavailableError } from '@eventflow/pipeline'
+import { defineEvent, PermanentError, Type, UnavailableError } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 

@@ -1,7 +1,7 @@
 /** A request with so many events of a key that they need several stream entries: Redis takes all of them, or their partition is marked. */
 import { partitionOf } from '@eventflow/core'
-import { defineEvent, Type } from '@eventflow/pipeline'
-import { connectRedis, type Redis, streamKey, untilReady } from '@eventflow/stream'
+import { connectRedis, type Redis, streamKey, untilReady } from '@eventflow/redis'
+import { defineEvent, Type } from '@eventflow/sdk'
 import {
   type Link,
   openLink,

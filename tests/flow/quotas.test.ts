@@ -2,9 +2,9 @@
 import { gzipSync } from 'node:zlib'
 import { createApiKey, createTenant, setQuota } from '@eventflow/db'
 import { buildApp } from '@eventflow/ingest'
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { connectRedis, type Redis, untilReady } from '@eventflow/redis'
 import { createLog, IngestConfig, readConfig } from '@eventflow/runtime'
-import { connectRedis, type Redis, untilReady } from '@eventflow/stream'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { post, startOwnRedis, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 

@@ -1,8 +1,8 @@
 /** What has reached its end is sent on its way again because a person asks for it: once, in order, at a rate, and told. */
 
 import { advanceOperation, countMatching, createOperation, findRawEvents } from '@eventflow/db'
-import { defineEvent, Type } from '@eventflow/pipeline'
-import { createPublisher } from '@eventflow/stream'
+import { createPublisher } from '@eventflow/redis'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 

@@ -3,7 +3,7 @@
  * there, and what was sent last is not. A later event of a key must not overtake what was lost.
  */
 import { partitionOf } from '@eventflow/core'
-import { connectRedis, createGroup, type Redis, untilReady } from '@eventflow/stream'
+import { connectRedis, createGroup, type Redis, untilReady } from '@eventflow/redis'
 import {
   acceptEvents,
   type Link,

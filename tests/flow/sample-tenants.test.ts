@@ -1,7 +1,7 @@
 /** The tables of the samples with two tenants, and tables that were made before they had a tenant. */
 import { join } from 'node:path'
 import { connect, createApiKey, createTenant, OPERATOR_TENANT, prepare } from '@eventflow/db'
-import { type EventDefinition, loadDefinitions } from '@eventflow/pipeline'
+import { type EventDefinition, loadDefinitions } from '@eventflow/sdk'
 import { createDatabase, post, startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 

@@ -1,8 +1,8 @@
 /** Reading from Postgres, whoever has accepted how much and when: each event once, each tenant's in order, none passed by. */
 import { connect, type Db, readFinalSeqs } from '@eventflow/db'
+import { newPartition, positionOf, takeUpNext } from '@eventflow/engine'
 import { createWorkerMetrics } from '@eventflow/runtime'
 import { administer, createDatabase } from '@eventflow/testkit'
-import { newPartition, positionOf, takeUpNext } from '@eventflow/worker'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 

@@ -1,5 +1,5 @@
 /** Events searched over HTTP: by each of their parts, in pages; the types there are; and what people did. */
-import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
+import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 

@@ -3,7 +3,7 @@
  * once, as the operator wanted it, or waits as it should.
  */
 import { randomUUID } from 'node:crypto'
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 

@@ -1,5 +1,5 @@
 /** What our own connections and statements meet while a batch is settled is no fault of its events: they wait, and are processed. */
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { administer, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 

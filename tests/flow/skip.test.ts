@@ -1,5 +1,5 @@
 /** Skipping the event that others of its key wait for: whatever its owner is doing with it just now. */
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 

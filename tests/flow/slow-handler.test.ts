@@ -1,5 +1,5 @@
 /** A handler whose statement always takes too long: Postgres may be slow for a while, but not because of one event. */
-import { defineEvent, type EventDefinition, Type } from '@eventflow/pipeline'
+import { defineEvent, type EventDefinition, Type } from '@eventflow/sdk'
 import { startPipeline } from '@eventflow/testkit'
 import { expect, test } from '@jest/globals'
 

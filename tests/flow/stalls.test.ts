@@ -1,7 +1,7 @@
 /** The largest bodies that are read, of the parts that cost the most: nobody else waits for them for longer than a moment. */
 
 import { CHECKED_FORMATS } from '@eventflow/core'
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Contract, readContract } from '../contract.js'

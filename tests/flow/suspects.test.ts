@@ -1,8 +1,8 @@
 /** Suspects: whose worker has lived, though it could not settle one; and what of a partition is given up on their way. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { partitionOf } from '@eventflow/core'
-import { defineEvent, type Enricher, type EventDefinition, Type } from '@eventflow/pipeline'
-import { GROUP, streamKey } from '@eventflow/stream'
+import { GROUP, streamKey } from '@eventflow/redis'
+import { defineEvent, type Enricher, type EventDefinition, Type } from '@eventflow/sdk'
 import { administer, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, expect, test } from '@jest/globals'
 

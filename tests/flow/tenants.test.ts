@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { createApiKey, createTenant, SCOPES } from '@eventflow/db'
-import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
+import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'

@@ -4,7 +4,7 @@
  */
 import { ATTACKS, type AttackName, attack } from '@eventflow/bench/worst-tenant'
 import { createApiKey, createTenant, SCOPES, setQuota } from '@eventflow/db'
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'

@@ -1,6 +1,6 @@
 /** The watchdog: a worker that makes no progress while events wait says so, and why. */
 import { join } from 'node:path'
-import { defineEvent, Type, UnavailableError } from '@eventflow/pipeline'
+import { defineEvent, Type, UnavailableError } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import step from '../events/fault-step.js'

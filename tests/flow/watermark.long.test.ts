@@ -1,6 +1,6 @@
 /** The watermark: what is behind it is settled or waits in `retries`, whatever has failed meanwhile. */
 import { partitionOf } from '@eventflow/core'
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { startPipeline, until, whileLocked } from '@eventflow/testkit'
 import { expect, test } from '@jest/globals'
 

@@ -1,7 +1,7 @@
 /** Workers: what a stream may hold, and how partitions are shared. In one process; the crashes are in crashes.long.test.ts. */
 import { randomUUID } from 'node:crypto'
 import { type AcceptedEvent, partitionOf } from '@eventflow/core'
-import { createSeal, FIELD, GROUP, packEntry, readNew, streamKey } from '@eventflow/stream'
+import { createSeal, FIELD, GROUP, packEntry, readNew, streamKey } from '@eventflow/redis'
 import { acceptEvents, newEvent, startPipeline, startSteadyLoad, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import step from '../events/fault-step.js'

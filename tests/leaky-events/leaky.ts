@@ -1,5 +1,5 @@
 /** `leaky`: fails in every way an event can, and each error quotes the event's secret, as errors of careless code do. */
-import { type AcceptedEvent, defineEvent, PermanentError, type Static, Type } from '@eventflow/pipeline'
+import { type AcceptedEvent, defineEvent, PermanentError, type Static, Type } from '@eventflow/sdk'
 
 const Leaky = Type.Object({
   secret: Type.String(),

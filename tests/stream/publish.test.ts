@@ -11,7 +11,7 @@ import {
   streamKey,
   unpackEntry,
   untilReady,
-} from '@eventflow/stream'
+} from '@eventflow/redis'
 import { redisUrl } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 

@@ -1,5 +1,5 @@
 /** What tells one Redis from the next. */
-import { connectRedis, readRunId, untilReady } from '@eventflow/stream'
+import { connectRedis, readRunId, untilReady } from '@eventflow/redis'
 import { startOwnRedis } from '@eventflow/testkit'
 import { expect, test } from '@jest/globals'
 

@@ -2,7 +2,7 @@
  * `traced.step`: its enricher and its handler have spans of their own. *flaky*: its handler fails the first time; *bad*: it is
  * wrong for good. The enricher tells what it would send to whom it asks.
  */
-import { defineEvent, PermanentError, Type } from '@eventflow/pipeline'
+import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
 import { context, propagation, trace } from '@opentelemetry/api'
 
 const tracer = trace.getTracer('the user')

@@ -1,5 +1,5 @@
 /** `traced.sum`: its handler takes several events at once, and has a span of its own. */
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { trace } from '@opentelemetry/api'
 
 export default defineEvent({

@@ -1,5 +1,5 @@
 /** `watch.looked-up`: needs a source that is never there, so that its circuit opens. */
-import { defineEvent, httpLookup, Type } from '@eventflow/pipeline'
+import { defineEvent, httpLookup, Type } from '@eventflow/sdk'
 
 const SOURCE = 'http://127.0.0.1:65535'
 

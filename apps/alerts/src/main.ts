@@ -1,5 +1,6 @@
 /** Starts the monitor that raises alerts: wire, watch, stop. It starts without Postgres and Redis: that they are away is news. */
 import { connect } from '@eventflow/db'
+import { connectRedis } from '@eventflow/redis'
 import {
   AlertsConfig,
   ConfigError,
@@ -9,7 +10,6 @@ import {
   stopOnSignal,
   switchLevelOnSignal,
 } from '@eventflow/runtime'
-import { connectRedis } from '@eventflow/stream'
 import { startWatch } from './watch.js'
 import { createWebhook } from './webhook.js'
 

@@ -1,7 +1,7 @@
 /** Looks at the pipeline from outside, once. */
 import { countFreshDeadLetters, type Db, readProgress } from '@eventflow/db'
 import { type PipelineLag, readLag } from '@eventflow/monitor'
-import type { Redis } from '@eventflow/stream'
+import type { Redis } from '@eventflow/redis'
 
 /** Dead letters that are not older count as fresh. */
 export const FRESH_SECONDS = 300

@@ -1,5 +1,5 @@
 /** One connection to Redis for the time of a command. */
-import { connectRedis, type Redis, untilReady } from '@eventflow/stream'
+import { connectRedis, type Redis, untilReady } from '@eventflow/redis'
 import { UnreachableError } from './addresses.js'
 
 const PATIENCE_MS = 3_000

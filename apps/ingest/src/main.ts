@@ -10,8 +10,7 @@ import {
   OPERATOR_TENANT,
   sqlErrorKind,
 } from '@eventflow/db'
-import { loadDefinitions } from '@eventflow/pipeline'
-import { failRunningCall } from '@eventflow/pipeline/user-code'
+import { connectRedis } from '@eventflow/redis'
 import {
   createIngestMetrics,
   createLog,
@@ -26,9 +25,10 @@ import {
   watchLoop,
 } from '@eventflow/runtime'
 import { registerDefinitions } from '@eventflow/schemas'
-import { connectRedis } from '@eventflow/stream'
+import { loadDefinitions } from '@eventflow/sdk'
+import { failRunningCall } from '@eventflow/sdk/user-code'
 import { buildApp } from './app.js'
-import { requireSomeKey } from './auth.js'
+import { requireSomeKey } from './door/auth.js'
 import { serveHealth } from './health-port.js'
 import { listen } from './listen.js'
 

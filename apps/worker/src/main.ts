@@ -2,8 +2,8 @@
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { connect, migrate, OPERATOR_TENANT, prepare, sqlErrorKind, WORKER_APPLICATION } from '@eventflow/db'
-import { loadDefinitions } from '@eventflow/pipeline'
-import { failRunningCall } from '@eventflow/pipeline/user-code'
+import { describeHealth, idleTimeoutOf, showCircuits, startWorker, type Worker } from '@eventflow/engine'
+import { connectRedis } from '@eventflow/redis'
 import {
   createLog,
   createWorkerMetrics,
@@ -18,11 +18,8 @@ import {
   watchLoop,
 } from '@eventflow/runtime'
 import { registerDefinitions } from '@eventflow/schemas'
-import { connectRedis } from '@eventflow/stream'
-import { showCircuits } from './circuits.js'
-import { describeHealth } from './health.js'
-import { idleTimeoutOf } from './ownership.js'
-import { startWorker, type Worker } from './worker.js'
+import { loadDefinitions } from '@eventflow/sdk'
+import { failRunningCall } from '@eventflow/sdk/user-code'
 
 try {
   const config = readConfig(WorkerConfig)

@@ -1,6 +1,6 @@
 /** Whether Postgres and Redis answer, as this process sees it. */
 import type { Db } from '@eventflow/db'
-import type { Redis } from '@eventflow/stream'
+import type { Redis } from '@eventflow/redis'
 import { within } from './within.js'
 
 export interface Dependencies {

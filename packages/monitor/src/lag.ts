@@ -1,6 +1,6 @@
 /** How far the pipeline is behind, partition by partition. */
 import { type Db, type PartitionBacklog, readBacklog, readOwnership } from '@eventflow/db'
-import { type Redis, readStreamLag, type StreamLag } from '@eventflow/stream'
+import { type Redis, readStreamLag, type StreamLag } from '@eventflow/redis'
 
 export interface PartitionLag {
   partition: number

@@ -1,5 +1,5 @@
 /** The projection of the sample: for each airport how many flights of a tenant left it, and how late they arrived on average. */
-import type { Sql } from '@eventflow/pipeline'
+import type { Sql } from '@eventflow/sdk'
 import { addTenant } from './tenant-tables.js'
 
 /** Only whole numbers are added up, so that the average is exact whatever the order and the batches. */

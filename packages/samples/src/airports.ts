@@ -1,5 +1,5 @@
 /** The airports of the sample: read from airports.csv, and put into the table that flights are enriched from. */
-import type { Sql } from '@eventflow/pipeline'
+import type { Sql } from '@eventflow/sdk'
 import { readSample } from './read-sample.js'
 
 export interface Airport {

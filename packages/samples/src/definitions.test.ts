@@ -1,7 +1,7 @@
 /** The sample definitions: loaded as a worker loads them, and tried with their own examples. */
 import { fileURLToPath } from 'node:url'
 import { type AcceptedEvent, compileSchema, type Payload } from '@eventflow/core'
-import { type EnrichContext, type EventDefinition, loadDefinitions, type Sql } from '@eventflow/pipeline'
+import { type EnrichContext, type EventDefinition, loadDefinitions, type Sql } from '@eventflow/sdk'
 import { beforeAll, expect, test } from '@jest/globals'
 import { readAirports } from './airports.js'
 import { flightEvents } from './index.js'

@@ -1,5 +1,5 @@
 /** The business rule of the sample: an airline's distance must agree with where the airports are. */
-import type { Problem } from '@eventflow/pipeline'
+import type { Problem } from '@eventflow/sdk'
 
 export interface StatedDistance {
   origin: string

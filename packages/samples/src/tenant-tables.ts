@@ -1,5 +1,5 @@
 /** Tables of the samples that hold what is each tenant's own: `tenant_id` is the first column of their primary key. */
-import type { Sql } from '@eventflow/pipeline'
+import type { Sql } from '@eventflow/sdk'
 
 /**
  * Adds the tenant to a table that was made before it had one, when `column` alone was its primary key. Its rows stay, as those of

@@ -9,7 +9,7 @@ import {
   plainData,
 } from '@eventflow/core'
 import type { SchemaSubject } from '@eventflow/db'
-import { type Answer, answerOf, WrongAnswer } from '@eventflow/pipeline/user-code'
+import { type Answer, answerOf, WrongAnswer } from '@eventflow/sdk/user-code'
 import { type Contract, type OwnContract, statedVersion, type Written } from './contract.js'
 import type { Registry } from './follow.js'
 import type { Versions } from './versions.js'

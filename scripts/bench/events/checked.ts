@@ -1,5 +1,5 @@
 /** `bench.checked`: `bench.plain`, held against its schema at the door too. */
-import { defineEvent } from '@eventflow/pipeline'
+import { defineEvent } from '@eventflow/sdk'
 import { Order } from '../order-schema.js'
 
 export default defineEvent({

@@ -1,5 +1,5 @@
 /** `bench.enriched`: looked up and derived. */
-import { defineEvent } from '@eventflow/pipeline'
+import { defineEvent } from '@eventflow/sdk'
 import { enrichment, Order, prepareCountries } from '../order-schema.js'
 
 export default defineEvent({

@@ -1,5 +1,5 @@
 /** `bench.handled`: enriched, and added up by user in the transaction that settles it. */
-import { defineEvent } from '@eventflow/pipeline'
+import { defineEvent } from '@eventflow/sdk'
 import { enrichment, Order, prepareCountries } from '../order-schema.js'
 
 export default defineEvent({

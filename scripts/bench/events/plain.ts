@@ -1,5 +1,5 @@
 /** `bench.plain`: a schema, and nothing else. */
-import { defineEvent } from '@eventflow/pipeline'
+import { defineEvent } from '@eventflow/sdk'
 import { Order } from '../order-schema.js'
 
 export default defineEvent({ type: 'bench.plain', schema: Order, key: (order) => order.userId })

@@ -8,7 +8,7 @@ import type { Bug } from './bug.js'
 export const accepting: readonly Bug[] = [
   {
     name: 'the mark is not made',
-    patches: [{ file: 'ingest/accept.js', find: 'await markDirty(db, [...unpublished]);', replace: ';' }],
+    patches: [{ file: 'intake/accept.js', find: 'await markDirty(db, [...unpublished]);', replace: ';' }],
     scenario: { quick: redis.refusesAnEntry },
     found: 'order',
     telling: true,
@@ -17,7 +17,7 @@ export const accepting: readonly Bug[] = [
     name: 'the mark is made after the 202',
     patches: [
       {
-        file: 'ingest/accept.js',
+        file: 'intake/accept.js',
         find: 'await markDirty(db, [...unpublished]);',
         replace: 'setTimeout(() => markDirty(db, [...unpublished]), 1_000);',
       },
@@ -29,7 +29,7 @@ export const accepting: readonly Bug[] = [
     name: 'events are inserted without ON CONFLICT',
     patches: [
       {
-        file: 'db/raw-events.js',
+        file: 'db/ledger/raw-events.js',
         find: 'ON CONFLICT DO NOTHING',
         replace: '',
       },
@@ -41,7 +41,7 @@ export const accepting: readonly Bug[] = [
     name: 'events are answered as accepted before they are stored',
     patches: [
       {
-        file: 'ingest/accept.js',
+        file: 'intake/accept.js',
         find: 'const { receipts, fresh } = await store(events);',
         replace: `answerAll(requests, events.map(() => RECEIPTS.accepted));
                   const { receipts, fresh } = await store(events);`,
@@ -55,7 +55,7 @@ export const accepting: readonly Bug[] = [
     name: 'what Redis refused is not told',
     patches: [
       {
-        file: 'stream/publish.js',
+        file: 'redis/publish.js',
         find: 'if (!isAdded(replies[at]))\n                    unpublished.add(partition);',
         replace: '',
       },
@@ -67,7 +67,7 @@ export const accepting: readonly Bug[] = [
     name: 'events of a request are published in another order',
     patches: [
       {
-        file: 'ingest/accept.js',
+        file: 'intake/accept.js',
         find: 'fresh.sort((a, b) => a.seq - b.seq)',
         replace: 'fresh.sort((a, b) => b.seq - a.seq)',
       },
@@ -78,15 +78,15 @@ export const accepting: readonly Bug[] = [
   {
     name: 'the entries of a request are added one by one',
     patches: [
-      { file: 'stream/publish.js', find: "    if (!single)\n        pipeline.call('multi');\n", replace: '' },
-      { file: 'stream/publish.js', find: "    if (!single)\n        pipeline.call('exec');\n", replace: '' },
+      { file: 'redis/publish.js', find: "    if (!single)\n        pipeline.call('multi');\n", replace: '' },
+      { file: 'redis/publish.js', find: "    if (!single)\n        pipeline.call('exec');\n", replace: '' },
     ],
     scenario: { quick: redis.refusesTheFirstEntries },
     found: 'order',
   },
   {
     name: 'a duplicate that was never published is not published either',
-    patches: [{ file: 'ingest/accept.js', find: 'if (undelivered)', replace: 'if (false)' }],
+    patches: [{ file: 'intake/accept.js', find: 'if (undelivered)', replace: 'if (false)' }],
     scenario: scenarios.ingestDiesBeforeItPublishes,
     found: 'order',
   },
@@ -94,7 +94,7 @@ export const accepting: readonly Bug[] = [
     name: 'an event that is sent again is taken for another one',
     patches: [
       {
-        file: 'ingest/accept.js',
+        file: 'intake/accept.js',
         find: 'sameContent(event, known) ? RECEIPTS.duplicate : RECEIPTS.conflict',
         replace: 'RECEIPTS.conflict',
       },

@@ -10,12 +10,12 @@ export const catchingUp: readonly Bug[] = [
     name: 'no partition is ever caught up',
     patches: [
       {
-        file: 'worker/partition.js',
+        file: 'engine/partition/partition.js',
         find: "partition.source = reason ? 'postgres' : 'stream'",
         replace: "partition.source = 'stream'",
       },
       {
-        file: 'worker/loop.js',
+        file: 'engine/lane/lane.js',
         find: 'await findUnpublished(streaming, deps)',
         replace: '{ deliveries: [], more: false }',
       },
@@ -27,7 +27,7 @@ export const catchingUp: readonly Bug[] = [
     name: 'events are caught up with by their age only',
     patches: [
       {
-        file: 'worker/partition.js',
+        file: 'engine/partition/partition.js',
         find: "partition.source = reason ? 'postgres' : 'stream'",
         replace: "partition.source = 'stream'",
       },
@@ -37,26 +37,28 @@ export const catchingUp: readonly Bug[] = [
   },
   {
     name: 'the watermark moves over events that wait',
-    patches: [{ file: 'worker/catch-up.js', find: 'keys.lowestSeq() - 1, ', replace: '' }],
+    patches: [{ file: 'engine/partition/catch-up.js', find: 'keys.lowestSeq() - 1, ', replace: '' }],
     scenario: { quick: waits.passedByTheWatermark },
     found: 'unsettled',
   },
   {
     name: 'what only its owner knows of is not written down before the stream is used again',
-    patches: [{ file: 'worker/partition.js', find: 'partition.keys.onlyHere()', replace: '[]' }],
+    patches: [{ file: 'engine/partition/partition.js', find: 'partition.keys.onlyHere()', replace: '[]' }],
     scenario: { quick: waits.knownToTheirOwnerOnly },
     found: 'order',
     telling: true,
   },
   {
     name: 'a lost connection that no command noticed is passed over',
-    patches: [{ file: 'worker/connections.js', find: 'losses++', replace: '' }],
+    patches: [{ file: 'engine/lane/connections.js', find: 'losses++', replace: '' }],
     scenario: { quick: redis.failsOverDuringABatch },
     found: 'order',
   },
   {
     name: 'the process of Redis is not compared',
-    patches: [{ file: 'worker/partition.js', find: 'if (redisRunId !== partition.runId)', replace: 'if (false)' }],
+    patches: [
+      { file: 'engine/partition/partition.js', find: 'if (redisRunId !== partition.runId)', replace: 'if (false)' },
+    ],
     scenario: { quick: redis.failsOverBetweenOwners },
     found: 'order',
     telling: true,
@@ -65,13 +67,13 @@ export const catchingUp: readonly Bug[] = [
     name: 'the last event is read before the mark and the entries',
     patches: [
       {
-        file: 'worker/partition.js',
+        file: 'engine/partition/partition.js',
         find: 'const losses = deps.losses();',
         replace:
           'const losses = deps.losses();\n    const [last] = await readLastSeqs(db, [partition.id]);\n    await new Promise((resolve) => setTimeout(resolve, 300));',
       },
       {
-        file: 'worker/partition.js',
+        file: 'engine/partition/partition.js',
         find: '    const [last] = await readLastSeqs(db, [partition.id]);\n    if (state)',
         replace: '    if (state)',
       },
@@ -82,7 +84,11 @@ export const catchingUp: readonly Bug[] = [
   {
     name: 'a stream that is made again is not noted as broken first',
     patches: [
-      { file: 'worker/partition.js', find: '!(await markBroken(db, { partition: id, epoch }))', replace: 'false' },
+      {
+        file: 'engine/partition/partition.js',
+        find: '!(await markBroken(db, { partition: id, epoch }))',
+        replace: 'false',
+      },
     ],
     scenario: scenarios.diesRemakingAStream,
     found: 'order',
@@ -90,9 +96,9 @@ export const catchingUp: readonly Bug[] = [
   {
     name: 'a mark that was made meanwhile is cleared',
     patches: [
-      { file: 'db/partition-marks.js', find: 'dirty = $3', replace: '($3::bigint IS NOT NULL)' },
+      { file: 'db/ledger/partition-marks.js', find: 'dirty = $3', replace: '($3::bigint IS NOT NULL)' },
       {
-        file: 'worker/partition.js',
+        file: 'engine/partition/partition.js',
         find: '    if (!(await markWhole(',
         replace: '    await new Promise((resolve) => setTimeout(resolve, 200));\n    if (!(await markWhole(',
       },
@@ -104,7 +110,7 @@ export const catchingUp: readonly Bug[] = [
     name: 'what only its owner knows of is taken to be written down',
     patches: [
       {
-        file: 'worker/partition.js',
+        file: 'engine/partition/partition.js',
         find: 'if (!(await recordWaiting(deps.db',
         replace: 'if (false && !(await recordWaiting(deps.db',
       },

@@ -6,7 +6,7 @@ import type { Bug } from './bug.js'
 export const owning: readonly Bug[] = [
   {
     name: 'the epoch does not rise with the owner',
-    patches: [{ file: 'db/partitions.js', find: 'epoch = epoch + 1', replace: 'epoch = epoch' }],
+    patches: [{ file: 'db/ledger/partitions.js', find: 'epoch = epoch + 1', replace: 'epoch = epoch' }],
     scenario: { quick: owners.changesHands },
     found: 'epoch',
   },
@@ -14,7 +14,7 @@ export const owning: readonly Bug[] = [
     name: 'a worker that was started again takes what it holds already',
     patches: [
       {
-        file: 'worker/ownership.js',
+        file: 'engine/ownership/ownership.js',
         find: 'const inHand = new Set([...idsOf(leases), ...leaving.keys()]);',
         replace: 'const inHand = new Set();',
       },

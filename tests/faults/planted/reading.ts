@@ -10,7 +10,7 @@ export const reading: readonly Bug[] = [
     name: 'entries are acknowledged before the COMMIT, and none is caught up',
     patches: [
       {
-        file: 'worker/work.js',
+        file: 'engine/lane/work.js',
         find: 'const settlement = await settleUntilDone(outcomes, startedAt, trace);',
         replace: `await acknowledge(redis, prefix, ready.flatMap(({ event, entryIds }) =>
                     entryIds.map((id) => ({ partition: event.partition, id }))));
@@ -24,26 +24,26 @@ export const reading: readonly Bug[] = [
     name: 'pending entries are not claimed on a take-over',
     patches: [
       {
-        file: 'worker/loop.js',
+        file: 'engine/lane/lane.js',
         find: "else if (partition.source === 'stream')",
         replace: 'else if (partition.source === "stream") ;\n        else if (false)',
       },
-      { file: 'stream/group.js', find: 'const strays = partitions.filter(', replace: 'const strays = [].filter(' },
+      { file: 'redis/group.js', find: 'const strays = partitions.filter(', replace: 'const strays = [].filter(' },
     ],
     scenario: scenarios.diesBeforeCommit,
     found: 'order',
   },
   {
     name: 'the group is created at $',
-    patches: [{ file: 'stream/group.js', find: "GROUP, '0', 'MKSTREAM'", replace: "GROUP, '$', 'MKSTREAM'" }],
+    patches: [{ file: 'redis/group.js', find: "GROUP, '0', 'MKSTREAM'", replace: "GROUP, '$', 'MKSTREAM'" }],
     scenario: { quick: redis.groupMadeLate },
     found: 'leftover',
   },
   {
     name: 'only the first pending entries are claimed',
     patches: [
-      { file: 'worker/intake.js', find: 'from = claimed.next', replace: 'from = undefined' },
-      { file: 'stream/group.js', find: 'const strays = partitions.filter(', replace: 'const strays = [].filter(' },
+      { file: 'engine/lane/read.js', find: 'from = claimed.next', replace: 'from = undefined' },
+      { file: 'redis/group.js', find: 'const strays = partitions.filter(', replace: 'const strays = [].filter(' },
     ],
     scenario: { quick: redis.claimsMany },
     found: 'order',
@@ -52,7 +52,7 @@ export const reading: readonly Bug[] = [
     name: 'an entry is acknowledged with the first of its events',
     patches: [
       {
-        file: 'worker/entries.js',
+        file: 'engine/partition/entries.js',
         find: 'left?.size === 0',
         replace: 'left !== undefined',
       },
@@ -64,20 +64,20 @@ export const reading: readonly Bug[] = [
   {
     name: 'entries that a former owner has read after all are not claimed',
     patches: [
-      { file: 'stream/group.js', find: 'const strays = partitions.filter(', replace: 'const strays = [].filter(' },
+      { file: 'redis/group.js', find: 'const strays = partitions.filter(', replace: 'const strays = [].filter(' },
     ],
     scenario: { quick: redis.readByAZombie },
     found: 'order',
   },
   {
     name: 'acknowledged entries stay in the stream',
-    patches: [{ file: 'stream/group.js', find: 'transaction.xdel(key, ...ids);', replace: '' }],
+    patches: [{ file: 'redis/group.js', find: 'transaction.xdel(key, ...ids);', replace: '' }],
     scenario: { quick: waits.fails },
     found: 'leftover',
   },
   {
     name: 'removed entries stay pending',
-    patches: [{ file: 'stream/group.js', find: 'transaction.xack(key, GROUP, ...ids);', replace: '' }],
+    patches: [{ file: 'redis/group.js', find: 'transaction.xack(key, GROUP, ...ids);', replace: '' }],
     scenario: { quick: waits.fails },
     found: 'leftover',
   },

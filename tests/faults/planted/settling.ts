@@ -8,15 +8,15 @@ import * as scenarios from '../scenarios.js'
 import type { Bug } from './bug.js'
 
 /** A transaction of a worker that was stopped within it lasts longer than the worker's lease. */
-const IDLES_FOR_LONG = { file: 'worker/ownership.js', find: '0.6 * leaseMs', replace: '6_000' }
+const IDLES_FOR_LONG = { file: 'engine/ownership/ownership.js', find: '0.6 * leaseMs', replace: '6_000' }
 
 export const settling: readonly Bug[] = [
   {
     name: 'there is no fence',
     patches: [
-      { file: 'worker/write.js', find: 'await fence(tx, partitions, held)', replace: 'new Set()' },
-      { file: 'db/settle.js', find: 'WHERE partition IN (SELECT id FROM holding)', replace: 'WHERE true' },
-      { file: 'db/settle.js', find: '!holding.includes(partition)', replace: 'false' },
+      { file: 'engine/settle/write.js', find: 'await fence(tx, partitions, held)', replace: 'new Set()' },
+      { file: 'db/ledger/settle.js', find: 'WHERE partition IN (SELECT id FROM holding)', replace: 'WHERE true' },
+      { file: 'db/ledger/settle.js', find: '!holding.includes(partition)', replace: 'false' },
     ],
     scenario: scenarios.frozenWhileProcessing,
     found: 'stale write',
@@ -25,11 +25,11 @@ export const settling: readonly Bug[] = [
   {
     name: 'the fence locks nothing',
     patches: [
-      { file: 'db/settle.js', find: 'ORDER BY id FOR SHARE OF partitions', replace: 'ORDER BY id' },
+      { file: 'db/ledger/settle.js', find: 'ORDER BY id FOR SHARE OF partitions', replace: 'ORDER BY id' },
       IDLES_FOR_LONG,
       // Otherwise a handler that was frozen has failed.
-      { file: 'worker/effects.js', find: 'Math.min(callMs, 0.5 * leaseMs)', replace: '60_000' },
-      { file: 'worker/effects.js', find: 'Math.min(transactionMs, 0.8 * leaseMs)', replace: '60_000' },
+      { file: 'engine/settle/effects.js', find: 'Math.min(callMs, 0.5 * leaseMs)', replace: '60_000' },
+      { file: 'engine/settle/effects.js', find: 'Math.min(transactionMs, 0.8 * leaseMs)', replace: '60_000' },
     ],
     scenario: scenarios.frozenWhileSettling,
     found: 'stale write',
@@ -38,7 +38,7 @@ export const settling: readonly Bug[] = [
     name: 'the fence does not look at the mark',
     patches: [
       {
-        file: 'db/settle.js',
+        file: 'db/ledger/settle.js',
         find: 'WHERE held.dirty IS NULL OR held.dirty = partition_marks.dirty',
         replace: 'WHERE true',
       },
@@ -51,7 +51,7 @@ export const settling: readonly Bug[] = [
     name: 'the handler runs for all rows and not for those that are new',
     patches: [
       {
-        file: 'worker/write.js',
+        file: 'engine/settle/write.js',
         find: 'committed.filter(({ delivery }) => inserted.delete(delivery.event.seq))',
         replace: 'committed',
       },
@@ -64,7 +64,7 @@ export const settling: readonly Bug[] = [
     name: 'an event that is settled already is settled again',
     patches: [
       {
-        file: 'db/settle.js',
+        file: 'db/ledger/settle.js',
         find: 'ON CONFLICT DO NOTHING\n    RETURNING seq',
         replace: 'ON CONFLICT (tenant_id, event_id) DO UPDATE SET seq = excluded.seq\n    RETURNING seq',
       },
@@ -74,7 +74,9 @@ export const settling: readonly Bug[] = [
   },
   {
     name: 'dead letters are not written',
-    patches: [{ file: 'worker/write.js', find: 'await insertFailed(tx, dead, { workerId, now });', replace: ';' }],
+    patches: [
+      { file: 'engine/settle/write.js', find: 'await insertFailed(tx, dead, { workerId, now });', replace: ';' },
+    ],
     scenario: { quick: waits.fails },
     found: 'unsettled',
   },
@@ -82,11 +84,11 @@ export const settling: readonly Bug[] = [
     name: 'attempts are counted up instead of written',
     patches: [
       {
-        file: 'db/settle.js',
+        file: 'db/ledger/settle.js',
         find: 'SET attempts = excluded.attempts',
         replace: 'SET attempts = retries.attempts + 1',
       },
-      { file: 'db/settle.js', find: 'WHERE retries.attempts < excluded.attempts', replace: '' },
+      { file: 'db/ledger/settle.js', find: 'WHERE retries.attempts < excluded.attempts', replace: '' },
     ],
     scenario: { quick: postgres.losesAnswerToCommit },
     found: 'attempts',
@@ -95,7 +97,7 @@ export const settling: readonly Bug[] = [
     name: 'the fence does not compare epochs',
     patches: [
       {
-        file: 'db/settle.js',
+        file: 'db/ledger/settle.js',
         find: 'AS held(id, epoch, dirty) USING (id, epoch)',
         replace: 'AS held(id, epoch, dirty) USING (id)',
       },
@@ -105,13 +107,17 @@ export const settling: readonly Bug[] = [
   },
   {
     name: 'a settle locks the marks of its partitions',
-    patches: [{ file: 'db/settle.js', find: 'ORDER BY id FOR SHARE OF partitions', replace: 'ORDER BY id FOR SHARE' }],
+    patches: [
+      { file: 'db/ledger/settle.js', find: 'ORDER BY id FOR SHARE OF partitions', replace: 'ORDER BY id FOR SHARE' },
+    ],
     scenario: { quick: redis.refusesWhileSettling },
     found: 'acceptance does not wait for a settle',
   },
   {
     name: 'handlers run type by type, not in the order of a key',
-    patches: [{ file: 'worker/effects.js', find: 'if (index < (lastOfKey.get(key) ?? 0))', replace: 'if (index < 0)' }],
+    patches: [
+      { file: 'engine/settle/effects.js', find: 'if (index < (lastOfKey.get(key) ?? 0))', replace: 'if (index < 0)' },
+    ],
     scenario: { quick: handlers.sendsTwoTypes },
     found: 'order',
   },

@@ -7,7 +7,7 @@ export const usersCode: readonly Bug[] = [
     name: 'rules that answer anything but a list have found nothing',
     patches: [
       {
-        file: 'worker/process.js',
+        file: 'engine/process/process.js',
         find: 'if (!Array.isArray(answer))\n        throw wrongAnswer(answer, EXPECTED_PROBLEMS);',
         replace: 'if (!Array.isArray(answer))\n        return [];',
       },
@@ -19,14 +19,14 @@ export const usersCode: readonly Bug[] = [
   {
     name: 'a handler can change what its next run is given',
     patches: [
-      { file: 'worker/process.js', find: '        freezeData(candidate.event);', replace: '        ;' },
+      { file: 'engine/process/process.js', find: '        freezeData(candidate.event);', replace: '        ;' },
       {
-        file: 'worker/enrich.js',
+        file: 'engine/process/enrich.js',
         find: 'Object.assign({}, event.data, addition)',
         replace: 'Object.assign(event.data, addition)',
       },
       { file: 'core/plain-data.js', find: 'Object.freeze(event.data);', replace: '' },
-      { file: 'worker/write.js', find: 'data: Object.freeze(data)', replace: 'data' },
+      { file: 'engine/settle/write.js', find: 'data: Object.freeze(data)', replace: 'data' },
     ],
     scenario: { quick: handlers.changesItsData },
     found: 'effect of other data',
@@ -36,24 +36,26 @@ export const usersCode: readonly Bug[] = [
     name: 'an error is taken for one of our connection by its shape',
     patches: [
       {
-        file: 'worker/handler-failure.js',
+        file: 'engine/settle/handler-failure.js',
         find: 'const kind = sqlErrorKind(use.error);',
         replace: 'const kind = sqlErrorKind(use.error ?? thrown?.error);',
       },
-      { file: 'worker/settle.js', find: 'excusable && excused < BLAME_AFTER', replace: 'excusable' },
+      { file: 'engine/settle/settle.js', find: 'excusable && excused < BLAME_AFTER', replace: 'excusable' },
     ],
     scenario: { quick: handlers.namesTheNetwork },
     found: 'unsettled',
   },
   {
     name: 'a handler is excused for ever for what its statements meet',
-    patches: [{ file: 'worker/settle.js', find: 'excusable && excused < BLAME_AFTER', replace: 'excusable' }],
+    patches: [{ file: 'engine/settle/settle.js', find: 'excusable && excused < BLAME_AFTER', replace: 'excusable' }],
     scenario: { quick: handlers.conflicts },
     found: 'unsettled',
   },
   {
     name: 'a handler may use its transaction when it is over',
-    patches: [{ file: 'db/lent-transaction.js', find: 'if (isOver)\n            throw new Error(late);', replace: '' }],
+    patches: [
+      { file: 'db/server/lent-transaction.js', find: 'if (isOver)\n            throw new Error(late);', replace: '' },
+    ],
     scenario: { quick: handlers.writesLate },
     found: 'effect twice',
     telling: true,
@@ -62,7 +64,7 @@ export const usersCode: readonly Bug[] = [
     name: 'a handler may swallow an error that has ended its transaction',
     patches: [
       {
-        file: 'worker/handler-failure.js',
+        file: 'engine/settle/handler-failure.js',
         find: 'if (use.error === undefined)\n        return undefined;',
         replace: 'return undefined;',
       },
@@ -74,12 +76,12 @@ export const usersCode: readonly Bug[] = [
     name: 'a handler may end its transaction',
     patches: [
       {
-        file: 'db/lent-transaction.js',
+        file: 'db/server/lent-transaction.js',
         find: 'const refusal = refusalOf(text);',
         replace: 'const refusal = undefined;',
       },
       {
-        file: 'db/lent-transaction.js',
+        file: 'db/server/lent-transaction.js',
         find: "if (use.pending === 0 && tx.getTransactionStatus() === 'I')",
         replace: 'if (false)',
       },
@@ -91,11 +93,11 @@ export const usersCode: readonly Bug[] = [
     name: 'a statement that is not awaited is passed over',
     patches: [
       {
-        file: 'worker/handler-failure.js',
+        file: 'engine/settle/handler-failure.js',
         find: 'if (use.pending > 0)\n        return says(MISSING_AWAIT',
         replace: 'if (false)\n        return says(MISSING_AWAIT',
       },
-      { file: 'worker/effects.js', find: 'if (use.pending > 0)', replace: 'if (false)' },
+      { file: 'engine/settle/effects.js', find: 'if (use.pending > 0)', replace: 'if (false)' },
     ],
     scenario: { quick: handlers.forgetsAnAwait },
     found: 'it is dead',
@@ -104,7 +106,7 @@ export const usersCode: readonly Bug[] = [
     name: 'what an enricher promises is not waited for',
     patches: [
       {
-        file: 'worker/enrich.js',
+        file: 'engine/process/enrich.js',
         find: 'if (!items.some(isPromiseLike))\n        return items.map(read);',
         replace: 'items.forEach((item) => item?.catch?.(() => {}));\n    return items.map(() => ({ value: {} }));',
       },
@@ -116,7 +118,7 @@ export const usersCode: readonly Bug[] = [
     name: 'what a batch has done counts, and not what is true when it is settled again',
     patches: [
       {
-        file: 'db/settle.js',
+        file: 'db/ledger/settle.js',
         find: 'SELECT tenant_id, event_id FROM processed_events JOIN settled USING (tenant_id, event_id)\n         FOR KEY SHARE OF processed_events',
         replace: 'SELECT tenant_id, event_id FROM settled',
       },

@@ -9,7 +9,7 @@ export const waiting: readonly Bug[] = [
     name: 'a retry is overtaken by later events of its key',
     patches: [
       {
-        file: 'worker/settle.js',
+        file: 'engine/settle/settle.js',
         find: 'if (blocked.size > 0 && blocked.has(orderOf(delivery))) {',
         replace: 'if (false) {',
       },
@@ -22,12 +22,12 @@ export const waiting: readonly Bug[] = [
     name: 'retries are not read after a take-over',
     patches: [
       {
-        file: 'worker/partition.js',
+        file: 'engine/partition/partition.js',
         find: 'await readRetries(db, partition.id, { after: partition.retriesUpTo, limit: RETRIES_AT_ONCE })',
         replace: '[]',
       },
       {
-        file: 'worker/loop.js',
+        file: 'engine/lane/lane.js',
         find: 'await takeUpRetries(begun.filter(hasRoom), RETRIES_AT_ONCE, db)',
         replace: 'false',
       },
@@ -39,7 +39,7 @@ export const waiting: readonly Bug[] = [
     name: 'an event that waits for its source does not hold up those behind it',
     patches: [
       {
-        file: 'worker/settle.js',
+        file: 'engine/settle/settle.js',
         find: "if (kind === 'wait' || kind === 'retry') {\n            blocked.add(orderOf(delivery));",
         replace:
           "if (kind === 'wait' || kind === 'retry') {\n            if (kind === 'retry') blocked.add(orderOf(delivery));",
@@ -53,7 +53,7 @@ export const waiting: readonly Bug[] = [
     name: 'what waits is read in the order in which it is due',
     patches: [
       {
-        file: 'db/retries.js',
+        file: 'db/ledger/retries.js',
         find: 'AND r.seq > $2 ORDER BY r.seq',
         replace: 'AND r.seq > $2 ORDER BY w.due_at',
       },
@@ -66,7 +66,7 @@ export const waiting: readonly Bug[] = [
     name: 'what waits in memory is not bounded',
     patches: [
       {
-        file: 'worker/loop.js',
+        file: 'engine/lane/lane.js',
         find: '=> keys.size() < maxWaiting && keys.bytes() < maxWaitingBytes / partitions.size',
         replace: '=> true',
       },
@@ -78,8 +78,12 @@ export const waiting: readonly Bug[] = [
   {
     name: 'entries are closed by counting, and a retry counts twice',
     patches: [
-      { file: 'worker/entries.js', find: 'left?.delete(seq)', replace: 'left?.delete(left.values().next().value)' },
-      { file: 'worker/settle.js', find: 'entryIds: [], attempts', replace: 'attempts' },
+      {
+        file: 'engine/partition/entries.js',
+        find: 'left?.delete(seq)',
+        replace: 'left?.delete(left.values().next().value)',
+      },
+      { file: 'engine/settle/settle.js', find: 'entryIds: [], attempts', replace: 'attempts' },
     ],
     scenario: { quick: waits.sharesAnEntry },
     found: 'order',
@@ -87,7 +91,9 @@ export const waiting: readonly Bug[] = [
   },
   {
     name: 'a batch that is settled again leaves retries behind',
-    patches: [{ file: 'worker/write.js', find: 'settling.again || delivery.inRetries', replace: 'delivery.inRetries' }],
+    patches: [
+      { file: 'engine/settle/write.js', find: 'settling.again || delivery.inRetries', replace: 'delivery.inRetries' },
+    ],
     scenario: { quick: waits.failsOnceAndLosesTheAnswer },
     found: 'what is processed waits no more',
     telling: true,
@@ -96,7 +102,7 @@ export const waiting: readonly Bug[] = [
     name: 'of a key that is due only the first is taken out',
     patches: [
       {
-        file: 'worker/keys.js',
+        file: 'engine/partition/keys.js',
         find: 'for (const delivery of key.deliveries) {',
         replace: 'for (const delivery of key.deliveries.slice(0, 1)) {',
       },
@@ -112,13 +118,15 @@ export const waiting: readonly Bug[] = [
   },
   {
     name: 'a dead letter goes on waiting to be tried again',
-    patches: [{ file: 'worker/write.js', find: '[...committed, ...dead].filter(', replace: '[...committed].filter(' }],
+    patches: [
+      { file: 'engine/settle/write.js', find: '[...committed, ...dead].filter(', replace: '[...committed].filter(' },
+    ],
     scenario: { quick: waits.failsToTheEnd },
     found: 'leftover',
   },
   {
     name: 'what operators replay is not taken up',
-    patches: [{ file: 'worker/loop.js', find: 'await takeUpRetries(', replace: 'false && await takeUpRetries(' }],
+    patches: [{ file: 'engine/lane/lane.js', find: 'await takeUpRetries(', replace: 'false && await takeUpRetries(' }],
     scenario: { quick: handlers.isReplayed },
     found: 'leftover',
   },

@@ -1,6 +1,6 @@
 /** Quick scenarios of what befalls Redis and its streams. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { GROUP, streamKey } from '@eventflow/stream'
+import { GROUP, streamKey } from '@eventflow/redis'
 import { sessionsWaiting, until, whileLocked } from '@eventflow/testkit'
 import type { QuickScenario } from './stage.js'
 import { inHand, inStreams, partitionOfKey, processed, takenAway, whileFull, working } from './steps.js'

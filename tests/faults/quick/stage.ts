@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { connect, type Db } from '@eventflow/db'
-import { connectRedis, type Redis, readDepths, untilReady } from '@eventflow/stream'
+import { connectRedis, type Redis, readDepths, untilReady } from '@eventflow/redis'
 import {
   type Attempt,
   adminUrlOf,
@@ -61,7 +61,7 @@ export async function playQuickly(
 ): Promise<string[]> {
   const copied = (file: string) => import(pathToFileURL(join(build.packages, file)).href)
   const { startPipeline } = await copied('testkit/dist/index.js')
-  const { loadDefinitions } = await copied('pipeline/dist/index.js')
+  const { loadDefinitions } = await copied('sdk/dist/index.js')
   const definitions = await loadDefinitions(build.definitions)
   const databaseUrl = await createDatabase()
   const server = await startOwnRedis()

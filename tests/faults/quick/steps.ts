@@ -1,7 +1,7 @@
 /** Steps that quick scenarios have in common. */
 import { partitionOf } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
-import { readDepths } from '@eventflow/stream'
+import { readDepths } from '@eventflow/redis'
 import { PARTITIONS, until } from '@eventflow/testkit'
 import type { QuickStage } from './stage.js'
 

@@ -1,5 +1,5 @@
 /** What can be wrong with the pipeline: its tables, its workers, its streams. */
-import type { StreamFacts } from '@eventflow/stream'
+import type { StreamFacts } from '@eventflow/redis'
 import { span } from '../table.js'
 import type { PostgresFacts } from './facts.js'
 import { error, type Finding, findings, runSql, type Shells, warning } from './finding.js'

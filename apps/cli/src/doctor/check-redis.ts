@@ -1,5 +1,5 @@
 /** What can be wrong with Redis as a server. */
-import type { RedisFacts } from '@eventflow/stream'
+import type { RedisFacts } from '@eventflow/redis'
 import type { RedisAndStreams } from './facts.js'
 import { error, type Finding, findings, type Shells, warning } from './finding.js'
 import { checkClock, checkDisk, megabytes } from './host.js'

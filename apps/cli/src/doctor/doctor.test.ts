@@ -19,7 +19,7 @@ import {
   type Seal,
   streamKey,
   untilReady,
-} from '@eventflow/stream'
+} from '@eventflow/redis'
 import { acceptEvents, adminUrlOf, createDatabase, newEvent, startOwnRedis, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import type { Addresses } from '../addresses.js'

@@ -26,7 +26,7 @@ import {
   readRedisClock,
   type StreamFacts,
   unpackEntry,
-} from '@eventflow/stream'
+} from '@eventflow/redis'
 
 /** How far a clock is ahead of this host's, and by how much that may be wrong, in seconds. */
 export interface Clock {

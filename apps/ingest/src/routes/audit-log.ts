@@ -2,10 +2,10 @@
 import { type DbOf, type KeptAuditEntry, listAuditLog } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { describeFilter } from '../filter.js'
-import { NextPage, PageQuery, type ReadPage, type SentPage } from '../paging.js'
-import { Moment } from '../reply.js'
-import { strictly } from '../request.js'
+import { describeFilter } from '../answers/filter.js'
+import { NextPage, PageQuery, type ReadPage, type SentPage } from '../http/paging.js'
+import { Moment } from '../http/reply.js'
+import { strictly } from '../http/request.js'
 
 export function auditRoutes(app: FastifyInstance, { dbOf, readPage }: { dbOf: DbOf; readPage: ReadPage }): void {
   app.get<{ Querystring: SentPage }>(

@@ -1,11 +1,11 @@
 /** What is sent to the routes of events, and what is answered: the documentation of both. */
 import { Type } from '@sinclair/typebox'
 import type { FastifySchema } from 'fastify'
-import { CloudEventSchema, IncomingEventSchema } from '../admit.js'
-import { Source } from '../event-name.js'
-import { ProblemSchema } from '../problem.js'
-import { ENCODINGS } from '../receive.js'
-import { LOCATED, Moment } from '../reply.js'
+import { CloudEventSchema, IncomingEventSchema } from '../door/admit.js'
+import { Source } from '../http/event-name.js'
+import { ProblemSchema } from '../http/problem.js'
+import { ENCODINGS } from '../http/receive.js'
+import { LOCATED, Moment } from '../http/reply.js'
 
 /** The events are checked by `admit`, one check for single events and batches; a body's schema is its documentation. */
 export const checkedByAdmit = () => () => true

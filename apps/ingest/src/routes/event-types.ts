@@ -1,9 +1,9 @@
 /** The event types that are defined, for those who want to send one. */
 import { DEFAULT_RETRY_POLICY } from '@eventflow/core'
-import type { EventDefinition } from '@eventflow/pipeline'
+import type { EventDefinition } from '@eventflow/sdk'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { sensitivePointers } from '../sensitive.js'
+import { sensitivePointers } from '../answers/sensitive.js'
 
 export function eventTypeRoutes(
   app: FastifyInstance,

@@ -1,13 +1,13 @@
 /** Whether the service works, for load balancers, people and Prometheus. */
 import { countEvents, type Db, type DbOf, OPERATOR_TENANT, readOwnership } from '@eventflow/db'
 import { type PipelineLag, shared } from '@eventflow/monitor'
+import type { Redis } from '@eventflow/redis'
 import type { IngestMetrics } from '@eventflow/runtime'
-import type { Redis } from '@eventflow/stream'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { describeLag } from '../describe-lag.js'
-import { asItIs, Moment } from '../reply.js'
-import { strictly } from '../request.js'
+import { describeLag } from '../answers/describe-lag.js'
+import { asItIs, Moment } from '../http/reply.js'
+import { strictly } from '../http/request.js'
 
 export interface HealthRoutesDeps {
   /** On which events are accepted. */

@@ -2,9 +2,9 @@
 import { type ApiKey, createApiKey, type DbOf, listApiKeys, revokeApiKey, SCOPES, type Scope } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { RequestError } from '../problem.js'
-import { Moment } from '../reply.js'
-import { operatorOf, strictly } from '../request.js'
+import { RequestError } from '../http/problem.js'
+import { Moment } from '../http/reply.js'
+import { operatorOf, strictly } from '../http/request.js'
 
 interface Asked {
   name: string

@@ -1,8 +1,8 @@
 /** What is sent to ask for an operation, and what is answered. */
 import type { OperationKind } from '@eventflow/db'
 import { type TSchema, Type } from '@sinclair/typebox'
-import { ErrorClass, EventIds, filterTexts } from '../filter.js'
-import { LOCATED, Moment } from '../reply.js'
+import { ErrorClass, EventIds, filterTexts } from '../answers/filter.js'
+import { LOCATED, Moment } from '../http/reply.js'
 
 /** Events a second where nothing is said: slow enough for what has only just recovered. A discard disturbs nobody. */
 export const DEFAULT_RATES: Record<OperationKind, number> = {

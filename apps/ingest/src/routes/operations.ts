@@ -15,14 +15,14 @@ import {
   type Selection,
   typesMatching,
 } from '@eventflow/db'
-import type { EventDefinition } from '@eventflow/pipeline'
+import type { EventDefinition } from '@eventflow/sdk'
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { describeOperation, describeSample } from '../describe-dead-letter.js'
-import { readFilter } from '../filter.js'
-import type { Operations } from '../operations.js'
-import { RequestError } from '../problem.js'
-import { operatorOf, strictly } from '../request.js'
+import { describeOperation, describeSample } from '../answers/describe-dead-letter.js'
+import { readFilter } from '../answers/filter.js'
+import { RequestError } from '../http/problem.js'
+import { operatorOf, strictly } from '../http/request.js'
+import type { Operations } from '../operations/operations.js'
 import {
   asking,
   DEFAULT_RATES,

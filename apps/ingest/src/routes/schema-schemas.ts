@@ -1,6 +1,6 @@
 /** What is sent and answered about schemas, for the documentation and for the check of what is sent. */
 import { type TSchema, Type } from '@sinclair/typebox'
-import { LOCATED, Moment } from '../reply.js'
+import { LOCATED, Moment } from '../http/reply.js'
 
 const Mode = Type.String({ description: 'NONE, BACKWARD, FORWARD or FULL; with _TRANSITIVE against all versions' })
 const Operator = Type.Object({

@@ -11,12 +11,12 @@ import {
   type SchemaVersion,
   setCompatibility,
 } from '@eventflow/db'
+import { NotAcceptedError } from '@eventflow/intake'
 import { createExaminer, type Incompatibility, registerSchema, statedVersion } from '@eventflow/schemas'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RequestPayload } from 'fastify'
-import { NotAcceptedError } from '../accept.js'
-import { Flawed, ROUNDED } from '../exact-json.js'
-import { RequestError } from '../problem.js'
-import { operatorOf, strictly } from '../request.js'
+import { Flawed, ROUNDED } from '../http/exact-json.js'
+import { RequestError } from '../http/problem.js'
+import { operatorOf, strictly } from '../http/request.js'
 import {
   checkSchema,
   listSchema,

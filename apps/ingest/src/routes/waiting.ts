@@ -3,10 +3,10 @@ import { isUuid } from '@eventflow/core'
 import { type DbOf, readWaitingKeys, skipWaiting, type WaitingKey } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
+import { RequestError } from '../http/problem.js'
+import { Moment } from '../http/reply.js'
+import { operatorOf, strictly } from '../http/request.js'
 import { waitingSince } from '../live/troubles.js'
-import { RequestError } from '../problem.js'
-import { Moment } from '../reply.js'
-import { operatorOf, strictly } from '../request.js'
 
 const MAX_KEYS = 100
 

@@ -1,5 +1,5 @@
 /** `flight.completed`: looked up, derived, checked by a rule, and added up in a projection. */
-import { type AcceptedEvent, defineEvent, derive, lookup, type Static, Type } from '@eventflow/pipeline'
+import { type AcceptedEvent, defineEvent, derive, lookup, type Static, Type } from '@eventflow/sdk'
 import { addToAirportStats, prepareAirportStats } from '../airport-stats.js'
 import { prepareAirports } from '../airports.js'
 import { greatCircleMiles, type Position } from '../geo.js'

@@ -1,5 +1,5 @@
 /** `order.created`: nested data, and a field that is derived from it. */
-import { type AcceptedEvent, defineEvent, derive, type Static, Type } from '@eventflow/pipeline'
+import { type AcceptedEvent, defineEvent, derive, type Static, Type } from '@eventflow/sdk'
 
 const Order = Type.Object({
   orderId: Type.String({ minLength: 1 }),

@@ -1,5 +1,5 @@
 /** `payment.captured`: payments do not depend on each other, so none waits behind another one's retries. */
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 
 const Cents = Type.Integer({ minimum: 1, maximum: 1_000_000_000, description: 'In the smallest unit: cents' })
 

@@ -1,5 +1,5 @@
 /** `user.updated`: a handler for which order matters, as the last update must win. */
-import { defineEvent, Type } from '@eventflow/pipeline'
+import { defineEvent, Type } from '@eventflow/sdk'
 import { addTenant } from '../tenant-tables.js'
 
 export default defineEvent({

@@ -1,0 +1,197 @@
+/**
+ * Quotas of tenants, one for all ingest processes, and no round trip on the way of a request. Each process spends from what it
+ * believes to be in the tenant's buckets; every SYNC_MS it tells Redis what it has spent and learns what there really is.
+ * A bucket may be overdrawn, by one request or by what others spend in that time: what follows waits until that is made good.
+ * What a request sends is counted as it came, before anything else is known of it: what is refused costs as much to read. All
+ * other requests have a bucket of their own.
+ * While Redis is away each process goes by what it spends itself.
+ */
+import type { Quota } from '@eventflow/db'
+import { type Redis, spendQuota } from '@eventflow/redis'
+import type { Logger } from '@eventflow/runtime'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import { RequestError } from '../http/problem.js'
+
+const SYNC_MS = 100
+
+/** A bucket holds what comes in so many seconds. */
+const BURST_S = 2
+
+/** Other requests than those with events: as many a second as events, and so many in any case, for people and for the console. */
+const LEAST_REQUESTS = 50
+
+interface Bucket {
+  name: 'events' | 'bytes' | 'requests'
+  rate: number
+  /** At the time of the account. Below 0 it is overdrawn. */
+  level: number
+  /** Not yet told. */
+  spent: number
+}
+
+/** What a process believes of a tenant. */
+interface Account {
+  /** In milliseconds of the monotonic clock. */
+  at: number
+  buckets: Bucket[]
+  /** As the headers tell it. */
+  policy: string
+  syncing: boolean
+}
+
+/** What a request has sent: events, taken or not, and bytes of its body, inflated. */
+interface Sent {
+  events: number
+  bytes: number
+}
+
+const OF_EVENTS = ['events', 'bytes'] as const
+
+export interface Quotas {
+  /** Throws 429 when nothing is left of what the tenant of a request may send. */
+  require(request: FastifyRequest): void
+  /** Takes what was sent out of the quota, which may overdraw it. */
+  spend(request: FastifyRequest, sent: Sent): void
+  /**
+   * Takes the events of a batch, and tells in the headers of the answer what is left. Throws 429 where others that came at
+   * the same time have used it up.
+   */
+  tell(request: FastifyRequest, reply: FastifyReply, events: number): void
+  /** Takes a request that sends no events out of the quota; throws 429 when nothing is left for it. */
+  ask(request: FastifyRequest): void
+}
+
+export interface QuotasDeps {
+  redis: Redis
+  /** First part of every name in Redis. */
+  prefix: string
+  log: Logger
+}
+
+export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
+  // As many as there are tenants with a quota.
+  const accounts = new Map<string, Account>()
+
+  function accountFor({ access: { tenantId, quota } }: FastifyRequest): Account | undefined {
+    if (!quota || (quota.eventsPerSecond === null && quota.bytesPerSecond === null)) return undefined
+    return filled(accountOf(tenantId, quota))
+  }
+
+  function requireSome(account: Account | undefined, names: readonly Bucket['name'][]): void {
+    const empty = account?.buckets.find(({ name, level }) => level <= 0 && names.includes(name))
+    if (empty) throw exceeded(account!, empty)
+  }
+
+  function take(tenantId: string, account: Account, sent: Partial<Record<Bucket['name'], number>>): void {
+    for (const bucket of account.buckets) {
+      const amount = sent[bucket.name] ?? 0
+      bucket.level -= amount
+      bucket.spent += amount
+    }
+    if (!account.syncing) void sync(tenantId, account)
+  }
+
+  /** A quota that was changed begins anew. */
+  function accountOf(tenantId: string, { eventsPerSecond, bytesPerSecond }: Quota): Account {
+    const requests = eventsPerSecond === null ? null : Math.max(LEAST_REQUESTS, eventsPerSecond)
+    const rates = { events: eventsPerSecond, bytes: bytesPerSecond, requests }
+    const limits = ([...OF_EVENTS, 'requests'] as const).flatMap((name) =>
+      rates[name] === null ? [] : [{ name, rate: rates[name] }],
+    )
+    const known = accounts.get(tenantId)
+    if (
+      known &&
+      limits.length === known.buckets.length &&
+      limits.every(({ rate }, i) => rate === known.buckets[i]!.rate)
+    ) {
+      return known
+    }
+    const buckets = limits.map(({ name, rate }) => ({ name, rate, level: rate * BURST_S, spent: 0 }))
+    const policy = buckets.filter(isOfEvents).map(policyOf).join(', ')
+    const account = { at: performance.now(), buckets, policy, syncing: false }
+    accounts.set(tenantId, account)
+    return account
+  }
+
+  async function sync(tenantId: string, account: Account): Promise<void> {
+    account.syncing = true
+    await new Promise((resolve) => setTimeout(resolve, SYNC_MS).unref())
+    const told = account.buckets.map(({ rate, spent }) => ({ rate, spent, burst: rate * BURST_S }))
+    for (const bucket of account.buckets) bucket.spent = 0
+    try {
+      const levels = await spendQuota(redis, prefix, tenantId, told)
+      filled(account)
+      // What was spent while Redis was asked is not in its answer.
+      for (const [i, bucket] of account.buckets.entries()) bucket.level = levels[i]! - bucket.spent
+    } catch (err) {
+      // Never made up for: after a long outage that would be a debt of hours.
+      log.debug({ err, tenant_id: tenantId }, 'a quota could not be shared')
+    }
+    account.syncing = false
+    if (account.buckets.some(({ spent }) => spent > 0)) void sync(tenantId, account)
+  }
+
+  return {
+    require: (request) => requireSome(accountFor(request), OF_EVENTS),
+    spend(request, sent) {
+      const account = accountFor(request)
+      if (account) take(request.access.tenantId, account, { ...sent })
+    },
+    ask(request) {
+      const account = accountFor(request)
+      requireSome(account, ['requests'])
+      if (account) take(request.access.tenantId, account, { requests: 1 })
+    },
+    tell(request, reply, events) {
+      const account = accountFor(request)
+      if (!account) return
+      if (events > 0) requireSome(account, ['events'])
+      take(request.access.tenantId, account, { events })
+      reply.headers(headersOf(account))
+    },
+  }
+}
+
+/** Counts the requests to all routes that have a scope and take no events. */
+export function boundRequests(app: FastifyInstance, quotas: Quotas): void {
+  const ask: onRequestHookHandler = (request, _, done) => {
+    if (request.access) quotas.ask(request)
+    done()
+  }
+  app.addHook('onRoute', (route) => {
+    if (route.config?.scope !== 'ingest') route.onRequest = [ask, ...[route.onRequest ?? []].flat()]
+  })
+}
+
+function exceeded(account: Account, { name, rate, level }: Bucket): RequestError {
+  const wait = Math.max(1, Math.ceil(-level / rate))
+  const detail =
+    name === 'requests'
+      ? `The tenant may make ${rate} requests a second besides those with events`
+      : `The tenant may send ${rate} ${name} a second; nothing was stored`
+  return new RequestError('quota-exceeded', detail, undefined, { ...headersOf(account), 'retry-after': `${wait}` })
+}
+
+const isOfEvents = ({ name }: Bucket) => name !== 'requests'
+
+const headersOf = ({ policy, buckets }: Account) => ({
+  'ratelimit-policy': policy,
+  ratelimit: buckets.filter(isOfEvents).map(stateOf).join(', '),
+})
+
+/** Brings an account up to now. */
+function filled(account: Account): Account {
+  const now = performance.now()
+  for (const bucket of account.buckets) {
+    bucket.level = Math.min(bucket.rate * BURST_S, bucket.level + ((now - account.at) / 1_000) * bucket.rate)
+  }
+  account.at = now
+  return account
+}
+
+// As in draft-ietf-httpapi-ratelimit-headers: q is what may be spent in w seconds, r what is left, t when there is all of it again.
+const policyOf = ({ name, rate }: Bucket) => `"${name}";q=${rate * BURST_S};w=${BURST_S}`
+
+function stateOf({ name, rate, level }: Bucket): string {
+  return `"${name}";r=${Math.max(0, Math.floor(level))};t=${Math.ceil((rate * BURST_S - level) / rate)}`
+}

@@ -1,0 +1,69 @@
+/** The gauges of the whole pipeline, as every ingest process shows them. */
+import type { Db } from '@eventflow/db'
+import { type PipelineLag, readDependencies, type Stock, shared, within } from '@eventflow/monitor'
+import type { Redis } from '@eventflow/redis'
+import type { IngestMetrics } from '@eventflow/runtime'
+
+/** A scrape waits no longer for what it shows, in milliseconds. What comes later is for the next one. */
+const PATIENCE_MS = 2_000
+
+export interface PipelineGaugesDeps {
+  db: Db
+  redis: Redis
+  lag: () => Promise<PipelineLag>
+  stock: () => Promise<Stock>
+  metrics: IngestMetrics
+  /** What the database may take on disk; 0 when nobody has said. */
+  capacityBytes: number
+}
+
+/** Gives what brings the gauges up to date. It never rejects: what cannot be read now is not shown. */
+export function createPipelineGauges(deps: PipelineGaugesDeps): () => Promise<void> {
+  const { db, redis, lag, stock, metrics, capacityBytes } = deps
+  if (capacityBytes > 0) metrics.postgresCapacity.set(capacityBytes)
+  else metrics.postgresCapacity.remove()
+  return shared(async () => {
+    const [lagNow, stockNow, dependencies] = await Promise.all([
+      within(PATIENCE_MS, lag()),
+      within(PATIENCE_MS, stock()),
+      readDependencies(db, redis),
+    ])
+    showLag(lagNow, metrics)
+    showStock(stockNow, metrics)
+    metrics.dependencyUp.set({ dependency: 'postgres' }, dependencies.postgres ? 1 : 0)
+    metrics.dependencyUp.set({ dependency: 'redis' }, dependencies.redis ? 1 : 0)
+  })
+}
+
+function showLag(lag: PipelineLag | undefined, metrics: IngestMetrics): void {
+  const { queueDepth, pending, consumerLag, consumerLagSeconds, partitionOwner, partitionEpoch } = metrics
+  for (const gauge of [queueDepth, pending, consumerLag, consumerLagSeconds, partitionOwner, partitionEpoch])
+    gauge.reset()
+  if (!lag) {
+    for (const gauge of [metrics.oldestUnsettledAge, metrics.retryingEvents, metrics.workers]) gauge.remove()
+    return
+  }
+  metrics.oldestUnsettledAge.set(lag.oldestUnsettledAgeSeconds)
+  metrics.retryingEvents.set(lag.retrying)
+  metrics.workers.set(lag.workers.length)
+  for (const of of lag.partitions) {
+    const partition = `${of.partition}`
+    if (of.depth !== null) queueDepth.set({ partition }, of.depth)
+    if (of.pending !== null) pending.set({ partition }, of.pending)
+    consumerLag.set({ partition }, of.lag)
+    consumerLagSeconds.set({ partition }, of.lagSeconds)
+    if (of.owner !== null) partitionOwner.set({ partition, worker_id: of.owner }, 1)
+    partitionEpoch.set({ partition }, of.epoch)
+  }
+}
+
+function showStock(stock: Stock | undefined, { types, typeOf, deadLettersOpen, postgresSize }: IngestMetrics): void {
+  deadLettersOpen.reset()
+  if (!stock) {
+    postgresSize.remove()
+    return
+  }
+  postgresSize.set(stock.postgresBytes)
+  for (const type of types) deadLettersOpen.set({ type }, 0)
+  for (const [type, count] of stock.deadLetters) deadLettersOpen.inc({ type: typeOf(type) }, count)
+}

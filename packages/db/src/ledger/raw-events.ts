@@ -1,0 +1,146 @@
+/** `raw_events`: what was accepted. Append-only. */
+import type { RawEvent } from '@eventflow/core'
+import type { Queryable } from '../server/connect.js'
+import { asMoment, momentOf } from '../server/moments.js'
+import { smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
+
+/** An event on its way into `raw_events`. */
+export interface NewEvent extends Omit<RawEvent, 'seq' | 'acceptedAt' | 'occurredAt'> {
+  /** Event time, as `readTime` gives it; the time of acceptance where it is missing. */
+  occurredAt?: string
+}
+
+/** What Postgres adds to a new event. */
+export interface Acceptance {
+  seq: number
+  /** RFC 3339 in UTC. */
+  acceptedAt: string
+}
+
+// seq is drawn in the order of the arrays, so that a request's events keep their order; the rows are then inserted in the
+// order of the primary key, so that two flushes with the same ids cannot deadlock.
+const INSERT = `
+  WITH inserted AS (
+    INSERT INTO raw_events (seq, tenant_id, event_id, external_id, type, source, key, partition, occurred_at,
+                            correlation_id, causation_id, traceparent, payload, extensions)
+    SELECT seq, tenant_id, event_id, external_id, type, source, key, partition, coalesce(occurred_at, date_trunc('milliseconds', now())),
+           correlation_id, causation_id, traceparent, payload, extensions
+    FROM (SELECT nextval('raw_events_seq_seq') AS seq, e.*
+          FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
+                      $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::json[], $13::json[])
+            AS e(tenant_id, event_id, external_id, type, source, key, partition,
+                 occurred_at, correlation_id, causation_id, traceparent, payload, extensions)) numbered
+    ORDER BY tenant_id, event_id
+    ON CONFLICT DO NOTHING
+    RETURNING tenant_id, event_id, seq, accepted_at)
+  SELECT min(accepted_at) AS accepted_at, array_agg(seq ORDER BY seq) AS seqs,
+         CASE WHEN count(*) < cardinality($2) THEN array_agg(tenant_id || '/' || event_id ORDER BY seq) END AS keys
+  FROM inserted`
+
+/**
+ * Inserts the events that are new, in one statement, and gives what Postgres added to each. No two of them may be the same event.
+ * One that is not in the answer has the id of an earlier one; nothing was written for it.
+ */
+export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]): Promise<Map<NewEvent, Acceptance>> {
+  const { rows } = await db.query({
+    name: 'insert-raw-events',
+    text: INSERT,
+    values: [
+      textColumn(events.map((e) => e.tenantId)),
+      uuidColumn(events.map((e) => e.id)),
+      textColumn(events.map((e) => e.externalId)),
+      textColumn(events.map((e) => e.type)),
+      textColumn(events.map((e) => e.source)),
+      textColumn(events.map((e) => e.key)),
+      smallintColumn(events.map((e) => e.partition)),
+      timestamptzColumn(events.map((e) => e.occurredAt)),
+      textColumn(events.map((e) => e.correlationId)),
+      textColumn(events.map((e) => e.causationId)),
+      textColumn(events.map((e) => e.traceparent)),
+      textColumn(
+        events.map((e) => e.payload),
+        'json',
+      ),
+      textColumn(
+        events.map((e) => e.extensions && JSON.stringify(e.extensions)),
+        'json',
+      ),
+    ],
+  })
+  const { accepted_at, seqs, keys } = rows[0] as {
+    accepted_at: Date | null
+    seqs: string[] | null
+    keys: string[] | null
+  }
+  if (!accepted_at || !seqs) return new Map()
+  const acceptedAt = accepted_at.toISOString()
+  const byKey = keys && new Map(events.map((event) => [eventKey(event), event]))
+  return new Map(seqs.map((seq, i) => [byKey ? byKey.get(keys[i]!)! : events[i]!, { seq: Number(seq), acceptedAt }]))
+}
+
+/** What identifies an event, as one text. */
+export function eventKey(event: { tenantId: string; id: string }): string {
+  return `${event.tenantId}/${event.id}`
+}
+
+/** A stored event, and whether it is still to be delivered for the first time. */
+export interface StoredEvent {
+  event: RawEvent
+  /** Neither settled nor waiting in `retries`. */
+  undelivered: boolean
+}
+
+/** The columns of `raw_events r` that `rawEventOf` reads. */
+export const RAW_EVENT_COLUMNS = `
+  r.tenant_id, r.event_id, r.external_id, r.seq, r.type, r.source, r.key, r.partition,
+  ${asMoment('r.occurred_at')} AS occurred_at, r.accepted_at,
+  r.correlation_id, r.causation_id, r.traceparent, r.extensions, r.payload::text AS payload`
+
+const FIND = `
+  SELECT ${RAW_EVENT_COLUMNS},
+         p.event_id IS NULL AND w.event_id IS NULL AND f.event_id IS NULL AS undelivered
+  FROM unnest($1::text[], $2::uuid[]) AS wanted(tenant_id, event_id)
+  JOIN raw_events r USING (tenant_id, event_id)
+  LEFT JOIN processed_events p USING (tenant_id, event_id)
+  LEFT JOIN failed_events f USING (tenant_id, event_id)
+  LEFT JOIN retries w USING (tenant_id, event_id)`
+
+/** The stored events with these ids, by `eventKey`. */
+export async function findRawEvents(
+  db: Queryable,
+  ids: readonly { tenantId: string; id: string }[],
+): Promise<Map<string, StoredEvent>> {
+  const { rows } = await db.query({
+    name: 'find-raw-events',
+    text: FIND,
+    values: [ids.map((e) => e.tenantId), ids.map((e) => e.id)],
+  })
+  return new Map(
+    rows.map((row) => {
+      const event = rawEventOf(row)
+      return [eventKey(event), { event, undelivered: row.undelivered }]
+    }),
+  )
+}
+
+/** A row with RAW_EVENT_COLUMNS as an event. */
+// biome-ignore lint/suspicious/noExplicitAny: a row has the shape of the statement above.
+export function rawEventOf(row: any): RawEvent {
+  return {
+    seq: row.seq,
+    tenantId: row.tenant_id,
+    id: row.event_id,
+    ...(row.external_id !== null && { externalId: row.external_id }),
+    type: row.type,
+    source: row.source,
+    key: row.key,
+    partition: row.partition,
+    occurredAt: momentOf(row.occurred_at),
+    acceptedAt: row.accepted_at.toISOString(),
+    correlationId: row.correlation_id,
+    ...(row.causation_id !== null && { causationId: row.causation_id }),
+    ...(row.traceparent !== null && { traceparent: row.traceparent }),
+    ...(row.extensions !== null && { extensions: row.extensions }),
+    payload: row.payload,
+  }
+}

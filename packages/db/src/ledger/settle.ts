@@ -1,0 +1,223 @@
+/**
+ * The statements of the settle transaction. Everything is written as absolute values, so a batch that is run again,
+ * because the answer to its COMMIT was lost, changes nothing.
+ */
+import { type Commit, type Dead, historyWith, type Retry, storableText } from '@eventflow/core'
+import type { Queryable } from '../server/connect.js'
+import { bigintColumn, jsonbColumn, smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
+
+/** The right to settle a partition's events, as of a moment. */
+export interface Lease {
+  partition: number
+  /** Rises with every change of owner. */
+  epoch: number
+  /**
+   * The mark `partition_marks.dirty` under which the stream is read: 0, since nothing is read from a stream that lacks events.
+   * `null` while the events come from Postgres, where nothing can be missing.
+   */
+  dirty: 0 | null
+}
+
+/**
+ * Finds the partitions whose lease holds and whose mark is as the lease has it. It locks the rows of `partitions` against another
+ * worker until the transaction has ended: that is what fences off old owners. The marks are read without a lock, so that ingest
+ * never waits for a settle; `partition-marks.ts` says why that is enough.
+ */
+const FENCE = (partitions: string, epochs: string, dirty: string) => `
+  SELECT id FROM partitions JOIN partition_marks USING (id)
+  JOIN unnest(${partitions}::smallint[], ${epochs}::bigint[], ${dirty}::bigint[]) AS held(id, epoch, dirty) USING (id, epoch)
+  WHERE held.dirty IS NULL OR held.dirty = partition_marks.dirty
+  ORDER BY id FOR SHARE OF partitions`
+
+const fenceValues = (leases: readonly Lease[]) => [
+  smallintColumn(leases.map((l) => l.partition)),
+  bigintColumn(leases.map((l) => l.epoch)),
+  bigintColumn(leases.map((l) => l.dirty)),
+]
+
+/**
+ * The leases that no longer hold: another worker took the partition over, or something was accepted past the stream. The epochs
+ * of the others hold until the transaction has ended; a mark may still be seen by a later statement of it.
+ */
+export async function findBrokenLeases(tx: Queryable, leases: readonly Lease[]): Promise<Lease[]> {
+  const { rows } = await tx.query({ name: 'fence', text: FENCE('$1', '$2', '$3'), values: fenceValues(leases) })
+  if (rows.length === leases.length) return []
+  const holding = new Set(rows.map((row) => row.id))
+  return leases.filter((lease) => !holding.has(lease.partition))
+}
+
+/** What of a batch was committed. */
+export interface Processed {
+  /** Partitions whose lease did not hold: nothing of them was written. */
+  broken: Set<number>
+  /** The `seq` of the events that are new: their effects are due, nobody else's. */
+  inserted: Set<number>
+}
+
+// The fence is in the statement, so that a batch without effects is settled in one round trip. An event that is dead or discarded
+// stays so, whatever a second stream entry says; one that is being replayed does not.
+const INSERT_PROCESSED = `
+  WITH holding AS MATERIALIZED (${FENCE('$12', '$13', '$14')}), inserted AS (
+    INSERT INTO processed_events (tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
+                                  worker_id, correlation_id, accepted_at, processing_ms)
+    SELECT tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
+           $15, correlation_id, accepted_at, $16
+    FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::smallint[], $7::jsonb[], $8::smallint[],
+                $9::jsonb[], $10::text[], $11::timestamptz[])
+      AS e(tenant_id, event_id, seq, type, key, partition, payload, attempts, history, correlation_id, accepted_at)
+    WHERE partition IN (SELECT id FROM holding)
+      AND NOT EXISTS (SELECT FROM failed_events f
+                      WHERE f.tenant_id = e.tenant_id AND f.event_id = e.event_id AND f.status IN ('open', 'discarded'))
+    ON CONFLICT DO NOTHING
+    RETURNING seq)
+  SELECT (SELECT coalesce(array_agg(id), '{}') FROM holding) AS holding,
+         CASE WHEN count(*) < cardinality($3) THEN coalesce(array_agg(seq), '{}') END AS inserted
+  FROM inserted`
+
+/** Inserts processed events behind the fence, each partition's under its lease; one without a lease is as good as lost. */
+export async function insertProcessed(
+  db: Queryable,
+  commits: readonly Commit[],
+  leases: readonly Lease[],
+  by: { workerId: string; processingMs: number },
+): Promise<Processed> {
+  const events = commits.map((c) => c.delivery.event)
+  const { rows } = await db.query({
+    name: 'insert-processed',
+    text: INSERT_PROCESSED,
+    values: [
+      textColumn(events.map((e) => e.tenantId)),
+      uuidColumn(events.map((e) => e.id)),
+      bigintColumn(events.map((e) => e.seq)),
+      textColumn(events.map((e) => e.type)),
+      textColumn(events.map((e) => e.key)),
+      smallintColumn(events.map((e) => e.partition)),
+      jsonbColumn(commits.map((c) => c.payload)),
+      smallintColumn(commits.map((c) => c.delivery.attempts + 1)),
+      jsonbColumn(commits.map(({ delivery: { history } }) => (history.length > 0 ? storableJson(history) : undefined))),
+      textColumn(events.map((e) => e.correlationId)),
+      timestamptzColumn(events.map((e) => e.acceptedAt)),
+      ...fenceValues(leases),
+      by.workerId,
+      by.processingMs,
+    ],
+  })
+  const { holding, inserted } = rows[0] as { holding: number[]; inserted: string[] | null }
+  const partitions = new Set(events.map(({ partition }) => partition))
+  return {
+    broken: new Set([...partitions].filter((partition) => !holding.includes(partition))),
+    inserted: new Set(inserted?.map(Number) ?? events.map(({ seq }) => seq)),
+  }
+}
+
+// A replayed event that fails again opens its dead letter again, with the new story.
+const INSERT_FAILED = `
+  INSERT INTO failed_events (tenant_id, event_id, seq, type, key, partition, payload, failure_type, error_class, message,
+                             errors, component, worker_id, attempts, history, correlation_id, accepted_at)
+  SELECT tenant_id, event_id, seq, type, key, partition, payload, failure_type, error_class, message,
+         errors, component, $17, attempts, history, correlation_id, accepted_at
+  FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::smallint[], $7::json[], $8::text[],
+              $9::text[], $10::text[], $11::jsonb[], $12::text[], $13::smallint[], $14::jsonb[], $15::text[],
+              $16::timestamptz[])
+    AS e(tenant_id, event_id, seq, type, key, partition, payload, failure_type, error_class, message, errors, component,
+         attempts, history, correlation_id, accepted_at)
+  WHERE NOT EXISTS (SELECT FROM processed_events p WHERE p.tenant_id = e.tenant_id AND p.event_id = e.event_id)
+  ON CONFLICT (tenant_id, event_id) DO UPDATE
+    SET failure_type = excluded.failure_type, error_class = excluded.error_class, message = excluded.message,
+        errors = excluded.errors, component = excluded.component, worker_id = excluded.worker_id,
+        attempts = excluded.attempts, history = excluded.history, failed_at = excluded.failed_at, status = 'open',
+        resolved_at = NULL, resolved_by = NULL, reason = NULL
+    WHERE failed_events.status = 'replaying'`
+
+/** Writes dead letters. An event that was settled before, either way, is left as it is. */
+export async function insertFailed(tx: Queryable, dead: readonly Dead[], by: { workerId: string; now: Date }) {
+  const events = dead.map((d) => d.delivery.event)
+  await tx.query({
+    name: 'insert-failed',
+    text: INSERT_FAILED,
+    values: [
+      events.map((e) => e.tenantId),
+      events.map((e) => e.id),
+      events.map((e) => e.seq),
+      events.map((e) => e.type),
+      events.map((e) => e.key),
+      events.map((e) => e.partition),
+      dead.map((d) => d.delivery.payload),
+      dead.map((d) => d.failure.failureType),
+      dead.map((d) => toldText(d.failure.errorClass)),
+      dead.map((d) => toldText(d.failure.message)),
+      dead.map((d) => storableJson(d.failure.problems)),
+      dead.map((d) => toldText(d.failure.component)),
+      dead.map((d) => d.delivery.attempts + 1),
+      dead.map((d) => storableJson(historyWith(d.delivery, d.failure, by.now))),
+      events.map((e) => e.correlationId),
+      events.map((e) => e.acceptedAt),
+      by.workerId,
+    ],
+  })
+}
+
+/** Writes or moves on the retries of events that failed transiently; `due_at` counts from the database's clock. */
+export async function upsertRetries(tx: Queryable, retries: readonly Retry[], now: Date): Promise<void> {
+  const events = retries.map((r) => r.delivery.event)
+  await tx.query({
+    name: 'upsert-retries',
+    text: `
+      INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, history)
+      SELECT tenant_id, event_id, partition, attempts, now() + delay_ms * interval '1 millisecond', history
+      FROM unnest($1::text[], $2::uuid[], $3::smallint[], $4::smallint[], $5::integer[], $6::jsonb[])
+        AS e(tenant_id, event_id, partition, attempts, delay_ms, history)
+      ON CONFLICT (tenant_id, event_id) DO UPDATE
+        SET attempts = excluded.attempts, due_at = excluded.due_at, history = excluded.history, crashes = 0
+        WHERE retries.attempts < excluded.attempts`,
+    values: [
+      events.map((e) => e.tenantId),
+      events.map((e) => e.id),
+      events.map((e) => e.partition),
+      retries.map((r) => r.delivery.attempts + 1),
+      retries.map((r) => r.delayMs),
+      retries.map((r) => storableJson(historyWith(r.delivery, r.failure, now))),
+    ],
+  })
+}
+
+// What is true now counts, and not what this batch has done: an earlier run of it may have been committed though its answer was lost,
+// and an operator may have sent the event on its way again since. Such a statement locks the row of its end first, as this does: so
+// either both see an end, or the replay has taken it away.
+const END_WAITING = `
+  WITH settled AS (SELECT * FROM unnest($1::text[], $2::uuid[]) AS e(tenant_id, event_id)),
+       processed AS MATERIALIZED (
+         SELECT tenant_id, event_id FROM processed_events JOIN settled USING (tenant_id, event_id)
+         FOR KEY SHARE OF processed_events),
+       buried AS MATERIALIZED (
+         SELECT tenant_id, event_id FROM failed_events JOIN settled USING (tenant_id, event_id)
+         WHERE status IN ('open', 'discarded') FOR SHARE OF failed_events),
+       replayed AS (
+         UPDATE failed_events f SET status = 'replayed', resolved_at = clock_timestamp()
+         FROM processed p WHERE f.tenant_id = p.tenant_id AND f.event_id = p.event_id AND f.status = 'replaying')
+  DELETE FROM retries USING (SELECT * FROM processed UNION ALL SELECT * FROM buried) AS ended
+  WHERE retries.tenant_id = ended.tenant_id AND retries.event_id = ended.event_id`
+
+/**
+ * Removes the retries of those of these events that have their end, and says of the dead letters of the processed that their replay
+ * has succeeded.
+ */
+export async function endWaiting(tx: Queryable, events: readonly { tenantId: string; id: string }[]): Promise<void> {
+  await tx.query({
+    name: 'end-waiting',
+    text: END_WAITING,
+    values: [events.map((e) => e.tenantId), events.map((e) => e.id)],
+  })
+}
+
+/** Characters of a text that tells of a failure. */
+const MAX_TEXT = 2_000
+
+/** Messages come from anywhere; what Postgres cannot store must not kill the batch that tells of it. */
+function toldText(text: string): string {
+  return storableText(text, MAX_TEXT)
+}
+
+function storableJson(value: unknown): string {
+  return JSON.stringify(value, (_, part) => (typeof part === 'string' ? toldText(part) : part))
+}

@@ -1,0 +1,83 @@
+/** The view `events`: one row an accepted event, with what became of it. */
+
+import { eventKey } from '../ledger/raw-events.js'
+import { asTenant } from '../server/as-tenant.js'
+import type { Db, Queryable } from '../server/connect.js'
+import { asMoment } from '../server/moments.js'
+
+// biome-ignore lint/suspicious/noExplicitAny: a row of the view, passed on as JSON.
+type EventRow = Record<string, any>
+
+/** The event with this id, or nothing; `time` is its `occurred_at` for `momentOf`. */
+export async function findEvent(db: Db, tenantId: string, id: string): Promise<EventRow | undefined> {
+  const text = `SELECT *, ${asMoment('occurred_at')} AS time FROM events WHERE tenant_id = $1 AND event_id = $2`
+  const values = [tenantId, id]
+  const { rows } = await asTenant(db, tenantId, (tx) => tx.query({ name: 'find-event', text, values }))
+  return rows[0]
+}
+
+/** The first of these ids that is of an event of this source, if one is. */
+export async function findIdOfSource(
+  db: Db,
+  tenantId: string,
+  ids: readonly string[],
+  source: string,
+): Promise<string | undefined> {
+  const text = `
+    SELECT event_id FROM raw_events WHERE tenant_id = $1 AND event_id = ANY($2::uuid[]) AND source = $3
+    ORDER BY array_position($2::uuid[], event_id) LIMIT 1`
+  const values = [tenantId, ids, source]
+  const { rows } = await asTenant(db, tenantId, (tx) => tx.query({ name: 'find-id-of-source', text, values }))
+  return rows[0]?.event_id
+}
+
+/**
+ * Which of these events have reached an end, by `eventKey`. One that Postgres does not know has, too: it was removed a
+ * configured age after that.
+ */
+export async function findSettled(
+  db: Queryable,
+  ids: readonly { tenantId: string; id: string }[],
+): Promise<Set<string>> {
+  const { rows } = await db.query({
+    name: 'find-settled',
+    text: `
+      WITH wanted AS (SELECT * FROM unnest($1::text[], $2::uuid[]) AS ids(tenant_id, event_id))
+      SELECT tenant_id, event_id FROM wanted JOIN processed_events USING (tenant_id, event_id)
+      UNION ALL
+      SELECT tenant_id, event_id FROM wanted JOIN failed_events f USING (tenant_id, event_id)
+      WHERE f.status IN ('open', 'discarded')
+      UNION ALL
+      SELECT tenant_id, event_id FROM wanted
+      WHERE NOT EXISTS (SELECT FROM raw_events r WHERE r.tenant_id = wanted.tenant_id AND r.event_id = wanted.event_id)`,
+    values: [ids.map((e) => e.tenantId), ids.map((e) => e.id)],
+  })
+  return new Set(rows.map((row) => eventKey({ tenantId: row.tenant_id, id: row.event_id })))
+}
+
+/** How many events there are, and where they stand. */
+export interface EventCounts {
+  accepted: number
+  processed: number
+  failed: number
+  retrying: number
+  /** accepted - processed - failed: the backlog. */
+  unsettled: number
+}
+
+/** Counts the tables: exact, as of one snapshot, and dearer the larger they are. */
+export async function countEvents(db: Queryable): Promise<EventCounts> {
+  const { rows } = await db.query(`
+    SELECT (SELECT count(*) FROM raw_events) AS accepted,
+           (SELECT count(*) FROM processed_events) AS processed,
+           (SELECT count(*) FROM failed_events WHERE status IN ('open', 'discarded')) AS failed,
+           (SELECT count(*) FROM retries) AS retrying`)
+  const { accepted, processed, failed, retrying } = rows[0]
+  return { accepted, processed, failed, retrying, unsettled: accepted - processed - failed }
+}
+
+/** Whether any event was ever accepted, or is still kept. */
+export async function hasEvents(db: Queryable): Promise<boolean> {
+  const { rows } = await db.query('SELECT EXISTS (SELECT FROM raw_events) AS some')
+  return rows[0].some
+}

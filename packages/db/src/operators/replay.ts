@@ -1,0 +1,246 @@
+/**
+ * Replay and discard: events that have reached their end and are sent on their way again, or for good, because a person
+ * asks for it. What is replayed goes into `retries`, where the owner of its partition finds it, and never into a stream:
+ * so it survives everything, waits behind what waits of its key, and is settled by the same fence as all else.
+ */
+
+import { type EventFilter, filterValues, matches } from '../ledger/event-filter.js'
+import { asTenant } from '../server/as-tenant.js'
+import type { Db, Queryable } from '../server/connect.js'
+
+/** What is done to which events: to open dead letters, or to processed events. */
+export type OperationKind = 'replay-dead-letters' | 'discard-dead-letters' | 'replay-processed'
+
+/** What a person asks for. */
+export interface Selection {
+  kind: OperationKind
+  tenantId: string
+  filter: EventFilter
+}
+
+/** How many events match, and the lowest and highest seq of them; 0 where there is none. */
+export interface Extent {
+  count: number
+  first: number
+  last: number
+}
+
+/** Seqs that one statement looks at, where it cannot know how many of them match: bounds its time. */
+export const WINDOW = 50_000
+
+/** Enough of an event to recognise it. Dead letters have a failure, processed events have not. */
+export interface Sample {
+  event_id: string
+  type: string
+  key: string
+  accepted_at: Date
+  error_class?: string
+  message?: string
+}
+
+const OPEN = `e.status = 'open' AND ${matches('e.failed_at')} AND ($7::text IS NULL OR e.error_class = $7)`
+// By `raw_events` and its index, since `processed_events` has none by seq: it would be paid for by every event.
+const PROCESSED = `
+  raw_events e JOIN processed_events p USING (tenant_id, event_id)
+  WHERE ${matches('e.accepted_at')} AND $7::text IS NULL AND e.seq > $8 AND e.seq <= $9`
+
+const queryAs = (db: Db, tenantId: string) => (text: string, values: unknown[]) =>
+  asTenant(db, tenantId, (tx) => tx.query(text, values))
+
+/** How many events an operation would be about. Exact, and as dear as there are events to look at. */
+export async function countMatching(db: Db, { kind, tenantId, filter }: Selection): Promise<Extent> {
+  const values = filterValues(tenantId, filter)
+  const query = queryAs(db, tenantId)
+  if (kind !== 'replay-processed') {
+    const { rows } = await query(
+      `SELECT count(*) AS count, coalesce(min(seq), 0) AS first, coalesce(max(seq), 0) AS last
+       FROM failed_events e WHERE ${OPEN}`,
+      values,
+    )
+    return rows[0]
+  }
+  const found: Extent = { count: 0, first: 0, last: 0 }
+  const stored = await readStoredRange(db)
+  for (let after = stored.first - 1; after < stored.last; after += WINDOW) {
+    const { rows } = await query(
+      `SELECT count(*) AS count, coalesce(min(e.seq), 0) AS first, coalesce(max(e.seq), 0) AS last
+       FROM ${PROCESSED} AND e.partition IN (SELECT id FROM partitions)`,
+      [...values, after, after + WINDOW],
+    )
+    const [part] = rows
+    if (found.count === 0) found.first = part.first
+    if (part.count > 0) found.last = part.last
+    found.count += part.count
+  }
+  return found
+}
+
+/** The first and the last seq there is; 0 where there is none. By partition, since only so they are indexed. */
+export async function readStoredRange(db: Queryable): Promise<{ first: number; last: number }> {
+  const { rows } = await db.query(`
+    SELECT coalesce(min((SELECT seq FROM raw_events WHERE partition = p.id ORDER BY seq LIMIT 1)), 0) AS first,
+           coalesce(max((SELECT seq FROM raw_events WHERE partition = p.id ORDER BY seq DESC LIMIT 1)), 0) AS last
+    FROM partitions p`)
+  return rows[0]
+}
+
+/** A few of the first events that an operation would be about. */
+export async function readSamples(
+  db: Db,
+  { kind, tenantId, filter }: Selection,
+  { first, last }: Extent,
+): Promise<Sample[]> {
+  const values = filterValues(tenantId, filter)
+  const query = queryAs(db, tenantId)
+  if (kind !== 'replay-processed') {
+    const { rows } = await query(
+      `SELECT event_id, type, key, accepted_at, error_class, message FROM failed_events e WHERE ${OPEN}
+       ORDER BY seq LIMIT 5`,
+      values,
+    )
+    return rows
+  }
+  const { rows } = await query(
+    `SELECT event_id, e.type, e.key, e.accepted_at
+     FROM ${PROCESSED} AND e.partition IN (SELECT id FROM partitions) ORDER BY e.seq LIMIT 5`,
+    [...values, first - 1, Math.min(last, first + WINDOW)],
+  )
+  return rows
+}
+
+/** The types of the events of this extent that an operation would be about. */
+export async function typesMatching(
+  db: Db,
+  { kind, tenantId, filter }: Selection,
+  { first, last }: Extent,
+): Promise<string[]> {
+  const values = filterValues(tenantId, filter)
+  const query = queryAs(db, tenantId)
+  if (kind !== 'replay-processed') {
+    const { rows } = await query(`SELECT DISTINCT type FROM failed_events e WHERE ${OPEN}`, values)
+    return rows.map(({ type }) => type)
+  }
+  const types = new Set<string>()
+  for (let after = first - 1; after < last; after += WINDOW) {
+    const { rows } = await query(
+      `SELECT DISTINCT e.type FROM ${PROCESSED} AND e.partition IN (SELECT id FROM partitions)`,
+      [...values, after, Math.min(after + WINDOW, last)],
+    )
+    for (const { type } of rows) types.add(type)
+  }
+  return [...types]
+}
+
+/** A part of a selection: seq above `after`, up to `until`, at most `limit` events. */
+export interface Part {
+  operationId: string
+  after: number
+  until: number
+  limit: number
+  requestedBy: string
+  reason: string | null
+}
+
+/** What a part came to: how many events it changed, and up to which seq it looked. */
+export interface PartDone {
+  changed: number
+  reached: number
+}
+
+// What has reached its end since the operation was asked for was not meant: nobody had seen it.
+const BEFORE = `< (SELECT started_at FROM operations WHERE id = $13)`
+const SCHEMA_VERSION = '(SELECT schema_version FROM operations WHERE id = $13)'
+
+const REQUESTED = `'requested by ' || $11::text || coalesce(', as version ' || ${SCHEMA_VERSION}, '') || coalesce(': ' || $12::text, '')`
+
+// In `history` a replay is a mark with the number 0. The attempts after it count from 1 again.
+const mark = (message: string) => `
+  jsonb_build_object('attempt', 0, 'at', ${rfc3339('now()')}, 'component', 'replay', 'errorClass', 'Replay',
+                     'message', ${message})`
+
+function rfc3339(time: string): string {
+  return `to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
+}
+
+// Due one after the other, by a microsecond: whoever takes up a part of them takes the first of each key first.
+const intoRetries = (source: string, history: string, crashes: string) => `
+  INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, history, crashes, schema_version)
+  SELECT tenant_id, event_id, partition, 0, now() + row_number() OVER (ORDER BY seq) * interval '1 microsecond',
+         ${history}, ${crashes}, ${SCHEMA_VERSION}
+  FROM ${source}
+  ON CONFLICT (tenant_id, event_id) DO UPDATE
+    SET attempts = 0, due_at = excluded.due_at, history = excluded.history, crashes = excluded.crashes,
+        schema_version = excluded.schema_version`
+
+const CHOSEN_DEAD_LETTERS = `
+  SELECT tenant_id, event_id, seq, partition, error_class, history FROM failed_events e
+  WHERE ${OPEN} AND e.seq > $8 AND e.seq <= $9 AND e.failed_at ${BEFORE}
+  ORDER BY e.seq LIMIT $10 FOR UPDATE`
+
+const SET_STATUS = (source: string, from: string, to: string) => `
+  UPDATE failed_events f
+  SET status = '${to}', resolved_at = ${to === 'discarded' ? 'now()' : 'NULL'}, resolved_by = $11, reason = $12
+  FROM ${source} s WHERE f.tenant_id = s.tenant_id AND f.event_id = s.event_id AND f.status = '${from}'`
+
+// What killed its worker goes alone, as a suspect that did so once.
+const REPLAY_DEAD_LETTERS = `
+  WITH chosen AS (${CHOSEN_DEAD_LETTERS}),
+       resolved AS (${SET_STATUS('chosen', 'open', 'replaying')}),
+       waiting AS (${intoRetries(
+         'chosen',
+         `history || ${mark(REQUESTED)}`,
+         `CASE error_class WHEN 'Poison' THEN 1 ELSE 0 END`,
+       )})
+  SELECT count(*) AS found, count(*) AS changed, max(seq) AS last FROM chosen`
+
+const DISCARD_DEAD_LETTERS = `
+  WITH chosen AS (${CHOSEN_DEAD_LETTERS}), resolved AS (${SET_STATUS('chosen', 'open', 'discarded')})
+  SELECT count(*) AS found, count(*) AS changed, max(seq) AS last FROM chosen`
+
+// Each partition gives its first ones, by its index, and the first of them all are taken. What had been a dead letter before
+// may become one again.
+const REPLAY_PROCESSED = `
+  WITH chosen AS (
+         SELECT m.* FROM partitions
+         CROSS JOIN LATERAL (SELECT e.seq, tenant_id, event_id
+                             FROM ${PROCESSED} AND e.partition = partitions.id AND p.processed_at ${BEFORE}
+                             ORDER BY e.seq LIMIT $10) m
+         ORDER BY m.seq LIMIT $10),
+       gone AS (DELETE FROM processed_events p USING chosen c
+                WHERE p.tenant_id = c.tenant_id AND p.event_id = c.event_id
+                RETURNING p.tenant_id, p.event_id, p.seq, p.partition, p.history, p.processed_at),
+       letters AS (${SET_STATUS('gone', 'replayed', 'replaying')}),
+       waiting AS (${intoRetries(
+         'gone',
+         `coalesce(history, '[]') || ${mark(`${REQUESTED} || '; it was processed at ' || ${rfc3339('processed_at')}`)}`,
+         '0',
+       )})
+  SELECT (SELECT count(*) FROM chosen) AS found, (SELECT count(*) FROM gone) AS changed, (SELECT max(seq) FROM chosen) AS last`
+
+const STATEMENTS: Record<OperationKind, string> = {
+  'replay-dead-letters': REPLAY_DEAD_LETTERS,
+  'discard-dead-letters': DISCARD_DEAD_LETTERS,
+  'replay-processed': REPLAY_PROCESSED,
+}
+
+/**
+ * Does a part of an operation, the events that were accepted first before the others: what it changes and what goes into
+ * `retries` in one statement. An event that somebody else has changed meanwhile is left as it is.
+ */
+export async function operateOnPart(
+  tx: Queryable,
+  { kind, tenantId, filter }: Selection,
+  part: Part,
+): Promise<PartDone> {
+  const { rows } = await tx.query(STATEMENTS[kind], [
+    ...filterValues(tenantId, filter),
+    part.after,
+    part.until,
+    part.limit,
+    part.requestedBy,
+    part.reason,
+    part.operationId,
+  ])
+  const { found, changed, last } = rows[0]
+  return { changed, reached: found < part.limit ? part.until : last }
+}

@@ -1,0 +1,57 @@
+/**
+ * Skipping: an event that waits to be tried again becomes a dead letter at once, because a person says so, and those behind it
+ * go on. Its owner holds it in memory, and may be working on it just now. So the partition is taken from its owner first,
+ * as if it were given back: what the owner has in hand is fenced off, and whoever is next begins without the event.
+ */
+
+import { type Db, withTransaction } from '../server/connect.js'
+import { recordAudit } from '../tenants/audit-log.js'
+
+export interface Skip {
+  tenantId: string
+  id: string
+  by: string
+  reason: string
+}
+
+// One that was replayed is a dead letter already, and open again now.
+const BURY = `
+  INSERT INTO failed_events (tenant_id, event_id, seq, type, key, partition, payload, failure_type, error_class, message,
+                             errors, component, worker_id, attempts, history, correlation_id, accepted_at)
+  SELECT tenant_id, event_id, r.seq, r.type, r.key, r.partition, r.payload, 'permanent', 'Skipped', $3,
+         '[]', 'operator', $4, w.attempts, w.history, r.correlation_id, r.accepted_at
+  FROM retries w JOIN raw_events r USING (tenant_id, event_id)
+  WHERE tenant_id = $1 AND event_id = $2
+    AND NOT EXISTS (SELECT FROM processed_events p WHERE p.tenant_id = $1 AND p.event_id = $2)
+  ON CONFLICT (tenant_id, event_id) DO UPDATE
+    SET failure_type = excluded.failure_type, error_class = excluded.error_class, message = excluded.message,
+        errors = excluded.errors, component = excluded.component, worker_id = excluded.worker_id,
+        attempts = excluded.attempts, history = excluded.history, failed_at = excluded.failed_at, status = 'open',
+        resolved_at = NULL, resolved_by = NULL, reason = NULL
+    WHERE failed_events.status = 'replaying'`
+
+/** Thrown to undo everything. */
+class NotWaitingError extends Error {}
+
+/** Skips an event, and gives whether it could: it must be waiting in `retries`. Its partition pauses for some seconds. */
+export async function skipWaiting(db: Db, { tenantId, id, by, reason }: Skip): Promise<boolean> {
+  const values = [tenantId, id]
+  try {
+    await withTransaction(db, async (tx) => {
+      // Waits for the batch that is being settled. Only the statements after it see what that has come to.
+      const { rowCount: waiting } = await tx.query(
+        `UPDATE partitions SET owner = NULL, epoch = epoch + 1
+         WHERE id = (SELECT partition FROM retries WHERE tenant_id = $1 AND event_id = $2)`,
+        values,
+      )
+      const buried = waiting && (await tx.query(BURY, [...values, `skipped by ${by}: ${reason}`, by])).rowCount
+      if (!buried) throw new NotWaitingError()
+      await tx.query('DELETE FROM retries WHERE tenant_id = $1 AND event_id = $2', values)
+      await recordAudit(tx, { tenantId, actor: by, action: 'skip', filter: { ids: [id] }, count: 1, reason })
+    })
+    return true
+  } catch (error) {
+    if (error instanceof NotWaitingError) return false
+    throw error
+  }
+}

@@ -1,0 +1,41 @@
+/** How a type's schema is used: which versions the last events name, and which fields they have. */
+
+import { readStoredRange } from '../operators/replay.js'
+import { asTenant } from '../server/as-tenant.js'
+import type { Db } from '../server/connect.js'
+import type { SchemaSubject } from './event-schemas.js'
+
+/** So many of the last events of the whole pipeline are looked at, whatever they are: there is no index by type. */
+const LOOKED_AT = 20_000
+
+/** Of names that producers choose, the most frequent ones. */
+const NAMED = 100
+
+export interface SchemaUsage {
+  /** Events that were looked at, at the most: of all types. */
+  lookedAt: number
+  /** By what they say in `dataschema`; `null`: nothing. The most frequent first. */
+  named: { dataschema: string | null; events: number; last: string }[]
+  /** The top-level fields of those that say nothing, the most frequent first. */
+  fields: { name: string; events: number }[]
+}
+
+/** What the last events of a type say of their schema. */
+export async function readSchemaUsage(db: Db, { tenantId, type }: SchemaSubject): Promise<SchemaUsage> {
+  const { last } = await readStoredRange(db)
+  const { rows } = await asTenant(db, tenantId, (tx) =>
+    tx.query(
+      `WITH recent AS MATERIALIZED (
+         SELECT extensions->>'dataschema' AS dataschema, accepted_at, payload FROM raw_events
+         WHERE partition IN (SELECT id FROM partitions) AND seq > $3 AND tenant_id = $1 AND type = $2)
+       SELECT (SELECT coalesce(jsonb_agg(n), '[]')
+               FROM (SELECT dataschema, count(*) AS events, max(accepted_at) AS last
+                     FROM recent GROUP BY 1 ORDER BY 2 DESC LIMIT $4) n) AS named,
+              (SELECT coalesce(jsonb_agg(f), '[]')
+               FROM (SELECT name, count(*) AS events FROM recent, json_object_keys(payload) AS name
+                     WHERE dataschema IS NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT $4) f) AS fields`,
+      [tenantId, type, last - LOOKED_AT, NAMED],
+    ),
+  )
+  return { lookedAt: LOOKED_AT, ...rows[0] }
+}

@@ -1,0 +1,109 @@
+/**
+ * `alerts`: one row an incident. It begins with the row, ends with `cleared_at`, and of both somebody is to be told once:
+ * `raised_sent_at` and `cleared_sent_at` say that it was done. An alert has one open incident at the most, however many
+ * monitors there are.
+ */
+import type { Queryable } from '../server/connect.js'
+
+/** What was seen when an incident began or ended. */
+export interface AlertReading {
+  value: number
+  threshold: number
+  message: string
+}
+
+export interface Incident {
+  /** UUID. */
+  id: string
+  alert: string
+  raisedAt: Date
+  raisedWith: AlertReading
+}
+
+/** An incident with what nobody has been told of yet. */
+export interface UnsentIncident extends Incident {
+  raisedUnsent: boolean
+  /** Missing as long as it goes on. */
+  cleared: { at: Date; with: AlertReading } | undefined
+}
+
+/** How long after it nobody needs to be told any more, in days. */
+const OLD_NEWS_DAYS = 1
+
+/** The alerts that are on, by their names. */
+export async function readOpenIncidents(db: Queryable): Promise<Map<string, string>> {
+  const { rows } = await db.query('SELECT alert, id FROM alerts WHERE cleared_at IS NULL')
+  return new Map(rows.map(({ alert, id }) => [alert, id]))
+}
+
+/**
+ * Begins an incident, unless the alert has one already. `sent`: somebody was told of it before it could be written. Gives
+ * whether it was this one that began.
+ */
+export async function openIncident(db: Queryable, incident: Incident, { sent }: { sent: boolean }): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `INSERT INTO alerts (id, alert, raised_at, raised_with, raised_sent_at)
+     VALUES ($1, $2, $3, $4, CASE WHEN $5 THEN now() END)
+     ON CONFLICT DO NOTHING`,
+    [incident.id, incident.alert, incident.raisedAt, incident.raisedWith, sent],
+  )
+  return rowCount === 1
+}
+
+/** Ends an incident. Gives whether it was this call that ended it. */
+export async function closeIncident(db: Queryable, id: string, reading: AlertReading): Promise<boolean> {
+  const { rowCount } = await db.query(
+    'UPDATE alerts SET cleared_at = now(), cleared_with = $2 WHERE id = $1 AND cleared_at IS NULL',
+    [id, reading],
+  )
+  return rowCount === 1
+}
+
+/** Takes the oldest incident that somebody has to be told of; for `ms` milliseconds no other sender takes it. */
+export async function claimUnsent(db: Queryable, ms: number): Promise<UnsentIncident | undefined> {
+  const { rows } = await db.query(
+    `UPDATE alerts SET sending_until = now() + $1 * interval '1 millisecond'
+     WHERE id = (SELECT id FROM alerts
+                 WHERE (raised_sent_at IS NULL OR (cleared_at IS NOT NULL AND cleared_sent_at IS NULL))
+                   AND sending_until < now() AND coalesce(cleared_at, raised_at) > now() - $2 * interval '1 day'
+                 ORDER BY raised_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+     RETURNING id, alert, raised_at, raised_with, raised_sent_at IS NULL AS raised_unsent, cleared_at, cleared_with`,
+    [ms, OLD_NEWS_DAYS],
+  )
+  const [row] = rows
+  return (
+    row && {
+      id: row.id,
+      alert: row.alert,
+      raisedAt: row.raised_at,
+      raisedWith: row.raised_with,
+      raisedUnsent: row.raised_unsent,
+      cleared: row.cleared_at ? { at: row.cleared_at, with: row.cleared_with } : undefined,
+    }
+  )
+}
+
+/** Says that somebody was told of the beginning, or of the end, and lets go of the incident. */
+export async function markSent(db: Queryable, id: string, edge: 'raised' | 'cleared'): Promise<void> {
+  await db.query(`UPDATE alerts SET ${edge}_sent_at = now(), sending_until = '-infinity' WHERE id = $1`, [id])
+}
+
+/** How many dead letters of the last so many seconds are open. */
+export async function countFreshDeadLetters(db: Queryable, seconds: number): Promise<number> {
+  const { rows } = await db.query(
+    `SELECT count(*) AS count FROM failed_events WHERE status = 'open' AND failed_at > now() - $1 * interval '1 second'`,
+    [seconds],
+  )
+  return rows[0].count
+}
+
+/**
+ * A number that rises whenever events are settled, some seconds late: the rows that Postgres has counted into the tables of ends.
+ */
+export async function readProgress(db: Queryable): Promise<number> {
+  const { rows } = await db.query(
+    `SELECT sum(n_tup_ins + n_tup_upd)::bigint AS rows FROM pg_stat_user_tables
+     WHERE relid IN ('processed_events'::regclass, 'failed_events'::regclass, 'retries'::regclass)`,
+  )
+  return rows[0].rows
+}

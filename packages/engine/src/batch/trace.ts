@@ -1,0 +1,184 @@
+/**
+ * What a batch leaves in traces. A traced event gets, below the span that sent it, one `process` for each attempt, in that
+ * `settle`, and in that its handler. What is done for a batch as a whole is in a trace of its own, which links to those of its
+ * events; of a batch of one, it is in the event's. An event that is not traced costs a look at its traceparent.
+ */
+import { type AcceptedEvent, type Delivery, failureOf } from '@eventflow/core'
+import { GROUP } from '@eventflow/redis'
+import { isSampled, type MessagingOperation, parseTraceparent, type Tracing } from '@eventflow/runtime'
+import {
+  type Attributes,
+  type Context,
+  context,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api'
+import type { Settlement } from '../settle/settle.js'
+
+export interface BatchTrace {
+  /** Asks an enricher; spans that it starts are within its own. */
+  enrich<Result>(enricher: string, ask: () => Result | Promise<Result>): Promise<Result>
+  /** The batch has been processed and is being settled. */
+  settle(): void
+  /** Runs the handler of an event; spans that it starts are within its own. */
+  handle(event: AcceptedEvent, run: () => Promise<void>): Promise<void>
+  /** The same for a handler of several events of one type. */
+  handleBatch(events: readonly AcceptedEvent[], run: () => Promise<void>): Promise<void>
+  /** Ends the spans, with what became of the events; of a batch that was given up there is no settlement. */
+  end(settlement: Settlement | undefined): void
+}
+
+/** What spans are about: an event, or a batch. */
+interface Subject {
+  tracer: Tracer
+  parent: Context
+  attributes: Attributes
+  /** The events' own traces, where the subject is a batch. */
+  links: { context: NonNullable<ReturnType<typeof parseTraceparent>> }[]
+}
+
+interface Traced extends Subject {
+  process: Span
+  settle?: Span
+}
+
+/** Begins the spans of a batch; nothing where traces are off, or none of its events is traced. */
+export function traceBatch(deliveries: readonly Delivery[], tracing: Tracing | undefined): BatchTrace | undefined {
+  if (!tracing) return undefined
+  const process = (subject: Subject): Traced => ({ ...subject, process: start('process', subject, tracing) })
+  const events = new Map<number, Traced>()
+  for (const delivery of deliveries) {
+    const subject = aboutEvent(delivery, tracing)
+    if (subject) events.set(delivery.event.seq, process(subject))
+  }
+  const [first] = events.values()
+  if (!first) return undefined
+  const batch = deliveries.length === 1 ? first : process(aboutBatch(deliveries, tracing))
+  if (batch !== first) {
+    for (const event of events.values()) event.process.addLink({ context: batch.process.spanContext() })
+  }
+  const all = new Set([batch, ...events.values()])
+
+  const step = (name: string, { process, settle = process }: Traced, links: Subject['links'] = []) =>
+    tracing.tracer.startSpan(name, { kind: SpanKind.INTERNAL, links }, trace.setSpan(ROOT_CONTEXT, settle))
+
+  return {
+    enrich: (enricher, ask) => runIn(step(`enrich ${enricher}`, batch), ask),
+    settle() {
+      for (const traced of all) traced.settle = start('settle', traced, tracing, traced.process)
+    },
+    handle(event, run) {
+      const traced = events.get(event.seq)
+      return traced ? runIn(step(`handle ${event.type}`, traced), run) : run()
+    },
+    handleBatch(group, run) {
+      const traced = group.flatMap(({ seq }) => events.get(seq) ?? [])
+      if (traced.length === 0) return run()
+      const links = batch === first ? [] : traced.map((event) => ({ context: event.process.spanContext() }))
+      return runIn(step(`handle ${group[0]!.type}`, batch, links), run)
+    },
+    end(settlement) {
+      for (const { process } of events.values()) process.setAttribute(OUTCOME, 'unsettled')
+      if (settlement) tellOutcomes(events, settlement)
+      for (const { process, settle } of all) {
+        settle?.end()
+        process.end()
+      }
+    },
+  }
+}
+
+/**
+ * Tells of what was read from the streams, `at` in milliseconds since the epoch. The wait for it is left out: it began before
+ * the events were sent.
+ */
+export function traceReceived(deliveries: readonly Delivery[], at: number, tracing: Tracing | undefined): void {
+  if (!tracing || !deliveries.some(({ event }) => isSampled(event.traceparent))) return
+  const [only] = deliveries
+  const subject = deliveries.length === 1 ? aboutEvent(only!, tracing) : aboutBatch(deliveries, tracing)
+  if (subject) start('receive', subject, tracing, undefined, at).end()
+}
+
+const OUTCOME = 'eventflow.outcome'
+
+/** Nothing is said of an error but its class: its message may quote the event. */
+function tellOutcomes(events: ReadonlyMap<number, Traced>, settlement: Settlement): void {
+  const spanOf = ({ event }: Delivery) => events.get(event.seq)?.process
+  const fail = (span: Span | undefined, errorType: string) =>
+    span?.setAttribute('error.type', errorType).setStatus({ code: SpanStatusCode.ERROR })
+
+  for (const { delivery } of settlement.committed) spanOf(delivery)?.setAttribute(OUTCOME, 'processed')
+  // What waits behind another event of its key; those that wait for themselves are told of below.
+  for (const { delivery } of settlement.held) spanOf(delivery)?.setAttribute(OUTCOME, 'held')
+  for (const { kind, delivery, failure, delayMs } of [...settlement.retried, ...settlement.waiting]) {
+    spanOf(delivery)
+      ?.setAttribute(OUTCOME, kind)
+      .addEvent(kind, {
+        'eventflow.attempt': delivery.attempts + 1,
+        'eventflow.component': failure.component,
+        'error.type': failure.errorClass,
+        'eventflow.delay_ms': Math.round(delayMs),
+      })
+  }
+  for (const { delivery, failure } of settlement.dead) {
+    const span = spanOf(delivery)?.setAttribute(OUTCOME, 'dead').setAttribute('eventflow.component', failure.component)
+    fail(span, failure.errorClass)
+  }
+  for (const delivery of settlement.refused) fail(spanOf(delivery), 'refused')
+}
+
+/** Nothing when the event is not traced. */
+function aboutEvent({ event, entryIds, attempts }: Delivery, { tracer }: Tracing): Subject | undefined {
+  const sender = isSampled(event.traceparent) ? parseTraceparent(event.traceparent) : undefined
+  if (!sender) return undefined
+  const [entryId] = entryIds
+  const attributes = {
+    ...(entryId !== undefined && { 'messaging.message.id': entryId }),
+    'messaging.message.conversation_id': event.correlationId,
+    'messaging.destination.partition.id': String(event.partition),
+    'cloudevents.event_id': event.id,
+    'cloudevents.event_type': event.type,
+    'eventflow.attempt': attempts + 1,
+  }
+  return { tracer, parent: trace.setSpanContext(ROOT_CONTEXT, sender), attributes, links: [] }
+}
+
+function aboutBatch(deliveries: readonly Delivery[], { batchTracer }: Tracing): Subject {
+  const senders = deliveries.flatMap(({ event: { traceparent } }) =>
+    isSampled(traceparent) ? (parseTraceparent(traceparent) ?? []) : [],
+  )
+  const attributes = { 'messaging.batch.message_count': deliveries.length }
+  return {
+    tracer: batchTracer,
+    parent: ROOT_CONTEXT,
+    attributes,
+    links: senders.map((sender) => ({ context: sender })),
+  }
+}
+
+/** Starts a span, by the semantic conventions for messaging; within `parent`, or where its subject's trace goes on. */
+function start(operation: MessagingOperation, subject: Subject, tracing: Tracing, parent?: Span, at?: number): Span {
+  const { name, attributes } = tracing.messaging(operation)
+  const options = {
+    kind: operation === 'process' ? SpanKind.CONSUMER : SpanKind.CLIENT,
+    attributes: { ...attributes, 'messaging.consumer.group.name': GROUP, ...subject.attributes },
+    links: parent ? [] : subject.links,
+    ...(at !== undefined && { startTime: at }),
+  }
+  return subject.tracer.startSpan(name, options, parent ? trace.setSpan(ROOT_CONTEXT, parent) : subject.parent)
+}
+
+async function runIn<Result>(span: Span, run: () => Result | Promise<Result>): Promise<Result> {
+  try {
+    return await context.with(trace.setSpan(ROOT_CONTEXT, span), run)
+  } catch (error) {
+    span.setAttribute('error.type', failureOf(error, '').errorClass).setStatus({ code: SpanStatusCode.ERROR })
+    throw error
+  } finally {
+    span.end()
+  }
+}

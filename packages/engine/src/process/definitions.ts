@@ -1,0 +1,37 @@
+/** Event definitions, made ready to run. */
+import { DEFAULT_RETRY_POLICY, type Delivery, orderingKey, type RetryPolicy } from '@eventflow/core'
+import { eventKey } from '@eventflow/db'
+import { type OwnContract, ownContractOf } from '@eventflow/schemas'
+import type { EventDefinition } from '@eventflow/sdk'
+
+export interface CompiledDefinition extends Omit<EventDefinition, 'retry'> {
+  contract: OwnContract
+  retry: RetryPolicy
+}
+
+export type Definitions = ReadonlyMap<string, CompiledDefinition>
+
+/** Compiles the schemas and completes the retry policies. Throws when a schema is not valid, naming the type. */
+export function compileDefinitions(definitions: ReadonlyMap<string, EventDefinition>): Definitions {
+  return new Map(
+    [...definitions].map(([type, definition]) => {
+      const retry = { ...DEFAULT_RETRY_POLICY, ...definition.retry }
+      return [type, { ...definition, contract: compile(definition), retry }]
+    }),
+  )
+}
+
+function compile(definition: EventDefinition): OwnContract {
+  try {
+    return ownContractOf(definition)
+  } catch (cause) {
+    throw new Error(`the schema of the event type '${definition.type}' is not valid: ${(cause as Error).message}`, {
+      cause,
+    })
+  }
+}
+
+/** What an event's order is kept by: its key, or nothing but itself where its type needs no order. */
+export function orderOf(definitions: Definitions): (delivery: Delivery) => string {
+  return ({ event }) => (definitions.get(event.type)?.order === 'none' ? eventKey(event) : orderingKey(event))
+}

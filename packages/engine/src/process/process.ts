@@ -1,0 +1,181 @@
+/**
+ * Processing: what becomes of each event of a batch. Nothing is written here and nothing is thrown: whatever is wrong
+ * with an event is its outcome, and its neighbours are not touched.
+ */
+import {
+  type AcceptedEvent,
+  copyForRun,
+  DEFAULT_RETRY_POLICY,
+  type Delivery,
+  describeValue,
+  type Failure,
+  failureOf,
+  freezeParsed,
+  isMissing,
+  type Outcome,
+  outcomeOfFailure,
+  type Payload,
+  PermanentError,
+  type Problem,
+  problemsIn,
+  UnavailableError,
+} from '@eventflow/core'
+import type { WorkerMetrics } from '@eventflow/runtime'
+import { completePlans, type Plan, planFor, type Registry, readData } from '@eventflow/schemas'
+import { answerOf, WrongAnswer, wrongAnswer } from '@eventflow/sdk/user-code'
+import type { BatchTrace } from '../batch/trace.js'
+import type { CompiledDefinition, Definitions } from './definitions.js'
+import { type Asking, enrichWith } from './enrich.js'
+
+export interface ProcessDeps extends Omit<Asking, 'trace'> {
+  definitions: Definitions
+  schemas: Pick<Registry, 'versions' | 'load'>
+  metrics: Pick<WorkerMetrics, 'unknownFields' | 'missingFields'>
+  /** In [0, 1): spreads the retries. */
+  random: () => number
+}
+
+/** An event on its way through the steps; once it has failed, the later steps pass it by. */
+export interface Candidate {
+  delivery: Delivery
+  definition: CompiledDefinition | undefined
+  /** The event with its data as far as the steps have come: the delivery's own until one of them changes it. */
+  event: AcceptedEvent
+  /** The event's data as JSON text; for the time being without what the enrichers added. */
+  payload: string
+  additions?: Payload
+  failure?: Failure
+}
+
+/** The outcome of each delivery, in order. */
+export async function processBatch(
+  deliveries: readonly Delivery[],
+  deps: ProcessDeps,
+  trace?: BatchTrace,
+): Promise<Outcome[]> {
+  const plans = await planReading(deliveries, deps)
+  const candidates = deliveries.map((delivery, index) => checkSchema(delivery, plans[index], deps))
+  await enrich(candidates, { ...deps, trace })
+  for (const candidate of candidates) {
+    checkRules(candidate)
+    writeAsJson(candidate)
+  }
+  return candidates.map((candidate) => decide(candidate, deps.random()))
+}
+
+/** How each event is read, by the versions of its schema; nothing where its type is not defined. */
+async function planReading(
+  deliveries: readonly Delivery[],
+  { definitions, schemas }: ProcessDeps,
+): Promise<readonly (Plan | Failure | undefined)[]> {
+  const plans = deliveries.map((delivery) => {
+    const definition = definitions.get(delivery.event.type)
+    return definition && planFor(writtenAs(delivery), definition.contract, schemas.versions)
+  })
+  try {
+    return await completePlans(plans, schemas.load)
+  } catch (cause) {
+    const unavailable = failureOf(new UnavailableError('postgres', { cause }), 'schema')
+    return plans.map((plan) => (plan && 'wanted' in plan ? unavailable : plan))
+  }
+}
+
+/** The event as one of the version that a replay asked for, where one did. */
+const writtenAs = ({ event, schemaVersion }: Delivery) =>
+  schemaVersion === undefined ? event : { ...event, schemaVersion }
+
+function checkSchema(delivery: Delivery, plan: Plan | Failure | undefined, deps: ProcessDeps): Candidate {
+  const { definitions, metrics } = deps
+  const { event } = delivery
+  const definition = definitions.get(event.type)
+  const candidate: Candidate = { delivery, definition, event, payload: delivery.payload }
+  if (!definition || !plan) {
+    const error = new PermanentError(`no definition of the event type '${event.type}' is loaded`)
+    return { ...candidate, failure: { ...failureOf(error, 'definition'), errorClass: 'UnknownType' } }
+  }
+  if ('failureType' in plan) return { ...candidate, failure: plan }
+  const { type } = definition
+  const reading = readData(type, event.data, plan, definition.contract)
+  if ('failure' in reading) return { ...candidate, failure: reading.failure }
+  if ('problems' in reading) {
+    if (reading.problems.some(isMissing)) metrics.missingFields.inc({ type })
+    return { ...candidate, failure: invalid('schema', 'SchemaError', reading.problems) }
+  }
+  if (reading.unknownFields > 0) metrics.unknownFields.inc({ type }, reading.unknownFields)
+  if (reading.data !== event.data) {
+    candidate.event = { ...event, data: reading.data }
+    candidate.payload = JSON.stringify(reading.data)
+  }
+  // What users' functions are given they cannot change, neither for each other nor for the next attempt.
+  if (runsUsersCode(definition)) freezeData(candidate.event)
+  return candidate
+}
+
+const runsUsersCode = ({ enrich, validate, handle, handleBatch }: CompiledDefinition) =>
+  (enrich && enrich.length > 0) || validate || handle || handleBatch
+
+/** Of the event itself each run gets a copy, which costs less than to freeze it. */
+function freezeData({ data, extensions }: AcceptedEvent): void {
+  freezeParsed(data)
+  if (extensions) Object.freeze(extensions)
+}
+
+/** Each type's enrichers one after the other, since each may use what those before it added; the types side by side. */
+async function enrich(candidates: readonly Candidate[], asking: Asking): Promise<void> {
+  const byDefinition = new Map<CompiledDefinition, Candidate[]>()
+  for (const candidate of candidates) {
+    if (!candidate.definition?.enrich?.length) continue
+    const group = byDefinition.get(candidate.definition)
+    if (group) group.push(candidate)
+    else byDefinition.set(candidate.definition, [candidate])
+  }
+  await Promise.all(
+    [...byDefinition].map(async ([{ type, enrich = [] }, group]) => {
+      for (const enricher of enrich) {
+        const sound = group.filter(({ failure }) => !failure)
+        await enrichWith(enricher, type, sound, asking)
+      }
+    }),
+  )
+}
+
+function checkRules(candidate: Candidate): void {
+  const { definition, event, failure } = candidate
+  if (failure || !definition?.validate) return
+  const called = { type: definition.type, name: 'validate', component: 'validate' }
+  const answer = answerOf(called, () => definition.validate!(copyForRun(event)), EXPECTED_PROBLEMS, readProblems)
+  if ('failure' in answer) candidate.failure = answer.failure
+  else if (answer.value.length > 0) candidate.failure = invalid('validate', 'RuleViolation', answer.value)
+}
+
+const EXPECTED_PROBLEMS = 'a list of problems, each with the texts pointer and message, or [] where there are none'
+
+function readProblems(answer: unknown): Problem[] {
+  const problems = problemsIn(answer)
+  if (problems) return problems
+  if (!Array.isArray(answer)) throw wrongAnswer(answer, EXPECTED_PROBLEMS)
+  const odd = answer.find((item) => !problemsIn([item]))
+  throw new WrongAnswer(`a list with ${describeValue(odd)} in it`, EXPECTED_PROBLEMS)
+}
+
+/** The text that was stored is passed on: writing it anew would be half of the worker's own work. */
+function writeAsJson(candidate: Candidate): void {
+  const { delivery, event, payload, additions, failure } = candidate
+  if (failure || !additions) return
+  const added = JSON.stringify(additions)
+  const takesOut = Object.values(additions).includes(undefined)
+  if (takesOut || Object.keys(delivery.event.data).length === 0 || payload === '{}')
+    candidate.payload = JSON.stringify(event.data)
+  else if (added !== '{}') candidate.payload = `${payload.slice(0, payload.lastIndexOf('}'))},${added.slice(1)}`
+}
+
+function decide(candidate: Candidate, random: number): Outcome {
+  const { delivery, definition, event, payload, failure } = candidate
+  if (!failure) return { kind: 'commit', delivery, data: event.data, payload }
+  return outcomeOfFailure(delivery, failure, definition?.retry ?? DEFAULT_RETRY_POLICY, random)
+}
+
+function invalid(component: string, errorClass: string, problems: readonly Problem[]): Failure {
+  const message = problems.map((problem) => `${problem.pointer || 'the event'} ${problem.message}`).join('; ')
+  return { component, failureType: 'permanent', errorClass, message, problems: [...problems] }
+}

@@ -1,0 +1,16 @@
+/** The state of the dependencies' circuits, for those who watch. */
+
+import type { Logger, WorkerMetrics } from '@eventflow/runtime'
+import { type Circuit, circuitChanges, circuits } from '@eventflow/sdk'
+
+const VALUES: Record<Circuit['state'], number> = { closed: 0, 'half-open': 1, open: 2 }
+
+/** Shows every circuit of this process as a metric, and logs its changes. */
+export function showCircuits(log: Logger, metrics: WorkerMetrics): void {
+  const show = ({ name, state }: Circuit) => metrics.circuitState.set({ dependency: name }, VALUES[state])
+  circuits().forEach(show)
+  circuitChanges.on('change', (circuit) => {
+    show(circuit)
+    log.warn({ dependency: circuit.name, state: circuit.state }, 'a circuit has changed its state')
+  })
+}

@@ -1,0 +1,106 @@
+/** Says in words why a definition could not be imported, and where in which file. */
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { inspect } from 'node:util'
+import { ImportError } from './import-file.js'
+
+/** Where in a file; the text of the line, where it is known. */
+interface Place {
+  file: string
+  line: number
+  column: number
+  text?: string
+}
+
+/** How long another process may look for the place of a syntax error, in milliseconds. */
+const LOOK_MS = 10_000
+const OUTSIDE = ': the folder of definitions must be inside the checkout of EventFlow'
+const MAX_MESSAGE = 4_000
+
+/** The failure as a line like `/x/a.ts:3:7: Unexpected token '='`, and lines with more. Never throws, also for a value that is no error. */
+export async function describeFailure(file: string, thrown: unknown): Promise<string> {
+  const failure = read(thrown)
+  if (thrown instanceof ImportError) return describe(file, failure.message, undefined)
+  const transform = TRANSFORM.exec(failure.message)
+  if (transform) {
+    const [, source, line, column, message] = transform
+    return describe(file, message!, await withText({ file: source!, line: Number(line), column: Number(column) + 1 }))
+  }
+  if (failure.message.startsWith("Cannot find package '@eventflow/sdk'")) failure.message += OUTSIDE
+  const place = placeIn(failure.stack) ?? (failure.name === 'SyntaxError' ? await placeOfSyntaxError(file) : undefined)
+  return describe(file, failure.message, place)
+}
+
+/** What esbuild, which reads TypeScript for tsx, has to say; its columns begin with 0. */
+const TRANSFORM = /^Transform failed with \d+ errors?:\n(.+):(\d+):(\d+): ERROR: (.*)/
+
+function describe(file: string, message: string, place: Place | undefined): string {
+  if (!place) return `${file}: ${message}`
+  const at = `${place.file}:${place.line}:${place.column}`
+  const where = place.file === file ? at : `${file}: in ${at}`
+  const shown = place.text === undefined ? '' : `\n  ${place.text}\n  ${' '.repeat(place.column - 1)}^`
+  return `${where}: ${message}${shown}`
+}
+
+/** An error may come from another thread or another realm, so that `instanceof` says nothing; or be none, or throw when looked at. */
+function read(thrown: unknown): { name: string; message: string; stack: string } {
+  try {
+    const { name, message, stack } = (thrown ?? {}) as Record<string, unknown>
+    const isError = typeof thrown === 'object' && typeof message === 'string'
+    const text = isError ? message : `it threw ${inspect(thrown)}`
+    const cut = text.length > MAX_MESSAGE ? `${text.slice(0, MAX_MESSAGE)}…` : text
+    return { name: String(name), message: cut, stack: isError ? String(stack) : '' }
+  } catch {
+    return { name: '', message: 'it threw something that cannot be shown', stack: '' }
+  }
+}
+
+async function withText(place: Place): Promise<Place> {
+  const source = await readFile(place.file, 'utf8').catch(() => '')
+  const text = source.split('\n')[place.line - 1]
+  return text === undefined ? place : { ...place, text }
+}
+
+const OURS = dirname(fileURLToPath(import.meta.url))
+
+/** Node puts the line above the stack where it knows it; otherwise it is that of the first call that is a user's. */
+function placeIn(stack: string): Place | undefined {
+  const above = /^(\S.*):(\d+)\n(.*)\n( *)\^/m.exec(stack)
+  if (above) {
+    const [, file, line, text, before] = above
+    return { file: pathOf(file!), line: Number(line), column: before!.length + 1, text: text! }
+  }
+  for (const [, location, line, column] of stack.matchAll(/^ +at (?:.*\()?(\S.*?):(\d+):(\d+)\)?$/gm)) {
+    const file = pathOf(location!.replace(/^async /, ''))
+    if (/^node:|node_modules|^evalmachine|^</.test(file) || file.startsWith(OURS)) continue
+    return { file, line: Number(line), column: Number(column) }
+  }
+  return undefined
+}
+
+const pathOf = (location: string) => {
+  try {
+    return location.startsWith('file:') ? fileURLToPath(location.replace(/\?.*$/, '')) : location
+  } catch {
+    return location
+  }
+}
+
+/**
+ * V8 tells the place of a syntax error only to a process that dies of it. So one does: nothing of the file runs there, since none
+ * of a module runs before all that it imports could be read.
+ */
+async function placeOfSyntaxError(file: string): Promise<Place | undefined> {
+  const typescript = /ts$/.test(file) ? ['--import', import.meta.resolve('tsx')] : []
+  const script = `await import(${JSON.stringify(pathToFileURL(file).href)})`
+  const written = await new Promise<string>((resolve) => {
+    const options = { timeout: LOOK_MS, env: {} }
+    const args = [...typescript, '--input-type=module', '-e', script]
+    execFile(process.execPath, args, options, (_error, _stdout, stderr) => resolve(stderr))
+  })
+  // Where the file ends too early there is no line to show.
+  const [, end, line] = /^(file:\S+):(\d+)$/m.exec(written) ?? []
+  return placeIn(written) ?? (end ? { file: pathOf(end), line: Number(line), column: 1 } : undefined)
+}

@@ -1,0 +1,167 @@
+/** A whole pipeline of real processes on servers of its own, with a link between each process and each server. */
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connect, countEvents, type Db, migrate, prepare } from '@eventflow/db'
+import { freePort, startPostgres, startRedis } from '@eventflow/local'
+import { connectRedis, type Redis, readDepths, untilReady } from '@eventflow/redis'
+import { loadDefinitions } from '@eventflow/sdk'
+import { watchDatabase } from '../history/observe.js'
+import { adminUrlOf } from '../services.js'
+import { until } from '../until.js'
+import { type Link, openLink, withPort } from './link.js'
+import { createProgram, type Program } from './program.js'
+import { runServer, type Server } from './server.js'
+
+export interface StackOptions {
+  /** How many of each. */
+  ingests: number
+  workers: number
+  /** The folder of event definitions. */
+  definitions: string
+  /** The files that node runs. */
+  scripts: { ingest: string; worker: string }
+  /** Where a fetched Redis is kept. */
+  cacheDir: string
+  /** Settings of all programs, by their names. */
+  settings?: Record<string, string>
+  /** A Postgres to use; without it the stack has one of its own, which can be taken away. */
+  databaseUrl?: string
+}
+
+export interface Stack {
+  /** Everything it writes is in this folder. */
+  dir: string
+  prefix: string
+  postgres: Server | undefined
+  redis: Server
+  /** Connections of the test's own, as administrator; no fault of a link befalls them. */
+  db: Db
+  directRedis: Redis
+  /** Leads `directRedis` to whatever server is the present one. */
+  directLink: Link
+  ingests: Program[]
+  workers: Program[]
+  /** Another process under the id of a worker, over the same links; to be started, and to be stopped before the stack is. */
+  twinOf(worker: Program): Promise<Program>
+  /** Links by the name of their process and their server: `worker-1 redis`. */
+  links: Map<string, Link>
+  urls: string[]
+  /** Where the workers tell of their health and their metrics. */
+  workerUrls: string[]
+  /** Waits until every accepted event has an end and nothing is left in Redis. */
+  drained(timeoutMs?: number): Promise<void>
+  /** Ends it. `keep` leaves its folder for inspection. */
+  stop(options?: { keep: boolean }): Promise<void>
+}
+
+export const PARTITIONS = 16
+
+/** A machine that does much else takes its time to start processes, in milliseconds. */
+const START_MS = 60_000
+
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { definitions, scripts, cacheDir, settings = {} } = options
+  const dir = await mkdtemp(join(tmpdir(), 'eventflow-faults-'))
+  await chmod(dir, 0o755) // Postgres runs as another user where we run as root, and must be able to get there
+  const log = () => {}
+  const postgres = options.databaseUrl
+    ? undefined
+    : await runServer(join(dir, 'postgres'), (place) => startPostgres({ ...place, log }))
+  const redis = await runServer(join(dir, 'redis'), (place) => startRedis({ ...place, cacheDir, log }))
+  const databaseUrl = options.databaseUrl ?? postgres!.url
+  await migrate(databaseUrl, { partitions: PARTITIONS })
+  const loaded = await loadDefinitions(definitions)
+  await prepare(
+    databaseUrl,
+    [...loaded.values()].flatMap((definition) => definition.prepare ?? []),
+  )
+  const adminUrl = options.databaseUrl ? adminUrlOf(options.databaseUrl) : postgres!.adminUrl
+  const db = connect({ url: adminUrl, applicationName: 'faults', max: 8, onIdleError: () => {} })
+  await watchDatabase(db)
+  const directLink = await openLink(redis.port)
+  const directRedis = connectRedis({ url: withPort(redis.adminUrl, directLink.port), onError: () => {} })
+  await untilReady(directRedis, 5_000)
+  await mkdir(join(dir, 'logs'))
+
+  const links = new Map<string, Link>()
+  /** `twin`: a second process of that name, over the links of the first. */
+  const program = async (
+    kind: 'ingest' | 'worker',
+    name: string,
+    { twin = false } = {},
+  ): Promise<Program & { url: string }> => {
+    if (!twin) {
+      links.set(`${name} postgres`, await openLink(Number(new URL(databaseUrl).port)))
+      links.set(`${name} redis`, await openLink(redis.port))
+    }
+    const port = await freePort(0)
+    const own =
+      kind === 'ingest'
+        ? { EVENTFLOW_PORT: `${port}` }
+        : { EVENTFLOW_METRICS_PORT: `${port}`, EVENTFLOW_WORKER_ID: name }
+    const url = `http://127.0.0.1:${port}`
+    const options = {
+      name,
+      script: scripts[kind],
+      env: {
+        DATABASE_URL: withPort(databaseUrl, links.get(`${name} postgres`)!.port),
+        REDIS_URL: withPort(redis.url, links.get(`${name} redis`)!.port),
+        EVENTFLOW_EVENTS: definitions,
+        EVENTFLOW_LOG_LEVEL: 'info',
+        ...own,
+        ...settings,
+      },
+      readyUrl: `${url}/readyz`,
+      logFile: join(dir, 'logs', `${name}${twin ? '-twin' : ''}.log`),
+    }
+    return Object.assign(createProgram(options), { url })
+  }
+  const all = (kind: 'ingest' | 'worker', count: number) =>
+    Promise.all(Array.from({ length: count }, (_, i) => program(kind, `${kind}-${i + 1}`)))
+  const ingests = await all('ingest', options.ingests)
+  const workers = await all('worker', options.workers)
+  const programs = [...ingests, ...workers]
+  const prefix = settings.EVENTFLOW_STREAM_PREFIX ?? 'ef'
+
+  const stack: Stack = {
+    dir,
+    prefix,
+    postgres,
+    redis,
+    db,
+    directRedis,
+    directLink,
+    ingests,
+    workers,
+    twinOf: ({ name }) => program('worker', name, { twin: true }),
+    links,
+    urls: ingests.map(({ url }) => url),
+    workerUrls: workers.map(({ url }) => url),
+    async drained(timeoutMs = 60_000) {
+      const look = async () => {
+        const { unsettled, retrying } = await countEvents(db)
+        if (unsettled !== 0 || retrying !== 0) return false
+        const depths = await readDepths(directRedis, prefix, PARTITIONS)
+        return depths.every(({ length, pending }) => length === 0 && pending === 0)
+      }
+      await until('everything is settled and Redis is empty', look, timeoutMs)
+    },
+    async stop({ keep } = { keep: false }) {
+      await Promise.all(programs.map((each) => each.stop()))
+      directRedis.disconnect()
+      await db.end()
+      await Promise.all([...links.values(), directLink].map((link) => link.stop()))
+      await Promise.all([postgres?.stop(), redis.stop()])
+      if (!keep) await rm(dir, { recursive: true, force: true })
+    },
+  }
+  for (const each of programs) each.start()
+  try {
+    await Promise.all(programs.map((each) => each.ready(START_MS)))
+  } catch (error) {
+    await stack.stop({ keep: true }) // its logs say why
+    throw new Error(`the stack has not started: see ${dir}/logs`, { cause: error })
+  }
+  return stack
+}

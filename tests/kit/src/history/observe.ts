@@ -1,0 +1,201 @@
+/** What the checker needs to see of the database: triggers that watch who writes what, and the rows in their order. */
+import { ADVISORY_LOCKS, type Db } from '@eventflow/db'
+import { type Redis, readDepths } from '@eventflow/redis'
+import { type Checker, createChecker } from './checker.js'
+import { readJournal } from './journal.js'
+import type { Verdict } from './verdict.js'
+
+/** Rows that one statement reads: it stays well below the statement timeout. */
+const PAGE = 50_000
+
+/** What an operator skips is no write of a worker: it takes the partition from its owner. */
+const NOT_SKIPPED = `WHERE component <> 'operator'`
+
+/** The number of a replay in a history. */
+const REPLAY = 0
+
+/** The tables from which retention removes events, and what of them the checker reads. */
+const HISTORY = {
+  raw_events: 'tenant_id, event_id',
+  processed_events: 'tenant_id, event_id, attempts, history',
+  failed_events: 'tenant_id, event_id, attempts, history, status, error_class, message',
+}
+
+/** A table of the history, with the rows that retention has removed from it. */
+const everIn = (table: keyof typeof HISTORY) =>
+  `(SELECT ${HISTORY[table]} FROM ${table} UNION ALL TABLE removed_${table}) AS ever`
+
+const WATCH = [
+  `CREATE TABLE watched_owners (
+     at bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, partition smallint, owner text, epoch bigint)`,
+  `CREATE TABLE watched_writes (
+     at bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, partition smallint, worker text, owner text, epoch bigint,
+     stale boolean NOT NULL DEFAULT false)`,
+
+  `CREATE FUNCTION watch_owner() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+     INSERT INTO watched_owners (partition, owner, epoch) VALUES (NEW.id, NEW.owner, NEW.epoch);
+     RETURN NULL;
+   END $$`,
+  `CREATE TRIGGER watch_owner AFTER UPDATE ON partitions FOR EACH ROW
+     WHEN (NEW.owner IS NOT NULL AND (OLD.owner IS DISTINCT FROM NEW.owner OR OLD.epoch <> NEW.epoch))
+     EXECUTE FUNCTION watch_owner()`,
+
+  // The snapshot of a trigger is that of its statement: later than the one that read the fence.
+  ...['processed', 'failed'].flatMap((what) => [
+    `CREATE FUNCTION watch_${what}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+       INSERT INTO watched_writes (partition, worker, owner, epoch)
+       SELECT p.id, w.worker_id, p.owner, p.epoch
+       FROM (SELECT DISTINCT partition, worker_id FROM written ${what === 'failed' ? NOT_SKIPPED : ''}) w
+       JOIN partitions p ON p.id = w.partition;
+       RETURN NULL;
+     END $$`,
+    `CREATE TRIGGER watch_write AFTER INSERT ON ${what}_events REFERENCING NEW TABLE AS written
+       FOR EACH STATEMENT EXECUTE FUNCTION watch_${what}()`,
+  ]),
+
+  // Deferred: looks once more when the transaction is about to be committed. A fence that locks nothing is found by this.
+  `CREATE FUNCTION watch_commit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+     UPDATE watched_writes SET stale = true WHERE at = NEW.at AND NOT EXISTS (
+       SELECT FROM partitions p WHERE p.id = NEW.partition AND p.epoch = NEW.epoch AND p.owner IS NOT DISTINCT FROM NEW.owner);
+     RETURN NULL;
+   END $$`,
+  `CREATE CONSTRAINT TRIGGER watch_commit AFTER INSERT ON watched_writes DEFERRABLE INITIALLY DEFERRED
+     FOR EACH ROW EXECUTE FUNCTION watch_commit()`,
+
+  // What retention removes, it removes under a lock of its own; other rows go for reasons that the checker must not forgive.
+  ...Object.entries(HISTORY).flatMap(([table, columns]) => [
+    `CREATE TABLE removed_${table} AS SELECT ${columns} FROM ${table} WITH NO DATA`,
+    `CREATE INDEX ON removed_${table} (tenant_id, event_id)`,
+    `CREATE FUNCTION watch_removed_${table}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+       IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
+                  AND (classid::bigint << 32) + objid::bigint = ${ADVISORY_LOCKS.retention}) THEN
+         INSERT INTO removed_${table} SELECT ${columns} FROM removed;
+       END IF;
+       RETURN NULL;
+     END $$`,
+    `CREATE TRIGGER watch_removed AFTER DELETE ON ${table} REFERENCING OLD TABLE AS removed
+       FOR EACH STATEMENT EXECUTE FUNCTION watch_removed_${table}()`,
+  ]),
+]
+
+/** Begins to watch a migrated database: every change of owner, every settled batch, and what retention removes. */
+export async function watchDatabase(db: Db): Promise<void> {
+  for (const statement of WATCH) await db.query(statement)
+}
+
+/** How many events retention has removed since then; the checker has seen them all the same. */
+export async function countRemoved(db: Db): Promise<number> {
+  return (await db.query('SELECT count(*)::integer AS count FROM removed_raw_events')).rows[0].count
+}
+
+/**
+ * Reads a tenant's journal, its rows, and what belongs to no tenant: who owned and wrote what, and Redis. Then it decides.
+ * Everything must have been drained, or have had its time to.
+ */
+export async function checkHistory(
+  journalFile: string,
+  db: Db,
+  redis: Redis,
+  prefix: string,
+  tenantId = 'default',
+): Promise<Verdict> {
+  const checker = createChecker()
+  for await (const attempt of readJournal(journalFile)) checker.attempt(attempt)
+  await readHistory(checker, db, redis, prefix, tenantId)
+  return checker.verdict()
+}
+
+/** Tells a checker, which knows the journal already, of a tenant's rows and of what belongs to no tenant. */
+export async function readHistory(
+  checker: Checker,
+  db: Db,
+  redis: Redis,
+  prefix: string,
+  tenantId = 'default',
+): Promise<void> {
+  await readTenant(checker, db, tenantId)
+  await readPipeline(checker, db)
+  const depths = await readDepths(redis, prefix, 16)
+  for (const { partition, length, pending } of depths) {
+    checker.remains(`entries in the stream of partition ${partition}`, length)
+    checker.remains(`pending entries of partition ${partition}`, pending)
+  }
+}
+
+async function readTenant(checker: Checker, db: Db, tenantId: string): Promise<void> {
+  const byId = { column: 'event_id', type: 'uuid', tenantId }
+  await eachRow(db, `SELECT event_id::text AS cursor FROM ${everIn('raw_events')}`, byId, (row) =>
+    checker.accepted(row.cursor),
+  )
+  for (const id of await skippedBy(db, tenantId)) checker.skipped(id)
+  const ended = (table: keyof typeof HISTORY, end: string, errorClass: string) =>
+    eachRow(
+      db,
+      `SELECT event_id::text AS cursor, ${end} AS "end", attempts, ${errorClass} AS error_class, history FROM ${everIn(table)}`,
+      byId,
+      (row) => {
+        const history: { attempt: number }[] = row.history ?? []
+        const replay = history.findLastIndex(({ attempt }) => attempt === REPLAY)
+        checker.ended({
+          ...{ id: row.cursor, end: row.end, attempts: row.attempts },
+          ...{ failures: history.length - replay - 1, again: replay >= 0 },
+          ...(row.error_class && { errorClass: row.error_class }),
+        })
+      },
+    )
+  await ended('processed_events', `'processed'`, 'NULL')
+  const end = `CASE WHEN status IN ('replaying', 'replayed') THEN status ELSE 'dead' END`
+  await ended('failed_events', end, `error_class || ': ' || message`)
+  const byTime = { column: 'at', type: 'bigint', tenantId }
+  await eachRow(db, 'SELECT at AS cursor, event_id, key, n FROM effects', byTime, (row) =>
+    checker.effect({ at: row.cursor, id: row.event_id, key: row.key, n: row.n }),
+  )
+  const byKey = { column: 'key', type: 'text', tenantId }
+  await eachRow(db, 'SELECT key AS cursor, count, sum FROM totals', byKey, (row) =>
+    checker.total({ key: row.cursor, count: row.count, sum: row.sum }),
+  )
+}
+
+/** What operators have skipped, by the audit log. */
+async function skippedBy(db: Db, tenantId: string): Promise<string[]> {
+  const { rows } = await db.query(
+    `SELECT jsonb_array_elements_text(filter->'ids') AS id FROM audit_log WHERE action = 'skip' AND tenant_id = $1`,
+    [tenantId],
+  )
+  return rows.map(({ id }) => id)
+}
+
+async function readPipeline(checker: Checker, db: Db): Promise<void> {
+  const byTime = { column: 'at', type: 'bigint' }
+  await eachRow(db, 'SELECT at AS cursor, partition, owner, epoch FROM watched_owners', byTime, (row) =>
+    checker.owner(row),
+  )
+  const writes = 'SELECT at AS cursor, partition, worker, owner, epoch, stale FROM watched_writes'
+  await eachRow(db, writes, byTime, (row) => checker.write(row))
+  const { rows } = await db.query('SELECT count(*)::integer AS count FROM retries')
+  checker.remains('rows in retries', rows[0].count)
+}
+
+/** Reads a table, or a tenant's rows of it, page by page in the order of a unique column, which the query must give as `cursor`. */
+async function eachRow(
+  db: Db,
+  select: string,
+  { column, type, tenantId }: { column: string; type: string; tenantId?: string },
+  // biome-ignore lint/suspicious/noExplicitAny: a row has the shape of its statement.
+  take: (row: any) => void,
+): Promise<void> {
+  let after: unknown
+  for (;;) {
+    const values: unknown[] = []
+    const conditions = ['true']
+    if (tenantId !== undefined) conditions.push(`tenant_id = $${values.push(tenantId)}`)
+    if (after !== undefined) conditions.push(`${column} > $${values.push(after)}::${type}`)
+    const { rows } = await db.query(
+      `${select} WHERE ${conditions.join(' AND ')} ORDER BY ${column} LIMIT ${PAGE}`,
+      values,
+    )
+    for (const row of rows) take(row)
+    if (rows.length < PAGE) return
+    after = rows.at(-1).cursor
+  }
+}

@@ -1,0 +1,34 @@
+/** A Redis of a test's own, to be taken away, filled up or wiped. */
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startRedis } from '@eventflow/local'
+import { connectRedis, untilReady } from '@eventflow/redis'
+import { runServer, type Server } from './faults/server.js'
+import { redisCacheDir } from './services.js'
+
+/** Starts it; its data goes with it when it is stopped. It also takes the passwords of `like`, whose place it is to have. */
+export async function startOwnRedis({ like }: { like?: Server } = {}): Promise<Server> {
+  const dir = await mkdtemp(join(tmpdir(), 'eventflow-redis-'))
+  await chmod(dir, 0o711) // Redis runs as another user where the tests run as root, and must be able to get there
+  const server = await runServer(join(dir, 'redis'), (place) =>
+    startRedis({ ...place, cacheDir: redisCacheDir(), log: () => {} }),
+  )
+  if (like) await takePasswords(server, like)
+  return {
+    ...server,
+    async stop() {
+      await server.stop()
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+async function takePasswords(server: Server, like: Server): Promise<void> {
+  const redis = connectRedis({ url: server.adminUrl, onError: () => {} })
+  await untilReady(redis, 5_000)
+  for (const { username, password } of [new URL(like.url), new URL(like.adminUrl)]) {
+    await redis.call('ACL', 'SETUSER', username || 'default', `>${password}`)
+  }
+  redis.disconnect()
+}
