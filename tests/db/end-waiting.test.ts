@@ -1,5 +1,5 @@
 /** What waits in `retries` is removed by what is true when it is removed, also while another is about to change it. */
-import type { AcceptedEvent, Dead, Delivery } from '@eventflow/core'
+import type { AcceptedEvent, Delivery, Failed } from '@eventflow/core'
 import {
   connect,
   createOperation,
@@ -37,12 +37,12 @@ async function accept(given: { tenantId?: string; id?: string } = {}): Promise<A
 
 async function bury(event: AcceptedEvent): Promise<void> {
   const failure = { component: 'x', failureType: 'permanent', errorClass: 'X', message: 'x', problems: [] } as const
-  const dead: Dead = { kind: 'dead', delivery: deliveryOf(event), failure: { ...failure, problems: [] } }
+  const dead: Failed = { kind: 'failed', delivery: deliveryOf(event), failure: { ...failure, problems: [] } }
   await insertFailed(db, [dead], by)
 }
 
 async function process(event: AcceptedEvent): Promise<void> {
-  const commit = { kind: 'commit', delivery: deliveryOf(event), data: {}, payload: '{}' } as const
+  const commit = { kind: 'processed', delivery: deliveryOf(event), data: {}, payload: '{}' } as const
   await insertProcessed(db, [commit], [{ partition: event.partition, epoch: 0, dirty: 0 }], by)
 }
 

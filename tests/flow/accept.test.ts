@@ -1,8 +1,8 @@
 /** The door, when events come in as they should: what is answered, and what is stored. */
 import { randomUUID } from 'node:crypto'
-import { partitionOf, uuidOf } from '@eventflow/core'
+import { partitionOf, unpackEntry, uuidOf } from '@eventflow/core'
 import { insertRawEvents } from '@eventflow/db'
-import { streamKey, unpackEntry } from '@eventflow/redis'
+import { streamKey } from '@eventflow/redis'
 import { newEvent, post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 

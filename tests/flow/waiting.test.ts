@@ -1,6 +1,6 @@
 /** What waits with a worker: how much of it may, and that nothing overtakes what it has no room for. */
-import { type AcceptedEvent, partitionOf } from '@eventflow/core'
-import { FIELD, packEntry, readNew, streamKey } from '@eventflow/redis'
+import { type AcceptedEvent, packEntry, partitionOf } from '@eventflow/core'
+import { FIELD, readNew, streamKey } from '@eventflow/redis'
 import {
   acceptEvents,
   type Link,

@@ -1,17 +1,7 @@
 /** What of a request is in which entry of which stream, and of what it is said that it is not. */
 import { randomBytes } from 'node:crypto'
-import type { RawEvent } from '@eventflow/core'
-import {
-  connectRedis,
-  createPublisher,
-  createSeal,
-  decodeEvent,
-  FIELD,
-  type Redis,
-  streamKey,
-  unpackEntry,
-  untilReady,
-} from '@eventflow/redis'
+import { decodeEvent, type RawEvent, unpackEntry } from '@eventflow/core'
+import { connectRedis, createPublisher, createSeal, FIELD, type Redis, streamKey, untilReady } from '@eventflow/redis'
 import { redisUrl } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 

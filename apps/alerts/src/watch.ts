@@ -9,7 +9,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { closeIncident, type Db, type Incident, openIncident, readOpenIncidents } from '@eventflow/db'
-import type { Redis } from '@eventflow/redis'
+import { createRedisMonitor, type Redis } from '@eventflow/redis'
 import type { AlertsConfig, Logger } from '@eventflow/runtime'
 import { judge, type Standing } from './judge.js'
 import { type Observation, observe } from './observe.js'
@@ -34,6 +34,7 @@ export interface Watch {
 
 /** Watches from now on until stopped. */
 export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps): Watch {
+  const feed = createRedisMonitor(redis, config.EVENTFLOW_STREAM_PREFIX)
   const stopping = new AbortController()
   const turningSince = new Map<string, number | undefined>()
   /** What is on, by the name of its alert: as Postgres said last, and what it could not be told. */
@@ -42,7 +43,7 @@ export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps)
   let progress: { value: number | undefined; at: number } = { value: undefined, at: performance.now() }
 
   async function look(): Promise<void> {
-    const seen = await observe(db, redis, config.EVENTFLOW_STREAM_PREFIX)
+    const seen = await observe(db, feed)
     const now = performance.now()
     if (seen.postgresError === undefined) {
       await writeUnwritten()

@@ -6,7 +6,7 @@ import { createUuidV7, DEFAULT_RETRY_POLICY } from '@eventflow/core'
 import { type Db, readEntrySecret, readFormerIdsUntil, shareOut, sqlErrorKind } from '@eventflow/db'
 import { createAcceptor } from '@eventflow/intake'
 import { readLag, readStock, sparing, startTelling } from '@eventflow/monitor'
-import { createPublisher, createSeal, type Redis } from '@eventflow/redis'
+import { createPublisher, createRedisMonitor, createSeal, type Redis } from '@eventflow/redis'
 import {
   type IngestConfig,
   type IngestMetrics,
@@ -191,10 +191,11 @@ export async function buildApp({
   keyRoutes(app, { dbOf })
   schemaRoutes(app, { dbOf })
 
-  const lag = sparing(() => readLag(asking, redis, prefix), LAG_FRESH_MS)
+  const feed = createRedisMonitor(redis, prefix)
+  const lag = sparing(() => readLag(asking, feed), LAG_FRESH_MS)
   const stock = sparing(() => readStock(asking), STOCK_FRESH_MS)
   const capacityBytes = config.EVENTFLOW_POSTGRES_CAPACITY_BYTES
-  const refreshGauges = createPipelineGauges({ db: asking, redis, lag, stock, metrics, capacityBytes })
+  const refreshGauges = createPipelineGauges({ db: asking, feed, lag, stock, metrics, capacityBytes })
   const unordered = [...definitions.values()].filter(({ order }) => order === 'none').map(({ type }) => type)
   const attemptsOf = (type: string) => ({ ...DEFAULT_RETRY_POLICY, ...definitions.get(type)?.retry }).attempts
   const collector = startCollector({ db: asking, lag, stock, unordered, attemptsOf })

@@ -176,12 +176,12 @@ describe('the outcome', () => {
     outcomeOfFailure(delivery(attempts), failure(type), DEFAULT_RETRY_POLICY, random)
 
   test('of a permanent failure is death at once', () => {
-    expect(outcome(0, 'permanent')).toEqual({ kind: 'dead', delivery: delivery(0), failure: failure('permanent') })
+    expect(outcome(0, 'permanent')).toEqual({ kind: 'failed', delivery: delivery(0), failure: failure('permanent') })
   })
 
   test('of transient failures is a retry after 2, 4 and 8 s at the most, then death', () => {
     const outcomes = [0, 1, 2, 3].map((attempts) => outcome(attempts, 'transient', 0.9999))
-    expect(outcomes.map(({ kind }) => kind)).toEqual(['retry', 'retry', 'retry', 'dead'])
+    expect(outcomes.map(({ kind }) => kind)).toEqual(['retry', 'retry', 'retry', 'failed'])
     expect(outcomes.map((o) => ('delayMs' in o ? o.delayMs : undefined))).toEqual([1_999, 3_999, 7_999, undefined])
   })
 
@@ -195,7 +195,7 @@ describe('the outcome', () => {
 
   test('under a policy of one attempt is death at once', () => {
     const policy = { ...DEFAULT_RETRY_POLICY, attempts: 1 }
-    expect(outcomeOfFailure(delivery(0), failure('transient'), policy, 0).kind).toBe('dead')
+    expect(outcomeOfFailure(delivery(0), failure('transient'), policy, 0).kind).toBe('failed')
   })
 })
 

@@ -2,7 +2,7 @@
 import { describeValue, isError, propertyOf } from './describe-value.js'
 import type { AcceptedEvent } from './event.js'
 import type { Problem } from './failure.js'
-import type { Attempt, Dead, Delivery, Failure, Retry, Wait } from './outcome.js'
+import type { Attempt, Delivery, Failed, Failure, Retry, Wait } from './outcome.js'
 import { backoffMs, type RetryPolicy, withFullJitter } from './retry-policy.js'
 import { storableText } from './storable.js'
 
@@ -83,10 +83,10 @@ export function outcomeOfFailure(
   failure: Failure,
   policy: RetryPolicy,
   random: number,
-): Retry | Dead | Wait {
+): Retry | Failed | Wait {
   if (failure.failureType === 'unavailable') return { kind: 'wait', delivery, failure, delayMs: UNAVAILABLE_DELAY_MS }
   const attempts = delivery.attempts + 1
-  if (failure.failureType === 'permanent' || attempts >= policy.attempts) return { kind: 'dead', delivery, failure }
+  if (failure.failureType === 'permanent' || attempts >= policy.attempts) return { kind: 'failed', delivery, failure }
   return { kind: 'retry', delivery, failure, delayMs: withFullJitter(backoffMs(attempts, policy), random) }
 }
 

@@ -44,8 +44,8 @@ export interface Failure {
   problems: Problem[]
 }
 
-export interface Commit {
-  kind: 'commit'
+export interface Processed {
+  kind: 'processed'
   delivery: Delivery
   /** The event's data with what the enrichers added. */
   data: Payload
@@ -61,8 +61,8 @@ export interface Retry {
   delayMs: number
 }
 
-export interface Dead {
-  kind: 'dead'
+export interface Failed {
+  kind: 'failed'
   delivery: Delivery
   failure: Failure
 }
@@ -75,4 +75,4 @@ export interface Wait {
   delayMs: number
 }
 
-export type Outcome = Commit | Retry | Dead | Wait
+export type Outcome = Processed | Retry | Failed | Wait

@@ -9,7 +9,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { bisect, type RawEvent } from '@eventflow/core'
+import { bisect, type Publisher, type RawEvent } from '@eventflow/core'
 import {
   type Acceptance,
   type Db,
@@ -21,7 +21,6 @@ import {
   type StoredEvent,
   sqlErrorKind,
 } from '@eventflow/db'
-import type { Publisher } from '@eventflow/redis'
 import type { IngestMetrics, Logger } from '@eventflow/runtime'
 import { createFairQueue, type FairQueue } from './fair-queue.js'
 import { keepFormerIds } from './former-ids.js'

@@ -3,18 +3,10 @@
  * needs several entries, Redis could refuse the first and take the second (out of memory, no replicas, no room to save), and
  * later events of a key would go before earlier ones of the same request.
  */
-import type { RawEvent } from '@eventflow/core'
+import { type Publisher, packEntry, type RawEvent } from '@eventflow/core'
 import type { ChainableCommander, Redis } from 'ioredis'
-import { FIELD, packEntry, streamKey } from './entry.js'
 import type { Seal } from './seal.js'
-
-export interface Publisher {
-  /**
-   * Publishes events in the given order, in one round trip. Gives the partitions of which it is not known that every entry
-   * is there: Redis refused them (OOM), the answer never came, or the stream is too long. Never throws.
-   */
-  publish(events: readonly RawEvent[]): Promise<Set<number>>
-}
+import { FIELD, streamKey } from './stream-key.js'
 
 /**
  * A publisher that leaves streams alone which are `maxLength` entries long: what is over it stays in Postgres, so that Redis

@@ -14,7 +14,17 @@ import {
 } from '@eventflow/db'
 import { startWorker, type Worker } from '@eventflow/engine'
 import { buildApp, listen } from '@eventflow/ingest'
-import { connectRedis, createSeal, type Redis, readDepths, type Seal, untilReady } from '@eventflow/redis'
+import {
+  connectRedis,
+  createCache,
+  createRedisMonitor,
+  createSeal,
+  openRedisFeed,
+  type Redis,
+  readDepths,
+  type Seal,
+  untilReady,
+} from '@eventflow/redis'
 import {
   createIngestMetrics,
   createLog,
@@ -134,7 +144,14 @@ export async function startPipeline(
     async startWorker(id = `worker-${workers.size + 1}`) {
       const metrics = createWorkerMetrics(id, byType.keys())
       const config = readConfig(WorkerConfig, env)
-      const worker = await startWorker({ id, config, db, redis, log, metrics, definitions: byType, registered })
+      const run = randomBytes(4).toString('hex')
+      const names = Array.from({ length: config.EVENTFLOW_LANES }, (_, lane) => `${id}:${run}:${lane}`)
+      const feedOptions = { url: env.REDIS_URL, redis, prefix, seal, onError: () => {} }
+      const feeds = await Promise.all(names.map((name) => openRedisFeed({ ...feedOptions, name })))
+      const monitor = createRedisMonitor(redis, prefix)
+      const cache = createCache(redis, prefix)
+      const deps = { id, run, config, db, feeds, monitor, cache, log, metrics, definitions: byType, registered }
+      const worker = await startWorker(deps)
       workers.add(worker)
       const stop = () => {
         workers.delete(worker)

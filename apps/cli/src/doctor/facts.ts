@@ -1,5 +1,6 @@
 /** What the doctor looks at, gathered once; the checks are pure functions of it. */
 import { statfs } from 'node:fs/promises'
+import { decodeEvent, unpackEntry } from '@eventflow/core'
 import {
   compareMigrations,
   type Db,
@@ -18,14 +19,12 @@ import {
 } from '@eventflow/db'
 import {
   createSeal,
-  decodeEvent,
   inspectRedis,
   inspectStreams,
   type Redis,
   type RedisFacts,
   readRedisClock,
   type StreamFacts,
-  unpackEntry,
 } from '@eventflow/redis'
 
 /** How far a clock is ahead of this host's, and by how much that may be wrong, in seconds. */

@@ -2,7 +2,7 @@
  * The statements of the settle transaction. Everything is written as absolute values, so a batch that is run again,
  * because the answer to its COMMIT was lost, changes nothing.
  */
-import { type Commit, type Dead, historyWith, type Retry, storableText } from '@eventflow/core'
+import { type Failed, historyWith, type Processed, type Retry, storableText } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
 import { bigintColumn, jsonbColumn, smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
 
@@ -47,7 +47,7 @@ export async function findBrokenLeases(tx: Queryable, leases: readonly Lease[]):
 }
 
 /** What of a batch was committed. */
-export interface Processed {
+export interface Inserted {
   /** Partitions whose lease did not hold: nothing of them was written. */
   broken: Set<number>
   /** The `seq` of the events that are new: their effects are due, nobody else's. */
@@ -77,10 +77,10 @@ const INSERT_PROCESSED = `
 /** Inserts processed events behind the fence, each partition's under its lease; one without a lease is as good as lost. */
 export async function insertProcessed(
   db: Queryable,
-  commits: readonly Commit[],
+  commits: readonly Processed[],
   leases: readonly Lease[],
   by: { workerId: string; processingMs: number },
-): Promise<Processed> {
+): Promise<Inserted> {
   const events = commits.map((c) => c.delivery.event)
   const { rows } = await db.query({
     name: 'insert-processed',
@@ -130,7 +130,7 @@ const INSERT_FAILED = `
     WHERE failed_events.status = 'replaying'`
 
 /** Writes dead letters. An event that was settled before, either way, is left as it is. */
-export async function insertFailed(tx: Queryable, dead: readonly Dead[], by: { workerId: string; now: Date }) {
+export async function insertFailed(tx: Queryable, dead: readonly Failed[], by: { workerId: string; now: Date }) {
   const events = dead.map((d) => d.delivery.event)
   await tx.query({
     name: 'insert-failed',

@@ -1,5 +1,5 @@
 /** Poison: an event that ends its worker, or keeps it from everything else. */
-import type { Dead, Delivery } from '@eventflow/core'
+import type { Delivery, Failed } from '@eventflow/core'
 
 /** An event that was alone in hand when its worker died, this often, is dead. */
 const MAX_CRASHES_ALONE = 3
@@ -8,7 +8,7 @@ const MAX_CRASHES_ALONE = 3
 const MAX_CRASHES = 1 + MAX_CRASHES_ALONE
 
 /** The outcome of an event that has killed too many workers, or none. `crashes` counts the attempt that is to be made now. */
-export function poisoned(delivery: Delivery): Dead[] {
+export function poisoned(delivery: Delivery): Failed[] {
   if (delivery.crashes <= MAX_CRASHES) return []
   const message =
     `its worker ended, or lost its lease, ${MAX_CRASHES_ALONE} times while it had this event alone in hand: the event may make a ` +
@@ -20,5 +20,5 @@ export function poisoned(delivery: Delivery): Dead[] {
     message,
     problems: [],
   }
-  return [{ kind: 'dead', delivery, failure }]
+  return [{ kind: 'failed', delivery, failure }]
 }

@@ -1,6 +1,5 @@
 /** Entries of the streams, as deliveries. */
-import { type Delivery, firstDelivery } from '@eventflow/core'
-import { decodeEvent, type Entry, unpackEntry } from '@eventflow/redis'
+import { type Delivery, decodeEvent, type Entry, firstDelivery, unpackEntry } from '@eventflow/core'
 
 /** What an entry brings. What in it is no event, or one of another partition, is left out. */
 export function deliveriesOf({ id, partition, text }: Entry): Delivery[] {

@@ -15,7 +15,7 @@ export interface Keys {
    * Takes in what was delivered, in order, and gives what may be processed now. What belongs to a blocked key stays here.
    * A second entry of an event is merged into the first, so that both are acknowledged with it.
    */
-  admit(deliveries: readonly Delivery[]): Delivery[]
+  takeIn(deliveries: readonly Delivery[]): Delivery[]
   /** Blocks the event's key until `dueAt`, with the event at its head; behind the head, if the key is blocked already. */
   hold(delivery: Delivery, dueAt: number): void
   /** Takes out the events of all keys that are due, each key's in order. */
@@ -59,7 +59,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
   return {
     hold,
 
-    admit(deliveries) {
+    takeIn(deliveries) {
       const ready = new Map<string, Delivery>()
       for (const delivery of deliveries) {
         const id = eventKey(delivery.event)

@@ -13,7 +13,7 @@ import {
 import type { EnrichContext, Enricher } from '@eventflow/sdk'
 import { type Answer, answerInTime, type Called, WrongAnswer, wrongAnswer } from '@eventflow/sdk/user-code'
 import type { BatchTrace } from '../batch/trace.js'
-import type { Candidate } from './process.js'
+import type { Candidate } from './candidate.js'
 
 /** How enrichers are asked. */
 export interface Asking {
@@ -22,7 +22,7 @@ export interface Asking {
   enrichTimeoutMs: number
   /** Ends the calls that are under way, when the worker cannot wait for them any longer. */
   abandon: AbortSignal | undefined
-  trace: BatchTrace | undefined
+  trace: BatchTrace
 }
 
 /** A call failed as a whole. */
@@ -73,7 +73,7 @@ export async function enrichWith(
     return answerInTime(
       called,
       limitMs,
-      () => (trace ? trace.enrich(enricher.name, enrich) : enrich()),
+      () => trace.enrich(enricher.name, enrich),
       (answer) => additionsIn(answer, part.length, called),
       abandon,
     )
@@ -121,7 +121,7 @@ function take(part: readonly Candidate[], additions: readonly Answer<Payload>[])
 
 function add(candidate: Candidate, addition: Payload): void {
   const { event, additions } = candidate
-  // Spreading both would take ten times as long.
+  // Faster than spreading both.
   candidate.event = { ...event, data: Object.assign({}, event.data, addition) }
   candidate.additions = additions ? Object.assign({}, additions, addition) : addition
 }

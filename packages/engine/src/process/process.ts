@@ -14,7 +14,6 @@ import {
   isMissing,
   type Outcome,
   outcomeOfFailure,
-  type Payload,
   PermanentError,
   type Problem,
   problemsIn,
@@ -24,6 +23,7 @@ import type { WorkerMetrics } from '@eventflow/runtime'
 import { completePlans, type Plan, planFor, type Registry, readData } from '@eventflow/schemas'
 import { answerOf, WrongAnswer, wrongAnswer } from '@eventflow/sdk/user-code'
 import type { BatchTrace } from '../batch/trace.js'
+import type { Candidate } from './candidate.js'
 import type { CompiledDefinition, Definitions } from './definitions.js'
 import { type Asking, enrichWith } from './enrich.js'
 
@@ -35,23 +35,11 @@ export interface ProcessDeps extends Omit<Asking, 'trace'> {
   random: () => number
 }
 
-/** An event on its way through the steps; once it has failed, the later steps pass it by. */
-export interface Candidate {
-  delivery: Delivery
-  definition: CompiledDefinition | undefined
-  /** The event with its data as far as the steps have come: the delivery's own until one of them changes it. */
-  event: AcceptedEvent
-  /** The event's data as JSON text; for the time being without what the enrichers added. */
-  payload: string
-  additions?: Payload
-  failure?: Failure
-}
-
 /** The outcome of each delivery, in order. */
 export async function processBatch(
   deliveries: readonly Delivery[],
   deps: ProcessDeps,
-  trace?: BatchTrace,
+  trace: BatchTrace,
 ): Promise<Outcome[]> {
   const plans = await planReading(deliveries, deps)
   const candidates = deliveries.map((delivery, index) => checkSchema(delivery, plans[index], deps))
@@ -171,7 +159,7 @@ function writeAsJson(candidate: Candidate): void {
 
 function decide(candidate: Candidate, random: number): Outcome {
   const { delivery, definition, event, payload, failure } = candidate
-  if (!failure) return { kind: 'commit', delivery, data: event.data, payload }
+  if (!failure) return { kind: 'processed', delivery, data: event.data, payload }
   return outcomeOfFailure(delivery, failure, definition?.retry ?? DEFAULT_RETRY_POLICY, random)
 }
 

@@ -1,5 +1,5 @@
 /** The handlers' effects, in the transaction that settles their events. */
-import type { AcceptedEvent, Commit } from '@eventflow/core'
+import type { AcceptedEvent, Processed } from '@eventflow/core'
 import { orderingKey } from '@eventflow/core'
 import { type Db, endSession, lendTransaction, type Transaction } from '@eventflow/db'
 import { answerInTime, type Called } from '@eventflow/sdk/user-code'
@@ -29,11 +29,11 @@ export interface Calling {
   limits: HandlerLimits
   /** When the transaction began, on the monotonic clock. */
   begunAt: number
-  trace: BatchTrace | undefined
+  trace: BatchTrace
 }
 
-/** Whether committing this outcome runs a handler. */
-export function hasEffect({ delivery }: Commit, definitions: Definitions): boolean {
+/** Whether settling this outcome runs a handler. */
+export function hasEffect({ delivery }: Processed, definitions: Definitions): boolean {
   const definition = definitions.get(delivery.event.type)
   return definition?.handle !== undefined || definition?.handleBatch !== undefined
 }
@@ -66,13 +66,13 @@ async function runHandlers(
   if (definition.handleBatch) {
     const called = { type, name: 'handleBatch', component: 'handle' }
     const run = () => call(called, seqsOf(group), (sql) => definition.handleBatch!(group, sql), calling)
-    await (trace ? trace.handleBatch(group, run) : run())
+    await trace.handleBatch(group, run)
   }
   if (!definition.handle) return
   const called = { type, name: 'handle', component: 'handle' }
   for (const event of group) {
     const run = () => call(called, [event.seq], (sql) => definition.handle!(event, sql), calling)
-    await (trace ? trace.handle(event, run) : run())
+    await trace.handle(event, run)
   }
 }
 
