@@ -155,7 +155,7 @@ describe('at trace, with every failure there is', () => {
     expect(told('request refused').map(({ error_class }) => error_class)).toEqual(
       expect.arrayContaining(['malformed-body', 'unsupported-media-type', 'route-not-found', 'body-too-large']),
     )
-    expect(told('removing entries that are none of ours')).toHaveLength(1)
+    expect(told('removing entries that this installation did not write')).toHaveLength(1)
     expect(told('a connection to Postgres broke').length).toBeGreaterThanOrEqual(1)
     expect(lines.filter(({ err }) => err).length).toBeGreaterThanOrEqual(2)
   })

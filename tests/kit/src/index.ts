@@ -1,5 +1,6 @@
 /** What tests need: real services, a whole pipeline, faults, and a judge of what happened. */
 export * from './accepted.js'
+export * from './conformance/feed.js'
 export * from './faults/index.js'
 export * from './history/index.js'
 export * from './load.js'
