@@ -15,7 +15,7 @@ const Headers = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
       description:
-        'For events without an id: the same key means the same event; with another event it is answered 422. In a batch, each position has its own event',
+        'For events without an id: the same key means the same event; with another event it is answered 422. One key covers a whole batch, whose events are told apart by position',
       examples: ['"order-4711"'],
     }),
   ),
