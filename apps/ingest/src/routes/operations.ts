@@ -51,7 +51,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
       schema: asking({
         summary: 'Replay dead letters',
         description:
-          'Sends open dead letters on their way again, in the order in which they were accepted. One that succeeds is then `replayed`; one that fails again is open again, with the longer history.',
+          'Processes open dead letters again, in the order of acceptance. A dead letter that succeeds becomes `replayed`; one that fails is `open` again, with a longer history.',
         tag: 'dead letters',
         body: ReplayDeadLettersBody,
       }),
@@ -66,8 +66,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
     {
       schema: asking({
         summary: 'Discard dead letters',
-        description:
-          'Says that open dead letters will never be processed, and why. They are kept, and stay as they are.',
+        description: 'Marks open dead letters as never to be processed, with a reason. They are kept unchanged.',
         tag: 'dead letters',
         body: DiscardBody,
       }),
@@ -89,7 +88,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
       schema: asking({
         summary: 'Replay processed events',
         description:
-          'Processes events again that were processed before. **Their effects happen again**, once; their earlier results are replaced.',
+          'Processes events again that were already processed. **Their effects happen again**, once; their earlier results are replaced.',
         tag: 'events',
         body: ReplayProcessedBody,
       }),
@@ -103,8 +102,8 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
     '/v1/operations',
     {
       schema: {
-        summary: 'The last operations',
-        description: `The newest first, ${LISTED} at the most.`,
+        summary: 'List the latest operations',
+        description: `The newest first, at most ${LISTED}.`,
         tags: ['operations'],
         response: { 200: Type.Object({ items: Type.Array(Operation) }) },
       },
@@ -118,8 +117,8 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
     '/v1/operations/:id',
     {
       schema: following(
-        'How far an operation is',
-        'An operation whose process died is found `interrupted` after half a minute: nothing of it is half done, and it can be resumed.',
+        'Get the progress of an operation',
+        'If its process died, an operation becomes `interrupted` after half a minute. No event is half done, and the operation can be resumed.',
       ),
       validatorCompiler: strictly,
       config: { problems: ['operation-not-found'] },
@@ -130,7 +129,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
   app.post<Followed>(
     '/v1/operations/:id/resume',
     {
-      schema: following('Resume an operation', 'Goes on with an interrupted operation from where it stopped.'),
+      schema: following('Resume an operation', 'Continues an interrupted operation from where it stopped.'),
       validatorCompiler: strictly,
       config: { problems: ['operation-not-found', 'operation-conflict', 'limit-reached'] },
     },
@@ -146,7 +145,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
   app.post<Followed>(
     '/v1/operations/:id/cancel',
     {
-      schema: following('Cancel an operation', 'Ends an operation for good. What it has done by then stays done.'),
+      schema: following('Cancel an operation', 'Ends an operation for good. Its completed changes remain.'),
       validatorCompiler: strictly,
       config: { problems: ['operation-not-found', 'operation-conflict'] },
     },

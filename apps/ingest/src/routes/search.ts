@@ -52,7 +52,7 @@ const STATUSES: EventStatus[] = ['accepted', 'retrying', 'processed', 'failed', 
 const schema = {
   summary: 'Search events',
   description:
-    'The last accepted first, a page at a time. Ids, correlation ids and events that failed or wait are found at once. For all else the events are looked through from the newest backwards, for about a second: a page may have few items or none, and `next` all the same.',
+    'In pages, the last accepted first. Searches by id or correlation id, and for failed or retrying events, are fast. Other searches read events from the newest backwards for about a second: a page may have few items or none and still have `next`.',
   tags: ['events'],
   querystring: Type.Object(
     {
@@ -60,10 +60,12 @@ const schema = {
         Type.String({
           minLength: 1,
           maxLength: 200,
-          description: 'The event’s, or the producer’s, which needs its source',
+          description: 'The event’s id, or the producer’s id with its source',
         }),
       ),
-      source: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'With an id: whose it is' })),
+      source: Type.Optional(
+        Type.String({ minLength: 1, maxLength: 200, description: 'The source of a producer’s id' }),
+      ),
       correlation_id: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
       ...filterTexts('Accepted'),
       status: Type.Optional(Type.Union(STATUSES.map((status) => Type.Literal(status)))),
