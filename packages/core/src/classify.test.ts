@@ -1,7 +1,7 @@
 /** What a failure means for its event. */
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { failureOf, historyWith, isUnavailable, orderingKey, outcomeOfFailure } from './classify.js'
+import { failureOf, historyWith, isUnavailable, outcomeOfFailure } from './classify.js'
 import { describeValue } from './describe-value.js'
 import { PermanentError, TransientError, UnavailableError } from './failure.js'
 import type { Delivery, Failure } from './outcome.js'
@@ -210,13 +210,4 @@ test('the history grows by the attempt that has just failed, and the delivery is
   ])
   expect(history[2]).toMatchObject({ at: '2024-01-02T00:00:00.000Z', component: 'handle', errorClass: 'Error' })
   expect(before).toEqual(delivery(2))
-})
-
-test('order is kept by tenant and key, never by one of them alone', () => {
-  const keys = [
-    orderingKey({ tenantId: 'a', key: 'bc' }),
-    orderingKey({ tenantId: 'ab', key: 'c' }),
-    orderingKey({ tenantId: 'a', key: 'c' }),
-  ]
-  expect(new Set(keys).size).toBe(3)
 })

@@ -1,6 +1,5 @@
 /** What a failure means for its event: try again, or give up. */
 import { describeValue, isError, propertyOf } from './describe-value.js'
-import type { AcceptedEvent } from './event.js'
 import type { Problem } from './failure.js'
 import type { Attempt, Dead, Delivery, Failure, Retry, Wait } from './outcome.js'
 import { backoffMs, type RetryPolicy, withFullJitter } from './retry-policy.js'
@@ -94,9 +93,4 @@ export function outcomeOfFailure(
 export function historyWith(delivery: Delivery, failure: Failure, at: Date): Attempt[] {
   const { component, errorClass, message } = failure
   return [...delivery.history, { attempt: delivery.attempts + 1, at: at.toISOString(), component, errorClass, message }]
-}
-
-/** What order is kept by, as one text: keys of two tenants never meet. */
-export function orderingKey(event: Pick<AcceptedEvent, 'tenantId' | 'key'>): string {
-  return `${event.tenantId}\0${event.key}`
 }

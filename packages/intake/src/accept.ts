@@ -9,11 +9,10 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { bisect, type RawEvent } from '@eventflow/core'
+import { bisect, identityOf, type RawEvent } from '@eventflow/core'
 import {
   type Acceptance,
   type Db,
-  eventKey,
   findRawEvents,
   insertRawEvents,
   markDirty,
@@ -77,7 +76,7 @@ interface Request {
 interface Inserted {
   accepted: Map<NewEvent, Acceptance>
   refused: Set<NewEvent>
-  /** Those that were there before, by `eventKey`. */
+  /** Those that were there before, by `identityOf`. */
   stored: Map<string, StoredEvent>
 }
 
@@ -174,7 +173,7 @@ export function createAcceptor(deps: {
     if (Date.now() < formerIdsUntil) await keepFormerIds(db, events)
     const unique = new Map<string, NewEvent>()
     for (const event of events) {
-      const key = eventKey(event)
+      const key = identityOf(event)
       if (!unique.has(key)) unique.set(key, event)
     }
     const { accepted, refused, stored } = await insertOrFind([...unique.values()])
@@ -191,7 +190,7 @@ export function createAcceptor(deps: {
 
     const receipts = events.map((event): Receipt => {
       if (accepted.has(event)) return RECEIPTS.accepted
-      const key = eventKey(event)
+      const key = identityOf(event)
       const first = unique.get(key)!
       if (refused.has(first)) return RECEIPTS.refused
       const known = stored.get(key)?.event ?? first
@@ -216,7 +215,7 @@ export function createAcceptor(deps: {
       const earlier = open.filter((event) => !accepted.has(event) && !refused.has(event))
       if (earlier.length === 0) break
       for (const [key, event] of await findRawEvents(db, earlier)) stored.set(key, event)
-      open = earlier.filter((event) => !stored.has(eventKey(event)))
+      open = earlier.filter((event) => !stored.has(identityOf(event)))
     }
     return inserted
   }

@@ -1,9 +1,10 @@
 /** What the doctor looks at, gathered once; the checks are pure functions of it. */
+
 import { statfs } from 'node:fs/promises'
+import { identityOf } from '@eventflow/core'
 import {
   compareMigrations,
   type Db,
-  eventKey,
   findMissingIndexes,
   findRawEvents,
   inspectServer,
@@ -99,7 +100,7 @@ export async function findStrangers(db: Db, streams: readonly StreamFacts[]): Pr
     db,
     events.map(({ event }) => event),
   )
-  const unknown = events.filter(({ event }) => !known.has(eventKey(event)))
+  const unknown = events.filter(({ event }) => !known.has(identityOf(event)))
   return [...new Set([...unsealed, ...unknown].map(({ key }) => key))]
 }
 

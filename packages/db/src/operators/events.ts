@@ -1,6 +1,6 @@
 /** The view `events`: one row an accepted event, with what became of it. */
 
-import { eventKey } from '../ledger/raw-events.js'
+import { identityOf } from '@eventflow/core'
 import { SETTLING_STATUSES } from '../ledger/settled.js'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db, Queryable } from '../server/connect.js'
@@ -33,7 +33,7 @@ export async function findIdOfSource(
 }
 
 /**
- * Which of these events have reached an end, by `eventKey`. One that Postgres does not know has, too: it was removed a
+ * Which of these events have reached an end, by `identityOf`. One that Postgres does not know has, too: it was removed a
  * configured age after that.
  */
 export async function findSettled(
@@ -53,7 +53,7 @@ export async function findSettled(
       WHERE NOT EXISTS (SELECT FROM raw_events r WHERE r.tenant_id = wanted.tenant_id AND r.event_id = wanted.event_id)`,
     values: [ids.map((e) => e.tenantId), ids.map((e) => e.id)],
   })
-  return new Set(rows.map((row) => eventKey({ tenantId: row.tenant_id, id: row.event_id })))
+  return new Set(rows.map((row) => identityOf({ tenantId: row.tenant_id, id: row.event_id })))
 }
 
 /** How many events there are, and where they stand. */

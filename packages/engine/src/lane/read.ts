@@ -4,8 +4,8 @@
  * A stream is worth only what its Redis remembers, and between two connections it may have lost anything. So nothing counts
  * that was read after a connection was lost since the partition was begun: an event that came before it may be gone.
  */
-import type { Delivery } from '@eventflow/core'
-import { eventKey, findSettled, markDirty } from '@eventflow/db'
+import { type Delivery, identityOf } from '@eventflow/core'
+import { findSettled, markDirty } from '@eventflow/db'
 import {
   acknowledge,
   claimPending,
@@ -103,7 +103,7 @@ export function createIntake(
     await markForeign(useless.filter((entry) => !isObsolete(entry)))
     const doubtful = brought.map(({ event }) => event).filter((event) => mayBeSettled(event, partitions))
     const settled = doubtful.length > 0 ? await findSettled(db, doubtful) : new Set()
-    const isSettled = ({ event }: Delivery) => settled.size > 0 && settled.has(eventKey(event))
+    const isSettled = ({ event }: Delivery) => settled.size > 0 && settled.has(identityOf(event))
     metrics.duplicates.inc(settled.size)
     await acknowledge(redis, prefix, [...useless, ...closeEntries(partitions, brought.filter(isSettled))])
     return admitAll(
