@@ -1,5 +1,4 @@
 /** What the doctor looks at, gathered once; the checks are pure functions of it. */
-
 import { statfs } from 'node:fs/promises'
 import { identityOf } from '@eventflow/core'
 import {

@@ -2,15 +2,13 @@
  * Searching the events, the last accepted first. Only what is unique, waits or has failed is indexed, because every index is
  * paid for by every event: the rest is looked through, part by part, from the newest backwards.
  */
+import type { EventStatus } from '@eventflow/core'
 import { hasRow, IS_SETTLED_OR_RETRYING } from '../ledger/settled.js'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db, Queryable } from '../server/connect.js'
 import { asMoment } from '../server/moments.js'
 import { readStoredRange, WINDOW } from './replay.js'
 import { findEndSeq, findFirstSeq } from './seq-at.js'
-
-/** As in the view `events`. */
-export type EventStatus = 'accepted' | 'retrying' | 'processed' | 'failed' | 'discarded'
 
 /** Every part that is given must hold. */
 export interface EventQuery {

@@ -1,5 +1,4 @@
 /** The view `events`: one row an accepted event, with what became of it. */
-
 import { identityOf } from '@eventflow/core'
 import { SETTLING_STATUSES } from '../ledger/settled.js'
 import { asTenant } from '../server/as-tenant.js'
