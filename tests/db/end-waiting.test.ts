@@ -36,7 +36,13 @@ async function accept(given: { tenantId?: string; id?: string } = {}): Promise<A
 }
 
 async function bury(event: AcceptedEvent): Promise<void> {
-  const failure = { component: 'x', failureType: 'permanent', errorClass: 'X', message: 'x', problems: [] } as const
+  const failure = {
+    component: 'handle',
+    failureType: 'permanent',
+    errorClass: 'X',
+    message: 'x',
+    problems: [],
+  } as const
   const dead: Dead = { kind: 'dead', delivery: deliveryOf(event), failure: { ...failure, problems: [] } }
   await insertFailed(db, [dead], by)
 }

@@ -39,7 +39,7 @@ const delivery = (attempts: number): Delivery => ({
 describe('a failure', () => {
   test('has problems only when it is permanent: a list of them, cut where it is long, and no other list', () => {
     const problem = { pointer: '/a', message: 'no' }
-    const problemsOf = (error: object) => failureOf(error, 'x').problems
+    const problemsOf = (error: object) => failureOf(error, 'handle').problems
     const withProblems = (problems: unknown) => Object.assign(new PermanentError('no'), { problems })
     expect(problemsOf(withProblems([problem, { ...problem, more: 1 }]))).toEqual([problem, problem])
     expect(problemsOf(Object.assign(new TransientError('busy'), { problems: [problem] }))).toEqual([])
