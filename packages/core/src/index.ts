@@ -1,5 +1,6 @@
 /** What an event is and what becomes of it: pure, without IO, clock or randomness of its own. */
 export * from './bisect.js'
+export * from './catch-up-reason.js'
 export * from './classify.js'
 export * from './compatibility.js'
 export * from './delivery.js'

@@ -15,7 +15,7 @@
  * From *postgres* it goes to *stream* once everything is in hand that was there when the mark was last read: what comes later
  * is in the stream, or raises the mark.
  */
-import { type Delivery, storedDelivery } from '@eventflow/core'
+import { type CatchUpReason, type Delivery, storedDelivery } from '@eventflow/core'
 import {
   type Db,
   markBroken,
@@ -36,16 +36,12 @@ import {
   readRunId,
   removeUpTo,
 } from '@eventflow/redis'
-import type { CATCH_UP_REASONS } from '@eventflow/runtime'
 import { createOpenEntries, type OpenEntries } from './entries.js'
 import { createKeys, type Keys } from './keys.js'
 import { type Scans, startScan, uniteAll } from './scans.js'
 
 /** Retries that are loaded by one statement. */
 const RETRIES_AT_ONCE = 100
-
-/** Why a partition is caught up from Postgres. */
-type CatchUpReason = (typeof CATCH_UP_REASONS)[number]
 
 export interface Partition {
   readonly id: number
