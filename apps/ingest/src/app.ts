@@ -197,7 +197,7 @@ export async function buildApp({
   const refreshGauges = createPipelineGauges({ db: asking, redis, lag, stock, metrics, capacityBytes })
   const unordered = [...definitions.values()].filter(({ order }) => order === 'none').map(({ type }) => type)
   const attemptsOf = (type: string) => ({ ...DEFAULT_RETRY_POLICY, ...definitions.get(type)?.retry }).attempts
-  const collector = startCollector({ db: asking, lag, stock, unordered, attemptsOf })
+  const collector = startCollector({ db: asking, lag, stock, unordered, attemptsOf, log })
   const ownName = { process: `${hostname()}-${process.pid}`, service: 'ingest' } as const
   const telling = startTelling(asking, ownName, () => readIngestFigures(metrics))
   app.addHook('onClose', async () => {
