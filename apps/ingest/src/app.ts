@@ -3,7 +3,7 @@
 import { randomFillSync } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createUuidV7, DEFAULT_RETRY_POLICY } from '@eventflow/core'
-import { type Db, readEntrySecret, readFormerIdsUntil, shareOut, sqlErrorKind } from '@eventflow/db'
+import { type Db, isAway, readEntrySecret, readFormerIdsUntil, shareOut } from '@eventflow/db'
 import { createAcceptor } from '@eventflow/intake'
 import { readLag, readStock, sparing, startTelling } from '@eventflow/monitor'
 import { createPublisher, createSeal, type Redis } from '@eventflow/redis'
@@ -139,7 +139,6 @@ export async function buildApp({
   })
   await documentRoutes(app)
 
-  const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
   const entrySecret = await untilDone('reading the secret of the entries', log, () => readEntrySecret(db), isAway)
   const publisher = createPublisher(redis, prefix, createSeal(entrySecret), config.EVENTFLOW_MAX_STREAM_LENGTH)
   const acceptor = createAcceptor({

@@ -1,7 +1,7 @@
 /** Starts a worker: wire, work, drain in reverse. */
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
-import { connect, migrate, OPERATOR_TENANT, prepare, sqlErrorKind, WORKER_APPLICATION } from '@eventflow/db'
+import { connect, isAway, migrate, OPERATOR_TENANT, prepare, WORKER_APPLICATION } from '@eventflow/db'
 import { describeHealth, idleTimeoutOf, showCircuits, startWorker, type Worker } from '@eventflow/engine'
 import { connectRedis } from '@eventflow/redis'
 import {
@@ -31,7 +31,6 @@ try {
   const tracing = await startTracing('worker', config, log, workerId)
   const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS, { warn: (message) => log.warn(message) })
 
-  const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
   const migrateNow = () => migrate(config.DATABASE_URL, { partitions: config.EVENTFLOW_PARTITIONS })
   const applied = await untilDone('migrating', log, migrateNow, isAway)
   if (applied.length > 0) log.info({ applied }, 'database migrated')
