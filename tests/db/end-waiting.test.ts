@@ -36,9 +36,15 @@ async function accept(given: { tenantId?: string; id?: string } = {}): Promise<A
 }
 
 async function bury(event: AcceptedEvent): Promise<void> {
-  const failure = { component: 'x', failureType: 'permanent', errorClass: 'X', message: 'x', problems: [] } as const
-  const dead: Failed = { kind: 'failed', delivery: deliveryOf(event), failure: { ...failure, problems: [] } }
-  await insertFailed(db, [dead], by)
+  const failure = {
+    component: 'handle',
+    failureType: 'permanent',
+    errorClass: 'X',
+    message: 'x',
+    problems: [],
+  } as const
+  const failed: Failed = { kind: 'failed', delivery: deliveryOf(event), failure: { ...failure, problems: [] } }
+  await insertFailed(db, [failed], by)
 }
 
 async function process(event: AcceptedEvent): Promise<void> {

@@ -1,5 +1,5 @@
 /** The statements of the settle transaction: the fence, and writing each end of an event once. */
-import type { AcceptedEvent, Delivery, Failed, Failure, Processed, Retry } from '@eventflow/core'
+import type { AcceptedEvent, Attempt, Delivery, Failed, Failure, Processed, Retry } from '@eventflow/core'
 import {
   connect,
   type Db,
@@ -183,7 +183,13 @@ describe('writing', () => {
 
   test('a dead letter tells the whole story, whatever the message holds', async () => {
     const [event] = (await accept(1)) as [AcceptedEvent]
-    const attempt = { attempt: 1, at: now.toISOString(), component: 'x', errorClass: 'E', message: 'first' }
+    const attempt: Attempt = {
+      attempt: 1,
+      at: now.toISOString(),
+      component: 'handle',
+      errorClass: 'E',
+      message: 'first',
+    }
     const nasty = `nul \0, half \ud83d, and ${'long '.repeat(395)}😀`.padStart(2_001, '.')
     await bury({
       kind: 'failed',

@@ -3,7 +3,7 @@
 import { randomFillSync } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createUuidV7, DEFAULT_RETRY_POLICY } from '@eventflow/core'
-import { type Db, readEntrySecret, readFormerIdsUntil, shareOut, sqlErrorKind } from '@eventflow/db'
+import { type Db, isAway, readEntrySecret, readFormerIdsUntil, shareOut } from '@eventflow/db'
 import { createAcceptor } from '@eventflow/intake'
 import { readLag, readStock, sparing, startTelling } from '@eventflow/monitor'
 import { createPublisher, createRedisMonitor, createSeal, type Redis } from '@eventflow/redis'
@@ -139,7 +139,6 @@ export async function buildApp({
   })
   await documentRoutes(app)
 
-  const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
   const entrySecret = await untilDone('reading the secret of the entries', log, () => readEntrySecret(db), isAway)
   const publisher = createPublisher(redis, prefix, createSeal(entrySecret), config.EVENTFLOW_MAX_STREAM_LENGTH)
   const acceptor = createAcceptor({
@@ -198,7 +197,7 @@ export async function buildApp({
   const refreshGauges = createPipelineGauges({ db: asking, feed, lag, stock, metrics, capacityBytes })
   const unordered = [...definitions.values()].filter(({ order }) => order === 'none').map(({ type }) => type)
   const attemptsOf = (type: string) => ({ ...DEFAULT_RETRY_POLICY, ...definitions.get(type)?.retry }).attempts
-  const collector = startCollector({ db: asking, lag, stock, unordered, attemptsOf })
+  const collector = startCollector({ db: asking, lag, stock, unordered, attemptsOf, log })
   const ownName = { process: `${hostname()}-${process.pid}`, service: 'ingest' } as const
   const telling = startTelling(asking, ownName, () => readIngestFigures(metrics))
   app.addHook('onClose', async () => {

@@ -2,15 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
-import {
-  connect,
-  migrate,
-  OPERATOR_TENANT,
-  prepare,
-  readEntrySecret,
-  sqlErrorKind,
-  WORKER_APPLICATION,
-} from '@eventflow/db'
+import { connect, isAway, migrate, OPERATOR_TENANT, prepare, readEntrySecret, WORKER_APPLICATION } from '@eventflow/db'
 import { describeHealth, idleTimeoutOf, showCircuits, startWorker, type Worker } from '@eventflow/engine'
 import { connectRedis, createCache, createRedisMonitor, createSeal, openRedisFeed } from '@eventflow/redis'
 import {
@@ -40,7 +32,6 @@ try {
   const tracing = await startTracing('worker', config, log, workerId)
   const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS, { warn: (message) => log.warn(message) })
 
-  const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
   const migrateNow = () => migrate(config.DATABASE_URL, { partitions: config.EVENTFLOW_PARTITIONS })
   const applied = await untilDone('migrating', log, migrateNow, isAway)
   if (applied.length > 0) log.info({ applied }, 'database migrated')

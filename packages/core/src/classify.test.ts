@@ -1,7 +1,7 @@
 /** What a failure means for its event. */
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { failureOf, historyWith, isUnavailable, orderingKey, outcomeOfFailure } from './classify.js'
+import { failureOf, historyWith, isUnavailable, outcomeOfFailure } from './classify.js'
 import { describeValue } from './describe-value.js'
 import { PermanentError, TransientError, UnavailableError } from './failure.js'
 import type { Delivery, Failure } from './outcome.js'
@@ -39,7 +39,7 @@ const delivery = (attempts: number): Delivery => ({
 describe('a failure', () => {
   test('has problems only when it is permanent: a list of them, cut where it is long, and no other list', () => {
     const problem = { pointer: '/a', message: 'no' }
-    const problemsOf = (error: object) => failureOf(error, 'x').problems
+    const problemsOf = (error: object) => failureOf(error, 'handle').problems
     const withProblems = (problems: unknown) => Object.assign(new PermanentError('no'), { problems })
     expect(problemsOf(withProblems([problem, { ...problem, more: 1 }]))).toEqual([problem, problem])
     expect(problemsOf(Object.assign(new TransientError('busy'), { problems: [problem] }))).toEqual([])
@@ -210,13 +210,4 @@ test('the history grows by the attempt that has just failed, and the delivery is
   ])
   expect(history[2]).toMatchObject({ at: '2024-01-02T00:00:00.000Z', component: 'handle', errorClass: 'Error' })
   expect(before).toEqual(delivery(2))
-})
-
-test('order is kept by tenant and key, never by one of them alone', () => {
-  const keys = [
-    orderingKey({ tenantId: 'a', key: 'bc' }),
-    orderingKey({ tenantId: 'ab', key: 'c' }),
-    orderingKey({ tenantId: 'a', key: 'c' }),
-  ]
-  expect(new Set(keys).size).toBe(3)
 })

@@ -1,8 +1,7 @@
 /** What a failure means for its event: try again, or give up. */
 import { describeValue, isError, propertyOf } from './describe-value.js'
-import type { AcceptedEvent } from './event.js'
 import type { Problem } from './failure.js'
-import type { Attempt, Delivery, Failed, Failure, Retry, Wait } from './outcome.js'
+import type { Attempt, Component, Delivery, Failed, Failure, Retry, Wait } from './outcome.js'
 import { backoffMs, type RetryPolicy, withFullJitter } from './retry-policy.js'
 import { storableText } from './storable.js'
 
@@ -18,17 +17,22 @@ const MAX_PROBLEMS = 100
  * that cannot be stored and texts without end make a failure like any other. What is not known to be permanent is transient.
  * Errors are told by their names, because a user's definitions may bring another copy of these classes.
  */
-export function failureOf(error: unknown, component: string): Failure {
+export function failureOf(error: unknown, component: Component): Failure {
   const name = nameOf(error)
   const failureType =
     name === 'PermanentError' ? 'permanent' : name === 'UnavailableError' ? 'unavailable' : 'transient'
   return {
     component,
     failureType,
-    errorClass: storableText(name ?? 'Error', MAX_NAME),
+    errorClass: errorClassOf(error),
     message: storableText(messageOf(error, name), MAX_MESSAGE),
     problems: failureType === 'permanent' ? (problemsIn(propertyOf(error, 'problems')) ?? []) : [],
   }
+}
+
+/** The name of an error, as dead letters have it; `Error` for what is no error. */
+export function errorClassOf(error: unknown): string {
+  return storableText(nameOf(error) ?? 'Error', MAX_NAME)
 }
 
 /** The name of an error; nothing for what is no error. */
@@ -94,9 +98,4 @@ export function outcomeOfFailure(
 export function historyWith(delivery: Delivery, failure: Failure, at: Date): Attempt[] {
   const { component, errorClass, message } = failure
   return [...delivery.history, { attempt: delivery.attempts + 1, at: at.toISOString(), component, errorClass, message }]
-}
-
-/** What order is kept by, as one text: keys of two tenants never meet. */
-export function orderingKey(event: Pick<AcceptedEvent, 'tenantId' | 'key'>): string {
-  return `${event.tenantId}\0${event.key}`
 }

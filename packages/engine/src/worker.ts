@@ -2,7 +2,7 @@
 import { setMaxListeners } from 'node:events'
 import { hostname } from 'node:os'
 import { type Feed, type FeedMonitor, UnavailableError } from '@eventflow/core'
-import { asSql, type Db, isConnectionLoss, OPERATOR_TENANT, sqlErrorKind } from '@eventflow/db'
+import { asSql, type Db, isAway, isConnectionLoss, OPERATOR_TENANT } from '@eventflow/db'
 import { startTelling } from '@eventflow/monitor'
 import {
   type Logger,
@@ -93,9 +93,8 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     health: () => ({ ...watchdog.health(), rival: ownership.rival() }),
     refreshGauges: () => refreshWorkerGauges({ db, feed: monitor, metrics }, lanes),
     async stop() {
-      watchdog.stop()
       const abandon = setTimeout(() => abandoning.abort(), config.EVENTFLOW_SHUTDOWN_TIMEOUT_MS / 3)
-      await Promise.all([schemas.stop(), retention.stop(), telling.stop(), ...lanes.map((lane) => lane.stop())])
+      await Promise.all([watchdog.stop(), schemas.stop(), retention.stop(), telling.stop(), ...lanes.map((lane) => lane.stop())])
       clearTimeout(abandon)
       await ownership.stop()
       await Promise.all(feeds.map((feed) => feed.close()))
@@ -121,7 +120,7 @@ async function readSchemas({ db, log, registered }: WorkerDeps, definitions: Def
     'reading the schemas',
     log,
     follow,
-    (error) => sqlErrorKind(error) === 'infrastructure',
+    isAway,
   )
   for (const [type, version] of registered) {
     const subject = { tenantId: OPERATOR_TENANT, type }

@@ -9,19 +9,18 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { bisect, type Publisher, type RawEvent } from '@eventflow/core'
+import { bisect, identityOf, type Publisher, type RawEvent } from '@eventflow/core'
 import {
   type Acceptance,
   type Db,
-  eventKey,
   findRawEvents,
   insertRawEvents,
-  markDirty,
   type NewEvent,
   type StoredEvent,
   sqlErrorKind,
 } from '@eventflow/db'
 import type { IngestMetrics, Logger } from '@eventflow/runtime'
+import { createAnnouncer } from './announce.js'
 import { createFairQueue, type FairQueue } from './fair-queue.js'
 import { keepFormerIds } from './former-ids.js'
 import { createShares } from './shares.js'
@@ -76,7 +75,7 @@ interface Request {
 interface Inserted {
   accepted: Map<NewEvent, Acceptance>
   refused: Set<NewEvent>
-  /** Those that were there before, by `eventKey`. */
+  /** Those that were there before, by `identityOf`. */
   stored: Map<string, StoredEvent>
 }
 
@@ -118,6 +117,7 @@ export function createAcceptor(deps: {
 }): Acceptor {
   const { db, publisher, log, metrics, maxInFlight, maxInFlightSize, formerIdsUntil } = deps
   const [small, large] = [newLane(), newLane()]
+  const announce = createAnnouncer({ db, publisher, onUnpublished: () => metrics.unpublished.inc() })
   const count = createShares(maxInFlight)
   const size = createShares(maxInFlightSize)
 
@@ -159,7 +159,7 @@ export function createAcceptor(deps: {
       metrics.flushSize.observe(events.length)
       const processing_time_ms = Math.round((performance.now() - startedAt) * 1_000) / 1_000
       log.routine({ requests: requests.length, ...countReceipts(receipts), processing_time_ms }, 'events stored')
-      void publishAll(fresh).then(
+      void announce(fresh).then(
         () => answerAll(requests, receipts),
         (error) => failAll(requests, error),
       )
@@ -173,7 +173,7 @@ export function createAcceptor(deps: {
     if (Date.now() < formerIdsUntil) await keepFormerIds(db, events)
     const unique = new Map<string, NewEvent>()
     for (const event of events) {
-      const key = eventKey(event)
+      const key = identityOf(event)
       if (!unique.has(key)) unique.set(key, event)
     }
     const { accepted, refused, stored } = await insertOrFind([...unique.values()])
@@ -190,7 +190,7 @@ export function createAcceptor(deps: {
 
     const receipts = events.map((event): Receipt => {
       if (accepted.has(event)) return RECEIPTS.accepted
-      const key = eventKey(event)
+      const key = identityOf(event)
       const first = unique.get(key)!
       if (refused.has(first)) return RECEIPTS.refused
       const known = stored.get(key)?.event ?? first
@@ -215,7 +215,7 @@ export function createAcceptor(deps: {
       const earlier = open.filter((event) => !accepted.has(event) && !refused.has(event))
       if (earlier.length === 0) break
       for (const [key, event] of await findRawEvents(db, earlier)) stored.set(key, event)
-      open = earlier.filter((event) => !stored.has(eventKey(event)))
+      open = earlier.filter((event) => !stored.has(identityOf(event)))
     }
     return inserted
   }
@@ -246,15 +246,6 @@ export function createAcceptor(deps: {
       await delay(INSERT_AGAIN_MS)
       return insertRawEvents(db, events)
     }
-  }
-
-  /** Marks partitions before anybody is answered: whoever sends the next event of a key must find the mark made. */
-  async function publishAll(events: readonly RawEvent[]): Promise<void> {
-    if (events.length === 0) return
-    const unpublished = await publisher.publish(events)
-    if (unpublished.size === 0) return
-    metrics.unpublished.inc()
-    await markDirty(db, [...unpublished])
   }
 
   function failAll(requests: readonly Request[], cause: unknown): void {

@@ -3,7 +3,7 @@
  * Nothing that types say holds here. A function may answer anything, throw anything, never answer, or answer twice.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { describeValue, type Failure, failureOf, isPromiseLike } from '@eventflow/core'
+import { type Component, describeValue, type Failure, failureOf, isPromiseLike } from '@eventflow/core'
 
 /** A function of a definition that is called. */
 export interface Called {
@@ -12,7 +12,7 @@ export interface Called {
   /** The function as messages say it: `validate`, `enricher 'airports'`, `upcast[1]`. */
   name: string
   /** As dead letters have it: `enrich:airports`. */
-  component: string
+  component: Component
 }
 
 /** What came of a call. */

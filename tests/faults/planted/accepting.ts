@@ -8,7 +8,7 @@ import type { Bug } from './bug.js'
 export const accepting: readonly Bug[] = [
   {
     name: 'the mark is not made',
-    patches: [{ file: 'intake/accept.js', find: 'await markDirty(db, [...unpublished]);', replace: ';' }],
+    patches: [{ file: 'intake/announce.js', find: 'await markDirty(db, [...unpublished]);', replace: ';' }],
     scenario: { quick: redis.refusesAnEntry },
     found: 'order',
     telling: true,
@@ -17,7 +17,7 @@ export const accepting: readonly Bug[] = [
     name: 'the mark is made after the 202',
     patches: [
       {
-        file: 'intake/accept.js',
+        file: 'intake/announce.js',
         find: 'await markDirty(db, [...unpublished]);',
         replace: 'setTimeout(() => markDirty(db, [...unpublished]), 1_000);',
       },

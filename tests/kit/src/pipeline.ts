@@ -31,6 +31,7 @@ import {
   createWorkerMetrics,
   IngestConfig,
   type IngestMetrics,
+  type Logger,
   readConfig,
   WorkerConfig,
   type WorkerMetrics,
@@ -105,27 +106,11 @@ export async function startPipeline(
   const logged: TestPipeline['logged'] = []
   const ingestConfig = readConfig(IngestConfig, env)
   const log = createLog('test', ingestConfig, {}, { write: (line) => logged.push(JSON.parse(line)) })
-  const pool = (applicationName: string, max: number) =>
-    connect({ url: env.DATABASE_URL, applicationName, max, onIdleError: () => {} })
-  const db = pool('test', 10)
-  const ingestDb = pool(INGEST_APPLICATION, CONNECTIONS_OF_INGEST.accepting)
-  const asking = pool(ASKING_APPLICATION, CONNECTIONS_OF_INGEST.asking)
-  const redis = connectRedis({ url: env.REDIS_URL, onError: () => {} })
-  await untilReady(redis, 5_000)
-  const partitions = await countPartitions(db)
-  const seal = createSeal(await readEntrySecret(db))
-  const registered = await registerDefinitions(db, OPERATOR_TENANT, definitions)
-  const ingestMetrics = createIngestMetrics(byType.keys())
-  const app = await buildApp({
-    config: ingestConfig,
-    db: ingestDb,
-    asking,
-    redis,
+  const { app, db, redis, partitions, seal, registered, ingestMetrics, disconnect } = await startService(
+    ingestConfig,
+    byType,
     log,
-    metrics: ingestMetrics,
-    definitions: byType,
-    partitions,
-  })
+  )
   const url = await listen(app, '127.0.0.1', 0)
   const workers = new Set<Worker>()
   const processes: ProgramProcess[] = []
@@ -192,6 +177,28 @@ export async function startPipeline(
       // Where Redis is away they stay: nobody else's begin with this prefix.
       const keys = await redis.keys(`${prefix}:*`).catch(() => [])
       if (keys.length > 0) await redis.del(keys).catch(() => {})
+      await disconnect()
+    },
+  }
+}
+
+/** Builds the service as its program does, with connections for the workers and the test besides. */
+async function startService(config: IngestConfig, definitions: ReadonlyMap<string, EventDefinition>, log: Logger) {
+  const pool = (applicationName: string, max: number) =>
+    connect({ url: config.DATABASE_URL, applicationName, max, onIdleError: () => {} })
+  const db = pool('test', 10)
+  const ingestDb = pool(INGEST_APPLICATION, CONNECTIONS_OF_INGEST.accepting)
+  const asking = pool(ASKING_APPLICATION, CONNECTIONS_OF_INGEST.asking)
+  const redis = connectRedis({ url: config.REDIS_URL, onError: () => {} })
+  await untilReady(redis, 5_000)
+  const partitions = await countPartitions(db)
+  const seal = createSeal(await readEntrySecret(db))
+  const registered = await registerDefinitions(db, OPERATOR_TENANT, definitions.values())
+  const metrics = createIngestMetrics(definitions.keys())
+  const app = await buildApp({ config, db: ingestDb, asking, redis, log, metrics, definitions, partitions })
+  return {
+    ...{ app, db, redis, partitions, seal, registered, ingestMetrics: metrics },
+    async disconnect() {
       redis.disconnect()
       await Promise.all([ingestDb.end(), asking.end(), db.end()])
     },

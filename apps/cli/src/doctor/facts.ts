@@ -1,10 +1,9 @@
 /** What the doctor looks at, gathered once; the checks are pure functions of it. */
 import { statfs } from 'node:fs/promises'
-import { decodeEvent, unpackEntry } from '@eventflow/core'
+import { decodeEvent, identityOf, unpackEntry } from '@eventflow/core'
 import {
   compareMigrations,
   type Db,
-  eventKey,
   findMissingIndexes,
   findRawEvents,
   inspectServer,
@@ -98,7 +97,7 @@ export async function findStrangers(db: Db, streams: readonly StreamFacts[]): Pr
     db,
     events.map(({ event }) => event),
   )
-  const unknown = events.filter(({ event }) => !known.has(eventKey(event)))
+  const unknown = events.filter(({ event }) => !known.has(identityOf(event)))
   return [...new Set([...unsealed, ...unknown].map(({ key }) => key))]
 }
 

@@ -1,4 +1,5 @@
 /** `eventflow tail` and `eventflow events`: what they take. */
+import { EVENT_STATUSES } from '@eventflow/core'
 import { type Command, Option } from 'commander'
 import { readMoment, wholeNumber } from '../arguments.js'
 import type { Asking } from './asking.js'
@@ -6,15 +7,13 @@ import { getEvent, listEvents } from './events.js'
 import { tail } from './tail.js'
 import { trace } from './trace.js'
 
-const STATUSES = ['accepted', 'retrying', 'processed', 'failed', 'discarded']
-
 export function eventCommands(program: Command, { around, command, ask }: Asking): void {
   const { print, note } = around
   const searching = (of: Command) =>
     of
       .option('--type <type>', 'event type')
       .option('--key <key>', 'the key that order is kept by')
-      .addOption(new Option('--status <status>', 'how they are').choices(STATUSES))
+      .addOption(new Option('--status <status>', 'how they are').choices(EVENT_STATUSES))
   const searchOf = ({ type, key, status, since, until, correlationId }: Record<string, string>) => ({
     ...{ type, key, status, from: since, to: until, correlation_id: correlationId },
   })

@@ -1,5 +1,4 @@
 /** Watches the pipeline, once a second, for all who look: reads once, keeps the last hour, says what is wrong. */
-import { setTimeout as delay } from 'node:timers/promises'
 import {
   type Db,
   hasEvents,
@@ -12,6 +11,7 @@ import {
   type WaitingKey,
 } from '@eventflow/db'
 import { type PartitionLag, type PipelineLag, type Stock, sparing, within } from '@eventflow/monitor'
+import { type Logger, repeat } from '@eventflow/runtime'
 import { createHistory, type Point } from './history.js'
 import { type Rates, ratesBetween, type WorkerRate } from './rates.js'
 import { createRecent, type Tally, tallyBetween } from './recent.js'
@@ -81,6 +81,7 @@ export interface CollectorDeps {
   /** The types whose events wait for nobody. */
   unordered: readonly string[]
   attemptsOf: (type: string) => number
+  log: Logger
 }
 
 export interface Collector {
@@ -93,10 +94,9 @@ export interface Collector {
   stop(): Promise<void>
 }
 
-export function startCollector({ db, lag, stock, unordered, attemptsOf }: CollectorDeps): Collector {
+export function startCollector({ db, lag, stock, unordered, attemptsOf, log }: CollectorDeps): Collector {
   const history = createHistory()
   const followers = new Set<(moment: Moment) => void>()
-  const stopping = new AbortController()
   const waitingKeys = sparing(
     () => readWaitingKeys(db, OPERATOR_TENANT, { unordered, limit: MAX_KEYS, countBehind: false }),
     WAITING_FRESH_MS,
@@ -171,16 +171,17 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf }: Collec
     }
   }
 
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      const startedAt = performance.now()
-      await collect()
-      const rest = Math.max(50, EVERY_MS - (performance.now() - startedAt))
-      await delay(rest, undefined, { signal: stopping.signal }).catch(() => {})
-    }
+  /** Gives the pause after it. */
+  async function collectInTime(): Promise<number> {
+    const startedAt = performance.now()
+    await collect()
+    return Math.max(50, EVERY_MS - (performance.now() - startedAt))
   }
 
-  const running = run()
+  const collecting = repeat(collectInTime, {
+    pauseMs: EVERY_MS,
+    onError: (err) => log.warn({ err }, 'looking at the pipeline failed'),
+  })
 
   return {
     history: () => history.points(),
@@ -189,10 +190,7 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf }: Collec
       followers.add(told)
       return () => followers.delete(told)
     },
-    async stop() {
-      stopping.abort()
-      await running
-    },
+    stop: () => collecting.stop(),
   }
 }
 

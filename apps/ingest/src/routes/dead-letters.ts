@@ -1,5 +1,12 @@
 /** Dead letters: listed, grouped, one by one. */
-import { type DbOf, type DeadLetterStatus, findDeadLetter, groupDeadLetters, listDeadLetters } from '@eventflow/db'
+import {
+  type DbOf,
+  DEAD_LETTER_STATUSES,
+  type DeadLetterStatus,
+  findDeadLetter,
+  groupDeadLetters,
+  listDeadLetters,
+} from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeDeadLetter, describeWholeDeadLetter } from '../answers/describe-dead-letter.js'
@@ -89,7 +96,7 @@ const listSchema = {
     {
       status: Type.Optional(
         Type.Union(
-          ['open', 'replaying', 'replayed', 'discarded', 'all'].map((status) => Type.Literal(status)),
+          [...DEAD_LETTER_STATUSES, 'all'].map((status) => Type.Literal(status)),
           { description: 'The default is open' },
         ),
       ),

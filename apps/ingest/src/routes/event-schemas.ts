@@ -1,4 +1,5 @@
 /** What is sent to the routes of events, and what is answered: the documentation of both. */
+import { EVENT_STATUSES } from '@eventflow/core'
 import { Type } from '@sinclair/typebox'
 import type { FastifySchema } from 'fastify'
 import { CloudEventSchema, IncomingEventSchema } from '../door/admit.js'
@@ -114,7 +115,7 @@ const Story = Type.Object({
   traceparent: Type.Optional(Type.String()),
   trace_url: Type.Optional(Type.String()),
   extensions: Type.Optional(Anything),
-  status: Type.String({ enum: ['accepted', 'retrying', 'processed', 'failed', 'discarded'] }),
+  status: Type.String({ enum: [...EVENT_STATUSES] }),
   attempts: Type.Integer(),
   timeline: Type.Array(
     Type.Object({

@@ -1,6 +1,6 @@
 /** Events searched: by what they are, how they are, and when they came. */
-import { partitionOf } from '@eventflow/core'
-import { type DbOf, type EventStatus, listEvents } from '@eventflow/db'
+import { EVENT_STATUSES, type EventStatus, partitionOf } from '@eventflow/core'
+import { type DbOf, listEvents } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeListedEvent } from '../answers/describe-event.js'
@@ -47,8 +47,6 @@ export function searchRoutes(app: FastifyInstance, { dbOf, readPage, partitions 
   )
 }
 
-const STATUSES: EventStatus[] = ['accepted', 'retrying', 'processed', 'failed', 'discarded']
-
 const schema = {
   summary: 'Search events',
   description:
@@ -68,7 +66,7 @@ const schema = {
       ),
       correlation_id: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
       ...filterTexts('Accepted'),
-      status: Type.Optional(Type.Union(STATUSES.map((status) => Type.Literal(status)))),
+      status: Type.Optional(Type.Union(EVENT_STATUSES.map((status) => Type.Literal(status)))),
       ...PageQuery,
     },
     { additionalProperties: false },
@@ -78,7 +76,7 @@ const schema = {
       items: Type.Array(
         Type.Object({
           ...attributes,
-          status: Type.String({ description: STATUSES.join(', ') }),
+          status: Type.String({ description: EVENT_STATUSES.join(', ') }),
           attempts: Type.Integer(),
           accepted_at: Moment,
           settled_at: Type.Optional(Moment),

@@ -5,6 +5,7 @@
 import { type Failed, historyWith, type Processed, type Retry, storableText } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
 import { bigintColumn, jsonbColumn, smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
+import { SETTLING_STATUSES } from './settled.js'
 
 /** The right to settle a partition's events, as of a moment. */
 export interface Lease {
@@ -67,7 +68,7 @@ const INSERT_PROCESSED = `
       AS e(tenant_id, event_id, seq, type, key, partition, payload, attempts, history, correlation_id, accepted_at)
     WHERE partition IN (SELECT id FROM holding)
       AND NOT EXISTS (SELECT FROM failed_events f
-                      WHERE f.tenant_id = e.tenant_id AND f.event_id = e.event_id AND f.status IN ('open', 'discarded'))
+                      WHERE f.tenant_id = e.tenant_id AND f.event_id = e.event_id AND f.status IN ${SETTLING_STATUSES})
     ON CONFLICT DO NOTHING
     RETURNING seq)
   SELECT (SELECT coalesce(array_agg(id), '{}') FROM holding) AS holding,
@@ -191,7 +192,7 @@ const END_WAITING = `
          FOR KEY SHARE OF processed_events),
        buried AS MATERIALIZED (
          SELECT tenant_id, event_id FROM failed_events JOIN settled USING (tenant_id, event_id)
-         WHERE status IN ('open', 'discarded') FOR SHARE OF failed_events),
+         WHERE status IN ${SETTLING_STATUSES} FOR SHARE OF failed_events),
        replayed AS (
          UPDATE failed_events f SET status = 'replayed', resolved_at = clock_timestamp()
          FROM processed p WHERE f.tenant_id = p.tenant_id AND f.event_id = p.event_id AND f.status = 'replaying')

@@ -3,7 +3,7 @@
  * `settle`, and in that its handler. What is done for a batch as a whole is in a trace of its own, which links to those of its
  * events; of a batch of one, it is in the event's. An event that is not traced costs a look at its traceparent.
  */
-import { type AcceptedEvent, CONSUMER_GROUP, type Delivery, failureOf } from '@eventflow/core'
+import { type AcceptedEvent, CONSUMER_GROUP, type Delivery, errorClassOf } from '@eventflow/core'
 import { isSampled, type MessagingOperation, parseTraceparent, type Tracing } from '@eventflow/runtime'
 import {
   type Attributes,
@@ -184,7 +184,7 @@ async function runIn<Result>(span: Span, run: () => Result | Promise<Result>): P
   try {
     return await context.with(trace.setSpan(ROOT_CONTEXT, span), run)
   } catch (error) {
-    span.setAttribute('error.type', failureOf(error, '').errorClass).setStatus({ code: SpanStatusCode.ERROR })
+    span.setAttribute('error.type', errorClassOf(error)).setStatus({ code: SpanStatusCode.ERROR })
     throw error
   } finally {
     span.end()

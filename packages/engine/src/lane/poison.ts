@@ -1,5 +1,5 @@
 /** Poison: an event that ends its worker, or keeps it from everything else. */
-import type { Delivery, Failed } from '@eventflow/core'
+import type { Delivery, Failed, Failure } from '@eventflow/core'
 
 /** An event that was alone in hand when its worker died, this often, is dead. */
 const MAX_CRASHES_ALONE = 3
@@ -13,9 +13,9 @@ export function poisoned(delivery: Delivery): Failed[] {
   const message =
     `its worker ended, or lost its lease, ${MAX_CRASHES_ALONE} times while it had this event alone in hand: the event may make a ` +
     'definition end the process, keep its event loop busy, or need more memory than there is; the logs of the workers say more'
-  const failure = {
+  const failure: Failure = {
     component: 'worker',
-    failureType: 'permanent' as const,
+    failureType: 'permanent',
     errorClass: 'Poison',
     message,
     problems: [],

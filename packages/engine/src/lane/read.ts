@@ -3,8 +3,8 @@
  *
  * Nothing counts that was read after an interruption since the partition was begun: an event that came before it may be gone.
  */
-import type { Delivery, Entry, Feed } from '@eventflow/core'
-import { type Db, eventKey, findSettled, markDirty } from '@eventflow/db'
+import { type Delivery, type Entry, type Feed, identityOf } from '@eventflow/core'
+import { type Db, findSettled, markDirty } from '@eventflow/db'
 import type { Logger, WorkerMetrics } from '@eventflow/runtime'
 import { BATCH } from '../batch/batch.js'
 import { mayBeSettled } from '../partition/catch-up.js'
@@ -77,7 +77,7 @@ export function createReader(
     await markForeign(useless.filter((entry) => !isObsolete(entry)))
     const doubtful = brought.map(({ event }) => event).filter((event) => mayBeSettled(event, partitions))
     const settled = doubtful.length > 0 ? await findSettled(db, doubtful) : new Set()
-    const isSettled = ({ event }: Delivery) => settled.size > 0 && settled.has(eventKey(event))
+    const isSettled = ({ event }: Delivery) => settled.size > 0 && settled.has(identityOf(event))
     metrics.duplicates.inc(settled.size)
     await feed.acknowledge([...useless, ...closeEntries(partitions, brought.filter(isSettled))])
     const unsettled = brought.filter((delivery) => !isSettled(delivery))

@@ -13,7 +13,7 @@ import {
   takePartitions,
   type WorkerProcess,
 } from '@eventflow/db'
-import type { Logger } from '@eventflow/runtime'
+import { type Logger, repeat } from '@eventflow/runtime'
 import type { Lane } from '../lane/lane.js'
 
 /** How often a worker looks for partitions that are free, and renews its own leases, as parts of the time of a lease. */
@@ -145,8 +145,9 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
     }
   }
 
-  const renewing = repeat(renew, RENEW_AFTER * leaseMs, log)
-  const rebalancing = repeat(rebalance, LOOK_AFTER * leaseMs, log)
+  const onError = (err: unknown) => log.warn({ err }, 'renewing or balancing the leases failed')
+  const renewing = repeat(renew, { pauseMs: RENEW_AFTER * leaseMs, onError })
+  const rebalancing = repeat(rebalance, { pauseMs: LOOK_AFTER * leaseMs, onError })
 
   return {
     rival: () => rival,
@@ -160,24 +161,3 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
 }
 
 const idsOf = (leases: readonly Epoch[]) => leases.map(({ partition }) => partition)
-
-/** Runs `step` now and then again and again, `pauseMs` after it has ended. `stop` waits for a step under way. */
-function repeat(step: () => Promise<void>, pauseMs: number, log: Logger): { stop(): Promise<void> } {
-  let timer: NodeJS.Timeout | undefined
-  let stopped = false
-  const run = async () => {
-    await step().catch((err) => log.warn({ err }, 'looking after the leases failed'))
-    if (!stopped) timer = setTimeout(start, pauseMs)
-  }
-  let running = run()
-  function start() {
-    running = run()
-  }
-  return {
-    async stop() {
-      stopped = true
-      clearTimeout(timer)
-      await running
-    },
-  }
-}

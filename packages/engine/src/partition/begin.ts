@@ -1,8 +1,8 @@
 /** Beginning a partition: *new* → *retries* → *postgres* or *stream*. */
-import { type Delivery, type Feed, storedDelivery } from '@eventflow/core'
+import { type CatchUpReason, type Delivery, type Feed, storedDelivery } from '@eventflow/core'
 import { type Db, markBroken, type PartitionState, readPartition, readRetries, type WaitingRetry } from '@eventflow/db'
 import type { Interruptions } from './interruptions.js'
-import { type CatchUpReason, emptyHand, type Hand, type Partition } from './partition.js'
+import { emptyHand, type Hand, type Partition } from './partition.js'
 
 /** Retries that are loaded by one statement. */
 const RETRIES_AT_ONCE = 100

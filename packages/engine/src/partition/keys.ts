@@ -5,8 +5,7 @@
  * key wait here, in order. When the first one's time has come the key is *due*: all its events are taken out together and
  * the key is free again, until the outcome of the first says otherwise. Other keys are never held up.
  */
-import type { AcceptedEvent, Delivery } from '@eventflow/core'
-import { eventKey } from '@eventflow/db'
+import { type AcceptedEvent, type Delivery, identityOf } from '@eventflow/core'
 
 type AcceptedEventId = Pick<AcceptedEvent, 'tenantId' | 'id'>
 
@@ -44,7 +43,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
   let bytes = 0
 
   function hold(delivery: Delivery, dueAt: number): void {
-    waiting.set(eventKey(delivery.event), delivery)
+    waiting.set(identityOf(delivery.event), delivery)
     bytes += delivery.payload.length
     const order = orderOf(delivery)
     const key = blocked.get(order)
@@ -62,7 +61,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
     takeIn(deliveries) {
       const ready = new Map<string, Delivery>()
       for (const delivery of deliveries) {
-        const id = eventKey(delivery.event)
+        const id = identityOf(delivery.event)
         const known = waiting.get(id) ?? ready.get(id)
         if (known) known.entryIds = [...new Set([...known.entryIds, ...delivery.entryIds])]
         else if (blocked.size > 0 && blocked.has(orderOf(delivery))) hold(delivery, 0)
@@ -82,7 +81,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
         }
         blocked.delete(order)
         for (const delivery of key.deliveries) {
-          waiting.delete(eventKey(delivery.event))
+          waiting.delete(identityOf(delivery.event))
           bytes -= delivery.payload.length
           due.push(delivery)
         }
@@ -90,7 +89,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
       return due
     },
 
-    holds: (event) => waiting.has(eventKey(event)),
+    holds: (event) => waiting.has(identityOf(event)),
     inRetries: () => [...waiting.values()].flatMap(({ event, inRetries }) => (inRetries ? event : [])),
     onlyHere: () => [...waiting.values()].filter(({ entryIds, inRetries }) => entryIds.length === 0 && !inRetries),
     lowestSeq() {

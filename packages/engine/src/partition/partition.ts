@@ -15,14 +15,10 @@
  * A partition goes from *postgres* to *stream* once everything is in hand that was there when the mark was last read: later events
  * are in the feed, or raise the mark.
  */
-import type { Delivery, EntryId } from '@eventflow/core'
-import type { CATCH_UP_REASONS } from '@eventflow/runtime'
+import type { CatchUpReason, Delivery, EntryId } from '@eventflow/core'
 import { createOpenEntries, type OpenEntries } from './entries.js'
 import { createKeys, type Keys } from './keys.js'
 import { type Scans, startScan } from './scans.js'
-
-/** Why a partition is caught up from Postgres. */
-export type CatchUpReason = (typeof CATCH_UP_REASONS)[number]
 
 /** What the owner has in hand of a partition. */
 export interface Hand {

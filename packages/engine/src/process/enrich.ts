@@ -46,7 +46,7 @@ export async function enrichWith(
   candidates: readonly Candidate[],
   asking: Asking,
 ): Promise<void> {
-  const called = { type, name: `enricher '${enricher.name}'`, component: `enrich:${enricher.name}` }
+  const called: Called = { type, name: `enricher '${enricher.name}'`, component: `enrich:${enricher.name}` }
   const limitMs = asking.enrichTimeoutMs
   const searchUntil = performance.now() + limitMs
   /** When the last call for one alone may begin. */

@@ -4,6 +4,7 @@
  */
 import {
   type AcceptedEvent,
+  type Component,
   copyForRun,
   DEFAULT_RETRY_POLICY,
   type Delivery,
@@ -21,7 +22,7 @@ import {
 } from '@eventflow/core'
 import type { WorkerMetrics } from '@eventflow/runtime'
 import { completePlans, type Plan, planFor, type Registry, readData } from '@eventflow/schemas'
-import { answerOf, WrongAnswer, wrongAnswer } from '@eventflow/sdk/user-code'
+import { answerOf, type Called, WrongAnswer, wrongAnswer } from '@eventflow/sdk/user-code'
 import type { BatchTrace } from '../batch/trace.js'
 import type { Candidate } from './candidate.js'
 import type { CompiledDefinition, Definitions } from './definitions.js'
@@ -130,7 +131,7 @@ async function enrich(candidates: readonly Candidate[], asking: Asking): Promise
 function checkRules(candidate: Candidate): void {
   const { definition, event, failure } = candidate
   if (failure || !definition?.validate) return
-  const called = { type: definition.type, name: 'validate', component: 'validate' }
+  const called: Called = { type: definition.type, name: 'validate', component: 'validate' }
   const answer = answerOf(called, () => definition.validate!(copyForRun(event)), EXPECTED_PROBLEMS, readProblems)
   if ('failure' in answer) candidate.failure = answer.failure
   else if (answer.value.length > 0) candidate.failure = invalid('validate', 'RuleViolation', answer.value)
@@ -163,7 +164,7 @@ function decide(candidate: Candidate, random: number): Outcome {
   return outcomeOfFailure(delivery, failure, definition?.retry ?? DEFAULT_RETRY_POLICY, random)
 }
 
-function invalid(component: string, errorClass: string, problems: readonly Problem[]): Failure {
+function invalid(component: Component, errorClass: string, problems: readonly Problem[]): Failure {
   const message = problems.map((problem) => `${problem.pointer || 'the event'} ${problem.message}`).join('; ')
   return { component, failureType: 'permanent', errorClass, message, problems: [...problems] }
 }

@@ -64,12 +64,12 @@ async function runHandlers(
   const { type } = definition
   const { trace } = calling
   if (definition.handleBatch) {
-    const called = { type, name: 'handleBatch', component: 'handle' }
+    const called: Called = { type, name: 'handleBatch', component: 'handle' }
     const run = () => call(called, seqsOf(group), (sql) => definition.handleBatch!(group, sql), calling)
     await trace.handleBatch(group, run)
   }
   if (!definition.handle) return
-  const called = { type, name: 'handle', component: 'handle' }
+  const called: Called = { type, name: 'handle', component: 'handle' }
   for (const event of group) {
     const run = () => call(called, [event.seq], (sql) => definition.handle!(event, sql), calling)
     await trace.handle(event, run)

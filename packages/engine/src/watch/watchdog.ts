@@ -8,7 +8,7 @@
 import type { FeedMonitor } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
 import { type PartitionLag, readLag, sparing } from '@eventflow/monitor'
-import type { Logger, WorkerMetrics } from '@eventflow/runtime'
+import { type Logger, repeat, type WorkerMetrics } from '@eventflow/runtime'
 import type { Activity } from '../lane/activity.js'
 import type { Lane } from '../lane/lane.js'
 import type { PartitionView } from '../partition/partition-view.js'
@@ -35,7 +35,8 @@ export interface WorkerHealth extends Standstills {
 
 export interface Watchdog {
   health(): Standstills
-  stop(): void
+  /** Waits for a look that is under way. */
+  stop(): Promise<void>
 }
 
 type Judgement = { kind: 'stalled' | 'heldUp'; why: string } | undefined
@@ -120,27 +121,9 @@ export function startWatchdog(deps: WatchdogDeps): Watchdog {
     }
   }
 
-  let timer: NodeJS.Timeout | undefined
-  let stopped = false
-  const lookAgain = () => {
-    timer = setTimeout(() => {
-      void lookAndTell()
-        .catch((err) => log.warn({ err }, 'the watchdog failed'))
-        .finally(() => {
-          if (!stopped) lookAgain()
-        })
-    }, lookMs)
-    timer.unref()
-  }
-  lookAgain()
-
-  return {
-    health: () => health,
-    stop() {
-      stopped = true
-      clearTimeout(timer)
-    },
-  }
+  const onError = (err: unknown) => log.warn({ err }, 'the watchdog failed')
+  const looking = repeat(lookAndTell, { pauseMs: lookMs, pauseFirst: true, onError })
+  return { health: () => health, stop: looking.stop }
 }
 
 /** `since` is on the monotonic clock; people want the other one. */

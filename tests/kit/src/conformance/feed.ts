@@ -92,9 +92,7 @@ const reading: FeedCase[] = [
     name: 'events are read once, in the order in which they were published, each in its partition, to the letter',
     async play(rig) {
       const feed = await opened(rig)
-      const events = upTo(200).map((seq) =>
-        eventOf(seq, seq % 2, `{"n": ${seq}, "text":"é \\u0000"}`),
-      )
+      const events = upTo(200).map((seq) => eventOf(seq, seq % 2, `{"n": ${seq}, "text":"é \\u0000"}`))
       deepEqual(await rig.publisher.publish(events), new Set())
       const { entries, strays, interrupted } = await feed.read([0, 1, 2], ALL)
       deepEqual([strays, interrupted], [[], false])
