@@ -48,13 +48,7 @@ const BEING_MENDED: readonly string[] = [
   'packages/schemas/src/follow.ts → packages/schemas/src/read-data.ts',
   'scripts/bench/goals.ts → scripts/bench/suites/walls.ts',
   'scripts/mutants/mutate-sql.ts → scripts/mutants/mutate.ts',
-  // apps/ingest and apps/cli
-  'apps/ingest/src/app.ts has buildApp ',
-  'apps/ingest/src/live/collector.ts has startCollector ',
-  'apps/ingest/src/routes/events.ts has eventRoutes ',
-  'apps/ingest/src/routes/operations.ts has operationRoutes ',
-  'apps/ingest/src/routes/schemas.ts has schemaRoutes ',
-  'apps/ingest/src/http/bodies.ts imports apps/ingest/src/door/quotas.ts',
+  // apps/cli
   'apps/cli/src/data-folder.ts → apps/cli/src/databases.ts',
   'apps/cli/src/sql/prompt.ts → apps/cli/src/sql/sql.ts',
 ]
