@@ -93,30 +93,16 @@ export async function startPipeline(
   )
   const byType = new Map(definitions.map((definition) => [definition.type, definition]))
   const logged: TestPipeline['logged'] = []
-  const ingestConfig = readConfig(IngestConfig, env)
-  const log = createLog('test', ingestConfig, {}, { write: (line) => logged.push(JSON.parse(line)) })
-  const pool = (applicationName: string, max: number) =>
-    connect({ url: env.DATABASE_URL, applicationName, max, onIdleError: () => {} })
-  const db = pool('test', 10)
-  const ingestDb = pool(INGEST_APPLICATION, CONNECTIONS_OF_INGEST.accepting)
-  const asking = pool(ASKING_APPLICATION, CONNECTIONS_OF_INGEST.asking)
+  const config = readConfig(IngestConfig, env)
+  const log = createLog('test', config, {}, { write: (line) => logged.push(JSON.parse(line)) })
+  const db = pool(env.DATABASE_URL, 'test', 10)
   const redis = connectRedis({ url: env.REDIS_URL, onError: () => {} })
   await untilReady(redis, 5_000)
   const partitions = await countPartitions(db)
   const seal = createSeal(await readEntrySecret(db))
   const registered = await registerDefinitions(db, OPERATOR_TENANT, definitions)
-  const ingestMetrics = createIngestMetrics(byType.keys())
-  const app = await buildApp({
-    config: ingestConfig,
-    db: ingestDb,
-    asking,
-    redis,
-    log,
-    metrics: ingestMetrics,
-    definitions: byType,
-    partitions,
-  })
-  const url = await listen(app, '127.0.0.1', 0)
+  const service = await startService({ config, redis, log, definitions: byType, partitions })
+  const { app, url, ingestMetrics } = service
   const workers = new Set<Worker>()
   const processes: ProgramProcess[] = []
 
@@ -176,7 +162,27 @@ export async function startPipeline(
       const keys = await redis.keys(`${prefix}:*`).catch(() => [])
       if (keys.length > 0) await redis.del(keys).catch(() => {})
       redis.disconnect()
-      await Promise.all([ingestDb.end(), asking.end(), db.end()])
+      await Promise.all([service.disconnect(), db.end()])
     },
+  }
+}
+
+const pool = (url: string, applicationName: string, max: number) =>
+  connect({ url, applicationName, max, onIdleError: () => {} })
+
+type AppDeps = Parameters<typeof buildApp>[0]
+
+/** The ingest, on a free port. `disconnect` closes its connections to Postgres, once the app is closed. */
+async function startService(given: Pick<AppDeps, 'config' | 'redis' | 'log' | 'definitions' | 'partitions'>) {
+  const { DATABASE_URL } = given.config
+  const db = pool(DATABASE_URL, INGEST_APPLICATION, CONNECTIONS_OF_INGEST.accepting)
+  const asking = pool(DATABASE_URL, ASKING_APPLICATION, CONNECTIONS_OF_INGEST.asking)
+  const ingestMetrics = createIngestMetrics(given.definitions.keys())
+  const app = await buildApp({ ...given, db, asking, metrics: ingestMetrics })
+  return {
+    app,
+    url: await listen(app, '127.0.0.1', 0),
+    ingestMetrics,
+    disconnect: () => Promise.all([db.end(), asking.end()]),
   }
 }

@@ -60,23 +60,12 @@ export const PARTITIONS = 16
 /** A machine that does much else takes its time to start processes, in milliseconds. */
 const START_MS = 60_000
 
+/** Starts everything, and resolves when all programs are ready. */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const { definitions, scripts, cacheDir, settings = {} } = options
+  const { settings = {} } = options
   const dir = await mkdtemp(join(tmpdir(), 'eventflow-faults-'))
   await chmod(dir, 0o755) // Postgres runs as another user where we run as root, and must be able to get there
-  const log = () => {}
-  const postgres = options.databaseUrl
-    ? undefined
-    : await runServer(join(dir, 'postgres'), (place) => startPostgres({ ...place, log }))
-  const redis = await runServer(join(dir, 'redis'), (place) => startRedis({ ...place, cacheDir, log }))
-  const databaseUrl = options.databaseUrl ?? postgres!.url
-  await migrate(databaseUrl, { partitions: PARTITIONS })
-  const loaded = await loadDefinitions(definitions)
-  await prepare(
-    databaseUrl,
-    [...loaded.values()].flatMap((definition) => definition.prepare ?? []),
-  )
-  const adminUrl = options.databaseUrl ? adminUrlOf(options.databaseUrl) : postgres!.adminUrl
+  const { postgres, redis, databaseUrl, adminUrl } = await startServers(options, dir)
   const db = connect({ url: adminUrl, applicationName: 'faults', max: 8, onIdleError: () => {} })
   await watchDatabase(db)
   const directLink = await openLink(redis.port)
@@ -85,38 +74,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   await mkdir(join(dir, 'logs'))
 
   const links = new Map<string, Link>()
-  /** `twin`: a second process of that name, over the links of the first. */
-  const program = async (
-    kind: 'ingest' | 'worker',
-    name: string,
-    { twin = false } = {},
-  ): Promise<Program & { url: string }> => {
-    if (!twin) {
-      links.set(`${name} postgres`, await openLink(Number(new URL(databaseUrl).port)))
-      links.set(`${name} redis`, await openLink(redis.port))
-    }
-    const port = await freePort(0)
-    const own =
-      kind === 'ingest'
-        ? { EVENTFLOW_PORT: `${port}` }
-        : { EVENTFLOW_METRICS_PORT: `${port}`, EVENTFLOW_WORKER_ID: name }
-    const url = `http://127.0.0.1:${port}`
-    const options = {
-      name,
-      script: scripts[kind],
-      env: {
-        DATABASE_URL: withPort(databaseUrl, links.get(`${name} postgres`)!.port),
-        REDIS_URL: withPort(redis.url, links.get(`${name} redis`)!.port),
-        EVENTFLOW_EVENTS: definitions,
-        EVENTFLOW_LOG_LEVEL: 'info',
-        ...own,
-        ...settings,
-      },
-      readyUrl: `${url}/readyz`,
-      logFile: join(dir, 'logs', `${name}${twin ? '-twin' : ''}.log`),
-    }
-    return Object.assign(createProgram(options), { url })
-  }
+  const program = createPrograms(options, { dir, links, databaseUrl, redis })
   const all = (kind: 'ingest' | 'worker', count: number) =>
     Promise.all(Array.from({ length: count }, (_, i) => program(kind, `${kind}-${i + 1}`)))
   const ingests = await all('ingest', options.ingests)
@@ -164,4 +122,65 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     throw new Error(`the stack has not started: see ${dir}/logs`, { cause: error })
   }
   return stack
+}
+
+/** Starts its own Postgres, unless one is given, and its Redis; brings the database up to date. */
+async function startServers({ definitions, cacheDir, ...options }: StackOptions, dir: string) {
+  const log = () => {}
+  const postgres = options.databaseUrl
+    ? undefined
+    : await runServer(join(dir, 'postgres'), (place) => startPostgres({ ...place, log }))
+  const redis = await runServer(join(dir, 'redis'), (place) => startRedis({ ...place, cacheDir, log }))
+  const databaseUrl = options.databaseUrl ?? postgres!.url
+  await migrate(databaseUrl, { partitions: PARTITIONS })
+  const loaded = await loadDefinitions(definitions)
+  await prepare(
+    databaseUrl,
+    [...loaded.values()].flatMap((definition) => definition.prepare ?? []),
+  )
+  const adminUrl = options.databaseUrl ? adminUrlOf(options.databaseUrl) : postgres!.adminUrl
+  return { postgres, redis, databaseUrl, adminUrl }
+}
+
+interface Place {
+  dir: string
+  /** Those of each new program are added. */
+  links: Map<string, Link>
+  databaseUrl: string
+  redis: Server
+}
+
+/** Gives what makes a program, not yet started, with links of its own to the servers. */
+function createPrograms(
+  { definitions, scripts, settings = {} }: StackOptions,
+  { dir, links, databaseUrl, redis }: Place,
+) {
+  /** `twin`: a second process of that name, over the links of the first. */
+  return async (kind: 'ingest' | 'worker', name: string, { twin = false } = {}): Promise<Program & { url: string }> => {
+    if (!twin) {
+      links.set(`${name} postgres`, await openLink(Number(new URL(databaseUrl).port)))
+      links.set(`${name} redis`, await openLink(redis.port))
+    }
+    const port = await freePort(0)
+    const own =
+      kind === 'ingest'
+        ? { EVENTFLOW_PORT: `${port}` }
+        : { EVENTFLOW_METRICS_PORT: `${port}`, EVENTFLOW_WORKER_ID: name }
+    const url = `http://127.0.0.1:${port}`
+    const options = {
+      name,
+      script: scripts[kind],
+      env: {
+        DATABASE_URL: withPort(databaseUrl, links.get(`${name} postgres`)!.port),
+        REDIS_URL: withPort(redis.url, links.get(`${name} redis`)!.port),
+        EVENTFLOW_EVENTS: definitions,
+        EVENTFLOW_LOG_LEVEL: 'info',
+        ...own,
+        ...settings,
+      },
+      readyUrl: `${url}/readyz`,
+      logFile: join(dir, 'logs', `${name}${twin ? '-twin' : ''}.log`),
+    }
+    return Object.assign(createProgram(options), { url })
+  }
 }
