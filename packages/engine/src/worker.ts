@@ -94,7 +94,13 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     refreshGauges: () => refreshWorkerGauges({ db, feed: monitor, metrics }, lanes),
     async stop() {
       const abandon = setTimeout(() => abandoning.abort(), config.EVENTFLOW_SHUTDOWN_TIMEOUT_MS / 3)
-      await Promise.all([watchdog.stop(), schemas.stop(), retention.stop(), telling.stop(), ...lanes.map((lane) => lane.stop())])
+      await Promise.all([
+        watchdog.stop(),
+        schemas.stop(),
+        retention.stop(),
+        telling.stop(),
+        ...lanes.map((lane) => lane.stop()),
+      ])
       clearTimeout(abandon)
       await ownership.stop()
       await Promise.all(feeds.map((feed) => feed.close()))
@@ -116,12 +122,7 @@ function limitsOf(config: WorkerConfig, leaseMs: number) {
 /** Follows the registered schemas; those of the definitions are known from the start. */
 async function readSchemas({ db, log, registered }: WorkerDeps, definitions: Definitions): Promise<Registry> {
   const follow = () => followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
-  const schemas = await untilDone(
-    'reading the schemas',
-    log,
-    follow,
-    isAway,
-  )
+  const schemas = await untilDone('reading the schemas', log, follow, isAway)
   for (const [type, version] of registered) {
     const subject = { tenantId: OPERATOR_TENANT, type }
     schemas.versions.announce(subject, version)

@@ -24,7 +24,7 @@ export const reading: readonly Bug[] = [
     name: 'pending entries are not claimed on a take-over',
     patches: [
       {
-        file: 'engine/lane/take.js',
+        file: 'engine/lane/take-over.js',
         find: "else if (partition.state.source === 'stream')",
         replace: 'else if (partition.state.source === "stream") ;\n        else if (false)',
       },

@@ -116,7 +116,7 @@ export interface Admission {
 }
 
 /** Everything that is wrong with an event. `misfit`: only its data, which does not fit the definition of its type. */
-export interface Refused {
+export interface Invalid {
   problems: readonly Problem[]
   tooLarge?: true
   misfit?: true
@@ -132,7 +132,7 @@ export interface Taken {
 }
 
 /** What became of an event at the door. */
-export type Admitted = Taken | Refused
+export type Admitted = Taken | Invalid
 
 /** Checks what a producer sent, as `parseExactly` or the headers gave it, and completes it. */
 export function admit(sent: unknown, form: Form, context: AdmissionContext, admission: Admission): Admitted {

@@ -4,7 +4,8 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { problemBody, RequestError } from '../http/problem.js'
 import { asItIs } from '../http/reply.js'
-import { type Collector, type Moment, SERIES } from '../live/collector.js'
+import type { Collector } from '../live/collector.js'
+import { type Moment, SERIES } from '../live/moment.js'
 
 /** So many may watch at once; it costs as much as what they are sent. */
 const MAX_VIEWERS = 100

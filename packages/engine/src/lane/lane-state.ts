@@ -1,4 +1,5 @@
 /** What the parts of a lane share. */
+import type { Delivery } from '@eventflow/core'
 import type { Arrivals } from '@eventflow/db'
 import type { Interruptions } from '../partition/interruptions.js'
 import type { Partition } from '../partition/partition.js'
@@ -20,3 +21,9 @@ export interface LaneState {
   /** How far acceptance had come when the lane last looked. */
   arrivals: Arrivals
 }
+
+/**
+ * Processes and settles deliveries of the lane's partitions, given in order. Rejects when the feed fails; what was settled by then
+ * stays settled. Waits while Postgres is away, until the lane is to stop.
+ */
+export type Work = (deliveries: readonly Delivery[]) => Promise<void>

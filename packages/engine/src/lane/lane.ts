@@ -11,10 +11,11 @@ import { type Activity, createActivity } from './activity.js'
 import { createAlarm } from './alarm.js'
 import { createDrops } from './drops.js'
 import type { LaneState } from './lane-state.js'
+import { createNext } from './next.js'
 import { pause } from './pause.js'
 import { createReader } from './read.js'
 import { suspectsAfter } from './suspects.js'
-import { createTake } from './take.js'
+import { createTakeOver } from './take-over.js'
 import { createUpkeep } from './upkeep.js'
 import { createWork, type WorkDeps } from './work.js'
 
@@ -63,7 +64,9 @@ export function startLane(deps: LaneDeps): Lane {
   const { activity, drops, alarm } = state
   const work = createWork(deps, state)
   const reader = createReader(deps, state)
-  const take = createTake({ ...deps, hasRoom, interruptions: state.interruptions }, state, reader, work)
+  const takeDeps = { ...deps, hasRoom, interruptions: state.interruptions }
+  const takeOver = createTakeOver(takeDeps, state, reader, work)
+  const next = createNext(takeDeps, state, { reader, takeOver, work })
   const upkeep = createUpkeep(deps, state, work)
 
   async function run(): Promise<void> {
@@ -75,9 +78,9 @@ export function startLane(deps: LaneDeps): Lane {
         for (const partition of partitionsIn(partitions.values(), 'stream'))
           if (!reader.isUnbroken(partition)) restart(partition, 'interrupted')
         await upkeep.noticeChanges()
-        for (const partition of toBegin()) await take.begin(partition)
+        for (const partition of toBegin()) await takeOver.begin(partition)
         await upkeep.sweep()
-        await work(await take.next())
+        await work(await next())
         failures = 0
       } catch (error) {
         activity.failed(error)

@@ -4,8 +4,7 @@ import { type Db, recordSuspects, takeBackSuspicion } from '@eventflow/db'
 import { BATCH, BATCH_BYTES } from '../batch/batch.js'
 import { handOf, type Partition, restart } from '../partition/partition.js'
 import { leaseOf } from './keep.js'
-import type { LaneState } from './lane-state.js'
-import type { Work } from './work.js'
+import type { LaneState, Work } from './lane-state.js'
 
 /** After so many crashes in a row the events themselves are suspects. One alone is a matter of machines and deployments. */
 const SUSPICIOUS_CRASHES = 2

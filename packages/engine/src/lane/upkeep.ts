@@ -1,11 +1,11 @@
 /** What a lane looks after between two batches: marks, replays, events that were never published, watermarks. */
-import type { Delivery, Feed } from '@eventflow/core'
+import type { Feed } from '@eventflow/core'
 import { type Db, findDirty, readArrivals } from '@eventflow/db'
 import type { WorkerMetrics } from '@eventflow/runtime'
 import { findUnpublished, saveWatermarks } from '../partition/catch-up.js'
 import { takeUpRetries } from '../partition/due-retries.js'
 import { partitionsIn, restart } from '../partition/partition.js'
-import type { LaneState } from './lane-state.js'
+import type { LaneState, Work } from './lane-state.js'
 
 /** Replayed events that are taken up at once. */
 const RETRIES_AT_ONCE = 250
@@ -23,11 +23,10 @@ export interface Upkeep {
   sweep(): Promise<void>
 }
 
-/** `work` processes and settles deliveries. */
 export function createUpkeep(
   { db, feed, metrics }: { db: Db; feed: Feed; metrics: WorkerMetrics },
   state: LaneState,
-  work: (deliveries: readonly Delivery[]) => Promise<void>,
+  work: Work,
 ): Upkeep {
   let noticeAt = 0
   let sweptAt = performance.now()

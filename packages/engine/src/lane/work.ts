@@ -11,7 +11,7 @@ import { closeEntries, restart, takeInAll } from '../partition/partition.js'
 import { type ProcessDeps, processBatch } from '../process/process.js'
 import { type SettleDeps, settleBatch } from '../settle/settle.js'
 import { keepBlocked, leasesOf } from './keep.js'
-import type { LaneState } from './lane-state.js'
+import type { LaneState, Work } from './lane-state.js'
 import { pause } from './pause.js'
 import { poisoned } from './poison.js'
 import { createSuspectWork, firstSuspects } from './suspects.js'
@@ -28,12 +28,7 @@ export interface WorkDeps extends ProcessDeps, SettleDeps {
   tracing?: Tracing | undefined
 }
 
-/**
- * Processes and settles deliveries of the lane's partitions, given in order. Rejects when the feed fails; what was settled by then
- * stays settled. Waits while Postgres is away, until the lane is to stop.
- */
-export type Work = (deliveries: readonly Delivery[]) => Promise<void>
-
+/** `Work` for the partitions of this lane. */
 export function createWork(deps: WorkDeps, state: Omit<LaneState, 'arrivals'>): Work {
   const { feed, log, metrics, tracing, turns } = deps
   const { partitions, stopping, activity } = state

@@ -16,9 +16,9 @@ import {
 } from '@eventflow/core'
 import { isAnswering, isCancelled, type Lease, sqlErrorKind } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
-import type { Batch } from '../batch/batch.js'
 import { emptySettlement, type Settlement } from '../batch/settlement.js'
 import { HandlerError } from './handler-failure.js'
+import type { Settling } from './settling.js'
 import { type Due, type WriteDeps, write } from './write.js'
 
 export interface SettleDeps extends WriteDeps {
@@ -26,26 +26,6 @@ export interface SettleDeps extends WriteDeps {
   orderOf: (delivery: Delivery) => string
   /** In [0, 1): spreads the retries. */
   random: () => number
-}
-
-/** How a batch is settled. */
-export interface Settling {
-  batch: Batch
-  /** A part of the batch may have been written before, retries too: what is settled now must not leave their rows behind. */
-  again: boolean
-  /** The worker is to stop. */
-  stopping: AbortSignal
-  /** What the lane has learned of how much goes into one transaction. */
-  room: TransactionRoom
-}
-
-/**
- * How many events go into one transaction: half as many after handlers took longer together than it may last, or our INSERT longer
- * than a statement may, and slowly more again while that many fit. Kept by the lane: learned anew with each batch, it would cost a transaction
- * that is undone every time.
- */
-interface TransactionRoom {
-  events: number
 }
 
 /**

@@ -16,7 +16,7 @@ import {
 import type { Definitions } from '../process/definitions.js'
 import { applyEffects, type HandlerLimits, hasEffect } from './effects.js'
 import { failureOfCommit, HandlerError } from './handler-failure.js'
-import type { Settling } from './settle.js'
+import type { Settling } from './settling.js'
 
 export interface WriteDeps {
   db: Db

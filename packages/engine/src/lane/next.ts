@@ -1,37 +1,30 @@
 /** What a lane takes next: retries that are due, unsettled events from Postgres, entries of its feed. */
 import type { Delivery } from '@eventflow/core'
-import type { Logger, Tracing } from '@eventflow/runtime'
+import type { Tracing } from '@eventflow/runtime'
 import { traceReceived } from '../batch/trace.js'
-import { begin, type PartitionDeps } from '../partition/begin.js'
-import { type CatchUpDeps, findUnpublished, giveUpFarBehind, takeUpNext } from '../partition/catch-up.js'
+import { giveUpFarBehind, takeUpNext } from '../partition/catch-up.js'
 import { aimForFeed, joinFeed } from '../partition/join.js'
-import { type Partition, type PartitionIn, partitionsIn, restart } from '../partition/partition.js'
-import type { LaneState } from './lane-state.js'
+import { type Partition, type PartitionIn, partitionsIn } from '../partition/partition.js'
+import type { LaneState, Work } from './lane-state.js'
 import type { Reader } from './read.js'
+import type { TakeOver, TakeOverDeps } from './take-over.js'
 import { NOTICE_MS } from './upkeep.js'
 
 /** How long Postgres is left alone after it gave all it had, in milliseconds. */
 const POLL_MS = 100
 
-export interface TakeDeps extends PartitionDeps, CatchUpDeps {
-  log: Logger
+export interface NextDeps extends TakeOverDeps {
   tracing?: Tracing | undefined
 }
 
-export interface Take {
-  /** Begins a partition, or goes on beginning it; one whose lease is lost is dropped. */
-  begin(partition: Partition): Promise<void>
-  /** The next deliveries; waits for the first, but no longer than until something else is due. */
-  next(): Promise<Delivery[]>
-}
+/** The next deliveries; waits for the first, but no longer than until something else is due. */
+export type Next = () => Promise<Delivery[]>
 
-/** `work` processes and settles deliveries. */
-export function createTake(
-  deps: TakeDeps,
+export function createNext(
+  deps: NextDeps,
   state: LaneState,
-  reader: Reader,
-  work: (deliveries: readonly Delivery[]) => Promise<void>,
-): Take {
+  { reader, takeOver, work }: { reader: Reader; takeOver: TakeOver; work: Work },
+): Next {
   const { feed, log, tracing } = deps
   const { partitions, hasRoom } = state
   let lookAtPostgresAt = 0
@@ -39,35 +32,6 @@ export function createTake(
   let aimAt = 0
   const inSource = <Source extends Partition['state']['source']>(source: Source) =>
     partitionsIn(partitions.values(), source)
-
-  async function beginOrDrop(partition: Partition): Promise<void> {
-    // It may have been dropped while another one was begun.
-    if (partitions.get(partition.id) !== partition) return
-    if (!(await begin(partition, deps))) partitions.delete(partition.id)
-    else if (partition.state.source === 'stream') await claim(partition as PartitionIn<'stream'>)
-    else if (partition.state.source === 'postgres')
-      log.debug({ partition: partition.id, reason: partition.state.reason }, 'catching up from Postgres')
-  }
-
-  /** Takes over the pending entries of a partition: those of its last owner, or of this lane before an error. */
-  async function claim(partition: PartitionIn<'stream'>): Promise<void> {
-    const hasLeft = () => (partition as Partition).state.source !== 'stream'
-    for await (const claimed of reader.claim(partition)) {
-      await work(await reader.unpackEntries(claimed))
-      if (hasLeft()) return
-    }
-    if (!reader.isUnbroken(partition)) return restart(partition, 'interrupted')
-    if (partition.suspects > 0) await workOnOtherSuspects(partition)
-    if (!hasLeft()) partition.suspects = 0
-  }
-
-  /** Events that are blocked, or were never published, are pending in no stream; the last owners may have died of one of them all the same. */
-  async function workOnOtherSuspects(partition: PartitionIn<'stream'>): Promise<void> {
-    await work(partition.state.hand.keys.takeDue(performance.now()))
-    if ((partition as Partition).state.source !== 'stream') return
-    const { deliveries } = await findUnpublished([partition], deps)
-    await work(deliveries)
-  }
 
   async function next(): Promise<Delivery[]> {
     // Events that are due may be blocked again, and still count as waiting.
@@ -121,7 +85,7 @@ export function createTake(
     const { reason, caughtUp } = partition.state
     if (!(await joinFeed(partition as PartitionIn<'postgres'>, deps))) return
     if (caughtUp > 0) log.info({ partition: partition.id, reason, events: caughtUp }, 'caught up from Postgres')
-    await claim(partition as PartitionIn<'stream'>)
+    await takeOver.claim(partition as PartitionIn<'stream'>)
   }
 
   async function readFeed(streaming: readonly PartitionIn<'stream'>[], waitMs: number): Promise<Delivery[]> {
@@ -132,5 +96,5 @@ export function createTake(
     return timely
   }
 
-  return { begin: beginOrDrop, next }
+  return next
 }
