@@ -1,9 +1,9 @@
 /**
- * The feed: how accepted events get from ingest to the engine of a worker. Postgres has every event; a feed only delivers them sooner than
- * a look at the table would, and may lose any of them. Redis Streams are one feed.
+ * The feed: how accepted events get from ingest to the engine of a worker. Postgres has every event; a feed only
+ * delivers them sooner than a look at the table would, and may lose any of them. Redis Streams are one feed.
  *
- * Events travel in entries, which a feed keeps in order within each partition. An entry that was read and not acknowledged is *pending*;
- * the next owner of the partition claims it.
+ * Events travel in entries, which a feed keeps in order within each partition. An entry that was read and not
+ * acknowledged is *pending*; the next owner of the partition claims it.
  */
 import type { RawEvent } from './event.js'
 
@@ -17,15 +17,17 @@ export type EntryId = string
 export interface Entry {
   partition: number
   id: EntryId
-  /** The packed events (see `unpackEntry`); missing where the entry was not written by this installation, or is gone. */
+  /**
+   * The packed events (see `unpackEntry`); missing where the entry was not written by this installation, or is gone.
+   */
   text: string | undefined
 }
 
 /** Adds accepted events to a feed. */
 export interface Publisher {
   /**
-   * Publishes events in the given order: those of one partition all together or not at all. Resolves with the partitions for which it is not
-   * certain that the feed has every event. Never rejects.
+   * Publishes events in the given order: those of one partition all together or not at all. Resolves with the
+   * partitions for which it is not certain that the feed has every event. Never rejects.
    */
   publish(events: readonly RawEvent[]): Promise<Set<number>>
 }
@@ -41,8 +43,8 @@ export interface Reading {
 }
 
 /**
- * The feed as one lane of a worker reads it. Rejections mean that the feed is away or has lost a partition: the lane begins its partitions
- * again. After an interruption anything may be missing from the partitions it names.
+ * The feed as one lane of a worker reads it. Rejections mean that the feed is away or has lost a partition: the lane
+ * begins its partitions again. After an interruption anything may be missing from the partitions it names.
  */
 export interface Feed {
   /** Whether the feed can be asked now. */
@@ -50,11 +52,14 @@ export interface Feed {
   /** Calls `tell` at each interruption: from then on entries may be missing from these partitions. */
   onInterrupted(tell: (partitions: readonly number[] | 'all') => void): void
   /**
-   * What tells this feed from one that replaced it and may lack entries: a restart or a failover changes it. `null` where it cannot be told; then
-   * the feed is not trusted.
+   * What tells this feed from one that replaced it and may lack entries: a restart or a failover changes it. `null`
+   * where it cannot be told; then the feed is not trusted.
    */
   identity(partition: number): Promise<string | null>
-  /** Whether the feed of a partition exists. One that does not exist was never read, or was lost. `undefined` where the feed refuses to say. */
+  /**
+   * Whether the feed of a partition exists. One that does not exist was never read, or was lost. `undefined` where the
+   * feed refuses to say.
+   */
   exists(partition: number): Promise<boolean | undefined>
   /** Creates the feed of a partition, from its first entry on. Resolves with false where the feed refuses. */
   create(partition: number): Promise<boolean>
@@ -63,12 +68,13 @@ export interface Feed {
   /** Whether entry `a` was added after entry `b`. */
   isLater(a: EntryId, b: EntryId): boolean
   /**
-   * Takes over the pending entries of a partition, in order, in groups of limited size; ends early after an interruption. For the owner of the
-   * partition only: the fence keeps the former consumer from settling them.
+   * Takes over the pending entries of a partition, in order, in groups of limited size; ends early after an
+   * interruption. For the owner of the partition only: the fence keeps the former consumer from settling them.
    */
   claim(partition: number): AsyncIterable<Entry[]>
   /**
-   * Reads new entries, at most `count` of each partition; waits up to `blockMs` for the first. Resolves without any after `wake`.
+   * Reads new entries, at most `count` of each partition; waits up to `blockMs` for the first. Resolves without any
+   * after `wake`.
    */
   read(partitions: readonly number[], options: { count: number; blockMs: number }): Promise<Reading>
   /** Ends the wait of a read. */

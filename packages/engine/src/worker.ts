@@ -132,8 +132,8 @@ async function readSchemas({ db, log, registered }: WorkerDeps, definitions: Def
 }
 
 /**
- * SQL for enrichers: while Postgres is away their events wait, and no attempt is charged. A statement that fails or takes too
- * long on a connection that lives has failed by itself, and counts.
+ * SQL for enrichers: while Postgres is away their events wait, and no attempt is charged. A statement that fails or
+ * takes too long on a connection that lives has failed by itself, and counts.
  */
 function sqlOf(db: Db): Sql {
   const sql = asSql(db)

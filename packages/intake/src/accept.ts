@@ -2,10 +2,10 @@
  * Accepting events: group commit. Requests that arrive while a flush is under way wait for the next one, so the batch
  * grows by itself with the load and no timer delays anybody.
  *
- * A request is *queued* → *flushing* (its events are in one INSERT) → *publishing* (committed; being added to the stream,
- * while the next flush already inserts) → *answered*. Nothing is answered as accepted before its COMMIT has returned.
- * A crash after the COMMIT and before the XADD leaves an event that only Postgres knows of; the owner of the partition
- * catches up with it.
+ * A request is *queued* → *flushing* (its events are in one INSERT) → *publishing* (committed; being added to the
+ * stream, while the next flush already inserts) → *answered*. Nothing is answered as accepted before its COMMIT has
+ * returned. A crash after the COMMIT and before the XADD leaves an event that only Postgres knows of; the owner of the
+ * partition catches up with it.
  */
 import type { Publisher } from '@eventflow/core'
 import type { Db, NewEvent } from '@eventflow/db'
@@ -28,10 +28,10 @@ export class NotAcceptedError extends Error {
 
 export interface Acceptor {
   /**
-   * Stores events of one tenant, with so many bytes of data, and publishes them; one receipt an event, in order, once all of
-   * them are durable. One that was stored before under another id is given that id.
-   * Rejects with NotAcceptedError when that is not possible now: then it is unknown whether they were stored, and sending
-   * them again with the same ids is safe.
+   * Stores events of one tenant, with so many bytes of data, and publishes them; one receipt an event, in order, once
+   * all of them are durable. One that was stored before under another id is given that id. Rejects with
+   * NotAcceptedError when that is not possible now: then it is unknown whether they were stored, and sending them again
+   * with the same ids is safe.
    */
   accept(events: readonly NewEvent[], bytes: number): Promise<Receipt[]>
 }

@@ -3,9 +3,10 @@ import type { Publisher, RawEvent } from '@eventflow/core'
 import { type Db, markDirty } from '@eventflow/db'
 
 /**
- * Publishes events that are committed in Postgres, in the given order. Where it is not certain that the feed has them, their partitions are
- * marked as dirty, so that their owners catch up from Postgres. The mark is committed when this resolves: the sender of the next event of a key
- * must find it made. Rejects when it cannot be made; `onUnpublished` is called before.
+ * Publishes events that are committed in Postgres, in the given order. Where it is not certain that the feed has them,
+ * their partitions are marked as dirty, so that their owners catch up from Postgres. The mark is committed when this
+ * resolves: the sender of the next event of a key must find it made. Rejects when it cannot be made; `onUnpublished` is
+ * called before.
  */
 export type Announce = (events: readonly RawEvent[]) => Promise<void>
 

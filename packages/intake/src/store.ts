@@ -48,12 +48,15 @@ const MAX_INSERTS = 3
 const INSERT_AGAIN_MS = 50
 
 /**
- * Inserts events, and sorts out which of the rest are duplicates: one receipt for each event, in order. `fresh` is what must be announced.
- * Rejects while Postgres is away; storing the same events again is safe.
+ * Inserts events, and sorts out which of the rest are duplicates: one receipt for each event, in order. `fresh` is what
+ * must be announced. Rejects while Postgres is away; storing the same events again is safe.
  */
 export type Store = (events: readonly NewEvent[]) => Promise<{ receipts: Receipt[]; fresh: RawEvent[] }>
 
-/** `formerIdsUntil`: until when events are also looked for under the ids of earlier versions, in milliseconds since 1970. */
+/**
+ * `formerIdsUntil`: until when events are also looked for under the ids of earlier versions, in milliseconds since
+ * 1970.
+ */
 export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; formerIdsUntil: number }): Store {
   async function store(events: readonly NewEvent[]): Promise<{ receipts: Receipt[]; fresh: RawEvent[] }> {
     if (Date.now() < formerIdsUntil) await keepFormerIds(db, events)
@@ -87,8 +90,8 @@ export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; 
   }
 
   /**
-   * Each event is inserted, or refused, or found to be stored. One that is neither inserted nor found was removed by retention in
-   * between: it is inserted again, since nothing of it is stored.
+   * Each event is inserted, or refused, or found to be stored. One that is neither inserted nor found was removed by
+   * retention in between: it is inserted again, since nothing of it is stored.
    */
   async function insertOrFind(events: readonly NewEvent[]): Promise<Inserted> {
     const inserted: Inserted = { accepted: new Map(), refused: new Set(), stored: new Map() }
@@ -128,7 +131,8 @@ export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; 
     } catch (error) {
       if (sqlErrorKind(error) === 'data') throw error
       log.warn({ err: error }, 'insert failed; once more')
-      // Connections that are lost together are noticed one after the other: at once, the pool could give the next lost one.
+      // Connections that are lost together are noticed one after the other: at once, the pool could give the next lost
+      // one.
       await delay(INSERT_AGAIN_MS)
       return insertRawEvents(db, events)
     }

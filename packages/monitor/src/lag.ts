@@ -18,7 +18,9 @@ export interface PartitionLag {
   unsettled: number
   /** In `retries`: waiting for another attempt, or for their first one in a replay. */
   retrying: number
-  /** Events not yet delivered to a worker, from the share of the entries that were not; without the stream, `unsettled`. */
+  /**
+   * Events not yet delivered to a worker, from the share of the entries that were not; without the stream, `unsettled`.
+   */
   lag: number
   /** How long the first of these has been waiting, in seconds; 0 where there is none. */
   lagSeconds: number
@@ -42,7 +44,10 @@ export interface PipelineLag {
   redisError: string | null
 }
 
-/** Reads the lag. Rejects when Postgres is away; while the feed is away all of it comes from Postgres. Takes some ms, however large the tables. */
+/**
+ * Reads the lag. Rejects when Postgres is away; while the feed is away all of it comes from Postgres. Takes some ms,
+ * however large the tables.
+ */
 export async function readLag(db: Db, feed: FeedMonitor): Promise<PipelineLag> {
   const [backlog, ownership] = await Promise.all([readBacklog(db), readOwnership(db)])
   const streams = await feed.lag(backlog.length).catch((error: Error) => error)

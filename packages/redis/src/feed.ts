@@ -1,8 +1,9 @@
 /**
  * The feed of a lane from Redis Streams: one stream a partition, read through a consumer group.
  *
- * A stream is worth only what its Redis remembers, and between two connections Redis may have lost anything. No command need fail for that: one that
- * comes after the reconnect succeeds. So each lost connection is an interruption of all partitions.
+ * A stream is worth only what its Redis remembers, and between two connections Redis may have lost anything. No command
+ * need fail for that: one that comes after the reconnect succeeds. So each lost connection is an interruption of all
+ * partitions.
  */
 import type { Entry, Feed } from '@eventflow/core'
 import type { Redis } from 'ioredis'
@@ -54,12 +55,15 @@ function createRedisFeed(reader: Redis, { redis, prefix, seal, name }: RedisFeed
   let unblock = () => {}
 
   /**
-   * Another name with each connection: Redis may give an entry to a read of a connection that is lost before Redis knows of that, and the
-   * entry must be found under another name than that of the reader.
+   * Another name with each connection: Redis may give an entry to a read of a connection that is lost before Redis
+   * knows of that, and the entry must be found under another name than that of the reader.
    */
   const consumer = () => `${name}:${losses}`
 
-  /** The two connections may lead to different servers, of which only one has what is published now: a new one finds the right one. */
+  /**
+   * The two connections may lead to different servers, of which only one has what is published now: a new one finds the
+   * right one.
+   */
   async function identifyReader(): Promise<number> {
     if (self?.losses === losses) return self.clientId
     const before = losses

@@ -9,7 +9,8 @@ import { streamKey } from './stream-key.js'
 import { fieldsOf, groupIn } from './xinfo.js'
 
 /**
- * Whether the stream of a partition has its group. A stream without a group was never read, or was lost. `undefined` where Redis refuses to say.
+ * Whether the stream of a partition has its group. A stream without a group was never read, or was lost. `undefined`
+ * where Redis refuses to say.
  */
 export async function hasGroup(redis: Redis, prefix: string, partition: number): Promise<boolean | undefined> {
   try {
@@ -21,8 +22,9 @@ export async function hasGroup(redis: Redis, prefix: string, partition: number):
 }
 
 /**
- * Creates the stream of a partition and its group where they are missing. The group begins at 0, never at `$`: entries may have
- * been added before it existed. Resolves with false where Redis refuses, for want of memory or of a permission.
+ * Creates the stream of a partition and its group where they are missing. The group begins at 0, never at `$`: entries
+ * may have been added before it existed. Resolves with false where Redis refuses, for want of memory or of a
+ * permission.
  */
 export async function createGroup(redis: Redis, prefix: string, partition: number): Promise<boolean> {
   try {
@@ -85,8 +87,8 @@ export async function removeIdleConsumers(
 }
 
 /**
- * Acknowledges entries and removes them: what is settled has no business in Redis. One round trip, and both or neither: an entry
- * that was acknowledged and not removed would never be read again, and stay for ever.
+ * Acknowledges entries and removes them: what is settled has no business in Redis. One round trip, and both or neither:
+ * an entry that was acknowledged and not removed would never be read again, and stay for ever.
  */
 export async function acknowledge(
   redis: Redis,

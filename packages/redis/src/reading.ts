@@ -12,8 +12,8 @@ export type RawEntry = [id: string, fields: string[] | null]
  * Reads entries that no consumer was given yet, in order within each partition; waits up to `blockMs` for the first.
  * `count` bounds the entries of each partition. Throws when the connection fails or a stream or its group is gone.
  *
- * An entry is given to one consumer only. If a former owner was given one after everything was claimed, those that come after
- * it would overtake it: so who else holds entries is looked up behind the read, in the same round trip.
+ * An entry is given to one consumer only. If a former owner was given one after everything was claimed, those that come
+ * after it would overtake it: so who else holds entries is looked up behind the read, in the same round trip.
  */
 export async function readNew(
   redis: Redis,
@@ -55,9 +55,9 @@ function holders(summary: unknown): string[] {
 const CLAIMED_AT_ONCE = 100
 
 /**
- * Takes over the next entries that were delivered to any consumer and not acknowledged, in order, beginning with the id `from`.
- * `next` is where to go on, if there may be more. Only for the owner of the partition: it need not wait for entries to grow
- * stale, since the fence keeps their old consumer from settling them.
+ * Takes over the next entries that were delivered to any consumer and not acknowledged, in order, beginning with the id
+ * `from`. `next` is where to go on, if there may be more. Only for the owner of the partition: it need not wait for
+ * entries to grow stale, since the fence keeps their old consumer from settling them.
  */
 export async function claimPending(
   redis: Redis,

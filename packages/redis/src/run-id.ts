@@ -3,8 +3,8 @@ import type { Redis } from 'ioredis'
 import { isRefusal } from './refusal.js'
 
 /**
- * The run id of the server, and the replication id of its data: a restart or a failover changes them, and may have lost anything. `null` where
- * the server does not say: then it must be taken for a new one each time.
+ * The run id of the server, and the replication id of its data: a restart or a failover changes them, and may have lost
+ * anything. `null` where the server does not say: then it must be taken for a new one each time.
  */
 export async function readRunId(redis: Redis): Promise<string | null> {
   try {
@@ -16,8 +16,8 @@ export async function readRunId(redis: Redis): Promise<string | null> {
 }
 
 /**
- * That, in the sections of INFO. A process keeps its run id when it becomes a replica and then a primary again; the replication id
- * changes with each primary.
+ * That, in the sections of INFO. A process keeps its run id when it becomes a replica and then a primary again; the
+ * replication id changes with each primary.
  */
 export function runIdIn(server: string, replication: string): string | null {
   const run = /^run_id:(\w+)/m.exec(server)?.[1]

@@ -1,4 +1,7 @@
-/** The log lines of a batch: one for the batch, one for each event that failed or is retried; at `debug` one for each event. */
+/**
+ * The log lines of a batch: one for the batch, one for each event that failed or is retried; at `debug` one for each
+ * event.
+ */
 import type { Delivery, Failure } from '@eventflow/core'
 import type { Logger } from '@eventflow/runtime'
 import type { Batch } from './batch.js'

@@ -5,7 +5,10 @@ import { parserOfTimes } from '../partition/event-time.js'
 import type { Batch } from './batch.js'
 import type { Settlement } from './settlement.js'
 
-/** To be called once for each settled batch, after its COMMIT. `late` is how many of its events came late (see `advanceEventTimes`). */
+/**
+ * To be called once for each settled batch, after its COMMIT. `late` is how many of its events came late (see
+ * `advanceEventTimes`).
+ */
 export function measure(settlement: Settlement, { startedAt }: Batch, late: number, metrics: WorkerMetrics): void {
   const { processed, fresh, failed, retried } = settlement
   const seconds = (performance.now() - startedAt) / 1_000

@@ -8,7 +8,9 @@ export interface Settlement {
   retried: Retry[]
   /** Events that wait for a dependency that is down: nothing was written of them. */
   waiting: Wait[]
-  /** Events that Postgres stores neither as processed nor as failed: they stay unsettled, where their age shows them. */
+  /**
+   * Events that Postgres stores neither as processed nor as failed: they stay unsettled, where their age shows them.
+   */
   refused: Delivery[]
   /** Of the processed, those that were settled just now; the others had been before, and had no effect this time. */
   fresh: Processed[]

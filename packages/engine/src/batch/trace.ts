@@ -1,7 +1,8 @@
 /**
- * What a batch leaves in traces. A traced event gets, below the span that sent it, one `process` for each attempt, in that
- * `settle`, and in that its handler. What is done for a batch as a whole is in a trace of its own, which links to those of its
- * events; of a batch of one, it is in the event's. An event that is not traced costs a look at its traceparent.
+ * What a batch leaves in traces. A traced event gets, below the span that sent it, one `process` for each attempt, in
+ * that `settle`, and in that its handler. What is done for a batch as a whole is in a trace of its own, which links to
+ * those of its events; of a batch of one, it is in the event's. An event that is not traced costs a look at its
+ * traceparent.
  */
 import { type AcceptedEvent, CONSUMER_GROUP, type Delivery, errorClassOf } from '@eventflow/core'
 import { isSampled, type MessagingOperation, parseTraceparent, type Tracing } from '@eventflow/runtime'
@@ -101,8 +102,8 @@ export function traceBatch(deliveries: readonly Delivery[], tracing: Tracing | u
 }
 
 /**
- * Tells of what was read from the streams, `at` in milliseconds since the epoch. The wait for it is left out: it began before
- * the events were sent.
+ * Tells of what was read from the streams, `at` in milliseconds since the epoch. The wait for it is left out: it began
+ * before the events were sent.
  */
 export function traceReceived(deliveries: readonly Delivery[], at: number, tracing: Tracing | undefined): void {
   if (!tracing || !deliveries.some(({ event }) => isSampled(event.traceparent))) return

@@ -5,7 +5,8 @@ import { advanceEventTimes } from '../partition/event-time.js'
 import { handOf, type Partition } from '../partition/partition.js'
 
 /**
- * Keeps what is blocked, remembers what is settled, and advances the event times. Gives how many of the settled events came late.
+ * Keeps what is blocked, remembers what is settled, and advances the event times. Gives how many of the settled events
+ * came late.
  */
 export function keepBlocked(settlement: Settlement, partitions: ReadonlyMap<number, Partition>): number {
   const { processed, failed, fresh, retried, refused, blocked } = settlement
@@ -31,7 +32,10 @@ export function keepBlocked(settlement: Settlement, partitions: ReadonlyMap<numb
   return advanceEventTimes(settled, partitions)
 }
 
-/** The leases of a lane. A partition that is to be begun again has none: what is still in the batch of it is not settled. */
+/**
+ * The leases of a lane. A partition that is to be begun again has none: what is still in the batch of it is not
+ * settled.
+ */
 export function leasesOf(partitions: ReadonlyMap<number, Partition>): Map<number, Lease> {
   const leases = new Map<number, Lease>()
   for (const partition of partitions.values())

@@ -23,7 +23,7 @@ export interface LaneState {
 }
 
 /**
- * Processes and settles deliveries of the lane's partitions, given in order. Rejects when the feed fails; what was settled by then
- * stays settled. Waits while Postgres is away, until the lane is to stop.
+ * Processes and settles deliveries of the lane's partitions, given in order. Rejects when the feed fails; what was
+ * settled by then stays settled. Waits while Postgres is away, until the lane is to stop.
  */
 export type Work = (deliveries: readonly Delivery[]) => Promise<void>

@@ -1,7 +1,7 @@
 /**
- * A lane: one loop that takes the next events of its partitions, processes and settles them, one batch after the other. Two
- * lanes keep Postgres busy with one batch while the next is processed; a partition is only ever in one lane, so its events
- * are never in two batches at once.
+ * A lane: one loop that takes the next events of its partitions, processes and settles them, one batch after the other.
+ * Two lanes keep Postgres busy with one batch while the next is processed; a partition is only ever in one lane, so its
+ * events are never in two batches at once.
  */
 import type { Epoch, TakenPartition } from '@eventflow/db'
 import { countInterruptions } from '../partition/interruptions.js'

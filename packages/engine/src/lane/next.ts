@@ -56,7 +56,10 @@ export function createNext(
     return Math.min(due, atMost, inSource('postgres').some(hasRoom) ? lookAtPostgresAt : atMost)
   }
 
-  /** Adds the next events of partitions in *postgres* to those that are ready; partitions that have reached their targets join their feeds. */
+  /**
+   * Adds the next events of partitions in *postgres* to those that are ready; partitions that have reached their
+   * targets join their feeds.
+   */
   async function catchUp(ready: Delivery[], roomy: ReadonlySet<Partition>): Promise<Delivery[]> {
     const behind = inSource('postgres').filter((partition) => roomy.has(partition))
     if (behind.length === 0 || performance.now() < lookAtPostgresAt) return ready

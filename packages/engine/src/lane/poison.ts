@@ -7,7 +7,10 @@ const MAX_CRASHES_ALONE = 3
 /** It went with others, or was replayed, when it was first counted. */
 const MAX_CRASHES = 1 + MAX_CRASHES_ALONE
 
-/** The outcome of an event that has killed too many workers, or none. `crashes` counts the attempt that is to be made now. */
+/**
+ * The outcome of an event that has killed too many workers, or none. `crashes` counts the attempt that is to be made
+ * now.
+ */
 export function poisoned(delivery: Delivery): Failed[] {
   if (delivery.crashes <= MAX_CRASHES) return []
   const message =

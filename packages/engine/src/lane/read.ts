@@ -1,7 +1,8 @@
 /**
  * What a lane takes from its feed: the pending entries when it begins with a partition, then new ones.
  *
- * Nothing counts that was read after an interruption since the partition was begun: an event that came before it may be gone.
+ * Nothing counts that was read after an interruption since the partition was begun: an event that came before it may be
+ * gone.
  */
 import { type Delivery, type Entry, type Feed, identityOf } from '@eventflow/core'
 import { type Db, findSettled, markDirty } from '@eventflow/db'

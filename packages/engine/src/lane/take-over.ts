@@ -45,7 +45,10 @@ export function createTakeOver(
     if (!hasLeft()) partition.suspects = 0
   }
 
-  /** Events that are blocked, or were never published, are pending in no stream; the last owners may have died of one of them all the same. */
+  /**
+   * Events that are blocked, or were never published, are pending in no stream; the last owners may have died of one of
+   * them all the same.
+   */
   async function workOnOtherSuspects(partition: PartitionIn<'stream'>): Promise<void> {
     await work(partition.state.hand.keys.takeDue(performance.now()))
     if ((partition as Partition).state.source !== 'stream') return

@@ -4,8 +4,8 @@
 export type Turns = <Result>(work: () => Promise<Result>) => Promise<Result>
 
 /**
- * The turns of suspects, for all lanes of a process. If two suspects ran at the same time, both would be blamed for the death of
- * the worker, again with each next owner, until the innocent one has failed too.
+ * The turns of suspects, for all lanes of a process. If two suspects ran at the same time, both would be blamed for the
+ * death of the worker, again with each next owner, until the innocent one has failed too.
  */
 export function createTurns(): Turns {
   let last: Promise<unknown> = Promise.resolve()

@@ -10,7 +10,9 @@ import type { LaneState, Work } from './lane-state.js'
 /** Replayed events that are taken up at once. */
 const RETRIES_AT_ONCE = 250
 
-/** How often a lane looks for what others have written: replays in `retries`, marks of events that were not published. */
+/**
+ * How often a lane looks for what others have written: replays in `retries`, marks of events that were not published.
+ */
 export const NOTICE_MS = 1_000
 
 /** How often a lane looks for events that were never published, and saves the watermarks, in milliseconds. */

@@ -35,7 +35,9 @@ export function createWork(deps: WorkDeps, state: Omit<LaneState, 'arrivals'>): 
   const room = { events: BATCH }
   const workOnSuspects = createSuspectWork(deps, state, processAndSettle)
 
-  /** Suspects go separately, with the attempt recorded first; what is behind them waits until their outcome is known. */
+  /**
+   * Suspects go separately, with the attempt recorded first; what is behind them waits until their outcome is known.
+   */
   async function work(deliveries: readonly Delivery[]): Promise<void> {
     const together: Delivery[] = []
     let bytes = 0

@@ -16,21 +16,23 @@ import {
 import { type Logger, repeat } from '@eventflow/runtime'
 import type { Lane } from '../lane/lane.js'
 
-/** How often a worker looks for partitions that are free, and renews its own leases, as parts of the time of a lease. */
+/**
+ * How often a worker looks for partitions that are free, and renews its own leases, as parts of the time of a lease.
+ */
 const LOOK_AFTER = 0.05
 const RENEW_AFTER = 0.3
 
 /**
- * How long a transaction of a worker may idle, in milliseconds: less than a lease, so that a process that was stopped within
- * one does not hold up the next owner, who waits for its locks.
+ * How long a transaction of a worker may idle, in milliseconds: less than a lease, so that a process that was stopped
+ * within one does not hold up the next owner, who waits for its locks.
  */
 export function idleTimeoutOf(leaseMs: number): number {
   return Math.round(Math.min(IDLE_TIMEOUT_MS, 0.6 * leaseMs))
 }
 
 /**
- * What a worker should take and give back to have its fair share. Shares differ by one at the most; the workers that come
- * first by id have the larger ones. Only free partitions are taken, so shares move as fast as others give back.
+ * What a worker should take and give back to have its fair share. Shares differ by one at the most; the workers that
+ * come first by id have the larger ones. Only free partitions are taken, so shares move as fast as others give back.
  */
 export function planOwnership(
   { workers, partitions }: Ownership,
@@ -60,8 +62,8 @@ export interface OwnershipLoop {
 }
 
 /**
- * Keeps this worker's share of the partitions in its lanes until stopped. Errors of Postgres are waited out; a lane is not
- * waited for, even one that is stuck.
+ * Keeps this worker's share of the partitions in its lanes until stopped. Errors of Postgres are waited out; a lane is
+ * not waited for, even one that is stuck.
  */
 export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): OwnershipLoop {
   const { leaseMs } = worker
@@ -72,7 +74,9 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
   const leaving = new Map<number, Promise<void>>()
   const held = () => lanes.flatMap((lane) => lane.held())
 
-  /** The process that was started last has the id. One that has lost it works on nothing, until the other one is gone. */
+  /**
+   * The process that was started last has the id. One that has lost it works on nothing, until the other one is gone.
+   */
   async function claimId(): Promise<void> {
     rival = await heartbeat(db, worker, { takeOver: hasId === undefined })
     if (rival && hasId !== false) {
@@ -109,7 +113,8 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
       letGo(leases.filter(({ partition }) => giveBack.includes(partition)))
       log.info({ partitions: giveBack }, 'giving partitions back')
     }
-    // What this worker's id owned before a crash is its own to take at once: the fence keeps out what is left of that process.
+    // What this worker's id owned before a crash is its own to take at once: the fence keeps out what is left of that
+    // process.
     const before = reclaiming ? ownership.partitions.filter(({ owner }) => owner === worker.id).map(({ id }) => id) : []
     // What is in a lane, or just leaving one, is not taken a second time: it could get into both lanes.
     const inHand = new Set([...idsOf(leases), ...leaving.keys()])
@@ -129,8 +134,8 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
   }
 
   /**
-   * Has the lanes drop partitions, and gives them back once they have. Only the stop waits for that: a lane that takes its
-   * time must keep neither the other leases from being renewed nor other partitions from being taken.
+   * Has the lanes drop partitions, and gives them back once they have. Only the stop waits for that: a lane that takes
+   * its time must keep neither the other leases from being renewed nor other partitions from being taken.
    */
   function letGo(leases: readonly Epoch[]): void {
     for (const lease of leases) {

@@ -1,10 +1,10 @@
 /**
  * Retention: every minute, the events that are older than the configured ages are removed, a chunk at a time.
  *
- * The first of the living workers does it. Chunks are small, and each is followed by a pause of twice the time it took, so
- * that no more than a third of one connection's work goes into it and ingestion always has its turn. The oldest go first,
- * partition by partition. What is kept longer than its neighbours (a dead letter with an age of its own) is passed over
- * again in every round: that is cheap, though not for nothing.
+ * The first of the living workers does it. Chunks are small, and each is followed by a pause of twice the time it took,
+ * so that no more than a third of one connection's work goes into it and ingestion always has its turn. The oldest go
+ * first, partition by partition. What is kept longer than its neighbours (a dead letter with an age of its own) is
+ * passed over again in every round: that is cheap, though not for nothing.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import {

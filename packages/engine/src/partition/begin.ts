@@ -18,8 +18,8 @@ export interface PartitionDeps {
 }
 
 /**
- * Begins a partition. It stays in *retries* while more of them wait than there is room for; call it again then. Resolves with false when the
- * lease is lost.
+ * Begins a partition. It stays in *retries* while more of them wait than there is room for; call it again then.
+ * Resolves with false when the lease is lost.
  */
 export async function begin(partition: Partition, deps: PartitionDeps): Promise<boolean> {
   const { db, feed, orderOf } = deps
@@ -91,9 +91,9 @@ async function reasonToCatchUp(
 }
 
 /**
- * Creates the feed of a partition where it is gone. That is noted in Postgres first, since nothing shows it afterwards; and only the owner can
- * note it, so nothing is created once the lease is lost: the next owner would take the empty feed for a whole one. A feed that refuses to
- * create it, or to say whether it exists, is treated as away.
+ * Creates the feed of a partition where it is gone. That is noted in Postgres first, since nothing shows it afterwards;
+ * and only the owner can note it, so nothing is created once the lease is lost: the next owner would take the empty
+ * feed for a whole one. A feed that refuses to create it, or to say whether it exists, is treated as away.
  */
 export async function restoreFeed(
   { id, epoch }: Partition,

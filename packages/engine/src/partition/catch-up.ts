@@ -18,7 +18,10 @@ import { divide, moveOn, ownTenants, positionOf, type Scan, unite } from './scan
 const SLICE = 250
 const WINDOW = 50_000
 
-/** Events that it reads for all scans of a partition, on average over the partitions: the more scans, the fewer for each. */
+/**
+ * Events that it reads for all scans of a partition, on average over the partitions: the more scans, the fewer for
+ * each.
+ */
 const SHARED_SLICE = 2 * SLICE
 
 /** Data that one statement reads for all scans of a lane, in bytes; each gets at least one event. */
@@ -51,8 +54,8 @@ export function mayBeSettled(
 }
 
 /**
- * In a stream that is far behind, every tenant waits behind the tenant that has sent the most; from Postgres they are read separately.
- * So its partition is begun again, and what was just received of it is left out. Gives the rest.
+ * In a stream that is far behind, every tenant waits behind the tenant that has sent the most; from Postgres they are
+ * read separately. So its partition is begun again, and what was just received of it is left out. Gives the rest.
  */
 export function giveUpFarBehind(
   received: Delivery[],
@@ -68,9 +71,9 @@ export function giveUpFarBehind(
 }
 
 /**
- * Takes up the next unsettled events of partitions in *postgres*; tenants that are in each other's way are read apart where
- * there are several. `reached` are the partitions that have everything in hand that was there when they aimed for their streams;
- * `more`: there is more to take up at once.
+ * Takes up the next unsettled events of partitions in *postgres*; tenants that are in each other's way are read apart
+ * where there are several. `reached` are the partitions that have everything in hand that was there when they aimed for
+ * their streams; `more`: there is more to take up at once.
  */
 export async function takeUpNext(
   partitions: readonly PartitionIn<'postgres'>[],
@@ -109,11 +112,11 @@ function hasReachedTarget({ target, hand }: PartitionIn<'postgres'>['state'], la
 }
 
 /**
- * Looks after partitions in *stream*, every few seconds: finds the events that are neither settled nor in hand nor ahead in
- * the stream, because the process that accepted them died before it could publish them.
+ * Looks after partitions in *stream*, every few seconds: finds the events that are neither settled nor in hand nor
+ * ahead in the stream, because the process that accepted them died before it could publish them.
  *
- * An event is ahead in the stream only if it was published, and that is within a few seconds of its acceptance: one that is
- * older and has a lower seq than the next entry of the stream is not. `more`: it did not get so far at once.
+ * An event is ahead in the stream only if it was published, and that is within a few seconds of its acceptance: one
+ * that is older and has a lower seq than the next entry of the stream is not. `more`: it did not get so far at once.
  */
 export async function findUnpublished(
   partitions: readonly PartitionIn<'stream'>[],
@@ -137,8 +140,8 @@ export async function findUnpublished(
 }
 
 /**
- * Moves partitions on that have settled as many events as there are; the others are given back. Counting an index is some ten
- * times cheaper than looking for each event whether it is settled.
+ * Moves partitions on that have settled as many events as there are; the others are given back. Counting an index is
+ * some ten times cheaper than looking for each event whether it is settled.
  */
 async function skipSettled(
   partitions: readonly PartitionIn<'stream'>[],
@@ -162,7 +165,10 @@ async function skipSettled(
   })
 }
 
-/** Moves the watermarks on in Postgres, so that the next catch-up begins there: nothing below is unsettled and not in `retries`. */
+/**
+ * Moves the watermarks on in Postgres, so that the next catch-up begins there: nothing below is unsettled and not in
+ * `retries`.
+ */
 export async function saveWatermarks(partitions: readonly ReadPartition[], db: Db): Promise<void> {
   const watermarks = partitions.map(({ id, epoch, state: { hand } }) => ({
     partition: id,
@@ -182,8 +188,8 @@ interface Found {
 }
 
 /**
- * What is unsettled and not taken up, above the position of each scan and below what is `ahead` in its stream. Moves the scans
- * on: over what is final, and settled or given to the caller. `last` is the highest seq of the partition.
+ * What is unsettled and not taken up, above the position of each scan and below what is `ahead` in its stream. Moves
+ * the scans on: over what is final, and settled or given to the caller. `last` is the highest seq of the partition.
  */
 async function readScans<Of extends ReadPartition>(
   db: Db,

@@ -7,8 +7,8 @@ import type { Hand, Partition } from './partition.js'
 type BegunPartition = Partition & { state: { hand: Hand } }
 
 /**
- * Takes up the retries of these partitions that are due and not in hand, at most `limit`. Resolves with whether there may be
- * more. Between two batches only: nothing may be in hand but what the keys hold.
+ * Takes up the retries of these partitions that are due and not in hand, at most `limit`. Resolves with whether there
+ * may be more. Between two batches only: nothing may be in hand but what the keys hold.
  */
 export async function takeUpRetries(partitions: readonly BegunPartition[], limit: number, db: Db): Promise<boolean> {
   if (partitions.length === 0) return false

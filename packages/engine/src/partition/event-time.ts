@@ -5,7 +5,10 @@ import type { Partition } from './partition.js'
 /** An event whose time is this long before the latest event time of its partition is late, in milliseconds. */
 const ALLOWED_LATENESS_MS = 60_000
 
-/** Advances the latest event times of the partitions by events that were settled, in order. Gives how many of these events are late. */
+/**
+ * Advances the latest event times of the partitions by events that were settled, in order. Gives how many of these
+ * events are late.
+ */
 export function advanceEventTimes(
   events: readonly AcceptedEvent[],
   partitions: ReadonlyMap<number, Partition>,

@@ -5,8 +5,8 @@ import { type PartitionIn, restart } from './partition.js'
 import { uniteAll } from './scans.js'
 
 /**
- * Sets the target of a partition in *postgres*: where its feed may be trusted again. The feed must be ready. Without the lease the partition is given
- * up. Resolves with false where the feed refuses and should be left alone for a while.
+ * Sets the target of a partition in *postgres*: where its feed may be trusted again. The feed must be ready. Without
+ * the lease the partition is given up. Resolves with false where the feed refuses and should be left alone for a while.
  */
 export async function aimForFeed(partition: PartitionIn<'postgres'>, deps: PartitionDeps): Promise<boolean> {
   const { db, feed } = deps
@@ -22,20 +22,20 @@ export async function aimForFeed(partition: PartitionIn<'postgres'>, deps: Parti
   // As where a partition is begun: the feed of before may come back.
   if (known && known.redisRunId !== null && known.redisRunId !== identity)
     await markBroken(db, { partition: id, epoch })
-  // Read after the mark and the entries: an event that is not counted here was committed later, and so its mark was raised, or its entry added,
-  // later too.
+  // Read after the mark and the entries: an event that is not counted here was committed later, and so its mark was
+  // raised, or its entry added, later too.
   const [last] = await readLastSeqs(db, [id])
   if (known) state.target = { dirty: known.dirty, identity, seq: last!, lastEntryId, interruptions }
   return true
 }
 
 /**
- * Goes from *postgres* to *stream*, everything up to the target being in hand. What only this worker knows is written down
- * first: the next owner will begin with the feed and with `retries`. Resolves with false, to aim again, when the mark was raised
- * meanwhile or the partition is to be begun again.
+ * Goes from *postgres* to *stream*, everything up to the target being in hand. What only this worker knows is written
+ * down first: the next owner will begin with the feed and with `retries`. Resolves with false, to aim again, when the
+ * mark was raised meanwhile or the partition is to be begun again.
  *
- * Every event before the target is settled by then, or in `retries`, and stays so under every later owner. So their entries can
- * go: a stream full of them would have the mark raised again and again.
+ * Every event before the target is settled by then, or in `retries`, and stays so under every later owner. So their
+ * entries can go: a stream full of them would have the mark raised again and again.
  */
 export async function joinFeed(partition: PartitionIn<'postgres'>, deps: PartitionDeps): Promise<boolean> {
   const { db, feed, interruptions } = deps

@@ -1,9 +1,9 @@
 /**
  * Who waits behind whom, in one partition.
  *
- * A key is *free*, until an event of it must be tried again: then it is *blocked*, and that event and all later ones of the
- * key wait here, in order. When the first one's time has come the key is *due*: all its events are taken out together and
- * the key is free again, until the outcome of the first says otherwise. Other keys are never held up.
+ * A key is *free*, until an event of it must be tried again: then it is *blocked*, and that event and all later ones of
+ * the key wait here, in order. When the first one's time has come the key is *due*: all its events are taken out
+ * together and the key is free again, until the outcome of the first says otherwise. Other keys are never held up.
  */
 import { type AcceptedEvent, type Delivery, identityOf } from '@eventflow/core'
 
@@ -11,11 +11,13 @@ type AcceptedEventId = Pick<AcceptedEvent, 'tenantId' | 'id'>
 
 export interface Keys {
   /**
-   * Takes in what was delivered, in order, and gives what may be processed now. What belongs to a blocked key stays here.
-   * A second entry of an event is merged into the first, so that both are acknowledged with it.
+   * Takes in what was delivered, in order, and gives what may be processed now. What belongs to a blocked key stays
+   * here. A second entry of an event is merged into the first, so that both are acknowledged with it.
    */
   takeIn(deliveries: readonly Delivery[]): Delivery[]
-  /** Blocks the event's key until `dueAt`, with the event at its head; behind the head, if the key is blocked already. */
+  /**
+   * Blocks the event's key until `dueAt`, with the event at its head; behind the head, if the key is blocked already.
+   */
   hold(delivery: Delivery, dueAt: number): void
   /** Takes out the events of all keys that are due, each key's in order. */
   takeDue(now: number): Delivery[]
@@ -35,7 +37,10 @@ export interface Keys {
   bytes(): number
 }
 
-/** `orderOf` says what order an event is kept by; events that need none have one of their own. Times are in milliseconds. */
+/**
+ * `orderOf` says what order an event is kept by; events that need none have one of their own. Times are in
+ * milliseconds.
+ */
 export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
   const blocked = new Map<string, { dueAt: number; deliveries: Delivery[] }>()
   const waiting = new Map<string, Delivery>()

@@ -2,18 +2,19 @@
  * A partition in the hands of its owner.
  *
  * - *new*: taken, or to be begun again after an error. Nothing of it is in hand.
- * - *retries*: its rows of `retries` are being loaded, in the order of acceptance, as far as there is room in memory. Until all of them are
- *   loaded nothing else of the partition is taken, so nothing overtakes them.
- * - *postgres*: its unsettled events are read from `raw_events` in the order of acceptance. It begins here when its stream may lack
- *   something, and stays here while the feed is away. One snapshot shows everything that was acknowledged before, so
- *   nothing can be overtaken, whatever the feed lacks.
- * - *stream*: its events come from the feed. The fence requires the partition's mark to be 0: once an event is accepted past
- *   the feed, nothing of the partition is settled from the feed any more, and the partition begins again.
+ * - *retries*: its rows of `retries` are being loaded, in the order of acceptance, as far as there is room in memory.
+ *   Until all of them are loaded nothing else of the partition is taken, so nothing overtakes them.
+ * - *postgres*: its unsettled events are read from `raw_events` in the order of acceptance. It begins here when its
+ *   stream may lack something, and stays here while the feed is away. One snapshot shows everything that was
+ *   acknowledged before, so nothing can be overtaken, whatever the feed lacks.
+ * - *stream*: its events come from the feed. The fence requires the partition's mark to be 0: once an event is accepted
+ *   past the feed, nothing of the partition is settled from the feed any more, and the partition begins again.
  *
- * Where there are several tenants, a stream that is far behind is left for *postgres* too, where tenants are read separately.
+ * Where there are several tenants, a stream that is far behind is left for *postgres* too, where tenants are read
+ * separately.
  *
- * A partition goes from *postgres* to *stream* once everything is in hand that was there when the mark was last read: later events
- * are in the feed, or raise the mark.
+ * A partition goes from *postgres* to *stream* once everything is in hand that was there when the mark was last read:
+ * later events are in the feed, or raise the mark.
  */
 import type { CatchUpReason, Delivery, EntryId } from '@eventflow/core'
 import { createOpenEntries, type OpenEntries } from './entries.js'
@@ -29,7 +30,10 @@ export interface Hand {
   scans: Scans
   /** The highest final seq, as it was last read, and when, on the monotonic clock. */
   final: { seq: number; readAt: number }
-  /** The seqs above the position that were settled since the partition was begun; not kept while there are several scans. */
+  /**
+   * The seqs above the position that were settled since the partition was begun; not kept while there are several
+   * scans.
+   */
   settled: Set<number>
   /** The lowest seq that Postgres stores neither as processed nor as failed; Infinity when there is none. */
   refusedSeq: number
@@ -79,7 +83,10 @@ export interface Partition {
   readonly id: number
   readonly epoch: number
   state: State
-  /** This many events are processed separately: the last owners died with up to a batch in hand, and one of it may be why. */
+  /**
+   * This many events are processed separately: the last owners died with up to a batch in hand, and one of it may be
+   * why.
+   */
   suspects: number
   /** It is read strictly in the order of acceptance, so that the events with which the last owners died come first. */
   readonly inOrder: boolean
@@ -138,7 +145,10 @@ export function partitionsIn<Source extends State['source']>(
   return [...partitions].filter(isIn)
 }
 
-/** What may be processed now of the deliveries, by the keys of their partitions; deliveries of partitions that were given up are left out. */
+/**
+ * What may be processed now of the deliveries, by the keys of their partitions; deliveries of partitions that were
+ * given up are left out.
+ */
 export function takeInAll(partitions: ReadonlyMap<number, Partition>, deliveries: readonly Delivery[]): Delivery[] {
   const byPartition = new Map<number, Delivery[]>()
   for (const delivery of deliveries) {

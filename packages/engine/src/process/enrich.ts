@@ -1,4 +1,7 @@
-/** Enrichment: each enricher is asked for a whole batch, and what it answers is added to the events, or is their failure. */
+/**
+ * Enrichment: each enricher is asked for a whole batch, and what it answers is added to the events, or is their
+ * failure.
+ */
 import {
   bisect,
   copyForRun,
@@ -36,9 +39,9 @@ class CallFailed extends Error {
 const ALONE_AT_ONCE = 50
 
 /**
- * Asks one enricher for these events. Where a call fails, the event at fault is looked for by halving; where a call does not end in
- * time, or the search takes as long as a call may, each event is asked for alone, so that none suffers for its neighbours: all of that
- * takes four times the limit at most.
+ * Asks one enricher for these events. Where a call fails, the event at fault is looked for by halving; where a call
+ * does not end in time, or the search takes as long as a call may, each event is asked for alone, so that none suffers
+ * for its neighbours: all of that takes four times the limit at most.
  */
 export async function enrichWith(
   enricher: Enricher,
@@ -100,7 +103,8 @@ export async function enrichWith(
   try {
     await bisect(candidates, ask, failOne, (error) => failureIn(error).failureType !== 'unavailable')
   } catch (unavailable) {
-    // Halving would only ask the same dead dependency again. What was enriched before it failed is enriched again later.
+    // Halving would only ask the same dead dependency again. What was enriched before it failed is enriched again
+    // later.
     for (const candidate of candidates) candidate.failure ??= failureIn(unavailable)
   }
 }

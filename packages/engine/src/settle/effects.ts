@@ -15,8 +15,8 @@ export interface HandlerLimits {
 }
 
 /**
- * What the settings say, as far as the lease allows it: a call that waits must end before its transaction is ended for idling, and a
- * transaction before its partitions can be another worker's.
+ * What the settings say, as far as the lease allows it: a call that waits must end before its transaction is ended for
+ * idling, and a transaction before its partitions can be another worker's.
  */
 export function handlerLimitsOf({ callMs, transactionMs }: HandlerLimits, leaseMs: number): HandlerLimits {
   return { callMs: Math.min(callMs, 0.5 * leaseMs), transactionMs: Math.min(transactionMs, 0.8 * leaseMs) }
@@ -38,7 +38,10 @@ export function hasEffect({ delivery }: Processed, definitions: Definitions): bo
   return definition?.handle !== undefined || definition?.handleBatch !== undefined
 }
 
-/** Runs the handlers of these events, which are theirs to change. Throws HandlerError; then the transaction must not be committed. */
+/**
+ * Runs the handlers of these events, which are theirs to change. Throws HandlerError; then the transaction must not be
+ * committed.
+ */
 export async function applyEffects(
   events: readonly AcceptedEvent[],
   definitions: Definitions,
@@ -110,8 +113,8 @@ async function call(
 }
 
 /**
- * Groups events by type for their handlers, as few groups as the order of each key allows: an event joins the last group
- * of its type, unless a later group holds an earlier event of its key.
+ * Groups events by type for their handlers, as few groups as the order of each key allows: an event joins the last
+ * group of its type, unless a later group holds an earlier event of its key.
  */
 export function groupByType(events: readonly AcceptedEvent[]): { type: string; events: AcceptedEvent[] }[] {
   const groups: { type: string; events: AcceptedEvent[] }[] = []

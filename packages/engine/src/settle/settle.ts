@@ -2,7 +2,8 @@
  * Settling: the outcomes of a batch become rows, in one transaction behind the fence.
  *
  * The order of the writes: everything is committed first, and only then are the entries acknowledged. A crash in
- * between delivers the entries again to the next owner, who finds their events settled: that costs work, never an effect.
+ * between delivers the entries again to the next owner, who finds their events settled: that costs work, never an
+ * effect.
  */
 import {
   type Delivery,
@@ -29,9 +30,10 @@ export interface SettleDeps extends WriteDeps {
 }
 
 /**
- * Settles a batch. Where a single event spoils the transaction, by a failing handler or by a value Postgres cannot store, its outcome
- * changes and the rest is settled without it; where it is not known which event it is, the batch is halved until it is.
- * Throws when Postgres is away; running the same batch again is always safe, whether all, a part or none of it was committed.
+ * Settles a batch. Where a single event spoils the transaction, by a failing handler or by a value Postgres cannot
+ * store, its outcome changes and the rest is settled without it; where it is not known which event it is, the batch is
+ * halved until it is. Throws when Postgres is away; running the same batch again is always safe, whether all, a part or
+ * none of it was committed.
  */
 export async function settleBatch(
   outcomes: readonly Outcome[],
@@ -90,7 +92,9 @@ export async function settleBatch(
     for (const { delivery } of blocked) blockedKeys.add(orderOf(delivery))
   }
 
-  /** With the server away nothing is learned of any event; and a stop is not to wait for every slow handler of a batch. */
+  /**
+   * With the server away nothing is learned of any event; and a stop is not to wait for every slow handler of a batch.
+   */
   async function mustGiveUp(error: unknown): Promise<boolean> {
     if (!(error instanceof HandlerError)) return sqlErrorKind(error) === 'other' && !(await isAnswering(db))
     if (error.isSlow && settling.stopping.aborted) return true
@@ -171,7 +175,10 @@ function afterFailure({ delivery, failure }: Retry): Delivery {
   return { ...delivery, entryIds: [], attempts: delivery.attempts + 1, excused: 0, history, inRetries: true }
 }
 
-/** A mistake in our own statements, or a server that is away, concerns them all: nothing is learned of any one by halving. */
+/**
+ * A mistake in our own statements, or a server that is away, concerns them all: nothing is learned of any one by
+ * halving.
+ */
 function concernsEvents(error: unknown): boolean {
   const kind = sqlErrorKind(error)
   return error instanceof HandlerError || kind === 'data' || kind === 'other'

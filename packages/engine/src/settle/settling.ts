@@ -3,7 +3,10 @@ import type { Batch } from '../batch/batch.js'
 
 export interface Settling {
   batch: Batch
-  /** A part of the batch may have been written before, retries too: what is settled now must not leave their rows behind. */
+  /**
+   * A part of the batch may have been written before, retries too: what is settled now must not leave their rows
+   * behind.
+   */
   again: boolean
   /** The worker is to stop. */
   stopping: AbortSignal
@@ -12,9 +15,9 @@ export interface Settling {
 }
 
 /**
- * How many events go into one transaction: half as many after handlers took longer together than it may last, or our INSERT longer
- * than a statement may, and slowly more again while that many fit. Kept by the lane: learned anew with each batch, it would cost a transaction
- * that is undone every time.
+ * How many events go into one transaction: half as many after handlers took longer together than it may last, or our
+ * INSERT longer than a statement may, and slowly more again while that many fit. Kept by the lane: learned anew with
+ * each batch, it would cost a transaction that is undone every time.
  */
 interface TransactionRoom {
   events: number

@@ -38,8 +38,9 @@ export interface Written {
 }
 
 /**
- * Writes what is due behind the fence. Where there is nothing to do but to insert, in one statement; else in a transaction. The handlers
- * come last: none of our statements is left to meet what they may have done to the transaction.
+ * Writes what is due behind the fence. Where there is nothing to do but to insert, in one statement; else in a
+ * transaction. The handlers come last: none of our statements is left to meet what they may have done to the
+ * transaction.
  */
 export async function write(
   outcomes: readonly Due[],
@@ -67,8 +68,8 @@ export async function write(
       // Taken out of the set, so that an event that is in the batch twice has its effects once.
       fresh = processed.filter(({ delivery }) => inserted.delete(delivery.event.seq))
     }
-    // Chosen after the insert, whose own fence may see a mark that the first one did not: a retry that is written while an earlier
-    // event of its key is not would run first.
+    // Chosen after the insert, whose own fence may see a mark that the first one did not: a retry that is written while
+    // an earlier event of its key is not would run first.
     const failed = others.filter((outcome) => outcome.kind === 'failed' && leaseHolds(outcome)) as Failed[]
     const retried = others.filter((outcome) => outcome.kind === 'retry' && leaseHolds(outcome)) as Retry[]
     if (failed.length > 0) await insertFailed(tx, failed, { workerId, now })

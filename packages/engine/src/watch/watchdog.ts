@@ -1,9 +1,9 @@
 /**
  * The watchdog: says when events wait for this worker and it settles none.
  *
- * A partition *makes progress*, or has nothing to do. When nothing of it was settled for a while though events wait, it is
- * *held up* by something that is not the worker's fault (its events wait behind a retry, or Postgres is away), or else it is
- * *stalled*: something in this process does not come to an end.
+ * A partition *makes progress*, or has nothing to do. When nothing of it was settled for a while though events wait, it
+ * is *held up* by something that is not the worker's fault (its events wait behind a retry, or Postgres is away), or
+ * else it is *stalled*: something in this process does not come to an end.
  */
 import type { FeedMonitor } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
@@ -42,8 +42,8 @@ export interface Watchdog {
 type Judgement = { kind: 'stalled' | 'heldUp'; why: string } | undefined
 
 /**
- * What is to be said of a partition in which nothing was settled since `since`, if anything. Times are in milliseconds on
- * the monotonic clock.
+ * What is to be said of a partition in which nothing was settled since `since`, if anything. Times are in milliseconds
+ * on the monotonic clock.
  */
 export function judge(
   held: Pick<PartitionView, 'waiting' | 'full'>,

@@ -1,7 +1,9 @@
 /**
- * What every feed must do for the engine: one suite that each implementation of `Feed` and `Publisher` passes, whatever it runs on.
+ * What every feed must do for the engine: one suite that each implementation of `Feed` and `Publisher` passes, whatever
+ * it runs on.
  *
- * A rig gives the suite an empty feed of some partitions; each case runs on a rig of its own. `tests/feeds` plays the cases.
+ * A rig gives the suite an empty feed of some partitions; each case runs on a rig of its own. `tests/feeds` plays the
+ * cases.
  */
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import {
