@@ -180,7 +180,7 @@ export function createAcceptor(deps: {
     const fresh: RawEvent[] = []
     for (const [event, { seq, acceptedAt }] of accepted) {
       const completion = { seq, acceptedAt, occurredAt: event.occurredAt ?? acceptedAt }
-      // Spreading an object and adding to it would take twenty times as long.
+      // Spreading them into one literal is some ten times slower.
       fresh.push(Object.assign({}, event, completion))
     }
 

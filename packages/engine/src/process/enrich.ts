@@ -121,7 +121,7 @@ function take(part: readonly Candidate[], additions: readonly Answer<Payload>[])
 
 function add(candidate: Candidate, addition: Payload): void {
   const { event, additions } = candidate
-  // Spreading both would take ten times as long.
+  // Spreading them into one literal is some ten times slower.
   candidate.event = { ...event, data: Object.assign({}, event.data, addition) }
   candidate.additions = additions ? Object.assign({}, additions, addition) : addition
 }
