@@ -24,9 +24,9 @@ export interface Delivery {
 }
 
 /**
- * The step in which an event failed, in the order of the steps. `enrich:` comes before the name of the enricher, and `worker` means
- * that the event ended its worker. `key` fails an event before it is accepted, so no dead letter has it; the dead letter of a skipped
- * event has `operator`.
+ * The step in which an event failed, in the order of the steps. `enrich:` comes before the name of the enricher; `worker` means
+ * that the event ended its worker. No dead letter has `key`, which fails before the event is accepted. The dead letter of a
+ * skipped event has `operator` instead.
  */
 export type Component =
   | 'key'

@@ -1,12 +1,11 @@
 /** The only place that knows OpenTelemetry's SDK. Whatever is not said here it reads from its standard environment variables. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Attributes, context, propagation, trace } from '@opentelemetry/api'
+import { type Attributes, context, propagation, type Tracer, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { setGlobalErrorHandler, W3CTraceContextPropagator } from '@opentelemetry/core'
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources'
 import { AlwaysOnSampler, BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import type { Logger } from './log.js'
-import type { Tracing } from './tracing.js'
 
 /** How long a stop waits for the last spans to be sent, in milliseconds: they are worth less than a stop in time. */
 const LAST_EXPORT_MS = 3_000
@@ -23,8 +22,21 @@ interface Options {
   log: Logger
 }
 
+/** What makes spans, and sends them. */
+export interface Tracers {
+  /** For spans within one trace; the sampler decides about those that begin one. */
+  tracer: Tracer
+  /**
+   * For the spans of a batch, which begin a trace of their own: they are always kept, because they are only made where an
+   * event of the batch is traced.
+   */
+  batchTracer: Tracer
+  /** Sends what has not been sent yet, for a few seconds at the most. */
+  stop(): Promise<void>
+}
+
 /** Finished spans wait in a queue of bounded length, and are dropped beyond it: nobody ever waits for a collector. */
-export async function startOpenTelemetry(options: Options): Promise<Pick<Tracing, 'tracer' | 'batchTracer' | 'stop'>> {
+export async function startOpenTelemetry(options: Options): Promise<Tracers> {
   const { protocol, keepContext, log } = options
   const complain = complainRarely(log)
   setGlobalErrorHandler(complain)

@@ -1,22 +1,14 @@
 /** Traces: OpenTelemetry's SDK, loaded only where an OTLP endpoint is set. */
-import type { Attributes, Tracer } from '@opentelemetry/api'
+import type { Attributes } from '@opentelemetry/api'
 import type { Logger } from './log.js'
+import type { Tracers } from './opentelemetry.js'
 import type { TracingSettings } from './tracing-settings.js'
 
-export interface Tracing {
-  /** For spans within one trace; the sampler decides about those that begin one. */
-  tracer: Tracer
-  /**
-   * For the spans of a batch, which begin a trace of their own: they are always kept, because they are only made where an
-   * event of the batch is traced.
-   */
-  batchTracer: Tracer
+export interface Tracing extends Tracers {
   /** What the messages go through: the streams of all partitions, under one name. */
   destination: string
   /** The name and the attributes that a span has by the semantic conventions for messaging. */
   messaging(operation: MessagingOperation): { name: string; attributes: Attributes }
-  /** Sends what has not been sent yet, for a few seconds at the most. */
-  stop(): Promise<void>
 }
 
 export type MessagingOperation = 'send' | 'receive' | 'process' | 'settle'

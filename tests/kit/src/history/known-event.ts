@@ -1,4 +1,4 @@
-/** The events that the clients have sent, with what is known of each, and whether each had the end that was promised. */
+/** The events that the clients have sent, with everything known of each, and whether each had the promised end. */
 import type { SentEvent } from './journal.js'
 import type { Findings } from './verdict.js'
 
