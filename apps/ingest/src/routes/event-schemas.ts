@@ -1,4 +1,5 @@
 /** What is sent to the routes of events, and what is answered: the documentation of both. */
+import type { EventStatus } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifySchema } from 'fastify'
 import { CloudEventSchema, IncomingEventSchema } from '../door/admit.js'
@@ -9,6 +10,9 @@ import { LOCATED, Moment } from '../http/reply.js'
 
 /** The events are checked by `admit`, one check for single events and batches; a body's schema is its documentation. */
 export const checkedByAdmit = () => () => true
+
+/** Every status that an event can have. */
+export const EVENT_STATUSES: EventStatus[] = ['accepted', 'retrying', 'processed', 'failed', 'discarded']
 
 /** The headers that mean something, for the documentation. */
 const Headers = Type.Object({
@@ -112,7 +116,7 @@ const Story = Type.Object({
   traceparent: Type.Optional(Type.String()),
   trace_url: Type.Optional(Type.String()),
   extensions: Type.Optional(Anything),
-  status: Type.String({ enum: ['accepted', 'retrying', 'processed', 'failed', 'discarded'] }),
+  status: Type.String({ enum: EVENT_STATUSES }),
   attempts: Type.Integer(),
   timeline: Type.Array(
     Type.Object({

@@ -9,7 +9,7 @@ import { possibleIds } from '../http/event-name.js'
 import { NextPage, PageQuery, type ReadPage, type SentPage } from '../http/paging.js'
 import { Moment } from '../http/reply.js'
 import { strictly } from '../http/request.js'
-import { attributes } from './event-schemas.js'
+import { attributes, EVENT_STATUSES } from './event-schemas.js'
 
 interface Search extends Pick<SentFilter, 'type' | 'key' | 'from' | 'to'>, SentPage {
   id?: string
@@ -47,8 +47,6 @@ export function searchRoutes(app: FastifyInstance, { dbOf, readPage, partitions 
   )
 }
 
-const STATUSES: EventStatus[] = ['accepted', 'retrying', 'processed', 'failed', 'discarded']
-
 const schema = {
   summary: 'Search events',
   description:
@@ -66,7 +64,7 @@ const schema = {
       source: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'With an id: whose it is' })),
       correlation_id: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
       ...filterTexts('Accepted'),
-      status: Type.Optional(Type.Union(STATUSES.map((status) => Type.Literal(status)))),
+      status: Type.Optional(Type.Union(EVENT_STATUSES.map((status) => Type.Literal(status)))),
       ...PageQuery,
     },
     { additionalProperties: false },
@@ -76,7 +74,7 @@ const schema = {
       items: Type.Array(
         Type.Object({
           ...attributes,
-          status: Type.String({ description: STATUSES.join(', ') }),
+          status: Type.String({ description: EVENT_STATUSES.join(', ') }),
           attempts: Type.Integer(),
           accepted_at: Moment,
           settled_at: Type.Optional(Moment),
