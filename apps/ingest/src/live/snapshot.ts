@@ -6,7 +6,7 @@ import type { Rates, WorkerRate } from './rates.js'
 import type { Tally } from './recent.js'
 import { findTroubles, type Trouble } from './troubles.js'
 
-/** Types with fewer dead letters than so many others are counted together: anybody can make up names. */
+/** The types with the most dead letters are counted singly, the others together: clients choose the names of types. */
 const MAX_TYPES = 50
 
 /** What a point of the history holds, in this order. */
