@@ -7,6 +7,7 @@ import { measureIdle } from './suites/idle.js'
 import { measureScale } from './suites/scale.js'
 import { measureWalls } from './suites/walls.js'
 import { measureWatched } from './suites/watched.js'
+import type { Terminal } from './terminal.js'
 
 export interface Plan extends Settings {
   variants: readonly Variant[]
@@ -17,12 +18,6 @@ export interface Plan extends Settings {
   walls: boolean
   /** Events of the long run, 0 for none. */
   scaleEvents: number
-}
-
-/** Where it is told how far things are: `say` for good, `now` until something else is told. */
-export interface Terminal {
-  say(line: string): void
-  now(line: string): void
 }
 
 /**

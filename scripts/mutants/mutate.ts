@@ -1,16 +1,7 @@
 /** The small changes that are made to a compiled file, one at a time: each is a mutant that a test should notice. */
 import { parse } from '@babel/parser'
 import { sqlMutations } from './mutate-sql.js'
-
-/** A change of a text: what stands from `start` to `end` is replaced. */
-export interface Mutation {
-  start: number
-  end: number
-  replacement: string
-  kind: string
-  /** Where to look whether it is run, if not at its start: V8 counts an operator to what stands behind it. */
-  at?: number
-}
+import type { Mutation } from './mutation.js'
 
 /** A node of the syntax tree, read by the names of its fields. */
 interface Node {
