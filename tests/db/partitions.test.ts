@@ -128,11 +128,11 @@ test('a stream is whole again only if nothing was accepted past it since, and on
   await markDirty(db, [3])
   await markDirty(db, [3])
   expect(await readPartition(db, lease!)).toMatchObject({ dirty: 2 })
-  expect(await markWhole(db, lease!, { dirty: 1, redisRunId: 'r' })).toBe(false)
-  expect(await markWhole(db, { ...lease!, epoch: lease!.epoch - 1 }, { dirty: 2, redisRunId: 'r' })).toBe(false)
+  expect(await markWhole(db, lease!, { dirty: 1, feedIdentity: 'r' })).toBe(false)
+  expect(await markWhole(db, { ...lease!, epoch: lease!.epoch - 1 }, { dirty: 2, feedIdentity: 'r' })).toBe(false)
   expect(await readPartition(db, lease!)).toMatchObject({ dirty: 2 })
-  expect(await markWhole(db, lease!, { dirty: 2, redisRunId: 'r' })).toBe(true)
-  expect(await readPartition(db, lease!)).toMatchObject({ dirty: 0, redisRunId: 'r' })
+  expect(await markWhole(db, lease!, { dirty: 2, feedIdentity: 'r' })).toBe(true)
+  expect(await readPartition(db, lease!)).toMatchObject({ dirty: 0, feedIdentity: 'r' })
 })
 
 test('of workers that take the same partitions at once, each partition goes to one of them', async () => {

@@ -72,9 +72,9 @@ export async function readLag(db: Db, feed: FeedMonitor): Promise<PipelineLag> {
 }
 
 function lagOf(backlog: PartitionBacklog, owner: string | null, streams: FeedLag | undefined): PartitionLag {
-  const { partition, epoch, dirty, redisRunId, unsettled, retrying, oldestAgeSeconds } = backlog
+  const { partition, epoch, dirty, feedIdentity, unsettled, retrying, oldestAgeSeconds } = backlog
   const stream = streams?.partitions[partition]
-  const inUse = stream?.exists && dirty === 0 && redisRunId !== null && redisRunId === streams?.identity
+  const inUse = stream?.exists && dirty === 0 && feedIdentity !== null && feedIdentity === streams?.identity
   const known = { partition, owner, epoch, unsettled, retrying, oldestUnsettledAgeSeconds: oldestAgeSeconds }
   const depth = stream?.length ?? null
   const pending = stream?.pending ?? null

@@ -43,7 +43,7 @@ export async function findDirty(db: Queryable, partitions: readonly number[]): P
 export async function markWhole(
   db: Queryable,
   { partition, epoch }: Epoch,
-  { dirty, redisRunId }: { dirty: number; redisRunId: string | null },
+  { dirty, feedIdentity }: { dirty: number; feedIdentity: string | null },
 ): Promise<boolean> {
   const { rowCount } = await db.query({
     name: 'mark-whole',
@@ -52,7 +52,7 @@ export async function markWhole(
            cleared AS (UPDATE partition_marks SET dirty = 0 FROM held
                        WHERE partition_marks.id = held.id AND dirty = $3 RETURNING partition_marks.id)
       UPDATE partitions SET redis_run_id = $4 FROM cleared WHERE partitions.id = cleared.id`,
-    values: [partition, epoch, dirty, redisRunId],
+    values: [partition, epoch, dirty, feedIdentity],
   })
   return rowCount === 1
 }

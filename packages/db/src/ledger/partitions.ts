@@ -122,8 +122,8 @@ export interface PartitionState {
   settledSeq: number
   /** Above 0: something was accepted that is not in the stream. */
   dirty: number
-  /** The Redis process whose stream was last known to be whole; `null` when there is none. */
-  redisRunId: string | null
+  /** The identity of the feed that was last known to be whole; `null` when there is none. */
+  feedIdentity: string | null
 }
 
 /** The state of a partition, or nothing when the epoch has ended. */
@@ -136,7 +136,7 @@ export async function readPartition(db: Queryable, { partition, epoch }: Epoch):
     values: [partition, epoch],
   })
   const [row] = rows
-  return row && { settledSeq: row.settled_seq, dirty: row.dirty, redisRunId: row.redis_run_id }
+  return row && { settledSeq: row.settled_seq, dirty: row.dirty, feedIdentity: row.redis_run_id }
 }
 
 /**

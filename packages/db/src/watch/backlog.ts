@@ -9,8 +9,8 @@ export interface PartitionBacklog {
   epoch: number
   /** Above 0: something was accepted that is not in the stream. */
   dirty: number
-  /** The Redis process whose stream was last known to be whole; `null` when there is none. */
-  redisRunId: string | null
+  /** The identity of the feed that was last known to be whole; `null` when there is none. */
+  feedIdentity: string | null
   /** Neither settled nor in `retries`. Counted up to a thousand, and beyond that estimated from how dense they lie. */
   unsettled: number
   /** In `retries`. */
@@ -91,7 +91,7 @@ export async function readBacklog(db: Queryable): Promise<PartitionBacklog[]> {
     partition: row.id,
     epoch: row.epoch,
     dirty: row.dirty,
-    redisRunId: row.redis_run_id,
+    feedIdentity: row.redis_run_id,
     unsettled: row.unsettled,
     retrying: row.retrying,
     oldestAgeSeconds: Math.max(0, row.age),

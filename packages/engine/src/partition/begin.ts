@@ -72,7 +72,7 @@ export function holdRetries({ keys }: Hand, retries: readonly WaitingRetry[]): v
 /** Whether the feed, with `retries`, holds everything that is acknowledged and unsettled; if not, why. */
 async function reasonToCatchUp(
   partition: Partition,
-  { dirty, redisRunId: knownIdentity }: PartitionState,
+  { dirty, feedIdentity: knownIdentity }: PartitionState,
   cause: CatchUpReason | undefined,
   deps: PartitionDeps,
 ): Promise<CatchUpReason | 'lease lost' | undefined> {

@@ -20,7 +20,7 @@ export async function aimForFeed(partition: PartitionIn<'postgres'>, deps: Parti
   const lastEntryId = await feed.lastId(id)
   const known = await readPartition(db, { partition: id, epoch })
   // As where a partition is begun: the feed of before may come back.
-  if (known && known.redisRunId !== null && known.redisRunId !== identity)
+  if (known && known.feedIdentity !== null && known.feedIdentity !== identity)
     await markBroken(db, { partition: id, epoch })
   // Read after the mark and the entries: an event that is not counted here was committed later, and so its mark was
   // raised, or its entry added, later too.
@@ -51,7 +51,7 @@ export async function joinFeed(partition: PartitionIn<'postgres'>, deps: Partiti
     if (!(await recordWaiting(db, { partition: id, epoch }, events))) return false
     for (const delivery of onlyHere) delivery.inRetries = true
   }
-  if (!(await markWhole(db, { partition: id, epoch }, { dirty: target.dirty, redisRunId: target.identity }))) {
+  if (!(await markWhole(db, { partition: id, epoch }, { dirty: target.dirty, feedIdentity: target.identity }))) {
     await feed.removeUpTo(id, target.lastEntryId)
     return false
   }
