@@ -1,4 +1,7 @@
-/** The only place that knows OpenTelemetry's SDK. Whatever is not said here it reads from its standard environment variables. */
+/**
+ * The only module that uses OpenTelemetry's SDK. The SDK reads everything not set here from its standard environment
+ * variables.
+ */
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Attributes, context, propagation, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
@@ -8,22 +11,22 @@ import { AlwaysOnSampler, BasicTracerProvider, BatchSpanProcessor } from '@opent
 import type { Logger } from './log.js'
 import type { Tracing } from './tracing.js'
 
-/** How long a stop waits for the last spans to be sent, in milliseconds: they are worth less than a stop in time. */
+/** How long a shutdown waits for the last spans to be sent, in milliseconds: a timely shutdown matters more. */
 const LAST_EXPORT_MS = 3_000
 
-/** A collector that is away is told of this often, in milliseconds. */
+/** The minimum interval of log lines about an unreachable collector, in milliseconds. */
 const COMPLAIN_EVERY_MS = 60_000
 
 interface Options {
-  /** What the spans say of this process; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES go before it. */
+  /** Attributes of this process in its spans; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override them. */
   resource: Attributes
   protocol: string
-  /** Keeps the span that code runs in over its awaits. That costs a little with every promise, whether traced or not. */
+  /** Keeps the current span across awaits. That costs a little with every promise, traced or not. */
   keepContext: boolean
   log: Logger
 }
 
-/** Finished spans wait in a queue of bounded length, and are dropped beyond it: nobody ever waits for a collector. */
+/** Finished spans wait in a bounded queue, and are dropped beyond it, so no code ever waits for a collector. */
 export async function startOpenTelemetry(options: Options): Promise<Pick<Tracing, 'tracer' | 'batchTracer' | 'stop'>> {
   const { protocol, keepContext, log } = options
   const complain = complainRarely(log)
