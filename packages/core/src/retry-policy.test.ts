@@ -8,7 +8,7 @@ test('by default there are four attempts, with at most 2, 4 and 8 s between them
   expect([1, 2, 3].map((attempts) => backoffMs(attempts, DEFAULT_RETRY_POLICY))).toEqual([2_000, 4_000, 8_000])
 })
 
-test('no delay exceeds the cap, whatever the number of attempts', () => {
+test('no delay exceeds the cap, after any number of attempts', () => {
   const policy = { attempts: 2_000, baseDelayMs: 2_000, maxDelayMs: 5_000 }
   expect([1, 2, 3, 40, 1_999].map((attempts) => backoffMs(attempts, policy))).toEqual([
     2_000, 4_000, 5_000, 5_000, 5_000,

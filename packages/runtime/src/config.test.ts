@@ -172,7 +172,7 @@ describe('shown in a log, a URL', () => {
     expect(shown(url)).toBe(expected)
   })
 
-  test('has no password, whatever its characters', () => {
+  test('has no password, with any characters in it', () => {
     const password = fc.string({ minLength: 1 }).map((text) => `<${encodeURIComponent(text)}>`)
     fc.assert(
       fc.property(password, (secret) => {

@@ -1,5 +1,5 @@
 /**
- * The checker: decides from the clients' journal and the rows of the database whether every promise was kept. It is given
+ * The checker: decides from the clients' journal and the rows of the database whether every guarantee held. It receives
  * everything piece by piece, reads no clock and does no IO.
  */
 import type { Attempt, SentEvent } from './journal.js'
@@ -8,14 +8,14 @@ import { createFindings, type Verdict } from './verdict.js'
 /** A row of `processed_events` or `failed_events`. */
 export interface EndRow {
   id: string
-  /** `replaying`, `replayed`: a dead letter that an operator has sent on its way again; what came of that is another row. */
+  /** `replaying`, `replayed`: a dead letter that an operator has replayed; the outcome of that is another row. */
   end: 'processed' | 'dead' | 'replaying' | 'replayed'
   attempts: number
-  /** Failed attempts in its history, since it was last replayed. */
+  /** Failed attempts in its history, since the last replay. */
   failures: number
-  /** For dead letters: why. */
+  /** The cause of a dead letter. */
   errorClass?: string
-  /** An operator has sent it on its way again at some time. */
+  /** An operator has replayed it at some time. */
   again?: boolean
 }
 
@@ -34,14 +34,14 @@ export interface TotalRow {
   sum: number
 }
 
-/** A partition as its owner and epoch changed. */
+/** A change of a partition's owner and epoch. */
 export interface OwnerRow {
   partition: number
   epoch: number
   owner: string | null
 }
 
-/** A settled batch's part in one partition, as a trigger saw it. `stale`: the epoch was over before the COMMIT. */
+/** The part of a settled batch in one partition, as a trigger saw it. `stale`: the epoch was over before the COMMIT. */
 export interface WriteRow {
   partition: number
   worker: string
@@ -54,7 +54,7 @@ export interface Checker {
   /** In the order of the journal. */
   attempt(attempt: Attempt): void
   accepted(id: string): void
-  /** An operator has skipped it: it may be dead, sound as it is. */
+  /** An operator has skipped it: it may be dead although it is sound. */
   skipped(id: string): void
   ended(row: EndRow): void
   /** In the order of `at`. */
@@ -64,7 +64,7 @@ export interface Checker {
   owner(row: OwnerRow): void
   /** In the order in which they happened. */
   write(row: WriteRow): void
-  /** What is left somewhere after everything was drained: its name and how much there is of it. */
+  /** Something left after everything was drained: its name and its count. */
   remains(name: string, count: number): void
   verdict(): Verdict
 }
@@ -80,7 +80,7 @@ interface Known extends SentEvent {
   processed: boolean
   dead: string | undefined
   skipped: boolean
-  /** An operator has sent it on its way again: it comes after those that were sent later. */
+  /** An operator has replayed it: it comes after later events. */
   again: boolean
   effects: number
   firstEffectAt: number
@@ -122,7 +122,7 @@ export function createChecker(): Checker {
       counts.accepted++
       const event = known.get(id)
       if (event) event.accepted = true
-      else findings.add('unexpected', () => `raw_events holds ${id}, which nobody sent`)
+      else findings.add('unexpected', () => `raw_events holds ${id}, which no client sent`)
     },
 
     skipped(id) {
@@ -133,9 +133,9 @@ export function createChecker(): Checker {
 
     ended({ id, end, attempts, failures, errorClass, again = false }) {
       const event = known.get(id)
-      if (!event) return findings.add('unexpected', () => `${id} is ${end}, and nobody sent it`)
+      if (!event) return findings.add('unexpected', () => `${id} is ${end}, and no client sent it`)
       event.again ||= again || end === 'replayed'
-      if (end === 'replayed') return // what came of it is another row; where there is none, it has no end
+      if (end === 'replayed') return // its outcome is another row; if there is none, it is unsettled
       if (end === 'replaying') return findings.add('leftover', () => `${name(event)} is still being replayed`)
       if (end === 'processed') event.processed = true
       else event.dead = errorClass ?? 'unknown'
@@ -150,7 +150,7 @@ export function createChecker(): Checker {
       const total = recount.get(key) ?? { count: 0, sum: 0 }
       recount.set(key, { count: total.count + 1, sum: total.sum + n })
       const event = known.get(id)
-      if (!event) return findings.add('unexpected', () => `effect ${at} is of ${id}, which nobody sent`)
+      if (!event) return findings.add('unexpected', () => `effect ${at} is of ${id}, which no client sent`)
       if (event.key !== key || event.n !== n) {
         findings.add('effect of other data', () => `${name(event)} had an effect as event ${n} of key ${key}`)
       }
@@ -231,15 +231,15 @@ export function createChecker(): Checker {
   }
 
   /**
-   * Effects of a key, as they happened: none may come after that of an event which was sent when it had been acknowledged
-   * already. Events of one request are in the order of the request. Requests that overlapped are in any order, and what an
-   * operator has sent on its way again comes when it comes.
+   * Checks the effects of a key in the order in which they happened: none may come after the effect of an event that
+   * was sent when it had already been acknowledged. Events of one request are in the order of the request. Requests
+   * that overlapped are in any order, and replayed events may come at any time.
    */
   function checkOrder(events: readonly Known[]): void {
     const happened = events
       .filter(({ effects, again }) => effects > 0 && !again)
       .sort((a, b) => a.firstEffectAt - b.firstEffectAt)
-    let firstAcked: Known | undefined // of those that happened later than the one that is looked at
+    let firstAcked: Known | undefined // of the effects later than the current one
     const firstOfOperation = new Map<number, Known>()
     for (const event of happened.reverse()) {
       const sibling = firstOfOperation.get(event.op)
