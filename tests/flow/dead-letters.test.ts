@@ -230,7 +230,7 @@ describe('a discard', () => {
     expect(numbersOf(await get('/v1/dead-letters?key=a'))).toEqual([2, 1])
   })
 
-  test('settles dead letters finally, with who and why, also against later copies', async () => {
+  test('settles dead letters finally, with who and why, despite later copies and replays', async () => {
     const { id } = await discard({ filter: { key: 'a' }, reason: 'sent by mistake' })
     const operation = await until('it is finished', async () => {
       const found = await get(`/v1/operations/${id}`)

@@ -135,7 +135,7 @@ describe('a handler that fails', () => {
     ['fails', () => new Error('not now')],
     ['waits for a dependency', () => new UnavailableError('something')],
   ])(
-    'and %s is not overtaken by a later event of its key, wherever the two are within the batch',
+    'and %s is not overtaken by a later event of its key, wherever the two events are within the batch',
     async (_, error) => {
       const failed = new Set<number>()
       const failOnce = ({ data: { n } }: StepEvent) => {
