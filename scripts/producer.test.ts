@@ -65,8 +65,8 @@ test('the report for a person', async () => {
 })
 
 test('an unreachable server, and wrong usage, give a remedy', async () => {
-  const nobody = await produce('--url', 'http://127.0.0.1:1')
-  expect(nobody).toMatchObject({ code: 1, stderr: expect.stringContaining('is `npm start` running?') })
+  const unreachable = await produce('--url', 'http://127.0.0.1:1')
+  expect(unreachable).toMatchObject({ code: 1, stderr: expect.stringContaining('is `npm start` running?') })
   const wrong = await produce('--invalid', '2')
   expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('A number from 0 to 1.') })
 })

@@ -185,7 +185,7 @@ describe('an error of the server', () => {
   test('is classified as infrastructure: a server that is not there', async () => {
     const port = await freePort(0)
     const away = connect({
-      url: `postgres://nobody@127.0.0.1:${port}/x`,
+      url: `postgres://stranger@127.0.0.1:${port}/x`,
       applicationName: 'test',
       max: 1,
       onIdleError: () => {},

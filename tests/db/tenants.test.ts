@@ -57,7 +57,7 @@ test.each(['raw_events', 'events', 'audit_log', 'api_keys', 'event_schemas', 'ev
     expect(rows.map(({ tenant_id }) => tenant_id)).toEqual(expect.arrayContaining(['ours', 'theirs']))
     expect(await seenBy('ours', table)).toEqual(['ours'])
     expect(await seenBy('theirs', table)).toEqual(['theirs'])
-    expect(await seenBy('nobody', table)).toEqual([])
+    expect(await seenBy('unknown', table)).toEqual([])
     expect(await seenBy('', table)).toEqual([])
   },
 )

@@ -87,7 +87,7 @@ async function frozen({ stack, clients }: Stage, mood: string): Promise<void> {
   const owner = await ownerOf(stack, key)
   const partition = partitionOf('default', key, PARTITIONS)
   await clients.send([{ key, mood }])
-  if (mood === 'slow') await until('it is in hand', async () => (await depths(stack))[partition]!.pending > 0)
+  if (mood === 'slow') await until('it is being processed', async () => (await depths(stack))[partition]!.pending > 0)
   else await settling(stack)
   owner.signal('SIGSTOP')
   await until(

@@ -141,7 +141,7 @@ const binary = (headers: Record<string, string>) =>
 describe('binary mode', () => {
   test.each([
     ['percent-encoded', 'Euro%20%E2%82%AC%20%f0%9f%98%80', 'Euro € 😀'],
-    ['more encoded than it must be', '%6e%6F', 'no'],
+    ['with unnecessary encoding', '%6e%6F', 'no'],
     ['in quotes', '"a \\"b\\" %22"', 'a "b" "'],
     ['with spaces as they are', 'a b', 'a b'],
     ['decoded once', '%2541', '%41'],
@@ -168,7 +168,7 @@ describe('binary mode', () => {
     ['with a header that comes twice', [...binary({}), 'ce-subject', 'a', 'CE-Subject', 'b'], '{}', '/subject'],
     ['with a content type of its own', binary({ 'ce-datacontenttype': 'application/json' }), '{}', '/datacontenttype'],
     ['with data in a header', binary({ 'ce-data': '{}' }), '{}', '/data'],
-    ['with a name that is none', binary({ 'ce-my_name': 'x' }), '{}', '/my_name'],
+    ['with an invalid name', binary({ 'ce-my_name': 'x' }), '{}', '/my_name'],
     ['with __proto__', binary({ 'ce-__proto__': 'x' }), '{}', '/__proto__'],
     ['with data that is a list', binary({}), '[]', '/data'],
     ['with data that would change', binary({}), '{"n":{"a":1e400}}', '/data/n/a'],
@@ -209,7 +209,7 @@ describe('structured mode', () => {
     ['data that is no JSON', { datacontenttype: 'text/plain' }, '/datacontenttype', /application\/json/],
     ['another version', { specversion: '0.3' }, '/specversion', /1\.0/],
     ['no source', { source: null }, '/source', /required/],
-    ['a time that is none', { time: 'yesterday' }, '/time', /RFC 3339/],
+    ['an invalid time', { time: 'yesterday' }, '/time', /RFC 3339/],
     ['no data', { data: undefined }, '/data', /required/],
     ['null for data', { data: null }, '/data', /object/],
   ])('refuses %s', async (_, change, pointer, message) => {

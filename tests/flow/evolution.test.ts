@@ -96,12 +96,12 @@ describe('an event', () => {
     expect([event.status, event.data, event.result]).toEqual(['processed', data, { given: 'Ada', last: 'Lovelace' }])
   })
 
-  test('that cannot be upcast is dead at once', async () => {
+  test('that cannot be upcast is dead-lettered at once', async () => {
     const { status, attempts, failure } = await settled('person.named', {}, '/v1/schemas/person.named/versions/1')
     expect([status, attempts, failure.component]).toEqual(['failed', 1, 'upcast'])
   })
 
-  test('of an unknown version is dead, and passes once the version is registered', async () => {
+  test('of an unknown version is dead-lettered, and passes once the version is registered', async () => {
     const address = '/v1/schemas/note.taken/versions/2'
     const { id, status, failure } = await settled('note.taken', { text: 'a', body: 'a' }, address)
     expect([status, failure.error_class]).toEqual(['failed', 'UnknownSchema'])
@@ -209,7 +209,7 @@ describe('a dead letter that is replayed as a version of its schema', () => {
     const refused = { status: 404, code: 'schema-not-found', errors: [{ pointer: '/schema_version', message }] }
     expect((await replayAs(99, { ids: [id] })).answer).toMatchObject(refused)
     expect((await replayAs(99, { ids: [id] }, { dry_run: true })).answer).toMatchObject(refused)
-    expect((await replayAs(99, { type: 'person.named', key: 'nobody' })).answer).toMatchObject(refused)
+    expect((await replayAs(99, { type: 'person.named', key: 'unknown' })).answer).toMatchObject(refused)
     expect((await replayAs(0, { ids: [id] })).status).toBe(400)
     expect(await operations()).toEqual(before)
     expect((await found(id)).status).toBe('failed')

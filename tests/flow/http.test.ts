@@ -221,11 +221,11 @@ describe('a client that sends Expect: 100-continue', () => {
 
   test.each<[string, string, ProblemCode]>([
     ['too large', post(99_999_999), 'body-too-large'],
-    ['of no type that is taken', post(2, 'Content-Type: text/plain\r\n'), 'unsupported-media-type'],
-    ['compressed in no way that is known', post(2, `${JSON_TYPE}Content-Encoding: zstd\r\n`), 'unsupported-media-type'],
+    ['of an unsupported media type', post(2, 'Content-Type: text/plain\r\n'), 'unsupported-media-type'],
+    ['compressed with an unknown coding', post(2, `${JSON_TYPE}Content-Encoding: zstd\r\n`), 'unsupported-media-type'],
     ['without the right to send it', post(2, `${JSON_TYPE}Authorization: Bearer none\r\n`), 'unauthorized'],
-    ['for nowhere', post(2).replace('/v1/events', '/v1/nothing'), 'route-not-found'],
-    ['by a method that is not taken', post(2).replace('POST', 'DELETE'), 'method-not-allowed'],
+    ['to an unknown route', post(2).replace('/v1/events', '/v1/nothing'), 'route-not-found'],
+    ['by an unsupported method', post(2).replace('POST', 'DELETE'), 'method-not-allowed'],
   ])('that is %s is refused without its body, and closed', async (_, text, code) => {
     expect(expectRaw(await talk(text), code).headers.get('connection')).toBe('close')
   })
@@ -244,7 +244,7 @@ test.each([
     `GET /livez HTTP/1.1\r\nHost: a\r\n${'a:\r\n'.repeat(2_500)}Host: b\r\n\r\n`,
     /once/,
   ],
-  ['a host that is none', 'GET /livez HTTP/1.1\r\nHost: a/b@c\r\n\r\n', /must be a name/],
+  ['an invalid host', 'GET /livez HTTP/1.1\r\nHost: a/b@c\r\n\r\n', /must be a name/],
   ['HTTP/0.9', 'GET /livez\r\n\r\n', /not HTTP\/0\.9/],
   ['HTTP/0.9 by name', `GET /livez HTTP/0.9\r\n${HOST}\r\n`, /not HTTP\/0\.9/],
   ['HTTP/2.0 by name', `GET /livez HTTP/2.0\r\n${HOST}\r\n`, /not HTTP\/2\.0/],

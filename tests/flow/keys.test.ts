@@ -115,7 +115,7 @@ test.each([
   ['nothing', {}],
   ['another scheme', { authorization: 'Basic YTpi' }],
   ['no key', { authorization: 'Bearer ' }],
-  ['what is no key', bearer('x'.repeat(8_000))],
+  ['a text that is not a key', bearer('x'.repeat(8_000))],
   ['the id of a key with another secret', bearer(`ef_0123456789ab_${'6'.repeat(64)}`)],
   ['a key in capitals', bearer(FIRST.toUpperCase())],
   ['a key that does not exist', bearer(`ef_${'a'.repeat(12)}_${'b'.repeat(64)}`)],

@@ -55,7 +55,7 @@ test('with a worker nothing waits; without it, undelivered events wait in the st
   for (let n = 0; n < 20; n++) await pipeline.send(events(10))
   const before = (await lag()).partitions
   const first = before.find(({ depth }) => depth! > 8)
-  await readNew(pipeline.redis, pipeline.prefix, pipeline.seal, 'somebody', [first!.partition], {
+  await readNew(pipeline.redis, pipeline.prefix, pipeline.seal, 'other', [first!.partition], {
     count: 4,
     blockMs: 1,
   })

@@ -151,13 +151,13 @@ describe('invalid HTTP is answered 400 once, closed, and stores nothing:', () =>
     ['TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'],
     ['both lengths', `${HEAD}${LENGTH}Transfer-Encoding: chunked\r\n\r\n${CHUNKS}`],
     ['two lengths', `${HEAD}${LENGTH}Content-Length: 5\r\n\r\n${EVENT}`],
-    ['a length that is none', `${HEAD}Content-Length: +${EVENT.length}\r\n\r\n${EVENT}`],
+    ['an invalid length', `${HEAD}Content-Length: +${EVENT.length}\r\n\r\n${EVENT}`],
     ['a list of lengths', `${HEAD}Content-Length: ${EVENT.length}, ${EVENT.length}\r\n\r\n${EVENT}`],
     ['chunked, but not last', `${HEAD}Transfer-Encoding: chunked, identity\r\n\r\n${CHUNKS}`],
     ['a space before the colon', `${HEAD}Transfer-Encoding : chunked\r\n\r\n${CHUNKS}`],
     ['a folded header', `${HEAD}${LENGTH}X-A: b\r\n c\r\n\r\n${EVENT}`],
     ['NUL in a header', `${HEAD}${LENGTH}X-A: b\0c\r\n\r\n${EVENT}`],
-    ['a chunk size that is none', `${HEAD}Transfer-Encoding: chunked\r\n\r\nxyz\r\n${EVENT}\r\n0\r\n\r\n`],
+    ['an invalid chunk size', `${HEAD}Transfer-Encoding: chunked\r\n\r\nxyz\r\n${EVENT}\r\n0\r\n\r\n`],
     ['a chunk longer than it says', `${HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\n${EVENT}\r\n0\r\n\r\n`],
   ])('%s', async (_, text) => {
     expectRawProblem(await talk(text), 'invalid-query')

@@ -98,7 +98,7 @@ describe('of a worker', () => {
       event({ mood: 'bad' }),
       event({ mood: 'failing' }),
       { type: 'fault.step', data: { wrong: true } },
-      { type: 'of nobody', data: {} },
+      { type: 'undefined.type', data: {} },
     ])
     await pipeline.drained()
     after = await scrapeWorker(worker)

@@ -104,7 +104,7 @@ describe('an event', () => {
     const [first] = (await pipeline.send([event('held up', 1, 'while it is away')])).items
     await until('it was tried', () => attemptsOf.has(first!.id!))
     await pipeline.send([event('held up', 2), event('not held up', 1), event('held up', 3)])
-    await until('another key goes on', async () => (await listOf('not held up')).length === 1)
+    await until('another key continues', async () => (await listOf('not held up')).length === 1)
     expect(await listOf('held up')).toEqual([])
     isAway = false
     expect(await eventOf(first!.id)).toMatchObject({ status: 'processed', attempts: 1 })
@@ -112,7 +112,7 @@ describe('an event', () => {
     expect(await listOf('held up')).toEqual([1, 2, 3])
   })
 
-  test('that keeps failing is dead after its last attempt, with its history, and unblocks the others', async () => {
+  test('that keeps failing is dead-lettered after its last attempt, with its history, and unblocks the others', async () => {
     const { items } = await pipeline.send([event('stubborn', 1, 'always'), event('stubborn', 2)])
     const dead = await eventOf(items[0]!.id)
     await pipeline.drained()
@@ -130,7 +130,7 @@ describe('an event', () => {
     ['in the handler', 'PermanentError', 'handle'],
     ['with bad SQL', 'SQLSTATE 22P02', 'handle'],
     ['with what is no JSON', 'WrongAnswer', 'enrich:moody'],
-  ])('that fails %s is dead at once, and its neighbours are not affected', async (fail, errorClass, component) => {
+  ])('that fails %s is dead-lettered at once, its neighbours are not affected', async (fail, errorClass, component) => {
     const neighbours = Array.from({ length: 20 }, (_, n) => event(`${fail} ${n % 3}`, n))
     const { items } = await pipeline.send([...neighbours.slice(0, 10), event(fail, 0, fail), ...neighbours.slice(10)])
     const dead = await eventOf(items[10]!.id)
@@ -150,7 +150,7 @@ describe('an event', () => {
     expect(await listOf('careful')).toEqual([0])
   })
 
-  test('that violates its schema is dead at once, with pointers', async () => {
+  test('that violates its schema is dead-lettered at once, with pointers', async () => {
     const { items } = await pipeline.send([{ type: 'step.done', data: { key: 'bad', n: '1' } }])
     expect(await eventOf(items[0]!.id)).toMatchObject({
       status: 'failed',
@@ -158,7 +158,7 @@ describe('an event', () => {
     })
   })
 
-  test('of an undefined type is dead at once, with a message that names the type', async () => {
+  test('of an undefined type is dead-lettered at once, with a message that names the type', async () => {
     const { items } = await pipeline.send([{ type: 'un.heard-of', data: {} }])
     expect((await eventOf(items[0]!.id)).failure.message).toContain("'un.heard-of'")
   })

@@ -116,7 +116,7 @@ describe('refused is', () => {
   )
   const wide = Object.fromEntries(Array.from({ length: 1_100 }, (_, n) => [`f${n}`, text]))
   test.each<[string, unknown, string]>([
-    ['what is no schema', { type: 'texts' }, ''],
+    ['an invalid schema', { type: 'texts' }, ''],
     ['a keyword that is not known', { type: 'object', propertees: {} }, '/propertees'],
     ['$data', { properties: { a: { minimum: { $data: '1/b' } } } }, ''],
     ['a remote $ref', { $ref: 'http://169.254.169.254/latest' }, '/$ref'],

@@ -180,7 +180,7 @@ test('the event types are listed with their schemas, and their sensitive fields'
 test('operations are listed, and the audit log says who requested them', async () => {
   expect(await get('/v1/operations')).toEqual({ items: [] })
   for (const [operator, key] of [
-    ['ada', 'nobody'],
+    ['ada', 'unknown'],
     ['bob', 'bad'],
   ] as const) {
     const body = { filter: { key }, reason: 'no use' }

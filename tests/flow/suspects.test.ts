@@ -203,7 +203,7 @@ test('suspects run a few at a time; the next owner tries those that a clean stop
   watch.pace = async () => {
     stopped = first.stop()
   }
-  await until('it has some in hand', () => watch.batches.length > 0)
+  await until('it is processing some', () => watch.batches.length > 0)
   await stopped
   watch.pace = async () => {}
   expect(watch.batches).toEqual([32])
@@ -227,7 +227,7 @@ test('a partition to be released does not wait for suspects of others', async ()
   const [first, next] = [gate(), gate()]
   watch.pace = () => first.opened
   const a = await pipeline.startWorker('a')
-  await until('it has some in hand', () => watch.batches.length === 1)
+  await until('it is processing some', () => watch.batches.length === 1)
   const b = await pipeline.startWorker('b')
   await until('it is asked to give partitions back', given)
   watch.pace = () => next.opened

@@ -83,7 +83,7 @@ test.each([
   await send(KEY, most)
   for (const n of upTo(3)) {
     await send(ELSEWHERE, n)
-    await until('another partition goes on', async () => (await effectsOf(ELSEWHERE)).length === n + 1)
+    await until('another partition continues', async () => (await effectsOf(ELSEWHERE)).length === n + 1)
   }
   expect(await effectsOf(FREE)).toEqual([])
   expect(await gaugeOf(worker, 'waitingEvents')).toBe(most)

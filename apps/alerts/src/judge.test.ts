@@ -35,7 +35,7 @@ describe('an alert', () => {
     expect(run([0, 0, 0, 31, 0, 0, 0], raised)).not.toContain(false)
   })
 
-  test('is not changed by unknown values, and waits anew after them', () => {
+  test('is not changed by unknown values, and starts over after them', () => {
     expect(run([undefined, undefined, undefined, undefined, undefined])).not.toContain(true)
     expect(run([99, 99, 99, undefined, 99, 99, 99, 99])).toEqual([...Array(7).fill(false), true])
     expect(run([0, 0, 0, undefined, 0, 0, 0], raised)).not.toContain(false)

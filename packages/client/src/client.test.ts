@@ -183,13 +183,13 @@ test('requests carry the API key, the path of the URL and the query', async () =
   )
   expect(await proxied.summary()).toEqual(summary)
   expect(await proxied.event('a/b', { waitMs: 1500 })).toMatchObject({ status: 'processed' })
-  expect(await proxied.event('nobody')).toBeUndefined()
+  expect(await proxied.event('missing')).toBeUndefined()
   server.faults.push((_, response) => sendJson(response, 200, { nginx: true }))
   await expect(proxied.summary()).rejects.toThrow(/not one of an EventFlow server/)
   expect(server.requests.slice(0, 3).map(({ url }) => url)).toEqual([
     '/behind/a/proxy/metrics/summary?counts=true',
     '/behind/a/proxy/v1/events/a%2Fb?wait=2s',
-    '/behind/a/proxy/v1/events/nobody',
+    '/behind/a/proxy/v1/events/missing',
   ])
   expect(server.requests[0]!.headers.authorization).toBe('Bearer secret')
   await proxied.close()

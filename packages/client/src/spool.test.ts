@@ -1,4 +1,4 @@
-/** The spool: what it reported as stored survives any end of the process, and nothing else appears. */
+/** The spool: what it reported as stored survives any crash of the process, and nothing else appears. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'

@@ -136,7 +136,7 @@ function declareFor(service: 'ingest' | 'worker', workerId: string, definedTypes
   return {
     registry,
     types,
-    /** The label of a type that a client has sent: only defined types are labels of their own. */
+    /** The label for the type of an event: the type itself if it is defined, otherwise `other`. */
     typeOf: (type: unknown) => (types.has(type as string) ? (type as string) : OTHER),
     dependencyUp: gauge('dependency_up', '1 while it answers', ['dependency']),
     counter,

@@ -104,7 +104,7 @@ export const isReplayed: QuickScenario = async (stage) => {
   await until('it is dead', async () => (await db.query('SELECT FROM failed_events')).rows.length > 0)
   const asked = await post(`${pipeline.url}/v1/dead-letters/replay`, { filter: {}, reason: 'once more' })
   stage.claim('the replay is accepted', asked.ok)
-  await until('it is on its way', async () => {
+  await until('it is being replayed', async () => {
     return (await db.query(`SELECT FROM failed_events WHERE status <> 'open'`)).rows.length > 0
   })
 }

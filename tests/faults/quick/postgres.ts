@@ -28,7 +28,7 @@ export const cannotStore: QuickScenario = async (stage) => {
   links.postgres.reset()
   const sent = clients.send([{ key: 'not stored' }])
   // The INSERT and its one retry have to fail; an immediate answer would not wait for them.
-  await until('the service has given it up', async () => (await givenUp(stage)) > 0)
+  await until('the service has given up storing it', async () => (await givenUp(stage)) > 0)
   links.postgres.mode = { kind: 'pass' }
   await sent
 }

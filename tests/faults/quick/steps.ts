@@ -47,7 +47,7 @@ export async function processed(db: Db, ids: readonly string[], timeoutMs?: numb
 
 /** Waits until a worker has this many pending entries of the partition of a key. */
 export async function inHand({ redis, pipeline }: QuickStage, key: string, entries = 1): Promise<void> {
-  await until('they are in hand', async () => {
+  await until('they are pending', async () => {
     const depths = await readDepths(redis, pipeline.prefix, PARTITIONS)
     return depths[partitionOfKey(key)]!.pending >= entries
   })

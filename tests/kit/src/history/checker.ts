@@ -54,7 +54,7 @@ export interface Checker {
   /** In the order of the journal. */
   attempt(attempt: Attempt): void
   accepted(id: string): void
-  /** An operator has skipped it: it may be dead although it is sound. */
+  /** An operator has skipped it: it may be a dead letter although it is sound. */
   skipped(id: string): void
   ended(row: EndRow): void
   /** In the order of `at`. */
