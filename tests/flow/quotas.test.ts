@@ -77,7 +77,7 @@ test('a tenant over its quota is answered 429, with the time to wait and its pre
   expect(values.filter(({ value }) => value > 0)).toEqual([{ labels: { code: 'quota-exceeded' }, value: 1 }])
 })
 
-test('bytes count too, as received: of UTF-8 text, of spaces, and of compressed bodies', async () => {
+test('bytes count too: of text in UTF-8, of spaces, and of compressed bodies as inflated', async () => {
   const text = '€'.repeat(300)
   for (const [name, data, headers] of [
     ['utf8', JSON.stringify({ type: 'note', data: { text } }), {}],

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Contract, readContract } from '../contract.js'
 import { unstalled } from '../unstalled.js'
 
-/** The default limits of one event as text, and of a batch. */
+/** The default limits of a body with one event, and of a batch. */
 const EVENT = 2 * 262_144 + 65_536
 const BATCH = 8_388_608
 const MAX_MEMBERS = 20_000

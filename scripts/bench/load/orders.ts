@@ -26,7 +26,7 @@ export function sayReady(): void {
 
 const PROGRESS_MS = 200
 
-/** Reports that the program is ready, and carries out one order after the other. Call `done` with the events so far. */
+/** Reports that the program is ready, and carries out one order after the other. `count` adds finished events. */
 export function takeOrders(carryOut: (order: LoadOrder, count: (events: number) => void) => Promise<LoadReport>): void {
   process.channel!.ref() // a pending order may be the only thing that keeps the process alive
   process.on('message', async ({ order }: { order?: LoadOrder }) => {
