@@ -1,5 +1,5 @@
-# Ingest, worker and the command line in one image; the command says which.
-# Pinned to its content; compose.yaml says how to find the digest of a newer version.
+# One image for ingest, worker, the alert monitor and the command line; the command selects one.
+# The base image is pinned by digest; compose.yaml says how to find the digest of a newer version.
 ARG NODE=node:22.20.0-bookworm-slim@sha256:b21fe589dfbe5cc39365d0544b9be3f1f33f55f3c86c87a76ff65a02f8f5848e
 
 FROM $NODE AS build
@@ -7,7 +7,7 @@ WORKDIR /app
 COPY . .
 RUN npm ci && npm run build
 
-# Only what is needed at run time. The Postgres of `eventflow up` is not: here it has a container of its own.
+# Only the run-time dependencies, without the Postgres of `eventflow up`: here Postgres has its own container.
 FROM $NODE AS dependencies
 WORKDIR /app
 COPY . .

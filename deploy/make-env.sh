@@ -1,13 +1,13 @@
 #!/bin/sh
-# Makes .env for compose.yaml: random passwords and the first API key, which only this account can read.
-# A file that is there is not touched.
+# Creates .env for compose.yaml, with random passwords and the first API key. Only this account can read the file.
+# An existing file is not changed.
 set -eu
 cd "$(dirname "$0")/.."
 umask 077
-set -C # > makes a new file or fails
+set -C # > creates a new file or fails
 
 if [ -e .env ]; then
-  echo "$PWD/.env is there already; move it away to have a new one made" >&2
+  echo "$PWD/.env already exists; move it away to create a new one" >&2
   exit 1
 fi
 
@@ -21,4 +21,4 @@ REDIS_ADMIN_PASSWORD=$(random 32)
 REDIS_PASSWORD=$(random 32)
 GRAFANA_PASSWORD=$(random 32)
 END
-echo "made $PWD/.env: the first API key and the passwords are in it"
+echo "created $PWD/.env with the first API key and the passwords"

@@ -5,11 +5,11 @@ type OpenApi = any
 
 const INTRODUCTION = `# API reference
 
-Every route, from the service's own OpenAPI document: \`/openapi.json\` of a running EventFlow has the same for programs, and
-\`/docs\` to be tried in a browser, with examples. This page is made by \`EVENTFLOW_WRITE_DOCS=1 npm test -- api-reference\`; a
-test fails where it has become wrong. What is sent and refused, and what makes sending again safe: [HTTP](http.md). Who may do
-what: [API keys](security.md#api-keys). Besides the errors that are named, each route under \`/v1\` may answer with those of
-the last section.
+This page lists every route. It is generated from the service's OpenAPI document: a running EventFlow serves the
+document at \`/openapi.json\`, and \`/docs\` lets you try the routes in a browser, with examples. To update the page, run
+\`EVENTFLOW_WRITE_DOCS=1 npm test -- api-reference\`; a test fails while it is out of date. [HTTP](http.md) describes the
+forms of an event, what is refused, and safe resending. [API keys](security.md#api-keys) describes which key may do
+what. Besides the errors listed with it, each route under \`/v1\` may answer with those of the last section.
 `
 
 /** Statuses that most routes share. */
@@ -88,5 +88,5 @@ function errorsOfAll(routes: readonly OpenApi[]): string {
     const codes = told.filter((code) => code.startsWith('`'))
     return `- **${status}** ${[...new Set(codes)].join('; ')}`
   })
-  return `## Errors of all\n\n${described.join('\n')}\n`
+  return `## Errors of every route\n\n${described.join('\n')}\n`
 }

@@ -1,7 +1,7 @@
 /** The service for the hostile suites: sends their inputs, checks each answer, and counts the results. */
 import { PROBLEMS, type ProblemCode } from '@eventflow/core'
-import type { TestPipeline } from '@eventflow/testkit'
-import { expect } from '@jest/globals'
+import { startPipeline, type TestPipeline } from '@eventflow/testkit'
+import { afterAll, beforeAll, expect } from '@jest/globals'
 import fc from 'fast-check'
 import { type Answer, readContract } from './contract.js'
 import { unstalled } from './unstalled.js'
@@ -18,10 +18,22 @@ interface Refusal {
   detail: string
 }
 
-export type Door = Awaited<ReturnType<typeof openDoor>>
+type Door = Awaited<ReturnType<typeof openDoor>>
+
+/** Starts a pipeline for the tests of a file, with bodies and batches that are soon too large. It is there once they run. */
+export function startHostile(): { pipeline: TestPipeline; door: Door } {
+  const started = {} as { pipeline: TestPipeline; door: Door }
+  beforeAll(async () => {
+    const settings = { EVENTFLOW_BODY_LIMIT_BYTES: '100000', EVENTFLOW_BATCH_LIMIT: '20' }
+    started.pipeline = await startPipeline([], settings)
+    started.door = await openDoor(started.pipeline)
+  })
+  afterAll(() => started.pipeline.stop())
+  return started
+}
 
 /** Wraps a pipeline that answers without an API key. */
-export async function openDoor(pipeline: TestPipeline) {
+async function openDoor(pipeline: TestPipeline) {
   const contract = await readContract(pipeline.url)
   const refused = new Map<ProblemCode, number>()
   let accepted = 0

@@ -2,7 +2,7 @@
  * Rows of `retries` are removed according to the state at that moment, also while another transaction is about to
  * change it.
  */
-import type { AcceptedEvent, Dead, Delivery } from '@eventflow/core'
+import type { AcceptedEvent, Delivery, Failed } from '@eventflow/core'
 import {
   connect,
   createOperation,
@@ -39,13 +39,19 @@ async function accept(given: { tenantId?: string; id?: string } = {}): Promise<A
 }
 
 async function bury(event: AcceptedEvent): Promise<void> {
-  const failure = { component: 'x', failureType: 'permanent', errorClass: 'X', message: 'x', problems: [] } as const
-  const dead: Dead = { kind: 'dead', delivery: deliveryOf(event), failure: { ...failure, problems: [] } }
-  await insertFailed(db, [dead], by)
+  const failure = {
+    component: 'handle',
+    failureType: 'permanent',
+    errorClass: 'X',
+    message: 'x',
+    problems: [],
+  } as const
+  const failed: Failed = { kind: 'failed', delivery: deliveryOf(event), failure: { ...failure, problems: [] } }
+  await insertFailed(db, [failed], by)
 }
 
 async function process(event: AcceptedEvent): Promise<void> {
-  const commit = { kind: 'commit', delivery: deliveryOf(event), data: {}, payload: '{}' } as const
+  const commit = { kind: 'processed', delivery: deliveryOf(event), data: {}, payload: '{}' } as const
   await insertProcessed(db, [commit], [{ partition: event.partition, epoch: 0, dirty: 0 }], by)
 }
 

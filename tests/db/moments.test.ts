@@ -1,15 +1,6 @@
 /** Times, compared with Postgres itself: what it makes of a text is what is stored and returned. */
-import { readTime } from '@eventflow/core'
-import {
-  asMoment,
-  connect,
-  type Db,
-  eventKey,
-  findRawEvents,
-  insertRawEvents,
-  momentOf,
-  timestamptzColumn,
-} from '@eventflow/db'
+import { identityOf, readTime } from '@eventflow/core'
+import { asMoment, connect, type Db, findRawEvents, insertRawEvents, momentOf, timestamptzColumn } from '@eventflow/db'
 import { createDatabase, newEvent } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
@@ -81,12 +72,12 @@ test.each([
 ])('an event of %s comes back with that time', async (sent, occurredAt) => {
   const event = newEvent({ occurredAt: readTime(sent).time! })
   await insertRawEvents(db, [event])
-  expect((await findRawEvents(db, [event])).get(eventKey(event))!.event).toMatchObject({ occurredAt })
+  expect((await findRawEvents(db, [event])).get(identityOf(event))!.event).toMatchObject({ occurredAt })
 })
 
 test('an event without a time has the time of its acceptance, as in the stream', async () => {
   const event = newEvent()
   const { acceptedAt } = (await insertRawEvents(db, [event])).get(event)!
-  const stored = (await findRawEvents(db, [event])).get(eventKey(event))!
+  const stored = (await findRawEvents(db, [event])).get(identityOf(event))!
   expect(stored.event).toMatchObject({ occurredAt: acceptedAt, acceptedAt })
 })

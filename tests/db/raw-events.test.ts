@@ -1,5 +1,6 @@
 /** Inserting accepted events: order, conflicts, and no deadlocks. */
-import { connect, type Db, eventKey, findRawEvents, insertRawEvents } from '@eventflow/db'
+import { identityOf } from '@eventflow/core'
+import { connect, type Db, findRawEvents, insertRawEvents } from '@eventflow/db'
 import { createDatabase, newEvent } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
@@ -28,7 +29,7 @@ test('an event whose id is taken is left out of the result, and nothing is writt
   const accepted = await insertRawEvents(db, [first!, { ...second!, payload: '"another"' }, third!])
   expect([...accepted.keys()]).toEqual([first, third])
   expect(await insertRawEvents(db, [first!, third!])).toEqual(new Map())
-  expect((await findRawEvents(db, [second!])).get(eventKey(second!))!.event.payload).toBe(second!.payload)
+  expect((await findRawEvents(db, [second!])).get(identityOf(second!))!.event.payload).toBe(second!.payload)
 })
 
 test('an event is read back as it was written', async () => {
@@ -39,7 +40,7 @@ test('an event is read back as it was written', async () => {
     payload: '{"b": 1,\n "a": "Zoë 🛫", "a2": 1.50}',
   })
   const { seq, acceptedAt } = (await insertRawEvents(db, [event])).get(event)!
-  const stored = (await findRawEvents(db, [event])).get(eventKey(event))
+  const stored = (await findRawEvents(db, [event])).get(identityOf(event))
   expect(stored).toEqual({ undelivered: true, event: { ...event, seq, acceptedAt } })
 })
 
@@ -48,6 +49,8 @@ test('batches with the same ids in opposite orders, inserted at once, never dead
     const events = newEvents(400)
     const reversed = [...events].reverse()
     const answers = await Promise.all([events, reversed, events, reversed].map((batch) => insertRawEvents(db, batch)))
-    expect(answers.flatMap((answer) => [...answer.keys()].map(eventKey)).sort()).toEqual(events.map(eventKey).sort())
+    expect(answers.flatMap((answer) => [...answer.keys()].map(identityOf)).sort()).toEqual(
+      events.map(identityOf).sort(),
+    )
   }
 })

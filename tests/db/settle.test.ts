@@ -1,5 +1,5 @@
 /** The statements of the settling transaction: the fence, and writing each final state once. */
-import type { AcceptedEvent, Commit, Dead, Delivery, Failure, Retry } from '@eventflow/core'
+import type { AcceptedEvent, Attempt, Delivery, Failed, Failure, Processed, Retry } from '@eventflow/core'
 import {
   connect,
   type Db,
@@ -91,14 +91,14 @@ describe('writing', () => {
     crashes: 0,
     inRetries: attempts > 0,
   })
-  const commit = (event: AcceptedEvent, attempts = 0): Commit => ({
-    kind: 'commit',
+  const commit = (event: AcceptedEvent, attempts = 0): Processed => ({
+    kind: 'processed',
     delivery: delivery(event, attempts),
     data: { ...event.data, enriched: true },
     payload: JSON.stringify({ ...event.data, enriched: true }),
   })
-  const dead = (event: AcceptedEvent, given: Partial<Failure> = {}, attempts = 0): Dead => ({
-    kind: 'dead',
+  const dead = (event: AcceptedEvent, given: Partial<Failure> = {}, attempts = 0): Failed => ({
+    kind: 'failed',
     delivery: delivery(event, attempts),
     failure: { ...failure, ...given },
   })
@@ -114,14 +114,14 @@ describe('writing', () => {
       Array.from({ length: count }, (_, n) => newEvent({ payload: `{"n":${n}}` })),
     )
   /** The leases of the first owners. */
-  const leasesOf = (commits: readonly Commit[]): Lease[] =>
+  const leasesOf = (commits: readonly Processed[]): Lease[] =>
     [...new Set(commits.map(({ delivery }) => delivery.event.partition))].map((partition) => ({
       partition,
       epoch: 0,
       dirty: 0,
     }))
-  const process = (...commits: Commit[]) => insertProcessed(db, commits, leasesOf(commits), by)
-  const bury = (...letters: Dead[]) => insertFailed(db, letters, { workerId: 'worker-1', now })
+  const process = (...commits: Processed[]) => insertProcessed(db, commits, leasesOf(commits), by)
+  const bury = (...letters: Failed[]) => insertFailed(db, letters, { workerId: 'worker-1', now })
   const setStatus = (event: AcceptedEvent, status: string) =>
     db.query('UPDATE failed_events SET status = $2 WHERE event_id = $1', [event.id, status])
   const statusOf = async (event: AcceptedEvent) =>
@@ -183,10 +183,16 @@ describe('writing', () => {
 
   test('a dead letter holds the whole history, with any characters in the message', async () => {
     const [event] = (await accept(1)) as [AcceptedEvent]
-    const attempt = { attempt: 1, at: now.toISOString(), component: 'x', errorClass: 'E', message: 'first' }
+    const attempt: Attempt = {
+      attempt: 1,
+      at: now.toISOString(),
+      component: 'handle',
+      errorClass: 'E',
+      message: 'first',
+    }
     const nasty = `nul \0, half \ud83d, and ${'long '.repeat(395)}😀`.padStart(2_001, '.')
     await bury({
-      kind: 'dead',
+      kind: 'failed',
       delivery: { ...delivery(event, 1), history: [attempt] },
       failure: { ...failure, message: nasty },
     })

@@ -2,7 +2,8 @@
  * Every crash point: the process dies there under light load, restarts, and nothing is lost, duplicated or reordered.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { GROUP, streamKey } from '@eventflow/redis'
+import { CONSUMER_GROUP } from '@eventflow/core'
+import { streamKey } from '@eventflow/redis'
 import {
   type Attempt,
   type BuildCopy,
@@ -261,7 +262,7 @@ async function inStreams(): Promise<{ entries: string[]; events: string[] }> {
 async function inHand(): Promise<{ entry: string; times: number }[]> {
   const { name } = stack.workers[0]!
   return eachStream(async (key) => {
-    const pending = await stack.directRedis.xpending(key, GROUP, '-', '+', 10_000)
+    const pending = await stack.directRedis.xpending(key, CONSUMER_GROUP, '-', '+', 10_000)
     return (pending as [string, string, number, number][])
       .filter(([, consumer]) => consumer.startsWith(`${name}:`))
       .map(([id, , , times]) => ({ entry: `${key} ${id}`, times }))

@@ -26,7 +26,7 @@ const SOON: readonly Patch[] = [
     find: 'FINAL_AFTER_MS = 2 * STATEMENT_TIMEOUT_MS',
     replace: 'FINAL_AFTER_MS = 1_000',
   },
-  { file: 'engine/lane/lane.js', find: 'LOOK_AFTER_MS = 5_000', replace: 'LOOK_AFTER_MS = 1_000' },
+  { file: 'engine/lane/upkeep.js', find: 'SWEEP_MS = 5_000', replace: 'SWEEP_MS = 1_000' },
 ]
 
 let build: BuildCopy

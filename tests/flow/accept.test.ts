@@ -1,8 +1,8 @@
 /** Ingest, with valid events: the answers, and the stored rows. */
 import { randomUUID } from 'node:crypto'
-import { partitionOf, uuidOf } from '@eventflow/core'
+import { partitionOf, unpackEntry, uuidOf } from '@eventflow/core'
 import { insertRawEvents } from '@eventflow/db'
-import { streamKey, unpackEntry } from '@eventflow/redis'
+import { streamKey } from '@eventflow/redis'
 import { newEvent, post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 

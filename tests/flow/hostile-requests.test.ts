@@ -7,23 +7,15 @@ import { randomUUID } from 'node:crypto'
 import { request } from 'node:http'
 import { connect } from 'node:net'
 import { text as textOf } from 'node:stream/consumers'
-import { startPipeline, type TestPipeline } from '@eventflow/testkit'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { type Door, event, holds, openDoor, text } from '../hostile.js'
+import { event, holds, startHostile, text } from '../hostile.js'
 import { unstalled } from '../unstalled.js'
 
-let pipeline: TestPipeline
-let door: Door
+const tested = startHostile()
 
-beforeAll(async () => {
-  pipeline = await startPipeline([], { EVENTFLOW_BODY_LIMIT_BYTES: '100000', EVENTFLOW_BATCH_LIMIT: '20' })
-  door = await openDoor(pipeline)
-})
-
-afterAll(() => pipeline.stop())
-
-const rows = async () => (await pipeline.db.query('SELECT count(*)::integer AS count FROM raw_events')).rows[0].count
+const rows = async () =>
+  (await tested.pipeline.db.query('SELECT count(*)::integer AS count FROM raw_events')).rows[0].count
 
 interface Raw {
   method: string
@@ -35,7 +27,7 @@ interface Raw {
 /** Sends a request exactly as given, including `Host`; returns status, headers and text. */
 function sendRaw({ method, path, headers, body }: Raw): Promise<{ status: number; text: string; allow: string }> {
   return new Promise((resolve, reject) => {
-    const { hostname, port } = new URL(pipeline.url)
+    const { hostname, port } = new URL(tested.pipeline.url)
     const sent = request({ hostname, port, method, path, headers, setHost: false, agent: false }, async (answer) => {
       resolve({ status: answer.statusCode!, text: await textOf(answer), allow: `${answer.headers.allow ?? ''}` })
     })
@@ -50,7 +42,7 @@ const json = { 'content-type': 'application/json' }
 /** Checks that a refusal is a useful problem. */
 function expectProblem({ status, text }: { status: number; text: string }) {
   expect({ status, text }).toEqual({ status, text: expect.stringContaining('urn:eventflow:problem:') })
-  door.expectRefusal(status, JSON.parse(text))
+  tested.door.expectRefusal(status, JSON.parse(text))
 }
 
 test('without an API key nothing is done for another host, a page or a proxy', async () => {
@@ -126,7 +118,7 @@ test('any method on any path', () => {
   return holds(fc.tuple(fc.constantFrom(...methods), path), async ([method, path]) => {
     // A stream does not end; `live` has its own tests.
     if (method === 'GET' && path === '/v1/live') return
-    const { host } = new URL(pipeline.url)
+    const { host } = new URL(tested.pipeline.url)
     const answer = await sendRaw({ method, path: path || '/', headers: { host } })
     expect(answer.status).toBeLessThan(500)
     if (answer.status === 405) expect(answer.allow).not.toBe('')
@@ -166,7 +158,7 @@ test('any form of the media type', () => {
       id: `media ${n} ${randomUUID()}`,
       data: {},
     })
-    const taken = await door.send('/v1/events', body, { 'content-type': `${name}${parameters}` })
+    const taken = await tested.door.send('/v1/events', body, { 'content-type': `${name}${parameters}` })
     const isJson = /^application\/(cloudevents\+)?json$/i.test(name)
     const isUtf8 = /^( ?; ?charset=("utf-8"|utf-8) ?)?$/i.test(parameters)
     if (isJson && isUtf8) expect(taken.size).toBe(1)
@@ -221,7 +213,7 @@ test('anything in a query', () => {
   const query = fc.array(fc.tuple(name, given), { maxLength: 5 })
   return holds(fc.tuple(fc.constantFrom(...paths), query), async ([path, parts]) => {
     const search = parts.map((pair) => pair.map((part) => encodeURIComponent(part.toWellFormed())).join('=')).join('&')
-    door.expectAnswer(await unstalled(() => door.contract.ask(`${path}?${search}`)))
+    tested.door.expectAnswer(await unstalled(() => tested.door.contract.ask(`${path}?${search}`)))
   })
 })
 
@@ -252,7 +244,7 @@ test('a list in which some items are bad: the others are accepted', () =>
       { minLength: 1, maxLength: 12 },
     ),
     async (items) => {
-      const { body } = await door.contract.ask('/v1/events/batch', {
+      const { body } = await tested.door.contract.ask('/v1/events/batch', {
         method: 'POST',
         headers: json,
         body: `[${items}]`,
@@ -321,7 +313,7 @@ describe('texts that could make a pattern slow', () => {
         ...(name !== 'data' && { [name]: value }),
       })
       const body = name === 'number' ? `{"type":"note.taken","data":{"n":1.${value.replace(/\D/g, '0')}1}}` : sent
-      await door.send('/v1/events', body, { 'content-type': 'application/cloudevents+json' })
+      await tested.door.send('/v1/events', body, { 'content-type': 'application/cloudevents+json' })
     })
   })
 
@@ -350,14 +342,16 @@ describe('texts that could make a pattern slow', () => {
         const header = Buffer.from(value)
           .toString('latin1')
           .replace(/[^\x20-\x7e\x80-\xff]/g, ' ')
-        const { host } = new URL(pipeline.url)
+        const { host } = new URL(tested.pipeline.url)
         const asked = () =>
           sendRaw({ method: 'POST', path: '/v1/events', headers: { ...json, host, [name]: header }, body: NOTE })
         const answer = await unstalled(asked)
         expect(answer.status).toBeLessThan(500)
         if (answer.status >= 400) expectProblem(answer)
         const query = encodeURIComponent(value.slice(0, 2_000))
-        door.expectAnswer(await unstalled(() => door.contract.ask(`/v1/events?from=${query}&cursor=${query}`)))
+        tested.door.expectAnswer(
+          await unstalled(() => tested.door.contract.ask(`/v1/events?from=${query}&cursor=${query}`)),
+        )
       },
     )
   })
@@ -365,7 +359,7 @@ describe('texts that could make a pattern slow', () => {
 
 /** Sends bytes over a new connection, and returns everything received until it is closed. */
 function say(bytes: Uint8Array): Promise<string> {
-  const { hostname, port } = new URL(pipeline.url)
+  const { hostname, port } = new URL(tested.pipeline.url)
   return new Promise((resolve) => {
     const socket = connect({ host: hostname, port: Number(port) })
     const read: Buffer[] = []
@@ -431,5 +425,5 @@ test('bytes that are no HTTP, or nearly', () => {
 })
 
 test('none of it was logged as our own error', () => {
-  expect(pipeline.logged.filter(({ level }) => level === 'error')).toEqual([])
+  expect(tested.pipeline.logged.filter(({ level }) => level === 'error')).toEqual([])
 })

@@ -4,21 +4,12 @@
  */
 import { randomUUID } from 'node:crypto'
 import { deflateSync, gzipSync } from 'node:zlib'
-import { startPipeline, type TestPipeline } from '@eventflow/testkit'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { type Door, encoded, event, holds, mutated, openDoor, ROUTES, RUNS, route, text, value } from '../hostile.js'
+import { encoded, event, holds, mutated, ROUTES, RUNS, route, startHostile, text, value } from '../hostile.js'
 import { unstalled } from '../unstalled.js'
 
-let pipeline: TestPipeline
-let door: Door
-
-beforeAll(async () => {
-  pipeline = await startPipeline([], { EVENTFLOW_BODY_LIMIT_BYTES: '100000', EVENTFLOW_BATCH_LIMIT: '20' })
-  door = await openDoor(pipeline)
-})
-
-afterAll(() => pipeline.stop())
+const tested = startHostile()
 
 /** The digits without outer zeros, and the exponent of the last. */
 function decimalOf(text: string): [digits: string, exponent: number] {
@@ -38,12 +29,12 @@ function expectSameNumber(sent: string) {
 describe('is answered, not with a 5xx:', () => {
   test('any bytes', () =>
     holds(fc.tuple(route, fc.uint8Array({ maxLength: 200 }), fc.boolean()), async ([to, body, lines]) => {
-      await door.send(to, body, lines ? { 'content-type': ROUTES[to] } : {})
+      await tested.door.send(to, body, lines ? { 'content-type': ROUTES[to] } : {})
     }))
 
   test('damaged JSON', () =>
     holds(fc.tuple(route, mutated(encoded), fc.boolean()), async ([to, body, lines]) => {
-      await door.send(to, body, lines ? { 'content-type': ROUTES[to] } : {})
+      await tested.door.send(to, body, lines ? { 'content-type': ROUTES[to] } : {})
     }))
 
   test('anything in any attribute', () => {
@@ -65,7 +56,7 @@ describe('is answered, not with a 5xx:', () => {
     const attributes = fc.dictionary(fc.oneof(fc.constantFrom(...names), text), fc.oneof(value, text))
     const type = fc.constantFrom('application/json', 'application/cloudevents+json')
     return holds(fc.tuple(event, attributes, type), async ([sent, given, contentType]) => {
-      await door.send(
+      await tested.door.send(
         '/v1/events',
         JSON.stringify({ specversion: '1.0', id: randomUUID(), source: '/', ...sent, ...given }),
         { 'content-type': contentType },
@@ -82,8 +73,8 @@ describe('is answered, not with a 5xx:', () => {
     )
     return holds(fc.array(number, { minLength: 1, maxLength: 3 }), async (numbers) => {
       const body = `{"type":"note.taken","data":{"n":[${numbers.map((parts) => parts.join(''))}]}}`
-      for (const id of (await door.send('/v1/events', body)).values()) {
-        await door.expectKept(id, JSON.parse(body).data)
+      for (const id of (await tested.door.send('/v1/events', body)).values()) {
+        await tested.door.expectKept(id, JSON.parse(body).data)
         for (const parts of numbers) expectSameNumber(parts.join(''))
       }
     })
@@ -104,7 +95,7 @@ describe('is answered, not with a 5xx:', () => {
     )
     return holds(time, async ([year, month, day, t, hours, minutes, seconds, fraction, zone]) => {
       const sent = `${`${year}`.padStart(4, '0')}-${month}-${day}${t}${hours}:${minutes}:${seconds}${fraction}${zone}`
-      await door.send('/v1/events', JSON.stringify({ type: 'note.taken', time: sent, data: {} }))
+      await tested.door.send('/v1/events', JSON.stringify({ type: 'note.taken', time: sent, data: {} }))
     })
   })
 
@@ -144,7 +135,7 @@ describe('is answered, not with a 5xx:', () => {
       fc.oneof(latin1, percent, fc.constantFrom('1.0', 'gzip', 'application/json', 'text/plain', '"', '""')),
     )
     return holds(fc.tuple(route, event, headers), async ([to, sent, given]) => {
-      await door.send(to, JSON.stringify(sent), given)
+      await tested.door.send(to, JSON.stringify(sent), given)
     })
   })
 
@@ -152,7 +143,7 @@ describe('is answered, not with a 5xx:', () => {
     holds(
       fc.tuple(route, mutated(encoded.map((bytes) => gzipSync(bytes))), fc.constantFrom('gzip', 'deflate', 'br')),
       async ([to, body, encoding]) => {
-        await door.send(to, body, { 'content-encoding': encoding })
+        await tested.door.send(to, body, { 'content-encoding': encoding })
       },
     ))
 
@@ -160,8 +151,8 @@ describe('is answered, not with a 5xx:', () => {
     holds(fc.tuple(text, text), async ([id, source]) => {
       const query = new URLSearchParams({ source: source.toWellFormed(), wait: '0s' })
       const path = `/v1/events/${encodeURIComponent(id.toWellFormed())}?${query}`
-      const { status, body } = await door.contract.ask(path)
-      if (status !== 200) door.expectRefusal(status, body)
+      const { status, body } = await tested.door.contract.ask(path)
+      if (status !== 200) tested.door.expectRefusal(status, body)
     }))
 })
 
@@ -224,7 +215,7 @@ const SCHEMA_RUNS = 60
 test('hostile schemas are refused, or accepted, and no other request waits', async () => {
   let taken = 0
   const register = (schema: object) =>
-    door.contract.ask(`/v1/schemas/evil.${taken}`, {
+    tested.door.contract.ask(`/v1/schemas/evil.${taken}`, {
       method: 'PUT',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ schema }),
@@ -233,7 +224,7 @@ test('hostile schemas are refused, or accepted, and no other request waits', asy
     fc.oneof(evilSchema, fc.record({ type: fc.constant('object'), properties: fc.dictionary(text, evilSchema) })),
     async (schema) => {
       const { status, body } = await unstalled(() => register(schema))
-      if (status >= 400) door.expectRefusal(status, body)
+      if (status >= 400) tested.door.expectRefusal(status, body)
       else taken++
     },
   )
@@ -246,28 +237,32 @@ describe('accepted data is returned unchanged:', () => {
       const body = JSON.stringify(sent)
       const compressed = { none: body, gzip: gzipSync(body), deflate: deflateSync(body) }[encoding]
       const headers = encoding === 'none' ? {} : { 'content-encoding': encoding }
-      for (const id of (await door.send('/v1/events', compressed!, headers)).values())
-        await door.expectKept(id, JSON.parse(body).data)
+      for (const id of (await tested.door.send('/v1/events', compressed!, headers)).values())
+        await tested.door.expectKept(id, JSON.parse(body).data)
     }))
 
   test('each event of a batch', () =>
     holds(fc.tuple(fc.array(event, { maxLength: 8 }), fc.boolean()), async ([sent, lines]) => {
       const body = lines ? sent.map((one) => JSON.stringify(one)).join('\n') : JSON.stringify(sent)
-      const ids = await door.send('/v1/events/batch', body, lines ? { 'content-type': 'application/x-ndjson' } : {})
-      for (const [index, id] of ids) await door.expectKept(id, JSON.parse(JSON.stringify(sent[index]!.data)))
+      const ids = await tested.door.send(
+        '/v1/events/batch',
+        body,
+        lines ? { 'content-type': 'application/x-ndjson' } : {},
+      )
+      for (const [index, id] of ids) await tested.door.expectKept(id, JSON.parse(JSON.stringify(sent[index]!.data)))
     }))
 })
 
 test('exactly the accepted events were stored, and the next event is accepted', async () => {
-  const { rows } = await pipeline.db.query('SELECT count(*)::integer AS count FROM raw_events')
-  expect(rows[0].count).toBe(door.accepted())
-  expect(door.accepted()).toBeGreaterThan(RUNS)
-  expect((await door.send('/v1/events', '{"type":"note.taken","data":{}}')).size).toBe(1)
-  expect(pipeline.logged.filter(({ level }) => level === 'error')).toEqual([])
+  const { rows } = await tested.pipeline.db.query('SELECT count(*)::integer AS count FROM raw_events')
+  expect(rows[0].count).toBe(tested.door.accepted())
+  expect(tested.door.accepted()).toBeGreaterThan(RUNS)
+  expect((await tested.door.send('/v1/events', '{"type":"note.taken","data":{}}')).size).toBe(1)
+  expect(tested.pipeline.logged.filter(({ level }) => level === 'error')).toEqual([])
 })
 
 test('refusals are counted by their codes, and nothing else is', async () => {
-  const { values } = await pipeline.ingestMetrics.requestsRefused.get()
+  const { values } = await tested.pipeline.ingestMetrics.requestsRefused.get()
   const counted = values.filter(({ value }) => value > 0).map(({ labels, value }) => [labels.code, value])
-  expect(Object.fromEntries(counted)).toEqual(Object.fromEntries(door.refused))
+  expect(Object.fromEntries(counted)).toEqual(Object.fromEntries(tested.door.refused))
 })

@@ -1,6 +1,6 @@
 /** The lag seen from outside, with and without workers, with and without Redis. */
 import { type PipelineLag, readLag, readStock, sparing } from '@eventflow/monitor'
-import { readNew } from '@eventflow/redis'
+import { createRedisMonitor, readNew } from '@eventflow/redis'
 import { administer, type Server, startOwnRedis, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import step from '../events/fault-step.js'
@@ -18,7 +18,7 @@ afterAll(async () => {
   await redis.stop()
 })
 
-const lag = () => readLag(pipeline.db, pipeline.redis, pipeline.prefix)
+const lag = () => readLag(pipeline.db, createRedisMonitor(pipeline.redis, pipeline.prefix))
 const untilLag = (what: string, is: (lag: PipelineLag) => boolean) =>
   until(what, async () => {
     const now = await lag()

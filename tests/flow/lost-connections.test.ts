@@ -2,8 +2,8 @@
  * A lane loses its connection to Redis, which has not noticed: a read still waits there, and may be given the next
  * entry.
  */
-import { partitionOf } from '@eventflow/core'
-import { connectRedis, GROUP, streamKey, untilReady } from '@eventflow/redis'
+import { CONSUMER_GROUP, partitionOf } from '@eventflow/core'
+import { connectRedis, streamKey, untilReady } from '@eventflow/redis'
 import { openLink, startOwnRedis, startPipeline, until, withPort } from '@eventflow/testkit'
 import { expect, test } from '@jest/globals'
 import step from '../events/fault-step.js'
@@ -27,12 +27,12 @@ test('an entry given to the lost read is not overtaken by later ones', async () 
   await pipeline.drained()
 
   const stream = streamKey(pipeline.prefix, partitionOf('default', 'k', pipeline.partitions))
-  const consumers = (await direct.xinfo('CONSUMERS', stream, GROUP)) as unknown[][]
+  const consumers = (await direct.xinfo('CONSUMERS', stream, CONSUMER_GROUP)) as unknown[][]
   const name = String(consumers[0]![consumers[0]!.indexOf('name') + 1])
   const lost = direct.duplicate()
   await untilReady(lost, 5_000)
   const lostId = Number(await lost.client('ID'))
-  const given = lost.xreadgroup('GROUP', GROUP, name, 'COUNT', 1, 'BLOCK', 30_000, 'STREAMS', stream, '>')
+  const given = lost.xreadgroup('GROUP', CONSUMER_GROUP, name, 'COUNT', 1, 'BLOCK', 30_000, 'STREAMS', stream, '>')
   await until('that read waits', async () => (await waiting()).includes(lostId))
   link.reset()
   await until('the lane waits on a new connection', async () => (await waiting()).some((id) => id > lostId))

@@ -1,7 +1,7 @@
 /** Ownership of partitions when workers restart, share an id, or are busy: with leases of a second. */
-import { partitionOf } from '@eventflow/core'
+import { CONSUMER_GROUP, partitionOf } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
-import { GROUP, streamKey } from '@eventflow/redis'
+import { streamKey } from '@eventflow/redis'
 import { defineEvent, Type } from '@eventflow/sdk'
 import { sessionsWaiting, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
@@ -93,7 +93,7 @@ async function consumers(): Promise<string[][]> {
   const all = []
   for (let partition = 0; partition < pipeline.partitions; partition++) {
     const key = streamKey(pipeline.prefix, partition)
-    const found = (await pipeline.redis.xinfo('CONSUMERS', key, GROUP).catch(() => [])) as unknown[][]
+    const found = (await pipeline.redis.xinfo('CONSUMERS', key, CONSUMER_GROUP).catch(() => [])) as unknown[][]
     all.push(found.map((fields) => String(fields[fields.indexOf('name') + 1])))
   }
   return all

@@ -3,8 +3,8 @@
  * given up meanwhile.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { partitionOf } from '@eventflow/core'
-import { GROUP, streamKey } from '@eventflow/redis'
+import { CONSUMER_GROUP, partitionOf } from '@eventflow/core'
+import { streamKey } from '@eventflow/redis'
 import { defineEvent, type Enricher, type EventDefinition, Type } from '@eventflow/sdk'
 import { administer, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, expect, test } from '@jest/globals'
@@ -85,7 +85,7 @@ async function dieTwice(): Promise<number> {
   let entries = 0
   for (let partition = 0; partition < pipeline.partitions; partition++) {
     const stream = streamKey(pipeline.prefix, partition)
-    const read = await pipeline.redis.xreadgroup('GROUP', GROUP, 'dead', 'COUNT', 100, 'STREAMS', stream, '>')
+    const read = await pipeline.redis.xreadgroup('GROUP', CONSUMER_GROUP, 'dead', 'COUNT', 100, 'STREAMS', stream, '>')
     entries += (read as [string, unknown[]][] | null)?.[0]?.[1].length ?? 0
   }
   await pipeline.db.query(`UPDATE partitions SET owner = 'dead', lease_expires_at = now(), crashes = 1`)

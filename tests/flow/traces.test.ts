@@ -140,7 +140,7 @@ test('a dead letter is an error in its trace, and names its trace in the log', a
   expect(treeOf(spans)).toContain('    worker: process ef:events 1 dead PermanentError ERROR')
   expect(JSON.stringify(spans)).not.toContain(SECRET)
   const log = readFileSync(join(stack.dir, 'logs/worker-1.log'), 'utf8').split('\n')
-  expect(log.find((line) => line.includes('event is dead'))).toContain(`"trace_id":"${traceId}"`)
+  expect(log.find((line) => line.includes('event failed'))).toContain(`"trace_id":"${traceId}"`)
 })
 
 test('without an incoming trace, ingest begins one, and the event keeps it', async () => {

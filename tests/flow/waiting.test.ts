@@ -1,6 +1,6 @@
 /** Events that wait with a worker: how many may, and that nothing overtakes those beyond its limit. */
-import { type AcceptedEvent, partitionOf } from '@eventflow/core'
-import { FIELD, packEntry, readNew, streamKey } from '@eventflow/redis'
+import { type AcceptedEvent, packEntry, partitionOf } from '@eventflow/core'
+import { FIELD, readNew, streamKey } from '@eventflow/redis'
 import {
   acceptEvents,
   type Link,

@@ -3,8 +3,8 @@
  * crashes.
  */
 import { randomUUID } from 'node:crypto'
-import { type AcceptedEvent, partitionOf } from '@eventflow/core'
-import { createSeal, FIELD, GROUP, packEntry, readNew, streamKey } from '@eventflow/redis'
+import { type AcceptedEvent, CONSUMER_GROUP, packEntry, partitionOf } from '@eventflow/core'
+import { createSeal, FIELD, readNew, streamKey } from '@eventflow/redis'
 import { acceptEvents, newEvent, startPipeline, startSteadyLoad, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import step from '../events/fault-step.js'
@@ -99,7 +99,7 @@ describe('entries of a stream', () => {
     await pipeline.redis
       .multi()
       .xadd(stream, '*', FIELD, pipeline.seal.close(stream, packEntry([{ ...accepted, payload: stored.payload }])))
-      .xreadgroup('GROUP', GROUP, 'first', 'COUNT', 1, 'STREAMS', stream, '>')
+      .xreadgroup('GROUP', CONSUMER_GROUP, 'first', 'COUNT', 1, 'STREAMS', stream, '>')
       .exec()
     await pipeline.send([event('stolen', 2)])
 
@@ -207,7 +207,7 @@ describe('entries of a stream', () => {
     await pipeline.streamsEmpty()
     await expectAllOnceInOrder(sent)
     expect((await pipeline.db.query('SELECT FROM failed_events')).rows).toHaveLength(0)
-    const told = pipeline.logged.filter(({ msg }) => msg === 'removing entries that are none of ours')
+    const told = pipeline.logged.filter(({ msg }) => msg === 'removing entries that this installation did not write')
     expect(told.flatMap(({ entries }) => entries)).toHaveLength(garbage.length * (pipeline.partitions + 1))
   })
 })

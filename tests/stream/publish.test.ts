@@ -1,17 +1,7 @@
 /** Which events of a request are in which entry of which stream, and which are reported as missing. */
 import { randomBytes } from 'node:crypto'
-import type { RawEvent } from '@eventflow/core'
-import {
-  connectRedis,
-  createPublisher,
-  createSeal,
-  decodeEvent,
-  FIELD,
-  type Redis,
-  streamKey,
-  unpackEntry,
-  untilReady,
-} from '@eventflow/redis'
+import { decodeEvent, type RawEvent, unpackEntry } from '@eventflow/core'
+import { connectRedis, createPublisher, createSeal, FIELD, type Redis, streamKey, untilReady } from '@eventflow/redis'
 import { redisUrl } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 

@@ -1,7 +1,7 @@
 /** Observes the pipeline from outside, once. */
+import type { FeedMonitor } from '@eventflow/core'
 import { countFreshDeadLetters, type Db, readProgress } from '@eventflow/db'
 import { type PipelineLag, readLag } from '@eventflow/monitor'
-import type { Redis } from '@eventflow/redis'
 
 /** The age up to which dead letters count as fresh. */
 export const FRESH_SECONDS = 300
@@ -17,9 +17,9 @@ export interface Observation {
   progress: number | undefined
 }
 
-export async function observe(db: Db, redis: Redis, prefix: string): Promise<Observation> {
-  const reading = Promise.all([readLag(db, redis, prefix), countFreshDeadLetters(db, FRESH_SECONDS), readProgress(db)])
-  const [postgres, ping] = await Promise.all([reading.catch(messageOf), redis.ping().then(() => undefined, messageOf)])
+export async function observe(db: Db, feed: FeedMonitor): Promise<Observation> {
+  const reading = Promise.all([readLag(db, feed), countFreshDeadLetters(db, FRESH_SECONDS), readProgress(db)])
+  const [postgres, ping] = await Promise.all([reading.catch(messageOf), feed.ping().then(() => undefined, messageOf)])
   if (typeof postgres === 'string') {
     return {
       postgresError: postgres,

@@ -7,10 +7,9 @@
  * in memory and written when Postgres is back.
  */
 import { randomUUID } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import { closeIncident, type Db, type Incident, openIncident, readOpenIncidents } from '@eventflow/db'
-import type { Redis } from '@eventflow/redis'
-import type { AlertsConfig, Logger } from '@eventflow/runtime'
+import { createRedisMonitor, type Redis } from '@eventflow/redis'
+import { type AlertsConfig, type Logger, repeat } from '@eventflow/runtime'
 import { judge, type Standing } from './judge.js'
 import { type Observation, observe } from './observe.js'
 import { type Reading, readingsOf } from './readings.js'
@@ -34,21 +33,21 @@ export interface Watch {
 
 /** Watches until stopped. */
 export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps): Watch {
-  const stopping = new AbortController()
+  const feed = createRedisMonitor(redis, config.EVENTFLOW_STREAM_PREFIX)
   const turningSince = new Map<string, number | undefined>()
   /** The raised alerts by name: as last read from Postgres, and those not written to it yet. */
   let open = new Map<string, string>()
   const unwritten = new Map<string, { incident: Incident; sent: boolean }>()
   let progress: { value: number | undefined; at: number } = { value: undefined, at: performance.now() }
 
-  async function look(): Promise<void> {
-    const seen = await observe(db, redis, config.EVENTFLOW_STREAM_PREFIX)
+  async function look(stopping: AbortSignal): Promise<void> {
+    const seen = await observe(db, feed)
     const now = performance.now()
     if (seen.postgresError === undefined) {
       await writeUnwritten()
       open = await readOpenIncidents(db)
     }
-    for (const reading of readingsOf(seen, stalledSeconds(seen, now), config)) await follow(reading, now)
+    for (const reading of readingsOf(seen, stalledSeconds(seen, now), config)) await follow(reading, now, stopping)
   }
 
   /** An empty backlog counts as progress. Events that wait for a retry are not due yet. */
@@ -58,18 +57,18 @@ export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps)
     return (now - progress.at) / 1_000
   }
 
-  async function follow(reading: Reading, now: number): Promise<void> {
+  async function follow(reading: Reading, now: number, stopping: AbortSignal): Promise<void> {
     const { alert, value, threshold } = reading
     const limits = { above: threshold, below: threshold / 2, forMs: config.EVENTFLOW_ALERT_AFTER_SECONDS * 1_000 }
     const raised = open.has(alert) || unwritten.has(alert)
     const standing: Standing = { raised, turningSince: turningSince.get(alert) }
     const next = judge(standing, value, limits, now)
     // The new state is kept only after the write: if that fails, the next look tries again.
-    if (next.raised !== raised) await (next.raised ? raise(reading) : clear(reading))
+    if (next.raised !== raised) await (next.raised ? raise(reading, stopping) : clear(reading))
     turningSince.set(alert, next.turningSince)
   }
 
-  async function raise({ alert, value = 0, threshold, message }: Reading): Promise<void> {
+  async function raise({ alert, value = 0, threshold, message }: Reading, stopping: AbortSignal): Promise<void> {
     const incident = { id: randomUUID(), alert, raisedAt: new Date(), raisedWith: { value, threshold, message } }
     const written = await openIncident(db, incident, { sent: false }).catch(() => undefined)
     if (written === false) return // another monitor was first
@@ -77,7 +76,7 @@ export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps)
     if (written) return
     const unknown = { incident, sent: false }
     unwritten.set(alert, unknown)
-    await send(raisedMessage(incident), stopping.signal).then(
+    await send(raisedMessage(incident), stopping).then(
       () => {
         unknown.sent = true
       },
@@ -98,22 +97,16 @@ export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps)
     }
   }
 
-  /** Runs the steps independently: a slow receiver must not delay the looks. */
-  async function repeat(what: string, step: () => Promise<unknown>): Promise<void> {
-    while (!stopping.signal.aborted) {
-      await step().catch((err) => log.warn({ err }, `${what} failed`))
-      await delay(everyMs, undefined, { signal: stopping.signal }).catch(() => {})
-    }
-  }
-
-  const running = Promise.all([
-    repeat('looking', look),
-    repeat('telling', () => tellUnsent({ db, send, log }, stopping.signal)),
-  ])
+  const failed = (what: string) => (err: unknown) => log.warn({ err }, `${what} failed`)
+  // Two loops, so that a slow receiver does not delay the looks.
+  const looking = repeat(look, { pauseMs: everyMs, onError: failed('looking') })
+  const telling = repeat((stopping) => tellUnsent({ db, send, log }, stopping), {
+    pauseMs: everyMs,
+    onError: failed('telling'),
+  })
   return {
     async stop() {
-      stopping.abort()
-      await running
+      await Promise.all([looking.stop(), telling.stop()])
     },
   }
 }

@@ -1,5 +1,5 @@
 /** One connection to Postgres for the time of a command. */
-import { connect, type Db, sqlErrorKind } from '@eventflow/db'
+import { connect, type Db, isAway } from '@eventflow/db'
 import { UnreachableError } from './addresses.js'
 
 /** Runs `work` on a connection. Throws UnreachableError when Postgres does not let us in, and says where it was looked for. */
@@ -19,7 +19,7 @@ export function unreachable(url: string, error: unknown): UnreachableError | und
   const { code = '', message } = error as { code?: string; message: string }
   const place = `Postgres at ${placeOf(url)}: ${message || code}`
   if (code === UNDEFINED_TABLE) return new UnreachableError(`${place}\nMake the tables with eventflow migrate.`)
-  if (sqlErrorKind(error) !== 'infrastructure' && !REFUSED.test(code)) return undefined
+  if (!isAway(error) && !REFUSED.test(code)) return undefined
   return new UnreachableError(`${place}\nIs it running, and does DATABASE_URL name the right one?`)
 }
 

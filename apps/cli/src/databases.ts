@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type LocalDatabase, startPostgres, startRedis } from '@eventflow/local'
 import { type Kept, keepRunning } from './keep-running.js'
 import type { Voice } from './output.js'
-import type { UpOptions } from './up.js'
+import type { UpOptions } from './up-options.js'
 
 /** A database that clients can connect to. */
 export interface Database {

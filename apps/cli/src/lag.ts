@@ -3,7 +3,7 @@ import { clearScreenDown, moveCursor } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { connect } from '@eventflow/db'
 import { type PipelineLag, readLag } from '@eventflow/monitor'
-import { connectRedis, untilReady } from '@eventflow/redis'
+import { connectRedis, createRedisMonitor, untilReady } from '@eventflow/redis'
 import { type Addresses, UnreachableError } from './addresses.js'
 import { unreachable } from './ask-postgres.js'
 import { type Print, span, table } from './table.js'
@@ -36,7 +36,7 @@ export async function lag(addresses: Addresses, options: LagOptions): Promise<nu
   try {
     await untilReady(redis, 1_000).catch(() => {})
     do {
-      const reading = await readLag(db, redis, addresses.prefix).catch(
+      const reading = await readLag(db, createRedisMonitor(redis, addresses.prefix)).catch(
         (error) => unreachable(addresses.postgres, error) ?? Promise.reject(error),
       )
       const isAway = reading instanceof UnreachableError

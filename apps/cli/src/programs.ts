@@ -3,7 +3,7 @@ import { freePort, SetupError } from '@eventflow/local'
 import { type Kept, keepRunning } from './keep-running.js'
 import type { Output } from './output.js'
 import { startProgram } from './program.js'
-import type { UpOptions } from './up.js'
+import type { UpOptions } from './up-options.js'
 
 /**
  * Starts the workers and then the ingest, and adds them to `started`: the last to start is the first to stop, so that

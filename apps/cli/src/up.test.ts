@@ -7,7 +7,8 @@ import { freePort } from '@eventflow/local'
 import { until } from '@eventflow/testkit'
 import { afterAll, expect, test } from '@jest/globals'
 import { createOutput } from './output.js'
-import { type UpOptions, up } from './up.js'
+import { up } from './up.js'
+import type { UpOptions } from './up-options.js'
 
 const dir = await mkdtemp(join(tmpdir(), 'eventflow-up-'))
 const ingest = join(dir, 'ingest.mjs')

@@ -6,31 +6,11 @@ import { freePort, SetupError } from '@eventflow/local'
 import { claimFolder } from './data-folder.js'
 import { startDatabases } from './databases.js'
 import type { Kept } from './keep-running.js'
-import type { Output, Voice } from './output.js'
+import type { Voice } from './output.js'
 import { startAlerts, startPrograms } from './programs.js'
 import { untilReady } from './ready.js'
+import type { UpOptions } from './up-options.js'
 import { welcome } from './welcome.js'
-
-/** Options of {@link up}. Paths are absolute. */
-export interface UpOptions {
-  /** Of HTTP. */
-  port: number
-  /** How many of them. */
-  workers: number
-  /** Where the first worker tells of its health; the others have the next free ports. */
-  metricsPort: number
-  dataDir: string
-  /** The folder with the event definitions. */
-  events: string
-  /** The files that are run as ingest, as worker and as the monitor. */
-  programs: { ingest: string; worker: string; alerts: string }
-  env: NodeJS.ProcessEnv
-  output: Output
-  /** Stops everything in order. */
-  stop: AbortSignal
-  /** Ends everything at once. */
-  kill: AbortSignal
-}
 
 /** Starts everything, says where it is, and stops everything when told to. When it fails, nothing is left running. */
 export async function up(options: UpOptions): Promise<void> {

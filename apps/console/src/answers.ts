@@ -1,6 +1,8 @@
 /** What the service answers with, as far as the console reads it. */
 
-type Status = 'accepted' | 'retrying' | 'processed' | 'failed' | 'discarded'
+/** As EVENT_STATUSES in packages/core, which the browser does not load. */
+export const EVENT_STATUSES = ['accepted', 'retrying', 'processed', 'failed', 'discarded'] as const
+type EventStatus = (typeof EVENT_STATUSES)[number]
 
 export interface ListedEvent {
   id: string
@@ -12,7 +14,7 @@ export interface ListedEvent {
   partition: number
   correlationid: string
   causationid?: string
-  status: Status
+  status: EventStatus
   attempts: number
   accepted_at: string
   settled_at?: string

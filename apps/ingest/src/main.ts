@@ -6,9 +6,9 @@ import {
   countPartitions,
   createBootstrapKey,
   INGEST_APPLICATION,
+  isAway,
   migrate,
   OPERATOR_TENANT,
-  sqlErrorKind,
 } from '@eventflow/db'
 import { connectRedis } from '@eventflow/redis'
 import {
@@ -41,7 +41,6 @@ try {
   const tracing = await startTracing('ingest', config, log)
   const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS, { warn: (message) => log.warn(message) })
 
-  const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
   const migrateNow = () => migrate(config.DATABASE_URL, { partitions: config.EVENTFLOW_PARTITIONS })
   const applied = await untilDone('migrating', log, migrateNow, isAway)
   if (applied.length > 0) log.info({ applied }, 'database migrated')

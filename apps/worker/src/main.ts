@@ -1,9 +1,10 @@
 /** Starts a worker: wire, work, drain in reverse. */
+import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
-import { connect, migrate, OPERATOR_TENANT, prepare, sqlErrorKind, WORKER_APPLICATION } from '@eventflow/db'
+import { connect, isAway, migrate, OPERATOR_TENANT, prepare, readEntrySecret, WORKER_APPLICATION } from '@eventflow/db'
 import { describeHealth, idleTimeoutOf, showCircuits, startWorker, type Worker } from '@eventflow/engine'
-import { connectRedis } from '@eventflow/redis'
+import { connectRedis, createCache, createRedisMonitor, createSeal, openRedisFeed } from '@eventflow/redis'
 import {
   createLog,
   createWorkerMetrics,
@@ -31,7 +32,6 @@ try {
   const tracing = await startTracing('worker', config, log, workerId)
   const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS, { warn: (message) => log.warn(message) })
 
-  const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
   const migrateNow = () => migrate(config.DATABASE_URL, { partitions: config.EVENTFLOW_PARTITIONS })
   const applied = await untilDone('migrating', log, migrateNow, isAway)
   if (applied.length > 0) log.info({ applied }, 'database migrated')
@@ -47,7 +47,14 @@ try {
   })
   const register = () => registerDefinitions(db, OPERATOR_TENANT, definitions.values())
   const registered = await untilDone('registering the schemas', log, register, isAway)
-  const redis = connectRedis({ url: config.REDIS_URL, onError: (err) => log.warn({ err }, 'Redis') })
+  const secret = await untilDone('reading the secret of the entries', log, () => readEntrySecret(db), isAway)
+  const onError = (err: Error) => log.warn({ err }, 'Redis')
+  const redis = connectRedis({ url: config.REDIS_URL, onError })
+  const prefix = config.EVENTFLOW_STREAM_PREFIX
+  const run = randomBytes(4).toString('hex')
+  const names = Array.from({ length: config.EVENTFLOW_LANES }, (_, lane) => `${workerId}:${run}:${lane}`)
+  const feedOptions = { url: config.REDIS_URL, redis, prefix, seal: createSeal(secret), onError }
+  const feeds = await Promise.all(names.map((name) => openRedisFeed({ ...feedOptions, name })))
   const metrics = createWorkerMetrics(workerId, definitions.keys())
   showCircuits(log, metrics)
   let phase: 'starting' | 'working' | 'stopping' = 'starting'
@@ -59,7 +66,20 @@ try {
     refresh: async () => worker?.refreshGauges(),
     health: () => (phase === 'working' && worker ? describeHealth(worker.health()) : { status: phase }),
   })
-  worker = await startWorker({ id: workerId, config, db, redis, log, metrics, tracing, definitions, registered })
+  worker = await startWorker({
+    id: workerId,
+    run,
+    config,
+    db,
+    feeds,
+    monitor: createRedisMonitor(redis, prefix),
+    cache: createCache(redis, prefix),
+    log,
+    metrics,
+    tracing,
+    definitions,
+    registered,
+  })
   phase = 'working'
   const { port } = server.address() as AddressInfo
   log.info({ types: [...definitions.keys()], metrics_port: port }, 'working')

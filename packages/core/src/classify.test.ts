@@ -1,7 +1,7 @@
 /** What a failure means for its event. */
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { failureOf, historyWith, isUnavailable, orderingKey, outcomeOfFailure } from './classify.js'
+import { failureOf, historyWith, isUnavailable, outcomeOfFailure } from './classify.js'
 import { describeValue } from './describe-value.js'
 import { PermanentError, TransientError, UnavailableError } from './failure.js'
 import type { Delivery, Failure } from './outcome.js'
@@ -39,7 +39,7 @@ const delivery = (attempts: number): Delivery => ({
 describe('a failure', () => {
   test('has problems only when it is permanent: a list of them, truncated if long, and no other list', () => {
     const problem = { pointer: '/a', message: 'no' }
-    const problemsOf = (error: object) => failureOf(error, 'x').problems
+    const problemsOf = (error: object) => failureOf(error, 'handle').problems
     const withProblems = (problems: unknown) => Object.assign(new PermanentError('no'), { problems })
     expect(problemsOf(withProblems([problem, { ...problem, more: 1 }]))).toEqual([problem, problem])
     expect(problemsOf(Object.assign(new TransientError('busy'), { problems: [problem] }))).toEqual([])
@@ -176,12 +176,12 @@ describe('the outcome', () => {
     outcomeOfFailure(delivery(attempts), failure(type), DEFAULT_RETRY_POLICY, random)
 
   test('of a permanent failure is the final failure at once', () => {
-    expect(outcome(0, 'permanent')).toEqual({ kind: 'dead', delivery: delivery(0), failure: failure('permanent') })
+    expect(outcome(0, 'permanent')).toEqual({ kind: 'failed', delivery: delivery(0), failure: failure('permanent') })
   })
 
   test('of transient failures is a retry after at most 2, 4 and 8 s, then the final failure', () => {
     const outcomes = [0, 1, 2, 3].map((attempts) => outcome(attempts, 'transient', 0.9999))
-    expect(outcomes.map(({ kind }) => kind)).toEqual(['retry', 'retry', 'retry', 'dead'])
+    expect(outcomes.map(({ kind }) => kind)).toEqual(['retry', 'retry', 'retry', 'failed'])
     expect(outcomes.map((o) => ('delayMs' in o ? o.delayMs : undefined))).toEqual([1_999, 3_999, 7_999, undefined])
   })
 
@@ -195,7 +195,7 @@ describe('the outcome', () => {
 
   test('under a policy of one attempt is the final failure at once', () => {
     const policy = { ...DEFAULT_RETRY_POLICY, attempts: 1 }
-    expect(outcomeOfFailure(delivery(0), failure('transient'), policy, 0).kind).toBe('dead')
+    expect(outcomeOfFailure(delivery(0), failure('transient'), policy, 0).kind).toBe('failed')
   })
 })
 
@@ -210,13 +210,4 @@ test('the history gains the attempt that has just failed, and the delivery is un
   ])
   expect(history[2]).toMatchObject({ at: '2024-01-02T00:00:00.000Z', component: 'handle', errorClass: 'Error' })
   expect(before).toEqual(delivery(2))
-})
-
-test('the ordering key combines tenant and key', () => {
-  const keys = [
-    orderingKey({ tenantId: 'a', key: 'bc' }),
-    orderingKey({ tenantId: 'ab', key: 'c' }),
-    orderingKey({ tenantId: 'a', key: 'c' }),
-  ]
-  expect(new Set(keys).size).toBe(3)
 })

@@ -1,8 +1,7 @@
 /** Decides what a failure means for its event: retry or give up. */
 import { describeValue, isError, propertyOf } from './describe-value.js'
-import type { AcceptedEvent } from './event.js'
 import type { Problem } from './failure.js'
-import type { Attempt, Dead, Delivery, Failure, Retry, Wait } from './outcome.js'
+import type { Attempt, Component, Delivery, Failed, Failure, Retry, Wait } from './outcome.js'
 import { backoffMs, type RetryPolicy, withFullJitter } from './retry-policy.js'
 import { storableText } from './storable.js'
 
@@ -20,17 +19,22 @@ const MAX_PROBLEMS = 100
  * cannot be stored and endless texts still make a failure like any other. Anything not known to be permanent is
  * transient. Errors are recognized by their names, because a user's definitions may load another copy of these classes.
  */
-export function failureOf(error: unknown, component: string): Failure {
+export function failureOf(error: unknown, component: Component): Failure {
   const name = nameOf(error)
   const failureType =
     name === 'PermanentError' ? 'permanent' : name === 'UnavailableError' ? 'unavailable' : 'transient'
   return {
     component,
     failureType,
-    errorClass: storableText(name ?? 'Error', MAX_NAME),
+    errorClass: errorClassOf(error),
     message: storableText(messageOf(error, name), MAX_MESSAGE),
     problems: failureType === 'permanent' ? (problemsIn(propertyOf(error, 'problems')) ?? []) : [],
   }
+}
+
+/** The error class in dead letters; `Error` for a value that is not an error. */
+export function errorClassOf(error: unknown): string {
+  return storableText(nameOf(error) ?? 'Error', MAX_NAME)
 }
 
 /** The name of an error; `undefined` for other values. */
@@ -85,10 +89,10 @@ export function outcomeOfFailure(
   failure: Failure,
   policy: RetryPolicy,
   random: number,
-): Retry | Dead | Wait {
+): Retry | Failed | Wait {
   if (failure.failureType === 'unavailable') return { kind: 'wait', delivery, failure, delayMs: UNAVAILABLE_DELAY_MS }
   const attempts = delivery.attempts + 1
-  if (failure.failureType === 'permanent' || attempts >= policy.attempts) return { kind: 'dead', delivery, failure }
+  if (failure.failureType === 'permanent' || attempts >= policy.attempts) return { kind: 'failed', delivery, failure }
   return { kind: 'retry', delivery, failure, delayMs: withFullJitter(backoffMs(attempts, policy), random) }
 }
 
@@ -96,9 +100,4 @@ export function outcomeOfFailure(
 export function historyWith(delivery: Delivery, failure: Failure, at: Date): Attempt[] {
   const { component, errorClass, message } = failure
   return [...delivery.history, { attempt: delivery.attempts + 1, at: at.toISOString(), component, errorClass, message }]
-}
-
-/** Tenant and ordering key as one string, so that equal keys of two tenants stay distinct. */
-export function orderingKey(event: Pick<AcceptedEvent, 'tenantId' | 'key'>): string {
-  return `${event.tenantId}\0${event.key}`
 }

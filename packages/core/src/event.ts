@@ -55,3 +55,7 @@ export interface AcceptedEvent<Data = Payload> {
 export interface RawEvent extends Omit<AcceptedEvent, 'data'> {
   payload: string
 }
+
+/** The statuses of an accepted event, as users see them and as the view `events` has them. */
+export const EVENT_STATUSES = ['accepted', 'retrying', 'processed', 'failed', 'discarded'] as const
+export type EventStatus = (typeof EVENT_STATUSES)[number]

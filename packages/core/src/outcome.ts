@@ -23,29 +23,44 @@ export interface Delivery {
   inRetries: boolean
 }
 
+/**
+ * The step in which an event failed, in the order of the steps. `enrich:` comes before the name of the enricher, and `worker` means
+ * that the event ended its worker. `key` fails an event before it is accepted, so no dead letter has it; the dead letter of a skipped
+ * event has `operator`.
+ */
+export type Component =
+  | 'key'
+  | 'definition'
+  | 'schema'
+  | 'upcast'
+  | `enrich:${string}`
+  | 'validate'
+  | 'handle'
+  | 'settle'
+  | 'worker'
+
 /** One failed attempt, as it is kept in `history`; or the mark of a replay. */
 export interface Attempt {
   /** From 1; 0 marks a replay, after which attempts count from 1 again. */
   attempt: number
   /** RFC 3339. */
   at: string
-  component: string
+  component: Component | 'replay'
   errorClass: string
   message: string
 }
 
 /** Why an event failed. */
 export interface Failure {
-  /** `schema`, `enrich`, `validate` or `handle`; with the enricher's name if there is one: `enrich:airports`. */
-  component: string
+  component: Component
   failureType: 'permanent' | 'transient' | 'unavailable'
   errorClass: string
   message: string
   problems: Problem[]
 }
 
-export interface Commit {
-  kind: 'commit'
+export interface Processed {
+  kind: 'processed'
   delivery: Delivery
   /** The event's data and the enrichers' additions. */
   data: Payload
@@ -61,8 +76,8 @@ export interface Retry {
   delayMs: number
 }
 
-export interface Dead {
-  kind: 'dead'
+export interface Failed {
+  kind: 'failed'
   delivery: Delivery
   failure: Failure
 }
@@ -75,4 +90,4 @@ export interface Wait {
   delayMs: number
 }
 
-export type Outcome = Commit | Retry | Dead | Wait
+export type Outcome = Processed | Retry | Failed | Wait

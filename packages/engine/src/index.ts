@@ -2,7 +2,7 @@
 export { idleTimeoutOf } from './ownership/ownership.js'
 export { removeOld } from './ownership/retention.js'
 export { takeUpNext } from './partition/catch-up.js'
-export { newPartition } from './partition/partition.js'
+export { emptyHand, newPartition, type PartitionIn } from './partition/partition.js'
 export { positionOf } from './partition/scans.js'
 export { showCircuits } from './watch/circuits.js'
 export { describeHealth } from './watch/health.js'

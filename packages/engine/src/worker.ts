@@ -1,11 +1,9 @@
-/** A worker: its lanes, the ownership that feeds them, and the removal of what is old. */
-import { randomBytes } from 'node:crypto'
+/** A worker: its lanes, the ownership that feeds them, and the removal of old events. */
 import { setMaxListeners } from 'node:events'
 import { hostname } from 'node:os'
-import { UnavailableError } from '@eventflow/core'
-import { asSql, type Db, isConnectionLoss, OPERATOR_TENANT, readEntrySecret, sqlErrorKind } from '@eventflow/db'
+import { type Feed, type FeedMonitor, UnavailableError } from '@eventflow/core'
+import { asSql, type Db, isAway, isConnectionLoss, OPERATOR_TENANT } from '@eventflow/db'
 import { startTelling } from '@eventflow/monitor'
-import { connectRedis, createCache, createSeal, type Redis, untilReady } from '@eventflow/redis'
 import {
   type Logger,
   readWorkerFigures,
@@ -14,13 +12,13 @@ import {
   type WorkerConfig,
   type WorkerMetrics,
 } from '@eventflow/runtime'
-import { followSchemas } from '@eventflow/schemas'
-import type { EventDefinition, Sql } from '@eventflow/sdk'
+import { followSchemas, type Registry } from '@eventflow/schemas'
+import type { EnrichContext, EventDefinition, Sql } from '@eventflow/sdk'
 import { startLane } from './lane/lane.js'
 import { createTurns } from './lane/turns.js'
 import { startOwnership } from './ownership/ownership.js'
 import { startRetention } from './ownership/retention.js'
-import { compileDefinitions, orderOf } from './process/definitions.js'
+import { compileDefinitions, type Definitions, orderOf } from './process/definitions.js'
 import { handlerLimitsOf } from './settle/effects.js'
 import { refreshWorkerGauges } from './watch/gauges.js'
 import { startWatchdog, type WorkerHealth } from './watch/watchdog.js'
@@ -28,12 +26,18 @@ import { startWatchdog, type WorkerHealth } from './watch/watchdog.js'
 export interface WorkerDeps {
   /** Stable over restarts, so that a worker has its partitions back at once. */
   id: string
+  /** Differs from that of every other process that ever had this id. */
+  run: string
   config: WorkerConfig
   db: Db
-  redis: Redis
+  /** One feed for each lane, each under a name of its own. The worker closes them. */
+  feeds: readonly Feed[]
+  monitor: FeedMonitor
+  /** What look-ups of enrichers have found, shared by all workers. */
+  cache: EnrichContext['cache']
   log: Logger
   metrics: WorkerMetrics
-  /** Nothing where traces are off. */
+  /** Missing where traces are off. */
   tracing?: Tracing | undefined
   definitions: ReadonlyMap<string, EventDefinition>
   /** The version of each definition's schema, as it is registered. */
@@ -41,106 +45,95 @@ export interface WorkerDeps {
 }
 
 export interface Worker {
-  /** Whether it makes progress, as of some seconds ago at the most. */
+  /** Whether it makes progress, as of at most some seconds ago. */
   health(): WorkerHealth
-  /** Brings the gauges up to date that are not kept so. Never rejects. */
+  /** Updates the gauges that are not kept up to date. Never rejects. */
   refreshGauges(): Promise<void>
   /** Settles what is in hand, gives the partitions back and takes no more. */
   stop(): Promise<void>
 }
 
-/** Starts to work. Throws when a definition's schema is not valid. */
-export async function startWorker({
-  id,
-  config,
-  db,
-  redis,
-  log,
-  metrics,
-  tracing,
-  definitions,
-  registered,
-}: WorkerDeps): Promise<Worker> {
-  const prefix = config.EVENTFLOW_STREAM_PREFIX
-  const compiled = compileDefinitions(definitions)
-  const follow = () => followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
-  const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
-  const schemas = await untilDone('reading the schemas', log, follow, isAway)
-  const seal = createSeal(await untilDone('reading the secret of the entries', log, () => readEntrySecret(db), isAway))
-  for (const [type, version] of registered) {
-    const subject = { tenantId: OPERATOR_TENANT, type }
-    schemas.versions.announce(subject, version)
-    schemas.versions.keep(subject, version, compiled.get(type)!.contract, { forEver: true })
-  }
-  const readers = Array.from({ length: config.EVENTFLOW_LANES }, () =>
-    connectRedis({ url: config.REDIS_URL, blocking: true, onError: (err) => log.warn({ err }, 'Redis') }),
-  )
-  // What does not answer must not keep the worker from stopping.
+/** Starts to work. Rejects when a definition's schema is not valid. */
+export async function startWorker(deps: WorkerDeps): Promise<Worker> {
+  const { id, run, config, db, feeds, monitor, log, metrics } = deps
+  const definitions = compileDefinitions(deps.definitions)
+  const schemas = await readSchemas(deps, definitions)
+  // A call that does not answer must not keep the worker from stopping.
   const abandoning = new AbortController()
   setMaxListeners(0, abandoning.signal)
-  // A worker starts without Redis too; its lanes then wait for it.
-  await Promise.all([redis, ...readers].map((connection) => untilReady(connection, 2_000).catch(() => {})))
-  // The next process under this id, and the other lane, are others to Redis: what they were given is not this one's to go on with.
-  const run = randomBytes(4).toString('hex')
   const leaseMs = Math.round(config.EVENTFLOW_LEASE_SECONDS * 1_000)
-  const callMs = config.EVENTFLOW_HANDLER_TIMEOUT_SECONDS * 1_000
-  const handlerLimits = handlerLimitsOf(
-    { callMs, transactionMs: config.EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS * 1_000 },
-    leaseMs,
-  )
-  const turns = createTurns()
-  const lanes = readers.map((reader, lane) =>
-    startLane({
-      db,
-      reader,
-      redis,
-      prefix,
-      seal,
-      workerId: id,
-      lane: `${id}:${run}:${lane}`,
-      log,
-      metrics,
-      tracing,
-      definitions: compiled,
-      schemas,
-      orderOf: orderOf(compiled),
-      context: { sql: sqlOf(db), cache: createCache(redis, prefix) },
-      enrichTimeoutMs: config.EVENTFLOW_ENRICH_TIMEOUT_SECONDS * 1_000,
-      abandon: abandoning.signal,
-      random: Math.random,
-      turns,
-      maxWaiting: config.EVENTFLOW_MAX_WAITING,
-      handlerLimits,
-      maxWaitingBytes: config.EVENTFLOW_MAX_WAITING_BYTES / config.EVENTFLOW_LANES,
-    }),
-  )
+  const shared = {
+    ...limitsOf(config, leaseMs),
+    db,
+    workerId: id,
+    log,
+    metrics,
+    tracing: deps.tracing,
+    definitions,
+    schemas,
+    orderOf: orderOf(definitions),
+    context: { sql: sqlOf(db), cache: deps.cache },
+    abandon: abandoning.signal,
+    random: Math.random,
+    turns: createTurns(),
+    maxWaitingBytes: config.EVENTFLOW_MAX_WAITING_BYTES / feeds.length,
+  }
+  const lanes = feeds.map((feed) => startLane({ ...shared, feed }))
   const ownership = startOwnership({ db, worker: { id, host: hostname(), pid: process.pid, run, leaseMs }, lanes, log })
   const ages = {
     settledDays: config.EVENTFLOW_RETENTION_SETTLED_DAYS,
     deadDays: config.EVENTFLOW_RETENTION_DEAD_DAYS,
   }
   const stalledAfterMs = config.EVENTFLOW_STALLED_AFTER_SECONDS * 1_000
-  const watchdog = startWatchdog({ lanes, workerId: id, db, redis, prefix, stalledAfterMs, log, metrics })
+  const watchdog = startWatchdog({ lanes, workerId: id, db, feed: monitor, stalledAfterMs, log, metrics })
   const retention = startRetention({ db, workerId: id, ages, log })
   const telling = startTelling(db, { process: id, service: 'worker' }, () => readWorkerFigures(metrics))
 
   return {
     health: () => ({ ...watchdog.health(), rival: ownership.rival() }),
-    refreshGauges: () => refreshWorkerGauges({ db, redis, metrics }, lanes),
+    refreshGauges: () => refreshWorkerGauges({ db, feed: monitor, metrics }, lanes),
     async stop() {
-      watchdog.stop()
       const abandon = setTimeout(() => abandoning.abort(), config.EVENTFLOW_SHUTDOWN_TIMEOUT_MS / 3)
-      await Promise.all([schemas.stop(), retention.stop(), telling.stop(), ...lanes.map((lane) => lane.stop())])
+      await Promise.all([
+        watchdog.stop(),
+        schemas.stop(),
+        retention.stop(),
+        telling.stop(),
+        ...lanes.map((lane) => lane.stop()),
+      ])
       clearTimeout(abandon)
       await ownership.stop()
-      for (const reader of readers) reader.disconnect()
+      await Promise.all(feeds.map((feed) => feed.close()))
     },
   }
 }
 
+/** The limits that the settings give, in milliseconds and events. */
+function limitsOf(config: WorkerConfig, leaseMs: number) {
+  const callMs = config.EVENTFLOW_HANDLER_TIMEOUT_SECONDS * 1_000
+  const transactionMs = config.EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS * 1_000
+  return {
+    handlerLimits: handlerLimitsOf({ callMs, transactionMs }, leaseMs),
+    enrichTimeoutMs: config.EVENTFLOW_ENRICH_TIMEOUT_SECONDS * 1_000,
+    maxWaiting: config.EVENTFLOW_MAX_WAITING,
+  }
+}
+
+/** Follows the registered schemas; those of the definitions are known from the start. */
+async function readSchemas({ db, log, registered }: WorkerDeps, definitions: Definitions): Promise<Registry> {
+  const follow = () => followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
+  const schemas = await untilDone('reading the schemas', log, follow, isAway)
+  for (const [type, version] of registered) {
+    const subject = { tenantId: OPERATOR_TENANT, type }
+    schemas.versions.announce(subject, version)
+    schemas.versions.keep(subject, version, definitions.get(type)!.contract, { forEver: true })
+  }
+  return schemas
+}
+
 /**
- * SQL for enrichers: while Postgres is away their events wait, and no attempt is charged. A statement that fails or takes too
- * long on a connection that lives has failed by itself, and counts.
+ * SQL for enrichers: while Postgres is away their events wait, and no attempt is charged. A statement that fails or
+ * takes too long on a connection that lives has failed by itself, and counts.
  */
 function sqlOf(db: Db): Sql {
   const sql = asSql(db)

@@ -2,8 +2,8 @@
  * Ids as they were given before the source counted: for some weeks after an upgrade, events that are sent again are
  * known by them.
  */
-import { isUuid } from '@eventflow/core'
-import { type Db, eventKey, findRawEvents, type NewEvent } from '@eventflow/db'
+import { identityOf, isUuid } from '@eventflow/core'
+import { type Db, findRawEvents, type NewEvent } from '@eventflow/db'
 
 /**
  * An event whose id is a UUID was stored under that UUID, of any source. Gives each of the events that is stored like
@@ -22,6 +22,6 @@ export async function keepFormerIds(db: Db, events: readonly NewEvent[]): Promis
     candidates.map(({ former }) => former),
   )
   for (const { event, former } of candidates) {
-    if (stored.get(eventKey(former))?.event.source === event.source) event.id = former.id
+    if (stored.get(identityOf(former))?.event.source === event.source) event.id = former.id
   }
 }

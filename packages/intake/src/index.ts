@@ -1,9 +1,4 @@
 /** How events get in: stored in Postgres first, then published to the stream of their partition. */
-export {
-  type Acceptor,
-  createAcceptor,
-  NotAcceptedError,
-  type Outcome,
-  type Receipt,
-} from './accept.js'
+export { type Acceptor, createAcceptor, NotAcceptedError } from './accept.js'
 export { createShares } from './shares.js'
+export type { Outcome, Receipt } from './store.js'

@@ -1,6 +1,6 @@
-/** Whether Postgres and Redis answer, as this process sees it. */
+/** Whether Postgres and the feed answer, as this process sees it. */
+import type { FeedMonitor } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
-import type { Redis } from '@eventflow/redis'
 import { within } from './within.js'
 
 export interface Dependencies {
@@ -12,8 +12,8 @@ export interface Dependencies {
 const PATIENCE_MS = 2_000
 
 /** Asks both. Never rejects. */
-export async function readDependencies(db: Db, redis: Redis): Promise<Dependencies> {
+export async function readDependencies(db: Db, feed: FeedMonitor): Promise<Dependencies> {
   const answers = (question: Promise<unknown>) => within(PATIENCE_MS, question).then((answer) => answer !== undefined)
-  const [postgres, isUp] = await Promise.all([answers(db.query('SELECT 1')), answers(redis.ping())])
+  const [postgres, isUp] = await Promise.all([answers(db.query('SELECT 1')), answers(feed.ping())])
   return { postgres, redis: isUp }
 }

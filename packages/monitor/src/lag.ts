@@ -1,6 +1,6 @@
 /** How far the pipeline is behind, partition by partition. */
+import type { FeedLag, FeedMonitor } from '@eventflow/core'
 import { type Db, type PartitionBacklog, readBacklog, readOwnership } from '@eventflow/db'
-import { type Redis, readStreamLag, type StreamLag } from '@eventflow/redis'
 
 export interface PartitionLag {
   partition: number
@@ -18,7 +18,9 @@ export interface PartitionLag {
   unsettled: number
   /** In `retries`: waiting for another attempt, or for their first one in a replay. */
   retrying: number
-  /** Events not yet delivered to a worker, from the share of the entries that were not; without the stream, `unsettled`. */
+  /**
+   * Events not yet delivered to a worker, from the share of the entries that were not; without the stream, `unsettled`.
+   */
   lag: number
   /** How long the first of these has been waiting, in seconds; 0 where there is none. */
   lagSeconds: number
@@ -42,10 +44,13 @@ export interface PipelineLag {
   redisError: string | null
 }
 
-/** Reads the lag. Rejects when Postgres is away; without Redis it is all by Postgres. Costs some ms, however large the tables. */
-export async function readLag(db: Db, redis: Redis, prefix: string): Promise<PipelineLag> {
+/**
+ * Reads the lag. Rejects when Postgres is away; while the feed is away all of it comes from Postgres. Takes some ms,
+ * however large the tables.
+ */
+export async function readLag(db: Db, feed: FeedMonitor): Promise<PipelineLag> {
   const [backlog, ownership] = await Promise.all([readBacklog(db), readOwnership(db)])
-  const streams = await readStreamLag(redis, prefix, backlog.length).catch((error: Error) => error)
+  const streams = await feed.lag(backlog.length).catch((error: Error) => error)
   const partitions = backlog.map((partition, i): PartitionLag => {
     const { owner, free } = ownership.partitions[i]!
     return lagOf(partition, free ? null : owner, streams instanceof Error ? undefined : streams)
@@ -66,10 +71,10 @@ export async function readLag(db: Db, redis: Redis, prefix: string): Promise<Pip
   }
 }
 
-function lagOf(backlog: PartitionBacklog, owner: string | null, streams: StreamLag | undefined): PartitionLag {
+function lagOf(backlog: PartitionBacklog, owner: string | null, streams: FeedLag | undefined): PartitionLag {
   const { partition, epoch, dirty, redisRunId, unsettled, retrying, oldestAgeSeconds } = backlog
   const stream = streams?.partitions[partition]
-  const inUse = stream?.hasGroup && dirty === 0 && redisRunId !== null && redisRunId === streams?.runId
+  const inUse = stream?.exists && dirty === 0 && redisRunId !== null && redisRunId === streams?.identity
   const known = { partition, owner, epoch, unsettled, retrying, oldestUnsettledAgeSeconds: oldestAgeSeconds }
   const depth = stream?.length ?? null
   const pending = stream?.pending ?? null

@@ -18,8 +18,8 @@ export function shared<Result>(read: () => Promise<Result>): () => Promise<Resul
 }
 
 /**
- * A reader that may be asked as often as one likes. It gives what it has read while that is younger than `freshMs`, or than
- * fifty times what the read took, up to 5 s; who asks during a read shares it. A failure is kept just as long.
+ * A reader that may be asked as often as one likes. It gives what it has read while that is younger than `freshMs`, or
+ * than fifty times what the read took, up to 5 s; who asks during a read shares it. A failure is kept just as long.
  */
 export function sparing<Result>(
   read: () => Promise<Result>,

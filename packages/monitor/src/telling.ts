@@ -1,6 +1,7 @@
 /** Telling the others what a process has counted: once a second, through Postgres. */
 import { randomUUID } from 'node:crypto'
 import { type Db, forgetFigures, type ProcessFigures, tellFigures } from '@eventflow/db'
+import { repeat } from '@eventflow/runtime/repeat'
 
 const EVERY_MS = 1_000
 
@@ -14,23 +15,12 @@ export function startTelling(
   read: () => Promise<Figures>,
 ): { stop(): Promise<void> } {
   const run = randomUUID()
-  let telling: Promise<void> = Promise.resolve()
-  let busy = false
-
-  async function tell(): Promise<void> {
-    busy = true
-    await tellFigures(db, { process, service, run, ...(await read()) }).catch(() => {})
-    busy = false
-  }
-
-  const timer = setInterval(() => {
-    if (!busy) telling = tell()
-  }, EVERY_MS)
+  const tell = async () => tellFigures(db, { process, service, run, ...(await read()) })
+  const telling = repeat(tell, { pauseMs: EVERY_MS, pauseFirst: true, onError: () => {} })
 
   return {
     async stop() {
-      clearInterval(timer)
-      await telling
+      await telling.stop()
       await forgetFigures(db, process).catch(() => {})
     },
   }

@@ -1,7 +1,9 @@
 /** A cache in Redis that all workers share: what reference look-ups have found. */
 import type { Redis } from 'ioredis'
 
-/** A cache under the pipeline's prefix. While Redis is away nothing is found in it and nothing kept: that is no error. */
+/**
+ * A cache under the pipeline's prefix. While Redis is away nothing is found in it and nothing kept: that is no error.
+ */
 export function createCache(redis: Redis, prefix: string) {
   const keyOf = (key: string) => `${prefix}:cache:${key}`
   return {
@@ -12,7 +14,9 @@ export function createCache(redis: Redis, prefix: string) {
       return keys.map((_, index) => values[index] ?? undefined)
     },
 
-    /** Each entry expires after `ttlMs` milliseconds. Rejects when that is no whole number from 1, or a value no text. */
+    /**
+     * Each entry expires after `ttlMs` milliseconds. Rejects when that is no whole number from 1, or a value no text.
+     */
     async setMany(entries: ReadonlyMap<string, string>, ttlMs: number): Promise<void> {
       if (!Number.isInteger(ttlMs) || ttlMs < 1) throw new TypeError(`ttlMs is a whole number from 1, not ${ttlMs}`)
       const pipeline = redis.pipeline()

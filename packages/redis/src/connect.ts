@@ -1,4 +1,7 @@
-/** Connections to Redis that fail fast: everything in Redis is a hint, so a late answer is worth less than an early error. */
+/**
+ * Connections to Redis that fail fast: everything in Redis is a hint, so a late answer is worth less than an early
+ * error.
+ */
 import { Redis } from 'ioredis'
 
 /** How long a blocking read waits for entries at the most, in milliseconds. */
@@ -13,9 +16,10 @@ export interface ConnectOptions {
 }
 
 /**
- * Opens a connection. A command fails at once while there is no connection (`enableOfflineQueue: false` bounds memory), and a
- * command whose reply was lost fails instead of being sent again (`maxRetriesPerRequest: 0`): a repeated XADD is a second
- * entry. A half-open socket is found by `socketTimeout`; the other timeouts of ioredis would keep the dead connection.
+ * Opens a connection. A command fails at once while there is no connection (`enableOfflineQueue: false` bounds memory),
+ * and a command whose reply was lost fails instead of being sent again (`maxRetriesPerRequest: 0`): a repeated XADD is
+ * a second entry. A half-open socket is found by `socketTimeout`; the other timeouts of ioredis would keep the dead
+ * connection.
  */
 export function connectRedis({ url, onError, blocking = false }: ConnectOptions): Redis {
   const redis = new Redis(url, {

@@ -1,7 +1,7 @@
 /** What waits in the streams. */
+import { CONSUMER_GROUP } from '@eventflow/core'
 import type { Redis } from 'ioredis'
-import { streamKey } from './entry.js'
-import { GROUP } from './group.js'
+import { streamKey } from './stream-key.js'
 
 export interface StreamDepth {
   partition: number
@@ -16,7 +16,7 @@ export async function readDepths(redis: Redis, prefix: string, partitions: numbe
   const pipeline = redis.pipeline()
   for (let partition = 0; partition < partitions; partition++) {
     pipeline.xlen(streamKey(prefix, partition))
-    pipeline.xpending(streamKey(prefix, partition), GROUP)
+    pipeline.xpending(streamKey(prefix, partition), CONSUMER_GROUP)
   }
   const replies = (await pipeline.exec()) ?? []
   return Array.from({ length: partitions }, (_, partition) => {

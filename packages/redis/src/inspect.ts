@@ -1,7 +1,8 @@
 /** What there is to know about a Redis and its streams when something may be wrong with them. Reads only. */
+import type { Entry } from '@eventflow/core'
 import type { Redis } from 'ioredis'
-import { FIELD, streamKey } from './entry.js'
-import { type Entry, GROUP } from './group.js'
+import { FIELD, streamKey } from './stream-key.js'
+import { fieldsOf, groupIn } from './xinfo.js'
 
 /** What Redis says of itself. */
 export interface RedisFacts {
@@ -95,21 +96,18 @@ export async function inspectStreams(redis: Redis, prefix: string, partitions: n
       if (error.message.includes('no such key')) return []
       throw error
     }
-    const group = groups.find((fields) => fieldOf(fields, 'name') === GROUP)
+    const facts = fieldsOf(stream)
+    const group = groupIn(groups)
     const entryOf = ([entry]: RawEntry[]) =>
       entry && { partition, id: entry[0], text: entry[1][entry[1].indexOf(FIELD) + 1] }
     return {
       partition,
       key,
-      length: Number(fieldOf(stream, 'length')),
-      lastId: String(fieldOf(stream, 'last-generated-id')),
-      groupAt: group && String(fieldOf(group, 'last-delivered-id')),
+      length: Number(facts.get('length')),
+      lastId: String(facts.get('last-generated-id')),
+      groupAt: group && String(group.get('last-delivered-id')),
       first: entryOf(oldest),
       last: entryOf(newest),
     }
   })
-}
-
-function fieldOf(fields: readonly unknown[], name: string): unknown {
-  return fields[fields.indexOf(name) + 1]
 }

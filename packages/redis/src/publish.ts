@@ -1,25 +1,17 @@
 /**
- * Adds accepted events to the streams of their partitions: those of one partition all together or not at all. Where a partition
- * needs several entries, Redis could refuse the first and take the second (out of memory, no replicas, no room to save), and
- * later events of a key would go before earlier ones of the same request.
+ * Adds accepted events to the streams of their partitions: those of one partition all together or not at all. Where a
+ * partition needs several entries, Redis could refuse the first and take the second (out of memory, no replicas, no
+ * room to save), and later events of a key would go before earlier ones of the same request.
  */
-import type { RawEvent } from '@eventflow/core'
+import { type Publisher, packEntry, type RawEvent } from '@eventflow/core'
 import type { ChainableCommander, Redis } from 'ioredis'
-import { FIELD, packEntry, streamKey } from './entry.js'
 import type { Seal } from './seal.js'
-
-export interface Publisher {
-  /**
-   * Publishes events in the given order, in one round trip. Gives the partitions of which it is not known that every entry
-   * is there: Redis refused them (OOM), the answer never came, or the stream is too long. Never throws.
-   */
-  publish(events: readonly RawEvent[]): Promise<Set<number>>
-}
+import { FIELD, streamKey } from './stream-key.js'
 
 /**
- * A publisher that leaves streams alone which are `maxLength` entries long: what is over it stays in Postgres, so that Redis
- * stays bounded under any backlog. The lengths are those that the last round trip found; several publishers may go over
- * together by what they have under way.
+ * A publisher that leaves streams alone which are `maxLength` entries long: what is over it stays in Postgres, so that
+ * Redis stays bounded under any backlog. The lengths are those that the last round trip found; several publishers may
+ * go over together by what they have under way.
  */
 export function createPublisher(redis: Redis, prefix: string, seal: Seal, maxLength: number): Publisher {
   const lengths = new Map<number, number>()
@@ -52,7 +44,9 @@ export function createPublisher(redis: Redis, prefix: string, seal: Seal, maxLen
   }
 }
 
-/** One XADD, or a transaction where there are several; the answer to the last command says whether all of it was done. */
+/**
+ * One XADD, or a transaction where there are several; the answer to the last command says whether all of it was done.
+ */
 function addTogether(pipeline: ChainableCommander, stream: string, texts: readonly string[]): void {
   const single = texts.length === 1
   if (!single) pipeline.call('multi')
@@ -60,7 +54,10 @@ function addTogether(pipeline: ChainableCommander, stream: string, texts: readon
   if (!single) pipeline.call('exec')
 }
 
-/** Whether Redis answered with the id of the entry, or to EXEC with an id for each. EXEC is answered with an error when a command was refused. */
+/**
+ * Whether Redis answered with the id of the entry, or to EXEC with an id for each. EXEC is answered with an error when
+ * a command was refused.
+ */
 function isAdded([error, answer]: [error: Error | null, answer: unknown] | [] = []): boolean {
   if (error !== null) return false
   return Array.isArray(answer) ? answer.every((id) => typeof id === 'string') : typeof answer === 'string'

@@ -1,7 +1,7 @@
 /**
- * Seals of entries. Any process that reaches Redis can add an entry to a stream, and a worker would settle what is in it, for
- * any tenant. So an entry carries an HMAC (RFC 2104, SHA-256) over its stream and its text, under a secret that only Postgres
- * has.
+ * Seals of entries. Any process that reaches Redis can add an entry to a stream, and a worker would settle what is in
+ * it, for any tenant. So an entry carries an HMAC (RFC 2104, SHA-256) over its stream and its text, under a secret that
+ * only Postgres has.
  */
 import { hash, timingSafeEqual } from 'node:crypto'
 
@@ -34,8 +34,8 @@ export function createSeal(secret: Buffer): Seal {
 }
 
 /**
- * HMAC-SHA-256 of a text, in base64url, under the secret's 64 hexadecimal digits. As it is defined, in two hashes of one call
- * each: every entry has one, and createHmac takes three times as long, since it makes a stream each time.
+ * HMAC-SHA-256 of a text, in base64url, under the secret's 64 hexadecimal digits. As it is defined, in two hashes of
+ * one call each: every entry has one, and createHmac takes three times as long, since it makes a stream each time.
  */
 export function createMac(secret: Buffer): (text: string) => string {
   const key = Buffer.from(secret.toString('hex'))

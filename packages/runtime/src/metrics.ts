@@ -1,6 +1,6 @@
 /** Every metric, declared once. Base units; counters end in `_total`; every label is bounded. */
 import { readFileSync } from 'node:fs'
-import { PROBLEMS } from '@eventflow/core'
+import { CATCH_UP_REASONS, PROBLEMS } from '@eventflow/core'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 const LATENCY_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
@@ -14,18 +14,6 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 
 /** The possible results of a received event. */
 const OUTCOMES = ['accepted', 'duplicate', 'conflict', 'refused', 'invalid', 'overloaded', 'unavailable'] as const
-
-/** Why events are read from Postgres instead of their stream. */
-export const CATCH_UP_REASONS = [
-  'first start',
-  'dirty',
-  'redis restarted',
-  'stream lost',
-  'interrupted',
-  'behind',
-  'redis away',
-  'unpublished',
-] as const
 
 /** Failures that occur without a bug or an outage, and are therefore counted from 0 for every type. */
 const COMMON_FAILURES = ['SchemaError', 'RuleViolation']

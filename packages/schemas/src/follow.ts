@@ -1,6 +1,6 @@
 /** Follows what is registered: a process knows a new version within about a second, and one that is asked for at once. */
-import { setTimeout as delay } from 'node:timers/promises'
 import { type Db, findSchemaVersions, readNewSchemas } from '@eventflow/db'
+import { repeat } from '@eventflow/runtime/repeat'
 import { type Contract, contractOf } from './contract.js'
 import type { WantedVersion } from './read-data.js'
 import { createVersions, type Versions } from './versions.js'
@@ -23,7 +23,6 @@ export interface Registry {
 /** Reads which versions there are, and goes on doing so. `onError` hears why it could not; it tries again. */
 export async function followSchemas(db: Db, onError: (error: unknown) => void): Promise<Registry> {
   const versions = createVersions()
-  const stopping = new AbortController()
   let seen = 0
 
   async function look(): Promise<void> {
@@ -37,15 +36,8 @@ export async function followSchemas(db: Db, onError: (error: unknown) => void): 
     }
   }
 
-  async function keepLooking(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      await delay(LOOK_EVERY_MS, undefined, { signal: stopping.signal }).catch(() => {})
-      if (!stopping.signal.aborted) await look().catch(onError)
-    }
-  }
-
   await look()
-  const ended = keepLooking()
+  const looking = repeat(look, { pauseMs: LOOK_EVERY_MS, pauseFirst: true, onError })
   return {
     versions,
     async load(wanted) {
@@ -61,10 +53,7 @@ export async function followSchemas(db: Db, onError: (error: unknown) => void): 
       }
       return (one) => loaded.get(keyOf(one))
     },
-    async stop() {
-      stopping.abort()
-      await ended
-    },
+    stop: () => looking.stop(),
   }
 }
 

@@ -9,7 +9,7 @@ import {
   plainData,
 } from '@eventflow/core'
 import type { SchemaSubject } from '@eventflow/db'
-import { type Answer, answerOf, WrongAnswer } from '@eventflow/sdk/user-code'
+import { type Answer, answerOf, type Called, WrongAnswer } from '@eventflow/sdk/user-code'
 import { type Contract, type OwnContract, statedVersion, type Written } from './contract.js'
 import type { Registry } from './follow.js'
 import type { Versions } from './versions.js'
@@ -122,7 +122,7 @@ function lift(type: string, data: Payload, upcasters: OwnContract['upcasters']):
   if (upcasters.length === 0) return { value: data }
   let lifted: Payload = structuredClone(data)
   for (const [version, upcaster] of upcasters) {
-    const called = { type, name: `upcast[${version}]`, component: 'upcast' }
+    const called: Called = { type, name: `upcast[${version}]`, component: 'upcast' }
     const answer = answerOf(called, () => upcaster(lifted), EXPECTED, readPayload)
     if ('failure' in answer) return { failure: { ...answer.failure, failureType: 'permanent' } }
     lifted = answer.value

@@ -2,9 +2,9 @@
 
 import { PermanentError } from '@eventflow/core'
 import { describe, expect, test } from '@jest/globals'
-import { answerInTime, answerOf, wrongAnswer } from './user-code.js'
+import { answerInTime, answerOf, type Called, wrongAnswer } from './user-code.js'
 
-const called = { type: 'order.created', name: 'validate', component: 'validate' }
+const called: Called = { type: 'order.created', name: 'validate', component: 'validate' }
 const readNumber = (answer: unknown) => {
   if (typeof answer !== 'number') throw wrongAnswer(answer, 'a number')
   return answer

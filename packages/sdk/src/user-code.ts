@@ -4,7 +4,7 @@
  * twice.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { describeValue, type Failure, failureOf, isPromiseLike } from '@eventflow/core'
+import { type Component, describeValue, type Failure, failureOf, isPromiseLike } from '@eventflow/core'
 
 /** The called function of a definition. */
 export interface Called {
@@ -13,7 +13,7 @@ export interface Called {
   /** The function's name in messages: `validate`, `enricher 'airports'`, `upcast[1]`. */
   name: string
   /** The name in dead letters: `enrich:airports`. */
-  component: string
+  component: Component
 }
 
 /** The result of a call. */

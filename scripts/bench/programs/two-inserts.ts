@@ -1,5 +1,5 @@
 /** The limit of Postgres: only the two INSERTs that EventFlow makes for an event, in batches. */
-import { type Commit, firstDelivery, type Payload, partitionOf } from '@eventflow/core'
+import { firstDelivery, type Payload, type Processed, partitionOf } from '@eventflow/core'
 import { type Acceptance, connect, insertProcessed, insertRawEvents, type Lease, type NewEvent } from '@eventflow/db'
 import { newId, orderOf, randomUser, USERS } from '../load/order-events.js'
 import { planOf, repeat, takeOrders } from '../load/orders.js'
@@ -29,9 +29,9 @@ function newOrder(): Order {
 }
 
 /** The commit of an event that a worker has not changed. */
-function commitOf({ payload, ...event }: Order, { seq, acceptedAt }: Acceptance): Commit {
+function commitOf({ payload, ...event }: Order, { seq, acceptedAt }: Acceptance): Processed {
   const delivery = firstDelivery({ ...event, seq, acceptedAt, occurredAt: acceptedAt }, payload, [])
-  return { kind: 'commit', delivery, data: event.data, payload }
+  return { kind: 'processed', delivery, data: event.data, payload }
 }
 
 takeOrders((order, count) =>

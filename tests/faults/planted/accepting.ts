@@ -8,7 +8,7 @@ import type { Bug } from './bug.js'
 export const accepting: readonly Bug[] = [
   {
     name: 'the mark is not made',
-    patches: [{ file: 'intake/accept.js', find: 'await markDirty(db, [...unpublished]);', replace: ';' }],
+    patches: [{ file: 'intake/announce.js', find: 'await markDirty(db, [...unpublished]);', replace: ';' }],
     scenario: { quick: redis.refusesAnEntry },
     found: 'order',
     telling: true,
@@ -17,7 +17,7 @@ export const accepting: readonly Bug[] = [
     name: 'the mark is made after the 202',
     patches: [
       {
-        file: 'intake/accept.js',
+        file: 'intake/announce.js',
         find: 'await markDirty(db, [...unpublished]);',
         replace: 'setTimeout(() => markDirty(db, [...unpublished]), 1_000);',
       },
@@ -43,7 +43,7 @@ export const accepting: readonly Bug[] = [
       {
         file: 'intake/accept.js',
         find: 'const { receipts, fresh } = await store(events);',
-        replace: `answerAll(requests, events.map(() => RECEIPTS.accepted));
+        replace: `answerAll(requests, events.map(() => ({ outcome: 'accepted' })));
                   const { receipts, fresh } = await store(events);`,
       },
     ],
@@ -67,7 +67,7 @@ export const accepting: readonly Bug[] = [
     name: 'events of a request are published in another order',
     patches: [
       {
-        file: 'intake/accept.js',
+        file: 'intake/store.js',
         find: 'fresh.sort((a, b) => a.seq - b.seq)',
         replace: 'fresh.sort((a, b) => b.seq - a.seq)',
       },
@@ -86,7 +86,7 @@ export const accepting: readonly Bug[] = [
   },
   {
     name: 'a duplicate that was never published is not published either',
-    patches: [{ file: 'intake/accept.js', find: 'if (undelivered)', replace: 'if (false)' }],
+    patches: [{ file: 'intake/store.js', find: 'if (undelivered)', replace: 'if (false)' }],
     scenario: scenarios.ingestDiesBeforeItPublishes,
     found: 'order',
   },
@@ -94,7 +94,7 @@ export const accepting: readonly Bug[] = [
     name: 'an event that is sent again is taken for another one',
     patches: [
       {
-        file: 'intake/accept.js',
+        file: 'intake/store.js',
         find: 'sameContent(event, known) ? RECEIPTS.duplicate : RECEIPTS.conflict',
         replace: 'RECEIPTS.conflict',
       },

@@ -28,17 +28,17 @@ export const IN_A_HURRY: readonly Patch[] = [
     find: 'FINAL_AFTER_MS = 2 * STATEMENT_TIMEOUT_MS',
     replace: 'FINAL_AFTER_MS = 1_000',
   },
-  { file: 'engine/lane/lane.js', find: 'LOOK_AFTER_MS = 5_000', replace: 'LOOK_AFTER_MS = 300' },
+  { file: 'engine/lane/upkeep.js', find: 'SWEEP_MS = 5_000', replace: 'SWEEP_MS = 300' },
   // The sweep for unpublished events starts when the scenario is over: earlier, it would hide many bugs.
   {
-    file: 'engine/lane/lane.js',
-    find: 'if (performance.now() - lookedAfterAt < LOOK_AFTER_MS)',
+    file: 'engine/lane/upkeep.js',
+    find: 'if (performance.now() - sweptAt < SWEEP_MS)',
     replace: `const { SWEEP_ONCE_THERE_IS: sign } = process.env;
               const waits = globalThis.sweepsWait || (sign && !process.getBuiltinModule('fs').existsSync(sign));
-              if (waits || performance.now() - lookedAfterAt < LOOK_AFTER_MS)`,
+              if (waits || performance.now() - sweptAt < SWEEP_MS)`,
   },
   { file: 'engine/partition/catch-up.js', find: 'const SLICE = 250', replace: 'const SLICE = 20' },
-  { file: 'redis/group.js', find: 'CLAIMED_AT_ONCE = 100', replace: 'CLAIMED_AT_ONCE = 10' },
+  { file: 'redis/reading.js', find: 'CLAIMED_AT_ONCE = 100', replace: 'CLAIMED_AT_ONCE = 10' },
 ]
 
 /** Runs these scenarios one after the other on a copy of the build with these bugs, and returns the findings. */

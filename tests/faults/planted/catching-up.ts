@@ -10,13 +10,13 @@ export const catchingUp: readonly Bug[] = [
     name: 'no partition is ever caught up',
     patches: [
       {
-        file: 'engine/partition/partition.js',
-        find: "partition.source = reason ? 'postgres' : 'stream'",
-        replace: "partition.source = 'stream'",
+        file: 'engine/partition/begin.js',
+        find: 'partition.state = reason\n',
+        replace: 'partition.state = false\n',
       },
       {
-        file: 'engine/lane/lane.js',
-        find: 'await findUnpublished(streaming, deps)',
+        file: 'engine/lane/upkeep.js',
+        find: 'await findUnpublished(streaming, { db, feed, metrics })',
         replace: '{ deliveries: [], more: false }',
       },
     ],
@@ -27,9 +27,9 @@ export const catchingUp: readonly Bug[] = [
     name: 'events are caught up with by their age only',
     patches: [
       {
-        file: 'engine/partition/partition.js',
-        find: "partition.source = reason ? 'postgres' : 'stream'",
-        replace: "partition.source = 'stream'",
+        file: 'engine/partition/begin.js',
+        find: 'partition.state = reason\n',
+        replace: 'partition.state = false\n',
       },
     ],
     scenario: { quick: redis.forgetsBacklog },
@@ -37,27 +37,31 @@ export const catchingUp: readonly Bug[] = [
   },
   {
     name: 'the watermark moves over events that wait',
-    patches: [{ file: 'engine/partition/catch-up.js', find: 'keys.lowestSeq() - 1, ', replace: '' }],
+    patches: [{ file: 'engine/partition/catch-up.js', find: 'hand.keys.lowestSeq() - 1, ', replace: '' }],
     scenario: { quick: waits.passedByTheWatermark },
     found: 'unsettled',
   },
   {
     name: 'what only its owner knows of is not written down before the stream is used again',
-    patches: [{ file: 'engine/partition/partition.js', find: 'partition.keys.onlyHere()', replace: '[]' }],
+    patches: [{ file: 'engine/partition/join.js', find: 'hand.keys.onlyHere()', replace: '[]' }],
     scenario: { quick: waits.knownToTheirOwnerOnly },
     found: 'order',
     telling: true,
   },
   {
     name: 'a lost connection that no command noticed is passed over',
-    patches: [{ file: 'engine/lane/connections.js', find: 'losses++', replace: '' }],
+    patches: [{ file: 'engine/partition/interruptions.js', find: 'ofAll++', replace: '' }],
     scenario: { quick: redis.failsOverDuringABatch },
     found: 'order',
   },
   {
     name: 'the process of Redis is not compared',
     patches: [
-      { file: 'engine/partition/partition.js', find: 'if (redisRunId !== partition.runId)', replace: 'if (false)' },
+      {
+        file: 'engine/partition/begin.js',
+        find: 'if (knownIdentity !== (await feed.identity(id)))',
+        replace: 'if (false)',
+      },
     ],
     scenario: { quick: redis.failsOverBetweenOwners },
     found: 'order',
@@ -67,15 +71,15 @@ export const catchingUp: readonly Bug[] = [
     name: 'the last event is read before the mark and the entries',
     patches: [
       {
-        file: 'engine/partition/partition.js',
-        find: 'const losses = deps.losses();',
+        file: 'engine/partition/join.js',
+        find: 'const interruptions = deps.interruptions.count(id);',
         replace:
-          'const losses = deps.losses();\n    const [last] = await readLastSeqs(db, [partition.id]);\n    await new Promise((resolve) => setTimeout(resolve, 300));',
+          'const interruptions = deps.interruptions.count(id);\n    const [last] = await readLastSeqs(db, [id]);\n    await new Promise((resolve) => setTimeout(resolve, 300));',
       },
       {
-        file: 'engine/partition/partition.js',
-        find: '    const [last] = await readLastSeqs(db, [partition.id]);\n    if (state)',
-        replace: '    if (state)',
+        file: 'engine/partition/join.js',
+        find: '    const [last] = await readLastSeqs(db, [id]);\n    if (known)',
+        replace: '    if (known)',
       },
     ],
     scenario: { quick: redis.sendsWhileItAims },
@@ -85,9 +89,9 @@ export const catchingUp: readonly Bug[] = [
     name: 'a stream that is made again is not noted as broken first',
     patches: [
       {
-        file: 'engine/partition/partition.js',
-        find: '!(await markBroken(db, { partition: id, epoch }))',
-        replace: 'false',
+        file: 'engine/partition/begin.js',
+        find: 'if (!(await markBroken(db, { partition: id, epoch })))',
+        replace: 'if (false)',
       },
     ],
     scenario: scenarios.diesRemakingAStream,
@@ -98,7 +102,7 @@ export const catchingUp: readonly Bug[] = [
     patches: [
       { file: 'db/ledger/partition-marks.js', find: 'dirty = $3', replace: '($3::bigint IS NOT NULL)' },
       {
-        file: 'engine/partition/partition.js',
+        file: 'engine/partition/join.js',
         find: '    if (!(await markWhole(',
         replace: '    await new Promise((resolve) => setTimeout(resolve, 200));\n    if (!(await markWhole(',
       },
@@ -110,9 +114,9 @@ export const catchingUp: readonly Bug[] = [
     name: 'what only its owner knows of is taken to be written down',
     patches: [
       {
-        file: 'engine/partition/partition.js',
-        find: 'if (!(await recordWaiting(deps.db',
-        replace: 'if (false && !(await recordWaiting(deps.db',
+        file: 'engine/partition/join.js',
+        find: 'if (!(await recordWaiting(db',
+        replace: 'if (false && !(await recordWaiting(db',
       },
     ],
     scenario: { quick: waits.knownToTheirOwnerOnly },

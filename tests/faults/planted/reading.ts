@@ -11,10 +11,10 @@ export const reading: readonly Bug[] = [
     patches: [
       {
         file: 'engine/lane/work.js',
-        find: 'const settlement = await settleUntilDone(outcomes, startedAt, trace);',
-        replace: `await acknowledge(redis, prefix, ready.flatMap(({ event, entryIds }) =>
+        find: 'const settlement = await settleUntilDone(batch, outcomes);',
+        replace: `await feed.acknowledge(deliveries.flatMap(({ event, entryIds }) =>
                     entryIds.map((id) => ({ partition: event.partition, id }))));
-                  const settlement = await settleUntilDone(outcomes, startedAt, trace);`,
+                  const settlement = await settleUntilDone(batch, outcomes);`,
       },
     ],
     scenario: scenarios.diesBeforeCommit,
@@ -24,26 +24,28 @@ export const reading: readonly Bug[] = [
     name: 'pending entries are not claimed on a take-over',
     patches: [
       {
-        file: 'engine/lane/lane.js',
-        find: "else if (partition.source === 'stream')",
-        replace: 'else if (partition.source === "stream") ;\n        else if (false)',
+        file: 'engine/lane/take-over.js',
+        find: "else if (partition.state.source === 'stream')",
+        replace: 'else if (partition.state.source === "stream") ;\n        else if (false)',
       },
-      { file: 'redis/group.js', find: 'const strays = partitions.filter(', replace: 'const strays = [].filter(' },
+      { file: 'redis/reading.js', find: 'const strays = partitions.filter(', replace: 'const strays = [].filter(' },
     ],
     scenario: scenarios.diesBeforeCommit,
     found: 'order',
   },
   {
     name: 'the group is created at $',
-    patches: [{ file: 'redis/group.js', find: "GROUP, '0', 'MKSTREAM'", replace: "GROUP, '$', 'MKSTREAM'" }],
+    patches: [
+      { file: 'redis/group.js', find: "CONSUMER_GROUP, '0', 'MKSTREAM'", replace: "CONSUMER_GROUP, '$', 'MKSTREAM'" },
+    ],
     scenario: { quick: redis.groupMadeLate },
     found: 'leftover',
   },
   {
     name: 'only the first pending entries are claimed',
     patches: [
-      { file: 'engine/lane/read.js', find: 'from = claimed.next', replace: 'from = undefined' },
-      { file: 'redis/group.js', find: 'const strays = partitions.filter(', replace: 'const strays = [].filter(' },
+      { file: 'redis/feed.js', find: 'from = claimed.next', replace: 'from = undefined' },
+      { file: 'redis/reading.js', find: 'const strays = partitions.filter(', replace: 'const strays = [].filter(' },
     ],
     scenario: { quick: redis.claimsMany },
     found: 'order',
@@ -64,7 +66,7 @@ export const reading: readonly Bug[] = [
   {
     name: 'entries that a former owner has read after all are not claimed',
     patches: [
-      { file: 'redis/group.js', find: 'const strays = partitions.filter(', replace: 'const strays = [].filter(' },
+      { file: 'redis/reading.js', find: 'const strays = partitions.filter(', replace: 'const strays = [].filter(' },
     ],
     scenario: { quick: redis.readByAZombie },
     found: 'order',
@@ -77,7 +79,7 @@ export const reading: readonly Bug[] = [
   },
   {
     name: 'removed entries stay pending',
-    patches: [{ file: 'redis/group.js', find: 'transaction.xack(key, GROUP, ...ids);', replace: '' }],
+    patches: [{ file: 'redis/group.js', find: 'transaction.xack(key, CONSUMER_GROUP, ...ids);', replace: '' }],
     scenario: { quick: waits.fails },
     found: 'leftover',
   },

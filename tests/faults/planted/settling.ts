@@ -52,8 +52,8 @@ export const settling: readonly Bug[] = [
     patches: [
       {
         file: 'engine/settle/write.js',
-        find: 'committed.filter(({ delivery }) => inserted.delete(delivery.event.seq))',
-        replace: 'committed',
+        find: 'processed.filter(({ delivery }) => inserted.delete(delivery.event.seq))',
+        replace: 'processed',
       },
     ],
     scenario: { quick: redis.deliversTwice },
@@ -75,7 +75,7 @@ export const settling: readonly Bug[] = [
   {
     name: 'dead letters are not written',
     patches: [
-      { file: 'engine/settle/write.js', find: 'await insertFailed(tx, dead, { workerId, now });', replace: ';' },
+      { file: 'engine/settle/write.js', find: 'await insertFailed(tx, failed, { workerId, now });', replace: ';' },
     ],
     scenario: { quick: waits.fails },
     found: 'unsettled',

@@ -10,7 +10,7 @@ export const waiting: readonly Bug[] = [
     patches: [
       {
         file: 'engine/settle/settle.js',
-        find: 'if (blocked.size > 0 && blocked.has(orderOf(delivery))) {',
+        find: 'if (blockedKeys.size > 0 && blockedKeys.has(orderOf(delivery))) {',
         replace: 'if (false) {',
       },
     ],
@@ -22,13 +22,13 @@ export const waiting: readonly Bug[] = [
     name: 'retries are not read after a take-over',
     patches: [
       {
-        file: 'engine/partition/partition.js',
-        find: 'await readRetries(db, partition.id, { after: partition.retriesUpTo, limit: RETRIES_AT_ONCE })',
+        file: 'engine/partition/begin.js',
+        find: 'await readRetries(db, partition.id, { after: state.loadedUpTo, limit: RETRIES_AT_ONCE })',
         replace: '[]',
       },
       {
-        file: 'engine/lane/lane.js',
-        find: 'await takeUpRetries(begun.filter(hasRoom), RETRIES_AT_ONCE, db)',
+        file: 'engine/lane/upkeep.js',
+        find: 'await takeUpRetries(begun().filter(state.hasRoom), RETRIES_AT_ONCE, db)',
         replace: 'false',
       },
     ],
@@ -40,9 +40,9 @@ export const waiting: readonly Bug[] = [
     patches: [
       {
         file: 'engine/settle/settle.js',
-        find: "if (kind === 'wait' || kind === 'retry') {\n            blocked.add(orderOf(delivery));",
+        find: "if (kind === 'wait' || kind === 'retry') {\n            blockedKeys.add(orderOf(delivery));",
         replace:
-          "if (kind === 'wait' || kind === 'retry') {\n            if (kind === 'retry') blocked.add(orderOf(delivery));",
+          "if (kind === 'wait' || kind === 'retry') {\n            if (kind === 'retry') blockedKeys.add(orderOf(delivery));",
       },
     ],
     scenario: { quick: waits.waitsWithAnother },
@@ -67,8 +67,8 @@ export const waiting: readonly Bug[] = [
     patches: [
       {
         file: 'engine/lane/lane.js',
-        find: '=> keys.size() < maxWaiting && keys.bytes() < maxWaitingBytes / partitions.size',
-        replace: '=> true',
+        find: '!keys || (keys.size() < maxWaiting && keys.bytes() < maxWaitingBytes / partitions.size)',
+        replace: 'true',
       },
     ],
     scenario: { quick: waits.waitsInGreatNumber },
@@ -119,14 +119,16 @@ export const waiting: readonly Bug[] = [
   {
     name: 'a dead letter goes on waiting to be tried again',
     patches: [
-      { file: 'engine/settle/write.js', find: '[...committed, ...dead].filter(', replace: '[...committed].filter(' },
+      { file: 'engine/settle/write.js', find: '[...processed, ...failed].filter(', replace: '[...processed].filter(' },
     ],
     scenario: { quick: waits.failsToTheEnd },
     found: 'leftover',
   },
   {
     name: 'what operators replay is not taken up',
-    patches: [{ file: 'engine/lane/lane.js', find: 'await takeUpRetries(', replace: 'false && await takeUpRetries(' }],
+    patches: [
+      { file: 'engine/lane/upkeep.js', find: 'await takeUpRetries(', replace: 'false && await takeUpRetries(' },
+    ],
     scenario: { quick: handlers.isReplayed },
     found: 'leftover',
   },

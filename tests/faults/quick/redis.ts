@@ -1,6 +1,7 @@
 /** Quick scenarios of faults of Redis and its streams. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { GROUP, streamKey } from '@eventflow/redis'
+import { CONSUMER_GROUP } from '@eventflow/core'
+import { streamKey } from '@eventflow/redis'
 import { sessionsWaiting, until, whileLocked } from '@eventflow/testkit'
 import type { QuickScenario } from './stage.js'
 import { inHand, inStreams, partitionOfKey, processed, takenAway, whileFull, working } from './steps.js'
@@ -22,7 +23,7 @@ export const groupMadeLate: QuickScenario = async (stage) => {
   const worker = await working(stage)
   await worker.stop()
   await clients.send([{ key }])
-  await redis.xgroup('DESTROY', streamKey(pipeline.prefix, partitionOfKey(key)), GROUP)
+  await redis.xgroup('DESTROY', streamKey(pipeline.prefix, partitionOfKey(key)), CONSUMER_GROUP)
   await working(stage)
 }
 
@@ -120,7 +121,7 @@ export const readByAZombie: QuickScenario = async (stage) => {
   await inHand(stage, 'keeps the lane busy')
   await clients.send([{ key }])
   const stream = streamKey(pipeline.prefix, partitionOfKey(key))
-  await redis.xreadgroup('GROUP', GROUP, 'a former owner', 'COUNT', 1, 'STREAMS', stream, '>')
+  await redis.xreadgroup('GROUP', CONSUMER_GROUP, 'a former owner', 'COUNT', 1, 'STREAMS', stream, '>')
   await clients.send([{ key }])
 }
 readByAZombie.settings = { EVENTFLOW_LANES: '1' }

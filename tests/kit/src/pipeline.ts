@@ -16,13 +16,24 @@ import {
 } from '@eventflow/db'
 import { startWorker, type Worker } from '@eventflow/engine'
 import { buildApp, listen } from '@eventflow/ingest'
-import { connectRedis, createSeal, type Redis, readDepths, type Seal, untilReady } from '@eventflow/redis'
+import {
+  connectRedis,
+  createCache,
+  createRedisMonitor,
+  createSeal,
+  openRedisFeed,
+  type Redis,
+  readDepths,
+  type Seal,
+  untilReady,
+} from '@eventflow/redis'
 import {
   createIngestMetrics,
   createLog,
   createWorkerMetrics,
   IngestConfig,
   type IngestMetrics,
+  type Logger,
   readConfig,
   WorkerConfig,
   type WorkerMetrics,
@@ -97,27 +108,11 @@ export async function startPipeline(
   const logged: TestPipeline['logged'] = []
   const ingestConfig = readConfig(IngestConfig, env)
   const log = createLog('test', ingestConfig, {}, { write: (line) => logged.push(JSON.parse(line)) })
-  const pool = (applicationName: string, max: number) =>
-    connect({ url: env.DATABASE_URL, applicationName, max, onIdleError: () => {} })
-  const db = pool('test', 10)
-  const ingestDb = pool(INGEST_APPLICATION, CONNECTIONS_OF_INGEST.accepting)
-  const asking = pool(ASKING_APPLICATION, CONNECTIONS_OF_INGEST.asking)
-  const redis = connectRedis({ url: env.REDIS_URL, onError: () => {} })
-  await untilReady(redis, 5_000)
-  const partitions = await countPartitions(db)
-  const seal = createSeal(await readEntrySecret(db))
-  const registered = await registerDefinitions(db, OPERATOR_TENANT, definitions)
-  const ingestMetrics = createIngestMetrics(byType.keys())
-  const app = await buildApp({
-    config: ingestConfig,
-    db: ingestDb,
-    asking,
-    redis,
+  const { app, db, redis, partitions, seal, registered, ingestMetrics, disconnect } = await startService(
+    ingestConfig,
+    byType,
     log,
-    metrics: ingestMetrics,
-    definitions: byType,
-    partitions,
-  })
+  )
   const url = await listen(app, '127.0.0.1', 0)
   const workers = new Set<Worker>()
   const processes: ProgramProcess[] = []
@@ -136,7 +131,14 @@ export async function startPipeline(
     async startWorker(id = `worker-${workers.size + 1}`) {
       const metrics = createWorkerMetrics(id, byType.keys())
       const config = readConfig(WorkerConfig, env)
-      const worker = await startWorker({ id, config, db, redis, log, metrics, definitions: byType, registered })
+      const run = randomBytes(4).toString('hex')
+      const names = Array.from({ length: config.EVENTFLOW_LANES }, (_, lane) => `${id}:${run}:${lane}`)
+      const feedOptions = { url: env.REDIS_URL, redis, prefix, seal, onError: () => {} }
+      const feeds = await Promise.all(names.map((name) => openRedisFeed({ ...feedOptions, name })))
+      const monitor = createRedisMonitor(redis, prefix)
+      const cache = createCache(redis, prefix)
+      const deps = { id, run, config, db, feeds, monitor, cache, log, metrics, definitions: byType, registered }
+      const worker = await startWorker(deps)
       workers.add(worker)
       const stop = () => {
         workers.delete(worker)
@@ -177,6 +179,28 @@ export async function startPipeline(
       // If Redis is down they stay: no other test uses this prefix.
       const keys = await redis.keys(`${prefix}:*`).catch(() => [])
       if (keys.length > 0) await redis.del(keys).catch(() => {})
+      await disconnect()
+    },
+  }
+}
+
+/** Builds the service as its program does, with connections for the workers and the test besides. */
+async function startService(config: IngestConfig, definitions: ReadonlyMap<string, EventDefinition>, log: Logger) {
+  const pool = (applicationName: string, max: number) =>
+    connect({ url: config.DATABASE_URL, applicationName, max, onIdleError: () => {} })
+  const db = pool('test', 10)
+  const ingestDb = pool(INGEST_APPLICATION, CONNECTIONS_OF_INGEST.accepting)
+  const asking = pool(ASKING_APPLICATION, CONNECTIONS_OF_INGEST.asking)
+  const redis = connectRedis({ url: config.REDIS_URL, onError: () => {} })
+  await untilReady(redis, 5_000)
+  const partitions = await countPartitions(db)
+  const seal = createSeal(await readEntrySecret(db))
+  const registered = await registerDefinitions(db, OPERATOR_TENANT, definitions.values())
+  const metrics = createIngestMetrics(definitions.keys())
+  const app = await buildApp({ config, db: ingestDb, asking, redis, log, metrics, definitions, partitions })
+  return {
+    ...{ app, db, redis, partitions, seal, registered, ingestMetrics: metrics },
+    async disconnect() {
       redis.disconnect()
       await Promise.all([ingestDb.end(), asking.end(), db.end()])
     },

@@ -1,9 +1,9 @@
 /** What the doctor looks at, gathered once; the checks are pure functions of it. */
 import { statfs } from 'node:fs/promises'
+import { decodeEvent, identityOf, unpackEntry } from '@eventflow/core'
 import {
   compareMigrations,
   type Db,
-  eventKey,
   findMissingIndexes,
   findRawEvents,
   inspectServer,
@@ -18,14 +18,12 @@ import {
 } from '@eventflow/db'
 import {
   createSeal,
-  decodeEvent,
   inspectRedis,
   inspectStreams,
   type Redis,
   type RedisFacts,
   readRedisClock,
   type StreamFacts,
-  unpackEntry,
 } from '@eventflow/redis'
 
 /** How far a clock is ahead of this host's, and by how much that may be wrong, in seconds. */
@@ -99,7 +97,7 @@ export async function findStrangers(db: Db, streams: readonly StreamFacts[]): Pr
     db,
     events.map(({ event }) => event),
   )
-  const unknown = events.filter(({ event }) => !known.has(eventKey(event)))
+  const unknown = events.filter(({ event }) => !known.has(identityOf(event)))
   return [...new Set([...unsealed, ...unknown].map(({ key }) => key))]
 }
 

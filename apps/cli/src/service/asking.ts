@@ -36,8 +36,10 @@ export interface Asking {
   /** A command that asks the service. */
   command(parent: Command, words: string, description: string): Command
   serviceOf(options: ServiceOptions): Promise<Service>
-  /** Runs `work` with a connection to the service; its result is the exit code. */
-  ask(options: ServiceOptions, work: (operator: Operator) => Promise<number>): Promise<void>
+  /** The action of a command that runs `work` with a connection, the arguments, and the options; its result is the exit code. */
+  asks<Given extends readonly unknown[]>(
+    work: (operator: Operator, ...given: Given) => Promise<number>,
+  ): (...given: unknown[]) => Promise<void>
   /** For what takes long. */
   long(): { print: Print; note: Print; progress: Progress; stop: AbortSignal }
 }
@@ -47,9 +49,20 @@ export function createAsking(around: Surroundings): Asking {
   const serviceOf = async ({ url, dataDir }: ServiceOptions): Promise<Service> => ({
     ...{ url: url ?? (await around.findUrl(dataDir)), apiKey, name },
   })
+
+  function asks<Given extends readonly unknown[]>(work: (operator: Operator, ...given: Given) => Promise<number>) {
+    return async (...given: unknown[]) => {
+      // Commander gives the arguments, then the options, then the command.
+      const [args, options] = [given.slice(0, -2), given.at(-2) as ServiceOptions]
+      const all = [...args, { ...options, print, note }] as unknown as Given
+      around.end(await askService(await serviceOf(options), (operator) => work(operator, ...all)))
+    }
+  }
+
   return {
     around,
     serviceOf,
+    asks,
     command: (parent, words, description) =>
       parent
         .command(words)
@@ -57,7 +70,6 @@ export function createAsking(around: Surroundings): Asking {
         .addOption(new Option('--url <url>', 'where the service is').env('EVENTFLOW_URL').argParser(httpUrl))
         .option('--data-dir <folder>', 'of a running eventflow up, where no URL is given', '.eventflow')
         .option('--json', 'as JSON'),
-    ask: async (options, work) => around.end(await askService(await serviceOf(options), work)),
     long: () => ({ print, note, progress: createProgress(stderr), stop: around.stop() }),
   }
 }

@@ -1,41 +1,36 @@
 /** `eventflow dlq ls` and `show`: what failed for good. */
 import type { DeadLetter, DeadLetterFilter, Operator } from '@eventflow/client'
 import { figure } from '../progress.js'
-import { oneLine, type Print, table } from '../table.js'
+import { oneLine } from '../table.js'
 import { sourceOf } from './events.js'
+import { type ShowOptions, showList, showOne } from './show.js'
 
-interface Output {
-  json?: boolean
-  print: Print
-  note: Print
-}
-
-export interface ListOptions extends Output {
+export interface ListOptions extends ShowOptions {
   /** Which: open, replaying, replayed, discarded or all. */
   status: string
   limit: number
 }
 
+const NONE = 'No dead letter matches.'
+
 /** Prints how many dead letters there are of each type and error class. Gives the exit code. */
 export async function groupDeadLetters(
   operator: Operator,
   filter: DeadLetterFilter,
-  { status, json, print, note }: Omit<ListOptions, 'limit'>,
+  { status, ...options }: Omit<ListOptions, 'limit'>,
 ): Promise<number> {
   const { groups, more } = await operator.deadLetterGroups({ ...filter, status })
-  if (json) for (const group of groups) print(JSON.stringify(group))
-  else if (groups.length === 0) note('No dead letter matches.')
-  else {
-    const rows = groups.map(({ count, type, error_class, first_seen, last_seen }) => [
-      figure(count),
-      type,
-      error_class,
-      first_seen,
-      last_seen,
-    ])
-    print(table(['count', 'type', 'error class', 'first seen', 'last seen'], rows, ['count']))
-  }
-  if (more) note(`There are more kinds than these ${figure(groups.length)}; --filter says which are meant.`)
+  showList(
+    groups,
+    {
+      none: NONE,
+      heading: ['count', 'type', 'error class', 'first seen', 'last seen'],
+      right: ['count'],
+      rowOf: (group) => [figure(group.count), group.type, group.error_class, group.first_seen, group.last_seen],
+    },
+    options,
+  )
+  if (more) options.note(`There are more kinds than these ${figure(groups.length)}; --filter says which are meant.`)
   return 0
 }
 
@@ -43,14 +38,14 @@ export async function groupDeadLetters(
 export async function listDeadLetters(
   operator: Operator,
   filter: DeadLetterFilter,
-  { status, limit, json, print, note }: ListOptions,
+  { status, limit, ...options }: ListOptions,
 ): Promise<number> {
   const { items, next } = await operator.deadLetters({ ...filter, status }, { limit })
-  if (json) for (const letter of items) print(JSON.stringify(letter))
-  else if (items.length === 0) note('No dead letter matches.')
-  else print(table(['failed', 'status', 'type', 'key', 'id', 'error'], items.map(rowOf)))
+  showList(items, { none: NONE, heading: ['failed', 'status', 'type', 'key', 'id', 'error'], rowOf }, options)
   if (next !== null)
-    note(`There may be more. How many of each kind: --group; more of them: --limit ${Math.min(1_000, limit * 10)}`)
+    options.note(
+      `There may be more. How many of each kind: --group; more of them: --limit ${Math.min(1_000, limit * 10)}`,
+    )
   return 0
 }
 
@@ -58,17 +53,15 @@ export async function listDeadLetters(
 export async function showDeadLetter(
   operator: Operator,
   id: string,
-  { source, json, print, note }: Output & { source?: string },
+  { source, ...options }: ShowOptions & { source?: string },
 ): Promise<number> {
-  const letter = await operator.deadLetter(id, source)
-  if (!letter) {
-    note(oneLine(`No event with the id ${id} ${sourceOf(source)} has failed. What has: eventflow dlq ls`))
-    return 1
-  }
-  if (json) {
-    print(JSON.stringify(letter))
-    return 0
-  }
+  const missing = oneLine(`No event with the id ${id} ${sourceOf(source)} has failed. What has: eventflow dlq ls`)
+  return showOne(await operator.deadLetter(id, source), { missing, inWords: shown }, options)
+}
+
+type WholeDeadLetter = NonNullable<Awaited<ReturnType<Operator['deadLetter']>>>
+
+function shown(letter: WholeDeadLetter): string {
   const { failure, history, data, type, partitionkey, correlationid, status, resolved_by, reason } = letter
   const resolved = resolved_by ? ` by ${resolved_by}${reason ? `: ${reason}` : ''}` : ''
   const facts = [
@@ -80,7 +73,7 @@ export async function showDeadLetter(
     `failed       ${letter.failed_at}, in ${failure.component}`,
     `error        ${failure.error_class}: ${failure.message}`,
   ]
-  const lines = [
+  return [
     ...facts.map(oneLine),
     ...failure.errors.map(({ pointer, message }) => oneLine(`             ${pointer} ${message}`)),
     '',
@@ -89,9 +82,7 @@ export async function showDeadLetter(
     ),
     '',
     `data   ${JSON.stringify(data)}`,
-  ]
-  print(lines.join('\n'))
-  return 0
+  ].join('\n')
 }
 
 function rowOf({ failed_at, status, type, partitionkey, id, failure }: DeadLetter): string[] {

@@ -1,27 +1,25 @@
 /** `eventflow events get` and `list`. */
 import type { EventSearch, ListedEvent, Operator, Page, WholeEvent } from '@eventflow/client'
-import { oneLine, type Print, table } from '../table.js'
+import { oneLine } from '../table.js'
+import { type ShowOptions, showList, showOne } from './show.js'
 
 /** Items in one page, as the service gives them. */
 const PAGE = 1_000
+
+export interface ListOptions extends ShowOptions {
+  limit: number
+}
 
 /** Prints one event with its story. Gives the exit code: 1 when there is none. */
 export async function getEvent(
   operator: Operator,
   id: string,
-  { source, json, print, note }: { source?: string; json?: boolean; print: Print; note: Print },
+  { source, ...options }: ShowOptions & { source?: string },
 ): Promise<number> {
-  const event = await operator.event(id, source)
-  if (!event) {
-    note(
-      oneLine(
-        `No event with the id ${id} ${sourceOf(source)} was accepted. By other marks: eventflow events list --help`,
-      ),
-    )
-    return 1
-  }
-  print(json ? JSON.stringify(event) : shown(event))
-  return 0
+  const missing = oneLine(
+    `No event with the id ${id} ${sourceOf(source)} was accepted. By other marks: eventflow events list --help`,
+  )
+  return showOne(await operator.event(id, source), { missing, inWords: shown }, options)
 }
 
 /** In words, from where an event that was looked for by its id would have come. */
@@ -32,14 +30,16 @@ export const sourceOf = (source: string | undefined) =>
 export async function listEvents(
   operator: Operator,
   search: EventSearch,
-  { limit, json, print, note }: { limit: number; json?: boolean; print: Print; note: Print },
+  { limit, ...options }: ListOptions,
 ): Promise<number> {
   const { items, next } = await findEvents(operator, search, limit)
-  if (json) for (const event of items) print(JSON.stringify(event))
-  else if (items.length > 0) print(table(['accepted', 'status', 'type', 'key', 'id', ''], items.map(rowOf)))
-  if (items.length === 0) note('No event matches.')
-  else if (next !== null) note(`There may be more: --limit ${limit * 10}`)
-  return items.length === 0 ? 1 : 0
+  if (items.length === 0) {
+    options.note('No event matches.')
+    return 1
+  }
+  showList(items, { heading: ['accepted', 'status', 'type', 'key', 'id', ''], rowOf }, options)
+  if (next !== null) options.note(`There may be more: --limit ${limit * 10}`)
+  return 0
 }
 
 /** So many of the events that match, over as many pages as it takes. */

@@ -4,21 +4,19 @@ import type { DeadLetterAction, DeadLetterOrder, DryRun, Operation, Operator } f
 import { RequestFailed } from '@eventflow/client'
 import { UsageError } from '../arguments.js'
 import { figure, type Progress } from '../progress.js'
-import { oneLine, type Print } from '../table.js'
+import { oneLine } from '../table.js'
+import type { ShowOptions } from './show.js'
 
 /** How often an operation is looked at, and how long its service may be away meanwhile, in milliseconds. */
 const EVERY_MS = 250
 const PATIENCE_MS = 60_000
 
-interface Output {
-  json?: boolean
-  print: Print
-  note: Print
+interface FollowOptions extends ShowOptions {
   progress: Progress
   stop: AbortSignal
 }
 
-export interface ChangeOptions extends Output {
+export interface ChangeOptions extends FollowOptions {
   /** Only counts. */
   dryRun?: boolean
   /** Does not ask. */
@@ -57,7 +55,7 @@ export async function changeDeadLetters(
 }
 
 /** Shows how far an operation is until it is over. Gives the exit code, as above. */
-export async function follow(operator: Operator, begun: Operation, options: Output): Promise<number> {
+export async function follow(operator: Operator, begun: Operation, options: FollowOptions): Promise<number> {
   const { json, print, note, progress, stop } = options
   const { id } = begun
   let operation = begun

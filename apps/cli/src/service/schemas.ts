@@ -2,26 +2,20 @@
 import { readFile } from 'node:fs/promises'
 import type { Operator } from '@eventflow/client'
 import { SetupError } from '@eventflow/local'
-import { type Print, table } from '../table.js'
-
-interface Output {
-  json?: boolean
-  print: Print
-  note: Print
-}
+import { type ShowOptions, showList, showOne } from './show.js'
 
 /** Prints the types that have a schema. Gives the exit code. */
-export async function listSchemas(operator: Operator, { json, print, note }: Output): Promise<number> {
-  const types = await operator.schemas()
-  const rows = types.map(({ type, latest, compatibility, registered_at }) => [
-    type,
-    `${latest}`,
-    compatibility,
-    registered_at,
-  ])
-  if (json) for (const type of types) print(JSON.stringify(type))
-  else if (types.length === 0) note('No schema is registered.')
-  else print(table(['type', 'version', 'compatibility', 'registered'], rows, ['version']))
+export async function listSchemas(operator: Operator, options: ShowOptions): Promise<number> {
+  showList(
+    await operator.schemas(),
+    {
+      none: 'No schema is registered.',
+      heading: ['type', 'version', 'compatibility', 'registered'],
+      right: ['version'],
+      rowOf: ({ type, latest, compatibility, registered_at }) => [type, `${latest}`, compatibility, registered_at],
+    },
+    options,
+  )
   return 0
 }
 
@@ -29,32 +23,34 @@ export async function listSchemas(operator: Operator, { json, print, note }: Out
 export async function getSchema(
   operator: Operator,
   type: string,
-  { version, json, print, note }: Output & { version?: number },
+  { version, ...options }: ShowOptions & { version?: number },
 ): Promise<number> {
+  const missing = `No such schema of the type ${type} is registered. Which there are: eventflow schemas ls`
   const found = await operator.schema(type, version)
-  if (!found) {
-    note(`No such schema of the type ${type} is registered. Which there are: eventflow schemas ls`)
-    return 1
-  }
-  print(json ? JSON.stringify(found) : JSON.stringify(found.schema, null, 2))
-  return 0
+  return showOne(found, { missing, inWords: ({ schema }) => JSON.stringify(schema, null, 2) }, options)
 }
 
 /** Prints which versions there are, the first one first. Gives the exit code: 1 when there is none. */
-export async function listVersions(operator: Operator, type: string, { json, print, note }: Output): Promise<number> {
+export async function listVersions(operator: Operator, type: string, options: ShowOptions): Promise<number> {
   const found = await operator.schemaVersions(type)
   if (!found) {
-    note(`No schema of the type ${type} is registered. Which there are: eventflow schemas ls`)
+    options.note(`No schema of the type ${type} is registered. Which there are: eventflow schemas ls`)
     return 1
   }
-  const rows = found.versions.map(({ version, origin, registered_by, registered_at }) => [
-    `${version}`,
-    origin,
-    registered_by,
-    registered_at,
-  ])
-  if (json) for (const version of found.versions) print(JSON.stringify(version))
-  else print(table(['version', 'from', 'by', 'registered'], rows, ['version']))
+  showList(
+    found.versions,
+    {
+      heading: ['version', 'from', 'by', 'registered'],
+      right: ['version'],
+      rowOf: ({ version, origin, registered_by, registered_at }) => [
+        `${version}`,
+        origin,
+        registered_by,
+        registered_at,
+      ],
+    },
+    options,
+  )
   return 0
 }
 
@@ -63,21 +59,21 @@ export async function changeCompatibility(
   operator: Operator,
   type: string,
   mode: string | undefined,
-  { json, print }: Output,
+  { json, print }: ShowOptions,
 ): Promise<number> {
   const compatibility = mode ? await operator.setCompatibility(type, mode) : await operator.compatibility(type)
   print(json ? JSON.stringify({ type, compatibility }) : compatibility)
   return 0
 }
 
-/** Says whether the schema could be the next version. Gives the exit code: 1 when it could not. */
+/** Says whether the schema in a file could be the next version. Gives the exit code: 1 when it could not. */
 export async function checkSchema(
   operator: Operator,
   type: string,
-  schema: object,
-  { json, print }: Output,
+  file: string,
+  { json, print }: ShowOptions,
 ): Promise<number> {
-  const check = await operator.checkSchema(type, schema)
+  const check = await operator.checkSchema(type, await readSchemaFile(file))
   const faults = check.incompatibilities.map(
     ({ version, direction, path, rule, message }) =>
       `${direction} with version ${version}: ${path || '/'} ${message} (${rule})`,
@@ -87,20 +83,20 @@ export async function checkSchema(
   return check.compatible ? 0 : 1
 }
 
-/** Registers the schema and prints its version. Gives the exit code. */
+/** Registers the schema in a file and prints its version. Gives the exit code. */
 export async function registerSchema(
   operator: Operator,
   type: string,
-  schema: object,
-  { json, print }: Output,
+  file: string,
+  { json, print }: ShowOptions,
 ): Promise<number> {
-  const { version } = await operator.registerSchema(type, schema)
+  const { version } = await operator.registerSchema(type, await readSchemaFile(file))
   print(json ? JSON.stringify({ type, version }) : `${type} has version ${version}`)
   return 0
 }
 
 /** The schema in a file. Throws SetupError when there is none. */
-export async function readSchemaFile(file: string): Promise<object> {
+async function readSchemaFile(file: string): Promise<object> {
   try {
     return JSON.parse(await readFile(file, 'utf8'))
   } catch (error) {

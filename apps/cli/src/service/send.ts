@@ -8,17 +8,14 @@ import {
   RequestFailed,
 } from '@eventflow/client'
 import { figure, type Progress } from '../progress.js'
-import { oneLine, type Print } from '../table.js'
+import { oneLine } from '../table.js'
 import { askService, explained, type Service } from './ask-service.js'
+import type { ShowOptions } from './show.js'
 
 /** Failures that are told one by one. */
 const TOLD = 10
 
-export interface SendOptions {
-  json?: boolean
-  print: Print
-  /** For what is no result. */
-  note: Print
+export interface SendOptions extends ShowOptions {
   progress: Progress
   stop: AbortSignal
 }
@@ -87,7 +84,7 @@ export async function sendAll(
 export function sendOne(
   service: Service,
   event: EventText,
-  { json, print, note, waitSeconds }: Pick<SendOptions, 'json' | 'print' | 'note'> & { waitSeconds?: number },
+  { json, print, note, waitSeconds }: ShowOptions & { waitSeconds?: number },
 ): Promise<number> {
   return withClient(service, async (client) => {
     const { items } = await client.sendBatch([event])

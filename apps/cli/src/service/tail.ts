@@ -1,7 +1,8 @@
 /** `eventflow tail`: events as they come, and again when their status changes. For people to look at: no feed to build on. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { type EventSearch, type ListedEvent, type Operator, RequestFailed } from '@eventflow/client'
-import { oneLine, type Print } from '../table.js'
+import { oneLine } from '../table.js'
+import type { ShowOptions } from './show.js'
 
 const EVERY_MS = 1_000
 /** What was accepted longer ago than this is not looked at again, in milliseconds. */
@@ -12,12 +13,9 @@ const MAX_PAGES = 10
 /** Lines that are known to have been printed, so that memory is bounded. */
 const REMEMBERED = 100_000
 
-export interface TailOptions {
+export interface TailOptions extends ShowOptions {
   /** How many of those that are there already come first. */
   last: number
-  json?: boolean
-  print: Print
-  note: Print
   stop: AbortSignal
 }
 

@@ -1,7 +1,7 @@
 /** `eventflow events trace`: all events of one correlation id, what caused what, and when what happened. */
 import type { Operator, WholeEvent } from '@eventflow/client'
-import { oneLine, type Print, span, table } from '../table.js'
-import { findEvents } from './events.js'
+import { oneLine, span, table } from '../table.js'
+import { findEvents, type ListOptions } from './events.js'
 
 /** An event at its place among those that caused it. */
 interface TracedEvent {
@@ -23,7 +23,7 @@ interface Step {
 export async function trace(
   operator: Operator,
   correlationId: string,
-  { limit, json, print, note }: { limit: number; json?: boolean; print: Print; note: Print },
+  { limit, json, print, note }: ListOptions,
 ): Promise<number> {
   // One more than are shown: that a page is full does not say that there is another one.
   const { items } = await findEvents(operator, { correlation_id: correlationId }, limit + 1)

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { endOfStatement, isBlankSql } from '@eventflow/db'
 import { COLUMNS, INDEXES, TABLES } from './describe.js'
-import type { Runner, SqlOptions } from './sql.js'
+import type { Runner, SqlOptions } from './runner.js'
 
 /** Lines that are kept for the next time. */
 const HISTORY_LINES = 1_000

@@ -10,7 +10,8 @@ import { connect, type Db } from '@eventflow/db'
 import { createDatabase, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { indented } from './layout.js'
-import { type SqlOptions, sql, type Terminal } from './sql.js'
+import type { SqlOptions, Terminal } from './runner.js'
+import { sql } from './sql.js'
 
 const MAIN = join(import.meta.dirname, '../main.js')
 

@@ -1,6 +1,6 @@
 /** Events searched. */
 import { useEffect, useState } from 'preact/hooks'
-import type { EventType, ListedEvent, Page } from '../answers.js'
+import { EVENT_STATUSES, type EventType, type ListedEvent, type Page } from '../answers.js'
 import { type ApiError, get, type Params, queryOf } from '../api.js'
 import { readForm } from '../form.js'
 import { duration, fromLocalTime, localTime, quoted, shellWord, shortId } from '../format.js'
@@ -9,7 +9,6 @@ import { Clamped, number, Table } from '../parts/table.js'
 import { go, href, route } from '../route.js'
 import { useGet } from '../use-get.js'
 
-const STATUSES = ['accepted', 'retrying', 'processed', 'failed', 'discarded']
 const FIELDS = ['id', 'correlation_id', 'key', 'type', 'status', 'from', 'to']
 
 export function EventsPage() {
@@ -82,7 +81,7 @@ function Filter({ filter }: { filter: Params }) {
         Status
         <select name="status">
           <option value="">any</option>
-          {STATUSES.map((status) => (
+          {EVENT_STATUSES.map((status) => (
             <option value={status} selected={status === filter.status} key={status}>
               {status}
             </option>

@@ -35,10 +35,10 @@ const Text = (description: string) => Type.String({ minLength: 1, maxLength: MAX
 const attributes = {
   type: Name('Event type, such as `flight.completed`'),
   time: Type.Optional(
-    Type.String({ format: 'date-time', description: 'Event time; the time of acceptance where missing' }),
+    Type.String({ format: 'date-time', description: 'Event time; the default is the time of acceptance' }),
   ),
   datacontenttype: Type.Optional(Name('The media type of `data`: application/json, in UTF-8')),
-  partitionkey: Type.Optional(Name('What order is kept by')),
+  partitionkey: Type.Optional(Name('The ordering key')),
   correlationid: Type.Optional(Name('Groups the events of one operation')),
   causationid: Type.Optional(Name('The event that caused this one')),
   traceparent: Type.Optional(Type.String({ pattern: TRACEPARENT.source, description: 'W3C trace context' })),
@@ -48,14 +48,14 @@ const attributes = {
 }
 
 const SpecVersion = Type.Literal('1.0', { description: 'CloudEvents version' })
-const ID = 'A UUID or any text. Unique within its source: both together are the event'
+const ID = 'A UUID or any text. Unique within its source: both together identify the event'
 const Source = Name('Where the event comes from')
 
 /** An event in plain JSON. An attribute that is not listed is refused: it is most likely misspelt. */
 export const IncomingEventSchema = Type.Object(
   {
     specversion: Type.Optional(SpecVersion),
-    id: Type.Optional(Name(`${ID}. Made where missing`)),
+    id: Type.Optional(Name(`${ID}. Generated if missing`)),
     source: Type.Optional(Source),
     ...attributes,
   },
@@ -116,7 +116,7 @@ export interface Admission {
 }
 
 /** Everything that is wrong with an event. `misfit`: only its data, which does not fit the definition of its type. */
-export interface Refused {
+export interface Invalid {
   problems: readonly Problem[]
   tooLarge?: true
   misfit?: true
@@ -132,7 +132,7 @@ export interface Taken {
 }
 
 /** What became of an event at the door. */
-export type Admitted = Taken | Refused
+export type Admitted = Taken | Invalid
 
 /** Checks what a producer sent, as `parseExactly` or the headers gave it, and completes it. */
 export function admit(sent: unknown, form: Form, context: AdmissionContext, admission: Admission): Admitted {

@@ -2,7 +2,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { Quotas } from '../door/quotas.js'
 import { Flawed, itemsOf, parseExactly } from './exact-json.js'
 import { inSlices, stepByStep } from './in-slices.js'
 import { readMediaType } from './media-type.js'
@@ -14,6 +13,14 @@ const ANSWER = Symbol('answer')
 
 interface Answered extends IncomingMessage {
   [ANSWER]?: ServerResponse
+}
+
+/** What a tenant may send: bodies are counted against it. */
+export interface BodyQuota {
+  /** Throws when nothing is left for the tenant of a request. */
+  require(request: FastifyRequest): void
+  /** Counts what a request has sent: events, and bytes as they are inflated. */
+  spend(request: FastifyRequest, sent: { events: number; bytes: number }): void
 }
 
 export interface BodyLimits {
@@ -47,7 +54,7 @@ const TEXT_BESIDE_DATA = 65_536
 const SHORT = 262_144
 
 /** Puts our readers in the place of Fastify's, which take text/plain and silently replace bytes that are no UTF-8. */
-export function readBodies(app: FastifyInstance, quotas: Quotas, limits: BodyLimits): void {
+export function readBodies(app: FastifyInstance, quota: BodyQuota, limits: BodyLimits): void {
   const { batchLimit, bodyLimit, eventLimit } = limits
   const { receive } = createReceiver(limits)
   app.server.prependListener('request', (request: Answered, response) => {
@@ -89,15 +96,15 @@ export function readBodies(app: FastifyInstance, quotas: Quotas, limits: BodyLim
     const count = (received: number) => {
       bytes = received
       // Others may have used it up since.
-      quotas.require(request)
+      quota.require(request)
     }
-    quotas.require(request)
+    quota.require(request)
     try {
       const body = await receive(exchange, tenantId, limit, count)
       if (request.routeOptions.url === BATCH) events = 0
       return body
     } finally {
-      quotas.spend(request, { events, bytes })
+      quota.spend(request, { events, bytes })
     }
   }
 
@@ -106,7 +113,7 @@ export function readBodies(app: FastifyInstance, quotas: Quotas, limits: BodyLim
     try {
       return await readMany(textOf(body), request.access.tenantId)
     } catch (error) {
-      quotas.spend(request, { events: 1, bytes: 0 })
+      quota.spend(request, { events: 1, bytes: 0 })
       throw error
     }
   }

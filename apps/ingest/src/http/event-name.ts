@@ -8,7 +8,7 @@ export const Source = Type.Optional(
   Type.String({
     minLength: 1,
     maxLength: 200,
-    description: 'The source of the event, where the id is its producer’s; / where it is missing',
+    description: 'The source of the event, if the id is the producer’s; the default is /',
   }),
 )
 

@@ -15,10 +15,10 @@ export const PageQuery = {
   limit: Type.Optional(
     Type.String({
       pattern: '^([1-9]\\d{0,2}|1000)$',
-      description: `1 to 1000, ${DEFAULT_LIMIT} where it is missing`,
+      description: `1 to 1000; the default is ${DEFAULT_LIMIT}`,
     }),
   ),
-  cursor: Type.Optional(Type.String({ maxLength: 200, description: '`next` of the page before' })),
+  cursor: Type.Optional(Type.String({ maxLength: 200, description: '`next` of the previous page' })),
 }
 
 /** What the schema above lets through. */

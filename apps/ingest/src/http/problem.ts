@@ -1,6 +1,6 @@
 /** Errors as people and programs get them: application/problem+json (RFC 9457) with a stable code. */
 import { PROBLEMS, type Problem, type ProblemCode, TooManyWaitingError } from '@eventflow/core'
-import { isCancelled, sqlErrorKind, TenantLimitError } from '@eventflow/db'
+import { isAway, isCancelled, sqlErrorKind, TenantLimitError } from '@eventflow/db'
 import { NotAcceptedError } from '@eventflow/intake'
 import { Type } from '@sinclair/typebox'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -157,7 +157,7 @@ export function answerProblems(app: FastifyInstance, onProblem: OnProblem): void
     if (sqlErrorKind(error) === 'conflict') {
       return refuse(request, reply, problemBody('unavailable', 'Something else is changing the same just now'))
     }
-    if (sqlErrorKind(error) === 'infrastructure') {
+    if (isAway(error)) {
       request.log.warn({ err: error }, 'Postgres is away')
       return send(reply, problemBody('unavailable', 'Postgres cannot be reached'), onProblem)
     }

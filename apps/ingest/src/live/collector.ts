@@ -1,21 +1,19 @@
 /** Watches the pipeline, once a second, for all who look: reads once, keeps the last hour, says what is wrong. */
-import { setTimeout as delay } from 'node:timers/promises'
 import {
   type Db,
   hasEvents,
-  type KnownWorker,
   OPERATOR_TENANT,
   readFigures,
   readWaitingKeys,
   readWorkers,
   type ToldFigures,
-  type WaitingKey,
 } from '@eventflow/db'
-import { type PartitionLag, type PipelineLag, type Stock, sparing, within } from '@eventflow/monitor'
+import { type PipelineLag, type Stock, sparing, within } from '@eventflow/monitor'
+import { type Logger, repeat } from '@eventflow/runtime'
 import { createHistory, type Point } from './history.js'
-import { type Rates, ratesBetween, type WorkerRate } from './rates.js'
-import { createRecent, type Tally, tallyBetween } from './recent.js'
-import { findTroubles, type Trouble } from './troubles.js'
+import { type Moment, momentOf, pointOf } from './moment.js'
+import { ratesBetween } from './rates.js'
+import { createRecent, tallyBetween } from './recent.js'
 
 const EVERY_MS = 1_000
 
@@ -34,46 +32,6 @@ const WAITING_FRESH_MS = 1_000
 /** More keys than these are not told of one by one. */
 const MAX_KEYS = 50
 
-/** Types with fewer dead letters than so many others are counted together: anybody can make up names. */
-const MAX_TYPES = 50
-
-/** What a point of the history holds, in this order. */
-export const SERIES = [
-  'in',
-  'out',
-  'failed',
-  'retried',
-  'p50',
-  'p95',
-  'p99',
-  'answered95',
-  'backlog',
-  'oldest',
-  'dead',
-  'rejected',
-] as const
-
-/** How the pipeline is at a moment. */
-export interface Moment {
-  at: number
-  /** Whether any event was ever accepted. */
-  empty: boolean
-  rates: Rates
-  /** Of the last five minutes, as far as this process has seen them. */
-  recent: Tally
-  backlog: number | null
-  retrying: number | null
-  oldest: number | null
-  dead: number | null
-  /** Of the types that have the most, and of all others together. */
-  deadByType: Record<string, number>
-  deadOfOtherTypes: number
-  workers: (KnownWorker & Partial<WorkerRate> & { lastAt: number; circuits: Record<string, string> })[]
-  partitions: PartitionLag[]
-  redisError: string | null
-  troubles: Trouble[]
-}
-
 export interface CollectorDeps {
   db: Db
   lag: () => Promise<PipelineLag>
@@ -81,6 +39,7 @@ export interface CollectorDeps {
   /** The types whose events wait for nobody. */
   unordered: readonly string[]
   attemptsOf: (type: string) => number
+  log: Logger
 }
 
 export interface Collector {
@@ -93,10 +52,9 @@ export interface Collector {
   stop(): Promise<void>
 }
 
-export function startCollector({ db, lag, stock, unordered, attemptsOf }: CollectorDeps): Collector {
+export function startCollector({ db, lag, stock, unordered, attemptsOf, log }: CollectorDeps): Collector {
   const history = createHistory()
   const followers = new Set<(moment: Moment) => void>()
-  const stopping = new AbortController()
   const waitingKeys = sparing(
     () => readWaitingKeys(db, OPERATOR_TENANT, { unordered, limit: MAX_KEYS, countBehind: false }),
     WAITING_FRESH_MS,
@@ -130,57 +88,22 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf }: Collec
     readings.push({ figures: told, at })
     if (readings.length > RATE_READINGS) readings.shift()
     const read = { figures, lag: lagNow, stock: stockNow, workers, waiting }
-    latest = momentOf({ ...read, rates, workerRates, recent, stalledSeconds })
+    latest = momentOf({ ...read, now: Date.now(), empty, rates, workerRates, recent, stalledSeconds, attemptsOf })
     history.add(pointOf(latest))
     for (const follower of followers) follower(latest)
   }
 
-  interface Read {
-    rates: Rates
-    workerRates: WorkerRate[]
-    recent: Tally
-    stalledSeconds: number
-    figures: ToldFigures[] | undefined
-    lag: PipelineLag | undefined
-    stock: Stock | undefined
-    workers: KnownWorker[] | undefined
-    waiting: WaitingKey[] | undefined
+  /** Gives the pause after it. */
+  async function collectInTime(): Promise<number> {
+    const startedAt = performance.now()
+    await collect()
+    return Math.max(50, EVERY_MS - (performance.now() - startedAt))
   }
 
-  function momentOf({ workerRates, stock, ...read }: Read): Moment {
-    const { rates, recent, figures = [], lag, workers = [] } = read
-    const now = Date.now()
-    const dead = deadOf(stock)
-    return {
-      at: now,
-      empty,
-      rates,
-      recent,
-      backlog: lag ? lag.unsettled + lag.retrying : null,
-      retrying: lag?.retrying ?? null,
-      oldest: lag?.oldestUnsettledAgeSeconds ?? null,
-      ...dead,
-      workers: workers.map((worker) => {
-        const told = figures.find(({ process }) => process === worker.id)
-        const rate = workerRates.find(({ process }) => process === worker.id)
-        return { ...worker, ...rate, lastAt: told?.lastAt ?? 0, circuits: told?.circuits ?? {} }
-      }),
-      partitions: lag?.partitions ?? [],
-      redisError: lag?.redisError ?? null,
-      troubles: findTroubles({ ...read, dead: dead.dead, attemptsOf, now }),
-    }
-  }
-
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      const startedAt = performance.now()
-      await collect()
-      const rest = Math.max(50, EVERY_MS - (performance.now() - startedAt))
-      await delay(rest, undefined, { signal: stopping.signal }).catch(() => {})
-    }
-  }
-
-  const running = run()
+  const collecting = repeat(collectInTime, {
+    pauseMs: EVERY_MS,
+    onError: (err) => log.warn({ err }, 'looking at the pipeline failed'),
+  })
 
   return {
     history: () => history.points(),
@@ -189,25 +112,6 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf }: Collec
       followers.add(told)
       return () => followers.delete(told)
     },
-    async stop() {
-      stopping.abort()
-      await running
-    },
+    stop: () => collecting.stop(),
   }
-}
-
-function deadOf(stock: Stock | undefined): Pick<Moment, 'dead' | 'deadByType' | 'deadOfOtherTypes'> {
-  if (!stock) return { dead: null, deadByType: {}, deadOfOtherTypes: 0 }
-  const greatestFirst = [...stock.deadLetters].sort(([, a], [, b]) => b - a)
-  const sum = (counts: readonly [string, number][]) => counts.reduce((total, [, count]) => total + count, 0)
-  return {
-    dead: sum(greatestFirst),
-    deadByType: Object.fromEntries(greatestFirst.slice(0, MAX_TYPES)),
-    deadOfOtherTypes: sum(greatestFirst.slice(MAX_TYPES)),
-  }
-}
-
-function pointOf({ at, rates, backlog, oldest, dead }: Moment): Point {
-  const values = { ...rates, backlog, oldest, dead }
-  return { at, values: SERIES.map((name) => values[name]) }
 }

@@ -1,7 +1,7 @@
 /** The gauges of the whole pipeline, as every ingest process shows them. */
+import type { FeedMonitor } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
 import { type PipelineLag, readDependencies, type Stock, shared, within } from '@eventflow/monitor'
-import type { Redis } from '@eventflow/redis'
 import type { IngestMetrics } from '@eventflow/runtime'
 
 /** A scrape waits no longer for what it shows, in milliseconds. What comes later is for the next one. */
@@ -9,7 +9,7 @@ const PATIENCE_MS = 2_000
 
 export interface PipelineGaugesDeps {
   db: Db
-  redis: Redis
+  feed: FeedMonitor
   lag: () => Promise<PipelineLag>
   stock: () => Promise<Stock>
   metrics: IngestMetrics
@@ -19,14 +19,14 @@ export interface PipelineGaugesDeps {
 
 /** Gives what brings the gauges up to date. It never rejects: what cannot be read now is not shown. */
 export function createPipelineGauges(deps: PipelineGaugesDeps): () => Promise<void> {
-  const { db, redis, lag, stock, metrics, capacityBytes } = deps
+  const { db, feed, lag, stock, metrics, capacityBytes } = deps
   if (capacityBytes > 0) metrics.postgresCapacity.set(capacityBytes)
   else metrics.postgresCapacity.remove()
   return shared(async () => {
     const [lagNow, stockNow, dependencies] = await Promise.all([
       within(PATIENCE_MS, lag()),
       within(PATIENCE_MS, stock()),
-      readDependencies(db, redis),
+      readDependencies(db, feed),
     ])
     showLag(lagNow, metrics)
     showStock(stockNow, metrics)

@@ -1,6 +1,6 @@
 /** Waiting until events are settled: all waiting requests share one query. */
-import { createTurns } from '@eventflow/core'
-import { type Db, eventKey, findSettled } from '@eventflow/db'
+import { createTurns, identityOf } from '@eventflow/core'
+import { type Db, findSettled } from '@eventflow/db'
 
 const POLL_MS = 50
 
@@ -36,7 +36,7 @@ export function createSettledWatch(db: Db): SettledWatch {
     untilSettled(tenantId, id, timeoutMs, left) {
       const wait = () =>
         new Promise<void>((resolve) => {
-          const key = eventKey({ tenantId, id })
+          const key = identityOf({ tenantId, id })
           const entry = waiting.get(key) ?? { tenantId, id, done: new Set() }
           waiting.set(key, entry)
           const done = () => {

@@ -28,7 +28,9 @@ const CALM: Tally = { arrived: 0, turnedAway: 0, ended: 0, failed: 0, late: 0 }
 const waiting = (of: Partial<WaitingKey> = {}): WaitingKey => ({
   ...{ id: 'e', type: 'flight.completed', key: 'DFW', partition: 7, attempts: 2, behind: 0 },
   ...{ acceptedAt: new Date(NOW - 42_000), dueAt: new Date(NOW + 7_000) },
-  history: [{ attempt: 2, at: '', component: 'airports', errorClass: 'Error', message: 'airports lookup timed out' }],
+  history: [
+    { attempt: 2, at: '', component: 'enrich:airports', errorClass: 'Error', message: 'airports lookup timed out' },
+  ],
   ...of,
 })
 

@@ -1,4 +1,4 @@
-/** What people did, for those who come after. */
+/** The audit log. */
 import { type DbOf, type KeptAuditEntry, listAuditLog } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
@@ -25,8 +25,9 @@ function describeEntry({ at, actor, action, operationId, filter, count, reason, 
 }
 
 const schema = {
-  summary: 'What people did',
-  description: 'Replays, discards, keys and the like, the last first: who, what, about which events, and why.',
+  summary: 'The audit log',
+  description:
+    'Actions of operators (replays, discards, keys and similar), newest first: who, what, on which events, and why.',
   tags: ['operations'],
   querystring: Type.Object(PageQuery, { additionalProperties: false }),
   response: {
@@ -38,10 +39,11 @@ const schema = {
           action: Type.String(),
           operation_id: Type.Union([Type.String({ format: 'uuid' }), Type.Null()]),
           subject: Type.Union([Type.String(), Type.Null()], {
-            description: 'What it was done to, where that is no events; of a replay, as which version of their schema',
+            description:
+              'The object of the action, if it is not events; for a replay, the schema version that events are read as',
           }),
           filter: Type.Object({}, { additionalProperties: true }),
-          count: Type.Integer({ description: 'How many events it was about' }),
+          count: Type.Integer({ description: 'The number of events' }),
           reason: Type.Union([Type.String(), Type.Null()]),
         }),
       ),

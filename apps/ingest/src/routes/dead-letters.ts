@@ -1,5 +1,12 @@
 /** Dead letters: listed, grouped, one by one. */
-import { type DbOf, type DeadLetterStatus, findDeadLetter, groupDeadLetters, listDeadLetters } from '@eventflow/db'
+import {
+  type DbOf,
+  DEAD_LETTER_STATUSES,
+  type DeadLetterStatus,
+  findDeadLetter,
+  groupDeadLetters,
+  listDeadLetters,
+} from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeDeadLetter, describeWholeDeadLetter } from '../answers/describe-dead-letter.js'
@@ -65,11 +72,11 @@ const shared = {
   partitionkey: Type.String(),
   correlationid: Type.String(),
   status: Type.String({ description: 'open, replaying, replayed or discarded' }),
-  attempts: Type.Integer({ description: 'Since it was accepted, or replayed' }),
+  attempts: Type.Integer({ description: 'Since it was accepted or replayed' }),
   accepted_at: Moment,
   failed_at: Moment,
   resolved_at: Type.Optional(Moment),
-  resolved_by: Type.Optional(Type.String({ description: 'Who had it replayed or discarded' })),
+  resolved_by: Type.Optional(Type.String({ description: 'Who replayed or discarded it' })),
   reason: Type.Optional(Type.String()),
 }
 
@@ -83,14 +90,14 @@ const failure = {
 const listSchema = {
   summary: 'List dead letters',
   description:
-    'The last accepted first, a page at a time; or, with `group=true`, how many there are of each type and error class, the most frequent first: `limit` of them, 1000 where it is missing, and whether there are `more`.',
+    'In pages, the last accepted first. With `group=true`: the number of each type and error class, the most frequent first. `limit` then bounds the groups (the default is 1000), and `more` says whether there are further ones.',
   tags: ['dead letters'],
   querystring: Type.Object(
     {
       status: Type.Optional(
         Type.Union(
-          ['open', 'replaying', 'replayed', 'discarded', 'all'].map((status) => Type.Literal(status)),
-          { description: 'open where it is missing' },
+          [...DEAD_LETTER_STATUSES, 'all'].map((status) => Type.Literal(status)),
+          { description: 'The default is open' },
         ),
       ),
       ...filterTexts('Failed'),
@@ -104,7 +111,7 @@ const listSchema = {
     200: Type.Object({
       items: Type.Optional(Type.Array(Type.Object({ ...shared, failure: Type.Object(failure) }))),
       next: Type.Optional(NextPage),
-      more: Type.Optional(Type.Boolean({ description: 'There are groups beyond these' })),
+      more: Type.Optional(Type.Boolean({ description: 'There are more groups' })),
       groups: Type.Optional(
         Type.Array(
           Type.Object({
@@ -114,7 +121,7 @@ const listSchema = {
             first_seen: Moment,
             last_seen: Moment,
             trend: Type.Array(Type.Integer(), {
-              description: 'How many failed in each part of the time from the first to the last of all that match',
+              description: 'The number of failures in equal intervals between the first and the last that match',
             }),
           }),
         ),
@@ -124,7 +131,7 @@ const listSchema = {
 }
 
 const oneSchema = {
-  summary: 'One dead letter, with its whole story',
+  summary: 'One dead letter, with its history',
   tags: ['dead letters'],
   params: Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }) }),
   querystring: Type.Object({ source: Source }, { additionalProperties: false }),
@@ -139,7 +146,7 @@ const oneSchema = {
       partition: Type.Integer(),
       history: Type.Array(Type.Object({}, { additionalProperties: true }), {
         description:
-          'Every attempt, oldest first; one with the number 0 marks a replay, after which they count from 1 again',
+          'Every attempt, oldest first. An entry with the number 0 marks a replay; attempts after it count from 1 again',
       }),
       data: Type.Object({}, { additionalProperties: true }),
     }),

@@ -1,4 +1,5 @@
 /** What is sent to the routes of events, and what is answered: the documentation of both. */
+import { EVENT_STATUSES } from '@eventflow/core'
 import { Type } from '@sinclair/typebox'
 import type { FastifySchema } from 'fastify'
 import { CloudEventSchema, IncomingEventSchema } from '../door/admit.js'
@@ -15,13 +16,15 @@ const Headers = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
       description:
-        'For events without an id: the same key gives the same event, and 422 with another one. In a batch it goes for every place',
+        'For events without an id: the same key means the same event; with another event it is answered 422. One key covers a whole batch, whose events are told apart by position',
       examples: ['"order-4711"'],
     }),
   ),
-  'content-encoding': Type.Optional(Type.String({ enum: ENCODINGS, description: 'How the body is compressed' })),
-  'x-correlation-id': Type.Optional(Type.String({ description: 'For events without a correlationid; echoed' })),
-  traceparent: Type.Optional(Type.String({ description: 'W3C trace context, for events that have none' })),
+  'content-encoding': Type.Optional(Type.String({ enum: ENCODINGS, description: 'The compression of the body' })),
+  'x-correlation-id': Type.Optional(
+    Type.String({ description: 'For events without a correlationid; repeated in the answer' }),
+  ),
+  traceparent: Type.Optional(Type.String({ description: 'W3C trace context, for events without one' })),
 })
 
 const asCloudEvent = (example: object, n: number) => ({
@@ -34,8 +37,8 @@ const asCloudEvent = (example: object, n: number) => ({
 export const singleSchema = (examples: readonly object[]): FastifySchema => ({
   summary: 'Send one event',
   description: [
-    '202 means that the event is durable: it is committed in Postgres and will reach exactly one end.',
-    'A CloudEvent may come in structured mode, or in binary mode: its attributes in headers `ce-…`, its data as application/json.',
+    '202 means that the event is durable: it is committed in Postgres and will be settled exactly once.',
+    'A CloudEvent may be sent in structured mode, or in binary mode: attributes in `ce-…` headers, data as application/json.',
   ].join(' '),
   tags: ['events'],
   headers: Headers,
@@ -60,7 +63,7 @@ export const singleSchema = (examples: readonly object[]): FastifySchema => ({
 export const batchSchema = (examples: readonly object[]): FastifySchema => ({
   summary: 'Send many events',
   description:
-    'A JSON array, a CloudEvents batch, or one event a line as application/x-ndjson. Each is answered by itself: one that is wrong does not spoil the others.',
+    'A JSON array, a CloudEvents batch, or one event a line as application/x-ndjson. Each event gets its own answer: an invalid event does not affect the others.',
   tags: ['events'],
   headers: Headers,
   body: {
@@ -97,7 +100,7 @@ const Anything = Type.Object({}, { additionalProperties: true })
 /** What an event is, in every answer that shows one. */
 export const attributes = {
   id: Type.String({ format: 'uuid' }),
-  external_id: Type.Optional(Type.String({ description: 'The id that it was sent with, where that is not its own' })),
+  external_id: Type.Optional(Type.String({ description: 'The id the event was sent with, if it differs from `id`' })),
   type: Type.String(),
   source: Type.String(),
   time: Moment,
@@ -112,7 +115,7 @@ const Story = Type.Object({
   traceparent: Type.Optional(Type.String()),
   trace_url: Type.Optional(Type.String()),
   extensions: Type.Optional(Anything),
-  status: Type.String({ enum: ['accepted', 'retrying', 'processed', 'failed', 'discarded'] }),
+  status: Type.String({ enum: [...EVENT_STATUSES] }),
   attempts: Type.Integer(),
   timeline: Type.Array(
     Type.Object({
@@ -120,7 +123,7 @@ const Story = Type.Object({
       what: Type.String(),
       detail: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     }),
-    { description: 'What happened to it, in order, and what is due next' },
+    { description: 'The changes of the event, in order, and the next attempt that is due' },
   ),
   failure: Type.Optional(
     Type.Object({
@@ -133,17 +136,14 @@ const Story = Type.Object({
   ),
   data: Type.Object({}, { additionalProperties: true, description: 'As it was sent' }),
   result: Type.Optional(
-    Type.Object(
-      {},
-      { additionalProperties: true, description: 'The data as it was processed, enriched and filled in' },
-    ),
+    Type.Object({}, { additionalProperties: true, description: 'The data as processed: with enrichment and defaults' }),
   ),
 })
 
 export const statusSchema: FastifySchema = {
-  summary: 'What became of an event',
+  summary: 'Get one event',
   description:
-    'Readable the moment its 202 is out. With `wait` the answer comes when the event is settled, or after that time.',
+    'Available as soon as the event is answered 202. With `wait` the answer comes when the event is settled, or after that time.',
   tags: ['events'],
   params: Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }) }),
   querystring: Type.Object(

@@ -5,7 +5,7 @@ import { type IngestMetrics, type Tracing, traceparentOf } from '@eventflow/runt
 import type { Span } from '@opentelemetry/api'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { describeEvent } from '../answers/describe-event.js'
-import { type Admission, type AdmissionContext, admit, type Refused, type Taken } from '../door/admit.js'
+import { type Admission, type AdmissionContext, admit, type Invalid, type Taken } from '../door/admit.js'
 import type { DataCheck } from '../door/check-data.js'
 import type { Quotas } from '../door/quotas.js'
 import { inBrief } from '../http/brief.js'
@@ -36,18 +36,15 @@ export interface EventRoutesDeps {
   examples: readonly object[]
 }
 
+/** All routes about single events and batches. */
 export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
-  const { dbOf, acceptor, admission, dataCheck, settled, quotas, metrics, tracing, batchLimit, traceUrl, examples } =
-    deps
-  /** Counts an event, and logs one that is not taken: by its id where it has one, never by what else was sent. */
-  const tell = (reply: FastifyReply, sent: unknown, outcome: Outcome | 'invalid', event?: NewEvent) => {
-    const type = metrics.typeOf((sent as { type?: unknown } | null)?.type)
-    metrics.eventsReceived.inc({ type, outcome })
-    if (outcome === 'accepted' || outcome === 'duplicate') return
-    const correlation_id = event?.correlationId ?? reply.getHeader('x-correlation-id')
-    const about = { tenant_id: reply.request.access.tenantId, ...aboutEvent(event) }
-    reply.log.info({ ...about, correlation_id, event_type: type, outcome }, 'event not taken')
-  }
+  singleRoute(app, deps)
+  batchRoute(app, deps)
+  statusRoute(app, deps)
+}
+
+function singleRoute(app: FastifyInstance, deps: EventRoutesDeps): void {
+  const { acceptor, admission, dataCheck, quotas, metrics, tracing, examples } = deps
   app.post(
     '/v1/events',
     {
@@ -66,22 +63,25 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
         admit(given, form, contextOf(request, reply, send), admission),
       ])
       if ('problems' in admitted!) {
-        tell(reply, given, 'invalid')
-        throw refusal(admitted)
+        countEvent(metrics, reply, given, 'invalid')
+        throw invalid(admitted)
       }
       const { event, bytes } = admitted!
       if (HEADER_TEXT.test(event.correlationId)) reply.header('x-correlation-id', event.correlationId)
       const [receipt] = await sent(send, [event], acceptor.accept([event], bytes))
       const { outcome } = receipt!
-      tell(reply, given, outcome, event)
+      countEvent(metrics, reply, given, outcome, event)
       observe()
       if (outcome === 'conflict') throw conflict(admitted!, receipt!)
-      if (outcome === 'refused') throw new RequestError('invalid-event', REFUSED_DETAIL)
+      if (outcome === UNSTORABLE) throw unstorable()
       reply.code(202).header('location', `/v1/events/${event.id}`)
       return { id: event.id, status: 'accepted', duplicate: outcome === 'duplicate' }
     },
   )
+}
 
+function batchRoute(app: FastifyInstance, deps: EventRoutesDeps): void {
+  const { acceptor, admission, dataCheck, quotas, metrics, tracing, batchLimit, examples } = deps
   app.post(
     '/v1/events/batch',
     { schema: batchSchema(examples), validatorCompiler: checkedByAdmit, config: { problems: ['quota-exceeded'] } },
@@ -109,11 +109,11 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       let next = 0
       const items = admitted.map((item, index) => {
         if ('problems' in item) {
-          tell(reply, lines[index], 'invalid')
-          return rejected(index, refusal(item))
+          countEvent(metrics, reply, lines[index], 'invalid')
+          return rejected(index, invalid(item))
         }
         const receipt = receipts[next++]!
-        tell(reply, item.event, receipt.outcome, item.event)
+        countEvent(metrics, reply, item.event, receipt.outcome, item.event)
         return itemOf(index, item, receipt)
       })
       observe()
@@ -126,7 +126,9 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       }
     },
   )
+}
 
+function statusRoute(app: FastifyInstance, { dbOf, settled, traceUrl }: EventRoutesDeps): void {
   app.get<{ Params: { id: string }; Querystring: { wait?: string; source?: string } }>(
     '/v1/events/:id',
     { schema: statusSchema, serializerCompiler: asItIs, config: { problems: ['event-not-found'] } },
@@ -149,10 +151,29 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
   )
 }
 
+/** Counts an event, and logs one that is not taken: by its id where it has one, never by what else was sent. */
+function countEvent(
+  metrics: IngestMetrics,
+  reply: FastifyReply,
+  sent: unknown,
+  outcome: Outcome | 'invalid',
+  event?: NewEvent,
+): void {
+  const type = metrics.typeOf((sent as { type?: unknown } | null)?.type)
+  metrics.eventsReceived.inc({ type, outcome })
+  if (outcome === 'accepted' || outcome === 'duplicate') return
+  const correlation_id = event?.correlationId ?? reply.getHeader('x-correlation-id')
+  const about = { tenant_id: reply.request.access.tenantId, ...aboutEvent(event) }
+  reply.log.info({ ...about, correlation_id, event_type: type, outcome }, 'event not taken')
+}
+
 /** A correlation id may be any text; a header holds no other characters. */
 const HEADER_TEXT = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/
 
-const REFUSED_DETAIL = 'The event holds a value that cannot be stored'
+/** The outcome of an event that Postgres cannot store. */
+const UNSTORABLE = 'refused' satisfies Outcome
+
+const unstorable = () => new RequestError('invalid-event', 'The event holds a value that cannot be stored')
 
 function conflict({ event, keyed }: Taken, { otherSource }: Receipt): RequestError {
   if (keyed) {
@@ -169,7 +190,7 @@ function conflict({ event, keyed }: Taken, { otherSource }: Receipt): RequestErr
   )
 }
 
-function refusal({ problems, tooLarge, misfit }: Refused): RequestError {
+function invalid({ problems, tooLarge, misfit }: Invalid): RequestError {
   const detail = inBrief(problems)
     .map(({ pointer, message }) => `${pointer || 'the event'} ${message}`)
     .join('; ')
@@ -180,7 +201,7 @@ function refusal({ problems, tooLarge, misfit }: Refused): RequestError {
 function itemOf(index: number, taken: Taken, receipt: Receipt) {
   const { event } = taken
   if (receipt.outcome === 'conflict') return rejected(index, conflict(taken, receipt), event.id)
-  if (receipt.outcome === 'refused') return rejected(index, new RequestError('invalid-event', REFUSED_DETAIL), event.id)
+  if (receipt.outcome === UNSTORABLE) return rejected(index, unstorable(), event.id)
   return { index, id: event.id, status: receipt.outcome }
 }
 

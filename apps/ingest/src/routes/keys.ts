@@ -61,20 +61,22 @@ const key = {
   scopes: Type.Array(Type.String()),
   created_at: Moment,
   expires_at: MaybeMoment,
-  revoked_at: Type.Union([Moment, Type.Null()], { description: 'May lie ahead: until then it is valid' }),
-  last_used_at: Type.Union([Moment, Type.Null()], { description: 'Within a minute' }),
+  revoked_at: Type.Union([Moment, Type.Null()], { description: 'May be in the future: the key is valid until then' }),
+  last_used_at: Type.Union([Moment, Type.Null()], { description: 'Accurate to a minute' }),
 }
 
 const createSchema = {
-  summary: 'Make an API key',
+  summary: 'Create an API key',
   description:
-    'For the tenant of the key that asks, with any scopes: also those that this key has not, and beyond its end. The answer is the only place that ever shows the new key.',
+    'For the tenant of the requesting key. The new key may have scopes that the requesting key lacks, and may expire later. Only this answer ever shows the new key.',
   tags: ['keys'],
   body: Type.Object(
     {
-      name: Type.String({ minLength: 1, maxLength: 100, description: 'Whose it is, or what it is for' }),
+      name: Type.String({ minLength: 1, maxLength: 100, description: 'The owner or purpose of the key' }),
       scopes: Type.Array(Type.Union(SCOPES.map((scope) => Type.Literal(scope))), { minItems: 1, uniqueItems: true }),
-      expires_in_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 3_650, description: 'Never where missing' })),
+      expires_in_days: Type.Optional(
+        Type.Integer({ minimum: 1, maximum: 3_650, description: 'By default it never expires' }),
+      ),
     },
     { additionalProperties: false, examples: [{ name: 'checkout', scopes: ['ingest'], expires_in_days: 365 }] },
   ),
@@ -82,8 +84,8 @@ const createSchema = {
 }
 
 const listSchema = {
-  summary: 'The API keys',
-  description: 'Of the tenant, the valid ones first; never the keys themselves.',
+  summary: 'List the API keys',
+  description: 'The keys of the tenant, the valid ones first. Never shows the keys themselves.',
   tags: ['keys'],
   response: { 200: Type.Object({ items: Type.Array(Type.Object(key)) }) },
 }
@@ -91,7 +93,7 @@ const listSchema = {
 const revokeSchema = {
   summary: 'Revoke an API key',
   description:
-    'Requests with it are refused within five seconds. With `after_hours` it stays valid for that long, beside the one that follows it.',
+    'Requests with the key are refused within five seconds. With `after_hours` it stays valid for that long, so that its successor can be rolled out.',
   tags: ['keys'],
   params: Type.Object({ id: Type.String({ maxLength: 100 }) }),
   querystring: Type.Object(

@@ -1,10 +1,11 @@
-/** The pipeline live: server-sent events, one a second, with the last hour at first. */
+/** Watch the pipeline live: server-sent events, one a second, with the last hour at first. */
 import { PassThrough } from 'node:stream'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { problemBody, RequestError } from '../http/problem.js'
 import { asItIs } from '../http/reply.js'
-import { type Collector, type Moment, SERIES } from '../live/collector.js'
+import type { Collector } from '../live/collector.js'
+import { type Moment, SERIES } from '../live/moment.js'
 
 /** So many may watch at once; it costs as much as what they are sent. */
 const MAX_VIEWERS = 100
@@ -91,9 +92,9 @@ const eventOf = (name: 'history' | 'moment' | 'end', data: object | Moment) =>
 const short = (value: number | null) => (value === null ? null : Number(value.toPrecision(4)))
 
 const liveSchema = {
-  summary: 'The pipeline live',
+  summary: 'Watch the pipeline live',
   description:
-    'As `text/event-stream`: first `history`, the last hour as this process has seen it, then a `moment` each second: rates, latencies, backlog, workers, partitions, and what is wrong, in words. When its key ends so does the stream, within seconds, with `end` and a problem. Otherwise the latest moment as JSON. Latencies are told as well as the buckets of the metrics can tell.',
+    'As `text/event-stream`: first `history`, the last hour as this process has seen it; then a `moment` each second with rates, latencies, backlog, workers, partitions, and descriptions of current problems. When the key expires or is revoked, the stream ends within seconds, with `end` and a problem. Without `text/event-stream`: the latest moment as JSON. Latencies are as exact as the buckets of the metrics.',
   tags: ['operation'],
   response: {
     200: {

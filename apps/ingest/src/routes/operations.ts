@@ -1,110 +1,31 @@
-/** Operations on many events: asked for, followed, resumed, cancelled. */
+/** Operations on many events, once started: list, follow, resume, cancel. */
 import { isUuid } from '@eventflow/core'
-import {
-  cancelOperation,
-  countMatching,
-  createOperation,
-  type DbOf,
-  type Extent,
-  findOperation,
-  findSchemaVersions,
-  listOperations,
-  type OperationKind,
-  readSamples,
-  resumeOperation,
-  type Selection,
-  typesMatching,
-} from '@eventflow/db'
-import type { EventDefinition } from '@eventflow/sdk'
-import { type Static, Type } from '@sinclair/typebox'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { describeOperation, describeSample } from '../answers/describe-dead-letter.js'
-import { readFilter } from '../answers/filter.js'
+import { cancelOperation, type DbOf, findOperation, listOperations, resumeOperation } from '@eventflow/db'
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { describeOperation } from '../answers/describe-dead-letter.js'
 import { RequestError } from '../http/problem.js'
 import { operatorOf, strictly } from '../http/request.js'
 import type { Operations } from '../operations/operations.js'
-import {
-  asking,
-  DEFAULT_RATES,
-  DiscardBody,
-  following,
-  Operation,
-  ReplayDeadLettersBody,
-  ReplayProcessedBody,
-} from './operation-schemas.js'
+import { following, Operation } from './operation-schemas.js'
 
 const LISTED = 50
 
-type Asked = { Body: Static<typeof ReplayDeadLettersBody> | Static<typeof ReplayProcessedBody> }
 type Followed = { Params: { id: string } }
 
 export interface OperationDeps {
   dbOf: DbOf
   operations: Operations
-  definitions: ReadonlyMap<string, EventDefinition>
 }
 
-export function operationRoutes(app: FastifyInstance, { dbOf, operations, definitions }: OperationDeps): void {
-  app.post<Asked>(
-    '/v1/dead-letters/replay',
-    {
-      schema: asking({
-        summary: 'Replay dead letters',
-        description:
-          'Sends open dead letters on their way again, in the order in which they were accepted. One that succeeds is then `replayed`; one that fails again is open again, with the longer history.',
-        tag: 'dead letters',
-        body: ReplayDeadLettersBody,
-      }),
-      validatorCompiler: strictly,
-      config: { problems: ['schema-not-found', 'limit-reached'] },
-    },
-    (request, reply) => ask('replay-dead-letters', request, reply),
-  )
-
-  app.post<Asked>(
-    '/v1/dead-letters/discard',
-    {
-      schema: asking({
-        summary: 'Discard dead letters',
-        description:
-          'Says that open dead letters will never be processed, and why. They are kept, and stay as they are.',
-        tag: 'dead letters',
-        body: DiscardBody,
-      }),
-      validatorCompiler: strictly,
-      config: { problems: ['limit-reached'] },
-    },
-    (request, reply) => {
-      if (!request.body.dry_run && request.body.reason === undefined) {
-        const problem = { pointer: '/reason', message: 'is missing: why will they never be processed?' }
-        throw new RequestError('invalid-query', `${problem.pointer} ${problem.message}`, [problem])
-      }
-      return ask('discard-dead-letters', request, reply)
-    },
-  )
-
-  app.post<Asked>(
-    '/v1/events/replay',
-    {
-      schema: asking({
-        summary: 'Replay processed events',
-        description:
-          'Processes events again that were processed before. **Their effects happen again**, once; their earlier results are replaced.',
-        tag: 'events',
-        body: ReplayProcessedBody,
-      }),
-      validatorCompiler: strictly,
-      config: { problems: ['schema-not-found', 'limit-reached'] },
-    },
-    (request, reply) => ask('replay-processed', request, reply),
-  )
-
+/** The routes about operations that were started before. */
+export function operationRoutes(app: FastifyInstance, { dbOf, operations }: OperationDeps): void {
   app.get(
     '/v1/operations',
     {
       schema: {
-        summary: 'The last operations',
-        description: `The newest first, ${LISTED} at the most.`,
+        summary: 'List the latest operations',
+        description: `The newest first, at most ${LISTED}.`,
         tags: ['operations'],
         response: { 200: Type.Object({ items: Type.Array(Operation) }) },
       },
@@ -118,8 +39,8 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
     '/v1/operations/:id',
     {
       schema: following(
-        'How far an operation is',
-        'An operation whose process died is found `interrupted` after half a minute: nothing of it is half done, and it can be resumed.',
+        'Get the progress of an operation',
+        'If its process died, an operation becomes `interrupted` after half a minute. No event is half done, and the operation can be resumed.',
       ),
       validatorCompiler: strictly,
       config: { problems: ['operation-not-found'] },
@@ -130,7 +51,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
   app.post<Followed>(
     '/v1/operations/:id/resume',
     {
-      schema: following('Resume an operation', 'Goes on with an interrupted operation from where it stopped.'),
+      schema: following('Resume an operation', 'Continues an interrupted operation from where it stopped.'),
       validatorCompiler: strictly,
       config: { problems: ['operation-not-found', 'operation-conflict', 'limit-reached'] },
     },
@@ -146,7 +67,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
   app.post<Followed>(
     '/v1/operations/:id/cancel',
     {
-      schema: following('Cancel an operation', 'Ends an operation for good. What it has done by then stays done.'),
+      schema: following('Cancel an operation', 'Ends an operation for good. Its completed changes remain.'),
       validatorCompiler: strictly,
       config: { problems: ['operation-not-found', 'operation-conflict'] },
     },
@@ -157,42 +78,6 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
       return describeOperation(operation)
     },
   )
-
-  /** Counts first. With `dry_run` that is all; otherwise an operation begins, and its progress can be followed. */
-  async function ask(kind: OperationKind, request: FastifyRequest<Asked>, reply: FastifyReply) {
-    const { filter, dry_run, rate = DEFAULT_RATES[kind], schema_version, reason = null } = request.body
-    const { tenantId } = request.access
-    const db = dbOf(tenantId)
-    const selection = { kind, tenantId, filter: readFilter(filter, '/filter') }
-    const extent = await countMatching(db, selection)
-    if (schema_version !== undefined) await requireVersion(selection, extent, schema_version)
-    if (dry_run) {
-      return { count: extent.count, samples: (await readSamples(db, selection, extent)).map(describeSample) }
-    }
-    const schemaVersion = schema_version ?? null
-    const asked = { ...selection, rate, schemaVersion, reason, requestedBy: operatorOf(request) }
-    const operation = await createOperation(db, asked, extent)
-    operations.start(operation)
-    reply.code(202).header('location', `/v1/operations/${operation.id}`)
-    return describeOperation(operation)
-  }
-
-  /** Throws RequestError that names a type of those that match that has no such version, nor code that lifts it. */
-  async function requireVersion(selection: Selection, extent: Extent, version: number): Promise<void> {
-    const { tenantId, filter } = selection
-    const db = dbOf(tenantId)
-    const types = filter.type === undefined ? await typesMatching(db, selection, extent) : [filter.type]
-    const found = await findSchemaVersions(
-      db,
-      types.map((type) => ({ tenantId, type, version })),
-    )
-    const isLifted = (type: string) =>
-      Object.keys(definitions.get(type)?.upcast ?? {}).some((last) => Number(last) >= version)
-    const lacking = types.find((wanted) => !isLifted(wanted) && !found.some(({ type }) => type === wanted))
-    if (lacking === undefined) return
-    const message = `the schema of the type ${lacking} has no version ${version}`
-    throw new RequestError('schema-not-found', message, [{ pointer: '/schema_version', message }])
-  }
 
   async function find({ access, params: { id } }: FastifyRequest<Followed>) {
     const operation = isUuid(id) ? await findOperation(dbOf(access.tenantId), access.tenantId, id) : undefined

@@ -2,9 +2,11 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import { LOCATED, Moment } from '../http/reply.js'
 
-const Mode = Type.String({ description: 'NONE, BACKWARD, FORWARD or FULL; with _TRANSITIVE against all versions' })
+const Mode = Type.String({
+  description: 'NONE, BACKWARD, FORWARD or FULL; with _TRANSITIVE compared with all versions',
+})
 const Operator = Type.Object({
-  'x-operator': Type.Optional(Type.String({ description: 'Who asks, for the audit log' })),
+  'x-operator': Type.Optional(Type.String({ description: 'The operator’s name, for the audit log' })),
 })
 const params = Type.Object({ type: Type.String({ minLength: 1, maxLength: 200, description: 'Event type' }) })
 
@@ -23,7 +25,7 @@ const GivenSchema = Type.Object({ schema: AnySchema }, { additionalProperties: f
 
 const version = {
   version: Type.Integer(),
-  origin: Type.String({ description: 'code, by a definition, or api' }),
+  origin: Type.String({ description: 'code (from a definition) or api' }),
   registered_by: Type.String(),
   registered_at: Moment,
 }
@@ -35,14 +37,14 @@ const summarised = (summary: string, description: string, rest: Record<string, T
   ...rest,
 })
 
-export const listSchema = summarised('The types that have a schema', 'By name.', {
+export const listSchema = summarised('List the types that have a schema', 'By name.', {
   response: {
     200: Type.Object({
       items: Type.Array(
         Type.Object({
           type: Type.String(),
           latest: Type.Integer({ description: 'The last version' }),
-          versions: Type.Integer({ description: 'How many there are' }),
+          versions: Type.Integer({ description: 'The number of versions' }),
           compatibility: Mode,
           registered_at: Moment,
         }),
@@ -51,7 +53,7 @@ export const listSchema = summarised('The types that have a schema', 'By name.',
   },
 })
 
-export const typeSchema = summarised('The schema of a type', 'The last version, and which others there are.', {
+export const typeSchema = summarised('Get the schema of a type', 'The last version, and the list of all versions.', {
   params,
   response: {
     200: Type.Object({
@@ -65,7 +67,7 @@ export const typeSchema = summarised('The schema of a type', 'The last version, 
 
 export const registerRouteSchema = summarised(
   'Register a schema',
-  'It becomes the next version, unless it is the same as the last one (200). Versions never change. Running workers know it within seconds.',
+  'The schema becomes the next version, unless it equals the last one (200). Versions never change. Running workers load it within seconds.',
   {
     headers: Operator,
     params,
@@ -77,7 +79,7 @@ export const registerRouteSchema = summarised(
   },
 )
 
-export const versionSchema = summarised('One version of a schema', 'As it was registered.', {
+export const versionSchema = summarised('Get one version of a schema', 'As registered.', {
   params: Type.Object({
     ...params.properties,
     version: Type.String({ pattern: '^[1-9]\\d{0,8}$', description: 'A number from 1' }),
@@ -87,7 +89,7 @@ export const versionSchema = summarised('One version of a schema', 'As it was re
 
 export const checkSchema = summarised(
   'Check a schema',
-  'Whether it could be registered as the next version, and if not, where and by which rule. Nothing is changed.',
+  'Whether the schema could be registered as the next version, and if not, which path breaks which rule. Changes nothing.',
   {
     params,
     body: GivenSchema,
@@ -97,7 +99,7 @@ export const checkSchema = summarised(
         compatibility: Mode,
         incompatibilities: Type.Array(
           Type.Object({
-            version: Type.Integer({ description: 'The version that it is not compatible with' }),
+            version: Type.Integer({ description: 'The version that the schema is not compatible with' }),
             direction: Type.String({ description: 'backward or forward' }),
             path: Type.String({ description: 'Where in the schema, as a JSON pointer' }),
             rule: Type.String({ description: 'As in Confluent’s registry' }),
@@ -110,22 +112,22 @@ export const checkSchema = summarised(
 )
 
 export const usageSchema = summarised(
-  'How the schema of a type is used',
-  'Of the last events of the whole pipeline, those of this type: which version they name in `dataschema`, and which fields they have. Older ones are not looked at.',
+  'Get the use of a schema',
+  'Examines the latest events of the pipeline, and shows which versions those of this type name in `dataschema`, and which fields they have. Older events are not examined.',
   {
     params,
     response: {
       200: Type.Object({
-        looked_at: Type.Integer({ description: 'So many of the last events were looked at, of all types' }),
+        looked_at: Type.Integer({ description: 'The number of latest events examined, of all types' }),
         versions: Type.Array(
           Type.Object({
-            version: Type.Union([Type.Integer(), Type.Null()], { description: 'null: they name none' }),
+            version: Type.Union([Type.Integer(), Type.Null()], { description: 'null: the events name no version' }),
             events: Type.Integer(),
             last_accepted_at: Moment,
           }),
         ),
         fields: Type.Array(Type.Object({ name: Type.String(), events: Type.Integer() }), {
-          description: 'The names at the top of `data`, of events that name no version; the most frequent 100',
+          description: 'The top-level names in `data` of events that name no version; the 100 most frequent',
         }),
       }),
     },
@@ -134,13 +136,13 @@ export const usageSchema = summarised(
 
 const Current = Type.Object({ compatibility: Mode })
 
-export const readModeSchema = summarised('The compatibility mode of a type', 'BACKWARD where none was set.', {
+export const readModeSchema = summarised('Get the compatibility mode of a type', 'The default is BACKWARD.', {
   params,
   response: { 200: Current },
 })
 
 export const modeSchema = (modes: readonly string[]) =>
-  summarised('Set the compatibility mode of a type', 'Counts for versions that are registered from now on.', {
+  summarised('Set the compatibility mode of a type', 'Applies to versions registered from now on.', {
     headers: Operator,
     params,
     body: Type.Object(

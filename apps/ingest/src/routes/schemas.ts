@@ -1,5 +1,5 @@
-/** The schemas of event types: what there is, what becomes the next version, and whether something could. */
-import { COMPATIBILITY_MODES, type CompatibilityMode, createTurns, type Problem } from '@eventflow/core'
+/** The routes of event types' schemas: registered versions, their use, new versions, the compatibility mode. */
+import { COMPATIBILITY_MODES, type CompatibilityMode } from '@eventflow/core'
 import {
   type DbOf,
   findSchemaVersion,
@@ -11,12 +11,11 @@ import {
   type SchemaVersion,
   setCompatibility,
 } from '@eventflow/db'
-import { NotAcceptedError } from '@eventflow/intake'
-import { createExaminer, type Incompatibility, registerSchema, statedVersion } from '@eventflow/schemas'
-import type { FastifyInstance, FastifyReply, FastifyRequest, RequestPayload } from 'fastify'
-import { Flawed, ROUNDED } from '../http/exact-json.js'
+import { statedVersion } from '@eventflow/schemas'
+import type { FastifyInstance } from 'fastify'
 import { RequestError } from '../http/problem.js'
 import { operatorOf, strictly } from '../http/request.js'
+import { createProposals, type Given, type OfType, schemaExactly, subjectOf } from './propose-schema.js'
 import {
   checkSchema,
   listSchema,
@@ -28,42 +27,9 @@ import {
   versionSchema,
 } from './schema-schemas.js'
 
-interface OfType {
-  Params: { type: string }
-}
-
-interface Given extends OfType {
-  Body: { schema: object }
-}
-
-/**
- * One after the other for a tenant: each has all versions of its type in memory, which may be 200 of 64 KiB, until it
- * is examined, in turn with those of other tenants.
- */
-const EXAMINED_OF_A_TENANT = { atOnce: Number.POSITIVE_INFINITY, atOnceEach: 1, waitingEach: 10 }
-
-/** As `strictly`, where the body is a schema: its numbers are what data is compared with, and no text can stand for one. */
-const strictlySchema: typeof strictly = (route) => {
-  const check = strictly(route)
-  return (value) => check(value instanceof Flawed ? new Flawed(value.problems.map(ofSchema), value) : value)
-}
-
-const ofSchema = ({ pointer, message }: Problem): Problem => ({
-  pointer,
-  message:
-    message === ROUNDED
-      ? `is a number that would be rounded, and another one would be compared; up to 15 digits and up to ${Number.MAX_SAFE_INTEGER} are exact`
-      : message,
-})
-
+/** All routes about schemas. */
 export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): void {
-  const examine = createExaminer()
-  const turns = createTurns(EXAMINED_OF_A_TENANT)
-  // What is refused is not even read.
-  const preParsing = async ({ access }: FastifyRequest, _: FastifyReply, payload: RequestPayload) => {
-    turns.require(access.tenantId)
-    return payload
-  }
+  const proposals = createProposals(dbOf)
 
   app.get('/v1/schemas', { schema: listSchema }, async ({ access: { tenantId } }) => {
     const types = await listSchemaTypes(dbOf(tenantId), tenantId)
@@ -91,35 +57,12 @@ export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): vo
   app.put<Given>(
     '/v1/schemas/:type',
     {
-      preParsing,
+      preParsing: proposals.refuseEarly,
       schema: registerRouteSchema,
-      validatorCompiler: strictlySchema,
+      validatorCompiler: schemaExactly,
       config: { problems: ['schema-refused', 'schema-incompatible', 'limit-reached'] },
     },
-    async (request, reply) => {
-      const subject = subjectOf(request)
-      const db = dbOf(subject.tenantId)
-      const { schema } = request.body
-      const asked = { ...subject, schema, by: operatorOf(request) }
-      const registration = await turns.run(subject.tenantId, () => registerSchema(db, examine, asked))
-      switch (registration.status) {
-        case 'registered':
-        case 'known': {
-          const { version } = registration
-          reply.code(registration.status === 'registered' ? 201 : 200)
-          reply.header('location', `/v1/schemas/${encodeURIComponent(subject.type)}/versions/${version}`)
-          return { type: subject.type, version }
-        }
-        case 'invalid':
-          throw invalid(registration.faults)
-        case 'incompatible':
-          throw incompatible(registration)
-        case 'full':
-          throw new RequestError('schema-refused', 'This type has as many versions as a type may have')
-        case 'contended':
-          throw new NotAcceptedError('overloaded')
-      }
-    },
+    proposals.register,
   )
 
   app.get<{ Params: { type: string; version: string } }>(
@@ -137,17 +80,13 @@ export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): vo
 
   app.post<Given>(
     '/v1/schemas/:type/check',
-    { preParsing, schema: checkSchema, validatorCompiler: strictlySchema, config: { problems: ['schema-refused'] } },
-    async (request) => {
-      const subject = subjectOf(request)
-      const db = dbOf(subject.tenantId)
-      return turns.run(subject.tenantId, async () => {
-        const [earlier, mode] = [await readSchemaVersions(db, subject), await readCompatibility(db, subject)]
-        const { faults, incompatibilities } = await examine(subject.tenantId, request.body.schema, mode, earlier)
-        if (faults.length > 0) throw invalid(faults)
-        return { compatible: incompatibilities.length === 0, compatibility: mode, incompatibilities }
-      })
+    {
+      preParsing: proposals.refuseEarly,
+      schema: checkSchema,
+      validatorCompiler: schemaExactly,
+      config: { problems: ['schema-refused'] },
     },
+    proposals.check,
   )
 
   app.get<OfType>('/v1/schemas/:type/usage', { schema: usageSchema, validatorCompiler: strictly }, async (request) => {
@@ -175,11 +114,6 @@ export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): vo
   )
 }
 
-const subjectOf = ({ access, params }: FastifyRequest<{ Params: { type: string } }>) => ({
-  tenantId: access.tenantId,
-  type: params.type,
-})
-
 function describeVersion({ version, schema, origin, registeredBy, registeredAt }: SchemaVersion) {
   return { version, schema, origin, registered_by: registeredBy, registered_at: registeredAt }
 }
@@ -197,20 +131,3 @@ function describeUsage(type: string, { lookedAt, named, fields }: SchemaUsage) {
 }
 
 const notFound = (detail: string) => new RequestError('schema-not-found', detail)
-
-function invalid(faults: readonly Problem[]): RequestError {
-  return new RequestError('schema-refused', saying(faults, 'the schema'), faults)
-}
-
-function incompatible({ mode, incompatibilities }: { mode: string; incompatibilities: readonly Incompatibility[] }) {
-  const problems = incompatibilities.map(({ path, rule, message }) => ({
-    pointer: path,
-    message: `${rule}: ${message}`,
-  }))
-  const why = saying(problems, 'the schema')
-  const detail = mode === 'NONE' ? `Not compatible: ${why}` : `Not ${mode} compatible: ${why}`
-  return new RequestError('schema-incompatible', detail, problems)
-}
-
-const saying = (problems: readonly Problem[], whole: string) =>
-  problems.map(({ pointer, message }) => `${pointer || whole} ${message}`).join('; ')

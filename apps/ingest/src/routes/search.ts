@@ -1,6 +1,6 @@
 /** Events searched: by what they are, how they are, and when they came. */
-import { partitionOf } from '@eventflow/core'
-import { type DbOf, type EventStatus, listEvents } from '@eventflow/db'
+import { EVENT_STATUSES, type EventStatus, partitionOf } from '@eventflow/core'
+import { type DbOf, listEvents } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeListedEvent } from '../answers/describe-event.js'
@@ -47,12 +47,10 @@ export function searchRoutes(app: FastifyInstance, { dbOf, readPage, partitions 
   )
 }
 
-const STATUSES: EventStatus[] = ['accepted', 'retrying', 'processed', 'failed', 'discarded']
-
 const schema = {
   summary: 'Search events',
   description:
-    'The last accepted first, a page at a time. Ids, correlation ids and events that failed or wait are found at once. For all else the events are looked through from the newest backwards, for about a second: a page may have few items or none, and `next` all the same.',
+    'In pages, the last accepted first. Searches by id or correlation id, and for failed or retrying events, are fast. Other searches read events from the newest backwards for about a second: a page may have few items or none and still have `next`.',
   tags: ['events'],
   querystring: Type.Object(
     {
@@ -60,13 +58,15 @@ const schema = {
         Type.String({
           minLength: 1,
           maxLength: 200,
-          description: 'The event’s, or the producer’s, which needs its source',
+          description: 'The event’s id, or the producer’s id with its source',
         }),
       ),
-      source: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'With an id: whose it is' })),
+      source: Type.Optional(
+        Type.String({ minLength: 1, maxLength: 200, description: 'The source of a producer’s id' }),
+      ),
       correlation_id: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
       ...filterTexts('Accepted'),
-      status: Type.Optional(Type.Union(STATUSES.map((status) => Type.Literal(status)))),
+      status: Type.Optional(Type.Union(EVENT_STATUSES.map((status) => Type.Literal(status)))),
       ...PageQuery,
     },
     { additionalProperties: false },
@@ -76,7 +76,7 @@ const schema = {
       items: Type.Array(
         Type.Object({
           ...attributes,
-          status: Type.String({ description: STATUSES.join(', ') }),
+          status: Type.String({ description: EVENT_STATUSES.join(', ') }),
           attempts: Type.Integer(),
           accepted_at: Moment,
           settled_at: Type.Optional(Moment),

@@ -1,5 +1,5 @@
 /** `raw_events`: what was accepted. Append-only. */
-import type { RawEvent } from '@eventflow/core'
+import { identityOf, type RawEvent } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
 import { asMoment, momentOf } from '../server/moments.js'
 import { smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
@@ -34,7 +34,7 @@ const INSERT = `
     ON CONFLICT DO NOTHING
     RETURNING tenant_id, event_id, seq, accepted_at)
   SELECT min(accepted_at) AS accepted_at, array_agg(seq ORDER BY seq) AS seqs,
-         CASE WHEN count(*) < cardinality($2) THEN array_agg(tenant_id || '/' || event_id ORDER BY seq) END AS keys
+         CASE WHEN count(*) < cardinality($2) THEN array_agg(tenant_id || '/' || event_id ORDER BY seq) END AS identities
   FROM inserted`
 
 /**
@@ -67,20 +67,17 @@ export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]
       ),
     ],
   })
-  const { accepted_at, seqs, keys } = rows[0] as {
+  const { accepted_at, seqs, identities } = rows[0] as {
     accepted_at: Date | null
     seqs: string[] | null
-    keys: string[] | null
+    /** As `identityOf` gives them; `null` when all events are new. */
+    identities: string[] | null
   }
   if (!accepted_at || !seqs) return new Map()
   const acceptedAt = accepted_at.toISOString()
-  const byKey = keys && new Map(events.map((event) => [eventKey(event), event]))
-  return new Map(seqs.map((seq, i) => [byKey ? byKey.get(keys[i]!)! : events[i]!, { seq: Number(seq), acceptedAt }]))
-}
-
-/** What identifies an event, as one text. */
-export function eventKey(event: { tenantId: string; id: string }): string {
-  return `${event.tenantId}/${event.id}`
+  const byIdentity = identities && new Map(events.map((event) => [identityOf(event), event]))
+  const eventAt = (i: number) => (byIdentity ? byIdentity.get(identities[i]!)! : events[i]!)
+  return new Map(seqs.map((seq, i) => [eventAt(i), { seq: Number(seq), acceptedAt }]))
 }
 
 /** A stored event, and whether it is still to be delivered for the first time. */
@@ -105,7 +102,7 @@ const FIND = `
   LEFT JOIN failed_events f USING (tenant_id, event_id)
   LEFT JOIN retries w USING (tenant_id, event_id)`
 
-/** The stored events with these ids, by `eventKey`. */
+/** The stored events with these ids, by `identityOf`. */
 export async function findRawEvents(
   db: Queryable,
   ids: readonly { tenantId: string; id: string }[],
@@ -118,7 +115,7 @@ export async function findRawEvents(
   return new Map(
     rows.map((row) => {
       const event = rawEventOf(row)
-      return [eventKey(event), { event, undelivered: row.undelivered }]
+      return [identityOf(event), { event, undelivered: row.undelivered }]
     }),
   )
 }

@@ -13,6 +13,7 @@
  */
 import { ADVISORY_LOCKS } from '../server/advisory-locks.js'
 import { type Db, type Queryable, withTransaction } from '../server/connect.js'
+import { SETTLING_STATUSES } from './settled.js'
 
 /** What became of the next events in the order of acceptance. */
 export interface Removed {
@@ -57,11 +58,11 @@ const REMOVE_DEAD_LETTERS = `
          WHERE seq > $2 ORDER BY seq LIMIT $3),
        gone AS (DELETE FROM failed_events f USING stretch s
                 WHERE f.tenant_id = s.tenant_id AND f.event_id = s.event_id
-                  AND s.settled AND f.status IN ('open', 'replayed', 'discarded')
+                  AND s.settled AND f.status <> 'replaying'
                   AND coalesce(f.resolved_at, f.failed_at) < now() - $1 * interval '1 day'
                   AND NOT ${WAITS('s')}
                 RETURNING f.tenant_id, f.event_id, f.status),
-       raw AS (${REMOVE_RAW} AND gone.status IN ('open', 'discarded'))
+       raw AS (${REMOVE_RAW} AND gone.status IN ${SETTLING_STATUSES})
   ${RESULT('false')}`
 
 /**

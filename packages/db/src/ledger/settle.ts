@@ -2,9 +2,10 @@
  * The statements of the settle transaction. Everything is written as absolute values, so a batch that is run again,
  * because the answer to its COMMIT was lost, changes nothing.
  */
-import { type Commit, type Dead, historyWith, type Retry, storableText } from '@eventflow/core'
+import { type Failed, historyWith, type Processed, type Retry, storableText } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
 import { bigintColumn, jsonbColumn, smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
+import { SETTLING_STATUSES } from './settled.js'
 
 /** The right to settle a partition's events, as of a moment. */
 export interface Lease {
@@ -47,7 +48,7 @@ export async function findBrokenLeases(tx: Queryable, leases: readonly Lease[]):
 }
 
 /** What of a batch was committed. */
-export interface Processed {
+export interface Inserted {
   /** Partitions whose lease did not hold: nothing of them was written. */
   broken: Set<number>
   /** The `seq` of the events that are new: their effects are due, nobody else's. */
@@ -67,7 +68,7 @@ const INSERT_PROCESSED = `
       AS e(tenant_id, event_id, seq, type, key, partition, payload, attempts, history, correlation_id, accepted_at)
     WHERE partition IN (SELECT id FROM holding)
       AND NOT EXISTS (SELECT FROM failed_events f
-                      WHERE f.tenant_id = e.tenant_id AND f.event_id = e.event_id AND f.status IN ('open', 'discarded'))
+                      WHERE f.tenant_id = e.tenant_id AND f.event_id = e.event_id AND f.status IN ${SETTLING_STATUSES})
     ON CONFLICT DO NOTHING
     RETURNING seq)
   SELECT (SELECT coalesce(array_agg(id), '{}') FROM holding) AS holding,
@@ -77,10 +78,10 @@ const INSERT_PROCESSED = `
 /** Inserts processed events behind the fence, each partition's under its lease; one without a lease is as good as lost. */
 export async function insertProcessed(
   db: Queryable,
-  commits: readonly Commit[],
+  commits: readonly Processed[],
   leases: readonly Lease[],
   by: { workerId: string; processingMs: number },
-): Promise<Processed> {
+): Promise<Inserted> {
   const events = commits.map((c) => c.delivery.event)
   const { rows } = await db.query({
     name: 'insert-processed',
@@ -130,7 +131,7 @@ const INSERT_FAILED = `
     WHERE failed_events.status = 'replaying'`
 
 /** Writes dead letters. An event that was settled before, either way, is left as it is. */
-export async function insertFailed(tx: Queryable, dead: readonly Dead[], by: { workerId: string; now: Date }) {
+export async function insertFailed(tx: Queryable, dead: readonly Failed[], by: { workerId: string; now: Date }) {
   const events = dead.map((d) => d.delivery.event)
   await tx.query({
     name: 'insert-failed',
@@ -191,7 +192,7 @@ const END_WAITING = `
          FOR KEY SHARE OF processed_events),
        buried AS MATERIALIZED (
          SELECT tenant_id, event_id FROM failed_events JOIN settled USING (tenant_id, event_id)
-         WHERE status IN ('open', 'discarded') FOR SHARE OF failed_events),
+         WHERE status IN ${SETTLING_STATUSES} FOR SHARE OF failed_events),
        replayed AS (
          UPDATE failed_events f SET status = 'replayed', resolved_at = clock_timestamp()
          FROM processed p WHERE f.tenant_id = p.tenant_id AND f.event_id = p.event_id AND f.status = 'replaying')

@@ -3,6 +3,7 @@ import type { RawEvent } from '@eventflow/core'
 import { INGEST_APPLICATION, type Queryable, STATEMENT_TIMEOUT_MS } from '../server/connect.js'
 import { bigintColumn } from './columns.js'
 import { RAW_EVENT_COLUMNS, rawEventOf } from './raw-events.js'
+import { IS_UNDELIVERED } from './settled.js'
 
 /** A part of a partition to look into: seq above `after`, up to `until`. */
 export interface Range {
@@ -35,10 +36,7 @@ const READ_UNSETTLED = `
     WHERE e.partition = range.partition AND e.seq > range.after AND e.seq <= range.until
       AND CASE WHEN range.tenant_id IS NULL THEN e.tenant_id <> ALL(range.others) ELSE e.tenant_id = range.tenant_id END
       AND e.seq NOT IN (SELECT unnest($6::bigint[]))
-      AND NOT EXISTS (SELECT FROM processed_events p WHERE p.tenant_id = e.tenant_id AND p.event_id = e.event_id)
-      AND NOT EXISTS (SELECT FROM failed_events f WHERE f.tenant_id = e.tenant_id AND f.event_id = e.event_id
-                                                    AND f.status IN ('open', 'discarded'))
-      AND NOT EXISTS (SELECT FROM retries w WHERE w.tenant_id = e.tenant_id AND w.event_id = e.event_id)
+      AND ${IS_UNDELIVERED}
     ORDER BY e.seq LIMIT range.events) e) r
   WHERE r.before < $8
   ORDER BY range.number, r.seq`

@@ -1,6 +1,7 @@
 /** Keys that wait: behind an event that is to be tried again. */
 import type { Attempt } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
+import { IS_SETTLED } from './settled.js'
 
 /** A key that waits, with the event at its head. */
 export interface WaitingKey {
@@ -21,11 +22,6 @@ const LOOKED_AT = 2_000
 
 /** So many events after the head are looked at for those that wait behind it. */
 const LOOKED_AT_BEHIND = 2_000
-
-const SETTLED = `
-  coalesce((SELECT true FROM processed_events p WHERE p.tenant_id = e.tenant_id AND p.event_id = e.event_id),
-           (SELECT true FROM failed_events f WHERE f.tenant_id = e.tenant_id AND f.event_id = e.event_id
-                                               AND f.status IN ('open', 'discarded')), false)`
 
 /**
  * The keys that wait, those that have waited the longest first. Events of the types in `unordered` are a key each. What waits
@@ -49,7 +45,7 @@ export async function readWaitingKeys(
             CASE WHEN $4 AND type <> ALL($2::text[]) THEN
               (SELECT count(*) FROM (SELECT * FROM raw_events WHERE partition = heads.partition AND seq > heads.seq
                                      ORDER BY seq LIMIT ${LOOKED_AT_BEHIND}) e
-               WHERE e.tenant_id = $1 AND e.key = heads.key AND NOT ${SETTLED}) ELSE 0 END AS behind
+               WHERE e.tenant_id = $1 AND e.key = heads.key AND NOT ${IS_SETTLED}) ELSE 0 END AS behind
      FROM heads ORDER BY seq LIMIT $3`,
     [tenantId, unordered, limit, countBehind],
   )

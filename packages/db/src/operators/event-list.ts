@@ -2,14 +2,13 @@
  * Searching the events, the last accepted first. Only what is unique, waits or has failed is indexed, because every index is
  * paid for by every event: the rest is looked through, part by part, from the newest backwards.
  */
+import type { EventStatus } from '@eventflow/core'
+import { hasRow, IS_SETTLED_OR_RETRYING } from '../ledger/settled.js'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db, Queryable } from '../server/connect.js'
 import { asMoment } from '../server/moments.js'
 import { readStoredRange, WINDOW } from './replay.js'
 import { findEndSeq, findFirstSeq } from './seq-at.js'
-
-/** As in the view `events`. */
-export type EventStatus = 'accepted' | 'retrying' | 'processed' | 'failed' | 'discarded'
 
 /** Every part that is given must hold. */
 export interface EventQuery {
@@ -46,17 +45,11 @@ const BUDGET_MS = 1_000
 
 /** What it takes to say of an event how it is; `e` is its row in `raw_events`. */
 const IS: Record<EventStatus, string> = {
-  processed: has('processed_events'),
-  failed: has('failed_events', `o.status = 'open'`),
-  discarded: has('failed_events', `o.status = 'discarded'`),
-  retrying: `${has('retries')} AND NOT ${has('processed_events')}`,
-  accepted: `NOT ${has('processed_events')} AND NOT ${has('retries')}
-             AND NOT ${has('failed_events', `o.status IN ('open', 'discarded')`)}`,
-}
-
-// A scalar subquery: for EXISTS Postgres may choose to hash the whole table.
-function has(table: string, condition = 'true'): string {
-  return `((SELECT true FROM ${table} o WHERE o.tenant_id = e.tenant_id AND o.event_id = e.event_id AND ${condition}) IS NOT NULL)`
+  processed: hasRow('processed_events'),
+  failed: hasRow('failed_events', `o.status = 'open'`),
+  discarded: hasRow('failed_events', `o.status = 'discarded'`),
+  retrying: `${hasRow('retries')} AND NOT ${hasRow('processed_events')}`,
+  accepted: `NOT ${IS_SETTLED_OR_RETRYING}`,
 }
 
 /** The parts of a query that are looked at event by event: $1 to $6. */

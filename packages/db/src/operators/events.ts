@@ -1,6 +1,6 @@
 /** The view `events`: one row an accepted event, with what became of it. */
-
-import { eventKey } from '../ledger/raw-events.js'
+import { identityOf } from '@eventflow/core'
+import { SETTLING_STATUSES } from '../ledger/settled.js'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db, Queryable } from '../server/connect.js'
 import { asMoment } from '../server/moments.js'
@@ -32,7 +32,7 @@ export async function findIdOfSource(
 }
 
 /**
- * Which of these events have reached an end, by `eventKey`. One that Postgres does not know has, too: it was removed a
+ * Which of these events have reached an end, by `identityOf`. One that Postgres does not know has, too: it was removed a
  * configured age after that.
  */
 export async function findSettled(
@@ -46,13 +46,13 @@ export async function findSettled(
       SELECT tenant_id, event_id FROM wanted JOIN processed_events USING (tenant_id, event_id)
       UNION ALL
       SELECT tenant_id, event_id FROM wanted JOIN failed_events f USING (tenant_id, event_id)
-      WHERE f.status IN ('open', 'discarded')
+      WHERE f.status IN ${SETTLING_STATUSES}
       UNION ALL
       SELECT tenant_id, event_id FROM wanted
       WHERE NOT EXISTS (SELECT FROM raw_events r WHERE r.tenant_id = wanted.tenant_id AND r.event_id = wanted.event_id)`,
     values: [ids.map((e) => e.tenantId), ids.map((e) => e.id)],
   })
-  return new Set(rows.map((row) => eventKey({ tenantId: row.tenant_id, id: row.event_id })))
+  return new Set(rows.map((row) => identityOf({ tenantId: row.tenant_id, id: row.event_id })))
 }
 
 /** How many events there are, and where they stand. */
@@ -70,7 +70,7 @@ export async function countEvents(db: Queryable): Promise<EventCounts> {
   const { rows } = await db.query(`
     SELECT (SELECT count(*) FROM raw_events) AS accepted,
            (SELECT count(*) FROM processed_events) AS processed,
-           (SELECT count(*) FROM failed_events WHERE status IN ('open', 'discarded')) AS failed,
+           (SELECT count(*) FROM failed_events WHERE status IN ${SETTLING_STATUSES}) AS failed,
            (SELECT count(*) FROM retries) AS retrying`)
   const { accepted, processed, failed, retrying } = rows[0]
   return { accepted, processed, failed, retrying, unsettled: accepted - processed - failed }

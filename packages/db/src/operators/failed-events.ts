@@ -1,10 +1,8 @@
 /** `failed_events` as people read them: the dead letters, one by one and by kind. */
-
 import { type EventFilter, filterValues, matches } from '../ledger/event-filter.js'
+import type { DeadLetterStatus } from '../ledger/settled.js'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db } from '../server/connect.js'
-
-export type DeadLetterStatus = 'open' | 'replaying' | 'replayed' | 'discarded'
 
 export interface DeadLetterQuery {
   tenantId: string

@@ -36,8 +36,7 @@ const CONNECTION_MESSAGES =
  */
 export function sqlErrorKind(error: unknown): SqlErrorKind {
   const { code, syscall, message, errors } = (error ?? {}) as Record<string, unknown>
-  if (Array.isArray(errors))
-    return errors.some((e) => sqlErrorKind(e) === 'infrastructure') ? 'infrastructure' : 'other'
+  if (Array.isArray(errors)) return errors.some(isAway) ? 'infrastructure' : 'other'
   if (error instanceof pg.DatabaseError && typeof code === 'string') {
     const sqlClass = code.slice(0, 2)
     if (sqlClass === '22' || sqlClass === '23' || sqlClass === '54') return 'data'
@@ -51,6 +50,11 @@ export function sqlErrorKind(error: unknown): SqlErrorKind {
   return typeof message === 'string' && CONNECTION_MESSAGES.test(message) ? 'infrastructure' : 'other'
 }
 
+/** Whether an error says that Postgres is away, or has no room: the same may succeed later. */
+export function isAway(error: unknown): boolean {
+  return sqlErrorKind(error) === 'infrastructure'
+}
+
 /** Whether a statement was ended because it took too long, or somebody ended it. */
 export function isCancelled(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '57014'
@@ -62,5 +66,5 @@ export function isCancelled(error: unknown): boolean {
  */
 export function isConnectionLoss(error: unknown): boolean {
   if (error instanceof pg.DatabaseError && error.severity === 'ERROR') return false
-  return sqlErrorKind(error) === 'infrastructure'
+  return isAway(error)
 }

@@ -1,4 +1,5 @@
 /** The backlog, as Postgres knows it: what is unsettled and how old it is, at a cost that does not grow with the tables. */
+import { IS_SETTLED_OR_RETRYING } from '../ledger/settled.js'
 import type { Queryable } from '../server/connect.js'
 
 /** The unsettled events of one partition, by one snapshot. */
@@ -27,13 +28,6 @@ const COUNTED = 1_000
 /** Of the retries, those that were tried the most are the oldest; so many of them are looked at. */
 const RETRIES_LOOKED_AT = 2_000
 
-// Scalar subqueries: for EXISTS Postgres may choose to hash the whole table.
-const SETTLED = `
-  coalesce((SELECT true FROM processed_events p WHERE p.tenant_id = e.tenant_id AND p.event_id = e.event_id),
-           (SELECT true FROM failed_events f WHERE f.tenant_id = e.tenant_id AND f.event_id = e.event_id
-                                               AND f.status IN ('open', 'discarded')),
-           (SELECT true FROM retries w WHERE w.tenant_id = e.tenant_id AND w.event_id = e.event_id), false)`
-
 /**
  * The events between the watermark of a partition and its last one are those of the last seconds, and to look at each of
  * them would cost a tenth of what it costs to process them. So it looks closely at the first ones, where an event that
@@ -42,7 +36,7 @@ const SETTLED = `
  */
 const READ_BACKLOG = `
   WITH RECURSIVE last AS (
-    SELECT p.id, p.settled_seq, e.seq, ${SETTLED} AS settled
+    SELECT p.id, p.settled_seq, e.seq, ${IS_SETTLED_OR_RETRYING} AS settled
     FROM partitions p
     CROSS JOIN LATERAL (SELECT * FROM raw_events WHERE partition = p.id AND seq > p.settled_seq ORDER BY seq DESC LIMIT 1) e),
   search (id, low, high, found) AS (
@@ -54,7 +48,7 @@ const READ_BACKLOG = `
            CASE WHEN NOT next.settled THEN next.seq ELSE s.found END
     FROM search s
     LEFT JOIN LATERAL (
-      SELECT e.seq, ${SETTLED} AS settled FROM raw_events e
+      SELECT e.seq, ${IS_SETTLED_OR_RETRYING} AS settled FROM raw_events e
       WHERE e.partition = s.id AND e.seq >= (s.low + s.high) / 2 AND e.seq < s.high
       ORDER BY e.seq LIMIT 1) next ON true
     WHERE s.high - s.low > 1),
@@ -83,7 +77,7 @@ const READ_BACKLOG = `
   CROSS JOIN LATERAL (
     SELECT count(*) AS events, min(accepted_at) AS since
     FROM (SELECT * FROM raw_events WHERE partition = p.id AND seq > p.settled_seq ORDER BY seq LIMIT ${CLOSE_LOOK}) e
-    WHERE (border.seq IS NULL OR e.seq < border.seq) AND NOT ${SETTLED}) held
+    WHERE (border.seq IS NULL OR e.seq < border.seq) AND NOT ${IS_SETTLED_OR_RETRYING}) held
   ORDER BY p.id`
 
 /**

@@ -1,40 +1,50 @@
-/** What a batch tells in the log: one line for the batch, one for each unhappy event; at `debug` one for each event. */
+/**
+ * The log lines of a batch: one for the batch, one for each event that failed or is retried; at `debug` one for each
+ * event.
+ */
 import type { Delivery, Failure } from '@eventflow/core'
 import type { Logger } from '@eventflow/runtime'
-import type { Settlement } from '../settle/settle.js'
+import type { Batch } from './batch.js'
+import type { Settlement } from './settlement.js'
 
-/** Must be called once a settled batch, after its COMMIT. `startedAt` is on the monotonic clock, in milliseconds. */
-export function tell(settlement: Settlement, startedAt: number, log: Logger): void {
-  const { committed, fresh, dead, retried, waiting, held, broken } = settlement
+/** To be called once for each settled batch, after its COMMIT. */
+export function logBatch(settlement: Settlement, { startedAt }: Batch, log: Logger): void {
+  const { processed, fresh, failed, retried, waiting, blocked, broken } = settlement
   const seconds = (performance.now() - startedAt) / 1_000
   const processing_time_ms = Math.round(seconds * 1e6) / 1e3
-  for (const outcome of dead) {
-    log.warn({ ...about(outcome), outcome: 'dead', processing_time_ms }, 'event is dead')
+  for (const outcome of failed) {
+    log.warn({ ...about(outcome), outcome: 'dead', processing_time_ms }, 'event failed')
   }
   for (const outcome of retried) {
     const { delayMs: delay_ms } = outcome
-    log.info({ ...about(outcome), outcome: 'retry', delay_ms, processing_time_ms }, 'event will be tried again')
+    log.info({ ...about(outcome), outcome: 'retry', delay_ms, processing_time_ms }, 'event will be retried')
   }
   if (waiting.length > 0) {
     const { component, errorClass } = waiting[0]!.failure
-    log.warn({ component, error_class: errorClass, events: waiting.length }, 'events wait for a dependency')
+    log.warn(
+      { component, error_class: errorClass, events: waiting.length },
+      'events wait for a dependency that is down',
+    )
   }
   if (broken.size > 0) {
-    log.info({ fenced_partitions: [...broken] }, 'nothing was written for partitions; they are begun again')
+    log.info(
+      { fenced_partitions: [...broken] },
+      'leases did not hold: nothing was written for these partitions, which begin again',
+    )
   }
   log.routine(
     {
-      processed: committed.length,
-      duplicates: committed.length - fresh.length,
-      dead: dead.length,
+      processed: processed.length,
+      duplicates: processed.length - fresh.length,
+      dead: failed.length,
       retried: retried.length,
-      held: held.length,
+      held: blocked.length,
       processing_time_ms,
     },
     'batch settled',
   )
   if (!log.isLevelEnabled('debug')) return
-  for (const outcome of committed) {
+  for (const outcome of processed) {
     log.debug({ ...about(outcome), outcome: 'processed', processing_time_ms }, 'event processed')
   }
 }

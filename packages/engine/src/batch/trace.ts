@@ -1,10 +1,10 @@
 /**
- * What a batch leaves in traces. A traced event gets, below the span that sent it, one `process` for each attempt, in that
- * `settle`, and in that its handler. What is done for a batch as a whole is in a trace of its own, which links to those of its
- * events; of a batch of one, it is in the event's. An event that is not traced costs a look at its traceparent.
+ * What a batch leaves in traces. A traced event gets, below the span that sent it, one `process` for each attempt, in
+ * that `settle`, and in that its handler. What is done for a batch as a whole is in a trace of its own, which links to
+ * those of its events; of a batch of one, it is in the event's. An event that is not traced costs a look at its
+ * traceparent.
  */
-import { type AcceptedEvent, type Delivery, failureOf } from '@eventflow/core'
-import { GROUP } from '@eventflow/redis'
+import { type AcceptedEvent, CONSUMER_GROUP, type Delivery, errorClassOf } from '@eventflow/core'
 import { isSampled, type MessagingOperation, parseTraceparent, type Tracing } from '@eventflow/runtime'
 import {
   type Attributes,
@@ -17,7 +17,7 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api'
-import type { Settlement } from '../settle/settle.js'
+import type { Settlement } from './settlement.js'
 
 export interface BatchTrace {
   /** Asks an enricher; spans that it starts are within its own. */
@@ -30,6 +30,15 @@ export interface BatchTrace {
   handleBatch(events: readonly AcceptedEvent[], run: () => Promise<void>): Promise<void>
   /** Ends the spans, with what became of the events; of a batch that was given up there is no settlement. */
   end(settlement: Settlement | undefined): void
+}
+
+/** The trace of a batch without a traced event. */
+const NO_TRACE: BatchTrace = {
+  enrich: async (_enricher, ask) => ask(),
+  settle() {},
+  handle: (_event, run) => run(),
+  handleBatch: (_events, run) => run(),
+  end() {},
 }
 
 /** What spans are about: an event, or a batch. */
@@ -46,9 +55,9 @@ interface Traced extends Subject {
   settle?: Span
 }
 
-/** Begins the spans of a batch; nothing where traces are off, or none of its events is traced. */
-export function traceBatch(deliveries: readonly Delivery[], tracing: Tracing | undefined): BatchTrace | undefined {
-  if (!tracing) return undefined
+/** Begins the spans of a batch. Where traces are off, or none of its events is traced, there are none. */
+export function traceBatch(deliveries: readonly Delivery[], tracing: Tracing | undefined): BatchTrace {
+  if (!tracing) return NO_TRACE
   const process = (subject: Subject): Traced => ({ ...subject, process: start('process', subject, tracing) })
   const events = new Map<number, Traced>()
   for (const delivery of deliveries) {
@@ -56,7 +65,7 @@ export function traceBatch(deliveries: readonly Delivery[], tracing: Tracing | u
     if (subject) events.set(delivery.event.seq, process(subject))
   }
   const [first] = events.values()
-  if (!first) return undefined
+  if (!first) return NO_TRACE
   const batch = deliveries.length === 1 ? first : process(aboutBatch(deliveries, tracing))
   if (batch !== first) {
     for (const event of events.values()) event.process.addLink({ context: batch.process.spanContext() })
@@ -93,8 +102,8 @@ export function traceBatch(deliveries: readonly Delivery[], tracing: Tracing | u
 }
 
 /**
- * Tells of what was read from the streams, `at` in milliseconds since the epoch. The wait for it is left out: it began before
- * the events were sent.
+ * Tells of what was read from the streams, `at` in milliseconds since the epoch. The wait for it is left out: it began
+ * before the events were sent.
  */
 export function traceReceived(deliveries: readonly Delivery[], at: number, tracing: Tracing | undefined): void {
   if (!tracing || !deliveries.some(({ event }) => isSampled(event.traceparent))) return
@@ -111,9 +120,9 @@ function tellOutcomes(events: ReadonlyMap<number, Traced>, settlement: Settlemen
   const fail = (span: Span | undefined, errorType: string) =>
     span?.setAttribute('error.type', errorType).setStatus({ code: SpanStatusCode.ERROR })
 
-  for (const { delivery } of settlement.committed) spanOf(delivery)?.setAttribute(OUTCOME, 'processed')
-  // What waits behind another event of its key; those that wait for themselves are told of below.
-  for (const { delivery } of settlement.held) spanOf(delivery)?.setAttribute(OUTCOME, 'held')
+  for (const { delivery } of settlement.processed) spanOf(delivery)?.setAttribute(OUTCOME, 'processed')
+  // Blocked behind another event of its key; the heads of the keys follow below.
+  for (const { delivery } of settlement.blocked) spanOf(delivery)?.setAttribute(OUTCOME, 'held')
   for (const { kind, delivery, failure, delayMs } of [...settlement.retried, ...settlement.waiting]) {
     spanOf(delivery)
       ?.setAttribute(OUTCOME, kind)
@@ -124,7 +133,7 @@ function tellOutcomes(events: ReadonlyMap<number, Traced>, settlement: Settlemen
         'eventflow.delay_ms': Math.round(delayMs),
       })
   }
-  for (const { delivery, failure } of settlement.dead) {
+  for (const { delivery, failure } of settlement.failed) {
     const span = spanOf(delivery)?.setAttribute(OUTCOME, 'dead').setAttribute('eventflow.component', failure.component)
     fail(span, failure.errorClass)
   }
@@ -165,7 +174,7 @@ function start(operation: MessagingOperation, subject: Subject, tracing: Tracing
   const { name, attributes } = tracing.messaging(operation)
   const options = {
     kind: operation === 'process' ? SpanKind.CONSUMER : SpanKind.CLIENT,
-    attributes: { ...attributes, 'messaging.consumer.group.name': GROUP, ...subject.attributes },
+    attributes: { ...attributes, 'messaging.consumer.group.name': CONSUMER_GROUP, ...subject.attributes },
     links: parent ? [] : subject.links,
     ...(at !== undefined && { startTime: at }),
   }
@@ -176,7 +185,7 @@ async function runIn<Result>(span: Span, run: () => Result | Promise<Result>): P
   try {
     return await context.with(trace.setSpan(ROOT_CONTEXT, span), run)
   } catch (error) {
-    span.setAttribute('error.type', failureOf(error, '').errorClass).setStatus({ code: SpanStatusCode.ERROR })
+    span.setAttribute('error.type', errorClassOf(error)).setStatus({ code: SpanStatusCode.ERROR })
     throw error
   } finally {
     span.end()

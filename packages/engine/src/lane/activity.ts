@@ -1,15 +1,15 @@
-/** What a lane is doing, for those who watch it. */
+/** What a lane is doing, for the watchdog. */
 
 type Step = 'looking for events' | 'processing a batch' | 'settling a batch' | 'acknowledging a batch'
 
-export interface Progress {
+export interface Activity {
   begin(step: Step): void
   failed(error: unknown): void
   /** The present step, when it began on the monotonic clock, and the last error there was. */
   state(): { step: Step; since: number; lastError: string | undefined }
 }
 
-export function createProgress(): Progress {
+export function createActivity(): Activity {
   let step: Step = 'looking for events'
   let since = performance.now()
   let lastError: string | undefined

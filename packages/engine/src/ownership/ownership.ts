@@ -13,24 +13,26 @@ import {
   takePartitions,
   type WorkerProcess,
 } from '@eventflow/db'
-import type { Logger } from '@eventflow/runtime'
+import { type Logger, repeat } from '@eventflow/runtime'
 import type { Lane } from '../lane/lane.js'
 
-/** How often a worker looks for partitions that are free, and renews its own leases, as parts of the time of a lease. */
+/**
+ * How often a worker looks for partitions that are free, and renews its own leases, as parts of the time of a lease.
+ */
 const LOOK_AFTER = 0.05
 const RENEW_AFTER = 0.3
 
 /**
- * How long a transaction of a worker may idle, in milliseconds: less than a lease, so that a process that was stopped within
- * one does not hold up the next owner, who waits for its locks.
+ * How long a transaction of a worker may idle, in milliseconds: less than a lease, so that a process that was stopped
+ * within one does not hold up the next owner, who waits for its locks.
  */
 export function idleTimeoutOf(leaseMs: number): number {
   return Math.round(Math.min(IDLE_TIMEOUT_MS, 0.6 * leaseMs))
 }
 
 /**
- * What a worker should take and give back to have its fair share. Shares differ by one at the most; the workers that come
- * first by id have the larger ones. Only free partitions are taken, so shares move as fast as others give back.
+ * What a worker should take and give back to have its fair share. Shares differ by one at the most; the workers that
+ * come first by id have the larger ones. Only free partitions are taken, so shares move as fast as others give back.
  */
 export function planOwnership(
   { workers, partitions }: Ownership,
@@ -60,8 +62,8 @@ export interface OwnershipLoop {
 }
 
 /**
- * Keeps this worker's share of the partitions in its lanes until stopped. Errors of Postgres are waited out; a lane is not
- * waited for, even one that is stuck.
+ * Keeps this worker's share of the partitions in its lanes until stopped. Errors of Postgres are waited out; a lane is
+ * not waited for, even one that is stuck.
  */
 export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): OwnershipLoop {
   const { leaseMs } = worker
@@ -72,7 +74,9 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
   const leaving = new Map<number, Promise<void>>()
   const held = () => lanes.flatMap((lane) => lane.held())
 
-  /** The process that was started last has the id. One that has lost it works on nothing, until the other one is gone. */
+  /**
+   * The process that was started last has the id. One that has lost it works on nothing, until the other one is gone.
+   */
   async function claimId(): Promise<void> {
     rival = await heartbeat(db, worker, { takeOver: hasId === undefined })
     if (rival && hasId !== false) {
@@ -109,7 +113,8 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
       letGo(leases.filter(({ partition }) => giveBack.includes(partition)))
       log.info({ partitions: giveBack }, 'giving partitions back')
     }
-    // What this worker's id owned before a crash is its own to take at once: the fence keeps out what is left of that process.
+    // What this worker's id owned before a crash is its own to take at once: the fence keeps out what is left of that
+    // process.
     const before = reclaiming ? ownership.partitions.filter(({ owner }) => owner === worker.id).map(({ id }) => id) : []
     // What is in a lane, or just leaving one, is not taken a second time: it could get into both lanes.
     const inHand = new Set([...idsOf(leases), ...leaving.keys()])
@@ -129,8 +134,8 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
   }
 
   /**
-   * Has the lanes drop partitions, and gives them back once they have. Only the stop waits for that: a lane that takes its
-   * time must keep neither the other leases from being renewed nor other partitions from being taken.
+   * Has the lanes drop partitions, and gives them back once they have. Only the stop waits for that: a lane that takes
+   * its time must keep neither the other leases from being renewed nor other partitions from being taken.
    */
   function letGo(leases: readonly Epoch[]): void {
     for (const lease of leases) {
@@ -145,8 +150,9 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
     }
   }
 
-  const renewing = repeat(renew, RENEW_AFTER * leaseMs, log)
-  const rebalancing = repeat(rebalance, LOOK_AFTER * leaseMs, log)
+  const onError = (err: unknown) => log.warn({ err }, 'renewing or balancing the leases failed')
+  const renewing = repeat(renew, { pauseMs: RENEW_AFTER * leaseMs, onError })
+  const rebalancing = repeat(rebalance, { pauseMs: LOOK_AFTER * leaseMs, onError })
 
   return {
     rival: () => rival,
@@ -160,24 +166,3 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
 }
 
 const idsOf = (leases: readonly Epoch[]) => leases.map(({ partition }) => partition)
-
-/** Runs `step` now and then again and again, `pauseMs` after it has ended. `stop` waits for a step under way. */
-function repeat(step: () => Promise<void>, pauseMs: number, log: Logger): { stop(): Promise<void> } {
-  let timer: NodeJS.Timeout | undefined
-  let stopped = false
-  const run = async () => {
-    await step().catch((err) => log.warn({ err }, 'looking after the leases failed'))
-    if (!stopped) timer = setTimeout(start, pauseMs)
-  }
-  let running = run()
-  function start() {
-    running = run()
-  }
-  return {
-    async stop() {
-      stopped = true
-      clearTimeout(timer)
-      await running
-    },
-  }
-}

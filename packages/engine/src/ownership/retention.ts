@@ -1,10 +1,10 @@
 /**
  * Retention: every minute, the events that are older than the configured ages are removed, a chunk at a time.
  *
- * The first of the living workers does it. Chunks are small, and each is followed by a pause of twice the time it took, so
- * that no more than a third of one connection's work goes into it and ingestion always has its turn. The oldest go first,
- * partition by partition. What is kept longer than its neighbours (a dead letter with an age of its own) is passed over
- * again in every round: that is cheap, though not for nothing.
+ * The first of the living workers does it. Chunks are small, and each is followed by a pause of twice the time it took,
+ * so that no more than a third of one connection's work goes into it and ingestion always has its turn. The oldest go
+ * first, partition by partition. What is kept longer than its neighbours (a dead letter with an age of its own) is
+ * passed over again in every round: that is cheap, though not for nothing.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import {
@@ -15,7 +15,7 @@ import {
   removeDeadLetters,
   removeProcessed,
 } from '@eventflow/db'
-import type { Logger } from '@eventflow/runtime'
+import { type Logger, repeat } from '@eventflow/runtime'
 
 /** Events that one transaction looks at. */
 const CHUNK = 1_000
@@ -45,32 +45,18 @@ export interface Retention {
 
 /** Removes what is too old, from now on until stopped. Errors are waited out. */
 export function startRetention({ db, workerId, ages, log }: RetentionDeps): Retention {
-  const stopping = new AbortController()
-
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      let pauseMs = ROUND_MS
-      try {
-        const { workers } = await readOwnership(db)
-        if (!workers.includes(workerId)) pauseMs = UNKNOWN_MS
-        if (workers[0] === workerId) {
-          const removed = await removeOld(db, ages, stopping.signal)
-          if (removed.processed + removed.dead > 0) log.info({ removed }, 'old events removed')
-        }
-      } catch (error) {
-        log.warn({ err: error }, 'removing old events failed; the next round goes on')
-      }
-      await delay(pauseMs, undefined, { signal: stopping.signal }).catch(() => {})
+  async function round(stopping: AbortSignal): Promise<number> {
+    const { workers } = await readOwnership(db)
+    if (workers[0] === workerId) {
+      const removed = await removeOld(db, ages, stopping)
+      if (removed.processed + removed.dead > 0) log.info({ removed }, 'old events removed')
     }
+    return workers.includes(workerId) ? ROUND_MS : UNKNOWN_MS
   }
 
-  const running = ages.settledDays > 0 || ages.deadDays > 0 ? run() : Promise.resolve()
-  return {
-    async stop() {
-      stopping.abort()
-      await running
-    },
-  }
+  if (ages.settledDays === 0 && ages.deadDays === 0) return { stop: async () => {} }
+  const onError = (err: unknown) => log.warn({ err }, 'removing old events failed; the next round tries again')
+  return repeat(round, { pauseMs: ROUND_MS, onError })
 }
 
 /** One round. Ends early when another worker is at it. Gives how many events were removed. */

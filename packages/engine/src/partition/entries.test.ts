@@ -1,5 +1,5 @@
 /** What an entry brings, and that it is done when the last of its events is. */
-import { packEntry } from '@eventflow/redis'
+import { packEntry } from '@eventflow/core'
 import { expect, test } from '@jest/globals'
 import { deliveryOf } from './delivery.fixture.js'
 import { createOpenEntries, deliveriesOf, seqsOf } from './entries.js'

@@ -1,6 +1,5 @@
 /** Entries of the streams, as deliveries. */
-import { type Delivery, firstDelivery } from '@eventflow/core'
-import { decodeEvent, type Entry, unpackEntry } from '@eventflow/redis'
+import { type Delivery, decodeEvent, type Entry, firstDelivery, unpackEntry } from '@eventflow/core'
 
 /** What an entry brings. What in it is no event, or one of another partition, is left out. */
 export function deliveriesOf({ id, partition, text }: Entry): Delivery[] {
@@ -24,7 +23,10 @@ export function seqsOf(entry: Entry): { lowest: number; highest: number } {
 export interface OpenEntries {
   /** Takes in what an entry has brought, by the seqs of its events. */
   open(id: string, seqs: Set<number>): void
-  /** Says that an event is done, as far as these entries go, and gives those that have no more. An event may be done twice. */
+  /**
+   * Says that an event is done, as far as these entries go, and gives those that have no more. An event may be done
+   * twice.
+   */
   close(ids: readonly string[], seq: number): string[]
 }
 

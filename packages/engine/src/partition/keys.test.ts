@@ -12,19 +12,19 @@ const of = (key: string, seq: number, entryId = `${seq}-0`) => deliveryOf(seq, {
 describe('a key', () => {
   test('is free at first: everything may be processed', () => {
     const keys = createKeys(orderOf)
-    expect(seqs(keys.admit([of('a', 1), of('b', 2), of('a', 3)]))).toEqual([1, 2, 3])
+    expect(seqs(keys.takeIn([of('a', 1), of('b', 2), of('a', 3)]))).toEqual([1, 2, 3])
     expect([keys.size(), keys.nextDue(), keys.takeDue(Number.MAX_VALUE)]).toEqual([0, Number.POSITIVE_INFINITY, []])
   })
 
   test('that is blocked keeps what comes later, and other keys go on', () => {
     const keys = createKeys(orderOf)
     keys.hold(of('a', 1), 100)
-    expect(seqs(keys.admit([of('a', 2), of('b', 3), of('a', 4)]))).toEqual([3])
+    expect(seqs(keys.takeIn([of('a', 2), of('b', 3), of('a', 4)]))).toEqual([3])
     expect([keys.size(), keys.nextDue()]).toEqual([3, 100])
     expect(keys.takeDue(99)).toEqual([])
     expect(seqs(keys.takeDue(100))).toEqual([1, 2, 4])
     expect([keys.size(), keys.nextDue()]).toEqual([0, Number.POSITIVE_INFINITY])
-    expect(seqs(keys.admit([of('a', 5)]))).toEqual([5])
+    expect(seqs(keys.takeIn([of('a', 5)]))).toEqual([5])
   })
 
   test('is due when its head is: those behind neither hasten nor delay it', () => {
@@ -40,7 +40,7 @@ describe('a key', () => {
   test('is blocked by its own name, within its tenant', () => {
     const keys = createKeys(orderOf)
     keys.hold(deliveryOf(1, { key: 'a', tenantId: 'x' }), 100)
-    expect(seqs(keys.admit([deliveryOf(2, { key: 'a', tenantId: 'y' })]))).toEqual([2])
+    expect(seqs(keys.takeIn([deliveryOf(2, { key: 'a', tenantId: 'y' })]))).toEqual([2])
   })
 })
 
@@ -48,7 +48,7 @@ describe('of what waits', () => {
   test('each event is known, until it is taken out', () => {
     const keys = createKeys(orderOf)
     keys.hold(of('a', 1), 100)
-    keys.admit([of('a', 2), of('b', 3)])
+    keys.takeIn([of('a', 2), of('b', 3)])
     const known = () => [1, 2, 3].map((seq) => keys.holds(of('any', seq).event))
     expect(known()).toEqual([true, true, false])
     keys.takeDue(100)
@@ -59,7 +59,7 @@ describe('of what waits', () => {
     const keys = createKeys(orderOf)
     keys.hold({ ...of('a', 1), inRetries: true }, 100)
     keys.hold(of('b', 2), 100)
-    keys.admit([of('a', 3)])
+    keys.takeIn([of('a', 3)])
     expect(keys.inRetries().map(({ seq }) => seq)).toEqual([1])
     keys.takeDue(100)
     expect(keys.inRetries()).toEqual([])
@@ -70,7 +70,7 @@ describe('of what waits', () => {
     const fromPostgres = (key: string, seq: number) => deliveryOf(seq, { key }, { entryIds: [] })
     keys.hold({ ...fromPostgres('a', 1), inRetries: true }, 100)
     keys.hold(of('b', 2), 100)
-    keys.admit([fromPostgres('a', 3), fromPostgres('c', 4), fromPostgres('b', 5)])
+    keys.takeIn([fromPostgres('a', 3), fromPostgres('c', 4), fromPostgres('b', 5)])
     expect(seqs(keys.onlyHere())).toEqual([3, 5])
     keys.takeDue(100)
     expect(keys.onlyHere()).toEqual([])
@@ -81,7 +81,7 @@ describe('of what waits', () => {
     expect(keys.lowestSeq()).toBe(Number.POSITIVE_INFINITY)
     keys.hold({ ...of('a', 1), inRetries: true }, 100)
     expect(keys.lowestSeq()).toBe(Number.POSITIVE_INFINITY)
-    keys.admit([of('a', 7), of('b', 2)])
+    keys.takeIn([of('a', 7), of('b', 2)])
     keys.hold(of('c', 5), 200)
     expect(keys.lowestSeq()).toBe(5)
     keys.takeDue(200)
@@ -93,7 +93,7 @@ describe('a second entry of an event', () => {
   test('that waits is merged into it, and both entries are acknowledged with it', () => {
     const keys = createKeys(orderOf)
     keys.hold(of('a', 1, '1-0'), 100)
-    expect(keys.admit([of('a', 1, '9-0'), of('a', 1, '1-0'), of('a', 2, '2-0'), of('a', 2, '8-0')])).toEqual([])
+    expect(keys.takeIn([of('a', 1, '9-0'), of('a', 1, '1-0'), of('a', 2, '2-0'), of('a', 2, '8-0')])).toEqual([])
     expect(keys.size()).toBe(2)
     expect(keys.takeDue(100).map(({ entryIds }) => entryIds)).toEqual([
       ['1-0', '9-0'],
@@ -102,7 +102,7 @@ describe('a second entry of an event', () => {
   })
 
   test('in the same batch is merged into the first', () => {
-    const handed = createKeys(orderOf).admit([of('a', 1, '1-0'), of('b', 2, '2-0'), of('a', 1, '3-0')])
+    const handed = createKeys(orderOf).takeIn([of('a', 1, '1-0'), of('b', 2, '2-0'), of('a', 1, '3-0')])
     expect(handed.map(({ event, entryIds }) => [event.seq, entryIds])).toEqual([
       [1, ['1-0', '3-0']],
       [2, ['2-0']],
@@ -144,7 +144,7 @@ test('for any course of arrivals, second entries, failures and time, every keyâ€
         if (due.length > 0) return due
         const read = stream
         stream = []
-        const ready = keys.admit(read)
+        const ready = keys.takeIn(read)
         for (const { event } of read) {
           const key = blocked.get(event.key)
           if (key && !key.seqs.includes(event.seq)) key.seqs.push(event.seq)

@@ -1,22 +1,23 @@
 /**
  * Who waits behind whom, in one partition.
  *
- * A key is *free*, until an event of it must be tried again: then it is *blocked*, and that event and all later ones of the
- * key wait here, in order. When the first one's time has come the key is *due*: all its events are taken out together and
- * the key is free again, until the outcome of the first says otherwise. Other keys are never held up.
+ * A key is *free*, until an event of it must be tried again: then it is *blocked*, and that event and all later ones of
+ * the key wait here, in order. When the first one's time has come the key is *due*: all its events are taken out
+ * together and the key is free again, until the outcome of the first says otherwise. Other keys are never held up.
  */
-import type { AcceptedEvent, Delivery } from '@eventflow/core'
-import { eventKey } from '@eventflow/db'
+import { type AcceptedEvent, type Delivery, identityOf } from '@eventflow/core'
 
 type AcceptedEventId = Pick<AcceptedEvent, 'tenantId' | 'id'>
 
 export interface Keys {
   /**
-   * Takes in what was delivered, in order, and gives what may be processed now. What belongs to a blocked key stays here.
-   * A second entry of an event is merged into the first, so that both are acknowledged with it.
+   * Takes in what was delivered, in order, and gives what may be processed now. What belongs to a blocked key stays
+   * here. A second entry of an event is merged into the first, so that both are acknowledged with it.
    */
-  admit(deliveries: readonly Delivery[]): Delivery[]
-  /** Blocks the event's key until `dueAt`, with the event at its head; behind the head, if the key is blocked already. */
+  takeIn(deliveries: readonly Delivery[]): Delivery[]
+  /**
+   * Blocks the event's key until `dueAt`, with the event at its head; behind the head, if the key is blocked already.
+   */
   hold(delivery: Delivery, dueAt: number): void
   /** Takes out the events of all keys that are due, each key's in order. */
   takeDue(now: number): Delivery[]
@@ -36,7 +37,10 @@ export interface Keys {
   bytes(): number
 }
 
-/** `orderOf` says what order an event is kept by; events that need none have one of their own. Times are in milliseconds. */
+/**
+ * `orderOf` says what order an event is kept by; events that need none have one of their own. Times are in
+ * milliseconds.
+ */
 export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
   const blocked = new Map<string, { dueAt: number; deliveries: Delivery[] }>()
   const waiting = new Map<string, Delivery>()
@@ -44,7 +48,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
   let bytes = 0
 
   function hold(delivery: Delivery, dueAt: number): void {
-    waiting.set(eventKey(delivery.event), delivery)
+    waiting.set(identityOf(delivery.event), delivery)
     bytes += delivery.payload.length
     const order = orderOf(delivery)
     const key = blocked.get(order)
@@ -59,10 +63,10 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
   return {
     hold,
 
-    admit(deliveries) {
+    takeIn(deliveries) {
       const ready = new Map<string, Delivery>()
       for (const delivery of deliveries) {
-        const id = eventKey(delivery.event)
+        const id = identityOf(delivery.event)
         const known = waiting.get(id) ?? ready.get(id)
         if (known) known.entryIds = [...new Set([...known.entryIds, ...delivery.entryIds])]
         else if (blocked.size > 0 && blocked.has(orderOf(delivery))) hold(delivery, 0)
@@ -82,7 +86,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
         }
         blocked.delete(order)
         for (const delivery of key.deliveries) {
-          waiting.delete(eventKey(delivery.event))
+          waiting.delete(identityOf(delivery.event))
           bytes -= delivery.payload.length
           due.push(delivery)
         }
@@ -90,7 +94,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
       return due
     },
 
-    holds: (event) => waiting.has(eventKey(event)),
+    holds: (event) => waiting.has(identityOf(event)),
     inRetries: () => [...waiting.values()].flatMap(({ event, inRetries }) => (inRetries ? event : [])),
     onlyHere: () => [...waiting.values()].filter(({ entryIds, inRetries }) => entryIds.length === 0 && !inRetries),
     lowestSeq() {

@@ -1,9 +1,9 @@
 /**
  * How a partition is read from Postgres: by scans, each in the order of acceptance.
  *
- * The first scan reads the events of all tenants. A tenant that is in the way of the others, because so many of its events come
- * next, gets a scan of its own, and the first goes on without it: order is kept within a tenant only. When its scan is level
- * with the first one, they are united again.
+ * The first scan reads the events of all tenants. A tenant that is in the way of the others, because so many of its
+ * events come next, gets a scan of its own, and the first goes on without it: order is kept within a tenant only. When
+ * its scan is level with the first one, they are united again.
  */
 import type { RawEvent } from '@eventflow/core'
 

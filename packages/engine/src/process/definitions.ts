@@ -1,6 +1,5 @@
 /** Event definitions, made ready to run. */
-import { DEFAULT_RETRY_POLICY, type Delivery, orderingKey, type RetryPolicy } from '@eventflow/core'
-import { eventKey } from '@eventflow/db'
+import { DEFAULT_RETRY_POLICY, type Delivery, identityOf, orderingKey, type RetryPolicy } from '@eventflow/core'
 import { type OwnContract, ownContractOf } from '@eventflow/schemas'
 import type { EventDefinition } from '@eventflow/sdk'
 
@@ -33,5 +32,5 @@ function compile(definition: EventDefinition): OwnContract {
 
 /** What an event's order is kept by: its key, or nothing but itself where its type needs no order. */
 export function orderOf(definitions: Definitions): (delivery: Delivery) => string {
-  return ({ event }) => (definitions.get(event.type)?.order === 'none' ? eventKey(event) : orderingKey(event))
+  return ({ event }) => (definitions.get(event.type)?.order === 'none' ? identityOf(event) : orderingKey(event))
 }

@@ -1,4 +1,7 @@
-/** Enrichment: each enricher is asked for a whole batch, and what it answers is added to the events, or is their failure. */
+/**
+ * Enrichment: each enricher is asked for a whole batch, and what it answers is added to the events, or is their
+ * failure.
+ */
 import {
   bisect,
   copyForRun,
@@ -13,7 +16,7 @@ import {
 import type { EnrichContext, Enricher } from '@eventflow/sdk'
 import { type Answer, answerInTime, type Called, WrongAnswer, wrongAnswer } from '@eventflow/sdk/user-code'
 import type { BatchTrace } from '../batch/trace.js'
-import type { Candidate } from './process.js'
+import type { Candidate } from './candidate.js'
 
 /** How enrichers are asked. */
 export interface Asking {
@@ -22,7 +25,7 @@ export interface Asking {
   enrichTimeoutMs: number
   /** Ends the calls that are under way, when the worker cannot wait for them any longer. */
   abandon: AbortSignal | undefined
-  trace: BatchTrace | undefined
+  trace: BatchTrace
 }
 
 /** A call failed as a whole. */
@@ -36,9 +39,9 @@ class CallFailed extends Error {
 const ALONE_AT_ONCE = 50
 
 /**
- * Asks one enricher for these events. Where a call fails, the event at fault is looked for by halving; where a call does not end in
- * time, or the search takes as long as a call may, each event is asked for alone, so that none suffers for its neighbours: all of that
- * takes four times the limit at most.
+ * Asks one enricher for these events. Where a call fails, the event at fault is looked for by halving; where a call
+ * does not end in time, or the search takes as long as a call may, each event is asked for alone, so that none suffers
+ * for its neighbours: all of that takes four times the limit at most.
  */
 export async function enrichWith(
   enricher: Enricher,
@@ -46,7 +49,7 @@ export async function enrichWith(
   candidates: readonly Candidate[],
   asking: Asking,
 ): Promise<void> {
-  const called = { type, name: `enricher '${enricher.name}'`, component: `enrich:${enricher.name}` }
+  const called: Called = { type, name: `enricher '${enricher.name}'`, component: `enrich:${enricher.name}` }
   const limitMs = asking.enrichTimeoutMs
   const searchUntil = performance.now() + limitMs
   /** When the last call for one alone may begin. */
@@ -73,7 +76,7 @@ export async function enrichWith(
     return answerInTime(
       called,
       limitMs,
-      () => (trace ? trace.enrich(enricher.name, enrich) : enrich()),
+      () => trace.enrich(enricher.name, enrich),
       (answer) => additionsIn(answer, part.length, called),
       abandon,
     )
@@ -100,7 +103,8 @@ export async function enrichWith(
   try {
     await bisect(candidates, ask, failOne, (error) => failureIn(error).failureType !== 'unavailable')
   } catch (unavailable) {
-    // Halving would only ask the same dead dependency again. What was enriched before it failed is enriched again later.
+    // Halving would only ask the same dead dependency again. What was enriched before it failed is enriched again
+    // later.
     for (const candidate of candidates) candidate.failure ??= failureIn(unavailable)
   }
 }
@@ -121,7 +125,7 @@ function take(part: readonly Candidate[], additions: readonly Answer<Payload>[])
 
 function add(candidate: Candidate, addition: Payload): void {
   const { event, additions } = candidate
-  // Spreading both would take ten times as long.
+  // Faster than spreading both.
   candidate.event = { ...event, data: Object.assign({}, event.data, addition) }
   candidate.additions = additions ? Object.assign({}, additions, addition) : addition
 }

@@ -7,6 +7,7 @@ import { type Contract, createVersions, ownContractOf } from '@eventflow/schemas
 import { defineEvent, type EnrichContext, type Enricher, type EventDefinition, Type } from '@eventflow/sdk'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { traceBatch } from '../batch/trace.js'
 import { deliveryOf } from '../partition/delivery.fixture.js'
 import { compileDefinitions } from './definitions.js'
 import { type ProcessDeps, processBatch } from './process.js'
@@ -31,27 +32,29 @@ const orders = (enrichers: Record<string, Enrich> = {}, rules: Rules = {}) =>
     ...rules,
   })
 
+const untraced = traceBatch([], undefined)
+
 const batchOf = (...numbers: unknown[]) => numbers.map((n, seq) => deliveryOf(seq, { data: { n } }))
 
 const compile = (definitions: EventDefinition[]) =>
   compileDefinitions(new Map(definitions.map((definition) => [definition.type, definition])))
 
 const run = (deliveries: readonly Delivery[], ...definitions: EventDefinition[]) =>
-  processBatch(deliveries, { definitions: compile(definitions), ...rest })
+  processBatch(deliveries, { definitions: compile(definitions), ...rest }, untraced)
 
 const kinds = (outcomes: readonly Outcome[]) => outcomes.map(({ kind }) => kind)
 const failureOf = (outcome: Outcome | undefined) => (outcome && 'failure' in outcome ? outcome.failure : undefined)
 const seen: Enrich = (events) => events.map(() => ({ seen: true }))
 
 describe('an event', () => {
-  test('that has nothing wrong with it is committed with what the enrichers added, and is itself left as it was', async () => {
+  test('that has nothing wrong with it is processed with what the enrichers added, and is itself left as it was', async () => {
     const deliveries = batchOf(1, 2)
     const before = structuredClone(deliveries)
     const double: Enrich = (events) => events.map(({ data }) => ({ double: 2 * (data.n as number) }))
     const outcomes = await run(deliveries, orders({ double }))
     expect(outcomes).toEqual([
-      { kind: 'commit', delivery: deliveries[0], data: { n: 1, double: 2 }, payload: '{"n":1,"double":2}' },
-      { kind: 'commit', delivery: deliveries[1], data: { n: 2, double: 4 }, payload: '{"n":2,"double":4}' },
+      { kind: 'processed', delivery: deliveries[0], data: { n: 1, double: 2 }, payload: '{"n":1,"double":2}' },
+      { kind: 'processed', delivery: deliveries[1], data: { n: 2, double: 4 }, payload: '{"n":2,"double":4}' },
     ])
     expect(deliveries).toEqual(before)
   })
@@ -67,19 +70,19 @@ describe('an event', () => {
       ...orders({ add: (events) => events.map(() => addition as Payload) }),
       schema: Type.Object({ n: Type.Number() }),
     })
-    expect(outcome).toMatchObject({ kind: 'commit', data: { n: 1.5, ...addition }, payload })
+    expect(outcome).toMatchObject({ kind: 'processed', data: { n: 1.5, ...addition }, payload })
   })
 
   test('of a type that nobody defined is dead, with a message that names the type', async () => {
     const [outcome, neighbour] = await run([deliveryOf(1, { type: 'un.known' }), ...batchOf(1)], orders())
-    expect(outcome!.kind).toBe('dead')
+    expect(outcome!.kind).toBe('failed')
     expect(failureOf(outcome)).toMatchObject({
       component: 'definition',
       failureType: 'permanent',
       errorClass: 'UnknownType',
       message: "no definition of the event type 'un.known' is loaded",
     })
-    expect(neighbour!.kind).toBe('commit')
+    expect(neighbour!.kind).toBe('processed')
   })
 
   test('that breaks its schema is dead with pointers, and no enricher or rule hears of it', async () => {
@@ -90,7 +93,7 @@ describe('an event', () => {
       return []
     }
     const outcomes = await run(batchOf(1, '2', 3), orders({ note }, { validate }))
-    expect(kinds(outcomes)).toEqual(['commit', 'dead', 'commit'])
+    expect(kinds(outcomes)).toEqual(['processed', 'failed', 'processed'])
     expect(failureOf(outcomes[1])).toEqual({
       component: 'schema',
       failureType: 'permanent',
@@ -108,7 +111,7 @@ describe('an event', () => {
     ]
     const validate = ({ data }: { data: Record<string, unknown> }) => (data.n === 2 ? [] : problems)
     const outcomes = await run(batchOf(2, 3), orders({ seen }, { validate }))
-    expect(kinds(outcomes)).toEqual(['commit', 'dead'])
+    expect(kinds(outcomes)).toEqual(['processed', 'failed'])
     expect(failureOf(outcomes[1])).toEqual({
       component: 'validate',
       failureType: 'permanent',
@@ -124,7 +127,7 @@ describe('an event', () => {
       return []
     }
     const outcomes = await run(batchOf(1, 2, 3), orders({}, { validate }))
-    expect(kinds(outcomes)).toEqual(['commit', 'retry', 'commit'])
+    expect(kinds(outcomes)).toEqual(['processed', 'retry', 'processed'])
     expect(failureOf(outcomes[1])).toMatchObject({ component: 'validate', errorClass: 'RangeError' })
   })
 
@@ -133,7 +136,7 @@ describe('an event', () => {
     const definition = orders({ fail }, { retry: { attempts: 3, baseDelayMs: 100 } })
     const deliveries = [0, 1, 2].map((attempts) => deliveryOf(attempts, { data: { n: 1 } }, { attempts }))
     const outcomes = await run(deliveries, definition)
-    expect(kinds(outcomes)).toEqual(['retry', 'retry', 'dead'])
+    expect(kinds(outcomes)).toEqual(['retry', 'retry', 'failed'])
     expect(outcomes).toMatchObject([{ delayMs: 50 }, { delayMs: 100 }, {}])
   })
 })
@@ -179,7 +182,7 @@ describe('an enricher', () => {
     const asked: unknown[] = []
     const next: Enrich = (events) => events.map(({ data }) => ({ next: asked.push(data.n) }))
     const outcomes = await run(batchOf(1, 2, 3, 4, 5), orders({ moody, next }))
-    expect(kinds(outcomes)).toEqual(['commit', 'commit', 'retry', 'commit', 'commit'])
+    expect(kinds(outcomes)).toEqual(['processed', 'processed', 'retry', 'processed', 'processed'])
     expect(failureOf(outcomes[2])).toMatchObject({ component: 'enrich:moody', message: 'three!' })
     expect(asked).toEqual([1, 2, 4, 5])
     expect(outcomes[4]).toMatchObject({ data: { n: 5, seen: true, next: 4 } })
@@ -192,14 +195,14 @@ describe('an enricher', () => {
       return events.map(() => ({}))
     }
     const outcomes = await run(batchOf(0, 1, 2), orders({ strict }))
-    expect(kinds(outcomes)).toEqual(['commit', 'dead', 'commit'])
+    expect(kinds(outcomes)).toEqual(['processed', 'failed', 'processed'])
     expect(failureOf(outcomes[1])).toMatchObject({ failureType: 'permanent', problems })
   })
 
   test('that answers too few or too many for a batch is asked again for smaller ones', async () => {
     const atMostTwo: Enrich = (events) => events.slice(0, 2).map(({ data }) => ({ of: data.n }))
     const outcomes = await run(batchOf(1, 2, 3, 4, 5), orders({ atMostTwo }))
-    expect(outcomes).toMatchObject([1, 2, 3, 4, 5].map((n) => ({ kind: 'commit', data: { n, of: n } })))
+    expect(outcomes).toMatchObject([1, 2, 3, 4, 5].map((n) => ({ kind: 'processed', data: { n, of: n } })))
   })
 
   test.each<[string, Enrich]>([
@@ -207,7 +210,7 @@ describe('an enricher', () => {
     ['2 additions', () => [{}, {}]],
   ])('that answers %s for one event makes it dead, with a message that names the enricher', async (answer, wrong) => {
     const [outcome] = await run(batchOf(1), orders({ wrong }))
-    expect(outcome!.kind).toBe('dead')
+    expect(outcome!.kind).toBe('failed')
     expect(failureOf(outcome)).toMatchObject({
       errorClass: 'WrongAnswer',
       message: `enricher 'wrong' of 'order.created' answered ${answer} for 1 events; expected an array with one addition for each event`,
@@ -216,7 +219,7 @@ describe('an enricher', () => {
 
   test('that answers no list at all fails its events and not the worker', async () => {
     const broken = (() => undefined) as unknown as Enrich
-    expect(kinds(await run(batchOf(1, 2), orders({ broken })))).toEqual(['dead', 'dead'])
+    expect(kinds(await run(batchOf(1, 2), orders({ broken })))).toEqual(['failed', 'failed'])
   })
 
   test.each([null, 'text', Symbol('x'), Object.create(null)])('may throw anything: %p', async (thrown) => {
@@ -234,7 +237,7 @@ describe('an enricher', () => {
     const users = batchOf(1, 2).map(({ event, ...rest }) => ({ ...rest, event: { ...event, type: 'user.updated' } }))
     const [order, ...rest] = batchOf(0)
     const outcomes = await run([users[0]!, order!, users[1]!, ...rest], orders({ fail }), other)
-    expect(kinds(outcomes)).toEqual(['commit', 'retry', 'commit'])
+    expect(kinds(outcomes)).toEqual(['processed', 'retry', 'processed'])
   })
 })
 
@@ -265,7 +268,7 @@ describe('a dependency that is down', () => {
     const user = deliveryOf(9, { type: 'user.updated', data: { n: 1 } })
     const users = orders({ seen }, { type: 'user.updated' })
     const outcomes = await run([...batchOf(0, 1, 'x'), user], orders({ first, down }), users)
-    expect(kinds(outcomes)).toEqual(['wait', 'dead', 'dead', 'commit'])
+    expect(kinds(outcomes)).toEqual(['wait', 'failed', 'failed', 'processed'])
   })
 
   test('in the midst of halving makes everything wait that is not already known to be at fault', async () => {
@@ -276,25 +279,25 @@ describe('a dependency that is down', () => {
       return events.map(() => ({}))
     }
     const outcomes = await run(batchOf(0, 1, 2, 3), orders({ goingDown }))
-    expect(kinds(outcomes)).toEqual(['dead', 'wait', 'wait', 'wait'])
+    expect(kinds(outcomes)).toEqual(['failed', 'wait', 'wait', 'wait'])
   })
 
   test('for one event only makes that one wait', async () => {
     const partly: Enrich = (events) => events.map(({ data }) => (data.n === 2 ? new UnavailableError('rates') : {}))
-    expect(kinds(await run(batchOf(1, 2, 3), orders({ partly })))).toEqual(['commit', 'wait', 'commit'])
+    expect(kinds(await run(batchOf(1, 2, 3), orders({ partly })))).toEqual(['processed', 'wait', 'processed'])
   })
 })
 
 /** How an event may fare, and what must come of it. */
 const FATES = {
-  fine: 'commit',
-  'breaks the schema': 'dead',
-  'of no known type': 'dead',
+  fine: 'processed',
+  'breaks the schema': 'failed',
+  'of no known type': 'failed',
   'makes the enricher throw': 'retry',
-  'makes the enricher throw for good': 'dead',
+  'makes the enricher throw for good': 'failed',
   'is answered with an error': 'retry',
   'waits for a dependency': 'wait',
-  'breaks a rule': 'dead',
+  'breaks a rule': 'failed',
   'makes the rule throw': 'retry',
 } as const
 
@@ -328,7 +331,7 @@ test('in any batch each event has the outcome of its own fate, in its own place'
           data: { fate, ...(fate === 'breaks the schema' && { bad: 1 }) },
         }),
       )
-      const outcomes = await processBatch(deliveries, { definitions, ...rest })
+      const outcomes = await processBatch(deliveries, { definitions, ...rest }, untraced)
       expect(outcomes.map(({ delivery }) => delivery)).toEqual(deliveries)
       expect(kinds(outcomes)).toEqual(fates.map((fate) => FATES[fate]))
     }),
@@ -356,18 +359,18 @@ describe('an event that names a version of its schema', () => {
     return { versions, load, loads }
   }
   const process = (deliveries: readonly Delivery[], schemas: ReturnType<typeof registry>) =>
-    processBatch(deliveries, { definitions: compile([orders()]), ...rest, schemas })
+    processBatch(deliveries, { definitions: compile([orders()]), ...rest, schemas }, untraced)
 
   test('is read by it, however many others are in use', async () => {
     const schemas = registry()
     const all = Array.from({ length: 9 }, (_, i) => version(i + 1))
-    expect(kinds(await process(all, schemas))).toEqual(all.map(() => 'commit'))
+    expect(kinds(await process(all, schemas))).toEqual(all.map(() => 'processed'))
     // Those that are at hand when the batch begins are not lost to those that are loaded for it.
     expect(kinds(await process([version(9), version(8), version(1), version(2)], schemas))).toEqual([
-      'commit',
-      'commit',
-      'commit',
-      'commit',
+      'processed',
+      'processed',
+      'processed',
+      'processed',
     ])
     expect(schemas.loads[1]).toEqual([1, 2])
   })

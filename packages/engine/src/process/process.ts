@@ -4,6 +4,7 @@
  */
 import {
   type AcceptedEvent,
+  type Component,
   copyForRun,
   DEFAULT_RETRY_POLICY,
   type Delivery,
@@ -14,7 +15,6 @@ import {
   isMissing,
   type Outcome,
   outcomeOfFailure,
-  type Payload,
   PermanentError,
   type Problem,
   problemsIn,
@@ -22,8 +22,9 @@ import {
 } from '@eventflow/core'
 import type { WorkerMetrics } from '@eventflow/runtime'
 import { completePlans, type Plan, planFor, type Registry, readData } from '@eventflow/schemas'
-import { answerOf, WrongAnswer, wrongAnswer } from '@eventflow/sdk/user-code'
+import { answerOf, type Called, WrongAnswer, wrongAnswer } from '@eventflow/sdk/user-code'
 import type { BatchTrace } from '../batch/trace.js'
+import type { Candidate } from './candidate.js'
 import type { CompiledDefinition, Definitions } from './definitions.js'
 import { type Asking, enrichWith } from './enrich.js'
 
@@ -35,23 +36,11 @@ export interface ProcessDeps extends Omit<Asking, 'trace'> {
   random: () => number
 }
 
-/** An event on its way through the steps; once it has failed, the later steps pass it by. */
-export interface Candidate {
-  delivery: Delivery
-  definition: CompiledDefinition | undefined
-  /** The event with its data as far as the steps have come: the delivery's own until one of them changes it. */
-  event: AcceptedEvent
-  /** The event's data as JSON text; for the time being without what the enrichers added. */
-  payload: string
-  additions?: Payload
-  failure?: Failure
-}
-
 /** The outcome of each delivery, in order. */
 export async function processBatch(
   deliveries: readonly Delivery[],
   deps: ProcessDeps,
-  trace?: BatchTrace,
+  trace: BatchTrace,
 ): Promise<Outcome[]> {
   const plans = await planReading(deliveries, deps)
   const candidates = deliveries.map((delivery, index) => checkSchema(delivery, plans[index], deps))
@@ -142,7 +131,7 @@ async function enrich(candidates: readonly Candidate[], asking: Asking): Promise
 function checkRules(candidate: Candidate): void {
   const { definition, event, failure } = candidate
   if (failure || !definition?.validate) return
-  const called = { type: definition.type, name: 'validate', component: 'validate' }
+  const called: Called = { type: definition.type, name: 'validate', component: 'validate' }
   const answer = answerOf(called, () => definition.validate!(copyForRun(event)), EXPECTED_PROBLEMS, readProblems)
   if ('failure' in answer) candidate.failure = answer.failure
   else if (answer.value.length > 0) candidate.failure = invalid('validate', 'RuleViolation', answer.value)
@@ -171,11 +160,11 @@ function writeAsJson(candidate: Candidate): void {
 
 function decide(candidate: Candidate, random: number): Outcome {
   const { delivery, definition, event, payload, failure } = candidate
-  if (!failure) return { kind: 'commit', delivery, data: event.data, payload }
+  if (!failure) return { kind: 'processed', delivery, data: event.data, payload }
   return outcomeOfFailure(delivery, failure, definition?.retry ?? DEFAULT_RETRY_POLICY, random)
 }
 
-function invalid(component: string, errorClass: string, problems: readonly Problem[]): Failure {
+function invalid(component: Component, errorClass: string, problems: readonly Problem[]): Failure {
   const message = problems.map((problem) => `${problem.pointer || 'the event'} ${problem.message}`).join('; ')
   return { component, failureType: 'permanent', errorClass, message, problems: [...problems] }
 }

@@ -1,5 +1,5 @@
 /** The handlers' effects, in the transaction that settles their events. */
-import type { AcceptedEvent, Commit } from '@eventflow/core'
+import type { AcceptedEvent, Processed } from '@eventflow/core'
 import { orderingKey } from '@eventflow/core'
 import { type Db, endSession, lendTransaction, type Transaction } from '@eventflow/db'
 import { answerInTime, type Called } from '@eventflow/sdk/user-code'
@@ -15,8 +15,8 @@ export interface HandlerLimits {
 }
 
 /**
- * What the settings say, as far as the lease allows it: a call that waits must end before its transaction is ended for idling, and a
- * transaction before its partitions can be another worker's.
+ * What the settings say, as far as the lease allows it: a call that waits must end before its transaction is ended for
+ * idling, and a transaction before its partitions can be another worker's.
  */
 export function handlerLimitsOf({ callMs, transactionMs }: HandlerLimits, leaseMs: number): HandlerLimits {
   return { callMs: Math.min(callMs, 0.5 * leaseMs), transactionMs: Math.min(transactionMs, 0.8 * leaseMs) }
@@ -29,16 +29,19 @@ export interface Calling {
   limits: HandlerLimits
   /** When the transaction began, on the monotonic clock. */
   begunAt: number
-  trace: BatchTrace | undefined
+  trace: BatchTrace
 }
 
-/** Whether committing this outcome runs a handler. */
-export function hasEffect({ delivery }: Commit, definitions: Definitions): boolean {
+/** Whether settling this outcome runs a handler. */
+export function hasEffect({ delivery }: Processed, definitions: Definitions): boolean {
   const definition = definitions.get(delivery.event.type)
   return definition?.handle !== undefined || definition?.handleBatch !== undefined
 }
 
-/** Runs the handlers of these events, which are theirs to change. Throws HandlerError; then the transaction must not be committed. */
+/**
+ * Runs the handlers of these events, which are theirs to change. Throws HandlerError; then the transaction must not be
+ * committed.
+ */
 export async function applyEffects(
   events: readonly AcceptedEvent[],
   definitions: Definitions,
@@ -64,15 +67,15 @@ async function runHandlers(
   const { type } = definition
   const { trace } = calling
   if (definition.handleBatch) {
-    const called = { type, name: 'handleBatch', component: 'handle' }
+    const called: Called = { type, name: 'handleBatch', component: 'handle' }
     const run = () => call(called, seqsOf(group), (sql) => definition.handleBatch!(group, sql), calling)
-    await (trace ? trace.handleBatch(group, run) : run())
+    await trace.handleBatch(group, run)
   }
   if (!definition.handle) return
-  const called = { type, name: 'handle', component: 'handle' }
+  const called: Called = { type, name: 'handle', component: 'handle' }
   for (const event of group) {
     const run = () => call(called, [event.seq], (sql) => definition.handle!(event, sql), calling)
-    await (trace ? trace.handle(event, run) : run())
+    await trace.handle(event, run)
   }
 }
 
@@ -110,8 +113,8 @@ async function call(
 }
 
 /**
- * Groups events by type for their handlers, as few groups as the order of each key allows: an event joins the last group
- * of its type, unless a later group holds an earlier event of its key.
+ * Groups events by type for their handlers, as few groups as the order of each key allows: an event joins the last
+ * group of its type, unless a later group holds an earlier event of its key.
  */
 export function groupByType(events: readonly AcceptedEvent[]): { type: string; events: AcceptedEvent[] }[] {
   const groups: { type: string; events: AcceptedEvent[] }[] = []

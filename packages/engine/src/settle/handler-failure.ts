@@ -1,11 +1,17 @@
-/** What a call of a handler came to, and who is at fault: the handler, or perhaps the server. Judged by what its own statements met. */
+/**
+ * What a call of a handler came to, and who is at fault: the handler, or perhaps the server. Judged by what its own
+ * statements met.
+ */
 import { type Failure, failureOf, isPromiseLike } from '@eventflow/core'
 import { sqlErrorKind, type Use } from '@eventflow/db'
 import type { Answer } from '@eventflow/sdk/user-code'
 
 export interface HandlerFailure {
   failure: Failure
-  /** The server or another transaction may be at fault. It is not, where the same happens again and again and the server is well. */
+  /**
+   * The server or another transaction may be at fault. It is not, where the same happens again and again and the server
+   * is well.
+   */
   excusable: boolean
 }
 

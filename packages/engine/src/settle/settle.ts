@@ -1,12 +1,11 @@
 /**
  * Settling: the outcomes of a batch become rows, in one transaction behind the fence.
  *
- * The order of the writes: everything is committed first, and only then are the stream entries acknowledged. A crash in
- * between delivers the entries again to the next owner, who finds their events settled: that costs work, never an effect.
+ * The order of the writes: everything is committed first, and only then are the entries acknowledged. A crash in
+ * between delivers the entries again to the next owner, who finds their events settled: that costs work, never an
+ * effect.
  */
 import {
-  type Commit,
-  type Dead,
   type Delivery,
   type Failure,
   failureOf,
@@ -18,8 +17,9 @@ import {
 } from '@eventflow/core'
 import { isAnswering, isCancelled, type Lease, sqlErrorKind } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
-import type { BatchTrace } from '../batch/trace.js'
+import { emptySettlement, type Settlement } from '../batch/settlement.js'
 import { HandlerError } from './handler-failure.js'
+import type { Settling } from './settling.js'
 import { type Due, type WriteDeps, write } from './write.js'
 
 export interface SettleDeps extends WriteDeps {
@@ -29,49 +29,11 @@ export interface SettleDeps extends WriteDeps {
   random: () => number
 }
 
-/** How a batch is settled. */
-export interface Settling {
-  /** When the batch was taken up, on the monotonic clock, in milliseconds. */
-  startedAt: number
-  /** A part of it may have been written before, retries too: whatever is settled now must not leave one behind. */
-  again: boolean
-  /** The worker is to stop. */
-  stopping: AbortSignal
-  /** What the lane has learned of how much goes into one transaction. */
-  room: TransactionRoom
-  trace: BatchTrace | undefined
-}
-
 /**
- * How many events go into one transaction: half as many after handlers took longer together than it may last, or our INSERT longer
- * than a statement may, and slowly more again while that many fit. Kept by the lane: learned anew with each batch, it would cost a transaction that is undone every time.
- */
-interface TransactionRoom {
-  events: number
-}
-
-/** What a settled batch leaves to do. */
-export interface Settlement {
-  /** What was written, by kind; their entries are to be acknowledged. */
-  committed: Commit[]
-  dead: Dead[]
-  retried: Retry[]
-  /** What waits for a dependency that is down: nothing was written. */
-  waiting: Wait[]
-  /** What Postgres takes neither as processed nor as dead: it stays unsettled, where it is seen to be old. */
-  refused: Delivery[]
-  /** Of the committed, those that were settled just now; the others had been before, and had no effect this time. */
-  fresh: Commit[]
-  /** Events that wait from now on, in order: the head of each key with its delay, and those behind it. */
-  held: { delivery: Delivery; delayMs: number }[]
-  /** Partitions whose lease did not hold: nothing of them was written. */
-  broken: Set<number>
-}
-
-/**
- * Settles a batch. Where a single event spoils the transaction, by a failing handler or by a value Postgres cannot store, its outcome
- * changes and the rest is settled without it; where it is not known which event it is, the batch is halved until it is.
- * Throws when Postgres is away; running the same batch again is always safe, whether all, a part or none of it was committed.
+ * Settles a batch. Where a single event spoils the transaction, by a failing handler or by a value Postgres cannot
+ * store, its outcome changes and the rest is settled without it; where it is not known which event it is, the batch is
+ * halved until it is. Throws when Postgres is away; running the same batch again is always safe, whether all, a part or
+ * none of it was committed.
  */
 export async function settleBatch(
   outcomes: readonly Outcome[],
@@ -81,17 +43,8 @@ export async function settleBatch(
 ): Promise<Settlement> {
   const { db, orderOf, log } = deps
   const { room } = settling
-  const settlement: Settlement = {
-    committed: [],
-    dead: [],
-    retried: [],
-    waiting: [],
-    refused: [],
-    fresh: [],
-    held: [],
-    broken: new Set(),
-  }
-  const blocked = new Set<string>()
+  const settlement = emptySettlement()
+  const blockedKeys = new Set<string>()
 
   /** In the order of the events: none may come before an earlier one of its key that fails. */
   async function settleAll(part: readonly Outcome[]): Promise<void> {
@@ -117,7 +70,7 @@ export async function settleBatch(
         await settleAll(part.slice(0, middle))
         await settleAll(part.slice(middle))
       } else {
-        await settleAll([...part.slice(0, at), ...failed(part[at]!, error)])
+        await settleAll([...part.slice(0, at), ...outcomesInstead(part[at]!, error)])
         // In halves: where every handler fails, each would have all the rest inserted and undone again.
         const middle = (at + 1 + part.length) >> 1
         await settleAll(part.slice(at + 1, middle))
@@ -127,19 +80,21 @@ export async function settleBatch(
   }
 
   async function settlePart(part: readonly Outcome[]): Promise<void> {
-    const { due, held, waiting } = separate(part, blocked, orderOf)
+    const { due, blocked, waiting } = separate(part, blockedKeys, orderOf)
     const written = await write(due, leases, settling, deps)
     for (const partition of written.broken) settlement.broken.add(partition)
-    settlement.committed.push(...written.committed)
-    settlement.dead.push(...written.dead)
+    settlement.processed.push(...written.processed)
+    settlement.failed.push(...written.failed)
     settlement.retried.push(...written.retried)
     settlement.fresh.push(...written.fresh)
-    settlement.held.push(...held)
+    settlement.blocked.push(...blocked)
     settlement.waiting.push(...waiting)
-    for (const { delivery } of held) blocked.add(orderOf(delivery))
+    for (const { delivery } of blocked) blockedKeys.add(orderOf(delivery))
   }
 
-  /** With the server away nothing is learned of any event; and a stop is not to wait for every slow handler of a batch. */
+  /**
+   * With the server away nothing is learned of any event; and a stop is not to wait for every slow handler of a batch.
+   */
   async function mustGiveUp(error: unknown): Promise<boolean> {
     if (!(error instanceof HandlerError)) return sqlErrorKind(error) === 'other' && !(await isAnswering(db))
     if (error.isSlow && settling.stopping.aborted) return true
@@ -147,11 +102,11 @@ export async function settleBatch(
   }
 
   /** The outcome in the place of one that cannot be settled; none where there is nothing left to try. */
-  function failed(outcome: Outcome, error: unknown): Outcome[] {
-    if (outcome.kind !== 'dead' || outcome.failure.component !== 'settle') return [outcomeAfter(outcome, error, deps)]
+  function outcomesInstead(outcome: Outcome, error: unknown): Outcome[] {
+    if (outcome.kind !== 'failed' || outcome.failure.component !== 'settle') return [outcomeAfter(outcome, error, deps)]
     log.error(
       { err: error, event_id: outcome.delivery.event.id },
-      'an event can be neither committed nor dead-lettered',
+      'Postgres stores this event neither as processed nor as failed; it stays unsettled',
     )
     settlement.refused.push(outcome.delivery)
     return []
@@ -166,7 +121,7 @@ function suspectsIn(part: readonly Outcome[], error: unknown): number[] {
   const everywhere = [...part.keys()]
   if (!(error instanceof HandlerError)) return everywhere
   const seqs = new Set(error.seqs)
-  return everywhere.filter((at) => part[at]!.kind === 'commit' && seqs.has(part[at]!.delivery.event.seq))
+  return everywhere.filter((at) => part[at]!.kind === 'processed' && seqs.has(part[at]!.delivery.event.seq))
 }
 
 /** After so many failures in a row, with a server that is well, a handler is at fault for what its statements meet. */
@@ -179,8 +134,8 @@ const EXCUSED_DELAY_MS = 100
 function outcomeAfter(outcome: Outcome, error: unknown, { definitions, random }: SettleDeps): Outcome {
   const { kind, delivery } = outcome
   // Its own failure cannot be written, so this one stands for it.
-  if (kind !== 'commit') return { kind: 'dead', delivery: { ...delivery, history: [] }, failure: refusalOf(error) }
-  if (!(error instanceof HandlerError)) return { kind: 'dead', delivery, failure: refusalOf(error) }
+  if (kind !== 'processed') return { kind: 'failed', delivery: { ...delivery, history: [] }, failure: refusalOf(error) }
+  if (!(error instanceof HandlerError)) return { kind: 'failed', delivery, failure: refusalOf(error) }
   const { failure, excusable } = error
   const excused = (delivery.excused ?? 0) + 1
   if (excusable && excused < BLAME_AFTER) {
@@ -190,28 +145,28 @@ function outcomeAfter(outcome: Outcome, error: unknown, { definitions, random }:
 }
 
 /**
- * What of a batch may be written, and what waits: an event that is to be tried again, and every later one of its key.
- * A retry is in both: its row is written, and its event waits.
+ * What of a batch may be written, and what is blocked: an event that is to be retried, and every later one of its key.
+ * A retry is in both: its row is written, and its event is blocked.
  */
 function separate(outcomes: readonly Outcome[], blockedBefore: ReadonlySet<string>, orderOf: SettleDeps['orderOf']) {
   const due: Due[] = []
-  const held: Settlement['held'] = []
+  const blocked: Settlement['blocked'] = []
   const waiting: Wait[] = []
-  const blocked = new Set(blockedBefore)
+  const blockedKeys = new Set(blockedBefore)
   for (const outcome of outcomes) {
     const { kind, delivery } = outcome
-    if (blocked.size > 0 && blocked.has(orderOf(delivery))) {
-      held.push({ delivery, delayMs: 0 })
+    if (blockedKeys.size > 0 && blockedKeys.has(orderOf(delivery))) {
+      blocked.push({ delivery, delayMs: 0 })
       continue
     }
     if (kind === 'wait') waiting.push(outcome)
     else due.push(outcome)
     if (kind === 'wait' || kind === 'retry') {
-      blocked.add(orderOf(delivery))
-      held.push({ delivery: kind === 'retry' ? afterFailure(outcome) : delivery, delayMs: outcome.delayMs })
+      blockedKeys.add(orderOf(delivery))
+      blocked.push({ delivery: kind === 'retry' ? afterFailure(outcome) : delivery, delayMs: outcome.delayMs })
     }
   }
-  return { due, held, waiting }
+  return { due, blocked, waiting }
 }
 
 /** The delivery as it will be made again: Postgres has it, so no stream entry belongs to it any more. */
@@ -220,7 +175,10 @@ function afterFailure({ delivery, failure }: Retry): Delivery {
   return { ...delivery, entryIds: [], attempts: delivery.attempts + 1, excused: 0, history, inRetries: true }
 }
 
-/** A mistake in our own statements, or a server that is away, concerns them all: nothing is learned of any one by halving. */
+/**
+ * A mistake in our own statements, or a server that is away, concerns them all: nothing is learned of any one by
+ * halving.
+ */
 function concernsEvents(error: unknown): boolean {
   const kind = sqlErrorKind(error)
   return error instanceof HandlerError || kind === 'data' || kind === 'other'

@@ -1,5 +1,5 @@
 /** The settle transaction: what of a batch is written, in which order. */
-import type { Commit, Dead, Delivery, Outcome, Retry } from '@eventflow/core'
+import type { Delivery, Failed, Outcome, Processed, Retry } from '@eventflow/core'
 import {
   type Db,
   endWaiting,
@@ -16,7 +16,7 @@ import {
 import type { Definitions } from '../process/definitions.js'
 import { applyEffects, type HandlerLimits, hasEffect } from './effects.js'
 import { failureOfCommit, HandlerError } from './handler-failure.js'
-import type { Settling } from './settle.js'
+import type { Settling } from './settling.js'
 
 export interface WriteDeps {
   db: Db
@@ -25,21 +25,22 @@ export interface WriteDeps {
   handlerLimits: HandlerLimits
 }
 
-export type Due = Commit | Dead | Retry
+export type Due = Processed | Failed | Retry
 
 export interface Written {
-  committed: Commit[]
-  /** Of the committed, those that were settled just now. */
-  fresh: Commit[]
-  dead: Dead[]
+  processed: Processed[]
+  /** Of the processed, those that were settled just now. */
+  fresh: Processed[]
+  failed: Failed[]
   retried: Retry[]
   /** Partitions whose lease did not hold: nothing of them was written. */
   broken: Set<number>
 }
 
 /**
- * Writes what is due behind the fence. Where there is nothing to do but to insert, in one statement; else in a transaction. The handlers
- * come last: none of our statements is left to meet what they may have done to the transaction.
+ * Writes what is due behind the fence. Where there is nothing to do but to insert, in one statement; else in a
+ * transaction. The handlers come last: none of our statements is left to meet what they may have done to the
+ * transaction.
  */
 export async function write(
   outcomes: readonly Due[],
@@ -49,48 +50,48 @@ export async function write(
 ): Promise<Written> {
   const partitions = new Set(outcomes.map(({ delivery }) => delivery.event.partition))
   const held = [...partitions].flatMap((partition) => leases.get(partition) ?? [])
-  const commits = outcomes.filter((outcome) => outcome.kind === 'commit')
-  const others = outcomes.filter((outcome) => outcome.kind !== 'commit')
+  const successes = outcomes.filter((outcome) => outcome.kind === 'processed')
+  const others = outcomes.filter((outcome) => outcome.kind !== 'processed')
 
   const writeRows = async (tx: Queryable): Promise<Written> => {
     const now = new Date()
     const broken = others.length > 0 ? await fence(tx, partitions, held) : new Set<number>()
-    const holds = ({ delivery }: Outcome) => !broken.has(delivery.event.partition)
+    const leaseHolds = ({ delivery }: Outcome) => !broken.has(delivery.event.partition)
 
-    let fresh: Commit[] = []
-    let committed: Commit[] = []
-    if (commits.length > 0) {
-      const by = { workerId, processingMs: performance.now() - settling.startedAt }
-      const { inserted, broken: lost } = await insertProcessed(tx, commits, held, by)
+    let fresh: Processed[] = []
+    let processed: Processed[] = []
+    if (successes.length > 0) {
+      const by = { workerId, processingMs: performance.now() - settling.batch.startedAt }
+      const { inserted, broken: lost } = await insertProcessed(tx, successes, held, by)
       for (const partition of lost) broken.add(partition)
-      committed = commits.filter(holds)
+      processed = successes.filter(leaseHolds)
       // Taken out of the set, so that an event that is in the batch twice has its effects once.
-      fresh = committed.filter(({ delivery }) => inserted.delete(delivery.event.seq))
+      fresh = processed.filter(({ delivery }) => inserted.delete(delivery.event.seq))
     }
-    // Chosen after the insert, whose own fence may see a mark that the first one did not: a retry that is written while an earlier
-    // event of its key is not would run first.
-    const dead = others.filter((outcome) => outcome.kind === 'dead' && holds(outcome)) as Dead[]
-    const retried = others.filter((outcome) => outcome.kind === 'retry' && holds(outcome)) as Retry[]
-    if (dead.length > 0) await insertFailed(tx, dead, { workerId, now })
+    // Chosen after the insert, whose own fence may see a mark that the first one did not: a retry that is written while
+    // an earlier event of its key is not would run first.
+    const failed = others.filter((outcome) => outcome.kind === 'failed' && leaseHolds(outcome)) as Failed[]
+    const retried = others.filter((outcome) => outcome.kind === 'retry' && leaseHolds(outcome)) as Retry[]
+    if (failed.length > 0) await insertFailed(tx, failed, { workerId, now })
     if (retried.length > 0) await upsertRetries(tx, retried, now)
-    const mayWait = ({ delivery }: { delivery: Delivery }) => settling.again || delivery.inRetries
-    const ended = [...committed, ...dead].filter(mayWait).map(({ delivery }) => delivery.event)
+    const mayHaveRetry = ({ delivery }: { delivery: Delivery }) => settling.again || delivery.inRetries
+    const ended = [...processed, ...failed].filter(mayHaveRetry).map(({ delivery }) => delivery.event)
     if (ended.length > 0) await endWaiting(tx, ended)
-    return { committed, fresh, dead, retried, broken }
+    return { processed, fresh, failed, retried, broken }
   }
 
-  const effective = commits.filter((commit) => hasEffect(commit, definitions))
+  const effective = successes.filter((outcome) => hasEffect(outcome, definitions))
   if (effective.length > 0) return writeWithEffects()
-  const onlyInserts = !settling.again && others.length === 0 && commits.every(({ delivery }) => !delivery.inRetries)
+  const onlyInserts = !settling.again && others.length === 0 && successes.every(({ delivery }) => !delivery.inRetries)
   return onlyInserts ? writeRows(db) : withTransaction(db, writeRows)
 
   async function writeWithEffects(): Promise<Written> {
-    let due: Commit[] | undefined
+    let due: Processed[] | undefined
     const writeAll = async (tx: Transaction) => {
       const begunAt = performance.now()
       const written = await writeRows(tx)
-      const fresh = written.fresh.filter((commit) => hasEffect(commit, definitions))
-      await applyEffects(eventsOf(fresh), definitions, { db, tx, limits, begunAt, trace: settling.trace })
+      const fresh = written.fresh.filter((outcome) => hasEffect(outcome, definitions))
+      await applyEffects(eventsOf(fresh), definitions, { db, tx, limits, begunAt, trace: settling.batch.trace })
       due = fresh
       return written
     }
@@ -110,8 +111,8 @@ export async function write(
 }
 
 /** Copies for each run: none sees what another has done to them. */
-const eventsOf = (commits: readonly Commit[]) =>
-  commits.map(({ delivery, data }) => ({ ...delivery.event, data: Object.freeze(data) }))
+const eventsOf = (outcomes: readonly Processed[]) =>
+  outcomes.map(({ delivery, data }) => ({ ...delivery.event, data: Object.freeze(data) }))
 
 /** The partitions whose lease does not hold; one without a lease is as good as one whose lease was taken. */
 async function fence(tx: Queryable, partitions: ReadonlySet<number>, held: readonly Lease[]): Promise<Set<number>> {

@@ -1,17 +1,17 @@
 /**
  * The watchdog: says when events wait for this worker and it settles none.
  *
- * A partition *makes progress*, or has nothing to do. When nothing of it was settled for a while though events wait, it is
- * *held up* by something that is not the worker's fault (its events wait behind a retry, or Postgres is away), or else it is
- * *stalled*: something in this process does not come to an end.
+ * A partition *makes progress*, or has nothing to do. When nothing of it was settled for a while though events wait, it
+ * is *held up* by something that is not the worker's fault (its events wait behind a retry, or Postgres is away), or
+ * else it is *stalled*: something in this process does not come to an end.
  */
+import type { FeedMonitor } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
 import { type PartitionLag, readLag, sparing } from '@eventflow/monitor'
-import type { Redis } from '@eventflow/redis'
-import type { Logger, WorkerMetrics } from '@eventflow/runtime'
-import type { Progress } from '../lane/activity.js'
+import { type Logger, repeat, type WorkerMetrics } from '@eventflow/runtime'
+import type { Activity } from '../lane/activity.js'
 import type { Lane } from '../lane/lane.js'
-import type { HeldPartition } from '../partition/partition-view.js'
+import type { PartitionView } from '../partition/partition-view.js'
 
 /** The longest time between two looks, in milliseconds. */
 const LOOK_MS = 5_000
@@ -35,19 +35,20 @@ export interface WorkerHealth extends Standstills {
 
 export interface Watchdog {
   health(): Standstills
-  stop(): void
+  /** Waits for a look that is under way. */
+  stop(): Promise<void>
 }
 
 type Judgement = { kind: 'stalled' | 'heldUp'; why: string } | undefined
 
 /**
- * What is to be said of a partition in which nothing was settled since `since`, if anything. Times are in milliseconds on
- * the monotonic clock.
+ * What is to be said of a partition in which nothing was settled since `since`, if anything. Times are in milliseconds
+ * on the monotonic clock.
  */
 export function judge(
-  held: Pick<HeldPartition, 'waiting' | 'full'>,
+  held: Pick<PartitionView, 'waiting' | 'full'>,
   lag: Pick<PartitionLag, 'unsettled' | 'retrying' | 'oldestUnsettledAgeSeconds'>,
-  { step, since, lastError }: ReturnType<Progress['state']>,
+  { step, since, lastError }: ReturnType<Activity['state']>,
   { now, stalledAfterMs }: { now: number; stalledAfterMs: number },
 ): Judgement {
   const backlog = lag.unsettled + lag.retrying
@@ -65,8 +66,7 @@ export interface WatchdogDeps {
   lanes: readonly Lane[]
   workerId: string
   db: Db
-  redis: Redis
-  prefix: string
+  feed: FeedMonitor
   stalledAfterMs: number
   log: Logger
   metrics: WorkerMetrics
@@ -74,9 +74,9 @@ export interface WatchdogDeps {
 
 /** Looks every few seconds, and asks Postgres for the backlog only when a partition has settled nothing for a while. */
 export function startWatchdog(deps: WatchdogDeps): Watchdog {
-  const { lanes, workerId, db, redis, prefix, stalledAfterMs, log, metrics } = deps
+  const { lanes, workerId, db, feed, stalledAfterMs, log, metrics } = deps
   const lookMs = Math.min(LOOK_MS, stalledAfterMs / 3)
-  const lag = sparing(() => readLag(db, redis, prefix), lookMs / 2)
+  const lag = sparing(() => readLag(db, feed), lookMs / 2)
   let health: Standstills = { stalled: [], heldUp: [] }
   // An outage of Postgres does not count: whoever waited for it has its time again from then on.
   let postgresBackAt = 0
@@ -121,27 +121,9 @@ export function startWatchdog(deps: WatchdogDeps): Watchdog {
     }
   }
 
-  let timer: NodeJS.Timeout | undefined
-  let stopped = false
-  const lookAgain = () => {
-    timer = setTimeout(() => {
-      void lookAndTell()
-        .catch((err) => log.warn({ err }, 'the watchdog failed'))
-        .finally(() => {
-          if (!stopped) lookAgain()
-        })
-    }, lookMs)
-    timer.unref()
-  }
-  lookAgain()
-
-  return {
-    health: () => health,
-    stop() {
-      stopped = true
-      clearTimeout(timer)
-    },
-  }
+  const onError = (err: unknown) => log.warn({ err }, 'the watchdog failed')
+  const looking = repeat(lookAndTell, { pauseMs: lookMs, pauseFirst: true, onError })
+  return { health: () => health, stop: looking.stop }
 }
 
 /** `since` is on the monotonic clock; people want the other one. */

@@ -2,8 +2,9 @@
 import { readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { CONSUMER_GROUP } from '@eventflow/core'
 import type { LocalDatabase } from '@eventflow/local'
-import { connectRedis, GROUP, type Redis, streamKey, untilReady } from '@eventflow/redis'
+import { connectRedis, type Redis, streamKey, untilReady } from '@eventflow/redis'
 import { whileLocked } from '../locks.js'
 import type { Random } from '../random.js'
 import { until } from '../until.js'
@@ -23,7 +24,7 @@ const streamDeleted: FaultKind = (stack, random) =>
 
 const groupDestroyed: FaultKind = (stack, random) =>
   onSomeStream('group destroyed', stack, random, async (redis, stream) =>
-    (await redis.exists(stream)) ? redis.xgroup('DESTROY', stream, GROUP) : 0,
+    (await redis.exists(stream)) ? redis.xgroup('DESTROY', stream, CONSUMER_GROUP) : 0,
   )
 
 /**

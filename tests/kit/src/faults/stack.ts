@@ -63,24 +63,26 @@ export const PARTITIONS = 16
 /** Time limit of a start, generous for a busy machine, in milliseconds. */
 const START_MS = 60_000
 
+/** The servers of a stack, and how they are reached without a link. */
+interface Servers {
+  postgres: Server | undefined
+  redis: Server
+  databaseUrl: string
+  adminUrl: string
+}
+
+type Kind = 'ingest' | 'worker'
+
+/** Makes a program, not started yet. `twin`: a second process of that name, over the links of the first. */
+type CreateProgram = (kind: Kind, name: string, options?: { twin: boolean }) => Promise<Program & { url: string }>
+
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const { definitions, scripts, cacheDir, settings = {} } = options
+  const { settings = {} } = options
   const dir = await mkdtemp(join(tmpdir(), 'eventflow-faults-'))
   await chmod(dir, 0o755) // Postgres runs under another account if we are root, and must be able to get there
-  const log = () => {}
-  const postgres = options.databaseUrl
-    ? undefined
-    : await runServer(join(dir, 'postgres'), (place) => startPostgres({ ...place, log }))
-  const redis = await runServer(join(dir, 'redis'), (place) => startRedis({ ...place, cacheDir, log }))
-  const databaseUrl = options.databaseUrl ?? postgres!.url
-  await migrate(databaseUrl, { partitions: PARTITIONS })
-  const loaded = await loadDefinitions(definitions)
-  await prepare(
-    databaseUrl,
-    [...loaded.values()].flatMap((definition) => definition.prepare ?? []),
-  )
-  const adminUrl = options.databaseUrl ? adminUrlOf(options.databaseUrl) : postgres!.adminUrl
-  const db = connect({ url: adminUrl, applicationName: 'faults', max: 8, onIdleError: () => {} })
+  const servers = await startServers(dir, options)
+  const { postgres, redis } = servers
+  const db = connect({ url: servers.adminUrl, applicationName: 'faults', max: 8, onIdleError: () => {} })
   await watchDatabase(db)
   const directLink = await openLink(redis.port)
   const directRedis = connectRedis({ url: withPort(redis.adminUrl, directLink.port), onError: () => {} })
@@ -88,40 +90,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   await mkdir(join(dir, 'logs'))
 
   const links = new Map<string, Link>()
-  /** `twin`: a second process of that name, over the links of the first. */
-  const program = async (
-    kind: 'ingest' | 'worker',
-    name: string,
-    { twin = false } = {},
-  ): Promise<Program & { url: string }> => {
-    if (!twin) {
-      links.set(`${name} postgres`, await openLink(Number(new URL(databaseUrl).port)))
-      links.set(`${name} redis`, await openLink(redis.port))
-    }
-    const port = await freePort(0)
-    const own =
-      kind === 'ingest'
-        ? { EVENTFLOW_PORT: `${port}` }
-        : { EVENTFLOW_METRICS_PORT: `${port}`, EVENTFLOW_WORKER_ID: name }
-    const url = `http://127.0.0.1:${port}`
-    const options = {
-      name,
-      script: scripts[kind],
-      env: {
-        DATABASE_URL: withPort(databaseUrl, links.get(`${name} postgres`)!.port),
-        REDIS_URL: withPort(redis.url, links.get(`${name} redis`)!.port),
-        EVENTFLOW_EVENTS: definitions,
-        EVENTFLOW_LOG_LEVEL: 'info',
-        ...own,
-        ...settings,
-      },
-      readyUrl: `${url}/readyz`,
-      logFile: join(dir, 'logs', `${name}${twin ? '-twin' : ''}.log`),
-    }
-    return Object.assign(createProgram(options), { url })
-  }
-  const all = (kind: 'ingest' | 'worker', count: number) =>
-    Promise.all(Array.from({ length: count }, (_, i) => program(kind, `${kind}-${i + 1}`)))
+  const create = programsOf({ dir, servers, links, options })
+  const all = (kind: Kind, count: number) =>
+    Promise.all(Array.from({ length: count }, (_, i) => create(kind, `${kind}-${i + 1}`)))
   const ingests = await all('ingest', options.ingests)
   const workers = await all('worker', options.workers)
   const programs = [...ingests, ...workers]
@@ -137,7 +108,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     directLink,
     ingests,
     workers,
-    twinOf: ({ name }) => program('worker', name, { twin: true }),
+    twinOf: ({ name }) => create('worker', name, { twin: true }),
     links,
     urls: ingests.map(({ url }) => url),
     workerUrls: workers.map(({ url }) => url),
@@ -167,4 +138,65 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     throw new Error(`the stack has not started: see ${dir}/logs`, { cause: error })
   }
   return stack
+}
+
+/** Starts Redis and, where none is given, Postgres, and makes the tables. */
+async function startServers(
+  dir: string,
+  { databaseUrl: given, cacheDir, definitions }: StackOptions,
+): Promise<Servers> {
+  const log = () => {}
+  const postgres = given
+    ? undefined
+    : await runServer(join(dir, 'postgres'), (place) => startPostgres({ ...place, log }))
+  const redis = await runServer(join(dir, 'redis'), (place) => startRedis({ ...place, cacheDir, log }))
+  const databaseUrl = given ?? postgres!.url
+  await migrate(databaseUrl, { partitions: PARTITIONS })
+  const loaded = await loadDefinitions(definitions)
+  await prepare(
+    databaseUrl,
+    [...loaded.values()].flatMap((definition) => definition.prepare ?? []),
+  )
+  return { postgres, redis, databaseUrl, adminUrl: given ? adminUrlOf(given) : postgres!.adminUrl }
+}
+
+/** Makes the programs of a stack, and adds their links to `links`. */
+function programsOf({
+  dir,
+  servers: { databaseUrl, redis },
+  links,
+  options: { scripts, definitions, settings },
+}: {
+  dir: string
+  servers: Servers
+  links: Map<string, Link>
+  options: StackOptions
+}): CreateProgram {
+  return async (kind, name, { twin } = { twin: false }) => {
+    if (!twin) {
+      links.set(`${name} postgres`, await openLink(Number(new URL(databaseUrl).port)))
+      links.set(`${name} redis`, await openLink(redis.port))
+    }
+    const port = await freePort(0)
+    const own =
+      kind === 'ingest'
+        ? { EVENTFLOW_PORT: `${port}` }
+        : { EVENTFLOW_METRICS_PORT: `${port}`, EVENTFLOW_WORKER_ID: name }
+    const url = `http://127.0.0.1:${port}`
+    const program = createProgram({
+      name,
+      script: scripts[kind],
+      env: {
+        DATABASE_URL: withPort(databaseUrl, links.get(`${name} postgres`)!.port),
+        REDIS_URL: withPort(redis.url, links.get(`${name} redis`)!.port),
+        EVENTFLOW_EVENTS: definitions,
+        EVENTFLOW_LOG_LEVEL: 'info',
+        ...own,
+        ...settings,
+      },
+      readyUrl: `${url}/readyz`,
+      logFile: join(dir, 'logs', `${name}${twin ? '-twin' : ''}.log`),
+    })
+    return Object.assign(program, { url })
+  }
 }

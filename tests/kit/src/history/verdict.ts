@@ -51,7 +51,12 @@ export interface Verdict {
 }
 
 /** Collects violations: the count of each kind, and the first in words. */
-export function createFindings() {
+export interface Findings {
+  add(kind: ViolationKind, describe: () => string): void
+  all(): Violation[]
+}
+
+export function createFindings(): Findings {
   const found = new Map<ViolationKind, Violation>()
   return {
     add(kind: ViolationKind, describe: () => string): void {

@@ -1,20 +1,14 @@
 /**
- * A stream entry: events of one partition that were accepted together, packed into one field. A hundred events in one entry cost
- * Redis and its clients about what one alone costs.
+ * The text of a feed's entry: events of one partition that were accepted together. A hundred events in one entry cost
+ * the feed and its clients about as much as one event alone.
  */
-import { type AcceptedEvent, isPayload, isUuid, type RawEvent } from '@eventflow/core'
-
-/** The one field of an entry: Redis adds and reads one packed field faster than one for each attribute. */
-export const FIELD = 'e'
-
-/** The stream of a partition. The braces are the hash tag of Redis Cluster. */
-export function streamKey(prefix: string, partition: number): string {
-  return `${prefix}:{p${partition}}:events`
-}
+import { isPayload } from './delivery.js'
+import type { AcceptedEvent, RawEvent } from './event.js'
+import { isUuid } from './uuid.js'
 
 /**
- * Comes before the payload, which is last. Nothing before it looks the same: quotes within texts are escaped, and no CloudEvents
- * extension may be named `data`.
+ * Comes before the payload, which is last. Nothing before it looks the same: quotes within texts are escaped, and no
+ * CloudEvents extension may be named `data`.
  */
 const BEFORE_PAYLOAD = ',"data":'
 
@@ -56,8 +50,8 @@ function encodeEvent(event: RawEvent): string {
 const TEXTS = ['tenantId', 'type', 'source', 'key', 'occurredAt', 'acceptedAt', 'correlationId'] as const
 
 /**
- * The event of a text, and its data as the text has it. All is parsed at once: taken apart first, it would cost more than twice as
- * much. Throws SyntaxError or TypeError when the text is no such thing.
+ * The event of a text, and its data as the text has it. All is parsed at once: taken apart first, it would cost more
+ * than twice as much. Throws SyntaxError or TypeError when the text is no such thing.
  */
 export function decodeEvent(text: string): { event: AcceptedEvent; payload: string } {
   const end = text.indexOf(BEFORE_PAYLOAD)

@@ -1,8 +1,8 @@
 /** From an event to the text of its entry, and back. */
-import type { RawEvent } from '@eventflow/core'
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { decodeEvent, packEntry, unpackEntry } from './entry.js'
+import type { RawEvent } from './event.js'
 
 const event: RawEvent = {
   seq: 7,

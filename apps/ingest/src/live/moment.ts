@@ -1,0 +1,106 @@
+/** How the pipeline is at a moment: what is shown of it, and what is wrong with it. */
+import type { KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
+import type { PartitionLag, PipelineLag, Stock } from '@eventflow/monitor'
+import type { Point } from './history.js'
+import type { Rates, WorkerRate } from './rates.js'
+import type { Tally } from './recent.js'
+import { findTroubles, type Trouble } from './troubles.js'
+
+/** Types with fewer dead letters than so many others are counted together: anybody can make up names. */
+const MAX_TYPES = 50
+
+/** What a point of the history holds, in this order. */
+export const SERIES = [
+  'in',
+  'out',
+  'failed',
+  'retried',
+  'p50',
+  'p95',
+  'p99',
+  'answered95',
+  'backlog',
+  'oldest',
+  'dead',
+  'rejected',
+] as const
+
+/** How the pipeline is at a moment. */
+export interface Moment {
+  at: number
+  /** Whether any event was ever accepted. */
+  empty: boolean
+  rates: Rates
+  /** Of the last five minutes, as far as this process has seen them. */
+  recent: Tally
+  backlog: number | null
+  retrying: number | null
+  oldest: number | null
+  dead: number | null
+  /** Of the types that have the most, and of all others together. */
+  deadByType: Record<string, number>
+  deadOfOtherTypes: number
+  workers: (KnownWorker & Partial<WorkerRate> & { lastAt: number; circuits: Record<string, string> })[]
+  partitions: PartitionLag[]
+  redisError: string | null
+  troubles: Trouble[]
+}
+
+/** What was read at a moment; what could not be read is missing. */
+export interface Read {
+  /** Milliseconds since 1970. */
+  now: number
+  empty: boolean
+  rates: Rates
+  workerRates: WorkerRate[]
+  recent: Tally
+  stalledSeconds: number
+  figures: ToldFigures[] | undefined
+  lag: PipelineLag | undefined
+  stock: Stock | undefined
+  workers: KnownWorker[] | undefined
+  waiting: WaitingKey[] | undefined
+  /** Attempts that an event of a type may have. */
+  attemptsOf: (type: string) => number
+}
+
+/** Puts together what was read. */
+export function momentOf({ workerRates, stock, ...read }: Read): Moment {
+  const { now, empty, rates, recent, figures = [], lag, workers = [] } = read
+  const dead = deadOf(stock)
+  return {
+    at: now,
+    empty,
+    rates,
+    recent,
+    backlog: lag ? lag.unsettled + lag.retrying : null,
+    retrying: lag?.retrying ?? null,
+    oldest: lag?.oldestUnsettledAgeSeconds ?? null,
+    ...dead,
+    workers: workers.map((worker) => {
+      const told = figures.find(({ process }) => process === worker.id)
+      const rate = workerRates.find(({ process }) => process === worker.id)
+      return { ...worker, ...rate, lastAt: told?.lastAt ?? 0, circuits: told?.circuits ?? {} }
+    }),
+    partitions: lag?.partitions ?? [],
+    redisError: lag?.redisError ?? null,
+    troubles: findTroubles({ ...read, dead: dead.dead }),
+  }
+}
+
+function deadOf(stock: Stock | undefined): Pick<Moment, 'dead' | 'deadByType' | 'deadOfOtherTypes'> {
+  if (!stock) return { dead: null, deadByType: {}, deadOfOtherTypes: 0 }
+  const greatestFirst = [...stock.deadLetters].sort(([, a], [, b]) => b - a)
+  const sum = (counts: readonly [string, number][]) => counts.reduce((total, [, count]) => total + count, 0)
+  return {
+    dead: sum(greatestFirst),
+    deadByType: Object.fromEntries(greatestFirst.slice(0, MAX_TYPES)),
+    deadOfOtherTypes: sum(greatestFirst.slice(MAX_TYPES)),
+  }
+}
+
+/** What the history keeps of a moment. */
+export function pointOf({ at, rates, backlog, oldest, dead }: Moment): Point {
+  const values = { ...rates, backlog, oldest, dead }
+  return { at, values: SERIES.map((name) => values[name]) }
+}

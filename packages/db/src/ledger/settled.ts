@@ -1,0 +1,50 @@
+/**
+ * Which events are settled, as SQL: the conditions are written once, here, and are about a row `e` with `tenant_id` and `event_id`.
+ * An event is settled when it is processed, or failed and not being replayed.
+ */
+
+/** The statuses of a dead letter, which is a row of `failed_events`. */
+export const DEAD_LETTER_STATUSES = ['open', 'replaying', 'replayed', 'discarded'] as const
+export type DeadLetterStatus = (typeof DEAD_LETTER_STATUSES)[number]
+
+/**
+ * The statuses of a dead letter that settles its event. While the status is `replaying`, the event is in `retries` and unsettled
+ * again; once it is `replayed`, the event is processed.
+ */
+export const SETTLING_STATUSES = `('open', 'discarded')`
+
+/** Where the row of an event is that makes a condition true. */
+interface Place {
+  table: string
+  /** About the row `o`. */
+  condition?: string
+}
+
+const SETTLED: Place[] = [
+  { table: 'processed_events' },
+  { table: 'failed_events', condition: `o.status IN ${SETTLING_STATUSES}` },
+]
+const RETRYING: Place = { table: 'retries' }
+
+const rowOf = ({ table, condition = 'true' }: Place) =>
+  `FROM ${table} o WHERE o.tenant_id = e.tenant_id AND o.event_id = e.event_id AND ${condition}`
+
+// Scalar subqueries: for EXISTS Postgres may choose to hash the whole table.
+const anyRow = (places: readonly Place[]) =>
+  `coalesce(${places.map((place) => `(SELECT true ${rowOf(place)})`).join(', ')}, false)`
+
+/** Whether the event has a row in `table` that meets `condition`, which is about the row `o`. */
+export const hasRow = (table: string, condition?: string) =>
+  anyRow([{ table, ...(condition !== undefined && { condition }) }])
+
+/** Whether the event is settled. */
+export const IS_SETTLED = anyRow(SETTLED)
+
+/**
+ * Whether the event is settled or has a row in `retries`: nothing is left to find in `raw_events`. Not the same as settled. A blocked
+ * event, too, may have a row in `retries`, and must still be counted as blocked.
+ */
+export const IS_SETTLED_OR_RETRYING = anyRow([...SETTLED, RETRYING])
+
+/** The opposite of IS_SETTLED_OR_RETRYING, as anti-joins: for a statement that reads many events along an index. */
+export const IS_UNDELIVERED = [...SETTLED, RETRYING].map((place) => `NOT EXISTS (SELECT ${rowOf(place)})`).join(' AND ')

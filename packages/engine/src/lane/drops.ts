@@ -1,0 +1,47 @@
+/** Partitions that a lane is asked to drop. It does so between two batches, when nothing of them is in hand. */
+import type { Epoch } from '@eventflow/db'
+import { type Partition, restart } from '../partition/partition.js'
+
+export interface Drops {
+  /** Asks for a partition to be dropped. Resolves when it is; nothing where it is not held under this lease. */
+  ask(lease: Epoch): Promise<void> | undefined
+  /** Drops the partitions that were asked for. */
+  carryOut(): void
+}
+
+interface Drop {
+  done: Promise<void>
+  resolve: () => void
+}
+
+function newDrop(): Drop {
+  let resolve = () => {}
+  const done = new Promise<void>((settle) => {
+    resolve = settle
+  })
+  return { done, resolve }
+}
+
+/** `onDropped` is called with each partition that the lane no longer works on. */
+export function createDrops(partitions: Map<number, Partition>, onDropped: (id: number) => void): Drops {
+  const asked = new Map<Partition, Drop>()
+  return {
+    ask(lease) {
+      const partition = partitions.get(lease.partition)
+      if (partition?.epoch !== lease.epoch) return undefined
+      const drop = asked.get(partition) ?? newDrop()
+      asked.set(partition, drop)
+      return drop.done
+    },
+    carryOut() {
+      for (const [partition, { resolve }] of asked) {
+        restart(partition)
+        // It may have been given up, and taken again, meanwhile.
+        if (partitions.get(partition.id) === partition) partitions.delete(partition.id)
+        onDropped(partition.id)
+        resolve()
+      }
+      asked.clear()
+    },
+  }
+}

@@ -1,0 +1,147 @@
+/** Storing accepted events in Postgres: each one is inserted, or known already, or refused. */
+import { setTimeout as delay } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
+import { bisect, identityOf, type RawEvent } from '@eventflow/core'
+import {
+  type Acceptance,
+  type Db,
+  findRawEvents,
+  insertRawEvents,
+  type NewEvent,
+  type StoredEvent,
+  sqlErrorKind,
+} from '@eventflow/db'
+import type { Logger } from '@eventflow/runtime'
+import { keepFormerIds } from './former-ids.js'
+
+/**
+ * What became of an event: `accepted` and `duplicate` are durable; `conflict`: another event has this id;
+ * `refused`: Postgres cannot store it.
+ */
+export type Outcome = 'accepted' | 'duplicate' | 'conflict' | 'refused'
+
+export interface Receipt {
+  outcome: Outcome
+  /** Of a conflict: the source of the event that has the id, where that is another one. */
+  otherSource?: string
+}
+
+const RECEIPTS = {
+  accepted: { outcome: 'accepted' },
+  duplicate: { outcome: 'duplicate' },
+  conflict: { outcome: 'conflict' },
+  refused: { outcome: 'refused' },
+} as const satisfies Record<Outcome, Receipt>
+
+/** What came of inserting events. */
+interface Inserted {
+  accepted: Map<NewEvent, Acceptance>
+  refused: Set<NewEvent>
+  /** Those that were there before, by `identityOf`. */
+  stored: Map<string, StoredEvent>
+}
+
+/** So often an event is inserted whose id is taken, and then is not there any more. */
+const MAX_INSERTS = 3
+
+/** How long after a failed INSERT the same is tried again, in milliseconds. */
+const INSERT_AGAIN_MS = 50
+
+/**
+ * Inserts events, and sorts out which of the rest are duplicates: one receipt for each event, in order. `fresh` is what
+ * must be announced. Rejects while Postgres is away; storing the same events again is safe.
+ */
+export type Store = (events: readonly NewEvent[]) => Promise<{ receipts: Receipt[]; fresh: RawEvent[] }>
+
+/**
+ * `formerIdsUntil`: until when events are also looked for under the ids of earlier versions, in milliseconds since
+ * 1970.
+ */
+export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; formerIdsUntil: number }): Store {
+  async function store(events: readonly NewEvent[]): Promise<{ receipts: Receipt[]; fresh: RawEvent[] }> {
+    if (Date.now() < formerIdsUntil) await keepFormerIds(db, events)
+    const unique = new Map<string, NewEvent>()
+    for (const event of events) {
+      const key = identityOf(event)
+      if (!unique.has(key)) unique.set(key, event)
+    }
+    const { accepted, refused, stored } = await insertOrFind([...unique.values()])
+    const fresh: RawEvent[] = []
+    for (const [event, { seq, acceptedAt }] of accepted) {
+      const completion = { seq, acceptedAt, occurredAt: event.occurredAt ?? acceptedAt }
+      // Faster than spreading the event.
+      fresh.push(Object.assign({}, event, completion))
+    }
+
+    // Its first XADD may never have happened.
+    for (const { event, undelivered } of stored.values()) if (undelivered) fresh.push(event)
+    fresh.sort((a, b) => a.seq - b.seq)
+
+    const receipts = events.map((event): Receipt => {
+      if (accepted.has(event)) return RECEIPTS.accepted
+      const key = identityOf(event)
+      const first = unique.get(key)!
+      if (refused.has(first)) return RECEIPTS.refused
+      const known = stored.get(key)?.event ?? first
+      if (known.source !== event.source) return { outcome: 'conflict', otherSource: known.source }
+      return sameContent(event, known) ? RECEIPTS.duplicate : RECEIPTS.conflict
+    })
+    return { receipts, fresh }
+  }
+
+  /**
+   * Each event is inserted, or refused, or found to be stored. One that is neither inserted nor found was removed by
+   * retention in between: it is inserted again, since nothing of it is stored.
+   */
+  async function insertOrFind(events: readonly NewEvent[]): Promise<Inserted> {
+    const inserted: Inserted = { accepted: new Map(), refused: new Set(), stored: new Map() }
+    const { accepted, refused, stored } = inserted
+    let open = events
+    for (let round = 0; open.length > 0; round++) {
+      if (round === MAX_INSERTS)
+        throw new Error('events were neither inserted nor found: their ids are removed as fast')
+      await insert(open, inserted)
+      const earlier = open.filter((event) => !accepted.has(event) && !refused.has(event))
+      if (earlier.length === 0) break
+      for (const [key, event] of await findRawEvents(db, earlier)) stored.set(key, event)
+      open = earlier.filter((event) => !stored.has(identityOf(event)))
+    }
+    return inserted
+  }
+
+  /** One INSERT; where Postgres refuses a value, only the events that hold such values are left out. */
+  function insert(events: readonly NewEvent[], { accepted, refused }: Inserted): Promise<void> {
+    return bisect(
+      events,
+      async (part) => {
+        for (const [event, acceptance] of await insertWithOneRetry(part)) accepted.set(event, acceptance)
+      },
+      (event, error) => {
+        log.warn({ err: error, event_id: event.id, event_type: event.type }, 'Postgres cannot store this event')
+        refused.add(event)
+      },
+      (error) => sqlErrorKind(error) === 'data',
+    )
+  }
+
+  /** Running it again is safe: what the first run inserted, if its answer was lost, is found to be there. */
+  async function insertWithOneRetry(events: readonly NewEvent[]) {
+    try {
+      return await insertRawEvents(db, events)
+    } catch (error) {
+      if (sqlErrorKind(error) === 'data') throw error
+      log.warn({ err: error }, 'insert failed; once more')
+      // Connections that are lost together are noticed one after the other: at once, the pool could give the next lost
+      // one.
+      await delay(INSERT_AGAIN_MS)
+      return insertRawEvents(db, events)
+    }
+  }
+
+  return store
+}
+
+function sameContent(a: Pick<NewEvent, 'type' | 'payload'>, b: Pick<NewEvent, 'type' | 'payload'>): boolean {
+  if (a.type !== b.type) return false
+  return a.payload === b.payload || isDeepStrictEqual(JSON.parse(a.payload), JSON.parse(b.payload))
+}

@@ -1,0 +1,10 @@
+/** Ids of stream entries: the milliseconds of the server's clock, and a count within one millisecond. */
+
+/** Before all entries. */
+export const NO_ENTRY_ID = '0-0'
+
+/** Whether the entry with id `a` was added after the one with id `b`. */
+export function isLaterEntry(a: string, b: string): boolean {
+  const [[timeA, countA], [timeB, countB]] = [a, b].map((id) => id.split('-').map(Number)) as [number[], number[]]
+  return timeA! > timeB! || (timeA === timeB && countA! > countB!)
+}

@@ -1,0 +1,131 @@
+/**
+ * The feed of a lane from Redis Streams: one stream a partition, read through a consumer group.
+ *
+ * A stream is worth only what its Redis remembers, and between two connections Redis may have lost anything. No command
+ * need fail for that: one that comes after the reconnect succeeds. So each lost connection is an interruption of all
+ * partitions.
+ */
+import type { Entry, Feed } from '@eventflow/core'
+import type { Redis } from 'ioredis'
+import { connectRedis, MAX_BLOCK_MS, untilReady } from './connect.js'
+import { isLaterEntry, NO_ENTRY_ID } from './entry-id.js'
+import * as group from './group.js'
+import { claimPending, readNew } from './reading.js'
+import { readRunId } from './run-id.js'
+import type { Seal } from './seal.js'
+
+export interface RedisFeedOptions {
+  url: string
+  /** For commands that do not block; shared with others, and left open. */
+  redis: Redis
+  prefix: string
+  seal: Seal
+  /** Names the lane to Redis: no other process and no other lane has ever had this name. */
+  name: string
+  /** Called when the connection for blocking reads fails; it reconnects by itself. */
+  onError: (error: Error) => void
+}
+
+/** How long the opening of a feed waits for Redis, in milliseconds: without Redis the feed becomes ready later. */
+const OPENING_MS = 2_000
+
+/** Opens the feed of one lane. Never rejects: a worker starts without Redis too, and its lanes then wait for it. */
+export async function openRedisFeed(options: RedisFeedOptions): Promise<Feed> {
+  const { url, redis, onError } = options
+  const reader = connectRedis({ url, blocking: true, onError })
+  const feed = createRedisFeed(reader, options)
+  await Promise.all([redis, reader].map((connection) => untilReady(connection, OPENING_MS).catch(() => {})))
+  return feed
+}
+
+function createRedisFeed(reader: Redis, { redis, prefix, seal, name }: RedisFeedOptions): Feed {
+  const connections = [redis, reader]
+  const listeners: ((partitions: 'all') => void)[] = []
+  let losses = 0
+  const onClose = () => {
+    losses++
+    for (const tell of listeners) tell('all')
+  }
+  // Every lane of a worker listens to the connection that they share.
+  for (const connection of connections) connection.setMaxListeners(0).on('close', onClose)
+  /** The reader's id at its server, as of the connection that it had then. */
+  let self: { clientId: number; losses: number } | undefined
+  let woken = false
+  /** Unblocks the read that waits. */
+  let unblock = () => {}
+
+  /**
+   * Another name with each connection: Redis may give an entry to a read of a connection that is lost before Redis
+   * knows of that, and the entry must be found under another name than that of the reader.
+   */
+  const consumer = () => `${name}:${losses}`
+
+  /**
+   * The two connections may lead to different servers, of which only one has what is published now: a new one finds the
+   * right one.
+   */
+  async function identifyReader(): Promise<number> {
+    if (self?.losses === losses) return self.clientId
+    const before = losses
+    const [clientId, there, here] = await Promise.all([reader.client('ID'), readRunId(reader), readRunId(redis)])
+    if (there !== here) {
+      reader.disconnect(true)
+      throw new Error('the connections of this worker to Redis lead to different servers')
+    }
+    self = { clientId: Number(clientId), losses: before }
+    return self.clientId
+  }
+
+  async function* claim(partition: number): AsyncGenerator<Entry[]> {
+    const before = losses
+    for (let from: string | undefined = NO_ENTRY_ID; from !== undefined; ) {
+      const claimed: Awaited<ReturnType<typeof claimPending>> = await claimPending(redis, prefix, seal, consumer(), {
+        partition,
+        from,
+      })
+      if (losses !== before) return
+      yield claimed.entries
+      from = claimed.next
+    }
+    await group.removeIdleConsumers(redis, prefix, consumer(), partition)
+  }
+
+  return {
+    isReady: () => redis.status === 'ready',
+    onInterrupted: (tell) => void listeners.push(tell),
+    identity: () => readRunId(redis),
+    exists: (partition) => group.hasGroup(redis, prefix, partition),
+    create: (partition) => group.createGroup(redis, prefix, partition),
+    lastId: (partition) => group.readLastEntryId(redis, prefix, partition),
+    isLater: isLaterEntry,
+    claim,
+
+    async read(partitions, { count, blockMs }) {
+      const before = losses
+      woken = false
+      const clientId = await identifyReader()
+      if (woken || losses !== before) return { entries: [], strays: [], interrupted: losses !== before }
+      unblock = () => void redis.client('UNBLOCK', clientId).catch(() => {})
+      const options = { count, blockMs: Math.min(blockMs, MAX_BLOCK_MS) }
+      const reading = await readNew(reader, prefix, seal, consumer(), partitions, options)
+      unblock = () => {}
+      return { ...reading, interrupted: losses !== before }
+    },
+
+    wake() {
+      woken = true
+      unblock()
+    },
+
+    firstUnread: (partitions) => group.readFirstUndelivered(redis, prefix, seal, partitions),
+    acknowledge: (entries) => group.acknowledge(redis, prefix, entries),
+    removeUpTo: (partition, id) => group.removeUpTo(redis, prefix, partition, id),
+    // A stream needs no farewell: the next owner claims what is pending.
+    release: async () => {},
+
+    async close() {
+      for (const connection of connections) connection.off('close', onClose)
+      reader.disconnect()
+    },
+  }
+}

@@ -1,0 +1,110 @@
+/** The rules for a single file and for a workspace: which imports it may have, what it alone may do, and its size. */
+import { filesImportedBy, parsed } from './parse.js'
+import { isTest, namesOfOurs, type Source, type Workspace, workspaceOf } from './sources.js'
+
+/** What is wrong with a file; empty when nothing is. */
+export type Rule = (source: Source) => string[]
+
+/** Which of our packages each package may import. Apps and scripts may import any of these. */
+const PACKAGES: Record<string, readonly string[]> = {
+  core: [],
+  db: ['core'],
+  redis: ['core'],
+  sdk: ['core'],
+  runtime: ['core'],
+  monitor: ['core', 'db', 'runtime'],
+  schemas: ['core', 'db', 'runtime', 'sdk'],
+  samples: ['core', 'sdk'],
+  intake: ['core', 'db', 'runtime'],
+  engine: ['core', 'db', 'intake', 'monitor', 'runtime', 'schemas', 'sdk'],
+  client: [],
+  local: [],
+}
+
+/** Who alone imports a library; besides the bench, which measures what is under those packages, and others' pipelines. */
+const KNOWERS: Record<string, string> = {
+  pg: 'packages/db',
+  kysely: 'packages/db',
+  ioredis: 'packages/redis',
+  '@opentelemetry/sdk-trace-base': 'packages/runtime',
+}
+
+/** Who reads the environment: the settings, the command line, and the tests' services, whose addresses jest hands on in it. */
+const ENVIRONMENT_READERS = ['packages/runtime/src/config.ts', 'apps/cli/src/main.ts', 'tests/kit/src/services.ts']
+
+export const MAX_LINES = 300
+
+export const MAX_FUNCTION_LINES = 100
+
+const isProgram = (path: string) => /^apps\/\w+\/src\/main\.ts$|^scripts\/(bench\/)?\w+\.ts$/.test(path)
+
+const withoutComments = (text: string) => text.replace(/^\s*\/\*[\s\S]*?\*\//gm, '').replace(/^\s*\/\/.*$/gm, '')
+
+/** Packages import those that they may, and apps no apps. */
+export const direction: Rule = (source) => {
+  const { path } = source
+  if (/^tests\//.test(path)) return []
+  const allowed = PACKAGES[workspaceOf(path).replace('packages/', '')] ?? Object.keys(PACKAGES)
+  return namesOfOurs(parsed(source).imports)
+    .filter((name) => !allowed.includes(name) && !(name === 'testkit' && isTest(path)))
+    .map((name) => `imports @eventflow/${name}`)
+}
+
+/** Other workspaces are imported by their names. */
+export const stayingInside: Rule = (source) =>
+  filesImportedBy(source)
+    .filter((target) => workspaceOf(target) !== workspaceOf(source.path))
+    .map((target) => `reaches into ${target}`)
+
+/** One package knows each library. */
+export const oneKnowerEach: Rule = (source) =>
+  Object.entries(KNOWERS)
+    .filter(([, knower]) => ![knower, 'scripts/bench'].includes(workspaceOf(source.path)))
+    .flatMap(([library]) => parsed(source).imports.filter((name) => name === library || name.startsWith(`${library}/`)))
+    .map((name) => `imports ${name}`)
+
+/** Few read the environment. */
+export const environment: Rule = ({ path, text }) => {
+  if (isTest(path) || ENVIRONMENT_READERS.includes(path)) return []
+  const reads = /\bprocess\.env\b|\benv\b[^{}]*\} = process\b|\benv\b.*from 'node:process'/.test(withoutComments(text))
+  return reads ? ['reads the environment'] : []
+}
+
+/** Only a program ends its process. */
+export const exit: Rule = ({ path, text }) => {
+  if (isTest(path) || isProgram(path)) return []
+  return /\bprocess\.(exit|exitCode|abort)\b/.test(withoutComments(text)) ? ['ends the process'] : []
+}
+
+/** No file is too long to read at one sitting. */
+export const size: Rule = ({ path, text }) => {
+  const lines = text.trimEnd().split('\n').length
+  return lines > MAX_LINES && !isTest(path) ? [`has ${lines} lines`] : []
+}
+
+/** No function is too long to see its end. A `describe` may be longer. */
+export const functionSize: Rule = (source) => {
+  if (isTest(source.path)) return []
+  return parsed(source)
+    .functions.filter(({ lines }) => lines > MAX_FUNCTION_LINES)
+    .map(({ name, lines }) => `has ${name} of ${lines} lines`)
+}
+
+/** A file begins with a sentence about itself. */
+export const caption: Rule = ({ text }) => (/^\/\*\*?\s+(\* +)?[^\s*/]/.test(text) ? [] : ['begins without a caption'])
+
+/** What package.json and tsconfig.json say more or less than the sources need. The tests may name all: it is built first. */
+export function falseStatements({ path, sources, dependencies, references }: Workspace): string[] {
+  const imported = namesOfOurs(sources.flatMap((source) => parsed(source).imports))
+  const programs = sources.filter((source) => !isTest(source.path)).flatMap((source) => parsed(source).resolved)
+  const compare = (file: string, stated: readonly string[], needed: readonly string[]) => [
+    ...needed.filter((name) => !stated.includes(name)).map((name) => `${path}/${file} lacks ${name}`),
+    ...stated
+      .filter((name) => !needed.includes(name) && path !== 'tests')
+      .map((name) => `${path}/${file} names ${name} for nothing`),
+  ]
+  return [
+    ...compare('package.json', dependencies, [...new Set([...imported, ...namesOfOurs(programs)])]),
+    ...compare('tsconfig.json', references, imported),
+  ]
+}

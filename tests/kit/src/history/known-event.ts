@@ -1,0 +1,64 @@
+/** The events that the clients have sent, with what is known of each, and whether each had the end that was promised. */
+import type { SentEvent } from './journal.js'
+import type { Findings } from './verdict.js'
+
+export interface KnownEvent extends SentEvent {
+  op: number
+  index: number
+  /** When its first attempt began. */
+  from: number
+  /** When the first attempt that was answered as accepted ended. */
+  ackedAt: number
+  accepted: boolean
+  processed: boolean
+  dead: string | undefined
+  skipped: boolean
+  /** An operator has replayed it: it comes after those that were sent later. */
+  again: boolean
+  effects: number
+  firstEffectAt: number
+}
+
+/** An event that is sent for the first time: the `index`th of a request of operation `op`, which began at `from`. */
+export function newlySent(
+  event: SentEvent,
+  { op, index, from }: { op: number; index: number; from: number },
+): KnownEvent {
+  return {
+    ...event,
+    ...{ op, index, from, ackedAt: Number.POSITIVE_INFINITY, accepted: false, processed: false, dead: undefined },
+    ...{ skipped: false, again: false, effects: 0, firstEffectAt: 0 },
+  }
+}
+
+/** Checks, once everything was drained, that an event has one end, and the effects of that end. */
+export function checkEnds(event: KnownEvent, findings: Findings): void {
+  const { ackedAt, accepted, processed, dead, effects, mayDie, skipped } = event
+  const settled = processed || dead !== undefined
+  if (Number.isFinite(ackedAt) && !accepted) {
+    findings.add('lost', () => `${nameOf(event)} was accepted at ${seconds(ackedAt)} and is in no table`)
+  }
+  if (accepted && !settled) {
+    findings.add('unsettled', () => `${nameOf(event)}, sent at ${seconds(event.from)}, has reached no end`)
+  }
+  if (processed && dead !== undefined) {
+    findings.add('two ends', () => `${nameOf(event)} is processed and dead (${dead})`)
+  }
+  if (dead !== undefined && !mayDie && !skipped) {
+    findings.add('dead for no reason', () => `${nameOf(event)} is sound, and is dead: ${dead}`)
+  }
+  if (processed && effects === 0) findings.add('effect lost', () => `${nameOf(event)} is processed and had no effect`)
+  if (!processed && effects > 0) {
+    findings.add('effect without end', () => `${nameOf(event)} had effect ${event.firstEffectAt} and is not processed`)
+  }
+}
+
+/** An event as people find it in the journal. */
+export function nameOf({ id, key, n, op }: KnownEvent): string {
+  return `event ${n} of key ${key} (${id}, operation ${op})`
+}
+
+/** A time of the journal. */
+export function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(3)} s`
+}

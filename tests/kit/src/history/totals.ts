@@ -1,0 +1,34 @@
+/** Whether the handler's aggregate is what a recount of the effects gives. */
+import type { EffectRow, TotalRow } from './rows.js'
+import type { Findings } from './verdict.js'
+
+export interface Totals {
+  effect(row: EffectRow): void
+  /** After all effects, once for each key. */
+  total(row: TotalRow): void
+  /** After all totals. */
+  checkMissing(): void
+}
+
+export function createTotals(findings: Findings): Totals {
+  const recount = new Map<string, { count: number; sum: number }>()
+
+  return {
+    effect({ key, n }) {
+      const total = recount.get(key) ?? { count: 0, sum: 0 }
+      recount.set(key, { count: total.count + 1, sum: total.sum + n })
+    },
+
+    total({ key, count, sum }) {
+      const counted = recount.get(key) ?? { count: 0, sum: 0 }
+      recount.delete(key)
+      if (counted.count === count && counted.sum === sum) return
+      const words = `the aggregate has ${count} events and the sum ${sum}, the effects make ${counted.count} and ${counted.sum}`
+      findings.add('total', () => `key ${key}: ${words}`)
+    },
+
+    checkMissing() {
+      for (const [key, { count }] of recount) findings.add('total', () => `key ${key}: ${count} effects, no aggregate`)
+    },
+  }
+}
