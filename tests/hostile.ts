@@ -20,7 +20,9 @@ interface Refusal {
 
 type Door = Awaited<ReturnType<typeof openDoor>>
 
-/** Starts a pipeline for the tests of a file, with bodies and batches that are soon too large. It is there once they run. */
+/**
+ * Starts a pipeline for the tests of a file, with small limits for bodies and batches. It is available once they run.
+ */
 export function startHostile(): { pipeline: TestPipeline; door: Door } {
   const started = {} as { pipeline: TestPipeline; door: Door }
   beforeAll(async () => {

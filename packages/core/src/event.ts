@@ -56,6 +56,6 @@ export interface RawEvent extends Omit<AcceptedEvent, 'data'> {
   payload: string
 }
 
-/** The statuses of an accepted event, as users see them and as the view `events` has them. */
+/** The statuses of an accepted event, as users see them and as in the view `events`. */
 export const EVENT_STATUSES = ['accepted', 'retrying', 'processed', 'failed', 'discarded'] as const
 export type EventStatus = (typeof EVENT_STATUSES)[number]

@@ -24,9 +24,9 @@ export interface Delivery {
 }
 
 /**
- * The step in which an event failed, in the order of the steps. `enrich:` comes before the name of the enricher, and `worker` means
- * that the event ended its worker. `key` fails an event before it is accepted, so no dead letter has it; the dead letter of a skipped
- * event has `operator`.
+ * The step in which an event failed, in the order of the steps. `enrich:` is followed by the name of the enricher, and
+ * `worker` means that the event ended its worker. `key` fails an event before it is accepted, so no dead letter has it;
+ * the dead letter of a skipped event has `operator`.
  */
 export type Component =
   | 'key'

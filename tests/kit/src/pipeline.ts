@@ -184,7 +184,7 @@ export async function startPipeline(
   }
 }
 
-/** Builds the service as its program does, with connections for the workers and the test besides. */
+/** Builds the service as its program does, with additional connections for the workers and the test. */
 async function startService(config: IngestConfig, definitions: ReadonlyMap<string, EventDefinition>, log: Logger) {
   const pool = (applicationName: string, max: number) =>
     connect({ url: config.DATABASE_URL, applicationName, max, onIdleError: () => {} })

@@ -63,7 +63,7 @@ export const PARTITIONS = 16
 /** Time limit of a start, generous for a busy machine, in milliseconds. */
 const START_MS = 60_000
 
-/** The servers of a stack, and how they are reached without a link. */
+/** The servers of a stack, and their addresses without a link. */
 interface Servers {
   postgres: Server | undefined
   redis: Server
@@ -73,7 +73,7 @@ interface Servers {
 
 type Kind = 'ingest' | 'worker'
 
-/** Makes a program, not started yet. `twin`: a second process of that name, over the links of the first. */
+/** Makes a program without starting it. `twin`: a second process of that name, over the links of the first. */
 type CreateProgram = (kind: Kind, name: string, options?: { twin: boolean }) => Promise<Program & { url: string }>
 
 export async function startStack(options: StackOptions): Promise<Stack> {
@@ -140,7 +140,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   return stack
 }
 
-/** Starts Redis and, where none is given, Postgres, and makes the tables. */
+/** Starts Redis and, unless one is given, Postgres, and migrates the database. */
 async function startServers(
   dir: string,
   { databaseUrl: given, cacheDir, definitions }: StackOptions,

@@ -80,7 +80,7 @@ interface EventHistory extends Pick<Checker, 'attempt' | 'accepted' | 'skipped' 
   all(): KnownEvent[]
 }
 
-/** What happened to each event that was sent. */
+/** The history of each event that was sent. */
 function createEventHistory(findings: Findings): EventHistory {
   const known = new Map<string, KnownEvent>()
   const operations = new Map<number, KnownEvent[]>()
