@@ -13,28 +13,33 @@ export interface Target {
 
 /** Tests beside the sources, and tests of the documents that repeat a table of the sources. */
 const UNIT =
-  /^((packages\/(core|db|stream|schemas|pipeline)|apps\/(ingest|worker))\/|tests\/dist\/http-docs).*(?<!\.long)\.test\.js$/
+  /^((packages\/(core|db|redis|schemas|sdk|intake|engine)|apps\/ingest)\/|tests\/dist\/http-docs).*(?<!\.long)\.test\.js$/
 
 /**
  * Those, and whole pipelines. Not the fault tests: they plant bugs themselves, and take too long for a thousand
  * mutants.
  */
-const ALL = new RegExp(`${UNIT.source}|^tests\\/dist\\/(db|flow|stream)\\/.*(?<!\\.long)\\.test\\.js$`)
+const ALL = new RegExp(`${UNIT.source}|^tests\\/dist\\/(db|feeds|flow|stream)\\/.*(?<!\\.long)\\.test\\.js$`)
 
 /** Each part by its name. */
 export const TARGETS: Record<string, Target> = {
   core: { files: /^packages\/core\/dist\/[\w-]+\.js$/, tests: UNIT },
-  keys: { files: /^apps\/worker\/dist\/keys\.js$/, tests: UNIT },
-  entries: { files: /^apps\/worker\/dist\/entries\.js$/, tests: UNIT },
-  publish: { files: /^packages\/stream\/dist\/publish\.js$/, tests: ALL },
+  keys: { files: /^packages\/engine\/dist\/partition\/keys\.js$/, tests: UNIT },
+  entries: { files: /^packages\/engine\/dist\/partition\/entries\.js$/, tests: UNIT },
+  publish: { files: /^packages\/redis\/dist\/publish\.js$/, tests: ALL },
   partition: {
-    files: /^apps\/worker\/dist\/partition\.js$/,
+    files: /^packages\/engine\/dist\/partition\/(partition|begin|join)\.js$/,
     tests: ALL,
     first: /\/flow\/(partition|suspects|waiting|fairness|rollbacks)\.test/,
   },
-  accept: { files: /^apps\/ingest\/dist\/accept\.js$/, tests: ALL, first: /\/flow\/(accept|outages|metrics)\.test/ },
+  accept: {
+    files: /^packages\/intake\/dist\/(accept|store|announce)\.js$/,
+    tests: ALL,
+    first: /\/flow\/(accept|outages|metrics)\.test/,
+  },
   settle: {
-    files: /^(apps\/worker|packages\/db)\/dist\/(settle|write|effects|handler-failure|lent-transaction)\.js$/,
+    files:
+      /^packages\/(engine\/dist\/settle\/(settle|write|effects|handler-failure)|db\/dist\/(ledger\/settle|server\/lent-transaction))\.js$/,
     tests: ALL,
     first:
       /\/(db\/(settle|end-waiting)|flow\/(settle-\w+|fenced|slow-handler|handler-transactions|bad-handlers|waiting))\.test/,

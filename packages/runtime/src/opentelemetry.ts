@@ -3,13 +3,12 @@
  * variables.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Attributes, context, propagation, trace } from '@opentelemetry/api'
+import { type Attributes, context, propagation, type Tracer, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { setGlobalErrorHandler, W3CTraceContextPropagator } from '@opentelemetry/core'
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources'
 import { AlwaysOnSampler, BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import type { Logger } from './log.js'
-import type { Tracing } from './tracing.js'
 
 /** How long a shutdown waits for the last spans to be sent, in milliseconds: a timely shutdown matters more. */
 const LAST_EXPORT_MS = 3_000
@@ -26,8 +25,21 @@ interface Options {
   log: Logger
 }
 
+/** The tracers of a process, and how to stop them. */
+export interface Tracers {
+  /** For spans within one trace; the sampler decides about root spans. */
+  tracer: Tracer
+  /**
+   * For the spans of a batch, which are roots of separate traces: always sampled, because they are only made if an event
+   * of the batch is traced.
+   */
+  batchTracer: Tracer
+  /** Sends the remaining spans, for a few seconds at most. */
+  stop(): Promise<void>
+}
+
 /** Finished spans wait in a bounded queue, and are dropped beyond it, so no code ever waits for a collector. */
-export async function startOpenTelemetry(options: Options): Promise<Pick<Tracing, 'tracer' | 'batchTracer' | 'stop'>> {
+export async function startOpenTelemetry(options: Options): Promise<Tracers> {
   const { protocol, keepContext, log } = options
   const complain = complainRarely(log)
   setGlobalErrorHandler(complain)

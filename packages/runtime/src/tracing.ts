@@ -1,22 +1,14 @@
 /** Traces: OpenTelemetry's SDK, loaded only if an OTLP endpoint is set. */
-import type { Attributes, Tracer } from '@opentelemetry/api'
+import type { Attributes } from '@opentelemetry/api'
 import type { Logger } from './log.js'
+import type { Tracers } from './opentelemetry.js'
 import type { TracingSettings } from './tracing-settings.js'
 
-export interface Tracing {
-  /** For spans within one trace; the sampler decides about root spans. */
-  tracer: Tracer
-  /**
-   * For the spans of a batch, which are roots of separate traces: always sampled, because they are only made if an
-   * event of the batch is traced.
-   */
-  batchTracer: Tracer
+export interface Tracing extends Tracers {
   /** The destination of the messages: the streams of all partitions, under one name. */
   destination: string
   /** The name and the attributes of a span by the semantic conventions for messaging. */
   messaging(operation: MessagingOperation): { name: string; attributes: Attributes }
-  /** Sends the remaining spans, for a few seconds at most. */
-  stop(): Promise<void>
 }
 
 export type MessagingOperation = 'send' | 'receive' | 'process' | 'settle'

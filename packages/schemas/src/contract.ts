@@ -46,6 +46,11 @@ export interface Written extends SchemaSubject {
   schemaVersion?: number
 }
 
+/** A version that the data of an event is to be held against. */
+export interface WantedVersion extends SchemaSubject {
+  version: number
+}
+
 /** The version that an event says it was written for: `dataschema` ends like the address of a version of its type. */
 export function statedVersion({ type, extensions, schemaVersion }: Omit<Written, 'tenantId'>): number | undefined {
   if (schemaVersion !== undefined) return schemaVersion

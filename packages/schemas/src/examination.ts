@@ -1,6 +1,7 @@
 /** Everything that is asked of a new version before it is kept. Takes as long as the schema makes it: to be run in a thread. */
 import { type CompatibilityMode, compileSchema, type Problem, pointerTo, schemaFaults } from '@eventflow/core'
-import { type Difference, differencesBetween } from './differences.js'
+import type { Difference } from './comparison.js'
+import { differencesBetween } from './differences.js'
 import { disjoint, fieldOf } from './disjoint.js'
 import { dereferenceIn, filledFields, isPlain, type Node, type Schema } from './schema-node.js'
 

@@ -1,8 +1,7 @@
 /** Follows what is registered: a process knows a new version within about a second, and one that is asked for at once. */
 import { type Db, findSchemaVersions, readNewSchemas } from '@eventflow/db'
 import { repeat } from '@eventflow/runtime/repeat'
-import { type Contract, contractOf } from './contract.js'
-import type { WantedVersion } from './read-data.js'
+import { type Contract, contractOf, type WantedVersion } from './contract.js'
 import { createVersions, type Versions } from './versions.js'
 
 const LOOK_EVERY_MS = 1_000

@@ -1,8 +1,8 @@
 /** The registry of schemas: what may become a version, what versions there are, and what an event is checked against. */
-export { type Contract, type OwnContract, ownContractOf, statedVersion } from './contract.js'
+export { type Contract, type OwnContract, ownContractOf, statedVersion, type WantedVersion } from './contract.js'
 export type { Incompatibility } from './examination.js'
 export { createExaminer } from './examiner.js'
 export { followSchemas, type LoadedVersions, type Registry } from './follow.js'
-export { completePlans, type Plan, planFor, readData, type WantedVersion } from './read-data.js'
+export { completePlans, type Plan, planFor, readData } from './read-data.js'
 export * from './registration.js'
 export { createVersions, type Versions } from './versions.js'

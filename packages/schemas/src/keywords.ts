@@ -1,5 +1,5 @@
 /** Compares two nodes keyword by keyword, apart from those that combine schemas. */
-import type { Comparison, Difference, Filled } from './differences.js'
+import type { Comparison, Difference, Filled } from './comparison.js'
 import { typesOf } from './disjoint.js'
 import { compareItems, compareProperties } from './members.js'
 import { type Node, saysNothing } from './schema-node.js'

@@ -1,7 +1,7 @@
 /** Compares the items of lists and the fields of objects. */
 import { isDeepStrictEqual } from 'node:util'
 import { pointerTo } from '@eventflow/core'
-import type { Compare, Difference, Filled } from './differences.js'
+import type { Compare, Difference, Filled } from './comparison.js'
 import { filledFields, type Node, type Schema } from './schema-node.js'
 
 const NOT_FILLED: Filled = { writer: false, reader: false }

@@ -8,16 +8,10 @@ import {
   type Problem,
   plainData,
 } from '@eventflow/core'
-import type { SchemaSubject } from '@eventflow/db'
 import { type Answer, answerOf, type Called, WrongAnswer } from '@eventflow/sdk/user-code'
-import { type Contract, type OwnContract, statedVersion, type Written } from './contract.js'
+import { type Contract, type OwnContract, statedVersion, type WantedVersion, type Written } from './contract.js'
 import type { Registry } from './follow.js'
 import type { Versions } from './versions.js'
-
-/** A version that an event is to be held against. */
-export interface WantedVersion extends SchemaSubject {
-  version: number
-}
 
 /**
  * What the data of an event is held against: the schema of the definition after its upcasters, or a version and then

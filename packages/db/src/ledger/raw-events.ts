@@ -120,6 +120,15 @@ export async function findRawEvents(
   )
 }
 
+/** The first and the last seq that is stored; 0 where there is none. By partition: there is no index by seq alone. */
+export async function readStoredRange(db: Queryable): Promise<{ first: number; last: number }> {
+  const { rows } = await db.query(`
+    SELECT coalesce(min((SELECT seq FROM raw_events WHERE partition = p.id ORDER BY seq LIMIT 1)), 0) AS first,
+           coalesce(max((SELECT seq FROM raw_events WHERE partition = p.id ORDER BY seq DESC LIMIT 1)), 0) AS last
+    FROM partitions p`)
+  return rows[0]
+}
+
 /** A row with RAW_EVENT_COLUMNS as an event. */
 // biome-ignore lint/suspicious/noExplicitAny: a row has the shape of the statement above.
 export function rawEventOf(row: any): RawEvent {

@@ -1,6 +1,6 @@
 /**
- * Which events are settled, as SQL: the conditions are written once, here, and are about a row `e` with `tenant_id` and `event_id`.
- * An event is settled when it is processed, or failed and not being replayed.
+ * Which events are settled, as SQL conditions about a row `e` with `tenant_id` and `event_id`. An event is settled when it is
+ * processed, or has failed and is not being replayed.
  */
 
 /** The statuses of a dead letter, which is a row of `failed_events`. */
@@ -8,8 +8,8 @@ export const DEAD_LETTER_STATUSES = ['open', 'replaying', 'replayed', 'discarded
 export type DeadLetterStatus = (typeof DEAD_LETTER_STATUSES)[number]
 
 /**
- * The statuses of a dead letter that settles its event. While the status is `replaying`, the event is in `retries` and unsettled
- * again; once it is `replayed`, the event is processed.
+ * The statuses of a dead letter that settles its event. While it is `replaying`, the event is in `retries` and unsettled again;
+ * once it is `replayed`, the event is processed.
  */
 export const SETTLING_STATUSES = `('open', 'discarded')`
 
@@ -41,8 +41,8 @@ export const hasRow = (table: string, condition?: string) =>
 export const IS_SETTLED = anyRow(SETTLED)
 
 /**
- * Whether the event is settled or has a row in `retries`: nothing is left to find in `raw_events`. Not the same as settled. A blocked
- * event, too, may have a row in `retries`, and must still be counted as blocked.
+ * Whether the event is settled or has a row in `retries`: the worker need not look for it in `raw_events` any more. That is not
+ * the same as settled: a blocked event may have a row in `retries`, too, and still counts as unsettled.
  */
 export const IS_SETTLED_OR_RETRYING = anyRow([...SETTLED, RETRYING])
 

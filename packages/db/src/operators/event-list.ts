@@ -3,11 +3,12 @@
  * paid for by every event: the rest is looked through, part by part, from the newest backwards.
  */
 import type { EventStatus } from '@eventflow/core'
+import { readStoredRange } from '../ledger/raw-events.js'
 import { hasRow, IS_SETTLED_OR_RETRYING } from '../ledger/settled.js'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db, Queryable } from '../server/connect.js'
 import { asMoment } from '../server/moments.js'
-import { readStoredRange, WINDOW } from './replay.js'
+import { WINDOW } from './replay.js'
 import { findEndSeq, findFirstSeq } from './seq-at.js'
 
 /** Every part that is given must hold. */

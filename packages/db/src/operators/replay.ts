@@ -5,6 +5,7 @@
  */
 
 import { type EventFilter, filterValues, matches } from '../ledger/event-filter.js'
+import { readStoredRange } from '../ledger/raw-events.js'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db, Queryable } from '../server/connect.js'
 
@@ -73,15 +74,6 @@ export async function countMatching(db: Db, { kind, tenantId, filter }: Selectio
     found.count += part.count
   }
   return found
-}
-
-/** The first and the last seq there is; 0 where there is none. By partition, since only so they are indexed. */
-export async function readStoredRange(db: Queryable): Promise<{ first: number; last: number }> {
-  const { rows } = await db.query(`
-    SELECT coalesce(min((SELECT seq FROM raw_events WHERE partition = p.id ORDER BY seq LIMIT 1)), 0) AS first,
-           coalesce(max((SELECT seq FROM raw_events WHERE partition = p.id ORDER BY seq DESC LIMIT 1)), 0) AS last
-    FROM partitions p`)
-  return rows[0]
 }
 
 /** A few of the first events that an operation would be about. */

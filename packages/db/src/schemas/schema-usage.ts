@@ -1,6 +1,6 @@
 /** How a type's schema is used: which versions the last events name, and which fields they have. */
 
-import { readStoredRange } from '../operators/replay.js'
+import { readStoredRange } from '../ledger/raw-events.js'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db } from '../server/connect.js'
 import type { SchemaSubject } from './event-schemas.js'

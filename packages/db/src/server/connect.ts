@@ -48,8 +48,8 @@ export const IDLE_TIMEOUT_MS = 6_000
 /**
  * Opens a pool; it connects when first used. Throws when the URL sets what is set here.
  * `query_timeout` is longer than `statement_timeout`, so that the server ends a statement before the client gives it up;
- * `idle_in_transaction_session_timeout` is shorter than a lease, so that a worker stopped inside a transaction holds up
- * nobody (reproduced: hazards of half-open connections and zombies).
+ * `idle_in_transaction_session_timeout` is shorter than a lease, so that a worker stopped inside a transaction does not
+ * hold up the next owner.
  */
 export function connect(options: ConnectOptions): Db {
   const { url, applicationName, max, onIdleError, idleTimeoutMs = IDLE_TIMEOUT_MS } = options
