@@ -1,4 +1,4 @@
-/** Repeated steps run one after another until they are stopped, whatever error they throw. */
+/** Repeated steps run one after another until they are stopped, despite errors. */
 import { expect, test } from '@jest/globals'
 import { repeat } from './repeat.js'
 

@@ -190,10 +190,10 @@ test.each([
 test('connection refused', async () => {
   const closed = createServer().listen(0, '127.0.0.1')
   await once(closed, 'listening')
-  const unused = `http://127.0.0.1:${(closed.address() as AddressInfo).port}`
+  const nobody = `http://127.0.0.1:${(closed.address() as AddressInfo).port}`
   closed.close()
   await once(closed, 'close')
-  const enricher = prices({ url: () => `${unused}/a`, allowOrigins: [unused] })
+  const enricher = prices({ url: () => `${nobody}/a`, allowOrigins: [nobody] })
   expect(await enrichOne(enricher, 'a')).toEqual(
     new TransientError(`${enricher.name} could not be asked: ECONNREFUSED`),
   )
