@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { AlertsConfig, IngestConfig, WorkerConfig } from '@eventflow/runtime'
 import { describe, expect, test } from '@jest/globals'
 
-const text = readFileSync(join(import.meta.dirname, '../../docs/operating.md'), 'utf8')
+const text = readFileSync(join(import.meta.dirname, '../../docs/settings.md'), 'utf8')
 
 /** The rows of the table with this head: a setting's name, and its documented default. */
 function documented(head: string): [name: string, standard: string][] {
@@ -27,7 +27,7 @@ const only = (settings: Settings, kept: (name: string) => boolean) =>
 const shared = (name: string) => name in ingest! && name in worker!
 const traces = (name: string) => name.startsWith('OTEL_')
 
-describe('docs/operating.md has every setting, and its default,', () => {
+describe('docs/settings.md has every setting, and its default,', () => {
   test.each([
     ['both', only(ingest!, (name) => shared(name) && !traces(name))],
     ['ingest', only(ingest!, (name) => !shared(name))],

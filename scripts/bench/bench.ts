@@ -6,8 +6,9 @@ import { drawRates } from './report/rates-chart.js'
 import { drawScale } from './report/scale-chart.js'
 import { describeResults } from './report/table.js'
 import type { Results } from './results.js'
-import { type Plan, run, type Terminal } from './run.js'
+import { type Plan, run } from './run.js'
 import { startStack } from './stack.js'
+import type { Terminal } from './terminal.js'
 import { QUICK, variants } from './variants.js'
 
 interface Options {

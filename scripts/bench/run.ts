@@ -7,6 +7,7 @@ import { measureIdle } from './suites/idle.js'
 import { measureScale } from './suites/scale.js'
 import { measureWalls } from './suites/walls.js'
 import { measureWatched } from './suites/watched.js'
+import type { Terminal } from './terminal.js'
 
 export interface Plan extends Settings {
   variants: readonly Variant[]
@@ -17,12 +18,6 @@ export interface Plan extends Settings {
   walls: boolean
   /** Events of the long run, 0 for none. */
   scaleEvents: number
-}
-
-/** Shows the progress: `say` prints permanently, `now` until the next message. */
-export interface Terminal {
-  say(line: string): void
-  now(line: string): void
 }
 
 /**

@@ -2,7 +2,8 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { type TestFile, wasRun } from './baseline.js'
-import { apply, type Mutation } from './mutate.js'
+import { apply } from './mutate.js'
+import type { Mutation } from './mutation.js'
 import { runTestFile } from './run.js'
 
 export interface Mutant extends Mutation {

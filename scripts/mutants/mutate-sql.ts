@@ -1,5 +1,5 @@
 /** Mutations of SQL: a condition, a lock or an order is dropped. Postgres can still parse the rest. */
-import type { Mutation } from './mutate.js'
+import type { Mutation } from './mutation.js'
 
 const STATEMENT = /\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH)\b/
 const END_OF_CONDITION = /^(AND|OR|ORDER BY|GROUP BY|FOR|ON|RETURNING|LIMIT|UNION|DO)\b/

@@ -1,16 +1,7 @@
 /** The small changes to a compiled file, one at a time: each is a mutant that a test should detect. */
 import { parse } from '@babel/parser'
 import { sqlMutations } from './mutate-sql.js'
-
-/** A change of a text: `replacement` replaces the part from `start` to `end`. */
-export interface Mutation {
-  start: number
-  end: number
-  replacement: string
-  kind: string
-  /** The place whose coverage counts, if not the start: V8 attributes an operator to its right operand. */
-  at?: number
-}
+import type { Mutation } from './mutation.js'
 
 /** A node of the syntax tree, read by the names of its fields. */
 interface Node {

@@ -36,7 +36,8 @@ function parseSource({ path, text }: Source): Parsed {
   const imports: string[] = []
   const resolved: string[] = []
   const functions: FunctionSize[] = []
-  visit(parse(text, { sourceType: 'module', plugins: pluginsFor(path) }).program as unknown as Node, (node, name) => {
+  const { program } = parse(text, { sourceType: 'module', plugins: pluginsFor(path), attachComment: false })
+  visit(program as unknown as Node, (node, name) => {
     const imported = importedBy(node)
     if (imported !== undefined) imports.push(imported)
     const looked = resolvedBy(node)

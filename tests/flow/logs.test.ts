@@ -197,7 +197,7 @@ describe('at trace, with every kind of failure', () => {
   })
 
   test('every field is in the documentation', () => {
-    const text = readFileSync(join(ROOT, 'docs/operating.md'), 'utf8')
+    const text = readFileSync(join(ROOT, 'docs/telemetry.md'), 'utf8')
     const section = text.slice(text.indexOf('## Log\n'), text.indexOf('## Stopping'))
     const documented = new Set([...section.matchAll(/`([a-zA-Z_]+)`/g)].map(([, name]) => name))
     const fields = new Set(lines.flatMap((line) => Object.keys(line)))

@@ -259,9 +259,9 @@ describe('of ingest', () => {
   }, 60_000)
 })
 
-describe('the table in docs/operating.md', () => {
+describe('the table in docs/telemetry.md', () => {
   const documented = [
-    ...readFileSync(join(import.meta.dirname, '../../../docs/operating.md'), 'utf8').matchAll(
+    ...readFileSync(join(import.meta.dirname, '../../../docs/telemetry.md'), 'utf8').matchAll(
       /^\| `(?<name>\w+)` \| (?<type>counter|gauge|histogram) \| (?<from>[\w ]+) \| (?<labels>.*?) ?\|/gm,
     ),
   ].map(({ groups }) => {

@@ -11,9 +11,9 @@ import {
 import { type PipelineLag, type Stock, sparing, within } from '@eventflow/monitor'
 import { type Logger, repeat } from '@eventflow/runtime'
 import { createHistory, type Point } from './history.js'
-import { type Moment, momentOf, pointOf } from './moment.js'
 import { ratesBetween } from './rates.js'
 import { createRecent, tallyBetween } from './recent.js'
+import { pointOf, type Snapshot, snapshotOf } from './snapshot.js'
 
 const EVERY_MS = 1_000
 
@@ -45,16 +45,16 @@ export interface CollectorDeps {
 export interface Collector {
   /** The last hour, as far as this process has seen it. */
   history(): Point[]
-  /** The latest moment; nothing in the first second. */
-  latest(): Moment | undefined
-  /** Has `told` told of each moment from now on. Gives what ends that. */
-  follow(told: (moment: Moment) => void): () => void
+  /** The latest snapshot; nothing in the first second. */
+  latest(): Snapshot | undefined
+  /** Calls `told` with each snapshot from now on. Returns what ends that. */
+  follow(told: (snapshot: Snapshot) => void): () => void
   stop(): Promise<void>
 }
 
 export function startCollector({ db, lag, stock, unordered, attemptsOf, log }: CollectorDeps): Collector {
   const history = createHistory()
-  const followers = new Set<(moment: Moment) => void>()
+  const followers = new Set<(snapshot: Snapshot) => void>()
   const waitingKeys = sparing(
     () => readWaitingKeys(db, OPERATOR_TENANT, { unordered, limit: MAX_KEYS, countBehind: false }),
     WAITING_FRESH_MS,
@@ -62,7 +62,7 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf, log }: C
   const readings: { figures: ToldFigures[]; at: number }[] = []
   const recently = createRecent()
   let movedAt = performance.now()
-  let latest: Moment | undefined
+  let latest: Snapshot | undefined
   let empty = true
 
   async function collect(): Promise<void> {
@@ -88,7 +88,7 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf, log }: C
     readings.push({ figures: told, at })
     if (readings.length > RATE_READINGS) readings.shift()
     const read = { figures, lag: lagNow, stock: stockNow, workers, waiting }
-    latest = momentOf({ ...read, now: Date.now(), empty, rates, workerRates, recent, stalledSeconds, attemptsOf })
+    latest = snapshotOf({ ...read, now: Date.now(), empty, rates, workerRates, recent, stalledSeconds, attemptsOf })
     history.add(pointOf(latest))
     for (const follower of followers) follower(latest)
   }

@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { problemBody, RequestError } from '../http/problem.js'
 import { asItIs } from '../http/reply.js'
 import type { Collector } from '../live/collector.js'
-import { type Moment, SERIES } from '../live/moment.js'
+import { SERIES, type Snapshot } from '../live/snapshot.js'
 
 /** So many may watch at once; it costs as much as what they are sent. */
 const MAX_VIEWERS = 100
@@ -24,10 +24,10 @@ interface Viewer {
 
 export function liveRoutes(app: FastifyInstance, { collector }: { collector: Collector }): void {
   const viewers = new Set<Viewer>()
-  // Written once for all: with a hundred viewers too a moment is made into text a single time.
-  const stopFollowing = collector.follow((moment) => {
+  // Written once for all: with a hundred viewers too a snapshot is made into text a single time.
+  const stopFollowing = collector.follow((snapshot) => {
     if (viewers.size === 0) return
-    const text = eventOf('moment', moment)
+    const text = eventOf('moment', snapshot)
     for (const viewer of viewers) {
       const { stream, request } = viewer
       // Its turn never came: it was behind others on a connection that has ended.
@@ -85,7 +85,7 @@ export function liveRoutes(app: FastifyInstance, { collector }: { collector: Col
 
 const ENDED = new RequestError('unauthorized', 'The API key has expired')
 
-const eventOf = (name: 'history' | 'moment' | 'end', data: object | Moment) =>
+const eventOf = (name: 'history' | 'moment' | 'end', data: object | Snapshot) =>
   `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
 
 /** Four digits are enough to draw. */

@@ -53,7 +53,7 @@ export function firstSuspects(deliveries: readonly Delivery[], left: number): De
  * they had before this worker's attempts, until those are taken back: where that fails, or an answer is lost, they are
  * read with an attempt that the worker has lived through.
  */
-export function countAttempt(suspects: readonly Delivery[], before: Map<number, number>): Delivery[] {
+function countAttempt(suspects: readonly Delivery[], before: Map<number, number>): Delivery[] {
   return suspects.map((suspect) => {
     const { seq } = suspect.event
     const crashes = Math.min(suspect.crashes, before.get(seq) ?? suspect.crashes)

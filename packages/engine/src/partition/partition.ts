@@ -42,7 +42,7 @@ export interface Hand {
 }
 
 /** Where the way back to the feed begins: the mark as it was read, and the last event and entry there were then. */
-export interface Target {
+interface Target {
   dirty: number
   identity: string | null
   seq: number

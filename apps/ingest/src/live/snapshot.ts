@@ -1,4 +1,4 @@
-/** How the pipeline is at a moment: what is shown of it, and what is wrong with it. */
+/** A snapshot of the pipeline: rates, backlog, workers, partitions, and what is wrong. */
 import type { KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
 import type { PartitionLag, PipelineLag, Stock } from '@eventflow/monitor'
 import type { Point } from './history.js'
@@ -6,7 +6,7 @@ import type { Rates, WorkerRate } from './rates.js'
 import type { Tally } from './recent.js'
 import { findTroubles, type Trouble } from './troubles.js'
 
-/** Types with fewer dead letters than so many others are counted together: anybody can make up names. */
+/** The types with the most dead letters are counted singly, the others together: clients choose the names of types. */
 const MAX_TYPES = 50
 
 /** What a point of the history holds, in this order. */
@@ -25,8 +25,8 @@ export const SERIES = [
   'rejected',
 ] as const
 
-/** How the pipeline is at a moment. */
-export interface Moment {
+/** The pipeline at one time. */
+export interface Snapshot {
   at: number
   /** Whether any event was ever accepted. */
   empty: boolean
@@ -46,7 +46,7 @@ export interface Moment {
   troubles: Trouble[]
 }
 
-/** What was read at a moment; what could not be read is missing. */
+/** What a snapshot is made of; a reading that failed is `undefined`. */
 export interface Read {
   /** Milliseconds since 1970. */
   now: number
@@ -64,8 +64,8 @@ export interface Read {
   attemptsOf: (type: string) => number
 }
 
-/** Puts together what was read. */
-export function momentOf({ workerRates, stock, ...read }: Read): Moment {
+/** Makes a snapshot. */
+export function snapshotOf({ workerRates, stock, ...read }: Read): Snapshot {
   const { now, empty, rates, recent, figures = [], lag, workers = [] } = read
   const dead = deadOf(stock)
   return {
@@ -88,7 +88,7 @@ export function momentOf({ workerRates, stock, ...read }: Read): Moment {
   }
 }
 
-function deadOf(stock: Stock | undefined): Pick<Moment, 'dead' | 'deadByType' | 'deadOfOtherTypes'> {
+function deadOf(stock: Stock | undefined): Pick<Snapshot, 'dead' | 'deadByType' | 'deadOfOtherTypes'> {
   if (!stock) return { dead: null, deadByType: {}, deadOfOtherTypes: 0 }
   const greatestFirst = [...stock.deadLetters].sort(([, a], [, b]) => b - a)
   const sum = (counts: readonly [string, number][]) => counts.reduce((total, [, count]) => total + count, 0)
@@ -99,8 +99,8 @@ function deadOf(stock: Stock | undefined): Pick<Moment, 'dead' | 'deadByType' | 
   }
 }
 
-/** What the history keeps of a moment. */
-export function pointOf({ at, rates, backlog, oldest, dead }: Moment): Point {
+/** What the history keeps of a snapshot. */
+export function pointOf({ at, rates, backlog, oldest, dead }: Snapshot): Point {
   const values = { ...rates, backlog, oldest, dead }
   return { at, values: SERIES.map((name) => values[name]) }
 }
