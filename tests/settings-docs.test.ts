@@ -42,7 +42,7 @@ describe('docs/settings.md has every setting, and its default,', () => {
   })
 
   test('of traces', () => {
-    const chapter = text.slice(text.indexOf('\n## Traces\n'), text.indexOf('\n## Stopping\n'))
+    const chapter = text.slice(text.indexOf('\n## Traces\n'))
     expect(Object.keys(ingest!).filter((name) => traces(name) && !chapter.includes(name))).toEqual([])
     for (const [name, standard] of documented('variable')) {
       if (name in ingest! && standard !== '') expect([name, standard]).toEqual([name, written(ingest![name]!.default)])

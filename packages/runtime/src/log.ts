@@ -29,7 +29,7 @@ const MAX_UNREAD = 8 * 1024 * 1024
 const TELL_LEFT_OUT_MS = 2_000
 
 /**
- * A logger that names its service on every line. Log only what is listed in docs/operating.md: never payloads, keys of
+ * A logger that names its service on every line. Log only what is listed in docs/telemetry.md: never payloads, keys of
  * events, or URLs with passwords. `destination` takes the JSON lines instead of stdout.
  */
 export function createLog(
