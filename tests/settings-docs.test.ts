@@ -1,4 +1,4 @@
-/** Compares the tables of settings in docs/operating.md with the settings. */
+/** Compares the tables of settings in docs/settings.md with the settings. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AlertsConfig, IngestConfig, WorkerConfig } from '@eventflow/runtime'
