@@ -1,6 +1,6 @@
 /** Generates docs/api.md from the OpenAPI document of the service. */
 
-// biome-ignore lint/suspicious/noExplicitAny: the types of OpenAPI documents are those of 3.0, where a schema is something else.
+// biome-ignore lint/suspicious/noExplicitAny: the library's types are for OpenAPI 3.0, with other schemas.
 type OpenApi = any
 
 const INTRODUCTION = `# API reference

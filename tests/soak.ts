@@ -47,7 +47,7 @@ const RETENTION_SECONDS = 180
 const begun = performance.now()
 const say = (text: string) => console.log(`${((performance.now() - begun) / 1_000).toFixed(0).padStart(6)} s  ${text}`)
 
-const build = await copyOfBuild(`soak-${process.pid}`, RETENTION_IN_A_HURRY) // a build during a long run must not disturb it
+const build = await copyOfBuild(`soak-${process.pid}`, RETENTION_IN_A_HURRY) // other builds must not disturb it
 const settings = { ...HANDLERS_IN_A_HURRY, ...retentionAfter(RETENTION_SECONDS) }
 const stack = await startStack({ ...places, ...build, ingests: 2, workers: 3, settings })
 say(

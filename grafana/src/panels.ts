@@ -118,7 +118,7 @@ export interface Column {
   unit?: string
 }
 
-/** The present values, one row for each set of labels; `labels` are the columns before the values, with their headers. */
+/** The present values, one row for each set of labels; `labels` are the columns before the values, with headers. */
 export function table(
   { title, description, width }: Caption,
   options: { labels: Record<string, string>; columns: readonly Column[]; height: number; empty?: string },

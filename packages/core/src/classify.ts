@@ -81,8 +81,8 @@ export function isUnavailable(error: unknown): boolean {
 const UNAVAILABLE_DELAY_MS = 1_000
 
 /**
- * The outcome of a failed attempt: a dead letter if the failure is permanent or was the last attempt, waiting if nothing was
- * tried, otherwise a retry. `random` is in [0, 1).
+ * The outcome of a failed attempt: a dead letter if the failure is permanent or was the last attempt, waiting if
+ * nothing was tried, otherwise a retry. `random` is in [0, 1).
  */
 export function outcomeOfFailure(
   delivery: Delivery,

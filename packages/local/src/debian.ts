@@ -22,7 +22,7 @@ export async function fetchFromDebian({ name, commands }: DebianPackage, folder:
     await mkdir(root, { recursive: true })
     for (const file of await download(name, join(work, 'apt'))) await must('dpkg-deb', ['-x', file, root])
     await rm(join(work, 'apt'), { recursive: true })
-    await rm(join(root, 'usr', 'share'), { recursive: true, force: true }) // documentation, the largest part of the package
+    await rm(join(root, 'usr', 'share'), { recursive: true, force: true }) // documentation, most of the size
     await addCommands(commands, work, root)
     for (const command of Object.keys(commands)) await must(join(work, 'bin', command), ['--version'])
     await replace(folder, work, Object.keys(commands))

@@ -85,7 +85,7 @@ async function startServer(
   log: (line: string) => void,
 ): Promise<LocalDatabase> {
   const { dir, data, account, password, applicationPassword } = place
-  await writeFile(portFile(dir), `${port}\n`, { mode: 0o600 }) // before the start, so that a running Redis can always be found
+  await writeFile(portFile(dir), `${port}\n`, { mode: 0o600 }) // first, so that a running Redis is always found
   const server = launch({
     name: 'Redis',
     command,

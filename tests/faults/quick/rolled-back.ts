@@ -39,7 +39,7 @@ export function rolledBackAt({ to, ...wire }: CrashPoint): QuickScenario {
     }
     for (let n = 0; n < 50 && !rolledBack; n++) {
       await clients.send([{ key }, { key }])
-      if (n % 8 === 7) await whileFull(stage, () => clients.send([{ key }])).catch(() => {}) // Redis may be down at that moment
+      if (n % 8 === 7) await whileFull(stage, () => clients.send([{ key }])).catch(() => {}) // Redis may be down
     }
     claim('it came to the point', rolledBack !== undefined)
     await rolledBack
