@@ -1,4 +1,4 @@
-/** `npm run mutants`: small changes are planted one at a time, and the tests must notice; writes docs/mutants.md. */
+/** `npm run mutants`: makes small changes one at a time, which the tests must detect; writes docs/mutants.md. */
 import { execFile } from 'node:child_process'
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, cpus, setPriority } from 'node:os'
@@ -18,7 +18,7 @@ const CACHE = join(ROOT, '.eventflow/cache/mutants')
 const REPORT = join(ROOT, 'docs/mutants.md')
 const OPINIONS = join(ROOT, 'scripts/mutants/opinions.json')
 
-/** Each test makes a database of its own, which is never removed: after so many mutants the services begin anew. */
+/** Each test creates a database that is never removed: after this many mutants the services start afresh. */
 const MUTANTS_PER_SERVICES = 150
 
 const tell = (line: string) => console.log(line)
@@ -38,7 +38,7 @@ const options = new Command('mutants')
   .parse()
   .opts<{ only: string[]; sample: number; minutes: number; budget: number; jobs: number; fresh?: true }>()
 
-/** What jest would run before and after all tests. */
+/** The setup and teardown that jest would run around all tests. */
 const jest = (await import(join(ROOT, 'jest.config.js'))).default
 const step = async (path: string) => (await import(join(ROOT, path))).default as () => Promise<void>
 const [startServices, stopServices] = [await step(jest.globalSetup), await step(jest.globalTeardown)]
@@ -59,7 +59,7 @@ async function mutantsOf(files: readonly string[], only: readonly string[]) {
       all.push(...mutations.map((mutation) => ({ target, fileHash, mutant: { ...mutation, file } })))
     }
   }
-  // In an order that is as good as chance and the same each time: the mutants that a run comes to are a fair sample of all.
+  // A pseudo-random but fixed order, so that the mutants tried in a partial run are a fair sample of all.
   const placed = all.map((one) => ({
     one,
     place: hash(`${one.mutant.file} ${one.mutant.start} ${one.mutant.replacement}`),
@@ -75,7 +75,7 @@ async function readCommit(): Promise<string> {
 
 const unknown = options.only.filter((name) => !Object.hasOwn(TARGETS, name))
 if (unknown.length > 0) throw new Error(`${unknown} is none of ${Object.keys(TARGETS)}`)
-// Others work on this machine, too.
+// Leaves priority to other programs on the machine.
 setPriority(10)
 if (options.fresh) await rm(CACHE, { recursive: true, force: true })
 
@@ -89,7 +89,7 @@ const mutated = [...new Set(mutants.map(({ mutant }) => mutant.file))]
 const results = await openResults(join(CACHE, 'results.jsonl'))
 const sandboxes = await Promise.all(Array.from({ length: options.jobs }, () => createSandbox(ROOT)))
 const judged: Judged[] = []
-/** By file, and then by test file: how many mutants it has noticed; one that is about the part begins with a lead. */
+/** By file, and then by test file: the number of mutants it has killed; a test about the part starts with a bonus. */
 const noticed = new Map<string, Map<string, number>>()
 const LEAD = 50
 

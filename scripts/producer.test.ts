@@ -1,4 +1,4 @@
-/** The load producer as a user runs it, against a server that only remembers. */
+/** The load producer as a user runs it, against a server that only records. */
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
@@ -64,9 +64,9 @@ test('the report for a person', async () => {
   expect(code).toBe(0)
 })
 
-test('nobody there, and wrong usage, say what to do', async () => {
-  const nobody = await produce('--url', 'http://127.0.0.1:1')
-  expect(nobody).toMatchObject({ code: 1, stderr: expect.stringContaining('is `npm start` running?') })
+test('an unreachable server, and wrong usage, give a remedy', async () => {
+  const unreachable = await produce('--url', 'http://127.0.0.1:1')
+  expect(unreachable).toMatchObject({ code: 1, stderr: expect.stringContaining('is `npm start` running?') })
   const wrong = await produce('--invalid', '2')
   expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('A number from 0 to 1.') })
 })

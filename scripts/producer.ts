@@ -1,6 +1,6 @@
 /**
- * The load producer: `npm run producer -- --file flights --wait`.
- * Exit codes: 0 all is well, 1 not all was sent or settled, 2 wrong usage, 130 Ctrl-C.
+ * The load producer: `npm run producer -- --file flights --wait`. Exit codes: 0 success, 1 not all was sent or settled,
+ * 2 wrong usage, 130 Ctrl-C.
  */
 import { createClient, type EventText, type OutgoingEvent, RequestFailed, readEventFile } from '@eventflow/client'
 import { flightEvents } from '@eventflow/samples'
@@ -31,7 +31,7 @@ interface Options {
 
 const DEFAULT_COUNT = 10_000
 const DEFAULT_WAIT_SECONDS = 600
-/** The time of the first order when there is a seed. */
+/** The time of the first order if there is a seed. */
 const SEEDED_START_MS = Date.UTC(2026, 0, 1)
 
 const program = new Command('producer')
@@ -102,7 +102,7 @@ async function main(options: Options): Promise<number> {
   }
 }
 
-/** The events to send and, where it is known, how many there are. */
+/** The events to send and, if known, their number. */
 async function eventsOf(
   options: Options,
 ): Promise<{ events: AsyncIterable<OutgoingEvent | EventText>; total: number | undefined }> {
@@ -128,7 +128,9 @@ async function eventsOf(
   return mix(flights, count, flights.length)
 }
 
-/** The events of a file. @throws {Error} naming the first row that is none: what a load is made of must be sound */
+/**
+ * The events of a file. @throws {Error} naming the first row that is not an event: the input of a load must be sound
+ */
 async function* eventsIn(file: string): AsyncGenerator<EventText> {
   for await (const row of readEventFile(file)) {
     if ('error' in row) throw row.error

@@ -1,4 +1,4 @@
-/** `npm run scaling`: works out docs/scaling.md again, after a figure that it rests on has changed. */
+/** `npm run scaling`: recomputes docs/scaling.md after a change of its figures. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { recompute } from './scaling/recompute.js'

@@ -1,4 +1,4 @@
-/** docs/api.md against the service. EVENTFLOW_WRITE_DOCS=1 has it written anew. */
+/** Compares docs/api.md with the service. EVENTFLOW_WRITE_DOCS=1 rewrites it. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { startPipeline } from '@eventflow/testkit'
@@ -7,7 +7,7 @@ import { apiReference } from './api-reference.js'
 
 const file = join(import.meta.dirname, '../../docs/api.md')
 
-test('the API reference is that of the service', async () => {
+test('the API reference matches the service', async () => {
   const pipeline = await startPipeline([])
   const page = apiReference(await (await fetch(`${pipeline.url}/openapi.json`)).json())
   await pipeline.stop()

@@ -1,6 +1,6 @@
-/** docs/api.md, from the OpenAPI document of the service. */
+/** Generates docs/api.md from the OpenAPI document of the service. */
 
-// biome-ignore lint/suspicious/noExplicitAny: the types of OpenAPI documents are those of 3.0, where a schema is something else.
+// biome-ignore lint/suspicious/noExplicitAny: the library's types are for OpenAPI 3.0, with other schemas.
 type OpenApi = any
 
 const INTRODUCTION = `# API reference
@@ -50,7 +50,7 @@ function sectionOf({ title, summary, description, parameters = [], requestBody, 
     .concat('\n')
 }
 
-/** What comes back when all is well: its fields, without those inside of them. */
+/** The successful answer: its top-level fields. */
 function answerOf([status, { content }]: [string, OpenApi]): string {
   const [type, { schema = {} } = {} as OpenApi] = Object.entries<OpenApi>(content ?? {})[0] ?? ['nothing']
   const names = Object.keys(schema.properties ?? {}).map((name) => `\`${name}\``)
@@ -81,7 +81,7 @@ const inCell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' 
 
 const capitalised = (text: string) => text[0]!.toUpperCase() + text.slice(1)
 
-/** The errors that most routes share, each where it is first told. */
+/** The errors that most routes share, each at its first occurrence. */
 function errorsOfAll(routes: readonly OpenApi[]): string {
   const described = COMMON.map((status) => {
     const told = routes.flatMap(({ responses }) => responses[status]?.description.split(/; (?=`)/) ?? [])

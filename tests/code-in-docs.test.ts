@@ -1,4 +1,4 @@
-/** The definitions in the documents are right by their types, and load. */
+/** The definitions in the documents compile and load. */
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
@@ -13,7 +13,7 @@ const DOCUMENTS = ['README.md', 'docs/tutorial.md', 'docs/defining-events.md']
 const run = promisify(execFile)
 const blocks = (path: string) => readFileSync(join(ROOT, path), 'utf8').matchAll(/^```(\w+)\n(.*?)^```$/gms)
 
-/** Whole definitions by the document they are in; parts of one cannot be compiled. */
+/** Complete definitions by document; excerpts cannot be compiled. */
 const definitions = DOCUMENTS.flatMap((path) =>
   [...blocks(path)]
     .filter(([, , code]) => code!.includes('export default defineEvent'))
@@ -33,17 +33,17 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-test('there is one in each of them', () => {
+test('each document has one', () => {
   expect(new Set(definitions.map(({ path }) => path))).toEqual(new Set(DOCUMENTS))
 })
 
-test('they compile, with the tsconfig.json that is recommended', async () => {
+test('they compile with the recommended tsconfig.json', async () => {
   const { stdout } = await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', folder]).catch((error) => error)
   expect(stdout).toBe('')
 })
 
-test('they are loaded together', async () => {
-  // In a process of its own: jest has its own way of importing, which knows no TypeScript.
+test('they load together', async () => {
+  // In another process: jest replaces import and does not know TypeScript.
   const script = `
     const { loadDefinitions } = await import('@eventflow/sdk')
     console.log((await loadDefinitions('${folder}')).size)`

@@ -1,6 +1,6 @@
 /**
- * The command line as its users see it: the commands of docs/cli.md and some more, run as they stand against a real pipeline,
- * and what they print held against tests/transcripts/command-line.txt. Without that file it is written anew, to be looked at.
+ * The command line as its users see it: runs the commands of docs/cli.md and others unchanged against a real pipeline,
+ * and compares the output with tests/transcripts/command-line.txt. If that file is missing it is written, for review.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -30,10 +30,13 @@ const orderCreated = defineEvent({
   },
 })
 
-/** Of docs/cli.md, but not run here: they need what not every machine has. */
+/** Commands of docs/cli.md that are not run here: they need programs that not every machine has. */
 const ELSEWHERE = /^(zcat |eventflow completion fish)/
 
-/** Commands that go on until they are stopped: what happens meanwhile, and how many lines they have printed before and after. */
+/**
+ * Commands that run until they are stopped: what happens meanwhile, and how many lines they have printed before and
+ * after.
+ */
 const FOLLOWING: Record<string, { meanwhile: string; lines: [before: number, after: number] }> = {
   'eventflow tail --status failed': {
     meanwhile: `eventflow send --type order.created --id order-6 --data '{"amount": "little"}' --wait`,
@@ -41,7 +44,7 @@ const FOLLOWING: Record<string, { meanwhile: string; lines: [before: number, aft
   },
 }
 
-/** What the commands of the document are about is there when they run. */
+/** Prepares the data that the commands of the document use. */
 const BEFORE = `
 eventflow send --type order.created --id order-1 --correlation-id trip-1 --data '{"amount": 10}' --wait
 eventflow send --type order.created --id order-2 --correlation-id trip-1 --causation-id order-1 --data '{"amount": "much"}' --wait
@@ -90,7 +93,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** Runs a line as a shell does, with `eventflow` as it is installed. Gives what it printed, and its exit code. */
+/** Runs a line as a shell does, with `eventflow` installed. Returns its output, and its exit code. */
 async function run(line: string): Promise<string> {
   const following = FOLLOWING[line]
   const shell = start(line)
@@ -113,7 +116,7 @@ function start(line: string) {
     ...{ EVENTFLOW_URL: pipeline.url, DATABASE_URL: pipeline.databaseUrl },
   }
   const program = `eventflow() { "${process.execPath}" "${ROOT}/apps/cli/eventflow.js" "$@"; }\n${line}`
-  // A group of its own, which is what a terminal interrupts.
+  // A process group, which is what a terminal interrupts.
   const child = spawn('bash', ['-c', program], { cwd: folder, env, timeout: 60_000, detached: true })
   const [printed, noted] = [child.stdout, child.stderr].map((stream) => {
     const chunks: Buffer[] = []
@@ -121,7 +124,7 @@ function start(line: string) {
     return () => Buffer.concat(chunks).toString()
   })
   return {
-    /** How many it has printed so far. */
+    /** The number of lines printed so far. */
     lines: () => printed!().split('\n').length - 1,
     ended: once(child, 'close').then(([code, signal]) => {
       const end = code === 0 ? '' : `[exit code ${code ?? signal}]\n`
@@ -135,7 +138,7 @@ function start(line: string) {
 
 const ids = new Map<string, string>()
 
-/** Without what is another each time: ids, moments, durations, ports, and how wide columns are. */
+/** The output without what differs in each run: ids, times, durations, ports, and column widths. */
 function normalised(text: string): string {
   return text
     .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, (id) => {
@@ -149,12 +152,12 @@ function normalised(text: string): string {
     .replaceAll(/ +$/gm, '')
 }
 
-test('the commands of the documentation, and others, print and end as they did', async () => {
+test('the commands of the documentation, and others, print and exit as recorded', async () => {
   expect(documented.length).toBeGreaterThan(15)
   const transcript: string[] = []
   for (const line of [...linesOf(BEFORE), ...documented, ...linesOf(AFTER)]) {
     transcript.push(await run(line))
-    // What a command has sent or replayed is settled before the next one looks.
+    // Everything that a command has sent or replayed is settled before the next one runs.
     await pipeline.drained()
   }
   const printed = transcript.join('\n')

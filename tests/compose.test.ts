@@ -1,4 +1,4 @@
-/** What compose.yaml and the Dockerfile name is what the code has; there is no engine here to say so. */
+/** Compares compose.yaml and the Dockerfile with the code, because there is no container engine here to run them. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
@@ -26,7 +26,7 @@ interface Service {
   ports?: string[]
   depends_on?: Record<string, { condition: string }>
   healthcheck?: { test: string[] }
-  // biome-ignore lint/suspicious/noExplicitAny: whatever else there is.
+  // biome-ignore lint/suspicious/noExplicitAny: other settings of a service.
   [name: string]: any
 }
 
@@ -35,7 +35,10 @@ const services = Object.entries(compose.services)
 const ours = ['migrate', 'ingest', 'worker', 'alerts'].map((name) => compose.services[name]!)
 const [migrate, ingest, worker, alerts] = ours as [Service, Service, Service, Service]
 
-/** A setting as it is where .env has the passwords and the environment says nothing else: `${NAME:-default}`, `${NAME:?message}`. */
+/**
+ * A service's settings if .env has the passwords and the environment sets nothing else: `${NAME:-default}`,
+ * `${NAME:?message}`.
+ */
 const settingsOf = ({ environment = {} }: Service) =>
   Object.fromEntries(
     Object.entries(environment).map(([name, value]) => [
@@ -49,7 +52,7 @@ const KEY = `ef_0123456789ab_${createHash('sha256').update('first').digest('hex'
 const HTTP_PORT = readConfig(IngestConfig, defaults).EVENTFLOW_PORT
 const METRICS_PORT = readConfig(WorkerConfig, defaults).EVENTFLOW_METRICS_PORT
 
-/** What a path in the image is in the checkout, if the Dockerfile copies it there. */
+/** The path in the checkout of a path in the image, if the Dockerfile copies it. */
 function sourceOf(path: string): string {
   const copied = [...read('Dockerfile').matchAll(/^COPY --from=build \/app\/(\S+) \.\/\1$/gm)].map(([, name]) => name!)
   const relative = path.replace(/^\/app\//, '')
@@ -58,7 +61,7 @@ function sourceOf(path: string): string {
 }
 
 describe('the programs', () => {
-  test('have settings that they know and take', () => {
+  test('have only settings that they know and accept', () => {
     expect(readConfig(IngestConfig, settingsOf(ingest))).toMatchObject({ EVENTFLOW_HOST: '0.0.0.0' })
     expect(readConfig(WorkerConfig, settingsOf(worker))).toMatchObject({ EVENTFLOW_HOST: '0.0.0.0' })
     expect(readConfig(AlertsConfig, settingsOf(alerts))).toMatchObject({ EVENTFLOW_ALERT_WEBHOOK_URL: '' })
@@ -75,7 +78,7 @@ describe('the programs', () => {
     expect(existsSync(sourceOf(settingsOf(worker).EVENTFLOW_EVENTS!))).toBe(true)
   })
 
-  test('migrate migrates, and makes the first key, without which nobody comes in', async () => {
+  test('migrate migrates, and creates the first API key', async () => {
     const [node, file, ...args] = migrate.command!
     const DATABASE_URL = await createDatabase({ migrated: false })
     expect(migrate.environment!.EVENTFLOW_BOOTSTRAP_KEY).toMatch(/^\$\{EVENTFLOW_BOOTSTRAP_KEY:\?/)
@@ -92,7 +95,7 @@ describe('the programs', () => {
     await started.exited
   })
 
-  test('are healthy when their health check says so, and not before', async () => {
+  test('are healthy when their health check succeeds, and not before', async () => {
     const settings = { DATABASE_URL: await createDatabase(), REDIS_URL: redisUrl(), EVENTFLOW_STREAM_PREFIX: 'compose' }
     const check = async ({ healthcheck }: Service, stated: number, actual: number) => {
       const [kind, command, ...args] = healthcheck!.test
@@ -118,7 +121,7 @@ describe('the programs', () => {
     await Promise.all(started.map(({ exited }) => exited))
   })
 
-  test('start after what they need, and have the time that they take to stop', () => {
+  test('start after the services they need, and have enough time to stop', () => {
     expect(migrate.depends_on).toEqual({ postgres: { condition: 'service_healthy' } })
     for (const service of [ingest, worker, alerts]) {
       expect(service.depends_on).toMatchObject({
@@ -130,7 +133,7 @@ describe('the programs', () => {
     }
   })
 
-  test('of which there are several have nothing that only one can have', () => {
+  test('with several replicas share no name or port', () => {
     expect(worker).not.toHaveProperty('ports')
     expect(worker).not.toHaveProperty('container_name')
     expect(worker).not.toHaveProperty('hostname')
@@ -148,11 +151,11 @@ describe('every container', () => {
       mem_limit: expect.any(String),
     })
     expect(service.user ?? '').not.toMatch(/^(root|0)\b/)
-    // The one ends, the other has no port that could be asked.
+    // The one ends, the other has no port to check.
     if (name !== 'migrate' && name !== 'alerts') expect(service.healthcheck?.test[0]).toBe('CMD')
   })
 
-  test('has an image of an exact version and content', () => {
+  test('has an image pinned by version and digest', () => {
     const node = /^ARG NODE=(\S+)$/m.exec(read('Dockerfile'))![1]!
     const bases = [...read('Dockerfile').matchAll(/^FROM (\S+)/gm)].map(([, base]) => base)
     expect(new Set(bases)).toEqual(new Set(['$NODE']))
@@ -163,10 +166,10 @@ describe('every container', () => {
     expect(read('Dockerfile')).toMatch(/^USER node$/m)
   })
 
-  test('is reached from this machine only', () => {
+  test('is reachable from this machine only', () => {
     const ports = services.flatMap(([name, { ports = [] }]) => ports.map((port) => `${name} ${port}`))
     expect(ports.filter((port) => !/ 127\.0\.0\.1:(\d+):\1$/.test(port))).toEqual([])
-    // Not the databases.
+    // Without the databases.
     expect(ports).toEqual([
       `ingest 127.0.0.1:${HTTP_PORT}:${HTTP_PORT}`,
       'prometheus 127.0.0.1:9090:9090',
@@ -174,7 +177,7 @@ describe('every container', () => {
     ])
   })
 
-  test('has volumes that are there', () => {
+  test('has only defined volumes', () => {
     const volumes = services.flatMap(([, { volumes = [] }]) => volumes.map((volume) => volume.split(':')[0]!))
     const named = volumes.filter((volume) => !volume.startsWith('.'))
     expect(new Set(named)).toEqual(new Set(Object.keys(compose.volumes)))
@@ -194,7 +197,7 @@ describe('passwords', () => {
     expect(text).not.toMatch(/anonymous/i)
   })
 
-  test('come from the one command that is named, which shows them to no other user and replaces none', async () => {
+  test('come from the documented command, which shows them to no other user and overwrites none', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'eventflow-env-'))
     await mkdir(join(folder, 'deploy'))
     const script = join(folder, 'deploy/make-env.sh')
@@ -223,7 +226,7 @@ describe('passwords', () => {
     for (const file of ['.gitignore', '.dockerignore']) expect(read(file)).toMatch(/^(\*\*\/)?\.env$/m)
   })
 
-  test('are of roles that may do what the programs need and no more', async () => {
+  test('belong to roles with exactly the rights that the programs need', async () => {
     expect(new URL(settingsOf(worker).DATABASE_URL!)).toMatchObject({
       username: 'eventflow',
       password: 'of-POSTGRES_PASSWORD',
@@ -240,7 +243,7 @@ describe('passwords', () => {
     expect(postgres!.volumes).toContain(
       './packages/local/postgres-roles.sql:/docker-entrypoint-initdb.d/postgres-roles.sql:ro',
     )
-    // The same rights as on one machine, where tests use them.
+    // The same rights as in the local stack, which the tests run with.
     const rights = /'(~\* .*)'/.exec(read('packages/local/src/redis.ts'))![1]!
     const settings = redis!.command!.at(-1)!
     expect(settings).toContain(`\nuser eventflow on >$$REDIS_PASSWORD ${rights}\n`)
@@ -249,7 +252,7 @@ describe('passwords', () => {
 })
 
 describe('Prometheus and Grafana', () => {
-  test('scrape every ingest and every worker, where their metrics are', () => {
+  test('scrape every ingest and every worker at its metrics port', () => {
     const { scrape_configs } = readYaml('prometheus/prometheus.yml')
     const targets = scrape_configs.flatMap(({ dns_sd_configs = [] }: { dns_sd_configs?: object[] }) => dns_sd_configs)
     expect(targets).toEqual([
@@ -258,7 +261,7 @@ describe('Prometheus and Grafana', () => {
     ])
   })
 
-  test('show the dashboards at once', () => {
+  test('provide the dashboards at once', () => {
     const { prometheus, grafana } = compose.services
     const mounted = (inside: string) => {
       const mounts = [...prometheus!.volumes!, ...grafana!.volumes!].map((volume) => volume.split(':'))

@@ -1,13 +1,16 @@
-/** Answers held against /openapi.json: status, content type, headers and body must be as documented for the route and method. */
+/**
+ * Checks answers against /openapi.json: status, content type, headers and body must be documented for the route and
+ * method.
+ */
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 
-/** An answer, read. */
+/** A parsed answer. */
 export interface Answer {
   status: number
   headers: Headers
   text: string
-  // biome-ignore lint/suspicious/noExplicitAny: whoever asked looks into it.
+  // biome-ignore lint/suspicious/noExplicitAny: the caller inspects it.
   body: any
 }
 
@@ -20,20 +23,20 @@ interface Documented {
   content?: Record<string, object>
 }
 
-/** The parts of an OpenAPI document that are looked at. */
+/** The parts of an OpenAPI document that are used here. */
 export interface Document {
   paths: Record<string, Record<string, { responses: Record<string, Documented>; requestBody?: object }>>
 }
 
 export interface Contract {
   document: Document
-  /** Sends a request, and throws when the answer is not documented. */
+  /** Sends a request; throws if the answer is not documented. */
   ask(path: string, init?: RequestInit): Promise<Answer>
-  /** Reads all that came over a connection as the one answer of a route, and throws when that is not documented. */
+  /** Parses everything received on a connection as the one answer of a route; throws if that is not documented. */
   read(method: string, path: string, text: string): Answer
 }
 
-/** Reads the document of a service that answers without a key. */
+/** Reads the document of a service that answers without an API key. */
 export async function readContract(url: string): Promise<Contract> {
   const document = (await (await fetch(`${url}/openapi.json`)).json()) as Document
   const check = createCheck(document)
@@ -58,7 +61,7 @@ function answerOf(status: number, headers: Headers, text: string): Answer {
   return { status, headers, text, body: isJson ? JSON.parse(text) : text }
 }
 
-/** Throws when it is not one answer, whole, and nothing after it. */
+/** Throws if the text is not exactly one complete answer. */
 function parseAnswer(text: string): Answer {
   const [, status, fields, body] = /^HTTP\/1\.1 (\d{3}) [^\r\n]+\r\n(.*?)\r\n\r\n(.*)$/s.exec(text) ?? []
   if (body === undefined) throw new Error(`no answer: ${text.slice(0, 1_000)}`)
@@ -68,13 +71,13 @@ function parseAnswer(text: string): Answer {
   return answerOf(Number(status), headers, body)
 }
 
-/** Gives what throws, with all there is to know, when an answer is not documented. */
+/** Returns a function that throws, with all details, if an answer is not documented. */
 export function createCheck(document: Document): (method: string, path: string, answer: Answer) => void {
   const ajv = new Ajv2020({ strict: false, validateSchema: false })
   addFormats.default(ajv)
   ajv.addSchema(document, 'document')
   const routes = Object.keys(document.paths)
-    // A name goes before what stands for any name.
+    // A literal name takes precedence over a parameter.
     .sort((a, b) => Number(a.includes('{')) - Number(b.includes('{')))
     .map((path) => ({ path, form: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/?]*')}$`) }))
 

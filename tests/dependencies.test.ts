@@ -1,4 +1,4 @@
-/** The lock file: what is installed is what was reviewed, from any registry. */
+/** The lock file pins the reviewed content of every package, from any registry. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
@@ -9,7 +9,7 @@ interface Locked {
   resolved?: string
 }
 
-test('each package of the lock file is known by its content, and by no host', () => {
+test('each package of the lock file has an integrity hash and no host', () => {
   const text = readFileSync(join(import.meta.dirname, '../../package-lock.json'), 'utf8')
   const { packages } = JSON.parse(text) as { packages: Record<string, Locked> }
   const fetched = Object.entries(packages).filter(([path, { link }]) => path.includes('node_modules/') && !link)

@@ -1,15 +1,15 @@
-/** Connections below HTTP: to send what no client sends. */
+/** Connections below HTTP, to send what no HTTP client sends. */
 import { connect, type Socket } from 'node:net'
 
 export interface Dialled {
   socket: Socket
-  /** What has come back so far. */
+  /** Everything received so far. */
   received: () => string
-  /** All that came back, once it is closed. */
+  /** Everything received, once the connection is closed. */
   closed: Promise<string>
 }
 
-/** A connection of its own to a service, from a certain address where one is given. */
+/** Connects to a service, from a certain address if one is given. */
 export function dialTo(url: string, localAddress?: string): Dialled {
   const { hostname, port } = new URL(url)
   const socket = connect({ host: hostname, port: Number(port), ...(localAddress && { localAddress }) })
@@ -17,7 +17,7 @@ export function dialTo(url: string, localAddress?: string): Dialled {
   socket.on('data', (chunk) => {
     text += chunk
   })
-  // A server that has said what it has to say may close before everything was sent.
+  // A server may answer and close before everything was sent.
   socket.on('error', () => {})
   const closed = new Promise<string>((resolve) => {
     socket.on('close', () => resolve(text))

@@ -1,4 +1,4 @@
-/** What the documents name is there: files and their chapters, npm scripts, commands and their options. */
+/** References in the documents are valid: files and their headings, npm scripts, commands and their options. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
@@ -17,7 +17,7 @@ const withoutCode = (text: string) => text.replace(/^```.*?^```$/gms, '')
 const found = (pattern: RegExp, read = (text: string) => text) =>
   [...documents].flatMap(([path, text]) => [...read(text).matchAll(pattern)].map(([, ...groups]) => ({ path, groups })))
 
-/** The anchors of a document's chapters, as GitHub and others make them. */
+/** The anchors of a document's headings, as GitHub and others make them. */
 const anchorsOf = (text: string) =>
   [...withoutCode(text).matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
     title!
@@ -26,7 +26,7 @@ const anchorsOf = (text: string) =>
       .replaceAll(' ', '-'),
   )
 
-test('links lead to files and chapters that there are', () => {
+test('links lead to existing files and headings', () => {
   const links = found(/\]\((?!https?:)([^)#\s]*)(?:#([^)]+))?\)/g, withoutCode)
   expect(links.length).toBeGreaterThan(50)
   const broken = links.filter(({ path, groups: [file, anchor] }) => {
@@ -37,7 +37,7 @@ test('links lead to files and chapters that there are', () => {
   expect(broken).toEqual([])
 })
 
-test('npm scripts are those of package.json', () => {
+test('npm scripts exist in package.json', () => {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
   const named = found(/\bnpm run ([a-z:-]+)/g)
   expect(named.length).toBeGreaterThan(10)
@@ -45,7 +45,7 @@ test('npm scripts are those of package.json', () => {
 })
 
 describe('the commands', () => {
-  // What the shell is told to complete is every command and option, from the program itself.
+  // The shell completion lists every command and option of the program itself.
   const completion = execFileSync(process.execPath, [join(ROOT, 'apps/cli/dist/main.js'), 'completion', 'bash'])
   const words = new Map(
     [...completion.toString().matchAll(/^ {4}'([a-z ]*)'\) COMPREPLY=\(\$\(compgen -W '([^']*)'/gm)].map(
@@ -53,7 +53,7 @@ describe('the commands', () => {
     ),
   )
 
-  test('that are shown, and their options, are those of the program', () => {
+  test('shown in examples, and their options, exist in the program', () => {
     const shown = found(/^(?:npx )?eventflow ([a-z][^#|\n]*)/gm)
     expect(shown.length).toBeGreaterThan(30)
     const unknown = shown.filter(({ groups: [line] }) => {

@@ -1,4 +1,7 @@
-/** A data folder of an earlier version, whose one role was the superuser: the next start takes its power, and keeps the data. */
+/**
+ * A data folder of an earlier version, whose only role was the superuser: the next start demotes it, and keeps the
+ * data.
+ */
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,7 +29,10 @@ async function using<Result>(url: string, work: (db: Db) => Promise<Result>): Pr
 const addressOf = (url: string, user: string, password: string, database = 'eventflow') =>
   Object.assign(new URL(url), { username: user, password, pathname: database }).href
 
-/** Makes of a new folder what an earlier version left: the first superuser is `eventflow`, by that password, and owns everything. */
+/**
+ * Turns a new folder into one of an earlier version: the first superuser is `eventflow`, with that password, and owns
+ * everything.
+ */
 async function makeEarlierFolder(): Promise<void> {
   const server = await start()
   const run = (url: string, ...statements: string[]) =>
@@ -61,7 +67,7 @@ async function makeEarlierFolder(): Promise<void> {
   for (const role of ['eventflow', 'eventflow_admin']) await rm(join(dir, 'postgres', `${role}.pgpass`))
 }
 
-test('it is taken over without a loss: an ordinary role for the programs, an owner for the tables, and the old password is worth nothing', async () => {
+test('it is taken over without a loss: an ordinary role for the programs, an owner for the tables, and a void old password', async () => {
   await makeEarlierFolder()
   for (const time of ['first', 'second']) {
     const { url, stop } = await start()
@@ -85,7 +91,7 @@ test('it is taken over without a loss: an ordinary role for the programs, an own
         ...owned('eventflow_owner', 'events', 'kysely_migration', 'raw_events', 'raw_events_seq_seq'),
         ...owned('eventflow', 'stock', 'stock_id_seq', 'totals'),
       ])
-      // What the pipeline does, and what handlers did with tables of their own.
+      // Tables of the pipeline, and tables that handlers created.
       await insertRawEvents(db, [newEvent({ partition: 3 })])
       expect((await db.query('SELECT FROM raw_events')).rowCount).toBe(time === 'first' ? 3 : 4)
       expect((await asTenant(db, 'default', (tx) => tx.query('SELECT FROM raw_events'))).rowCount).toBe(

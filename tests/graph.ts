@@ -1,4 +1,4 @@
-/** `npm run graph`: who imports whom, between the packages and between the chapters of those that have some. */
+/** `npm run graph`: prints the imports between the packages, and between the chapters of packages that have some. */
 import { CHAPTERED, chapterGraph } from './architecture/chapters.js'
 import { graphText, packageGraph } from './architecture/graph.js'
 import { readWorkspaces } from './architecture/sources.js'

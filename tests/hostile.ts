@@ -1,4 +1,4 @@
-/** The door as the hostile suites use it: what they send, what they expect of each answer, and what they count. */
+/** The service for the hostile suites: sends their inputs, checks each answer, and counts the results. */
 import { PROBLEMS, type ProblemCode } from '@eventflow/core'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect } from '@jest/globals'
@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { type Answer, readContract } from './contract.js'
 import { unstalled } from './unstalled.js'
 
-/** How many cases each kind has at every run. */
+/** Cases of each kind in every run. */
 export const RUNS = 150
 
 export const ROUTES = { '/v1/events': 'application/json', '/v1/events/batch': 'application/x-ndjson' }
@@ -20,7 +20,9 @@ interface Refusal {
 
 type Door = Awaited<ReturnType<typeof openDoor>>
 
-/** Starts a pipeline for the tests of a file, with bodies and batches that are soon too large. It is there once they run. */
+/**
+ * Starts a pipeline for the tests of a file, with small limits for bodies and batches. It is available once they run.
+ */
 export function startHostile(): { pipeline: TestPipeline; door: Door } {
   const started = {} as { pipeline: TestPipeline; door: Door }
   beforeAll(async () => {
@@ -32,7 +34,7 @@ export function startHostile(): { pipeline: TestPipeline; door: Door } {
   return started
 }
 
-/** The door of a pipeline that answers without a key. */
+/** Wraps a pipeline that answers without an API key. */
 async function openDoor(pipeline: TestPipeline) {
   const contract = await readContract(pipeline.url)
   const refused = new Map<ProblemCode, number>()
@@ -46,14 +48,14 @@ async function openDoor(pipeline: TestPipeline) {
     expect(problem.detail).toMatch(/./)
   }
 
-  /** Expects a problem in the place of an answer, and notes it. */
+  /** Checks that an answer is a problem, and counts it. */
   function expectRefusal(status: number, problem: Refusal) {
     expectProblem(problem)
     expect(status).toBe(problem.status)
     refused.set(problem.code, (refused.get(problem.code) ?? 0) + 1)
   }
 
-  /** Expects of an answer that it is one that a client can work with. */
+  /** Checks that an answer is one that a client can work with. */
   function expectAnswer({ status, body }: Pick<Answer, 'status' | 'body'>) {
     if (status >= 400) expectRefusal(status, body)
   }
@@ -73,7 +75,7 @@ async function openDoor(pipeline: TestPipeline) {
     expect(status).toBe(200)
     accepted += answer.accepted
     for (const { status, error } of answer.items) if (status === 'rejected') expectProblem(error)
-    // biome-ignore lint/suspicious/noExplicitAny: answers are looked into by each test.
+    // biome-ignore lint/suspicious/noExplicitAny: each test inspects the answers.
     const taken = answer.items.filter(({ status }: any) => status === 'accepted')
     return new Map<number, string>(taken.map(({ index, id }: { index: number; id: string }) => [index, id]))
   }
@@ -86,10 +88,13 @@ async function openDoor(pipeline: TestPipeline) {
     refused,
     /** How many events were accepted. */
     accepted: () => accepted,
-    /** Sends it, and expects an answer soon that a client can work with. Gives the ids of what was accepted, by their places. */
+    /**
+     * Sends the input, and expects a prompt answer that a client can work with. Returns the ids of accepted events, by
+     * their places.
+     */
     send: (route: Route, body: string | Uint8Array, headers: Record<string, string> = {}) =>
       unstalled(() => sendOnce(route, body, headers)),
-    /** Expects that an event has the data that was sent, as text: the same names in the same order, the same numbers. */
+    /** Checks that an event has the data that was sent, as text: the same names in the same order, the same numbers. */
     async expectKept(id: string, data: unknown) {
       const { body: event } = await contract.ask(`/v1/events/${id}`)
       expect(JSON.stringify(event.data)).toBe(JSON.stringify(data))
@@ -97,7 +102,7 @@ async function openDoor(pipeline: TestPipeline) {
   }
 }
 
-/** Expects it of each case. */
+/** Checks each case. */
 export const holds = <Case>(cases: fc.Arbitrary<Case>, check: (one: Case) => Promise<void>) =>
   fc.assert(fc.asyncProperty(cases, check), {
     numRuns: RUNS,
@@ -106,7 +111,7 @@ export const holds = <Case>(cases: fc.Arbitrary<Case>, check: (one: Case) => Pro
   })
 
 export const route = fc.constantFrom<Route>('/v1/events', '/v1/events/batch')
-/** Any code points, with NUL and halves of surrogate pairs among them. */
+/** Any code points, including NUL and unpaired surrogates. */
 export const text = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 30 }),
   fc.string({ unit: fc.integer({ min: 0, max: 0xffff }).map((c) => String.fromCharCode(c)), maxLength: 10 }),
@@ -129,7 +134,7 @@ export const value = fc.oneof(
 export const event = fc.record({ type: fc.constant('note.taken'), data: fc.dictionary(text, value, { maxKeys: 5 }) })
 export const encoded = event.map((sent) => new Uint8Array(Buffer.from(JSON.stringify(sent))))
 
-/** Bytes with something done to them. */
+/** Bytes with a random change. */
 export const mutated = (bytes: fc.Arbitrary<Uint8Array>) =>
   fc
     .tuple(

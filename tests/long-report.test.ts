@@ -1,4 +1,4 @@
-/** The page that a run of the long tests writes says how many passed, and names what did not. */
+/** The page written by the long tests has the number of passed tests, and names the others. */
 import { expect, test } from '@jest/globals'
 import { describeRun } from './long-report.js'
 

@@ -1,4 +1,4 @@
-/** What came of `npm run test:long`, written into docs/test-long.md by jest as its reporter. */
+/** Reports the results of `npm run test:long` in docs/test-long.md, as a jest reporter. */
 import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { availableParallelism, cpus } from 'node:os'
@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 
 const ROOT = join(import.meta.dirname, '../..')
 
-/** What is read of jest's results. */
+/** The used part of jest's results. */
 export interface Run {
   startTime: number
   testResults: readonly {
@@ -18,7 +18,7 @@ export interface Run {
   }[]
 }
 
-/** On what the tests were run. */
+/** The conditions of the run. */
 export interface Circumstances {
   root: string
   commit: string
@@ -29,7 +29,7 @@ export interface Circumstances {
 const seconds = (milliseconds: number) => (milliseconds / 1_000).toFixed(1)
 const cell = (text: string) => text.replaceAll('|', '\\|').replaceAll('\n', ' ')
 
-/** The document: when, of what, how many, and each test with its time. A file that could not be run counts as failed. */
+/** The document: date, machine, counts, and each test with its time. A file that could not be run counts as failed. */
 export function describeRun({ startTime, testResults }: Run, about: Circumstances): string {
   const files = testResults
     .map(({ testFilePath, perfStats, failureMessage, testResults: tests }) => ({

@@ -1,4 +1,7 @@
-/** What another account of the machine can do to the Postgres and the Redis of `eventflow up`: nothing without their passwords. */
+/**
+ * What another account of the machine can do to the Postgres and the Redis of `eventflow up`: nothing without their
+ * passwords.
+ */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
@@ -39,7 +42,7 @@ afterAll(async () => {
 
 const folders = () => ['postgres', 'redis'].map((name) => join(dir, name))
 
-/** What Postgres says to someone with this address, as a superuser's statement or an error. */
+/** What Postgres answers at this URL: the result of a statement, or an error. */
 async function sql(url: string, statement: string): Promise<string> {
   const db = connect({ url, applicationName: 'stranger', max: 1, onIdleError: () => {} })
   try {
@@ -78,11 +81,11 @@ describe('without a password', () => {
     ['postgres', ''],
     ['eventflow_owner', ''],
     ['eventflow_tenant', ''],
-  ])('Postgres does not let %s in with "%s"', async (user, password) => {
+  ])('Postgres refuses %s with "%s"', async (user, password) => {
     expect(await sql(addressOf(user, password), 'SELECT 1')).toMatch(/password|SASL/)
   })
 
-  test('Redis answers nothing, and takes no event', async () => {
+  test('Redis answers nothing, and accepts no event', async () => {
     expect(await redisSays('GET x')).toMatch(/^-NOAUTH /)
     expect(await redisSays('XADD ef:{p0}:events * e forged')).toMatch(/^-NOAUTH /)
     expect(await redisSays('AUTH eventflow', 'GET x')).toMatch(/^-WRONGPASS .*\r\n-NOAUTH /)
@@ -107,7 +110,7 @@ describe('with the passwords of the programs', () => {
     expect(await sql(postgres.url, statement)).toMatch(message)
   })
 
-  test('the role sees every tenant, inherits nothing from the owner, and makes tables for handlers', async () => {
+  test('the role sees every tenant, inherits nothing from the owner, and can create tables for handlers', async () => {
     const state = `SELECT rolsuper, rolcreatedb, rolcreaterole, rolbypassrls, pg_has_role('pg_read_all_stats', 'USAGE') AS statistics,
       pg_has_role('eventflow_owner', 'USAGE') AS owner, pg_has_role('eventflow_tenant', 'USAGE') AS tenant
       FROM pg_roles WHERE rolname = session_user`
@@ -137,16 +140,19 @@ describe('with the passwords of the programs', () => {
   })
 })
 
-test('what is on the disk is for no other account', async () => {
+test('files on the disk are closed to other accounts', async () => {
   const found: string[] = []
   for (const folder of folders()) {
     found.push(...(await openTo(folder)).map((path) => path.replace(dir, '')))
   }
-  // Programs of root's servers may be copies in there, and the folders themselves are passed through, not read.
+  // Programs of root's servers may be copies in there, and the folders themselves can be passed through, not read.
   expect(found.filter((path) => !/^\/\w+\/(binaries-[^/]+|program)(\/|$)/.test(path))).toEqual([])
 })
 
-/** Files that others may read or write, and folders that they may list or change, unless a folder above is closed to them. */
+/**
+ * Files that others may read or write, and folders that they may list or change, unless a folder above is closed to
+ * them.
+ */
 async function openTo(path: string): Promise<string[]> {
   const { mode } = await stat(path)
   const open = mode & 0o066 ? [path] : []
@@ -155,14 +161,14 @@ async function openTo(path: string): Promise<string[]> {
   return [...open, ...inside.flat()]
 }
 
-test('a program of another account that listens where Redis was is not told the password', async () => {
+test('a program of another account that listens on the port of Redis does not get the password', async () => {
   const own = await mkdtemp(join(tmpdir(), 'eventflow-port-'))
   await chmod(own, 0o711)
   const heard: string[] = []
   const start = () => startRedis({ dir: own, port: 0, cacheDir: redisCacheDir(), log: () => {} })
   const first = await start()
   await first.stop()
-  // As root it is the account without power that listens; as another user there is no second one, and 0.0.0.0 stands for it.
+  // As root, the unprivileged account listens; another user has no second account, and 0.0.0.0 stands for it.
   const program = `
     if (${isRoot}) process.setuid(${STRANGER})
     require('node:net').createServer((socket) => socket.on('data', (data) => process.stdout.write(data)))
@@ -181,7 +187,7 @@ test('a program of another account that listens where Redis was is not told the 
   }
 })
 
-test('no password is in the arguments of a process, in a log or in what is printed for the terminal', async () => {
+test('no password is in the arguments of a process, in a log or in terminal output', async () => {
   const passwords = [postgres, redis].flatMap(({ url, adminUrl }) =>
     [url, adminUrl].map((each) => new URL(each).password),
   )
@@ -200,7 +206,7 @@ test('no password is in the arguments of a process, in a log or in what is print
   }
 })
 
-// Only root can become someone else.
+// Only root can become another account.
 if (isRoot)
   describe('as another account', () => {
     const asStranger = (command: string, args: string[]) =>
@@ -209,7 +215,7 @@ if (isRoot)
         (error) => error.stderr as string,
       )
 
-    test('passwords, logs and data cannot be read, and folders not be listed', async () => {
+    test('passwords, logs and data cannot be read, and folders cannot be listed', async () => {
       const files = ['postgres/eventflow.pgpass', 'postgres/eventflow_admin.pgpass', 'postgres/postgres.log']
       const others = [
         'redis/application.password',
@@ -236,7 +242,7 @@ if (isRoot)
     })
   })
 
-test('the printed line for psql works as it stands, where there is a psql', async () => {
+test('the printed line for psql works unchanged, if psql is installed', async () => {
   const { stdout } = await run('sh', [
     '-c',
     `command -v psql >/dev/null || { echo eventflow; exit; }; ${postgres.shell} -Atc 'SELECT session_user'`,
@@ -244,7 +250,7 @@ test('the printed line for psql works as it stands, where there is a psql', asyn
   expect(stdout.trim()).toBe('eventflow')
 })
 
-test('the printed line for redis-cli works as it stands', async () => {
+test('the printed line for redis-cli works unchanged', async () => {
   const cli = /(\S+) -p \d+$/.exec(redis.shell)![1]!
   const { stdout } = await run('sh', [
     '-c',

@@ -1,7 +1,7 @@
-/** The order in which the test files begin: those first that take longest, so that none runs on alone at the end. */
+/** The order in which the test files begin: the longest first, so that none runs on alone at the end. */
 import TestSequencer from '@jest/test-sequencer'
 
-/** By what they are, as a fresh clone has no durations of earlier runs; all others are ordered by jest. */
+/** Fixed, because a fresh clone has no durations of earlier runs; jest orders all others. */
 const LONGEST = [/planted-bugs/, /crash-points/, /command-line/, /flow\/live/]
 
 const place = ({ path }) => {
@@ -9,7 +9,7 @@ const place = ({ path }) => {
   return found < 0 ? LONGEST.length : found
 }
 
-/** Written as `.mjs` because jest takes no sequencer from an ES module of another name. */
+/** An `.mjs` file, because jest accepts no sequencer from an ES module with another extension. */
 export default class extends TestSequencer {
   sort(tests) {
     return super.sort(tests).sort((a, b) => place(a) - place(b))

@@ -1,4 +1,4 @@
-/** The tables of settings in docs/settings.md against the settings. */
+/** Compares the tables of settings in docs/settings.md with the settings. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AlertsConfig, IngestConfig, WorkerConfig } from '@eventflow/runtime'
@@ -6,7 +6,7 @@ import { describe, expect, test } from '@jest/globals'
 
 const text = readFileSync(join(import.meta.dirname, '../../docs/settings.md'), 'utf8')
 
-/** The rows of the table with this head: a setting's name, and its default as it is written there. */
+/** The rows of the table with this head: a setting's name, and its documented default. */
 function documented(head: string): [name: string, standard: string][] {
   const [, table] = new RegExp(`^\\| ${head} \\| default \\| \\|\\n\\|.*\\n((?:\\|.*\\n)+)`, 'm').exec(text)!
   return [...table!.matchAll(/^\| `([A-Z_]+)` \| (.*?) ?\|/gm)].map(([, name, standard]) => [name!, standard!])
@@ -14,7 +14,7 @@ function documented(head: string): [name: string, standard: string][] {
 
 type Settings = Record<string, { default?: unknown }>
 
-/** A default as it is written: none where the setting is needed, or where nothing stands for something else. */
+/** A default as documented: none if the setting is required, or if it is empty. */
 const written = (value: unknown) => (typeof value === 'string' && value !== '' ? `\`${value}\`` : `${value ?? ''}`)
 
 const [ingest, worker, alerts]: Settings[] = [IngestConfig, WorkerConfig, AlertsConfig].map(
@@ -36,7 +36,7 @@ describe('docs/settings.md has every setting, and its default,', () => {
   ])('of %s', (head, settings) => {
     const rows = documented(head)
     expect(rows.map(([name]) => name).sort()).toEqual(Object.keys(settings).sort())
-    // In place of an empty default there may be words for what happens then.
+    // In place of an empty default there may be words for its meaning.
     const stated = rows.filter(([name]) => settings[name]!.default !== '')
     expect(stated).toEqual(stated.map(([name]) => [name, written(settings[name]!.default)]))
   })

@@ -1,6 +1,7 @@
 /**
- * The soak: a whole pipeline of real processes under load, with a fault every few seconds, and the checker's verdict at the end.
- * `npm run soak -- --minutes N --seed S --tenants T`; with `--alone` each fault waits until the one before has been recovered from.
+ * The soak: a whole pipeline of real processes under load, with a fault every few seconds, and the checker's verdict at
+ * the end. `npm run soak -- --minutes N --seed S --tenants T`; with `--alone` each fault waits for the recovery from
+ * the one before.
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -46,7 +47,7 @@ const RETENTION_SECONDS = 180
 const begun = performance.now()
 const say = (text: string) => console.log(`${((performance.now() - begun) / 1_000).toFixed(0).padStart(6)} s  ${text}`)
 
-const build = await copyOfBuild(`soak-${process.pid}`, RETENTION_IN_A_HURRY) // whoever builds during a long run must not disturb it
+const build = await copyOfBuild(`soak-${process.pid}`, RETENTION_IN_A_HURRY) // other builds must not disturb it
 const settings = { ...HANDLERS_IN_A_HURRY, ...retentionAfter(RETENTION_SECONDS) }
 const stack = await startStack({ ...places, ...build, ingests: 2, workers: 3, settings })
 say(
@@ -120,7 +121,7 @@ await stack.stop({ keep: kept || values.keep })
 await build.remove()
 process.exit(kept ? 1 : 0)
 
-/** A tenant with a key and clients of its own; the first one is there already. */
+/** A tenant with an API key and clients; the first one exists already. */
 async function startTenant(n: number) {
   const id = n === 0 ? 'default' : `tenant-${n + 1}`
   if (n > 0) await createTenant(stack.db, id, 'soak')

@@ -1,6 +1,6 @@
 /**
- * docs/sql.md against what it describes: every query runs, and reads no large table as a whole unless it says so.
- * EVENTFLOW_TEST_ROWS=1000000 has it look at the plans on a million events.
+ * Compares docs/sql.md with the database: every query runs, and scans no large table unless the document says so.
+ * EVENTFLOW_TEST_ROWS=1000000 checks the plans on a million events.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ let db: Db
 
 type Tx = Parameters<Parameters<typeof prepare>[1][number]>[0]
 
-/** Of 1,000 events one waits for another attempt, one is on its way, ten have failed, and all others are processed. */
+/** Of 1,000 events one waits for another attempt, one is unsettled, ten have failed, and all others are processed. */
 async function load(tx: Tx, rows: number): Promise<void> {
   await tx.query(`
     INSERT INTO raw_events (tenant_id, event_id, type, source, key, partition, occurred_at, accepted_at, correlation_id, payload)
@@ -47,7 +47,7 @@ async function load(tx: Tx, rows: number): Promise<void> {
   await tx.query(`
     INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at)
     SELECT tenant_id, event_id, partition, 1, now() FROM raw_events WHERE seq % 1000 = 1`)
-  // All is settled but the last of each partition.
+  // Everything is settled except the last event of each partition.
   await tx.query(
     `UPDATE partitions p SET settled_seq = (SELECT max(seq) - 1000 FROM raw_events WHERE partition = p.id)`,
   )
@@ -59,7 +59,7 @@ interface Plan {
   Plans?: Plan[]
 }
 
-/** The tables that a plan reads from the first page to the last. */
+/** The tables that a plan scans completely. */
 function readAsAWhole(plan: Plan): string[] {
   const own = /^(Parallel )?Seq Scan$/.test(plan['Node Type']) ? [plan['Relation Name']!] : []
   return [...own, ...(plan.Plans ?? []).flatMap(readAsAWhole)]
@@ -89,7 +89,7 @@ describe('the query', () => {
   })
 })
 
-test('a whole table that is read is found', async () => {
+test('a full scan of a table is detected', async () => {
   const { rows } = await db.query(`EXPLAIN (FORMAT JSON) SELECT FROM events WHERE key = 'key-1'`)
   expect(readAsAWhole(rows[0]['QUERY PLAN'][0].Plan)).toContain('raw_events')
 })

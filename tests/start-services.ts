@@ -1,4 +1,4 @@
-/** Before the tests: one Postgres and one Redis for all of them. */
+/** Before the tests: starts one Postgres and one Redis for all of them. */
 import { join } from 'node:path'
 import { type Services, startServices } from '@eventflow/testkit'
 

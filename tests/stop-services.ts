@@ -1,4 +1,4 @@
-/** After the tests. */
+/** After the tests: stops them. */
 export default async function stop(): Promise<void> {
   await globalThis.eventflowServices?.stop()
 }

@@ -1,7 +1,8 @@
 /**
- * Long stories, told with their figures. `npm run story -- flushall --events 1000000`: Redis forgets everything with a backlog.
- * `npm run story -- redis-away --minutes 10`: Redis is gone under load, and comes back; with `--mood` all events have a mood.
- * `npm run story -- disk-full`: the disk of the tables is full under load, and then has room again; this one takes root.
+ * Long scenarios with their figures. `npm run story -- flushall --events 1000000`: Redis loses everything with a
+ * backlog. `npm run story -- redis-away --minutes 10`: Redis goes down under load, and comes back; with `--mood` all
+ * events have a mood. `npm run story -- disk-full`: the disk of the tables fills up under load, and then has room
+ * again; this one requires root.
  */
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -36,7 +37,7 @@ const { values, positionals } = parseArgs({
 const begun = performance.now()
 const seconds = (from: number) => `${((performance.now() - from) / 1_000).toFixed(1)} s`
 const say = (text: string) => console.log(`${seconds(begun).padStart(10)}  ${text}`)
-/** Between which times Redis was away. */
+/** The period in which Redis was down. */
 let without: [number, number] = [0, 0]
 const stories: Record<string, (stack: Stack, clients: Clients) => Promise<void>> = {
   flushall,
@@ -96,7 +97,7 @@ async function flushall({ workers, directRedis, db }: Stack, { send }: Clients):
   const from = performance.now()
   for (const worker of workers) worker.start()
   const level = async () => {
-    await delay(500) // to count a million events takes a while, of which the workers are to lose little
+    await delay(500) // counting a million events takes a while, and should cost the workers little
     return (await countEvents(db)).unsettled === 0
   }
   await until('everything is settled', level, 3_600_000)
@@ -122,7 +123,7 @@ async function redisAway({ redis, db }: Stack, all: Clients): Promise<void> {
     away = false
   })
   while (away) {
-    await Promise.race([back, delay(15_000)]) // from time to time it is told how things are
+    await Promise.race([back, delay(15_000)]) // prints the state from time to time
     say(`${away ? 'without' : 'with'} Redis: ${await figures()}`)
   }
   const from = performance.now()
@@ -134,7 +135,7 @@ async function redisAway({ redis, db }: Stack, all: Clients): Promise<void> {
       return rows.length === 0
     },
     120_000,
-  ) // what is unsettled comes first
+  ) // the unsettled count comes first
   say(`Redis is back; every partition reads its stream again after ${seconds(from)}`)
   await more(5)
   say(`with Redis: ${await figures()}`)
@@ -158,7 +159,7 @@ async function diskFull(stack: Stack, all: Clients): Promise<void> {
   const code = await tooMany().catch((error) => error.code)
   if (code !== '53100') throw new Error(`the disk is not full: ${code}`)
   say(`the disk is full, an INSERT of ours fails with ${code}: ${await figures()}`)
-  await delay(15_000) // for so long it is full: in the end nothing must be missing
+  await delay(15_000) // how long it is full: finally nothing must be missing
   say(`after 15 s: ${await figures()}`)
   const before = all.counts.accepted
   await disk.free()

@@ -1,4 +1,4 @@
-/** docs/tutorial.md, run from its first line to its last as a reader would: the same commands, the same answers. */
+/** Runs docs/tutorial.md from its first line to its last as a reader would: the same commands, the same answers. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -12,13 +12,13 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
 const ROOT = join(import.meta.dirname, '../..')
 
-/** What of the clone the commands need: a folder with these is as good as one, and leaves ours as it is. */
+/** The parts of a clone that the commands need: a folder with these replaces a clone, and leaves ours unchanged. */
 const CLONE = ['package.json', 'node_modules', 'packages', 'apps']
 
-/** In place of npx for the commands that come and go: it takes longer to start than they do. */
+/** Replaces npx for short commands: it takes longer to start than they run. */
 const NPX = 'npx() { "node_modules/.bin/$@"; }'
 
-/** A command that only looks, and may look again: what it is about may still be under way. */
+/** A read-only command, which may be repeated: its subject may still be in progress. */
 const LOOKS = /^npx eventflow (sql ["']SELECT|events get|dlq (ls|show))/
 
 interface Block {
@@ -26,7 +26,10 @@ interface Block {
   content: string
 }
 
-/** The fenced blocks of the document: `sh` is to be run, `ts` to be put into a file, and what has no language was answered. */
+/**
+ * The fenced blocks of the document: `sh` is run, `ts` is written to a file, and a block without a language is the
+ * expected answer.
+ */
 const blocks = [...readFileSync(join(ROOT, 'docs/tutorial.md'), 'utf8').matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(
   ([, language, content]): Block => ({ language: language!, content: content! }),
 )
@@ -51,12 +54,12 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-test('begins with what the tests have done already, and shows what most commands answer', () => {
+test('begins with what the tests have done already, and shows the answers of most commands', () => {
   expect(blocks[0]).toEqual({ language: 'sh', content: 'npm ci && npm run build\n' })
   expect(blocks.filter(({ language }) => language === '').length).toBeGreaterThan(8)
 })
 
-test('does what it says, command by command', async () => {
+test('works, command by command', async () => {
   for (const [index, { language, content }] of blocks.entries()) {
     if (language === 'ts') await write(content)
     else if (/^npx eventflow up/.test(content)) await start(content)
@@ -64,14 +67,14 @@ test('does what it says, command by command', async () => {
   }
 }, 180_000)
 
-/** Puts a file where its first line says. */
+/** Writes a file to the path in its first line. */
 async function write(content: string): Promise<void> {
   const path = join(folder, /^\/\/ (\S+)\n/.exec(content)![1]!)
   await mkdir(dirname(path), { recursive: true })
   await writeFile(path, content)
 }
 
-/** Runs the command in the first terminal, after what ran there before. */
+/** Runs the command in the first terminal, after the previous one. */
 async function start(command: string): Promise<void> {
   await interrupt()
   const child = spawn('bash', ['-c', command], { cwd: folder, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -82,7 +85,7 @@ async function start(command: string): Promise<void> {
   expect(said).toContain('EventFlow is up.')
 }
 
-/** Ctrl-C, which the terminal sends to all that run in it. */
+/** Ctrl-C, which the terminal sends to all its processes. */
 async function interrupt(): Promise<void> {
   if (!running || hasEnded(running)) return
   const closed = once(running, 'close')
@@ -116,13 +119,13 @@ async function tryOut(commands: string, { language, content }: Block): Promise<v
   else await asShown()
 }
 
-/** What is shown, where a line with nothing but … stands for any lines. */
+/** A pattern of the shown text, in which a line with only … stands for any lines. */
 function patternOf(content: string): RegExp {
   const parts = plain(content).split('…')
   return new RegExp(`^${parts.map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('[^]*')}$`)
 }
 
-/** The text without what no two runs have in common. */
+/** The text without what differs between runs. */
 function plain(content: string): string {
   return content
     .replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '<id>')

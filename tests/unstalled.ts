@@ -1,23 +1,24 @@
-/** Whether an input keeps the process from everything else: for how long at a stretch it has the event loop for itself. */
+/** Measures how long an input blocks the event loop at a stretch. */
 
-/** What nobody may be kept waiting for, in milliseconds, on a machine that parses the yardstick in its time. */
+/** The maximum delay of other requests, in milliseconds, on a machine that parses the yardstick in its usual time. */
 const MAX_STALL_MS = 100
 const YARDSTICK = `[${'[],'.repeat(250_000)}0]`
 const YARDSTICK_MS = 10
-/** Bodies of megabytes suffer more than the yardstick from those that share the memory: at the most, so many times as much. */
+/** Bodies of megabytes suffer more than the yardstick from other users of memory bandwidth: at most by this factor. */
 const SHARED_MEMORY = 2
 
-/** An input that stalls does so every time; what a busy machine does to us passes. */
+/** An input that stalls does so every time; disturbance by a busy machine passes. */
 const TRIES = 10
-/** So often the yardstick is taken for each try: a single one may meet a collection of garbage, and excuse what stalls. */
+/** How often the yardstick is measured for each try: a single one may meet a garbage collection, and excuse a stall. */
 const YARDSTICKS = 3
 
 const LOOK_EVERY_MS = 5
 
 /**
- * Does something that keeps the loop busy, again when that held it up for too long, and throws when it always does. On a slower
- * or busier machine it may hold it up for as much longer as the yardstick takes, in the best of the tries of either. Gives what
- * came of it the last time. The loop is that of the services under test and of the test itself, which must do little meanwhile.
+ * Runs something that keeps the loop busy, repeats it if that blocked the loop for too long, and throws if it always
+ * does. On a slower or busier machine the limit grows with the time of the yardstick, using the best tries of either.
+ * Returns the result of the last run. The loop is shared by the services under test and the test itself, which must do
+ * little meanwhile.
  */
 export async function unstalled<Result>(work: () => Promise<Result>): Promise<Result> {
   let [stall, yardstick] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
@@ -34,7 +35,7 @@ export async function unstalled<Result>(work: () => Promise<Result>): Promise<Re
   )
 }
 
-/** What came of it, and the longest time, in milliseconds, in which the loop did nothing else. */
+/** The result, and the longest time, in milliseconds, in which the loop did nothing else. */
 async function watched<Result>(work: () => Promise<Result>): Promise<{ result: Result; longest: number }> {
   let longest = 0
   let last = now()
@@ -57,7 +58,7 @@ function timeOf(work: () => void): number {
 
 const now = () => ({ wall: performance.now(), cpu: process.cpuUsage() })
 
-/** Waiting for a processor that others have does not count, nor does what threads do beside the loop. */
+/** Waiting for a processor that others use does not count, nor does the work of threads beside the loop. */
 function between(from: ReturnType<typeof now>, to: ReturnType<typeof now>): number {
   const cpu = (to.cpu.user + to.cpu.system - from.cpu.user - from.cpu.system) / 1_000
   return Math.min(cpu, to.wall - from.wall)

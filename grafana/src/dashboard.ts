@@ -1,4 +1,4 @@
-/** What all dashboards have in common: a name for their address, links to the others, and one choice, the data source. */
+/** What all dashboards have in common: an address, links to the others, and one variable, the data source. */
 import type { Builder } from '@grafana/grafana-foundation-sdk/cog'
 import {
   type Dashboard,
@@ -19,7 +19,7 @@ export interface Row {
   panels: readonly Builder<Panel>[]
 }
 
-/** Makes a dashboard; `name` is part of its address and the name of its file. */
+/** Builds a dashboard; `name` is part of its address and the name of its file. */
 export function dashboard(name: string, title: string, description: string, rows: readonly Row[]): Dashboard {
   const builder = new DashboardBuilder(title)
     .uid(`eventflow-${name}`)
@@ -42,7 +42,7 @@ export function dashboard(name: string, title: string, description: string, rows
     for (const panel of row.panels) builder.withPanel(panel)
   }
   const built = builder.build()
-  for (const link of built.links ?? []) delete link.placement // the SDK would have it in a menu
+  for (const link of built.links ?? []) delete link.placement // the SDK would put it into a menu
   built.panels?.forEach((panel, index) => {
     panel.id = index + 1
   })

@@ -1,4 +1,4 @@
-/** Writes the dashboards as Grafana reads them: `npm run dashboards`. */
+/** Writes the dashboards in Grafana's format: `npm run dashboards`. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { dashboardFiles } from './dashboards.js'

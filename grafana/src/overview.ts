@@ -2,7 +2,7 @@
 import { dashboard } from './dashboard.js'
 import { figure, graph, quantiles, table, timeline } from './panels.js'
 
-/** The part of an event's way that a panel is about, and how to read it. */
+/** The stage of processing that a panel shows, and how to read it. */
 const latency = (title: string, description: string, metric: string) =>
   graph({ title, description, width: 6 }, { unit: 's', queries: quantiles(metric) })
 

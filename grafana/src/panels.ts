@@ -1,4 +1,4 @@
-/** The kinds of panels that the dashboards are made of. */
+/** The kinds of panels on the dashboards. */
 import type { Builder } from '@grafana/grafana-foundation-sdk/cog'
 import {
   GraphThresholdsStyleConfigBuilder,
@@ -29,16 +29,16 @@ import { PanelBuilder as TimeSeriesBuilder } from '@grafana/grafana-foundation-s
 /** Chosen at the top of a dashboard: any Prometheus that scrapes the pipeline. */
 const DATASOURCE = { type: 'prometheus', uid: '$datasource' }
 
-/** What every panel says of itself. */
+/** The title and size of a panel, and its explanation. */
 interface Caption {
   title: string
-  /** What a person has to know who sees it for the first time. */
+  /** What a newcomer has to know. */
   description: string
   /** Of 24 columns. */
   width: number
 }
 
-/** An expression, and the name of each series that comes of it. */
+/** An expression, and the name of each resulting series. */
 export interface Query {
   expr: string
   legend: string
@@ -47,7 +47,7 @@ export interface Query {
 /** A limit, and the colour of what is at or above it. */
 type Limit = [value: number, color: 'yellow' | 'red']
 
-/** Lines over time. Where `limits` are given, they are drawn. */
+/** Lines over time, with `limits` drawn if they are given. */
 export function graph(
   { title, description, width }: Caption,
   { unit, queries, limits = [] }: { unit: string; queries: readonly Query[]; limits?: readonly Limit[] },
@@ -72,7 +72,7 @@ export function graph(
     .thresholdsStyle(new GraphThresholdsStyleConfigBuilder().mode(GraphThresholdsStyleMode.Dashed))
 }
 
-/** One number, coloured by its limits, or by the state that it stands for. */
+/** One number, coloured by its limits, or by its state. */
 export function figure(
   { title, description, width }: Caption,
   { unit, expr, limits = [], states }: { unit: string; expr: string; limits?: readonly Limit[]; states?: States },
@@ -90,7 +90,7 @@ export function figure(
   return states ? panel.mappings([mapping(states)]) : panel
 }
 
-/** What the values 0, 1, 2 … stand for, each with its colour. */
+/** The meaning of the values 0, 1, 2 …, each with its colour. */
 type States = readonly { text: string; color: string }[]
 
 /** One bar for each series, coloured by its state: `states[value]`. */
@@ -118,7 +118,7 @@ export interface Column {
   unit?: string
 }
 
-/** The present values, one row for each set of labels; `labels` are the columns before the values, with their headers. */
+/** The present values, one row for each set of labels; `labels` are the columns before the values, with headers. */
 export function table(
   { title, description, width }: Caption,
   options: { labels: Record<string, string>; columns: readonly Column[]; height: number; empty?: string },
@@ -151,7 +151,7 @@ export function table(
   return panel
 }
 
-/** p50, p95 and p99 of a histogram, as the recording rules have them. */
+/** p50, p95 and p99 of a histogram, from the recording rules. */
 export function quantiles(metric: string): Query[] {
   return ['0.5', '0.95', '0.99'].map((quantile) => ({
     expr: `eventflow:${metric}:quantile1m{quantile="${quantile}"}`,
@@ -179,7 +179,7 @@ function legend(): VizLegendOptionsBuilder {
     .placement(LegendPlacement.Bottom)
 }
 
-/** The lowest step has no value in Grafana's model: it is where everything begins. */
+/** The lowest step has no value in Grafana's model: it covers everything below the first limit. */
 function thresholds(limits: readonly Limit[]): ThresholdsConfigBuilder {
   const base: Threshold = { value: null, color: 'green' }
   return new ThresholdsConfigBuilder()

@@ -1,4 +1,4 @@
-/** Partitions: who works on what, where events wait, which partition is out of step. */
+/** Partitions: their owners, where events wait, and which partition is out of step. */
 import { dashboard } from './dashboard.js'
 import { figure, graph, table, timeline } from './panels.js'
 
@@ -7,7 +7,7 @@ const byPartition = (metric: string) => ({
   legend: '{{partition}}',
 })
 
-/** The largest or the smallest epoch of each partition. Not delta(), which would extrapolate what is a count. */
+/** The largest or the smallest epoch of each partition. Not delta(), which would extrapolate a count. */
 const epoch = (what: 'max' | 'min') => `${what}_over_time(eventflow_partition_epoch[10m])`
 
 export const partitions = dashboard(

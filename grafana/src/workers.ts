@@ -1,8 +1,8 @@
-/** Workers: what each process does, and whether it has the room to do it. */
+/** Workers: the activity of each process, and whether it has capacity left. */
 import { dashboard } from './dashboard.js'
 import { figure, graph, type Query, table, timeline } from './panels.js'
 
-/** Gives each process the name that it has in the log instead of its address alone. */
+/** Shows each process with its name in the log instead of only its address. */
 const named = (expr: string): Query => ({
   expr: `${expr} * on (instance) group_left (worker_id) max by (instance, worker_id) (eventflow_build_info{service="worker"})`,
   legend: '{{worker_id}}',
@@ -13,7 +13,7 @@ const ofProcess = (expr: string): Query => ({ expr, legend: '{{job}} {{instance}
 
 const rate = (metric: string) => `rate(${metric}[$__rate_interval])`
 
-/** The mean of what a histogram has seen. */
+/** The mean of a histogram. */
 const mean = (histogram: string) =>
   `sum by (instance) (${rate(`${histogram}_sum`)}) / sum by (instance) (${rate(`${histogram}_count`)})`
 

@@ -1,4 +1,4 @@
-/** The whole bench, on one variant, for a second. */
+/** The whole bench on one variant, for one second. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises'
@@ -16,7 +16,7 @@ let running: ChildProcess | undefined
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'eventflow-bench-'))
-  await chmod(dir, 0o755) // Postgres runs as another user where the tests run as root
+  await chmod(dir, 0o755) // Postgres runs under another account if the tests run as root
   await mkdir(join(dir, 'data', 'cache'), { recursive: true })
   await symlink(redisCacheDir(), join(dir, 'data', 'cache', 'redis'))
 })
@@ -29,7 +29,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-/** Runs it to its end and gives what it said. */
+/** Runs the bench to its end and returns its output. */
 async function bench(...args: string[]): Promise<{ code: number; said: string }> {
   const child = spawn(process.execPath, [BENCH, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   running = child

@@ -1,4 +1,4 @@
-/** `npm run bench`: how fast EventFlow is, next to what the machine can do and to other queues. */
+/** `npm run bench`: measures EventFlow next to the limits of the machine and to other queues. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
@@ -76,7 +76,7 @@ try {
   }
 }
 
-/** Writes the JSON and the charts, and says where. */
+/** Writes the JSON and the charts, and prints their paths. */
 async function write(results: Results): Promise<void> {
   const { machine, at, commit, variants: measured, scale } = results
   const note = `${machine.cores} × ${machine.cpu}, ${at.slice(0, 10)}, ${commit}`
@@ -88,7 +88,7 @@ async function write(results: Results): Promise<void> {
   console.log(`written: ${[...files.keys()].map((file) => join(options.out, file)).join(', ')}`)
 }
 
-/** What is to be done, and the name of its files: a part of the whole must not take the place of the whole. */
+/** The plan, and the name of its files: a partial run must not overwrite a full one. */
 function readPlan({ only, rounds, seconds, events, quick }: Options): { plan: Plan; name: string } {
   const given = (option: string) => program.getOptionValueSource(option) === 'cli'
   if (quick || only) {
@@ -119,7 +119,7 @@ function readPlan({ only, rounds, seconds, events, quick }: Options): { plan: Pl
   return { plan: { ...settings, variants, idle: true, watched: false, walls: false }, name: 'results' }
 }
 
-/** Redraws a line on a terminal; elsewhere only what is said for good is said. */
+/** Redraws a line on a terminal; elsewhere prints only permanent lines. */
 function createTerminal(): Terminal {
   const { stdout } = process
   const wipe = () => stdout.isTTY && stdout.write('\r\x1b[2K')

@@ -1,4 +1,4 @@
-/** What is judged is what was measured, and by the right side of its goal. */
+/** The goals judge measured figures, in the right direction. */
 import { expect, test } from '@jest/globals'
 import { judge } from './goals.js'
 import type { Results } from './results.js'
@@ -14,7 +14,7 @@ test.each([
   expect(judge(watched(unwatched, elsewhere))).toMatchObject([{ what: expect.stringContaining('live page'), reached }])
 })
 
-test('a share is reached from below, and what was not measured is not judged', () => {
+test('a share has a lower bound, and what was not measured is not judged', () => {
   const scale = (lastToFirst: number) => judge({ variants: [], scale: { lastToFirst } } as unknown as Results)
   expect(scale(0.9)).toMatchObject([{ goal: 0.9, reached: true }])
   expect(scale(0.89)).toMatchObject([{ goal: 0.9, reached: false }])

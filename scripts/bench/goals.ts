@@ -1,10 +1,12 @@
-/** What EventFlow is meant to reach, compared within one run: nobody's absolute figures are anybody else's. */
+/**
+ * The performance goals of EventFlow, as ratios within one run: absolute figures of two machines are not comparable.
+ */
 import type { Results, VariantResult } from './results.js'
 import { wallsRatio } from './suites/walls.js'
 
 interface Goal {
   what: string
-  /** The figure, or nothing when what it needs was not measured. */
+  /** The figure, or `undefined` if its inputs were not measured. */
   figure: (results: Results) => number | undefined
   least?: number
   most?: number
@@ -19,7 +21,7 @@ export interface Judged {
   reached: boolean
 }
 
-/** How many times as fast as the other, end to end. */
+/** The ratio of two end-to-end rates. */
 const ratio =
   (name: string, other: string) =>
   (results: Results): number | undefined => {
@@ -76,7 +78,7 @@ const GOALS: readonly Goal[] = [
   { what: 'last to first of the long run', figure: ({ scale }) => scale?.lastToFirst, least: 0.9, unit: '×' },
 ]
 
-/** The goals of which the figures are there. */
+/** Judges the goals whose figures are there. */
 export function judge(results: Results): Judged[] {
   return GOALS.flatMap(
     ({ what, figure: read, least = Number.NEGATIVE_INFINITY, most = Number.POSITIVE_INFINITY, unit }) => {

@@ -1,4 +1,4 @@
-/** One measurement: fresh databases, warm up, load, and the clock stops when everything is done. */
+/** One measurement: fresh databases, warm-up, load; the clock stops when every event is done. */
 import { availableParallelism } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { LoadOrder, LoadReport } from './load/orders.js'
@@ -6,52 +6,52 @@ import { machineCpuSeconds } from './processes.js'
 import type { ByRole, Stack } from './stack.js'
 import type { Percentiles } from './statistics.js'
 
-/** Something that can be put under load. */
+/** A system that can be put under load. */
 export interface Subject {
   drive(order: LoadOrder, onProgress?: (events: number) => void): Promise<LoadReport>
-  /** Resolves when so many events have reached their end since the start: nothing is under way any more. */
+  /** Resolves when this many events have been settled since the start: nothing is in flight any more. */
   drained(events: number): Promise<void>
-  /** From acceptance to the end of the events that were accepted after this time, as the database has it. */
+  /** From acceptance to settlement, for the events accepted after this time, by the database's clock. */
   delivery?(since: Date): Promise<Percentiles>
-  /** Who brought how many events to their end. */
+  /** How many events each worker settled. */
   byWorker?(): Promise<Record<string, number>>
 }
 
-/** A subject that can be started, and what is to be said of it. */
+/** A subject that can be started, with its description. */
 export interface Variant {
   name: string
   group: 'limits' | 'naive' | 'eventflow' | 'features' | 'peers' | 'latency' | 'workers'
   title: string
-  /** What it promises: rates of things that promise less are not the same kind of rate. */
+  /** What it guarantees: rates of systems that guarantee less are not comparable. */
   promise: string
-  /** Events a second; without it as many as it takes. */
+  /** Events a second; without it as many as possible. */
   rate?: number
-  /** How many times as long as others it is warmed up. */
+  /** Length of its warm-up, as a multiple of the usual one. */
   warmUps?: number
   start(stack: Stack): Promise<Subject>
 }
 
 export interface Measurement {
   events: number
-  /** From the first request until all is done. */
+  /** From the first request until every event is done. */
   seconds: number
   /** From the first request to the last answer. */
   loadSeconds: number
   cpuSeconds: ByRole
-  /** The part of the machine, from 0 to 1, that was taken by processes which are not ours. */
+  /** The share of the machine, from 0 to 1, used by processes that are not ours. */
   takenByOthers: number
   /** Of requests, in milliseconds. */
   accept?: Percentiles
-  /** From acceptance to the end, in milliseconds. */
+  /** From acceptance to settlement, in milliseconds. */
   delivery?: Percentiles
   byWorker?: Record<string, number>
 }
 
 export interface Times {
-  /** Of load that is not measured, before the one that is: code is compiled and caches are filled in it. */
+  /** Unmeasured load before the measurement: it compiles code and fills caches. */
   warmUpSeconds: number
   seconds: number
-  /** Told what is going on. */
+  /** Called with the current step. */
   onProgress: (what: string) => void
 }
 
@@ -97,16 +97,16 @@ export async function measure(stack: Stack, variant: Variant, times: Times): Pro
   }
 }
 
-/** By role, what was added since. */
+/** The increase by role. */
 export function differences(after: ByRole, before: ByRole): ByRole {
   return Object.fromEntries(Object.keys(after).map((role) => [role, after[role]! - before[role]!]))
 }
 
-/** So long may nothing at all move before it is given up. */
+/** How long there may be no progress before the measurement is given up. */
 const STALLED_MS = 60_000
 
 /**
- * Looks every `everyMs` until `look` gives 0: what is left. Throws when that number has not changed for a minute.
+ * Calls `look` every `everyMs` until it returns 0: the remaining number. Throws if that has not changed for a minute.
  */
 export async function untilNothingLeft(what: string, everyMs: number, look: () => Promise<number>): Promise<void> {
   let movedAt = performance.now()

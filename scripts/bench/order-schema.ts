@@ -1,4 +1,4 @@
-/** What the events of the bench look like, what is added to them, and what the handler adds up. */
+/** The schema, the enrichment and the handler of the bench's events. */
 import { type AcceptedEvent, derive, lookup, type Sql, type Static, Type } from '@eventflow/sdk'
 
 export const Order = Type.Object({
@@ -19,7 +19,7 @@ export const Order = Type.Object({
 
 export type OrderEvent = AcceptedEvent<Static<typeof Order>>
 
-/** A row of a table, which the cache has after the first batch, and a sum. */
+/** A row of a table, cached after the first batch, and a sum. */
 export const enrichment = [
   lookup({
     table: 'bench_countries',
@@ -32,7 +32,7 @@ export const enrichment = [
   })),
 ] as const
 
-/** Makes the table that orders are enriched from. */
+/** Creates the table that orders are enriched from. */
 export async function prepareCountries(tx: Sql): Promise<void> {
   await tx.query('CREATE TABLE IF NOT EXISTS bench_countries (code text PRIMARY KEY, name text, vat integer)')
   await tx.query("INSERT INTO bench_countries VALUES ('DE', 'Germany', 19) ON CONFLICT DO NOTHING")

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { afterAll, expect, test } from '@jest/globals'
 import { cpuSecondsOf, machineCpuSeconds, ownMemoryOf, parentOf } from './processes.js'
 
-/** Computes for 300 ms, holds 64 MiB, and has a child which has computed for 300 ms and ended. */
+/** Computes for 300 ms, holds 64 MiB, and has a child that computed for 300 ms and has ended. */
 const BUSY = `
   const used = () => process.cpuUsage().user + process.cpuUsage().system
   const compute = () => { for (const end = used() + 3e5; used() < end; ); }
@@ -23,7 +23,7 @@ afterAll(() => {
   busy.kill('SIGKILL')
 })
 
-test('time of ended children counts, and memory is what nobody shares', async () => {
+test('time of ended children counts, and shared memory does not', async () => {
   await once(busy.stdout, 'data')
   const seconds = cpuSecondsOf(busy.pid!)
   expect(seconds).toBeGreaterThan(0.55)

@@ -1,30 +1,30 @@
-/** What Linux says of a process: its processor time, its memory, its children. Everywhere else nothing is known. */
+/** Reads processor time, memory and children of processes on Linux. Elsewhere nothing is known. */
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Of the times in /proc: 100 a second on every Linux that runs Node. */
+/** The unit of times in /proc: 100 a second on every Linux that runs Node. */
 const TICKS_PER_SECOND = 100
 
 interface Stat {
   parent: number
-  /** Its own time, and that of children which have ended. */
+  /** Its own time, and that of children that have ended. */
   seconds: number
 }
 
 /**
- * The processor time of a process and of all its descendants, in seconds, those included that have ended and were waited
- * for. 0 for a process that is gone.
+ * The processor time of a process and of all its descendants, in seconds, including those that have ended and were
+ * waited for. 0 for a process that is gone.
  */
 export function cpuSecondsOf(pid: number): number {
   const stats = readStats()
   return familyOf(pid, stats).reduce((sum, member) => sum + (stats.get(member)?.seconds ?? 0), 0)
 }
 
-/** The memory that a process and its descendants have for themselves (RssAnon), in bytes: no files, nothing shared. */
+/** The anonymous memory of a process and its descendants (RssAnon), in bytes: no files, nothing shared. */
 export function ownMemoryOf(pid: number): number {
   return familyOf(pid, readStats()).reduce((sum, member) => sum + anonymousBytes(member), 0)
 }
 
-/** The processor time that the whole machine has used since it was started, in seconds: all but what it was idle (proc(5)). */
+/** The processor time that the whole machine has used since boot, in seconds: everything except idle time (proc(5)). */
 export function machineCpuSeconds(): number {
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] =
     /^cpu +(.*)$/m
@@ -34,7 +34,7 @@ export function machineCpuSeconds(): number {
   return (user + nice + system + irq + softirq) / TICKS_PER_SECOND
 }
 
-/** The process that started this one; undefined where nobody can say. */
+/** The parent of this process; `undefined` if unknown. */
 export function parentOf(pid: number): number | undefined {
   return readStat(pid)?.parent
 }
@@ -53,7 +53,7 @@ function readStats(): Map<number, Stat> {
   return stats
 }
 
-/** The fields follow the name of the program, which is in parentheses and may hold anything (proc(5)). */
+/** The fields follow the name of the program, which is in parentheses and may contain anything (proc(5)). */
 function readStat(pid: number): Stat | undefined {
   const text = readText(`/proc/${pid}/stat`)
   if (!text) return undefined
@@ -75,7 +75,7 @@ function entriesOf(folder: string): string[] {
   }
 }
 
-/** A process may end while we look. */
+/** A process may end during the look. */
 function readText(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8')

@@ -1,4 +1,4 @@
-/** A program that the bench runs: a process of its own, so that its processor time can be told from everybody else's. */
+/** A program run by the bench, as a separate process, so that its processor time can be told apart. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { openSync, readFileSync } from 'node:fs'
@@ -6,20 +6,20 @@ import type { LoadOrder, LoadReport } from './load/orders.js'
 
 export interface Program {
   pid: number
-  /** Resolves when it is gone, and says how. */
+  /** Resolves when it is gone, with the cause. */
   exited: Promise<string>
-  /** Resolves when a program of the bench has said that it is ready; rejects when it ends before that. */
+  /** Resolves when a program of the bench has reported that it is ready; rejects if it ends before that. */
   ready: Promise<void>
   /** Rejects when it is gone, with the end of the log. */
   ended: Promise<never>
-  /** Sends an order and gives the answer; `onProgress` is told the events so far. One order at a time. */
+  /** Sends an order and returns the answer; calls `onProgress` with the events so far. One order at a time. */
   order(order: LoadOrder, onProgress?: (events: number) => void): Promise<LoadReport>
-  /** Sends something that nobody answers. */
+  /** Sends a message that has no answer. */
   tell(message: object): void
   stop(): Promise<void>
 }
 
-/** Loaded into every program: it does not outlive us, however we end. */
+/** Loaded into every program, so that it ends with us, however we end. */
 const LEASH = `data:text/javascript,${encodeURIComponent(
   `process.once('disconnect', () => process.kill(process.pid, 'SIGKILL')); process.channel.unref()`,
 )}`
@@ -27,11 +27,11 @@ const LEASH = `data:text/javascript,${encodeURIComponent(
 /** Characters of the log that an error shows. */
 const TAIL = 2_000
 
-/** One that does not stop by itself is killed after this. */
+/** A program that has not stopped by then is killed. */
 const DEADLINE_MS = 10_000
 
 export interface ProgramOptions {
-  /** The program is given this as JSON, as its first argument. */
+  /** Passed to the program as JSON, in its first argument. */
   plan?: object
   /** Its whole environment. */
   env?: Record<string, string>
@@ -40,7 +40,7 @@ export interface ProgramOptions {
   logFile: string
 }
 
-/** Starts a program. It leads a session of its own: a Ctrl-C on the terminal is for us, and we stop it. */
+/** Starts a program in a session of its own: a Ctrl-C on the terminal reaches only us, and we stop the program. */
 export function startProgram(
   file: string,
   { plan = {}, env = {}, nodeOptions = [], logFile }: ProgramOptions,
@@ -55,7 +55,7 @@ export function startProgram(
   const ended = exited.then((how) => {
     throw new Error(`${how}. The end of the log of all programs:\n${readFileSync(logFile, 'utf8').slice(-TAIL)}`)
   })
-  ended.catch(() => {}) // told by whoever waits for something of it
+  ended.catch(() => {}) // reported by the caller that waits for the program
 
   const ready = Promise.race([messageOf<undefined>(child, 'ready'), ended])
   ready.catch(() => {})
@@ -87,7 +87,7 @@ export function startProgram(
 function messageOf<Value>(child: ChildProcess, name: string): Promise<Value> {
   return new Promise((resolve) => {
     child.on('message', function heard(message: Record<string, Value>) {
-      // The programs say more to who started them than what is asked for here.
+      // The programs also send messages that are not awaited here.
       if (typeof message !== 'object' || !(name in message)) return
       child.off('message', heard)
       resolve(message[name]!)

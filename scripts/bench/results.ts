@@ -1,4 +1,4 @@
-/** What came of a run: everything that a later reader needs to judge it. */
+/** The results of a run: everything that a later reader needs to judge it. */
 import { execFile } from 'node:child_process'
 import { cpus, release, totalmem } from 'node:os'
 import { promisify } from 'node:util'
@@ -10,13 +10,13 @@ import type { Walls } from './suites/walls.js'
 import type { Watched } from './suites/watched.js'
 
 export interface VariantResult extends Omit<Variant, 'start'> {
-  /** End to end: all events, over the time from the first request until everything is done. */
+  /** End to end: all events, over the time from the first request until every event is done. */
   eventsPerSecond: Spread
   /** Answered: all events, over the time from the first request to the last answer. */
   acceptedPerSecond: Spread
-  /** Medians of the rounds, by what a process does. */
+  /** Medians of the rounds, by role of the process. */
   cpuMicrosecondsPerEvent: Record<string, number>
-  /** The part of the machine that processes of others had: the median of the rounds. */
+  /** The share of the machine used by other processes: the median of the rounds. */
   takenByOthers: number
   /** Each percentile is the median of the rounds. */
   accept?: Percentiles
@@ -43,7 +43,7 @@ export interface Results {
   scale?: Scale
 }
 
-/** Puts the rounds of a variant together. */
+/** Combines the rounds of a variant. */
 export function resultOf({ start: _, ...about }: Variant, rounds: Measurement[]): VariantResult {
   const roles = Object.keys(rounds[0]!.cpuSeconds)
   const accept = medianPercentiles(rounds.flatMap((round) => round.accept ?? []))
@@ -71,7 +71,7 @@ function medianPercentiles(rounds: readonly Percentiles[]): Percentiles | undefi
   return { p50: median('p50'), p95: median('p95'), p99: median('p99'), p999: median('p999'), max: median('max') }
 }
 
-/** What the figures depend on. */
+/** The properties of the machine that affect the figures. */
 export function describeMachine(): Results['machine'] {
   return {
     cpu: cpus()[0]?.model ?? 'unknown',
@@ -81,7 +81,7 @@ export function describeMachine(): Results['machine'] {
   }
 }
 
-/** The commit that was measured, with a mark when there were changes on top of it; `unknown` without git. */
+/** The measured commit, with a mark if there were uncommitted changes; `unknown` without git. */
 export async function readCommit(): Promise<string> {
   const git = async (...args: string[]) => (await promisify(execFile)('git', args)).stdout.trim()
   try {

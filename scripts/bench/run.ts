@@ -1,4 +1,4 @@
-/** A whole run: every variant, round by round, then what is measured once. */
+/** A whole run: every variant, round by round, then the single measurements. */
 import { type Measurement, measure, type Variant } from './measure.js'
 import { describeRound } from './report/table.js'
 import { describeMachine, type Results, readCommit, resultOf, type Settings } from './results.js'
@@ -14,14 +14,14 @@ export interface Plan extends Settings {
   idle: boolean
   /** With the live page open in a browser. */
   watched: boolean
-  /** Beside a tenant that does its worst. */
+  /** Beside an attacking tenant. */
   walls: boolean
   /** Events of the long run, 0 for none. */
   scaleEvents: number
 }
 
 /**
- * Runs the plan. The rounds go A B C A B C, not A A B B: whatever else happens on the machine happens to all of them.
+ * Runs the plan. The rounds go A B C A B C, not A A B B, so that other load on the machine affects all variants alike.
  */
 export async function run(stack: Stack, plan: Plan, { say, now }: Terminal): Promise<Results> {
   const { variants, rounds, seconds, warmUpSeconds } = plan

@@ -1,4 +1,4 @@
-/** The Postgres and the Redis that everything is measured on, and the programs that run on them. */
+/** The Postgres and the Redis of all measurements, and the programs that use them. */
 import { chmod, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startPostgres, startRedis } from '@eventflow/local'
@@ -9,41 +9,41 @@ import { type Program, type ProgramOptions, startProgram } from './program.js'
 
 const DATABASE = 'bench'
 
-/** Processor seconds or bytes, by what a process does: `postgres`, `redis`, `bench` (this process) and the programs' roles. */
+/** Processor seconds or bytes, by role: `postgres`, `redis`, `bench` (this process) and the programs' roles. */
 export type ByRole = Record<string, number>
 
 type StartOptions = Pick<ProgramOptions, 'plan' | 'env'>
 
 export interface Stack {
-  /** Of the database as the last `reset` made it. */
+  /** The database, recreated by each `reset`. */
   databaseUrl: string
   redisUrl: string
   db: pg.Pool
   redis: Redis
-  /** An empty database, an empty Redis, nothing left to be written to the disk. */
+  /** Empties the database and Redis, and flushes pending writes to the disk. */
   reset(): Promise<void>
-  /** Starts a program and waits for it if it is one of the bench's own. */
+  /** Starts a program and waits until it is ready if it is one of the bench's own. */
   start(role: string, file: string, options?: StartOptions): Promise<Program>
-  /** Starts a program that says nothing; its starter finds out when it is ready. */
+  /** Starts a program that does not report; its starter finds out when it is ready. */
   launch(role: string, file: string, env: Record<string, string>): Program
   stopPrograms(): Promise<void>
   cpuSeconds(): ByRole
   ownMemory(): ByRole
   versions(): Promise<{ postgres: string; redis: string }>
-  /** Stops everything and removes the data. What is under way fails. */
+  /** Stops everything and removes the data. Operations in flight fail. */
   stop(): Promise<void>
 }
 
 export interface StackOptions {
-  /** For the data: on a disk, since a sync to memory costs nothing. */
+  /** For the data: must be on a disk, since a sync to memory costs nothing. */
   dir: string
-  /** Keeps a fetched Redis. */
+  /** Where a fetched Redis is kept. */
   cacheDir: string
-  /** Programs that stop in order leave a CPU profile here, named for their role. */
+  /** Programs write a CPU profile here, named after their role, when they stop cleanly. */
   profileDir?: string | undefined
 }
 
-/** Lets the programs' role make tables in the database, as its migrations do. */
+/** Lets the programs' role create tables in the database, as its migrations do. */
 async function allowTables(connectionString: string): Promise<void> {
   const client = new pg.Client({ connectionString })
   await client.connect()
@@ -51,10 +51,10 @@ async function allowTables(connectionString: string): Promise<void> {
   await client.end()
 }
 
-/** Starts both. */
+/** Starts Postgres and Redis. */
 export async function startStack({ dir, cacheDir, profileDir }: StackOptions): Promise<Stack> {
   await mkdir(dir, { recursive: true })
-  await chmod(dir, 0o755) // Postgres runs as another user where we are root
+  await chmod(dir, 0o755) // Postgres runs under another account if we are root
   const log = () => {}
   const [postgres, redisServer] = await Promise.all([
     startPostgres({ dir: join(dir, 'postgres'), port: 0, log }),
@@ -114,7 +114,7 @@ export async function startStack({ dir, cacheDir, profileDir }: StackOptions): P
     redis,
     async reset() {
       await admin.query(`DROP DATABASE IF EXISTS ${DATABASE} WITH (FORCE)`)
-      // As `npm start` makes it; the others that are measured make tables and schemas of their own.
+      // Owned as by `npm start`; the other measured queues create tables and schemas of their own.
       await admin.query(`CREATE DATABASE ${DATABASE} OWNER eventflow_owner`)
       await admin.query(`GRANT CREATE ON DATABASE ${DATABASE} TO eventflow`)
       await allowTables(Object.assign(new URL(postgres.adminUrl), { pathname: DATABASE }).href)

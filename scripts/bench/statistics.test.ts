@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals'
 import { Latencies, spreadOf } from './statistics.js'
 
 describe('a spread', () => {
-  test('of an odd count has its median in the middle, whatever the order', () => {
+  test('of an odd count has its median in the middle, in any order', () => {
     expect(spreadOf([30, 10, 20])).toEqual({ median: 20, min: 10, max: 30 })
   })
 
@@ -41,7 +41,7 @@ describe('latencies', () => {
     expect(max / 60_000).toBeCloseTo(1, 2)
   })
 
-  test('that nobody recorded are zero', () => {
+  test('without records are zero', () => {
     expect(new Latencies().percentiles()).toEqual({ p50: 0, p95: 0, p99: 0, p999: 0, max: 0 })
   })
 })

@@ -1,4 +1,4 @@
-/** What is said of several rounds, and of many latencies. */
+/** Summarizes several rounds, and many latencies. */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 
 /** The rounds of one figure. */
@@ -8,7 +8,9 @@ export interface Spread {
   max: number
 }
 
-/** The median, the least and the greatest of some numbers; with an even count the median is the mean of the middle two. */
+/**
+ * The median, the minimum and the maximum of some numbers; with an even count the median is the mean of the middle two.
+ */
 export function spreadOf(values: readonly number[]): Spread {
   if (values.length === 0) throw new RangeError('no values')
   const sorted = values.toSorted((a, b) => a - b)
@@ -26,7 +28,7 @@ export interface Percentiles {
   max: number
 }
 
-/** Up to a minute, to three figures. What takes longer counts as a minute. */
+/** Up to a minute, to three figures. A longer latency counts as a minute. */
 const LONGEST_US = 60_000_000
 
 /** Records latencies in an HDR histogram: bounded memory, three exact figures from a microsecond to a minute. */
@@ -38,7 +40,7 @@ export class Latencies {
     this.#histogram.record(Math.min(Math.max(Math.round(ms * 1_000), 1), LONGEST_US))
   }
 
-  /** What was recorded; all zero when nothing was. */
+  /** The percentiles recorded; all zero if there are none. */
   percentiles(): Percentiles {
     const at = (percentile: number) => (this.#histogram.count > 0 ? this.#histogram.percentile(percentile) / 1_000 : 0)
     return { p50: at(50), p95: at(95), p99: at(99), p999: at(99.9), max: at(100) }

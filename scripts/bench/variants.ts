@@ -1,4 +1,4 @@
-/** Everything that is measured side by side, in the order of the report. */
+/** Every variant, in the order of the report. */
 import type { Variant } from './measure.js'
 import { eventFlow, type LoadKind, type Setup } from './variants/eventflow.js'
 import { limits } from './variants/limits.js'
@@ -8,7 +8,10 @@ import { peers } from './variants/peers.js'
 const BATCHES_OF_100: LoadKind = { connections: 8, batch: 100 }
 const BATCHES_OF_500: LoadKind = { connections: 8, batch: 500 }
 
-/** Warm-ups after which a process has compiled what it will, though it gets little to do: at a low rate, or beside others. */
+/**
+ * Multiple of the warm-up for processes with little load (at a low rate, or beside others), so that their code is
+ * compiled.
+ */
 const LONG_WARM_UP = 4
 
 const group =
@@ -91,7 +94,7 @@ export const variants: readonly Variant[] = [
   spread(2, 4),
 ]
 
-/** What `--quick` measures: enough for the ratios. */
+/** The variants of `--quick`: enough for the ratios. */
 export const QUICK = [
   'limit-http',
   'limit-inserts',

@@ -1,4 +1,4 @@
-/** What each test file runs of the files that are mutated, and how long it takes: learned once, from the files as they are. */
+/** What each test file covers of the mutated files, and how long it takes: measured once, on the unchanged files. */
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -10,7 +10,7 @@ export interface TestFile {
   path: string
   hash: string
   seconds: number
-  /** By file: what was run of it. */
+  /** By file: its covered ranges. */
   ran: Record<string, Range[]>
 }
 
@@ -23,15 +23,15 @@ export const hash = (content: string | Buffer) => createHash('sha256').update(co
 export const hashOf = async (path: string) => hash(await readFile(path))
 
 /**
- * Runs the test files. What is in the cache for the same test and the same targets is taken from there; a test that fails is
- * told of and left out.
+ * Runs the test files. Results for the same test and the same targets come from the cache; a failing test is reported
+ * and left out.
  */
 export async function learnBaseline(options: {
   sandbox: string
   tests: readonly string[]
-  /** What is to be learned of. */
+  /** The files to measure coverage of. */
   targets: readonly string[]
-  /** Those that are asked about now: what was learned of them must hold still. */
+  /** The files of this run: cached results are valid only if these are unchanged. */
   asked: readonly string[]
   cacheFile: string
   tell: (line: string) => void
@@ -56,7 +56,7 @@ export async function learnBaseline(options: {
   return files
 }
 
-/** What is in the cache of a test file, with the hashes of the targets as they were when it was run. */
+/** The cached result of a test file, with the hashes of the targets at that time. */
 interface Learned extends TestFile {
   targets: Record<string, string>
 }
@@ -77,7 +77,7 @@ async function learn(of: {
   return passed ? { path, seconds, ran: Object.fromEntries(ran) } : undefined
 }
 
-/** Whether a place in a script was run: the smallest range around it tells. */
+/** Whether a place in a script was run: the smallest range around it decides. */
 export function wasRun(ranges: readonly Range[], place: number): boolean {
   const around = ranges.filter(([start, end]) => start <= place && place < end)
   const smallest = around.sort((a, b) => a[1] - a[0] - (b[1] - b[0]))[0]

@@ -1,4 +1,4 @@
-/** Tries one mutant: do the tests that run its line notice? */
+/** Tries one mutant: do the tests that cover its line detect it? */
 import { readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { type TestFile, wasRun } from './baseline.js'
@@ -10,18 +10,18 @@ export interface Mutant extends Mutation {
   file: string
 }
 
-/** `uncovered`: no test runs the line. A test that does not end any more has noticed, too. */
+/** `uncovered`: no test runs the line. A test that no longer ends counts as detection. */
 export type Verdict =
   | { status: 'killed' | 'timed out'; by: string; failure: string }
   | { status: 'survived'; tried: string[]; untried: number }
   | { status: 'uncovered' }
 
-/** How many mutants of the same file each test file has noticed so far, by its path. */
+/** How many mutants of the same file each test file has killed so far, by its path. */
 export type Noticed = ReadonlyMap<string, number>
 
 /**
- * The test files that run a mutant's line: those of the file's name first, then by what they cost; less, where they have
- * `noticed` others.
+ * The test files that cover a mutant's line: first those named after the file, then by cost, reduced for tests that
+ * have `noticed` others.
  */
 export function testsFor(
   { file, start, at = start }: Mutant,
@@ -36,8 +36,8 @@ export function testsFor(
 }
 
 /**
- * Runs the tests for a mutant until one notices. `budgetSeconds` bounds the tests of one mutant by what they usually take; one
- * that nothing noticed until then has survived, so that the score never says too much.
+ * Runs the tests for a mutant until one fails. `budgetSeconds` limits the tests of one mutant by their usual duration;
+ * a mutant undetected by then counts as survived, so that the score is never too high.
  */
 export async function judge(
   mutant: Mutant,
@@ -55,7 +55,7 @@ export async function judge(
     for (const test of covering) {
       if (tried.length > 0 && spent + test.seconds > budgetSeconds) continue
       spent += test.seconds
-      // Machines are slower at times; a mutant that waits for ever does so all the same.
+      // A slow machine must not count as a hang; a mutant that waits for ever still exceeds this limit.
       const run = await runTestFile(sandbox, test.path, { limitSeconds: test.seconds * 3 + 5 })
       if (!run.passed) {
         return { status: run.timedOut ? 'timed out' : 'killed', by: test.path, failure: run.failure ?? '' }

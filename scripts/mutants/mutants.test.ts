@@ -1,4 +1,4 @@
-/** A small repository with a test that notices much, not all: what is noticed is counted, what is not is reported. */
+/** A small repository with an incomplete test: detected mutants are counted, the others reported. */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -22,7 +22,7 @@ export function waitFor(list) {
 }
 `
 
-/** It lacks the age of 18 itself. */
+/** It does not test the age of 18 itself. */
 const TEST = `import { expect, test } from '@jest/globals'
 import { firstOf, isAdult, waitFor } from './a.js'
 test.each([[3, false], [40, true]])('%i', (age, adult) => expect(isAdult(age)).toBe(adult))
@@ -80,7 +80,7 @@ const mutantWhere = (replacement: string): Mutant => ({
 const verdictOn = (mutant: Mutant): Promise<Verdict> =>
   judge(mutant, tests, { sandbox: sandbox.root, budgetSeconds: 60 })
 
-test('only tests that pass are asked, and those only about what they run', () => {
+test('only passing tests are used, and only for the code that they run', () => {
   expect(tests.map(({ path, ran }) => [path, Object.keys(ran)])).toEqual([
     [OWN, [FILE]],
     [OTHER, []],
@@ -88,28 +88,28 @@ test('only tests that pass are asked, and those only about what they run', () =>
   expect(told.at(-1)).toMatch(/LEFT OUT tests\/dist\/broken.test.js .* no: it is broken/)
 })
 
-test('what was learned is not learned again', async () => {
+test('a measured baseline is reused', async () => {
   told.length = 0
   await learn(join(repository, 'cache/baseline.json'))
   expect(told).toEqual([expect.stringContaining('broken')])
 })
 
-test('a mutant is killed, survives, or is not run by any test; the file is as it was after each', async () => {
+test('a mutant is killed, survives, or is uncovered; afterwards the file is unchanged', async () => {
   expect(await verdictOn(mutantWhere('<'))).toMatchObject({ status: 'killed', by: OWN })
   expect(await verdictOn(mutantWhere('>'))).toEqual({ status: 'survived', tried: [OWN], untried: 0 })
   expect(await verdictOn(mutantWhere('[]'))).toEqual({ status: 'uncovered' })
-  // What stands behind the operator is never run, the operator is.
+  // The right operand is never run, the operator is.
   expect(await verdictOn(mutantWhere('&&'))).toMatchObject({ status: 'killed' })
   expect(await readFile(join(sandbox.root, FILE), 'utf8')).toBe(CODE)
 })
 
-test('one that makes a test wait for ever has been noticed', async () => {
+test('a mutant that makes a test hang is detected', async () => {
   const start = CODE.indexOf('list.pop()')
   const mutant = { file: FILE, start, end: start + 'list.pop()'.length, replacement: ';', kind: 'statement removed' }
   expect(await verdictOn(mutant)).toMatchObject({ status: 'timed out', by: OWN })
 })
 
-test('the page counts them, and tells of each survivor with what is said of it', async () => {
+test('the page counts the mutants, and lists each survivor with its opinion', async () => {
   const judged: Judged[] = []
   for (const replacement of ['<', '>', '[]']) {
     const mutant = mutantWhere(replacement)
@@ -132,7 +132,7 @@ test('the page counts them, and tells of each survivor with what is said of it',
   )
 })
 
-test('a verdict is kept while what it rests on is the same', async () => {
+test('a verdict is kept while its basis is unchanged', async () => {
   const file = join(repository, 'cache/results.jsonl')
   const mutant = mutantWhere('>')
   const identity = { fileHash: 'h', mutant }
@@ -145,7 +145,7 @@ test('a verdict is kept while what it rests on is the same', async () => {
   expect(results.find(identity, [{ ...tests[0]!, hash: 'a test was added' }])).toBeUndefined()
 })
 
-test('a test that has noticed much is asked before one that is cheaper', () => {
+test('a test that has killed many mutants runs before a cheaper one', () => {
   const running = (path: string, seconds: number): TestFile => ({
     path,
     hash: '',

@@ -1,10 +1,10 @@
-/** Mutations of SQL: a condition, a lock or an order is dropped. What is left can still be parsed by Postgres. */
+/** Mutations of SQL: a condition, a lock or an order is dropped. Postgres can still parse the rest. */
 import type { Mutation } from './mutation.js'
 
 const STATEMENT = /\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|WITH)\b/
 const END_OF_CONDITION = /^(AND|OR|ORDER BY|GROUP BY|FOR|ON|RETURNING|LIMIT|UNION|DO)\b/
 
-/** The mutations of a text; none where it is no SQL. */
+/** The mutations of a text; none if it is not SQL. */
 export function sqlMutations(text: string): Mutation[] {
   if (!STATEMENT.test(text)) return []
   return [...conditions(text), ...clauses(text)]
@@ -20,7 +20,7 @@ function* conditions(text: string): Generator<Mutation> {
   }
 }
 
-/** Where the condition ends that begins here; undefined when it goes on beyond the text. */
+/** The end of the condition that begins here; `undefined` if it continues beyond the text. */
 function endOfCondition(text: string, from: number): number | undefined {
   let depth = 0
   for (let at = from; at < text.length; at++) {

@@ -1,4 +1,4 @@
-/** Which changes are made of a text. */
+/** The mutations of a text. */
 import { describe, expect, test } from '@jest/globals'
 import { apply, mutationsOf } from './mutate.js'
 
@@ -21,7 +21,7 @@ describe('one change at a time:', () => {
     expect(mutantsOf(text).sort()).toEqual(expected.sort())
   })
 
-  test('conditions and what a function gives', () => {
+  test('conditions and return values', () => {
     expect(mutantsOf('const f = (a) => { if (a) return a.b }')).toEqual([
       'const f = (a) => { if (true) return a.b }',
       'const f = (a) => { if (false) return a.b }',
@@ -40,7 +40,7 @@ describe('one change at a time:', () => {
 })
 
 describe('of SQL', () => {
-  test('conditions, locks, what is done about conflicts', () => {
+  test('conditions, locks, handling of conflicts', () => {
     const sql = (text: string) => `f(\`${text}\`)`
     expect(mutantsOf(sql('SELECT 1 FROM a WHERE b = (1) AND c ORDER BY d FOR SHARE OF a'))).toEqual([
       ';',
@@ -59,7 +59,7 @@ describe('of SQL', () => {
     )
   })
 
-  test('a text that is none is left alone', () => {
+  test('a text that is not SQL is left alone', () => {
     expect(mutantsOf("f('WHERE and when')")).toEqual([';'])
   })
 })

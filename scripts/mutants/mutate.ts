@@ -1,4 +1,4 @@
-/** The small changes that are made to a compiled file, one at a time: each is a mutant that a test should notice. */
+/** The small changes to a compiled file, one at a time: each is a mutant that a test should detect. */
 import { parse } from '@babel/parser'
 import { sqlMutations } from './mutate-sql.js'
 import type { Mutation } from './mutation.js'
@@ -42,7 +42,7 @@ export function mutationsOf(text: string): Mutation[] {
   return mutations.filter((mutation) => isModule(apply(text, mutation))).sort((a, b) => a.start - b.start)
 }
 
-/** The text with the change made. */
+/** The text with the change applied. */
 export function apply(text: string, { start, end, replacement }: Mutation): string {
   return text.slice(0, start) + replacement + text.slice(end)
 }
@@ -149,7 +149,7 @@ function* ofUpdate(node: Node): Generator<Mutation> {
 
 const isText = ({ type }: Node) => type === 'StringLiteral' || type === 'TemplateLiteral'
 
-/** Mutated as what it is; or there is nothing in it to lose. */
+/** Nodes that are mutated by rules of their own, or have nothing to remove. */
 const saysItself = ({ type, ...node }: Node) =>
   ['BooleanLiteral', 'NullLiteral', 'ArrayExpression', 'ObjectExpression'].includes(type) || node.name === 'undefined'
 

@@ -1,9 +1,9 @@
-/** A change of a text: what stands from `start` to `end` is replaced. */
+/** A change of a text: `replacement` replaces the part from `start` to `end`. */
 export interface Mutation {
   start: number
   end: number
   replacement: string
   kind: string
-  /** Where to look whether it is run, if not at its start: V8 counts an operator to what stands behind it. */
+  /** The place whose coverage counts, if not the start: V8 attributes an operator to its right operand. */
   at?: number
 }

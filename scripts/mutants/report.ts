@@ -1,4 +1,4 @@
-/** The page that tells what came of the mutants: the score of each part, and each survivor with what is to be said of it. */
+/** The report on the mutants: the score of each part, and each survivor with the opinion on it. */
 import { readFileSync } from 'node:fs'
 import { SourceMap } from 'node:module'
 import { join } from 'node:path'
@@ -11,27 +11,27 @@ export interface Judged {
   verdict: Verdict
 }
 
-/** What is to be said of a survivor, found by its line and its change. */
+/** The opinion on a survivor, found by its line and its change. */
 export interface Opinion {
   file: string
   line: string
   becomes: string
-  /** `equivalent`: no test can tell. `harmless`: it changes nothing that is promised. `gap`: a test is lacking. */
+  /** `equivalent`: no test can tell. `harmless`: no guarantee is affected. `gap`: a test is missing. */
   is: 'equivalent' | 'harmless' | 'gap'
   because: string
 }
 
-/** On what the mutants were tried. */
+/** The conditions under which the mutants were tried. */
 export interface Circumstances {
   at: Date
   commit: string
   machine: string
   minutes: number
-  /** How many mutants there are, tried or not. */
+  /** The number of mutants, tried or not. */
   all: number
 }
 
-/** Where a mutant is, for a reader. */
+/** The place of a mutant, for a reader. */
 export interface Place {
   file: string
   lineNumber: number
@@ -39,7 +39,7 @@ export interface Place {
   becomes: string
 }
 
-/** The place in the compiled file, with the number of the line in the source. */
+/** The place in the compiled file, with the line number of the source. */
 export function placeOf(root: string, { file, start, end, replacement }: Mutant): Place {
   const text = readFileSync(join(root, file), 'utf8')
   const from = text.lastIndexOf('\n', start - 1) + 1
@@ -57,11 +57,11 @@ export function placeOf(root: string, { file, start, end, replacement }: Mutant)
 
 const isDetected = ({ verdict }: Judged) => verdict.status === 'killed' || verdict.status === 'timed out'
 
-/** How many of the mutants were noticed, from 0 to 1. */
+/** The share of detected mutants, from 0 to 1. */
 export const scoreOf = (judged: readonly Judged[]) => judged.filter(isDetected).length / Math.max(judged.length, 1)
 
 const percent = (part: number) => `${(100 * part).toFixed(1)} %`
-/** How far the score of all may be from that of a sample: the standard error of a share, times two. */
+/** The uncertainty of a sample's score: twice the standard error of a proportion. */
 function doubtOf(judged: readonly Judged[], all: number): string {
   if (judged.length >= all) return ''
   const score = scoreOf(judged)
@@ -76,7 +76,7 @@ function row(name: string, judged: readonly Judged[]): string {
   return `| ${name} | ${judged.length} | ${counts.join(' | ')} | ${percent(scoreOf(judged))} |`
 }
 
-/** The page. Survivors without an opinion say so. */
+/** The page. Survivors without an opinion are marked so. */
 export function describeMutants(
   judged: readonly Judged[],
   about: Circumstances,

@@ -1,10 +1,10 @@
-/** What came of the mutants so far: kept beside the build, so that a run goes on where the last one was ended. */
+/** The verdicts so far: kept beside the build, so that an interrupted run can continue. */
 import { appendFile, mkdir, readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { hash, type TestFile } from './baseline.js'
 import { type Mutant, testsFor, type Verdict } from './judge.js'
 
-/** Which mutants are the same: those of the same file, with the same tests for them. */
+/** Identifies a mutant across runs: the same file, with the same tests for it. */
 interface Identity {
   fileHash: string
   mutant: Mutant
@@ -12,7 +12,7 @@ interface Identity {
 
 interface Line {
   key: string
-  /** The tests that the verdict rests on, with their contents: the one that noticed, or all that did not. */
+  /** The tests that the verdict rests on, with their contents: the one that failed, or all that did not. */
   basis: string
   verdict: Verdict
 }
@@ -27,12 +27,12 @@ const basisOf = (verdict: Verdict, mutant: Mutant, tests: readonly TestFile[]) =
 }
 
 export interface Results {
-  /** The verdict, if it was reached before and what it rests on is the same still. */
+  /** The earlier verdict, if its basis is unchanged. */
   find(identity: Identity, tests: readonly TestFile[]): Verdict | undefined
   add(identity: Identity, tests: readonly TestFile[], verdict: Verdict): Promise<void>
 }
 
-/** Reads the results in a file, a line each; a line that was cut off is passed over. */
+/** Reads the results from a file, one per line; skips a truncated line. */
 export async function openResults(file: string): Promise<Results> {
   await mkdir(dirname(file), { recursive: true })
   const known = new Map<string, Line>()
@@ -41,7 +41,7 @@ export async function openResults(file: string): Promise<Results> {
       const line = JSON.parse(text) as Line
       known.set(line.key, line)
     } catch {
-      // The last line of a run that was ended while it wrote.
+      // The last line of a run that was killed while it wrote.
     }
   }
   return {

@@ -1,21 +1,21 @@
 /**
- * Runs one compiled test file in a process of its own, and sends its parent what came of it. The parent kills it then:
- * a failed test leaves open what it has opened.
+ * Runs one compiled test file in a separate process, and sends the result to its parent. The parent then kills it,
+ * because a failed test leaves its resources open.
  */
 import { Session } from 'node:inspector/promises'
 import { pathToFileURL } from 'node:url'
 import { runDefined } from './test-globals.js'
 
-/** What came of a test file. */
+/** The result of a test file. */
 export interface FileOutcome {
   passed: boolean
   tests: number
   failure?: string
-  /** Of each script below the folder that was asked for: what of it was run, as V8 tells it. */
+  /** The coverage of each script below the requested folder, as V8 reports it. */
   coverage?: Record<string, Range[]>
 }
 
-/** A part of a script, and whether it was run. Smaller parts inside it may say otherwise. */
+/** A part of a script, and whether it was run. Smaller parts inside it may differ. */
 export type Range = readonly [start: number, end: number, wasRun: boolean]
 
 const [file, coveredFolder] = process.argv.slice(2) as [string, string | undefined]

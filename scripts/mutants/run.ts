@@ -1,17 +1,17 @@
-/** Runs test files in processes of their own, with an end to each. */
+/** Runs test files in separate processes, each with a time limit. */
 import { fork } from 'node:child_process'
 import { join } from 'node:path'
 import type { FileOutcome } from './run-file.js'
 
 const PROGRAM = join(import.meta.dirname, 'run-file.js')
 
-/** What came of a test file, and how long it took; `timedOut` when it had to be ended. */
+/** The result of a test file, and its duration; `timedOut` if it had to be killed. */
 export interface TestRun extends FileOutcome {
   seconds: number
   timedOut: boolean
 }
 
-/** Runs a test file of the sandbox; `covered` asks for what it ran of the sandbox's files. */
+/** Runs a test file of the sandbox; `covered` requests its coverage of the sandbox's files. */
 export function runTestFile(
   sandbox: string,
   file: string,
@@ -19,7 +19,7 @@ export function runTestFile(
 ): Promise<TestRun> {
   const startedAt = performance.now()
   const args = [join(sandbox, file), ...(covered ? [sandbox] : [])]
-  // A group of its own, so that all it has started ends with it.
+  // A process group, so that everything it has started ends with it.
   const child = fork(PROGRAM, args, { cwd: sandbox, stdio: 'ignore', detached: true, execArgv: [] })
   return new Promise((resolve) => {
     const end = (outcome: FileOutcome, timedOut = false) => {

@@ -1,4 +1,4 @@
-/** A copy of the build, in which one file at a time is mutated, while the original goes on being worked with. */
+/** A copy of the build in which one file at a time is mutated, so that the original stays usable. */
 import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
@@ -11,8 +11,8 @@ export interface Sandbox {
 }
 
 /**
- * Copies the build of a repository. Libraries are linked; but our own packages are the copies, and `@jest/globals` is
- * what runs without jest.
+ * Copies the build of a repository. Links the libraries; but our own packages are the copies, and `@jest/globals` is
+ * replaced by a version that runs without jest.
  */
 export async function createSandbox(repository: string): Promise<Sandbox> {
   const root = await mkdtemp(join(tmpdir(), 'eventflow-mutants-'))
@@ -37,7 +37,7 @@ async function linkLibraries(from: string, to: string): Promise<void> {
     if (name === '@jest' || name === '@eventflow') continue
     await symlink(join(from, name), join(to, name))
   }
-  // Links that lead to `../../packages/…`, and so to the copies.
+  // Links to `../../packages/…`, which lead to the copies.
   await cp(join(from, '@eventflow'), join(to, '@eventflow'), { recursive: true, verbatimSymlinks: true })
   const globals = join(import.meta.dirname, 'test-globals.js')
   await writeFile(join(to, '@jest/globals/package.json'), '{ "type": "module", "exports": "./index.js" }')

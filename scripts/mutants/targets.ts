@@ -1,19 +1,22 @@
-/** What is mutated, and which tests are asked to notice; by the paths of compiled files from the root of the repository. */
+/**
+ * The mutated files, and the tests that have to detect the mutants; by the paths of compiled files from the root of the
+ * repository.
+ */
 
 /** A part of the product. */
 export interface Target {
   files: RegExp
   tests: RegExp
-  /** Of the tests, those that are about the part: they are asked before the others. */
+  /** The tests about this part: they run before the others. */
   first?: RegExp
 }
 
-/** Tests beside the sources, and of the documents that repeat a table of the sources. */
+/** Tests beside the sources, and tests of the documents that repeat a table of the sources. */
 const UNIT =
   /^((packages\/(core|db|redis|schemas|sdk|intake|engine)|apps\/ingest)\/|tests\/dist\/http-docs).*(?<!\.long)\.test\.js$/
 
 /**
- * Those, and whole pipelines. Not the fault tests: they have planted bugs of their own, and take too long for a thousand
+ * Those, and whole pipelines. Not the fault tests: they plant bugs themselves, and take too long for a thousand
  * mutants.
  */
 const ALL = new RegExp(`${UNIT.source}|^tests\\/dist\\/(db|feeds|flow|stream)\\/.*(?<!\\.long)\\.test\\.js$`)

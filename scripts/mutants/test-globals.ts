@@ -1,4 +1,4 @@
-/** What stands in for `@jest/globals` here: jest takes seconds to begin, and a mutant takes thousands of beginnings. */
+/** Replaces `@jest/globals`: jest takes seconds to start, and the mutants need thousands of starts. */
 export { expect } from 'expect'
 
 type Step = () => unknown
@@ -37,7 +37,7 @@ export function test(name: string, run: Step, timeout = DEFAULT_TIMEOUT_MS): voi
   current.parts.push({ name, run, timeout })
 }
 
-/** A group of tests, with steps of its own before and after. */
+/** A group of tests, with its own setup and teardown. */
 export function describe(name: string, define: Step): void {
   const outer = current
   current = newSuite(name)
@@ -46,7 +46,7 @@ export function describe(name: string, define: Step): void {
   current = outer
 }
 
-/** As many of them as there are rows; a row that is an array gives all arguments. */
+/** One for each row; a row that is an array gives all arguments. */
 const each =
   (add: (name: string, run: Step, timeout?: number) => void) =>
   (rows: readonly unknown[]) =>
@@ -62,7 +62,10 @@ export const afterAll = (step: Step) => void current.afterAll.push(step)
 export const beforeEach = (step: Step) => void current.beforeEach.push(step)
 export const afterEach = (step: Step) => void current.afterEach.push(step)
 
-/** Runs what was defined, up to the first failure, which it throws with the name of the test. Gives how many tests passed. */
+/**
+ * Runs the defined tests, up to the first failure, which it throws with the name of the test. Returns the number of
+ * passed tests.
+ */
 export async function runDefined(): Promise<number> {
   if (root.parts.length === 0) throw new Error('no tests')
   return runSuite(root, [])

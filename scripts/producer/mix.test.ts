@@ -1,4 +1,4 @@
-/** What is sent: drawn, mixed and read as asked for. */
+/** The events of the load are drawn, mixed and read as requested. */
 import type { OutgoingEvent } from '@eventflow/client'
 import { expect, test } from '@jest/globals'
 import { mixed, mixedCount } from './mix.js'
@@ -8,7 +8,7 @@ import { createRandom, createZipf } from './random.js'
 
 const OPTIONS = { count: 100, startMs: Date.UTC(2026, 0, 1), seed: 7, keySkew: 1 }
 
-test('the same seed makes the same orders, another seed others; ids rise', () => {
+test('the same seed makes the same orders, another seed others; ids ascend', () => {
   const orders = [...createOrders(OPTIONS)]
   expect([...createOrders(OPTIONS)]).toEqual(orders)
   const others = [...createOrders({ ...OPTIONS, seed: 8 })]
@@ -16,7 +16,7 @@ test('the same seed makes the same orders, another seed others; ids rise', () =>
   expect(orders.map(({ id }) => id)).toEqual(orders.map(({ id }) => id).toSorted())
 })
 
-test("Zipf's law: in proportion to 1 / n^exponent; at 0 evenly", () => {
+test("Zipf's law: in proportion to 1 / n^exponent; uniform at 0", () => {
   expect(draw(1)).toEqual([545, 273, 182].map((expected) => near(expected)))
   expect(draw(0)).toEqual([333, 333, 333].map((expected) => near(expected)))
 })
@@ -33,7 +33,7 @@ test('the shares of the mix are exact', async () => {
   for (const order of orders) expect(order).toEqual(byId.get(order.id))
 })
 
-test('how far it is', () => {
+test('the progress line', () => {
   expect(howFar(2500, 10_000, 2)).toBe('██░░░░░░░░ 25%  2,500/10,000  1,250/s  6 s left')
   expect(howFar(0, 10, 1)).toBe('░░░░░░░░░░ 0%  0/10  0/s')
   expect(howFar(2500, undefined, 2)).toBe('2,500 events  1,250/s')
@@ -41,7 +41,7 @@ test('how far it is', () => {
 
 const SHARES = { invalid: 0.05, duplicates: 0.2 }
 
-/** How often 0, 1 and 2 come up in a thousand draws, on average of a hundred thousand. */
+/** How often 0, 1 and 2 come up in a thousand draws, averaged over a hundred thousand. */
 function draw(exponent: number): number[] {
   const counts = [0, 0, 0]
   const next = createZipf(3, exponent, createRandom(1))

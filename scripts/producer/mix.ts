@@ -1,18 +1,18 @@
-/** What makes a load less than perfect: events that are wrong, and events that are sent again. */
+/** Makes a load imperfect: with invalid events and duplicates. */
 import type { EventText, OutgoingEvent } from '@eventflow/client'
 
 export interface Shares {
-  /** Share of the events, 0 to 1, whose data is against every schema. */
+  /** Share of the events, 0 to 1, whose data violates every schema. */
   invalid: number
   /** Share of the events, 0 to 1, that are sent a second time, with the same id, a little later. */
   duplicates: number
 }
 
-/** How far back an event lies that is sent again, at most. */
+/** Maximum distance between an event and its duplicate. */
 const RECENT = 1000
 
 /**
- * The first `count` of `events`, mixed with repetitions. The shares are exact; `random` says which event is repeated.
+ * The first `count` of `events`, mixed with duplicates. The shares are exact; `random` chooses the events to repeat.
  */
 export async function* mixed(
   events: AsyncIterable<OutgoingEvent | EventText> | Iterable<OutgoingEvent>,
@@ -32,19 +32,19 @@ export async function* mixed(
   }
 }
 
-/** How many events `mixed` gives, of `count`. */
+/** The number of events that `mixed` yields, for `count`. */
 export function mixedCount(count: number, { duplicates }: Shares): number {
   return count + Math.floor(count * duplicates)
 }
 
-/** Whether the event with this number (from 0) is one of the share, spread evenly. */
+/** Whether the event with this number (from 0) belongs to the share, spread evenly. */
 function isDue(n: number, share: number): boolean {
   return Math.floor((n + 1) * share) > Math.floor(n * share)
 }
 
 /**
- * An event of the type and key with data that fits no schema. It has an id of its own: the right one may have been sent
- * before.
+ * An event of the type and key with data that fits no schema. It gets a new id, because the original may already have
+ * been sent.
  */
 function spoiled({ id, type, partitionkey }: OutgoingEvent | EventText): OutgoingEvent {
   const key = partitionkey === undefined ? {} : { partitionkey: String(partitionkey) }

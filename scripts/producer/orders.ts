@@ -12,7 +12,7 @@ export interface OrdersOptions {
   /** The first order's time, in milliseconds since 1970; each further one is a millisecond later. */
   startMs: number
   seed: number
-  /** How unequally the orders are spread over the users: the exponent of Zipf's law, 0 for evenly. */
+  /** The skew of the orders over the users: the exponent of Zipf's law, 0 for uniform. */
   keySkew: number
 }
 

@@ -1,26 +1,26 @@
-/** How far it is: a line that is redrawn on a terminal, a line from time to time elsewhere. */
+/** Shows the progress: a line redrawn on a terminal, a line from time to time elsewhere. */
 import type { Counter } from './tally.js'
 
 export interface Progress {
-  /** Shows how far the waiting is. */
+  /** Shows the progress of the wait. */
   showWaiting(unsettled: number): void
-  /** Ends the display; what was drawn on a terminal is wiped off. */
+  /** Ends the display; clears the line on a terminal. */
   end(): void
 }
 
 export interface ProgressOptions {
   counter: Counter
-  /** Events in all, where that is known. */
+  /** Total number of events, if known. */
   total: number | undefined
   out: { isTTY?: boolean; columns?: number; write(text: string): unknown }
 }
 
-/** Milliseconds between two drawings: on a terminal, and elsewhere. */
+/** Milliseconds between two updates: on a terminal, and elsewhere. */
 const TERMINAL_MS = 200
 const PLAIN_MS = 2_000
 const BAR_WIDTH = 10
 
-/** Shows the sending from now on, until `end`. */
+/** Shows the progress of the sending until `end`. */
 export function showProgress({ counter, total, out }: ProgressOptions): Progress {
   const startedAt = performance.now()
   let waiting: string | undefined
@@ -52,7 +52,7 @@ function sendingLine({ tally, latency }: Counter, total: number | undefined, sec
   return `${howFar(done, total, seconds)}  p50/95/99 ${p50}/${p95}/${p99} ms${failed}`
 }
 
-/** Bar, count, rate and the time that is left. */
+/** Bar, count, rate and remaining time. */
 export function howFar(done: number, total: number | undefined, seconds: number): string {
   const perSecond = Math.round(done / seconds)
   if (total === undefined) return `${figure(done)} events  ${figure(perSecond)}/s`

@@ -1,4 +1,4 @@
-/** Chance that can be repeated: the same seed gives the same numbers. */
+/** Repeatable randomness: the same seed gives the same numbers. */
 
 /** Numbers in [0, 1) from a 32-bit seed (mulberry32 by T. Ettinger, public domain). */
 export function createRandom(seed: number): () => number {
@@ -12,8 +12,8 @@ export function createRandom(seed: number): () => number {
 }
 
 /**
- * Draws from 0 to `size` - 1 by Zipf's law: the n-th number comes up in proportion to 1 / n^exponent. Exponent 0 is an
- * even draw; at 1 the first of 10,000 makes up a tenth of all.
+ * Draws from 0 to `size` - 1 by Zipf's law: the n-th number comes up in proportion to 1 / n^exponent. Exponent 0 is
+ * uniform; at 1 the first of 10,000 makes up a tenth of all.
  */
 export function createZipf(size: number, exponent: number, random: () => number): () => number {
   const upTo = new Float64Array(size)

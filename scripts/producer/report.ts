@@ -1,4 +1,4 @@
-/** What is said at the end. */
+/** The final report. */
 import type { Latency, Tally } from './tally.js'
 
 /** All figures of a run. Durations in seconds, latencies in milliseconds. */
@@ -10,16 +10,16 @@ export interface Report extends Omit<Tally, 'reasons'> {
   settled?: Settled
 }
 
-/** What the server did with the events until the end of the waiting; all producers' events of that time. */
+/** What the server settled until the end of the wait; all producers' events of that time. */
 export interface Settled {
   processed: number
   failed: number
   unsettled: number
-  /** From the last answer on. */
+  /** Counted from the last answer. */
   seconds: number
 }
 
-/** Reasons that are shown. */
+/** Maximum reasons shown. */
 const REASONS_SHOWN = 5
 
 /** The report for a person. */

@@ -1,4 +1,4 @@
-/** One run: is anyone there? — send everything — wait until it is settled — report. */
+/** One run: check the server — send everything — wait until it is settled — report. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client, EventText, OutgoingEvent, RequestFailed, Summary } from '@eventflow/client'
 import type { Progress } from './progress.js'
@@ -7,11 +7,11 @@ import type { Counter } from './tally.js'
 
 export interface Load {
   events: AsyncIterable<OutgoingEvent | EventText>
-  /** Events a second at most. */
+  /** Maximum events a second. */
   rate: number
-  /** Requests under way at once; each key belongs to one of them. */
+  /** Requests in flight at once; each key belongs to one of them. */
   concurrency: number
-  /** Events in one request at most. */
+  /** Maximum events in one request. */
   batch: number
   /** How long to wait until everything is settled, in seconds. */
   waitSeconds: number | undefined
@@ -20,22 +20,22 @@ export interface Load {
 export interface Means {
   /** Sends the events; its requests are counted. */
   client: Client
-  /** Asks how far the server is; does not try again. */
+  /** Reads the server's counts; does not retry. */
   probe: Client
   counter: Counter
   progress: Progress
-  /** Ends the run early; the run aborts it itself when the server takes no more events. */
+  /** Ends the run early; the run also aborts it when the server accepts no more events. */
   stop: AbortController
 }
 
-/** How long requests under way may go on when the run is stopped, in milliseconds. */
+/** How long requests in flight may continue when the run is stopped, in milliseconds. */
 const GRACE_MS = 2_000
-/** The shortest time between two looks at how far the server is, in milliseconds. */
+/** The minimum time between two reads of the server's counts, in milliseconds. */
 const LOOK_MS = 250
-/** Looking may take this share of the time: the server counts rows for it. */
+/** The maximum share of the time spent on these reads: the server counts rows for them. */
 const LOOK_SHARE = 0.2
 
-/** Sends the load and waits, if asked to. @throws {RequestFailed} when there is no server to begin with. */
+/** Sends the load and waits, if requested. @throws {RequestFailed} if there is no server at the start. */
 export async function run(load: Load, means: Means): Promise<Report> {
   const { events: before } = await means.probe.summary()
   const startedAt = performance.now()
@@ -54,7 +54,7 @@ export async function run(load: Load, means: Means): Promise<Report> {
   }
 }
 
-/** Sends the events in order, each when its time has come, whether the earlier ones were answered or not. */
+/** Sends the events in order, each at its time, whether the earlier ones were answered or not. */
 async function sendAll({ events, rate, concurrency, batch }: Load, { client, counter, stop }: Means): Promise<void> {
   const maxPending = Math.max(10_000, 4 * concurrency * batch)
   const producer = await client.producer({ lanes: concurrency, maxBatch: batch, maxPending })
@@ -74,7 +74,7 @@ async function sendAll({ events, rate, concurrency, batch }: Load, { client, cou
   await producer.close()
 }
 
-/** Looks until no event is unsettled, or the time is up. A look that fails (the server restarts) tells nothing. */
+/** Polls until no event is unsettled, or the time is up. A failed poll (the server restarts) is ignored. */
 async function untilSettled(
   before: Counts,
   waitSeconds: number,
@@ -100,7 +100,7 @@ async function untilSettled(
 
 type Counts = Summary['events']
 
-/** What to do about a server that does not answer as it should. */
+/** Advice for a server that does not answer as expected. */
 export function explain(error: RequestFailed, url: string): string {
   const { problem, message } = error
   if (problem === undefined) return `nothing answers at ${url} (${message}): is \`npm start\` running?`

@@ -1,8 +1,8 @@
-/** What became of the events and how long the requests took. Its size does not grow with their number. */
+/** Counts the outcomes of the events and the durations of the requests, in constant space. */
 import { createHistogram } from 'node:perf_hooks'
 import { type Delivery, EventRejected, type RequestReport } from '@eventflow/client'
 
-/** Reasons that are told apart; the others count together. */
+/** Maximum distinct reasons; the others count together. */
 const REASONS = 20
 
 /** Percentiles in milliseconds. */
@@ -19,10 +19,10 @@ export interface Tally {
   duplicate: number
   rejected: number
   undelivered: number
-  /** Tries of requests, and those of them that got no answer or an error. */
+  /** Tries of requests, and the number of them that failed or got an error. */
   requests: number
   requestsFailed: number
-  /** Why events were rejected or undelivered, and how many. */
+  /** Why events were rejected or undelivered, with counts. */
   reasons: Map<string, number>
 }
 
@@ -76,7 +76,7 @@ function countReason(reasons: Map<string, number>, reason: string): void {
   reasons.set(kept, (reasons.get(kept) ?? 0) + 1)
 }
 
-/** The reason without what is this one event's: two events with the same fault have the same reason. */
+/** The reason without details of the single event: two events with the same fault have the same reason. */
 function reasonOf(error: Error): string {
   if (!(error instanceof EventRejected)) return error.message.replace(/ \(tried \d+ times\)$/, '')
   const { status, title = '', errors = [] } = error.problem

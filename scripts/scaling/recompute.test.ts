@@ -1,4 +1,4 @@
-/** docs/scaling.md against its own figures. */
+/** Checks docs/scaling.md against its own figures. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
@@ -6,7 +6,7 @@ import { recompute } from './recompute.js'
 
 const text = readFileSync(join(import.meta.dirname, '../../../docs/scaling.md'), 'utf8')
 
-test('the document says what follows from its figures; if not, npm run scaling puts it right', () => {
+test('the document matches its figures; if not, npm run scaling corrects it', () => {
   expect(recompute(text)).toBe(text)
 })
 

@@ -1,19 +1,22 @@
-/** The arithmetic of a document: figures in its tables, a model in its `js` block, and what follows from both. */
+/** The arithmetic of a document: figures in its tables, a model in its `js` block, and the results of both. */
 import { runInNewContext } from 'node:vm'
 
 type Model = (expression: string) => number
 
-/** A figure that was measured or assumed: a row that begins with its name and its value. */
+/** A measured or assumed figure: a row that begins with its name and its value. */
 const FIGURE = /^\| `(\w+)` \| ([\d.,]+) \|/gm
 const MODEL = /^```js\n(.*?)^```$/ms
-/** A line of the model with what it comes to. */
+/** A line of the model with its result. */
 const RESULT = /^(const (\w+) = .*\/\/ → ).*$/gm
-/** A table whose heads name functions of the model, or numbers of it, in backticks; its first column is their argument. */
+/**
+ * A table whose headers name functions of the model, or its numbers, in backticks; the first column holds their
+ * arguments.
+ */
 const TABLE = /^(\| [^|\n]+ \|(?: [^|\n]*`\w+`[^|\n]* \|)+\n\|[-|: ]+\|\n)((?:\| [\d,]+ \|.*\n)+)/gm
 
 /**
- * The text with all that follows from its figures worked out: the results of the model's lines, and the tables whose heads
- * name its functions. Throws when the model cannot be run.
+ * The text with all results recomputed from its figures: the lines of the model, and the tables whose headers name its
+ * functions. Throws if the model cannot be run.
  */
 export function recompute(text: string): string {
   const model = modelOf(text)
@@ -35,5 +38,5 @@ function filled(row: string, head: string, model: Model): string {
   return `| ${[argument, ...cells].join(' | ')} |`
 }
 
-/** Three figures that count: more would claim what nobody has measured. */
+/** Three significant figures: the measurements support no more. */
 const shown = (value: number) => value.toLocaleString('en-US', { maximumSignificantDigits: 3 })

@@ -1,4 +1,4 @@
-/** The backlog as Postgres knows it, found without a look at every event. */
+/** The backlog according to Postgres, found without reading every event. */
 import { connect, countOpenDeadLetters, type Db, type PartitionBacklog, readBacklog } from '@eventflow/db'
 import { acceptEvents, administer, createDatabase, newEvent } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
@@ -16,7 +16,9 @@ beforeEach(async () => {
 
 afterAll(() => db.end())
 
-/** Accepts events of partition 3, the first one `count` seconds ago and the last one a second ago. Gives their seqs. */
+/**
+ * Accepts events of partition 3, the first one `count` seconds ago and the last one a second ago. Returns their seqs.
+ */
 async function accept(count: number): Promise<number[]> {
   const events = Array.from({ length: count }, () => newEvent({ partition: 3 }))
   const seqs = (await acceptEvents(db, events)).map(({ seq }) => seq)
@@ -55,7 +57,7 @@ const retry = (seq: number, history: object[]) =>
 
 const watermark = (seq: number) => db.query('UPDATE partitions SET settled_seq = $1 WHERE id = 3', [seq])
 
-/** Of partition 3; the others have none. */
+/** The backlog of partition 3; the others have none. */
 async function backlog(): Promise<Partial<PartitionBacklog>> {
   const all = await readBacklog(db)
   expect(all.map(({ partition }) => partition)).toEqual(Array.from({ length: 16 }, (_, id) => id))
@@ -69,7 +71,7 @@ async function backlog(): Promise<Partial<PartitionBacklog>> {
 
 const NOTHING = { unsettled: 0, retrying: 0, oldestAgeSeconds: 0 }
 
-test('is nothing where nothing was accepted, and where everything is settled', async () => {
+test('is empty where nothing was accepted, and where everything is settled', async () => {
   expect(await backlog()).toEqual(NOTHING)
   const seqs = await accept(300)
   await process(seqs.slice(2))
@@ -89,7 +91,7 @@ test.each([1, 2, 99, 100, 101, 150, 299, 300])(
   },
 )
 
-test('begins with what is held back among settled ones, above the watermark', async () => {
+test('begins with a blocked event among settled ones, above the watermark', async () => {
   const seqs = await accept(300)
   await process(seqs.filter((_, i) => i !== 20 && i !== 30))
   expect(await backlog()).toEqual({ unsettled: 2, retrying: 0, oldestAgeSeconds: 280 })
@@ -97,7 +99,7 @@ test('begins with what is held back among settled ones, above the watermark', as
   expect(await backlog()).toEqual({ unsettled: 1, retrying: 0, oldestAgeSeconds: 270 })
 })
 
-test('has what waits in retries, since it was accepted or replayed', async () => {
+test('includes events in retries, since they were accepted or replayed', async () => {
   const seqs = await accept(300)
   await process(seqs.slice(3))
   await retry(seqs[0]!, [

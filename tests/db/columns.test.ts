@@ -1,4 +1,4 @@
-/** Columns in Postgres' binary format: Postgres itself reads them as what they are. */
+/** Columns in Postgres' binary format: Postgres itself reads back the same values. */
 import {
   bigintColumn,
   connect,
@@ -21,7 +21,7 @@ beforeAll(async () => {
 
 afterAll(() => db.end())
 
-/** What Postgres makes of a column: the values as it writes them. */
+/** The values of a column, as Postgres prints them. */
 async function readBack(column: Buffer, type: string): Promise<(string | null)[]> {
   const { rows } = await db.query(`SELECT value::text FROM unnest($1::${type}[]) AS values(value)`, [column])
   return rows.map(({ value }) => value)
@@ -30,7 +30,7 @@ async function readBack(column: Buffer, type: string): Promise<(string | null)[]
 const text = fc.string({ unit: 'grapheme' }).filter((value) => !value.includes('\0'))
 const orNothing = <Value>(value: fc.Arbitrary<Value>) => fc.option(value, { nil: undefined })
 
-/** The column of any values, as `column` makes it, is read back as `written` says. */
+/** Checks that the column made of any values reads back as `written` says. */
 async function holds<Value>(
   type: string,
   value: fc.Arbitrary<Value>,
@@ -43,7 +43,7 @@ async function holds<Value>(
   await fc.assert(property, { numRuns: 50 })
 }
 
-test('texts, of any characters and none', () => holds('text', orNothing(text), textColumn, (value) => value ?? null))
+test('texts, of any characters and empty', () => holds('text', orNothing(text), textColumn, (value) => value ?? null))
 
 test('JSON texts, to the letter', () =>
   holds(
@@ -67,7 +67,7 @@ test('integers', async () => {
   await holds('bigint', wide, bigintColumn, (value) => (value === null ? null : String(value)))
 })
 
-test('moments from the year 1 to 9999', async () => {
+test('times from the year 1 to 9999', async () => {
   const moment = fc.date({ min: new Date('0001-01-01'), max: new Date('9999-12-31'), noInvalidDate: true })
   const property = fc.asyncProperty(fc.array(moment), async (some) => {
     const moments = some.flatMap((at) => [at, at])

@@ -1,4 +1,4 @@
-/** Transactions when something goes wrong, and what the errors of a real server say. */
+/** Transactions when something goes wrong, and the classification of errors of a real server. */
 import { once } from 'node:events'
 import {
   connect,
@@ -16,7 +16,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 
 let url: string
 let db: Db
-/** Connections that nothing is done to. */
+/** Connections that no test breaks. */
 let onlooker: Db
 let idleErrors: Error[]
 
@@ -41,7 +41,7 @@ const write = (n: number) => withTransaction(db, (tx) => tx.query('INSERT INTO n
 const terminate = (pid: number) => onlooker.query('SELECT pg_terminate_backend($1, 5000)', [pid])
 
 describe('a transaction', () => {
-  test('gives the result of its work, and keeps its connection for the next', async () => {
+  test('returns the result of its work, and keeps its connection for the next', async () => {
     const pidOf = () =>
       withTransaction(db, async (tx) => (await tx.query('SELECT pg_backend_pid() AS pid')).rows[0].pid as number)
     expect(await pidOf()).toBe(await pidOf())
@@ -79,7 +79,7 @@ describe('a transaction', () => {
     expect(await notes()).toEqual([])
   })
 
-  test('whose connection is lost fails, and the pool goes on', async () => {
+  test('whose connection is lost fails, and the pool recovers', async () => {
     const broken = withTransaction(db, async (tx) => {
       await tx.query('INSERT INTO notes VALUES (1)')
       await terminate((await tx.query('SELECT pg_backend_pid() AS pid')).rows[0].pid)
@@ -103,7 +103,7 @@ describe('a transaction', () => {
   })
 })
 
-test('an idle connection that is lost is told of and replaced', async () => {
+test('an idle connection that is lost is logged and replaced', async () => {
   const { rows } = await db.query('SELECT pg_backend_pid() AS pid')
   await terminate(rows[0].pid)
   await until('the loss is told', () => idleErrors.length === 1)
@@ -111,7 +111,7 @@ test('an idle connection that is lost is told of and replaced', async () => {
   expect(await notes()).toEqual([1])
 })
 
-test('a full pool does not let anybody wait for ever', async () => {
+test('a full pool makes no caller wait for ever', async () => {
   const clients = [await db.connect(), await db.connect()]
   const error = await db.query('SELECT 1').catch((error) => error)
   for (const client of clients) client.release()
@@ -126,7 +126,7 @@ test.each<[string, object, string]>([
   ['the server takes no TLS', { message: 'The server does not support SSL connections' }, 'infrastructure'],
   ['a value cannot be written', { message: 'Converting circular structure to JSON' }, 'other'],
   ['code of ours is wrong', { message: 'x is not a function', code: 'ERR_INVALID_ARG_TYPE' }, 'other'],
-])('an error of a client is judged by what it says: %s', (_, says, kind) => {
+])('an error of the client library is classified by its message: %s', (_, says, kind) => {
   expect(sqlErrorKind(Object.assign(new Error('something'), says))).toBe(kind)
 })
 
@@ -159,14 +159,14 @@ describe('an error of the server', () => {
     ['infrastructure', '57P01', 'SELECT pg_terminate_backend(pg_backend_pid())'],
     ['statement', '42P01', 'SELECT FROM nowhere'],
     ['statement', '42601', 'SELEKT'],
-  ])('is told as %s: %s of %s', async (kind, code, statement) => {
+  ])('is classified as %s: %s of %s', async (kind, code, statement) => {
     await onlooker.query('BEGIN; SELECT FROM strict FOR UPDATE')
     const told = await kindAndCode(db.query(statement))
     await onlooker.query('ROLLBACK')
     expect(told).toEqual([kind, code])
   })
 
-  test('is told as a conflict: a deadlock', async () => {
+  test('is classified as a conflict: a deadlock', async () => {
     await Promise.all([write(1), write(2)])
     const lock = (n: number) => `SELECT FROM notes WHERE n = ${n} FOR UPDATE`
     let arrived = 0
@@ -182,10 +182,10 @@ describe('an error of the server', () => {
     expect([sqlErrorKind(failed?.reason), failed?.reason.code]).toEqual(['conflict', '40P01'])
   })
 
-  test('is told as infrastructure: a server that is not there', async () => {
+  test('is classified as infrastructure: a server that is not there', async () => {
     const port = await freePort(0)
     const away = connect({
-      url: `postgres://nobody@127.0.0.1:${port}/x`,
+      url: `postgres://stranger@127.0.0.1:${port}/x`,
       applicationName: 'test',
       max: 1,
       onIdleError: () => {},
@@ -210,7 +210,7 @@ describe('the URL of the database', () => {
     'keepAlive=',
     'max=1000',
     'connect_timeout=1',
-  ])('must not set %s: it would override what the pipeline relies on', async (query) => {
+  ])('must not set %s: it would override a setting that the pipeline relies on', async (query) => {
     const [name] = query.split('=')
     const message = `DATABASE_URL must not set ${name}: `
     expect(() => open(query)).toThrow(message)
@@ -218,7 +218,7 @@ describe('the URL of the database', () => {
     await expect(prepare(withQuery(query), [])).rejects.toThrow(message)
   })
 
-  test('may say how the connection is encrypted', async () => {
+  test('may set the encryption of the connection', async () => {
     const one = open('sslmode=disable')
     const { rows } = await one.query(
       `SELECT current_setting('application_name') AS name, current_setting('lock_timeout') AS lock`,

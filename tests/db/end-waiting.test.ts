@@ -1,4 +1,7 @@
-/** What waits in `retries` is removed by what is true when it is removed, also while another is about to change it. */
+/**
+ * Rows of `retries` are removed according to the state at that moment, also while another transaction is about to
+ * change it.
+ */
 import type { AcceptedEvent, Delivery, Failed } from '@eventflow/core'
 import {
   connect,
@@ -56,7 +59,7 @@ async function process(event: AcceptedEvent): Promise<void> {
 const suspect = (event: AcceptedEvent) =>
   recordSuspects(db, [deliveryOf(event)], { partition: event.partition, epoch: 0, dirty: null })
 
-/** Does an operation on the event, as far as to its COMMIT. */
+/** Runs an operation on the event up to its COMMIT. */
 async function operate(tx: Queryable, kind: OperationKind, { tenantId, id, seq }: AcceptedEvent): Promise<void> {
   const selection = { kind, tenantId, filter: { ids: [id] } }
   const asked = { ...selection, rate: 100, schemaVersion: null, reason: null, requestedBy: 'ada' }
@@ -76,7 +79,7 @@ const stateOf = async ({ tenantId, id }: AcceptedEvent) => {
 }
 
 describe('the row of an event', () => {
-  test('that has no end stays', async () => {
+  test('that is not settled stays', async () => {
     const event = await accept()
     await suspect(event)
     await endWaiting(db, [event])
@@ -92,7 +95,7 @@ describe('the row of an event', () => {
   })
 })
 
-describe('a replay that is under way keeps the row that it has written', () => {
+describe('a replay in progress keeps the row that it has written', () => {
   test.each<[OperationKind, (event: AcceptedEvent) => Promise<void>, object]>([
     ['replay-dead-letters', bury, { processed: 0, letter: 'replaying' }],
     ['replay-processed', process, { processed: 0, letter: null }],
@@ -111,7 +114,7 @@ describe('a replay that is under way keeps the row that it has written', () => {
   })
 })
 
-test('the letter of an event that is being replayed stays so until the event is processed', async () => {
+test('the dead letter of an event being replayed stays in that state until the event is processed', async () => {
   const event = await accept()
   await bury(event)
   await withTransaction(db, (tx) => operate(tx, 'replay-dead-letters', event))
@@ -122,7 +125,7 @@ test('the letter of an event that is being replayed stays so until the event is 
   expect(await stateOf(event)).toEqual({ processed: 1, retries: 0, letter: 'replayed' })
 })
 
-test('the end of an event changes nothing of another one of its tenant, nor of one that has its id for another tenant', async () => {
+test('settling an event changes neither another event of its tenant nor the one with the same id of another tenant', async () => {
   const event = await accept()
   const others = [await accept(), await accept({ tenantId: 'other', id: event.id })]
   for (const other of others) {

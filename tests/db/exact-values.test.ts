@@ -1,4 +1,4 @@
-/** What users' statements read is what is there: a number that JavaScript would round is its text. */
+/** Users' statements read exact values: a number that JavaScript would round arrives as text. */
 import { asSql, connect, type Db } from '@eventflow/db'
 import { createDatabase } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -17,7 +17,7 @@ const read = async (expression: string) => {
   return row!.value
 }
 
-describe('comes exactly:', () => {
+describe('arrives exactly:', () => {
   test.each([
     ['9007199254740991::bigint', 2 ** 53 - 1],
     ['(-9007199254740991)::bigint', 1 - 2 ** 53],
@@ -35,7 +35,7 @@ describe('comes exactly:', () => {
   })
 })
 
-describe('comes as text, as JavaScript has no such number:', () => {
+describe('arrives as text, because JavaScript has no such number:', () => {
   test.each([
     ['9007199254740993::bigint', '9007199254740993'],
     ['(-9223372036854775808)::bigint', '-9223372036854775808'],
@@ -49,7 +49,7 @@ describe('comes as text, as JavaScript has no such number:', () => {
   })
 })
 
-test('any bigint is the same number or its text, never another number', () =>
+test('any bigint arrives as the same number or as text, never as another number', () =>
   fc.assert(
     fc.asyncProperty(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), async (sent) => {
       expect(BigInt((await read(`(${sent})::bigint`)) as number | string)).toBe(sent)
@@ -57,6 +57,6 @@ test('any bigint is the same number or its text, never another number', () =>
     { numRuns: 50 },
   ))
 
-test('of several statements the rows of the last are given', async () => {
+test('of several statements the rows of the last are returned', async () => {
   expect(await asSql(db).query('SELECT 1 AS n; SELECT 2 AS n')).toEqual([{ n: 2 }])
 })

@@ -1,4 +1,4 @@
-/** Migrating: any number of processes may start at once, on any state of the database. */
+/** Migrations: any number of processes may start at once, on any state of the database. */
 import {
   applyMigrations,
   connect,
@@ -37,7 +37,7 @@ test('a second run applies nothing, and the number of partitions counts only the
   expect(await countPartitions(db)).toBe(4)
 })
 
-test('a migration that fails changes nothing, and succeeds once what was in its way is gone', async () => {
+test('a failed migration changes nothing, and succeeds once its obstacle is gone', async () => {
   await administer('CREATE VIEW events AS SELECT 1', url)
   await expect(migrate(url, { partitions: 16 })).rejects.toThrow('"events"')
   expect((await db.query(`SELECT to_regclass('raw_events') AS made`)).rows).toEqual([{ made: null }])
@@ -60,7 +60,7 @@ describe('while a dump holds the tables', () => {
 
   afterEach(() => dump.end())
 
-  test('a migration lets events be accepted in between, and goes on when it is over', async () => {
+  test('a migration lets events be accepted in between, and continues afterwards', async () => {
     const migrating = applyMigrations(url, all, { letPassMs: 300 })
     for (let time = 1; time <= 2; time++) {
       await until('the migration waits for its lock', async () => {
@@ -74,7 +74,7 @@ describe('while a dump holds the tables', () => {
     expect(await migrating).toEqual(['9999-later'])
   })
 
-  test('a migration that is held up for too long changes nothing, and says who holds it up', async () => {
+  test('a migration blocked for too long changes nothing, and reports what blocks it', async () => {
     await expect(applyMigrations(url, all, { patienceMs: 1, letPassMs: 1 })).rejects.toThrow(
       /locked by another session.*pg_dump/,
     )
@@ -84,10 +84,10 @@ describe('while a dump holds the tables', () => {
   })
 })
 
-describe('where the programs log in as another role than the owner of the database', () => {
+describe('when the programs log in as another role than the owner of the database', () => {
   const roleOf = () => `program_${new URL(url).pathname.slice(1)}`
 
-  /** A role that has logged in, and what an administrator has run for it. */
+  /** A new role that has logged in, after an administrator has run these statements. */
   async function logIn(...statements: string[]): Promise<string> {
     const name = roleOf()
     await administer([`CREATE ROLE ${name} LOGIN PASSWORD 'x'`, ...statements].join('; '), url)
@@ -106,7 +106,7 @@ describe('where the programs log in as another role than the owner of the databa
     await programs.end()
   })
 
-  test('a role that would see no tenant’s rows, since it inherits their walls, is told what to have run', async () => {
+  test('a role that would see no tenant’s rows, because it inherits row security, is told the fix', async () => {
     const own = await logIn(takeOn('eventflow_owner', false), takeOn('eventflow_tenant', true))
     await expect(migrate(own, { partitions: 4 })).rejects.toThrow(
       `GRANT eventflow_tenant TO ${roleOf()} WITH INHERIT FALSE, SET TRUE`,
@@ -115,7 +115,7 @@ describe('where the programs log in as another role than the owner of the databa
     await migrate(own, { partitions: 4 })
   })
 
-  test('tables that the role has made itself, before it had an owner to take on, go to the owner', async () => {
+  test('tables that the role created before it could act as the owner are transferred to the owner', async () => {
     const own = await logIn(takeOn('eventflow_tenant', false), `GRANT CREATE ON SCHEMA public TO ${roleOf()}`)
     await migrate(own, { partitions: 4 })
     const owners = async () => {

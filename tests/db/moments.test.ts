@@ -1,4 +1,4 @@
-/** Moments against Postgres itself: what it makes of a text is what is stored and told of it. */
+/** Times, compared with Postgres itself: what it makes of a text is what is stored and returned. */
 import { identityOf, readTime } from '@eventflow/core'
 import { asMoment, connect, type Db, findRawEvents, insertRawEvents, momentOf, timestamptzColumn } from '@eventflow/db'
 import { createDatabase, newEvent } from '@eventflow/testkit'
@@ -17,7 +17,7 @@ afterAll(() => db.end())
 const digits = (length: number) => fc.nat(10 ** length - 1).map((n) => String(n).padStart(length, '0'))
 const pad = (n: number) => String(n).padStart(2, '0')
 
-/** Texts of which most are moments: days that may not be, seconds up to 60, fractions, offsets. */
+/** Texts of which most are times: days that may not exist, seconds up to 60, fractions, offsets. */
 const text = fc
   .record({
     year: fc.oneof(digits(4), fc.constantFrom('0001', '1900', '2000', '2016', '2024', '9999')),
@@ -43,11 +43,11 @@ const text = fc
   })
   .map(
     ({ year, month, day, time, fraction, zone, between }) =>
-      // Postgres takes no part of a leap second.
+      // Postgres accepts no fraction of a leap second.
       `${year}-${month}-${day}${between}${time}${time.endsWith('60') ? '' : fraction}${zone}`,
   )
 
-test('what is read as a moment is the one that Postgres reads, stores and tells, in any time zone of the session', async () => {
+test('a parsed time is the one that Postgres reads, stores and returns, in any session time zone', async () => {
   let read = 0
   const property = fc.asyncProperty(fc.array(text, { minLength: 20, maxLength: 200 }), async (texts) => {
     const moments = texts.flatMap((sent) => {
@@ -75,7 +75,7 @@ test.each([
   expect((await findRawEvents(db, [event])).get(identityOf(event))!.event).toMatchObject({ occurredAt })
 })
 
-test('an event without a time has the one of its acceptance, as the stream has it', async () => {
+test('an event without a time has the time of its acceptance, as in the stream', async () => {
   const event = newEvent()
   const { acceptedAt } = (await insertRawEvents(db, [event])).get(event)!
   const stored = (await findRawEvents(db, [event])).get(identityOf(event))!

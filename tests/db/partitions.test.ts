@@ -1,4 +1,4 @@
-/** Leases: who may work on a partition, and who comes next. */
+/** Leases: who owns a partition, and who takes it over. */
 import {
   connect,
   type Db,
@@ -43,7 +43,7 @@ const ownerOf = async (id: number) =>
   (await db.query('SELECT owner, epoch FROM partitions WHERE id = $1', [id])).rows[0]
 
 describe('a lease', () => {
-  test('is had once, until it runs out, and each owner has a higher epoch', async () => {
+  test('has one owner until it expires, and each owner has a higher epoch', async () => {
     expect(epochsOf(await take('a', [3, 5]))).toEqual([1, 1])
     expect(await take('b', [3, 5])).toEqual([])
     expect(await take('a', [3, 5])).toEqual([])
@@ -53,7 +53,7 @@ describe('a lease', () => {
     expect(await take('a', [5])).toMatchObject([{ partition: 5, epoch: 3 }])
   })
 
-  test('lasts for its time from the taking, and again from each renewal', async () => {
+  test('lasts for its duration from the taking, and again from each renewal', async () => {
     const leftMs = async () =>
       (await db.query(`SELECT extract(epoch FROM lease_expires_at - now()) * 1000 AS ms FROM partitions WHERE id = 3`))
         .rows[0].ms
@@ -65,7 +65,7 @@ describe('a lease', () => {
     expect(await take('b', [3])).toEqual([])
   })
 
-  test('that another worker has taken over cannot be renewed, nor given back, by the old owner', async () => {
+  test('that another worker has taken over cannot be renewed or released by the old owner', async () => {
     const old = await take('a', [3, 5])
     await expire(5)
     await take('b', [5])
@@ -81,7 +81,7 @@ describe('a lease', () => {
     expect(await renewLeases(db, 'a', old, 10_000)).toEqual(new Set())
   })
 
-  test('that was given back is free at once', async () => {
+  test('that was released is free at once', async () => {
     await releasePartitions(db, await take('a', [3]))
     expect(await take('b', [3])).toMatchObject([{ partition: 3, epoch: 2 }])
   })
@@ -93,7 +93,7 @@ describe('a lease', () => {
   })
 })
 
-test('owners that did not give a partition back are counted, until one gets on with the work', async () => {
+test('owners that did not release a partition are counted, until one makes progress', async () => {
   const crashesOf = (taken: readonly { crashes: number }[]) => taken.map(({ crashes }) => crashes)
   expect(crashesOf(await take('a', [3]))).toEqual([0])
   await expire(3)
@@ -107,12 +107,12 @@ test('owners that did not give a partition back are counted, until one gets on w
   expect(crashesOf(await take('a', [3]))).toEqual([1])
 })
 
-test('a partition can be taken after however many crashes', async () => {
+test('a partition can be taken after any number of crashes', async () => {
   await db.query(`UPDATE partitions SET owner = 'a', lease_expires_at = now(), crashes = 32767 WHERE id = 3`)
   expect(await take('b', [3])).toMatchObject([{ partition: 3 }])
 })
 
-test('progress is never taken back, and only its owner makes it', async () => {
+test('the watermark never goes back, and only the owner advances it', async () => {
   const [old] = await take('a', [3])
   await saveProgress(db, [{ ...old!, settledSeq: 70 }])
   await saveProgress(db, [{ ...old!, settledSeq: 60 }])
@@ -123,7 +123,7 @@ test('progress is never taken back, and only its owner makes it', async () => {
   expect(await readPartition(db, old!)).toBe(undefined)
 })
 
-test('a stream is whole again only if nothing was accepted past it since, and only for its owner', async () => {
+test('a stream counts as complete again only if nothing was accepted past it since, and only for its owner', async () => {
   const [lease] = await take('a', [3])
   await markDirty(db, [3])
   await markDirty(db, [3])
@@ -148,7 +148,7 @@ test('of workers that take the same partitions at once, each partition goes to o
   }
 })
 
-test('a worker that is started again is known as a new one; one that was killed is remembered for a day', async () => {
+test('a restarted worker counts as a new one; a killed one is remembered for a day', async () => {
   await db.query('DELETE FROM workers')
   for (const id of ['a', 'b'])
     await heartbeat(db, { id, host: 'here', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
@@ -168,7 +168,7 @@ test('a worker that is started again is known as a new one; one that was killed 
   expect((await readWorkers(db)).map(({ id }) => id)).toEqual(['a'])
 })
 
-test('the id of a worker is had by the process that took it last, until that is silent for the time of a lease', async () => {
+test('the id of a worker belongs to the process that took it last, until that is silent for the duration of a lease', async () => {
   await db.query('DELETE FROM workers')
   const [first, second] = [1, 2].map((pid) => ({ id: 'a', host: 'here', pid, run: `run ${pid}`, leaseMs: 10_000 }))
   expect(await heartbeat(db, first!, { takeOver: true })).toBe(undefined)
@@ -182,7 +182,7 @@ test('the id of a worker is had by the process that took it last, until that is 
   expect(await readWorkers(db)).toMatchObject([{ id: 'a', pid: 1 }])
 })
 
-test('who is alive and what is free is read by the heartbeats and the leases', async () => {
+test('live workers and free partitions follow from the heartbeats and the leases', async () => {
   for (const id of ['b', 'a', 'gone'])
     await heartbeat(db, { id, host: 'here', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
   await db.query(`UPDATE workers SET heartbeat_at = now() - interval '11 s' WHERE worker_id = 'gone'`)

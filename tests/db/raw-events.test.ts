@@ -14,7 +14,7 @@ afterAll(() => db.end())
 
 const newEvents = (count: number) => Array.from({ length: count }, (_, n) => newEvent({ payload: `{"n":${n}}` }))
 
-test('seq follows the order in which the events were given, whatever their ids', async () => {
+test('seq follows the order in which the events were given, not their ids', async () => {
   const events = newEvents(500)
   const accepted = await insertRawEvents(db, events)
   const seqs = events.map((event) => accepted.get(event)!.seq)
@@ -23,7 +23,7 @@ test('seq follows the order in which the events were given, whatever their ids',
   expect(rows.map(({ n }) => n)).toEqual(events.map((_, n) => n))
 })
 
-test('an event whose id is taken is left out of the answer, and nothing is written for it', async () => {
+test('an event whose id is taken is left out of the result, and nothing is written for it', async () => {
   const [first, second, third] = newEvents(3)
   await insertRawEvents(db, [second!])
   const accepted = await insertRawEvents(db, [first!, { ...second!, payload: '"another"' }, third!])
@@ -32,7 +32,7 @@ test('an event whose id is taken is left out of the answer, and nothing is writt
   expect((await findRawEvents(db, [second!])).get(identityOf(second!))!.event.payload).toBe(second!.payload)
 })
 
-test('an event comes back as it was given', async () => {
+test('an event is read back as it was written', async () => {
   const event = newEvent({
     occurredAt: '2001-01-01T00:47:00.123Z',
     causationId: 'why',

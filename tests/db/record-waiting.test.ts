@@ -1,4 +1,4 @@
-/** What waits in a worker's memory alone is written down under its epoch, or not at all. */
+/** Events that wait only in a worker's memory are written to `retries` under its epoch, or not at all. */
 import type { AcceptedEvent } from '@eventflow/core'
 import { connect, type Db, readRetries, recordWaiting } from '@eventflow/db'
 import { acceptEvents, createDatabase, newEvent } from '@eventflow/testkit'
@@ -17,7 +17,7 @@ afterAll(() => db.end())
 const waiting = async () =>
   (await readRetries(db, 3, { after: 0, limit: 100 })).map(({ event, attempts }) => [event.id, attempts])
 
-test('the next owner finds it, in the order of acceptance, and what was there before is as it was', async () => {
+test('the next owner finds them in the order of acceptance, and existing rows are unchanged', async () => {
   const [first, second, third] = events as [AcceptedEvent, AcceptedEvent, AcceptedEvent]
   const owned = { partition: 3, epoch: 0 }
   expect(await recordWaiting(db, owned, [second])).toBe(true)

@@ -1,4 +1,4 @@
-/** Retention removes what was settled long ago, and nothing else: never what is still on its way, nor twice at once. */
+/** Retention removes only events settled long ago: never an unsettled one, and never twice at once. */
 
 import {
   ADVISORY_LOCKS,
@@ -32,7 +32,7 @@ async function clear() {
   await db.query('UPDATE partitions SET settled_seq = 0')
 }
 
-/** An event as the tables know it; ages in days. Whatever is missing has not happened to it. */
+/** An event as stored in the tables; ages in days. A missing field means that it has not happened. */
 interface Stored {
   seq: number
   partition: number
@@ -98,31 +98,31 @@ const never = new AbortController().signal
 
 const LONG_AGO = 50
 
-describe('what is removed', () => {
+describe('retention removes', () => {
   const all = { 0: 1_000 }
 
-  test('is what was processed longer ago than its age, with its raw event', async () => {
+  test('events processed longer ago than their age limit, with their raw events', async () => {
     const events = [12, 11, 10, 9, 8].map((age, i) => ({ seq: i + 1, partition: 0, accepted: 20, processed: age }))
     await store(events, all)
     expect(await removeOld(db, { settledDays: 10, deadDays: 0 }, never)).toEqual({ processed: 3, dead: 0 })
     expect(await tables()).toEqual({ raw: [4, 5], processed: [4, 5], failed: [] })
   })
 
-  test('is nothing where both ages are 0, however old it is', async () => {
+  test('nothing if both age limits are 0, however old it is', async () => {
     await store([{ seq: 1, partition: 0, accepted: 9_000, processed: 9_000 }], all)
     await store([{ seq: 2, partition: 0, accepted: 9_000, failed: { age: 9_000, status: 'open' } }], all)
     expect(await removeOld(db, { settledDays: 0, deadDays: 0 }, never)).toEqual({ processed: 0, dead: 0 })
     expect((await tables()).raw).toEqual([1, 2])
   })
 
-  test('is never above the watermark of its partition', async () => {
+  test('nothing above the watermark of its partition', async () => {
     const events = [1, 2, 3, 4].map((seq) => ({ seq, partition: seq % 2, accepted: LONG_AGO, processed: LONG_AGO }))
     await store(events, { 0: 2, 1: 1 })
     expect(await removeOld(db, { settledDays: 1, deadDays: 1 }, never)).toEqual({ processed: 2, dead: 0 })
     expect((await tables()).raw).toEqual([3, 4])
   })
 
-  test('is of dead letters by their own age, counted from what was decided last', async () => {
+  test('dead letters by their own age limit, counted from the last decision', async () => {
     const at = (seq: number, failed: Stored['failed']): Stored => ({
       ...{ seq, partition: 0, accepted: LONG_AGO },
       ...(failed && { failed }),
@@ -149,7 +149,7 @@ describe('what is removed', () => {
 describe('removing', () => {
   const old = [1, 2, 3, 4, 5].map((seq) => ({ seq, partition: 3, accepted: LONG_AGO, processed: LONG_AGO }))
 
-  test('goes by chunks, the oldest first, and ends with the first event that is too young to be old', async () => {
+  test('goes by chunks, the oldest first, and stops at the first event that is too young', async () => {
     const young = { seq: 6, partition: 3, accepted: 0, processed: 0 }
     await store([...old, young, { ...young, seq: 7 }], { 3: 100 })
     const next = (after: number) => removeProcessed(db, 10, { partition: 3, after, limit: 2 })
@@ -160,14 +160,14 @@ describe('removing', () => {
     expect(await removeDeadLetters(db, 10, { after: 0, limit: 2 })).toEqual({ events: 0, reached: 0, done: true })
   })
 
-  test('is done by one at a time', async () => {
+  test('is done by one process at a time', async () => {
     await store(old, { 3: 100 })
     const other = await db.connect()
     await other.query('BEGIN')
     await other.query('SELECT pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.retention])
     expect(await removeProcessed(db, 10, { partition: 3, after: 0, limit: 10 })).toBeUndefined()
     expect(await removeOld(db, { settledDays: 10, deadDays: 10 }, never)).toEqual({ processed: 0, dead: 0 })
-    // What has a lock of its own goes on.
+    // Another schema has its own lock and is not held up.
     const schema = {
       tenantId: 'default',
       type: 'lock.free',
@@ -211,7 +211,7 @@ const history = fc.oneof(
   }),
 )
 
-test('for any mix of states and ages, exactly what is settled, below the watermark and old enough is removed', async () => {
+test('for any mix of states and ages, exactly the settled events below the watermark and old enough are removed', async () => {
   const events = fc.array(fc.tuple(history, age, fc.integer({ min: 0, max: 2 })), { maxLength: 25 })
   const ages = fc.record({ settledDays: fc.nat(30), deadDays: fc.nat(30) })
   await fc.assert(
@@ -222,7 +222,7 @@ test('for any mix of states and ages, exactly what is settled, below the waterma
       fc.integer({ min: 1, max: 7 }),
       async (mix, marks, { settledDays, deadDays }, chunk) => {
         await clear()
-        // Ages never rise with seq, and nothing is settled before it was accepted.
+        // Ages never rise with seq, and no event is settled before it was accepted.
         const accepted = mix.map(([, days]) => days).sort((a, b) => b - a)
         const stored = mix.map(
           ([{ processed, failed, ...rest }, , partition]: [Partial<Stored>, number, number], i) => {
@@ -268,7 +268,7 @@ test('for any mix of states and ages, exactly what is settled, below the waterma
   )
 })
 
-test('a worker removes what is older than its settings say, and nothing where they say nothing', async () => {
+test('a worker removes what is older than its settings say, and without settings nothing', async () => {
   const pipeline = await startPipeline([], { EVENTFLOW_RETENTION_SETTLED_DAYS: '30' })
   try {
     const left = async () => (await pipeline.db.query('SELECT seq FROM raw_events ORDER BY seq')).rows
@@ -289,7 +289,7 @@ test('a worker removes what is older than its settings say, and nothing where th
   }
 })
 
-test('a stream entry of an event that was removed has no effect; a POST with its id is a new event', async () => {
+test('a stream entry of a removed event has no effect; a POST with its id is a new event', async () => {
   const step = defineEvent({
     type: 'step.done',
     schema: Type.Object({ n: Type.Integer() }),

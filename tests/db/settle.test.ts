@@ -1,4 +1,4 @@
-/** The statements of the settle transaction: the fence, and writing each end of an event once. */
+/** The statements of the settling transaction: the fence, and writing each final state once. */
 import type { AcceptedEvent, Attempt, Delivery, Failed, Failure, Processed, Retry } from '@eventflow/core'
 import {
   connect,
@@ -37,24 +37,24 @@ describe('the fence', () => {
   const broken = () => withTransaction(db, (tx) => findBrokenLeases(tx, leases))
   const expireLeases = () => db.query(`UPDATE partitions SET lease_expires_at = now() - interval '1 ms'`)
 
-  test('lets leases pass that hold, also when their time has run out and nobody has taken them', async () => {
+  test('passes leases that hold, also expired ones that no worker has taken', async () => {
     expect(await broken()).toEqual([])
     await expireLeases()
     expect(await broken()).toEqual([])
   })
 
-  test('finds the lease of a partition that another worker has taken over', async () => {
+  test('reports the lease of a partition that another worker has taken over', async () => {
     await expireLeases()
     await takePartitions(db, 'b', [2], { reclaim: false, leaseMs: 10_000 })
     expect(await broken()).toEqual([leases[1]])
   })
 
-  test('finds the lease of a partition for which something was accepted past the stream', async () => {
+  test('reports the lease of a partition for which an event was accepted past the stream', async () => {
     await markDirty(db, [1, 3])
     expect(await broken()).toEqual([leases[0], leases[2]])
   })
 
-  test('keeps a takeover out until the transaction has ended, and no mark waits for it', async () => {
+  test('blocks a takeover until the transaction has ended, and no mark waits for it', async () => {
     await expireLeases()
     await withTransaction(db, async (tx) => {
       expect(await findBrokenLeases(tx, leases)).toEqual([])
@@ -113,7 +113,7 @@ describe('writing', () => {
       db,
       Array.from({ length: count }, (_, n) => newEvent({ payload: `{"n":${n}}` })),
     )
-  /** Of the first owners. */
+  /** The leases of the first owners. */
   const leasesOf = (commits: readonly Processed[]): Lease[] =>
     [...new Set(commits.map(({ delivery }) => delivery.event.partition))].map((partition) => ({
       partition,
@@ -132,7 +132,7 @@ describe('writing', () => {
     retries: (await db.query('SELECT * FROM retries ORDER BY event_id')).rows,
   })
 
-  test('processed events gives back those that are new, and only those', async () => {
+  test('processed events returns only the new ones', async () => {
     const [first, second, third] = (await accept(3)) as [AcceptedEvent, AcceptedEvent, AcceptedEvent]
     expect(await process(commit(first), commit(second))).toMatchObject({ inserted: new Set([first.seq, second.seq]) })
     expect(await process(commit(first, 2), commit(third))).toMatchObject({ inserted: new Set([third.seq]) })
@@ -155,7 +155,7 @@ describe('writing', () => {
     expect((await process(commit(event))).inserted).toEqual(new Set(written ? [event.seq] : []))
   })
 
-  test('a dead letter leaves a processed event as it is', async () => {
+  test('a dead letter leaves a processed event unchanged', async () => {
     const [event] = (await accept(1)) as [AcceptedEvent]
     await process(commit(event))
     await bury(dead(event))
@@ -163,7 +163,7 @@ describe('writing', () => {
     expect(await statusOf(event)).toBe('processed')
   })
 
-  test.each(['open', 'replayed', 'discarded'])('a dead letter leaves one that is %s as it is', async (status) => {
+  test.each(['open', 'replayed', 'discarded'])('a dead letter leaves one that is %s unchanged', async (status) => {
     const [event] = (await accept(1)) as [AcceptedEvent]
     await bury(dead(event))
     await setStatus(event, status)
@@ -172,7 +172,7 @@ describe('writing', () => {
     expect(await everything()).toEqual(before)
   })
 
-  test('a dead letter opens one again that is being replayed, with the new story', async () => {
+  test('a dead letter reopens one that is being replayed, with the new history', async () => {
     const [event] = (await accept(1)) as [AcceptedEvent]
     await bury(dead(event))
     await setStatus(event, 'replaying')
@@ -181,7 +181,7 @@ describe('writing', () => {
     expect(await statusOf(event)).toBe('failed')
   })
 
-  test('a dead letter tells the whole story, whatever the message holds', async () => {
+  test('a dead letter holds the whole history, with any characters in the message', async () => {
     const [event] = (await accept(1)) as [AcceptedEvent]
     const attempt: Attempt = {
       attempt: 1,
@@ -209,7 +209,7 @@ describe('writing', () => {
     expect(letter.history).toMatchObject([attempt, { attempt: 2, at: now.toISOString(), component: 'validate' }])
   })
 
-  test('a retry moves on with its attempts, never back', async () => {
+  test('a retry only advances its attempts', async () => {
     const [event] = (await accept(1)) as [AcceptedEvent]
     await upsertRetries(db, [retry(event, 1)], now)
     expect(await statusOf(event)).toBe('retrying')

@@ -1,4 +1,4 @@
-/** The second wall: what Postgres itself keeps from a tenant, whatever a statement asks for. */
+/** The second wall: what Postgres itself hides from a tenant in any statement. */
 import {
   addSchemaVersion,
   asTenant,
@@ -51,18 +51,18 @@ const seenBy = (tenant: string, table: string) =>
   })
 
 test.each(['raw_events', 'events', 'audit_log', 'api_keys', 'event_schemas', 'event_schema_modes'])(
-  '%s has rows of both, and shows each its own',
+  '%s has rows of both tenants, and shows each its own',
   async (table) => {
     const { rows } = await db.query(`SELECT DISTINCT tenant_id FROM ${table}`)
     expect(rows.map(({ tenant_id }) => tenant_id)).toEqual(expect.arrayContaining(['ours', 'theirs']))
     expect(await seenBy('ours', table)).toEqual(['ours'])
     expect(await seenBy('theirs', table)).toEqual(['theirs'])
-    expect(await seenBy('nobody', table)).toEqual([])
+    expect(await seenBy('unknown', table)).toEqual([])
     expect(await seenBy('', table)).toEqual([])
   },
 )
 
-test('every table with tenants is walled, and the list of tenants is shown to none', async () => {
+test('every table with tenants has row security, and the list of tenants is shown to none', async () => {
   const { rows: walled } = await db.query(`
     SELECT relname FROM pg_class JOIN pg_policy ON polrelid = pg_class.oid
     WHERE relrowsecurity AND polname = 'tenant' AND NOT polpermissive ORDER BY relname`)
@@ -73,7 +73,7 @@ test('every table with tenants is walled, and the list of tenants is shown to no
   expect(withTenants.map(({ relname }) => relname)).toEqual([...TABLES, 'tenants'].sort())
 })
 
-test('the versions of definitions are shown to every tenant, and no others of the tenant that they are kept under', async () => {
+test('the versions of definitions are visible to every tenant; other rows of their storing tenant are not', async () => {
   const subject = { tenantId: 'default', type: 'defined', by: 'test' }
   await addSchemaVersion(db, { ...subject, schema: {}, version: 1, after: 0, origin: 'code' })
   await addSchemaVersion(db, { ...subject, schema: {}, version: 2, after: 1, origin: 'api' })
@@ -84,7 +84,7 @@ test('the versions of definitions are shown to every tenant, and no others of th
   ])
 })
 
-test('a transaction that names no tenant sees nothing of any, also after one that did', async () => {
+test('a transaction that names no tenant sees no rows, also after one that did', async () => {
   const one = open(db.options.connectionString!, 1)
   await asTenant(one, 'ours', (tx) => tx.query('SELECT 1'))
   await one.query('BEGIN')
@@ -108,7 +108,7 @@ test.each([
   await expect(asTenant(db, 'ours', (tx) => tx.query(text))).rejects.toThrow(/permission denied/)
 })
 
-test('roles that were given the right to read go on seeing everything', async () => {
+test('roles with the right to read still see everything', async () => {
   const role = `reader_${db.options.connectionString!.split('_').at(-1)}`
   const admin = adminUrlOf(db.options.connectionString!)
   await administer(`CREATE ROLE ${role}; GRANT SELECT ON raw_events TO ${role}`, admin)
@@ -118,7 +118,7 @@ test('roles that were given the right to read go on seeing everything', async ()
   await one.end()
 })
 
-test('an owner of the database who is no superuser migrates and reads, and one who may make no role is told what to do', async () => {
+test('a database owner without superuser rights migrates and reads; one who may not create roles is told the fix', async () => {
   const url = new URL(await createDatabase({ migrated: false }))
   const name = url.pathname.slice(1)
   const admin = open(adminUrlOf(url.href), 1)

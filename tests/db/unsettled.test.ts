@@ -1,4 +1,4 @@
-/** The work list as Postgres knows it: what is accepted, unsettled and not waiting for a retry. */
+/** The work list according to Postgres: accepted, unsettled events that do not wait for a retry. */
 
 import { firstDelivery } from '@eventflow/core'
 import {
@@ -38,7 +38,7 @@ const accept = (count: number, partition: number) =>
     db,
     Array.from({ length: count }, () => newEvent({ partition })),
   )
-/** Gives an event a row in a table as if it had got there by itself. */
+/** Inserts a row for an event into a table. */
 const put = (table: string, { id }: { id: string }, columns: Record<string, string>) =>
   db.query(
     `INSERT INTO ${table} (tenant_id, event_id, ${Object.keys(columns).join()})
@@ -69,7 +69,7 @@ const unsettled = async (
   return look!.events.map(({ seq }) => seq)
 }
 
-test('holds what has no end and waits for no retry, in the order of acceptance, partition by partition', async () => {
+test('holds the unsettled events without a retry, in the order of acceptance, partition by partition', async () => {
   const events = await accept(8, 1)
   const seqs = events.map(({ seq }) => seq)
   await accept(2, 2)
@@ -92,7 +92,7 @@ test('holds what has no end and waits for no retry, in the order of acceptance, 
   expect(await readLastSeqs(db, [2, 1, 0])).toEqual([seqs[7]! + 2, seqs[7], 0])
 })
 
-test('is read no further than to a number of bytes, and to one event at least', async () => {
+test('a read is limited to a number of bytes, but returns at least one event', async () => {
   const events = Array.from({ length: 4 }, () =>
     newEvent({ partition: 1, payload: JSON.stringify({ x: 'x'.repeat(1_000) }) }),
   )
@@ -109,7 +109,7 @@ test('is read no further than to a number of bytes, and to one event at least', 
   expect(await unsettled(1, { bytes: 1, after: seqs[1]! })).toEqual([seqs[2]])
 })
 
-test('is looked at for one tenant, or for all but some, whatever their names', async () => {
+test('is read for one tenant, or for all but some, with any names', async () => {
   const names = ['a', `b'",{\\}`, 'c']
   const events = [...names, ...names].map((tenantId) => newEvent({ tenantId, partition: 1 }))
   const accepted = await acceptEvents(db, events)
@@ -137,14 +137,14 @@ test('an event is final when nothing can be committed before it any more', async
   expect(await readFinalSeqs(db, [1, 2])).toEqual([old!.seq, 0])
 })
 
-test('an event is not final while an INSERT that may have an earlier seq is not committed', async () => {
+test('an event is not final while an uncommitted INSERT may have an earlier seq', async () => {
   const ingest = connect({ url, applicationName: INGEST_APPLICATION, max: 1, onIdleError: () => {} })
   const slow = await ingest.connect()
   await slow.query('BEGIN')
   const [{ begun }] = (await slow.query('SELECT now() AS begun')).rows
   await insertRawEvents(slow, [newEvent({ partition: 1 })])
   const [next] = await accept(1, 1)
-  // Old enough soon, and never old enough for one that began with the INSERT.
+  // Old enough soon, but never for one that began with the INSERT.
   await db.query(`UPDATE raw_events SET accepted_at = $1::timestamptz - interval '9.9 s'`, [begun])
   await until('its time has come', async () => {
     const { rows } = await db.query(`SELECT now() > $1::timestamptz + interval '0.2 s' AS come`, [begun])
@@ -157,7 +157,7 @@ test('an event is not final while an INSERT that may have an earlier seq is not 
   await ingest.end()
 })
 
-test('no event is final while ingest has written something as a role whose transactions cannot be seen', async () => {
+test('no event is final while ingest has written under a role whose transactions cannot be seen', async () => {
   const blind = `blind_${new URL(url).pathname.slice(1)}`
   await administer(`CREATE ROLE ${blind} LOGIN PASSWORD 'x'; GRANT SELECT ON raw_events TO ${blind}`, url)
   const worker = connect({
@@ -178,7 +178,7 @@ test('no event is final while ingest has written something as a role whose trans
   await Promise.all([ingest.end(), worker.end()])
 })
 
-test('who reads for long, as one does that is frozen with its answer, keeps no event from being final', async () => {
+test('a long-running reader, for example a frozen one, keeps no event from being final', async () => {
   const ingest = connect({ url, applicationName: INGEST_APPLICATION, max: 1, onIdleError: () => {} })
   const reader = await ingest.connect()
   await reader.query('BEGIN')
@@ -190,7 +190,7 @@ test('who reads for long, as one does that is frozen with its answer, keeps no e
   await ingest.end()
 })
 
-test('a suspect is counted before it is worked on, by the owner of its partition only', async () => {
+test('a suspect is counted before it runs, by the owner of its partition only', async () => {
   const [event] = await accept(1, 5)
   const [lease] = await takePartitions(db, 'a', [5], { reclaim: true, leaseMs: 10_000 })
   const suspect = { ...firstDelivery(event!, '{}', []), crashes: 1 }
@@ -200,7 +200,8 @@ test('a suspect is counted before it is worked on, by the owner of its partition
   expect(await readRetries(db, 5, { after: 0, limit: 10 })).toMatchObject([
     { event: { id: event!.id }, crashes: 1, attempts: 0 },
   ])
-  // An earlier event of its key may be nowhere but in Postgres: what was read from the stream must not be in `retries` before it.
+  // An earlier event of its key may exist only in Postgres: an event from the stream must not enter `retries` before
+  // it.
   await markDirty(db, [5])
   expect(await recordSuspects(db, [{ ...suspect, crashes: 2 }], held)).toBe(false)
   expect(await readRetries(db, 5, { after: 0, limit: 10 })).toMatchObject([{ crashes: 1 }])
@@ -208,7 +209,7 @@ test('a suspect is counted before it is worked on, by the owner of its partition
   expect(await readRetries(db, 5, { after: 0, limit: 10 })).toMatchObject([{ crashes: 2 }])
 })
 
-test('of suspects that were survived each has the crashes that it is said to have; one that was counted again meanwhile keeps them', async () => {
+test('survived suspects get the given number of crashes; one that was counted again meanwhile keeps its own', async () => {
   const events = await accept(3, 6)
   const [lease] = await takePartitions(db, 'a', [6], { reclaim: true, leaseMs: 10_000 })
   const suspects = events.map((event) => ({ ...firstDelivery(event, '{}', []), crashes: 3 }))

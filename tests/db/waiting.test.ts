@@ -1,4 +1,4 @@
-/** Keys that are blocked by an event that awaits a retry, and how many events of the key are behind it. */
+/** Keys blocked by an event that awaits a retry, and the number of blocked events. */
 import type { AcceptedEvent } from '@eventflow/core'
 import { connect, type Db, readWaitingKeys, recordWaiting } from '@eventflow/db'
 import { acceptEvents, createDatabase, newEvent } from '@eventflow/testkit'
@@ -21,7 +21,7 @@ const options = { unordered: [], limit: 10, countBehind: true }
 const keys = async () =>
   (await readWaitingKeys(db, 'default', options)).map(({ id, key, behind }) => ({ id, key, behind }))
 
-test('behind are the unsettled events of the key, whether they have rows in retries or not', async () => {
+test('the unsettled later events of the key are blocked, with or without rows in retries', async () => {
   const [head, inRetries, processed, discarded] = events as [AcceptedEvent, AcceptedEvent, AcceptedEvent, AcceptedEvent]
   expect(await keys()).toEqual([])
   await recordWaiting(db, { partition: 3, epoch: 0 }, [head, inRetries])

@@ -1,4 +1,4 @@
-/** `deadly.step`: an event may end its worker, or keep it busy for ever. The others leave a row. */
+/** `deadly.step`: an event may kill its worker, or loop for ever. The others leave a row. */
 import { defineEvent, Type } from '@eventflow/sdk'
 
 function spinForEver(): void {

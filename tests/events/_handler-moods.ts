@@ -1,4 +1,4 @@
-/** What a handler of the fault tests may do that it should not, by the mood of its event. Its effect is written before. */
+/** Misbehaviour of handlers in the fault tests, by the mood of the event. Its effect is written before. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { PermanentError, type Sql } from '@eventflow/sdk'
 import { type StepEvent, writeEffects } from './_step.js'
@@ -6,7 +6,7 @@ import { type StepEvent, writeEffects } from './_step.js'
 /** Events that failed once in this process, which may run several pipelines with the same ids one after the other. */
 const failed = new Set<string>()
 
-/** Fails for the first attempt at an event in this process. */
+/** Fails the first attempt at an event in this process. */
 export function failOnce({ id, acceptedAt }: Pick<StepEvent, 'id' | 'acceptedAt'>): void {
   const event = `${id} ${acceptedAt}`
   if (failed.has(event)) return
@@ -17,7 +17,7 @@ export function failOnce({ id, acceptedAt }: Pick<StepEvent, 'id' | 'acceptedAt'
 const raise = (code: string) => (_: StepEvent, tx: Sql) =>
   tx.query(`DO $$ BEGIN RAISE EXCEPTION 'raised by a handler' USING ERRCODE = '${code}'; END $$`)
 
-/** Done after the event's effect is written. */
+/** Runs after the event's effect is written. */
 export const HANDLER_MOODS: Record<string, (event: StepEvent, tx: Sql) => unknown> = {
   'handler fails once': failOnce,
   'handler takes 6 ms': (_, tx) => tx.query('SELECT pg_sleep(0.006)'),
@@ -56,7 +56,7 @@ export const HANDLER_MOODS: Record<string, (event: StepEvent, tx: Sql) => unknow
   },
   'handler idles': async (_, tx) => {
     await tx.query('SET LOCAL idle_in_transaction_session_timeout = 100')
-    await delay(300) // longer than it may
+    await delay(300) // longer than allowed
     await tx.query('SELECT 1')
   },
   'handler forgets an await': (_, tx) => {
@@ -80,13 +80,13 @@ export const HANDLER_MOODS: Record<string, (event: StepEvent, tx: Sql) => unknow
   'handler never ends': () => new Promise(() => {}),
 }
 
-/** What the rules answer that is no list of problems. */
+/** Answers of the rules that are not lists of problems. */
 export const RULES_MOODS: Record<string, () => unknown> = {
   'rules answer true': () => true,
   'rules answer a promise': async () => [{ pointer: '/n', message: 'is not right' }],
 }
 
-/** What the enricher answers that is no list of additions. */
+/** Answers of the enricher that are not lists of additions. */
 export const ENRICHER_MOODS: Record<string, () => unknown> = {
   'enricher answers a map': () => new Map(),
   'enricher rejects later': () => [Promise.reject(new PermanentError('rejected later'))],

@@ -1,4 +1,4 @@
-/** What the events of the fault tests have in common: their data, and their effects. */
+/** The data and the effects that the events of the fault tests have in common. */
 import { type AcceptedEvent, type Sql, type Static, Type } from '@eventflow/sdk'
 
 export const Step = Type.Object({
@@ -9,7 +9,7 @@ export const Step = Type.Object({
 
 export type StepEvent = AcceptedEvent<Static<typeof Step>>
 
-/** Writes the effects of events, and brings the aggregate of their keys up to date. */
+/** Writes the effects of events, and updates the aggregate of their keys. */
 export async function writeEffects(events: readonly StepEvent[], tx: Sql): Promise<void> {
   const values = [
     events.map(({ tenantId }) => tenantId),

@@ -1,6 +1,6 @@
 /**
- * `fault.handled`: its functions do what they should not, by the mood of the event: its handler as a rule. It writes to the same
- * keys as `fault.step`.
+ * `fault.handled`: its functions misbehave by the mood of the event, usually its handler. It writes to the same keys as
+ * `fault.step`.
  */
 import { defineEvent, type EnrichContext } from '@eventflow/sdk'
 import { ENRICHER_MOODS, HANDLER_MOODS, RULES_MOODS } from './_handler-moods.js'

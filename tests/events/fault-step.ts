@@ -1,9 +1,9 @@
 /**
- * `fault.step`: what the fault tests send. Its effects are counted in a table that would show every second one.
+ * `fault.step`: the event of the fault tests. Its effects are written to a table that would show every duplicate.
  *
- * An event may have a mood, which its enricher has. *flaky*: fails half the time; *fails once*; *failing*: always, *bad*: for
- * good; *deadly*: kills its worker; *slow*, *slow to settle*: takes a second; *stuck*: never comes to an end; *needs the
- * source*: waits while a row in `source_away` says so.
+ * An event may have a mood, which its enricher obeys. *flaky*: fails half the time; *fails once*; *failing*: always,
+ * *bad*: permanently; *deadly*: kills its worker; *slow*, *slow to settle*: takes a second; *stuck*: never ends; *needs
+ * the source*: waits while a row in `source_away` says so.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { defineEvent, type EnrichContext, PermanentError, UnavailableError } from '@eventflow/sdk'
@@ -21,7 +21,7 @@ export default defineEvent({
       enrich: async (events: readonly StepEvent[], { sql }: EnrichContext) => {
         const moods = events.map(({ data }) => data.mood)
         if (moods.includes('deadly')) process.kill(process.pid, 'SIGKILL')
-        if (moods.includes('slow')) await delay(1_000) // long enough for something to befall it meanwhile
+        if (moods.includes('slow')) await delay(1_000) // long enough for a fault to strike meanwhile
         if (moods.includes('stuck')) await new Promise(() => {})
         const asks = moods.includes('needs the source')
         const away = asks && (await sql.query('SELECT FROM source_away')).length > 0
@@ -35,7 +35,7 @@ export default defineEvent({
       },
     },
   ],
-  // No unique constraint but on the position: a second effect of an event must be seen, not prevented.
+  // Only the position has a unique constraint: a second effect of an event must be seen, not prevented.
   prepare: async (tx) => {
     await tx.query(`
       CREATE TABLE IF NOT EXISTS effects (

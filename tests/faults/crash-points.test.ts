@@ -1,4 +1,6 @@
-/** Every crash point: the process dies there under light load, is started again, and nothing is lost, doubled or reordered. */
+/**
+ * Every crash point: the process dies there under light load, restarts, and nothing is lost, duplicated or reordered.
+ */
 import { setTimeout as delay } from 'node:timers/promises'
 import { CONSUMER_GROUP } from '@eventflow/core'
 import { streamKey } from '@eventflow/redis'
@@ -37,13 +39,13 @@ beforeAll(async () => {
   clients = createClients({ urls: stack.urls, journal, random: createRandom(1) })
 }, 60_000)
 
-// A run that failed leaves its folder for inspection.
+// A failed run leaves its folder for inspection.
 afterAll(async () => {
   await stack.stop({ keep: unsound > 0 })
   await build.remove()
 })
 
-/** What shows, while the process is down, that it died where it should. */
+/** Evidence, while the process is down, that it died at the intended point. */
 type Proof = (evidence: Evidence) => Promise<void>
 
 const ingestProofs: Record<keyof typeof INGEST_CRASH_POINTS, Proof> = {
@@ -80,7 +82,7 @@ const workerProofs: Record<keyof typeof WORKER_CRASH_POINTS, Proof> = {
   'entries are delivered, and on the way': async ({ reply }) => {
     expect(eventIds(reply).length).toBeGreaterThan(0)
     expect(await rowsIn('processed_events', eventIds(reply))).toBe(0)
-    // What is pending in each stream comes with the entries, and does not say of which it is.
+    // The reply has the pending entries of every stream, without the names of the streams.
     expect((await inStreams()).entries.map(idOf)).toEqual(expect.arrayContaining(entriesIn(reply).map(idOf)))
   },
   'entries in hand, before the BEGIN': async () => {
@@ -108,7 +110,7 @@ const workerProofs: Record<keyof typeof WORKER_CRASH_POINTS, Proof> = {
     expect((await inStreams()).entries.filter((id) => acknowledged.includes(id))).toEqual([])
   },
   'entries are claimed, and on the way': async ({ request, reply }) => {
-    // The connection also says what other lanes do meanwhile: not every entry that was named is one that was claimed.
+    // The connection also carries the traffic of other lanes: not every named entry was claimed.
     const named = entriesIn(request + reply).map(idOf)
     const again = (await inHand()).filter(({ times }) => times > 1).map(({ entry }) => idOf(entry))
     expect(again.filter((id) => named.includes(id))).not.toEqual([])
@@ -142,7 +144,7 @@ test.each(Object.entries(INGEST_CRASH_POINTS))(
   60_000,
 )
 
-/** What is claimed was delivered to one who died, and what is suspected was in the hands of two. */
+/** A claimed entry was delivered to a worker that died; a suspect was delivered to two such workers. */
 const leadingTo: Partial<Record<string, (keyof typeof WORKER_CRASH_POINTS)[]>> = {
   'entries are claimed, and on the way': ['entries are delivered, and on the way'],
   'a suspect is recorded': ['entries are delivered, and on the way', 'entries are claimed, and on the way'],
@@ -171,7 +173,7 @@ test.each(Object.entries(WORKER_CRASH_POINTS))(
 )
 
 test.each(['ingest', 'worker'])(
-  'a start outlives a connection that is cut while the %s reads the schemas',
+  'a start survives a connection that is cut while the %s reads the schemas',
   async (kind) => {
     const program = kind === 'ingest' ? stack.ingests[0]! : stack.workers[0]!
     const link = stack.links.get(`${program.name} postgres`)!
@@ -186,7 +188,10 @@ test.each(['ingest', 'worker'])(
   60_000,
 )
 
-/** Has three clients send, one request after the other, until `story` is told; then everything must drain and be sound. */
+/**
+ * Lets three clients send, one request after the other, until `story` has ended; then everything must drain and pass
+ * the checker.
+ */
 async function underLoad(story: () => Promise<void>): Promise<void> {
   unsound++
   await until('every stream is in use', async () => {
@@ -221,7 +226,10 @@ const last = (match: RegExpMatchArray) => match.at(-1)!
 const uuids = (text: string) => all(UUID, text)
 const eventIds = (text: string) => all(`"id":"(${UUID})"`, text)
 
-/** The entries that a command to Redis or its reply names, each with its stream before its id: two streams may have the same id. */
+/**
+ * The entries named by a command to Redis or its reply, each with its stream before its id: two streams may have the
+ * same id.
+ */
 function entriesIn(text: string): string[] {
   let stream: string | undefined
   return [...text.matchAll(/(\S+:events)\r|(\d{13}-\d+)\r/g)].flatMap(([, key, id]) => {
@@ -250,7 +258,7 @@ async function inStreams(): Promise<{ entries: string[]; events: string[] }> {
   return { entries: found.map(({ entry }) => entry), events: found.flatMap(({ fields }) => eventIds(fields.join())) }
 }
 
-/** What the first worker's lanes were given and have not acknowledged, and how often it was given out. */
+/** The entries delivered to the first worker's lanes and not acknowledged, and how often each was delivered. */
 async function inHand(): Promise<{ entry: string; times: number }[]> {
   const { name } = stack.workers[0]!
   return eachStream(async (key) => {

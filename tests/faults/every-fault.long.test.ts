@@ -1,4 +1,7 @@
-/** Every kind of fault once, under load and while retention is at work, on real processes and servers; then the checker's verdict. */
+/**
+ * Every kind of fault once, under load and with retention running, on real processes and servers; then the checker's
+ * verdict.
+ */
 import {
   ALL_FAULTS,
   type BuildCopy,
@@ -19,7 +22,7 @@ import {
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { copyOfBuild, places, RETENTION_IN_A_HURRY, retentionAfter } from './places.js'
 
-/** Of settled events, in seconds. */
+/** The age at which settled events are removed, in seconds. */
 const AGE = 25
 
 let build: BuildCopy
@@ -35,7 +38,7 @@ beforeAll(async () => {
   clients = createClients({ urls: stack.urls, journal, random: createRandom(1) })
 }, 60_000)
 
-// A run that failed leaves its folder for inspection.
+// A failed run leaves its folder for inspection.
 afterAll(async () => {
   await clients.stop()
   await stack.stop({ keep: !passed })

@@ -1,4 +1,4 @@
-/** Every bug that is planted, also those that are not in every run of the tests; and what they are found by, without any bug. */
+/** Every planted bug, including those left out of the normal run; and the same scenarios without any bug. */
 import { BUGS } from './planted/index.js'
 import { testBugs, testWithoutBugs } from './planted/tests.js'
 

@@ -1,4 +1,7 @@
-/** The suite's own test: bugs are planted in copies of the compiled pipeline, and each must be found and named rightly. */
+/**
+ * The test of the tests: bugs are planted in copies of the compiled pipeline, and each must be detected and named
+ * correctly.
+ */
 import { expect, test } from '@jest/globals'
 import { checkFits } from './places.js'
 import { IN_A_HURRY } from './planted/bug.js'
@@ -10,7 +13,7 @@ testBugs(
   BUGS.filter(({ telling }) => telling),
 )
 
-test('every bug can be planted in what is built, also those of the long runs', async () => {
+test('every bug can be planted in the build, also those of the long runs', async () => {
   const patches = [...IN_A_HURRY, ...BUGS.flatMap((bug) => bug.patches)]
   const misfits = (await Promise.allSettled(patches.map(checkFits))).flatMap((result) =>
     result.status === 'rejected' ? [(result.reason as Error).message] : [],

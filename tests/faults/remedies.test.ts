@@ -1,4 +1,4 @@
-/** Each remedy at its work: what the pipeline does about what befalls it, on real processes. */
+/** Each remedy in action: how the pipeline handles each fault, on real processes. */
 import { partitionOf } from '@eventflow/core'
 import { streamKey, untilReady } from '@eventflow/redis'
 import {
@@ -19,7 +19,7 @@ import {
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { copyOfBuild, places } from './places.js'
 
-/** What was never published is looked for sooner than after some seconds. */
+/** Sweeps for unpublished events without the usual delay. */
 const SOON: readonly Patch[] = [
   {
     file: 'db/ledger/unsettled.js',
@@ -64,7 +64,7 @@ async function unsettled(): Promise<number> {
   return counts.unsettled
 }
 
-/** A backlog of `count` events of forty keys, sent while no worker is there. */
+/** Sends a backlog of `count` events of forty keys while no worker is running. */
 async function makeBacklog(name: string, count: number): Promise<void> {
   await Promise.all(stack.workers.map((worker) => worker.stop()))
   for (let n = 0; n < count; n += 500) {
@@ -77,7 +77,7 @@ async function startWorkers(): Promise<void> {
   await Promise.all(stack.workers.map((worker) => worker.ready()))
 }
 
-/** Entries that were ever added to the streams of this Redis. */
+/** The number of entries ever added to the streams of this Redis. */
 async function entriesAdded(): Promise<number> {
   let added = 0
   for (let partition = 0; partition < PARTITIONS; partition++) {
@@ -87,11 +87,11 @@ async function entriesAdded(): Promise<number> {
   return added
 }
 
-test('a stream holds no more than its limit, and what is over it is worked off from Postgres', async () => {
+test('a stream holds no more than its limit, and the excess is processed from Postgres', async () => {
   await makeBacklog('over the limit', 5_000)
   for (let partition = 0; partition < PARTITIONS; partition++) {
     const length = await stack.directRedis.xlen(streamKey(stack.prefix, partition))
-    expect(length).toBeLessThanOrEqual(100 + 500) // it may go over by what is sent at once
+    expect(length).toBeLessThanOrEqual(100 + 500) // it may exceed the limit by one request
   }
   await startWorkers()
   await settled()
@@ -104,7 +104,7 @@ test('a backlog survives FLUSHALL', async () => {
   await settled()
 }, 60_000)
 
-test('while Redis is away everything is accepted and processed, and afterwards the streams are in use again', async () => {
+test('while Redis is down everything is accepted and processed, and afterwards the streams are in use again', async () => {
   const before = { ...clients.counts }
   await stack.redis.crash(0, async () => {
     for (let round = 0; round < 5; round++) {
@@ -126,7 +126,7 @@ test('while Redis is away everything is accepted and processed, and afterwards t
   })
 }, 60_000)
 
-test('what was committed and never published is processed all the same', async () => {
+test('an event committed but never published is still processed', async () => {
   const key = 'never published'
   const [id] = await clients.send([{ key }])
   await settled()
@@ -146,7 +146,7 @@ test('what was committed and never published is processed all the same', async (
   )
 }, 40_000)
 
-test('an event that kills its worker is dead in the end, and its neighbours are processed', async () => {
+test('an event that kills its worker ends as a dead letter, and its neighbours are processed', async () => {
   const neighbours = (n: number) => Array.from({ length: 10 }, (_, i) => ({ key: `neighbour ${n} ${i}` }))
   const ids = await clients.send([...neighbours(1), { key: 'deadly', mood: 'deadly' }, ...neighbours(2)])
   await settled()
@@ -155,7 +155,7 @@ test('an event that kills its worker is dead in the end, and its neighbours are 
   for (const worker of stack.workers) worker.surprises.length = 0
 }, 120_000)
 
-test('while Postgres is away nothing is accepted and nothing fails, and then everything goes on', async () => {
+test('while Postgres is down nothing is accepted and nothing fails; afterwards processing continues', async () => {
   const links = [...stack.links].filter(([name]) => name.endsWith('postgres')).map(([, link]) => link)
   await clients.send([{ key: 'before' }])
   for (const link of links) {
@@ -175,7 +175,7 @@ test('while Postgres is away nothing is accepted and nothing fails, and then eve
   await settled()
 }, 60_000)
 
-test('while a source is away its events wait, the others go on, and no attempt is charged', async () => {
+test('while a source is down its events wait, the others continue, and no attempt is charged', async () => {
   await rowsOf('INSERT INTO source_away DEFAULT VALUES')
   const waiting = await clients.send(
     Array.from({ length: 20 }, (_, n) => ({ key: `waits ${n}`, mood: 'needs the source' })),
@@ -202,11 +202,11 @@ test('a partition passes to the next owner in less than a second on a clean stop
   await clients.send([{ key }])
   await until('it works on it', async () => (await rowsOf('SELECT FROM effects WHERE key = $1', key)).length === 1)
   expect({ partition, tookMs: performance.now() - stopped }).toEqual({ partition, tookMs: expect.any(Number) })
-  expect(performance.now() - stopped).toBeLessThan(1_500) // a second, and what a busy machine adds
+  expect(performance.now() - stopped).toBeLessThan(1_500) // a second, plus a margin for a busy machine
   first!.start()
 }, 30_000)
 
-test('when a worker is killed, another one settles events of each of its partitions soon after the lease has run out', async () => {
+test('when a worker is killed, another one settles events of each of its partitions soon after the lease has expired', async () => {
   const [first, second] = stack.workers
   const orphans: number[] = await until('both have their share', async () => {
     const rows = await rowsOf('SELECT id FROM partitions WHERE owner = $1', first!.name)
@@ -222,11 +222,11 @@ test('when a worker is killed, another one settles events of each of its partiti
   const ids = await clients.send(keys.map((key) => ({ key })))
   const bySecond = 'SELECT FROM processed_events WHERE event_id = ANY($1) AND worker_id = $2'
   await until('they are settled', async () => (await rowsOf(bySecond, ids, second!.name)).length === ids.length, 20_000)
-  expect(performance.now() - killedAt).toBeLessThan(8_000) // 3 s of lease, and five as with any other
+  expect(performance.now() - killedAt).toBeLessThan(8_000) // 3 s of lease, plus the usual five
   first!.start()
 }, 45_000)
 
-test('and nothing of all this lost, doubled or reordered anything', async () => {
+test('and none of this has lost, duplicated or reordered an event', async () => {
   await journal.close()
   await stack.drained()
   const verdict = await checkHistory(`${stack.dir}/journal.ndjson`, stack.db, stack.directRedis, stack.prefix)

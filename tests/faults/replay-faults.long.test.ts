@@ -1,4 +1,4 @@
-/** A replay goes on whatever dies meanwhile: every effect happens exactly once more, and each key's in order. */
+/** A replay continues when any process dies: every effect happens exactly once more, and each key's in order. */
 import { type BuildCopy, post, type Stack, startStack, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { copyOfBuild, places } from './places.js'

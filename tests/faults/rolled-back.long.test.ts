@@ -1,4 +1,4 @@
-/** Redis is rolled back at every point of a lane's turn, and nothing is lost, doubled or reordered. */
+/** Redis is rolled back at every point of a lane's turn, and nothing is lost, duplicated or reordered. */
 import { expect, test } from '@jest/globals'
 import { playWith } from './planted/bug.js'
 import { POINTS, rolledBackAt } from './quick/rolled-back.js'

@@ -1,4 +1,4 @@
-/** Short stories of one fault each, told so that a certain bug cannot hide. Without a bug, each ends well. */
+/** Short scenarios of one fault each, designed so that a certain bug cannot hide. Without a bug, each passes. */
 import { randomUUID } from 'node:crypto'
 import { rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -29,13 +29,13 @@ interface Stage {
 
 export type Scenario = (stage: Stage) => Promise<void>
 
-/** When the story is told, what is to be settled without a sweep has so long to be, in milliseconds. */
+/** Time limit after the scenario for events that have to be settled without a sweep, in milliseconds. */
 export const UNSWEPT_MS = 1_500
 
 /** The parts of a build that a stack runs. */
 type Build = Pick<Parameters<typeof startStack>[0], 'definitions' | 'scripts' | 'cacheDir'>
 
-/** Plays scenarios one after the other on one stack of its own, and gives the checker's verdict. */
+/** Runs scenarios one after the other on one stack, and returns the checker's verdict. */
 export async function play(
   scenarios: readonly Scenario[],
   build: Build,
@@ -54,7 +54,7 @@ export async function play(
     await heal(stack)
     await settled(stack, UNSWEPT_MS).catch(() => {})
     await writeFile(sign, '')
-    await stack.drained(drainMs).catch(() => {}) // the checker says what is left
+    await stack.drained(drainMs).catch(() => {}) // the checker reports the rest
     await journal.close()
     return await checkHistory(journalFile, stack.db, stack.directRedis, stack.prefix)
   } finally {
@@ -73,13 +73,13 @@ export const diesBeforeCommit: Scenario = async ({ stack, clients }) => {
   await clients.send([{ key }])
   owner.start()
   await owner.ready()
-  await settled(stack, 5_000).catch(() => {}) // what is missing is found
+  await settled(stack, 5_000).catch(() => {}) // the checker finds missing events
 }
 
-/** A worker stops in the middle of its work for longer than its lease, and goes on when another has the partition. */
+/** A worker freezes while it processes, for longer than its lease, and resumes when another owns the partition. */
 export const frozenWhileProcessing: Scenario = (stage) => frozen(stage, 'slow')
 
-/** The same, stopped in the middle of the transaction that settles. */
+/** The same, frozen in the middle of the settling transaction. */
 export const frozenWhileSettling: Scenario = (stage) => frozen(stage, 'slow to settle')
 
 async function frozen({ stack, clients }: Stage, mood: string): Promise<void> {
@@ -87,7 +87,7 @@ async function frozen({ stack, clients }: Stage, mood: string): Promise<void> {
   const owner = await ownerOf(stack, key)
   const partition = partitionOf('default', key, PARTITIONS)
   await clients.send([{ key, mood }])
-  if (mood === 'slow') await until('it is in hand', async () => (await depths(stack))[partition]!.pending > 0)
+  if (mood === 'slow') await until('it is being processed', async () => (await depths(stack))[partition]!.pending > 0)
   else await settling(stack)
   owner.signal('SIGSTOP')
   await until(
@@ -100,7 +100,7 @@ async function frozen({ stack, clients }: Stage, mood: string): Promise<void> {
   await shared(stack)
 }
 
-/** Redis has lost the streams, and a worker dies as soon as it has made one of them again; what is sent then is in them. */
+/** Redis has lost the streams, and a worker dies as soon as it has recreated one of them; later events are in them. */
 export const diesRemakingAStream: Scenario = async ({ stack, clients }) => {
   const keys = Array.from({ length: PARTITIONS }, (_, partition) => ({ key: keyOf(partition) }))
   const [worker] = stack.workers
@@ -114,7 +114,10 @@ export const diesRemakingAStream: Scenario = async ({ stack, clients }) => {
   await backToWork(stack)
 }
 
-/** The service dies between the COMMIT and the XADD. The event is sent again, as there was no answer, and another one after it. */
+/**
+ * The service dies between the COMMIT and the XADD. The event is sent again, because there was no answer, and another
+ * one after it.
+ */
 export const ingestDiesBeforeItPublishes: Scenario = async ({ stack, clients }) => {
   const key = 'never published'
   const [ingest] = stack.ingests
@@ -126,7 +129,7 @@ export const ingestDiesBeforeItPublishes: Scenario = async ({ stack, clients }) 
   await clients.send([{ key }])
 }
 
-/** Some key of a partition. */
+/** Any key of a partition. */
 function keyOf(partition: number): string {
   let n = 0
   while (partitionOf('default', `beside ${n}`, PARTITIONS) !== partition) n++
@@ -164,7 +167,7 @@ async function settled(stack: Stack, timeoutMs?: number): Promise<void> {
   await until('everything is settled', async () => (await unsettled(stack)) === 0, timeoutMs)
 }
 
-/** Waits until both workers have their share, and read it from the streams. */
+/** Waits until both workers own their share, and read it from the streams. */
 async function shared({ db }: Stack): Promise<void> {
   await until('the partitions are shared', async () => {
     const { rows } = await db.query(`

@@ -1,4 +1,4 @@
-/** The conformance suite of feeds, on Redis Streams. */
+/** Runs the conformance suite of feeds on Redis Streams. */
 import { randomBytes } from 'node:crypto'
 import type { Feed } from '@eventflow/core'
 import {
@@ -28,7 +28,7 @@ afterAll(async () => {
   await server.stop()
 })
 
-/** What a rig has opened, to be closed after its case. */
+/** Resources that a rig has opened, closed after its case. */
 interface Opened {
   connections: Redis[]
   feeds: Feed[]

@@ -1,4 +1,4 @@
-/** The door, when events come in as they should: what is answered, and what is stored. */
+/** Ingest, with valid events: the answers, and the stored rows. */
 import { randomUUID } from 'node:crypto'
 import { partitionOf, unpackEntry, uuidOf } from '@eventflow/core'
 import { insertRawEvents } from '@eventflow/db'
@@ -18,7 +18,7 @@ const event = <Given extends object>(data: object, given = {} as Given) => ({ ty
 const send = (body: unknown, headers?: Record<string, string>) => post(`${pipeline.url}/v1/events`, body, headers)
 const sendBatch = (body: unknown, headers?: Record<string, string>) =>
   post(`${pipeline.url}/v1/events/batch`, body, headers)
-// biome-ignore lint/suspicious/noExplicitAny: answers are looked into by each test.
+// biome-ignore lint/suspicious/noExplicitAny: each test inspects the answers.
 const json = (response: Response) => response.json() as Promise<any>
 const rowsOf = async (...ids: string[]) =>
   (await pipeline.db.query('SELECT * FROM raw_events WHERE event_id = ANY($1::uuid[]) ORDER BY seq', [ids])).rows
@@ -29,7 +29,7 @@ const publishedTo = async (partition: number) =>
   )
 
 describe('an event', () => {
-  test('is answered with 202 and where to find it, and is a row and an entry by then', async () => {
+  test('is answered with 202 and its address, and by then is a row and an entry', async () => {
     const sent = await send(event({ text: 'hello' }, { partitionkey: 'first', time: '2001-01-01T00:47:00+01:00' }))
     expect(sent.status).toBe(202)
     const { id, ...answer } = await json(sent)
@@ -117,7 +117,7 @@ describe('an event', () => {
     expect(await rowsOf(id)).toMatchObject([{ extensions }])
   })
 
-  test('whose id is no UUID has one made from it, and is found by both', async () => {
+  test('whose id is not a UUID gets one derived from it, and is found by both', async () => {
     const named = event({ n: 1 }, { id: 'order 17/α', source: '/shop' })
     const { id } = await json(await send(named))
     expect(id).toBe(uuidOf('default', '/shop', 'order 17/α'))
@@ -170,7 +170,7 @@ describe('an event', () => {
 })
 
 describe('the same id again', () => {
-  test('with the same data is a duplicate, in whatever order its fields come', async () => {
+  test('with the same data is a duplicate, in any order of its fields', async () => {
     const id = randomUUID()
     const first = `{"type":"note.taken","id":"${id}","data":{"a":1,"b":{"c":[1,2],"d":null}}}`
     const again = `{ "data": {"b": {"d": null, "c": [1, 2]}, "a": 1.0}, "id": "${id}", "type": "note.taken" }`
@@ -199,7 +199,7 @@ describe('the same id again', () => {
     expect(await rowsOf(first.id)).toMatchObject([{ type: 'note.taken', payload: first.data }])
   })
 
-  test('a hundred times at once is stored once, and one answer says so', async () => {
+  test('a hundred times at once is stored once, and one answer says accepted', async () => {
     const same = event({ text: 'once' }, { id: randomUUID() })
     const sent = await Promise.all(Array.from({ length: 100 }, () => send(same)))
     expect(new Set(sent.map(({ status }) => status))).toEqual(new Set([202]))
@@ -252,14 +252,14 @@ describe('an Idempotency-Key', () => {
     expect(new Set(answers.map(({ id }) => id)).size).toBe(1)
   })
 
-  test('says nothing about an event that has an id', async () => {
+  test('does not matter for an event that has an id', async () => {
     const key = randomUUID()
     for (const id of [randomUUID(), randomUUID()]) {
       expect(await json(await withKey(key, event({ n: id }, { id })))).toMatchObject({ id, duplicate: false })
     }
   })
 
-  test('goes for every place of a batch', async () => {
+  test('covers every place of a batch', async () => {
     const headers = { 'idempotency-key': randomUUID() }
     const own = randomUUID()
     const batch = [event({ n: 1 }), event({ n: 1 }), event({ n: 1 }, { id: own })]
@@ -293,7 +293,7 @@ describe('an Idempotency-Key', () => {
 })
 
 describe('a batch', () => {
-  test('answers for each of its events, in order', async () => {
+  test('has an answer for each of its events, in order', async () => {
     const [known, taken, twice, differing] = Array.from({ length: 4 }, () => randomUUID())
     await pipeline.send([event({ n: 1 }, { id: known }), event({ n: 1 }, { id: taken })])
     const answer = await pipeline.send([
@@ -332,11 +332,11 @@ describe('a batch', () => {
     expect(stored.map(({ payload }) => payload.n)).toEqual([1, 1, 0, 4, 6, 9])
   })
 
-  test('that is empty is no mistake', async () => {
+  test('may be empty', async () => {
     expect(await pipeline.send([])).toEqual({ accepted: 0, duplicate: 0, rejected: 0, items: [] })
   })
 
-  test('may be NDJSON, and a broken line spoils no other', async () => {
+  test('may be NDJSON, and a broken line does not affect the others', async () => {
     const lines = [event({ n: 0 }), '{"type": "note.taken", "data"', event({ n: 2 }), '[]', '"\\ud800"', '']
     const body = lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\r\n')
     const sent = await sendBatch(`\n${body}\n\n`, { 'content-type': 'application/x-ndjson; charset=utf-8' })
@@ -367,7 +367,7 @@ describe('a batch', () => {
     }
   })
 
-  test('publishes an event again that may have missed its stream, before the later ones of its key', async () => {
+  test('republishes an event that may be missing from its stream, before the later ones of its key', async () => {
     const partition = partitionOf('default', 'missed', pipeline.partitions)
     const stored = newEvent({ type: 'note.taken', source: '/', key: 'missed', partition, payload: '{"n":0}' })
     await insertRawEvents(pipeline.db, [stored])
@@ -381,10 +381,10 @@ describe('a batch', () => {
   })
 })
 
-test('an id that retention removes while it is sent again is a new event: what is answered as accepted is stored', async () => {
+test('an id that retention removes while it is sent again is a new event: every accepted event is stored', async () => {
   const { id } = await json(await send(event({ n: 1 })))
   const retention = await pipeline.db.connect()
-  // Lets the INSERT pass, which finds the id taken, and holds up the look for what is stored.
+  // Lets the INSERT pass, which finds the id taken, and holds up the query for the stored event.
   await retention.query('BEGIN; LOCK TABLE retries IN ACCESS EXCLUSIVE MODE')
   const again = send(event({ n: 2 }, { id }))
   await until('the look for the stored event waits', async () => {

@@ -1,4 +1,4 @@
-/** Answers are short, and wait for no client that does not read them. */
+/** Answers are short, and the service does not wait for clients that do not read them. */
 import { connect, type Socket } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { defineEvent, Type } from '@eventflow/sdk'
@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 const ITEMS = 7_000
 const KIB = 1_024
 
-/** Checked at the door, so that its problems have pointers into the data. */
+/** Validated at ingest, so that its problems have pointers into the data. */
 const counted = defineEvent({
   type: 'counted',
   schema: Type.Record(Type.String(), Type.Record(Type.String(), Type.Integer())),
@@ -26,10 +26,10 @@ beforeAll(async () => {
 
 afterAll(() => Promise.all([patient, hurried].map((pipeline) => pipeline.stop())))
 
-/** More than the kernel takes for a connection (on this machine at most some MB on either side). */
+/** More than the kernel buffers for a connection (on this machine at most some MB on either side). */
 const UNREAD = gzipSync(`{"${'~'.repeat(70)}":1,"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1}\n`.repeat(ITEMS))
 
-/** Asks for a large answer, and never reads it. */
+/** Requests a large answer, and never reads it. */
 function askAndForget({ url }: TestPipeline): Socket {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   socket.on('error', () => {})
@@ -56,7 +56,7 @@ test('a client that does not read its answer is cut off', async () => {
   await until('it is cut off', async () => (await connectionsOf(hurried)) === 0, 20_000)
 })
 
-test('answers that are not read have a bound together: the furthest behind are cut off', async () => {
+test('unread answers share a limit: the connections with the most unread data are cut off', async () => {
   const sockets: Socket[] = []
   for (let i = 1; i <= 2; i++) {
     sockets.push(askAndForget(patient))
@@ -86,7 +86,7 @@ const WORST: [string, string][] = [
   ['text that is no JSON', `{"${'x'.repeat(5_000)}`],
 ]
 
-test.each(WORST)('an error has 2 KiB at the most, and so has each event of a batch: %s', async (_, event) => {
+test.each(WORST)('an error has 2 KiB at most, and so has each event of a batch: %s', async (_, event) => {
   const one = await post('/v1/events', event)
   const answer = await one.text()
   expect([one.status >= 400, Buffer.byteLength(answer) < 2 * KIB]).toEqual([true, true])
@@ -101,7 +101,7 @@ test.each([
   ['DELETE', `/v1/events?${'x'.repeat(15_000)}`],
   ['GET', `/v1/events?${'~'.repeat(15_000)}=1`],
   ['GET', `/v1/events?type=${'%01'.repeat(4_000)}`],
-])('so has an error that names what was asked: %s', async (method, path) => {
+])('so has an error that quotes the request: %s', async (method, path) => {
   const answer = await fetch(patient.url + path, { method })
   expect([answer.status >= 400, Buffer.byteLength(await answer.text()) < 2 * KIB]).toEqual([true, true])
 })

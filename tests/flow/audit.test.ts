@@ -1,4 +1,7 @@
-/** The audit log: every route that changes something for others leaves one row that says who, what and when; nothing else does. */
+/**
+ * The audit log: every route that changes something for others leaves one row with who, what and when; others leave
+ * none.
+ */
 import { createApiKey, createTenant, SCOPES, setQuota } from '@eventflow/db'
 import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
@@ -18,7 +21,7 @@ const step = defineEvent({
 let pipeline: TestPipeline
 let contract: Contract
 let key: { id: string; key: string }
-/** Of the events, by their moods. */
+/** The ids of the events, by their moods. */
 let ids: Record<string, string>
 
 async function ask(route: string, body: object = {}): Promise<Answer> {
@@ -44,7 +47,7 @@ beforeAll(async () => {
 
 afterAll(() => pipeline.stop())
 
-/** Does something, and gives its answer with what is new in the audit log. */
+/** Runs something; returns its result with the new rows of the audit log. */
 async function audited<Result>(work: () => Promise<Result>) {
   const { rows: before } = await pipeline.db.query(
     'SELECT coalesce(max(id), 0) AS id, clock_timestamp() AS at FROM audit_log',
@@ -58,11 +61,11 @@ async function audited<Result>(work: () => Promise<Result>) {
   return { result, rows }
 }
 
-/** What the first rows of the table make, for those after them: an operation and a key. */
+/** Made by the first rows of the table, for the later ones: an operation and an API key. */
 let operation: string
 let made: string
 
-/** Each route that changes something for others: a request, what its row says, and one after which there is none. */
+/** Each route that changes something for others: a request, its expected row, and a request that leaves none. */
 const CHANGES: [
   route: string,
   request: () => object | undefined,
@@ -143,19 +146,19 @@ const CHANGES: [
   ],
 ]
 
-/** What they change is the sender's own, or nothing. */
-const OF_NOBODY_ELSE = ['POST /v1/events', 'POST /v1/events/batch', 'POST /v1/schemas/{type}/check']
+/** Routes that change only the sender's own data, or nothing. */
+const UNAUDITED = ['POST /v1/events', 'POST /v1/events/batch', 'POST /v1/schemas/{type}/check']
 
 test('each route that changes something is in the table', () => {
   const routes = Object.entries(contract.document.paths).flatMap(([path, operations]) =>
     Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`),
   )
-  const changing = routes.filter((route) => !route.startsWith('GET ') && !OF_NOBODY_ELSE.includes(route))
+  const changing = routes.filter((route) => !route.startsWith('GET ') && !UNAUDITED.includes(route))
   expect(CHANGES.map(([route]) => route).sort()).toEqual(changing.sort())
 })
 
 describe.each(CHANGES)('%s', (route, request, row, idle) => {
-  test('has one row, and none where nothing is changed', async () => {
+  test('has one row, and none if nothing changes', async () => {
     if (route.includes('/operations/')) {
       await pipeline.db.query(`UPDATE operations SET status = 'interrupted' WHERE id = $1`, [operation])
     }
@@ -181,12 +184,12 @@ test.each([
     'set-quota',
     'tenant acme: 5 events/s, any bytes/s',
   ],
-])('%s that is made at the command line has one too', async (_, change, action, subject) => {
+])('%s made at the command line has one too', async (_, change, action, subject) => {
   const { rows } = await audited(change)
   expect(rows).toMatchObject([{ tenant_id: 'acme', actor: 'root@host', action, subject, now: true }])
 })
 
-test('what definitions register has one too', async () => {
+test('schemas registered by definitions have one too', async () => {
   const { rows } = await pipeline.db.query(`SELECT action, subject FROM audit_log WHERE actor = 'definition'`)
   expect(rows).toEqual([{ action: 'register-schema', subject: 'step version 1' }])
 })

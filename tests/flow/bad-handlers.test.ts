@@ -1,6 +1,6 @@
 /**
- * Handlers at fault in every way: the events beside theirs are processed at once, and theirs becomes a dead letter that says what
- * the handler did. Nothing is left of what it did to its transaction.
+ * Handlers that fail in every way: events beside theirs are processed at once, and theirs become dead letters that say
+ * what the handler did. Nothing remains of what they did to their transactions.
  */
 import { readFile } from 'node:fs/promises'
 import { type AcceptedEvent, defineEvent, type Sql, Type } from '@eventflow/sdk'
@@ -12,14 +12,14 @@ type Handler = (event: AcceptedEvent<{ kind: string }>, tx: Sql) => unknown
 const raise = (code: string) => (_: unknown, tx: Sql) =>
   tx.query(`DO $$ BEGIN RAISE EXCEPTION 'raised' USING ERRCODE = '${code}'; END $$`)
 
-/** With the COMMIT: a trigger that was deferred does it. */
+/** At the COMMIT, by a deferred trigger. */
 const raiseAtTheEnd = (code: string) => async (_: unknown, tx: Sql) => {
   await tx.query('INSERT INTO raised_at_the_end VALUES ($1)', [code])
 }
 
 const write = ({ id }: { id: string }, tx: Sql) => tx.query('INSERT INTO effects VALUES ($1)', [id])
 
-/** What the handler does, the error class and the message of the dead letter. */
+/** The handler's action, the error class and the message of the dead letter. */
 const KINDS: Record<string, [Handler, string, RegExp]> = {
   'a file that is not there': [() => readFile('/no/such'), 'Error', /^ENOENT/],
   'a service that is not there': [
@@ -139,7 +139,7 @@ const definitions = [
     ...fields,
     type: 'sound',
     handle: async (event, tx) => {
-      // Finds the table only with the search path that it should have.
+      // Finds the table only with the correct search path.
       await write(event, tx)
     },
     prepare: async (tx) => {
@@ -197,7 +197,7 @@ describe('an event whose handler meets', () => {
     const areDone = async () => (await rowsOf([before, after])).every(({ status }) => status === 'processed')
     const sentAt = performance.now()
     await until('its neighbours are processed', areDone)
-    // A fraction of a second, but for the one that takes as long as it may.
+    // A fraction of a second, except for the one that takes the maximum time.
     expect(performance.now() - sentAt).toBeLessThan(3_000)
     await until('it is dead', async () => (await rowsOf([bad]))[0].status === 'failed')
     const [letter] = await rowsOf([bad])
@@ -206,7 +206,7 @@ describe('an event whose handler meets', () => {
   })
 })
 
-test('one whose handler hangs can be skipped while it waits to be tried again', async () => {
+test('one whose handler hangs can be skipped while it waits for a retry', async () => {
   const { items } = await pipeline.send([{ type: 'stuck', data: { kind: 'stuck' } }])
   const id = items[0]!.id!
   await until('it waits', async () => (await rowsOf([id]))[0].status === 'retrying')
@@ -215,7 +215,7 @@ test('one whose handler hangs can be skipped while it waits to be tried again', 
   expect(await rowsOf([id])).toMatchObject([{ status: 'failed', error_class: 'Skipped' }])
 })
 
-test('each is processed when the handler is mended and the dead letters are replayed', async () => {
+test('each is processed when the handler is repaired and the dead letters are replayed', async () => {
   mended = true
   await post(`${pipeline.url}/v1/dead-letters/replay`, { filter: {} })
   const isReplayed = async () =>

@@ -1,15 +1,15 @@
 /**
- * Definitions whose functions do what no type allows: the event that meets it ends as a dead letter with a message that a stranger
- * understands, the next event of the same definition is processed at once, and what operators do works on the bad one.
+ * Definitions whose functions do what no type allows: the affected event ends as a dead letter with an understandable
+ * message, the next event of the same definition is processed at once, and operators can act on the bad one.
  */
 import { defineEvent, derive, type Enricher, type EventDefinition, lookup, PermanentError, Type } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
-/** Whether the operators have mended the definitions. */
+/** Whether the operators have repaired the definitions. */
 let mended = false
 
-/** Gives what no type allows, for the event that asks for it, until it is mended. */
+/** Returns what no type allows, for the event that asks for it, until it is repaired. */
 const odd = (event: { data: { bad?: boolean } }, bad: () => unknown, good: () => unknown = () => []): never =>
   (event.data.bad && !mended ? bad() : good()) as never
 
@@ -19,9 +19,9 @@ interface Bad {
   /** The message of the dead letter; `TYPE` stands for the event type. */
   says: string | RegExp
   component: string
-  /** It is tried again before it ends. */
+  /** It is retried before it ends. */
   retries?: true
-  /** What the bad event says besides. */
+  /** Further attributes of the bad event. */
   event?: object
 }
 
@@ -218,7 +218,7 @@ const KINDS: Bad[] = [
 
 const Data = Type.Object({ n: Type.Integer(), bad: Type.Optional(Type.Boolean()) })
 
-/** The kinds, each with an event type of its own. */
+/** The kinds, each with a separate event type. */
 const TABLE = KINDS.map((kind, index) => {
   const type = `odd.${index}`
   const named = (text: string) => text.replaceAll('TYPE', type)
@@ -228,12 +228,12 @@ const TABLE = KINDS.map((kind, index) => {
     says: typeof kind.says === 'string' ? named(kind.says) : new RegExp(named(kind.says.source)),
     event: JSON.parse(named(JSON.stringify(kind.event ?? {}))),
     definition: defineEvent({ type, schema: Data, retry: { attempts: 2, baseDelayMs: 10 }, ...(kind.does as object) }),
-    // Of this type the bad event waits for ever.
+    // The bad event of this type waits for ever.
     waiting: defineEvent({ type: `${type}.w`, schema: Data, retry: WAITING, ...(kind.does as object) }),
   }
 })
 
-/** How long a sound event may take: it takes far less than a second where nothing else keeps the machine busy. */
+/** Time limit of a sound event: it takes far less than a second on an idle machine. */
 const SOON_S = 5
 
 let pipeline: TestPipeline
@@ -251,7 +251,7 @@ beforeAll(async () => {
 
 afterAll(() => pipeline.stop())
 
-// biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
+// biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
 const get = async (path: string) => (await fetch(`${pipeline.url}${path}`)).json() as Promise<any>
 
 const settled = (id: string, status: string) =>
@@ -260,7 +260,7 @@ const settled = (id: string, status: string) =>
     return event.status === status && event
   })
 
-/** Sends a bad event and after it a sound one of the same type, in one request; gives their ids. */
+/** Sends a bad event and after it a sound one of the same type, in one request; returns their ids. */
 async function sendBoth(type: string, event: object): Promise<[string, string]> {
   const both = [{ n: 1, bad: true }, { n: 2 }].map((data) => ({ type, data, partitionkey: `k${data.n}`, ...event }))
   const { items } = await pipeline.send(both)
@@ -270,7 +270,7 @@ async function sendBoth(type: string, event: object): Promise<[string, string]> 
 const bad: string[] = []
 
 describe.each(TABLE)('$what', ({ type, says, component, retries, event }) => {
-  test('spoils only its own event, which ends with a message that says what is wrong', async () => {
+  test('affects only its own event, which ends with a message that says what is wrong', async () => {
     const [badId, soundId] = await sendBoth(type, event)
     bad.push(badId)
     await settled(soundId, 'processed')
@@ -282,7 +282,7 @@ describe.each(TABLE)('$what', ({ type, says, component, retries, event }) => {
   })
 })
 
-test('each of them can be replayed when its definition is mended', async () => {
+test('each of them can be replayed when its definition is repaired', async () => {
   mended = true
   await post(`${pipeline.url}/v1/dead-letters/replay`, { filter: { ids: bad }, rate: 1_000 })
   for (const id of bad) await settled(id, 'processed')

@@ -1,4 +1,4 @@
-/** CloudEvents 1.0 over HTTP: what the official SDK sends in its modes, what the specification allows, and what we refuse. */
+/** CloudEvents 1.0 over HTTP: the modes of the official SDK, what the specification allows, and what we refuse. */
 import { randomUUID } from 'node:crypto'
 import { request } from 'node:http'
 import { eventIdOf } from '@eventflow/core'
@@ -33,14 +33,14 @@ const full = () => ({
   data,
 })
 
-// biome-ignore lint/suspicious/noExplicitAny: answers are looked into by each test.
+// biome-ignore lint/suspicious/noExplicitAny: each test inspects the answers.
 type Answer = any
 const get = async (id: string, source = '/notes'): Promise<Answer> =>
   (await fetch(`${pipeline.url}/v1/events/${encodeURIComponent(id)}?source=${encodeURIComponent(source)}`)).json()
 
 const idOf = ({ id, source }: { id: string; source: string }) => eventIdOf('default', source, id)
 
-/** An event as it must be found, and its extensions as their way through headers or JSON leaves them. */
+/** An event as it must be stored, with its extensions as headers or JSON deliver them. */
 const found = ({ subject, dataschema, sampledrate, ...event }: ReturnType<typeof full>, extensions: object = {}) => ({
   ...event,
   id: idOf(event),
@@ -60,7 +60,7 @@ describe('the official SDK', () => {
     expect(JSON.parse(again.body)).toMatchObject({ duplicate: true })
   })
 
-  test('sends with what it makes up itself', async () => {
+  test('sends with its own defaults', async () => {
     const event = new CloudEvent({ type: 'note.taken', source: '/notes', data })
     for (const mode of [Mode.BINARY, Mode.STRUCTURED]) {
       const sent = (await emitterFor(httpTransport(`${pipeline.url}/v1/events`), { mode })(event)) as { body: string }
@@ -87,7 +87,7 @@ describe('the official SDK', () => {
   })
 })
 
-test('handlers find the extensions, from the stream as from Postgres', async () => {
+test('handlers see the extensions, from the stream as from Postgres', async () => {
   const seen: unknown[] = []
   const note = defineEvent({
     type: 'note.taken',
@@ -112,7 +112,7 @@ test('handlers find the extensions, from the stream as from Postgres', async () 
   }
 })
 
-/** Sends headers as they are given, also more than once, which fetch does not. */
+/** Sends headers exactly as given, also repeated ones, which fetch does not. */
 function sendRaw(headers: readonly string[], body: string): Promise<{ status: number; answer: Answer }> {
   return new Promise((resolve, reject) => {
     const sent = request(`${pipeline.url}/v1/events`, {
@@ -141,17 +141,17 @@ const binary = (headers: Record<string, string>) =>
 describe('binary mode', () => {
   test.each([
     ['percent-encoded', 'Euro%20%E2%82%AC%20%f0%9f%98%80', 'Euro € 😀'],
-    ['more encoded than it must be', '%6e%6F', 'no'],
+    ['with unnecessary encoding', '%6e%6F', 'no'],
     ['in quotes', '"a \\"b\\" %22"', 'a "b" "'],
     ['with spaces as they are', 'a b', 'a b'],
     ['decoded once', '%2541', '%41'],
-  ])('takes a header value %s', async (_, header, subject) => {
+  ])('accepts a header value %s', async (_, header, subject) => {
     const { status, answer } = await sendRaw(binary({ 'ce-subject': header }), '{}')
     expect(status).toBe(202)
     expect(await get(answer.id)).toMatchObject({ extensions: { subject } })
   })
 
-  test('has an id of any text', async () => {
+  test('accepts an id of any text', async () => {
     const { answer } = await sendRaw(binary({ 'ce-id': 'note%2017%2F%CE%B1' }), '{"a":1}')
     expect(answer.id).toBe(eventIdOf('default', '/notes', 'note 17/α'))
     expect(await get('note 17/α')).toMatchObject({ id: answer.id, external_id: 'note 17/α', data: { a: 1 } })
@@ -168,7 +168,7 @@ describe('binary mode', () => {
     ['with a header that comes twice', [...binary({}), 'ce-subject', 'a', 'CE-Subject', 'b'], '{}', '/subject'],
     ['with a content type of its own', binary({ 'ce-datacontenttype': 'application/json' }), '{}', '/datacontenttype'],
     ['with data in a header', binary({ 'ce-data': '{}' }), '{}', '/data'],
-    ['with a name that is none', binary({ 'ce-my_name': 'x' }), '{}', '/my_name'],
+    ['with an invalid name', binary({ 'ce-my_name': 'x' }), '{}', '/my_name'],
     ['with __proto__', binary({ 'ce-__proto__': 'x' }), '{}', '/__proto__'],
     ['with data that is a list', binary({}), '[]', '/data'],
     ['with data that would change', binary({}), '{"n":{"a":1e400}}', '/data/n/a'],
@@ -178,7 +178,7 @@ describe('binary mode', () => {
     expect(answer.errors).toEqual([{ pointer, message: expect.stringMatching(/./) }])
   })
 
-  test('with data that is no JSON is refused, and told what is taken', async () => {
+  test('with data that is not JSON is refused, and the answer names the accepted form', async () => {
     const { status, answer } = await sendRaw(binary({ 'content-type': 'text/xml' }), '<a/>')
     expect({ status, code: answer.code }).toEqual({ status: 415, code: 'unsupported-media-type' })
     expect(answer.detail).toBe('This route takes application/json, application/cloudevents+json, in UTF-8')
@@ -189,7 +189,7 @@ describe('structured mode', () => {
   const send = (event: object, headers = {}) => post(`${pipeline.url}/v1/events`, event, { ...STRUCTURED, ...headers })
   const event = () => ({ specversion: '1.0', ...full() })
 
-  test('takes null for an attribute that is left out', async () => {
+  test('accepts null for a missing attribute', async () => {
     const sent = { ...event(), subject: null, time: null, partitionkey: null }
     expect((await send(sent)).status).toBe(202)
     const { extensions, partitionkey } = await get(sent.id)
@@ -197,7 +197,7 @@ describe('structured mode', () => {
     expect(partitionkey).toBe(idOf(sent))
   })
 
-  test('goes by its body where headers say something as well', async () => {
+  test('uses its body where headers say something as well', async () => {
     const sent = event()
     expect(await (await send(sent, { 'ce-id': 'another', 'ce-specversion': '1.0' })).json()).toMatchObject({
       id: idOf(sent),
@@ -209,7 +209,7 @@ describe('structured mode', () => {
     ['data that is no JSON', { datacontenttype: 'text/plain' }, '/datacontenttype', /application\/json/],
     ['another version', { specversion: '0.3' }, '/specversion', /1\.0/],
     ['no source', { source: null }, '/source', /required/],
-    ['a time that is none', { time: 'yesterday' }, '/time', /RFC 3339/],
+    ['an invalid time', { time: 'yesterday' }, '/time', /RFC 3339/],
     ['no data', { data: undefined }, '/data', /required/],
     ['null for data', { data: null }, '/data', /object/],
   ])('refuses %s', async (_, change, pointer, message) => {
@@ -224,7 +224,7 @@ describe('structured mode', () => {
     for (const { status } of [single, batch]) expect(status).toBe(415)
   })
 
-  test('in a batch, each is answered by itself', async () => {
+  test('in a batch, each is answered separately', async () => {
     const batch = [event(), { ...event(), data_base64: 'AAA=' }, null, { ...event(), specversion: undefined }]
     const sent = await post(`${pipeline.url}/v1/events/batch`, batch, {
       'content-type': 'application/cloudevents-batch+json',

@@ -1,4 +1,4 @@
-/** Connections that do nothing, or too little, keep no place from those that have something to send. */
+/** Idle and slow connections take no place from clients with requests. */
 import { gzipSync } from 'node:zlib'
 import { createApiKey, createTenant } from '@eventflow/db'
 import { serveHealth } from '@eventflow/ingest'
@@ -36,7 +36,7 @@ afterAll(async () => {
 })
 
 const EVENT = '{"type":"note.taken","data":{}}'
-/** The beginning of a request, which is told to go on as soon as its body is awaited. */
+/** The head of a request, which is answered 100 as soon as its body is awaited. */
 const headOf = (length: number, more = '') =>
   `POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n${more}Expect: 100-continue\r\n\r\n`
 const HEAD = headOf(EVENT.length)
@@ -60,7 +60,7 @@ const closedForRoom = async () =>
   Number(/eventflow_connections_refused_total\S* (\d+)/.exec(await pipeline.ingestMetrics.registry.metrics())![1])
 const atOnce = () => new Promise<number>((resolve) => pipeline.app.server.getConnections((_, count) => resolve(count)))
 
-test('silent ones give way, those of one address and those of all', async () => {
+test('silent connections are closed for new ones, within one address and over all', async () => {
   const before = await closedForRoom()
   many(CONNECTIONS * 2, '127.0.0.1')
   await until('some are closed', async () => (await closedForRoom()) >= before + CONNECTIONS * 2 - PER_ADDRESS)
@@ -71,7 +71,7 @@ test('silent ones give way, those of one address and those of all', async () => 
   expect((await send()).status).toBe(202)
 })
 
-test('of idle ones the one that has been idle longest gives way, and only after those that never sent anything', async () => {
+test('the connection idle for longest is closed first, but only after those that never sent anything', async () => {
   const ask = async ({ socket, received }: Dialled) => {
     const had = received().length
     socket.write('GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
@@ -93,7 +93,7 @@ test('of idle ones the one that has been idle longest gives way, and only after 
   expect([first, second, ...requests].map(({ socket }) => socket.closed)).not.toContain(true)
 })
 
-test('where all have a request under way a new one is closed; other addresses and the port for health have room', async () => {
+test('if all have a request in flight a new one is closed; other addresses and the health port have room', async () => {
   await underWay(many(PER_ADDRESS, '127.0.0.5', HEAD))
   expect(await dial('127.0.0.5', `${HEAD}${EVENT}`).closed).toBe('')
   expect((await send()).status).toBe(202)
@@ -104,11 +104,11 @@ test('where all have a request under way a new one is closed; other addresses an
   expect((await fetch(`${healthUrl}/v1/events/a`)).status).toBe(404)
 })
 
-test('the requests of one connection are done one after the other, however many come at once', async () => {
+test('requests of one connection are served one after the other, however many arrive at once', async () => {
   const ids = Array.from({ length: 20 }, (_, n) => `pipelined ${n}`)
   const requests = ids.map((id, n) => {
     const text = JSON.stringify({ id, type: 'note.taken', data: { text: 'x'.repeat(20_000) } })
-    // Inflating takes another thread: what needs none would be stored before it.
+    // Inflating takes another thread: a request without it would be stored earlier.
     const body = n % 2 === 0 ? gzipSync(text) : Buffer.from(text)
     const encoding = n % 2 === 0 ? 'Content-Encoding: gzip\r\n' : ''
     const head = `POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n${encoding}Content-Length: ${body.length}\r\n\r\n`
@@ -123,7 +123,7 @@ test('the requests of one connection are done one after the other, however many 
   expect(rows.map(({ external_id }) => external_id)).toEqual(ids)
 })
 
-test('one on which thousands of requests come at once is cut off; a few dozen are answered', async () => {
+test('a connection with thousands of requests at once is cut off; a few dozen are answered', async () => {
   const request = 'GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n'
   await dial('127.0.0.1', request.repeat(5_000)).closed
   const { received } = dial('127.0.0.1', request.repeat(50))
@@ -138,7 +138,7 @@ test('a client that asks for a tunnel and resets the connection harms nothing', 
   expect((await send()).status).toBe(202)
 })
 
-test('a body takes its part of the memory, as large as it is inflated, until its request is answered', async () => {
+test('a body counts against the memory limit with its inflated size, until its request is answered', async () => {
   const padded = (length: number) =>
     post(`${pipeline.url}/v1/events/batch`, gzipSync(`[${EVENT}]`.padEnd(length)), {
       ...{ 'content-type': 'application/json', 'content-encoding': 'gzip', connection: 'close' },
@@ -163,7 +163,7 @@ test('a body takes its part of the memory, as large as it is inflated, until its
   }
 })
 
-test('a large batch that is being stored holds up no single event', async () => {
+test('a large batch being stored holds up no single event', async () => {
   const events = Array.from({ length: 100 }, (_, n) => ({ id: `large ${n}`, type: 'note.taken', data: {} }))
   const batch = () => post(`${pipeline.url}/v1/events/batch`, events, { connection: 'close' })
   await batch()
@@ -187,7 +187,7 @@ test('a large batch that is being stored holds up no single event', async () => 
   }
 })
 
-test('one that says nothing for ten seconds is closed, and a body that trickles is answered 408 and closed', async () => {
+test('a connection silent for ten seconds is closed, and a trickling body is answered 408 and closed', async () => {
   const silent = dial('127.0.0.7')
   const slow = dial('127.0.0.7', HEAD)
   const trickle = setInterval(() => slow.socket.write(' '), 500)
@@ -207,9 +207,9 @@ describe('bodies that are coming in', () => {
   const sendAs = (key: string) =>
     post(`${pipeline.url}/v1/events`, body, { authorization: `Bearer ${key}`, connection: 'close' })
 
-  test('have their memory: a tenant has its share of it, and is told to come again; another one has room', async () => {
+  test('have a memory limit with a share for each tenant: one is told to come again, another one has room', async () => {
     const [greedy, modest] = [await tenant('greedy'), await tenant('modest')]
-    // Three quarters of 100,000 bytes are three of these; what is announced counts before it is there.
+    // Three quarters of 100,000 bytes are three of these; announced bytes count before they arrive.
     const head = headOf(body.length, `Authorization: Bearer ${greedy}\r\nConnection: close\r\n`)
     const begun = many(3, '127.0.0.8', head + body.slice(0, 10_000))
     await underWay(begun)

@@ -1,4 +1,4 @@
-/** The console as files over HTTP: what a browser is given, and what it may do with it. */
+/** The console's files over HTTP: what a browser gets, and may do with it. */
 import { defineEvent, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -13,7 +13,7 @@ afterAll(() => pipeline.stop())
 
 const get = (path: string) => fetch(`${pipeline.url}${path}`)
 
-test('the page runs its own files only, and is looked for anew each time', async () => {
+test('the page loads only its own files, and is revalidated each time', async () => {
   const page = await get('/')
   expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8'])
   const policy = page.headers.get('content-security-policy')!
@@ -43,7 +43,7 @@ test('it is small', async () => {
 })
 
 test.each(['/assets/none.js', '/../package.json', '/%2e%2e/package.json', '/assets/..%2f..%2fmain.js'])(
-  'there is nothing else: %s',
+  'other paths are not served: %s',
   async (path) => {
     const answer = await get(path)
     expect([answer.status, answer.headers.get('content-type')]).toEqual([404, 'application/problem+json'])

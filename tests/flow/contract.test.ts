@@ -1,4 +1,4 @@
-/** The OpenAPI document as a contract: what can be pasted from it works, and an answer that it does not have is noticed. */
+/** The OpenAPI document as a contract: its examples work, and an undocumented answer is detected. */
 import { join } from 'node:path'
 import { loadDefinitions } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => pipeline.stop())
 
 test('the example of every body works when it is pasted', async () => {
-  // biome-ignore lint/suspicious/noExplicitAny: an example is whatever can be sent.
+  // biome-ignore lint/suspicious/noExplicitAny: an example may have any shape.
   type Content = { example?: any; examples?: Record<string, { value: any }> }
   const examples = Object.entries(contract.document.paths).flatMap(([path, operations]) =>
     Object.entries(operations).flatMap(([method, { requestBody }]) => {
@@ -56,7 +56,7 @@ test('the example of every body works when it is pasted', async () => {
   })
 })
 
-describe('an answer is noticed', () => {
+describe('an answer is detected', () => {
   const headers = (given: Record<string, string>) => new Headers({ 'content-type': 'application/json', ...given })
   const good: Answer = {
     status: 202,

@@ -1,4 +1,4 @@
-/** Workers as processes, under load: one is killed, one is told to stop, one comes back. */
+/** Worker processes under load: one is killed, one is told to stop, one comes back. */
 import { join } from 'node:path'
 import { startPipeline, startSteadyLoad, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
@@ -30,14 +30,14 @@ const untilShares = (shares: Record<string, number>) =>
     for (const [worker, share] of Object.entries(shares)) if ((await ownedBy(worker)) !== share) return false
     return true
   })
-/** Resolves when every event that was accepted before the call has its end. */
+/** Resolves when every event that was accepted before the call is settled. */
 async function untilLevel(timeoutMs?: number): Promise<void> {
   const { rows } = await pipeline.db.query('SELECT max(seq) AS seq FROM raw_events')
   const behind = () => count(`events WHERE seq <= $1 AND status NOT IN ('processed', 'failed')`, [rows[0].seq])
   await until('what was accepted is settled', async () => (await behind()) === 0, timeoutMs)
 }
 
-/** Every acknowledged event took effect once, and each key's in the order in which they were sent. */
+/** Checks that every acknowledged event took effect once, and each key's in the order of sending. */
 async function expectAllOnceInOrder(acknowledged: ReadonlyMap<string, number>): Promise<void> {
   const { rows } = await pipeline.db.query('SELECT key, array_agg(n ORDER BY at) AS done FROM effects GROUP BY key')
   const done = new Map(rows.map((row) => [row.key, row.done]))

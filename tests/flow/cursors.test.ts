@@ -1,4 +1,6 @@
-/** Cursors: they lead from page to page of the list and the tenant that they were given for, and tell nothing. */
+/**
+ * Cursors: they lead from page to page only of the list and the tenant that they were issued for, and reveal nothing.
+ */
 import { createApiKey, createTenant, SCOPES } from '@eventflow/db'
 import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
@@ -28,7 +30,7 @@ async function ask(tenant: Tenant, method: string, path: string, body?: object) 
     ...{ method, headers },
     ...(body && { body: JSON.stringify(body) }),
   })
-  // biome-ignore lint/suspicious/noExplicitAny: an answer is looked into by each test.
+  // biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
   return { status: response.status, body: (await response.json()) as any }
 }
 
@@ -38,7 +40,7 @@ beforeAll(async () => {
     await createTenant(pipeline.db, tenantId, 'test')
     keys[tenantId] = (await createApiKey(pipeline.db, { tenantId, name: '0', scopes: [...SCOPES] }, 'test')).key
   }
-  // The numbers of the one tenant come between those of the other one.
+  // The numbers of the two tenants interleave.
   for (let n = 1; n <= ITEMS; n++) {
     for (const tenant of TENANTS) {
       await ask(tenant, 'POST', 'events', { type: 'refused', id: `${n}`, data: {} })
@@ -65,17 +67,17 @@ test.each(LISTS)('%s are listed to the end, each item once', async (list) => {
   expect(items).toEqual(all.items)
 })
 
-test.each(LISTS)('the cursor of %s has the same form wherever it leads, and is another one each time', async (list) => {
+test.each(LISTS)('the cursor of %s has the same form for every page, and differs each time', async (list) => {
   const cursors: string[] = []
   for (const limit of [1, 1, 3]) cursors.push((await ask('ours', 'GET', `${list}?limit=${limit}`)).body.next)
   expect(new Set(cursors).size).toBe(3)
   for (const cursor of cursors) expect(cursor).toMatch(/^[\w-]{48}$/)
-  // Those of one place have no more in common than chance makes equal.
+  // Two cursors of the same page agree in no more bytes than by chance.
   const [one, other] = cursors.map((cursor) => Buffer.from(cursor, 'base64url'))
   expect(one!.filter((byte, i) => byte === other![i]).length).toBeLessThan(8)
 })
 
-test.each(LISTS)('%s take no cursor but their own: damaged, foreign or old ones are told', async (list) => {
+test.each(LISTS)('%s accept only their own cursors: damaged, foreign or old ones are refused', async (list) => {
   const { next } = (await ask('ours', 'GET', `${list}?limit=1`)).body
   expect((await ask('ours', 'GET', `${list}?cursor=${next}`)).status).toBe(200)
   const ofOthers = await Promise.all([

@@ -1,4 +1,4 @@
-/** Dead letters over HTTP: found, grouped, discarded; and what is asked for wrongly is told where it is wrong. */
+/** Dead letters over HTTP: found, grouped, discarded; and wrong requests are refused with the place of the mistake. */
 
 import { findRawEvents } from '@eventflow/db'
 import { createPublisher } from '@eventflow/redis'
@@ -24,7 +24,7 @@ let forgiven = false
 let pipeline: TestPipeline
 let ids: string[]
 
-/** Five that the handler refuses, of the keys `a` and `b`, and two that break their schema; in this order. */
+/** Five that the handler refuses, of the keys `a` and `b`, and two that violate their schema; in this order. */
 const EVENTS = [
   { type: 'step.done', data: { key: 'a', n: 1 } },
   { type: 'step.done', data: { key: 'a', n: 2 } },
@@ -44,7 +44,7 @@ beforeAll(async () => {
 
 afterAll(() => pipeline.stop())
 
-// biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
+// biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
 const get = async (path: string) => (await fetch(`${pipeline.url}${path}`)).json() as Promise<any>
 
 const numbersOf = (page: { items: { id: string }[] }) => page.items.map(({ id }) => ids.indexOf(id) + 1)
@@ -61,7 +61,7 @@ describe('the list of dead letters', () => {
     expect(pages).toEqual([[7, 6, 5], [4, 3, 2], [1]])
   })
 
-  test('says of each what failed, how and when', async () => {
+  test('shows for each what failed, how and when', async () => {
     const { items } = await get('/v1/dead-letters?key=b&limit=1')
     expect(items).toEqual([
       {
@@ -92,7 +92,7 @@ describe('the list of dead letters', () => {
     ['to=2024-01-01T00:00:00Z', []],
     ['status=discarded', []],
     ['status=all&key=a', [2, 1]],
-  ])('can be narrowed by %s', async (filter, expected) => {
+  ])('can be filtered by %s', async (filter, expected) => {
     expect(numbersOf(await get(`/v1/dead-letters?${filter}`))).toEqual(expected)
   })
 
@@ -111,7 +111,7 @@ describe('the list of dead letters', () => {
 })
 
 describe('one dead letter', () => {
-  test('is told with its errors, its history and its data, by its id or the producer’s', async () => {
+  test('is shown with its errors, its history and its data, by its id or the producer’s', async () => {
     expect(await get(`/v1/dead-letters/${ids[5]}`)).toMatchObject({
       id: ids[5],
       status: 'open',
@@ -124,14 +124,14 @@ describe('one dead letter', () => {
   })
 
   test.each(['/v1/dead-letters/unheard-of', '/v1/dead-letters/00000000-0000-7000-8000-000000000000'])(
-    'that there is none of is not found: %s',
+    'that does not exist is not found: %s',
     async (path) => {
       expect(await get(path)).toMatchObject({ status: 404, code: 'dead-letter-not-found' })
     },
   )
 })
 
-describe('what is asked for wrongly changes nothing, and is told where it is wrong:', () => {
+describe('a wrong request changes nothing, and is refused with the place of the mistake:', () => {
   const replay = '/v1/dead-letters/replay'
   const discard = '/v1/dead-letters/discard'
   const processed = '/v1/events/replay'
@@ -186,19 +186,19 @@ describe('what is asked for wrongly changes nothing, and is told where it is wro
     expect([status, errors[0].pointer]).toEqual([400, pointer])
   })
 
-  test('a filter that there is not, which is told from those that there are', async () => {
+  test('an unknown filter, with the known ones', async () => {
     const answer = await post(`${pipeline.url}/v1/dead-letters/replay`, { filter: { status: 'open' } })
     const message = 'is not known here; known are ids, type, key, from, to, error_class'
     expect(await answer.json()).toMatchObject({ status: 400, errors: [{ pointer: '/filter/status', message }] })
   })
 
-  test('a status that there is not, once', async () => {
+  test('an unknown status, once', async () => {
     const message = 'must be one of "open", "replaying", "replayed", "discarded", "all"'
     expect((await get('/v1/dead-letters?status=closed')).errors).toEqual([{ pointer: '/status', message }])
   })
 
   test.each(['Jos\xe9', '100%', '%C3', 'a%0Ab', 'x'.repeat(201)])(
-    'the operator %j, whose header is named',
+    'the operator %j, naming the header',
     async (name) => {
       const body = { filter: { key: 'nothing' }, reason: 'a test' }
       const answer = await post(`${pipeline.url}/v1/dead-letters/discard`, body, { 'x-operator': name })
@@ -222,15 +222,15 @@ const OPERATOR = 'Jos%C3%A9, 100 %25'
 
 describe('a discard', () => {
   const discard = async (body: object) =>
-    // biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
+    // biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
     (await (await post(`${pipeline.url}/v1/dead-letters/discard`, body, { 'x-operator': OPERATOR })).json()) as any
 
-  test('that is only tried needs no reason and changes nothing', async () => {
+  test('as a dry run needs no reason and changes nothing', async () => {
     expect(await discard({ filter: { key: 'a' }, dry_run: true })).toMatchObject({ count: 2, samples: [{}, {}] })
     expect(numbersOf(await get('/v1/dead-letters?key=a'))).toEqual([2, 1])
   })
 
-  test('settles dead letters for good: with who and why, and whatever comes later', async () => {
+  test('settles dead letters finally, with who and why, despite later copies and replays', async () => {
     const { id } = await discard({ filter: { key: 'a' }, reason: 'sent by mistake' })
     const operation = await until('it is finished', async () => {
       const found = await get(`/v1/operations/${id}`)

@@ -1,4 +1,6 @@
-/** What enrichers are given: exact numbers, a cache whose absence is no failure, statements and calls that have an end. */
+/**
+ * What enrichers get: exact numbers, a cache that may be down without a failure, statements and calls with time limits.
+ */
 import { setTimeout as delay } from 'node:timers/promises'
 import { defineEvent, type Enricher, lookup, Type } from '@eventflow/sdk'
 import { startOwnRedis, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
@@ -31,7 +33,7 @@ const payloads = async ({ db }: TestPipeline) =>
 const failures = async ({ db }: TestPipeline) =>
   (await db.query('SELECT component, error_class, message, attempts FROM failed_events')).rows
 
-test('what a look-up finds is added to the digit, also from the cache, and an integer is a key', async () => {
+test('a look-up adds values exact to the digit, also from the cache, and an integer can be a key', async () => {
   const step = defineEvent({
     type: 'step',
     schema: Data,
@@ -60,7 +62,7 @@ test('what a look-up finds is added to the digit, also from the cache, and an in
   expect(await payloads(pipeline)).toEqual([seven, eight, seven, eight])
 })
 
-test('with Redis away the cache finds nothing and keeps nothing, and no event fails for it', async () => {
+test('with Redis down the cache finds and keeps nothing, and no event fails for it', async () => {
   const redis = await startOwnRedis()
   const cached: (string | undefined)[] = []
   const step = stepWith(async (events, { cache }) => {
@@ -119,7 +121,7 @@ test('a worker stops in time although an enricher does not answer, and its event
   expect(settled).toEqual({ attempts: 1 })
 })
 
-test('an event that is changed by an enricher or a rule is as it was stored for the next', async () => {
+test('an event changed by an enricher or a rule is as stored for the next run', async () => {
   const seen: unknown[] = []
   const step = defineEvent({
     type: 'step',
@@ -151,7 +153,7 @@ test('an event that is changed by an enricher or a rule is as it was stored for 
   expect(seen).toEqual([['k', { subject: 'x' }]])
 })
 
-test('where every call fails after a while, each event is asked for beside the others before long', async () => {
+test('if every call fails after a while, the events are soon enriched concurrently', async () => {
   let asking = 0
   let most = 0
   const step = stepWith(async () => {
@@ -165,6 +167,6 @@ test('where every call fails after a while, each event is asked for beside the o
   await pipeline.startWorker()
   await pipeline.drained()
   expect((await failures(pipeline)).length).toBe(64)
-  // What is left of the halves after five calls or so.
+  // The rest of the halves after about five calls.
   expect(most).toBeGreaterThan(10)
 })

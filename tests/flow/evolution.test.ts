@@ -1,4 +1,4 @@
-/** How schemas change while events are on their way: new versions, old events, replays. */
+/** Schema changes while events are in flight: new versions, old events, replays. */
 import { createApiKey, createTenant, OPERATOR_TENANT, SCOPES } from '@eventflow/db'
 import { registerDefinitions } from '@eventflow/schemas'
 import { defineEvent, Type } from '@eventflow/sdk'
@@ -10,7 +10,7 @@ const noted = defineEvent({
   schema: Type.Object({ text: Type.String(), lang: Type.String({ default: 'en' }) }),
 })
 
-/** Its first version had one field for the name, the second two; the third calls the first of them otherwise. */
+/** Its first version had one field for the name, the second two; the third renamed the first of them. */
 const named = defineEvent({
   type: 'person.named',
   schema: Type.Object({ given: Type.String(), last: Type.String() }, { additionalProperties: false }),
@@ -39,13 +39,13 @@ beforeAll(async () => {
 
 afterAll(() => pipeline.stop())
 
-/** Sends an event, waits until it is settled, and gives what became of it. */
+/** Sends an event, waits until it is settled, and returns its outcome. */
 async function settled(type: string, data: object, dataschema?: string) {
   const answer = await pipeline.send([{ type, data, ...(dataschema && { dataschema }) }])
   return found(answer.items[0]!.id!)
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
+// biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
 const found = async (id: string): Promise<any> => (await fetch(`${pipeline.url}/v1/events/${id}?wait=10s`)).json()
 
 async function register(type: string, schema: object, compatibility = 'NONE') {
@@ -65,7 +65,7 @@ const countOf = async (metric: 'unknownFields' | 'missingFields', type: string) 
   (await metrics[metric].get()).values.find(({ labels }) => labels.type === type)!.value
 
 describe('an event', () => {
-  test('is given what it lacks, and keeps what nobody knows, which is counted', async () => {
+  test('gets missing defaults, and keeps unknown fields, which are counted', async () => {
     const before = await countOf('unknownFields', 'note.taken')
     const { status, data, result } = await settled('note.taken', { text: 'a', mood: 'good', pen: 2 })
     expect([status, data, result]).toEqual([
@@ -76,7 +76,7 @@ describe('an event', () => {
     expect(await countOf('unknownFields', 'note.taken')).toBe(before + 2)
   })
 
-  test('that lacks what it must have is a dead letter that says where, and is counted', async () => {
+  test('without a required field is a dead letter that says where, and is counted', async () => {
     const before = await countOf('missingFields', 'note.taken')
     const { status, failure } = await settled('note.taken', { mood: 'good' })
     expect([status, failure.error_class, failure.errors]).toEqual([
@@ -91,34 +91,34 @@ describe('an event', () => {
     [1, { name: 'Ada Lovelace' }],
     [2, { first: 'Ada', last: 'Lovelace' }],
     [3, { given: 'Ada', last: 'Lovelace' }],
-  ])('of version %i is lifted to the last', async (version, data) => {
+  ])('of version %i is upcast to the last', async (version, data) => {
     const event = await settled('person.named', data, `http://any.host/v1/schemas/person.named/versions/${version}`)
     expect([event.status, event.data, event.result]).toEqual(['processed', data, { given: 'Ada', last: 'Lovelace' }])
   })
 
-  test('that cannot be lifted is dead at once', async () => {
+  test('that cannot be upcast is dead-lettered at once', async () => {
     const { status, attempts, failure } = await settled('person.named', {}, '/v1/schemas/person.named/versions/1')
     expect([status, attempts, failure.component]).toEqual(['failed', 1, 'upcast'])
   })
 
-  test('of a version that nobody knows is dead, and passes once somebody does', async () => {
+  test('of an unknown version is dead-lettered, and passes once the version is registered', async () => {
     const address = '/v1/schemas/note.taken/versions/2'
     const { id, status, failure } = await settled('note.taken', { text: 'a', body: 'a' }, address)
     expect([status, failure.error_class]).toEqual(['failed', 'UnknownSchema'])
     expect(await register('note.taken', { type: 'object', required: ['body'] })).toBe(2)
-    // The worker has not heard of it, as a rule; it asks.
+    // The worker usually does not know the version yet, and looks it up.
     expect((await settled('note.taken', { text: 'b', body: 'b' }, address)).status).toBe('processed')
     await post(`${pipeline.url}/v1/dead-letters/replay`, { filter: { ids: [id] } })
     await until('it is processed', async () => (await found(id)).status === 'processed')
   })
 
-  test('with a foreign dataschema is held against the last version', async () => {
+  test('with a foreign dataschema is validated against the last version', async () => {
     const { status } = await settled('person.named', { given: 'Ada', last: 'L' }, 'https://example.com/schemas/person')
     expect(status).toBe('processed')
   })
 })
 
-test('a new version reaches a running worker within seconds, and a dead letter passes by the next one', async () => {
+test('a new version reaches a running worker within seconds, and a dead letter passes with the next one', async () => {
   const named = () => settled('person.named', { given: 'Augusta', last: 'Lovelace' })
   await register('person.named', { type: 'object', properties: { given: { type: 'string', maxLength: 3 } } })
   const registeredAt = performance.now()
@@ -133,12 +133,12 @@ test('a new version reaches a running worker within seconds, and a dead letter p
   await until('it is processed', async () => (await found(id)).status === 'processed')
 })
 
-test('how a schema is used is told from the last events', async () => {
+test('the use of a schema is reported from the last events', async () => {
   const type = 'note.taken'
   const address = (version: number) => ({ dataschema: `https://any.host/v1/schemas/${type}/versions/${version}` })
   const usage = async () => {
     const response = await fetch(`${pipeline.url}/v1/schemas/${type}/usage`)
-    // biome-ignore lint/suspicious/noExplicitAny: the answer is looked into below.
+    // biome-ignore lint/suspicious/noExplicitAny: the answer is inspected below.
     const { looked_at, versions, fields } = (await response.json()) as any
     expect(looked_at).toBe(20_000)
     const eventsOf = (wanted: number | null) =>
@@ -160,10 +160,10 @@ test('how a schema is used is told from the last events', async () => {
 })
 
 describe('a dead letter that is replayed as a version of its schema', () => {
-  /** Asks for a replay, and gives the status of the answer and what it says. */
+  /** Requests a replay, and returns the status and the body of the answer. */
   async function replayAs(version: number, filter: object, more: object = {}) {
     const response = await post(`${pipeline.url}/v1/dead-letters/replay`, { filter, schema_version: version, ...more })
-    // biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
+    // biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
     return { status: response.status, answer: (await response.json()) as any }
   }
   const processed = (id: string) =>
@@ -172,7 +172,7 @@ describe('a dead letter that is replayed as a version of its schema', () => {
       return event.status === 'processed' && event
     })
 
-  test('is held against that version, and its story, the operation and the audit log say so', async () => {
+  test('is validated against that version, and its history, the operation and the audit log say so', async () => {
     const latest = await register('note.taken', { type: 'object', required: ['title'] })
     const { id, status } = await settled('note.taken', { text: 'a' })
     expect(status).toBe('failed')
@@ -187,21 +187,21 @@ describe('a dead letter that is replayed as a version of its schema', () => {
     const { rows } = await pipeline.db.query('SELECT subject FROM audit_log WHERE operation_id = $1', [answer.id])
     expect(rows).toEqual([{ subject: 'as schema version 1' }])
 
-    // The other way round: what names an old version is read as a new one.
+    // The other way round: an event that names an old version is read as a new one.
     const old = await settled('note.taken', { text: 'b', title: 'b' }, '/v1/schemas/note.taken/versions/2')
     expect(old.failure.message).toBe("/body must have required property 'body', by version 2 of the schema")
     await replayAs(latest, { ids: [old.id] })
     expect((await processed(old.id)).result).toEqual({ text: 'b', title: 'b', lang: 'en' })
   })
 
-  test('is lifted from there', async () => {
+  test('is upcast from there', async () => {
     const { id, status } = await settled('person.named', { name: 'Ada Lovelace' })
     expect(status).toBe('failed')
     await replayAs(1, { ids: [id] })
     expect((await processed(id)).result).toEqual({ given: 'Ada', last: 'Lovelace' })
   })
 
-  test('but not where there is no such version, of any of the types that match', async () => {
+  test('but not if there is no such version of one of the matching types', async () => {
     const { id } = await settled('person.named', {})
     const operations = async () => (await pipeline.db.query('SELECT count(*) FROM operations')).rows
     const before = await operations()
@@ -209,13 +209,13 @@ describe('a dead letter that is replayed as a version of its schema', () => {
     const refused = { status: 404, code: 'schema-not-found', errors: [{ pointer: '/schema_version', message }] }
     expect((await replayAs(99, { ids: [id] })).answer).toMatchObject(refused)
     expect((await replayAs(99, { ids: [id] }, { dry_run: true })).answer).toMatchObject(refused)
-    expect((await replayAs(99, { type: 'person.named', key: 'nobody' })).answer).toMatchObject(refused)
+    expect((await replayAs(99, { type: 'person.named', key: 'unknown' })).answer).toMatchObject(refused)
     expect((await replayAs(0, { ids: [id] })).status).toBe(400)
     expect(await operations()).toEqual(before)
     expect((await found(id)).status).toBe('failed')
   })
 
-  test('stays so through further attempts, and with the next worker', async () => {
+  test('keeps that version through further attempts, and with the next worker', async () => {
     let away = true
     const weighed = defineEvent({
       type: 'parcel.weighed',
@@ -256,7 +256,7 @@ describe('a dead letter that is replayed as a version of its schema', () => {
   })
 })
 
-test('a processed event that is replayed as a version of its schema has the result of that version, where there is one', async () => {
+test('a processed event replayed as a version of its schema has the result of that version, if it exists', async () => {
   const lang = { type: 'string', default: 'de' }
   const version = await register('note.taken', { type: 'object', properties: { lang } })
   const { id, result } = await settled('note.taken', { text: 'a' }, `/v1/schemas/note.taken/versions/${version}`)
@@ -276,8 +276,8 @@ test('a processed event that is replayed as a version of its schema has the resu
   expect(again.timeline[1].detail).toMatch(/^requested by anonymous, as version 1; it was processed at /)
 })
 
-describe('a type that is checked at ingest', () => {
-  test('refuses what does not fit, and stores nothing', async () => {
+describe('a type that is validated at ingest', () => {
+  test('refuses invalid data, and stores nothing', async () => {
     const response = await post(`${pipeline.url}/v1/events`, { type: 'seat.booked', data: { seat: 0 } })
     expect(response.status).toBe(422)
     expect(await response.json()).toMatchObject({
@@ -288,7 +288,7 @@ describe('a type that is checked at ingest', () => {
     expect(rows).toEqual([])
   })
 
-  test('refuses it in a batch too, and takes its neighbours', async () => {
+  test('refuses it in a batch too, and accepts its neighbours', async () => {
     const { items } = await pipeline.send([
       { type: 'seat.booked', data: { seat: 1 } },
       { type: 'seat.booked', data: { seat: 'x' } },
@@ -319,7 +319,7 @@ describe('definitions', () => {
     expect(rows).toEqual(types.map(() => ({ version: 1, origin: 'code' })))
   })
 
-  test('that are not compatible are refused, with the type, the path and the way out, unless an upcaster bridges it', async () => {
+  test('that are incompatible are refused, with the type, the path and the remedy, unless an upcaster bridges it', async () => {
     const type = 'changing'
     const next = { type, schema: open({ type: 'string' }) }
     await registered({ type, schema: open({ type: 'integer' }) })
@@ -351,11 +351,11 @@ describe('another tenant', () => {
     const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
     const init = { method, headers, ...(body && { body: JSON.stringify(body) }) }
     const response = await fetch(`${pipeline.url}${path}`, init)
-    // biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
+    // biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
     return { status: response.status, body: (await response.json()) as any }
   }
 
-  /** What became of an event that says its version. */
+  /** The outcome of an event that names its version. */
   async function outcomeOf(type: string, data: object, version: number) {
     const sent = { type, data, dataschema: `/v1/schemas/${type}/versions/${version}` }
     const { id } = (await ask('POST', '/v1/events', sent)).body
@@ -370,7 +370,7 @@ describe('another tenant', () => {
     additionalProperties: false,
   })
 
-  test('has the versions of the definitions, and of nobody else', async () => {
+  test('has the versions of the definitions, and of no other tenant', async () => {
     await register('note.taken', { type: 'object' })
     const { versions } = (await ask('GET', '/v1/schemas/note.taken')).body
     expect(versions).toMatchObject([{ version: 1, origin: 'code' }])
@@ -384,7 +384,7 @@ describe('another tenant', () => {
     expect(await outcomeOf('person.named', { name: 'Ada Lovelace' }, 1)).toBe('processed')
   })
 
-  test('goes on from them with versions of its own, which count for nobody else', async () => {
+  test('continues from them with its own versions, which do not count for other tenants', async () => {
     const schema = fields('text', 'title')
     const refused = await ask('PUT', '/v1/schemas/note.taken', { schema })
     expect(refused.body).toMatchObject({ code: 'schema-incompatible', status: 409 })

@@ -1,4 +1,4 @@
-/** Fairness between tenants: one that has sent little does not wait for one that has sent much and is in Postgres. */
+/** Fairness between tenants: a tenant with few events does not wait for another's backlog in Postgres. */
 import { markDirty } from '@eventflow/db'
 import { expect, test } from '@jest/globals'
 import { upTo, withTenants } from './fairness.js'

@@ -1,4 +1,4 @@
-/** A tenant that has sent much and one that has sent little, for the tests of fairness between them. */
+/** A tenant with many events and one with few, for the tests of fairness between them. */
 import { createApiKey, createTenant } from '@eventflow/db'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect } from '@jest/globals'
@@ -11,13 +11,16 @@ const TENANTS = ['big', 'small'] as const
 
 export interface Tenants {
   pipeline: TestPipeline
-  /** Sends so many events of the big tenant, and then a few of the small one; in order within each key. */
+  /** Sends this many events of the big tenant, and then a few of the small one; in order within each key. */
   sendAll(many: number): Promise<void>
-  /** Starts a worker, and gives how many events of the big tenant were settled before the last one of the small tenant. */
+  /**
+   * Starts a worker, and returns how many events of the big tenant were settled before the last one of the small
+   * tenant.
+   */
   bigOnesBeforeTheSmall(): Promise<number>
-  /** Every event took effect once, and each key's in order. */
+  /** Checks that every event took effect once, and each key's in order. */
   expectAllOnceInOrder(many: number): Promise<void>
-  /** How often each partition came from Postgres to its stream. */
+  /** How often each partition returned from Postgres to its stream. */
   returns(reason: string): number[]
 }
 

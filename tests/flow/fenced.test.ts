@@ -1,4 +1,7 @@
-/** A worker that has lost the lease of a partition while it worked on its events writes nothing of them: no end and no retry. */
+/**
+ * A worker that lost the lease of a partition while it processed its events writes nothing of them: no final state and
+ * no retry.
+ */
 import { defineEvent, PermanentError, TransientError, Type } from '@eventflow/sdk'
 import { startPipeline } from '@eventflow/testkit'
 import { expect, test } from '@jest/globals'

@@ -26,7 +26,10 @@ afterAll(() => pipeline.stop())
 
 const rows = async (text: string) => (await pipeline.db.query(text)).rows
 
-/** Sends all flights by four senders, each with keys of its own, so that each key's are sent in order. Adds up the answers. */
+/**
+ * Sends all flights with four senders, each with separate keys, so that each key's are sent in order. Adds up the
+ * answers.
+ */
 async function sendAll(): Promise<{ accepted: number; duplicate: number; rejected: number }> {
   const senders: IncomingEvent[][] = [[], [], [], []]
   const senderOf = new Map<string, IncomingEvent[]>()
@@ -49,7 +52,7 @@ async function sendAll(): Promise<{ accepted: number; duplicate: number; rejecte
   return sum
 }
 
-/** The projection and the recount, each without what the other has. */
+/** The differences between the projection and the recount, both ways. */
 async function differences() {
   const recount = `
     SELECT origin AS airport, count(*) AS flights, sum(delay) AS delay_minutes, round(avg(delay), 2) AS average_delay
@@ -60,7 +63,7 @@ async function differences() {
   return rows(`(${recount} EXCEPT ${projection}) UNION ALL (${projection} EXCEPT ${recount})`)
 }
 
-test('all are accepted and reach an end, the projection agrees with a recount, and Redis is empty', async () => {
+test('all are accepted and settled, the projection agrees with a recount, and Redis is empty', async () => {
   expect(await sendAll()).toEqual({ accepted: flights.length, duplicate: 0, rejected: 0 })
   await pipeline.drained(60_000)
   expect(await countEvents(pipeline.db)).toEqual({
@@ -76,7 +79,7 @@ test('all are accepted and reach an end, the projection agrees with a recount, a
   await pipeline.streamsEmpty()
 }, 90_000)
 
-test('those that failed say why, in words for people', async () => {
+test('the failed ones say why, in words for people', async () => {
   const reasons = await rows('SELECT DISTINCT component, error_class, attempts, message FROM failed_events')
   for (const reason of reasons) {
     expect(reason).toMatchObject({ component: 'validate', error_class: 'RuleViolation', attempts: 1 })
@@ -87,7 +90,7 @@ test('those that failed say why, in words for people', async () => {
   expect(reasons.length).toBeGreaterThan(5)
 })
 
-test('those that were processed have both airports, the distance between them, and what was sent', async () => {
+test('the processed ones have both airports, the distance between them, and the data as sent', async () => {
   const [{ enriched }] = await rows(`
     SELECT count(*)::integer AS enriched FROM processed_events JOIN raw_events r USING (tenant_id, event_id)
     JOIN airports o ON o.iata = r.payload->>'origin' JOIN airports d ON d.iata = r.payload->>'destination'

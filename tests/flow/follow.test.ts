@@ -1,11 +1,11 @@
-/** Following an event to its end: GET /v1/events/{id}, with and without waiting. */
+/** Following an event until it is settled: GET /v1/events/{id}, with and without waiting. */
 
 import { readDepths } from '@eventflow/redis'
 import { defineEvent, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
-/** What a handler waits for before it lets its event be settled. */
+/** Blocks a handler until it is opened. */
 let gate: PromiseWithResolvers
 
 interface PromiseWithResolvers {
@@ -56,12 +56,12 @@ async function sendGuarded(): Promise<string> {
 async function follow(id: string, query = '') {
   const start = performance.now()
   const response = await fetch(`${pipeline.url}/v1/events/${id}${query}`)
-  // biome-ignore lint/suspicious/noExplicitAny: answers are looked into by each test.
+  // biome-ignore lint/suspicious/noExplicitAny: each test inspects the answers.
   const answer = (await response.json()) as any
   return { answer, tookMs: performance.now() - start }
 }
 
-test('without waiting, the answer is how things are', async () => {
+test('without waiting, the answer is the present state', async () => {
   const id = await sendGuarded()
   expect((await follow(id)).answer).toMatchObject({ status: 'accepted', attempts: 0, timeline: [{ what: 'accepted' }] })
   gate.resolve()
@@ -73,7 +73,7 @@ test('without waiting, the answer is how things are', async () => {
   })
 })
 
-test('who waits is answered as soon as the event is settled, all at once', async () => {
+test('waiting requests are answered as soon as the event is settled, all at once', async () => {
   const id = await sendGuarded()
   const waiting = Promise.all(Array.from({ length: 20 }, () => follow(id, '?wait=20s')))
   const stillWaiting = await Promise.race([waiting.then(() => false), follow(id, '?wait=200ms').then(() => true)])
@@ -85,7 +85,7 @@ test('who waits is answered as soon as the event is settled, all at once', async
   }
 })
 
-test('who waits long enough is told how things are then', async () => {
+test('after the maximum wait the answer is the present state', async () => {
   const id = await sendGuarded()
   const { answer, tookMs } = await follow(id, '?wait=300ms')
   expect(answer).toMatchObject({ id, status: 'accepted' })
@@ -104,7 +104,7 @@ test('an event stays in its stream until it is settled', async () => {
   await pipeline.streamsEmpty()
 })
 
-test('nobody waits for what is settled, or was never accepted', async () => {
+test('a settled event, or one never accepted, is answered without waiting', async () => {
   const id = await sendGuarded()
   gate.resolve()
   await pipeline.drained()

@@ -1,4 +1,4 @@
-/** A handler's transaction: its own for as long as its call, within limits of time, and judged by what its statements met. */
+/** A handler's transaction: limited to its call and in time, and judged by the errors of its statements. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { partitionOf } from '@eventflow/core'
 import { readDepths } from '@eventflow/redis'
@@ -8,7 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 
 type StepEvent = AcceptedEvent<{ n: number }>
 
-/** What the handlers do besides writing down their event. */
+/** What the handlers do besides recording their event. */
 let doing: (event: StepEvent, tx: Sql) => unknown
 let doingBatch: (events: readonly StepEvent[], tx: Sql) => unknown
 /** The data that the handlers saw, in order. */
@@ -63,7 +63,7 @@ beforeEach(async () => {
   await pipeline.db.query('TRUNCATE effects')
 })
 
-/** Sends events of the type, each of a key of its own unless one is given, and gives their rows when all have an end. */
+/** Sends events of the type, each with a new key unless one is given, and returns their rows when all are settled. */
 async function settle(type: string, count: number, key?: string) {
   const events = Array.from({ length: count }, (_, n) => ({ type, data: { n }, ...(key && { partitionkey: key }) }))
   const { items } = await pipeline.send(events)
@@ -135,7 +135,7 @@ describe('a handler that fails', () => {
     ['fails', () => new Error('not now')],
     ['waits for a dependency', () => new UnavailableError('something')],
   ])(
-    'and %s is not overtaken by a later event of its key, whichever part of the batch that is in',
+    'and %s is not overtaken by a later event of its key, wherever the two events are within the batch',
     async (_, error) => {
       const failed = new Set<number>()
       const failOnce = ({ data: { n } }: StepEvent) => {
@@ -153,7 +153,7 @@ describe('a handler that fails', () => {
     },
   )
 
-  test('keeps no hold on its stream entry: that stays for the sake of the others in it', async () => {
+  test('leaves its stream entry in place for the other events in it', async () => {
     const [first, second] = keysOfOnePartition()
     let isAway = true
     let failed = false
@@ -173,7 +173,7 @@ describe('a handler that fails', () => {
     await pipeline.streamsEmpty()
   })
 
-  test('is found in a batch without another run of those before it, but the one that settles them', async () => {
+  test('is found in a batch with a single rerun of those before it: the one that settles them', async () => {
     const runs = new Map<number, number>()
     doing = ({ data: { n } }) => {
       runs.set(n, (runs.get(n) ?? 0) + 1)
@@ -184,7 +184,7 @@ describe('a handler that fails', () => {
     expect((await effects()).length).toBe(10)
   })
 
-  test('beside others that all fail does not have each of them inserted as often as there are', async () => {
+  test('beside others that all fail does not cause an INSERT for each pair of them', async () => {
     await administer(
       `CREATE SEQUENCE tries;
       CREATE FUNCTION count_try() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
@@ -204,8 +204,8 @@ describe('a handler that fails', () => {
   })
 })
 
-describe('what a handler does to', () => {
-  test('its event is not seen by its next run, nor by a run that a neighbour made necessary', async () => {
+describe('the transaction of a handler', () => {
+  test('starts each run with the event as stored, also a run caused by a neighbour', async () => {
     let runs = 0
     const change = (event: StepEvent) => {
       try {
@@ -236,7 +236,7 @@ describe('what a handler does to', () => {
     expect((await effects()).sort()).toEqual([0, 1, 2])
   })
 
-  test('a setting is not seen by the next handler, nor by who uses the connection next', async () => {
+  test('leaves no changed setting to the next handler, nor to the next user of the connection', async () => {
     const settings: string[] = []
     doing = async ({ data: { n } }, tx) => {
       const [row] = await tx.query<{ path: string; role: string }>(
@@ -252,7 +252,7 @@ describe('what a handler does to', () => {
     expect(new Set(paths.map(({ rows }) => rows[0].search_path))).toEqual(new Set(['"$user", public']))
   })
 
-  test('its savepoints is its own affair', async () => {
+  test('may have savepoints', async () => {
     doing = async (_, tx) => {
       await tx.query('SAVEPOINT before')
       await tx.query('SELECT FROM nowhere').catch(() => {})
@@ -262,7 +262,7 @@ describe('what a handler does to', () => {
     expect(await effects()).toEqual([0, 1])
   })
 
-  test('a statement that it does not wait for goes no further, whether it succeeds or fails', async () => {
+  test('ends without a statement that is not awaited, whose promise never settles', async () => {
     let goneOn = false
     const goOn = () => {
       goneOn = true
@@ -276,7 +276,7 @@ describe('what a handler does to', () => {
     expect(goneOn).toBe(false)
   })
 
-  test('its transaction after it has returned is refused, and touches no other one', async () => {
+  test('refuses statements after the handler has returned, and affects no other one', async () => {
     let late: Promise<unknown> | undefined
     doing = ({ data: { n } }, tx) => {
       late ??= delay(50).then(() => tx.query('INSERT INTO effects (n) VALUES (99)'))
@@ -292,7 +292,7 @@ describe('what a handler does to', () => {
   })
 })
 
-test('a number that JavaScript would round is its text, and finds its row again', async () => {
+test('a number that JavaScript would round reaches a handler as text, and finds its row again', async () => {
   await pipeline.db.query('CREATE TABLE accounts (id bigint, hits integer)')
   await pipeline.db.query('INSERT INTO accounts VALUES (9007199254740993, 0)')
   doing = async (_, tx) => {
@@ -305,7 +305,7 @@ test('a number that JavaScript would round is its text, and finds its row again'
   ])
 })
 
-test('how many events fit into a transaction is learned once, not with each batch', async () => {
+test('the number of events that fit into a transaction is learned once, not with each batch', async () => {
   const slow = await startPipeline([step], {
     EVENTFLOW_LANES: '1',
     EVENTFLOW_HANDLER_TIMEOUT_SECONDS: '0.2',
@@ -318,7 +318,7 @@ test('how many events fit into a transaction is learned once, not with each batc
       await slow.send(Array.from({ length: 120 }, (_, n) => ({ type: 'step.done', data: { n } })))
       await slow.drained()
     }
-    // Some 20 fit. Halving each batch from its whole length makes over 250 more calls that are undone.
+    // About 20 fit. Halving each batch from its whole length would need over 250 more calls that are undone.
     expect(seen.length).toBeLessThan(240 + 180)
   } finally {
     await slow.stop()

@@ -1,6 +1,7 @@
 /**
- * The door against requests that no browser and no library would make: methods, hosts, origins, media types, queries, lists with
- * one bad item, texts that patterns are slow with. As in `hostile.test.ts`: a problem that says what is wrong, and no 5xx.
+ * Ingest against requests that no browser and no library would make: methods, hosts, origins, media types, queries,
+ * lists with one bad item, texts that make patterns slow. As in `hostile.test.ts`: a problem that says what is wrong,
+ * and no 5xx.
  */
 import { randomUUID } from 'node:crypto'
 import { request } from 'node:http'
@@ -23,7 +24,7 @@ interface Raw {
   body?: string
 }
 
-/** Sends a request as it is given, `Host` and all, and gives status, headers and text. */
+/** Sends a request exactly as given, including `Host`; returns status, headers and text. */
 function sendRaw({ method, path, headers, body }: Raw): Promise<{ status: number; text: string; allow: string }> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(tested.pipeline.url)
@@ -38,13 +39,13 @@ function sendRaw({ method, path, headers, body }: Raw): Promise<{ status: number
 const NOTE = '{"type":"note.taken","data":{}}'
 const json = { 'content-type': 'application/json' }
 
-/** Expects a refusal to be a problem that a client can work with. */
+/** Checks that a refusal is a useful problem. */
 function expectProblem({ status, text }: { status: number; text: string }) {
   expect({ status, text }).toEqual({ status, text: expect.stringContaining('urn:eventflow:problem:') })
   tested.door.expectRefusal(status, JSON.parse(text))
 }
 
-test('without a key nothing is done for another host, a page or a proxy', async () => {
+test('without an API key nothing is done for another host, a page or a proxy', async () => {
   const names = [
     'localhost',
     '127.0.0.1',
@@ -115,7 +116,7 @@ test('any method on any path', () => {
     fc.constantFrom('/v1/events/', '//', '/%2e%2e/', '/v1/%65vents', '/%zz', '/v1/events/%00'),
   )
   return holds(fc.tuple(fc.constantFrom(...methods), path), async ([method, path]) => {
-    // A stream has no end to wait for; `live` has tests of its own.
+    // A stream does not end; `live` has its own tests.
     if (method === 'GET' && path === '/v1/live') return
     const { host } = new URL(tested.pipeline.url)
     const answer = await sendRaw({ method, path: path || '/', headers: { host } })
@@ -216,7 +217,7 @@ test('anything in a query', () => {
   })
 })
 
-/** Items that are no events: each spoils itself alone. */
+/** Items that are not events: each fails alone. */
 const BAD = [
   '{"type":"note.taken","data":{"__proto__":{"a":1}}}',
   '{"type":"note.taken","data":{"constructor":{"prototype":{"a":1}}}}',
@@ -233,7 +234,7 @@ const BAD = [
   '{}',
 ]
 
-test('a list in which some items are bad: the others are taken', () =>
+test('a list in which some items are bad: the others are accepted', () =>
   holds(
     fc.array(
       fc.oneof(
@@ -259,7 +260,7 @@ test('a list in which some items are bad: the others are taken', () =>
     },
   ))
 
-describe('texts that a pattern could be slow with', () => {
+describe('texts that could make a pattern slow', () => {
   const piece = fc.constantFrom(
     '0',
     '1',
@@ -356,7 +357,7 @@ describe('texts that a pattern could be slow with', () => {
   })
 })
 
-/** Sends bytes over a connection of their own, and gives all that comes back until it is closed. */
+/** Sends bytes over a new connection, and returns everything received until it is closed. */
 function say(bytes: Uint8Array): Promise<string> {
   const { hostname, port } = new URL(tested.pipeline.url)
   return new Promise((resolve) => {
@@ -423,6 +424,6 @@ test('bytes that are no HTTP, or nearly', () => {
   })
 })
 
-test('nothing of it was an error of ours', () => {
+test('none of it was logged as our own error', () => {
   expect(tested.pipeline.logged.filter(({ level }) => level === 'error')).toEqual([])
 })

@@ -1,6 +1,6 @@
 /**
- * The door against whatever can be sent: never a 5xx, never a crash, always a problem that says what is wrong; and what is
- * accepted comes out as it went in, down to the last digit.
+ * Ingest against any input: never a 5xx, never a crash, always a problem that says what is wrong; and accepted data is
+ * returned unchanged, to the last digit.
  */
 import { randomUUID } from 'node:crypto'
 import { deflateSync, gzipSync } from 'node:zlib'
@@ -11,7 +11,7 @@ import { unstalled } from '../unstalled.js'
 
 const tested = startHostile()
 
-/** Digits without zeros at their ends, and the exponent of the last. */
+/** The digits without outer zeros, and the exponent of the last. */
 function decimalOf(text: string): [digits: string, exponent: number] {
   const [mantissa, exponent = '0'] = text.toLowerCase().split('e')
   const [whole, fraction = ''] = mantissa!.replace('-', '').split('.')
@@ -20,7 +20,7 @@ function decimalOf(text: string): [digits: string, exponent: number] {
   return kept === '' ? ['', 0] : [kept, Number(exponent) - fraction.length + digits.length - kept.length]
 }
 
-/** Expects that JavaScript gives back the number that was sent; 16 and 17 digits are how some write a double. */
+/** Checks that JavaScript reads the number that was sent; some write a double with 16 or 17 digits. */
 function expectSameNumber(sent: string) {
   const digits = decimalOf(sent)[0].length
   if (digits < 16 || digits > 17) expect([sent, decimalOf(String(Number(sent)))]).toEqual([sent, decimalOf(sent)])
@@ -32,7 +32,7 @@ describe('is answered, not with a 5xx:', () => {
       await tested.door.send(to, body, lines ? { 'content-type': ROUTES[to] } : {})
     }))
 
-  test('JSON that was damaged on its way', () =>
+  test('damaged JSON', () =>
     holds(fc.tuple(route, mutated(encoded), fc.boolean()), async ([to, body, lines]) => {
       await tested.door.send(to, body, lines ? { 'content-type': ROUTES[to] } : {})
     }))
@@ -139,7 +139,7 @@ describe('is answered, not with a 5xx:', () => {
     })
   })
 
-  test('bodies that are no gzip, or no more', () =>
+  test('bodies that are no gzip, or damaged gzip', () =>
     holds(
       fc.tuple(route, mutated(encoded.map((bytes) => gzipSync(bytes))), fc.constantFrom('gzip', 'deflate', 'br')),
       async ([to, body, encoding]) => {
@@ -147,7 +147,7 @@ describe('is answered, not with a 5xx:', () => {
       },
     ))
 
-  test('anything where an id belongs', () =>
+  test('anything in the place of an id', () =>
     holds(fc.tuple(text, text), async ([id, source]) => {
       const query = new URLSearchParams({ source: source.toWellFormed(), wait: '0s' })
       const path = `/v1/events/${encodeURIComponent(id.toWellFormed())}?${query}`
@@ -156,7 +156,7 @@ describe('is answered, not with a 5xx:', () => {
     }))
 })
 
-/** Schemas that nobody would write, of the parts that real ones have, and of parts that have done harm elsewhere. */
+/** Hostile schemas, made of the parts of real ones and of parts that have done harm elsewhere. */
 const evilSchema = fc.letrec<{ schema: object }>((tie) => {
   const schema = tie('schema')
   const schemas = fc.array(schema, { maxLength: 3 })
@@ -209,10 +209,10 @@ const evilSchema = fc.letrec<{ schema: object }>((tie) => {
   }
 }).schema
 
-/** Fewer than of the others: each that is not refused at sight takes a thread of its own. */
+/** Fewer than of the others: each that is not refused at once takes a thread. */
 const SCHEMA_RUNS = 60
 
-test('schemas that mean harm are refused, or taken, and nobody waits', async () => {
+test('hostile schemas are refused, or accepted, and no other request waits', async () => {
   let taken = 0
   const register = (schema: object) =>
     tested.door.contract.ask(`/v1/schemas/evil.${taken}`, {
@@ -231,7 +231,7 @@ test('schemas that mean harm are refused, or taken, and nobody waits', async () 
   await fc.assert(property, { numRuns: SCHEMA_RUNS })
 }, 120_000)
 
-describe('what is accepted comes out as it went in:', () => {
+describe('accepted data is returned unchanged:', () => {
   test('one event', () =>
     holds(fc.tuple(event, fc.constantFrom('none', 'gzip', 'deflate')), async ([sent, encoding]) => {
       const body = JSON.stringify(sent)
@@ -241,7 +241,7 @@ describe('what is accepted comes out as it went in:', () => {
         await tested.door.expectKept(id, JSON.parse(body).data)
     }))
 
-  test('a batch, each of it', () =>
+  test('each event of a batch', () =>
     holds(fc.tuple(fc.array(event, { maxLength: 8 }), fc.boolean()), async ([sent, lines]) => {
       const body = lines ? sent.map((one) => JSON.stringify(one)).join('\n') : JSON.stringify(sent)
       const ids = await tested.door.send(
@@ -253,7 +253,7 @@ describe('what is accepted comes out as it went in:', () => {
     }))
 })
 
-test('no more and no less was stored than was accepted, and the next event is', async () => {
+test('exactly the accepted events were stored, and the next event is accepted', async () => {
   const { rows } = await tested.pipeline.db.query('SELECT count(*)::integer AS count FROM raw_events')
   expect(rows[0].count).toBe(tested.door.accepted())
   expect(tested.door.accepted()).toBeGreaterThan(RUNS)
@@ -261,7 +261,7 @@ test('no more and no less was stored than was accepted, and the next event is', 
   expect(tested.pipeline.logged.filter(({ level }) => level === 'error')).toEqual([])
 })
 
-test('what was refused is counted by its code, and nothing else', async () => {
+test('refusals are counted by their codes, and nothing else is', async () => {
   const { values } = await tested.pipeline.ingestMetrics.requestsRefused.get()
   const counted = values.filter(({ value }) => value > 0).map(({ labels, value }) => [labels.code, value])
   expect(Object.fromEntries(counted)).toEqual(Object.fromEntries(tested.door.refused))

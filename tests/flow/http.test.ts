@@ -1,4 +1,4 @@
-/** The service as HTTP has it: methods, preflights, handshakes, expectations, and what every answer tells browsers. */
+/** HTTP itself: methods, preflights, handshakes, expectations, and the security headers of every answer. */
 import { connect } from 'node:net'
 import { PROBLEMS, type ProblemCode } from '@eventflow/core'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
@@ -25,7 +25,7 @@ afterAll(() => Promise.all([pipeline.stop(), shared.stop()]))
 const ask = (method: string, path: string, headers: Record<string, string> = {}) =>
   fetch(pipeline.url + path, { method, headers })
 
-/** All that comes back over a connection of its own until it is closed; by us once it is `enough`. */
+/** Everything received over a new connection until it is closed; by us once it is `enough`. */
 function talk(text: string, enough: (received: string) => boolean = () => false): Promise<string> {
   const socket = connect(Number(new URL(pipeline.url).port), '127.0.0.1')
   let received = ''
@@ -43,7 +43,7 @@ function talk(text: string, enough: (received: string) => boolean = () => false)
 const HOST = 'Host: localhost\r\n'
 const JSON_TYPE = 'Content-Type: application/json\r\n'
 
-/** The one answer that came, with its body; nothing behind it. */
+/** The only answer, with its body; nothing after it. */
 function read(text: string) {
   const [, status, fields, body] = /^HTTP\/1\.1 (\d{3}) [^\r\n]+\r\n(.*?)\r\n\r\n(.*)$/s.exec(text) ?? []
   expect([text, body === undefined]).toEqual([text, false])
@@ -60,7 +60,7 @@ function expectRaw(text: string, code: ProblemCode) {
   return { headers, body }
 }
 
-/** What is said with every answer. */
+/** Checks the headers that every answer must have. */
 function expectGuarded(headers: Headers) {
   const expected = {
     'x-content-type-options': 'nosniff',
@@ -74,7 +74,7 @@ function expectGuarded(headers: Headers) {
   expect(headers.has('date')).toBe(true)
 }
 
-describe('a method that a path does not take', () => {
+describe('a method that a path does not support', () => {
   test.each([
     ['DELETE', '/v1/events', 'GET, HEAD, POST, OPTIONS'],
     ['PUT', '/v1/events', 'GET, HEAD, POST, OPTIONS'],
@@ -96,7 +96,7 @@ describe('a method that a path does not take', () => {
     expect([options.status, options.headers.get('allow')]).toEqual(allow ? [204, allow] : [404, null])
   })
 
-  test('is answered with what the documents have for it, at every path', async () => {
+  test('is answered as documented, at every path', async () => {
     for (const [path, operations] of Object.entries(contract.document.paths)) {
       const url = path.replaceAll(/\{\w+\}/g, '1')
       const allowed = (await ask('OPTIONS', url)).headers.get('allow')!.split(', ')
@@ -118,15 +118,15 @@ describe('a method that a path does not take', () => {
     expectRaw(await talk(`CONNECT a.example:443 HTTP/1.1\r\n${HOST}\r\n`), 'invalid-query')
   })
 
-  test('is none for the server as a whole, which takes OPTIONS', async () => {
+  test('is none for the server as a whole, which supports OPTIONS', async () => {
     expect(await talk(`OPTIONS * HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 204 /)
   })
 })
 
-describe('a sender of web hooks that asks whether it may deliver', () => {
+describe('a sender of web hooks that asks for permission to deliver', () => {
   const origin = { 'webhook-request-origin': 'eventgrid.example', 'webhook-request-rate': '120' }
 
-  test.each(['/v1/events', '/v1/events/batch'])('may, at %s, without a key', async (path) => {
+  test.each(['/v1/events', '/v1/events/batch'])('gets it, at %s, without an API key', async (path) => {
     const callback = { 'webhook-request-callback': 'https://eventgrid.example/confirm?key=1' }
     for (const { url } of [pipeline, shared]) {
       const answer = await fetch(url + path, { method: 'OPTIONS', headers: { ...origin, ...callback } })
@@ -137,7 +137,7 @@ describe('a sender of web hooks that asks whether it may deliver', () => {
     }
   })
 
-  test('may not where no events are taken, and nothing is agreed to that was not asked', async () => {
+  test('is refused where no events are accepted, and is granted only what it asked for', async () => {
     const elsewhere = await ask('OPTIONS', '/v1/keys', origin)
     const unasked = await ask('OPTIONS', '/v1/events')
     for (const { headers } of [elsewhere, unasked]) expect(headers.has('webhook-allowed-origin')).toBe(false)
@@ -162,7 +162,7 @@ describe('a page from elsewhere', () => {
     expect(corsOf(await ask('GET', '/livez', { origin: SHOP }))).toEqual([])
   })
 
-  test('that is named may ask with a key of its own, and read every answer', async () => {
+  test('that is allowed may send requests with its own API key, and read every answer', async () => {
     const allowed = await preflight(shared.url, SHOP)
     expect(allowed.status).toBe(204)
     expect(Object.fromEntries(allowed.headers)).toMatchObject({
@@ -180,14 +180,14 @@ describe('a page from elsewhere', () => {
   })
 
   test.each(['https://evil.example', 'http://shop.example', `${SHOP}.evil.example`, 'null', '*'])(
-    'that is not named may read nothing, and a cache knows: %s',
+    'that is not allowed may read nothing, also from a cache: %s',
     async (origin) => {
       const answer = await preflight(shared.url, origin)
       expect([corsOf(answer), answer.headers.get('vary')]).toEqual([[], 'Origin'])
     },
   )
 
-  test('needs a key, also where programs on this machine do not, and all origins are named', async () => {
+  test('needs an API key, also where programs on this machine do not, and all origins are allowed', async () => {
     const open = await startPipeline([], { EVENTFLOW_CORS_ORIGINS: '*' })
     const answer = await fetch(`${open.url}/v1/events`, { headers: { origin: 'https://any.example' } })
     expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([401, '*'])
@@ -196,12 +196,12 @@ describe('a page from elsewhere', () => {
   })
 })
 
-describe('a client that waits with its body', () => {
+describe('a client that sends Expect: 100-continue', () => {
   const post = (length: number, more = '') =>
     `POST /v1/events HTTP/1.1\r\n${HOST}Content-Length: ${length}\r\nExpect: 100-continue\r\n${more || JSON_TYPE}\r\n`
   const EVENT = '{"type":"note.taken","data":{}}'
 
-  test('is told to go on, once, and answered', async () => {
+  test('gets 100 once, and an answer', async () => {
     const socket = connect(Number(new URL(pipeline.url).port), '127.0.0.1')
     let received = ''
     socket.on('data', (chunk) => {
@@ -221,16 +221,16 @@ describe('a client that waits with its body', () => {
 
   test.each<[string, string, ProblemCode]>([
     ['too large', post(99_999_999), 'body-too-large'],
-    ['of no type that is taken', post(2, 'Content-Type: text/plain\r\n'), 'unsupported-media-type'],
-    ['compressed in no way that is known', post(2, `${JSON_TYPE}Content-Encoding: zstd\r\n`), 'unsupported-media-type'],
+    ['of an unsupported media type', post(2, 'Content-Type: text/plain\r\n'), 'unsupported-media-type'],
+    ['compressed with an unknown coding', post(2, `${JSON_TYPE}Content-Encoding: zstd\r\n`), 'unsupported-media-type'],
     ['without the right to send it', post(2, `${JSON_TYPE}Authorization: Bearer none\r\n`), 'unauthorized'],
-    ['for nowhere', post(2).replace('/v1/events', '/v1/nothing'), 'route-not-found'],
-    ['by a method that is not taken', post(2).replace('POST', 'DELETE'), 'method-not-allowed'],
-  ])('that is %s is refused without it, and closed', async (_, text, code) => {
+    ['to an unknown route', post(2).replace('/v1/events', '/v1/nothing'), 'route-not-found'],
+    ['by an unsupported method', post(2).replace('POST', 'DELETE'), 'method-not-allowed'],
+  ])('that is %s is refused without its body, and closed', async (_, text, code) => {
     expect(expectRaw(await talk(text), code).headers.get('connection')).toBe('close')
   })
 
-  test('for what is not known is told so', async () => {
+  test('with another expectation is refused', async () => {
     expectRaw(await talk(post(2).replace('100-continue', 'tea')), 'expectation-failed')
   })
 })
@@ -244,7 +244,7 @@ test.each([
     `GET /livez HTTP/1.1\r\nHost: a\r\n${'a:\r\n'.repeat(2_500)}Host: b\r\n\r\n`,
     /once/,
   ],
-  ['a host that is none', 'GET /livez HTTP/1.1\r\nHost: a/b@c\r\n\r\n', /must be a name/],
+  ['an invalid host', 'GET /livez HTTP/1.1\r\nHost: a/b@c\r\n\r\n', /must be a name/],
   ['HTTP/0.9', 'GET /livez\r\n\r\n', /not HTTP\/0\.9/],
   ['HTTP/0.9 by name', `GET /livez HTTP/0.9\r\n${HOST}\r\n`, /not HTTP\/0\.9/],
   ['HTTP/2.0 by name', `GET /livez HTTP/2.0\r\n${HOST}\r\n`, /not HTTP\/2\.0/],
@@ -255,11 +255,11 @@ test.each([
   expect(JSON.parse(body).detail).toMatch(detail)
 })
 
-test('HTTP/1.0 is spoken, and needs no host where nothing needs one', async () => {
+test('HTTP/1.0 is supported, and needs no Host header where none is needed', async () => {
   expect(await talk('GET /livez HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 /)
 })
 
-test('415 tells what is taken', async () => {
+test('415 lists the accepted media types', async () => {
   const send = (path: string, headers: Record<string, string>, method = 'POST') =>
     fetch(pipeline.url + path, { method, body: '{}', headers })
   const batch = 'application/json, application/x-ndjson, application/cloudevents-batch+json'
@@ -274,8 +274,8 @@ test('415 tells what is taken', async () => {
   expect(coded.headers.has('accept-post')).toBe(false)
 })
 
-describe('every answer tells browsers what they may do with it:', () => {
-  test('of every route, good or bad, and none of it may be kept', async () => {
+describe('every answer has security headers:', () => {
+  test('of every route, success or error, and none of it may be cached', async () => {
     for (const [path, operations] of Object.entries(contract.document.paths)) {
       for (const method of Object.keys(operations)) {
         const url = path.replaceAll(/\{\w+\}/g, '1')
@@ -299,7 +299,7 @@ describe('every answer tells browsers what they may do with it:', () => {
     expectGuarded((await ask('OPTIONS', path)).headers)
   })
 
-  test('of what is too long, or no request', async () => {
+  test('to a request that is too long, or invalid', async () => {
     expectRaw(await talk(`GET /livez HTTP/1.1\r\n${HOST}X-A: ${'x'.repeat(17_000)}\r\n\r\n`), 'headers-too-large')
     expectRaw(await talk('EHLO mail.example.org\r\n\r\n'), 'invalid-query')
   })
@@ -309,7 +309,7 @@ describe('every answer tells browsers what they may do with it:', () => {
     const policy = page.headers.get('content-security-policy')
     expect(policy).toMatch(/^default-src 'self'/)
     expect(policy).not.toMatch(/script-src|unsafe-eval|\*/)
-    // A policy that forbade the page's own scripts would be an empty page: it has none but files.
+    // A policy that forbade the page's own scripts would leave it empty: it has no inline scripts.
     expect(await page.text()).not.toMatch(/<script(?![^>]*\bsrc=)|\son\w+=/)
   })
 })

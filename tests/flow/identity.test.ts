@@ -1,4 +1,4 @@
-/** What makes two events the same one: source and id together; and what was stored when the source did not count yet. */
+/** The identity of an event: source and id together; and events stored when the source did not count yet. */
 import { randomUUID } from 'node:crypto'
 import { eventIdOf } from '@eventflow/core'
 import {
@@ -22,7 +22,7 @@ const event = (id: string, source?: string, data: object = {}) => ({
   ...(source !== undefined && { source }),
   data,
 })
-// biome-ignore lint/suspicious/noExplicitAny: answers are looked into by each test.
+// biome-ignore lint/suspicious/noExplicitAny: each test inspects the answers.
 type Json = any
 const send = async (body: object, headers?: Record<string, string>) => {
   const response = await post(`${pipeline.url}/v1/events`, body, headers)
@@ -49,7 +49,7 @@ describe('source and id', () => {
 
   afterAll(() => pipeline.stop())
 
-  test('one UUID from several sources is as many events, in one request too, and each is found', async () => {
+  test('one UUID from several sources is that many events, in one request too, and each is found', async () => {
     const uuid = randomUUID()
     const sources = ['/', '/a', '/other']
     const { items } = await pipeline.send([...sources, '/a'].map((source) => event(uuid, source)))
@@ -67,7 +67,7 @@ describe('source and id', () => {
     }
   })
 
-  test('an id that was made for another source is a conflict that names the source', async () => {
+  test('an id that was derived for another source is a conflict that names the source', async () => {
     const { id } = await send(event('letter 1', '/a'))
     expect(await send(event(id))).toMatchObject({
       status: 409,
@@ -85,7 +85,7 @@ describe('source and id', () => {
     })
   })
 
-  test('an Idempotency-Key goes for one source', async () => {
+  test('an Idempotency-Key counts within one source', async () => {
     const headers = { 'idempotency-key': randomUUID() }
     const given = { type: 'note.taken', data: {} }
     const { id } = await send({ ...given, source: '/a' }, headers)
@@ -96,7 +96,7 @@ describe('source and id', () => {
     })
   })
 
-  test('a handler is told the id that was sent, from the stream and from Postgres', async () => {
+  test('a handler gets the id that was sent, from the stream and from Postgres', async () => {
     const uuid = randomUUID()
     const { id } = await send(event(uuid, '/a'))
     const worker = await pipeline.startWorker()
@@ -123,7 +123,7 @@ describe('source and id', () => {
     }
   })
 
-  test('a look-up that finds nothing says that a source may be missing, or which one it looked for', async () => {
+  test('a look-up that finds nothing hints at a missing source, or names the one that it used', async () => {
     await send(event('letter 3', '/a'))
     expect((await get(`events?id=letter%203&${sourced('/a')}`)).items).toMatchObject([{ external_id: 'letter 3' }])
     expect((await get(`events?${sourced('/a')}&type=note.taken`)).items.length).toBeGreaterThan(1)
@@ -143,7 +143,7 @@ describe('source and id', () => {
   })
 })
 
-describe('events that were accepted when the source did not count', () => {
+describe('events accepted when the source did not count', () => {
   const uuid = randomUUID()
   let url: string
   let db: Db
@@ -168,7 +168,7 @@ describe('events that were accepted when the source did not count', () => {
     pipeline = await startPipeline([], { DATABASE_URL: url })
   }
 
-  test('are known when they are sent again within a month, and only as what they are', async () => {
+  test('are recognized when they are sent again within a month, but only if they are identical', async () => {
     await startUpgraded()
     const answer = await post(`${pipeline.url}/v1/events`, event(uuid, '/a', { n: 1 }))
     expect(answer.headers.get('location')).toBe(`/v1/events/${uuid}`)
@@ -192,7 +192,7 @@ describe('events that were accepted when the source did not count', () => {
     expect((await get(`events?id=${uuid}&${sourced('/a')}`)).items).toMatchObject([{ id: uuid }])
   })
 
-  test('stay findable after that, and what is sent again is new', async () => {
+  test('can still be found after that, and are new events when sent again', async () => {
     const days = ((await readFormerIdsUntil(db)) - Date.now()) / 86_400_000
     expect(days).toBeGreaterThan(29.9)
     expect(days).toBeLessThan(30.1)

@@ -1,4 +1,6 @@
-/** Without a key: programs on this machine, and no web page and no proxy, under any name that they give this machine. */
+/**
+ * Access without an API key: only programs on this machine, no web page and no proxy, under any name of this machine.
+ */
 import { createHash } from 'node:crypto'
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { connect } from 'node:net'
@@ -26,7 +28,7 @@ interface Answer {
   body: string
 }
 
-/** Sends these headers and no others; `{port}` in them is the service's. */
+/** Sends only these headers; `{port}` in them is the service's. */
 function ask(method: string, path: string, headers: Record<string, string | string[]>, body = ''): Promise<Answer> {
   const own = Object.entries(headers).map(
     ([name, value]) => [name, `${value}`.replace('{port}', `${port}`)] as [string, string],
@@ -54,7 +56,7 @@ const keysMade = async () =>
 
 const LOCAL = '127.0.0.1:{port}'
 
-describe('a program on this machine needs none:', () => {
+describe('a program on this machine needs no API key:', () => {
   test.each<[string, Record<string, string>]>([
     ['by address', { host: LOCAL }],
     ['by name', { host: 'localhost:{port}' }],
@@ -97,7 +99,7 @@ const FOREIGN: [string, Record<string, string>, string][] = [
   ),
 ]
 
-describe('anything else needs one, and is told why:', () => {
+describe('others need one, and the refusal says why:', () => {
   test.each(FOREIGN)('%s', async (_, headers, why) => {
     const before = await keysMade()
     const refused = await makeKey(headers)
@@ -107,18 +109,18 @@ describe('anything else needs one, and is told why:', () => {
     expect(detail).toContain(why)
     expect(detail).toMatch(/http:\/\/127\.0\.0\.1 .* with a key; .* EVENTFLOW_AUTH=required$/)
     expect(await keysMade()).toBe(before)
-    // With a key it is as welcome as any other; how it came does not matter then.
+    // With an API key any client is accepted, from anywhere.
     expect((await ask('GET', '/v1/keys', { ...headers, authorization: `Bearer ${KEY}` })).status).toBe(200)
     expect((await ask('GET', '/v1/keys', { ...headers, authorization: `Bearer ${KEY}6` })).status).toBe(401)
   })
 
-  test('a first line that names a server', async () => {
+  test('a request line that names a server', async () => {
     const refused = await ask('GET', 'http://evil.example/v1/events', { host: LOCAL })
     expect([refused.status, refused.body]).toEqual([401, expect.stringContaining('names a server')])
   })
 })
 
-test('nothing of the pipeline is told to a name that means this machine, by any route', async () => {
+test('no route reveals anything of the pipeline under a foreign name for this machine', async () => {
   const { document } = await readContract(pipeline.url)
   const open: string[] = []
   for (const [path, methods] of Object.entries(document.paths)) {
@@ -133,11 +135,11 @@ test('nothing of the pipeline is told to a name that means this machine, by any 
     expect([path, (await ask('GET', path, { host: 'evil.example' })).status]).toEqual([path, 401])
     expect([path, (await ask('GET', path, { host: LOCAL })).status]).toEqual([path, 200])
   }
-  // Its files are the same for all, and it is where a person may give a key.
+  // Its files are the same for all, and a person enters the API key there.
   expect((await ask('GET', '/', { host: 'evil.example' })).status).toBe(200)
 })
 
-test('a long or strange name is not sent back as it came', async () => {
+test('a long or strange name is not echoed as it came', async () => {
   const { body } = await ask('GET', '/v1/events', { host: `${'x'.repeat(9_000)}.example` })
   expect(body.length).toBeLessThan(700)
   const answer = await new Promise<string>((resolve) => {

@@ -1,4 +1,4 @@
-/** API keys: nothing without one, nothing beyond its scopes, nothing after its end. */
+/** API keys: no access without one, beyond its scopes, or after its end. */
 import { createHash } from 'node:crypto'
 import { createApiKey, createBootstrapKey, createTenant, SCOPES, type Scope, setQuota } from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/sdk'
@@ -16,7 +16,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 const note = defineEvent({ type: 'note', schema: Type.Object({}) })
 const EVENT = { type: 'note', data: {} }
 
-/** Which scope each route takes; the others that there are follow from the method. */
+/** The scope of each route; the others follow from the method. */
 const ROUTES: [method: string, path: string, scope: Scope][] = [
   ['POST', '/v1/events', 'ingest'],
   ['POST', '/v1/events/batch', 'ingest'],
@@ -47,7 +47,7 @@ const ROUTES: [method: string, path: string, scope: Scope][] = [
 
 const OPEN = ['/livez', '/readyz', '/health', '/metrics', '/docs', '/openapi.json']
 
-/** Of the form of a key, and nobody's. */
+/** Has the form of an API key, but does not exist. */
 const FIRST = `ef_0123456789ab_${createHash('sha256').update('first').digest('hex')}`
 
 let pipeline: TestPipeline
@@ -70,7 +70,7 @@ const ask = (method: string, path: string, headers: Record<string, string> = {},
     ...(body && { body: JSON.stringify(body) }),
   })
 
-// biome-ignore lint/suspicious/noExplicitAny: whatever is answered.
+// biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
 async function json(method: string, path: string, key: string, body?: object): Promise<any> {
   return (await ask(method, path, bearer(key), body)).json()
 }
@@ -80,7 +80,7 @@ const make = (scopes: readonly Scope[], by = admin, more = {}) =>
 
 const statusWith = async (key: string) => (await post(`${pipeline.url}/v1/events`, EVENT, bearer(key))).status
 
-test.each(ROUTES)('%s %s takes a key with its scope, and no other', async (method, path, scope) => {
+test.each(ROUTES)('%s %s accepts a key with its scope, and no other', async (method, path, scope) => {
   const body = ['POST', 'PUT'].includes(method) ? {} : undefined
   const without = await ask(method, path, {}, body)
   expect([without.status, without.headers.get('www-authenticate')]).toEqual([401, 'Bearer'])
@@ -92,7 +92,7 @@ test.each(ROUTES)('%s %s takes a key with its scope, and no other', async (metho
   expect([401, 403]).not.toContain((await ask(method, path, bearer(only.key), body)).status)
 })
 
-test('no route under /v1 is open, whatever its method', async () => {
+test('no route under /v1 is open, with any method', async () => {
   const { paths } = (await (await ask('GET', '/openapi.json')).json()) as { paths: Record<string, object> }
   const routes = Object.entries(paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => [method.toUpperCase(), path.replaceAll(/\{\w+\}/g, '1')] as const),
@@ -115,21 +115,21 @@ test.each([
   ['nothing', {}],
   ['another scheme', { authorization: 'Basic YTpi' }],
   ['no key', { authorization: 'Bearer ' }],
-  ['what is no key', bearer('x'.repeat(8_000))],
+  ['a text that is not a key', bearer('x'.repeat(8_000))],
   ['the id of a key with another secret', bearer(`ef_0123456789ab_${'6'.repeat(64)}`)],
   ['a key in capitals', bearer(FIRST.toUpperCase())],
-  ['a key that nobody has', bearer(`ef_${'a'.repeat(12)}_${'b'.repeat(64)}`)],
+  ['a key that does not exist', bearer(`ef_${'a'.repeat(12)}_${'b'.repeat(64)}`)],
   ['injection', bearer(`ef_0123456789ab_${'5'.repeat(63)}'`)],
 ])('%s is refused', async (_, headers) => {
   expect((await ask('POST', '/v1/events', headers, EVENT)).status).toBe(401)
 })
 
-test('a key in the URL is none', async () => {
+test('a key in the URL does not count', async () => {
   expect((await ask('GET', `/v1/events?key=${admin}&access_token=${admin}`)).status).toBe(401)
 })
 
-describe('an end', () => {
-  test('comes within seconds of the revocation, also to a key that is in use, and is in the audit log', async () => {
+describe('the end of a key', () => {
+  test('comes within seconds of the revocation, also for a key in use, and is in the audit log', async () => {
     const { id, key, name } = await make(['ingest'])
     expect(await statusWith(key)).toBe(202)
     expect((await json('DELETE', `/v1/keys/${id}`, admin)).revoked_at).toEqual(expect.any(String))
@@ -146,7 +146,7 @@ describe('an end', () => {
     expect((await ask('DELETE', `/v1/keys/${id}`, bearer(admin))).status).toBe(404)
   })
 
-  test('may be announced: until then the old key and the new one are both valid', async () => {
+  test('may be scheduled: until then the old key and the new one are both valid', async () => {
     const { id, key } = await make(['ingest'])
     const { revoked_at } = await json('DELETE', `/v1/keys/${id}?after_hours=2`, admin)
     expect(Date.parse(revoked_at) - Date.now()).toBeGreaterThan(3_600_000)
@@ -157,7 +157,7 @@ describe('an end', () => {
     expect(await statusWith(successor.key)).toBe(202)
   })
 
-  test('comes to the moment when the key expires', async () => {
+  test('comes at the moment of its expiry', async () => {
     const { id, key, expires_at } = await make(['ingest'], admin, { expires_in_days: 30 })
     expect(Math.round((Date.parse(expires_at) - Date.now()) / 86_400_000)).toBe(30)
     const { rows } = await pipeline.db.query(
@@ -172,7 +172,7 @@ describe('an end', () => {
   })
 })
 
-test('of a key the table has a hash, and lists show neither', async () => {
+test('the table stores a hash of a key, and lists show neither', async () => {
   const { key } = await make(['ingest'])
   const { rows } = await pipeline.db.query('SELECT api_keys::text AS row FROM api_keys')
   const { items } = await json('GET', '/v1/keys', admin)
@@ -182,13 +182,13 @@ test('of a key the table has a hash, and lists show neither', async () => {
   expect(JSON.stringify(items)).not.toContain('hash')
 })
 
-test('when a key was used is noted, once a minute and no more', async () => {
+test('the last use of a key is recorded, at most once a minute', async () => {
   const { id, key } = await make(['ingest'])
   const used = async () => (await json('GET', '/v1/keys', admin)).items.find((item: { id: string }) => item.id === id)
   expect((await used()).last_used_at).toBeNull()
   await statusWith(key)
   const first = await until('it is noted', async () => ((await used()).last_used_at as string | null) ?? undefined)
-  // A quota is learned with the key when it is looked up again; what came of that is written before the next time.
+  // A quota is read with the key at the next look-up; the result is written before the next time.
   for (const eventsPerSecond of [1_000, null]) {
     await setQuota(pipeline.db, 'default', { eventsPerSecond, bytesPerSecond: null }, 'test')
     await until('it was looked up again', async () => {
@@ -199,7 +199,7 @@ test('when a key was used is noted, once a minute and no more', async () => {
   expect((await used()).last_used_at).toBe(first)
 })
 
-test('admin opens nothing of other scopes, and makes keys with any of them, of its own tenant; the audit log names it', async () => {
+test('admin grants nothing of other scopes, and makes keys with any of them, for its own tenant; the audit log names it', async () => {
   await createTenant(pipeline.db, 'acme', 'test')
   const asked = { tenantId: 'acme', name: 'only admin', scopes: ['admin' as const], expiresInDays: 1 }
   const { id, key } = await createApiKey(pipeline.db, asked, 'test')
@@ -215,7 +215,7 @@ test('admin opens nothing of other scopes, and makes keys with any of them, of i
 })
 
 describe('a bootstrap key', () => {
-  test('is valid for 90 days, and stays as it is at further starts', async () => {
+  test('is valid for 90 days, and is unchanged by further starts', async () => {
     const found = async () =>
       (await json('GET', '/v1/keys', admin)).items.find((item: { name: string }) => item.name === 'bootstrap')
     const { id, created_at, expires_at } = await found()
@@ -226,7 +226,7 @@ describe('a bootstrap key', () => {
     expect((await found()).expires_at).toBe(before.expires_at)
   })
 
-  test('with the id of a key that has another secret is refused, with what to do', async () => {
+  test('with the id of a key that has another secret is refused, with the remedy', async () => {
     const other = `${FIRST.slice(0, 16)}${createHash('sha256').update('other').digest('hex')}`
     await expect(createBootstrapKey(pipeline.db, other)).rejects.toThrow(
       /^EVENTFLOW_BOOTSTRAP_KEY has another secret than the key 0123456789ab, .* an id of its own.* eventflow keys revoke 0123456789ab$/,
@@ -251,7 +251,7 @@ describe('a bootstrap key', () => {
   })
 })
 
-test('a program that others can reach does not start without a key, and says how to make one', async () => {
+test('a publicly reachable program does not start without a key, and says how to make one', async () => {
   const settings = {
     DATABASE_URL: await createDatabase(),
     REDIS_URL: redisUrl(),

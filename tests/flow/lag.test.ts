@@ -1,4 +1,4 @@
-/** The pipeline seen from outside: how far it is behind, with workers and without, with Redis and without. */
+/** The lag seen from outside, with and without workers, with and without Redis. */
 import { type PipelineLag, readLag, readStock, sparing } from '@eventflow/monitor'
 import { createRedisMonitor, readNew } from '@eventflow/redis'
 import { administer, type Server, startOwnRedis, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
@@ -29,7 +29,7 @@ const events = (count: number) =>
 const sum = (partitions: PipelineLag['partitions'], of: 'depth' | 'pending' | 'lag' | 'unsettled') =>
   partitions.reduce((total, partition) => total + (partition[of] ?? Number.NaN), 0)
 
-test('before any worker was there, Postgres tells what waits', async () => {
+test('before the first worker, Postgres gives the backlog', async () => {
   await pipeline.send(events(100))
   const now = await lag()
   expect(now).toMatchObject({ lag: 100, unsettled: 100, retrying: 0, workers: [], redisError: null })
@@ -41,7 +41,7 @@ test('before any worker was there, Postgres tells what waits', async () => {
   expect(now.lagSeconds).toBe(now.oldestUnsettledAgeSeconds)
 })
 
-test('with a worker nothing waits; without it, what it was not given does, in the stream', async () => {
+test('with a worker nothing waits; without it, undelivered events wait in the stream', async () => {
   const worker = await pipeline.startWorker('a')
   await pipeline.drained()
   const idle = await untilLag(
@@ -55,7 +55,7 @@ test('with a worker nothing waits; without it, what it was not given does, in th
   for (let n = 0; n < 20; n++) await pipeline.send(events(10))
   const before = (await lag()).partitions
   const first = before.find(({ depth }) => depth! > 8)
-  await readNew(pipeline.redis, pipeline.prefix, pipeline.seal, 'somebody', [first!.partition], {
+  await readNew(pipeline.redis, pipeline.prefix, pipeline.seal, 'other', [first!.partition], {
     count: 4,
     blockMs: 1,
   })
@@ -69,7 +69,7 @@ test('with a worker nothing waits; without it, what it was not given does, in th
     expect({ owner, source }).toEqual({ owner: null, source: 'stream' })
 })
 
-test('while Redis is away, and what it lost, Postgres tells', async () => {
+test('while Redis is down, and for entries it lost, Postgres gives the backlog', async () => {
   await redis.crash(0, async () => {
     await pipeline.send(events(50))
     const away = await untilLag('Redis is away', ({ redisError }) => redisError !== null)
@@ -88,7 +88,7 @@ test('while Redis is away, and what it lost, Postgres tells', async () => {
   await worker.stop()
 })
 
-test('what piles up is told by type, and in bytes', async () => {
+test('the backlog is given by type, and in bytes', async () => {
   const worker = await pipeline.startWorker('c')
   await pipeline.send([
     { type: 'fault.step', data: { key: 'k', n: 0, mood: 'bad' } },
@@ -101,7 +101,7 @@ test('what piles up is told by type, and in bytes', async () => {
   expect(stock.postgresBytes).toBeGreaterThan(1_000_000)
 })
 
-test('an event that Postgres refuses for good stays in sight, whatever is settled after it', async () => {
+test('an event that Postgres always refuses stays visible, also when later ones are settled', async () => {
   const refuse = (table: string) =>
     administer(
       `ALTER TABLE ${table} ADD CONSTRAINT refused CHECK (payload ->> 'mood' IS DISTINCT FROM 'refused')`,
@@ -131,7 +131,7 @@ test('an event that Postgres refuses for good stays in sight, whatever is settle
   await next.stop()
 })
 
-test('a sparing reader shares what it has read, rests fifty times as long, and keeps failures as briefly', async () => {
+test('the cached reader shares results, rests fifty times as long as a read, and caches failures as briefly', async () => {
   let now = 0
   let reads = 0
   const outcomes: (() => Promise<number>)[] = []

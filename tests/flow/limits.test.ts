@@ -1,4 +1,4 @@
-/** The door under load of the wrong kind: compressed, endless, slow, malformed and too many requests. */
+/** Ingest under hostile load: compressed, endless, slow, malformed and too many requests. */
 import { randomUUID } from 'node:crypto'
 import { brotliCompressSync, constants, deflateSync, gzipSync } from 'node:zlib'
 import { PROBLEMS, type ProblemCode } from '@eventflow/core'
@@ -24,7 +24,7 @@ beforeAll(async () => {
 
 afterAll(() => pipeline.stop())
 
-// biome-ignore lint/suspicious/noExplicitAny: answers are looked into by each test.
+// biome-ignore lint/suspicious/noExplicitAny: each test inspects the answers.
 type Answer = any
 const json = (response: Response) => response.json() as Promise<Answer>
 const send = (body: string | Uint8Array, headers = {}) => post(`${pipeline.url}/v1/events`, body, headers)
@@ -45,7 +45,7 @@ describe('a compressed body', () => {
     ['deflate', deflateSync],
     ['br', brotliCompressSync],
     ['identity', (text: string) => Buffer.from(text)],
-  ])('is taken as %s, of one event and of many', async (encoding, compress) => {
+  ])('is accepted as %s, of one event and of many', async (encoding, compress) => {
     const one = event()
     const headers = { 'content-encoding': encoding }
     expect((await send(compress(JSON.stringify(one)), headers)).status).toBe(202)
@@ -56,7 +56,7 @@ describe('a compressed body', () => {
     })
   })
 
-  test.each(['zstd', 'compress', 'gzip, gzip', 'constructor', ''])('is not taken as %j', async (encoding) => {
+  test.each(['zstd', 'compress', 'gzip, gzip', 'constructor', ''])('is not accepted as %j', async (encoding) => {
     const sent = await send(gzipSync(JSON.stringify(event())), { 'content-encoding': encoding })
     expect(await json(sent.clone())).toMatchObject({ detail: 'The content encoding must be one of gzip, deflate, br' })
     await expectProblem(sent, 'unsupported-media-type')
@@ -73,7 +73,7 @@ describe('a compressed body', () => {
 
   const padded = (bytes: number) => `${JSON.stringify(event())}${' '.repeat(bytes)}`.slice(0, bytes)
 
-  test('may be inflated to the limit, and no further', async () => {
+  test('may inflate to the limit, and no further', async () => {
     expect((await send(gzipSync(padded(100_000)), { 'content-encoding': 'gzip' })).status).toBe(202)
     expect((await send(gzipSync(padded(BODY_LIMIT)), { 'content-encoding': 'gzip' })).status).toBe(202)
     await expectProblem(await send(gzipSync(padded(BODY_LIMIT + 1)), { 'content-encoding': 'gzip' }), 'body-too-large')
@@ -115,7 +115,7 @@ const talk = (text: string) => {
   return closed
 }
 
-/** Nobody may know which route was meant: then it is answered as on this one. */
+/** If the route is unknown, the answer is as on this one. */
 function expectRawProblem(text: string, code: ProblemCode) {
   const { status, body } = contract.read('POST', '/v1/events', text)
   expect([status, body.status]).toEqual([PROBLEMS[code].status, PROBLEMS[code].status])
@@ -133,7 +133,7 @@ describe('a request that does not arrive', () => {
     ['its headers', HEAD],
     ['its body', `${HEAD}${LENGTH}\r\n{"type":`],
     ['the end of its chunks', `${HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\n{"typ`],
-  ])('in time, for want of %s, is answered 408 and closed', async (_, text) => {
+  ])('in time, because of %s, is answered 408 and closed', async (_, text) => {
     expectRawProblem(await talk(text), 'request-timeout')
   })
 
@@ -145,19 +145,19 @@ describe('a request that does not arrive', () => {
   })
 })
 
-describe('what is no valid HTTP is answered 400 once, closed, and stores nothing:', () => {
+describe('invalid HTTP is answered 400 once, closed, and stores nothing:', () => {
   test.each([
     ['no HTTP at all', 'EHLO mail.example.org\r\n\r\n'],
     ['TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'],
     ['both lengths', `${HEAD}${LENGTH}Transfer-Encoding: chunked\r\n\r\n${CHUNKS}`],
     ['two lengths', `${HEAD}${LENGTH}Content-Length: 5\r\n\r\n${EVENT}`],
-    ['a length that is none', `${HEAD}Content-Length: +${EVENT.length}\r\n\r\n${EVENT}`],
+    ['an invalid length', `${HEAD}Content-Length: +${EVENT.length}\r\n\r\n${EVENT}`],
     ['a list of lengths', `${HEAD}Content-Length: ${EVENT.length}, ${EVENT.length}\r\n\r\n${EVENT}`],
     ['chunked, but not last', `${HEAD}Transfer-Encoding: chunked, identity\r\n\r\n${CHUNKS}`],
     ['a space before the colon', `${HEAD}Transfer-Encoding : chunked\r\n\r\n${CHUNKS}`],
     ['a folded header', `${HEAD}${LENGTH}X-A: b\r\n c\r\n\r\n${EVENT}`],
     ['NUL in a header', `${HEAD}${LENGTH}X-A: b\0c\r\n\r\n${EVENT}`],
-    ['a chunk size that is none', `${HEAD}Transfer-Encoding: chunked\r\n\r\nxyz\r\n${EVENT}\r\n0\r\n\r\n`],
+    ['an invalid chunk size', `${HEAD}Transfer-Encoding: chunked\r\n\r\nxyz\r\n${EVENT}\r\n0\r\n\r\n`],
     ['a chunk longer than it says', `${HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\n${EVENT}\r\n0\r\n\r\n`],
   ])('%s', async (_, text) => {
     expectRawProblem(await talk(text), 'invalid-query')
@@ -167,7 +167,7 @@ describe('what is no valid HTTP is answered 400 once, closed, and stores nothing
     const { rows } = await pipeline.db.query(
       `SELECT count(*)::integer AS count FROM raw_events WHERE type = 'smuggled'`,
     )
-    // The one that was sent as it should be.
+    // The one valid event.
     expect(rows[0].count).toBe(1)
   })
 })

@@ -1,4 +1,4 @@
-/** The pipeline live over HTTP: an event stream with what happens, what waits, and what is wrong. */
+/** The live view over HTTP: an event stream with activity, backlog and problems. */
 import { defineEvent, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -24,11 +24,11 @@ afterAll(() => pipeline.stop())
 
 interface Told {
   event: string
-  // biome-ignore lint/suspicious/noExplicitAny: what is told is looked into by each test.
+  // biome-ignore lint/suspicious/noExplicitAny: each test inspects the message.
   data: any
 }
 
-/** Watches: what is told, one by one, until the service or the viewer ends it. */
+/** Watches: yields each message, until the service or the viewer ends the stream. */
 async function* watch(signal?: AbortSignal): AsyncGenerator<Told> {
   const headers = { accept: 'text/event-stream' }
   const response = await fetch(`${pipeline.url}/v1/live`, { headers, ...(signal && { signal }) })
@@ -45,7 +45,7 @@ async function* watch(signal?: AbortSignal): AsyncGenerator<Told> {
   }
 }
 
-/** The first moment that is as wanted; `act` is done as soon as somebody watches. */
+/** The first message that satisfies the condition; `act` runs as soon as the watch has begun. */
 async function momentWhen(
   what: string,
   is: (moment: Told['data']) => boolean,
@@ -65,13 +65,13 @@ async function momentWhen(
   }
 }
 
-test('before the first worker and event: nothing happens, and that is what is wrong', async () => {
+test('before the first worker and event: there is no activity, which is the reported problem', async () => {
   const moment = await momentWhen('it is told', ({ backlog, dead }) => backlog !== null && dead !== null)
   expect(moment).toMatchObject({ empty: true, backlog: 0, dead: 0, workers: [], rates: { in: 0, out: 0, p50: null } })
   expect(moment.troubles[0].text).toMatch(/^No worker is alive/)
 })
 
-test('events are seen to come and go, with who works on them', async () => {
+test('events are seen to arrive and be settled, and by which worker', async () => {
   await pipeline.startWorker('worker-a')
   await momentWhen('all is well', ({ troubles, workers }) => troubles.length === 0 && workers.length === 1)
   const moment = await momentWhen(
@@ -85,7 +85,7 @@ test('events are seen to come and go, with who works on them', async () => {
   expect(moment.workers[0].partitions).toHaveLength(16)
   expect(moment.partitions).toHaveLength(16)
 
-  // Whoever comes later is told of it too.
+  // A later viewer is told of it too.
   for await (const { event, data } of watch()) {
     expect(event).toBe('history')
     const out = data.series.indexOf('out') + 1
@@ -94,7 +94,7 @@ test('events are seen to come and go, with who works on them', async () => {
   }
 })
 
-test('a key that waits is told in words, and listed with what waits behind it', async () => {
+test('a blocked key is reported in words, and listed with the events behind it', async () => {
   await pipeline.send(['DFW', 'DFW', 'LAS'].map((key) => ({ type: 'step.done', data: { key } })))
   const moment = await momentWhen('it waits', ({ troubles }) => troubles.length === 2)
   expect(moment.troubles.map(({ text }: { text: string }) => text.replace(/partition \d+/i, 'Partition 7'))).toEqual(
@@ -112,8 +112,8 @@ test('a key that waits is told in words, and listed with what waits behind it', 
   ])
 })
 
-test('dead letters are told by type, those of too many types together', async () => {
-  // Nobody has defined these types; there are three of the first two, and one of each other.
+test('dead letters are reported by type, those of too many types together', async () => {
+  // These types are undefined; there are three events of the first two, and one of each other.
   const types = Array.from({ length: 60 }, (_, i) => `made-up.${i}`)
   const sent = [...types, ...types.slice(0, 2), ...types.slice(0, 2)]
   await pipeline.send(sent.map((type) => ({ type, data: {} })))
@@ -123,12 +123,12 @@ test('dead letters are told by type, those of too many types together', async ()
   expect(deadOfOtherTypes).toBe(10)
 })
 
-test('who does not watch is given the latest moment', async () => {
+test('without watching, the answer is the latest message', async () => {
   const moment = (await (await fetch(`${pipeline.url}/v1/live`)).json()) as { at: number }
   expect(Date.now() - moment.at).toBeLessThan(10_000)
 })
 
-test('a service that is stopped lets its viewers go', async () => {
+test('a service that stops closes its viewers', async () => {
   const watching = watch()
   await watching.next()
   const closing = pipeline.app.close()

@@ -1,4 +1,4 @@
-/** What the programs log: whom an event belongs to all the way, never what it says, and never a flood. */
+/** The logs of the programs: they identify an event all the way, never contain its data, and never flood. */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { connect as connectTcp } from 'node:net'
@@ -21,7 +21,7 @@ import leaky from '../leaky-events/leaky.js'
 const ROOT = join(import.meta.dirname, '../../..')
 const EVENTS = join(import.meta.dirname, '../leaky-events')
 
-/** What no line may hold, by where it is planted. */
+/** Secrets that no line may contain, by the place where they are planted. */
 const CANARIES = {
   payload: 'canary-payload-7f3a',
   key: 'canary-key-19bc',
@@ -94,7 +94,7 @@ afterAll(async () => {
   await Promise.all([db.end(), redis.stop()])
 })
 
-describe('at trace, with every failure there is', () => {
+describe('at trace, with every kind of failure', () => {
   let ingest: ProgramProcess
   let worker: ProgramProcess
   let output: string
@@ -128,9 +128,9 @@ describe('at trace, with every failure there is', () => {
 
   const told = (msg: string) => lines.filter((line) => line.msg === msg)
 
-  test('no line holds a secret', async () => {
+  test('no line contains a secret', async () => {
     const { rows } = await db.query(`SELECT message FROM failed_events WHERE type = 'leaky'`)
-    // The errors do quote the event: a log of them would have been found.
+    // The errors do quote the event: logging them would have been detected.
     expect(rows.filter(({ message }) => message.includes(CANARIES.payload)).length).toBeGreaterThanOrEqual(5)
     const found = Object.values(CANARIES).filter((canary) =>
       [canary, encodeURIComponent(canary), Buffer.from(canary).toString('base64').slice(0, -4)].some((text) =>
@@ -163,7 +163,7 @@ describe('at trace, with every failure there is', () => {
   test('an event is found by its correlation id from the request to the table to the log', async () => {
     const { rows } = await db.query(`SELECT event_id, correlation_id FROM events WHERE external_id = 'rule'`)
     expect(rows).toEqual([{ event_id: expect.any(String), correlation_id: 'order-12' }])
-    // Whatever was cut off meanwhile may have brought the event a second time.
+    // A connection cut meanwhile may have delivered the event a second time.
     const [line] = told('event failed').filter(({ event_id }) => event_id === rows[0].event_id)
     expect([line]).toEqual([
       {
@@ -209,7 +209,7 @@ describe('at trace, with every failure there is', () => {
   })
 })
 
-test('a process goes on after a rejection that nothing handled; one that ends by an error says so, to the last line', async () => {
+test('a process survives an unhandled rejection; one that ends by an error says so, to the last line', async () => {
   const [ingest, worker] = await Promise.all([start('ingest'), start('worker')])
   await post(`${urlOf(ingest)}/v1/events`, { type: 'leaky', data: { secret: '', fails: 'later' } })
   const unhandled = await until('it says so', () => linesOf(worker).find(({ level }) => level === 'error'))
@@ -237,7 +237,7 @@ test('a process goes on after a rejection that nothing handled; one that ends by
   await ingest.exited
 }, 60_000)
 
-describe('as it is set where nothing is said', () => {
+describe('by default', () => {
   let ingest: ProgramProcess
   let worker: ProgramProcess
   let url: string
@@ -249,7 +249,7 @@ describe('as it is set where nothing is said', () => {
 
   const count = (process: ProgramProcess, msg: string) => linesOf(process).filter((line) => line.msg === msg).length
 
-  test('a client that sends rubbish cannot flood the log, and what is left out is counted', async () => {
+  test('a client that sends invalid requests cannot flood the log, and omitted lines are counted', async () => {
     const rubbish = Array.from({ length: 1_000 }, () => ({ type: 'leaky', data: 1 }))
     await post(`${url}/v1/events/batch`, rubbish)
     const leftOut = await until('it is told', () => {
@@ -277,7 +277,7 @@ describe('as it is set where nothing is said', () => {
     expect(count(worker, 'event failed')).toBeLessThan(200)
   })
 
-  test('SIGUSR2 shows every event while it is needed, in a process that goes on working', async () => {
+  test('SIGUSR2 shows every event while it is needed, in a process that keeps working', async () => {
     const send = () => post(`${url}/v1/events`, { type: 'leaky', data: { secret: '' } }).then(() => untilSettled())
     await send()
     expect(count(worker, 'event processed')).toBe(0)
@@ -301,7 +301,7 @@ describe('as it is set where nothing is said', () => {
   })
 })
 
-/** One of everything that fails, each with secrets wherever a client can put one. */
+/** One of everything that fails, each with secrets in every place that a client controls. */
 async function sendWhatFails(url: string): Promise<void> {
   const secret = CANARIES.payload
   const headers = {
@@ -320,7 +320,7 @@ async function sendWhatFails(url: string): Promise<void> {
   })
   const events = [...FAILURES, undefined].map((fails) => leakyEvent(fails))
   await post(batch, events, headers)
-  // Once more: duplicates, one of which is another event, and what neither schema nor definition knows.
+  // Once more: duplicates, one of which is another event, and data unknown to schema and definition.
   await post(batch, [...events, { ...leakyEvent('rule'), data: { secret: `${secret} 2` } }], headers)
   await post(single, { ...leakyEvent('rule'), data: { secret: `${secret} 3` } }, headers)
   await post(single, { type: 'leaky', data: { secret: { [secret]: 1 }, fails: secret } }, headers)
@@ -329,7 +329,7 @@ async function sendWhatFails(url: string): Promise<void> {
   const idempotent = { ...headers, 'idempotency-key': CANARIES.idempotency }
   await post(single, { type: 'leaky', data: { secret } }, idempotent)
   await post(single, { type: 'leaky', data: { secret: `${secret} 2` } }, idempotent)
-  // What is refused at the door.
+  // Requests that ingest refuses.
   await post(single, {}, { authorization: `Bearer ef_00000000_${CANARIES.authorization}` })
   await post(single, { type: 'leaky', [CANARIES.attribute]: 1, data: { secret } }, headers)
   await post(single, { type: { [secret]: 1 }, partitionkey: [CANARIES.key], data: secret }, headers)
@@ -339,7 +339,7 @@ async function sendWhatFails(url: string): Promise<void> {
   await post(single, Buffer.from(`\xff${secret}`, 'latin1'), headers)
   await post(single, secret, { ...headers, 'content-type': `text/${CANARIES.header}` })
   await post(batch, { secret }, headers)
-  // The answer may come, and the connection be closed, while it is still being sent.
+  // The answer may come, and the connection be closed, while the body is still being sent.
   await post(single, { type: 'leaky', data: { secret: secret.repeat(600_000) } }, headers).catch(() => {})
   await fetch(`${url}/${CANARIES.path}?q=${CANARIES.query}`, { headers })
   await fetch(`${url}/v1/events/${CANARIES.path}?wait=${CANARIES.query}`, { headers })
@@ -347,7 +347,7 @@ async function sendWhatFails(url: string): Promise<void> {
   await noHttp(url, `POST /v1/events?${CANARIES.query} HTTP/1.1\r\nhost: a\r\n${CANARIES.header}\r\n\r\n${secret}`)
 }
 
-/** Sends bytes that are no HTTP; resolves when the connection is closed. */
+/** Sends bytes that are not HTTP; resolves when the connection is closed. */
 async function noHttp(url: string, text: string): Promise<void> {
   const socket = connectTcp(Number(new URL(url).port), '127.0.0.1')
   await new Promise<void>((resolve) => {
@@ -356,7 +356,7 @@ async function noHttp(url: string, text: string): Promise<void> {
   })
 }
 
-/** Breaks every connection to Postgres and Redis, and puts an entry into a stream that is no event. */
+/** Breaks every connection to Postgres and Redis, and puts an entry into a stream that is not an event. */
 async function loseConnections(): Promise<void> {
   const admin = connectRedis({ url: settings.REDIS_URL!, onError: () => {} })
   await until('the entry is there', () => admin.xadd('ef:{p0}:events', '*', 'e', CANARIES.entry))

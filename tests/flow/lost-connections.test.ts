@@ -1,11 +1,14 @@
-/** A lane loses its connection to Redis, which does not know of that yet: a read still waits there, and may be given the next entry. */
+/**
+ * A lane loses its connection to Redis, which has not noticed: a read still waits there, and may be given the next
+ * entry.
+ */
 import { CONSUMER_GROUP, partitionOf } from '@eventflow/core'
 import { connectRedis, streamKey, untilReady } from '@eventflow/redis'
 import { openLink, startOwnRedis, startPipeline, until, withPort } from '@eventflow/testkit'
 import { expect, test } from '@jest/globals'
 import step from '../events/fault-step.js'
 
-test('what the lost read is given is not overtaken by what comes after it', async () => {
+test('an entry given to the lost read is not overtaken by later ones', async () => {
   const server = await startOwnRedis()
   const link = await openLink(server.port)
   const direct = connectRedis({ url: server.adminUrl, onError: () => {} })

@@ -1,4 +1,4 @@
-/** The mark of a partition, between an ingest that raises it and a worker that settles: neither waits, and no order is lost. */
+/** The dirty mark of a partition, raised by ingest while a worker settles: neither waits, and order is kept. */
 import { partitionOf } from '@eventflow/core'
 import { markDirty } from '@eventflow/db'
 import { defineEvent, type EventDefinition, TransientError, Type } from '@eventflow/sdk'
@@ -34,7 +34,7 @@ function step(given: Partial<EventDefinition> & { first?: (n: number) => Promise
 
 const done = (key: string, n: number) => ({ type: 'step.done', data: { key, n } })
 
-test('with Redis away a request waits for no handler: none is refused', async () => {
+test('with Redis down a request waits for no handler: none is refused', async () => {
   let open = () => {}
   const gate = new Promise<void>((resolve) => {
     open = resolve
@@ -72,7 +72,7 @@ test('with Redis away a request waits for no handler: none is refused', async ()
   await pipeline.stop()
 }, 60_000)
 
-test('a mark between the two looks of a settle at it writes neither a retry nor what is before it', async () => {
+test('a mark between the two fence reads of a settling transaction writes neither a retry nor the events before it', async () => {
   let failures = 1
   const definition = step({
     retry: { attempts: 3, baseDelayMs: 50, maxDelayMs: 50 },
@@ -99,7 +99,7 @@ test('a mark between the two looks of a settle at it writes neither a retry nor 
     const { rows } = await db.query('SELECT FROM partitions WHERE id = $1 AND redis_run_id IS NOT NULL', [partition])
     return rows.length === 1
   })
-  // The first look waits for the partition's row, with a snapshot from before the mark; the second look comes after it.
+  // The first read waits for the partition's row, with a snapshot from before the mark; the second read comes after it.
   const stranger = await db.connect()
   await stranger.query('BEGIN')
   await stranger.query('SELECT FROM partitions WHERE id = $1 FOR UPDATE', [partition])

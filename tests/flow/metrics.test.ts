@@ -1,4 +1,4 @@
-/** The metrics: what happens to events is what they say, in every process. */
+/** The metrics agree with what happens to the events, in every process. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createIngestMetrics, createWorkerMetrics } from '@eventflow/runtime'
@@ -37,7 +37,7 @@ afterAll(async () => {
   await link.stop()
 })
 
-/** Series by their name and labels, as text; without `eventflow_`, the service, and what Node says of itself. */
+/** Series by their name and labels, as text; without the prefix `eventflow_`, the service, and Node's own metrics. */
 type Series = Map<string, number>
 
 function parse(text: string): Series {
@@ -98,13 +98,13 @@ describe('of a worker', () => {
       event({ mood: 'bad' }),
       event({ mood: 'failing' }),
       { type: 'fault.step', data: { wrong: true } },
-      { type: 'of nobody', data: {} },
+      { type: 'undefined.type', data: {} },
     ])
     await pipeline.drained()
     after = await scrapeWorker(worker)
   })
 
-  test('are there from the start, at 0', () => {
+  test('exist from the start, at 0', () => {
     for (const key of [
       'events_processed_total{type="fault.step"}',
       'events_failed_total{type="fault.step",error_class="SchemaError"}',
@@ -118,7 +118,7 @@ describe('of a worker', () => {
     }
   })
 
-  test('count what was processed, what failed and why, and the attempts', () => {
+  test('count processed and failed events with the cause, and the attempts', () => {
     expect(after.get('events_processed_total{type="fault.step"}')).toBe(4)
     expect(after.get('retries_total{type="fault.step"}')).toBe(3)
     expect(sum(after, 'events_failed_total')).toBe(4)
@@ -142,7 +142,7 @@ describe('of a worker', () => {
     expect(after.get('settle_size_sum')).toBe(8 + 3)
   })
 
-  test('say what it is, which partitions it holds, and who answers', () => {
+  test('identify it, its partitions, and whether its dependencies answer', () => {
     expect(after.get(`build_info{version="0.1.0",worker_id="a",node_version="${process.versions.node}"}`)).toBe(1)
     expect(named(after, 'catching_up')).toHaveLength(16)
     expect(named(after, 'waiting_events')).toHaveLength(16)
@@ -150,7 +150,7 @@ describe('of a worker', () => {
     expect(after.get('dependency_up{dependency="redis"}')).toBe(1)
   })
 
-  test('show what waits in memory behind a retry', async () => {
+  test('show the events that wait in memory behind a retry', async () => {
     await pipeline.db.query('INSERT INTO source_away DEFAULT VALUES')
     await pipeline.send([event({ key: 'k', mood: 'needs the source' }), event({ key: 'k' }), event({ key: 'k' })])
     await until('all three wait', async () => sum(await scrapeWorker(worker), 'waiting_events') === 3)
@@ -159,7 +159,7 @@ describe('of a worker', () => {
     await until('none waits', async () => sum(await scrapeWorker(worker), 'waiting_events') === 0)
   })
 
-  test('count an event that comes a second time as a duplicate, and nowhere else', async () => {
+  test('count an event that arrives a second time as a duplicate, and nowhere else', async () => {
     const counted = async () => {
       const series = await scrapeWorker(worker)
       return ['duplicates_total', 'events_processed_total{type="fault.step"}', 'end_to_end_seconds_count'].map((key) =>
@@ -212,13 +212,13 @@ describe('of ingest', () => {
     await worker.stop()
   })
 
-  test('show the dead letters by type, and those of types that nobody defined as other', async () => {
+  test('show the dead letters by type, and those of undefined types as other', async () => {
     const series = await untilScraped('they are read', (now) => (now.get('dead_letters_open{type="other"}') ?? 0) > 0)
     expect(series.get('dead_letters_open{type="fault.step"}')).toBe(3)
     expect(series.get('dead_letters_open{type="other"}')).toBe(1)
   }, 30_000)
 
-  test('show a backlog while no worker is there, and its age', async () => {
+  test('show a backlog while no worker is running, and its age', async () => {
     await pipeline.send(Array.from({ length: 40 }, () => event()))
     const series = await untilScraped('the backlog', (now) => sum(now, 'consumer_lag') === 40)
     expect(sum(series, 'queue_depth')).toBeGreaterThan(0)
@@ -227,7 +227,7 @@ describe('of ingest', () => {
     await untilScraped('it is older than a second', (now) => now.get('oldest_unsettled_age_seconds')! > 1)
   })
 
-  test('go on without Redis, by Postgres', async () => {
+  test('work without Redis, from Postgres', async () => {
     await redis.crash(0, async () => {
       const series = await untilScraped(
         'Redis is away',
@@ -241,7 +241,7 @@ describe('of ingest', () => {
     })
   })
 
-  test('of what cannot be read are absent, and the scrape goes on', async () => {
+  test('that cannot be read are absent, and the scrape succeeds', async () => {
     link.mode = { kind: 'refuse' }
     link.reset()
     const series = await untilScraped(
@@ -272,7 +272,7 @@ describe('the table in docs/telemetry.md', () => {
   test.each([
     ['ingest', createIngestMetrics([])],
     ['worker', createWorkerMetrics('w', [])],
-  ] as const)('has every metric of %s as it is, and no other', (service, { registry }) => {
+  ] as const)('matches the metrics of %s exactly', (service, { registry }) => {
     type Declared = { name: string; type: string; labelNames: string[] }
     const declared = (registry.getMetricsAsArray() as unknown as Declared[])
       .filter(({ name }) => name.startsWith('eventflow_'))

@@ -1,4 +1,7 @@
-/** A version that came over HTTP may ask for more than the definition does, and never for less: code is given what fits its schema. */
+/**
+ * A version registered over HTTP may require more than the definition does, and never less: code only gets data that
+ * fits its schema.
+ */
 import { createApiKey, createTenant, OPERATOR_TENANT, SCOPES } from '@eventflow/db'
 import { registerDefinitions } from '@eventflow/schemas'
 import { defineEvent, Type } from '@eventflow/sdk'
@@ -7,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 const User = Type.Object({ userId: Type.String(), plan: Type.String({ default: 'free' }) })
 
-/** What the handler of `user.updated` was given. */
+/** The data given to the handler of `user.updated`. */
 const handled: unknown[] = []
 
 const updated = defineEvent({
@@ -19,7 +22,7 @@ const updated = defineEvent({
   },
 })
 
-/** The same, checked at the door. */
+/** The same, validated at ingest. */
 const checked = defineEvent({ type: 'user.checked', schema: User, validateAt: 'ingest' })
 
 let pipeline: TestPipeline
@@ -41,11 +44,11 @@ async function ask(tenant: string, method: string, path: string, body?: object) 
   const headers = { authorization: `Bearer ${keys[tenant]}`, 'content-type': 'application/json' }
   const init = { method, headers, ...(body && { body: JSON.stringify(body) }) }
   const response = await fetch(`${pipeline.url}/v1${path}`, init)
-  // biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
+  // biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
   return { status: response.status, body: (await response.json()) as any }
 }
 
-/** Registers the next version, and gives its number. */
+/** Registers the next version, and returns its number. */
 async function register(tenant: string, type: string, schema: object): Promise<number> {
   await ask(tenant, 'PUT', `/schemas/${type}/compatibility`, { compatibility: 'NONE' })
   const { status, body } = await ask(tenant, 'PUT', `/schemas/${type}`, { schema })
@@ -55,7 +58,7 @@ async function register(tenant: string, type: string, schema: object): Promise<n
 
 const versionOf = (type: string, version: number) => ({ dataschema: `/schemas/${type}/versions/${version}` })
 
-/** Sends an event that names a version of its schema, and gives what became of it. */
+/** Sends an event that names a version of its schema, and returns its outcome. */
 async function settled(tenant: string, data: object, version: number) {
   const event = { type: 'user.updated', data, partitionkey: 'one', ...versionOf('user.updated', version) }
   const { id } = (await ask(tenant, 'POST', '/events', event)).body
@@ -63,7 +66,7 @@ async function settled(tenant: string, data: object, version: number) {
 }
 
 describe.each([OPERATOR_TENANT, 'acme'])('of the tenant %s', (tenant) => {
-  test('a version that asks for less lets nothing through to the handler', async () => {
+  test('a version that requires less lets nothing through to the handler', async () => {
     const version = await register(tenant, 'user.updated', { type: 'object' })
     const before = handled.length
     const { status, failure } = await settled(tenant, { userId: { x: 1 } }, version)
@@ -79,7 +82,7 @@ describe.each([OPERATOR_TENANT, 'acme'])('of the tenant %s', (tenant) => {
     expect(handled).toHaveLength(before)
   })
 
-  test('a version that asks for more counts, and both fill in what is missing', async () => {
+  test('a version that requires more counts, and both fill in defaults', async () => {
     const properties = { team: { type: 'string', maxLength: 3, default: 'ops' } }
     const version = await register(tenant, 'user.updated', { type: 'object', properties })
     const long = await settled(tenant, { userId: 'u', team: 'a-team' }, version)
@@ -95,14 +98,14 @@ describe.each([OPERATOR_TENANT, 'acme'])('of the tenant %s', (tenant) => {
     expect(handled.at(-1)).toEqual({ userId: 'u', extra: 1, team: 'ops', plan: 'free' })
   })
 
-  test('what a version fills in is checked, too', async () => {
+  test('defaults of a version are validated, too', async () => {
     const plan = { default: 7 }
     const version = await register(tenant, 'user.updated', { type: 'object', properties: { plan } })
     const { failure } = await settled(tenant, { userId: 'u' }, version)
     expect(failure.message).toBe('/plan must be string, by the schema of the definition')
   })
 
-  test('the door checks by both', async () => {
+  test('ingest validates by both', async () => {
     const version = await register(tenant, 'user.checked', { type: 'object', required: ['team'] })
     const send = (data: object) =>
       ask(tenant, 'POST', '/events', { type: 'user.checked', data, ...versionOf('user.checked', version) })
@@ -119,7 +122,7 @@ describe.each([OPERATOR_TENANT, 'acme'])('of the tenant %s', (tenant) => {
     expect((await send({ userId: 'u', team: 'ops' })).status).toBe(202)
   })
 
-  test('a version that leaves nothing is refused, with the fields, in every mode', async () => {
+  test('a version that nothing can satisfy is refused, with the fields, in every mode', async () => {
     const string = { type: 'string' }
     const field = { type: 'object', properties: { userId: { type: 'integer' }, plan: string }, required: ['userId'] }
     const { status, body } = await ask(tenant, 'PUT', '/schemas/user.updated', { schema: field })
@@ -141,7 +144,7 @@ describe.each([OPERATOR_TENANT, 'acme'])('of the tenant %s', (tenant) => {
   })
 })
 
-test('data that fits neither the definition nor a version that it names has no key, and is taken', async () => {
+test('data that fits neither the definition nor its named version has no key, and is accepted', async () => {
   const send = (dataschema: string) =>
     ask('acme', 'POST', '/events', { type: 'user.updated', data: { userId: { x: 1 } }, dataschema })
   const taken = await send('https://example.com/users')
@@ -151,7 +154,7 @@ test('data that fits neither the definition nor a version that it names has no k
   expect((await send('/schemas/user.updated/versions/1')).status).toBe(422)
 })
 
-test('versions over HTTP neither hold up the next definition nor stand in for it', async () => {
+test('versions over HTTP neither block the next definition nor replace it', async () => {
   const type = 'user.moved'
   const start = (schema: object) =>
     registerDefinitions(pipeline.db, OPERATOR_TENANT, [defineEvent({ type, schema: Type.Unsafe<object>(schema) })])
@@ -164,7 +167,7 @@ test('versions over HTTP neither hold up the next definition nor stand in for it
   await register(OPERATOR_TENANT, type, closed(9, 'to', 'from'))
   await register(OPERATOR_TENANT, type, closed(9, 'to', 'from', 'via'))
   await ask(OPERATOR_TENANT, 'PUT', `/schemas/${type}/compatibility`, { compatibility: 'BACKWARD' })
-  // Compared is with version 1, and it gets a version of its own, although 2 is like it.
+  // The comparison is with version 1, and it gets a new version, although 2 is identical to it.
   expect(await start(closed(9, 'to', 'from'))).toEqual(new Map([[type, 4]]))
   await register(OPERATOR_TENANT, type, closed(3, 'to', 'from'))
   await ask(OPERATOR_TENANT, 'PUT', `/schemas/${type}/compatibility`, { compatibility: 'BACKWARD' })

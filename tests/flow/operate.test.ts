@@ -1,4 +1,4 @@
-/** What an operator looks at (health, metrics, documentation), and how the service stops. */
+/** What an operator sees (health, metrics, documentation), and how the service stops. */
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
@@ -20,14 +20,14 @@ beforeAll(async () => {
 
 afterAll(() => pipeline.stop())
 
-// biome-ignore lint/suspicious/noExplicitAny: answers are looked into by each test.
+// biome-ignore lint/suspicious/noExplicitAny: each test inspects the answers.
 type Answer = { status: number; body: any }
 async function get(path: string): Promise<Answer> {
   const response = await fetch(pipeline.url + path)
   return { status: response.status, body: await response.json() }
 }
 
-test('a worker that comes and goes is seen in /health and /metrics/summary', async () => {
+test('a worker that starts and stops is seen in /health and /metrics/summary', async () => {
   const alone = await get('/health')
   expect(alone).toMatchObject({
     status: 200,
@@ -54,13 +54,13 @@ test('a worker that comes and goes is seen in /health and /metrics/summary', asy
   expect((await get('/health')).body.status).toBe('degraded')
 })
 
-test('/livez and /readyz say yes', async () => {
+test('/livez and /readyz succeed', async () => {
   expect(await get('/livez')).toEqual({ status: 200, body: { status: 'ok' } })
   expect(await get('/readyz')).toEqual({ status: 200, body: { status: 'ready' } })
 })
 
 describe('the metrics', () => {
-  /** The values of a metric whose labels include these, added up. */
+  /** The sum of a metric over the series whose labels include these. */
   async function sumOf(name: string, labels: Record<string, string> = {}): Promise<number> {
     const lines = (await (await fetch(`${pipeline.url}/metrics`)).text()).split('\n')
     const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`)
@@ -82,7 +82,7 @@ describe('the metrics', () => {
     flushed: await sumOf('flush_size_sum'),
   })
 
-  test('move by what was sent', async () => {
+  test('change with the events sent', async () => {
     const order = (given: object) => ({ type: 'order.created', data: {}, ...given })
     const before = await counts()
     const id = 'one-order'
@@ -114,14 +114,14 @@ describe('the metrics', () => {
     })
   })
 
-  test('never have a label made of what clients send', async () => {
+  test('never have a label made of clients’ data', async () => {
     await pipeline.send([
       { type: 'canary-type', id: 'canary-id', partitionkey: 'canary-key', data: { a: 'canary-data' } },
     ])
     expect(await (await fetch(`${pipeline.url}/metrics`)).text()).not.toContain('canary')
   })
 
-  test('are summed up for people', async () => {
+  test('have a summary for people', async () => {
     const { rows } = await pipeline.db.query('SELECT count(*)::integer AS accepted FROM raw_events')
     const { accepted } = rows[0]
     const body = await until('it is fresh', async () => {
@@ -141,7 +141,7 @@ describe('the metrics', () => {
   })
 })
 
-// biome-ignore lint/suspicious/noExplicitAny: an example is whatever can be sent.
+// biome-ignore lint/suspicious/noExplicitAny: an example may have any shape.
 type Example = any
 type Content = { example?: Example; examples?: Record<string, { value: Example }> }
 
@@ -223,7 +223,7 @@ describe('the documentation', () => {
   })
 })
 
-test('a stop answers what is in flight, is not ready any more, and is held up by no idle or silent connection', async () => {
+test('a stop answers requests in flight, ends readiness, and is held up by no idle or silent connection', async () => {
   const stopping = await startPipeline([])
   const silent = connect(Number(new URL(stopping.url).port), '127.0.0.1').on('error', () => {})
   await once(silent, 'connect')

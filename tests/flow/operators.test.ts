@@ -1,4 +1,6 @@
-/** Operators who replay, discard and skip at any moment, against handlers that fail often: each event still ends once. */
+/**
+ * Operators replay, discard and skip at any moment, with handlers that fail often: each event is still settled once.
+ */
 import { defineEvent, PermanentError, TransientError, Type } from '@eventflow/sdk'
 import { createRandom, startOperators, startPipeline, until } from '@eventflow/testkit'
 import { expect, test } from '@jest/globals'
@@ -6,7 +8,7 @@ import { expect, test } from '@jest/globals'
 const EVENTS = 160
 const KEYS = 20
 
-/** Fails about one time in six, and does its effect before it fails. */
+/** Fails about one time in six, after its effect. */
 function failing(seed: number) {
   const random = createRandom(seed)
   return defineEvent({
@@ -27,7 +29,7 @@ function failing(seed: number) {
 }
 
 test.each([1])(
-  'each event has one end, and its effects once if it was processed (seed %i)',
+  'each event has one final state, and its effects once if it was processed (seed %i)',
   async (seed) => {
     const pipeline = await startPipeline([failing(seed)])
     const { db } = pipeline

@@ -1,9 +1,9 @@
-/** A collector of traces, as far as OTLP over HTTP with JSON goes. */
+/** A collector of traces that understands OTLP over HTTP with JSON. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { until } from '@eventflow/testkit'
 
-/** A span as OTLP has it, with its attributes as an object. */
+/** A span as in OTLP, with its attributes as an object. */
 export interface ReceivedSpan {
   service: string
   traceId: string
@@ -37,9 +37,9 @@ export interface OtlpReceiver {
   url: string
   /** Everything that arrived. */
   spans: ReceivedSpan[]
-  /** Waits for so many spans of a trace, and gives them in the order of their beginnings. */
+  /** Waits for this many spans of a trace, and returns them in the order of their beginnings. */
   trace(traceId: string, count: number): Promise<ReceivedSpan[]>
-  /** From now on requests are taken and never answered. */
+  /** From now on requests are received and never answered. */
   hang(): void
   close(): Promise<void>
 }

@@ -1,4 +1,4 @@
-/** The door, when something it needs is away or has too much to do: nothing that was answered with 202 is lost. */
+/** Ingest when a dependency is down or overloaded: no event that was answered with 202 is lost. */
 import { partitionOf } from '@eventflow/core'
 import { connect, type Db, INGEST_APPLICATION } from '@eventflow/db'
 import { streamKey } from '@eventflow/redis'
@@ -24,7 +24,7 @@ const event = (n: number, given: object = {}) => ({ type: 'note.taken', data: { 
 
 const portOf = (url: string) => Number(new URL(url).port)
 
-/** What 503 must say, and how soon. */
+/** Checks the content of a 503, and how soon it comes. */
 async function expectRefusal(sending: Promise<Response>, code: string, withinMs: number) {
   const start = performance.now()
   const refused = await sending
@@ -40,7 +40,7 @@ const storedIn = async (db: Db) =>
 test.each([
   ['events', { EVENTFLOW_MAX_IN_FLIGHT: '1' }, ''],
   ['data', { EVENTFLOW_MAX_IN_FLIGHT_BYTES: '1024' }, 'x'.repeat(1_000)],
-])('with as much in flight as is allowed (%s), more is refused at once, and never lost', async (_, settings, text) => {
+])('at the limit of events in flight (%s), more is refused at once, and never lost', async (_, settings, text) => {
   const pipeline = await startPipeline([], settings)
   const note = (n: number) => ({ type: 'note.taken', data: { n, text } })
   const send = (body: object, path = '/v1/events') => post(pipeline.url + path, body)
@@ -57,7 +57,7 @@ test.each([
   await pipeline.stop()
 })
 
-// A tenant has three quarters at the most: of room for three, two may be taken.
+// A tenant has at most three quarters: of room for three, two may be taken.
 test.each([
   ['events', { EVENTFLOW_MAX_IN_FLIGHT: '3' }, ''],
   [
@@ -65,7 +65,7 @@ test.each([
     { EVENTFLOW_MAX_IN_FLIGHT_BYTES: `${3 * JSON.stringify({ n: 1, text: 'x'.repeat(1_000) }).length}` },
     'x'.repeat(1_000),
   ],
-])('as much as is allowed may be in flight (%s)', async (_, settings, text) => {
+])('the limit in flight can be reached (%s)', async (_, settings, text) => {
   const pipeline = await startPipeline([], settings)
   const send = (n: number) => post(`${pipeline.url}/v1/events`, { type: 'note.taken', data: { n, text } })
   const taken: Promise<Response>[] = []
@@ -78,7 +78,7 @@ test.each([
   await pipeline.stop()
 })
 
-test('a request that is larger than what may be in flight is taken when nothing else is', async () => {
+test('a request larger than the limit is accepted when nothing else is in flight', async () => {
   const pipeline = await startPipeline([], { EVENTFLOW_MAX_IN_FLIGHT: '1' })
   expect(await pipeline.send([event(1), event(2), event(3)])).toMatchObject({ accepted: 3 })
   await pipeline.stop()
@@ -87,7 +87,7 @@ test('a request that is larger than what may be in flight is taken when nothing 
 describe('Postgres', () => {
   let link: Link
   let pipeline: TestPipeline
-  /** Goes to the database by itself, whatever becomes of the link. */
+  /** Connects to the database directly, not over the link. */
   let onlooker: Db
 
   beforeAll(async () => {
@@ -110,7 +110,7 @@ describe('Postgres', () => {
   const send = (n: number, given: object = {}) => post(`${pipeline.url}/v1/events`, event(n, given))
   const ready = async () => (await fetch(`${pipeline.url}/readyz`)).status === 200
 
-  test('away: 503 until it is back, and the service is not ready', async () => {
+  test('down: 503 until it is back, and the service is not ready', async () => {
     link.mode = { kind: 'refuse' }
     link.reset()
     await expectRefusal(send(1), 'unavailable', 3_000)
@@ -124,7 +124,7 @@ describe('Postgres', () => {
     expect(await storedIn(onlooker)).toEqual([3])
   })
 
-  test('losing its idle connections costs nobody anything', async () => {
+  test('losing its idle connections fails no request', async () => {
     const ofService = 'datname = current_database() AND application_name = $1'
     const { rowCount } = await onlooker.query(
       `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE ${ofService}`,
@@ -134,7 +134,7 @@ describe('Postgres', () => {
     expect((await send(4)).status).toBe(202)
   })
 
-  test('losing the connection of an INSERT costs its requests nothing', async () => {
+  test('losing the connection of an INSERT fails no request', async () => {
     let sent: Promise<Response> | undefined
     await whileLocked(onlooker, 'raw_events', async () => {
       sent = send(5)
@@ -164,11 +164,11 @@ describe('Postgres', () => {
     expect(JSON.stringify(await pipeline.redis.xrange(stream, '-', '+'))).toContain('unheard')
   })
 
-  test('refusing the value of one event does not spoil its neighbours, whoever sent them', async () => {
+  test('refusing the value of one event does not affect its neighbours, from any sender', async () => {
     await administer(`ALTER TABLE raw_events ADD CONSTRAINT test CHECK (type <> 'unwanted')`, pipeline.databaseUrl)
     const batch = Array.from({ length: 50 }, (_, n) => event(100 + n, n % 17 === 5 ? { type: 'unwanted' } : {}))
     let sent: Promise<Response>[] = []
-    // All that comes while the first INSERT waits ends up in one flush.
+    // All requests that arrive while the first INSERT waits end up in one flush.
     await whileLocked(onlooker, 'raw_events', async () => {
       sent = [send(99)]
       await until('the first INSERT waits', async () => (await sessionsWaiting(onlooker)).length === 1)
@@ -217,7 +217,7 @@ describe('Redis', () => {
 
   const partitionsOf = (keys: readonly string[]) =>
     keys.map((key) => partitionOf('default', key, pipeline.partitions)).sort((a, b) => a - b)
-  /** Which partitions are marked, and forgets the marks. */
+  /** Returns the marked partitions, and clears the marks. */
   const takeMarks = async () => {
     const { rows } = await pipeline.db.query('SELECT id FROM partition_marks WHERE dirty > 0 ORDER BY id')
     await pipeline.db.query('UPDATE partition_marks SET dirty = 0')
@@ -227,12 +227,12 @@ describe('Redis', () => {
     pipeline.send(keys.flatMap((key) => [event(1, { partitionkey: key }), event(2, { partitionkey: key })]))
   const connected = () => until('Redis is connected', () => pipeline.redis.status === 'ready')
 
-  test('there: nothing is marked', async () => {
+  test('up: nothing is marked', async () => {
     expect(await sendKeys(['a', 'b', 'c'])).toMatchObject({ accepted: 6 })
     expect(await takeMarks()).toEqual([])
   })
 
-  test('gone: events are accepted all the same, and their partitions are marked by then, no others', async () => {
+  test('gone: events are still accepted, and only their partitions are marked by then', async () => {
     await redis.crash(0, async () => {
       expect(await sendKeys(['a', 'b', 'c'])).toMatchObject({ accepted: 6 })
       expect(await takeMarks()).toEqual(partitionsOf(['a', 'b', 'c']))
@@ -246,7 +246,7 @@ describe('Redis', () => {
     expect(await takeMarks()).toEqual([])
   })
 
-  test('silent: nobody waits for it for long', async () => {
+  test('silent: no request waits for it for long', async () => {
     link.mode = { kind: 'swallow' }
     const start = performance.now()
     await sendKeys(['f'])
@@ -254,7 +254,7 @@ describe('Redis', () => {
     expect(await takeMarks()).toEqual(partitionsOf(['f']))
   })
 
-  test('full: the partitions of what it refuses are marked', async () => {
+  test('full: the partitions of refused entries are marked', async () => {
     await pipeline.redis.config('SET', 'maxmemory', '1')
     await sendKeys(['g', 'h'])
     expect(await takeMarks()).toEqual(partitionsOf(['g', 'h']))
@@ -273,7 +273,7 @@ describe('Redis', () => {
     expect(await pipeline.redis.xlen(stream)).toBe(25)
   })
 
-  test('in whatever state: every accepted event is stored', async () => {
+  test('in any state: every accepted event is stored', async () => {
     const { rows } = await pipeline.db.query(
       'SELECT key, count(*)::integer AS count FROM raw_events GROUP BY key ORDER BY key',
     )
@@ -286,7 +286,7 @@ describe('Redis', () => {
   })
 })
 
-test('a Redis that refuses to make the streams holds nothing up, and is used once it makes them', async () => {
+test('a Redis that refuses to create the streams holds nothing up, and is used once it creates them', async () => {
   const redis = await startOwnRedis()
   const pipeline = await startPipeline([defineEvent({ type: 'note.taken', schema: Type.Object({}) })], {
     REDIS_URL: redis.adminUrl,

@@ -1,4 +1,4 @@
-/** Who has which partitions, when workers are started again, share a name, or are busy: with leases of a second. */
+/** Ownership of partitions when workers restart, share an id, or are busy: with leases of a second. */
 import { CONSUMER_GROUP, partitionOf } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
 import { streamKey } from '@eventflow/redis'
@@ -7,7 +7,7 @@ import { sessionsWaiting, startPipeline, type TestPipeline, until } from '@event
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 
 let pipeline: TestPipeline
-/** What holds up every event whose `waits` is true, until it is opened. */
+/** Blocks every event whose `waits` is true, until it is opened. */
 let gate: { entered: Promise<void>; open: () => void }
 let passGate: () => Promise<void>
 
@@ -99,7 +99,7 @@ async function consumers(): Promise<string[][]> {
   return all
 }
 
-/** Has something read from every stream, and gives who reads each: one consumer of this worker. */
+/** Lets something be read from every stream, and returns the reader of each: one consumer of this worker. */
 async function readers(worker: string): Promise<string[]> {
   await untilOwners({ [worker]: pipeline.partitions })
   await untilStreamsInUse()
@@ -110,7 +110,7 @@ async function readers(worker: string): Promise<string[]> {
   return all.flat()
 }
 
-describe('a worker that is started again', () => {
+describe('a worker that restarts', () => {
   test('takes each of its partitions once, also while one of them is locked', async () => {
     await rows(`UPDATE partitions SET owner = 'a', epoch = 7, lease_expires_at = now() + interval '1 h'`)
     const other = await pipeline.db.connect()
@@ -126,7 +126,7 @@ describe('a worker that is started again', () => {
     expect(await epochs()).toEqual(Array.from({ length: 16 }, () => 8))
   })
 
-  test('is another consumer than before, as each of its lanes is; the consumers of the dead are removed', async () => {
+  test('is a new consumer, as each of its lanes is; the consumers of the dead are removed', async () => {
     const first = await pipeline.startWorker('a')
     const before = await readers('a')
     expect(new Set(before).size).toBe(2)
@@ -140,7 +140,7 @@ describe('a worker that is started again', () => {
 })
 
 describe('of two workers under one id', () => {
-  test('the one that was started last works, the other one says so and does nothing until it is alone', async () => {
+  test('the one started last works, the other one reports it and does nothing until it is alone', async () => {
     const first = await pipeline.startWorker('a')
     await untilOwners({ a: 16 })
     const second = await pipeline.startWorker('a')
@@ -175,12 +175,12 @@ describe('while a lane is busy', () => {
     rows(`UPDATE partitions SET owner = 'thief', epoch = epoch + 1, lease_expires_at = now() + interval '1 h'
           WHERE owner = 'a'`)
 
-  test('with a partition that was lost, its worker renews all its other leases, and takes the lost one when it is out of the lane', async () => {
+  test('with a lost partition, its worker renews all its other leases, and retakes the lost one when the lane is done with it', async () => {
     const [{ partition }] = await rows('SELECT partition FROM raw_events')
     await rows(`UPDATE partitions SET owner = NULL, epoch = epoch + 1 WHERE id = $1`, [partition])
     await untilLogged('leases were lost')
     const [{ epoch }] = await rows('SELECT epoch FROM partitions WHERE id = $1', [partition])
-    await heartbeats('a', 4) // over a second, the time of a lease
+    await heartbeats('a', 4) // over a second, the duration of a lease
     expect(await rows('SELECT id FROM partitions WHERE lease_expires_at < now() AND id <> $1', [partition])).toEqual([])
     expect(await rows('SELECT owner, epoch FROM partitions WHERE id = $1', [partition])).toEqual([
       { owner: null, epoch },
@@ -191,7 +191,7 @@ describe('while a lane is busy', () => {
     expect(await rows('SELECT key, n FROM done')).toEqual([{ key: 'busy', n: 0 }])
   })
 
-  test('with partitions that are both given back and lost, its worker still takes others afterwards', async () => {
+  test('with partitions that are both released and lost, its worker still takes others afterwards', async () => {
     await pipeline.startWorker('b')
     await untilLogged('giving partitions back')
     await steal()
@@ -203,7 +203,7 @@ describe('while a lane is busy', () => {
   })
 })
 
-test('a lease that is found to be lost late takes nothing from the next one, which the same worker has by then', async () => {
+test('a loss of a lease that is found late does not affect the next lease, which the same worker has by then', async () => {
   const keys = Array.from({ length: 200 }, (_, n) => `key ${n}`)
   const key = keys.find((one) => partitionOf('default', one, pipeline.partitions) === 9)!
   const epochOf9 = async () => (await epochs())[9]

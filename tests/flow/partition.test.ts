@@ -1,4 +1,4 @@
-/** Whether a worker reads a partition from its stream or from Postgres when it begins it, and why. */
+/** Whether a worker starts a partition from its stream or from Postgres, and why. */
 import { partitionOf } from '@eventflow/core'
 import { markDirty } from '@eventflow/db'
 import { streamKey } from '@eventflow/redis'
@@ -31,7 +31,7 @@ const events = Array.from({ length: 200 }, (_, n) => ({ type: 'note.taken', data
 
 const rows = async (text: string, values: unknown[] = []) => (await pipeline.db.query(text, values)).rows
 
-/** The partitions that were read from Postgres, with the reason for each, by the lines of the log from a place on. */
+/** The partitions that were read from Postgres, with the reasons, from the log lines after a position. */
 function told(from: number): Record<number, string> {
   const lines = pipeline.logged.slice(from).filter(({ msg }) => msg === 'catching up from Postgres')
   return Object.fromEntries(lines.map(({ partition, reason }) => [partition, reason]))
@@ -43,7 +43,9 @@ const untilAllInUse = () =>
     return (await rows(unused)).length === 0
   })
 
-/** Has a new worker begin all partitions, work and stop. Gives those that it read from Postgres, each with why. */
+/**
+ * Lets a new worker start all partitions, work and stop. Returns those that it read from Postgres, with the reasons.
+ */
 async function begun(): Promise<Record<number, string>> {
   const from = pipeline.logged.length
   const worker = await pipeline.startWorker()
@@ -54,13 +56,13 @@ async function begun(): Promise<Record<number, string>> {
   return told(from)
 }
 
-test('streams that are whole are read, and nothing else', async () => {
+test('complete streams are read, and nothing else', async () => {
   expect(new Set(events.map(({ data: { n } }) => partitionOf('default', `${n}`, pipeline.partitions))).size).toBe(16)
   expect(new Set(Object.values(await begun()))).toEqual(new Set(['first start']))
   expect(await begun()).toEqual({})
 })
 
-test('what a stream may lack is read from Postgres, and it is said why', async () => {
+test('events that a stream may lack are read from Postgres, and the reason is logged', async () => {
   await begun()
   await markDirty(pipeline.db, [1])
   await pipeline.redis.del(streamKey(pipeline.prefix, 2))
@@ -70,7 +72,7 @@ test('what a stream may lack is read from Postgres, and it is said why', async (
   expect(await begun()).toEqual({})
 })
 
-test('who has lost the lease makes no stream: the next owner would take an empty one for whole', async () => {
+test('a worker that has lost the lease creates no stream: the next owner would take an empty one for complete', async () => {
   await pipeline.startWorker()
   await pipeline.send(events)
   await pipeline.drained()
@@ -83,7 +85,7 @@ test('who has lost the lease makes no stream: the next owner would take an empty
                         WHERE id = 2`)
   await stranger.query('COMMIT')
   stranger.release()
-  // Its lane goes on with what it has.
+  // Its lane continues with what it has.
   const kept = events.filter(({ data: { n } }) => partitionOf('default', `${n}`, pipeline.partitions) !== 2)
   await pipeline.send(kept)
   await pipeline.drained()
@@ -123,7 +125,7 @@ describe('a Redis of its own', () => {
     },
   )
 
-  test('that will not make a stream again: its partition is read from Postgres, until it does', async () => {
+  test('that will not recreate a stream: its partition is read from Postgres, until it does', async () => {
     await pipeline.redis.call('ACL', 'SETUSER', 'default', '-xgroup|create')
     await pipeline.redis.del(streamKey(pipeline.prefix, 2))
     const from = pipeline.logged.length

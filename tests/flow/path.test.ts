@@ -1,4 +1,4 @@
-/** The path of an event, from HTTP to its one end. */
+/** The path of an event, from HTTP until it is settled. */
 
 import { defineEvent, PermanentError, Type, UnavailableError } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 const attemptsOf = new Map<string, number>()
 
-/** What an enricher needs is away. */
+/** Whether the enricher's dependency is down. */
 let isAway = false
 
 /** Appends to a list per key, and has enrichers that fail when the event says so. */
@@ -60,11 +60,11 @@ const listOf = async (key: string) =>
   (await pipeline.db.query('SELECT n FROM effects WHERE key = $1 ORDER BY at', [key])).rows.map((row) => row.n)
 
 const eventOf = async (id: string | null | undefined) =>
-  // biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
+  // biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
   (await fetch(`${pipeline.url}/v1/events/${id}?wait=20s`)).json() as Promise<any>
 
 describe('an event', () => {
-  test('is processed, and says so', async () => {
+  test('is processed, and has that status', async () => {
     const sent = await post(`${pipeline.url}/v1/events`, event('one', 1))
     expect(sent.status).toBe(202)
     const { id, ...answer } = (await sent.json()) as { id: string }
@@ -79,7 +79,7 @@ describe('an event', () => {
     expect(await listOf('one')).toEqual([1])
   })
 
-  test('that fails twice is retried and succeeds, and the later ones of its key wait', async () => {
+  test('that fails twice is retried and succeeds, and blocks the later ones of its key', async () => {
     const { items } = await pipeline.send([
       event('patient', 1),
       event('patient', 2, 'twice'),
@@ -99,12 +99,12 @@ describe('an event', () => {
     expect(await listOf('other')).toEqual([1])
   })
 
-  test('that needs what is away waits without being charged, those sent later for its key wait behind it, and no others', async () => {
+  test('whose dependency is down waits without being charged, and blocks only later events of its key', async () => {
     isAway = true
     const [first] = (await pipeline.send([event('held up', 1, 'while it is away')])).items
     await until('it was tried', () => attemptsOf.has(first!.id!))
     await pipeline.send([event('held up', 2), event('not held up', 1), event('held up', 3)])
-    await until('another key goes on', async () => (await listOf('not held up')).length === 1)
+    await until('another key continues', async () => (await listOf('not held up')).length === 1)
     expect(await listOf('held up')).toEqual([])
     isAway = false
     expect(await eventOf(first!.id)).toMatchObject({ status: 'processed', attempts: 1 })
@@ -112,7 +112,7 @@ describe('an event', () => {
     expect(await listOf('held up')).toEqual([1, 2, 3])
   })
 
-  test('that keeps failing is dead after its last attempt, with its history, and lets the others go on', async () => {
+  test('that keeps failing is dead-lettered after its last attempt, with its history, and unblocks the others', async () => {
     const { items } = await pipeline.send([event('stubborn', 1, 'always'), event('stubborn', 2)])
     const dead = await eventOf(items[0]!.id)
     await pipeline.drained()
@@ -130,7 +130,7 @@ describe('an event', () => {
     ['in the handler', 'PermanentError', 'handle'],
     ['with bad SQL', 'SQLSTATE 22P02', 'handle'],
     ['with what is no JSON', 'WrongAnswer', 'enrich:moody'],
-  ])('that fails %s is dead at once, and its neighbours are not touched', async (fail, errorClass, component) => {
+  ])('that fails %s is dead-lettered at once, its neighbours are not affected', async (fail, errorClass, component) => {
     const neighbours = Array.from({ length: 20 }, (_, n) => event(`${fail} ${n % 3}`, n))
     const { items } = await pipeline.send([...neighbours.slice(0, 10), event(fail, 0, fail), ...neighbours.slice(10)])
     const dead = await eventOf(items[10]!.id)
@@ -150,7 +150,7 @@ describe('an event', () => {
     expect(await listOf('careful')).toEqual([0])
   })
 
-  test('that breaks its schema is dead at once, with pointers', async () => {
+  test('that violates its schema is dead-lettered at once, with pointers', async () => {
     const { items } = await pipeline.send([{ type: 'step.done', data: { key: 'bad', n: '1' } }])
     expect(await eventOf(items[0]!.id)).toMatchObject({
       status: 'failed',
@@ -158,7 +158,7 @@ describe('an event', () => {
     })
   })
 
-  test('of a type that nobody defined is dead at once, with a message that names the type', async () => {
+  test('of an undefined type is dead-lettered at once, with a message that names the type', async () => {
     const { items } = await pipeline.send([{ type: 'un.heard-of', data: {} }])
     expect((await eventOf(items[0]!.id)).failure.message).toContain("'un.heard-of'")
   })

@@ -1,4 +1,4 @@
-/** Events that end their workers, until they are dead letters: beside them all others are processed. */
+/** Events that kill their workers, until they are dead letters: all others beside them are processed. */
 
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -20,13 +20,13 @@ beforeEach(async () => {
 
 afterEach(() => pipeline.stop())
 
-/** Starts a worker again and again, as a supervisor would, until an event is dead; gives the last line of each that ended. */
+/** Restarts a worker, as a supervisor would, until an event is dead; returns the last line of each that ended. */
 async function endsUntilDead(settings: Record<string, string>): Promise<string[]> {
   const isDead = async () => (await failed()).length > 0
   const ends: string[] = []
   while (!(await isDead())) {
     const worker = await pipeline.startWorkerProcess('a', EVENTS, settings).catch((error: Error) => error)
-    // It met the event before it could say that it works.
+    // It met the event before it could report that it works.
     if (worker instanceof Error) {
       expect(worker.message).toContain('(signal SIGKILL)')
       ends.push(worker.message.split('\n').at(-1)!)
@@ -96,7 +96,7 @@ test('an event that kills only when it is tried again, from a stream that is in 
 }, 180_000)
 
 test('under `eventflow up` workers that an event kills are started again, also while it starts, until the event is dead', async () => {
-  // Those that were accepted before: the first worker that is ready meets them.
+  // Accepted before: the first worker that is ready meets them.
   const data = [...Array(20).keys()].map((n) => ({ n, ...(n === 7 && { mood: 'kill' }) }))
   await pipeline.send(data.map((one) => ({ type: 'deadly.step', partitionkey: 'k', data: one })))
   const dataDir = await mkdtemp(join(tmpdir(), 'eventflow-deadly-'))

@@ -1,4 +1,7 @@
-/** A request with so many events of a key that they need several stream entries: Redis takes all of them, or their partition is marked. */
+/**
+ * A request with so many events of a key that they need several stream entries: Redis accepts all of them, or their
+ * partition is marked.
+ */
 import { partitionOf } from '@eventflow/core'
 import { connectRedis, type Redis, streamKey, untilReady } from '@eventflow/redis'
 import { defineEvent, Type } from '@eventflow/sdk'
@@ -28,7 +31,7 @@ const step = defineEvent({
 let redis: Server
 let link: Link
 let pipeline: TestPipeline
-/** Goes to Redis by itself, also while the link is cut. */
+/** Connects to Redis directly, also while the link is cut. */
 let direct: Redis
 
 beforeAll(async () => {
@@ -69,7 +72,7 @@ async function expectOrder(key: string) {
   expect(rows.map(({ n }) => n)).toEqual(Array.from({ length: COUNT }, (_, n) => n))
 }
 
-test('nothing goes wrong: the entries follow each other, and no mark is made', async () => {
+test('without a fault: the entries follow each other, and no mark is made', async () => {
   await sendMany('well')
   await expectOrder('well')
   const { rows } = await pipeline.db.query('SELECT FROM partition_marks WHERE dirty > 0')
@@ -98,7 +101,7 @@ test.each(['before the request', 'before the reply', 'after the reply'] as const
   },
 )
 
-test('Redis refuses the first entry and would take the next: none of them is added', async () => {
+test('Redis refuses the first entry and would accept the next: none of them is added', async () => {
   const stream = streamKey(pipeline.prefix, partitionOf('default', 'halved', pipeline.partitions))
   await until('its partition is read from its stream', async () => (await direct.exists(stream)) === 1)
   const added = async () => {

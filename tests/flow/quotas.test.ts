@@ -1,4 +1,4 @@
-/** Quotas: what a tenant may send in all, whichever ingest it sends it to, and what it is told. */
+/** Quotas: how much a tenant may send in total, through any ingest, and the answers that say so. */
 import { gzipSync } from 'node:zlib'
 import { createApiKey, createTenant, setQuota } from '@eventflow/db'
 import { buildApp } from '@eventflow/ingest'
@@ -49,7 +49,7 @@ afterAll(async () => {
   await redisServer.stop()
 })
 
-/** A tenant of its own, and how it sends a batch to the one ingest or the other. */
+/** A new tenant, and functions that send a batch to the one ingest or the other. */
 async function startTenant(id: string, eventsPerSecond: number | null, bytesPerSecond: number | null) {
   await createTenant(pipeline.db, id, 'test')
   await setQuota(pipeline.db, id, { eventsPerSecond, bytesPerSecond }, 'test')
@@ -59,13 +59,13 @@ async function startTenant(id: string, eventsPerSecond: number | null, bytesPerS
   return Object.assign(send, { key })
 }
 
-test('one that has sent too much is told 429, when it may go on, and how it stands', async () => {
+test('a tenant over its quota is answered 429, with the time to wait and its present state', async () => {
   const send = await startTenant('told', 10, null)
   const first = await send(5)
   expect(first.status).toBe(200)
   expect(first.headers.get('ratelimit-policy')).toBe('"events";q=20;w=2')
   expect(first.headers.get('ratelimit')).toBe('"events";r=15;t=1')
-  // What is left is less than this; a request goes through as long as there is anything.
+  // Less than this is left; a request passes as long as anything is left.
   expect((await send(45)).status).toBe(200)
   const refused = await send(1)
   expect([refused.status, await refused.json()]).toEqual([429, expect.objectContaining({ code: 'quota-exceeded' })])
@@ -77,7 +77,7 @@ test('one that has sent too much is told 429, when it may go on, and how it stan
   expect(values.filter(({ value }) => value > 0)).toEqual([{ labels: { code: 'quota-exceeded' }, value: 1 }])
 })
 
-test('bytes count too, as they come: of texts in UTF-8, of spaces, and of what was compressed', async () => {
+test('bytes count too: of text in UTF-8, of spaces, and of compressed bodies as inflated', async () => {
   const text = '€'.repeat(300)
   for (const [name, data, headers] of [
     ['utf8', JSON.stringify({ type: 'note', data: { text } }), {}],
@@ -90,7 +90,7 @@ test('bytes count too, as they come: of texts in UTF-8, of spaces, and of what w
   }
 })
 
-test('what is refused counts as what is taken', async () => {
+test('refused events count like accepted ones', async () => {
   const invalid = '{"type":"","data":{}}'
   for (const [name, path, body] of [
     ['invalid', '', invalid],
@@ -109,7 +109,7 @@ test('what is refused counts as what is taken', async () => {
   }
 })
 
-test('batches at the same time overdraw it by one of them, not by all', async () => {
+test('concurrent batches overdraw it by one of them, not by all', async () => {
   const send = await startTenant('together', 100, null)
   const statuses = (await Promise.all(Array.from({ length: 8 }, () => send(500)))).map(({ status }) => status)
   expect(statuses.sort()).toEqual([200, ...Array(7).fill(429)])
@@ -117,7 +117,7 @@ test('batches at the same time overdraw it by one of them, not by all', async ()
   expect(rows[0].count).toBe(500)
 })
 
-test('what is asked for besides counts by itself: as many a second as events, and fifty in any case', async () => {
+test('other requests have a separate limit: as many a second as events, and at least fifty', async () => {
   for (const [name, rate, least] of [
     ['asks', 60, 120],
     ['asks little', 1, 100],
@@ -136,14 +136,17 @@ test('what is asked for besides counts by itself: as many a second as events, an
   }
 })
 
-test('two ingests together let through what the quota says, and no more', async () => {
+test('two ingests together let the quota pass, and no more', async () => {
   const send = await startTenant('shared', 200, null)
   const startedAt = performance.now()
   const allowedAt = (at: number) => 400 + ((at - startedAt) / 1_000) * 200
   let accepted = 0
-  /** When the last request was sent that was refused, and what had been accepted when the answer came. A busy machine may refuse none. */
+  /**
+   * When the last refused request was sent, and how many events had been accepted when its answer came. A busy machine
+   * may refuse none.
+   */
   let refusal = { at: startedAt, accepted: Number.POSITIVE_INFINITY }
-  // A quota is of events in a time: to see that it is kept takes some.
+  // A quota limits a rate: it takes some time to see that it is kept.
   const sendTo = async (to: number) => {
     while (performance.now() - startedAt < 3_000) {
       const at = performance.now()
@@ -152,19 +155,19 @@ test('two ingests together let through what the quota says, and no more', async 
     }
   }
   await Promise.all([sendTo(0), sendTo(1)])
-  // Each may overdraw by one request, and by what the other spends until they have told each other.
+  // Each may overdraw by one request, and by what the other spends until they have exchanged their counts.
   expect(accepted).toBeLessThan(allowedAt(performance.now()) * 1.15)
-  // Whoever is refused has had what was allowed by then. At the end a busy machine may keep both from asking.
+  // A refused tenant has used its quota by then. At the end a busy machine may keep both from sending.
   expect(refusal.accepted).toBeGreaterThan(allowedAt(refusal.at) * 0.8)
 })
 
-test('the others do not notice', async () => {
+test('other tenants are not affected', async () => {
   const [greedy, modest] = [await startTenant('greedy', 1, null), await startTenant('modest', 1_000, null)]
   await until('the one is refused', async () => (await greedy(10)).status === 429)
   expect((await modest(10)).status).toBe(200)
 })
 
-test('a quota that is lifted is heeded within seconds', async () => {
+test('removing a quota takes effect within seconds', async () => {
   const send = await startTenant('lifted', 1, null)
   await until('it is refused', async () => (await send(10)).status === 429)
   await setQuota(pipeline.db, 'lifted', { eventsPerSecond: null, bytesPerSecond: null }, 'test')
@@ -172,7 +175,7 @@ test('a quota that is lifted is heeded within seconds', async () => {
   expect((await send(1)).headers.get('ratelimit')).toBeNull()
 })
 
-test('without Redis each ingest goes by what it sees, and owes nothing afterwards', async () => {
+test('without Redis each ingest counts its own requests, and no debt remains afterwards', async () => {
   const send = await startTenant('alone', 100, null)
   await redisServer.stop()
   expect((await send(300)).status).toBe(200)

@@ -1,4 +1,4 @@
-/** The door, when something is wrong with what comes in: always a problem that says what, never a 5xx, nothing stored. */
+/** Ingest with invalid input: always a problem that says what is wrong, never a 5xx, nothing stored. */
 import { randomUUID } from 'node:crypto'
 import { PROBLEMS, type ProblemCode } from '@eventflow/core'
 import { type BatchAnswer, post, startPipeline, type TestPipeline } from '@eventflow/testkit'
@@ -19,7 +19,7 @@ afterAll(() => pipeline.stop())
 const stored = async () =>
   (await pipeline.db.query('SELECT count(*)::integer AS count FROM raw_events')).rows[0].count as number
 
-/** What an answer must be that refuses something. Gives its body. */
+/** Checks that an answer is a refusal with this code. Returns its body. */
 async function problemOf(response: Response, code: ProblemCode) {
   const problem = (await response.json()) as { errors?: { pointer: string; message: string }[]; detail: string }
   expect(problem).toMatchObject({
@@ -34,7 +34,7 @@ async function problemOf(response: Response, code: ProblemCode) {
   return problem
 }
 
-/** An event as JSON text, with `data` as it is given. */
+/** An event as JSON text, with `data` exactly as given. */
 const withData = (data: string) => `{"type":"note.taken","data":${data}}`
 const nested = (levels: number) => `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`
 
@@ -109,14 +109,14 @@ const INVALID: [what: string, event: string, pointer: string][] = [
 ]
 
 describe('an event with', () => {
-  test.each(INVALID)('%s is refused, and it says where', async (_, event, pointer) => {
+  test.each(INVALID)('%s is refused, with the place', async (_, event, pointer) => {
     const before = await stored()
     const { errors } = await problemOf(await post(`${pipeline.url}/v1/events`, event), 'invalid-event')
     expect(errors).toEqual([{ pointer, message: expect.stringMatching(/./) }])
     expect(await stored()).toBe(before)
   })
 
-  test('any of these in a batch is refused there as well, and spoils no other', async () => {
+  test('any of these in a batch is refused there as well, and affects no other', async () => {
     for (let from = 0; from < INVALID.length; from += 5) {
       const bad = INVALID.slice(from, from + 5)
       const good = withData('{}')
@@ -136,7 +136,7 @@ describe('an event with', () => {
   })
 })
 
-test('all that is wrong with an event is told', async () => {
+test('all mistakes of an event are reported', async () => {
   const { errors } = await problemOf(await post(`${pipeline.url}/v1/events`, '{"id":"","x":1}'), 'invalid-event')
   expect(errors?.map(({ pointer }) => pointer).sort()).toEqual(['/data', '/id', '/type', '/x'])
 })
@@ -161,17 +161,17 @@ describe('a body of', () => {
     expect(await stored()).toBe(before)
   })
 
-  test('bytes that are no UTF-8 is malformed as NDJSON too', async () => {
+  test('bytes that are not UTF-8 is malformed as NDJSON too', async () => {
     const body = Buffer.concat([Buffer.from(`${withData('{}')}\n`), Buffer.from(withData('{"a":"\xff"}'), 'latin1')])
     const sent = await post(`${pipeline.url}/v1/events/batch`, body, { 'content-type': 'application/x-ndjson' })
     await problemOf(sent, 'malformed-body')
   })
 
-  test.each(['null', '1', '"text"', 'true', '[]', '[[]]'])('%s is no event', async (body) => {
+  test.each(['null', '1', '"text"', 'true', '[]', '[[]]'])('%s is not an event', async (body) => {
     await problemOf(await post(`${pipeline.url}/v1/events`, body), 'invalid-event')
   })
 
-  test.each(['null', '1', '"text"', '{}', withData('{}')])('%s is no batch', async (body) => {
+  test.each(['null', '1', '"text"', '{}', withData('{}')])('%s is not a batch', async (body) => {
     await problemOf(await post(`${pipeline.url}/v1/events/batch`, body), 'malformed-body')
   })
 
@@ -185,7 +185,7 @@ describe('a body of', () => {
   })
 })
 
-describe('what is too large:', () => {
+describe('too large is', () => {
   test('a body', async () => {
     const body = `[${withData('{}')}${' '.repeat(200_000)}]`
     for (const path of ['/v1/events', '/v1/events/batch']) {
@@ -193,7 +193,7 @@ describe('what is too large:', () => {
     }
   })
 
-  test('a body whose length nobody told', async () => {
+  test('a body of undeclared length', async () => {
     const chunk = new TextEncoder().encode(' '.repeat(50_000))
     let chunks = 0
     const body = new ReadableStream({
@@ -261,7 +261,7 @@ describe('a content type', () => {
   })
 })
 
-describe('what is not there:', () => {
+describe('not found is', () => {
   test.each([
     ['GET', '/nowhere'],
     ['GET', '/v1/events/a/b'],

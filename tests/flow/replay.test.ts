@@ -1,4 +1,4 @@
-/** What has reached its end is sent on its way again because a person asks for it: once, in order, at a rate, and told. */
+/** An operator replays settled events: once, in order, at a rate, and recorded. */
 
 import { advanceOperation, countMatching, createOperation, findRawEvents } from '@eventflow/db'
 import { createPublisher } from '@eventflow/redis'
@@ -6,10 +6,10 @@ import { defineEvent, Type } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
-/** Keys whose events fail, until they are taken out. */
+/** Keys whose events fail, until they are removed from this set. */
 const broken = new Set<string>()
 
-/** Appends to a list per key, with the help of something that refuses some keys. */
+/** Appends to a list per key, using an enricher that refuses some keys. */
 const step = defineEvent({
   type: 'step.done',
   schema: Type.Object({ key: Type.String(), n: Type.Integer() }),
@@ -47,10 +47,10 @@ const effectsOf = async (key: string) =>
 const statusesOf = async (key: string) =>
   (await query('SELECT status FROM failed_events WHERE key = $1 ORDER BY seq', [key])).map((row) => row.status)
 
-// biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
+// biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
 const get = async (path: string) => (await fetch(`${pipeline.url}${path}`)).json() as Promise<any>
 
-// biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
+// biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
 async function ask(path: string, body: object): Promise<any> {
   const response = await post(`${pipeline.url}${path}`, body, { 'x-operator': 'ada' })
   return response.json()
@@ -63,7 +63,7 @@ const replayProcessed = (filter: object) =>
 
 const nothingWaits = () => until('nothing waits', async () => (await query('SELECT FROM retries')).length === 0)
 
-/** Waits until an operation has ended and what it put into `retries` is settled. */
+/** Waits until an operation has ended and the events it put into `retries` are settled. */
 async function done({ id }: { id: string }) {
   const operation = await until('the operation ends', async () => {
     const found = await get(`/v1/operations/${id}`)
@@ -73,7 +73,7 @@ async function done({ id }: { id: string }) {
   return operation
 }
 
-/** Sends events of a key and waits until they are settled; gives their ids. */
+/** Sends events of a key and waits until they are settled; returns their ids. */
 async function settle(key: string, ...numbers: number[]): Promise<string[]> {
   const { items } = await pipeline.send(numbers.map((n) => ({ type: 'step.done', data: { key, n } })))
   await pipeline.drained()
@@ -153,7 +153,7 @@ describe('dead letters', () => {
     expect(await state()).toEqual(before)
   })
 
-  describe('are found', () => {
+  describe('are selected', () => {
     let ids: string[]
 
     beforeAll(async () => {
@@ -183,7 +183,7 @@ describe('dead letters', () => {
     })
   })
 
-  test('have their effects once, though a stream entry brings them at the same time', async () => {
+  test('have their effects once, though a stream entry delivers them at the same time', async () => {
     const [id] = await bury('twice', 1)
     broken.delete('twice')
     const operation = await replay({ filter: { key: 'twice' } })
@@ -207,7 +207,7 @@ describe('processed events', () => {
     )
   })
 
-  test('have their effects again once, though a stream entry brings them at the same time', async () => {
+  test('have their effects again once, though a stream entry delivers them at the same time', async () => {
     const [id] = await settle('repeated twice', 1)
     const operation = await replayProcessed({ key: 'repeated twice' })
     await deliverAgain(id!)
@@ -228,7 +228,7 @@ describe('processed events', () => {
     expect([await statusesOf('relapse'), await effectsOf('relapse')]).toEqual([['replayed'], [1, 1, 1]])
   })
 
-  test('are counted by type, key and time of acceptance, and dead letters are not among them', async () => {
+  test('are counted by type, key and time of acceptance, without the dead letters', async () => {
     await settle('countable', 1, 2, 3)
     const count = async (filter: object) =>
       (await ask('/v1/events/replay', { target: 'processed', filter, dry_run: true })).count
@@ -241,7 +241,7 @@ describe('processed events', () => {
 })
 
 describe('an operation', () => {
-  /** One that nobody carries out. */
+  /** An operation that no process carries out. */
   async function createIdle(key: string) {
     const selection = { kind: 'replay-processed' as const, tenantId: 'default', filter: { key } }
     const extent = await countMatching(pipeline.db, selection)
@@ -252,7 +252,7 @@ describe('an operation', () => {
     )
   }
 
-  test('whose process died is found interrupted, and goes on where it stopped: nothing is replayed twice', async () => {
+  test('whose process died is found interrupted, and resumes where it stopped: nothing is replayed twice', async () => {
     await settle('long', 1, 2, 3, 4, 5)
     const { id } = await createIdle('long')
     expect(await advanceOperation(pipeline.db, id, 2)).toEqual({ status: 'running', changed: 2, crowded: false })
@@ -266,7 +266,7 @@ describe('an operation', () => {
     expect((await effectsOf('long')).sort()).toEqual([1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
   })
 
-  test('leaves alone what reached its end only after it was asked for', async () => {
+  test('leaves events alone that were settled after it was requested', async () => {
     const ids = await settle('early', 1, 2, 3)
     const { id } = await createIdle('early')
     await query('UPDATE processed_events SET processed_at = now() WHERE event_id = $1', [ids[1]])
@@ -317,7 +317,7 @@ describe('an operation', () => {
   })
 })
 
-test('what was replayed before a worker came is found by the one that takes its partition', async () => {
+test('events replayed before a worker started are found by the one that takes their partition', async () => {
   const later = await startPipeline([step])
   try {
     const first = await later.startWorker('first')
@@ -330,7 +330,7 @@ test('what was replayed before a worker came is found by the one that takes its 
     const answer = await post(`${later.url}/v1/dead-letters/replay`, { filter: {} })
     expect(answer.status).toBe(202)
     await until('the replay waits', async () => (await later.db.query('SELECT FROM retries')).rowCount === 1)
-    // What killed its worker is a suspect, to be worked on alone.
+    // An event that killed its worker is a suspect, to be run alone.
     expect((await later.db.query('SELECT attempts, crashes FROM retries')).rows).toEqual([{ attempts: 0, crashes: 1 }])
     await later.startWorker('second')
     await later.drained()

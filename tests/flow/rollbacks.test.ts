@@ -1,6 +1,6 @@
 /**
- * Redis goes back to what it was some moments ago, at different places of a lane's turn. No command need notice: the groups are
- * there, and what was sent last is not. A later event of a key must not overtake what was lost.
+ * Redis returns to an earlier state, at different points of a lane's turn. Possibly no command notices: the groups
+ * exist, and the last entries do not. A later event of a key must not overtake the lost ones.
  */
 import { partitionOf } from '@eventflow/core'
 import { connectRedis, createGroup, type Redis, untilReady } from '@eventflow/redis'
@@ -23,7 +23,7 @@ let servers: Server[]
 let direct: Redis[]
 let link: Link
 let pipeline: TestPipeline
-/** Which of the servers is in use. */
+/** The server in use. */
 let current = 0
 
 beforeAll(async () => {
@@ -53,7 +53,7 @@ afterAll(async () => {
   await Promise.all(servers.map((server) => server.stop()))
 })
 
-/** In the first partition, which a lane comes to first. */
+/** In the first partition, which a lane reads first. */
 const KEY = Array.from({ length: 1_000 }, (_, n) => `key ${n}`).find((key) => partitionOf('default', key, 16) === 0)!
 const send = (...numbers: number[]) =>
   pipeline.send(numbers.map((n) => ({ type: 'fault.step', data: { key: KEY, n } })))
@@ -63,13 +63,13 @@ const effects = async () => (await rows('SELECT n FROM effects ORDER BY at')).ma
 const runIds = async () => (await rows('SELECT redis_run_id FROM partitions')).map((row) => row.redis_run_id)
 const streamsInUse = () => until('the streams are in use', async () => (await runIds()).every((id) => id !== null))
 
-/** Stored and not sent to Redis: as if it had been, and Redis had lost it. */
+/** Stored and not sent to Redis: as if it had been sent, and Redis had lost it. */
 const acceptUnsent = (n: number) =>
   acceptEvents(pipeline.db, [
     newEvent({ type: 'fault.step', key: KEY, partition: 0, payload: JSON.stringify({ key: KEY, n }) }),
   ])
 
-/** The other server, with the streams and their groups and nothing in them, takes the place of the one in use. */
+/** The other server, with the streams and their groups and nothing in them, replaces the one in use. */
 async function rollBack({ connections = 2 } = {}): Promise<void> {
   current = 1 - current
   const other = direct[current]!
@@ -86,7 +86,7 @@ async function rollBack({ connections = 2 } = {}): Promise<void> {
   })
 }
 
-/** Runs `meanwhile` when a statement like this waits for a lock on the table, and ends the lock. */
+/** Runs `meanwhile` when a statement like this waits for a lock on the table, and releases the lock. */
 async function whileWaiting(
   lock: string,
   statement: string,
@@ -113,7 +113,7 @@ async function whileWaiting(
 
 const nothing = async () => {}
 
-test('while no worker is there', async () => {
+test('while no worker is running', async () => {
   const worker = await pipeline.startWorker()
   await streamsInUse()
   await send(0)
@@ -144,7 +144,7 @@ test('while a batch is processed', async () => {
   expect(await effects()).toEqual([0, 1, 2])
 })
 
-test('and forward again, while a batch is processed: what the other one was sent meanwhile is gone', async () => {
+test('and forward again, while a batch is processed: entries sent to the other one meanwhile are gone', async () => {
   await pipeline.startWorker()
   await streamsInUse()
   await sendIn('slow to settle', 0)
@@ -157,7 +157,7 @@ test('and forward again, while a batch is processed: what the other one was sent
   expect(await effects()).toEqual([0, 1, 2])
 })
 
-test('between the look at the connections and the read of a turn', async () => {
+test('between the check of the connections and the read of a turn', async () => {
   await pipeline.startWorker()
   await streamsInUse()
   await send(0)
@@ -171,7 +171,7 @@ test('between the look at the connections and the read of a turn', async () => {
   expect(await effects()).toEqual([0, 1, 2])
 })
 
-test('when a stream is about to be whole again', async () => {
+test('when a stream is about to be complete again', async () => {
   await pipeline.startWorker()
   await streamsInUse()
   await send(0)
@@ -213,7 +213,7 @@ test('for one of the two connections of a worker only', async () => {
   expect(await effects()).toEqual([0, 1, 2])
 })
 
-test('to nothing, when its worker dies just after it has made the stream anew', async () => {
+test('to nothing, when its worker dies just after it has recreated the stream', async () => {
   await pipeline.startWorker('a')
   await streamsInUse()
   await send(0)
@@ -227,7 +227,7 @@ test('to nothing, when its worker dies just after it has made the stream anew', 
       await send(2)
     },
     async () => {
-      // As if it had died: another worker has its partitions, which finds the group and the same Redis.
+      // As if it had died: another worker owns its partitions, which finds the group and the same Redis.
       await rows(`UPDATE partitions SET owner = 'b', epoch = epoch + 1, lease_expires_at = now() + interval '1 h'`)
     },
   )
@@ -236,7 +236,7 @@ test('to nothing, when its worker dies just after it has made the stream anew', 
   expect(await effects()).toEqual([0, 1, 2])
 })
 
-test('to nothing, when its worker loses the lease just before it would make the stream anew', async () => {
+test('to nothing, when its worker loses the lease just before it would recreate the stream', async () => {
   const former = await pipeline.startWorker('a')
   await streamsInUse()
   await send(0)
@@ -264,9 +264,9 @@ test('to nothing, when its worker loses the lease just before it would make the 
 
 test.each([
   ['at once', 0],
-  ['also by who reads from Postgres for another reason', 1],
+  ['also by a worker that reads from Postgres for another reason', 1],
 ])(
-  'another process of Redis is noted %s: the one of before may come back without what it has lost',
+  'another process of Redis is noted %s, because the previous one may return without the lost entries',
   async (_, dirty) => {
     const first = await pipeline.startWorker()
     await streamsInUse()

@@ -1,4 +1,4 @@
-/** The tables of the samples with two tenants, and tables that were made before they had a tenant. */
+/** The tables of the samples with two tenants, and tables created before they had a tenant. */
 import { join } from 'node:path'
 import { connect, createApiKey, createTenant, OPERATOR_TENANT, prepare } from '@eventflow/db'
 import { type EventDefinition, loadDefinitions } from '@eventflow/sdk'
@@ -13,7 +13,7 @@ let definitions: EventDefinition[]
 beforeAll(async () => {
   const url = await createDatabase()
   const db = connect({ url, applicationName: 'test', max: 1, onIdleError: () => {} })
-  // As the samples once made and filled them.
+  // As earlier samples created and filled them.
   await db.query(`
     CREATE TABLE user_profiles (
       user_id text PRIMARY KEY, email text NOT NULL, name text NOT NULL, updated_at timestamptz NOT NULL);
@@ -37,7 +37,7 @@ const PROFILES = 'SELECT tenant_id, user_id, name FROM user_profiles ORDER BY te
 const STATS =
   'SELECT tenant_id, airport, flights::int, delay_minutes::int FROM airport_stats ORDER BY tenant_id, airport'
 
-test('older tables keep their rows, as those of default, and each tenant has rows of its own from then on', async () => {
+test('older tables keep their rows, as those of default, and each tenant has separate rows from then on', async () => {
   expect(await rows(PROFILES)).toEqual([['default', 'u-1', 'Old']])
   expect(await rows(STATS)).toEqual([['default', 'DTW', 3, 30]])
   // As at each further start.

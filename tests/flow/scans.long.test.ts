@@ -1,4 +1,6 @@
-/** Reading from Postgres, whoever has accepted how much and when: each event once, each tenant's in order, none passed by. */
+/**
+ * Reading from Postgres, for any pattern of tenants and times: each event once, each tenant's in order, none missed.
+ */
 import { connect, type Db, readFinalSeqs } from '@eventflow/db'
 import { emptyHand, newPartition, type PartitionIn, positionOf, takeUpNext } from '@eventflow/engine'
 import { createWorkerMetrics } from '@eventflow/runtime'
@@ -7,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
 const PARTITION = 3
-/** Between two events of this partition there are so many of others. */
+/** The number of events of other partitions between two events of this one. */
 const STRIDE = 20
 const metrics = createWorkerMetrics('test', [])
 let db: Db
@@ -18,19 +20,19 @@ beforeAll(async () => {
 
 afterAll(() => db.end())
 
-/** What happens between looks: events of so many tenants are accepted, some of them with seqs that were drawn long before. */
+/** What happens between reads: events of several tenants are accepted, some of them with seqs drawn long before. */
 const step = fc.record({
   firstTenant: fc.integer({ min: 0, max: 5 }),
   tenants: fc.integer({ min: 1, max: 24 }),
   events: fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 0, max: 20 }) }, fc.integer({ min: 200, max: 900 })),
   late: fc.integer({ min: 0, max: 3 }),
-  /** So many quarters of what was accepted by now are final. */
+  /** How many quarters of the events accepted so far are final. */
   final: fc.integer({ min: 0, max: 4 }),
   settled: fc.boolean(),
   looks: fc.integer({ min: 0, max: 3 }),
 })
 
-/** Four tenants with more than a slice each have several scans, whatever else is drawn. */
+/** Four tenants with more than a slice each need several scans, for any other values. */
 const FOUR_AT_ONCE = { firstTenant: 0, tenants: 4, events: 3_000, late: 0, final: 4, settled: true, looks: 3 }
 
 test('several scans read every event once, in order, and their position passes none', async () => {
@@ -89,7 +91,7 @@ test('several scans read every event once, in order, and their position passes n
             [taken.map(({ seq }) => seq)],
           )
         }
-        // What was drawn first is committed last, by somebody else.
+        // The first seqs drawn are committed last, by another tenant.
         await accept(drawn.slice(0, late), () => 'late')
       }
       await db.query(`UPDATE raw_events SET accepted_at = now() - interval '1 minute'`)

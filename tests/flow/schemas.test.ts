@@ -1,4 +1,4 @@
-/** The registry over HTTP: versions that never change, what a new one must be, and what is not taken at all. */
+/** The registry over HTTP: versions that never change, the compatibility of new ones, and what is refused. */
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
@@ -16,7 +16,7 @@ async function ask(method: string, path: string, body?: unknown) {
     headers: { 'content-type': 'application/json', 'x-operator': 'ada' },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   })
-  // biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
+  // biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
   return { status: response.status, headers: response.headers, body: (await response.json()) as any }
 }
 
@@ -31,7 +31,7 @@ const closed = (properties: object, rest: object = {}) => ({
 
 const text = { type: 'string' }
 
-test('a version is what was registered, also when there are newer ones', async () => {
+test('a version is returned as registered, also when there are newer ones', async () => {
   const [first, second] = [closed({ sku: text }), closed({ sku: text, note: { ...text, maxLength: 5 } })]
   const registered = await put('stock.moved', first)
   expect([registered.status, registered.body]).toEqual([201, { type: 'stock.moved', version: 1 }])
@@ -55,13 +55,13 @@ test('a version is what was registered, also when there are newer ones', async (
   )
 })
 
-test('what is not there is 404', async () => {
+test('unknown types and versions are 404', async () => {
   for (const path of ['/no.such', '/no.such/versions/1']) {
     expect(await ask('GET', path)).toMatchObject({ status: 404, body: { code: 'schema-not-found' } })
   }
 })
 
-test('a version that breaks the mode is refused, with the path and the rule, and can be checked before', async () => {
+test('a version that violates the mode is refused, with the path and the rule, and can be checked before', async () => {
   await put('order.created', closed({ id: text, note: text }))
   const without = closed({ id: text })
   const refused = await put('order.created', without)
@@ -88,13 +88,13 @@ test('a version that breaks the mode is refused, with the path and the rule, and
   expect((await put('order.created', without)).body.version).toBe(2)
 })
 
-test('what was compared with an older version than the last one is compared again', async () => {
+test('a schema compared with a version that is no longer the last is compared again', async () => {
   const asked = Array.from({ length: 4 }, (_, n) => put('race', closed({ [`f${n}`]: text })))
   const statuses = (await Promise.all(asked)).map(({ status }) => status)
   expect(statuses.sort()).toEqual([201, 409, 409, 409])
 })
 
-test('who changed what is in the audit log', async () => {
+test('changes and their authors are in the audit log', async () => {
   await put('audited', closed({}))
   await ask('PUT', '/audited/compatibility', { compatibility: 'NONE' })
   await ask('PUT', '/audited/compatibility', { compatibility: 'NONE' })
@@ -116,7 +116,7 @@ describe('refused is', () => {
   )
   const wide = Object.fromEntries(Array.from({ length: 1_100 }, (_, n) => [`f${n}`, text]))
   test.each<[string, unknown, string]>([
-    ['what is no schema', { type: 'texts' }, ''],
+    ['an invalid schema', { type: 'texts' }, ''],
     ['a keyword that is not known', { type: 'object', propertees: {} }, '/propertees'],
     ['$data', { properties: { a: { minimum: { $data: '1/b' } } } }, ''],
     ['a remote $ref', { $ref: 'http://169.254.169.254/latest' }, '/$ref'],
@@ -142,7 +142,7 @@ describe('refused is', () => {
     expect(body.errors[0].pointer.startsWith(pointer)).toBe(true)
   })
 
-  test('a number that would be rounded, with what is exact', async () => {
+  test('a number that would be rounded, with the exact form', async () => {
     const response = await fetch(`${pipeline.url}/v1/schemas/a.b`, {
       method: 'PUT',
       headers: { 'content-type': 'application/json' },
@@ -159,7 +159,7 @@ describe('refused is', () => {
     ])
   })
 
-  test('what is no body of the route', async () => {
+  test('a body that does not fit the route', async () => {
     for (const body of [{}, { schema: [] }, { schema: {}, more: 1 }, { schema: { title: 'a\0' } }]) {
       expect((await ask('PUT', '/evil', body)).status).toBe(400)
     }

@@ -1,9 +1,9 @@
-/** Events searched over HTTP: by each of their parts, in pages; the types there are; and what people did. */
+/** Searching events over HTTP: by each attribute, in pages; the event types; and operators' actions. */
 import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
-/** Refuses what is bad, and never gets on with what is sad. */
+/** Refuses what is bad, and retries what is sad without success. */
 const step = defineEvent({
   type: 'step.done',
   description: 'A step was done.',
@@ -24,7 +24,7 @@ const step = defineEvent({
 
 const other = defineEvent({ type: 'other.done', schema: Type.Object({}), order: 'none' })
 
-/** In this order, in requests of their own. */
+/** In this order, in separate requests. */
 const EVENTS = [
   { type: 'step.done', data: { key: 'a' }, traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` },
   { type: 'step.done', data: { key: 'a' }, id: 'mine', correlationid: 'order-1' },
@@ -58,10 +58,10 @@ beforeAll(async () => {
 
 afterAll(() => pipeline.stop())
 
-// biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
+// biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
 const get = async (path: string) => (await fetch(`${pipeline.url}${path}`)).json() as Promise<any>
 
-/** The numbers of the events that are found, from 1. */
+/** The numbers of the events found, from 1. */
 const find = async (query: string): Promise<number[]> =>
   (await get(`/v1/events?${query}`)).items.map(({ id }: { id: string }) => ids.indexOf(id) + 1)
 
@@ -69,17 +69,17 @@ test.each([
   ['from=2026-01-01T00:00:00+01:00', '/from', /in a URL the \+ is written %2B$/],
   ['to=2026-01-01+00:00:00Z', '/to', /^is no time as in RFC 3339[^%]*$/],
   ['to=2026-01-01T00:00:00.1234567Z', '/to', /^has more than six digits/],
-])('%s is refused, with what to write', async (query, pointer, message) => {
+])('%s is refused, with the correct form', async (query, pointer, message) => {
   const { code, errors } = await get(`/v1/events?${query}`)
   expect([code, errors]).toEqual(['invalid-query', [{ pointer, message: expect.stringMatching(message) }]])
 })
 
-test('a leap second and an escaped + are moments', async () => {
+test('a leap second and an escaped + are valid times', async () => {
   expect(await find('from=2016-12-31T23:59:60Z')).not.toEqual([])
   expect(await find('from=2026-01-01T00:00:00%2B01:00')).not.toEqual([])
 })
 
-test('an event with a trace says where it is to be seen', async () => {
+test('an event with a trace links to it', async () => {
   const { trace_url } = await get(`/v1/events/${ids[0]}`)
   expect(trace_url).toBe(`https://traces.example/${'a'.repeat(32)}?from=ef`)
   expect(await get(`/v1/events/${ids[1]}`)).not.toHaveProperty('trace_url')
@@ -124,7 +124,7 @@ describe('a search', () => {
     expect(await find(query)).toEqual(expected)
   })
 
-  test('by time, and by the correlation id that an event has of its own', async () => {
+  test('by time, and by an event’s own correlation id', async () => {
     expect(await find(`from=${middle}`)).toEqual([7, 6, 5, 4])
     expect(await find(`to=${middle}`)).toEqual([3, 2, 1])
     expect(await find(`from=${middle}&to=2999-01-01T00:00:00Z&status=processed`)).toEqual([7])
@@ -132,7 +132,7 @@ describe('a search', () => {
     expect(await find(`id=${ids[6]}`)).toEqual([7])
   })
 
-  test('says of each event what it is and how it is', async () => {
+  test('returns the attributes and the status of each event', async () => {
     const [retrying] = (await get('/v1/events?status=retrying')).items
     expect(retrying).toMatchObject({ type: 'step.done', partitionkey: 'sad', status: 'retrying', attempts: 1 })
     expect(retrying.retry_at > retrying.accepted_at).toBe(true)
@@ -152,13 +152,13 @@ describe('a search', () => {
     ['from=yesterday', '/from'],
     ['id=', '/id'],
     ['key=%00', '/key'],
-  ])('that is asked for wrongly is told where: %s', async (query, pointer) => {
+  ])('with a mistake is refused with its place: %s', async (query, pointer) => {
     const { status, errors } = await get(`/v1/events?${query}`)
     expect([status, errors[0].pointer]).toEqual([400, pointer])
   })
 })
 
-test('the event types are told with their schemas, and which fields are not for everyone', async () => {
+test('the event types are listed with their schemas, and their sensitive fields', async () => {
   const { items } = await get('/v1/event-types')
   expect(items).toEqual([
     expect.objectContaining({ type: 'other.done', order: 'none', attempts: 4, sensitive: [] }),
@@ -177,10 +177,10 @@ test('the event types are told with their schemas, and which fields are not for 
   ])
 })
 
-test('operations are listed, and the audit log says who asked for them', async () => {
+test('operations are listed, and the audit log says who requested them', async () => {
   expect(await get('/v1/operations')).toEqual({ items: [] })
   for (const [operator, key] of [
-    ['ada', 'nobody'],
+    ['ada', 'unknown'],
     ['bob', 'bad'],
   ] as const) {
     const body = { filter: { key }, reason: 'no use' }

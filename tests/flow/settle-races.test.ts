@@ -1,6 +1,6 @@
 /**
- * The answer to a COMMIT is lost, and before or while the batch is settled again an operator does something about the event: it ends
- * once, as the operator wanted it, or waits as it should.
+ * The answer to a COMMIT is lost, and before or while the batch is settled again an operator acts on the event: it is
+ * settled once, as the operator wanted it, or waits as it should.
  */
 import { randomUUID } from 'node:crypto'
 import { defineEvent, Type } from '@eventflow/sdk'
@@ -23,7 +23,10 @@ const step = defineEvent({
 })
 
 let pipeline: TestPipeline
-/** Called with the name or the text of each statement of the workers' transactions, when it is done and before its answer arrives. */
+/**
+ * Called with the name or the text of each statement of the workers' transactions, when it is done and before its
+ * answer arrives.
+ */
 let answered: (statement: string) => Promise<void>
 
 beforeAll(async () => {
@@ -55,7 +58,7 @@ beforeEach(() => {
   answered = async () => {}
 })
 
-// biome-ignore lint/suspicious/noExplicitAny: the rows are looked into by each test.
+// biome-ignore lint/suspicious/noExplicitAny: each test inspects the rows.
 const rowsOf = async (text: string, ...values: unknown[]): Promise<any[]> =>
   (await pipeline.db.query(text, values)).rows
 
@@ -79,8 +82,8 @@ const letterIs = (id: string, status: string) =>
   })
 
 /**
- * Sends an event whose handler fails for good, and loses the answer to the COMMIT that makes it a dead letter. Then the handler is
- * mended; `act` is called when the second settling has done `statement`, or before it begins.
+ * Sends an event whose handler fails permanently, and loses the answer to the COMMIT that makes it a dead letter. Then
+ * the handler is repaired; `act` is called when the second settling has done `statement`, or before it begins.
  */
 async function whenSettledAgain(statement: string | 'nothing', act: (id: string) => Promise<unknown>): Promise<string> {
   const id = randomUUID()
@@ -108,7 +111,7 @@ async function whenSettledAgain(statement: string | 'nothing', act: (id: string)
   return id
 }
 
-describe('a replay of an event whose settling is done again', () => {
+describe('a replay of an event that is settled again', () => {
   test.each(['nothing', 'insert-processed'])('is not lost when it comes after %s', async (statement) => {
     const id = await whenSettledAgain(statement, async (id) => {
       await operate('replay', id)

@@ -1,4 +1,7 @@
-/** What our own connections and statements meet while a batch is settled is no fault of its events: they wait, and are processed. */
+/**
+ * Errors of our own connections and statements while a batch is settled are not its events' fault: they wait, and are
+ * processed.
+ */
 import { defineEvent, Type } from '@eventflow/sdk'
 import { administer, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
@@ -26,9 +29,9 @@ const counted = defineEvent({
 })
 
 let pipeline: TestPipeline
-/** What happens in the place of each new transaction, and of each statement outside of one. */
+/** Runs in place of each new transaction, and of each statement outside of one. */
 let trouble: { connect?: () => void; query?: () => void }
-/** The same, from the moment on when the next batch is about to be settled. */
+/** The same, from the moment when the next batch is about to be settled. */
 let coming: typeof trouble
 
 beforeEach(async () => {
@@ -67,7 +70,7 @@ test('a connection that could not be opened', async () => {
   expect(await ends()).toEqual([{ status: 'processed', error_class: null }])
 })
 
-test('an error that no one knows, while the server does not answer', async () => {
+test('an unknown error, while the server does not answer', async () => {
   await pipeline.startWorker()
   const strange = () => {
     throw new Error('strange')
@@ -82,8 +85,8 @@ test('an error that no one knows, while the server does not answer', async () =>
   expect(await ends()).toEqual([{ status: 'processed', error_class: null }])
 })
 
-test('a statement that takes too long for so many: then there are fewer', async () => {
-  // As Postgres ends a statement that takes too long, and does so only with many rows.
+test('a statement that takes too long for so many events: the next one gets fewer', async () => {
+  // As Postgres cancels a statement that takes too long, and only with many rows.
   await administer(
     `CREATE FUNCTION take_too_long() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
       IF (SELECT count(*) FROM written) > 20 THEN

@@ -1,4 +1,4 @@
-/** What tenants share: all that one of them asks for, however often, is bounded, and another is answered all the time. */
+/** Shared resources: all requests of one tenant are bounded, and another tenant is answered all the time. */
 import { createApiKey, createTenant, SCOPES, type Scope } from '@eventflow/db'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals'
@@ -32,7 +32,7 @@ function ask(tenant: string, method: string, path: string, body?: object): Promi
   return contract.ask(path, { method, headers, ...(body && { body: JSON.stringify(body) }) })
 }
 
-/** Asks for the same many times at once. Resolves when all but so many are answered, as those that are under way may be. */
+/** Sends the same request many times at once. Resolves when all but `waiting` are answered. */
 async function flood(times: number, waiting: number, request: () => Promise<Answer>) {
   const answers: Answer[] = []
   let told = () => {}
@@ -51,7 +51,7 @@ async function flood(times: number, waiting: number, request: () => Promise<Answ
 
 const codesOf = (answers: readonly Answer[]) => new Set(answers.map(({ status, body }) => `${status} ${body.code}`))
 
-/** One of everything that a tenant may want. */
+/** One of every kind of request. */
 async function expectAnswers(tenant: string): Promise<void> {
   const event = { type: 'note', data: {} }
   expect((await ask(tenant, 'POST', '/v1/events', event)).status).toBe(202)
@@ -65,15 +65,15 @@ async function expectAnswers(tenant: string): Promise<void> {
   expect((await ask(tenant, 'POST', '/v1/keys', { name: 'one more', scopes: ['read'] })).status).toBe(201)
 }
 
-test('reads that take long hold up their tenant only, and no events', async () => {
+test('slow reads hold up only their own tenant, and no events', async () => {
   const client = await pipeline.db.connect()
   try {
-    // No read of dead letters comes to an end.
+    // No read of dead letters completes.
     await client.query('BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; LOCK TABLE failed_events')
     const { refused, all } = await flood(560, 3 + 500, () =>
       ask('greedy', 'GET', '/v1/dead-letters?group=true&status=all'),
     )
-    // Where that took long, the first ones have waited for the lock for too long.
+    // If that took long, the first ones have exceeded the lock timeout.
     const tooMany = refused.filter(({ status }) => status === 429)
     expect(tooMany.length).toBeGreaterThan(50)
     expect(refused.map(({ status }) => status)).toEqual(refused.map(({ status }) => (status === 503 ? 503 : 429)))
@@ -89,7 +89,7 @@ test('reads that take long hold up their tenant only, and no events', async () =
   await expectAnswers('greedy')
 })
 
-test('schemas are examined in turn: one tenant’s many do not keep another’s from it', async () => {
+test('schemas are examined in turns: one tenant’s many do not hold up another’s', async () => {
   const check = () => ask('greedy', 'POST', '/v1/schemas/note/check', { schema: { type: 'object' } })
   const { refused, all } = await flood(25, 11, check)
   expect(codesOf(refused)).toContain('429 too-many-requests')
@@ -101,7 +101,7 @@ test('schemas are examined in turn: one tenant’s many do not keep another’s 
 const idOf = async (tenant: string): Promise<string> =>
   (await ask(tenant, 'POST', '/v1/events', { type: 'note', data: {} })).body.id
 
-test('of those that wait for an event there are so many of a tenant, and another waits besides', async () => {
+test('waits for an event are limited for each tenant, and another one can still wait', async () => {
   const [id, other] = [await idOf('greedy'), await idOf('modest')]
   const waiting: Promise<Answer>[] = []
   for (let batch = 0; batch < 6; batch++) {
@@ -118,7 +118,7 @@ test('of those that wait for an event there are so many of a tenant, and another
   expect(answers.filter(({ status }) => status === 429)).toHaveLength(50)
 })
 
-/** Has the one tenant have as many of something as it may, and gives how both are answered when they want one more. */
+/** Brings the one tenant to its limit of something, and returns the answers to one more of either tenant. */
 async function oneMore(fill: string, method: string, path: string, body: object): Promise<Answer[]> {
   await pipeline.db.query(fill)
   return [await ask('greedy', method, path, body), await ask('modest', method, path, body)]
@@ -129,7 +129,7 @@ const expectLimit = ([refused, taken]: Answer[], detail: string) => {
   expect([taken!.status < 300, taken!.body]).toEqual([true, expect.anything()])
 }
 
-test('of what a tenant makes there is a number, which another does not notice', async () => {
+test('the number of objects of a tenant is limited, which does not affect another', async () => {
   const replay = { filter: { key: 'none' } }
   const operations = `
     INSERT INTO operations (tenant_id, kind, filter, rate, requested_by, total, after_seq, until_seq, alive_at)

@@ -1,4 +1,4 @@
-/** Skipping the event that others of its key wait for: whatever its owner is doing with it just now. */
+/** Skipping the event that blocks its key, at any moment of its owner's work on it. */
 import { defineEvent, Type } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -37,7 +37,7 @@ const send = async (key: string) => {
 const skip = (id: string, reason = 'in the way') =>
   post(`${pipeline.url}/v1/waiting/${id}/skip`, { reason }, { 'x-operator': 'ada' })
 
-// biome-ignore lint/suspicious/noExplicitAny: the answer is looked into by each test.
+// biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
 const get = async (path: string) => (await fetch(`${pipeline.url}${path}`)).json() as Promise<any>
 
 const effectsOf = async (key: string) =>
@@ -48,7 +48,7 @@ const countRows = async (table: string, id: string) =>
 
 const isRetrying = (id: string) => async () => (await get(`/v1/events/${id}`)).status === 'retrying'
 
-test('those behind it go on in their order, and it is a dead letter that says who and why', async () => {
+test('the events behind it continue in order, and it is a dead letter that says who and why', async () => {
   doing.set('a', async () => {
     throw new Error('not now')
   })
@@ -83,14 +83,14 @@ test.each<[string, (() => Promise<void>) | undefined]>([
       throw new Error('not now')
     },
   ],
-])('while it is being worked on, and %s: it is skipped, or nothing is', async (how, then) => {
+])('while it is being processed, and %s: it is skipped, or nothing is', async (how, then) => {
   const key = `busy ${how}`
   doing.set(key, async () => {
     throw new Error('not now')
   })
   const id = await send(key)
   await until('it waits', isRetrying(id))
-  // The next attempt is under way, in a transaction that is open, when somebody skips it.
+  // The next attempt is running, in an open transaction, when it is skipped.
   let letGo = () => {}
   const held = new Promise<void>((resolve) => {
     letGo = resolve
@@ -124,7 +124,7 @@ test.each<[string, (() => Promise<void>) | undefined]>([
   expect(await countRows('retries', id)).toBe(0)
 })
 
-test('what does not wait is not skipped, and a reason is asked for', async () => {
+test('an event that does not wait is not skipped, and a reason is required', async () => {
   const { items } = await pipeline.send([{ type: 'step.done', data: { key: 'fine', n: 5 } }])
   await pipeline.drained()
   for (const id of [items[0]!.id!, 'unheard-of', '00000000-0000-7000-8000-000000000000']) {

@@ -14,7 +14,7 @@ const report = defineEvent({
   },
 })
 
-test('it is dead in the end, and its neighbours are not', async () => {
+test('it is finally dead-lettered, and its neighbours are not', async () => {
   const pipeline = await startPipeline([report])
   await pipeline.startWorker()
   await pipeline.send([0, 0, 10, 0].map((seconds) => ({ type: 'report.asked', data: { seconds } })))
@@ -32,7 +32,7 @@ test('it is dead in the end, and its neighbours are not', async () => {
 
 type Handler = NonNullable<EventDefinition['handle']>
 
-/** What becomes of three events, by their `n`, with this handler: of `status`, `attempts` and `message`. */
+/** The outcomes of three events, by their `n`, with this handler: `status`, `attempts` and `message`. */
 async function outcomes(handle: Handler, settings: Record<string, string>) {
   const step = defineEvent({
     type: 'step.done',
@@ -67,7 +67,7 @@ test('a statement that takes too long once costs no attempt', async () => {
   expect(await outcomes(handle, settings)).toEqual([processed, processed, processed])
 })
 
-test('one that takes as long as a transaction may, also alone, is dead, and its neighbours are not', async () => {
+test('one that takes the time of a whole transaction, even alone, is dead-lettered, and its neighbours are not', async () => {
   const settings = { EVENTFLOW_HANDLER_TIMEOUT_SECONDS: '0.5', EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS: '0.5' }
   const handle: Handler = ({ data }) => (data.n === 1 ? new Promise(() => {}) : Promise.resolve())
   expect(await outcomes(handle, settings)).toEqual([

@@ -1,4 +1,4 @@
-/** Code that never gives way: its worker ends itself, so that it is started again. */
+/** Code that never yields: its worker ends itself, so that it is restarted. */
 import { join } from 'node:path'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -14,7 +14,7 @@ beforeAll(async () => {
 
 afterAll(() => pipeline.stop())
 
-test('a worker that code of a definition keeps busy for ever ends itself, and says where it was', async () => {
+test('a worker stuck in a definition’s code ends itself, and logs the place', async () => {
   const worker = await pipeline.startWorkerProcess('a', EVENTS, { EVENTFLOW_STALLED_LOOP_SECONDS: '2' })
   await pipeline.send([{ type: 'deadly.step', partitionkey: 'k', data: { n: 1, mood: 'spin' } }])
   expect(await worker.exited).toBe('signal SIGKILL')
@@ -28,7 +28,7 @@ test('a worker that code of a definition keeps busy for ever ends itself, and sa
   await pipeline.db.query('DELETE FROM raw_events')
 })
 
-test('a worker that was suspended as a whole for longer than that goes on', async () => {
+test('a worker that was suspended as a whole for longer than that continues', async () => {
   const worker = await pipeline.startWorkerProcess('b', EVENTS, { EVENTFLOW_STALLED_LOOP_SECONDS: '3' })
   worker.kill('SIGSTOP')
   await new Promise((resolve) => setTimeout(resolve, 3_500))

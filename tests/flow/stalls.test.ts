@@ -1,4 +1,4 @@
-/** The largest bodies that are read, of the parts that cost the most: nobody else waits for them for longer than a moment. */
+/** The largest bodies, made of the most expensive parts: no other request waits for them for longer than a moment. */
 
 import { CHECKED_FORMATS } from '@eventflow/core'
 import { defineEvent, Type } from '@eventflow/sdk'
@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Contract, readContract } from '../contract.js'
 import { unstalled } from '../unstalled.js'
 
-/** Of the default settings: what one event may be as text, and a batch. */
+/** The default limits of a body with one event, and of a batch. */
 const EVENT = 2 * 262_144 + 65_536
 const BATCH = 8_388_608
 const MAX_MEMBERS = 20_000
@@ -27,7 +27,7 @@ afterAll(() => pipeline.stop())
 const event = (value: string) => `{"type":"note.taken","data":{"value":${value}}}`
 const listOf = (piece: string, length: number) => `[${piece},`.padEnd(length - 100, `${piece},`).replace(/,[^,]*$/, ']')
 const objectOf = (names: number) => `{${Array.from({ length: names }, (_, n) => `"${n.toString(36)}n":0`)}}`
-/** As many events of so many characters as a batch has room for. */
+/** As many events of this length as a batch has room for. */
 const many = (one: string) => Array(Math.min(1_000, Math.floor((BATCH - 10) / (one.length + 1)))).fill(one)
 
 describe.each<[what: string, event: string, status: number]>([
@@ -67,7 +67,7 @@ test.each<[what: string, event: string, status: number]>([
 })
 
 describe('a text of each format that is checked,', () => {
-  /** What a format may begin with, and what may come in it many times. */
+  /** Possible beginnings of a format, and parts that may be repeated in it. */
   const beginnings = ['', 'http://a@', 'ftp://', 'a@', '2020-01-01T00:00:00.', 'P', '/', '{', '::']
   const pieces = [':', 'a', '1', '.', '-', '/', '@', '~0', '%20', '{a}', 'a.', 'a-', 't', '(', '{1,', 'AAAA']
 
@@ -80,7 +80,7 @@ describe('a text of each format that is checked,', () => {
   })
 })
 
-describe('as many as there is room for in', () => {
+describe('as many as fit into', () => {
   const pieces = [' ', 'a', ';', '"', '\\', ',', '=', '%20', '; charset=', '; a="', ';\t', 'a/', '/', '-', '&a=', '%ff']
   const headers = [
     ...['authorization', 'content-type', 'content-encoding', 'idempotency-key', 'traceparent', 'x-correlation-id'],
@@ -108,7 +108,7 @@ describe('as many as there is room for in', () => {
   })
 })
 
-test('a batch of blank lines is passed over', async () => {
+test('a batch of blank lines is skipped', async () => {
   const headers = { 'content-type': 'application/x-ndjson' }
   for (const blank of ['\n', ' \n', '\r\n']) {
     const init = { method: 'POST', headers, body: blank.repeat(BATCH / blank.length) }
@@ -116,14 +116,14 @@ test('a batch of blank lines is passed over', async () => {
   }
 })
 
-test('an event with as many names as it may have is taken', async () => {
+test('an event with the maximum number of names is accepted', async () => {
   // With `type`, `data` and `value`.
   const body = event(objectOf(MAX_MEMBERS - 3))
   const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body }
   expect((await unstalled(() => contract.ask('/v1/events', init))).status).toBe(202)
 })
 
-test('a batch as large as it may be that is taken', async () => {
+test('a batch of maximum size that is accepted', async () => {
   const events = many(event(listOf('1.25', 8_000)))
   const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: `[${events.join(',')}]` }
   expect((await unstalled(() => contract.ask('/v1/events/batch', init))).body.accepted).toBe(1_000)
@@ -134,9 +134,9 @@ test('more items than a batch may have are not read', async () => {
   expect((await unstalled(() => contract.ask('/v1/events/batch', init))).body.code).toBe('body-too-large')
 })
 
-test('whatever does hold the loop up is noticed', async () => {
+test('a stall of the loop is detected', async () => {
   const hold = async () => {
-    // For so much of the processor, however long that takes: what others take of it does not count.
+    // Counts processor time, so that other load on the machine does not matter.
     const before = process.cpuUsage()
     for (let used = 0; used < 400_000; ) {
       const { user, system } = process.cpuUsage(before)

@@ -1,4 +1,7 @@
-/** Suspects: whose worker has lived, though it could not settle one; and what of a partition is given up on their way. */
+/**
+ * Suspects that their worker survives, though it could not settle one; and the pending events of a partition that is
+ * given up meanwhile.
+ */
 import { setTimeout as delay } from 'node:timers/promises'
 import { CONSUMER_GROUP, partitionOf } from '@eventflow/core'
 import { streamKey } from '@eventflow/redis'
@@ -10,7 +13,7 @@ let pipeline: TestPipeline
 
 afterEach(() => pipeline.stop())
 
-test('a suspect that is fenced off is as suspect as it was', async () => {
+test('a suspect that is fenced off is as suspect as before', async () => {
   let meet: () => Promise<void> = async () => {}
   const meeting: Enricher = {
     name: 'meeting',
@@ -24,7 +27,7 @@ test('a suspect that is fenced off is as suspect as it was', async () => {
   ])
   const { items } = await pipeline.send([{ type: 'step.done', data: {} }])
   const id = items[0]!.id
-  // As if one worker had died with it alone in hand.
+  // As if one worker had died while it ran this event alone.
   await pipeline.db.query(
     `INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, crashes)
      SELECT tenant_id, event_id, partition, 0, now(), 1 FROM raw_events WHERE event_id = $1`,
@@ -41,7 +44,7 @@ test('a suspect that is fenced off is as suspect as it was', async () => {
   expect(crashes).toEqual([2, 2, 2, 2])
 })
 
-test('no failure counts as a crash: neither where suspicion cannot be taken back, nor a lost answer', async () => {
+test('no failure counts as a crash: neither if the suspicion cannot be withdrawn, nor with a lost answer', async () => {
   let failures = 3
   const recorded: number[] = []
   const watching: Enricher = {
@@ -74,7 +77,10 @@ test('no failure counts as a crash: neither where suspicion cannot be taken back
   expect(recorded).toEqual([2, 2, 2, 2])
 })
 
-/** As if the next owner of each partition were the second that dies with what was sent last in hand; gives how many entries that is. */
+/**
+ * As if the next owner of each partition were the second to die with the last entries pending; returns the number of
+ * those entries.
+ */
 async function dieTwice(): Promise<number> {
   let entries = 0
   for (let partition = 0; partition < pipeline.partitions; partition++) {
@@ -102,7 +108,7 @@ test.each([
     'INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at) VALUES ($1, $2, $3, 1, now())',
   ],
   ['was never published', 'SELECT $1::text, $2::uuid, $3::smallint'],
-])('what %s is a suspect, too: the last owners may have died of it', async (_, statement) => {
+])('an event that %s is a suspect, too: the last owners may have died of it', async (_, statement) => {
   const crashes: (number | undefined)[] = []
   const watching: Enricher = {
     name: 'watching',
@@ -131,14 +137,14 @@ test.each([
 const range = (length: number) => Array.from({ length }, (_, n) => n)
 const numbers = (length: number) => range(length).map((n) => ({ type: 'step.numbered', data: { n } }))
 
-test('a mark that is made between suspects gives up all that follow: none is written down before those ahead of it', async () => {
+test('a mark between suspects gives up all that follow: none is recorded before those ahead of it', async () => {
   const done: number[] = []
   const numbered = defineEvent({
     type: 'step.numbered',
     schema: Type.Object({ n: Type.Integer() }),
     key: () => 'one',
     handle: async ({ data }, tx) => {
-      // As if Redis had refused some entry of the partition just then.
+      // As if Redis had refused an entry of the partition at that moment.
       if (data.n === 0) await tx.query('UPDATE partition_marks SET dirty = dirty + 1')
       done.push(data.n)
     },
@@ -153,7 +159,7 @@ test('a mark that is made between suspects gives up all that follow: none is wri
   expect(done).toEqual(range(100))
 })
 
-/** A definition of `step.numbered` in `keys` orders, which tells how many events each batch has, and waits as `pace` says. */
+/** A definition of `step.numbered` in `keys` orders, which records the size of each batch, and waits as `pace` says. */
 function watched(keys: number) {
   const batches: number[] = []
   const watch = { batches, pace: async () => {} }
@@ -175,7 +181,7 @@ function watched(keys: number) {
   return { watch, definition }
 }
 
-/** Opens once, for all who wait. */
+/** Opens once, for all that wait. */
 function gate() {
   let open = () => {}
   const opened = new Promise<void>((resolve) => {
@@ -184,7 +190,7 @@ function gate() {
   return { opened, open }
 }
 
-test('suspects go a few at a time; what a clean stop leaves of them, the next owner tries', async () => {
+test('suspects run a few at a time; the next owner tries those that a clean stop leaves', async () => {
   const { watch, definition } = watched(1)
   pipeline = await startPipeline([definition])
   const partition = partitionOf('default', 'key 0', pipeline.partitions)
@@ -197,7 +203,7 @@ test('suspects go a few at a time; what a clean stop leaves of them, the next ow
   watch.pace = async () => {
     stopped = first.stop()
   }
-  await until('it has some in hand', () => watch.batches.length > 0)
+  await until('it is processing some', () => watch.batches.length > 0)
   await stopped
   watch.pace = async () => {}
   expect(watch.batches).toEqual([32])
@@ -209,7 +215,7 @@ test('suspects go a few at a time; what a clean stop leaves of them, the next ow
   expect(watch.batches).toEqual([32, 18])
 })
 
-test('a partition that is to be given back waits for no suspects of others', async () => {
+test('a partition to be released does not wait for suspects of others', async () => {
   const { watch, definition } = watched(64)
   pipeline = await startPipeline([definition], { EVENTFLOW_LANES: '1', EVENTFLOW_LOG_LEVEL: 'info' })
   await useStream(0)
@@ -221,7 +227,7 @@ test('a partition that is to be given back waits for no suspects of others', asy
   const [first, next] = [gate(), gate()]
   watch.pace = () => first.opened
   const a = await pipeline.startWorker('a')
-  await until('it has some in hand', () => watch.batches.length === 1)
+  await until('it is processing some', () => watch.batches.length === 1)
   const b = await pipeline.startWorker('b')
   await until('it is asked to give partitions back', given)
   watch.pace = () => next.opened
@@ -233,14 +239,14 @@ test('a partition that is to be given back waits for no suspects of others', asy
   expect((await claimed(a)) + (await claimed(b))).toBe(entries)
 })
 
-test('suspects of two lanes go one at a time: with the one that kills the worker, no other is blamed', async () => {
+test('suspects of two lanes run one at a time: with the one that kills the worker, no other is blamed', async () => {
   let inHand = 0
   let atOnce = 0
   const counting: Enricher = {
     name: 'counting',
     async enrich(events) {
       atOnce = Math.max(atOnce, ++inHand)
-      await delay(20) // so long another lane has to begin with its own
+      await delay(20) // the time for another lane to begin with its own
       inHand--
       return events.map(() => ({}))
     },

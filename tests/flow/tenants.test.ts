@@ -1,6 +1,6 @@
 /**
- * Tenants kept apart, over every route that there is: whatever one asks for, with whatever of another's, no answer has anything
- * of the others in it, and nothing of theirs changes.
+ * Separation of tenants over every route: for any request of a tenant, with any value of another's, no answer contains
+ * anything of the others, and nothing of theirs changes.
  */
 import { randomBytes } from 'node:crypto'
 import { createApiKey, createTenant, SCOPES } from '@eventflow/db'
@@ -23,17 +23,17 @@ const step = defineEvent({
   },
 })
 
-/** The operator's tenant goes second to last: to it the pipeline as a whole is shown. The last one asks for nothing. */
+/** The operator's tenant goes second to last: it sees the pipeline as a whole. The last one sends nothing. */
 const TENANTS = ['ours', 'default', 'theirs'] as const
 type Tenant = (typeof TENANTS)[number]
 
-/** What is a tenant's own: nobody else may be told of it. */
+/** A tenant's own values, which no other tenant may see. */
 interface Own {
   key: string
   keyId: string
-  /** In whatever the tenant has written; nobody else ever sends it. */
+  /** Contained in everything the tenant has written; no other tenant ever sends it. */
   secret: string
-  /** Its own name for a key, a type and the like, which others may guess. */
+  /** The tenant's own name for a key, a type and the like, which others may guess. */
   name: string
   eventIds: string[]
   operationIds: string[]
@@ -71,7 +71,7 @@ const eventsOf = (secret: string, name: string) => [
   { type: 'step', id: name, partitionkey: name, source: `/${name}`, data: { secret, mood: 'bad' } },
 ]
 
-/** Gives a tenant some of everything. */
+/** Creates one of everything for a tenant. */
 async function furnish(tenant: Tenant): Promise<void> {
   const [secret, name] = ['secret', 'name'].map((word) => `${word}-of-${tenant}-${randomBytes(4).toString('hex')}`)
   await createTenant(pipeline.db, tenant, 'test')
@@ -115,7 +115,7 @@ beforeAll(async () => {
   pipeline = await startPipeline([step], { EVENTFLOW_AUTH: 'required' })
   contract = await readContract(pipeline.url)
   await pipeline.startWorker()
-  // What of theirs should not be shown has then been there for longer than what should.
+  // Foreign data that should not be shown is then older than the tenant's own.
   for (const tenant of [...TENANTS].reverse()) await furnish(tenant)
 })
 
@@ -128,7 +128,7 @@ const query = (parts: Record<string, fc.Arbitrary<string>>) =>
     return text && `?${text}`
   })
 
-/** Requests to every route, with what belongs to the one who asks and what belongs to others alike. */
+/** Requests to every route, with values of the asking tenant and of the others alike. */
 function requests(asking: Own, others: Own[]): Record<string, fc.Arbitrary<Asked>> {
   const all = [asking, ...others]
   const oneOf = (values: (one: Own) => string[]) => fc.constantFrom(...all.flatMap(values))
@@ -245,7 +245,7 @@ function requests(asking: Own, others: Own[]): Record<string, fc.Arbitrary<Asked
   }
 }
 
-/** What is documented, and takes a key. */
+/** The documented routes that need an API key. */
 const routes = () =>
   Object.entries(contract.document.paths).flatMap(([path, operations]) =>
     Object.entries(operations)
@@ -253,7 +253,7 @@ const routes = () =>
       .map(([method]) => `${method.toUpperCase()} ${path}`),
   )
 
-/** One text of all rows of a tenant, by table. When a key was used last is written whenever it suits. */
+/** A checksum of all rows of a tenant, by table. The last use of a key is written at any time. */
 async function checksums(tenant: Tenant): Promise<Record<string, string>> {
   const { rows: tables } = await pipeline.db.query(
     `SELECT relname AS name FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
@@ -270,11 +270,11 @@ async function checksums(tenant: Tenant): Promise<Record<string, string>> {
   return Object.fromEntries(await Promise.all(sums))
 }
 
-test('every route that takes a key is asked', () => {
+test('every route that needs an API key is requested', () => {
   expect(Object.keys(requests(own.ours, [own.theirs])).sort()).toEqual(routes().sort())
 })
 
-test('what is asked for by its id is not there, as if it never was', async () => {
+test('a foreign id is not found, as if it never existed', async () => {
   const { eventIds, operationIds, keyIds, name } = own.theirs
   const asked: [string, string][] = [
     ['GET', `/v1/events/${eventIds[0]}`],
@@ -286,7 +286,7 @@ test('what is asked for by its id is not there, as if it never was', async () =>
   for (const [method, path] of asked) expect((await ask('ours', method, { path })).status).toBe(404)
 })
 
-test('what is followed live, by who may see the pipeline as a whole, has nothing of the others in it', async () => {
+test('the live view of an operator contains nothing of other tenants', async () => {
   const abort = new AbortController()
   const headers = { authorization: `Bearer ${own.default.key}`, accept: 'text/event-stream' }
   const response = await fetch(`${pipeline.url}/v1/live`, { headers, signal: abort.signal })
@@ -301,10 +301,10 @@ test('what is followed live, by who may see the pipeline as a whole, has nothing
 })
 
 test.each(['ours', 'default'] as const)(
-  'to %s no answer says anything of the others, and nothing of theirs changes',
+  'to %s no answer reveals anything of the others, and nothing of theirs changes',
   async (tenant) => {
     const others = TENANTS.filter((name) => name !== tenant)
-    // Those that have asked for something may still be at work on it.
+    // Those that have sent requests may still have work in progress.
     const quiet = TENANTS.slice(TENANTS.indexOf(tenant) + 1)
     const before = await Promise.all(quiet.map(checksums))
     const secrets = others.map((other) => own[other].secret)
@@ -321,7 +321,7 @@ test.each(['ours', 'default'] as const)(
       const property = fc.asyncProperty(request, async (given) => {
         sent += JSON.stringify(given)
         const { status, text } = await ask(tenant, route.split(' ')[0]!, given)
-        // What was sent may be repeated, also later: it is in the filters of operations, for example.
+        // Values that were sent may be repeated, also later: for example in the filters of operations.
         const guessed = ofOthers.filter((one) => text.includes(one) && !sent.includes(one))
         const told = [...guessed, ...secrets.filter((secret) => text.includes(secret))]
         expect([route, status < 500, told]).toEqual([route, true, []])
@@ -332,7 +332,7 @@ test.each(['ours', 'default'] as const)(
   },
 )
 
-test('its own things are all there, under ids of its own', async () => {
+test('its own objects are all there, under its own ids', async () => {
   const { eventIds, operationIds, keyIds, secret } = own.theirs
   const to = (path: string) => ask('theirs', 'GET', { path })
   for (const id of eventIds) expect((await to(`/v1/events/${id}`)).body.data.secret).toBe(secret)
@@ -343,7 +343,7 @@ test('its own things are all there, under ids of its own', async () => {
   expect(eventIds.filter((id) => own.ours.eventIds.includes(id))).toEqual([])
 })
 
-test('the pipeline as a whole is shown to the operator alone', async () => {
+test('only the operator sees the pipeline as a whole', async () => {
   for (const path of ['/v1/live', '/metrics/summary']) {
     expect((await ask('ours', 'GET', { path })).body).toMatchObject({ code: 'forbidden' })
     expect((await ask('default', 'GET', { path })).status).toBe(200)

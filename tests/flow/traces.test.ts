@@ -1,4 +1,4 @@
-/** Traces from the request through the stream to the handler, as a collector gets them. */
+/** Traces from the request through the stream to the handler, as a collector receives them. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createDatabase, post, redisCacheDir, type Stack, startStack } from '@eventflow/testkit'
@@ -8,7 +8,7 @@ import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from './otlp-
 
 const DEFINITIONS = join(import.meta.dirname, '../traced-events')
 
-/** What the handler says of its error: it may quote the event, and so must be in no span. */
+/** The handler's error message: it may quote the event, and so must be in no span. */
 const SECRET = 'a secret of the event'
 
 let receiver: OtlpReceiver
@@ -37,7 +37,7 @@ afterAll(async () => {
   await receiver?.close()
 })
 
-/** A trace that nobody has used, as a client would begin it. */
+/** A new trace, as a client would begin it. */
 function newTrace(sampled = true) {
   const traceId = (++traces).toString(16).padStart(32, 'c')
   return { traceId, traceparent: `00-${traceId}-${CLIENT_SPAN}-${sampled ? '01' : '00'}` }
@@ -52,7 +52,7 @@ async function send(path: string, body: unknown, traceparent?: string) {
 
 const step = (mood?: string) => ({ type: 'traced.step', data: mood === undefined ? {} : { mood } })
 
-/** The spans as a tree: those below a span come after it, indented, in the order of their beginnings. */
+/** The spans as a tree: child spans come after their parent, indented, in the order of their beginnings. */
 function treeOf(spans: readonly ReceivedSpan[], parent = CLIENT_SPAN, indent = ''): string[] {
   return spans
     .filter(({ parentSpanId = '' }) => parentSpanId === parent)
@@ -67,7 +67,7 @@ const lineOf = ({ service, name, attributes, events, status }: ReceivedSpan) =>
     ...(status.code === 2 ? ['ERROR'] : []),
   ].join(' ')
 
-test('a trace has the whole way of its event, with each attempt', async () => {
+test('a trace has the whole path of its event, with each attempt', async () => {
   const { traceId, traceparent } = newTrace()
   const { id } = await send('/v1/events', step('flaky'), traceparent)
   const spans = await receiver.trace(traceId, 15)
@@ -143,7 +143,7 @@ test('a dead letter is an error in its trace, and names its trace in the log', a
   expect(log.find((line) => line.includes('event failed'))).toContain(`"trace_id":"${traceId}"`)
 })
 
-test('where no trace comes in, ingest begins one, and the event keeps it', async () => {
+test('without an incoming trace, ingest begins one, and the event keeps it', async () => {
   const { id } = await send('/v1/events', step())
   const stored = await stack.db.query('SELECT traceparent FROM raw_events WHERE event_id = $1', [id])
   const [, traceId, spanId, flags] = stored.rows[0].traceparent.split('-')
@@ -158,7 +158,7 @@ test('the spans of a batch link to the traces of its events, and these to them',
   const [request, own, quiet] = [newTrace(), newTrace(), newTrace(false)]
   const sum = { type: 'traced.sum', data: {} }
   const events = [step(), { ...sum, traceparent: own.traceparent }, { ...step(), traceparent: quiet.traceparent }]
-  // What is in the stream when the worker comes is read at once.
+  // A worker reads the entries already in the stream at once.
   const [worker] = stack.workers
   await worker!.end('SIGTERM')
   await send(
@@ -204,7 +204,7 @@ test('the spans of a batch link to the traces of its events, and these to them',
   expect(receiver.spans.filter(({ traceId }) => traceId === quiet.traceId)).toEqual([])
 })
 
-test('what the client does not want traced leaves no span, and keeps its trace', async () => {
+test('an unsampled trace leaves no span, and stays with its event', async () => {
   const [quiet, next] = [newTrace(false), newTrace()]
   const { id } = await send('/v1/events', step('flaky'), quiet.traceparent)
   await stack.drained()

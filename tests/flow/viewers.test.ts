@@ -1,4 +1,4 @@
-/** What watches or waits does so no longer than its key is good, and takes no place when it has gone. */
+/** Viewers and waiting requests end with their API key, and take no place when they have gone. */
 import { createHash } from 'node:crypto'
 import { connect } from 'node:net'
 import { createBootstrapKey, SCOPES, type Scope } from '@eventflow/db'
@@ -39,7 +39,7 @@ async function accepted(): Promise<string> {
   return ((await sent.json()) as { id: string }).id
 }
 
-test('a stream whose key is revoked or expires is told so, and ends; others go on', async () => {
+test('a stream whose key is revoked or expires is told so, and ends; others continue', async () => {
   const staying = new AbortController()
   const other = await watch((await makeKey('read')).key, { signal: staying.signal })
   await Promise.all(
@@ -58,7 +58,7 @@ test('a stream whose key is revoked or expires is told so, and ends; others go o
   staying.abort()
 })
 
-test('an answer that was waited for is not given to a key that was revoked meanwhile', async () => {
+test('a waiting request gets no answer if its key was revoked meanwhile', async () => {
   const { id, key } = await makeKey('read')
   const path = `${pipeline.url}/v1/events/${await accepted()}`
   const waiting = fetch(`${path}?wait=6s`, { headers: bearer(key) })
@@ -67,7 +67,7 @@ test('an answer that was waited for is not given to a key that was revoked meanw
   expect((await waiting).status).toBe(401)
 })
 
-test('a body that arrives when its key was revoked stores nothing', async () => {
+test('a body that arrives after its key was revoked stores nothing', async () => {
   const { id, key } = await makeKey('ingest')
   const body = '{"type":"late","data":{}}'
   const socket = connect(Number(new URL(pipeline.url).port), '127.0.0.1')
@@ -86,18 +86,18 @@ test('a body that arrives when its key was revoked stores nothing', async () => 
   expect(rows[0].n).toBe(0)
 })
 
-test('places are for those who watch, and no key has all of them', async () => {
-  // HEAD watches nothing.
+test('places are for present viewers, and no key has all of them', async () => {
+  // HEAD opens no stream.
   for (let i = 0; i <= MAX_VIEWERS; i++) {
     const { status, headers } = await watch(ADMIN, { method: 'HEAD' })
     expect([status, headers.get('content-type')]).toEqual([200, 'text/event-stream'])
   }
-  // These have gone before they are let in, or while others on their connection are answered first.
+  // These have gone before they are admitted, or while others on their connection are answered first.
   const ask = (path: string, key: string) =>
     `GET ${path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nAuthorization: Bearer ${key}\r\n\r\n`
   const waiting = ask(`/v1/events/${await accepted()}?wait=60s`, ADMIN)
   for (let i = 0; i < 20; i++) {
-    // A key that is not known yet is looked up first.
+    // A new key has to be looked up first.
     const { key } = await makeKey(...SCOPES)
     const socket = connect(Number(new URL(pipeline.url).port), '127.0.0.1')
     const live = ask('/v1/live', key)
@@ -110,7 +110,7 @@ test('places are for those who watch, and no key has all of them', async () => {
     expect(await refused.json()).toMatchObject({ code: 'overloaded' })
   }
   const keys = await Promise.all(Array.from({ length: MAX_VIEWERS / MAX_OF_KEY }, () => makeKey('read')))
-  // What nothing refers to is collected, and its connection closed.
+  // Unreferenced responses are garbage-collected, and their connections closed.
   const watching: Response[] = []
   for (const { key } of keys) {
     for (let i = 0; i < MAX_OF_KEY; i++) {

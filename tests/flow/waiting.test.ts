@@ -1,4 +1,4 @@
-/** What waits with a worker: how much of it may, and that nothing overtakes what it has no room for. */
+/** Events that wait with a worker: how many may, and that nothing overtakes those beyond its limit. */
 import { type AcceptedEvent, packEntry, partitionOf } from '@eventflow/core'
 import { FIELD, readNew, streamKey } from '@eventflow/redis'
 import {
@@ -69,9 +69,9 @@ async function startOnStreams(id: string): Promise<TestWorker> {
 
 test.each([
   ['events', { EVENTFLOW_MAX_WAITING: '3' }, 3, ''],
-  // Of which a sixteenth is for each partition.
+  // Each partition has a sixteenth of it.
   ['data', { EVENTFLOW_MAX_WAITING_BYTES: '48000' }, 3, 'x'.repeat(1_200)],
-])('as many %s as may wait do, and then their partition pauses and no other one', async (_, settings, most, text) => {
+])('as many %s wait as allowed, and then their partition pauses and no other one', async (_, settings, most, text) => {
   await start(settings)
   const worker = await startOnStreams('a')
   await takeSourceAway()
@@ -83,7 +83,7 @@ test.each([
   await send(KEY, most)
   for (const n of upTo(3)) {
     await send(ELSEWHERE, n)
-    await until('another partition goes on', async () => (await effectsOf(ELSEWHERE)).length === n + 1)
+    await until('another partition continues', async () => (await effectsOf(ELSEWHERE)).length === n + 1)
   }
   expect(await effectsOf(FREE)).toEqual([])
   expect(await gaugeOf(worker, 'waitingEvents')).toBe(most)
@@ -93,7 +93,7 @@ test.each([
   expect(await effectsOf(FREE)).toEqual([0])
 })
 
-test('what only its owner knows of is written down before the stream is used again, and comes first after it', async () => {
+test('events known only to their owner are written down before the stream is used again, and come first after it', async () => {
   await start()
   const worker = await startOnStreams('a')
   await takeSourceAway()
@@ -120,7 +120,7 @@ const stored = (key: string, n: number) =>
 test.each([
   ['more retries than may wait are loaded as there is room', '100'],
   ['more retries than are read at once are loaded one page after the other', '10000'],
-])('%s, in the order of acceptance, and all else comes after them', async (_, room) => {
+])('%s, in the order of acceptance, and all others come after them', async (_, room) => {
   await start({ EVENTFLOW_MAX_WAITING: room })
   await (await startOnStreams('a')).stop()
   const keys = keysOf(0, 5)
@@ -128,7 +128,7 @@ test.each([
     pipeline.db,
     upTo(350).map((n) => stored(keys[n % 5]!, Math.floor(n / 5))),
   )
-  // Those that came last are due first.
+  // The last ones are due first.
   await rows(`INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, history)
               SELECT tenant_id, event_id, partition, 1, now() - seq * interval '1 ms', '[]' FROM raw_events`)
   for (const key of keys) await send(key, 70)
@@ -137,7 +137,7 @@ test.each([
   for (const key of keys) expect(await effectsOf(key)).toEqual(upTo(71))
 })
 
-test('everything that a dead worker had in hand is taken over, however much, before anything new', async () => {
+test('everything pending with a dead worker is taken over, however much, before anything new', async () => {
   await start()
   await (await startOnStreams('a')).stop()
   const events = upTo(250).map((n) => stored(KEY, n))

@@ -1,6 +1,6 @@
 /**
- * The walls between tenants, for what can be used up: while one does its worst on every route, another one's requests are answered
- * as if it were alone, and what the first one has taken is bounded.
+ * The walls between tenants for shared resources: while one attacks on every route, another one's requests are answered
+ * as if it were alone, and the attacker's use is bounded.
  */
 import { ATTACKS, type AttackName, attack } from '@eventflow/bench/worst-tenant'
 import { createApiKey, createTenant, SCOPES, setQuota } from '@eventflow/db'
@@ -9,7 +9,7 @@ import { post, startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
-/** Which attacks go together: each run takes a second or two. */
+/** Which attacks run together: each run takes a second or two. */
 const RUNS = 10
 
 const plain = defineEvent({ type: 'bench.plain', schema: Type.Object({ text: Type.String() }) })
@@ -26,7 +26,7 @@ beforeAll(async () => {
     await createTenant(pipeline.db, tenantId, 'test')
     return (await createApiKey(pipeline.db, { tenantId, name: 'test', scopes: [...SCOPES] }, 'test')).key
   }
-  // What comes in is bounded by quotas; without one it may be all that the machine can do.
+  // Quotas limit the incoming events; without one they may be all that the machine can process.
   await createTenant(pipeline.db, 'worst', 'test')
   await setQuota(pipeline.db, 'worst', { eventsPerSecond: 1_000, bytesPerSecond: 2_000_000 }, 'test')
   key = { worst: await keyOf('worst'), quiet: await keyOf('quiet') }
@@ -34,7 +34,7 @@ beforeAll(async () => {
 
 afterAll(() => pipeline.stop())
 
-/** One of everything that a tenant does; gives the statuses that were not to be expected. */
+/** One of everything that a tenant does; returns the unexpected statuses. */
 async function useEverything(): Promise<unknown[]> {
   const headers = { authorization: `Bearer ${key.quiet}` }
   const get = (path: string) => fetch(pipeline.url + path, { headers })

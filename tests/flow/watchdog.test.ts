@@ -1,4 +1,4 @@
-/** The watchdog: a worker that makes no progress while events wait says so, and why. */
+/** The watchdog: a worker that makes no progress while events wait reports it, with the reason. */
 import { join } from 'node:path'
 import { defineEvent, Type, UnavailableError } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
@@ -7,7 +7,7 @@ import step from '../events/fault-step.js'
 
 const EVENTS = join(import.meta.dirname, '../events')
 
-/** Whether the enricher comes to an end. */
+/** Whether the enricher ends. */
 let gate = { opened: Promise.resolve(), open: () => {} }
 let sourceIsAway = false
 
@@ -71,7 +71,7 @@ test('a worker whose batch does not end is stalled, until it does', async () => 
   await worker.stop()
 })
 
-test('events that wait for a dependency hold up their partition, and the worker is well', async () => {
+test('events that wait for a dependency hold up their partition, and the worker is healthy', async () => {
   const worker = await pipeline.startWorker('b')
   sourceIsAway = true
   await pipeline.send([{ type: 'gated', partitionkey: 'k', data: {} }])
@@ -87,7 +87,7 @@ test('events that wait for a dependency hold up their partition, and the worker 
   await worker.stop()
 })
 
-test('a worker process says it over HTTP; and a second one on its port says which setting is wrong', async () => {
+test('a worker process reports it over HTTP; and a second one on its port names the wrong setting', async () => {
   const worker = await pipeline.startWorkerProcess('c', EVENTS, { EVENTFLOW_STALLED_AFTER_SECONDS: '1' })
   const get = async (path: string) => {
     const response = await fetch(worker.url + path)

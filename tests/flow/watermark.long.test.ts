@@ -1,4 +1,4 @@
-/** The watermark: what is behind it is settled or waits in `retries`, whatever has failed meanwhile. */
+/** The watermark: every event up to it is settled or waits in `retries`, also after failures. */
 import { partitionOf } from '@eventflow/core'
 import { defineEvent, Type } from '@eventflow/sdk'
 import { startPipeline, until, whileLocked } from '@eventflow/testkit'
@@ -20,7 +20,8 @@ const step = defineEvent({
 test('it stops before an event that waits for another, also when its batch was settled at the second try', async () => {
   const pipeline = await startPipeline([step])
   await pipeline.startWorker()
-  // What comes from Postgres instead is written to `retries` when its partition goes to the stream, and may be passed.
+  // Events from Postgres are written to `retries` when their partition returns to the stream, so the watermark may pass
+  // them.
   await until('the streams are in use', async () => {
     return (await pipeline.db.query('SELECT FROM partitions WHERE redis_run_id IS NULL')).rowCount === 0
   })

@@ -1,4 +1,7 @@
-/** Workers: what a stream may hold, and how partitions are shared. In one process; the crashes are in crashes.long.test.ts. */
+/**
+ * Workers: what a stream may contain, and how partitions are shared. In one process; crashes.long.test.ts has the
+ * crashes.
+ */
 import { randomUUID } from 'node:crypto'
 import { type AcceptedEvent, CONSUMER_GROUP, packEntry, partitionOf } from '@eventflow/core'
 import { createSeal, FIELD, readNew, streamKey } from '@eventflow/redis'
@@ -17,7 +20,7 @@ afterEach(() => pipeline.stop())
 const event = (key: string, n: number) => ({ type: 'fault.step', data: { key, n } })
 const events = (count: number) => Array.from({ length: count }, (_, n) => event(`key ${n % 23}`, Math.floor(n / 23)))
 
-/** What was done for each key, in its order. */
+/** The effects of each key, in order. */
 async function effects(): Promise<Map<string, number[]>> {
   const { rows } = await pipeline.db.query('SELECT key, array_agg(n ORDER BY at) AS done FROM effects GROUP BY key')
   return new Map(rows.map(({ key, done }) => [key, done]))
@@ -25,7 +28,7 @@ async function effects(): Promise<Map<string, number[]>> {
 
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 
-/** Every event took effect once, and each key's in order. */
+/** Checks that every event took effect once, and each key's in order. */
 async function expectAllOnceInOrder(sent: readonly { data: { key: string } }[]): Promise<void> {
   const expected = new Map<string, number>()
   for (const { data } of sent) expected.set(data.key, (expected.get(data.key) ?? 0) + 1)
@@ -47,7 +50,7 @@ const untilOwners = (expected: Record<string, number>) =>
   })
 
 describe('entries of a stream', () => {
-  /** Makes the streams the place that events come from: a first start reads them from Postgres. */
+  /** Makes the workers read the streams: a first start reads events from Postgres. */
   async function streamsAreInUse() {
     const worker = await pipeline.startWorker('first')
     await until('its partitions are read from their streams', async () => {
@@ -57,7 +60,7 @@ describe('entries of a stream', () => {
     await worker.stop()
   }
 
-  test('that are there twice, or were in the hands of a consumer that died, have their effects once', async () => {
+  test('that are there twice, or were pending with a dead consumer, have their effects once', async () => {
     await streamsAreInUse()
     const sent = events(1_000)
     await pipeline.send(sent)
@@ -81,7 +84,7 @@ describe('entries of a stream', () => {
     expect((await metrics.catchUpEvents.get()).values.filter(({ value }) => value > 0)).toEqual([])
   })
 
-  test('that a former owner was given after the take-over are not overtaken', async () => {
+  test('that a former owner was given after the takeover are not overtaken', async () => {
     await streamsAreInUse()
     await pipeline.startWorker('second')
     await until('it reads', async () => (await owners()).second === pipeline.partitions)
@@ -92,7 +95,7 @@ describe('entries of a stream', () => {
     const stored = newEvent({ type: 'fault.step', key: 'stolen', partition, payload: '{"key":"stolen","n":1}' })
     const [{ data: _, ...accepted }] = (await acceptEvents(pipeline.db, [stored])) as [AcceptedEvent]
     const stream = streamKey(pipeline.prefix, partition)
-    // In one transaction, so that nobody else is given the entry.
+    // In one transaction, so that no other consumer is given the entry.
     await pipeline.redis
       .multi()
       .xadd(stream, '*', FIELD, pipeline.seal.close(stream, packEntry([{ ...accepted, payload: stored.payload }])))
@@ -104,7 +107,7 @@ describe('entries of a stream', () => {
     expect((await effects()).get('stolen')).toEqual([0, 1, 2])
   })
 
-  test('of another database are removed when the pipeline begins anew on an old Redis', async () => {
+  test('of another database are removed when the pipeline starts afresh on an old Redis', async () => {
     const other = (n: number): AcceptedEvent => {
       const at = new Date().toISOString()
       const names = { tenantId: 'default', type: 'fault.step', source: '/', correlationId: 'x', occurredAt: at }
@@ -125,7 +128,7 @@ describe('entries of a stream', () => {
     await expectAllOnceInOrder(sent)
   })
 
-  test('that are forged, changed or moved have no effect, and nothing is lost or out of order by them', async () => {
+  test('that are forged, changed or moved have no effect, and cause no loss or reordering', async () => {
     await streamsAreInUse()
     const secret = createSeal(Buffer.alloc(32))
     const forge = (partition: number) => {
@@ -134,7 +137,8 @@ describe('entries of a stream', () => {
       const times = { occurredAt: at, acceptedAt: at, seq: 1_000_000, payload: '{"key":"forged","n":0}' }
       return packEntry([{ ...names, ...times, id: randomUUID(), partition }])
     }
-    // What is done to the first entry of a key, each in a stream of its own: what is sent there is worked on after it.
+    // What is done to the first entry of a key, each in a separate stream: later events of that stream are processed
+    // after it.
     const done: Record<string, (stream: string, partition: number, closed: string) => string> = {
       'no seal': (_, partition) => forge(partition),
       'another secret': (stream, partition) => secret.close(stream, forge(partition)),
@@ -164,7 +168,7 @@ describe('entries of a stream', () => {
     expect((await metrics.foreignEntries.get()).values[0]?.value).toBe(4)
   })
 
-  test('that lie in the stream of another partition are removed', async () => {
+  test('in the stream of another partition are removed', async () => {
     await streamsAreInUse()
     const stored = newEvent({ type: 'fault.step', key: 'a', partition: 3, payload: '{"key":"a","n":0}' })
     const [{ data: _, ...accepted }] = (await acceptEvents(pipeline.db, [stored])) as [AcceptedEvent]
@@ -179,7 +183,7 @@ describe('entries of a stream', () => {
     expect(await effects()).toEqual(new Map([['a', [0]]]))
   })
 
-  test('that are no events are removed and logged, and stop nothing', async () => {
+  test('that are not events are removed and logged, and stop nothing', async () => {
     await streamsAreInUse()
     const sent = events(200)
     const add = (partition: number, ...fields: string[]) =>
@@ -208,7 +212,7 @@ describe('entries of a stream', () => {
   })
 })
 
-test('a worker that stops gives its partitions back, and the next one goes on where it was', async () => {
+test('a worker that stops releases its partitions, and the next one continues where it was', async () => {
   const keys = upTo(20).map((n) => `key ${n}`)
   const load = startSteadyLoad(pipeline.url, { keys, eventOf: event, pauseMs: 5 })
   for (const id of ['first', 'second', 'third']) {
@@ -230,7 +234,7 @@ test('a worker that stops gives its partitions back, and the next one goes on wh
   expect(await effects()).toEqual(new Map([...load.acknowledged].map(([key, count]) => [key, upTo(count)])))
 })
 
-test('workers share the partitions, whoever comes and goes, and under load no order is lost', async () => {
+test('workers share the partitions, while workers come and go, and under load no order is lost', async () => {
   const keys = upTo(40).map((n) => `key ${n}`)
   const load = startSteadyLoad(pipeline.url, { keys, eventOf: event, pauseMs: 20 })
   const a = await pipeline.startWorker('a')

@@ -1,4 +1,6 @@
-/** `leaky`: fails in every way an event can, and each error quotes the event's secret, as errors of careless code do. */
+/**
+ * `leaky`: fails in every way an event can, and each error quotes the event's secret, as errors of careless code do.
+ */
 import { type AcceptedEvent, defineEvent, PermanentError, type Static, Type } from '@eventflow/sdk'
 
 const Leaky = Type.Object({
@@ -12,7 +14,7 @@ const Leaky = Type.Object({
   ),
 })
 
-/** Set by an event, and thrown where no event is in work any more. */
+/** Set by an event, and thrown when no event is being processed any more. */
 let late: Error | undefined
 setInterval(() => {
   const error = late

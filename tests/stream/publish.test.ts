@@ -1,4 +1,4 @@
-/** What of a request is in which entry of which stream, and of what it is said that it is not. */
+/** Which events of a request are in which entry of which stream, and which are reported as missing. */
 import { randomBytes } from 'node:crypto'
 import { decodeEvent, type RawEvent, unpackEntry } from '@eventflow/core'
 import { connectRedis, createPublisher, createSeal, FIELD, type Redis, streamKey, untilReady } from '@eventflow/redis'
@@ -54,7 +54,7 @@ test('each partition has its events in its stream, in the order given', async ()
   expect([await entriesOf(1), await entriesOf(2)]).toEqual([[[4, 3, 6]], [[5]]])
 })
 
-test('an entry has fifty events at the most', async () => {
+test('an entry has at most fifty events', async () => {
   const publisher = createPublisher(redis, prefix, seal, 1_000)
   await publisher.publish(inPartition(1, 50))
   await publisher.publish(inPartition(2, 101))
@@ -63,7 +63,7 @@ test('an entry has fifty events at the most', async () => {
   expect((await entriesOf(2)).flat()).toEqual(upTo(101))
 })
 
-test('and so many characters, but for an event that is larger by itself', async () => {
+test('and a maximum size, except for a single event that is larger', async () => {
   const half = `"${'x'.repeat(32_766)}"`
   const publisher = createPublisher(redis, prefix, seal, 1_000)
   const events = [half, half, half, '1', `"${'x'.repeat(70_000)}"`, '1'].map((payload, seq) =>
@@ -77,7 +77,7 @@ test('and so many characters, but for an event that is larger by itself', async 
   expect(unpackEntry(seal.open(streamKey(prefix, 2), first![1][1]!)!)).toHaveLength(3)
 })
 
-test('a stream that is full takes nothing more until it is shorter, and others are not held up', async () => {
+test('a full stream accepts nothing until it is shorter, and others are not held up', async () => {
   const publisher = createPublisher(redis, prefix, seal, 2)
   await publisher.publish([...inPartition(1, 50), eventOf(50, 1), eventOf(0, 2)])
   expect(await publisher.publish([eventOf(51, 1), eventOf(1, 2)])).toEqual(new Set([1]))
@@ -89,19 +89,19 @@ test('a stream that is full takes nothing more until it is shorter, and others a
   expect(await entriesOf(1)).toEqual([[51]])
 })
 
-test('a stream that Redis refuses to add to is named, with one entry or several, and no other', async () => {
+test('a stream that Redis refuses to add to is reported, with one entry or several, and no other', async () => {
   const publisher = createPublisher(redis, prefix, seal, 1_000)
   for (const partition of [1, 2]) await redis.set(streamKey(prefix, partition), 'is no stream')
   const events = [eventOf(0, 1), ...inPartition(2, 60), ...inPartition(3, 60), eventOf(0, 4)]
   expect(await publisher.publish(events)).toEqual(new Set([1, 2]))
   expect((await entriesOf(3)).flat()).toEqual(upTo(60))
   expect(await entriesOf(4)).toEqual([[0]])
-  // Its length could not be read, and is not taken for anything.
+  // Its length could not be read, and must not be used.
   await redis.del(streamKey(prefix, 1))
   expect(await publisher.publish([eventOf(0, 1)])).toEqual(new Set())
 })
 
-test('without Redis every partition is named', async () => {
+test('without Redis every partition is reported', async () => {
   const lost = connectRedis({ url: redisUrl(), onError: () => {} })
   await untilReady(lost, 5_000)
   const publisher = createPublisher(lost, prefix, seal, 1_000)

@@ -1,9 +1,9 @@
-/** What tells one Redis from the next. */
+/** How one Redis is distinguished from another. */
 import { connectRedis, readRunId, untilReady } from '@eventflow/redis'
 import { startOwnRedis } from '@eventflow/testkit'
 import { expect, test } from '@jest/globals'
 
-test('a Redis that was a replica for a while, and may have lost what it had, is another one, though its process is the same', async () => {
+test('a Redis that was a replica for a while, and may have lost its data, is another one, in the same process', async () => {
   const server = await startOwnRedis()
   const redis = connectRedis({ url: server.adminUrl, onError: () => {} })
   await untilReady(redis, 5_000)

@@ -1,6 +1,6 @@
 /**
- * `traced.step`: its enricher and its handler have spans of their own. *flaky*: its handler fails the first time; *bad*: it is
- * wrong for good. The enricher tells what it would send to whom it asks.
+ * `traced.step`: its enricher and its handler create spans. *flaky*: its handler fails the first time; *bad*: it fails
+ * permanently. The enricher records the headers that it would send to a dependency.
  */
 import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
 import { context, propagation, trace } from '@opentelemetry/api'

@@ -1,4 +1,4 @@
-/** `traced.sum`: its handler takes several events at once, and has a span of its own. */
+/** `traced.sum`: its handler takes several events at once, and creates a span. */
 import { defineEvent, Type } from '@eventflow/sdk'
 import { trace } from '@opentelemetry/api'
 

@@ -1,4 +1,7 @@
-/** The rules of Prometheus: valid, each alert tested by promtool in both directions, and each with its section for whoever is woken. */
+/**
+ * The rules of Prometheus: valid, each alert tested by promtool in both directions, and each with a section in the
+ * runbook.
+ */
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -31,7 +34,7 @@ beforeAll(async () => {
   promtool = (await findPrometheus(CACHE, () => {})).promtool
 }, 60_000)
 
-/** What promtool says, and whether it is content. */
+/** The output of promtool, and whether it succeeded. */
 function ask(...args: string[]) {
   const { status, stdout, stderr } = spawnSync(promtool, args, { encoding: 'utf8' })
   return { ok: status === 0, output: `${stdout}${stderr}` }
@@ -51,7 +54,7 @@ test.each(readdirSync(TESTS))(
   60_000,
 )
 
-test('promtool notices an alert that does not fire', async () => {
+test('promtool detects an alert that does not fire', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'eventflow-rules-'))
   await cp(join(ROOT, 'prometheus'), dir, { recursive: true })
   const alertsFile = join(dir, 'rules/alerts.yml')
@@ -70,7 +73,7 @@ test('each alert is tested where it fires and where it does not', () => {
   expect(names.filter((name) => !firing.has(name) || !silent.has(name))).toEqual([])
 })
 
-test('each alert says how bad it is, what is wrong, with figures, and what to read', () => {
+test('each alert has a severity, a description with figures, and a link to the runbook', () => {
   for (const { name, text } of alerts) {
     expect(text).toMatch(/severity: (critical|warning|info) /)
     expect(text).toMatch(/summary: \S/)

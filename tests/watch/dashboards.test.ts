@@ -1,4 +1,4 @@
-/** Whoever adds a metric shows it: every one of ours is on a dashboard, or in a rule that is. */
+/** Every metric of ours is on a dashboard, or in a rule that is on one. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createIngestMetrics, createWorkerMetrics } from '@eventflow/runtime'

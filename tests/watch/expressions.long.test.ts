@@ -1,6 +1,6 @@
 /**
  * A real Prometheus watches a pipeline that works, fails, and loses parts of itself; then every expression of the
- * dashboards and of the rules must have something to say.
+ * dashboards and of the rules must give a result.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
@@ -46,7 +46,7 @@ afterAll(async () => {
   await stack?.stop()
 })
 
-/** The configuration of `npm start`, for the addresses of this pipeline, and in a hurry. */
+/** The configuration of `npm start`, for the addresses of this pipeline, and with short intervals. */
 function hurried(config: string): string {
   const hosts = (urls: readonly string[]) => urls.map((url) => new URL(url).host).join(', ')
   return config
@@ -56,7 +56,7 @@ function hurried(config: string): string {
     .replace('[127.0.0.1:9101, 127.0.0.1:9102]', `[${hosts(stack.workerUrls)}]`)
 }
 
-/** Waits until Prometheus has seen an expression come true. */
+/** Waits until Prometheus has seen an expression become true. */
 const seen = (expression: string) =>
   until(`Prometheus sees ${expression}`, async () => (await queries.now(expression)).length > 0, 30_000)
 
@@ -75,7 +75,7 @@ async function workAndTrouble(): Promise<void> {
   await seen('sum(eventflow_requests_refused_total) > 0')
 
   for (let times = 1; times <= 3; times++) {
-    await second.restart('SIGKILL', 1_000) // the time of a start is in whole seconds: two starts must differ
+    await second.restart('SIGKILL', 1_000) // start times are in whole seconds: two starts must differ
     await second.ready()
     await seen(`sum(changes(process_start_time_seconds{job="worker"}[5m])) == ${times}`)
   }
@@ -144,7 +144,7 @@ describe.each(readdirSync(DASHBOARDS))('%s', (file) => {
     for (const { expr, instant } of targets) {
       test(`${title}: ${expr}`, async () => {
         const query = expr.replaceAll('$__rate_interval', '10s')
-        // What is told at a moment may be missing at the next: a reading of the databases may take too long.
+        // A value may be missing for a moment: a reading of the databases may take too long.
         await until('it is told', async () =>
           isTold(await (instant ? queries.now(query) : queries.since(start, query))),
         )

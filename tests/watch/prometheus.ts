@@ -1,6 +1,6 @@
-/** What tests ask a Prometheus. */
+/** Queries of a Prometheus for the tests. */
 
-/** A series, and its values over time; one value where one moment was asked for. */
+/** A series, and its values over time; one value if a single time was requested. */
 export interface Series {
   metric: Record<string, string>
   values: number[]
@@ -14,7 +14,7 @@ export interface Rule {
   lastError?: string
 }
 
-/** Asks one Prometheus. Throws with what it says when it does not understand the question. */
+/** Queries one Prometheus. Throws with its message if the query is invalid. */
 export function createQueries(url: string) {
   async function ask<Data>(path: string, parameters: Record<string, string> = {}): Promise<Data> {
     const response = await fetch(`${url}/api/v1/${path}?${new URLSearchParams(parameters)}`)

@@ -1,2 +1,2 @@
-/** What fails, and how, is said by the event. */
+/** An event whose data says how it fails. */
 export { default } from '../events/fault-step.js'

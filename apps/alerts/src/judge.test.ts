@@ -1,4 +1,4 @@
-/** Hysteresis: an alert is raised and cleared by what lasts, and by nothing that wavers. */
+/** Hysteresis: only lasting values raise and clear an alert; fluctuation does not. */
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { judge, type Standing } from './judge.js'
@@ -6,7 +6,7 @@ import { judge, type Standing } from './judge.js'
 const limits = { above: 60, below: 30, forMs: 30_000 }
 const CALM: Standing = { raised: false, turningSince: undefined }
 
-/** What comes of values that are seen 10 s after one another: at each, whether the alert is on. */
+/** Feeds values seen 10 s apart; returns for each whether the alert is raised. */
 function run(values: readonly (number | undefined)[], standing = CALM, everyMs = 10_000): boolean[] {
   let now = 0
   let current = standing
@@ -20,7 +20,7 @@ function run(values: readonly (number | undefined)[], standing = CALM, everyMs =
 const raised: Standing = { raised: true, turningSince: undefined }
 
 describe('an alert', () => {
-  test('is raised by what has been above its threshold for long enough', () => {
+  test('is raised by a value above its threshold for long enough', () => {
     expect(run([61, 70, 99, 61, 61])).toEqual([false, false, false, true, true])
   })
 
@@ -29,19 +29,19 @@ describe('an alert', () => {
     expect(run([99, 99, 99, 60, 99, 99, 99, 0])).not.toContain(true)
   })
 
-  test('ends by what has been at half of it for long enough, and goes on in between', () => {
+  test('ends after long enough at half of its threshold, and stays raised in between', () => {
     expect(run([30, 0, 30, 30], raised)).toEqual([true, true, true, false])
     expect(run([31, 59, 45, 31, 31, 31], raised)).not.toContain(false)
     expect(run([0, 0, 0, 31, 0, 0, 0], raised)).not.toContain(false)
   })
 
-  test('does not change by what is not known, and waits anew after it', () => {
+  test('is not changed by unknown values, and starts over after them', () => {
     expect(run([undefined, undefined, undefined, undefined, undefined])).not.toContain(true)
     expect(run([99, 99, 99, undefined, 99, 99, 99, 99])).toEqual([...Array(7).fill(false), true])
     expect(run([0, 0, 0, undefined, 0, 0, 0], raised)).not.toContain(false)
   })
 
-  test('may be raised and cleared at once, where nothing has to last', () => {
+  test('may be raised and cleared at once, if no duration is required', () => {
     expect(judge(CALM, 61, { ...limits, forMs: 0 }, 5)).toEqual(raised)
     expect(judge(raised, 30, { ...limits, forMs: 0 }, 5)).toEqual(CALM)
   })
@@ -52,12 +52,12 @@ describe('for any values', () => {
     nil: undefined,
     freq: 9,
   })
-  // Values that last are what moves it; those that are all different hardly ever do.
+  // Only repeated values change an alert; series of independent values hardly ever do.
   const series = fc
     .array(fc.tuple(value, fc.integer({ min: 1, max: 6 })), { maxLength: 20 })
     .map((stretches) => stretches.flatMap(([seen, times]) => Array<number | undefined>(times).fill(seen)))
 
-  test('it turns only when every value for long enough was where it turns', () => {
+  test('it changes only when every value for long enough was beyond the limit', () => {
     fc.assert(
       fc.property(series, (values) => {
         const states = run(values)
@@ -71,7 +71,7 @@ describe('for any values', () => {
     )
   })
 
-  test('it is never on when it has been well for long enough, nor off when it has been bad', () => {
+  test('it is never raised after long enough below, nor cleared after long enough above', () => {
     fc.assert(
       fc.property(series, fc.constantFrom(99, 0), (values, last) => {
         const states = run([...values, ...Array(7).fill(last)])

@@ -1,25 +1,28 @@
-/** When an alert begins and ends. */
+/** Decides when an alert begins and ends. */
 
-/** Between `below` and `above` nothing changes: a value that wavers around one threshold would raise an alert again and again. */
+/**
+ * Between `below` and `above` nothing changes: with a single threshold, a fluctuating value would raise the alert again
+ * and again.
+ */
 export interface Limits {
-  /** What lasts above it raises the alert. */
+  /** A value that stays above this raises the alert. */
   above: number
-  /** What lasts at it or below clears it. */
+  /** A value that stays at this or below clears it. */
   below: number
-  /** How long it must last, in milliseconds. */
+  /** How long the value must stay there, in milliseconds. */
   forMs: number
 }
 
-/** Where an alert is. */
+/** The state of an alert. */
 export interface Standing {
   raised: boolean
-  /** Since when the value has been where the alert would turn; missing while it is not. */
+  /** Since when the value has been beyond the limit that changes the alert; `undefined` while it is not. */
   turningSince: number | undefined
 }
 
 /**
- * The next standing of an alert, by a value seen at `now`. A value that is not known neither raises nor clears anything, and what
- * was lasting begins anew after it.
+ * The next state of an alert after a value seen at `now`. An unknown value neither raises nor clears anything, and
+ * restarts the required duration.
  */
 export function judge(
   { raised, turningSince }: Standing,

@@ -1,4 +1,4 @@
-/** The monitor as it is run: a process of its own, which says nothing of its secret, and stops when it is told to. */
+/** The monitor as a separate process: it reveals no secret, and stops when it is told to. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -21,7 +21,7 @@ test('a webhook without a secret stops the start, and names the setting', async 
   expect(code).toBe(1)
 })
 
-test('it watches, tries to tell, and stops in order while nobody can be told', async () => {
+test('it watches, tries to send, and stops in order while the receiver is unreachable', async () => {
   const child = start({
     DATABASE_URL: await createDatabase(),
     REDIS_URL: redisUrl(),

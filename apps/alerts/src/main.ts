@@ -1,4 +1,7 @@
-/** Starts the monitor that raises alerts: wire, watch, stop. It starts without Postgres and Redis: that they are away is news. */
+/**
+ * Starts the monitor that raises alerts: wire, watch, stop. It starts without Postgres and Redis, because it has to
+ * report their outages.
+ */
 import { connect } from '@eventflow/db'
 import { connectRedis } from '@eventflow/redis'
 import {
@@ -33,7 +36,7 @@ try {
     onIdleError: (err) => log.warn({ err }, 'a connection to Postgres broke'),
   })
   const redis = connectRedis({ url: config.REDIS_URL, onError: (err) => log.warn({ err }, 'Redis') })
-  const send = url ? createWebhook(url, secret) : async () => {} // the log has it already
+  const send = url ? createWebhook(url, secret) : async () => {} // the log already has it
   const watch = startWatch({ db, redis, config, log, send, everyMs: EVERY_MS })
   log.info('watching')
 

@@ -1,19 +1,19 @@
-/** Looks at the pipeline from outside, once. */
+/** Observes the pipeline from outside, once. */
 import type { FeedMonitor } from '@eventflow/core'
 import { countFreshDeadLetters, type Db, readProgress } from '@eventflow/db'
 import { type PipelineLag, readLag } from '@eventflow/monitor'
 
-/** Dead letters that are not older count as fresh. */
+/** The age up to which dead letters count as fresh. */
 export const FRESH_SECONDS = 300
 
-/** What was seen. What could not be read is missing. */
+/** The observed values. Unreadable ones are missing. */
 export interface Observation {
   /** Why Postgres could not be read. */
   postgresError: string | undefined
   redisError: string | undefined
   lag: PipelineLag | undefined
   freshDeadLetters: number | undefined
-  /** Rises whenever something is settled. */
+  /** Increases whenever an event is settled. */
   progress: number | undefined
 }
 
@@ -33,7 +33,7 @@ export async function observe(db: Db, feed: FeedMonitor): Promise<Observation> {
   return { postgresError: undefined, redisError: ping, lag, freshDeadLetters, progress }
 }
 
-/** Some errors of the network have a code and nothing else to say. */
+/** Some network errors have a code and no message. */
 function messageOf(error: Error & { code?: string }): string {
   return error.message || error.code || error.name
 }

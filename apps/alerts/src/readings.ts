@@ -1,19 +1,19 @@
-/** What is watched: one reading an alert, made of what was observed. */
+/** The watched values: one reading for each alert, derived from an observation. */
 import type { AlertsConfig } from '@eventflow/runtime'
 import { FRESH_SECONDS, type Observation } from './observe.js'
 
 /** The value of an alert at one moment. */
 export interface Reading {
   alert: string
-  /** Missing where it could not be read. */
+  /** `undefined` if it could not be read. */
   value: number | undefined
   /** The alert is raised above it, and ends at half of it. */
   threshold: number
-  /** What a person is told; of names of events, keys and payloads it says nothing. */
+  /** The text of the notification; it contains no names of events, no keys and no payloads. */
   message: string
 }
 
-/** `stalledSeconds`: for how long nothing has been settled although there was something to do. */
+/** `stalledSeconds`: how long nothing has been settled although there are events to settle. */
 export function readingsOf(seen: Observation, stalledSeconds: number | undefined, config: AlertsConfig): Reading[] {
   const { lag, postgresError, redisError, freshDeadLetters } = seen
   const ownerless = lag?.partitions.filter(({ owner }) => owner === null).map(({ partition }) => partition) ?? []
@@ -40,7 +40,7 @@ export function readingsOf(seen: Observation, stalledSeconds: number | undefined
     },
     {
       alert: 'partition-without-owner',
-      // Without any worker that has been said already.
+      // Without any worker, `no-worker` already covers this.
       value: nobody ? undefined : lag && ownerless.length,
       threshold: 0,
       message:

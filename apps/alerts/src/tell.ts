@@ -1,15 +1,15 @@
-/** Has somebody told of what was raised and cleared. */
+/** Notifies the receiver of raised and cleared alerts. */
 import { type AlertReading, claimUnsent, type Db, type Incident, markSent } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
 import { type Message, SEND_MS, type Send } from './webhook.js'
 
-/** Tells of everything that nobody has been told of, in its order. What cannot be told now is tried again later. */
+/** Sends every unsent notification, in order. Those that fail are tried again later. */
 export async function tellUnsent(
   { db, send, log }: { db: Db; send: Send; log: Logger },
   stopping: AbortSignal,
 ): Promise<void> {
   while (!stopping.aborted) {
-    // Two messages of an incident, each sent in its time.
+    // Time for the two messages of an incident.
     const unsent = await claimUnsent(db, 2 * SEND_MS)
     if (!unsent) return
     try {

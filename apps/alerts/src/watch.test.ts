@@ -1,4 +1,4 @@
-/** The monitor with a real Postgres, a real Redis and a receiver that checks every signature by itself. */
+/** The monitor with a real Postgres, a real Redis and a receiver that verifies every signature with its own code. */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
@@ -26,11 +26,11 @@ interface Received {
 
 let server: Server
 let received: Received[]
-/** What the receiver answers next; 204 when there is nothing. */
+/** The receiver's next answers; 204 if there is none. */
 let answers: number[]
 let attempts: string[]
 let databaseUrl: string
-/** The monitor's way to its databases; the test has one of its own. */
+/** The monitor's connection to Postgres; the test has a separate one. */
 let toPostgres: Link
 let toRedis: Link
 let db: Db
@@ -79,7 +79,7 @@ afterEach(async () => {
   server.close()
 })
 
-/** Keeps a worker alive that has all partitions, until the test is over or `stop`. */
+/** Keeps a worker alive that owns all partitions, until the test is over or `stop`. */
 async function keepWorker(): Promise<{ stop(): void }> {
   const beat = async () => {
     await heartbeat(db, { id: 'w', host: 'h', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
@@ -148,8 +148,8 @@ async function looked(): Promise<void> {
   await until('it has looked again', async () => (await looks()) > before + 30)
 }
 
-describe('whoever is to be told is told once of the beginning and once of the end', () => {
-  test('also by two monitors, and when they are started again in between', async () => {
+describe('the receiver is notified once of the beginning and once of the end', () => {
+  test('also by two monitors, and when they are restarted in between', async () => {
     const worker = await keepWorker()
     const first = [await watch(), await watch()]
     worker.stop()
@@ -174,14 +174,14 @@ describe('whoever is to be told is told once of the beginning and once of the en
     expect(JSON.stringify(logged)).not.toMatch(/canary|whsec/)
   })
 
-  test('by a receiver that is not well, with the same id each time', async () => {
+  test('also when it fails at first, with the same id each time', async () => {
     answers = [503, 429]
     await watch()
     await untilTold('no-worker', 'raised')
     expect(attempts.slice(0, 3)).toEqual(Array(3).fill(attempts[0]))
   })
 
-  test('what a receiver has refused is kept for the next monitor', async () => {
+  test('by the next monitor, if it has refused the message', async () => {
     answers = Array(100).fill(400)
     const first = await watch()
     await until('it is refused', () => logged.some(({ msg }) => msg.startsWith('nobody could be told')))
@@ -196,8 +196,8 @@ describe('whoever is to be told is told once of the beginning and once of the en
   })
 })
 
-describe('it is told', () => {
-  test('when Postgres is away, and when it is back, though nothing can be written in between', async () => {
+describe('the receiver is notified', () => {
+  test('when Postgres is down, and when it is back, though nothing can be written in between', async () => {
     await keepWorker()
     const first = await watch()
     await looked()
@@ -213,7 +213,7 @@ describe('it is told', () => {
     expect(received).toHaveLength(2)
   })
 
-  test('when Redis is away, and when it is back', async () => {
+  test('when Redis is down, and when it is back', async () => {
     await keepWorker()
     await watch()
     await looked()
@@ -236,7 +236,7 @@ describe('it is told', () => {
     expect(received[0]!.message).toBe('without an owner: partition 3, 5')
   })
 
-  test('when events get old, and not again while their age wavers', async () => {
+  test('when events get old, and not again while their age fluctuates', async () => {
     await keepWorker()
     await watch({ EVENTFLOW_ALERT_OLDEST_SECONDS: '100', EVENTFLOW_ALERT_LAG_SECONDS: '1000' })
     const [event] = await acceptEvents(db, [newEvent({ partition: 2 })])
@@ -258,7 +258,7 @@ describe('it is told', () => {
     await untilTold('oldest-unsettled', 'raised', 'cleared')
   })
 
-  test('when nothing is settled although there is something to do', async () => {
+  test('when nothing is settled although there are events to settle', async () => {
     await keepWorker()
     await acceptEvents(db, [newEvent({ partition: 2 })])
     await watch({ EVENTFLOW_ALERT_STALLED_SECONDS: '1' })

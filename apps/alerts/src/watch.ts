@@ -1,10 +1,10 @@
 /**
- * The monitor: looks every few seconds, raises and clears alerts, and has somebody told once of each.
+ * The monitor: looks every few seconds, raises and clears alerts, and sends one notification of each.
  *
- * What is raised is a row in Postgres, written before anybody is told: a monitor that is started again, or a second one,
- * goes on where the first was. The row says too who has been told, so that a crash in between can only tell twice, with the
- * same id. While Postgres is away there can be no row: then the incident is told at once, kept in memory, and written
- * when Postgres is back.
+ * A raised alert is a row in Postgres, written before the notification is sent: a restarted monitor, or a second one,
+ * continues from it. The row also records what was sent, so that a crash in between can only repeat a message, with the
+ * same id. While Postgres is down there can be no row: then the notification is sent at once, and the incident is kept
+ * in memory and written when Postgres is back.
  */
 import { randomUUID } from 'node:crypto'
 import { closeIncident, type Db, type Incident, openIncident, readOpenIncidents } from '@eventflow/db'
@@ -27,15 +27,15 @@ export interface WatchDeps {
 }
 
 export interface Watch {
-  /** Ends after the look under way. What nobody has been told of yet is told by the next monitor. */
+  /** Ends after the current look. The next monitor sends what is still unsent. */
   stop(): Promise<void>
 }
 
-/** Watches from now on until stopped. */
+/** Watches until stopped. */
 export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps): Watch {
   const feed = createRedisMonitor(redis, config.EVENTFLOW_STREAM_PREFIX)
   const turningSince = new Map<string, number | undefined>()
-  /** What is on, by the name of its alert: as Postgres said last, and what it could not be told. */
+  /** The raised alerts by name: as last read from Postgres, and those not written to it yet. */
   let open = new Map<string, string>()
   const unwritten = new Map<string, { incident: Incident; sent: boolean }>()
   let progress: { value: number | undefined; at: number } = { value: undefined, at: performance.now() }
@@ -50,7 +50,7 @@ export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps)
     for (const reading of readingsOf(seen, stalledSeconds(seen, now), config)) await follow(reading, now, stopping)
   }
 
-  /** Nothing to do is as good as progress. What waits for a retry is not to be done yet. */
+  /** An empty backlog counts as progress. Events that wait for a retry are not due yet. */
   function stalledSeconds({ lag, progress: value }: Observation, now: number): number | undefined {
     if (!lag) return undefined
     if (value !== progress.value || lag.unsettled === 0 || lag.workers.length === 0) progress = { value, at: now }
@@ -63,7 +63,7 @@ export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps)
     const raised = open.has(alert) || unwritten.has(alert)
     const standing: Standing = { raised, turningSince: turningSince.get(alert) }
     const next = judge(standing, value, limits, now)
-    // Before it is written: if that fails, it is tried again at the next look.
+    // The new state is kept only after the write: if that fails, the next look tries again.
     if (next.raised !== raised) await (next.raised ? raise(reading, stopping) : clear(reading))
     turningSince.set(alert, next.turningSince)
   }
@@ -98,7 +98,7 @@ export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps)
   }
 
   const failed = (what: string) => (err: unknown) => log.warn({ err }, `${what} failed`)
-  // Two loops: a slow receiver must not keep us from looking.
+  // Two loops, so that a slow receiver does not delay the looks.
   const looking = repeat(look, { pauseMs: everyMs, onError: failed('looking') })
   const telling = repeat((stopping) => tellUnsent({ db, send, log }, stopping), {
     pauseMs: everyMs,

@@ -1,19 +1,19 @@
-/** What the server's answers mean. Whatever is not clearly an answer counts as none, and is asked for again. */
+/** What the server's answers mean. Anything that is not clearly an answer leads to another try. */
 import type { Delivery, SealedEvent } from './event.js'
 import { EventRejected, type Problem, RequestFailed } from './failure.js'
 import type { Answer, Reply } from './http.js'
 import type { Again } from './retry.js'
 
-/** One event's share of an answer. */
+/** The verdict on one event of a request. */
 type Verdict = Delivery | 'again'
 
 /**
- * What an answer to a request with events means. `halve`: it was refused as a whole, though one event may be the
- * reason.
+ * What the answer to a request with events means. `halve`: the whole request was refused, though a single event may be
+ * the reason.
  */
 export type Judgement = { verdicts: Verdict[]; again?: Again } | 'halve'
 
-/** Refusals that are about the event and not about the request: malformed, id taken, too large, against the schema. */
+/** Refusals caused by the event, not by the request: malformed, id taken, too large, invalid against its schema. */
 const EVENT_AT_FAULT = new Set([400, 409, 413, 422])
 
 /** Why this reply asks for another try, or `undefined` when it is final: network errors, 408, 429 and every 5xx. */
@@ -23,7 +23,7 @@ export function reasonToRetry(reply: Reply): Again | undefined {
   return status === 408 || status === 429 || status >= 500 ? { problem: problemOf(reply), retryAfterMs } : undefined
 }
 
-/** What `reply` says about each of the events that were sent in one request. */
+/** What `reply` says about each event of one request. */
 export function judge(reply: Reply, events: SealedEvent[]): Judgement {
   const ids = events.map((event) => event.id)
   const again = reasonToRetry(reply)
@@ -41,7 +41,7 @@ export function judge(reply: Reply, events: SealedEvent[]): Judgement {
   return { verdicts: [{ status: 'rejected', id: ids[0]!, error: new EventRejected(problem) }] }
 }
 
-/** The problem in an answer's body; the bare status where the body is none. */
+/** The problem in an answer's body, or only the status if the body holds no problem. */
 export function problemOf(answer: Answer): Problem {
   return { ...(isObject(answer.body) ? answer.body : {}), status: answer.status }
 }
@@ -74,7 +74,7 @@ function everyOne(ids: string[], again: Again): Judgement {
   return { verdicts: ids.map(() => 'again'), again }
 }
 
-/** The reason when a success has the wrong body: something else than an EventFlow server answers here. */
+/** The reason for a retry when a success has the wrong body: the server that answered is not EventFlow. */
 export function notOurServer(body: unknown): Again {
   const shown = (JSON.stringify(body) ?? 'nothing').slice(0, 200)
   return { cause: new Error(`the answer is not one of an EventFlow server: ${shown}`), retryAfterMs: 0 }

@@ -35,13 +35,13 @@ test('an event without an id gets a UUIDv7, one with an id keeps it', async () =
   ])
 })
 
-test('the ids of a batch rise in its order', async () => {
+test('the ids of a batch ascend in batch order', async () => {
   const { items } = await client.sendBatch(Array.from({ length: 1000 }, (_, n) => order(n)))
   const ids = items.map(({ id }) => id)
   expect(ids).toEqual([...ids].sort())
 })
 
-test('429 is waited out as long as Retry-After says', async () => {
+test('a retry after 429 waits as long as Retry-After says', async () => {
   server.faults.push(refuse(429, {}, '1'))
   const startedAt = performance.now()
   await client.send(order(1))
@@ -49,7 +49,7 @@ test('429 is waited out as long as Retry-After says', async () => {
   expect(tries.map(({ status }) => status)).toEqual([429, 202])
 })
 
-test.each([408, 500, 502, 503, 504])('%i is tried again', async (status) => {
+test.each([408, 500, 502, 503, 504])('%i is retried', async (status) => {
   server.faults.push(refuse(status), refuse(status))
   await client.send(order(1))
   expect(tries.map((request) => request.status)).toEqual([status, status, 202])
@@ -69,7 +69,7 @@ test('a connection reset after the event was stored: the retry has the same id a
   expect(tries[0]!.status).toBeUndefined()
 })
 
-test('an answer that takes longer than the timeout is asked for again', async () => {
+test('a request whose answer exceeds the timeout is sent again', async () => {
   const impatient = createClient({ url: server.url, baseDelayMs: 1, timeoutMs: 100 })
   server.faults.push(() => undefined)
   expect(await impatient.send(order(1))).toMatchObject({ duplicate: false })
@@ -77,7 +77,7 @@ test('an answer that takes longer than the timeout is asked for again', async ()
   await impatient.close()
 })
 
-test('an answer that is no answer of an EventFlow server is never taken for "accepted"', async () => {
+test('an answer from another kind of server never counts as accepted', async () => {
   const hasty = createClient({ url: server.url, giveUpAfterMs: 0 })
   const notOurs = [{ ok: true }, { items: [] }, { items: [{ index: 7, status: 'accepted' }] }, 'welcome']
   for (const body of notOurs) {
@@ -89,7 +89,7 @@ test('an answer that is no answer of an EventFlow server is never taken for "acc
   await hasty.close()
 })
 
-test('a refused event is an error with the whole problem, and is not tried again', async () => {
+test('a rejected event raises an error with the whole problem, and is not retried', async () => {
   const errors = [{ pointer: '/data/amount', message: 'must be a number' }]
   server.faults.push(refuse(422, { code: 'invalid-event', title: 'The event is not valid', errors }))
   const error = await client.send(order(1)).catch((reason) => reason)
@@ -99,7 +99,7 @@ test('a refused event is an error with the whole problem, and is not tried again
   expect(tries).toHaveLength(1)
 })
 
-test('a refused client is an error, not the fault of the event', async () => {
+test('a refused client raises an error that does not blame the event', async () => {
   server.faults.push(refuse(401, { title: 'No such key' }), refuse(401))
   await expect(client.send(order(1))).rejects.toThrow(
     new RequestFailed({ problem: { status: 401, title: 'No such key' } }, 1),
@@ -108,7 +108,7 @@ test('a refused client is an error, not the fault of the event', async () => {
   expect(tries).toHaveLength(2)
 })
 
-test('items that could not be stored now are sent again, and only they', async () => {
+test('only the items that could not be stored are sent again', async () => {
   server.faults.push(({ events }, response) => {
     server.store([events[0]!])
     const error = { status: 503, title: 'The event could not be stored now' }
@@ -123,7 +123,7 @@ test('items that could not be stored now are sent again, and only they', async (
   expect(server.stored.map(({ data }) => data.n)).toEqual([1, 2, 3])
 })
 
-test('one bad event of a batch does not spoil its neighbours', async () => {
+test('one bad event of a batch does not affect the others', async () => {
   server.faults.push(({ events }, response) => {
     server.store([events[0]!, events[2]!])
     const error = { status: 422, title: 'The event is not valid' }
@@ -137,7 +137,7 @@ test('one bad event of a batch does not spoil its neighbours', async () => {
   expect(result.items[1]).toMatchObject({ status: 'rejected', error: { problem: { status: 422 } } })
 })
 
-test('a batch that is refused as a whole is halved, in order, until the event at fault is alone', async () => {
+test('a batch that is refused as a whole is halved, in order, down to the event at fault', async () => {
   const events = Array.from({ length: 10 }, (_, n) => order(n))
   server.fault = (request, ...rest) => {
     const fault = request.events.some(({ data }) => data.n === 6) ? refuse(413) : answer
@@ -149,7 +149,7 @@ test('a batch that is refused as a whole is halved, in order, until the event at
   expect(server.stored.map(({ data }) => data.n)).toEqual([0, 1, 2, 3, 4, 5, 7, 8, 9])
 })
 
-test('when the time is up, the error says what was tried', async () => {
+test('when the time is up, the error reports the attempts', async () => {
   const { port } = server
   await server.close()
   const hasty = createClient({ url: `http://127.0.0.1:${port}`, baseDelayMs: 1, giveUpAfterMs: 500 })
@@ -173,7 +173,7 @@ test('an aborted signal ends the retries', async () => {
   await patient.close()
 })
 
-test('the key, the path of the url and the questions', async () => {
+test('requests carry the API key, the path of the URL and the query', async () => {
   const proxied = createClient({ url: `${server.url}/behind/a/proxy/`, apiKey: 'secret' })
   const summary = { events: { accepted: 3, processed: 1, failed: 1, retrying: 0, unsettled: 1 } }
   server.faults.push(
@@ -183,13 +183,13 @@ test('the key, the path of the url and the questions', async () => {
   )
   expect(await proxied.summary()).toEqual(summary)
   expect(await proxied.event('a/b', { waitMs: 1500 })).toMatchObject({ status: 'processed' })
-  expect(await proxied.event('nobody')).toBeUndefined()
+  expect(await proxied.event('missing')).toBeUndefined()
   server.faults.push((_, response) => sendJson(response, 200, { nginx: true }))
   await expect(proxied.summary()).rejects.toThrow(/not one of an EventFlow server/)
   expect(server.requests.slice(0, 3).map(({ url }) => url)).toEqual([
     '/behind/a/proxy/metrics/summary?counts=true',
     '/behind/a/proxy/v1/events/a%2Fb?wait=2s',
-    '/behind/a/proxy/v1/events/nobody',
+    '/behind/a/proxy/v1/events/missing',
   ])
   expect(server.requests[0]!.headers.authorization).toBe('Bearer secret')
   await proxied.close()
@@ -217,7 +217,7 @@ test.each<[string, unknown, string]>([
   expect(server.requests).toEqual([])
 })
 
-test('an object that holds itself is refused, and what JSON carries is not', async () => {
+test('an object that contains itself is refused; anything JSON can carry is accepted', async () => {
   const circle: Record<string, unknown> = {}
   circle.again = { circle }
   await expect(client.send({ type: 'a', data: circle })).rejects.toThrow(TypeError)
@@ -227,7 +227,7 @@ test('an object that holds itself is refused, and what JSON carries is not', asy
   expect(server.stored).toEqual([{ id, type: 'a', data: carried }])
 })
 
-test('events with extension attributes are sent as CloudEvents, in their order with others', async () => {
+test('events with extension attributes are sent as CloudEvents, in order with the others', async () => {
   const traced = (n: number) => ({ ...order(n), id: `e${n}`, tier: 'gold', retries: n, test: true })
   await client.send(traced(0))
   await client.sendBatch([order(1), traced(2), { ...traced(3), source: '/shop' }, order(4)])
@@ -244,7 +244,7 @@ test('events with extension attributes are sent as CloudEvents, in their order w
   await expect(client.send({ ...order(1), tier: 1.5 })).rejects.toThrow(/\/tier is no text/)
 })
 
-test('JSON is sent as it is written', async () => {
+test('JSON text is sent unchanged', async () => {
   const json = '{"id":"a", "type":"a", "data":{"n":1.10}}'
   await client.send(new EventText(json))
   expect(server.requests[0]!.text).toBe(json)

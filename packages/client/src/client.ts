@@ -1,4 +1,4 @@
-/** The client: one call, one request, tried until it is answered for good or the time is up. */
+/** The client: one request per call, retried until the answer is final or the time is up. */
 import { type Judgement, judge, notOurServer, problemOf, reasonToRetry } from './answer.js'
 import { type Deliver, type Delivery, type EventText, type OutgoingEvent, type SealedEvent, seal } from './event.js'
 import { RequestFailed } from './failure.js'
@@ -8,7 +8,7 @@ import { DEFAULT_RETRY_POLICY, type RetryPolicy, retrying } from './retry.js'
 
 export interface ClientOptions extends ConnectionOptions, Partial<RetryPolicy> {}
 
-/** What became of each event of a batch, in the order given, and how many fared alike. */
+/** The outcome of each event of a batch, in the order given, and the count of each outcome. */
 export interface BatchResult {
   accepted: number
   duplicate: number
@@ -25,42 +25,43 @@ export interface Summary {
 export interface Client {
   /**
    * Sends one event. Resolves when the server has stored it.
-   * @throws {TypeError} when JSON would lose or change something in it
-   * @throws {EventRejected} when the server will never take it as it is
-   * @throws {RequestFailed} when the retries are used up, `signal` was aborted, or the server refuses the request as
-   * such
+   * @throws {TypeError} when JSON would lose or change a value in it
+   * @throws {EventRejected} when the server will never accept it as it is
+   * @throws {RequestFailed} when the retries are used up, `signal` was aborted, or the server refuses the request
+   * itself
    */
   send(
     event: OutgoingEvent | EventText,
     options?: { signal?: AbortSignal },
   ): Promise<{ id: string; duplicate: boolean }>
   /**
-   * Sends events in one request, and those again that the server could not take then. Failures are in the result.
-   * @throws {TypeError} when JSON would lose or change something in one of them; none is sent then
+   * Sends events in one request, and sends again those that the server could not store. The result reports failures.
+   * @throws {TypeError} when JSON would lose or change a value in one of them; then none is sent
    */
   sendBatch(events: (OutgoingEvent | EventText)[], options?: { signal?: AbortSignal }): Promise<BatchResult>
   /**
-   * A producer: batches by itself, keeps order per key, and can spool. @throws {Error} when its spool cannot be opened
+   * Creates a producer, which batches events, keeps the order of each key, and can spool to disk. @throws {Error} when
+   * its spool cannot be opened
    */
   producer(options?: ProducerOptions): Promise<Producer>
   /**
-   * An event's status and story, by the id that its delivery gave; `undefined` if there is no such event. With
-   * `waitMs`, answers once it is settled, or after that time (rounded up to seconds).
+   * An event's status and history, by the id in its delivery; `undefined` if there is no such event. With `waitMs`,
+   * answers once the event is settled, at the latest after that time (rounded up to seconds).
    * @throws {RequestFailed}
    */
   event(id: string, options?: { waitMs?: number }): Promise<Record<string, unknown> | undefined>
-  /** How many events the server has accepted, processed, failed. @throws {RequestFailed} */
+  /** Counts of accepted, processed and failed events. @throws {RequestFailed} */
   summary(): Promise<Summary>
-  /** Waits for the requests under way and closes the connections. Close its producers first. */
+  /** Waits for the requests in flight and closes the connections. Close its producers first. */
   close(): Promise<void>
 }
 
-/** A client for the server at `url`; nothing is sent yet. @throws {TypeError} when `url` is none. */
+/** Creates a client for the server at `url`; sends nothing yet. @throws {TypeError} when `url` is not valid. */
 export function createClient(options: ClientOptions): Client {
   const policy: RetryPolicy = { ...DEFAULT_RETRY_POLICY, ...options }
   const connection = createConnection(options)
 
-  /** Sends the events until every one has its end. */
+  /** Sends the events until each has a final outcome. */
   async function deliver(events: SealedEvent[], signal?: AbortSignal): Promise<Delivery[]> {
     const deliveries: Delivery[] = []
     let open = [...events.keys()]
@@ -81,7 +82,9 @@ export function createClient(options: ClientOptions): Client {
     return deliveries
   }
 
-  /** One request. If it is refused as a whole: its halves, in order, and so on until the event at fault is alone. */
+  /**
+   * Sends one request. If it is refused as a whole, sends its halves in order, recursively, down to the event at fault.
+   */
   async function post(events: SealedEvent[], signal?: AbortSignal): Promise<Exclude<Judgement, 'halve'>> {
     const { isCloudEvent = false } = events[0]!
     const others = events.findIndex((event) => (event.isCloudEvent ?? false) !== isCloudEvent)

@@ -1,4 +1,4 @@
-/** Events of files and pipes: as they are written, and what is no event spoils no other. */
+/** Events from files and pipes are sent as written, and an invalid row does not affect the others. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib'
 import { expect, test } from '@jest/globals'
 import { type FileRow, readEventFile, readEventLines } from './event-file.js'
 
-test('NDJSON, a JSON array, gzipped or not: the same events, with ids that stay the same', async () => {
+test('NDJSON or a JSON array, gzipped or not: the same events, with stable ids', async () => {
   const rows = [
     { type: 'a', data: { text: 'ü', brackets: '[{"\\"],' } },
     { type: 'b', data: {}, id: 'mine' },
@@ -17,7 +17,7 @@ test('NDJSON, a JSON array, gzipped or not: the same events, with ids that stay 
   expect(first.map(({ id: _, ...row }) => row)).toEqual(rows.map(({ id: _, ...row }) => row))
   expect(first[1]!.id).toBe('mine')
   expect(new Set(first.map(({ id }) => id)).size).toBe(3)
-  // As they were before the text of a row was sent as it is: what was sent then is a duplicate now.
+  // These ids must never change: events sent by an earlier release have to be recognized as duplicates.
   expect((await events('old.ndjson', '{"type":"a","data":{"text":"ü"}}'))[0]!.id).toBe(
     'fc102274-355b-5369-abf2-c7d481f49ce4',
   )
@@ -29,7 +29,7 @@ test('NDJSON, a JSON array, gzipped or not: the same events, with ids that stay 
   expect(await events('none.json', ' [ ] ')).toEqual([])
 })
 
-test('the text of an event is sent as it is, to the last digit', async () => {
+test('the text of an event is sent unchanged, to the last digit', async () => {
   const texts = [
     '{"id":"1","type":"a","data":{"n":1e400,"m":9007199254740993,"n":1.10}}',
     '{"type":"a","\\u0069d":"2","data":{}}',
@@ -41,7 +41,7 @@ test('the text of an event is sent as it is, to the last digit', async () => {
   expect((await read('empty.ndjson', '{}')).map(jsonOf)).toEqual([expect.stringMatching(/^{"id":"\S{36}"}$/)])
 })
 
-test('a row that is no event is named, and those around it are there', async () => {
+test('a row that is not an event is reported, and its neighbours are read', async () => {
   const good = '{"type":"a","data":{}}'
   const latin1 = Buffer.from('{"type":"a","data":{"text":"\xfc"}}', 'latin1')
   const ndjson = Buffer.concat([Buffer.from(`${good}\n\n{,}\n${good}\n3\n`), latin1, Buffer.from(`\n${good}`)])
@@ -67,7 +67,7 @@ test('a row that is no event is named, and those around it are there', async () 
   await expect(all(readEventFile('/nowhere.ndjson.gz'))).rejects.toThrow(/ENOENT/)
 })
 
-test('of a line without an end only so much is held', async () => {
+test('a line without an end is buffered only up to the limit', async () => {
   async function* endless() {
     for (let n = 0; n < 20; n++) yield Buffer.alloc(1024 * 1024, 'x')
     yield Buffer.from('\n{"type":"a","data":{}}')

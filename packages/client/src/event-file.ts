@@ -1,4 +1,4 @@
-/** Events from a file (NDJSON, read as a stream, or a JSON array, read as a whole; gzipped or not), or from a pipe. */
+/** Reads events from a file (NDJSON, streamed, or a JSON array, read whole; gzipped or not) or from a pipe. */
 import { createReadStream } from 'node:fs'
 import { pipeline } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
@@ -8,10 +8,13 @@ import { EventText } from './event.js'
 
 const NAMESPACE = '5b1bb2a5-6f2c-4a53-9e0a-0d6f0f5a7d9c'
 
-/** A longer line is no event that a server takes; so much of it is held at the most. */
+/** No server accepts a longer line; at most this much of a line is buffered. */
 const MAX_LINE_BYTES = 16 * 1024 * 1024
 
-/** An event of a file as it is written there, or why it is none. `row` counts them from 1; `where` is its line, for people. */
+/**
+ * An event of a file, unchanged, or why the row is not an event. `row` counts from 1; `where` names the line for
+ * people.
+ */
 export type FileRow = { row: number; where: string } & ({ event: EventText } | { error: Error })
 
 /** Bytes that may be an event. */
@@ -21,16 +24,16 @@ interface Piece {
 }
 
 /**
- * The events of the file at `path`, in its order. One without an id gets one made of its place and content, so that a
- * file that is sent again makes duplicates only. What is no event spoils none of the others.
- * @throws {Error} when the file cannot be read, or its array does not end
+ * The events of the file at `path`, in its order. An event without an id gets one derived from its place and content,
+ * so that sending the file again only makes duplicates. A row that is not an event does not affect the others.
+ * @throws {Error} when the file cannot be read, or its array is not terminated
  */
 export async function* readEventFile(path: string): AsyncGenerator<FileRow> {
   const pieces = (await holdsArray(path)) ? itemsOf(await buffer(open(path))) : linesOf(open(path))
   yield* rowsOf(pieces, path, (event, row) => v5(`${row} ${JSON.stringify(event)}`, NAMESPACE))
 }
 
-/** The events of NDJSON from elsewhere, as they come, with new ids where they have none. `name` is for errors. */
+/** The events of an NDJSON stream, as they arrive; those without an id get a new one. `name` is for errors. */
 export async function* readEventLines(bytes: AsyncIterable<Buffer>, name: string): AsyncGenerator<FileRow> {
   yield* rowsOf(linesOf(bytes), name, () => v7())
 }
@@ -40,7 +43,7 @@ async function* rowsOf(
   name: string,
   makeId: (event: object, row: number) => string,
 ): AsyncGenerator<FileRow> {
-  // A byte order mark is left out, at the start of any piece: files that were put together have some in the middle.
+  // Byte order marks are ignored at the start of any piece: concatenated files have some in the middle.
   const utf8 = new TextDecoder('utf-8', { fatal: true })
   let row = 0
   for await (const { where: place, bytes } of pieces) {
@@ -62,7 +65,7 @@ function reasonOf(error: Error & { code?: string }): string {
   return error.message.replace(/^it /, '')
 }
 
-/** A byte order mark of UTF-8, and white space. */
+/** The bytes of a UTF-8 byte order mark, and white space. */
 const BLANK = new Set([0xef, 0xbb, 0xbf, 0x20, 0x09, 0x0a, 0x0d])
 
 async function holdsArray(path: string): Promise<boolean> {
@@ -112,8 +115,8 @@ const OPENING = new Set([OPEN_LIST, 0x7b])
 const CLOSING = new Set([CLOSE_LIST, 0x7d])
 
 /**
- * The items of a list in JSON, each as it is written: it is JSON if all of them are. @throws {Error} when it does not
- * end, or not there
+ * The items of a JSON list, each as it is written; the list is JSON if all of them are. @throws {Error} when the list
+ * is not terminated, or text follows it
  */
 function* itemsOf(list: Buffer): Generator<Piece> {
   let [row, start, depth, inText] = [0, 0, 0, false]

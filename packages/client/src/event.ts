@@ -1,4 +1,4 @@
-/** The event as a producer sends it, and what becomes of it. */
+/** An event as a producer sends it, and its outcome. */
 import { v7 } from 'uuid'
 import { checkExact } from './exact.js'
 import type { EventRejected } from './failure.js'
@@ -7,12 +7,15 @@ import type { EventRejected } from './failure.js'
 interface KnownEvent {
   type: string
   data: Record<string, unknown>
-  /** Source and id together are one event, however often it is sent. Where the id is missing, the client makes a UUIDv7. */
+  /**
+   * Source and id together identify the event, however often it is sent. If the id is missing, the client makes a
+   * UUIDv7.
+   */
   id?: string
   source?: string
   /** When it happened, RFC 3339. */
   time?: string
-  /** What order is kept by. An event without one is its own key. */
+  /** The ordering key: events of one key are processed in order. Without one, the event is its own key. */
   partitionkey?: string
   correlationid?: string
   causationid?: string
@@ -21,12 +24,15 @@ interface KnownEvent {
   dataschema?: string
 }
 
-/** An event to send. An extension attribute has a name of 1 to 50 of a-z and 0-9, and is a text, a whole number or a boolean. */
+/**
+ * An event to send. The name of an extension attribute has 1 to 50 characters of a-z and 0-9; its value is a string, an
+ * integer or a boolean.
+ */
 export type OutgoingEvent =
   | KnownEvent
   | (KnownEvent & { [extension: string]: KnownEvent['data'] | string | number | boolean | undefined })
 
-/** Attributes that an event may have in plain JSON. With any other it is sent as a CloudEvent. */
+/** The attributes of plain JSON events. An event with any other attribute is sent as a CloudEvent. */
 const PLAIN = new Set(
   'specversion id source type time datacontenttype partitionkey correlationid causationid traceparent subject dataschema data'.split(
     ' ',
@@ -34,8 +40,8 @@ const PLAIN = new Set(
 )
 
 /**
- * An event that is JSON already. It is sent as it is written, so that the server judges the numbers and names that are
- * there, and not what JavaScript makes of them.
+ * An event that is already JSON. It is sent unchanged, so that the server sees the original numbers and names and not
+ * what JavaScript makes of them.
  */
 export class EventText implements SealedEvent {
   readonly id: string
@@ -45,13 +51,13 @@ export class EventText implements SealedEvent {
   readonly isCloudEvent: boolean
 
   /**
-   * `makeId` is asked for an id where the event has none.
-   * @throws {SyntaxError} when it is not JSON @throws {TypeError} when it is no object
+   * Calls `makeId` for an id if the event has none.
+   * @throws {SyntaxError} when it is not JSON @throws {TypeError} when it is not an object
    */
   constructor(json: string, makeId: (event: object) => string = v7) {
     const event: unknown = JSON.parse(json)
     if (!isObject(event)) throw new TypeError('it is not an event: an object with a type and data')
-    // Between the parts of JSON a line feed means as much as a space, and a spool has an event a line.
+    // JSON allows a space wherever a line feed separates tokens, and a spool needs one line per event.
     const line = json.replaceAll('\n', ' ')
     this.id = event.id === undefined ? makeId(event) : String(event.id)
     this.json = event.id === undefined ? withMember(line, 'id', this.id, Object.keys(event).length === 0) : line
@@ -61,7 +67,7 @@ export class EventText implements SealedEvent {
   }
 }
 
-/** The JSON of an object with one member more, in front. */
+/** The JSON of an object with one more member, in front. */
 function withMember(json: string, name: string, value: string, isEmpty: boolean): string {
   return json.replace('{', () => `{${JSON.stringify(name)}:${JSON.stringify(value)}${isEmpty ? '' : ','}`)
 }
@@ -69,8 +75,8 @@ function withMember(json: string, name: string, value: string, isEmpty: boolean)
 const hasExtension = (event: object) => Object.keys(event).some((name) => !PLAIN.has(name))
 
 /**
- * Whether what is written is to be sent as a CloudEvent. In what says nothing of CloudEvents an unknown name is a
- * mistake, and refused.
+ * Whether to send the event as a CloudEvent. Without `specversion`, an unknown name is a mistake, and the server
+ * refuses it.
  */
 const isCloudEvent = (event: object) => 'specversion' in event && hasExtension(event)
 
@@ -79,13 +85,13 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * What became of an event. `id` is the id under which the server knows it, where the server answered: another one than
- * was sent where that is no UUID, or the source is not `/`.
+ * The outcome of an event. `id` is the server's id of the event, if the server answered: it differs from the id that
+ * was sent if that is not a UUID, or if the source is not `/`.
  *
  * - `accepted`: the server has stored it.
- * - `duplicate`: the server had it already; after a retry that may be this client's own first try.
- * - `rejected`: the server will never take it as it is.
- * - `undelivered`: nothing is known to be wrong with it, and it may or may not have arrived. Sending it again is safe.
+ * - `duplicate`: the server already had it; after a retry this may be this client's own first try.
+ * - `rejected`: the server will never accept it as it is.
+ * - `undelivered`: there is no known fault in it, and it may or may not have arrived. Sending it again is safe.
  * - `spooled`: it is on this machine's disk and will be sent later (only from a producer with a spool).
  */
 export type Delivery =
@@ -95,7 +101,7 @@ export type Delivery =
   | { status: 'undelivered'; id: string; error: Error }
   | { status: 'spooled'; id: string }
 
-/** An event ready to be sent, and sent again: its id and its bytes will not change any more. */
+/** An event ready to send: its id and its bytes no longer change, also between retries. */
 export interface SealedEvent {
   id: string
   json: string
@@ -103,12 +109,15 @@ export interface SealedEvent {
   isCloudEvent?: boolean
 }
 
-/** Brings events to where they go; one delivery each, in their order. Does not throw: failures are deliveries too. */
+/**
+ * Sends events to their destination; returns one delivery for each, in order. Does not throw: failures are deliveries
+ * too.
+ */
 export type Deliver = (events: SealedEvent[], signal?: AbortSignal) => Promise<Delivery[]>
 
 /**
  * Gives the event an id if it has none, and fixes its content. `name` is for errors.
- * @throws {TypeError} when JSON would lose or change something in it, naming where
+ * @throws {TypeError} when JSON would lose or change a value in it; the message names the place
  */
 export function seal(event: OutgoingEvent | EventText, name = 'the event'): SealedEvent {
   if (event instanceof EventText) return event
@@ -129,12 +138,12 @@ function checkExtension(attribute: string, value: unknown, name: string): void {
   throw new TypeError(`${name} cannot be sent: /${attribute} is no text, whole number or boolean, as attributes are`)
 }
 
-/** Reads back what `seal` wrote. */
+/** Parses what `seal` wrote. */
 export function unseal(json: string): OutgoingEvent & { id: string } {
   return JSON.parse(json)
 }
 
-/** A sealed event of its JSON alone. */
+/** A sealed event from its JSON. */
 export function sealedOf(json: string): SealedEvent {
   const event = unseal(json)
   return { id: event.id, json, ...(isCloudEvent(event) && { isCloudEvent: true }) }

@@ -1,18 +1,18 @@
-/** What JSON.stringify would change or drop without a word is refused before it is written. */
+/** Refuses values that JSON.stringify would silently change or drop. */
 
-/** More levels than a server takes, and fewer than an object that holds itself has. */
+/** Deeper than a server accepts, and a bound for objects that contain themselves. */
 const MAX_DEPTH = 100
 
-/** What is wrong with a value, and where in it: a JSON pointer. */
+/** A fault in a value, and its place as a JSON pointer. */
 interface Fault {
   pointer: string
   what: string
 }
 
 /**
- * Throws where JSON cannot carry `value` as it is: NaN and infinities, bigints, functions, symbols, `undefined` in
- * arrays, and objects that are neither plain nor have a `toJSON`, such as a Map. Members that are `undefined` are left
- * out, and -0 is 0.
+ * Throws if JSON cannot carry `value` exactly: NaN and infinities, bigints, functions, symbols, `undefined` in arrays,
+ * and objects that are neither plain nor have a `toJSON`, such as a Map. Members that are `undefined` are left out, and
+ * -0 becomes 0.
  * @throws {TypeError} naming the first of them
  */
 export function checkExact(value: object, name: string): void {
@@ -52,7 +52,7 @@ function faultInObject(value: object, depth: number): Fault | undefined {
     return undefined
   }
   const prototype = Object.getPrototypeOf(value)
-  // Plain objects of other realms too: theirs is the one prototype that has none.
+  // Accepts plain objects of other realms too: only Object.prototype, of any realm, has no prototype itself.
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null) return here(`a ${prototype.constructor?.name}`)
   for (const name of Object.keys(value)) {
     const fault = faultIn((value as Record<string, unknown>)[name], depth + 1)

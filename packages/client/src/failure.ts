@@ -1,19 +1,19 @@
-/** The ways in which sending fails. */
+/** The errors of sending. */
 
 /** What an EventFlow server says about an error: problem+json (RFC 9457). */
 export interface Problem {
   status: number
-  /** From the server's one table of errors, such as `invalid-event`; stable. */
+  /** From the server's table of errors, such as `invalid-event`; stable. */
   code?: string
   title?: string
   detail?: string
-  /** What exactly is wrong; `pointer` is a JSON pointer into the event. */
+  /** Details of the fault; `pointer` is a JSON pointer into the event. */
   errors?: { pointer: string; message: string }[]
 }
 
 /**
- * The server will never take this event as it is: malformed, too large, against its schema, or its id is another
- * event's.
+ * The server will never accept this event as it is: malformed, too large, invalid against its schema, or its id belongs
+ * to another event.
  */
 export class EventRejected extends Error {
   override name = 'EventRejected'
@@ -26,8 +26,8 @@ export class EventRejected extends Error {
 }
 
 /**
- * A request got no usable answer. Either trying again did not help for as long as the client may try (`attempts` times;
- * `cause` is the last error), or the server refused the request as such: wrong key, wrong address (`problem`).
+ * A request got no usable answer. Either the retries did not succeed in the time that the client may try (`attempts`
+ * tries; `cause` is the last error), or the server refused the request itself: wrong key, wrong address (`problem`).
  */
 export class RequestFailed extends Error {
   override name = 'RequestFailed'
@@ -48,7 +48,7 @@ function describe({ status, title, detail, errors = [] }: Problem): string {
   return [`${status} ${title ?? ''}`.trim(), details.join(', ') || detail].filter(Boolean).join(': ')
 }
 
-/** The message of an error; of several in one (a host with two addresses fails twice) the first. */
+/** The message of an error; of an AggregateError (a host with two addresses fails twice) the first one. */
 function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return messageOf(error.errors[0])
   return error instanceof Error ? error.message : String(error)

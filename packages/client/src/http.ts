@@ -1,4 +1,4 @@
-/** One HTTP request and its answer. Never throws: a request that is lost is a reply too. */
+/** One HTTP request and its answer. Never throws: a lost request is a reply too. */
 import { type Dispatcher, Pool } from 'undici'
 import { retryAfterMs } from './retry.js'
 
@@ -8,15 +8,15 @@ export interface ConnectionOptions {
   apiKey?: string
   /** Sent with every request. */
   headers?: Record<string, string>
-  /** A try whose answer takes longer counts as failed, in milliseconds. Default 30 s. */
+  /** The timeout of one try, in milliseconds. Default 30 s. */
   timeoutMs?: number
-  /** Connections to the server at most; requests beyond wait for a free one. Default 64. */
+  /** Maximum connections to the server; further requests wait for a free one. Default 64. */
   connections?: number
   /** Called after every try of a request. */
   onRequest?: (request: RequestReport) => void
 }
 
-/** One try of one request, with `events` in its body. `status` is missing when no answer came. */
+/** One try of one request, with `events` in its body. `status` is missing if no answer came. */
 export interface RequestReport {
   events: number
   status?: number
@@ -26,18 +26,18 @@ export interface RequestReport {
 export interface Answer {
   status: number
   body: unknown
-  /** How long the server asked to be left alone, in milliseconds. */
+  /** The delay before the next try that the server asked for, in milliseconds. */
   retryAfterMs: number
 }
 
-/** What came back of one request: an answer, or the error that came instead. */
+/** The result of one request: an answer, or the error if it was lost. */
 export type Reply = Answer | { lost: unknown }
 
 interface Request {
   method: 'GET' | 'POST' | 'PUT'
   path: string
   body?: string
-  /** Of the body, where it is not plain JSON. */
+  /** The media type of the body, unless it is plain JSON. */
   contentType?: string
   events?: number
   /** How much longer than usual the answer may take, in milliseconds. */
@@ -47,16 +47,16 @@ interface Request {
 
 export interface Connection {
   exchange(request: Request): Promise<Reply>
-  /** Waits for the requests under way, then closes. */
+  /** Waits for the requests in flight, then closes. */
   close(): Promise<void>
 }
 
-/** Keep-alive connections to one server; none is opened yet. @throws {TypeError} when `url` is none. */
+/** Keep-alive connections to one server; opens none yet. @throws {TypeError} when `url` is not valid. */
 export function createConnection(options: ConnectionOptions): Connection {
   const { timeoutMs = 30_000, connections = 64, onRequest } = options
   const { origin, pathname } = new URL(options.url)
   const base = pathname.replace(/\/$/, '')
-  // undici's own pool: a tenth of the CPU time of fetch for each request, and less than half of node:http's.
+  // undici's Pool needs a tenth of the CPU time of fetch per request, and less than half of node:http's.
   const pool = new Pool(origin, { connections, connect: { timeout: timeoutMs } })
   const headers: Record<string, string> = {
     'content-type': 'application/json',
@@ -94,7 +94,7 @@ async function readAnswer({ statusCode, headers, body }: Dispatcher.ResponseData
   return { status: statusCode, body: parsed(text), retryAfterMs: retryAfterMs(retryAfter, Date.now()) }
 }
 
-/** The value of a JSON text; the text itself where it is none (a proxy's error page). */
+/** The value of a JSON text, or the text itself if it is not JSON (a proxy's error page). */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text)

@@ -1,28 +1,28 @@
-/** The operator's calls: events looked for, dead letters replayed or discarded, operations followed. */
+/** The operator's client: searches events, replays or discards dead letters, follows operations. */
 import { problemOf } from './answer.js'
 import { type Problem, RequestFailed } from './failure.js'
 import { type ConnectionOptions, createConnection } from './http.js'
 
 export interface OperatorOptions extends ConnectionOptions {
-  /** Who asks, for the audit log, where no API key says so. */
+  /** The operator's name in the audit log, used if no API key identifies the caller. */
   name?: string
 }
 
-/** One part of a list, and where the next one begins; `null` on the last. */
+/** One page of a list, and the cursor of the next one; `null` on the last. */
 export interface Page<Item> {
   items: Item[]
   next: string | null
 }
 
-/** Which part of a list is meant. */
+/** Selects a page of a list. */
 interface PageOptions {
   /** 1 to 1000. */
   limit?: number
-  /** `next` of the page before. */
+  /** `next` of the previous page. */
   cursor?: string | undefined
 }
 
-/** Every part that is given must hold; moments are RFC 3339. */
+/** All given conditions must hold; times are RFC 3339. */
 export interface EventSearch {
   id?: string | undefined
   correlation_id?: string | undefined
@@ -33,7 +33,7 @@ export interface EventSearch {
   to?: string | undefined
 }
 
-/** An event as one of many. */
+/** An event in a list. */
 export interface ListedEvent {
   id: string
   external_id?: string
@@ -50,7 +50,7 @@ export interface ListedEvent {
   message?: string
 }
 
-/** An event with its story. */
+/** An event with its history. */
 export interface WholeEvent extends Omit<ListedEvent, 'accepted_at' | 'settled_at' | 'retry_at'> {
   source: string
   time: string
@@ -60,7 +60,7 @@ export interface WholeEvent extends Omit<ListedEvent, 'accepted_at' | 'settled_a
   result?: Record<string, unknown>
 }
 
-/** Which dead letters are meant: `from` and `to` are about when they failed. */
+/** Selects dead letters; `from` and `to` limit the time of failure. */
 export interface DeadLetterFilter extends Pick<EventSearch, 'type' | 'key' | 'from' | 'to'> {
   ids?: string[]
   error_class?: string
@@ -88,7 +88,7 @@ interface WholeDeadLetter extends DeadLetter {
   data: Record<string, unknown>
 }
 
-/** Dead letters of one kind. */
+/** Dead letters with the same cause. */
 interface DeadLetterGroup {
   type: string
   error_class: string
@@ -97,13 +97,13 @@ interface DeadLetterGroup {
   last_seen: string
 }
 
-/** What an operation would be about. */
+/** What an operation would affect. */
 export interface DryRun {
   count: number
   samples: { id: string; type: string; partitionkey: string; error_class?: string; message?: string }[]
 }
 
-/** Something that is done to many events; `status` is running, finished, interrupted or cancelled. */
+/** A bulk operation on events; `status` is running, finished, interrupted or cancelled. */
 export interface Operation {
   id: string
   kind: string
@@ -115,9 +115,9 @@ export interface Operation {
 /** A replay or a discard of dead letters. */
 export interface DeadLetterOrder {
   filter: DeadLetterFilter
-  /** Events a second, at the most. */
+  /** Maximum events a second. */
   rate?: number
-  /** Of a replay: the version of their schema that the events are read as. */
+  /** For a replay: the schema version to read the events as. */
   schema_version?: number
   reason?: string
 }
@@ -141,7 +141,7 @@ interface SchemaVersion {
   schema: object
 }
 
-/** The versions of a type's schema, the first one first. */
+/** The versions of a type's schema, oldest first. */
 interface SchemaVersions {
   compatibility: string
   versions: Omit<SchemaVersion, 'type' | 'schema'>[]
@@ -156,22 +156,25 @@ interface SchemaCheck {
 
 export type DeadLetterAction = 'replay' | 'discard'
 
-/** All of them throw RequestFailed; nothing is tried twice: whoever asks is there to see it. */
+/** Every method throws RequestFailed on failure. Nothing is retried: the operator is there and sees the error. */
 export interface Operator {
-  /** Resolves when something answers. */
+  /** Resolves when the server answers. */
   ping(): Promise<void>
   events(search: EventSearch, page?: PageOptions): Promise<Page<ListedEvent>>
-  /** By its id, or by the one it was sent with and its source (`/` where missing); `undefined` if there is no such event. */
+  /**
+   * Finds an event by its id, or by its producer's id and source (`/` by default); `undefined` if there is no such
+   * event.
+   */
   event(id: string, source?: string): Promise<WholeEvent | undefined>
   /** `status` is open, replaying, replayed, discarded or all. */
   deadLetters(filter: DeadLetterFilter & { status?: string }, page?: PageOptions): Promise<Page<DeadLetter>>
-  /** The most frequent ones first; `more`: there are others. */
+  /** The most frequent groups first; `more`: there are others. */
   deadLetterGroups(
     filter: DeadLetterFilter & { status?: string },
   ): Promise<{ groups: DeadLetterGroup[]; more: boolean }>
-  /** As `event`; `undefined` if it has not failed. */
+  /** As `event`; `undefined` if the event has not failed. */
   deadLetter(id: string, source?: string): Promise<WholeDeadLetter | undefined>
-  /** Only counts. */
+  /** Counts the affected events and changes nothing. */
   rehearse(action: DeadLetterAction, order: DeadLetterOrder): Promise<DryRun>
   /** Begins an operation. */
   begin(action: DeadLetterAction, order: DeadLetterOrder): Promise<Operation>
@@ -179,23 +182,28 @@ export interface Operator {
   operation(id: string): Promise<Operation | undefined>
   change(id: string, what: 'cancel' | 'resume'): Promise<Operation>
   schemas(): Promise<SchemaSummary[]>
-  /** A version, the last where none is given; `undefined` if there is none. */
+  /** One version, the latest by default; `undefined` if there is none. */
   schema(type: string, version?: number): Promise<SchemaVersion | undefined>
   checkSchema(type: string, schema: object): Promise<SchemaCheck>
-  /** Makes it the next version, unless the last one is the same. */
+  /** Registers the schema as the next version, unless it equals the latest one. */
   registerSchema(type: string, schema: object): Promise<{ version: number }>
-  /** All versions and the mode; `undefined` if there is none. */
+  /** All versions and the compatibility mode; `undefined` if there is none. */
   schemaVersions(type: string): Promise<SchemaVersions | undefined>
   compatibility(type: string): Promise<string>
   setCompatibility(type: string, mode: string): Promise<string>
   close(): Promise<void>
 }
 
-/** An operator at the server at `url`; nothing is sent yet. @throws {TypeError} when `url` is none. */
+/**
+ * Creates an operator client for the server at `url`; sends nothing yet. @throws {TypeError} when `url` is not valid.
+ */
 export function createOperator({ name, ...options }: OperatorOptions): Operator {
   const connection = createConnection({ ...options, ...(name && { headers: { 'x-operator': headerText(name) } }) })
 
-  /** The body of a success. A 404 that says that the thing is not there, and not the route, is `undefined`. */
+  /**
+   * The body of a success. A 404 that says that the resource does not exist, as opposed to the route, gives
+   * `undefined`.
+   */
   async function call<Body>(method: Method, path: string, body?: object): Promise<Body | undefined> {
     const reply = await connection.exchange({ method, path, ...(body && { body: JSON.stringify(body) }) })
     if ('lost' in reply) throw new RequestFailed({ cause: reply.lost }, 1)
@@ -239,7 +247,7 @@ export function createOperator({ name, ...options }: OperatorOptions): Operator 
   }
 }
 
-/** A header holds printable ASCII; all else is percent-encoded, and so is the percent sign. */
+/** A header holds printable ASCII; everything else, and the percent sign, is percent-encoded. */
 const headerText = (text: string) => text.toWellFormed().replace(/[^\x20-\x24\x26-\x7e]/gu, encodeURIComponent)
 
 const schemaPath = (type: string) => `/v1/schemas/${encodeURIComponent(type)}`

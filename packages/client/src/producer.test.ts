@@ -32,7 +32,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true })
 })
 
-test('what arrives while a request is under way goes into the next one', async () => {
+test('events that arrive during a request go into the next one', async () => {
   const producer = await open({ maxBatch: 50 })
   const held = holdNextRequest()
   await producer.enqueue(order('a', 0))
@@ -45,7 +45,7 @@ test('what arrives while a request is under way goes into the next one', async (
   expect(numbersOf('a')).toEqual(Array.from({ length: 121 }, (_, n) => n))
 })
 
-test('every event is told what became of it', async () => {
+test('the outcome of every event is reported', async () => {
   const producer = await open()
   server.faults.push(refuse(422), refuse(422, { title: 'The event is not valid' }))
   const { delivery: bad } = await producer.enqueue({ ...order('a', 0), id: 'bad' })
@@ -58,7 +58,7 @@ test('every event is told what became of it', async () => {
   await expect(producer.enqueue(order('a', 3))).rejects.toThrow('the producer is closed')
 })
 
-test('lanes: several requests at once, each key in order, retries or not', async () => {
+test('lanes: several requests at once, each key in order, with and without retries', async () => {
   const producer = await open({ lanes: 4, maxBatch: 7 })
   const keys = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
   const held = holdNextRequest()
@@ -87,7 +87,7 @@ test('memory is bounded: enqueue waits for room, in order', async () => {
   expect(numbersOf('a')).toEqual(Array.from({ length: 25 }, (_, n) => n))
 })
 
-test('without a spool, what cannot be sent is undelivered', async () => {
+test('without a spool, an event that cannot be sent is undelivered', async () => {
   giveUpQuickly()
   await server.close()
   const producer = await open()
@@ -97,7 +97,7 @@ test('without a spool, what cannot be sent is undelivered', async () => {
   server = await startServer()
 })
 
-test('closing in a hurry: what the server does not take in time is spooled at once', async () => {
+test('closing in a hurry spools at once what the server does not accept in time', async () => {
   server.fault = refuse(503, {}, '3600')
   const producer = await open({ lanes: 2, maxBatch: 3, spool: { path: spoolPath() } })
   const held = holdNextRequest()
@@ -113,7 +113,7 @@ test('closing in a hurry: what the server does not take in time is spooled at on
   for (const key of KEYS) expect(numbersOf(key)).toEqual(inOrder(numbersOf(key)))
 })
 
-test('server away: spooled; server back: sent in order, before newer ones', async () => {
+test('events are spooled while the server is down, and sent in order, before newer ones, when it is back', async () => {
   giveUpQuickly()
   const { port } = server
   await server.close()
@@ -132,7 +132,7 @@ test('server away: spooled; server back: sent in order, before newer ones', asyn
   for (const key of KEYS) expect(numbersOf(key)).toEqual(inOrder(numbersOf(key)))
 })
 
-test('what is enqueued while an earlier spool is being sent stays behind it', async () => {
+test('an event enqueued while an earlier spool is being sent stays behind it', async () => {
   giveUpQuickly()
   const path = spoolPath()
   server.fault = refuse(503)
@@ -152,7 +152,7 @@ test('what is enqueued while an earlier spool is being sent stays behind it', as
   expect(server.stored.map(numberOf)).toEqual(Array.from({ length: 20 }, (_, n) => n))
 })
 
-test('a refused client costs no event: they are spooled until the server lets them in', async () => {
+test('a refused client loses no event: they are spooled until the server accepts the client again', async () => {
   const path = spoolPath()
   server.fault = refuse(401)
   const shutOut = await open({ spool: { path } })
@@ -165,7 +165,7 @@ test('a refused client costs no event: they are spooled until the server lets th
   expect(server.stored).toHaveLength(10)
 })
 
-test('an event that is rejected from the spool is told, and does not hold up the others', async () => {
+test('an event rejected from the spool is reported, and does not hold up the others', async () => {
   giveUpQuickly()
   const path = spoolPath()
   server.fault = refuse(503)
@@ -178,7 +178,7 @@ test('an event that is rejected from the spool is told, and does not hold up the
   expect(await drainSpool(path, 5)).toEqual(['0 accepted', '1 accepted', '2 rejected', '3 accepted', '4 accepted'])
 })
 
-test('SIGKILL: what was reported as accepted is on the server; what as spooled arrives later, in order', async () => {
+test('SIGKILL: events reported as accepted are on the server; those reported as spooled arrive later, in order', async () => {
   const path = spoolPath()
   const reports = await produceUntilKilled(path)
   const accepted = reports.filter(({ status }) => status === 'accepted').map(({ n }) => n)
@@ -193,7 +193,7 @@ test('SIGKILL: what was reported as accepted is on the server; what as spooled a
   expect(stored).toEqual(inOrder(stored))
 })
 
-/** For tests with a server that is away. */
+/** Makes the client give up quickly, for tests with a server that is down. */
 function giveUpQuickly(): void {
   client = createClient({ url: server.url, baseDelayMs: 1, giveUpAfterMs: 20 })
 }
@@ -207,14 +207,14 @@ async function open(options?: ProducerOptions): Promise<Producer> {
 
 const KEYS = ['a', 'b', 'c', 'd']
 
-/** Enqueues events `from` to `to`, of all keys in turn; their statuses. */
+/** Enqueues events `from` to `to`, cycling through the keys; returns their statuses. */
 async function produce(producer: Producer, from: number, to: number): Promise<string[]> {
   const queued = []
   for (let n = from; n < to; n++) queued.push(await producer.enqueue(order(KEYS[n % KEYS.length]!, n)))
   return (await Promise.all(queued.map(({ delivery }) => delivery))).map(({ status }) => status)
 }
 
-/** Sends what is in the spool until `count` ends were told; these, by number. */
+/** Sends what is in the spool until `count` outcomes were reported; returns them by number. */
 async function drainSpool(path: string, count: number): Promise<string[]> {
   const { onLateDelivery, told } = awaitLate(count)
   const producer = await open({ spool: { path, onLateDelivery } })
@@ -223,7 +223,7 @@ async function drainSpool(path: string, count: number): Promise<string[]> {
   return deliveries
 }
 
-/** Resolves when the ends of `count` spooled events were told, with them by number. */
+/** Resolves with the outcomes of `count` spooled events, by number, when all were reported. */
 function awaitLate(count: number): { onLateDelivery: LateDelivery; told: Promise<string[]> } {
   const late: [number, string][] = []
   let onLateDelivery!: LateDelivery
@@ -237,8 +237,8 @@ function awaitLate(count: number): { onLateDelivery: LateDelivery; told: Promise
 }
 
 /**
- * Lets another process produce while the server accepts two requests and then none, and kills it after ten spooled
- * events.
+ * Runs a producer in another process while the server accepts two requests and then none, and kills it after ten
+ * spooled events.
  */
 async function produceUntilKilled(path: string): Promise<{ n: number; status: string }[]> {
   server.faults.push(answer, answer)
@@ -263,7 +263,7 @@ async function produceUntilKilled(path: string): Promise<{ n: number; status: st
   return reports
 }
 
-/** Lets the next request wait for `release`; it is answered as usual then. */
+/** Holds the next request until `release`, then answers it as usual. */
 function holdNextRequest(): { arrived: Promise<void>; release: () => void } {
   let release!: () => void
   const released = new Promise<void>((resolve) => {

@@ -1,8 +1,8 @@
 /**
  * The producer: takes events one by one, sends them in batches, keeps the order of each key.
  *
- * A key belongs to one lane. A lane has one request under way; what arrives meanwhile goes into its next one, so
- * batches grow by themselves with the load and no timer is needed.
+ * A key belongs to one lane. A lane has one request in flight; events that arrive meanwhile go into its next one, so
+ * batches grow with the load and need no timer.
  */
 import { setMaxListeners } from 'node:events'
 import { crc32 } from 'node:zlib'
@@ -11,43 +11,44 @@ import { openSpool } from './spool.js'
 import { type LateDelivery, storeAndForward } from './store-and-forward.js'
 
 export interface ProducerOptions {
-  /** Events in one request at most. Default 500. */
+  /** Maximum events in one request. Default 500. */
   maxBatch?: number
-  /** Requests under way at once, each with keys of its own. Default 1. */
+  /** Requests in flight at once, each with its own keys. Default 1. */
   lanes?: number
-  /** Events in memory at most; `enqueue` waits while there are so many. Default 10,000. */
+  /** Maximum events in memory; `enqueue` waits while there are that many. Default 10,000. */
   maxPending?: number
-  /** Where events are kept that cannot be sent. Without it they are reported as `undelivered`. */
+  /** Where events that cannot be sent are kept. Without it they are reported as `undelivered`. */
   spool?: {
     /** The file. Every process needs its own. */
     path: string
-    /** How large the file may become, in bytes. Default 1 GiB. */
+    /** Maximum size of the file, in bytes. Default 1 GiB. */
     maxBytes?: number
-    /** Called with the end of each event that was spooled. */
+    /** Called with the outcome of each spooled event. */
     onLateDelivery?: LateDelivery
   }
 }
 
-/** An event in a producer's hands. */
+/** An event that a producer has taken. */
 export interface Queued {
   id: string
-  /** What became of it; never rejects. */
+  /** Its outcome; never rejects. */
   delivery: Promise<Delivery>
 }
 
 export interface Producer {
   /**
-   * Takes the event as soon as there is room for it; sending goes on behind. Await it, and memory stays bounded.
-   * @throws {TypeError} when JSON would lose or change something in the event
+   * Takes the event as soon as there is room for it; sending continues in the background. Await it to keep memory
+   * bounded.
+   * @throws {TypeError} when JSON would lose or change a value in the event
    * @throws {Error} when the producer is closed
    */
   enqueue(event: OutgoingEvent | EventText): Promise<Queued>
-  /** Resolves when all that was enqueued before has its delivery; it may be `spooled`. */
+  /** Resolves when every event enqueued so far has its delivery; it may be `spooled`. */
   flush(): Promise<void>
   /**
-   * Takes nothing more, and resolves when all has its delivery. What could not be sent within `giveUpAfterMs` (default:
-   * as long as the client tries) is given up: `spooled`, or `undelivered`. The spool stays for the next producer. May
-   * be called again to hurry it up.
+   * Takes no more events, and resolves when every event has its delivery. Gives up on events that could not be sent
+   * within `giveUpAfterMs` (default: as long as the client tries): they are `spooled`, or `undelivered`. The spool
+   * stays for the next producer. Call it again to shorten the wait.
    */
   close(options?: { giveUpAfterMs?: number }): Promise<void>
 }
@@ -62,12 +63,12 @@ interface Lane {
   running: boolean
 }
 
-/** A producer that sends with `deliver`. @throws {Error} when the spool cannot be opened. */
+/** Creates a producer that sends with `deliver`. @throws {Error} when the spool cannot be opened. */
 export async function createProducer(deliver: Deliver, options: ProducerOptions): Promise<Producer> {
   const { maxBatch = 500, lanes: laneCount = 1, maxPending = 10_000, spool: place } = options
   const spool = place && (await openSpool(place.path, place.maxBytes ?? 2 ** 30))
   const giveUp = new AbortController()
-  setMaxListeners(0, giveUp.signal) // one for each request under way
+  setMaxListeners(0, giveUp.signal) // one listener for each request in flight
   const stored = spool && storeAndForward(deliver, spool, giveUp.signal, place.onLateDelivery)
   const send = stored?.deliver ?? deliver
   const lanes = Array.from({ length: laneCount }, (): Lane => ({ queue: [], running: false }))
@@ -82,7 +83,7 @@ export async function createProducer(deliver: Deliver, options: ProducerOptions)
     lane.queue.push(entry)
     if (lane.running) return
     lane.running = true
-    // What else is enqueued in this turn of the event loop goes into the first batch.
+    // Events enqueued in the same turn of the event loop go into the first batch.
     setImmediate(run, lane)
   }
 
@@ -101,7 +102,7 @@ export async function createProducer(deliver: Deliver, options: ProducerOptions)
     lane.running = false
   }
 
-  /** Hands the room of `count` settled events to those that wait for it, in their order. */
+  /** Gives the room of `count` finished events to the waiting `enqueue` calls, in their order. */
   function makeRoom(count: number): void {
     const next = waitingForRoom.splice(0, count)
     pending -= count - next.length
@@ -128,7 +129,7 @@ export async function createProducer(deliver: Deliver, options: ProducerOptions)
       })
       unsettled.add(delivery)
       void delivery.then(() => unsettled.delete(delivery))
-      // A key that is no text is for the server to refuse.
+      // A key that is not a string is sent too: the server refuses it.
       const take = () => put(String(event.partitionkey ?? sealed.id), { event: sealed, settle })
       if (pending === maxPending) {
         await new Promise<void>((taken) => waitingForRoom.push(() => taken(take())))

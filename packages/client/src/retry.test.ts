@@ -1,18 +1,18 @@
-/** The schedule of retries and the reading of Retry-After, without a clock. */
+/** The retry schedule and the parsing of Retry-After, without a clock. */
 import { expect, test } from '@jest/globals'
 import { DEFAULT_RETRY_POLICY, nextDelayMs, retryAfterMs } from './retry.js'
 
-test('the longest delays are the documented ones', () => {
+test('the maximum delays are the documented ones', () => {
   const delays = Array.from({ length: 9 }, (_, n) => delayAfter({ failures: n + 1 }, 0.999_999))
   expect(delays).toEqual([99, 199, 399, 799, 1599, 3199, 6399, 9999, 9999])
 })
 
-test('full jitter: from nothing to the longest', () => {
+test('full jitter: from zero to the maximum', () => {
   expect(delayAfter({ failures: 3 }, 0)).toBe(0)
   expect(delayAfter({ failures: 3 }, 0.5)).toBe(200)
 })
 
-test('what the server asks for is waited for in any case', () => {
+test('the delay is never shorter than the server asks for', () => {
   expect(delayAfter({ retryAfterMs: 20_000 }, 0)).toBe(20_000)
   expect(delayAfter({ retryAfterMs: 20_000 }, 0.5)).toBe(20_050)
 })

@@ -1,22 +1,24 @@
 /**
- * One process a spool: a file beside it with the number of the process that has it.
+ * Locks a spool for one process: a file beside it holds the number of the owning process.
  *
- * The lock has generations, `….lock.1`, `….lock.2`, …, of which the highest counts. Whoever finds its owner dead makes
- * the next one: of several who try at once only one can, so that a lock is never taken from who has just taken it.
+ * The lock has generations, `….lock.1`, `….lock.2`, …, of which the highest counts. A process that finds the owner dead
+ * creates the next generation. Of several that try at once only one succeeds, so a lock just taken cannot be taken
+ * again.
  */
 import { randomUUID } from 'node:crypto'
 import { link, readdir, readFile, unlink, writeFile } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 
 /**
- * What this process holds. In a container, the process after a crash often has the same number: the file cannot tell.
+ * The locks of this process. In a container, the process after a crash often has the same number: the file cannot tell
+ * them apart.
  */
 const held = new Set<string>()
 
 /**
- * Takes the lock of the file at `path`, also from a process that ended without giving it back. Returns what gives it
- * back.
- * @throws {Error} when a process that is alive has it
+ * Takes the lock of the file at `path`, also from a process that ended without releasing it. Returns the function that
+ * releases it.
+ * @throws {Error} when a live process holds it
  */
 export async function takeLock(path: string): Promise<() => Promise<void>> {
   const file = resolve(path)
@@ -38,7 +40,7 @@ export async function takeLock(path: string): Promise<() => Promise<void>> {
   }
 }
 
-/** Links `note` as the next generation: a link appears whole or not at all, so nobody ever reads half a number. */
+/** Links `note` as the next generation: a link appears whole or not at all, so no process ever reads half a number. */
 async function takeNext(file: string, note: string): Promise<string> {
   while (true) {
     const before = await generations(file)

@@ -1,4 +1,4 @@
-/** The spool: what it reported is there after whatever happened to the process, and nothing else. */
+/** The spool: what it reported as stored survives any crash of the process, and nothing else appears. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
@@ -21,7 +21,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true }))
 
-test('events come back in order, across a restart, until they were sent', async () => {
+test('events come back in order, across a restart, until they are sent', async () => {
   const path = newPath()
   const first = await openSpool(path, MEGABYTE)
   await Promise.all([first.append(events(0, 3)), first.append(events(3, 5))])
@@ -40,7 +40,7 @@ test('events come back in order, across a restart, until they were sent', async 
   await second.close()
 })
 
-test('a line may be longer than what is read at once', async () => {
+test('a line may be longer than the read buffer', async () => {
   const path = newPath()
   const long = event(1, 'ü'.repeat(MEGABYTE))
   const spool = await openSpool(path, 10 * MEGABYTE)
@@ -49,7 +49,7 @@ test('a line may be longer than what is read at once', async () => {
   await spool.close()
 })
 
-test('a full spool says so, takes nothing, and goes on when there is room again', async () => {
+test('a full spool reports it, takes nothing, and works again when there is room', async () => {
   const spool = await openSpool(newPath(), 100)
   await spool.append([event(0)])
   await expect(spool.append(events(1, 5))).rejects.toThrow('the spool is full (100 bytes)')
@@ -60,7 +60,7 @@ test('a full spool says so, takes nothing, and goes on when there is room again'
   await spool.close()
 })
 
-test('any truncation of the file gives a prefix of what was appended, less what was sent', async () => {
+test('any truncation of the file leaves a prefix of what was appended, less what was sent', async () => {
   const step = fc.oneof(
     fc.record({ append: fc.integer({ min: 1, max: 4 }) }),
     fc.record({ send: fc.integer({ min: 1, max: 3 }) }),
@@ -113,7 +113,7 @@ test('damage before the end is not taken for a torn tail', async () => {
   await expect(openSpool(path, MEGABYTE)).rejects.toThrow(/is damaged at byte 0: cut it there, or move it away/)
 })
 
-test('SIGKILL in mid-write: all that was reported is there, in order, and at most one append more', async () => {
+test('SIGKILL in mid-write: all that was reported is there, in order, and at most one more append', async () => {
   for (const reports of [1, 2, 5]) {
     const path = newPath()
     const { reported, appendSize } = await appendUntilKilled(path, reports)
@@ -126,7 +126,7 @@ test('SIGKILL in mid-write: all that was reported is there, in order, and at mos
   }
 })
 
-test('a disk that is full in mid-write: the append fails, and nothing half-written stays', async () => {
+test('a full disk in mid-write: the append fails, and nothing half-written stays', async () => {
   const path = newPath()
   const writer = startNode(
     `${OPEN_SPOOL}
@@ -140,7 +140,7 @@ test('a disk that is full in mid-write: the append fails, and nothing half-writt
   )
   const exited = once(writer, 'exit')
   expect(await text(writer.stdout)).toBe('EFBIG\n')
-  // The end of its output comes before its end, and as long as it lives the spool is its own.
+  // Its output ends before the process does, and the spool is locked while the process lives.
   await exited
   const spool = await openSpool(path, MEGABYTE)
   expect((await readAll(spool)).map(indexOf)).toEqual([0, 2])
@@ -162,7 +162,8 @@ test('a spool belongs to one process at a time', async () => {
 const OPEN_SPOOL = `import { openSpool } from ${JSON.stringify(new URL('./spool.js', import.meta.url).href)};`
 
 /**
- * Lets another process append 2 MB at a time, and kills it in the middle of it after it has reported `reports` times.
+ * Lets another process append 2 MB at a time, and kills it in the middle of an append after it has reported `reports`
+ * of them.
  */
 async function appendUntilKilled(path: string, reports: number): Promise<{ reported: number; appendSize: number }> {
   const appendSize = 20
@@ -194,7 +195,7 @@ async function readAll(spool: Spool): Promise<SealedEvent[]> {
   return all
 }
 
-/** Another process; with `fileSizeLimit`, writing beyond a few kilobytes fails as on a full disk. */
+/** Starts another process; with `fileSizeLimit`, writing beyond a few kilobytes fails as on a full disk. */
 function startNode(code: string, { fileSizeLimit = false } = {}) {
   const limit = fileSizeLimit ? 'ulimit -f 8;' : ''
   return spawn('sh', ['-c', `${limit} exec "$0" --input-type=module -e "$1"`, process.execPath, code])

@@ -1,14 +1,14 @@
 /**
- * The spool: events on disk that could not be sent, in order. One file, only ever appended to, emptied when all is
- * sent.
+ * The spool: events on disk that could not be sent, in order. One append-only file, emptied when everything is sent.
  *
  *     0 ─── sent ───▶ head ─── waiting ───▶ end
  *
- * - append: written and synced, and only then reported. A crash before leaves a torn tail, cut off at the next start.
- * - advance: moves `head` behind what was sent and writes that down, unsynced: if it is lost, events are sent again,
- *   and the server knows them by their ids. When nothing waits any more, the file is truncated.
+ * - append: writes and syncs the events before it reports them. A crash before that leaves a torn tail, cut off at the
+ *   next start.
+ * - advance: moves `head` past the sent events and records that, unsynced: if the record is lost, the events are sent
+ *   again, and the server recognizes the duplicates by their ids. When nothing is waiting, the file is truncated.
  *
- * All changes go through one queue (`inTurn`), so what is written never interleaves.
+ * All changes go through one queue (`inTurn`), so writes never interleave.
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
@@ -16,29 +16,29 @@ import { type SealedEvent, sealedOf } from './event.js'
 import { encodeLine, linesOf, markedPosition } from './spool-line.js'
 import { takeLock } from './spool-lock.js'
 
-/** Events at the head of the spool. `end` is the byte behind them. */
+/** Events at the head of the spool. `end` is the byte after them. */
 export interface SpoolHead {
   events: SealedEvent[]
   end: number
 }
 
 export interface Spool {
-  /** Events that wait, those being appended included. */
+  /** Events that wait, including those being appended. */
   readonly waiting: number
-  /** Appends events; they are safe on disk when this resolves. @throws {Error} when the disk or the spool is full. */
+  /** Appends events; they are durable when this resolves. @throws {Error} when the disk or the spool is full. */
   append(events: SealedEvent[]): Promise<void>
   /** The oldest waiting events, at most `max`. */
   head(max: number): Promise<SpoolHead>
-  /** Says that these were sent. They must be the spool's head. */
+  /** Records that these events were sent. They must be the spool's head. */
   advance(sent: SpoolHead): Promise<void>
   close(): Promise<void>
 }
 
-/** Bytes read from the file at once. */
+/** Size of one read, in bytes. */
 const CHUNK = 256 * 1024
 
 /**
- * Opens the spool at `path`, or makes it. `maxBytes` bounds the file.
+ * Opens the spool at `path`, or creates it. `maxBytes` bounds the file.
  * @throws {Error} when another process has it, or it is damaged other than at its end
  */
 export async function openSpool(path: string, maxBytes: number): Promise<Spool> {
@@ -62,7 +62,7 @@ interface Extent {
   waiting: number
 }
 
-/** Reads the whole file once: how far it is whole, how far it was sent. Cuts a torn tail off. */
+/** Reads the whole file once to find its intact and its sent extent. Cuts off a torn tail. */
 async function recover(file: FileHandle, path: string): Promise<Extent> {
   const ends: number[] = []
   let head = 0
@@ -99,7 +99,7 @@ function spoolOn(file: FileHandle, found: Extent, maxBytes: number, unlock: () =
     return done
   }
 
-  /** Appends to the file. Nothing half-written may stay in front of what is appended next. */
+  /** Appends to the file. A failed write must not leave half a line before the next append. */
   async function write(text: string, sync: boolean): Promise<void> {
     const bytes = Buffer.from(text)
     if (end + bytes.length > maxBytes) throw new Error(`the spool is full (${maxBytes} bytes)`)
@@ -154,7 +154,7 @@ function spoolOn(file: FileHandle, found: Extent, maxBytes: number, unlock: () =
   }
 }
 
-/** The lines of the file from byte `from` on, each with the byte behind it. */
+/** The lines of the file from byte `from` on, each with the position after it. */
 async function* readLines(file: FileHandle, from: number) {
   let buffer = Buffer.alloc(CHUNK)
   let position = from
@@ -172,7 +172,7 @@ async function* readLines(file: FileHandle, from: number) {
   }
 }
 
-/** Makes the file's name as durable as its content. */
+/** Syncs the folder, so that the file's name is as durable as its content. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r')
   try {

@@ -1,4 +1,4 @@
-/** The states of store and forward, with a server of which the test decides when it answers, and how. */
+/** The states of store and forward, with a server whose answers and their times the test decides. */
 import { EventEmitter, once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -34,7 +34,7 @@ test('up: straight to the server', async () => {
   await close()
 })
 
-test('up → down: only what was undelivered is stored; later batches follow it into the spool', async () => {
+test('up → down: only undelivered events are stored; later batches follow them into the spool', async () => {
   const server = controlledServer()
   const { deliver, close } = storeAndForward(server.deliver, spool, giveUp.signal)
   const delivering = deliver(events(0, 3))
@@ -45,7 +45,7 @@ test('up → down: only what was undelivered is stored; later batches follow it 
   await close()
 })
 
-test('down → recovering → up: newer batches wait until the spool is empty, then go straight', async () => {
+test('down → recovering → up: newer batches wait for the spool to empty, then go straight to the server', async () => {
   await spool.append(events(0, 600))
   const server = controlledServer()
   const told: number[] = []
@@ -61,7 +61,7 @@ test('down → recovering → up: newer batches wait until the spool is empty, t
   await close()
 })
 
-test('recovering → down: who waited is stored behind', async () => {
+test('recovering → down: waiting batches are stored at the end of the spool', async () => {
   await spool.append(events(0, 600))
   const server = controlledServer()
   const { deliver, close } = storeAndForward(server.deliver, spool, giveUp.signal)
@@ -74,7 +74,7 @@ test('recovering → down: who waited is stored behind', async () => {
   await close()
 })
 
-test('giving up: what is under way and what waits for the spool is stored', async () => {
+test('giving up: batches in flight and batches that wait for the spool are stored', async () => {
   await spool.append(events(0, 600))
   const server = controlledServer()
   const { deliver, close } = storeAndForward(server.deliver, spool, giveUp.signal)
@@ -94,7 +94,7 @@ test('a full spool: the event is undelivered, and the next one is tried on the s
   const delivering = deliver(events(0, 1))
   await server.answer('undelivered')
   expect(await delivering).toMatchObject([{ status: 'undelivered', error: { cause: { message: /full/ } } }])
-  await full.head(1) // behind the look into the spool that finds nothing
+  await full.head(1) // runs after `forward` has found the spool empty
   const next = deliver(events(1, 2))
   await server.answer('accepted')
   expect(statuses(await next)).toEqual(['accepted'])
@@ -103,7 +103,8 @@ test('a full spool: the event is undelivered, and the next one is tried on the s
 })
 
 /**
- * A server that leaves every request open until `answer` ends the oldest one, its events in turn with these statuses.
+ * A server that holds every request until `answer` completes the oldest one, with these statuses for its events in
+ * order.
  */
 function controlledServer() {
   const open: { batch: SealedEvent[]; end: (statuses: Status[]) => void }[] = []

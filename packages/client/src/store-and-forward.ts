@@ -18,21 +18,21 @@ import { type Deliver, type Delivery, type OutgoingEvent, type SealedEvent, unse
 import { DEFAULT_RETRY_POLICY, nextDelayMs, slept } from './retry.js'
 import type { Spool } from './spool.js'
 
-/** What became of an event that had been reported as `spooled`. After a crash it may be told again. */
+/** The outcome of an event that had been reported as `spooled`. After a crash it may be reported again. */
 export type LateDelivery = (delivery: Delivery, event: OutgoingEvent) => void
 
 export interface StoreAndForward {
   deliver: Deliver
-  /** Stops sending from the spool; what waits in it stays there. */
+  /** Stops sending from the spool; its events stay there. */
   close(): Promise<void>
 }
 
-/** Events of the spool that are sent in one request. */
+/** Events of the spool sent in one request. */
 const HEAD_EVENTS = 500
 
 /**
- * Puts `spool` behind `deliver`. One batch of a key must be delivered before the next one of that key is given. Once
- * `giveUp` is aborted, everything that is not delivered yet is stored.
+ * Puts `spool` behind `deliver`. A batch of a key must be delivered before the next batch of that key is given. Once
+ * `giveUp` is aborted, every event that is not delivered yet is stored.
  */
 export function storeAndForward(
   deliver: Deliver,
@@ -75,20 +75,20 @@ export function storeAndForward(
   }
 
   /**
-   * Sends from the head of the spool until nothing waits in it. A crash before `advance` can only send again, not lose.
+   * Sends from the head of the spool until it is empty. A crash before `advance` can only repeat events, not lose them.
    */
   async function forward(): Promise<void> {
     let failures = 0
     while (spool.waiting > 0 && !stop.signal.aborted) {
       const head = await spool.head(HEAD_EVENTS)
-      if (head.events.length === 0) continue // what was being stored when this began could not be
+      if (head.events.length === 0) continue // the append that was counted as waiting has failed
       const deliveries = await deliver(head.events, stop.signal)
       if (deliveries.some(({ status }) => status === 'undelivered')) {
         enter('down')
         await slept(pauseMs(++failures), stop.signal)
       } else {
         failures = 0
-        // Before anybody is told: whoever hears that the server is back may send the next event at once.
+        // Before the callbacks: a caller that learns that the server is back may send the next event at once.
         enter('recovering')
         deliveries.forEach((delivery, i) => {
           onLateDelivery?.(delivery, unseal(head.events[i]!.json))

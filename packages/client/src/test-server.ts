@@ -1,4 +1,4 @@
-/** For the tests: a small HTTP server that stores events as EventFlow does, and misbehaves as it is told. */
+/** For the tests: a small HTTP server that stores events as EventFlow does, and misbehaves on demand. */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -14,7 +14,7 @@ export interface Received {
   events: StoredEvent[]
 }
 
-/** What to do with one request instead of answering it as usual. */
+/** What to do with one request instead of the usual answer. */
 export type Fault = (request: Received, response: ServerResponse, server: TestServer) => void | Promise<void>
 
 export interface TestServer {
@@ -25,9 +25,9 @@ export interface TestServer {
   stored: StoredEvent[]
   /** One fault for each of the next requests. */
   faults: Fault[]
-  /** What every request meets when there is no fault for it alone. */
+  /** The fault of every request that has no entry in `faults`. */
   fault: Fault
-  /** Stores the events; for each, whether it was there already. */
+  /** Stores the events; returns for each whether it was there already. */
   store(events: StoredEvent[]): boolean[]
   close(): Promise<void>
 }
@@ -72,7 +72,7 @@ export async function startServer(port = 0): Promise<TestServer> {
   return server
 }
 
-/** No fault: stores the events and says so. */
+/** No fault: stores the events and reports that. */
 export function answer({ url, events }: Received, response: ServerResponse, server: TestServer): void {
   const items = server.store(events).map((known, index) => {
     return { index, id: events[index]!.id, status: known ? 'duplicate' : 'accepted' }
@@ -81,7 +81,7 @@ export function answer({ url, events }: Received, response: ServerResponse, serv
   else sendJson(response, 202, { id: items[0]!.id, status: 'accepted', duplicate: items[0]!.status === 'duplicate' })
 }
 
-/** Answers with a problem, and with a `Retry-After` where one is given. */
+/** Answers with a problem, and with a `Retry-After` header if one is given. */
 export function refuse(status: number, problem: object = {}, retryAfter?: string): Fault {
   return (_, response) => {
     if (retryAfter !== undefined) response.setHeader('retry-after', retryAfter)

@@ -1,4 +1,4 @@
-/** Halving finds exactly the items at fault. */
+/** Bisection finds exactly the items at fault. */
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { bisect } from './bisect.js'
@@ -8,7 +8,7 @@ class ItemError extends Error {}
 
 const concernsOneItem = (error: unknown) => error instanceof ItemError
 
-/** Bisects `count` items of which some are bad; gives what ran, what was reported, and how often anything ran. */
+/** Bisects `count` items of which some are bad; returns the runs, the reports, and the number of runs. */
 async function bisectWith(count: number, isBad: (item: number) => boolean) {
   const items = Array.from({ length: count }, (_, item) => item)
   const done: number[] = []
@@ -34,7 +34,7 @@ async function bisectWith(count: number, isBad: (item: number) => boolean) {
   return { items, done, reported, events, runs }
 }
 
-test('every bad item is reported once with its own error, every other is run once, and all in their order', async () => {
+test('every bad item is reported once with its own error, every other item runs once, and all in order', async () => {
   const batch = fc.tuple(fc.nat(200), fc.uniqueArray(fc.nat(200)))
   await fc.assert(
     fc.asyncProperty(batch, async ([count, badItems]) => {
@@ -47,7 +47,7 @@ test('every bad item is reported once with its own error, every other is run onc
   )
 })
 
-test('one bad item among a thousand is found in some twenty runs, not in a thousand', async () => {
+test('one bad item among a thousand is found in about twenty runs', async () => {
   await fc.assert(
     fc.asyncProperty(fc.nat(999), async (bad) => {
       expect((await bisectWith(1_000, (item) => item === bad)).runs).toBeLessThanOrEqual(21)
@@ -56,12 +56,12 @@ test('one bad item among a thousand is found in some twenty runs, not in a thous
   )
 })
 
-test('nothing is run for no items, and all at once when none is bad', async () => {
+test('no items cause no run, and good items run all at once', async () => {
   expect((await bisectWith(0, () => true)).runs).toBe(0)
   expect((await bisectWith(1_000, () => false)).runs).toBe(1)
 })
 
-test('an error that concerns no single item ends it at once, and reports nothing', async () => {
+test('an error that concerns no single item ends the bisection at once, and reports nothing', async () => {
   const runs: number[][] = []
   const reported: number[] = []
   const run = async (part: readonly number[]) => {
@@ -77,7 +77,7 @@ test('an error that concerns no single item ends it at once, and reports nothing
   expect(reported).toEqual([])
 })
 
-test('a report that fails ends it', async () => {
+test('a report that fails ends the bisection', async () => {
   const run = async () => {
     throw new ItemError()
   }
@@ -87,7 +87,7 @@ test('a report that fails ends it', async () => {
   await expect(bisect([1, 2], run, report, concernsOneItem)).rejects.toThrow(OutageError)
 })
 
-test('a half begins only when the half before it has ended, its reports included', async () => {
+test('a half begins only when the previous half has ended, including its reports', async () => {
   const order: string[] = []
   await bisect(
     [1, 2],

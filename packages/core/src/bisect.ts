@@ -1,9 +1,9 @@
-/** Finds the items that spoil a batch, by halving it. */
+/** Finds the items that make a batch fail, by halving it. */
 
 /**
- * Runs `run` on all items; when it throws, on each half by itself, down to single items.
- * `failed` is told of each single item that throws. Items keep their order: a half is done before the next begins.
- * An error for which `concernsOneItem` is false says nothing about single items and is thrown to the caller at once.
+ * Runs `run` on all items; when it throws, on each half separately, down to single items. Calls `failed` for each
+ * single item that throws. Items keep their order: a half is done before the next begins. An error for which
+ * `concernsOneItem` is false says nothing about single items and is thrown to the caller at once.
  */
 export async function bisect<Item>(
   items: readonly Item[],

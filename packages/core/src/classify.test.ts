@@ -37,7 +37,7 @@ const delivery = (attempts: number): Delivery => ({
 })
 
 describe('a failure', () => {
-  test('has problems only when it is permanent: a list of them, cut where it is long, and no other list', () => {
+  test('has problems only when it is permanent: a list of them, truncated if long, and no other list', () => {
     const problem = { pointer: '/a', message: 'no' }
     const problemsOf = (error: object) => failureOf(error, 'handle').problems
     const withProblems = (problems: unknown) => Object.assign(new PermanentError('no'), { problems })
@@ -81,7 +81,7 @@ describe('a failure', () => {
     expect(failureOf(new PermanentError('no', { problems }), 'handle').problems).toEqual(problems)
   })
 
-  test('is told by its name, whichever copy of the class it is', () => {
+  test('is recognized by its name, from any copy of the class', () => {
     const copy = (name: string) => Object.assign(new Error('from another copy'), { name })
     expect(failureOf(copy('PermanentError'), 'handle')).toMatchObject({ failureType: 'permanent', problems: [] })
     expect(isUnavailable(copy('UnavailableError'))).toBe(true)
@@ -89,7 +89,7 @@ describe('a failure', () => {
   })
 })
 
-describe('anything that is thrown', () => {
+describe('any thrown value', () => {
   const hostile: fc.Arbitrary<() => unknown> = fc.oneof(
     fc
       .anything({ withBigInt: true, withMap: true, withSet: true, withNullPrototype: true, withDate: true })
@@ -114,7 +114,7 @@ describe('anything that is thrown', () => {
       .map((problems) => () => new PermanentError('x', { problems })),
   )
 
-  test('becomes a failure of bounded texts that can be stored', () => {
+  test('becomes a failure with bounded, storable texts', () => {
     fc.assert(
       fc.property(hostile, (make) => {
         const thrown = make()
@@ -175,17 +175,17 @@ describe('the outcome', () => {
   const outcome = (attempts: number, type: Failure['failureType'], random = 0.5) =>
     outcomeOfFailure(delivery(attempts), failure(type), DEFAULT_RETRY_POLICY, random)
 
-  test('of a permanent failure is death at once', () => {
+  test('of a permanent failure is the final failure at once', () => {
     expect(outcome(0, 'permanent')).toEqual({ kind: 'failed', delivery: delivery(0), failure: failure('permanent') })
   })
 
-  test('of transient failures is a retry after 2, 4 and 8 s at the most, then death', () => {
+  test('of transient failures is a retry after at most 2, 4 and 8 s, then the final failure', () => {
     const outcomes = [0, 1, 2, 3].map((attempts) => outcome(attempts, 'transient', 0.9999))
     expect(outcomes.map(({ kind }) => kind)).toEqual(['retry', 'retry', 'retry', 'failed'])
     expect(outcomes.map((o) => ('delayMs' in o ? o.delayMs : undefined))).toEqual([1_999, 3_999, 7_999, undefined])
   })
 
-  test('of a dependency that is down is to wait, however many attempts there were', () => {
+  test('of a dependency that is down is to wait, regardless of the number of attempts', () => {
     for (const attempts of [0, 3, 100]) {
       const waiting = outcome(attempts, 'unavailable')
       expect(waiting).toMatchObject({ kind: 'wait', delivery: delivery(attempts) })
@@ -193,13 +193,13 @@ describe('the outcome', () => {
     }
   })
 
-  test('under a policy of one attempt is death at once', () => {
+  test('under a policy of one attempt is the final failure at once', () => {
     const policy = { ...DEFAULT_RETRY_POLICY, attempts: 1 }
     expect(outcomeOfFailure(delivery(0), failure('transient'), policy, 0).kind).toBe('failed')
   })
 })
 
-test('the history grows by the attempt that has just failed, and the delivery is left as it was', () => {
+test('the history gains the attempt that has just failed, and the delivery is unchanged', () => {
   const before = delivery(2)
   const failure = failureOf(new Error('now'), 'handle')
   const history = historyWith(before, failure, new Date('2024-01-02T00:00:00Z'))

@@ -1,21 +1,23 @@
-/** What a failure means for its event: try again, or give up. */
+/** Decides what a failure means for its event: retry or give up. */
 import { describeValue, isError, propertyOf } from './describe-value.js'
 import type { Problem } from './failure.js'
 import type { Attempt, Component, Delivery, Failed, Failure, Retry, Wait } from './outcome.js'
 import { backoffMs, type RetryPolicy, withFullJitter } from './retry-policy.js'
 import { storableText } from './storable.js'
 
-/** Characters of a failure's message and of the texts of its problems; an error's text may be of any length. */
+/**
+ * Maximum characters of a failure's message and of the texts of its problems; an error's own text may have any length.
+ */
 const MAX_MESSAGE = 2_000
 const MAX_NAME = 200
 
-/** Problems that are kept of an error; a list may be of any length. */
+/** Maximum problems kept of an error; its list may have any length. */
 const MAX_PROBLEMS = 100
 
 /**
- * Describes what was thrown by `component`, which may be anything: properties that throw when they are looked at, texts
- * that cannot be stored and texts without end make a failure like any other. What is not known to be permanent is transient.
- * Errors are told by their names, because a user's definitions may bring another copy of these classes.
+ * Describes what was thrown by `component`. It may be any value: properties that throw when they are read, texts that
+ * cannot be stored and endless texts still make a failure like any other. Anything not known to be permanent is
+ * transient. Errors are recognized by their names, because a user's definitions may load another copy of these classes.
  */
 export function failureOf(error: unknown, component: Component): Failure {
   const name = nameOf(error)
@@ -30,19 +32,19 @@ export function failureOf(error: unknown, component: Component): Failure {
   }
 }
 
-/** The name of an error, as dead letters have it; `Error` for what is no error. */
+/** The error class in dead letters; `Error` for a value that is not an error. */
 export function errorClassOf(error: unknown): string {
   return storableText(nameOf(error) ?? 'Error', MAX_NAME)
 }
 
-/** The name of an error; nothing for what is no error. */
+/** The name of an error; `undefined` for other values. */
 function nameOf(error: unknown): string | undefined {
   if (!isError(error)) return undefined
   const name = propertyOf(error, 'name')
   return typeof name === 'string' && name !== '' ? name : 'Error'
 }
 
-/** The error's own text. Node leaves it empty where it tried several addresses, and has only a code. */
+/** The error's own text. Node leaves it empty after it tried several addresses, and sets only a code. */
 function messageOf(error: unknown, name: string | undefined): string {
   if (typeof error === 'string' && error !== '') return error
   const texts = [propertyOf(error, 'message'), propertyOf(error, 'code')]
@@ -53,8 +55,8 @@ function messageOf(error: unknown, name: string | undefined): string {
 }
 
 /**
- * A list of problems as plain values with texts that can be stored, or nothing where it is no such list. Of a list that is too
- * long the rest is left out.
+ * A list of problems as plain values with storable texts, or `undefined` if the value is not such a list. A list that
+ * is too long is truncated.
  */
 export function problemsIn(value: unknown): Problem[] | undefined {
   if (!Array.isArray(value)) return undefined
@@ -70,17 +72,17 @@ export function problemsIn(value: unknown): Problem[] | undefined {
   return problems
 }
 
-/** Whether an error says that a dependency is down, so that asking it again now is in vain. */
+/** Whether an error says that a dependency is down, so that an immediate retry would be pointless. */
 export function isUnavailable(error: unknown): boolean {
   return nameOf(error) === 'UnavailableError'
 }
 
-/** How long an event waits for a dependency that is down, before it asks again, in milliseconds. */
+/** How long an event waits for a dependency that is down before it tries again, in milliseconds. */
 const UNAVAILABLE_DELAY_MS = 1_000
 
 /**
- * The outcome of a failed attempt: dead when the failure is permanent or was the last attempt, waiting when nothing
- * was tried, otherwise a retry. `random` is in [0, 1).
+ * The outcome of a failed attempt: a dead letter if the failure is permanent or was the last attempt, waiting if
+ * nothing was tried, otherwise a retry. `random` is in [0, 1).
  */
 export function outcomeOfFailure(
   delivery: Delivery,
@@ -94,7 +96,7 @@ export function outcomeOfFailure(
   return { kind: 'retry', delivery, failure, delayMs: withFullJitter(backoffMs(attempts, policy), random) }
 }
 
-/** The history of a delivery with the failure that has just ended its attempt. */
+/** The history of a delivery including the failure that has just ended its attempt. */
 export function historyWith(delivery: Delivery, failure: Failure, at: Date): Attempt[] {
   const { component, errorClass, message } = failure
   return [...delivery.history, { attempt: delivery.attempts + 1, at: at.toISOString(), component, errorClass, message }]

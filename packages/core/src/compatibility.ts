@@ -1,6 +1,6 @@
-/** What a new version of a schema must be to those before it. */
+/** The compatibility modes between versions of a schema. */
 
-/** As in Confluent's registry: against the version before, or with `_TRANSITIVE` against all. */
+/** As in Confluent's registry: against the previous version, or with `_TRANSITIVE` against all. */
 export const COMPATIBILITY_MODES = [
   'NONE',
   'BACKWARD',

@@ -17,7 +17,7 @@ const raw: RawEvent = {
   payload: '{"n":1.50}',
 }
 
-test('an event that is delivered for the first time has no past, and its data as text and as values', () => {
+test('an event that is delivered for the first time has no history, and its data as text and as values', () => {
   const { payload, ...meta } = raw
   expect(storedDelivery(raw)).toEqual({
     event: { ...meta, data: { n: 1.5 } },

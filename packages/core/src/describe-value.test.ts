@@ -1,9 +1,9 @@
-/** Any value is described in a few words, and looking at it never throws. */
+/** Any value is described in a few words, and inspecting it never throws. */
 import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from '@jest/globals'
 import { describeValue, isError, isPromiseLike, propertyOf, toError } from './describe-value.js'
 
-// Written as a literal it would be taken for a mistake.
+// As a literal property name, the linter would report it.
 const THEN = 'then'
 
 class Account {}
@@ -54,7 +54,7 @@ test.each<[unknown, string]>([
   expect(describeValue(value)).toBe(words)
 })
 
-test('an error is one of whichever realm, and of whichever class', () => {
+test('an error is recognized from any realm and any class', () => {
   const foreign = runInNewContext('new Error("far")')
   expect([foreign, new RangeError(), Object.create(Error.prototype)].map(isError)).toEqual([true, true, true])
   expect([closed, { message: 'm' }, 'text', null].map(isError)).toEqual([false, false, false, false])
@@ -63,7 +63,7 @@ test('an error is one of whichever realm, and of whichever class', () => {
   expect(toError(5).message).toBe('the number 5 was thrown, which is no error')
 })
 
-test('a property is what there is, or nothing', () => {
+test('propertyOf gives the property, or undefined', () => {
   expect([propertyOf({ a: 1 }, 'a'), propertyOf('text', 'length')]).toEqual([1, 4])
   expect([propertyOf(null, 'a'), propertyOf(undefined, 'a'), propertyOf(closed, 'a')]).toEqual([
     undefined,
@@ -72,7 +72,7 @@ test('a property is what there is, or nothing', () => {
   ])
 })
 
-describe('what await waits for', () => {
+describe('a promise-like value', () => {
   test.each<[string, unknown, boolean]>([
     ['a promise', Promise.resolve(), true],
     ['an object with then', { [THEN]: () => {} }, true],

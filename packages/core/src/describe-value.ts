@@ -1,15 +1,15 @@
-/** Says what any value at all is, for messages to people: values from users' code may throw when they are looked at. */
+/** Describes any value in messages to people: values from users' code may throw when they are inspected. */
 import { types } from 'node:util'
 
 const MAX_TEXT = 60
 const MAX_NAMES = 5
 
-/** Whether a value is an error, whichever realm it is from. Never throws. */
+/** Whether a value is an error, of any realm. Never throws. */
 export function isError(value: unknown): value is Error {
   return types.isNativeError(value) || quietly(() => value instanceof Error) === true
 }
 
-/** A property of anything at all; `undefined` where there is none or where looking at it throws. */
+/** A property of any value; `undefined` if it is missing or reading it throws. */
 export function propertyOf(value: unknown, name: string): unknown {
   if (value === null || value === undefined) return undefined
   return quietly(() => (value as Record<string, unknown>)[name])
@@ -20,7 +20,7 @@ export function describeValue(value: unknown): string {
   return quietly(() => describe(value)) ?? 'a value that cannot be looked at'
 }
 
-/** What was thrown, as an error. */
+/** The thrown value as an error. */
 export function toError(thrown: unknown): Error {
   if (isError(thrown)) return thrown
   return new Error(typeof thrown === 'string' ? thrown : `${describeValue(thrown)} was thrown, which is no error`)
@@ -59,7 +59,7 @@ function describeObject(value: object): string {
   return `an object with ${names.slice(0, MAX_NAMES).map(cut).join(', ')}${more}`
 }
 
-/** Whether `await` would wait for it. Never throws. */
+/** Whether `await` would wait for the value. Never throws. */
 export function isPromiseLike(value: unknown): boolean {
   const isObject = (typeof value === 'object' && value !== null) || typeof value === 'function'
   return isObject && typeof propertyOf(value, 'then') === 'function'

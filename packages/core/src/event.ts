@@ -1,4 +1,4 @@
-/** The event: what a producer sends, and what it becomes once it is accepted. */
+/** The event: as a producer sends it, and as it is once it is accepted. */
 
 /** Any JSON object: the `data` of an event. */
 export type Payload = Record<string, unknown>
@@ -10,21 +10,21 @@ export type Payload = Record<string, unknown>
 export interface IncomingEvent {
   type: string
   data: Payload
-  /** Any string. Source and id together are the event: see `eventIdOf`. */
+  /** Any string. Source and id together identify the event: see `eventIdOf`. */
   id?: string
   source?: string
   /** Event time, RFC 3339. */
   time?: string
   /** Media type of `data`: JSON in UTF-8. */
   datacontenttype?: string
-  /** What order is kept by. An event without one is its own key. */
+  /** The ordering key. An event without one is its own key. */
   partitionkey?: string
   correlationid?: string
   causationid?: string
   traceparent?: string
 }
 
-/** The attributes of a CloudEvent that mean nothing to EventFlow, such as `subject`: kept, and there for handlers. */
+/** CloudEvent attributes that have no meaning to EventFlow, such as `subject`: stored, and passed to handlers. */
 export type Extensions = Record<string, string | number | boolean>
 
 /** An accepted event: a committed row of `raw_events`. */
@@ -34,7 +34,7 @@ export interface AcceptedEvent<Data = Payload> {
   tenantId: string
   /** UUID, unique within the tenant. */
   id: string
-  /** The producer's id, unique within `source`, where it is not the event's. */
+  /** The producer's id, unique within `source`, if it differs from `id`. */
   externalId?: string
   type: string
   source: string
@@ -51,11 +51,11 @@ export interface AcceptedEvent<Data = Payload> {
   data: Data
 }
 
-/** An accepted event whose data is still the JSON text that was stored: it is passed on without being serialised again. */
+/** An accepted event whose data is still the stored JSON text, which is passed on without being serialised again. */
 export interface RawEvent extends Omit<AcceptedEvent, 'data'> {
   payload: string
 }
 
-/** The statuses of an accepted event, as users see them and as the view `events` has them. */
+/** The statuses of an accepted event, as users see them and as in the view `events`. */
 export const EVENT_STATUSES = ['accepted', 'retrying', 'processed', 'failed', 'discarded'] as const
 export type EventStatus = (typeof EVENT_STATUSES)[number]

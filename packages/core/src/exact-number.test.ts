@@ -1,4 +1,4 @@
-/** Numbers that JavaScript would change arrive as their text, and all else as JSON.parse gives it. */
+/** Numbers that JavaScript would change arrive as text; everything else is as JSON.parse gives it. */
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { isExactNumber, parseKeepingDigits } from './exact-number.js'
@@ -13,7 +13,7 @@ test.each<[string, unknown]>([
   expect(parseKeepingDigits(json)).toEqual(value)
 })
 
-/** A power of two is exact with as many digits as it has. */
+/** A power of two is exact when it is written with all its digits. */
 const powerOfTwo = (exponent: number, digits: number) => (2 ** exponent).toExponential(digits - 1)
 
 test.each<[string, boolean]>([
@@ -39,16 +39,16 @@ test.each<[string, boolean]>([
   expect(isExactNumber(number)).toBe(exact)
 })
 
-test('what is no JSON is none', () => {
+test('invalid JSON is refused', () => {
   expect(() => parseKeepingDigits('{9007199254740993:1}')).toThrow(SyntaxError)
 })
 
-describe('of any value', () => {
-  test('that JavaScript has written, nothing is changed', () => {
+describe('any value', () => {
+  test('that JavaScript has serialised is read unchanged', () => {
     fc.assert(
       fc.property(fc.json(), (json) => {
         const written = JSON.stringify(JSON.parse(json))
-        // Integers beyond 2^53 are written with digits that were not there before.
+        // JavaScript prints integers beyond 2^53 with digits that the value did not have.
         fc.pre(!/\d{16}/.test(written))
         expect(parseKeepingDigits(written)).toEqual(JSON.parse(written))
       }),

@@ -1,12 +1,13 @@
-/** Numbers of JSON texts that JavaScript cannot hold: which ones they are, and how to read them all the same. */
+/** Finds numbers in JSON texts that JavaScript cannot represent, and reads them without loss. */
 
-/** With more digits a number is not looked at any closer: it is not exact. */
+/** A number with more digits is taken to be inexact without a closer look. */
 const MAX_DIGITS = 100
 
 /**
- * Whether a number, as it is written in JSON, means the same after JSON.parse. A whole number without an exponent must be within
- * ±(2^53 - 1), where every one is kept; any other must be what its double gives when it is printed with as many digits, or with as
- * few as identify it: where the exact value lies in the middle between two numbers of 17 digits, those are not the same.
+ * Whether a number, as written in JSON, keeps its meaning through JSON.parse. An integer without an exponent must be
+ * within ±(2^53 - 1), where every one is exact. Any other number must equal its double printed with the same number of
+ * digits, or with the fewest that identify it; the two differ when the exact value lies halfway between two numbers of
+ * 17 digits.
  */
 export function isExactNumber(number: string): boolean {
   const value = Number(number)
@@ -17,7 +18,7 @@ export function isExactNumber(number: string): boolean {
   return [digits.length - 1, undefined].some((more) => significantDigits(value.toExponential(more)) === digits)
 }
 
-/** `1250` and `-0.0125e7` both give `125`. */
+/** The digits without sign, point, exponent and outer zeros: `1250` and `-0.0125e7` both give `125`. */
 function significantDigits(number: string): string {
   const digits = number.replace(/[eE].*$|[-.]/g, '').replace(/^0+/, '')
   let end = digits.length
@@ -25,16 +26,19 @@ function significantDigits(number: string): string {
   return digits.slice(0, end)
 }
 
-/** What a text of JSON has in it where one of its numbers may not be exact: many digits, or an exponent. */
+/** Matches any JSON text that may hold an inexact number: many digits, or an exponent. */
 const DOUBTFUL = /[\d.]{16}|\d[eE]/
 
-/** A string, or a number. */
+/** A string or a number of a JSON text. */
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.]*(?:[eE][+-]?\d+)?/g
 
-/** As JSON.parse, but a number that JavaScript would change arrives as its text: `9007199254740993` as `"9007199254740993"`. */
+/**
+ * As JSON.parse, but a number that JavaScript would change arrives as its text: `9007199254740993` becomes
+ * `"9007199254740993"`.
+ */
 export function parseKeepingDigits(json: string): unknown {
   if (!DOUBTFUL.test(json)) return JSON.parse(json)
-  // Checked first: what is no JSON must not become it.
+  // Parsed first, so that the replacement below cannot turn invalid JSON into valid JSON.
   const value: unknown = JSON.parse(json)
   let changed = false
   const exact = json.replace(TOKEN, (token) => {

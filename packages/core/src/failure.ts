@@ -1,6 +1,6 @@
-/** What can go wrong with an event, and which errors an enricher or a handler throws to say so. */
+/** How an event can fail, and the errors that an enricher or a handler throws to say so. */
 
-/** One thing that is wrong with an event. `pointer` is a JSON pointer (RFC 6901) into its data, `""` for the whole. */
+/** One fault of an event. `pointer` is a JSON pointer (RFC 6901) into its data, `""` for the whole. */
 export interface Problem {
   pointer: string
   message: string
@@ -17,7 +17,7 @@ export class PermanentError extends Error {
   }
 }
 
-/** Something around the event failed; a later attempt may succeed. Any error that is no other class counts as this one. */
+/** The event is not at fault and a later attempt may succeed. Any error of another class counts as this one. */
 export class TransientError extends Error {
   override name = 'TransientError'
 }

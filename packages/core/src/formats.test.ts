@@ -1,11 +1,11 @@
-/** The formats answer as those of ajv-formats do; that none takes long is tested with the service (tests/flow/stalls). */
+/** The formats accept the same texts as those of ajv-formats. tests/flow/stalls checks that none of them takes long. */
 import { expect, test } from '@jest/globals'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import ajvFormats from 'ajv-formats'
 import fc from 'fast-check'
 import { addFormats } from './formats.js'
 
-test('an address is one where it is one to ajv-formats', () => {
+test('accepts the same addresses as ajv-formats', () => {
   const format = { type: 'string', format: 'url' }
   const [ours, theirs] = [addFormats, ajvFormats.default].map((add) => {
     const ajv = new Ajv2020()

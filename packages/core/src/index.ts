@@ -1,4 +1,4 @@
-/** What an event is and what becomes of it: pure, without IO, clock or randomness of its own. */
+/** Events and their outcomes: pure code, without IO, clock or randomness. */
 export * from './bisect.js'
 export * from './catch-up-reason.js'
 export * from './classify.js'

@@ -9,7 +9,7 @@ const pairs = [
   ['a', 'c'],
 ] as const
 
-test('are made of the tenant and the key or the id, never of one of them alone', () => {
+test('combine the tenant with the key or the id', () => {
   expect(new Set(pairs.map(([tenantId, key]) => orderingKey({ tenantId, key }))).size).toBe(pairs.length)
   expect(new Set(pairs.map(([tenantId, id]) => identityOf({ tenantId, id }))).size).toBe(pairs.length)
 })

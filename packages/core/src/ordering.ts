@@ -1,7 +1,7 @@
-/** Which events are processed in order. */
+/** The ordering key of an event. */
 import type { AcceptedEvent } from './event.js'
 
-/** The ordering key as one text. The same key of two tenants is two keys. */
+/** Tenant and ordering key as one text, so that equal keys of two tenants stay distinct. */
 export function orderingKey(event: Pick<AcceptedEvent, 'tenantId' | 'key'>): string {
   return `${event.tenantId}\0${event.key}`
 }

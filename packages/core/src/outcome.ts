@@ -1,32 +1,32 @@
-/** What becomes of a delivered event: a union that is returned, never thrown. */
+/** The outcome of a delivered event: a union that is returned, never thrown. */
 import type { AcceptedEvent, Payload } from './event.js'
 import type { Problem } from './failure.js'
 
-/** An event in the hands of a worker. */
+/** An event delivered to a worker. */
 export interface Delivery {
   event: AcceptedEvent
   /** Its data as the JSON text that was stored. */
   payload: string
-  /** The stream entries that brought it, to be acknowledged when it is settled. */
+  /** The stream entries that delivered it, to be acknowledged when it is settled. */
   entryIds: string[]
-  /** Attempts that were made before this one. */
+  /** Attempts before this one. */
   attempts: number
-  /** What went wrong in them, oldest first. */
+  /** Their failures, oldest first. */
   history: Attempt[]
-  /** How often a worker process died while it had this event alone in hand. */
+  /** How often a worker process died while it ran this event alone. */
   crashes: number
-  /** How often in a row its handler failed and the server was taken to be at fault: no attempt was charged. */
+  /** How often in a row its handler failed and the database server was blamed: no attempt was charged. */
   excused?: number
-  /** The version of its schema that it is read as, whatever it says itself: a replay asked for it. */
+  /** The schema version to read it as, overriding its own: requested by a replay. */
   schemaVersion?: number
-  /** It has a row in `retries`, to be removed when it is settled. */
+  /** It has a row in `retries`, to be deleted when it is settled. */
   inRetries: boolean
 }
 
 /**
- * The step in which an event failed, in the order of the steps. `enrich:` comes before the name of the enricher; `worker` means
- * that the event ended its worker. No dead letter has `key`, which fails before the event is accepted. The dead letter of a
- * skipped event has `operator` instead.
+ * The step in which an event failed, in the order of the steps. `enrich:` is followed by the name of the enricher, and
+ * `worker` means that the event ended its worker. `key` fails an event before it is accepted, so no dead letter has it;
+ * the dead letter of a skipped event has `operator`.
  */
 export type Component =
   | 'key'
@@ -62,9 +62,9 @@ export interface Failure {
 export interface Processed {
   kind: 'processed'
   delivery: Delivery
-  /** The event's data with what the enrichers added. */
+  /** The event's data and the enrichers' additions. */
   data: Payload
-  /** The same as JSON text. What was added comes last, and where a name is there twice, counts: so `jsonb` takes it. */
+  /** The same as JSON text. Additions come last, and the last of duplicate names wins, as in `jsonb`. */
   payload: string
 }
 

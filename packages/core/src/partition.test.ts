@@ -1,4 +1,4 @@
-/** Partitions: the same for ever, and evenly filled. */
+/** Partitions never change, and are evenly filled. */
 import { expect, test } from '@jest/globals'
 import { partitionOf } from './partition.js'
 
@@ -9,17 +9,17 @@ test.each([
   ['acme', 'ORD', 9, 985],
   ['default', 'ключ', 4, 212],
   ['default', '🛫', 2, 482],
-])('the key of %s / %s belongs to the partition that it has always belonged to', (tenant, key, of16, of1024) => {
+])('the partition of key %s / %s never changes', (tenant, key, of16, of1024) => {
   expect(partitionOf(tenant, key, 16)).toBe(of16)
   expect(partitionOf(tenant, key, 1024)).toBe(of1024)
 })
 
-test('where the tenant ends and the key begins makes a difference', () => {
+test('the boundary between tenant and key matters', () => {
   const partitions = [partitionOf('a', 'bc', 1024), partitionOf('ab', 'c', 1024), partitionOf('abc', '', 1024)]
   expect(new Set(partitions).size).toBe(3)
 })
 
-/** Chi-square with 15 degrees of freedom: even filling exceeds this once in a thousand times. */
+/** Chi-square with 15 degrees of freedom: a uniform distribution exceeds this once in a thousand times. */
 const CHI_SQUARE_LIMIT = 37.7
 const KEYS = 100_000
 

@@ -1,4 +1,4 @@
-/** What users' code gives becomes plain, frozen values, or an error that says what is not. */
+/** Values from users' code become plain, frozen values, or an error that names the unsuitable value. */
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { freezeParsed, NotPlainError, plainData, shareParsed } from './plain-data.js'
@@ -11,8 +11,8 @@ const isFrozenThroughout = (value: unknown): boolean =>
 
 const deep = (levels: number): object => (levels === 0 ? {} : { in: deep(levels - 1) })
 
-describe('what JSON holds', () => {
-  test('is copied as it is, with all in it frozen', () => {
+describe('a JSON value', () => {
+  test('is copied, and everything in it is frozen', () => {
     const object = fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 4 }), { maxKeys: 5 })
     fc.assert(
       fc.property(object, (value) => {
@@ -27,21 +27,21 @@ describe('what JSON holds', () => {
     )
   })
 
-  test('is taken as toJSON says', () => {
+  test('is replaced by the result of its toJSON', () => {
     expect(plainData({ at: new Date(0), of: [{ toJSON: () => ({ n: 1 }) }] })).toEqual({
       at: '1970-01-01T00:00:00.000Z',
       of: [{ n: 1 }],
     })
   })
 
-  test('loses members that are undefined, but for those of the object itself', () => {
+  test('loses undefined members, except those of the object itself', () => {
     expect(Object.entries(plainData({ a: undefined, b: { c: undefined } }))).toEqual([
       ['a', undefined],
       ['b', {}],
     ])
   })
 
-  test('is not copied again where many share it', () => {
+  test('is not copied again when many objects share it', () => {
     const row = shareParsed({ name: 'Atlanta' })
     expect(plainData({ row, deeper: [row] })).toEqual({ row, deeper: [row] })
     expect(plainData({ row }).row).toBe(row)
@@ -50,16 +50,16 @@ describe('what JSON holds', () => {
   })
 })
 
-describe('as deep and as large as it may be', () => {
+describe('at the maximum depth and size', () => {
   const levelsOf = (levels: number) => deep(levels - 1)
   const holding = (values: number) => ({ a: Array.from({ length: values - 1 }, () => 0) })
 
-  test('it is taken', () => {
+  test('a value is accepted', () => {
     expect(plainData(levelsOf(MAX_DEPTH))).toEqual(levelsOf(MAX_DEPTH))
     expect(plainData(holding(100_000))).toEqual(holding(100_000))
   })
 
-  test('but no further, also not by toJSON', () => {
+  test('a larger one is refused, also when it comes from toJSON', () => {
     expect(() => plainData(levelsOf(MAX_DEPTH + 1))).toThrow(`more than ${MAX_DEPTH} levels`)
     expect(() => plainData(holding(100_001))).toThrow('more than 100000 values')
     const endless = { toJSON: () => endless }
@@ -67,11 +67,11 @@ describe('as deep and as large as it may be', () => {
   })
 })
 
-test('of what lies side by side each is named by its own place', () => {
+test('of values side by side each is named by its own place', () => {
   expect(() => plainData({ a: { b: 1 }, c: [[0], { d: [1, 5n] }] })).toThrow('the BigInt 5 at /c/1/d/1')
 })
 
-test('objects without a prototype are plain; what inherits from another object is not', () => {
+test('objects without a prototype are plain; objects that inherit from another object are not', () => {
   const bare = Object.assign(Object.create(null), { a: 1 })
   expect(plainData({ bare, list: [bare] })).toEqual({ bare: { a: 1 }, list: [{ a: 1 }] })
   expect(() => plainData(Object.create({ a: 1 }))).toThrow(NotPlainError)
@@ -79,7 +79,7 @@ test('objects without a prototype are plain; what inherits from another object i
   expect(() => plainData('text')).toThrow('the text "text"')
 })
 
-test('what is given is copied, and what JSON.parse gave is frozen in place', () => {
+test('a given value is copied, and a value from JSON.parse is frozen in place', () => {
   const given = { a: 1 }
   expect(plainData(given)).not.toBe(given)
   const parsed = [{ a: { b: [1] } }]
@@ -110,12 +110,12 @@ test.each<[string, unknown, string]>([
   ['__proto__', JSON.parse('{"__proto__":{"x":1}}'), 'a member of this name, which is not allowed, at /__proto__'],
   ['too deep', deep(MAX_DEPTH), `more than ${MAX_DEPTH} levels`],
   ['too large', { a: Array.from({ length: 100_001 }, () => 0) }, 'more than 100000 values'],
-])('%s is none', (_, value, what) => {
+])('%s is not plain', (_, value, what) => {
   expect(() => plainData(value)).toThrow(NotPlainError)
   expect(() => plainData(value)).toThrow(what)
 })
 
-test('an error of a getter is thrown as it is', () => {
+test('the error of a getter is thrown unchanged', () => {
   const broken = Object.defineProperty({}, 'a', {
     enumerable: true,
     get: () => {

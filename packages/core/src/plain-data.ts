@@ -1,17 +1,20 @@
-/** Data of users' code as plain values that JSON holds exactly: copied once, frozen for good, so that later steps are safe from it. */
+/**
+ * Turns users' data into plain values that JSON holds exactly: copied once and frozen, so that later steps cannot be
+ * affected by changes.
+ */
 import { describeValue, propertyOf } from './describe-value.js'
 import type { Payload } from './event.js'
 import { pointerTo } from './pointer.js'
 import { checkText, MAX_DEPTH } from './storable.js'
 
-/** Values in one piece of data: with more it is a mistake, such as two objects that hold each other over and over. */
+/** Maximum values in one piece of data: more are a mistake, such as two objects that contain each other. */
 const MAX_VALUES = 100_000
 
-/** A value is nothing that JSON holds. */
+/** A value that JSON cannot hold. */
 export class NotPlainError extends Error {
   override name = 'NotPlainError'
 
-  /** `what` it is, in words; `pointer` says where. */
+  /** `what` describes the value; `pointer` gives its place. */
   constructor(
     readonly pointer: string,
     readonly what: string,
@@ -20,10 +23,10 @@ export class NotPlainError extends Error {
   }
 }
 
-/** What is known to be plain and frozen: rows that many events share are not copied for each. */
+/** Values known to be plain and frozen: rows shared by many events are not copied for each. */
 const known = new WeakSet<object>()
 
-/** Whether a value is an object as JSON has them, of whichever realm. May throw, as a proxy can. */
+/** Whether a value is a plain object, of any realm. May throw, as a proxy can. */
 function isPlainObject(value: unknown): value is Payload {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
   const prototype = Object.getPrototypeOf(value)
@@ -31,10 +34,10 @@ function isPlainObject(value: unknown): value is Payload {
 }
 
 /**
- * A copy of an object, the caller's own, with all that is in it frozen: to freeze the copy itself would take longer than the rest, and
- * most often it is only read. What has a `toJSON` is taken as that says, such as a Date as its text, and members
- * that are `undefined` are left out, except in the object itself. Throws NotPlainError for all that JSON would change or drop
- * without a word, and for what cannot be stored; and what a getter throws.
+ * A copy of an object for the caller, with frozen members. The copy itself stays unfrozen: freezing it would take
+ * longer than the rest, and usually it is only read. A value with `toJSON` is replaced by its result, such as a Date by
+ * its text, and `undefined` members are left out, except in the object itself. Throws NotPlainError for any value that
+ * JSON would silently change or drop, and for values that cannot be stored; errors of getters pass through.
  */
 export function plainData(value: unknown): Payload {
   if (!isPlainObject(value)) throw new NotPlainError('', describeValue(value))
@@ -43,7 +46,7 @@ export function plainData(value: unknown): Payload {
   return isFlat(copy) ? copy : new Copying().members(copy, 1, true)
 }
 
-/** Whether nothing in an object needs to be looked into: so are most, and this takes a third of the time. */
+/** Whether no member needs a closer look. This holds for most objects, and takes a third of the time of a full copy. */
 function isFlat(object: Payload): boolean {
   for (const name in object) {
     const value = object[name]
@@ -60,15 +63,15 @@ const isKept = (value: unknown) =>
     ? Number.isFinite(value)
     : typeof value === 'boolean' || value === null || value === undefined || known.has(value as object)
 
-/** Freezes what JSON.parse gave, in place. */
+/** Freezes a value from JSON.parse, in place. */
 export function freezeParsed<Value>(value: Value): Value {
   if (typeof value === 'object' && value !== null) freezeAll(value as Payload | unknown[])
   return value
 }
 
 /**
- * A copy of an event for one run of a function of users. Its data, with frozen members only, is frozen now: most events are never
- * given to anyone after the last enricher, and this takes about a microsecond.
+ * A copy of an event for one run of a user's function. Its data, whose members are already frozen, is frozen only now:
+ * most events are not passed to any function after the last enricher, and freezing takes about a microsecond.
  */
 export function copyForRun<Event extends { data: Payload }>(event: Event): Event {
   Object.freeze(event.data)
@@ -88,17 +91,17 @@ function freezeAll(value: Payload | unknown[]): void {
   }
 }
 
-/** Freezes what JSON.parse gave and many events will share. */
+/** Freezes a value from JSON.parse that many events will share. */
 export function shareParsed<Value>(value: Value): Value {
   freezeParsed(value)
   if (typeof value === 'object' && value !== null) known.add(value)
   return value
 }
 
-/** One copy under way. */
+/** The state of one copy. */
 class Copying {
   #values = 0
-  /** The names on the way to the value that is being copied. */
+  /** The names that lead to the value being copied. */
   readonly #path: (string | number)[] = []
 
   members(value: object, depth: number, keepsUndefined = false): Payload {

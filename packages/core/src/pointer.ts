@@ -1,6 +1,6 @@
-/** JSON pointers (RFC 6901): where in a value something is. */
+/** JSON pointers (RFC 6901): the place of something within a value. */
 
-/** The pointer of a member of what `parent` points to. */
+/** The pointer to a member of the value at `parent`. */
 export function pointerTo(parent: string, member: string | number): string {
   return `${parent}/${String(member).toWellFormed().replaceAll('~', '~0').replaceAll('/', '~1')}`
 }

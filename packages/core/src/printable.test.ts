@@ -1,4 +1,4 @@
-/** No text of others reaches a terminal as it is. */
+/** No foreign text reaches a terminal unescaped. */
 import { expect, test } from '@jest/globals'
 import { printable } from './printable.js'
 
@@ -11,11 +11,11 @@ test.each([
   expect(printable(text)).toBe(printed)
 })
 
-test.each(['a\tb\nc', 'Übergröße', 'שלום', 'مرحبا', '👩‍👩‍👧', '漢字', '\\u001b'])('%j is printed as it is', (text) => {
+test.each(['a\tb\nc', 'Übergröße', 'שלום', 'مرحبا', '👩‍👩‍👧', '漢字', '\\u001b'])('%j is printed unchanged', (text) => {
   expect(printable(text)).toBe(text)
 })
 
-test('JSON stays the same JSON', () => {
+test('JSON keeps its meaning', () => {
   const value = { 'a\u202e': ['\x7f\x9b\u2028', { b: '\x1b[0m\\' }] }
   const printed = printable(JSON.stringify(value, undefined, 2))
   expect(JSON.parse(printed)).toEqual(value)

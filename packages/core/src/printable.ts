@@ -1,4 +1,6 @@
-/** Texts of others as they may be printed: a terminal obeys none of them, and their lines read in the order in which they are. */
+/**
+ * Makes foreign texts safe to print: the terminal obeys nothing in them, and their lines appear in their real order.
+ */
 
 /**
  * What a terminal would obey or not show: control characters of C0 (but tab and line feed), DEL and C1; marks,
@@ -8,8 +10,8 @@
 const OBEYED = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
 
 /**
- * The text with each of those characters as `\u001b`. JSON has none of them outside of its strings, so JSON stays the same JSON.
- * Layout comes from the caller: where a text must stay in its line, take its line feeds and tabs out first.
+ * The text with each of those characters escaped like `\u001b`. JSON has them only inside strings, so it keeps its
+ * meaning. Layout is the caller's: to keep a text on one line, remove its line feeds and tabs first.
  */
 export function printable(text: string): string {
   return text.replace(OBEYED, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)

@@ -1,4 +1,4 @@
-/** The one table of errors that the HTTP interface gives: stable codes, their status and whether trying again can help. */
+/** The errors of the HTTP interface: stable codes, their status and whether a retry can help. */
 
 interface ProblemKind {
   status: number

@@ -1,4 +1,4 @@
-/** Which schemas are taken, and what is said of those that are not. */
+/** Which schemas are accepted, and what the refusal of the others says. */
 import { describe, expect, test } from '@jest/globals'
 import { Type } from '@sinclair/typebox'
 import { schemaFaults } from './schema-faults.js'
@@ -6,7 +6,7 @@ import { compileSchema } from './schemas.js'
 
 const field = (schema: unknown) => ({ type: 'object', properties: { a: schema } })
 
-describe('valid JSON Schema 2020-12 is taken:', () => {
+describe('valid JSON Schema 2020-12 is accepted:', () => {
   test.each<[string, object, good: unknown, bad: unknown]>([
     ['an empty schema', {}, { a: 1 }, undefined],
     ['a tuple of any length', field({ type: 'array', prefixItems: [{ type: 'integer' }] }), { a: [] }, { a: ['x'] }],
@@ -159,7 +159,7 @@ describe('valid JSON Schema 2020-12 is taken:', () => {
   })
 })
 
-describe('refused, with the place and what to write instead:', () => {
+describe('refused, with the place and the remedy:', () => {
   const older = 'is of an older JSON Schema; 2020-12 has'
   test.each<[string, unknown, pointer: string, message: string]>([
     ['a text', 'object', '', 'must be an object with the keywords of JSON Schema'],
@@ -317,20 +317,20 @@ describe('refused, with the place and what to write instead:', () => {
   })
 })
 
-test.each(['anyOf', 'allOf'])('a schema that refers to itself by %s is not followed for ever', (keyword) => {
+test.each(['anyOf', 'allOf'])('a schema that refers to itself by %s does not cause an endless loop', (keyword) => {
   const $defs = { a: { [keyword]: [{ $ref: '#/$defs/a' }, { $ref: '#/$defs/b' }, { $ref: '#/$defs/a' }] }, b: {} }
   expect(schemaFaults({ $ref: '#/$defs/a', $defs })).toEqual([])
 })
 
-test('every fault is told at once, up to ten', () => {
+test('all faults are reported at once, up to ten', () => {
   const properties = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`a${n}`, { type: 'text' }]))
   expect(schemaFaults({ properties })).toHaveLength(10)
 })
 
-/** What is said of a keyword in a field. */
+/** The faults reported for a keyword in a field. */
 const saidOf = (keyword: string, value: unknown = true) => schemaFaults(field({ [keyword]: value }))[0]?.message
 
-describe('a keyword is taken for a slip', () => {
+describe('a misspelt keyword is refused', () => {
   test.each<[string, string]>([
     ['with a letter too few', 'requird'],
     ['with two too few', 'requir'],
@@ -344,13 +344,13 @@ describe('a keyword is taken for a slip', () => {
     expect(saidOf(keyword)).toContain('; is required meant?')
   })
 
-  test.each(['requi', 'reeequiredd', 'rrrrired', 'tpe2', 'ty', 'x-requird'])('but %s is a note', (keyword) => {
+  test.each(['requi', 'reeequiredd', 'rrrrired', 'tpe2', 'ty', 'x-requird'])('but %s is an annotation', (keyword) => {
     expect(saidOf(keyword)).toBeUndefined()
   })
 })
 
 test.each(['$recursiveRef', '$recursiveAnchor', 'divisibleBy', 'disallow', 'dependencies', 'nullable'])(
-  '%s is refused with what there is instead',
+  '%s is refused with its replacement',
   (keyword) => {
     expect(saidOf(keyword)).toMatch(/^is (of an older JSON Schema; 2020-12 has|OpenAPI's; write) /)
   },
@@ -367,11 +367,11 @@ test.each<[string, unknown, string]>([
   ['format', 'idn-email', 'nothing'],
   ['format', 'e-mail', '"e-mail" is not known, and would not be checked; is "email" meant?'],
   ['$schema', 'https://json-schema.org/draft/2020-12/schema#', 'nothing'],
-])('of %s: %p is said: %s', (keyword, value, said) => {
+])('for %s: %p the message is: %s', (keyword, value, said) => {
   expect(saidOf(keyword, value) ?? 'nothing').toContain(said)
 })
 
-test('a schema may be a hundred deep, and no deeper', () => {
+test('a schema may be a hundred levels deep, and no deeper', () => {
   const nested = (depth: number) => {
     let schema: object = {}
     for (let n = 0; n < depth; n++) schema = { not: schema }
@@ -401,7 +401,7 @@ test.each<[string, object, boolean]>([
   ['a reference by escaped names', { $ref: '#/$defs/a~1b~0', $defs: { 'a/b~': { type: 'string' } } }, false],
   ['a reference to an object', { $ref: '#/$defs/a', $defs: { a: { type: 'object' } } }, true],
   ['a reference to itself', { $ref: '#' }, true],
-])('whether events can fit: %s', (_, schema, fits) => {
+])('whether objects can match: %s', (_, schema, fits) => {
   expect(schemaFaults(schema).map(({ message }) => message)).toEqual(
     fits ? [] : [expect.stringContaining('lets no event through')],
   )

@@ -1,4 +1,6 @@
-/** Says of a JSON Schema, before it is kept, what in it is wrong or has no effect, where, and what to write instead. */
+/**
+ * Checks a JSON Schema before it is stored: reports what is wrong or has no effect, where, and what to write instead.
+ */
 import type { Problem } from './failure.js'
 import { pointerTo } from './pointer.js'
 import { innerSchemas, isAnnotation, isRecord, MEANINGFUL_KEYWORDS } from './schema-keywords.js'
@@ -8,7 +10,10 @@ import { checkText } from './storable.js'
 const TYPES = ['array', 'boolean', 'integer', 'null', 'number', 'object', 'string']
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
 
-/** Keywords that mean nothing in 2020-12 and did, or do elsewhere: a schema that has one expects something of it. */
+/**
+ * Keywords without meaning in 2020-12 that have one in older drafts or elsewhere: the author expects an effect that
+ * they would not have.
+ */
 const ELSEWHERE = new Map([
   ['nullable', 'is OpenAPI\'s; write type: ["string", "null"], or anyOf with { type: "null" }'],
   [
@@ -23,7 +28,7 @@ const ELSEWHERE = new Map([
   ['$async', 'is no JSON Schema: a check answers at once'],
 ])
 
-/** Annotations that only look like a misspelt keyword. */
+/** Annotations that only look like misspelt keywords. */
 const ANNOTATIONS = new Set([
   ...[
     'example',
@@ -40,7 +45,7 @@ const ANNOTATIONS = new Set([
   ...['contentEncoding', 'contentMediaType', 'contentSchema', 'discriminator', 'externalDocs', 'xml', 'enumNames'],
 ])
 
-/** TypeBox types that JSON has no value for. */
+/** TypeBox types for values that JSON cannot hold. */
 const NOT_JSON = new Map([
   ['Date', "Type.String({ format: 'date-time' })"],
   ['bigint', "Type.Integer() up to 2^53, or Type.String({ pattern: '^-?[0-9]+$' })"],
@@ -54,10 +59,10 @@ const NOT_JSON = new Map([
 ])
 
 const MAX_DEPTH = 100
-/** A person with ten faults to mend does not need the eleventh. */
+/** Ten faults are enough to report at once. */
 const MAX_FAULTS = 10
 
-/** What is wrong with a schema, with JSON pointers into it; empty when it is sound. Never throws. */
+/** The faults of a schema, with JSON pointers into it; empty if it is sound. Never throws. */
 export function schemaFaults(schema: unknown): Problem[] {
   const json = asJson(schema)
   if ('fault' in json) return [json.fault]
@@ -71,7 +76,7 @@ export function schemaFaults(schema: unknown): Problem[] {
   return acceptsObjects(json.value, json.value) ? [] : [noObjects(json.value)]
 }
 
-/** The schema as it is kept. One that holds itself, or what is no JSON, cannot be. */
+/** The schema as it will be stored. A schema that contains itself or values that are not JSON cannot be stored. */
 function asJson(schema: unknown): { value: unknown } | { fault: Problem } {
   if (!isRecord(schema))
     return { fault: { pointer: '', message: 'must be an object with the keywords of JSON Schema' } }
@@ -131,7 +136,10 @@ function typeFault(value: unknown): string | undefined {
   return undefined
 }
 
-/** A format that is not known is a note, as 2020-12 has it; but one that is nearly a known one was meant to be checked. */
+/**
+ * An unknown format is an annotation, as in 2020-12; but one that nearly matches a known format is taken for a
+ * misspelling.
+ */
 function formatFault(value: unknown): string | undefined {
   if (typeof value !== 'string' || CHECKED_FORMATS.has(value) || UNCHECKED_FORMATS.has(value)) return undefined
   const plain = (text: string) => text.toLowerCase().replace(/[^a-z0-9]/g, '')
@@ -141,7 +149,7 @@ function formatFault(value: unknown): string | undefined {
   return meant && `"${value}" is not known, and would not be checked; is "${meant}" meant?`
 }
 
-/** Formats of 2020-12 that are not checked here. */
+/** Formats of 2020-12 that EventFlow does not check. */
 const UNCHECKED_FORMATS = new Set(['idn-email', 'idn-hostname', 'iri', 'iri-reference'])
 
 function patternFault(value: unknown): string | undefined {
@@ -154,13 +162,16 @@ function patternFault(value: unknown): string | undefined {
   }
 }
 
-/** Whether a word is another one with a slip: in other case, or with a letter or two too many, too few, wrong or swapped. */
+/**
+ * Whether a word is a misspelling of another: in other case, or with one or two letters added, missing, wrong or
+ * swapped.
+ */
 function isMisspelt(word: string, known: string): boolean {
   if (known.length < 4 || word.length < 3) return false
   return word.toLowerCase() === known.toLowerCase() || distance(word, known) <= (word.length > 5 ? 2 : 1)
 }
 
-/** How many letters one word is from another, two swapped ones counting as one; exact up to 2. */
+/** The edit distance of two words, a swap counting as one edit; exact up to 2. */
 function distance(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > 2) return 3
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)]
@@ -178,8 +189,8 @@ function distance(a: string, b: string): number {
 }
 
 /**
- * Whether some object may fit, as far as types, listed values and combinations tell. `known` is what was found so far: a schema that
- * refers to itself is taken to accept them.
+ * Whether any object can match, as far as types, enums and combinations show. `known` holds the results so far: a
+ * schema that refers to itself is assumed to accept objects.
  */
 function acceptsObjects(schema: unknown, root: unknown, known = new Map<unknown, boolean>()): boolean {
   if (!isRecord(schema)) return schema !== false
@@ -210,7 +221,7 @@ function combinationsAccept(
   return target === undefined || accepts(target)
 }
 
-/** What a reference within the schema points to, where that is easy to see. */
+/** The target of a reference within the schema, if it is easy to resolve. */
 function localTarget(reference: string, root: unknown): unknown {
   if (!/^#(\/[^%]*)?$/.test(reference)) return undefined
   const names = reference

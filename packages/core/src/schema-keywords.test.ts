@@ -1,4 +1,4 @@
-/** Where schemas are in a schema. */
+/** Where subschemas occur within a schema. */
 import { expect, test } from '@jest/globals'
 import { innerSchemas, mapSchema } from './schema-keywords.js'
 
@@ -11,7 +11,7 @@ const schema = {
   default: { type: 'no schema' },
 }
 
-test('each schema in a schema is changed, the inner ones first, and nothing else', () => {
+test('each subschema is changed, the inner ones first, and nothing else', () => {
   const order: unknown[] = []
   const changed = mapSchema(schema, (node) => {
     order.push(node.type ?? Object.keys(node)[0])
@@ -27,7 +27,7 @@ test('each schema in a schema is changed, the inner ones first, and nothing else
   expect(order).toEqual(['string', 'number', 'items', 'const', 'not', 'object', 'object'])
 })
 
-test('the schemas right within a schema are found, each with its place', () => {
+test('the direct subschemas are found, each with its place', () => {
   expect(innerSchemas(schema, '/at').map(({ pointer }) => pointer)).toEqual([
     '/at/properties/type',
     '/at/properties/a',

@@ -1,9 +1,9 @@
-/** The keywords of JSON Schema 2020-12, and where schemas are within a schema. */
+/** The keywords of JSON Schema 2020-12, and where subschemas occur. */
 import { pointerTo } from './pointer.js'
 
 type Shape = 'schema' | 'list' | 'map'
 
-/** Keywords that hold schemas: one, a list, or one for each name. `definitions` is what `$defs` was called before 2019. */
+/** Keywords that hold schemas: one, a list, or one for each name. Before 2019, `$defs` was called `definitions`. */
 const HOLDING: ReadonlyMap<string, Shape> = new Map<string, Shape>([
   ...named('list', 'allOf', 'anyOf', 'oneOf', 'prefixItems'),
   ...named('map', 'properties', 'patternProperties', 'dependentSchemas', '$defs', 'definitions'),
@@ -15,7 +15,10 @@ function named(shape: Shape, ...keywords: string[]): [string, Shape][] {
   return keywords.map((keyword) => [keyword, shape])
 }
 
-/** Keywords that say what fits, or what the schema is. `nullable` is OpenAPI's: it has a meaning to those who wrote it. */
+/**
+ * Keywords that restrict values or describe the schema. `nullable` is from OpenAPI: authors expect it to have a
+ * meaning.
+ */
 const MEANING = new Set([
   ...HOLDING.keys(),
   ...['type', 'enum', 'const', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
@@ -34,7 +37,7 @@ const MEANING = new Set([
   ...['$ref', '$dynamicRef', '$id', '$anchor', '$dynamicAnchor', '$schema', '$vocabulary'],
 ])
 
-/** Whether a keyword says nothing about what fits. To JSON Schema these are all that it does not know. */
+/** Whether a keyword restricts nothing. To JSON Schema, every unknown keyword is an annotation. */
 export function isAnnotation(keyword: string): boolean {
   return !MEANING.has(keyword)
 }
@@ -45,11 +48,11 @@ export const MEANINGFUL_KEYWORDS: readonly string[] = [...MEANING]
 export interface Inner {
   keyword: string
   pointer: string
-  /** The value that stands where a schema should. */
+  /** The value in the place of a schema. */
   schema: unknown
 }
 
-/** What stands in a schema where schemas should. */
+/** The values of a schema that should be schemas themselves. */
 export function innerSchemas(schema: Readonly<Record<string, unknown>>, pointer: string): Inner[] {
   return Object.entries(schema).flatMap(([keyword, value]): Inner[] => {
     const shape = HOLDING.get(keyword)
@@ -64,7 +67,7 @@ export function innerSchemas(schema: Readonly<Record<string, unknown>>, pointer:
   })
 }
 
-/** The schema with what `change` makes of each schema in it, the inner ones first. */
+/** The schema with `change` applied to each schema in it, the inner ones first. */
 export function mapSchema(
   schema: unknown,
   change: (node: Record<string, unknown>) => Record<string, unknown>,

@@ -1,4 +1,4 @@
-/** Schemas are strict, and say by a pointer what breaks them. */
+/** Schemas are strict, and report each violation with a pointer. */
 import { describe, expect, test } from '@jest/globals'
 import { Type } from '@sinclair/typebox'
 import { CHECKED_FORMATS, compileSchema, isMissing, SchemaError } from './schemas.js'
@@ -53,7 +53,7 @@ describe('a problem points to', () => {
   })
 })
 
-test('a choice of values is told once, with all else that is wrong', () => {
+test('a choice of values is reported once, with everything else that is wrong', () => {
   const choice = (...values: string[]) => Type.Union(values.map((value) => Type.Literal(value)))
   const schema = Type.Object({
     status: choice('open', 'closed'),
@@ -71,7 +71,7 @@ test('a choice of values is told once, with all else that is wrong', () => {
   ])
 })
 
-test('names that are escaped are escaped where they are missing too', () => {
+test('pointers to missing members escape their names too', () => {
   expect(compileSchema(Type.Object({ 'a/b~c': Type.String() }))({})).toMatchObject([{ pointer: '/a~1b~0c' }])
 })
 
@@ -94,7 +94,7 @@ test('nothing is changed: no default is filled in, nothing is dropped', () => {
   expect(Object.keys(data)).toEqual(['id', 'extra'])
 })
 
-test('a check remembers nothing of the data before', () => {
+test('a check keeps no state between calls', () => {
   expect(check({ id: 'one' })).toHaveLength(1)
   expect(check({ id: 1 })).toEqual([])
 })
@@ -106,7 +106,7 @@ test.each([
   expect(() => compileSchema(schema)).toThrow()
 })
 
-/** The problems of a schema that is none. */
+/** The problems of an invalid schema. */
 function problemsOfSchema(schema: object) {
   try {
     compileSchema(schema)
@@ -117,7 +117,7 @@ function problemsOfSchema(schema: object) {
   return []
 }
 
-test('a schema that is none says what is wrong, and nothing of the alternatives that it is not either', () => {
+test('an invalid schema reports its fault, and not the alternatives that it does not match either', () => {
   expect(problemsOfSchema({ properties: { a: { type: 'integr', minLength: -1 } } })).toEqual([
     {
       pointer: '/properties/a/type',
@@ -134,7 +134,7 @@ test('a schema that is none says what is wrong, and nothing of the alternatives 
   ])
 })
 
-test('the error names each problem with its place, where it has one', () => {
+test('the error lists each problem with its place, if it has one', () => {
   const problems = [
     { pointer: '/a', message: 'is odd' },
     { pointer: '', message: 'is wrong' },
@@ -142,7 +142,7 @@ test('the error names each problem with its place, where it has one', () => {
   expect(new SchemaError(problems)).toMatchObject({ name: 'SchemaError', message: '/a is odd; is wrong', problems })
 })
 
-test('everything that is wrong is told, up to twenty; or the first thing only', () => {
+test('all problems are reported, up to twenty; or only the first', () => {
   const schema = { properties: Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`a${n}`, { type: 'null' }])) }
   const data = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`a${n}`, n]))
   expect(compileSchema(schema)(data(5))).toHaveLength(5)
@@ -150,7 +150,7 @@ test('everything that is wrong is told, up to twenty; or the first thing only', 
   expect(compileSchema(schema, { firstOnly: true })(data(30))).toHaveLength(1)
 })
 
-test('what may be is said where it is one of a few; of members that nothing allows, which', () => {
+test('a message lists the allowed values if they are few, and the known members for an unknown one', () => {
   const check = compileSchema({
     properties: { a: { const: 1 }, b: { enum: ['x', 2] }, c: { unevaluatedProperties: false } },
   })
@@ -161,12 +161,12 @@ test('what may be is said where it is one of a few; of members that nothing allo
   ])
 })
 
-test('whether something is not there is told apart', () => {
+test('a missing value is told apart from a wrong one', () => {
   const missing = compileSchema({ required: ['a'] })({})
   expect([...missing, { pointer: '', message: 'must be object' }].map(isMissing)).toEqual([true, false])
 })
 
-test('formats of texts are checked, and notes are not searched for names', () => {
+test('string formats are checked, and annotations are not searched for names', () => {
   expect([CHECKED_FORMATS.has('date-time'), CHECKED_FORMATS.has('email'), CHECKED_FORMATS.has('x')]).toEqual([
     true,
     true,

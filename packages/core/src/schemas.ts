@@ -1,4 +1,4 @@
-/** Compiles the schema of an event type into a check that answers with JSON pointers. */
+/** Compiles the schema of an event type into a check that reports problems with JSON pointers. */
 import type { ErrorObject, ValidateFunction } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import type { Problem } from './failure.js'
@@ -6,13 +6,13 @@ import { addFormats } from './formats.js'
 import { pointerTo } from './pointer.js'
 import { isAnnotation, isRecord, mapSchema } from './schema-keywords.js'
 
-/** What is wrong with the data, up to MAX_PROBLEMS; empty when it is valid. */
+/** The problems of the data, up to MAX_PROBLEMS; empty if it is valid. */
 export type SchemaCheck = (data: unknown) => Problem[]
 
-/** Whoever has twenty things wrong does not need the twenty-first. */
+/** Twenty problems are enough to report at once. */
 const MAX_PROBLEMS = 20
 
-/** A schema that is none: each problem points into it. */
+/** The schema itself is invalid: each problem points into it. */
 export class SchemaError extends Error {
   override name = 'SchemaError'
   constructor(readonly problems: Problem[]) {
@@ -20,24 +20,25 @@ export class SchemaError extends Error {
   }
 }
 
-/** Knows what a schema is. One for all, since it is by far the dearest part of an instance. */
+/** Validates schemas themselves. It is shared, because it is by far the most expensive part of an instance. */
 const dialect = new Ajv2020({ strict: false, allErrors: true })
 
-/** The formats that are checked; others are notes. */
+/** The formats that are checked; others are annotations. */
 export const CHECKED_FORMATS: ReadonlySet<string> = new Set(
   Object.keys(addFormats(new Ajv2020({ meta: false })).formats),
 )
 
 /**
- * Compiles a JSON Schema (2020-12; a TypeBox schema is one) as that has it: keywords and formats that are not known are notes.
- * Nothing is coerced, dropped or filled in. `firstOnly` stops at the first thing that is wrong, which bounds what a check can
- * cost; `elsewhere` are formats that the caller checks. Throws SchemaError when the schema is not valid.
+ * Compiles a JSON Schema (2020-12; TypeBox schemas are JSON Schemas) by the rules of the standard: unknown keywords and
+ * formats are annotations. Nothing is coerced, dropped or filled in. `firstOnly` stops at the first problem, which
+ * bounds the cost of a check; `elsewhere` are formats that the caller checks. Throws SchemaError if the schema is
+ * invalid.
  */
 export function compileSchema(
   schema: object,
   { firstOnly = false, elsewhere = [] }: { firstOnly?: boolean; elsewhere?: readonly string[] } = {},
 ): SchemaCheck {
-  // A note may look like a schema, and would be searched for names that references mean.
+  // An annotation may look like a schema, and ajv would search it for names that references may target.
   const plain = mapSchema(schema, withoutNotes) as object
   if (!dialect.validateSchema(plain)) throw new SchemaError(dialectProblems())
   const ajv = new Ajv2020({
@@ -60,7 +61,7 @@ export function compileSchema(
   }
 }
 
-/** Characters of a name that a pointer has: a sender makes thousands of long ones, and each is escaped. */
+/** Maximum characters of a name in a pointer: a sender can use thousands of long names, and each is escaped. */
 const MAX_NAME = 200
 
 function problemOf({ instancePath, keyword, params, message, parentSchema }: ErrorObject): Problem {
@@ -75,7 +76,7 @@ function problemOf({ instancePath, keyword, params, message, parentSchema }: Err
   }
 }
 
-/** Names that are told to people who used another one. */
+/** Maximum known names listed in the message about an unknown one. */
 const MAX_NAMES = 20
 
 function notKnown(properties: object = {}): string {
@@ -106,7 +107,10 @@ function withoutNotes(node: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(node).filter(([keyword]) => !isAnnotation(keyword)))
 }
 
-/** What the schema of schemas found wrong. Of alternatives each says that it is not it, which is no help. */
+/**
+ * The faults that the meta-schema found. Errors of single alternatives are left out: each only says that it does not
+ * match.
+ */
 function dialectProblems(): Problem[] {
   const errors = dialect.errors ?? []
   const said = errors.filter(({ keyword }) => keyword !== 'anyOf' && keyword !== 'if')
@@ -131,12 +135,12 @@ function compileWith(ajv: Ajv2020, schema: object): ValidateFunction {
   }
 }
 
-/** Whether a problem is that something is not there, in the words of ajv. */
+/** Whether a problem is a missing value, judged by ajv's wording. */
 export function isMissing({ message }: Problem): boolean {
   return message.startsWith('must have required property')
 }
 
-/** ajv says that the value is not allowed, and keeps to itself which ones are. */
+/** ajv says that the value is not allowed, but does not list the allowed ones. */
 function allowedOnly({ allowedValue, allowedValues }: Record<string, unknown>): string | undefined {
   if (allowedValue !== undefined) return `must be ${JSON.stringify(allowedValue)}`
   return Array.isArray(allowedValues)

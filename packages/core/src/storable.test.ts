@@ -1,4 +1,4 @@
-/** What cannot be kept exactly is found, and where it is. */
+/** Values that cannot be stored exactly are found, with their place. */
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { findUnstorable, MAX_DEPTH } from './storable.js'
@@ -21,7 +21,7 @@ describe('found, with a pointer to it, is', () => {
   })
 })
 
-test('the limits themselves are kept', () => {
+test('values at the limits are storable', () => {
   const value = [Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER, 0.1, 5e-324, '😀', '', null, true, {}, []]
   expect(findUnstorable({ value })).toBeUndefined()
 })
@@ -44,7 +44,7 @@ test('nesting that would overflow the stack is found like any other', () => {
   expect(findUnstorable(deep)?.message).toMatch(/deeper/)
 })
 
-test('whatever JSON gives back unchanged is storable, and one bad text anywhere makes it unstorable', () => {
+test('any value that survives JSON unchanged is storable, and one bad text anywhere makes it unstorable', () => {
   const good = fc
     .jsonValue({ maxDepth: 5, noUnicodeString: false })
     .filter((value) => !/\\u0000|\\ud[89a-f]/.test(JSON.stringify(value)))

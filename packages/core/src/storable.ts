@@ -1,14 +1,16 @@
-/** What a JSON value must not contain, because Postgres could not store it or JavaScript has already changed it. */
+/**
+ * Finds what a JSON value must not contain, because Postgres could not store it or JavaScript has already changed it.
+ */
 import type { Problem } from './failure.js'
 import { pointerTo } from './pointer.js'
 
-/** The deepest nesting of arrays and objects that is accepted; the event itself is level 1, its data level 2. */
+/** Maximum nesting of arrays and objects; the event itself is level 1, its data level 2. */
 export const MAX_DEPTH = 32
 
 /**
- * The first thing in `value` that cannot be kept exactly, or nothing.
- * NUL (SQLSTATE 22P05) and lone surrogates (22P02) would fail the INSERT of a whole batch; integers beyond 2^53 and numbers
- * beyond the range of a double were already altered by JSON.parse.
+ * The first part of `value` that cannot be stored exactly, or `undefined`. NUL (SQLSTATE 22P05) and lone surrogates
+ * (22P02) would fail the INSERT of a whole batch; JSON.parse has already altered integers beyond 2^53 and numbers
+ * beyond the range of a double.
  */
 export function findUnstorable(value: unknown): Problem | undefined {
   return visit(value, '', 1)
@@ -44,7 +46,7 @@ export function checkText(text: string, pointer: string): Problem | undefined {
   return undefined
 }
 
-/** A text as it can be stored, of `max` characters at the most: what cannot be kept is replaced, not refused. */
+/** A text made storable, with at most `max` characters: unstorable characters are replaced, not refused. */
 export function storableText(text: string, max: number): string {
   const short = text.length > max ? `${text.slice(0, max - 1)}…` : text
   return short.replaceAll('\0', '\ufffd').toWellFormed()

@@ -1,9 +1,9 @@
-/** Moments: what RFC 3339 allows and no more, to the microsecond. */
+/** Times: exactly what RFC 3339 allows, to the microsecond. */
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { readTime } from './time.js'
 
-describe('a moment is read as the same one in UTC', () => {
+describe('a time is normalized to UTC', () => {
   test.each([
     ['2026-01-31T12:00:00Z', '2026-01-31T12:00:00.000Z'],
     ['2026-01-31t12:00:00z', '2026-01-31T12:00:00.000Z'],
@@ -34,7 +34,7 @@ const LEAP = /^has a second 60/
 const YEARS = /^is no moment between the years 1 and 9999/
 const DIGITS = /^has more than six digits of a second/
 
-describe('what is none is told from what is one', () => {
+describe('an invalid time is refused with the reason', () => {
   test.each([
     ['2026-01-01 00:00:00Z', FORM],
     ['2026-01-01\n00:00:00Z', FORM],
@@ -75,7 +75,7 @@ describe('what is none is told from what is one', () => {
   })
 })
 
-test('what was read is read as itself', () => {
+test('normalizing is idempotent', () => {
   const moment = fc.date({ min: new Date('0001-01-01'), max: new Date('9999-12-31'), noInvalidDate: true })
   fc.assert(
     fc.property(moment, fc.nat(999), (date, micros) => {
@@ -85,7 +85,7 @@ test('what was read is read as itself', () => {
   )
 })
 
-test('a long text is read in no time', () => {
+test('a long text is refused quickly', () => {
   expect(readTime(`2026-01-31T12:00:00.${'0'.repeat(1e6)}Z`)).toEqual({ time: '2026-01-31T12:00:00.000Z' })
   expect(readTime(`2026-01-31T12:00:00.${'0'.repeat(1e6)}x`).fault).toMatch(FORM)
 })

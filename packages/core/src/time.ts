@@ -1,22 +1,22 @@
-/** Moments as text: RFC 3339 and nothing else, to the microsecond, which is what Postgres keeps. */
+/** Parses times in text: RFC 3339 and nothing else, to the microsecond, the precision of Postgres. */
 
 /** RFC 3339, 5.6: `T` and `Z` in either case, an offset with its colon. */
 const FORM =
   /^(\d{4})-(0[1-9]|1[0-2])-(\d\d)T([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d+))?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))$/i
 
-/** The calendar repeats itself after so many years. Below 100 a year means another one to Date.UTC. */
+/** The calendar repeats itself after this many years. Date.UTC maps years below 100 to the 1900s. */
 const CYCLE_YEARS = 400
 const CYCLE_MS = 146_097 * 86_400_000
 
 const FIRST_MS = Date.parse('0001-01-01T00:00:00Z')
 const END_MS = Date.parse('9999-12-31T23:59:59.999Z') + 1
 
-/** A moment, or what is wrong with its text. */
+/** A time, or what is wrong with its text. */
 export type ReadTime = { time: string; fault?: undefined } | { time?: undefined; fault: string }
 
 /**
- * Reads a moment. `time` is the same in UTC: `2026-01-01T00:00:00.000Z`, or with six digits of a second where three
- * would lose some. A leap second, which only the last minute of a month in UTC may have (RFC 3339, 5.7), is the second
+ * Parses a time. `time` is the same time in UTC: `2026-01-01T00:00:00.000Z`, or with six digits of a second if three
+ * would lose some. A leap second, allowed only in the last minute of a month in UTC (RFC 3339, 5.7), becomes the second
  * after it, as in Postgres.
  */
 export function readTime(text: string): ReadTime {

@@ -1,4 +1,4 @@
-/** Turns: no party waits for more than its place among the parties, however much the others ask for. */
+/** Turns: no party waits for more than one turn of each other party, however much the others request. */
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { createTurns, TooManyWaitingError } from './turns.js'
@@ -6,7 +6,7 @@ import { createTurns, TooManyWaitingError } from './turns.js'
 /** Lets promises that can resolve do so. */
 const settle = () => new Promise((resolve) => setImmediate(resolve))
 
-test('a party that waits comes after one turn of each other party, however many requests the others have', async () => {
+test('a waiting party gets its turn after one turn of each other party, despite their many requests', async () => {
   const { take } = createTurns({ atOnce: 1, atOnceEach: 1, waitingEach: 50 })
   const order: string[] = []
   const ask = async (party: string) => {
@@ -17,11 +17,11 @@ test('a party that waits comes after one turn of each other party, however many 
   }
   const asked = [...Array.from({ length: 20 }, () => ask('a')), ...Array.from({ length: 20 }, () => ask('b'))]
   await Promise.all([...asked, ask('c')])
-  // The first turn was given before another party had come.
+  // The first turn was taken before the other parties arrived.
   expect(order.slice(0, 10).join('')).toBe('aabcababab')
 })
 
-test('one party cannot take all turns, and is refused beyond what may wait', async () => {
+test('one party cannot take all turns, and is refused beyond its waiting limit', async () => {
   const { take } = createTurns({ atOnce: 3, atOnceEach: 2, waitingEach: 1 })
   const ends = [await take('a'), await take('a')]
   const third = take('a')
@@ -33,7 +33,7 @@ test('one party cannot take all turns, and is refused beyond what may wait', asy
   await Promise.all(['a', 'a', 'b'].map(take))
 })
 
-test('where nothing may wait, what has no turn at once is refused', async () => {
+test('with a waiting limit of zero, a request without an immediate turn is refused', async () => {
   const { take } = createTurns({ atOnce: 3, atOnceEach: 2, waitingEach: 0 })
   const ends = [await take('a'), await take('a')]
   await expect(take('a')).rejects.toThrow('2 requests are under way, and 0 wait')
@@ -43,7 +43,7 @@ test('where nothing may wait, what has no turn at once is refused', async () => 
   await take('b')
 })
 
-test('the limits hold, and each that waits has a turn', async () => {
+test('the limits hold, and every waiting request gets its turn', async () => {
   const party = fc.constantFrom('a', 'b', 'c', 'd')
   const limits = fc.record({
     atOnce: fc.integer({ min: 1, max: 4 }),

@@ -1,29 +1,29 @@
-/** Turns at what only a few may use at once, shared out so that no party keeps the others from it. */
+/** Shares a limited resource in turns, so that no party keeps the others from it. */
 
-/** How many turns there are. */
+/** The number of turns. */
 export interface TurnLimits {
-  /** Turns at once, of all parties together. */
+  /** Concurrent turns of all parties together. */
   atOnce: number
-  /** Turns at once of one party. */
+  /** Concurrent turns of one party. */
   atOnceEach: number
-  /** Requests of one party that may wait for a turn; with 0 it is refused where it would have to wait. */
+  /** Requests of one party that may wait for a turn; with 0, a request that would have to wait is refused. */
   waitingEach: number
 }
 
-/** As many requests of a party wait as may wait. */
+/** The party has reached its limit of waiting requests. */
 export class TooManyWaitingError extends Error {
   override name = 'TooManyWaitingError'
 }
 
 export interface Turns {
   /**
-   * Resolves when it is the party's turn, with what ends the turn: to be called once. The parties that wait go one after the
-   * other, and the requests of each in their order. Rejects at once with TooManyWaitingError.
+   * Resolves when it is the party's turn, with the function that ends the turn, to be called once. Waiting parties are
+   * served round-robin, and the requests of each in their order. Rejects at once with TooManyWaitingError.
    */
   take(party: string): Promise<() => void>
-  /** Does its work when it is the party's turn, which ends with it. Rejects as `take` does. */
+  /** Runs `work` when it is the party's turn, and ends the turn afterwards. Rejects as `take` does. */
   run<Result>(party: string, work: () => Promise<Result>): Promise<Result>
-  /** Throws TooManyWaitingError where `take` would reject with it now: for what costs something before its turn. */
+  /** Throws TooManyWaitingError if `take` would reject now: for callers with expensive work before their turn. */
   require(party: string): void
 }
 
@@ -33,7 +33,7 @@ interface Party {
 }
 
 export function createTurns({ atOnce, atOnceEach, waitingEach }: TurnLimits): Turns {
-  // Those that run or wait, the one that had its last turn the longest ago first.
+  // Parties that run or wait, the one with the least recent turn first.
   const parties = new Map<string, Party>()
   let running = 0
 

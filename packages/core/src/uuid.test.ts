@@ -1,4 +1,4 @@
-/** Event ids: UUIDv7 that only rise, UUIDv5 that never change. */
+/** Event ids: UUIDv7s that only ascend, UUIDv5s that never change. */
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { createUuidV7, DEFAULT_SOURCE, eventIdOf, isUuid, uuidOf } from './uuid.js'
@@ -7,12 +7,12 @@ const ones = (buffer: Buffer) => buffer.fill(0xff)
 const zeros = (buffer: Buffer) => buffer.fill(0)
 const millisecondsOf = (uuid: string) => Number.parseInt(uuid.replaceAll('-', '').slice(0, 12), 16)
 
-test('a UUIDv7 begins with its time, and has its version and variant whatever the random bytes are', () => {
+test('a UUIDv7 begins with its time, and has its version and variant for any random bytes', () => {
   expect(createUuidV7(() => 0x0189_abcd_ef01, zeros)()).toBe('0189abcd-ef01-7000-8000-000000000000')
   expect(createUuidV7(() => 0x0189_abcd_ef01, ones)()).toBe('0189abcd-ef01-7000-bfff-ffffffffffff')
 })
 
-test('UUIDv7s rise while the clock stands still, goes on, and goes back', () => {
+test('UUIDv7s ascend while the clock stands still, advances, and goes back', () => {
   const step = fc.oneof({ weight: 8, arbitrary: fc.constant(0) }, fc.integer({ min: -3_000, max: 3_000 }))
   fc.assert(
     fc.property(fc.array(step, { minLength: 2, maxLength: 500 }), fc.array(fc.nat(0xff)), (steps, bytes) => {
@@ -33,7 +33,7 @@ test('UUIDv7s rise while the clock stands still, goes on, and goes back', () => 
   )
 })
 
-test('more UUIDv7s in a millisecond than the counter holds move their time on by one, until the clock is past it', () => {
+test('when the counter of a millisecond overflows, the time of UUIDv7s runs ahead until the clock has caught up', () => {
   let now = 5_000
   const next = createUuidV7(() => now, zeros)
   const first = Array.from({ length: 4_096 }, next)
@@ -46,7 +46,7 @@ test('more UUIDv7s in a millisecond than the counter holds move their time on by
   expect(next()).toBe('00000000-138a-7000-8000-000000000000')
 })
 
-test('each UUIDv7 has random bytes of its own, however many are made', () => {
+test('each UUIDv7 has fresh random bytes, however many are made', () => {
   let drawn = 0
   const numbered = (buffer: Buffer) => {
     for (let at = 12; at < buffer.length; at += 16) buffer.writeUInt32BE(drawn++, at)
@@ -75,7 +75,7 @@ test('UUIDv5s differ where tenant, source or id differ, and have their version a
   )
 })
 
-test('two events of a tenant have one event id if their source and id are the same, and only then', () => {
+test('two events of a tenant have the same event id if and only if their source and id are the same', () => {
   const uuid = fc.uuid().chain((id) => fc.constantFrom(id, id.toUpperCase()))
   const name = fc.tuple(
     fc.constantFrom(DEFAULT_SOURCE, '/a', '/A', '/other'),
@@ -102,7 +102,7 @@ test('two events of a tenant have one event id if their source and id are the sa
   )
 })
 
-test('a UUID of the default source is its own event id, of another source it is not', () => {
+test('a UUID of the default source is used as the event id; one of another source is not', () => {
   const uuid = '0190B2C4-0000-7000-8000-000000000001'
   expect(eventIdOf('default', '/', uuid)).toBe(uuid.toLowerCase())
   expect(eventIdOf('default', '/a', uuid)).toBe(uuidOf('default', '/a', uuid.toLowerCase()))

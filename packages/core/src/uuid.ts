@@ -11,8 +11,8 @@ export function isUuid(text: string): boolean {
 export const DEFAULT_SOURCE = '/'
 
 /**
- * The event id of what a producer calls (source, id), which is what identifies a CloudEvent. A UUID of the default source is its
- * own event id, every other pair has a UUIDv5. The case of a UUID does not count (RFC 9562, 4).
+ * The event id for a producer's (source, id), which identifies a CloudEvent. A UUID of the default source is used as it
+ * is, every other pair gets a UUIDv5. The case of a UUID does not count (RFC 9562, 4).
  */
 export function eventIdOf(tenantId: string, source: string, id: string): string {
   if (!isUuid(id)) return uuidOf(tenantId, source, id)
@@ -20,7 +20,7 @@ export function eventIdOf(tenantId: string, source: string, id: string): string 
   return source === DEFAULT_SOURCE ? uuid : uuidOf(tenantId, source, uuid)
 }
 
-/** The namespace of event ids that are made from others: UUIDv5 of the DNS namespace and "eventflow". */
+/** The namespace of derived event ids: UUIDv5 of the DNS namespace and "eventflow". */
 const NAMESPACE = Buffer.from('1fa1ea20aeca574d8bc60e9b989e2074', 'hex')
 
 /** UUIDv5 of (tenant, source, id): the same producer's id always becomes the same event id. */
@@ -32,13 +32,13 @@ export function uuidOf(tenantId: string, source: string, id: string): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }
 
-/** Random bytes are drawn for so many UUIDs at once: each draw takes longer than all the rest. */
+/** Random bytes are drawn for this many UUIDs at once: each draw takes longer than everything else. */
 const DRAWN_AT_ONCE = 256
 
 /**
- * Makes UUIDv7s that only rise within the process, so that new rows always go to the right edge of the primary key.
- * `now` gives milliseconds since 1970, `random` fills a buffer with random bytes. The 12 bits after the time are a
- * counter (RFC 9562, 6.2, method 1); when it overflows within a millisecond, the time is moved on by one.
+ * Makes ascending UUIDv7s within the process, so that new rows always go to the right edge of the primary key. `now`
+ * gives milliseconds since 1970, `random` fills a buffer with random bytes. The 12 bits after the time are a counter
+ * (RFC 9562, 6.2, method 1); when it overflows within a millisecond, the time is advanced by one.
  */
 export function createUuidV7(now: () => number, random: (buffer: Buffer) => Buffer): () => string {
   const bytes = Buffer.alloc(16 * DRAWN_AT_ONCE)

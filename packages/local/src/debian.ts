@@ -1,19 +1,19 @@
-/** Programs from the archive of Debian or Ubuntu, without root: downloaded by apt, unpacked into a folder, run from there. */
+/** Runs programs from the archive of Debian or Ubuntu without root: downloaded by apt, and unpacked into a folder. */
 import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { run } from './run.js'
 
-/** A package of the archive, and which of its programs are wanted. */
+/** A package of the archive, and the programs to take from it. */
 export interface DebianPackage {
   name: string
-  /** The commands, each with the program in the package's usr/bin that it is. */
+  /** Each command, with the program in the package's usr/bin that it runs. */
   commands: Readonly<Record<string, string>>
 }
 
 /**
  * Fetches a package into `folder`, whose `bin` then has its commands, which find their own libraries. The folder
- * appears complete or not at all, whoever else may be fetching. Says what went wrong, if something did.
+ * appears complete or not at all, even with concurrent fetches. Throws an error that says what went wrong.
  */
 export async function fetchFromDebian({ name, commands }: DebianPackage, folder: string): Promise<string | undefined> {
   const work = `${folder}.${randomUUID()}`
@@ -22,7 +22,7 @@ export async function fetchFromDebian({ name, commands }: DebianPackage, folder:
     await mkdir(root, { recursive: true })
     for (const file of await download(name, join(work, 'apt'))) await must('dpkg-deb', ['-x', file, root])
     await rm(join(work, 'apt'), { recursive: true })
-    await rm(join(root, 'usr', 'share'), { recursive: true, force: true }) // pages to read: most of what was unpacked
+    await rm(join(root, 'usr', 'share'), { recursive: true, force: true }) // documentation, most of the size
     await addCommands(commands, work, root)
     for (const command of Object.keys(commands)) await must(join(work, 'bin', command), ['--version'])
     await replace(folder, work, Object.keys(commands))
@@ -34,7 +34,7 @@ export async function fetchFromDebian({ name, commands }: DebianPackage, folder:
   }
 }
 
-/** Downloads a package and whatever of its dependencies this machine lacks. Apt keeps its books in `dir`. */
+/** Downloads a package and those of its dependencies that this machine lacks. Apt keeps its state in `dir`. */
 async function download(name: string, dir: string): Promise<string[]> {
   const [lists, cache] = [join(dir, 'lists'), join(dir, 'cache')]
   const archives = join(cache, 'archives')
@@ -43,20 +43,23 @@ async function download(name: string, dir: string): Promise<string[]> {
   const options = [
     `Dir::State::Lists=${lists}`,
     `Dir::Cache=${cache}`,
-    'Debug::NoLocking=1', // the locks are root's, and guard what we do not touch
-    'APT::Sandbox::User=root', // stay who we are: root's apt would drop to an account that cannot write here
+    'Debug::NoLocking=1', // the locks are root's, and guard files that we do not touch
+    'APT::Sandbox::User=root', // keep our own account: root's apt would drop to an account that cannot write here
     'Acquire::Languages=none',
     'Acquire::http::Timeout=20',
   ].flatMap((option) => ['-o', option])
   const update = await run('apt-get', ['-qq', ...options, 'update'])
   const install = ['--download-only', '--reinstall', '--no-install-recommends', 'install', name]
   const installed = await run('apt-get', ['-qq', '-y', ...options, ...install])
-  // An update that fails for some other archive does no harm: the download decides.
+  // An update that fails for some other archive does no harm: only the download decides.
   if (!installed.ok) throw new Error([update.output, installed.output].filter(Boolean).join('\n'))
   return (await readdir(archives)).filter((file) => file.endsWith('.deb')).map((file) => join(archives, file))
 }
 
-/** A command that is called otherwise in the package gets its name there too: a program may act by how it is called. */
+/**
+ * Adds each command to usr/bin under its own name if the package names it differently: a program may act by the name it
+ * is called with.
+ */
 async function addCommands(commands: DebianPackage['commands'], work: string, root: string): Promise<void> {
   const places = await Promise.all([join('usr', 'lib'), 'lib'].map((place) => librariesIn(root, place)))
   const path = places
@@ -81,7 +84,7 @@ async function librariesIn(root: string, place: string): Promise<string[]> {
   return [...names.filter((name) => name.includes('-linux-')).map((name) => join(place, name)), place]
 }
 
-/** Puts the finished folder in place: of an unusable old one, or not at all when somebody else was first. */
+/** Puts the finished folder in place: replaces an unusable one, and leaves a usable one of a concurrent fetch. */
 async function replace(folder: string, work: string, commands: readonly string[]): Promise<void> {
   try {
     await rename(work, folder)

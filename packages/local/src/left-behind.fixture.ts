@@ -1,9 +1,9 @@
-/** For the tests: a process that starts a server, and is then killed so that it cannot stop it. */
+/** For the tests: a process that starts a server, and is then killed before it can stop it. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 
-/** Runs `start` (a call of something this package exports) in a process of its own, which is gone when this resolves. */
+/** Runs `start` (a call of an export of this package) in another process, which is gone when this resolves. */
 export async function startAndGetKilled(start: string): Promise<void> {
   const script = `import * as local from '${new URL('./index.js', import.meta.url)}'; await local.${start}; console.log('ready')`
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })

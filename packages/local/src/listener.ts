@@ -1,4 +1,4 @@
-/** Who listens on a port of this machine. */
+/** Finds out which account listens on a port of this machine. */
 import { readFile } from 'node:fs/promises'
 import { platform } from 'node:os'
 
@@ -7,8 +7,9 @@ const LISTEN = '0A'
 const LOOPBACK = '0100007F'
 
 /**
- * Whether a process of one of these accounts listens on a port of 127.0.0.1: any other may wait there for what is sent to a server
- * that has ended, such as its password. Linux tells; elsewhere it is taken to be so.
+ * Whether a process of one of these accounts listens on a port of 127.0.0.1. A process of another account could listen
+ * there to receive data meant for a server that has ended, such as its password. Known only on Linux; elsewhere assumed
+ * to be true.
  */
 export async function isListener(port: number, uids: readonly (number | undefined)[]): Promise<boolean> {
   if (platform() !== 'linux') return true

@@ -1,10 +1,10 @@
-/** Free ports are free, and stay so until they are used. */
+/** Free ports are free, and stay free until they are used. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { expect, test } from '@jest/globals'
 import { freePort } from './ports.js'
 
-test('a port that somebody listens on is not free; a moment later it is', async () => {
+test('a port with a listener is not free; a moment later it is', async () => {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
@@ -14,7 +14,7 @@ test('a port that somebody listens on is not free; a moment later it is', async 
   expect(await freePort(port)).toBe(port)
 })
 
-test('any port is one that the system gives to nobody by itself', async () => {
+test('port 0 gives a port that the system never assigns automatically', async () => {
   const servers = Array.from({ length: 20 }, () => createServer().listen(0, '127.0.0.1'))
   await Promise.all(servers.map((server) => once(server, 'listening')))
   const given = servers.map((server) => (server.address() as AddressInfo).port)

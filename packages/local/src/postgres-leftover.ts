@@ -1,4 +1,4 @@
-/** A Postgres that outlived the process that had started it, and what it left behind. */
+/** Cleans up after a Postgres that outlived the process that had started it. */
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -6,20 +6,20 @@ import { run } from './run.js'
 import { SetupError } from './setup-error.js'
 
 /**
- * Sees to it that nobody is running on the data folder. A Postgres that still does is stopped. A pid file that names a
- * process which is something else by now is removed: Postgres itself would take it for another Postgres.
+ * Ensures that no Postgres runs on the data folder. Stops a running one. Removes a pid file whose process number now
+ * belongs to another program: Postgres itself would take that for another Postgres.
  */
 export async function stopLeftover(data: string, log: (line: string) => void): Promise<void> {
   const pidFile = join(data, 'postmaster.pid')
   const pid = Number.parseInt(await readFile(pidFile, 'utf8').catch(() => ''), 10)
-  if (!pid || !isTaken(pid)) return // none, or its process is gone: Postgres knows what to do
+  if (!pid || !isTaken(pid)) return // no pid file, or its process is gone: Postgres handles that
   if (!(await runsOn(data, pid))) return rm(pidFile, { force: true })
 
   log(`stopping a Postgres (pid ${pid}) that an earlier run left behind`)
   await end(data, pid)
 }
 
-/** A fast shutdown; an immediate one, from which Postgres recovers, if that takes more than 10 s. */
+/** A fast shutdown; after 10 s an immediate one, from which Postgres recovers. */
 async function end(data: string, pid: number): Promise<void> {
   for (const signal of ['SIGINT', 'SIGQUIT'] as const) {
     try {
@@ -43,7 +43,7 @@ function isTaken(pid: number): boolean {
   }
 }
 
-/** Whether the process is a Postgres on this very folder. A dead one that nobody buried has no command line. */
+/** Whether the process is a Postgres on this very folder. A zombie has no command line. */
 async function runsOn(data: string, pid: number): Promise<boolean> {
   const fromProc = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => undefined)
   const command = fromProc ?? (await run('ps', ['-o', 'command=', '-p', `${pid}`])).output

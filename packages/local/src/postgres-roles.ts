@@ -1,7 +1,7 @@
 /** The roles and the database of the local Postgres, as statements that can be run at every start. */
 import { readFile } from 'node:fs/promises'
 
-/** The superuser that initdb makes, for administrators. */
+/** The superuser that initdb creates, for administrators. */
 export const ADMINISTRATOR = 'eventflow_admin'
 
 /** The role of all programs of the pipeline. */
@@ -11,8 +11,8 @@ export const APPLICATION = 'eventflow'
 export const DATABASE = 'eventflow'
 
 /**
- * What makes the database, to be run in the database `postgres`. In a data folder of an earlier version the first superuser has
- * the name of the programs' role: it cannot lose its power, so it gets another name.
+ * Creates the database; to be run in the database `postgres`. In a data folder of an earlier version the first
+ * superuser has the name of the programs' role: it cannot lose its power, so it gets another name.
  */
 export const DATABASE_STATEMENTS = [
   `DO $$ BEGIN
@@ -27,7 +27,7 @@ export const DATABASE_STATEMENTS = [
   `CREATE DATABASE ${DATABASE}`,
 ]
 
-/** What makes the roles, to be run in the pipeline's database. */
+/** Creates the roles; to be run in the pipeline's database. */
 export async function roleStatements(passwords: { application: string; administrator: string }): Promise<string[]> {
   return [
     `ALTER ROLE ${ADMINISTRATOR} PASSWORD '${passwords.administrator}'`,

@@ -1,4 +1,4 @@
-/** Postgres starts, stops, is found again, and survives what a machine does to it. */
+/** Postgres starts, stops, is found again, and survives crashes and leftovers. */
 import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -34,13 +34,13 @@ test('it runs durably', async () => {
   }
 })
 
-test('the database is made again when it was dropped', async () => {
+test('a dropped database is created again', async () => {
   await sql('DROP DATABASE eventflow', 'postgres')
   await (await startPostgres({ dir, port: 0, log })).stop()
   expect(await sql('SELECT current_database() AS here')).toContain('here = "eventflow"')
 })
 
-test('one that a killed process left running is stopped, and its data is used', async () => {
+test('one left running by a killed process is stopped, and its data is used', async () => {
   await startAndGetKilled(`startPostgres({ dir: '${dir}', port: 0, log: () => {} })`)
   said.length = 0
   const postgres = await startPostgres({ dir, port: 0, log })
@@ -48,7 +48,7 @@ test('one that a killed process left running is stopped, and its data is used', 
   await postgres.stop()
 })
 
-test('killed outright, it starts again', async () => {
+test('after a SIGKILL it starts again', async () => {
   const killed = await startPostgres({ dir, port: 0, log })
   const pid = Number.parseInt(await readFile(join(dir, 'data', 'postmaster.pid'), 'utf8'), 10)
   process.kill(pid, 'SIGKILL')
@@ -57,7 +57,7 @@ test('killed outright, it starts again', async () => {
   await postgres.stop()
 })
 
-test('a pid file that names some other process by now does not stop it', async () => {
+test('a stale pid file that names another process does not prevent the start', async () => {
   const pidFile = `${process.pid}\n${join(dir, 'data')}\n1700000000\n15432\n\n127.0.0.1\n\nready   \n`
   await writeFile(join(dir, 'data', 'postmaster.pid'), pidFile, { mode: 0o644 })
   const postgres = await startPostgres({ dir, port: 0, log })
@@ -76,7 +76,7 @@ test('a taken port: another one if any will do, an error if it was demanded', as
   holder.close()
 })
 
-test('the links between the libraries are made where npm did not make them', async () => {
+test('missing links between the libraries are made', async () => {
   const folder = await mkdtemp(join(dir, 'package-'))
   await run('mkdir', ['-p', join(folder, 'native', 'lib')])
   await writeFile(join(folder, 'native', 'lib', 'libpq.so.5.18'), 'a library')
@@ -85,12 +85,12 @@ test('the links between the libraries are made where npm did not make them', asy
     target: `native/lib/${name}`,
   }))
   await writeFile(join(folder, 'native', 'pg-symlinks.json'), JSON.stringify(links))
-  await symlink('libpq.so.5.18', join(folder, 'native', 'lib', 'libpq.so')) // somebody else was quicker with this one
+  await symlink('libpq.so.5.18', join(folder, 'native', 'lib', 'libpq.so')) // another process has already made this one
   await makeLinks(folder)
   for (const { target } of links) expect(await readFile(join(folder, target), 'utf8')).toBe('a library')
 })
 
-/** What Postgres answers to a request for TLS, and nothing else does: one letter. */
+/** The answer of Postgres, and of no other server, to a request for TLS: one letter. */
 function speaksPostgres(port: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => socket.write(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])))

@@ -15,7 +15,7 @@ import { SetupError } from './setup-error.js'
 
 const USUAL_PORT = 15432
 
-/** Durability is left as Postgres has it: fsync and synchronous_commit are on. */
+/** Durability has the defaults of Postgres: fsync and synchronous_commit are on. */
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
@@ -24,22 +24,23 @@ const SETTINGS = {
   max_connections: '200',
 }
 
-/** The whole environment of the Postgres programs: nothing of the user's (locale, PG…) gets in. */
+/** The whole environment of the Postgres programs, so that nothing of the user's (locale, PG…) affects them. */
 const ENV = { LC_ALL: 'C' }
 
 /** Options of {@link startPostgres}. */
 export interface PostgresOptions {
   /** The folder for its data and its log. One process at a time may use it. */
   dir: string
-  /** The port it must have, 0 for any. Without it: 15432, or one near it when that is taken. */
+  /** The required port, 0 for any. Without it: 15432, or one near it if that is taken. */
   port?: number | undefined
   log: (line: string) => void
 }
 
 /**
- * Starts Postgres on 127.0.0.1, with a database `eventflow`, an ordinary role `eventflow` for the pipeline's programs and a
- * superuser for administrators. Each of the two has a random password, kept in a file of the folder that only we can read.
- * Data that is in the folder already is used again; a Postgres that a killed process left on it is stopped first.
+ * Starts Postgres on 127.0.0.1, with a database `eventflow`, an ordinary role `eventflow` for the pipeline's programs
+ * and a superuser for administrators. Each of the two has a random password, kept in a file of the folder that only our
+ * account can read. Reuses existing data in the folder; first stops a Postgres that a killed process left running on
+ * it.
  */
 export async function startPostgres({ dir, port, log }: PostgresOptions): Promise<LocalDatabase> {
   const home = await findHome('Postgres', resolve(dir), log)
@@ -59,7 +60,7 @@ export async function startPostgres({ dir, port, log }: PostgresOptions): Promis
   return server
 }
 
-/** A password file as libpq reads it: of a role, on any port. */
+/** The path of the libpq password file of a role, for any port. */
 function passfile({ dir }: Home, role: string): string {
   return join(dir, `${role}.pgpass`)
 }
@@ -68,7 +69,7 @@ function passfileLine(role: string): string {
   return `127.0.0.1:*:*:${role}:`
 }
 
-/** Makes the data folder under another name first: one that is there is complete. */
+/** Creates the data folder under a temporary name, so that an existing data folder is always complete. */
 async function initialise(bin: string, home: Home, password: string): Promise<void> {
   const unfinished = `${home.data}.new`
   const passwordFile = join(home.dir, 'password')
@@ -85,8 +86,8 @@ async function initialise(bin: string, home: Home, password: string): Promise<vo
 }
 
 /**
- * Runs statements as the superuser without a server and without a client: in single-user mode, in 30 ms. That the
- * database is there already is no error.
+ * Runs statements as the superuser without a server and without a client: in single-user mode, in 30 ms. Ignores the
+ * error that the database already exists.
  */
 async function runAlone(bin: string, home: Home, database: string, statements: string[]): Promise<void> {
   const input = statements.map((statement) => `${statement};\n\n`).join('')
@@ -134,7 +135,7 @@ async function startServer(
   }
 }
 
-/** When the main process was killed, its children hold the data for a moment longer: waits for them to be gone. */
+/** After the main process was killed, its children hold the data for a moment longer: waits for them to be gone. */
 async function whenReleased(use: () => Promise<void>): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {

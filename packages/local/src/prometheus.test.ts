@@ -25,7 +25,7 @@ test('it answers queries, until it is stopped', async () => {
   expect(await prometheus.exited).toBe('code 0')
 }, 60_000)
 
-test('a configuration that it does not understand stops the start and is named', async () => {
+test('an invalid configuration stops the start and is named', async () => {
   await writeFile(configFile, 'scrape_every: 1s\n')
   await expect(start()).rejects.toThrow(/Prometheus ended at its start[\s\S]*field scrape_every not found/)
 }, 60_000)

@@ -1,4 +1,4 @@
-/** Prometheus: found or fetched, to watch a pipeline on this machine and to test what watches it. */
+/** Prometheus, found or fetched: watches a pipeline on this machine, and tests the alerting rules. */
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -23,11 +23,11 @@ interface PrometheusCommands {
 
 /** Options of {@link startPrometheus}. */
 interface PrometheusOptions {
-  /** The file that says what is scraped and which rules hold. */
+  /** The file with the scrape targets and the rules. */
   configFile: string
   /** The folder for its data and its log. One process at a time may use it. */
   dir: string
-  /** The port it must have, 0 for any. Without it: 9090, or one near it when that is taken. */
+  /** The required port, 0 for any. Without it: 9090, or one near it if that is taken. */
   port?: number | undefined
   /** Where a fetched Prometheus is kept. */
   cacheDir: string
@@ -92,7 +92,7 @@ async function startServer(
   }
 }
 
-/** Waits until it has read its data, which may take a while where there is much. */
+/** Waits until it has loaded its data, which may take a while. */
 async function answers(url: string, server: ServerProcess): Promise<void> {
   let over = false
   server.exited.then(() => {

@@ -1,4 +1,4 @@
-/** Where a redis-server comes from: the PATH, our cache, or Debian's archive. */
+/** Finds a redis-server: on the PATH, in our cache, or in Debian's archive. */
 import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type DebianPackage, fetchFromDebian } from './debian.js'
@@ -9,7 +9,7 @@ import { SetupError } from './setup-error.js'
 /** The oldest Redis with XAUTOCLAIM. */
 const OLDEST = 6.2
 
-/** redis-tools has the server too: the program acts by its name, and there it is called redis-check-rdb. */
+/** redis-tools contains the server too, as redis-check-rdb: the program acts by the name it is called with. */
 export const REDIS_PACKAGE: DebianPackage = {
   name: 'redis-tools',
   commands: { 'redis-server': 'redis-check-rdb', 'redis-cli': 'redis-cli' },
@@ -17,7 +17,7 @@ export const REDIS_PACKAGE: DebianPackage = {
 
 /**
  * The command of a Redis or Valkey that is new enough and that the account of `home` can run. A fetched one is kept in
- * `cacheDir`; where the account cannot get there, a copy in `home.dir`.
+ * `cacheDir`; if the account cannot reach that, a copy in `home.dir`.
  */
 export async function findRedis(cacheDir: string, home: Home, log: (line: string) => void): Promise<string> {
   const cached = join(cacheDir, 'bin', 'redis-server')
@@ -45,11 +45,11 @@ async function reachable(cacheDir: string, { dir, account }: Home): Promise<stri
   const copy = join(dir, 'program')
   await rm(copy, { recursive: true, force: true })
   await cp(cacheDir, copy, { recursive: true, verbatimSymlinks: true })
-  await run('chmod', ['-R', 'go+rX', copy]) // it runs the copy, and cannot change it
+  await run('chmod', ['-R', 'go+rX', copy]) // the account runs the copy, and cannot change it
   return place(copy)
 }
 
-/** Its version as a number (7.0), or 0 when it cannot be run. */
+/** Its version as a number (7.0), or 0 if it cannot be run. */
 async function versionOf(command: string): Promise<number> {
   const { ok, output } = await run(command, ['--version'])
   return ok ? Number(/v=(\d+\.\d+)/.exec(output)?.[1] ?? 0) : 0

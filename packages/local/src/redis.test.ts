@@ -25,7 +25,7 @@ const hasApt = (await run('apt-get', ['--version'])).ok
 
 afterAll(() => rm(dir, { recursive: true, force: true }))
 
-test('it is fetched from the Debian archive into an empty cache, by two processes at once; without apt it is said why not', async () => {
+test('two processes at once fetch it from the Debian archive into an empty cache; without apt the error says why not', async () => {
   const fetch = () => fetchFromDebian(REDIS_PACKAGE, cacheDir)
   const problems = await Promise.all([fetch(), fetch()])
   if (!hasApt) return expect(problems).toEqual([expect.any(String), expect.any(String)])
@@ -33,7 +33,7 @@ test('it is fetched from the Debian archive into an empty cache, by two processe
   expect((await run(join(cacheDir, 'bin', 'redis-server'), ['--version'])).output).toContain('Redis server v=')
 }, 60_000)
 
-/** Asks as the administrator. */
+/** Sends a command as the administrator. */
 const asked = ({ adminUrl, port }: LocalDatabase, command: string) => ask(port, new URL(adminUrl).password, command)
 
 test('a second start finds the data of the first', async () => {
@@ -47,7 +47,7 @@ test('a second start finds the data of the first', async () => {
   await second.stop()
 })
 
-test('the data and the Redis that an earlier version left in the folder are taken over', async () => {
+test('the data and a running Redis of an earlier version in the folder are taken over', async () => {
   const folder = join(dir, 'earlier')
   await mkdir(folder)
   const port = (await freePort(0))!
@@ -64,14 +64,14 @@ test('the data and the Redis that an earlier version left in the folder are take
   await redis.stop()
 })
 
-test('it writes every second, and evicts nothing', async () => {
+test('it syncs its file every second, and evicts nothing', async () => {
   const redis = await startRedis({ dir, port: 0, cacheDir, log })
   expect(await asked(redis, 'CONFIG GET appendfsync')).toContain('everysec')
   expect(await asked(redis, 'CONFIG GET maxmemory-policy')).toContain('noeviction')
   await redis.stop()
 })
 
-test('one that a killed process left running is stopped, and its data is used', async () => {
+test('one left running by a killed process is stopped, and its data is used', async () => {
   await startAndGetKilled(`startRedis({ dir: '${dir}', port: 0, cacheDir: '${cacheDir}', log: () => {} })`)
   said.length = 0
   const redis = await startRedis({ dir, port: 0, cacheDir, log })

@@ -20,21 +20,21 @@ const USUAL_PORT = 16379
 export interface RedisOptions {
   /** The folder for its data and its log. One process at a time may use it. */
   dir: string
-  /** The port it must have, 0 for any. Without it: 16379, or one near it when that is taken. */
+  /** The required port, 0 for any. Without it: 16379, or one near it if that is taken. */
   port?: number | undefined
   /** Where a fetched Redis is kept. */
   cacheDir: string
   log: (line: string) => void
 }
 
-/** The account of the pipeline's programs. It may not stop the server, set it up, empty it or make it a replica. */
+/** The account of the pipeline's programs. It may not stop, reconfigure or empty the server, or make it a replica. */
 const APPLICATION = 'eventflow'
 const ITS_RIGHTS = '~* &* +@all -@admin -@dangerous +info +client +config|get'
 
 /**
- * Starts Redis on 127.0.0.1, with an append-only file that is synced every second, and without eviction. Data that is
- * in the folder already is used again; a Redis that a killed process left on it is stopped first. Each of its two accounts has
- * a random password, kept in a file of the folder that only we can read.
+ * Starts Redis on 127.0.0.1, with an append-only file that is synced every second, and without eviction. Reuses
+ * existing data in the folder; first stops a Redis that a killed process left running on it. Each of its two accounts
+ * has a random password, kept in a file of the folder that only our account can read.
  */
 export async function startRedis({ dir, port, cacheDir, log }: RedisOptions): Promise<LocalDatabase> {
   const home = await findHome('Redis', resolve(dir), log)
@@ -49,9 +49,9 @@ export async function startRedis({ dir, port, cacheDir, log }: RedisOptions): Pr
   return server
 }
 
-/** Where a Redis is, and how it lets in. */
+/** Where a Redis keeps its data, and its password. */
 interface Place extends Home {
-  /** Of the account that may do everything. */
+  /** The administrator's password. */
   password: string
   applicationPassword: string
 }
@@ -59,7 +59,7 @@ interface Place extends Home {
 async function readPlace(home: Home): Promise<Place> {
   return {
     ...home,
-    data: join(await realpath(home.dir), 'data'), // as Redis itself names it
+    data: join(await realpath(home.dir), 'data'), // the form in which Redis reports it
     password: await keptPassword(passwordFile(home)),
     applicationPassword: await keptPassword(join(home.dir, 'application.password')),
   }
@@ -69,7 +69,7 @@ function passwordFile({ dir }: Home): string {
   return join(dir, 'administrator.password')
 }
 
-/** The data of an earlier version are in the folder above, and belong to the account that started Redis. */
+/** Moves data of an earlier version, which is in the parent folder and belongs to the account that started Redis. */
 async function prepareData({ dir, data, account }: Place): Promise<void> {
   await makeFolderFor(account, data)
   const before = join(dir, 'appendonlydir')
@@ -85,11 +85,11 @@ async function startServer(
   log: (line: string) => void,
 ): Promise<LocalDatabase> {
   const { dir, data, account, password, applicationPassword } = place
-  await writeFile(portFile(dir), `${port}\n`, { mode: 0o600 }) // before the start: a Redis that runs here can always be found
+  await writeFile(portFile(dir), `${port}\n`, { mode: 0o600 }) // first, so that a running Redis is always found
   const server = launch({
     name: 'Redis',
     command,
-    args: ['-'], // its settings come on stdin: arguments are for every user of the machine to see
+    args: ['-'], // its settings come on stdin: every user of the machine can see arguments
     input: [
       ...[`port ${port}`, 'bind 127.0.0.1', `dir ${JSON.stringify(data)}`],
       ...['save ""', 'appendonly yes', 'appendfsync everysec', 'maxmemory-policy noeviction'],
@@ -120,7 +120,7 @@ function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
 
-/** Waits for the first PONG. While Redis reads its data it answers LOADING: that may take as long as it takes. */
+/** Waits for the first PONG, without a limit while Redis answers LOADING. */
 async function answers(place: Place, port: number, server: ServerProcess, log: (line: string) => void): Promise<void> {
   let over = false
   let loading = false
@@ -139,7 +139,7 @@ async function answers(place: Place, port: number, server: ServerProcess, log: (
   }
 }
 
-/** Redis does not notice a second one in its folder, so we must: asks the port of the last start whose folder it has. */
+/** Redis does not detect another Redis in its folder: asks the one on the last start's port for its folder. */
 async function stopLeftover(place: Place, log: (line: string) => void): Promise<void> {
   const { dir } = place
   const port = Number.parseInt(await readFile(portFile(dir), 'utf8').catch(() => ''), 10)
@@ -152,16 +152,16 @@ async function stopLeftover(place: Place, log: (line: string) => void): Promise<
   }
 }
 
-/** Whether the Redis on the port has this folder, or the one above it as in an earlier version. */
+/** Whether the Redis on the port has this folder, or its parent as in an earlier version. */
 async function runsOn(place: Place, port: number): Promise<boolean> {
   const { data } = place
   const answer = (await askOurs(place, port, 'CONFIG GET dir'))?.split('\r\n') ?? []
   return answer.includes(data) || answer.includes(dirname(data))
 }
 
-/** As `ask`, and no answer from a program that is not ours: it is not told the password. */
+/** As `ask`, but `undefined` without sending the password if the program on the port is not ours. */
 async function askOurs({ account, password }: Place, port: number, command: string): Promise<string | undefined> {
-  // One of an earlier version runs as we do.
+  // A Redis of an earlier version runs under our own account.
   if (!(await isListener(port, [account.uid, process.getuid?.()]))) return undefined
   return ask(port, password, command)
 }

@@ -1,13 +1,13 @@
 /** Runs a command to its end. */
 import { type SpawnOptions, spawn } from 'node:child_process'
 
-/** How a command went: `output` is what it wrote, stdout and stderr as they came. */
+/** The result of a command: `output` is its stdout and stderr in the order of arrival. */
 export interface Ran {
   ok: boolean
   output: string
 }
 
-/** Runs a command, with `input` on its stdin. A command that is missing or not allowed is one that went wrong. */
+/** Runs a command, with `input` on its stdin. A missing or forbidden command counts as failed. */
 export function run(command: string, args: string[], options: SpawnOptions & { input?: string } = {}): Promise<Ran> {
   return new Promise((resolve) => {
     const { input, ...spawnOptions } = options
@@ -18,7 +18,7 @@ export function run(command: string, args: string[], options: SpawnOptions & { i
         output += text
       })
     }
-    child.stdin!.on('error', () => {}) // it ended without reading: its exit code tells
+    child.stdin!.on('error', () => {}) // it ended without reading: its exit code shows that
     child.stdin!.end(input ?? '')
     child.on('error', (error) => resolve({ ok: false, output: error.message }))
     child.on('close', (code) => resolve({ ok: code === 0, output: output.trim() }))

@@ -1,22 +1,22 @@
-/** Where a server has its data, and which account runs it: none of them runs as root. */
+/** Where a server has its data, and which account runs it: never root. */
 import { createHash } from 'node:crypto'
 import { chmod, chown, mkdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { run } from './run.js'
 import { SetupError } from './setup-error.js'
 
-/** Where root's data goes when it cannot be in the folder asked for. */
+/** Where root's data goes if the requested folder is out of reach. */
 const ROOTS_HOME = '/var/lib/eventflow'
 
-/** Who runs a process; without ids, the account that we are ourselves. */
+/** The account of a process; without ids, our own account. */
 export interface Account {
   uid?: number
   gid?: number
 }
 
 /**
- * The folder of a server. It is ours, with the passwords and the log, and other accounts can read nothing in it. The data are
- * in a folder in it, which belongs to `account`.
+ * The folder of a server. It belongs to our account, holds the passwords and the log, and other accounts can read
+ * nothing in it. The data is in a subfolder that belongs to `account`.
  */
 export interface Home {
   dir: string
@@ -25,9 +25,9 @@ export interface Home {
 }
 
 /**
- * For an ordinary user: `dir`, and nothing else to think about. For root: an account without power runs the server, and
- * its folder is `dir` if that account can get there. In a clone under /root it cannot; then the folder is one under
- * /var/lib/eventflow that belongs to `dir`, and the log says so.
+ * For an ordinary user: `dir`. For root: an account without privileges runs the server, and its folder is `dir` if that
+ * account can reach it. In a clone under /root it cannot; then the folder is under /var/lib/eventflow, one for each
+ * `dir`, and the log says so.
  */
 export async function findHome(name: string, dir: string, log: (line: string) => void): Promise<Home> {
   if (process.getuid?.() !== 0) return settle(name, dir, {})
@@ -43,7 +43,7 @@ export async function findHome(name: string, dir: string, log: (line: string) =>
   return settle(name, elsewhere, (await ownerOf(elsewhere)) ?? usual)
 }
 
-/** Another account passes through the folder to its data, and cannot list it. */
+/** The other account can pass through the folder to its data, but cannot list it. */
 async function settle(name: string, dir: string, account: Account): Promise<Home> {
   try {
     await mkdir(dir, { recursive: true })
@@ -55,14 +55,14 @@ async function settle(name: string, dir: string, account: Account): Promise<Home
   return { dir, data: join(dir, 'data'), account }
 }
 
-/** Makes a folder that is empty or not there yet the account's alone. */
+/** Gives the account sole access to a folder that is empty or missing. */
 export async function makeFolderFor(account: Account, path: string): Promise<void> {
   await mkdir(path, { recursive: true })
   await giveTo(account, path)
   await chmod(path, 0o700)
 }
 
-/** Makes a file or folder belong to the account. */
+/** Changes the owner of a file or folder to the account. */
 export async function giveTo(
   { uid, gid }: { uid?: number | undefined; gid?: number | undefined },
   path: string,
@@ -70,7 +70,7 @@ export async function giveTo(
   if (uid !== undefined && gid !== undefined) await chown(path, uid, gid)
 }
 
-/** `postgres` where there is one, else `nobody`: we make no account of our own. */
+/** `postgres` if it exists, else `nobody`: no account is created. */
 async function powerlessAccount(name: string): Promise<Account> {
   for (const account of ['postgres', 'nobody']) {
     const [uid, gid] = await Promise.all([run('id', ['-u', account]), run('id', ['-g', account])])
@@ -80,7 +80,7 @@ async function powerlessAccount(name: string): Promise<Account> {
   throw new SetupError(`${name} does not run as root: start as an ordinary user, or set ${variable}`)
 }
 
-/** The account whose data is in the folder, if there is one and it is not root. */
+/** The account whose data is in the folder, if there is data and the account is not root. */
 async function ownerOf(dir: string): Promise<Account | undefined> {
   const found = await stat(join(dir, 'data')).catch(() => undefined)
   return found && found.uid !== 0 ? { uid: found.uid, gid: found.gid } : undefined

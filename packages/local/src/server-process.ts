@@ -1,4 +1,4 @@
-/** A server as a child process: its log in a file, its problems told, stopped by a signal and a deadline. */
+/** A server as a child process: logs to a file, reports problems, and stops by a signal with a deadline. */
 import { spawn } from 'node:child_process'
 import { createWriteStream, fchmod } from 'node:fs'
 import { createInterface } from 'node:readline'
@@ -6,41 +6,41 @@ import { SetupError } from './setup-error.js'
 
 /** A server of the local stack, ready for clients. */
 export interface LocalServer {
-  /** What a client connects to. */
+  /** The URL for clients. */
   url: string
   port: number
   /** The folder with its data and its log. */
   dir: string
-  /** The command line that opens a shell on it, for the user who has started it. It has no password in it. */
+  /** The command line that opens a shell on it, for the user who has started it. It contains no password. */
   shell: string
-  /** Resolves when it has ended, asked for or not, and says how: `signal SIGKILL`, `code 1`. */
+  /** Resolves when it has ended, requested or not, with the cause: `signal SIGKILL`, `code 1`. */
   exited: Promise<string>
-  /** Stops it in order, and resolves when it is gone. */
+  /** Shuts it down cleanly, and resolves when it is gone. */
   stop(): Promise<void>
-  /** Ends it at once. Its next start recovers. */
+  /** Kills it at once. Its next start recovers. */
   kill(): void
 }
 
-/** One that has passwords: `url` has that of the account of the pipeline's programs. */
+/** A server with passwords: `url` has that of the account of the pipeline's programs. */
 export interface LocalDatabase extends LocalServer {
-  /** What an administrator connects to. */
+  /** The URL for administrators. */
   adminUrl: string
 }
 
-/** How a server is launched. */
+/** How to launch a server. */
 export interface Launch {
   name: string
   command: string
   args: string[]
-  /** Working directory: one that its account may enter. */
+  /** Working directory, which its account must be able to enter. */
   cwd: string
-  /** The account that runs it, when that is not ours. */
+  /** The account that runs it, if it is not ours. */
   account?: { uid?: number; gid?: number }
   env?: NodeJS.ProcessEnv
-  /** What it reads on stdin. */
+  /** Its stdin. */
   input?: string
   logFile: string
-  /** The part of a log line that a person has to see, if any; asked once the server is up. */
+  /** Returns the part of a log line that the user has to see, if any; called once the server is up. */
   problem: (line: string) => string | undefined
   log: (line: string) => void
 }
@@ -48,18 +48,18 @@ export interface Launch {
 /** A launched server, not yet known to be ready. */
 export interface ServerProcess {
   exited: Promise<string>
-  /** Waits for `ready`, and fails with the end of the log when the server ends first. */
+  /** Waits for `ready`; throws with the end of the log if the server ends first. */
   until(ready: Promise<unknown>): Promise<void>
-  /** Resolves when the log says `text`. */
+  /** Resolves when the log contains `text`. */
   says(text: string): Promise<void>
-  /** Sends `signal`, and `lastSignal` when it is still there after `deadline` milliseconds. */
+  /** Sends `signal`, and `lastSignal` if it still runs after `deadline` milliseconds. */
   stop(signal: NodeJS.Signals, deadline: number, lastSignal: NodeJS.Signals): Promise<void>
   kill(signal: NodeJS.Signals): void
 }
 
 /**
- * Launches a server. It leads a session of its own, so that a Ctrl-C on the terminal reaches us and not it: it has to
- * outlive those who write to it.
+ * Launches a server in a session of its own, so that a Ctrl-C on the terminal reaches only us: the server has to
+ * outlive its clients.
  */
 export function launch({
   name,
@@ -75,10 +75,10 @@ export function launch({
 }: Launch): ServerProcess {
   const stdio: ['pipe', 'pipe', 'pipe'] = ['pipe', 'pipe', 'pipe']
   const child = spawn(command, args, { ...account, cwd, ...(env && { env }), detached: true, stdio })
-  child.stdin.on('error', () => {}) // it ended without reading: its log tells
+  child.stdin.on('error', () => {}) // it ended without reading: its log shows that
   child.stdin.end(input ?? '')
   const file = createWriteStream(logFile, { flags: 'a', mode: 0o600 })
-  file.on('open', (opened) => fchmod(opened, 0o600, () => {})) // one that was there keeps its mode
+  file.on('open', (opened) => fchmod(opened, 0o600, () => {})) // an existing file keeps its mode
   file.on('error', (error) => log(`${name} runs on without its log file: ${error.message}`))
   const lastLines: string[] = []
   const listeners = new Set<(line: string) => void>()
@@ -110,7 +110,7 @@ export function launch({
       const end = exited.then((how) => {
         throw new SetupError(`${name} ended at its start (${how}). The end of its log:\n${lastLines.join('\n')}`)
       })
-      end.catch(() => {}) // once it has started, its end is for `exited` to tell
+      end.catch(() => {}) // once it has started, `exited` reports its end
       try {
         await Promise.race([readiness, end])
       } catch (error) {
@@ -141,7 +141,7 @@ export function launch({
   }
 }
 
-/** A text as one word of a command line. */
+/** Quotes a text as one word of a command line. */
 export function shellWord(text: string): string {
   return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`
 }

@@ -1,4 +1,4 @@
-/** What stops a start and can be put right by whoever reads it: shown as its message alone, without a stack. */
+/** A startup error that the user can fix: shown as its message alone, without a stack. */
 export class SetupError extends Error {
   override name = 'SetupError'
 }

@@ -1,4 +1,4 @@
-/** Settings: everything that is wrong is named at once, and no password is shown. */
+/** Settings: all mistakes are reported at once, and no password is shown. */
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { ConfigError, IngestConfig, readConfig, redacted, WorkerConfig } from './config.js'
@@ -9,7 +9,7 @@ const needed = {
   EVENTFLOW_EVENTS: './events',
 }
 
-/** The names of the settings that reading these finds wrong, in the order they are told. */
+/** The names of the wrong settings that the error reports, in its order. */
 function wrongIn(env: Record<string, string | undefined>, schema: typeof IngestConfig | typeof WorkerConfig): string[] {
   try {
     readConfig(schema, env)
@@ -21,7 +21,7 @@ function wrongIn(env: Record<string, string | undefined>, schema: typeof IngestC
 }
 
 describe('the settings', () => {
-  test('have defaults for all but what nobody can guess', () => {
+  test('have defaults, except those that cannot be guessed', () => {
     expect(readConfig(IngestConfig, needed)).toEqual({
       ...needed,
       OTEL_EXPORTER_OTLP_ENDPOINT: '',
@@ -70,7 +70,7 @@ describe('the settings', () => {
     }
   })
 
-  test('are read as what they are: numbers as numbers, all else as text', () => {
+  test('are read with their types: numbers as numbers, everything else as text', () => {
     const env = { ...needed, EVENTFLOW_PORT: '0', EVENTFLOW_STREAM_PREFIX: '16', EVENTFLOW_BATCH_LIMIT: '10000' }
     expect(readConfig(IngestConfig, env)).toMatchObject({
       EVENTFLOW_PORT: 0,
@@ -79,12 +79,12 @@ describe('the settings', () => {
     })
   })
 
-  test('that are empty count as not given', () => {
+  test('that are empty count as missing', () => {
     expect(readConfig(IngestConfig, { ...needed, EVENTFLOW_PORT: '' }).EVENTFLOW_PORT).toBe(8_000)
     expect(wrongIn({ ...needed, REDIS_URL: '' }, IngestConfig)).toEqual(['REDIS_URL'])
   })
 
-  test('of the other kind of process, and what is not ours, are passed by', () => {
+  test('of the other kind of process, and of other programs, are ignored', () => {
     const config = readConfig(WorkerConfig, { ...needed, EVENTFLOW_PORT: '8000', PATH: '/bin', NODE_ENV: 'test' })
     expect(Object.keys(config)).not.toContain('EVENTFLOW_PORT')
     expect(Object.keys(config)).not.toContain('PATH')
@@ -99,7 +99,7 @@ describe('the settings', () => {
 })
 
 describe('what is wrong', () => {
-  test('is told all at once, each by its name: what is missing, malformed, and unknown', () => {
+  test('is reported all at once, each by its name: missing, malformed, and unknown', () => {
     const env = {
       DATABASE_URL: 'mysql://db',
       EVENTFLOW_EVENTS: './events',
@@ -120,7 +120,7 @@ describe('what is wrong', () => {
     ])
   })
 
-  test('is told with what would be right, and never with the value, which may hold a password', () => {
+  test('is reported with the accepted form, and never with the value, which may hold a password', () => {
     const env = { ...needed, DATABASE_URL: 'postgre://user:secret@db', EVENTFLOW_PORT: 'x' }
     const read = () => readConfig(IngestConfig, env)
     expect(read).toThrow('EVENTFLOW_PORT is not valid: HTTP port (a whole number from 0 to 65535)')
@@ -142,7 +142,7 @@ describe('what is wrong', () => {
     )
   })
 
-  test('is any port that is no whole number from 0 to 65535', () => {
+  test('is any port that is not an integer from 0 to 65535', () => {
     fc.assert(
       fc.property(fc.oneof(fc.integer().map(String), fc.string({ minLength: 1 }), fc.double().map(String)), (port) => {
         const valid = /^\d+$/.test(port) && Number(port) <= 65_535
@@ -172,7 +172,7 @@ describe('shown in a log, a URL', () => {
     expect(shown(url)).toBe(expected)
   })
 
-  test('has no password, whatever characters that is made of', () => {
+  test('has no password, with any characters in it', () => {
     const password = fc.string({ minLength: 1 }).map((text) => `<${encodeURIComponent(text)}>`)
     fc.assert(
       fc.property(password, (secret) => {
@@ -185,12 +185,12 @@ describe('shown in a log, a URL', () => {
     'https://hooks.example/services/secret',
     'https://secret@hooks.example/services',
     'https://user:secret@hooks.example?key=secret#secret',
-  ])('%s has nothing but its host', (url) => {
+  ])('%s shows only its host', (url) => {
     const shown = 'https://hooks.example/***'
     expect(redacted({ ANY_URL: url, ANY_ENDPOINT: url })).toEqual({ ANY_URL: shown, ANY_ENDPOINT: shown })
   })
 
-  test('and a secret of its own are the only settings that are changed', () => {
+  test('and a secret value are the only settings that are masked', () => {
     expect(redacted({ EVENTFLOW_ANY_SECRET: 'secret', EVENTFLOW_OTHER_SECRET: '' })).toEqual({
       EVENTFLOW_ANY_SECRET: '***',
       EVENTFLOW_OTHER_SECRET: '',

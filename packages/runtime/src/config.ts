@@ -9,7 +9,7 @@ const Port = (description: string, value: number) =>
 
 const Days = (description: string) => Type.Integer({ minimum: 0, maximum: 36_500, default: 0, description })
 
-/** As browsers write it (RFC 6454 §6.2). */
+/** The form that browsers send (RFC 6454 §6.2). */
 const ORIGIN = 'https?://([a-z0-9.-]+|\\[[0-9a-f:]+\\])(:\\d{1,5})?'
 
 /** Settings of every process. */
@@ -215,14 +215,14 @@ export type AlertsConfig = Static<typeof AlertsConfig>
 
 const KNOWN = new Set([IngestConfig, WorkerConfig, AlertsConfig].flatMap(({ properties }) => Object.keys(properties)))
 
-/** Settings that are wrong, all of them: each line of the message names one. */
+/** Invalid settings: each line of the message names one of them. */
 export class ConfigError extends Error {
   override name = 'ConfigError'
 }
 
 /**
- * Reads the settings of a process. Throws ConfigError that names every variable that is missing, malformed or, where it
- * begins with EVENTFLOW_, unknown: a misspelt setting would otherwise be silently without effect.
+ * Reads the settings of a process. Throws ConfigError that names every variable that is missing, malformed or, with the
+ * prefix EVENTFLOW_, unknown: otherwise a misspelt setting would silently have no effect.
  */
 export function readConfig<Schema extends TObject>(
   schema: Schema,
@@ -249,7 +249,7 @@ export function readConfig<Schema extends TObject>(
   return Object.freeze(config) as Readonly<Static<Schema>>
 }
 
-/** Settings that are valid by themselves, but not together. */
+/** Settings that are valid separately, but not together. */
 function contradictionsIn(config: Record<string, unknown>): string[] {
   const { EVENTFLOW_HANDLER_TIMEOUT_SECONDS: handler, EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS: transaction } = config
   if (Number(handler) <= Number(transaction) || transaction === undefined) return []
@@ -258,7 +258,7 @@ function contradictionsIn(config: Record<string, unknown>): string[] {
   ]
 }
 
-/** How a number is written, by its type in the schema. */
+/** The accepted text of a number, by its type in the schema. */
 const NUMBERS: Record<string, RegExp> = { integer: /^\d+$/, number: /^\d+(\.\d+)?$/ }
 
 function allowed({ type, minimum, maximum, pattern }: TSchema): string {
@@ -268,7 +268,7 @@ function allowed({ type, minimum, maximum, pattern }: TSchema): string {
   return minimum === undefined ? '' : ` (a whole number, at least ${minimum})`
 }
 
-/** The settings as they may be shown in a log, without passwords and secrets. Hides too much rather than too little. */
+/** The settings without passwords and secrets, for logs. Hides too much rather than too little. */
 export function redacted(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(config).map(([name, value]) => [name, typeof value === 'string' ? shown(name, value) : value]),
@@ -278,8 +278,8 @@ export function redacted(config: Readonly<Record<string, unknown>>): Record<stri
 function shown(name: string, value: string): string {
   if (/_(SECRET|TOKEN|KEY|PASSWORD)$/.test(name)) return value === '' ? '' : '***'
   if (!/_(URL|ENDPOINT)$/.test(name)) return value
-  // Whoever takes webhooks has his secret in the path as often as not.
+  // Receivers of webhooks often have their secret in the path.
   if (/^https?:/.test(value)) return value.replace(/(:\/\/)(?:[^/]*@)?([^/?#]*).*/s, '$1$2/***')
-  // By its text: a password with characters that belong escaped makes it no URL, and must not be shown either.
+  // By its text: a password with unescaped special characters makes it an invalid URL, and must not be shown either.
   return value.replace(/(:\/\/[^:/@]*):.*@/s, '$1:***@').replace(/([?&]password=)[^&]*/g, '$1***')
 }

@@ -1,4 +1,4 @@
-/** What a log says of an error: enough to find it, nothing of an event. */
+/** The log entry of an error: enough to find its cause, nothing of an event. */
 import { expect, test } from '@jest/globals'
 import { describeError } from './describe-error.js'
 
@@ -7,7 +7,7 @@ const said = (error: unknown) => JSON.stringify(describeError(error))
 const ofPostgres = (code: string, message: string) =>
   Object.assign(new Error(message), { name: 'error', code, severity: 'ERROR', detail: 'Key (name)=(canary) exists.' })
 
-test('type, message, code and where it was thrown', () => {
+test('type, message, code and stack are logged', () => {
   const error = Object.assign(new TypeError('no such thing'), { code: 'ENOTHING' })
   const { stack, ...rest } = describeError(error)
   expect(rest).toEqual({ type: 'TypeError', message: 'no such thing', code: 'ENOTHING' })
@@ -21,11 +21,11 @@ test.each([
   ['what JSON.parse could not read', parseError('{"a": canary}')],
   ['the arguments of a Redis command', redisError("ERR unknown command 'XADD', with args beginning with: 'canary' ")],
   ['what is thrown and is no error', 'canary'],
-])('%s is not in it', (_, error) => {
+])('%s is not logged', (_, error) => {
   expect(said(error)).not.toContain('canary')
 })
 
-test('what Postgres says of itself is', () => {
+test('messages of Postgres about itself are logged', () => {
   expect(said(ofPostgres('57P01', 'terminating connection due to administrator command'))).toContain('administrator')
 })
 

@@ -1,16 +1,16 @@
-/** What a log may say of an error: never what it quotes of an event. */
+/** What a log may contain of an error: never data of an event that it quotes. */
 
 import { isError, propertyOf } from '@eventflow/core'
 
 /**
- * Classes of SQLSTATE whose messages speak of the server, the session or the statement. The messages of all others, such as
- * 22 (`invalid input syntax for type integer: "…"`) and what a trigger raises, may quote values.
+ * Classes of SQLSTATE whose messages are about the server, the session or the statement. The messages of all others,
+ * such as 22 (`invalid input syntax for type integer: "…"`) and errors raised by a trigger, may quote values.
  */
 const QUOTES_NOTHING = new Set(['08', '25', '28', '3D', '40', '42', '53', '54', '55', '57', '58', 'XX'])
 
 /**
- * Type, message, code and stack. Not the `detail` of Postgres, which quotes the row, nor the arguments of a command. The error may be
- * one of users' code, whose properties may be anything.
+ * Type, message, code and stack. Leaves out the `detail` of Postgres, which quotes the row, and the arguments of a
+ * command. The error may come from users' code and have properties of any kind.
  */
 export function describeError(error: unknown) {
   if (!isError(error)) return { message: 'something was thrown that is no error' }
@@ -32,9 +32,9 @@ export function describeError(error: unknown) {
 const MAX_MESSAGE = 2_000
 
 function shortened(message: string, type: string, sqlState: string | undefined): string {
-  // JSON.parse quotes what it could not read.
+  // JSON.parse quotes the text that it could not read.
   if (type === 'SyntaxError') return 'a text could not be parsed'
   if (sqlState !== undefined && !QUOTES_NOTHING.has(sqlState.slice(0, 2))) return `SQLSTATE ${sqlState}`
-  // Redis repeats the arguments of a command that it does not know.
+  // Redis repeats the arguments of an unknown command.
   return message.slice(0, MAX_MESSAGE).replace(/, with args beginning with: .*/s, '')
 }

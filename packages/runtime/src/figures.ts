@@ -1,8 +1,11 @@
-/** The few figures of a process that those who watch the pipeline live are told, taken from its metrics. */
+/** The few figures of a process that live views show, taken from its metrics. */
 import type { Counter, Gauge, Histogram } from 'prom-client'
 import type { IngestMetrics, WorkerMetrics } from './metrics.js'
 
-/** How many took as long: `counts[i]` up to `bounds[i]` seconds and longer than the bound before; the last one, longer than all. */
+/**
+ * The counts of a histogram: `counts[i]` took up to `bounds[i]` seconds and longer than the bound before; the last one,
+ * longer than all.
+ */
 interface Latency {
   bounds: number[]
   counts: number[]
@@ -58,7 +61,7 @@ async function latencyOf(histogram: Histogram): Promise<Latency> {
   const buckets = (await histogram.get()).values.filter(({ metricName }) => metricName?.endsWith('_bucket'))
   return {
     bounds: buckets.map(({ labels }) => Number(labels.le)).filter(Number.isFinite),
-    // A bucket counts those before it too.
+    // The buckets of Prometheus are cumulative.
     counts: buckets.map(({ value }, i) => value - (buckets[i - 1]?.value ?? 0)),
   }
 }

@@ -1,4 +1,4 @@
-/** What every process needs: settings, logs, metrics, traces, starting and stopping. */
+/** What every process needs: settings, logs, metrics, traces, startup and shutdown. */
 export * from './config.js'
 export * from './figures.js'
 export { isLoopback, whyForeign } from './keyless.js'

@@ -1,27 +1,33 @@
-/** Requests without a key, where they are taken at all: from this machine, and from no web page and no proxy on it. */
+/**
+ * Requests without an API key, where allowed: only from programs on this machine, and never from a web page or through
+ * a proxy.
+ */
 import type { IncomingMessage } from 'node:http'
 
 const LOOPBACK_ADDRESS = /^(::1|(::ffff:)?127(\.\d{1,3}){3})$/
 
-/** The owner of any other name can point it to this machine (DNS rebinding); its pages would then have the same origin as we. */
+/**
+ * The owner of any other name can point it to this machine (DNS rebinding); that owner's pages would then have the same
+ * origin as we.
+ */
 const LOOPBACK_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i
 
-/** Whether who listens there is heard by programs on this machine alone. */
+/** Whether only programs on this machine can reach a server that listens there. */
 export const isLoopback = (host: string) => /^(localhost|127(\.\d{1,3}){3}|::1)$/.test(host)
 
-/** Headers that only a proxy sets: it stands on this machine, and the client does not. */
+/** Headers that only a proxy sets: the proxy may be on this machine, but its client is not. */
 const OF_PROXIES = new Set([
   ...['forwarded', 'via', 'cdn-loop', 'true-client-ip', 'fastly-client-ip', 'fly-client-ip'],
   ...['cf-connecting-ip', 'cf-ray', 'cf-visitor', 'x-real-ip', 'x-client-ip', 'x-cluster-client-ip', 'x-proxyuser-ip'],
 ])
 const ALSO_OF_PROXIES = /^x-(forwarded($|-)|original-|envoy-)/
 
-/** Names and values of headers are shown up to so many characters. */
+/** Maximum characters of a header's name and value in a message. */
 const SHOWN = 100
 
 /**
- * Why a request may come from elsewhere than a program on this machine, in words that follow "this one"; nothing where it
- * comes from here. Browsers set `Origin` and `Sec-Fetch-Site` (Fetch Metadata), which pages cannot change.
+ * Why a request may not be from a program on this machine, in words that follow "this one"; `undefined` if it is.
+ * Browsers set `Origin` and `Sec-Fetch-Site` (Fetch Metadata), which pages cannot change.
  */
 export function whyForeign({ socket, headers, url = '' }: IncomingMessage): string | undefined {
   const { host = '', origin } = headers

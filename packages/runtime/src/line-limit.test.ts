@@ -1,20 +1,20 @@
-/** The bound on lines of one kind: the first ones of a second are written, and none is left out without being counted. */
+/** The limit on log lines of one kind: the first lines of a second are written, and every line left out is counted. */
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { createLineLimit } from './line-limit.js'
 
-test('the first lines of a second are written, and the next one after it says how many were not', () => {
+test('the first lines of a second are written, and the next line after it has the count of those left out', () => {
   const { admit } = createLineLimit()
   expect([0, 1, 2, 3, 999].map((now) => admit('a', 2, now))).toEqual([0, 0, undefined, undefined, undefined])
   expect([1_000, 1_001].map((now) => admit('a', 2, now))).toEqual([3, 0])
 })
 
-test('lines of other kinds are counted by themselves', () => {
+test('each kind of line is counted separately', () => {
   const { admit } = createLineLimit()
   expect([admit('a', 1, 0), admit('b', 1, 0), admit('a', 1, 0), admit('b', 1, 0)]).toEqual([0, 0, undefined, undefined])
 })
 
-test('what was left out before silence is told once, when its second is over', () => {
+test('lines left out before a silence are reported once, after their second', () => {
   const { admit, takeLeftOut } = createLineLimit()
   for (let line = 0; line < 10; line++) admit('a', 1, 0)
   expect(takeLeftOut(500)).toEqual([])
@@ -23,7 +23,7 @@ test('what was left out before silence is told once, when its second is over', (
   expect(admit('a', 1, 1_000)).toBe(0)
 })
 
-test('every line is written or counted, whenever they come', () => {
+test('every line is written or counted, whenever it comes', () => {
   const lines = fc.array(fc.record({ kind: fc.constantFrom('a', 'b'), after: fc.nat(700) }), { maxLength: 100 })
   fc.assert(
     fc.property(lines, fc.integer({ min: 1, max: 3 }), (sent, perSecond) => {

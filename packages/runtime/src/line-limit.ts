@@ -1,15 +1,15 @@
-/** How many lines of one kind a log takes: the first ones of a second. The others are counted. */
+/** Limits the log lines of one kind: the first ones of a second are written, the others are counted. */
 
-/** More kinds than a program has texts; beyond it the counts are forgotten. */
+/** More kinds than a program has texts; beyond it the counts are dropped. */
 const MAX_KINDS = 1_000
 
 export interface LineLimit {
   /**
-   * Whether one more line of a kind may be written at `now`, in milliseconds: the number of lines of its kind that were left
-   * out before it, or `undefined` when this one is left out too.
+   * Whether one more line of a kind may be written at `now`, in milliseconds: returns the number of lines of its kind
+   * left out before it, or `undefined` if this one is left out too.
    */
   admit(kind: string, perSecond: number, now: number): number | undefined
-  /** The kinds of which lines were left out and whose second is over, with how many, and forgets them. */
+  /** Returns, and forgets, the kinds with lines left out whose second is over, with their counts. */
   takeLeftOut(now: number): { kind: string; leftOut: number }[]
 }
 

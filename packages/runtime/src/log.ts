@@ -1,13 +1,16 @@
-/** Logs: JSON lines on stdout, readable ones where stdout is a terminal. */
+/** Logs: JSON lines on stdout, or readable lines if stdout is a terminal. */
 import { printable } from '@eventflow/core'
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino'
 import { describeError } from './describe-error.js'
 import { createLineLimit } from './line-limit.js'
 import { printableOnceRead } from './printable-once-read.js'
 
-/** A log that no client can flood: while its level is `info` or above, only so many lines of one text are written in a second. */
+/**
+ * A log that no client can flood: at level `info` or above, only a limited number of lines with the same text is
+ * written per second.
+ */
 export type Logger = PinoLogger & {
-  /** A line at `info` about what goes well many times a second: only few are written. */
+  /** A line at `info` about a frequent success: only few are written. */
   routine(fields: object, text: string): void
 }
 
@@ -16,13 +19,13 @@ export interface LogSettings {
   EVENTFLOW_LOG_BATCHES_PER_SECOND: number
 }
 
-/** Lines of one text that are written in a second, if they are not routine. */
+/** Lines with the same text written per second, unless they are routine. */
 const LINES_PER_SECOND = 20
 
-/** Bytes that may wait for whoever reads stdout; what is beyond them is lost. */
+/** Bytes that may wait for the reader of stdout; lines beyond that are lost. */
 const MAX_UNREAD = 8 * 1024 * 1024
 
-/** When it is told how many lines were left out at the end of a flood, in milliseconds. */
+/** The delay before the count of lines left out at the end of a flood is logged, in milliseconds. */
 const TELL_LEFT_OUT_MS = 2_000
 
 /**
@@ -61,7 +64,7 @@ export function createLog(
     else write.apply(this, [{ ...(args[0] as object), left_out: leftOut }, ...args.slice(1)])
   }
 
-  /** A flood that has ended has no next line that could tell. */
+  /** After a flood there may be no next line to carry the count. */
   function tellLeftOutLater(): void {
     if (willTell) return
     willTell = true
@@ -85,14 +88,14 @@ export function createLog(
 }
 
 /**
- * Stdout, written to in the background: one write at a time, with all lines that came meanwhile, so a slow reader delays
- * nobody. pino writes what is left when the process exits.
+ * Stdout, written in the background: one write at a time, with all lines that arrived meanwhile, so a slow reader
+ * delays no log call. pino writes the rest when the process exits.
  */
 function standardOutput(onLost: (lines: number) => void): DestinationStream {
   if (process.stdout.isTTY) {
     return pino.transport({ target: 'pino-pretty', options: { ignore: 'pid,hostname,service' } })
   }
-  // With a `minLength` of 0 `flush` would not wait for what is being written.
+  // With a `minLength` of 0 `flush` would not wait for the current write.
   const output = pino.destination({ fd: 1, sync: false, minLength: 1, maxLength: MAX_UNREAD })
   let lines = 0
   output.on('drop', () => lines++)
@@ -104,8 +107,8 @@ function standardOutput(onLost: (lines: number) => void): DestinationStream {
 }
 
 /**
- * Switches the log to `debug`, where nothing is left out, and back again whenever the process gets SIGUSR2; from `debug` or
- * `trace` to `info`. A signal needs no port, and only those may send it who could end the process as well.
+ * On SIGUSR2, switches the log to `debug`, where nothing is left out, and back; from `debug` or `trace` to `info`. A
+ * signal needs no port, and can only be sent by an account that could also end the process.
  */
 export function switchLevelOnSignal(log: Logger): void {
   const configured = log.level

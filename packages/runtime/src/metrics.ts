@@ -1,4 +1,4 @@
-/** Every metric, declared once. Base units; counters end in `_total`; no label without a bound. */
+/** Every metric, declared once. Base units; counters end in `_total`; every label is bounded. */
 import { readFileSync } from 'node:fs'
 import { CATCH_UP_REASONS, PROBLEMS } from '@eventflow/core'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
@@ -6,22 +6,22 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 const LATENCY_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 const BATCH_SIZES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000]
 
-/** What stands for every type that is not defined, and for error classes beyond so many. */
+/** The label value for every undefined type, and for error classes beyond the limit. */
 const OTHER = 'other'
 const MAX_ERROR_CLASSES = 100
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
 
-/** What became of an event that was received. */
+/** The possible results of a received event. */
 const OUTCOMES = ['accepted', 'duplicate', 'conflict', 'refused', 'invalid', 'overloaded', 'unavailable'] as const
 
-/** Failures that need no bug and no outage, and so are counted from 0 for every type. */
+/** Failures that occur without a bug or an outage, and are therefore counted from 0 for every type. */
 const COMMON_FAILURES = ['SchemaError', 'RuleViolation']
 
 export type IngestMetrics = ReturnType<typeof createIngestMetrics>
 export type WorkerMetrics = ReturnType<typeof createWorkerMetrics>
 
-/** The metrics of an ingest process, and of the pipeline as it sees it from outside. `types` are those that are defined. */
+/** The metrics of an ingest process, and of the pipeline as it sees it. `types` are the defined ones. */
 export function createIngestMetrics(types: Iterable<string>) {
   const { counter, gauge, histogram, ...common } = declareFor('ingest', '', types)
   const metrics = {
@@ -56,7 +56,7 @@ export function createIngestMetrics(types: Iterable<string>) {
   return metrics
 }
 
-/** The metrics of a worker. `types` are those that are defined. */
+/** The metrics of a worker. `types` are the defined ones. */
 export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
   const { counter, gauge, histogram, ...common } = declareFor('worker', workerId, types)
   const metrics = {
@@ -102,7 +102,7 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
   return metrics
 }
 
-/** What every process has, and how it declares the rest: in a registry of its own. */
+/** The metrics of every process, and functions to declare the others, in a separate registry. */
 function declareFor(service: 'ingest' | 'worker', workerId: string, definedTypes: Iterable<string>) {
   const registry = new Registry()
   registry.setDefaultLabels({ service })
@@ -124,7 +124,7 @@ function declareFor(service: 'ingest' | 'worker', workerId: string, definedTypes
   return {
     registry,
     types,
-    /** The label of a type, whatever a client has sent as one. */
+    /** The label for the type of an event: the type itself if it is defined, otherwise `other`. */
     typeOf: (type: unknown) => (types.has(type as string) ? (type as string) : OTHER),
     dependencyUp: gauge('dependency_up', '1 while it answers', ['dependency']),
     counter,
@@ -133,7 +133,7 @@ function declareFor(service: 'ingest' | 'worker', workerId: string, definedTypes
   }
 }
 
-/** Gives a label as it is for the first so many different ones: names of errors come from the code of others. */
+/** Keeps the first `max` different labels, and replaces the others: names of errors come from users' code. */
 function boundedLabel(max: number): (label: string) => string {
   const known = new Set<string>()
   return (label) => {

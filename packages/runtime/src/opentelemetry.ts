@@ -1,4 +1,7 @@
-/** The only place that knows OpenTelemetry's SDK. Whatever is not said here it reads from its standard environment variables. */
+/**
+ * The only module that uses OpenTelemetry's SDK. The SDK reads everything not set here from its standard environment
+ * variables.
+ */
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Attributes, context, propagation, type Tracer, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
@@ -7,35 +10,35 @@ import { defaultResource, detectResources, envDetector, resourceFromAttributes }
 import { AlwaysOnSampler, BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import type { Logger } from './log.js'
 
-/** How long a stop waits for the last spans to be sent, in milliseconds: they are worth less than a stop in time. */
+/** How long a shutdown waits for the last spans to be sent, in milliseconds: a timely shutdown matters more. */
 const LAST_EXPORT_MS = 3_000
 
-/** A collector that is away is told of this often, in milliseconds. */
+/** The minimum interval of log lines about an unreachable collector, in milliseconds. */
 const COMPLAIN_EVERY_MS = 60_000
 
 interface Options {
-  /** What the spans say of this process; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES go before it. */
+  /** Attributes of this process in its spans; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override them. */
   resource: Attributes
   protocol: string
-  /** Keeps the span that code runs in over its awaits. That costs a little with every promise, whether traced or not. */
+  /** Keeps the current span across awaits. That costs a little with every promise, traced or not. */
   keepContext: boolean
   log: Logger
 }
 
-/** What makes spans, and sends them. */
+/** The tracers of a process, and how to stop them. */
 export interface Tracers {
-  /** For spans within one trace; the sampler decides about those that begin one. */
+  /** For spans within one trace; the sampler decides about root spans. */
   tracer: Tracer
   /**
-   * For the spans of a batch, which begin a trace of their own: they are always kept, because they are only made where an
-   * event of the batch is traced.
+   * For the spans of a batch, which are roots of separate traces: always sampled, because they are only made if an event
+   * of the batch is traced.
    */
   batchTracer: Tracer
-  /** Sends what has not been sent yet, for a few seconds at the most. */
+  /** Sends the remaining spans, for a few seconds at most. */
   stop(): Promise<void>
 }
 
-/** Finished spans wait in a queue of bounded length, and are dropped beyond it: nobody ever waits for a collector. */
+/** Finished spans wait in a bounded queue, and are dropped beyond it, so no code ever waits for a collector. */
 export async function startOpenTelemetry(options: Options): Promise<Tracers> {
   const { protocol, keepContext, log } = options
   const complain = complainRarely(log)

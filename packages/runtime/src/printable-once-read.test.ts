@@ -1,4 +1,4 @@
-/** The readable log has no text in it that a terminal would obey. */
+/** The readable log contains no control characters that a terminal would obey. */
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { prettyFactory } from 'pino-pretty'
@@ -16,7 +16,7 @@ const hostile = fc.string({
   ),
 })
 
-/** What the log writes of these fields, as JSON. */
+/** What the log writes for these fields, as JSON. */
 function logged(fields: object, text: string): string {
   const lines: string[] = []
   createLog('test', settings, {}, { write: (line) => lines.push(line) }).info(fields, text)

@@ -1,13 +1,13 @@
-/** Repeating: steps one after another until it is stopped, whatever they throw. */
+/** Repeated steps run one after another until they are stopped, despite errors. */
 import { expect, test } from '@jest/globals'
 import { repeat } from './repeat.js'
 
-/** Takes what is thrown only by mistake. */
+/** Fails the test if a step's error reaches it unexpectedly. */
 const onError = (error: unknown) => {
   throw error
 }
 
-/** Counts how often a step begins; `begun` resolves when it does so for the `last` time that a test waits for. */
+/** Counts the runs of a step; `begun` resolves when the run with number `last` begins. */
 function counting<Result>(last: number, step: (n: number, stopping: AbortSignal) => Promise<Result>) {
   let n = 0
   let reached = () => {}
@@ -43,7 +43,7 @@ test('no error ends it, whether a step rejects or throws', async () => {
   expect(errors).toEqual([new Error('thrown'), new Error('rejected')])
 })
 
-test('a step may give the pause after it', async () => {
+test('a step may return the pause after it', async () => {
   const { begun, counted } = counting(3, async () => 0)
   const repetition = repeat(counted, { pauseMs: 60_000, onError })
   await begun

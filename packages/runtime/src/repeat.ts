@@ -1,4 +1,4 @@
-/** Repeating: a step that runs again and again for as long as the process lives, whatever goes wrong in it. */
+/** Repeats a step for as long as the process lives, despite errors. */
 import { setTimeout as delay } from 'node:timers/promises'
 
 interface RepeatOptions {
@@ -6,28 +6,28 @@ interface RepeatOptions {
   pauseMs: number
   /** The first step waits for a pause, too. */
   pauseFirst?: boolean
-  /** Told of the error of a step; the next step comes after the usual pause. Must not throw. */
+  /** Called with the error of a step; the next step comes after the usual pause. Must not throw. */
   onError: (error: unknown) => void
 }
 
 interface Repetition {
-  /** Ends a pause at once. Waits for a step that is running. */
+  /** Ends a pause at once. Waits for a running step. */
   stop(): Promise<void>
 }
 
-/** `stopping` aborts when the step should end early. */
+/** `stopping` is aborted when the step should end early. */
 type Step = (stopping: AbortSignal) => Promise<void>
 
-/** A step that gives the pause after it, in milliseconds, in place of `pauseMs`. */
+/** A step that returns the pause after it, in milliseconds, in place of `pauseMs`. */
 type PacedStep = (stopping: AbortSignal) => Promise<number>
 
-/** Runs `step` now, and again and again, each time after a pause. Steps never overlap. */
+/** Runs `step` now and repeatedly, each time after a pause. Steps never overlap. */
 export function repeat(step: Step | PacedStep, { pauseMs, pauseFirst = false, onError }: RepeatOptions): Repetition {
   const stopping = new AbortController()
   const { signal } = stopping
   const pause = (ms: number) => delay(ms, undefined, { signal }).catch(() => {})
 
-  /** Gives the pause after the step. */
+  /** Returns the pause after the step. */
   async function runStep(): Promise<number> {
     try {
       return (await step(signal)) ?? pauseMs

@@ -1,4 +1,4 @@
-/** The port for metrics and health is for programs on this machine, where it listens on a loopback address, and for no web page. */
+/** The port for metrics and health: on a loopback address it answers programs on this machine, and never a web page. */
 import { request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
@@ -25,7 +25,7 @@ async function ask(host: string, headers: Record<string, string> = {}) {
   })
 }
 
-test('a program on this machine is answered, with data for no page and no frame', async () => {
+test('a program on this machine is answered, with headers against use by pages and frames', async () => {
   const { status, body, headers } = await ask('127.0.0.1')
   expect([status, body]).toEqual([200, '{"status":"ok"}\n'])
   expect(headers).toMatchObject({
@@ -40,10 +40,10 @@ test.each([
   ['origin', { origin: 'http://evil.example' }],
   ['sec-fetch-site', { 'sec-fetch-site': 'cross-site' }],
   ['x-forwarded-for', { 'x-forwarded-for': '10.0.0.1' }],
-])('not with a foreign %s', async (_, headers) => {
+])('a foreign %s is refused', async (_, headers) => {
   expect(await ask('127.0.0.1', headers as Record<string, string>)).toMatchObject({ status: 403 })
 })
 
-test('where others are meant to reach it, any name of it will do', async () => {
+test('where others are meant to reach it, it answers under any host name', async () => {
   expect(await ask('0.0.0.0', { host: 'worker-1:9101' })).toMatchObject({ status: 200 })
 })

@@ -1,9 +1,9 @@
-/** Health and metrics of a process that has no HTTP interface of its own. */
+/** Health and metrics of a process without an HTTP interface. */
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { Registry } from 'prom-client'
 import { isLoopback, whyForeign } from './keyless.js'
 
-/** `ok` is healthy, all else is not; `reason` says why, in words. The rest is for programs. */
+/** The state `ok` is healthy, every other one is not; `reason` explains it in words. The rest is for programs. */
 export interface Health {
   status: string
   reason?: string
@@ -14,12 +14,12 @@ export interface ServeMetricsOptions {
   host: string
   port: number
   registry: Registry
-  /** Brings metrics up to date that are not kept so. Must not reject. */
+  /** Updates the metrics that are not kept current. Must not reject. */
   refresh: () => Promise<void>
   health: () => Health
 }
 
-/** What is told here is data, for no page and no frame, and not to be kept. */
+/** The answers are data, not to be used by a page or a frame, and not to be cached. */
 const HEADERS = {
   'x-content-type-options': 'nosniff',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
@@ -27,8 +27,8 @@ const HEADERS = {
 }
 
 /**
- * Serves /metrics, /livez, /readyz and /health; on a loopback address to programs on this machine and to no web page.
- * Rejects when the port is taken, with an error that names the setting.
+ * Serves /metrics, /livez, /readyz and /health; on a loopback address only to programs on this machine and to no web
+ * page. Rejects when the port is taken, with an error that names the setting.
  */
 export async function serveMetrics({ host, port, registry, refresh, health }: ServeMetricsOptions): Promise<Server> {
   const server = createServer(async (request, response) => {
@@ -74,7 +74,7 @@ function answer(response: ServerResponse, status: string, body: string): void {
   response.writeHead(status === 'ok' ? 200 : 503).end(body)
 }
 
-/** An error of `listen` that names the setting behind it where the port is taken. */
+/** An error of `listen`, with the setting that chose the port if the port is taken. */
 export function listenError(error: Error & { code?: unknown; port?: unknown }, setting: string, advice: string): Error {
   if (error.code !== 'EADDRINUSE') return error
   return new Error(`${setting}: port ${error.port} is taken by another program; ${advice}`, { cause: error })

@@ -1,4 +1,4 @@
-/** The thread that ends its process when the event loop of the main thread does not turn any more. */
+/** The thread that ends its process when the event loop of the main thread is stuck. */
 import { writeSync } from 'node:fs'
 import { type Debugger, Session } from 'node:inspector'
 import { workerData } from 'node:worker_threads'
@@ -11,18 +11,18 @@ const { beats, lookMs, looks, seconds, fields } = workerData as {
   fields: object
 }
 
-/** How long the main thread is asked where it is. */
+/** How long to wait for the main thread's current position, in milliseconds. */
 const ASK_MS = 2_000
 
 let missed = 0
 while (missed < looks) {
   const seen = Atomics.load(beats, 0)
-  // Each beat ends a look, and the looks that were missed before it are forgotten.
+  // Each beat ends the wait and resets the count of missed looks.
   missed = Atomics.wait(beats, 0, seen, lookMs) === 'timed-out' ? missed + 1 : 0
 }
 end(await whereItIs())
 
-/** The call that does not give way, from the main thread's debugger: V8 answers between two steps of it. */
+/** The call that blocks the main thread, from its debugger: V8 can interrupt running JavaScript for it. */
 function whereItIs(): Promise<string | undefined> {
   return new Promise((resolve) => {
     setTimeout(() => resolve(undefined), ASK_MS)
@@ -40,7 +40,7 @@ function whereItIs(): Promise<string | undefined> {
   })
 }
 
-/** The first call that is in no package and not in Node: that of a definition, as a rule. */
+/** The first frame outside packages and Node: usually a function of a definition. */
 function place(frames: readonly Debugger.CallFrame[], urls: ReadonlyMap<string, string>): string | undefined {
   const urlOf = ({ location }: Debugger.CallFrame) => urls.get(location.scriptId) ?? ''
   const frame = frames.find((one) => !/^$|^node:|\/node_modules\//.test(urlOf(one))) ?? frames[0]
@@ -50,7 +50,7 @@ function place(frames: readonly Debugger.CallFrame[], urls: ReadonlyMap<string, 
   return `${functionName || 'a function'} (${url}:${location.lineNumber + 1}:${(location.columnNumber ?? 0) + 1})`
 }
 
-/** The main thread cannot write any more, so its last line is written here. */
+/** The main thread cannot write any more, so its last log line is written here. */
 function end(where: string | undefined): never {
   const msg = `ended by itself: its event loop did not turn for ${seconds} s${where ? `, because of ${where}` : ''}`
   const line = { level: 'fatal', time: new Date().toISOString(), ...fields, msg }

@@ -1,10 +1,10 @@
-/** Starting: what a process needs may come up after it. */
+/** Startup: a process may start before the services it needs. */
 import pRetry from 'p-retry'
 import type { Logger } from './log.js'
 
 /**
- * Does `step`, again and again for about a minute when it fails because something it needs is not up yet.
- * An error for which `mayPass` is false ends the start at once.
+ * Runs `step`, and repeats it for about a minute while it fails because a service is not up yet. An error for which
+ * `mayPass` is false ends the start at once.
  */
 export async function untilDone<Result>(
   what: string,

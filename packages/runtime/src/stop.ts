@@ -1,4 +1,4 @@
-/** Stopping: on SIGTERM or SIGINT the steps are done in their order, within a deadline. */
+/** Shutdown: on SIGTERM or SIGINT the steps run in their order, within a deadline. */
 import type { Logger } from './log.js'
 
 export interface StopStep {
@@ -6,18 +6,18 @@ export interface StopStep {
   stop: () => Promise<unknown>
 }
 
-/** A process in which the functions of definitions run: their errors may turn up where nothing awaits them. */
+/** For a process that runs the functions of definitions: their errors may surface where nothing awaits them. */
 export interface UsersCode {
-  /** Which function of which definition an error comes from that nothing handled; fails its call if it is under way. */
+  /** Finds the function whose unhandled error this is, and its definition; fails its call if it is still running. */
   claim: (error: unknown) => { type: string; name: string } | undefined
-  /** Told of each such error, with the type of the definition where it is known. */
+  /** Called for each such error, with the type of the definition if it is known. */
   onUnhandled?: (type: string | undefined) => void
 }
 
 /**
- * Runs the steps when the process is told to stop; then `exit(0)`, or `exit(1)` when a step failed or the deadline
- * passed. A step that fails does not keep the next ones from being done. Also stops on an error nobody caught, with 1.
- * Where users' code runs, unhandled rejections are logged and the process goes on, and so are exceptions of their callbacks.
+ * Runs the steps when the process is told to stop; then `exit(0)`, or `exit(1)` if a step failed or the deadline
+ * passed. A failed step does not prevent the next ones. An uncaught error also stops the process, with 1. If it runs
+ * users' code, unhandled rejections, and exceptions of callbacks in users' code, are logged and the process continues.
  */
 export function stopOnSignal(
   log: Logger,

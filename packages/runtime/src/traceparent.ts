@@ -1,12 +1,12 @@
-/** W3C Trace Context as text, as it goes with an event: `00-<trace id>-<span id>-<flags>`. */
+/** W3C Trace Context as text, as stored with an event: `00-<trace id>-<span id>-<flags>`. */
 import { isSpanContextValid, type SpanContext, TraceFlags } from '@opentelemetry/api'
 
-/** Whether whoever began the trace wants it kept: the last bit of the flags. Cheap, and asked for each event of a batch. */
+/** Whether the trace is sampled: the last bit of the flags. Cheap, because it is called for each event of a batch. */
 export function isSampled(traceparent: string | undefined): traceparent is string {
   return traceparent !== undefined && /[13579bdf]$/.test(traceparent)
 }
 
-/** The span that a traceparent names, or nothing when it names none. */
+/** The span that a traceparent names, or `undefined` if it names none. */
 export function parseTraceparent(traceparent: string | undefined): SpanContext | undefined {
   const [, version, traceId, spanId, flags] =
     /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(traceparent ?? '') ?? []

@@ -1,4 +1,7 @@
-/** The standard settings of OpenTelemetry that decide whether and where to traces go, and those where a typing error would go unnoticed. */
+/**
+ * The standard settings of OpenTelemetry that decide whether and where to send traces, and those in which a typing
+ * error would go unnoticed.
+ */
 import { type Static, Type } from '@sinclair/typebox'
 
 const Endpoint = (description: string) => Type.String({ pattern: '^https?://', default: '', description })
@@ -11,7 +14,7 @@ const oneOf = (values: readonly string[], description: string, value = values[0]
 
 const PROTOCOLS = ['http/protobuf', 'http/json']
 
-/** Everything else that the SDK reads from the environment (headers, limits, queue, resource) is its own affair. */
+/** All other variables (headers, limits, queue, resource) are read by the SDK alone. */
 export const tracingSettings = {
   OTEL_EXPORTER_OTLP_ENDPOINT: Endpoint('OTLP over HTTP, as http://host:4318; without it there are no traces'),
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: Endpoint(
@@ -39,5 +42,5 @@ export const tracingSettings = {
   }),
 }
 
-/** What `startTracing` must know of the settings. */
+/** The settings that `startTracing` needs. */
 export type TracingSettings = { [Name in keyof typeof tracingSettings]: Static<(typeof tracingSettings)[Name]> }

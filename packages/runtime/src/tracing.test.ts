@@ -1,4 +1,4 @@
-/** Whether traces are on, in which form they are sent, and what happens where nobody takes them. */
+/** Whether traces are on, in which form they are sent, and what happens when the collector refuses them. */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -21,7 +21,7 @@ const log = createLog(
 const given: string[] = []
 let server: Server | undefined
 
-/** The SDK reads them from the environment itself. */
+/** Sets the environment too, because the SDK reads it directly. */
 function start(settings: Record<string, string>) {
   Object.assign(process.env, settings)
   given.push(...Object.keys(settings))
@@ -37,7 +37,7 @@ afterEach(() => {
 
 const ANSWER = 'what the collector says'
 
-/** A collector that keeps what it is sent. */
+/** A collector that records its requests. */
 async function collect(status = 200): Promise<{ url: string; requests: { message: IncomingMessage; body: Buffer }[] }> {
   const requests: { message: IncomingMessage; body: Buffer }[] = []
   const collector = createServer(async (message, response) => {
@@ -64,7 +64,7 @@ describe('traces are off', () => {
   })
 })
 
-test('settings that would be without effect stop the start, each by its name', () => {
+test('settings without effect stop the start, each by its name', () => {
   const wrong = {
     OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4317',
     OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
@@ -99,7 +99,7 @@ test.each([
     expect(body.includes(text)).toBe(true)
 })
 
-test('a collector that refuses spans is complained of once, and its answer is not in the log', async () => {
+test('a refusing collector is logged once, without its answer', async () => {
   const { url, requests } = await collect(400)
   const tracing = await start({ OTEL_EXPORTER_OTLP_ENDPOINT: url, OTEL_BSP_SCHEDULE_DELAY: '1' })
   for (const name of ['first', 'second']) {

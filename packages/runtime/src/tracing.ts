@@ -1,19 +1,19 @@
-/** Traces: OpenTelemetry's SDK, loaded only where an OTLP endpoint is set. */
+/** Traces: OpenTelemetry's SDK, loaded only if an OTLP endpoint is set. */
 import type { Attributes } from '@opentelemetry/api'
 import type { Logger } from './log.js'
 import type { Tracers } from './opentelemetry.js'
 import type { TracingSettings } from './tracing-settings.js'
 
 export interface Tracing extends Tracers {
-  /** What the messages go through: the streams of all partitions, under one name. */
+  /** The destination of the messages: the streams of all partitions, under one name. */
   destination: string
-  /** The name and the attributes that a span has by the semantic conventions for messaging. */
+  /** The name and the attributes of a span by the semantic conventions for messaging. */
   messaging(operation: MessagingOperation): { name: string; attributes: Attributes }
 }
 
 export type MessagingOperation = 'send' | 'receive' | 'process' | 'settle'
 
-/** Starts tracing, for this process as a whole; nothing where no endpoint is set, or where no trace would be kept. */
+/** Starts tracing for the whole process; `undefined` if no endpoint is set, or no trace would be sampled. */
 export async function startTracing(
   service: 'ingest' | 'worker',
   config: TracingSettings & { EVENTFLOW_STREAM_PREFIX: string },
@@ -33,7 +33,7 @@ export async function startTracing(
     'service.namespace': 'eventflow',
     ...(instance !== undefined && { 'service.instance.id': instance }),
   }
-  // Only handlers and enrichers, in the worker, ask for the span they run in.
+  // Only handlers and enrichers, in the worker, need the current span.
   const sdk = await startOpenTelemetry({ resource, protocol, keepContext: service === 'worker', log })
   const destination = `${config.EVENTFLOW_STREAM_PREFIX}:events`
   return {

@@ -1,8 +1,11 @@
-/** The projection of the sample: for each airport how many flights of a tenant left it, and how late they arrived on average. */
+/**
+ * The projection of the sample: for each airport, the number of a tenant's flights that left it, and their average
+ * arrival delay.
+ */
 import type { Sql } from '@eventflow/sdk'
 import { addTenant } from './tenant-tables.js'
 
-/** Only whole numbers are added up, so that the average is exact whatever the order and the batches. */
+/** Only integers are added up, so that the average is exact for any order and any batches. */
 export async function prepareAirportStats(tx: Sql): Promise<void> {
   await tx.query(`CREATE TABLE IF NOT EXISTS airport_stats (
     tenant_id text NOT NULL,

@@ -1,9 +1,9 @@
-/** The airports of the sample: read from airports.csv, and put into the table that flights are enriched from. */
+/** The airports of the sample: read from airports.csv, and stored in the table that enriches flights. */
 import type { Sql } from '@eventflow/sdk'
 import { readSample } from './read-sample.js'
 
 export interface Airport {
-  /** IATA code, or the FAA's where there is none. */
+  /** The IATA code, or the FAA code if there is none. */
   iata: string
   name: string
   /** Unknown for a few. */
@@ -34,7 +34,7 @@ export async function readAirports(): Promise<Airport[]> {
   })
 }
 
-/** Makes the table `airports`, and fills it when it is empty. */
+/** Creates the table `airports`, and fills it if it is empty. */
 export async function prepareAirports(tx: Sql): Promise<void> {
   await tx.query(`CREATE TABLE IF NOT EXISTS airports (
     iata text PRIMARY KEY,
@@ -59,13 +59,13 @@ function columnsOf(airports: readonly Airport[]): unknown[][] {
   return columns.map((column) => airports.map((airport) => airport[column]))
 }
 
-/** The cells of a line: some are quoted, and a quote within one is doubled (RFC 4180). None has a line break. */
+/** The cells of a line: some are quoted, and a quote within one is doubled (RFC 4180). No cell has a line break. */
 function csvCells(line: string): string[] {
   const cells = line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)
   return Array.from(cells, ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain ?? '')
 }
 
-/** The file says `NA` where a city or state is not known. */
+/** The file says `NA` for an unknown city or state. */
 function known(text: string): string | null {
   return text === 'NA' ? null : text
 }

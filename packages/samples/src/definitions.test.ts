@@ -1,4 +1,4 @@
-/** The sample definitions: loaded as a worker loads them, and tried with their own examples. */
+/** The sample definitions: loaded as a worker loads them, and run on their own examples. */
 import { fileURLToPath } from 'node:url'
 import { type AcceptedEvent, compileSchema, type Payload } from '@eventflow/core'
 import { type EnrichContext, type EventDefinition, loadDefinitions, type Sql } from '@eventflow/sdk'
@@ -16,7 +16,7 @@ function eventOf(data: Payload): AcceptedEvent {
   return { data } as AcceptedEvent
 }
 
-/** Postgres with nothing but the airports. */
+/** An enrichment context whose Postgres has only the airports. */
 async function airportsOnly(): Promise<EnrichContext> {
   const airports = new Map((await readAirports()).map((airport) => [airport.iata, airport]))
   const query = async (_text: string, [keys]: readonly unknown[] = []) =>
@@ -40,7 +40,7 @@ test('there are four', () => {
   expect([...definitions.keys()]).toEqual(['flight.completed', 'order.created', 'payment.captured', 'user.updated'])
 })
 
-test('each has a description, and an example that is valid all the way', async () => {
+test('each has a description, and an example that passes every check', async () => {
   const context = await airportsOnly()
   for (const definition of definitions.values()) {
     const example = definition.example!

@@ -1,4 +1,4 @@
-/** The sample data is what it says it is, and always becomes the same events. */
+/** The sample data matches its description, and always becomes the same events. */
 import { isUuid } from '@eventflow/core'
 import { expect, test } from '@jest/globals'
 import { readAirports } from './airports.js'
@@ -12,7 +12,7 @@ test('20,000 flights between known airports', async () => {
   expect(flights.filter(({ origin, destination }) => !airports.has(origin) || !airports.has(destination))).toEqual([])
 })
 
-test('airports are read with their quotes, and without what is not known', async () => {
+test('airports are read with their quotes, and without unknown values', async () => {
   const airports = new Map((await readAirports()).map((airport) => [airport.iata, airport]))
   expect(airports.get('DBN')).toEqual({
     iata: 'DBN',
@@ -39,7 +39,7 @@ test('a flight becomes an event', async () => {
   })
 })
 
-test('every event has an id of its own, the same each time', async () => {
+test('every event has a unique id, the same each time', async () => {
   const ids = (await flightEvents()).map(({ id }) => id!)
   expect(new Set(ids).size).toBe(20_000)
   expect(ids.every(isUuid)).toBe(true)

@@ -12,7 +12,7 @@ test('Los Angeles to New York as in the Aviation Formulary: 0.623585 radians', (
   expect(greatCircleMiles(jfk, lax)).toBe(greatCircleMiles(lax, jfk))
 })
 
-test('nowhere, a quarter and half around the Earth', () => {
+test('zero, a quarter and half around the Earth', () => {
   const pole = { latitude: 90, longitude: 0 }
   const equator = { latitude: 0, longitude: 77 }
   expect(greatCircleMiles(equator, equator)).toBe(0)

@@ -1,9 +1,9 @@
-/** Tables of the samples that hold what is each tenant's own: `tenant_id` is the first column of their primary key. */
+/** Tables of the samples with data of each tenant: `tenant_id` is the first column of their primary key. */
 import type { Sql } from '@eventflow/sdk'
 
 /**
- * Adds the tenant to a table that was made before it had one, when `column` alone was its primary key. Its rows stay, as those of
- * `default`. A table that has the tenant is left as it is.
+ * Adds the tenant to a table of an earlier release, whose primary key was `column` alone. Its rows are kept as those of
+ * `default`. Leaves a table that has the tenant unchanged.
  */
 export async function addTenant(table: string, column: string, tx: Sql): Promise<void> {
   const [known] = await tx.query(

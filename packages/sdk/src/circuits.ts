@@ -1,8 +1,8 @@
 /**
- * Circuit breakers of the dependencies that are asked over the network.
- * closed → open: more than half of the requests of the last 10 s failed, and there were enough of them to tell
- * open → half-open: after a while, one request is let through
- * half-open → closed or open: as that request succeeds or fails
+ * Circuit breakers for dependencies on the network.
+ * closed → open: more than half of the requests of the last 10 s failed, and there were at least `minRequests`
+ * open → half-open: after `resetMs`, one request is let through
+ * half-open → closed or open: when that request succeeds or fails
  */
 import { EventEmitter } from 'node:events'
 import { PermanentError, UnavailableError } from '@eventflow/core'
@@ -14,13 +14,13 @@ export interface Circuit {
 }
 
 export interface CircuitOptions {
-  /** Requests within 10 s below which nothing is concluded. Default: 5. */
+  /** Fewer requests than this within 10 s never open the circuit. Default: 5. */
   minRequests?: number
-  /** How long it stays open before one request is let through, in milliseconds. Default: 10 s. */
+  /** How long the circuit stays open before one request is let through, in milliseconds. Default: 10 s. */
   resetMs?: number
 }
 
-/** Emits `change` with the circuit that has just changed its state. */
+/** Emits `change` with each circuit that changes its state. */
 export const circuitChanges = new EventEmitter<{ change: [Circuit] }>()
 
 const states = new Map<string, () => Circuit['state']>()
@@ -32,8 +32,8 @@ export function circuits(): Circuit[] {
 
 /**
  * Puts a circuit breaker around a request. While the circuit is open nothing is sent and `UnavailableError` is thrown;
- * so it is for requests that were under way when it opened, and for the one that opened it.
- * A `PermanentError` is an answer about one request, not a failure of the dependency. Throws when the name is taken.
+ * also for requests that were in flight when it opened, and for the one that opened it. A `PermanentError` is an answer
+ * about one request, not a failure of the dependency. Throws when the name is taken.
  */
 export function withCircuit<Argument, Answer>(
   name: string,

@@ -1,4 +1,4 @@
-/** What defineEvent accepts and refuses, and which types it gives to a user's functions. */
+/** What defineEvent accepts and refuses, and the types that a user's functions see. */
 import { expect, test } from '@jest/globals'
 import { type AcceptedEvent, defineEvent, derive, lookup, type Static, Type } from './index.js'
 
@@ -7,14 +7,14 @@ type SaleEvent = AcceptedEvent<Static<typeof Sale>>
 
 const total = derive('total', ({ data }: SaleEvent) => ({ total: data.net + data.tax }))
 
-test('a definition is what was written, and frozen', () => {
+test('a definition keeps its fields, and is frozen', () => {
   const written = { type: 'sale.made', schema: Sale, enrich: [total], retry: { attempts: 1 }, order: 'none' } as const
   const definition = defineEvent({ ...written })
   expect(definition).toEqual(written)
   expect(Object.isFrozen(definition)).toBe(true)
 })
 
-test('functions see the types of the schema and of what the enrichers add', () => {
+test('functions see the types of the schema and of the enrichers’ additions', () => {
   const definition = defineEvent({
     type: 'sale.made',
     schema: Sale,
@@ -41,7 +41,7 @@ test('functions see the types of the schema and of what the enrichers add', () =
   expect(definition.validate!({ data } as unknown as AcceptedEvent)).toEqual([])
 })
 
-test('also when an enricher is written in place', () => {
+test('also with an enricher written inline', () => {
   defineEvent({
     type: 'sale.made',
     schema: Sale,
@@ -55,7 +55,7 @@ test('also when an enricher is written in place', () => {
   })
 })
 
-test('an enricher that reads what the event does not have is no enricher of it', () => {
+test('an enricher that reads a field that the event lacks is a type error', () => {
   const enricher = derive('discount', ({ data }: AcceptedEvent<{ coupon: string }>) => ({
     discount: data.coupon.length,
   }))
@@ -194,7 +194,7 @@ test('names the type, and every mistake at once', () => {
   )
 })
 
-test('a schema that holds itself is refused, and is not followed for ever', () => {
+test('a schema that contains itself is refused without an endless loop', () => {
   const schema: Record<string, unknown> = { type: 'object' }
   schema.properties = { left: schema, right: schema }
   const definition = { type: 'sale.made', schema } as unknown as typeof valid
@@ -203,14 +203,14 @@ test('a schema that holds itself is refused, and is not followed for ever', () =
   )
 })
 
-test('a recursive schema is taken', () => {
+test('a recursive schema is accepted', () => {
   const Tree = Type.Recursive((Node) => Type.Object({ name: Type.String(), below: Type.Array(Node) }))
   expect(
     defineEvent({ type: 'tree', schema: Tree, example: { name: 'a', below: [{ name: 'b', below: [] }] } }),
   ).toBeDefined()
 })
 
-test('a getter that throws is named, wherever it is', () => {
+test('a getter that throws is named, at any place', () => {
   const trap = (field: string) => ({
     get [field](): never {
       throw new Error('not today')
@@ -228,7 +228,7 @@ test('a getter that throws is named, wherever it is', () => {
   expect(() => defineEvent(proxy)).toThrow('a definition cannot be read, because it threw not today')
 })
 
-test('what was checked is what is used: later changes, and getters that answer otherwise, are of no consequence', () => {
+test('later changes, and getters that change their answer, do not affect a checked definition', () => {
   let reads = 0
   const retry = { attempts: 2 }
   const written = {
@@ -243,7 +243,7 @@ test('what was checked is what is used: later changes, and getters that answer o
   expect(definition).toMatchObject({ order: 'none', retry: { attempts: 2 } })
 })
 
-test('tuples of TypeBox become what they are in JSON Schema 2020-12', () => {
+test('tuples of TypeBox become tuples of JSON Schema 2020-12', () => {
   const Point = Type.Object({ at: Type.Tuple([Type.Number(), Type.String()]) })
   const definition = defineEvent({ type: 'point', schema: Point, example: { at: [1, 'm'] } })
   const at = {

@@ -1,64 +1,79 @@
-/** What a user writes: one file an event type, its default export made by `defineEvent`. */
+/** The event definition: users write one file per event type, with a default export made by `defineEvent`. */
 import type { AcceptedEvent, CompatibilityMode, Payload, Problem, RetryPolicy } from '@eventflow/core'
 import type { Static, TSchema } from '@sinclair/typebox'
 import { mistakesIn, shown } from './definition-mistakes.js'
 import type { EnrichedBy, Enricher, Sql } from './enricher.js'
 import { withPrefixItems } from './prefix-items.js'
 
-/** Everything EventFlow needs to know about one event type. */
+/** The definition of one event type. */
 export interface EventDefinition<Data = Payload, Enriched = Payload> {
   /** At most 200 characters; by convention `thing.happened`. */
   type: string
-  /** Of the event's data, as it was sent. TypeBox, or JSON Schema (2020-12) as `Type.Unsafe<Data>({ … })`. */
+  /** The schema of the event's data as sent: TypeBox, or JSON Schema (2020-12) as `Type.Unsafe<Data>({ … })`. */
   schema: TSchema
   /**
-   * Lifts the data of old versions: the function under 1 makes version 2 of version 1, and so on up to the version of `schema`.
-   * For events whose `dataschema` names a version; where one is missing nothing changes between the two versions.
+   * Converts data of old schema versions: function 1 makes version 2 from version 1, and so on up to the version of
+   * `schema`. For events whose `dataschema` names a version. A missing function means that the data does not change.
    */
   upcast?: Readonly<Record<number, (data: Payload) => Payload>>
-  /** What a new `schema` must be to the registered versions; as it was set over HTTP, or BACKWARD, where it is missing. */
+  /**
+   * The compatibility that a new `schema` must have with the registered versions. Default: the mode set over HTTP, or
+   * BACKWARD.
+   */
   compatibility?: CompatibilityMode
-  /** Where data is checked first: in the `worker` (the default), as a dead letter, or at `ingest` already, as a 422. */
+  /**
+   * Where data is first validated: in the `worker` (the default; invalid events become dead letters), or already at
+   * `ingest` (answered 422).
+   */
   validateAt?: 'ingest' | 'worker'
-  /** One sentence for people: shown in the documentation. */
+  /** One sentence for the documentation. */
   description?: string
-  /** The data of an event that people can send as it is: shown in the documentation. */
+  /** Example data that can be sent unchanged; shown in the documentation. */
   example?: Data
-  /** What order is kept by, when the producer gave no `partitionkey`: a text or an integer. `undefined` where there is none. */
+  /** The ordering key, if the producer gave no `partitionkey`: a string or an integer; `undefined` for none. */
   key?: (data: Data) => string | number | bigint | undefined
-  /** Run in this order; each sees what those before it added. */
+  /** Run in this order; each sees the additions of the previous ones. */
   enrich?: readonly Enricher[]
-  /** Business rules, after enrichment: what is wrong with the event, or nothing. A problem is a permanent failure. */
+  /**
+   * Business rules, run after enrichment: return the problems of the event, if any. A problem is a permanent failure.
+   */
   validate?: (event: AcceptedEvent<Enriched>) => readonly Problem[]
   /**
-   * Effects, in the transaction that settles the event: they happen exactly once.
-   * Not for work outside Postgres: that may happen more than once, or for an event whose transaction fails.
+   * Effects, in the transaction that settles the event, so they happen exactly once. Not for work outside Postgres,
+   * which may happen more than once, or for an event whose transaction fails.
    */
   handle?: (event: AcceptedEvent<Enriched>, tx: Sql) => Promise<void>
-  /** As `handle`, for all newly settled events of this type in the batch at once. A definition has one of the two. */
+  /**
+   * As `handle`, for all newly settled events of this type in the batch at once. A definition has only one of the two.
+   */
   handleBatch?: (events: readonly AcceptedEvent<Enriched>[], tx: Sql) => Promise<void>
-  /** What differs from four attempts with at most 2 s, 4 s and 8 s between them. */
+  /** Overrides the default of four attempts with at most 2 s, 4 s and 8 s between them. */
   retry?: Partial<RetryPolicy>
-  /** `key` (the default): a key's events one after the other. `none`: a retry overtakes nobody and holds up nobody. */
+  /**
+   * `key` (the default): events of one key are processed in order. `none`: events are independent, and a retry blocks
+   * no other event.
+   */
   order?: 'key' | 'none'
-  /** Once per start and database, before any event: makes the tables that the handlers write. Must be idempotent. */
+  /**
+   * Runs once per start and database, before any event: creates the tables that the handlers write. Must be idempotent.
+   */
   prepare?: (tx: Sql) => Promise<void>
 }
 
-/** A definition as it is written: `Data` is the type of the schema, and the enrichers' additions are known by type. */
+/** A definition as users write it: `Data` is inferred from the schema, and the additions from the enrichers. */
 type WrittenDefinition<Schema extends TSchema, Enrichers extends readonly unknown[]> = Omit<
   EventDefinition<Static<Schema>, EnrichedBy<Static<Schema>, Enrichers>>,
   'schema' | 'enrich'
 > & { schema: Schema; enrich?: readonly [...Enrichers] }
 
 /**
- * Marks what `defineEvent` made; a copy of that with other fields loses the mark, as nobody checked it.
- * A registered symbol, because a definition may come from another copy of this module.
+ * Marks the result of `defineEvent`; a copy with changed fields lacks the mark, because it is unchecked. A registered
+ * symbol, because a definition may come from another copy of this module.
  */
 const DEFINITION = Symbol.for('eventflow.definition')
 
 /**
- * Defines an event type. The default export of a file in the definitions folder:
+ * Defines an event type. Use it as the default export of a file in the definitions folder:
  *
  * ```ts
  * import { type AcceptedEvent, defineEvent, derive, type Static, Type } from '@eventflow/sdk'
@@ -78,11 +93,11 @@ const DEFINITION = Symbol.for('eventflow.definition')
  * })
  * ```
  *
- * `key`, `validate` and the handlers see the type of the schema and of what the enrichers add. Functions that are given
- * to `derive` and the look-ups say what they read by the type of their argument (`OrderEvent` above).
+ * `key`, `validate` and the handlers get the types of the schema and of the enrichers' additions. Functions passed to
+ * `derive` and the look-ups declare what they read by the type of their argument (`OrderEvent` above).
  *
- * Gives the definition, frozen. Throws at once, naming the type and each field that is wrong, also when the schema
- * does not compile or the example does not match it.
+ * Returns the definition, frozen. Throws at once, naming the type and each wrong field, also if the schema does not
+ * compile or the example does not match it.
  */
 export function defineEvent<Schema extends TSchema, Enrichers extends readonly Enricher<Static<Schema>, object>[]>(
   definition: WrittenDefinition<Schema, Enrichers>,
@@ -92,11 +107,12 @@ export function defineEvent<Schema extends TSchema, Enrichers extends readonly E
   if (mistakes.length > 0) {
     throw new TypeError(`event type ${nameOf(copy)} is not well defined:\n  ${mistakes.join('\n  ')}`)
   }
-  // Each event is checked against the schema before any of these functions sees it: from here on the data is a Payload.
+  // Each event is checked against the schema before any of these functions sees it, so the data is a Payload from here
+  // on.
   return Object.freeze(Object.defineProperty(copy, DEFINITION, { value: true })) as unknown as EventDefinition
 }
 
-/** Each field is read once: what was checked is what is used, even if the object, or a getter in it, changes later. */
+/** Reads each field once: later changes of the object, or getters in it, cannot affect the checked values. */
 function copyOf(definition: unknown): unknown {
   try {
     if (typeof definition !== 'object' || definition === null) return definition
@@ -118,7 +134,7 @@ function nameOf(definition: unknown): string {
   return typeof type === 'string' ? JSON.stringify(type) : shown(type)
 }
 
-/** Whether `defineEvent` made this. */
+/** Whether `defineEvent` made the value. */
 export function isDefinition(value: unknown): value is EventDefinition {
   try {
     return typeof value === 'object' && value !== null && DEFINITION in value

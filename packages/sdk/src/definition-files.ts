@@ -1,31 +1,31 @@
-/** Which files of a folder are loaded as event definitions, and what is said of those that are not. */
+/** Selects the files of a folder that are loaded as event definitions, and explains why others are not. */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** How Node and tsx read ES modules. A name in capitals is another file type to both. */
+/** The extensions that Node and tsx read as ES modules. Both treat a name in capitals as another file type. */
 const LOADED = /\.m?[jt]s$/
-/** Files that a person may mean as a definition though they cannot be loaded. */
+/** Files that look like definitions but may not be loadable. */
 const LIKE_ONE = /\.[cm]?[jt]sx?$/i
 /**
- * Passed by in silence: what begins with `.` (macOS, Emacs and vi keep such files beside those that one edits) or `_`,
- * copies of editors (`a.ts~`, `#a.ts#`), tests, declarations and packages.
+ * Ignored silently: names that begin with `.` (macOS, Emacs and vi keep such files beside edited ones) or `_`, copies
+ * of editors (`a.ts~`, `#a.ts#`), tests, declarations and packages.
  */
 const PASSED_OVER = /^[._#]|^node_modules$|~$|\.(test|spec)\.|\.d\.[cm]?ts$/i
 
-/** How deep subfolders are looked through, and how many files are named. */
+/** Maximum depth of the search in subfolders, and maximum files named. */
 const MAX_DEPTH = 5
 const MAX_NAMED = 5
 
 export interface DefinitionFiles {
-  /** Absolute if the folder is, in the order of their names. */
+  /** Sorted by name; absolute if the folder is. */
   files: string[]
   /** Files of subfolders that look like definitions and are not loaded. */
   inSubfolders: string[]
 }
 
 /**
- * The definition files of a folder. Throws when the folder cannot be read, or when a file in it is named like a definition and
- * cannot be one: left out in silence, its events would all be dead letters.
+ * The definition files of a folder. Throws when the folder cannot be read, or when a file in it is named like a
+ * definition and cannot be one: if it were ignored silently, all its events would become dead letters.
  */
 export async function findDefinitionFiles(folder: string): Promise<DefinitionFiles> {
   const names = await readdir(folder).catch((cause: NodeJS.ErrnoException) => {
@@ -46,7 +46,7 @@ export async function findDefinitionFiles(folder: string): Promise<DefinitionFil
   return { files, inSubfolders }
 }
 
-/** For the log; nothing where no file of a subfolder looks like a definition. */
+/** A text for the log; `undefined` if no file of a subfolder looks like a definition. */
 export function describeSubfolders(inSubfolders: readonly string[]): string | undefined {
   if (inSubfolders.length === 0) return undefined
   const more = inSubfolders.length - MAX_NAMED
@@ -66,7 +66,10 @@ function whyNotLoaded(name: string): string | undefined {
 
 const ending = (name: string) => name.slice(name.lastIndexOf('.'))
 
-/** What is at a path, or what is wrong with it. Only a file can be imported: a named pipe would be waited for. */
+/**
+ * The kind of file at a path, or what is wrong with it. Only regular files can be imported: importing a named pipe
+ * would hang.
+ */
 async function kindOf(path: string): Promise<'file' | 'folder' | string> {
   try {
     const found = await stat(path)
@@ -78,7 +81,7 @@ async function kindOf(path: string): Promise<'file' | 'folder' | string> {
   }
 }
 
-/** Files that call `defineEvent`; what else is in subfolders is the user's own. What cannot be read is passed over. */
+/** Files in subfolders that call `defineEvent`; others are the user's own modules. Unreadable files are skipped. */
 async function definitionsBelow(folder: string, depth: number): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => [])
   const found: string[] = []

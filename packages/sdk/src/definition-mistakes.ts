@@ -1,4 +1,4 @@
-/** What can be wrong with a definition before any event arrives. */
+/** Checks a definition for mistakes before any event arrives. */
 import { inspect } from 'node:util'
 import { COMPATIBILITY_MODES, checkText, compileSchema, findUnstorable, schemaFaults } from '@eventflow/core'
 
@@ -10,16 +10,16 @@ const FIELDS = new Set<string>([
 const RETRY_FIELDS = new Set(['attempts', 'baseDelayMs', 'maxDelayMs'])
 const MAX_TYPE_LENGTH = 200
 const MAX_DESCRIPTION = 2_000
-/** Of a value in a message, in characters. */
+/** Maximum length of a value in a message, in characters. */
 const MAX_SHOWN = 200
 
-/** What the columns of `retries` hold: a smallint, and an integer of milliseconds, some 24 days. */
+/** Limits of the columns of `retries`: a smallint, and an integer of milliseconds, about 24 days. */
 const MAX_ATTEMPTS = 32_767
 const MAX_DELAY_MS = 2_147_483_647
 
 /**
- * Every mistake in a definition as `field: what is wrong`, for the person who wrote it; empty when there is none. Never throws,
- * for any value in the definition.
+ * Every mistake in a definition as `field: what is wrong`, for its author; empty if there is none. Never throws, for
+ * any value in the definition.
  */
 export function mistakesIn(definition: unknown): string[] {
   if (!isRecord(definition)) return [`a definition is an object, not ${shown(definition)}`]
@@ -36,7 +36,7 @@ export function mistakesIn(definition: unknown): string[] {
   ]
 }
 
-/** A getter or a proxy may throw when it is looked at. */
+/** A getter or a proxy may throw when it is read. */
 function looked(what: string, look: () => string[]): string[] {
   try {
     return look()
@@ -45,7 +45,7 @@ function looked(what: string, look: () => string[]): string[] {
   }
 }
 
-/** A value in a message: short, and without running anything of the value's own. */
+/** A value in a message: shortened, and without running any code of the value. */
 export function shown(value: unknown): string {
   try {
     const isError = typeof value === 'object' && value !== null && typeof (value as Error).message === 'string'
@@ -76,7 +76,7 @@ function schemaMistakes(schema: unknown, example: unknown): string[] {
   return example === undefined ? [] : exampleMistakes(schema as object, example)
 }
 
-/** It is checked as it would be sent: what is no JSON cannot be. */
+/** The example is checked as it would be sent, so it must be valid JSON. */
 function exampleMistakes(schema: object, example: unknown): string[] {
   let sent: unknown
   try {

@@ -8,7 +8,7 @@ function eventOf<Data>(data: Data): AcceptedEvent<Data> {
   return { data } as AcceptedEvent<Data>
 }
 
-test('adds what is computed, and fails only the event for which it throws', () => {
+test('adds the computed fields, and a throw fails only its event', () => {
   const refused = new PermanentError('too little')
   const half = derive('half', ({ data }: AcceptedEvent<{ n: number }>) => {
     if (data.n === 0) throw refused

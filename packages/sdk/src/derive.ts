@@ -1,16 +1,15 @@
-/** The enricher that computes. */
+/** The enricher for computed fields. */
 import { type AcceptedEvent, type Payload, toError } from '@eventflow/core'
 import type { Enricher } from './enricher.js'
 
 /**
- * Adds fields that are computed from the event itself (and from what enrichers before this one added):
+ * Adds fields computed from the event itself (and from the additions of earlier enrichers):
  *
  * ```ts
  * derive('total', ({ data }: OrderEvent) => ({ total: data.net + data.tax }))
  * ```
  *
- * A throw in `compute` fails that event alone: thrown as `PermanentError` it is dead-lettered at once, otherwise it
- * is retried as after any other error.
+ * A throw in `compute` fails that event alone: a `PermanentError` dead-letters it at once, any other error is retried.
  */
 export function derive<Data = Payload, Added extends object = Payload>(
   name: string,

@@ -1,27 +1,27 @@
-/** Reference data by key: which keys a batch of events asks for, and under which fields the answers go. */
+/** Look-ups of reference data by key: collects the keys of a batch, and puts the answers into fields. */
 import { type AcceptedEvent, describeValue, PermanentError, toError } from '@eventflow/core'
 import type { Addition } from './enricher.js'
 import { ignorePromise } from './user-code.js'
 
-/** For each field to add: the key to look up for an event, a text or an integer, or `undefined` where there is none. */
+/** For each field to add: the key to look up for an event, a string or an integer, or `undefined` for no look-up. */
 export type Fields<Data, Field extends string> = Readonly<
   Record<Field, (event: AcceptedEvent<Data>) => string | number | undefined>
 >
 
-/** What becomes of an event when nothing is found: it fails for good, or it goes on without the field. */
+/** What happens to an event when nothing is found: `fail` it permanently, or `skip` the field. */
 export type Missing = 'fail' | 'skip'
 
-/** What a look-up adds: with `fail` every field is there, with `skip` any may be absent. */
+/** What a look-up adds: with `fail` every field is present, with `skip` any may be absent. */
 export type Found<Field extends string, Value, Absent extends Missing> = Absent extends 'fail'
   ? Record<Field, Value>
   : Partial<Record<Field, Value>>
 
-/** The answers to keys. A key without one was not found; an `Error` concerns the events that asked for this key. */
+/** The answers by key. A key without an answer was not found; an `Error` fails the events that asked for this key. */
 export type Answers<Value> = ReadonlyMap<string, Value | Error>
 
 /**
- * Looks up what the fields of all events ask for, each distinct key once, and gives one addition an event.
- * `describe` says what was looked for, in the message of an event that fails because it was not found.
+ * Looks up the keys of all fields of all events, each distinct key once, and returns one addition for each event.
+ * `describe` names the key in the message of an event that fails because it was not found.
  */
 export async function fillFields<
   Data,
@@ -66,7 +66,7 @@ function keysOf<Data>(
   }
 }
 
-/** `null` counts as none: optional fields of an event are often that. */
+/** `null` counts as no key: optional fields of an event are often null. */
 function keyIn(answer: unknown, field: string): string | undefined {
   if (answer === undefined || answer === null) return undefined
   if (typeof answer === 'string') return answer

@@ -1,27 +1,29 @@
-/** One GET of JSON, and what its failures mean. */
+/** One GET of JSON, and the meaning of its failures. */
 import { PermanentError, TransientError } from '@eventflow/core'
 import { parseFrozen } from './reference-cache.js'
 
-/** Most bytes of an answer that are read. */
+/** Maximum bytes read of an answer. */
 const MAX_ANSWER_BYTES = 1024 * 1024
 
-/** Throws where other encodings would become U+FFFD without a word. */
+/** Throws on other encodings, which would otherwise silently become U+FFFD. */
 const UTF8 = new TextDecoder('utf-8', { fatal: true })
 
-/** An answer that will be the same a moment later, but need not be the event's fault: no use in asking again at once. */
+/**
+ * An answer that will not change in a moment, though the event may not be at fault: an immediate retry is pointless.
+ */
 export class UnexpectedAnswer extends TransientError {}
 
 export interface Answer {
   /** Frozen, as several events may get it. */
   json: unknown
-  /** Of the text, in characters. */
+  /** The length of the text, in characters. */
   length: number
 }
 
 /**
- * GETs JSON from the dependency called `name`: the answer, or `undefined` when there is nothing (404, 410).
- * Throws `PermanentError` for other 4xx, `UnexpectedAnswer` for what looks like a wrong configuration (401, 403, a
- * redirect, no JSON in UTF-8, more than 1 MiB), otherwise `TransientError`. `timeoutMs` is for all of it, to the last byte.
+ * GETs JSON from the dependency called `name`: the answer, or `undefined` if it does not exist (404, 410). Throws
+ * `PermanentError` for other 4xx, `UnexpectedAnswer` for a likely misconfiguration (401, 403, a redirect, no JSON in
+ * UTF-8, more than 1 MiB), otherwise `TransientError`. `timeoutMs` covers the whole request, to the last byte.
  */
 export async function getJson(
   address: URL,
@@ -44,7 +46,7 @@ export async function getJson(
   }
 }
 
-/** fetch says only "fetch failed"; what happened is in its cause, and of a refused connection only in the code. */
+/** fetch only says "fetch failed"; the reason is in its cause, and for a refused connection only in the code. */
 function reasonOf(error: unknown): string {
   const { cause } = error as { cause?: { code?: string; message?: string } }
   return cause?.code ?? cause?.message ?? String(error)

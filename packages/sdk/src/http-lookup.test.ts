@@ -1,4 +1,4 @@
-/** HTTP look-ups against a real server: what each answer means, how often it is asked, and the circuit. */
+/** HTTP look-ups against a real server: the meaning of each answer, the number of requests, and the circuit. */
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -82,7 +82,7 @@ test('asks once for each distinct key, and adds the answers', async () => {
   expect(requests).toHaveLength(2)
 })
 
-test('asks at most so many at once', async () => {
+test('limits concurrent requests', async () => {
   let underWay = 0
   let most = 0
   answer = (_, response) => {
@@ -99,7 +99,7 @@ test('asks at most so many at once', async () => {
   expect(most).toBeLessThanOrEqual(3)
 })
 
-test('sends the headers, and keeps what is picked', async () => {
+test('sends the headers, and keeps the picked value', async () => {
   answer = (request, response) => response.end(JSON.stringify({ amount: request.headers.authorization }))
   const pick = (body: unknown) => (body as { amount: string }).amount
   expect(await enrichOne(prices({ headers: { authorization: 'Bearer x' }, pick }), 'a')).toEqual({ price: 'Bearer x' })
@@ -115,7 +115,7 @@ test.each<[string, object, string]>([
   ['url', { url: () => undefined }, 'answered undefined; expected an address as text'],
   ['url', { url: () => new URL(origin) }, 'answered an URL; expected an address as text'],
   ['pick', { pick: async () => 5 }, 'answered a promise; expected a value, at once'],
-])('%s that gives what it must not fails the event for good', async (name, options, message) => {
+])('%s that returns an invalid value fails the event permanently', async (name, options, message) => {
   answer = status(200)
   const enricher = prices(options)
   const error = await enrichOne(enricher, 'a')
@@ -123,7 +123,7 @@ test.each<[string, object, string]>([
   expect((error as Error).message).toBe(`${name} of '${enricher.name}' ${message}`)
 })
 
-test('asks again after a 500', async () => {
+test('retries after a 500', async () => {
   answer = status(500, 200)
   expect(await enrichOne(prices({ retries: 1 }), 'a')).toEqual({ price: {} })
   expect(requests).toEqual(['/a', '/a'])
@@ -134,7 +134,7 @@ test.each([
   ['410', status(410)],
   ['null', (_, response) => response.end('null')],
 ] satisfies [string, RequestListener][])(
-  '%s means that there is nothing, and is not remembered',
+  '%s means that the key does not exist, and is not cached',
   async (_, listener) => {
     answer = listener
     const failing = prices()
@@ -148,7 +148,7 @@ test.each([
   },
 )
 
-test('no key means that nothing is asked', async () => {
+test('without a key no request is sent', async () => {
   expect(await enrichOne(prices({ missing: 'skip' }), undefined)).toEqual({})
   expect(await enrichOne(prices(), undefined)).toBeInstanceOf(PermanentError)
   expect(requests).toEqual([])
@@ -187,7 +187,7 @@ test.each([
   expect(error).toEqual(new TransientError(`${enricher.name} did not answer within 50 ms`))
 })
 
-test('nobody listens', async () => {
+test('connection refused', async () => {
   const closed = createServer().listen(0, '127.0.0.1')
   await once(closed, 'listening')
   const nobody = `http://127.0.0.1:${(closed.address() as AddressInfo).port}`
@@ -199,7 +199,7 @@ test('nobody listens', async () => {
   )
 })
 
-test('one key that fails leaves the others alone', async () => {
+test('one key that fails does not affect the others', async () => {
   answer = (request, response) => {
     response.statusCode = request.url === '/bad' ? 400 : 200
     response.end('{}')
@@ -215,14 +215,14 @@ test.each([
   ['a file', () => 'file:///etc/passwd'],
   ['credentials', () => origin.replace('//', '//user:password@')],
   ['no address', (key: string) => key],
-])('never asks %s', async (_, url) => {
+])('never requests %s', async (_, url) => {
   const error = await enrichOne(prices({ url }), 'a')
   expect(error).toBeInstanceOf(PermanentError)
   expect((error as Error).message).toMatch(/may not ask .*: see allowOrigins$/)
   expect(requests).toEqual([])
 })
 
-test('a key never leads to another path, whether the definition encodes it or not', async () => {
+test('a key never leads to another path, encoded by the definition or not', async () => {
   const keys = [
     '..',
     '.',
@@ -243,19 +243,19 @@ test('a key never leads to another path, whether the definition encodes it or no
   for (const options of [{ url: written }, { url: encoded }, { url: encodedDots }, { url: resolved, ...below }]) {
     await prices(options).enrich(sales('', ...keys), {} as EnrichContext)
   }
-  // As a server sees them that decodes before it resolves.
+  // The path as seen by a server that decodes before it resolves.
   const seen = requests.map((path) => decodeURIComponent(path).replaceAll('\\', '/'))
   expect(seen.filter((path) => !path.startsWith('/v1/skus/') || /\/\.\.?(\/|;|$)/.test(path))).toEqual([])
 })
 
-test('a key that looks like one is asked for', async () => {
+test('a key that only resembles a path is requested', async () => {
   for (const key of ['...', '..a', 'a..', 'a/b', 'é', '100%', 'a b', '%2e%2e']) {
     const url = (sku: string) => `${origin}/v1/skus/${encodeURIComponent(sku)}?sku=${encodeURIComponent(`../${sku}`)}`
     expect(await enrichOne(prices({ url }), key)).toEqual({ price: { amount: expect.any(Number) } })
   }
 })
 
-test('an empty key is none', async () => {
+test('an empty key counts as no key', async () => {
   expect(await enrichOne(prices({ missing: 'skip' }), '')).toEqual({})
   expect(await enrichOne(prices(), '')).toBeInstanceOf(PermanentError)
   expect(requests).toEqual([])
@@ -316,7 +316,7 @@ test('the circuit opens, spares the dependency, and closes again', async () => {
   expect(changes).toEqual(['open', 'half-open', 'open', 'half-open', 'closed'])
 })
 
-test('what the service says about a key does not open the circuit', async () => {
+test('an answer about a key does not open the circuit', async () => {
   answer = status(404, 400, 404, 400, 404, 400)
   const enricher = prices({ circuit: { minRequests: 1, resetMs: 50 } })
   for (const sku of ['a', 'b', 'c', 'd', 'e', 'f'])

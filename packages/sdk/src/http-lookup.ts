@@ -1,4 +1,4 @@
-/** The enricher that asks an HTTP service, one request a key. */
+/** The enricher that requests data from an HTTP service, one request for each key. */
 import {
   type AcceptedEvent,
   describeValue,
@@ -22,44 +22,44 @@ export interface HttpLookupOptions<
   Value extends NonNullable<unknown>,
   Absent extends Missing,
 > {
-  /** Names the dependency: in dead letters, metrics and the circuit. Unique in the process. */
+  /** The name of the dependency: in dead letters, metrics and the circuit. Unique in the process. */
   name: string
-  /** The address to GET for a key, as text. Encode the key, `encodeURIComponent(key)`: it comes from an event. */
+  /** The address to GET for a key. Encode the key, `encodeURIComponent(key)`: it comes from an event. */
   url: (key: string) => string
   /**
-   * The only origins that are ever asked: `https://prices.example.com`. One that goes on with a path that ends in `/`
-   * allows only what is below that: `https://prices.example.com/v1/skus/`. Plain http only where written here as such.
+   * The only origins that are ever requested: `https://prices.example.com`. With a path that ends in `/`, only
+   * addresses below that path: `https://prices.example.com/v1/skus/`. Plain http must be written explicitly.
    */
   allowOrigins: readonly string[]
   /** Sent with each request, for credentials. */
   headers?: Readonly<Record<string, string>>
   /** The fields to add and the key for each. */
   fields: Fields<Data, Field>
-  /** What to keep of the answer; `undefined` when it says that there is nothing. Default: all of it. */
+  /** The part of the answer to keep; `undefined` if the answer says that there is nothing. Default: all of it. */
   pick?: (answer: unknown) => Value | undefined
-  /** For one request, from the connection to the last byte, in milliseconds. Default: 2 s. */
+  /** Timeout of one request, from the connection to the last byte, in milliseconds. Default: 2 s. */
   timeoutMs?: number
-  /** Further requests after a failed one, the first after about 100 ms, then doubling. Default: 2. */
+  /** Retries after a failed request, the first after about 100 ms, then doubling. Default: 2. */
   retries?: number
-  /** Requests under way at the same time for a batch. Default: 10. */
+  /** Concurrent requests for a batch. Default: 10. */
   concurrency?: number
-  /** How long the process remembers an answer, in milliseconds. Default: five minutes. */
+  /** How long the process caches an answer, in milliseconds. Default: five minutes. */
   ttlMs?: number
-  /** Answers that the process remembers, at most 32 MiB of them. Default: 10,000. */
+  /** Maximum answers cached in the process, at most 32 MiB of them. Default: 10,000. */
   cacheSize?: number
   /**
-   * When there is nothing (404, 410, `null`), or no key or an empty one: `fail` the event for good (the default) or
+   * When there is nothing (404, 410, `null`), or no key or an empty one: `fail` the event permanently (the default) or
    * `skip` the field.
    */
   missing?: Absent
   circuit?: CircuitOptions
 }
 
-/** Milliseconds before the first further request; p-retry doubles it and adds up to as much again at random. */
+/** Milliseconds before the first retry; p-retry doubles it and adds up to the same amount at random. */
 const RETRY_DELAY_MS = 100
 
 /**
- * Adds what an HTTP service answers in JSON:
+ * Adds the JSON answer of an HTTP service:
  *
  * ```ts
  * httpLookup({
@@ -72,19 +72,20 @@ const RETRY_DELAY_MS = 100
  * ```
  *
  * What the answers mean for an event:
- * - 2xx with JSON in UTF-8: the field; numbers that JavaScript would round arrive as their text. Remembered for `ttlMs`; that
- *   there is nothing is never remembered.
- * - 404, 410, `null`: see `missing`. An empty key is never asked: its address is that of something else.
- * - 408, 425, 429, 5xx, no answer in time, no connection: asked again `retries` times, then the event is retried.
- * - 401, 403, a redirect, no JSON, no UTF-8, more than 1 MiB: the event is retried, since more likely the configuration is wrong.
- * - any other 4xx: a `PermanentError`, as the service finds fault with this key.
+ * - 2xx with JSON in UTF-8: the field; numbers that JavaScript would round arrive as their text. Cached for `ttlMs`; an
+ *   empty result is never cached.
+ * - 404, 410, `null`: see `missing`. An empty key is never requested: its address would be that of another resource.
+ * - 408, 425, 429, 5xx, no answer in time, no connection: retried `retries` times, then the event is retried.
+ * - 401, 403, a redirect, no JSON, no UTF-8, more than 1 MiB: the event is retried, because the configuration is
+ *   probably wrong.
+ * - any other 4xx: a `PermanentError`, because the service rejects this key.
  *
- * Everything but 2xx and 4xx about the key counts against the circuit (see `circuits`). While it is open nothing is
- * sent, and the events wait without losing an attempt (`UnavailableError`).
+ * Everything except 2xx and the 4xx about the key counts against the circuit (see `circuits`). While it is open nothing
+ * is sent, and the events wait without losing an attempt (`UnavailableError`).
  *
  * Requests leave only for `allowOrigins`; redirects are not followed. An address with `..` in its path, in any
- * disguise, is refused, and so is one that a key has cut off with a `#`. Not checked is which address a name of the
- * list resolves to: allow only names whose DNS you trust.
+ * encoding, is refused, and so is one that a key has truncated with a `#`. The address that a name resolves to is not
+ * checked: allow only names whose DNS you trust.
  */
 export function httpLookup<
   Field extends string,
@@ -137,7 +138,7 @@ export function httpLookup<
   }
 }
 
-/** Origins, each perhaps with the path that everything must be below. */
+/** The allowed origins, each with an optional path that addresses must be below. */
 function checkedOrigins(name: string, allowed: readonly string[]): readonly URL[] {
   if (allowed.length === 0) throw new TypeError(`${name}: allowOrigins names no origin`)
   return allowed.map((text) => {
@@ -149,20 +150,23 @@ function checkedOrigins(name: string, allowed: readonly string[]): readonly URL[
   })
 }
 
-/** Throws when the function `url` did not give a text. In a `URL` all `..` are resolved: nothing could be said of it any more. */
+/**
+ * Throws if the function `url` did not return a string. A `URL` is refused because it has already resolved every `..`,
+ * which makes the path check impossible.
+ */
 function addressIn(answer: unknown, name: string): string {
   if (typeof answer === 'string') return answer
   ignorePromise(answer)
   throw new PermanentError(`url of '${name}' answered ${describeValue(answer)}; expected an address as text`)
 }
 
-/** Throws when the function `pick` did not answer at once. */
+/** Throws if the function `pick` returned a promise. */
 function pickedFrom<Value>(answer: Value, name: string): Value {
   if (!ignorePromise(answer)) return answer
   throw new PermanentError(`pick of '${name}' answered a promise; expected a value, at once`)
 }
 
-/** Throws when the address is not one that may be asked, or not the one that was meant: a key from an event may have made it. */
+/** Throws if the address is not allowed, or not the intended one: a key from an event may have changed it. */
 function allowedAddress(text: string, allowed: readonly URL[], name: string): URL {
   const address = URL.canParse(text) ? new URL(text) : undefined
   const isBelow = ({ origin, pathname }: URL) =>
@@ -180,9 +184,9 @@ function allowedAddress(text: string, allowed: readonly URL[], name: string): UR
 }
 
 /**
- * Whether the URL parser (WHATWG URL, 4.4) or a server behind it would take another path than the one that is written:
- * dot segments, also percent-encoded or with a parameter, `\\` for `/`, and tabs and line breaks, which are dropped.
- * What follows `#` is not sent.
+ * Whether the URL parser (WHATWG URL, 4.4) or a server behind it would take another path than the written one: dot
+ * segments, also percent-encoded or with a parameter, `\\` for `/`, and tabs and line breaks, which are dropped. Text
+ * after `#` is not sent.
  */
 function leavesItsPath(text: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are looked for.
@@ -195,7 +199,7 @@ function leavesItsPath(text: string): boolean {
   return /\/\.\.?(\/|;|$)/.test(decoded)
 }
 
-/** Runs `act` for each item, `limit` at the same time. */
+/** Runs `act` for each item, at most `limit` at the same time. */
 async function forEachAtMost<Item>(limit: number, items: readonly Item[], act: (item: Item) => Promise<void>) {
   const queue = items.values()
   const lanes = Array.from({ length: Math.min(limit, items.length) }, async () => {

@@ -1,4 +1,4 @@
-/** Says in words why a definition could not be imported, and where in which file. */
+/** Explains why a definition could not be imported, with file and line. */
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
 import { ImportError } from './import-file.js'
 
-/** Where in a file; the text of the line, where it is known. */
+/** A place in a file, with the text of the line if it is known. */
 interface Place {
   file: string
   line: number
@@ -14,12 +14,15 @@ interface Place {
   text?: string
 }
 
-/** How long another process may look for the place of a syntax error, in milliseconds. */
+/** How long another process may take to locate a syntax error, in milliseconds. */
 const LOOK_MS = 10_000
 const OUTSIDE = ': the folder of definitions must be inside the checkout of EventFlow'
 const MAX_MESSAGE = 4_000
 
-/** The failure as a line like `/x/a.ts:3:7: Unexpected token '='`, and lines with more. Never throws, also for a value that is no error. */
+/**
+ * The failure as a line like `/x/a.ts:3:7: Unexpected token '='`, followed by details. Never throws, also for a value
+ * that is not an error.
+ */
 export async function describeFailure(file: string, thrown: unknown): Promise<string> {
   const failure = read(thrown)
   if (thrown instanceof ImportError) return describe(file, failure.message, undefined)
@@ -33,7 +36,7 @@ export async function describeFailure(file: string, thrown: unknown): Promise<st
   return describe(file, failure.message, place)
 }
 
-/** What esbuild, which reads TypeScript for tsx, has to say; its columns begin with 0. */
+/** The message of esbuild, which compiles TypeScript for tsx; its columns begin with 0. */
 const TRANSFORM = /^Transform failed with \d+ errors?:\n(.+):(\d+):(\d+): ERROR: (.*)/
 
 function describe(file: string, message: string, place: Place | undefined): string {
@@ -44,7 +47,10 @@ function describe(file: string, message: string, place: Place | undefined): stri
   return `${where}: ${message}${shown}`
 }
 
-/** An error may come from another thread or another realm, so that `instanceof` says nothing; or be none, or throw when looked at. */
+/**
+ * An error may come from another thread or another realm, so `instanceof` proves nothing; the value may also be no
+ * error, or throw when it is read.
+ */
 function read(thrown: unknown): { name: string; message: string; stack: string } {
   try {
     const { name, message, stack } = (thrown ?? {}) as Record<string, unknown>
@@ -65,7 +71,7 @@ async function withText(place: Place): Promise<Place> {
 
 const OURS = dirname(fileURLToPath(import.meta.url))
 
-/** Node puts the line above the stack where it knows it; otherwise it is that of the first call that is a user's. */
+/** Node puts the line above the stack if it knows it; otherwise the first frame in a user's file counts. */
 function placeIn(stack: string): Place | undefined {
   const above = /^(\S.*):(\d+)\n(.*)\n( *)\^/m.exec(stack)
   if (above) {
@@ -89,8 +95,8 @@ const pathOf = (location: string) => {
 }
 
 /**
- * V8 tells the place of a syntax error only to a process that dies of it. So one does: nothing of the file runs there, since none
- * of a module runs before all that it imports could be read.
+ * V8 reveals the place of a syntax error only when it ends the process, so another process imports the file. No code of
+ * the file runs there, because a module runs only after all its imports have been parsed.
  */
 async function placeOfSyntaxError(file: string): Promise<Place | undefined> {
   const typescript = /ts$/.test(file) ? ['--import', import.meta.resolve('tsx')] : []
@@ -100,7 +106,7 @@ async function placeOfSyntaxError(file: string): Promise<Place | undefined> {
     const args = [...typescript, '--input-type=module', '-e', script]
     execFile(process.execPath, args, options, (_error, _stdout, stderr) => resolve(stderr))
   })
-  // Where the file ends too early there is no line to show.
+  // If the file ends too early there is no line to show.
   const [, end, line] = /^(file:\S+):(\d+)$/m.exec(written) ?? []
   return placeIn(written) ?? (end ? { file: pathOf(end), line: Number(line), column: 1 } : undefined)
 }

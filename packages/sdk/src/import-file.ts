@@ -1,4 +1,4 @@
-/** Imports one file of definitions, in JavaScript or in TypeScript, which Node 20 cannot read by itself. */
+/** Imports one file of definitions, in JavaScript or in TypeScript, which Node 20 cannot read natively. */
 import { writeSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -6,20 +6,20 @@ import { pathToFileURL } from 'node:url'
 
 export interface ImportLimits {
   warn: (message: string) => void
-  /** After this, `warn` is told which file is waited for, in milliseconds. */
+  /** After this time, `warn` is told which file is slow, in milliseconds. */
   tellAfterMs: number
-  /** After this, the import has failed. */
+  /** After this time, the import has failed, in milliseconds. */
   giveUpAfterMs: number
 }
 
-/** It is not the file that threw this: its place says nothing to a user. */
+/** Not thrown by the file: the stack means nothing to a user. */
 export class ImportError extends Error {
   override name = 'ImportError'
 }
 
 /**
- * Imports a file; throws what it throws, or when it does not come to an end. Also when it is a `.ts` or `.js` file that is no ES
- * module by its package.json: CommonJS would get copies of our modules, and then no error it throws would be
+ * Imports a file; throws its error, or when the import does not finish. Also throws for a `.ts` or `.js` file that is
+ * not an ES module by its package.json: CommonJS would get copies of our modules, and no error that it throws would be
  * `instanceof PermanentError`.
  */
 export async function importFile(file: string, limits: ImportLimits): Promise<{ default?: unknown }> {
@@ -33,7 +33,7 @@ export async function importFile(file: string, limits: ImportLimits): Promise<{ 
   return within(file, limits, () => import(pathToFileURL(file).href))
 }
 
-/** The `type` of the package.json that is in charge of a folder. */
+/** The `type` of the package.json that applies to a folder. */
 async function packageType(folder: string): Promise<unknown> {
   try {
     return JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')).type
@@ -46,15 +46,15 @@ async function packageType(folder: string): Promise<unknown> {
 let understood: Promise<unknown> | undefined
 
 /**
- * Lets this process import TypeScript from now on. Not tsx's `tsImport`: that gives what it imports its own copies of
- * our modules, too.
+ * Registers tsx, so that this process can import TypeScript. Not by `tsImport`, which would give the imported file its
+ * own copies of our modules.
  */
 function understandTypeScript(): Promise<unknown> {
   understood ??= import('tsx/esm/api').then(({ register }) => register())
   return understood
 }
 
-/** A file may wait at its top level for what never comes, or end the process: who started us is told which one it is. */
+/** A file may hang in a top-level await, or end the process: the log names the file. */
 async function within<Result>(file: string, limits: ImportLimits, work: () => Promise<Result>): Promise<Result> {
   const { warn, tellAfterMs, giveUpAfterMs } = limits
   const ended = () => writeSync(2, `the process was ended while ${file} was imported: does it call exit?\n`)

@@ -1,4 +1,4 @@
-/** All that a user needs to define event types. */
+/** Everything a user needs to define event types. */
 export {
   type AcceptedEvent,
   type Payload,

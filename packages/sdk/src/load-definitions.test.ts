@@ -1,4 +1,4 @@
-/** Loading a folder of definitions, and what is said when something is wrong with it. */
+/** Loading a folder of definitions, and the messages about mistakes in it. */
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -27,7 +27,7 @@ function defining(...types: string[]): string {
     export default ${definitions.length === 1 ? definitions[0] : `[${definitions}]`}`
 }
 
-test('gives the definitions of all files by type', async () => {
+test('returns the definitions of all files by type', async () => {
   await write('one.mjs', defining('a.one'))
   await write('more.mjs', defining('a.two', 'a.three'))
   const definitions = await loadDefinitions(folder)
@@ -35,7 +35,7 @@ test('gives the definitions of all files by type', async () => {
   expect(definitions.get('a.one')).toMatchObject({ type: 'a.one' })
 })
 
-test('passes over tests, declarations, private files, and what editors and systems leave in a folder', async () => {
+test('ignores tests, declarations, private files, and leftovers of editors and systems', async () => {
   await write('one.mjs', defining('a.one'))
   const ofUsers = [
     'one.test.mjs',
@@ -58,7 +58,7 @@ test('passes over tests, declarations, private files, and what editors and syste
     '.eslintrc.cjs',
   ]
   for (const name of [...ofUsers, ...ofSystems]) await write(name, 'this is no JavaScript')
-  // How Emacs locks a file: a link to nowhere.
+  // How Emacs locks a file: a dangling link.
   await symlink('me@host.1234:5678', join(folder, '.#one.mjs'))
   const said: string[] = []
   const definitions = await loadDefinitions(folder, { warn: (message) => said.push(message) })
@@ -76,13 +76,13 @@ test.each([
   ['one.jsx', /one\.jsx: definitions end in/],
   ['One.TS', /One\.TS: its ending is in capitals; name it One\.ts/],
   ['One.MJS', /One\.MJS: its ending is in capitals; name it One\.mjs/],
-])('a file that is like a definition and cannot be one ends the start: %s', async (name, message) => {
+])('a file that looks like a definition and cannot be one ends the start: %s', async (name, message) => {
   await write('one.mjs', defining('a.one'))
   await write(name, '')
   await expect(loadDefinitions(folder)).rejects.toThrow(message)
 })
 
-test('a link to a file is loaded; a link to nowhere ends the start', async () => {
+test('a link to a file is loaded; a dangling link ends the start', async () => {
   await write('_one.mjs', defining('a.one'))
   await symlink(join(folder, '_one.mjs'), join(folder, 'one.mjs'))
   expect([...(await loadDefinitions(folder)).keys()]).toEqual(['a.one'])
@@ -92,12 +92,12 @@ test('a link to a file is loaded; a link to nowhere ends the start', async () =>
   )
 })
 
-test('what is no file is not waited for', async () => {
+test('a path that is not a regular file does not block the start', async () => {
   await promisify(execFile)('mkfifo', [join(folder, 'one.mjs')])
   await expect(loadDefinitions(folder)).rejects.toThrow(/one\.mjs: it is no file/)
 })
 
-test('definitions in subfolders are named, and what else is there is not', async () => {
+test('definitions in subfolders are reported, other files there are not', async () => {
   await write('one.mjs', defining('a.one'))
   for (const path of ['orders/deep', 'lib', 'node_modules/x', '.git'])
     await mkdir(join(folder, path), { recursive: true })
@@ -113,7 +113,7 @@ test('definitions in subfolders are named, and what else is there is not', async
   await expect(loadDefinitions(folder)).rejects.toThrow(`there are no event definitions in ${folder}; ${named}`)
 })
 
-test('an import that does not end is told of, and then given up', async () => {
+test('an import that does not end is reported, and then given up', async () => {
   await write('one.mjs', 'await new Promise(() => {})')
   const said: string[] = []
   const options = { warn: (message: string) => said.push(message), tellAfterMs: 10, giveUpAfterMs: 50 }
@@ -123,7 +123,7 @@ test('an import that does not end is told of, and then given up', async () => {
   expect(said).toEqual([`still waiting for the import of ${folder}/one.mjs`])
 })
 
-/** Loads the folder in a process of its own, which imports like any other: jest has its own way. Gives what it says. */
+/** Loads the folder in another process with Node's own import, which jest replaces. Returns its output. */
 async function loadedApart(): Promise<string> {
   const script = `
     const { loadDefinitions } = await import('${PIPELINE}')
@@ -134,7 +134,7 @@ async function loadedApart(): Promise<string> {
   return (stdout + stderr).trim().replaceAll(folder, '…')
 }
 
-describe('says the place of', () => {
+describe('reports the place of', () => {
   beforeEach(() => write('package.json', '{ "type": "module" }'))
 
   test.each<[string, Record<string, string>, string]>([
@@ -201,7 +201,7 @@ test('loads TypeScript, whose errors are the same classes as ours', async () => 
     const validate = (): Problem[] => { throw new PermanentError('no') }
     export default defineEvent({ type, schema: Type.Object({}), validate })`,
   )
-  // In a process of its own: jest has its own way of importing, which knows no TypeScript.
+  // In another process: jest replaces import and does not know TypeScript.
   const script = `
     const { loadDefinitions, PermanentError } = await import('${PIPELINE}')
     const definitions = await loadDefinitions('${folder}')
@@ -210,7 +210,7 @@ test('loads TypeScript, whose errors are the same classes as ours', async () => 
   expect(stdout.trim()).toBe('true')
 })
 
-test('says what TypeScript needs in order to be a module', async () => {
+test('reports what TypeScript needs to be an ES module', async () => {
   await write('package.json', '{ "type": "commonjs" }')
   await write('typed.ts', defining('a.typed'))
   await expect(loadDefinitions(folder)).rejects.toThrow(
@@ -221,14 +221,14 @@ test('says what TypeScript needs in order to be a module', async () => {
   await expect(loadDefinitions(folder)).rejects.toThrow(/cannot import .*plain\.js: it needs .* or the ending \.mjs$/)
 })
 
-test('says when there is no such folder', async () => {
+test('reports a missing folder', async () => {
   const nowhere = join(folder, 'nowhere')
   await expect(loadDefinitions(nowhere)).rejects.toThrow(
     `cannot read the folder of event definitions ${nowhere}: ENOENT`,
   )
 })
 
-test('says when there are no definitions', async () => {
+test('reports a folder without definitions', async () => {
   await write('_one.mjs', defining('a.one'))
   await expect(loadDefinitions(folder)).rejects.toThrow(`there are no event definitions in ${folder}`)
 })

@@ -6,21 +6,21 @@ import { describeFailure } from './import-failure.js'
 import { type ImportLimits, importFile } from './import-file.js'
 
 export interface LoadOptions extends Partial<ImportLimits> {
-  /** Is told what a person should know and what does not end the start: for the log. */
+  /** Called with warnings for the log that do not end the start. */
   warn?: (message: string) => void
 }
 
-/** One that takes longer than this is named, or given up, in milliseconds. */
+/** An import that takes longer is reported, or given up, in milliseconds. */
 const TELL_AFTER_MS = 5_000
 const GIVE_UP_AFTER_MS = 60_000
 
 /**
- * Loads every file of a folder that ends in `.js`, `.mjs`, `.ts` or `.mts`: the definitions by event type. A file's default
- * export is what `defineEvent` gave, or a list of that. Passed over are tests (`*.test.*`), declarations (`*.d.ts`) and files
- * whose names begin with `_` or `.`; of subfolders `warn` is told if they seem to hold definitions.
+ * Loads every file of a folder that ends in `.js`, `.mjs`, `.ts` or `.mts`: returns the definitions by event type. A
+ * file's default export is a result of `defineEvent`, or a list of them. Ignores tests (`*.test.*`), declarations
+ * (`*.d.ts`) and files whose names begin with `_` or `.`; calls `warn` for subfolders that seem to hold definitions.
  *
- * Throws when anything is not as it should be, naming the file; also when there is no definition at all, because a
- * worker without any would dead-letter every event.
+ * Throws on any mistake, naming the file; also when there is no definition at all, because a worker without any would
+ * dead-letter every event.
  */
 export async function loadDefinitions(
   folder: string,
@@ -58,7 +58,7 @@ async function definitionsIn(file: string, limits: Required<LoadOptions>): Promi
   return definitions as EventDefinition[]
 }
 
-/** The default export, in an object: it may be a promise, which is not to be awaited. */
+/** The default export, wrapped in an object: it may be a promise, which must not be awaited. */
 async function exportedBy(file: string, limits: Required<LoadOptions>): Promise<{ exported: unknown }> {
   let exported: unknown
   try {
@@ -70,7 +70,7 @@ async function exportedBy(file: string, limits: Required<LoadOptions>): Promise<
   return { exported }
 }
 
-/** What was exported instead of a definition, and what that may come of. */
+/** Describes what was exported instead of a definition, and the likely cause. */
 function what(exported: unknown): string {
   if (exported instanceof Promise) return 'it is a promise; write await before it'
   if (typeof exported === 'function') return 'it is a function; export what it gives'

@@ -1,4 +1,4 @@
-/** Look-ups in a table: memory first, then the shared cache, then one query. Postgres itself is in the flow tests. */
+/** Look-ups in a table: memory first, then the shared cache, then one query. The flow tests use a real Postgres. */
 import { afterEach, expect, jest, test } from '@jest/globals'
 import { type AcceptedEvent, lookup, PermanentError, type SharedCache, type Sql } from './index.js'
 
@@ -6,7 +6,7 @@ type Trip = AcceptedEvent<{ from: string; to?: string }>
 
 const CITIES: Record<string, string> = { ATL: 'Atlanta', ORD: 'Chicago', DEN: 'Denver' }
 
-/** A table of cities that answers as Postgres does and keeps what it was asked. */
+/** A table of cities that answers as Postgres does and records its queries. */
 function table(rows = CITIES) {
   const asked: unknown[][] = []
   const query = async (_text: string, values: readonly unknown[] = []) => {
@@ -57,7 +57,7 @@ afterEach(() => {
   jest.useRealTimers()
 })
 
-test('one query finds all fields of all events, each key asked for once', async () => {
+test('one query finds all fields of all events, each distinct key once', async () => {
   const sql = table()
   const additions = await cities().enrich(trips('ATL-ORD', 'ORD-ATL', 'ATL-DEN'), { sql, cache: cache() })
   expect(sql.asked).toEqual([['ATL', 'ORD', 'DEN']])
@@ -68,7 +68,7 @@ test('one query finds all fields of all events, each key asked for once', async 
   ])
 })
 
-test('the process remembers rows, and asks only for what it does not know', async () => {
+test('the process caches rows, and queries only unknown keys', async () => {
   const sql = table()
   const enricher = cities()
   await enricher.enrich(trips('ATL-ORD'), { sql, cache: emptyCache })
@@ -88,9 +88,9 @@ test('another process finds them in the shared cache', async () => {
   expect([...shared.entries.keys()]).toEqual(['lookup:cities:code:city:ATL', 'lookup:cities:code:city:ORD'])
 })
 
-test('a row is forgotten when its time is over, or when there are too many', async () => {
+test('a row is forgotten after its TTL, or when there are too many', async () => {
   jest.useFakeTimers()
-  jest.advanceTimersByTime(1) // lru-cache takes the time 0 for none
+  jest.advanceTimersByTime(1) // lru-cache treats the time 0 as unset
   const sql = table()
   const enricher = cities({ ttlMs: 1000, cacheSize: 2 })
   const ask = (route: string) => enricher.enrich(trips(route), { sql, cache: emptyCache })
@@ -105,7 +105,7 @@ test('a row is forgotten when its time is over, or when there are too many', asy
   expect(sql.asked).toEqual([['ATL', 'ORD'], ['ATL', 'ORD'], ['DEN'], ['ORD']])
 })
 
-test('what is missing fails its event for good, and is asked for again the next time', async () => {
+test('a missing row fails its event permanently, and is looked up again the next time', async () => {
   const rows = { ...CITIES }
   const sql = table(rows)
   const shared = cache()
@@ -121,7 +121,7 @@ test('what is missing fails its event for good, and is asked for again the next 
   expect(later).toHaveProperty('to_city', { city: 'Tokyo' })
 })
 
-test('or is left out', async () => {
+test('or the field is left out', async () => {
   const additions = await cities({ missing: 'skip' }).enrich(trips('ATL-NRT', 'ATL'), { sql: table(), cache: cache() })
   expect(additions).toEqual([{ from_city: { city: 'Atlanta' } }, { from_city: { city: 'Atlanta' } }])
 })
@@ -136,14 +136,14 @@ test('without Postgres, the batch fails', async () => {
   await expect(cities().enrich(trips('ATL-ORD'), { sql, cache: cache() })).rejects.toThrow('no connection')
 })
 
-test('a key function that throws fails its event, not the others', async () => {
+test('a key function that throws fails only its event', async () => {
   const broken = { data: undefined } as unknown as Trip
   const additions = await cities().enrich([broken, ...trips('ATL-ORD')], { sql: table(), cache: cache() })
   expect(additions[0]).toBeInstanceOf(TypeError)
   expect(additions[1]).toHaveProperty('to_city')
 })
 
-test('rows cannot be changed, as events share them', async () => {
+test('rows cannot be changed, because events share them', async () => {
   const [addition] = await cities().enrich(trips('ATL-ORD'), { sql: table(), cache: cache() })
   expect(() => Object.assign((addition as { from_city: object }).from_city, { city: 'Paris' })).toThrow(TypeError)
 })

@@ -8,19 +8,21 @@ import { createReferenceCache, DEFAULT_CACHE_SIZE, DEFAULT_TTL_MS, parseFrozen }
 export interface LookupOptions<Data, Field extends string, Column extends string, Absent extends Missing> {
   /** Default: the table. */
   name?: string
-  /** `airports` or `reference.airports`. Names of tables and columns: letters, digits and `_`, in the case they have. */
+  /** `airports` or `reference.airports`. Names of tables and columns: letters, digits and `_`, case-sensitive. */
   table: string
-  /** The column that is looked up, unique, with an index: text, or a type that Postgres writes as your keys are written. */
+  /**
+   * The column to look up, unique, with an index: text, or a type that Postgres prints in the same form as your keys.
+   */
   key: string
   /** At most 50. */
   columns: readonly Column[]
-  /** The fields to add and the key for each: several fields of one table are one query. */
+  /** The fields to add and the key for each: several fields of one table need only one query. */
   fields: Fields<Data, Field>
-  /** How long a row is remembered, in the process and again in Redis. Default: five minutes. */
+  /** How long a row is cached, in the process and again in Redis. Default: five minutes. */
   ttlMs?: number
-  /** Rows that a process remembers, at most 32 MiB of them. Default: 10,000. */
+  /** Maximum rows cached in a process, at most 32 MiB of them. Default: 10,000. */
   cacheSize?: number
-  /** When there is no row, or no key: `fail` the event for good (the default) or `skip` the field. */
+  /** When there is no row, or no key: `fail` the event permanently (the default) or `skip` the field. */
   missing?: Absent
 }
 
@@ -41,13 +43,13 @@ type Row<Column extends string> = Readonly<Record<Column, unknown>>
  * })
  * ```
  *
- * A batch asks the memory of the process, then Redis for what is not there, then Postgres in one query for what is in
- * neither. Rows arrive as Postgres writes them in JSON, wherever they came from; numbers that JavaScript would
- * round, such as large bigints, arrive as their text. A change of the table is seen after
- * `2 × ttlMs` at the latest. That a row is missing is never remembered: the next batch finds it once it is there.
- * With Redis away every unknown key is asked of Postgres, and no event fails for it.
+ * A batch looks into the cache of the process, then into Redis, then queries Postgres once for the remaining keys. Rows
+ * are the JSON that Postgres wrote, from any of the three; numbers that JavaScript would round, such as large bigints,
+ * arrive as their text. A change of the table is visible after `2 × ttlMs` at the latest. A missing row is never
+ * cached: the next batch finds it once it exists. While Redis is down, every uncached key goes to Postgres, and no
+ * event fails.
  *
- * Throws at once when a table or column name is none: they become part of the SQL, keys never do.
+ * Throws at once for an invalid table or column name: names become part of the SQL, keys never do.
  */
 export function lookup<
   Field extends string,
@@ -96,13 +98,13 @@ export function lookup<
   }
 }
 
-/** A row as Postgres wrote it: the same text goes to Redis, so that a row is the same from there. */
+/** A row as Postgres wrote it: the same text goes to Redis, so that a row from there is identical. */
 interface JsonRow {
   key: string
   json: string
 }
 
-/** What the cache has. */
+/** Reads the rows that the cache has. */
 async function readCache(cache: SharedCache, prefix: string, keys: string[]): Promise<JsonRow[]> {
   if (keys.length === 0) return []
   const texts = await cache.getMany(keys.map((key) => prefix + key))

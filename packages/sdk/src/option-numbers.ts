@@ -1,6 +1,6 @@
-/** Checks the numbers that a user gave to an enricher. */
+/** Checks the numbers in a user's options for an enricher. */
 
-/** Throws, naming the enricher and the option, unless each number is whole and not below `least`. */
+/** Throws, naming the enricher and the option, unless each number is an integer of at least `least`. */
 export function requireWholeNumbers(enricher: string, options: Readonly<Record<string, number>>, least: number): void {
   for (const [option, value] of Object.entries(options)) {
     if (!Number.isInteger(value) || value < least) {

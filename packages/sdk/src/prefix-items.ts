@@ -1,14 +1,14 @@
-/** Tuples of TypeBox, which writes them as JSON Schema had them before 2020-12. */
+/** Converts tuples of TypeBox, which writes them as JSON Schema did before 2020-12. */
 import { innerSchemas, mapSchema } from '@eventflow/core'
 
-/** The schema with `Type.Tuple(…)` as 2020-12 has it; the same one where there is none. */
+/** The schema with each `Type.Tuple(…)` in the form of 2020-12; unchanged if there is none. */
 export function withPrefixItems(schema: unknown): unknown {
   return isJson(schema) && hasTuple(schema)
     ? mapSchema(schema, (node) => (isTuple(node) ? asPrefixItems(node) : node))
     : schema
 }
 
-/** One that holds itself is none, and would be followed for ever. */
+/** A schema that contains itself is not JSON, and would be followed for ever. */
 function isJson(schema: unknown): boolean {
   try {
     return JSON.stringify(schema) !== undefined

@@ -1,20 +1,20 @@
-/** What a process remembers of reference data: bounded in entries, bytes and time. */
+/** The in-process cache of reference data: bounded in entries, bytes and time. */
 import { findUnstorable, freezeParsed, parseKeepingDigits, shareParsed } from '@eventflow/core'
 import { LRUCache } from 'lru-cache'
 
-/** Characters of JSON that one look-up remembers at most: 10,000 large answers must not fill the memory. */
+/** Maximum characters of JSON cached for one look-up: 10,000 large answers must not fill the memory. */
 const MAX_CHARACTERS = 32 * 1024 * 1024
 
-/** Milliseconds that an answer is kept unless told otherwise: five minutes. */
+/** The default TTL of an answer, in milliseconds: five minutes. */
 export const DEFAULT_TTL_MS = 300_000
 
-/** Entries that are kept unless told otherwise. */
+/** The default limit of entries. */
 export const DEFAULT_CACHE_SIZE = 10_000
 
 /**
- * The answers a process remembers, the least recently used forgotten first. Give `set` the length of the answer's JSON
- * as `size`. Only answers: that something was not found is never remembered, because it may be there the next moment.
- * The clock is named, as lru-cache would otherwise keep the one it was loaded with, and tests could not move it.
+ * The answers cached in a process, with LRU eviction. Pass the length of the answer's JSON to `set` as `size`. Holds
+ * only answers: a missing key is never cached, because it may exist the next moment. The clock is passed explicitly,
+ * because lru-cache would otherwise keep the one it was loaded with, which tests could not move.
  */
 export function createReferenceCache<Value extends NonNullable<unknown>>(
   entries: number,
@@ -24,8 +24,9 @@ export function createReferenceCache<Value extends NonNullable<unknown>>(
 }
 
 /**
- * Parses JSON and freezes all of it: one answer is shared by many events, and none may change it for the others. Numbers that JavaScript
- * would round arrive as their text. What could not be stored is left to be found where it is added to an event.
+ * Parses JSON and freezes all of it: many events share one answer, and none may change it for the others. Numbers that
+ * JavaScript would round arrive as their text. Values that cannot be stored are detected later, when they are added to
+ * an event.
  */
 export function parseFrozen(json: string): unknown {
   const value = parseKeepingDigits(json)

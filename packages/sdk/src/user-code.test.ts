@@ -1,4 +1,4 @@
-/** What users' functions may do, and what becomes of it. */
+/** What users' functions may do, and the result. */
 
 import { PermanentError } from '@eventflow/core'
 import { describe, expect, test } from '@jest/globals'
@@ -20,11 +20,11 @@ describe.each([
   ['at once', async (call: () => unknown) => atOnce(call)],
   ['in time', inTime],
 ])('a function that answers %s', (_, ask) => {
-  test('gives what it answered', async () => {
+  test('gives its answer', async () => {
     expect(await ask(() => 5)).toEqual({ value: 5 })
   })
 
-  test('and throws has failed as the error says', async () => {
+  test('and throws fails with that error', async () => {
     expect(await ask(throwing)).toMatchObject({
       failure: { component: 'validate', failureType: 'permanent', message: 'no such customer' },
     })
@@ -34,7 +34,7 @@ describe.each([
     ['null', () => null],
     ['a proxy', () => new Proxy({}, { getPrototypeOf: throwing, ownKeys: throwing })],
     ['an object with a, b', () => ({ a: 1, b: 2 })],
-  ])('with %s is at fault, in words', async (answered, call) => {
+  ])('with %s is reported as at fault', async (answered, call) => {
     expect(await ask(call)).toMatchObject({
       failure: {
         failureType: 'permanent',
@@ -46,7 +46,7 @@ describe.each([
 })
 
 // jest fails a test that leaves a rejection unhandled.
-test('a promise is no answer at once, and its rejection is heard', async () => {
+test('a promise is a wrong answer where none is allowed, and its rejection is handled', async () => {
   const message = `validate of 'order.created' answered a promise; expected a number, at once (the function must not be async)`
   // biome-ignore lint/suspicious/noThenProperty: a user's object may have one.
   const rejecting = { then: (_: unknown, reject: (error: unknown) => void) => reject(new Error('later')) }
@@ -56,12 +56,12 @@ test('a promise is no answer at once, and its rejection is heard', async () => {
   await new Promise(setImmediate)
 })
 
-test('a promise is waited for where there is time', async () => {
+test('a promise is awaited where one is allowed', async () => {
   expect(await inTime(async () => 5)).toEqual({ value: 5 })
   expect(await inTime(async () => throwing())).toMatchObject({ failure: { message: 'no such customer' } })
 })
 
-test('a function that does not answer in time has failed, and what comes later is ignored', async () => {
+test('a function that does not answer in time has failed, and a later answer is ignored', async () => {
   let answer = (_: number) => {}
   const late = new Promise<number>((resolve) => {
     answer = resolve
@@ -78,7 +78,7 @@ test('a function that does not answer in time has failed, and what comes later i
   expect(await inTime(() => new Promise(() => {}), 50)).toEqual({ failure })
 })
 
-test('a call is given up when there is no time left for it', async () => {
+test('a call is abandoned when no time is left for it', async () => {
   const abandoning = new AbortController()
   const asked = answerInTime(called, 5_000, () => new Promise(() => {}), readNumber, abandoning.signal)
   abandoning.abort()

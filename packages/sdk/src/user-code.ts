@@ -1,36 +1,37 @@
 /**
- * The border with users' code: the one place that calls the functions of a definition and turns into an outcome what they do.
- * Nothing that types say holds here. A function may answer anything, throw anything, never answer, or answer twice.
+ * The boundary to users' code: the only place that calls the functions of a definition and turns their behaviour into
+ * an outcome. Types guarantee nothing here. A function may return anything, throw anything, never answer, or answer
+ * twice.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { type Component, describeValue, type Failure, failureOf, isPromiseLike } from '@eventflow/core'
 
-/** A function of a definition that is called. */
+/** The called function of a definition. */
 export interface Called {
   /** The event type. */
   type: string
-  /** The function as messages say it: `validate`, `enricher 'airports'`, `upcast[1]`. */
+  /** The function's name in messages: `validate`, `enricher 'airports'`, `upcast[1]`. */
   name: string
-  /** As dead letters have it: `enrich:airports`. */
+  /** The name in dead letters: `enrich:airports`. */
   component: Component
 }
 
-/** What came of a call. */
+/** The result of a call. */
 export type Answer<Value> = { value: Value } | { failure: Failure }
 
-/** An answer is of the wrong kind: no later attempt can succeed, as it is the function that is at fault. */
+/** The function returned a value of the wrong kind: it is at fault, and no later attempt can succeed. */
 export class WrongAnswer extends Error {
   override name = 'WrongAnswer'
 
-  /** Both in words. */
+  /** Both texts are descriptions. */
   constructor(answered: string, expected: string) {
     super(`answered ${answered}; expected ${expected}`)
   }
 }
 
 /**
- * Calls a function that must answer at once. `read` gives the value of an answer, or throws WrongAnswer. A promise is a wrong
- * answer; if it is rejected later, that is ignored.
+ * Calls a function that must answer synchronously. `read` extracts the value of an answer, or throws WrongAnswer. A
+ * promise is a wrong answer; its later rejection is ignored.
  */
 export function answerOf<Value>(
   called: Called,
@@ -49,7 +50,7 @@ export function answerOf<Value>(
   }
 }
 
-/** A call that is under way; `fail` ends it. */
+/** A call in progress; `fail` ends it. */
 interface Running {
   called: Called
   fail: (error: unknown) => void
@@ -58,9 +59,9 @@ interface Running {
 const running = new AsyncLocalStorage<Running>()
 
 /**
- * Calls a function that may answer with a promise, and waits for it and for `read` for `limitMs` at the most; after that the
- * call has failed, and what still comes of it is ignored. A rejection that the function leaves unhandled fails it too. When
- * `abandon` is aborted the call ends as if its dependency were away: nothing is known of its event. Never rejects.
+ * Calls a function that may return a promise, and waits for it and for `read` for at most `limitMs`; after that the
+ * call has failed, and any later result is ignored. A rejection that the function leaves unhandled fails it too. When
+ * `abandon` is aborted the call ends as if its dependency were down: the event is not blamed. Never rejects.
  */
 export function answerInTime<Value>(
   called: Called,
@@ -86,8 +87,9 @@ export function answerInTime<Value>(
 }
 
 /**
- * Fails the call that an unhandled rejection or exception comes from, if it is still under way, and says which it is; gives nothing
- * where it comes from no call. To be asked by the process's own listener, which runs in the context of the rejected promise.
+ * Fails the call in progress that an unhandled rejection or exception comes from, and returns the function, also when
+ * its call is over; `undefined` if the error comes from no call. To be used by the process's own listener, which runs
+ * in the context of the rejected promise.
  */
 export function failRunningCall(error: unknown): Called | undefined {
   const call = running.getStore()
@@ -95,12 +97,12 @@ export function failRunningCall(error: unknown): Called | undefined {
   return call?.called
 }
 
-/** Carries what a call left unhandled to its failure. */
+/** Carries an unhandled error to the failure of its call. */
 class Unhandled {
   constructor(readonly error: unknown) {}
 }
 
-/** The failure of a call that threw. Which function it was is said where the error cannot say it itself. */
+/** The failure of a call that threw. Names the function if the error itself cannot. */
 function failureOfCall(called: Called, error: unknown): Failure {
   if (error instanceof Unhandled) {
     const failure = failureOf(error.error, called.component)
@@ -126,14 +128,14 @@ function abandoned(called: Called): Failure {
 
 const fullNameOf = ({ type, name }: Called) => `${name} of '${type}'`
 
-/** Whether an answer is a promise; its rejection is heard, which would reach the process otherwise. */
+/** Whether an answer is a promise; handles its rejection, which would otherwise reach the process. */
 export function ignorePromise(answer: unknown): boolean {
   if (!isPromiseLike(answer)) return false
   new Promise((resolve) => resolve(answer)).catch(() => {})
   return true
 }
 
-/** The wrong answer that a value is. */
+/** A WrongAnswer that describes the value. */
 export function wrongAnswer(answer: unknown, expected: string): WrongAnswer {
   return new WrongAnswer(describeValue(answer), expected)
 }

@@ -1,4 +1,4 @@
-/** `bench.checked`: `bench.plain`, held against its schema at the door too. */
+/** `bench.checked`: `bench.plain`, also validated against its schema at ingest. */
 import { defineEvent } from '@eventflow/sdk'
 import { Order } from '../order-schema.js'
 

@@ -1,4 +1,4 @@
-/** `bench.enriched`: looked up and derived. */
+/** `bench.enriched`: with a look-up and a derived field. */
 import { defineEvent } from '@eventflow/sdk'
 import { enrichment, Order, prepareCountries } from '../order-schema.js'
 

@@ -1,4 +1,4 @@
-/** `bench.handled`: enriched, and added up by user in the transaction that settles it. */
+/** `bench.handled`: enriched, and summed by user in the transaction that settles it. */
 import { defineEvent } from '@eventflow/sdk'
 import { enrichment, Order, prepareCountries } from '../order-schema.js'
 

@@ -1,4 +1,4 @@
-/** `bench.plain`: a schema, and nothing else. */
+/** `bench.plain`: only a schema. */
 import { defineEvent } from '@eventflow/sdk'
 import { Order } from '../order-schema.js'
 

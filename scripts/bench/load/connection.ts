@@ -1,9 +1,9 @@
-/** An HTTP connection that is kept alive, with as little work a request as possible: one write, one look at the answer. */
+/** A keep-alive HTTP connection with minimal work per request: one write, one look at the answer. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
 export interface Connection {
-  /** Sends a request and resolves when its answer has arrived; throws when that is no 2xx. One at a time. */
+  /** Sends a request and resolves when its answer has arrived; throws if that is not 2xx. One at a time. */
   send(request: Buffer): Promise<void>
   close(): void
 }
@@ -24,7 +24,7 @@ export async function openConnection(url: string): Promise<Connection> {
   await once(socket, 'connect')
   let waiting: Waiting | undefined
   let received: Buffer | undefined
-  /** Bytes of the answer that are still to come; undefined until its head is there. */
+  /** Missing bytes of the answer; `undefined` until its head has arrived. */
   let missing: number | undefined
   let problem: string | undefined
 

@@ -1,13 +1,13 @@
 /**
- * Load at a fixed rate, whatever the answers do: the users of a service do not wait for each other.
+ * Load at a fixed rate, independent of the answers: the users of a service do not wait for each other.
  *
  * A latency counts from when the event was *due*, not from when it was sent. A service that stalls for a second delays
- * all events of that second; who counts from the sending sees one slow request (coordinated omission, G. Tene).
+ * all events of that second; latencies counted from the sending show one slow request (coordinated omission, G. Tene).
  */
 import { Latencies } from '../statistics.js'
 import type { LoadReport } from './orders.js'
 
-/** When event `n`, from 0 on, is due: in milliseconds after the start, at `rate` events a second. */
+/** When event `n` (from 0) is due: in milliseconds after the start, at `rate` events a second. */
 export function dueAt(n: number, rate: number): number {
   return (n * 1_000) / rate
 }
@@ -17,12 +17,12 @@ export interface OpenLoop {
   rate: number
 }
 
-/** Timers are this exact; what it makes events late is in the latencies. */
+/** The resolution of timers; the resulting delay is part of the latencies. */
 const TICK_MS = 1
 
 /**
- * Sends events when they are due, each on an idle one of the `lanes`; when none is idle, events wait, and the waiting
- * counts. Rejects with the first error of `send`.
+ * Sends each event when it is due, on an idle one of the `lanes`; if none is idle, events wait, and the wait counts.
+ * Rejects with the first error of `send`.
  */
 export async function runOpenLoop(
   { seconds, rate }: OpenLoop,
@@ -40,7 +40,7 @@ export async function runOpenLoop(
     const timer = setInterval(sendDue, TICK_MS)
     function sendDue(): void {
       while (begun < total && idle.length > 0 && dueAt(begun, rate) <= elapsed()) {
-        // The one that has been idle longest: a server may close a connection that is never used.
+        // Uses the lane that has been idle longest, because a server may close an unused connection.
         sendOne(idle.shift()!, dueAt(begun++, rate)).catch((error) => {
           clearInterval(timer)
           fail(error)

@@ -1,7 +1,7 @@
-/** The events that everything is measured with: orders of about 300 bytes, each with its own id and a random user. */
+/** The events of all measurements: orders of about 300 bytes, each with its own id and a random user. */
 import { createUuidV7 } from '@eventflow/core'
 
-/** How many users there are unless a suite says otherwise. */
+/** The default number of users. */
 export const USERS = 100_000
 
 const DATA = {
@@ -16,13 +16,13 @@ const DATA = {
   note: 'leave it with the neighbours',
 }
 
-/** Ids as the client SDK makes them. Not for secrets: Math.random is random enough to tell orders apart, and cheap. */
+/** Ids as the client SDK makes them. Not for secrets: Math.random is cheap, and random enough for distinct ids. */
 export const newId = createUuidV7(Date.now, (buffer) => {
   for (let at = 0; at < buffer.length; at += 4) buffer.writeUInt32LE(Math.random() * 2 ** 32, at)
   return buffer
 })
 
-/** Uniform over so many users, and always of the same length. */
+/** Uniform over the users, and always of the same length. */
 export function randomUser(users: number): string {
   return `u-${Math.floor(Math.random() * users)
     .toString()

@@ -1,12 +1,12 @@
-/** How a program of the bench is told what to do, and answers. */
+/** The protocol between the bench and its programs: orders and reports. */
 import type { Percentiles } from '../statistics.js'
 
-/** How much load: for a time, or a number of events. With `rate` as many a second, whether answers come or not. */
+/** How much load: for a time, or a number of events. With `rate`, that many a second, independent of the answers. */
 export type LoadOrder = { seconds: number; rate?: number } | { events: number }
 
-/** What was done. */
+/** What the program did. */
 export interface LoadReport {
-  /** Events that were taken: answered, committed, added. */
+  /** Events that were accepted: answered, committed, added. */
   events: number
   /** From the first to the last answer. */
   seconds: number
@@ -14,21 +14,21 @@ export interface LoadReport {
   latency?: Percentiles
 }
 
-/** What the program was started with. */
+/** The plan that the program was started with. */
 export function planOf<Plan>(): Plan {
   return JSON.parse(process.argv[2]!)
 }
 
-/** Says that the program can be used. */
+/** Reports that the program can be used. */
 export function sayReady(): void {
   process.send!({ ready: true })
 }
 
 const PROGRESS_MS = 200
 
-/** Says that the program is ready, and carries out one order after the other. `done` tells the events so far. */
+/** Reports that the program is ready, and carries out one order after the other. `count` adds finished events. */
 export function takeOrders(carryOut: (order: LoadOrder, count: (events: number) => void) => Promise<LoadReport>): void {
-  process.channel!.ref() // the next order may be all that there is to wait for
+  process.channel!.ref() // a pending order may be the only thing that keeps the process alive
   process.on('message', async ({ order }: { order?: LoadOrder }) => {
     if (!order) return
     let events = 0
@@ -42,7 +42,7 @@ export function takeOrders(carryOut: (order: LoadOrder, count: (events: number) 
   sayReady()
 }
 
-/** Loops that run at once, and how many events one step of theirs is. */
+/** Concurrent loops, and the number of events in each of their steps. */
 export interface Lanes {
   lanes: number
   size: number

@@ -1,21 +1,21 @@
-/** Requests that are made once and sent often: only the ids and users in them are written anew. */
+/** Prebuilt requests that are sent often: only their ids and users are rewritten. */
 import { newId, orderOf, randomUser } from './order-events.js'
 
 export interface RequestKind {
-  /** Of the events. */
+  /** The type of the events. */
   type: string
   /** 1 sends single events to /v1/events, more sends batches. */
   batch: number
   ndjson: boolean
   users: number
-  /** The API key that is sent with each; none where it is missing. */
+  /** The API key of each request, if any. */
   key?: string
 }
 
 const ID = '00000000-0000-0000-0000-000000000000'
 const USER = 'u-00000000'
 
-/** Gives a function that makes the next request, always in the same memory: the last one must have been answered. */
+/** Returns a function that makes the next request, always in the same memory: the last one must have been answered. */
 export function prepareRequest({ type, batch, ndjson, users, key }: RequestKind): () => Buffer {
   const event = JSON.stringify({ type, id: ID, data: orderOf(USER) })
   const events = Array.from({ length: batch }, () => event)

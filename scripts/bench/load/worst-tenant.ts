@@ -1,28 +1,30 @@
 /**
- * A tenant that does its worst with the keys it has: each attack takes as much as it gets of something that all tenants
- * share, and goes on until it is told to stop. For the test that its neighbours are never refused, and for the measure
- * of what they notice.
+ * A tenant that attacks with the API keys it has: each attack takes as much as it can of a resource that all tenants
+ * share, until it is told to stop. For the test that its neighbours are never refused, and for measuring the effect on
+ * them.
  */
 import { once, setMaxListeners } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
 
-/** Where it attacks, and with what: a key with every scope. */
+/** The target of the attack, and an API key with every scope. */
 export interface Target {
   url: string
   key: string
 }
 
-/** How often each status was answered; 0 where a connection was closed. */
+/** The count of each answered status; 0 for a closed connection. */
 export type Answers = Map<number, number>
 
 type Attack = (target: Target, stop: AbortSignal, answers: Answers) => Promise<void>
 
-/** How long a loop pauses that was refused, in milliseconds: without it the attacker would use its own processor up. */
+/**
+ * How long a refused loop pauses, in milliseconds: without the pause the attacker would only exhaust its own processor.
+ */
 const PAUSE_MS = 100
 
-/** Does `work` on so many lanes, over and over. */
+/** Repeats `work` on this many lanes. */
 async function overAndOver(lanes: number, stop: AbortSignal, answers: Answers, work: () => Promise<Response>) {
   const lane = async () => {
     while (!stop.aborted) {
@@ -58,7 +60,7 @@ const requests =
       })
     })
 
-/** Connections that say `text`, and then neither say nor read anything; opened anew where they are closed. */
+/** Connections that send `text`, and then neither send nor read anything; reopened when they are closed. */
 const connections =
   (count: number, text: (target: Target) => string, from?: string): Attack =>
   async (target, stop, answers) => {
@@ -98,7 +100,7 @@ const SCHEMA = {
 }
 const EIGHT_MIB = 8_388_608
 
-/** What it can do, by name. */
+/** Its attacks, by name. */
 export const ATTACKS = {
   'bodies that never end': connections(
     24,
@@ -132,7 +134,7 @@ export const ATTACKS = {
 
 export type AttackName = keyof typeof ATTACKS
 
-/** Begins attacks; `stop` ends them and gives what each was answered. */
+/** Begins attacks; `stop` ends them and returns the answers to each. */
 export function attack(target: Target, names: readonly AttackName[]) {
   const stopping = new AbortController()
   setMaxListeners(0, stopping.signal)

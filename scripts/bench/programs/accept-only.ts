@@ -1,4 +1,4 @@
-/** The limit of HTTP: the same framework takes the same bodies, and answers without having done anything. */
+/** The limit of HTTP: the same framework receives the same bodies, and answers without any work. */
 import fastify from 'fastify'
 import { planOf, sayReady } from '../load/orders.js'
 

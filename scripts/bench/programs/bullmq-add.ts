@@ -1,4 +1,4 @@
-/** BullMQ, adding: `addBulk`, two calls under way. */
+/** BullMQ, adding: `addBulk`, two calls in flight. */
 import { Queue } from 'bullmq'
 import { orderOf, randomUser, USERS } from '../load/order-events.js'
 import { planOf, repeat, takeOrders } from '../load/orders.js'

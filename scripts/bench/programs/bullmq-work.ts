@@ -1,4 +1,4 @@
-/** BullMQ, working: a worker that does nothing, with a hundred jobs at once. */
+/** BullMQ, working: a worker with an empty job function, a hundred jobs at once. */
 import { Worker } from 'bullmq'
 import { planOf, sayReady } from '../load/orders.js'
 

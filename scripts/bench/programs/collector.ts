@@ -1,4 +1,4 @@
-/** A collector of traces that takes them and throws them away. */
+/** A collector of traces that discards them. */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { planOf, sayReady } from '../load/orders.js'

@@ -1,4 +1,4 @@
-/** graphile-worker, adding: `addJobs`, two calls under way. */
+/** graphile-worker, adding: `addJobs`, two calls in flight. */
 import { makeWorkerUtils } from 'graphile-worker'
 import { orderOf, randomUser, USERS } from '../load/order-events.js'
 import { planOf, repeat, takeOrders } from '../load/orders.js'

@@ -1,4 +1,4 @@
-/** graphile-worker, working: the settings that its page on performance names as the fastest. */
+/** graphile-worker, working: with the settings that its page on performance calls the fastest. */
 import { run } from 'graphile-worker'
 import { planOf, sayReady } from '../load/orders.js'
 

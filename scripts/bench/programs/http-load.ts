@@ -1,11 +1,11 @@
-/** The load generator: HTTP over raw sockets, in a process of its own. */
+/** The load generator: HTTP over raw sockets, in a separate process. */
 import { openConnection } from '../load/connection.js'
 import { runOpenLoop } from '../load/open-loop.js'
 import { planOf, repeat, takeOrders } from '../load/orders.js'
 import { prepareRequest, type RequestKind } from '../load/request.js'
 import { Latencies } from '../statistics.js'
 
-/** The connections are spread over the urls. */
+/** The connections are spread over the URLs. */
 export interface HttpLoad extends RequestKind {
   urls: string[]
   connections: number
@@ -18,7 +18,7 @@ const lanes = await Promise.all(
     nextRequest: prepareRequest(plan),
   })),
 )
-/** While it is closed no request begins. */
+/** While the gate is closed, no request begins. */
 let gate = Promise.resolve()
 let openGate = () => {}
 

@@ -1,4 +1,4 @@
-/** Half of the naive pipeline: each event is inserted and published by itself. */
+/** Half of the naive pipeline: inserts and publishes each event separately. */
 import fastify from 'fastify'
 import { Redis } from 'ioredis'
 import pg from 'pg'

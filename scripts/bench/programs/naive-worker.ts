@@ -1,4 +1,4 @@
-/** The other half of the naive pipeline: one event at a time, looked up, inserted, acknowledged. */
+/** The other half of the naive pipeline: looks up, inserts and acknowledges one event at a time. */
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { planOf, sayReady } from '../load/orders.js'

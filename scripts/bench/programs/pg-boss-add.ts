@@ -1,4 +1,4 @@
-/** pg-boss, adding: `insert` of many jobs, two calls under way. */
+/** pg-boss, adding: `insert` of many jobs, two calls in flight. */
 import PgBoss from 'pg-boss'
 import { orderOf, randomUser, USERS } from '../load/order-events.js'
 import { planOf, repeat, takeOrders } from '../load/orders.js'

@@ -1,14 +1,14 @@
-/** The limit of Postgres: the two INSERTs that EventFlow makes of an event, in batches, and nothing around them. */
+/** The limit of Postgres: only the two INSERTs that EventFlow makes for an event, in batches. */
 import { firstDelivery, type Payload, type Processed, partitionOf } from '@eventflow/core'
 import { type Acceptance, connect, insertProcessed, insertRawEvents, type Lease, type NewEvent } from '@eventflow/db'
 import { newId, orderOf, randomUser, USERS } from '../load/order-events.js'
 import { planOf, repeat, takeOrders } from '../load/orders.js'
 
 const BATCH = 500
-/** Batches in work at once in this process. */
+/** Concurrent batches in this process. */
 const LANES = 2
 
-/** Nobody owns the partitions of a new database: their epoch is 0. */
+/** The partitions of a new database have no owner: their epoch is 0. */
 const leases = Array.from({ length: 16 }, (_, partition): Lease => ({ partition, epoch: 0, dirty: null }))
 
 const { databaseUrl: url } = planOf<{ databaseUrl: string }>()
@@ -28,7 +28,7 @@ function newOrder(): Order {
   return { ...fixed, id, key, partition, correlationId: id, payload, data }
 }
 
-/** The event as a worker that has done nothing to it commits it. */
+/** The commit of an event that a worker has not changed. */
 function commitOf({ payload, ...event }: Order, { seq, acceptedAt }: Acceptance): Processed {
   const delivery = firstDelivery({ ...event, seq, acceptedAt, occurredAt: acceptedAt }, payload, [])
   return { kind: 'processed', delivery, data: event.data, payload }

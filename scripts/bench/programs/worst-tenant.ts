@@ -1,6 +1,6 @@
 /**
- * A tenant that does its worst, in a process of its own that gets what is left of the processors: it would be on
- * another machine.
+ * The attacking tenant, in a low-priority process that only gets idle processor time: in reality it would be on another
+ * machine.
  */
 import { setPriority } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'

@@ -1,4 +1,4 @@
-/** The limit of Redis: pipelines of XADD, and nothing else. */
+/** The limit of Redis: only pipelines of XADD. */
 import { Redis } from 'ioredis'
 import { newId, orderOf, randomUser, USERS } from '../load/order-events.js'
 import { planOf, repeat, takeOrders } from '../load/orders.js'

@@ -1,11 +1,11 @@
-/** Figures as people read them. */
+/** Formats figures for people. */
 
 /** A whole number with commas. */
 export function whole(value: number): string {
   return Math.round(value).toLocaleString('en')
 }
 
-/** Three significant figures at the least, and no more decimals than that needs. */
+/** At least three significant figures, and no more decimals than they need. */
 export function short(value: number): string {
   if (value >= 100) return whole(value)
   return value >= 10 ? value.toFixed(1) : value.toFixed(2)

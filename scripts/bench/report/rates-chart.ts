@@ -1,4 +1,4 @@
-/** The rates as an SVG: bars with their median, a line from the least to the greatest round, in light and in dark. */
+/** The rates as an SVG: bars for the medians, lines from the minimum to the maximum round, in light and dark. */
 import type { VariantResult } from '../results.js'
 import { whole } from './figures.js'
 import { escaped, fixed, svg } from './svg.js'
@@ -12,7 +12,7 @@ const BAR = 16
 const TOP = 54
 const GROUP_GAP = 12
 
-/** Draws what was measured as fast as it goes: not the runs at a fixed rate, and not those with several processes. */
+/** Draws the measurements at full speed: without the runs at a fixed rate, and those with several processes. */
 export function drawRates(variants: readonly VariantResult[], note: string): string {
   const shown = variants.filter(({ group }) => group !== 'latency' && group !== 'workers')
   const width = WIDTH - LEFT - RIGHT
@@ -36,7 +36,7 @@ export function drawRates(variants: readonly VariantResult[], note: string): str
   return svg(TITLE, WIDTH, y + 8, head + rows.join(''))
 }
 
-/** Some limits are far beyond everything else, which would be too small to see: they are cut off, and say how large they are. */
+/** Some limits are so far beyond the rest that it would be too small to see: they are truncated, with their value. */
 function axisEnd(shown: readonly VariantResult[]): number {
   const largest = (of: readonly VariantResult[]) => Math.max(0, ...of.map(({ eventsPerSecond }) => eventsPerSecond.max))
   const pipelines = largest(shown.filter(({ group }) => group !== 'limits'))

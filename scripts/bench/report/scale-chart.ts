@@ -1,4 +1,4 @@
-/** The long run as an SVG: the rate and the memory of every process, over the events so far. */
+/** The long run as an SVG: the rate and the memory of every process, over the number of events. */
 import type { Scale } from '../suites/scale.js'
 import { short, whole } from './figures.js'
 import { escaped, fixed, svg } from './svg.js'
@@ -13,12 +13,12 @@ const SECOND = FIRST + PANEL + 70
 
 interface Line {
   name: string
-  /** Of the colour. */
+  /** Selects the colour. */
   group: string
   points: { events: number; value: number }[]
 }
 
-/** Draws it. */
+/** Draws the chart. */
 export function drawScale({ events, parts, memory }: Scale, note: string): string {
   const rate: Line = {
     name: '',
@@ -44,7 +44,7 @@ export function drawScale({ events, parts, memory }: Scale, note: string): strin
   )
 }
 
-/** Some lines over the events, from zero to a round figure above the highest point. */
+/** A few lines over the events, from zero to a round figure above the highest point. */
 function panel(top: number, title: string, lines: Line[], events: number, figure: (value: number) => string): string {
   const highest = roundUp(Math.max(1, ...lines.flatMap(({ points }) => points.map(({ value }) => value))))
   const x = (at: number) => LEFT + ((WIDTH - LEFT - RIGHT) * at) / events
@@ -72,7 +72,7 @@ function panel(top: number, title: string, lines: Line[], events: number, figure
   <text class="note" x="${WIDTH - RIGHT}" y="${top + PANEL + 18}" text-anchor="end">${whole(events)} events</text>`
 }
 
-/** The next of 1, 2, 4, 6, 8 times a power of ten: a quarter of it is a figure that is read at a glance. */
+/** The next of 1, 2, 4, 6, 8 times a power of ten: a quarter of it is easy to read. */
 function roundUp(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value))
   return power * [1, 2, 4, 6, 8, 10].find((step) => step * power >= value)!
@@ -80,7 +80,7 @@ function roundUp(value: number): number {
 
 const LABEL_HEIGHT = 16
 
-/** Moves labels up as far as they would lie on each other. */
+/** Moves labels up until they do not overlap. */
 function placeLabels(wanted: readonly number[]): number[] {
   const placed = [...wanted]
   const fromBelow = wanted.map((_, n) => n).sort((a, b) => wanted[b]! - wanted[a]!)

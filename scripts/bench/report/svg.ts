@@ -1,6 +1,6 @@
-/** What the charts share: text, colours in light and in dark, figures. */
+/** Shared parts of the charts: text, colours in light and dark, figures. */
 
-/** Of everything that is drawn in a colour: light, dark. */
+/** The colours of the series: light, dark. */
 const COLOURS: Record<string, [string, string]> = {
   limits: ['#afb8c1', '#57606a'],
   naive: ['#d4872c', '#d4872c'],
@@ -35,7 +35,7 @@ const STYLE = `
   ${colours(1)}
   }`
 
-/** A whole drawing. */
+/** A complete drawing. */
 export function svg(title: string, width: number, height: number, content: string): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">
   <title>${escaped(title)}</title>
@@ -50,7 +50,7 @@ export function fixed(value: number): string {
   return value.toFixed(1)
 }
 
-/** Text as it may stand between tags. */
+/** Escapes text for use between tags. */
 export function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
 }

@@ -7,7 +7,7 @@ import { type Walls, wallsRatio } from '../suites/walls.js'
 import type { Watched } from '../suites/watched.js'
 import { bytes, short, whole } from './figures.js'
 
-/** Everything, as text. */
+/** The whole report as text. */
 export function describeResults(results: Results): string {
   const { variants, idle, watched, walls, scale } = results
   const judged = judge(results)
@@ -25,7 +25,7 @@ export function describeResults(results: Results): string {
     .join('\n\n')
 }
 
-/** One line when a round is done. */
+/** One line for a finished round. */
 export function describeRound({
   events,
   seconds,
@@ -54,7 +54,7 @@ function rates(variants: readonly VariantResult[]): string {
   )
 }
 
-/** Rates of things that promise less are not the same kind of rate. */
+/** Rates of systems that guarantee less are not comparable. */
 function promises(variants: readonly VariantResult[]): string {
   const names = new Map<string, string[]>()
   for (const { name, promise } of variants) names.set(promise, [...(names.get(promise) ?? []), name])
@@ -66,7 +66,7 @@ function promises(variants: readonly VariantResult[]): string {
   ].join('\n')
 }
 
-/** Kernel threads and interrupts are others too. */
+/** Kernel threads and interrupts count as other processes too. */
 const UNDISTURBED = 0.1
 
 function disturbance(variants: readonly VariantResult[]): string {
@@ -90,7 +90,7 @@ function latencies(variants: readonly VariantResult[]): string {
   )
 }
 
-/** Of the runs with several processes: who did what, and what became of the rate with one of each. */
+/** For the runs with several processes: the work of each, and the rate relative to one process of each kind. */
 function work(variants: readonly VariantResult[]): string {
   const [alone, ...others] = variants.filter(({ group }) => group === 'workers')
   if (!alone) return ''

@@ -1,4 +1,4 @@
-/** Keys that are spread evenly pass, others do not. */
+/** Evenly spread keys pass, others do not. */
 import { partitionOf } from '@eventflow/core'
 import { expect, test } from '@jest/globals'
 import { distributionOf } from './distribution.js'
@@ -22,7 +22,7 @@ test('the partitions of the product are even', () => {
   expect(distribution.largestDeviation).toBeLessThan(0.25)
 })
 
-test('a hash that favours a partition a little is found out', () => {
+test('a hash that favours a partition a little is detected', () => {
   const { even } = distributionOf(
     draw((user) => (user % 50 === 0 ? 0 : user % PARTITIONS)),
     USERS,

@@ -1,11 +1,11 @@
-/** Whether keys are spread evenly over the partitions: as evenly as chance allows, that is. */
+/** Tests whether keys are spread over the partitions as evenly as chance allows. */
 
 export interface Distribution {
   /** Events by partition. */
   events: number[]
-  /** The largest difference from an even share, as a part of that share. */
+  /** The largest difference from an even share, relative to that share. */
   largestDeviation: number
-  /** No partition is further from an even share than chance explains. */
+  /** Whether chance explains the deviation of every partition from an even share. */
   even: boolean
 }
 
@@ -13,8 +13,8 @@ export interface Distribution {
 const EXPLAINED_BY_CHANCE = 5
 
 /**
- * Judges events that were drawn evenly from so many users. Chance acts twice: how many users a partition has got
- * (binomial), and how many events of them (binomial again); their variances add up.
+ * Judges events whose users were drawn uniformly. Chance acts twice: on the number of users in a partition (binomial),
+ * and on the number of their events (binomial again); their variances add up.
  */
 export function distributionOf(events: number[], users: number): Distribution {
   const total = events.reduce((sum, count) => sum + count, 0)

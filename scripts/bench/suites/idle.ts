@@ -1,4 +1,4 @@
-/** What it costs when nothing happens. */
+/** The cost of idling. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { differences } from '../measure.js'
 import type { ByRole, Stack } from '../stack.js'
@@ -6,14 +6,14 @@ import { startPrograms } from '../variants/eventflow.js'
 
 export interface Idle {
   seconds: number
-  /** Processor time by what a process does, in percent of one core. */
+  /** Processor time by role, in percent of one core. */
   corePercent: ByRole
 }
 
-/** After a start there are things to be done once. */
+/** One-time work after a start is excluded. */
 const SETTLING_MS = 3_000
 
-/** Starts an ingest and a worker, lets them be for so long, and says what they used. */
+/** Starts an ingest and a worker, leaves them idle for this time, and returns the resources used. */
 export async function measureIdle(stack: Stack, idleSeconds: number): Promise<Idle> {
   await stack.reset()
   try {

@@ -9,14 +9,14 @@ const samples = [
   { seconds: 3.5, events: 250 },
 ]
 
-test('between two samples the rate is even', () => {
+test('between two samples the rate is constant', () => {
   expect(secondsUntil(samples, 0)).toBe(0)
   expect(secondsUntil(samples, 100)).toBe(1)
   expect(secondsUntil(samples, 150)).toBe(2)
   expect(() => secondsUntil(samples, 251)).toThrow(RangeError)
 })
 
-test('only whole parts have a rate', () => {
+test('only complete parts have a rate', () => {
   expect(ratesOfParts(samples, 100)).toEqual([
     { upTo: 100, eventsPerSecond: 100 },
     { upTo: 200, eventsPerSecond: 50 },

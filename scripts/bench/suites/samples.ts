@@ -1,12 +1,12 @@
-/** Reading a run between the moments at which it was looked at. */
+/** Interpolates a run between its samples. */
 
-/** How many events were done after so many seconds. */
+/** The number of events done after this many seconds. */
 export interface Sample {
   seconds: number
   events: number
 }
 
-/** When so many events were done, taking the rate between two samples as even. The samples are in order. */
+/** When this many events were done, assuming a constant rate between two samples. The samples are in order. */
 export function secondsUntil(samples: readonly Sample[], events: number): number {
   const after = samples.findIndex((sample) => sample.events >= events)
   if (after === -1) throw new RangeError(`${events} events were never reached`)
@@ -15,7 +15,7 @@ export function secondsUntil(samples: readonly Sample[], events: number): number
   return from.seconds + ((to.seconds - from.seconds) * (events - from.events)) / (to.events - from.events)
 }
 
-/** The rate of every whole part of so many events that is done. */
+/** The rate of every complete part of this many events. */
 export function ratesOfParts(samples: readonly Sample[], part: number): { upTo: number; eventsPerSecond: number }[] {
   const parts = Math.floor((samples.at(-1)?.events ?? 0) / part)
   return Array.from({ length: parts }, (_, n) => {

@@ -1,4 +1,4 @@
-/** A long run: does it stay as fast, does memory stay flat, are the partitions even, how large do the tables get. */
+/** A long run: checks that the rate and memory stay constant, partitions are even, and how large the tables get. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ByRole, Stack } from '../stack.js'
 import type { Percentiles } from '../statistics.js'
@@ -13,13 +13,13 @@ export interface Scale {
   workers: number
   seconds: number
   eventsPerSecond: number
-  /** Of each part of the events, in their order. */
+  /** The rate of each part of the events, in order. */
   parts: { upTo: number; eventsPerSecond: number }[]
   /** The rate of the last million, or of the last tenth of a shorter run, over that of the first. */
   lastToFirst: number
   distribution: Distribution
   delivery: Percentiles
-  /** What each process has for itself, in bytes, at so many events. */
+  /** The anonymous memory of each process, in bytes, at each number of events. */
   memory: { events: number; byRole: ByRole }[]
   tables: { table: string; rows: number; tableBytes: number; indexBytes: number }[]
 }
@@ -33,7 +33,7 @@ export interface ScaleOptions {
 const USERS = 100_000
 const WORKERS = 2
 const LOAD = { connections: 8, batch: 500, users: USERS }
-/** Entries in all streams, each of some thirty events: while there are more, the load waits. */
+/** Entries in all streams, each of about thirty events: while there are more, the load waits. */
 const MAX_BACKLOG = 640
 const WARM_UP_SECONDS = 4
 const LOOK_MS = 50
@@ -41,7 +41,7 @@ const SAMPLE_MS = 1_000
 const PART = 100_000
 const MILLION = 1_000_000
 
-/** Sends so many events, keyed by users who are drawn evenly. */
+/** Sends this many events, keyed by users drawn uniformly. */
 export async function measureScale(stack: Stack, { events, say, onProgress }: ScaleOptions): Promise<Scale> {
   await stack.reset()
   try {
@@ -94,7 +94,7 @@ async function sendAll(subject: EventFlow, events: number, before: number): Prom
   return { sent, seconds: (performance.now() - startedAt) / 1_000 }
 }
 
-/** Keeps what waits in the streams at about MAX_BACKLOG at the most. */
+/** Keeps at most about MAX_BACKLOG entries in the streams. */
 async function holdBacklog(subject: EventFlow, isOver: () => boolean): Promise<void> {
   for (let paused = false; !isOver(); await delay(LOOK_MS)) {
     const tooMuch = (await subject.backlog()) > MAX_BACKLOG
@@ -104,7 +104,7 @@ async function holdBacklog(subject: EventFlow, isOver: () => boolean): Promise<v
   }
 }
 
-/** Notes how far it is and what memory everybody has, and says the rate of every part that is done. */
+/** Samples the progress and the memory of each process, and prints the rate of every finished part. */
 async function takeSamples(
   stack: Stack,
   { workerUrls }: EventFlow,
@@ -124,7 +124,7 @@ async function takeSamples(
   }
 }
 
-/** By the workers' own metrics: counting the table would cost more and more. */
+/** From the workers' own metrics: counting the table would get more and more expensive. */
 async function countProcessed(urls: readonly string[]): Promise<number> {
   const texts = await Promise.all(urls.map(async (url) => (await fetch(`${url}/metrics`)).text()))
   const counts = texts.flatMap((text) => [...text.matchAll(/^eventflow_events_processed_total\{.*\} (\d+)$/gm)])

@@ -1,4 +1,4 @@
-/** What a tenant notices of a neighbour that does its worst: the time that its requests take, alone and beside each attack. */
+/** The effect of an attacking tenant on another: the other's request times, alone and during each attack. */
 import { createApiKey, createTenant, SCOPES, setQuota } from '@eventflow/db'
 import { USERS } from '../load/order-events.js'
 import { ATTACKS, type AttackName } from '../load/worst-tenant.js'
@@ -13,23 +13,23 @@ import { programFile } from '../variants/program-file.js'
 export interface Walls {
   /** Single events a second that the tenant sends. */
   rate: number
-  /** Of load in each turn. */
+  /** Duration of the load in each turn. */
   seconds: number
-  /** Of its requests, in milliseconds: alone, and beside the neighbour's attacks. */
+  /** Of its requests, in milliseconds: alone, and during the attacks. */
   turns: { attack: string; alone: Percentiles; beside: Percentiles }[]
 }
 
 const RATE = 200
 const CONNECTIONS = 32
 
-/** What each of the two may send: with no quota the neighbour might have all that the machine can do. */
+/** The quota of each of the two: without one, the attacker could use the whole capacity of the machine. */
 const QUOTA = { eventsPerSecond: 250, bytesPerSecond: 1_000_000 }
 
 const ALL = 'all of them at once'
 
 /**
- * Drives a tenant at a fixed rate, in turns alone and beside a neighbour; one attack after the other, and all at once.
- * Rejects when a request of the tenant is refused.
+ * Sends one tenant's load at a fixed rate, alternating alone and attacked; first with one attack after the other, then
+ * with all at once. Rejects if a request of the tenant is refused.
  */
 export async function measureWalls(stack: Stack, seconds: number, { say, now }: Terminal): Promise<Walls> {
   await stack.reset()
@@ -64,7 +64,7 @@ export async function measureWalls(stack: Stack, seconds: number, { say, now }: 
   }
 }
 
-/** How many times as long the tenant's p99 is beside its neighbour: beside all attacks at once, to the median of it alone. */
+/** The ratio of the tenant's p99 during all attacks at once to the median of its p99 alone. */
 export function wallsRatio({ turns }: Walls): number {
   const alone = spreadOf(turns.map((turn) => turn.alone.p99)).median
   return turns.find(({ attack }) => attack === ALL)!.beside.p99 / alone

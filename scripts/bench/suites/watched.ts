@@ -1,4 +1,4 @@
-/** What it costs the pipeline that somebody has the live page open, and how the page bears it. */
+/** The cost of an open live page to the pipeline, and the load on the page itself. */
 import { existsSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Browser, type CDPSession, chromium } from 'playwright-core'
@@ -13,35 +13,38 @@ export interface Watched {
   /** How long the page was open in the browser. */
   seconds: number
   /**
-   * Processor time of ingest, worker, Postgres and Redis an event: while nobody looks, while somebody on another machine does,
-   * and while the browser is on this machine, where it takes its share of the processors and their caches too.
+   * Processor time of ingest, worker, Postgres and Redis for each event: with no page open, with a page open on another
+   * machine, and with the browser on this machine, where it takes its share of the processors and their caches too.
    */
   cpuMicroseconds: { unwatched: number; elsewhere: number; here: number }
-  /** What kept the page from moving for more than 50 ms. */
+  /** Tasks that blocked the page for more than 50 ms. */
   longTasks: { count: number; longestMs: number }
-  /** What it held in memory, without garbage. */
+  /** Its memory after garbage collection. */
   memory: { first: PageMemory; last: PageMemory }
 }
 
 interface PageMemory {
   heapBytes: number
-  /** Of the document, and what hangs about. */
+  /** Nodes of the document, and detached ones. */
   nodes: number
 }
 
-/** What is told while it is measured. */
+/** Called with the current step. */
 type OnProgress = (what: string) => void
 
 const CHROMIUM = '/usr/bin/chromium'
 const RATE = 2_000
 const CONNECTIONS = 64
-/** A page that has just been opened has the last hour to draw. */
+/** A newly opened page first draws the last hour. */
 const SETTLING_MS = 5_000
 
-/** What is compared is measured in turns, each for this part of the time. */
+/** The compared states alternate, each for this share of the time. */
 const TURN = 1 / 8
 
-/** Drives a pipeline at a fixed rate: unwatched and watched from elsewhere, in turns, and then with the page open in a browser. */
+/**
+ * Drives a pipeline at a fixed rate: alternately unwatched and watched from elsewhere, and then with the page open in a
+ * browser.
+ */
 export async function measureWatched(stack: Stack, seconds: number, onProgress: OnProgress): Promise<Watched> {
   if (!existsSync(CHROMIUM)) throw new Error(`there is no ${CHROMIUM}: on Debian, apt-get install chromium`)
   await stack.reset()
@@ -74,7 +77,7 @@ export async function measureWatched(stack: Stack, seconds: number, onProgress: 
   }
 }
 
-/** Gives what drives the pipeline for so long, and then says what an event has cost it. */
+/** Returns a function that drives the pipeline for a time and returns the cost of an event. */
 async function driver(stack: Stack, pipeline: EventFlow, onProgress: OnProgress) {
   let sent = 0
   return async (seconds: number, what: string): Promise<number> => {
@@ -90,7 +93,7 @@ async function driver(stack: Stack, pipeline: EventFlow, onProgress: OnProgress)
   }
 }
 
-/** Reads what the page reads, once a second, and does nothing with it. Gives what ends that. */
+/** Reads what the page reads, once a second, and discards it. Returns the function that ends this. */
 function readFigures(url: string): () => Promise<void> {
   const stopping = new AbortController()
   const reading = fetch(`${url}/v1/live`, { signal: stopping.signal })
@@ -104,7 +107,7 @@ function readFigures(url: string): () => Promise<void> {
   }
 }
 
-/** Notes each task that is long, from the first moment of the page. */
+/** Records each long task, from the first moment of the page. */
 const OBSERVE = `
   globalThis.longTasks = []
   new PerformanceObserver((list) => {

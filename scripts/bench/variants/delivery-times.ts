@@ -1,8 +1,8 @@
-/** How long events took from their acceptance to their end, by the database's own clock. */
+/** The times from acceptance to settlement, by the database's own clock. */
 import type pg from 'pg'
 import type { Percentiles } from '../statistics.js'
 
-/** In milliseconds, of the events that were accepted after `since`. */
+/** In milliseconds, for the events accepted after `since`. */
 export async function deliveryTimes(db: pg.Pool, since: Date): Promise<Percentiles> {
   const { rows } = await db.query(
     `SELECT percentile_disc(ARRAY[0.5, 0.95, 0.99, 0.999, 1]) WITHIN GROUP (ORDER BY ms) AS ms

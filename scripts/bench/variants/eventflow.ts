@@ -1,4 +1,4 @@
-/** EventFlow as it ships: its own programs with their default settings. */
+/** EventFlow as released: its own programs with their default settings. */
 import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -17,14 +17,14 @@ const INGEST = fileURLToPath(import.meta.resolve('@eventflow/ingest/main'))
 const WORKER = fileURLToPath(import.meta.resolve('@eventflow/worker/main'))
 const EVENTS = fileURLToPath(new URL('../events', import.meta.url))
 
-/** Of every database, unless somebody sets it otherwise. */
+/** The default number of partitions. */
 export const PARTITIONS = 16
 const PREFIX = 'ef'
 
-/** With every scope, for the variants that need one. */
+/** An API key with every scope, for the variants that need one. */
 const KEY = `ef_${'0'.repeat(12)}_${createHash('sha256').update('bench').digest('hex')}`
 
-/** More than anything here sends in a second, so that a quota is kept account of and never reached. */
+/** More than any load here in a second, so that a quota is counted but never reached. */
 const QUOTA = 100_000_000
 
 export interface Setup {
@@ -34,9 +34,9 @@ export interface Setup {
   scraped?: boolean
   /** Nothing is logged. */
   silent?: boolean
-  /** Requests need an API key, and are counted against a quota that is never reached. */
+  /** Requests need an API key, and count against a quota that is never reached. */
   guarded?: boolean
-  /** This share of the traces is sent to a collector; without it there are none. */
+  /** The share of traces sent to a collector; without it tracing is off. */
   traced?: number
 }
 
@@ -46,15 +46,15 @@ export interface LoadKind extends Partial<RequestKind> {
   connections: number
 }
 
-/** A running EventFlow, with load at hand. */
+/** A running EventFlow with a load generator. */
 export interface EventFlow extends Subject {
-  /** Where ingest is, each of its processes. */
+  /** The URLs of the ingest processes. */
   urls: string[]
-  /** Where the metrics of the workers are. */
+  /** The URLs of the workers' metrics. */
   workerUrls: string[]
-  /** Entries in all streams: what is waiting, and what is in work. */
+  /** Entries in all streams: waiting and in process. */
   backlog(): Promise<number>
-  /** Lets no request begin until it is told otherwise. */
+  /** Pauses or resumes the load: while paused, no request begins. */
   pause(paused: boolean): void
 }
 
@@ -68,7 +68,7 @@ export function eventFlow(
   return { ...about, promise, start: (stack) => startEventFlow(stack, load, setup) }
 }
 
-/** Starts it, and returns when each worker has its share of the partitions. */
+/** Starts it, and returns when each worker owns its share of the partitions. */
 export async function startEventFlow(stack: Stack, load: LoadKind, setup: Setup): Promise<EventFlow> {
   const { urls, workerUrls } = await startPrograms(stack, setup)
   const plan: HttpLoad = {
@@ -85,7 +85,7 @@ export async function startEventFlow(stack: Stack, load: LoadKind, setup: Setup)
     pause: (pause) => generator.tell({ pause }),
     drive: (order, onProgress) => generator.order(order, onProgress),
     async drained(events) {
-      // Cheap first: the streams. Only when they are empty the tables are counted, which is the proof.
+      // Cheap check first: the streams. Only when they are empty it counts the tables, which is the proof.
       await untilNothingLeft('EventFlow', 25, async () => (await backlog()) || events - (await countSettled(stack)))
     },
     delivery: (since) => deliveryTimes(stack.db, since),
@@ -126,7 +126,7 @@ export async function startPrograms(stack: Stack, { ingest = 1, workers = 1, sil
   return { urls, workerUrls }
 }
 
-/** Starts a collector, and gives the settings that send it this share of the traces. */
+/** Starts a collector, and returns the settings that send it this share of the traces. */
 async function collectTraces(stack: Stack, share: number): Promise<Record<string, string>> {
   const port = (await freePort(0))!
   await stack.start('collector', programFile('collector'), { plan: { port } })
@@ -160,7 +160,7 @@ async function untilReady(url: string, program: Program): Promise<void> {
 
 const SCRAPE_MS = 1_000
 
-/** Reads the metrics once a second, as Prometheus would, only more often. */
+/** Reads the metrics once a second, like a Prometheus with a short interval. */
 async function scrapeWhile(over: Promise<unknown>, urls: readonly string[]): Promise<void> {
   let going = true
   over.finally(() => {
@@ -176,7 +176,7 @@ async function countEntries({ redis }: Stack): Promise<number> {
   return depths.reduce((sum, { length }) => sum + length, 0)
 }
 
-/** Only what was processed: no event of the bench may fail. */
+/** Counts only processed events: no event of the bench may fail. */
 async function countSettled({ db }: Stack): Promise<number> {
   const { rows } = await db.query('SELECT count(*)::int AS count FROM processed_events')
   return rows[0].count

@@ -1,4 +1,4 @@
-/** What the parts of the machine can do alone: no pipeline that uses them all can be faster than the slowest. */
+/** The limits of each part of the machine: no pipeline that uses them all can be faster than the slowest. */
 import { migrate } from '@eventflow/db'
 import { freePort } from '@eventflow/local'
 import { USERS } from '../load/order-events.js'
@@ -27,7 +27,7 @@ function http(about: Pick<Variant, 'name' | 'title'>, load: LoadKind): Variant {
   }
 }
 
-/** How many processes insert at once: as many as cores on the machines that this is meant for. */
+/** Concurrent inserting processes: one for each core of the intended machines. */
 const INSERTERS = 2
 
 export const limits: readonly Variant[] = [

@@ -1,4 +1,4 @@
-/** The pipeline that one writes first: the baseline that everything is compared to. */
+/** The obvious simple pipeline: the baseline of all comparisons. */
 import { freePort } from '@eventflow/local'
 import { USERS } from '../load/order-events.js'
 import { untilNothingLeft, type Variant } from '../measure.js'
@@ -8,7 +8,7 @@ import { deliveryTimes } from './delivery-times.js'
 import type { LoadKind } from './eventflow.js'
 import { programFile } from './program-file.js'
 
-/** One INSERT and one XADD an event; a worker that takes one event at a time. */
+/** One INSERT and one XADD for each event; a worker that takes one event at a time. */
 export function naive(about: Pick<Variant, 'name' | 'title'>, load: LoadKind): Variant {
   return {
     ...about,

@@ -1,4 +1,7 @@
-/** Other queues, each as its own documentation says that it is fastest, with work that does nothing. None of them does HTTP. */
+/**
+ * Other queues, each with the settings that its own documentation calls the fastest, and empty jobs. None of them uses
+ * HTTP.
+ */
 import { Queue } from 'bullmq'
 import { untilNothingLeft, type Variant } from '../measure.js'
 import type { Stack } from '../stack.js'
@@ -25,7 +28,7 @@ function peer(about: Omit<Variant, 'group' | 'start'>, openLeft: (stack: Stack) 
 }
 
 interface CountLeft {
-  /** Jobs that are not done, by the state that the queue keeps. */
+  /** The number of unfinished jobs, from the queue's own state. */
   left: () => Promise<number>
   close: () => unknown
 }

@@ -1,4 +1,4 @@
-/** Where the programs of the bench are. */
+/** Locates the programs of the bench. */
 import { fileURLToPath } from 'node:url'
 
 /** The file of the program with this name. */

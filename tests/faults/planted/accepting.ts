@@ -1,4 +1,4 @@
-/** Bugs of accepting and publishing. */
+/** Bugs in accepting and publishing. */
 
 import * as postgres from '../quick/postgres.js'
 import * as redis from '../quick/redis.js'

@@ -1,4 +1,4 @@
-/** Bugs: each a change to the compiled pipeline, the scenario in which it shows, and what must be found then. */
+/** Bugs: each is a change to the compiled pipeline, the scenario that exposes it, and the expected finding. */
 import { createDatabase, type Patch, type ViolationKind } from '@eventflow/testkit'
 import { copyOfBuild, places } from '../places.js'
 import { playQuickly, type QuickScenario } from '../quick/stage.js'
@@ -7,18 +7,21 @@ import { play, type Scenario } from '../scenarios.js'
 export interface Bug {
   name: string
   patches: readonly Patch[]
-  /** Played by processes, with a fault that only a process can have; or, quicker, within the process of the test. */
+  /** Run by processes, for faults that need a process; or, faster, within the process of the test. */
   scenario: Scenario | { quick: QuickScenario }
   /** A kind of violation, or a claim of the scenario. */
   found: ViolationKind | (string & {})
-  /** It is planted in every run of the tests; the others are in the long runs only. */
+  /** It is planted in every run of the tests; the others only in the long runs. */
   telling?: true
 }
 
-/** Shorter times, so that no scenario has to wait for a lease of ten seconds; a handler may take half a lease, and some take a second. */
+/**
+ * Shorter times, so that no scenario has to wait for a lease of ten seconds; a handler may take half a lease, and some
+ * take a second.
+ */
 const SETTINGS = { EVENTFLOW_LEASE_SECONDS: '3' }
 
-/** And others that are no settings; and smaller pieces, so that no scenario has to be large. */
+/** Other times that are not settings, and smaller limits, so that no scenario has to be large. */
 export const IN_A_HURRY: readonly Patch[] = [
   {
     file: 'db/ledger/unsettled.js',
@@ -26,7 +29,7 @@ export const IN_A_HURRY: readonly Patch[] = [
     replace: 'FINAL_AFTER_MS = 1_000',
   },
   { file: 'engine/lane/upkeep.js', find: 'SWEEP_MS = 5_000', replace: 'SWEEP_MS = 300' },
-  // What was never published is looked for when the scenario is over: before, it would cover up many a bug.
+  // The sweep for unpublished events starts when the scenario is over: earlier, it would hide many bugs.
   {
     file: 'engine/lane/upkeep.js',
     find: 'if (performance.now() - sweptAt < SWEEP_MS)',
@@ -38,7 +41,7 @@ export const IN_A_HURRY: readonly Patch[] = [
   { file: 'redis/reading.js', find: 'CLAIMED_AT_ONCE = 100', replace: 'CLAIMED_AT_ONCE = 10' },
 ]
 
-/** Plays these scenarios one after the other on a copy of the build with these bugs, and gives what was found. */
+/** Runs these scenarios one after the other on a copy of the build with these bugs, and returns the findings. */
 export async function playWith(
   name: string,
   patches: readonly Patch[],

@@ -1,4 +1,4 @@
-/** Bugs of catching up from Postgres, and of the way back to the stream. */
+/** Bugs in catching up from Postgres, and in returning to the stream. */
 
 import * as redis from '../quick/redis.js'
 import * as waits from '../quick/waiting.js'

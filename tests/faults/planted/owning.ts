@@ -1,4 +1,4 @@
-/** Bugs of who owns what. */
+/** Bugs in the ownership of partitions. */
 
 import * as owners from '../quick/owning.js'
 import type { Bug } from './bug.js'

@@ -1,4 +1,4 @@
-/** Bugs of reading, claiming and acknowledging the entries of the streams. */
+/** Bugs in reading, claiming and acknowledging the entries of the streams. */
 
 import * as redis from '../quick/redis.js'
 import * as waits from '../quick/waiting.js'

@@ -1,4 +1,4 @@
-/** Bugs of the transaction that settles a batch. */
+/** Bugs in the transaction that settles a batch. */
 
 import * as handlers from '../quick/handlers.js'
 import * as postgres from '../quick/postgres.js'
@@ -7,7 +7,7 @@ import * as waits from '../quick/waiting.js'
 import * as scenarios from '../scenarios.js'
 import type { Bug } from './bug.js'
 
-/** A transaction of a worker that was stopped within it lasts longer than the worker's lease. */
+/** The transaction of a worker that was frozen within it then lasts longer than the worker's lease. */
 const IDLES_FOR_LONG = { file: 'engine/ownership/ownership.js', find: '0.6 * leaseMs', replace: '6_000' }
 
 export const settling: readonly Bug[] = [
@@ -27,7 +27,7 @@ export const settling: readonly Bug[] = [
     patches: [
       { file: 'db/ledger/settle.js', find: 'ORDER BY id FOR SHARE OF partitions', replace: 'ORDER BY id' },
       IDLES_FOR_LONG,
-      // Otherwise a handler that was frozen has failed.
+      // Otherwise a frozen handler would fail.
       { file: 'engine/settle/effects.js', find: 'Math.min(callMs, 0.5 * leaseMs)', replace: '60_000' },
       { file: 'engine/settle/effects.js', find: 'Math.min(transactionMs, 0.8 * leaseMs)', replace: '60_000' },
     ],

@@ -1,8 +1,11 @@
-/** Tests of the tests: each planted bug is found, and without a bug every scenario ends well. */
+/** Tests of the tests: each planted bug is detected, and without a bug every scenario passes. */
 import { expect, test } from '@jest/globals'
 import { type Bug, playWith } from './bug.js'
 
-/** Declares one for each of these bugs. `name` tells the copies of the build apart from those of other test files. */
+/**
+ * Declares one test for each of these bugs. `name` distinguishes the copies of the build from those of other test
+ * files.
+ */
 export function testBugs(name: string, bugs: readonly Bug[]): void {
   test.each(bugs)(
     'found: $name',
@@ -14,7 +17,7 @@ export function testBugs(name: string, bugs: readonly Bug[]): void {
   )
 }
 
-/** Declares one that plays the scenarios of these bugs, each once. */
+/** Declares a test that runs the scenarios of these bugs, each once, without a bug. */
 export function testWithoutBugs(bugs: readonly Bug[]): void {
   test('without a planted bug every scenario ends well', async () => {
     const scenarios = new Map(

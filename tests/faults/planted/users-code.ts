@@ -1,4 +1,4 @@
-/** Bugs of the border with users' code. */
+/** Bugs at the boundary to users' code. */
 import * as handlers from '../quick/handlers.js'
 import type { Bug } from './bug.js'
 

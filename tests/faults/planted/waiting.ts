@@ -1,4 +1,4 @@
-/** Bugs of waiting: retries, keys, suspects. */
+/** Bugs in waiting: retries, keys, suspects. */
 
 import * as handlers from '../quick/handlers.js'
 import * as waits from '../quick/waiting.js'

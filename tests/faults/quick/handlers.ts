@@ -1,20 +1,22 @@
-/** Quick scenarios of definitions that do what they should not: their own event is dead, in words that say why, and no other. */
+/**
+ * Quick scenarios of misbehaving definitions: only their own event becomes a dead letter, with a message that says why.
+ */
 import { post, until } from '@eventflow/testkit'
 import type { QuickScenario } from './stage.js'
 import { processed, working } from './steps.js'
 
-/** An event that is sound is processed much sooner, no matter what another one does, in milliseconds. */
+/** A sound event is processed much sooner, also beside a misbehaving one, in milliseconds. */
 const PATIENCE_MS = 10_000
 
 interface Expected {
-  /** What must be in the message of the dead letter. */
+  /** What the message of the dead letter must contain. */
   says?: RegExp
   component?: string
-  /** Whether it dies. */
+  /** Whether it becomes a dead letter. */
   dies?: boolean
 }
 
-/** An event has a mood, among others; then its key goes on. */
+/** An event has a mood, among others; afterwards its key continues. */
 function misbehaves(mood: string, { says = /./, component = 'handle', dies = true }: Expected = {}): QuickScenario {
   const scenario: QuickScenario = async (stage) => {
     const { db, clients, claim } = stage
@@ -24,7 +26,7 @@ function misbehaves(mood: string, { says = /./, component = 'handle', dies = tru
       ...[{ key }, { key, mood }, { key }],
       { key: 'of another key' },
     ])
-    await processed(db, [before!, behind!, beside!], PATIENCE_MS).catch(() => {}) // what is missing is found
+    await processed(db, [before!, behind!, beside!], PATIENCE_MS).catch(() => {}) // the checker finds missing events
     const { rows } = await db.query('SELECT component, message FROM failed_events WHERE event_id = $1', [moody])
     claim(dies ? 'it is dead' : 'it is processed', rows.length === (dies ? 1 : 0))
     claim(
@@ -42,7 +44,7 @@ const returnsBeforeItWrites = misbehaves('handler writes late', { dies: false })
 export const writesLate: QuickScenario = async (stage) => {
   await returnsBeforeItWrites(stage)
   const twice = 'SELECT FROM effects GROUP BY event_id HAVING count(*) > 1'
-  // As a rule in vain; what it writes in time is found.
+  // Usually in vain; an early write is found.
   await until('it has written', async () => (await stage.db.query(twice)).rows.length > 0, 1_000).catch(() => {})
 }
 writesLate.settings = returnsBeforeItWrites.settings!
@@ -60,12 +62,12 @@ export const rejectsLater = misbehaves('enricher rejects later', {
   component: 'enrich:handled',
 })
 
-/** A handler changes its data and fails; in its next run it finds what was sent. */
+/** A handler changes its data and fails; its next run must see the data as sent. */
 export const changesItsData = misbehaves('handler changes its data')
 
 /**
- * A handler refuses an event; the answer to the COMMIT of its dead letter is lost. When the batch is settled again the handler would
- * not refuse it, but there is the letter; and just then an operator sends it on its way again.
+ * A handler refuses an event; the answer to the COMMIT of its dead letter is lost. When the batch is settled again the
+ * handler would accept it, but the dead letter exists; and at that moment an operator replays it.
  */
 export const isReplayedWhileSettledAgain: QuickScenario = async (stage) => {
   const { db, links, clients } = stage
@@ -87,14 +89,14 @@ export const isReplayedWhileSettledAgain: QuickScenario = async (stage) => {
   links.postgres.mode = { kind: 'pass' }
 }
 
-/** Events of a key are of two types, in turns, in one request. */
+/** Events of a key have two types, alternating, in one request. */
 export const sendsTwoTypes: QuickScenario = async (stage) => {
   await working(stage)
   const key = 'of two types'
   await stage.clients.send([{ key }, { key, mood: 'handler is sound' }, { key }, { key, mood: 'handler is sound' }])
 }
 
-/** A handler refuses an event, and an operator sends it on its way again. */
+/** A handler refuses an event, and an operator replays it. */
 export const isReplayed: QuickScenario = async (stage) => {
   const { db, clients, pipeline } = stage
   await working(stage)
@@ -102,7 +104,7 @@ export const isReplayed: QuickScenario = async (stage) => {
   await until('it is dead', async () => (await db.query('SELECT FROM failed_events')).rows.length > 0)
   const asked = await post(`${pipeline.url}/v1/dead-letters/replay`, { filter: {}, reason: 'once more' })
   stage.claim('the replay is accepted', asked.ok)
-  await until('it is on its way', async () => {
+  await until('it is being replayed', async () => {
     return (await db.query(`SELECT FROM failed_events WHERE status <> 'open'`)).rows.length > 0
   })
 }

@@ -1,11 +1,11 @@
-/** Quick scenarios of who owns what. */
+/** Quick scenarios of ownership. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { withTransaction } from '@eventflow/db'
 import { PARTITIONS, until } from '@eventflow/testkit'
 import type { QuickScenario } from './stage.js'
 import { working } from './steps.js'
 
-/** A worker is started again under its id, and one row of its partitions is locked by another session for a while. */
+/** A worker restarts under its id, while another session locks one row of its partitions. */
 export const startsWithALockedRow: QuickScenario = async ({ pipeline, db, clients, claim }) => {
   const keys = Array.from({ length: 40 }, (_, n) => ({ key: `owned ${n}` }))
   await db.query(`UPDATE partitions SET owner = 'worker-1', lease_expires_at = now() + interval '1 minute'`)
@@ -16,7 +16,7 @@ export const startsWithALockedRow: QuickScenario = async ({ pipeline, db, client
     await until('the others are taken', async () => (await epochs()).every(({ epoch }) => epoch > 0))
     const before = await epochs()
     await clients.send(keys)
-    await delay(1_000) // for so long the row is locked
+    await delay(1_000) // how long the row is locked
     claim('what it holds is not taken again', JSON.stringify(await epochs()) === JSON.stringify(before))
   })
   await until('all are taken', async () => {
@@ -25,7 +25,7 @@ export const startsWithALockedRow: QuickScenario = async ({ pipeline, db, client
   })
 }
 
-/** A worker has all partitions, and then another. */
+/** A worker owns all partitions, and then another does. */
 export const changesHands: QuickScenario = async (stage) => {
   const first = await working(stage, 'worker-1')
   await stage.clients.send([{ key: 'before' }])

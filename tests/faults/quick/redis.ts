@@ -1,4 +1,4 @@
-/** Quick scenarios of what befalls Redis and its streams. */
+/** Quick scenarios of faults of Redis and its streams. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { CONSUMER_GROUP } from '@eventflow/core'
 import { streamKey } from '@eventflow/redis'
@@ -6,7 +6,7 @@ import { sessionsWaiting, until, whileLocked } from '@eventflow/testkit'
 import type { QuickScenario } from './stage.js'
 import { inHand, inStreams, partitionOfKey, processed, takenAway, whileFull, working } from './steps.js'
 
-/** Redis forgets everything, with a backlog and more of the same keys to come. */
+/** Redis loses everything, with a backlog and more events of the same keys to come. */
 export const forgetsBacklog: QuickScenario = async (stage) => {
   const { clients, redis, pipeline } = stage
   const keys = ['forgotten 1', 'forgotten 2', 'forgotten 3'].map((key) => ({ key }))
@@ -16,7 +16,7 @@ export const forgetsBacklog: QuickScenario = async (stage) => {
   await pipeline.startWorker()
 }
 
-/** The consumer group is made by its first reader, after entries were added. */
+/** The consumer group is created by its first reader, after entries were added. */
 export const groupMadeLate: QuickScenario = async (stage) => {
   const { clients, redis, pipeline } = stage
   const key = 'group made late'
@@ -27,7 +27,7 @@ export const groupMadeLate: QuickScenario = async (stage) => {
   await working(stage)
 }
 
-/** Redis takes no entry for a moment: what is accepted then comes before what is accepted later. */
+/** Redis refuses entries for a moment: events accepted then precede events accepted later. */
 export const refusesAnEntry: QuickScenario = async (stage) => {
   const { clients, db } = stage
   const key = 'refused by Redis'
@@ -37,7 +37,7 @@ export const refusesAnEntry: QuickScenario = async (stage) => {
   await clients.send([{ key }])
 }
 
-/** An entry of an event comes again, long after it was settled. */
+/** An entry of an event arrives again, long after it was settled. */
 export const deliversTwice: QuickScenario = async (stage) => {
   const { clients, db, redis, pipeline } = stage
   const key = 'delivered twice'
@@ -52,7 +52,7 @@ export const deliversTwice: QuickScenario = async (stage) => {
   await until('the entry is gone', async () => (await redis.xlen(stream)) === 0)
 }
 
-/** A replica that is behind takes over while a batch is worked on: no command of the reader notices. */
+/** A replica that is behind takes over while a batch is processed: no command of the reader notices. */
 export const failsOverDuringABatch: QuickScenario = async (stage) => {
   const { clients, snapshotRedis } = stage
   const key = 'failed over during a batch'
@@ -65,7 +65,7 @@ export const failsOverDuringABatch: QuickScenario = async (stage) => {
   await clients.send([{ key }])
 }
 
-/** A replica that is behind takes over while no worker is there. */
+/** A replica that is behind takes over while no worker is running. */
 export const failsOverBetweenOwners: QuickScenario = async (stage) => {
   const { clients, snapshotRedis } = stage
   const key = 'failed over between owners'
@@ -78,7 +78,7 @@ export const failsOverBetweenOwners: QuickScenario = async (stage) => {
   await working(stage)
 }
 
-/** A partition changes hands with many entries in hand, more than are claimed at once. */
+/** A partition changes hands with many pending entries, more than are claimed at once. */
 export const claimsMany: QuickScenario = async (stage) => {
   const { clients, db } = stage
   const key = 'claimed in great number'
@@ -93,7 +93,7 @@ export const claimsMany: QuickScenario = async (stage) => {
 }
 claimsMany.settings = { EVENTFLOW_LANES: '1' }
 
-/** Events keep coming while a partition goes back from Postgres to its stream, more than are read at once. */
+/** Events keep coming while a partition returns from Postgres to its stream, more than are read at once. */
 export const sendsWhileItAims: QuickScenario = async (stage) => {
   const { clients, db } = stage
   const key = 'sent while it aims'
@@ -105,18 +105,18 @@ export const sendsWhileItAims: QuickScenario = async (stage) => {
   })
   while (!back) {
     await clients.send(Array.from({ length: 25 }, () => ({ key })))
-    await delay(10) // so that others get a turn
+    await delay(10) // to yield to the others
   }
   await returned
   await clients.send([{ key }])
 }
 
-/** A former owner of a partition is given an entry after the new owner has claimed what there was. */
+/** A former owner of a partition is given an entry after the new owner has claimed the pending ones. */
 export const readByAZombie: QuickScenario = async (stage) => {
   const { clients, redis, pipeline } = stage
   const key = 'read by a zombie'
   await working(stage)
-  // While its only lane is busy it does not wait for the entry itself.
+  // While its only lane is busy it does not read the entry itself.
   await clients.send([{ key: 'keeps the lane busy', mood: 'slow' }])
   await inHand(stage, 'keeps the lane busy')
   await clients.send([{ key }])
@@ -132,14 +132,14 @@ export const sendsARun: QuickScenario = async (stage) => {
   await stage.clients.send(Array.from({ length: 120 }, () => ({ key: 'a run' })))
 }
 
-/** Redis refuses the first entries of a request, and would take the others. */
+/** Redis refuses the first entries of a request, and would accept the others. */
 export const refusesTheFirstEntries: QuickScenario = async (stage) => {
   const { clients, redis, links } = stage
   await working(stage)
   const refused = async () => Number(/cmdstat_xadd:.*rejected_calls=(\d+)/.exec(await redis.info('commandstats'))?.[1])
-  // Only this command: one that reads is refused where replicas are missing, and its lane would turn to Postgres.
+  // Only this command: a read is refused too when replicas are missing, and its lane would turn to Postgres.
   await redis.call('ACL', 'SETUSER', 'eventflow', '-xadd')
-  // The entries arrive one after the other, so slowly that Redis takes entries again before the last is there.
+  // The entries arrive so slowly that Redis accepts entries again before the last has arrived.
   links.redis.mode = { kind: 'trickle', bytes: 2_048, ms: 40 }
   const sent = clients.send(Array.from({ length: 220 }, () => ({ key: 'its first entries are refused' })))
   await until('the first is refused', async () => (await refused()) > 0)
@@ -148,7 +148,7 @@ export const refusesTheFirstEntries: QuickScenario = async (stage) => {
   await sent
 }
 
-/** Redis refuses an entry just when all before it is settled, and its partition goes back to its stream. */
+/** Redis refuses an entry just when everything before it is settled, and its partition returns to its stream. */
 export const refusesOnTheWayBack: QuickScenario = async (stage) => {
   const { clients, db } = stage
   const key = 'refused on the way back'
@@ -160,7 +160,7 @@ export const refusesOnTheWayBack: QuickScenario = async (stage) => {
   await inStreams(db)
 }
 
-/** Redis refuses an entry while a settle of its partition waits, inside its transaction, for a lock of another session. */
+/** Redis refuses an entry while a settling transaction of its partition waits for a lock of another session. */
 export const refusesWhileSettling: QuickScenario = async (stage) => {
   const { clients, db, claim } = stage
   const key = 'refused while it is settled'

@@ -1,9 +1,12 @@
-/** Quick scenarios of a Redis that is rolled back at a certain point of a lane's turn: a copy that is behind takes over just then. */
+/**
+ * Quick scenarios of a Redis that is rolled back at a certain point of a lane's turn: a copy that is behind takes over
+ * at that moment.
+ */
 import type { CrashPoint } from '@eventflow/testkit'
 import type { QuickScenario } from './stage.js'
 import { whileFull, working } from './steps.js'
 
-/** Points of a turn that reads the stream, and of one that catches up and goes back to the stream. */
+/** Points of a turn that reads the stream, and of one that catches up and returns to the stream. */
 export const POINTS: Record<string, CrashPoint> = {
   'before entries are asked for': { to: 'redis', text: 'XREADGROUP', at: 'request' },
   'entries are on the way': { to: 'redis', text: 'XREADGROUP', at: 'reply', reply: '"id":"' },
@@ -19,7 +22,7 @@ export const POINTS: Record<string, CrashPoint> = {
   'what is pending is claimed': { to: 'redis', text: 'xautoclaim', at: 'reply' },
 }
 
-/** Redis is rolled back there, while events of a key come, some of them past the stream. */
+/** Redis is rolled back there, while events of a key arrive, some of them past the stream. */
 export function rolledBackAt({ to, ...wire }: CrashPoint): QuickScenario {
   return async (stage) => {
     const { links, clients, snapshotRedis, claim } = stage
@@ -36,7 +39,7 @@ export function rolledBackAt({ to, ...wire }: CrashPoint): QuickScenario {
     }
     for (let n = 0; n < 50 && !rolledBack; n++) {
       await clients.send([{ key }, { key }])
-      if (n % 8 === 7) await whileFull(stage, () => clients.send([{ key }])).catch(() => {}) // it may just be away
+      if (n % 8 === 7) await whileFull(stage, () => clients.send([{ key }])).catch(() => {}) // Redis may be down
     }
     claim('it came to the point', rolledBack !== undefined)
     await rolledBack

@@ -1,4 +1,7 @@
-/** A small stage: a whole pipeline of a copied build within the process of the test, for scenarios that kill and freeze no process. */
+/**
+ * A small stage: a whole pipeline of a copied build within the process of the test, for scenarios that kill and freeze
+ * no process.
+ */
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { connect, type Db } from '@eventflow/db'
@@ -30,15 +33,15 @@ export interface QuickStage {
   /** Its service and its workers reach both servers over the links. */
   pipeline: TestPipeline
   links: { postgres: Link; redis: Link }
-  /** Connections of the scenario's own, past these links. */
+  /** The scenario's own connections, which bypass these links. */
   db: Db
   redis: Redis
-  /** Copies Redis as it is now. What it gives has the copy take over: what was written since then is gone. */
+  /** Copies the present Redis. The returned function lets the copy take over: everything written since then is lost. */
   snapshotRedis(): Promise<() => Promise<void>>
   clients: Clients
-  /** Has the lanes look, from now on, for what was never published: before, no bug is covered up by it. */
+  /** Lets the lanes sweep for unpublished events from now on, so that the sweep hides no bug before. */
   sweep(): void
-  /** Says something that must be true. */
+  /** Records a claim that must be true. */
   claim(what: string, holds: boolean): void
 }
 
@@ -48,11 +51,11 @@ export interface QuickScenario {
 }
 
 declare global {
-  /** Read by what IN_A_HURRY makes of the lanes. */
+  /** Read by the lanes as patched by IN_A_HURRY. */
   var sweepsWait: boolean | undefined
 }
 
-/** Plays it, and gives what was found: the claims that do not hold, and the violations that the checker sees. */
+/** Runs the scenario, and returns the findings: the failed claims, and the violations that the checker sees. */
 export async function playQuickly(
   scenario: QuickScenario,
   build: BuildCopy,
@@ -108,7 +111,7 @@ export async function playQuickly(
     await until('everything is settled', async () => (await unsettled(db)) === 0, UNSWEPT_MS).catch(() => {})
     sweep()
     const drained = async () => (await unsettled(db)) === 0 && (await leftInStreams(redis, pipeline.prefix)) === 0
-    await until('everything is drained', drained, drainMs).catch(() => {}) // the checker says what is left
+    await until('everything is drained', drained, drainMs).catch(() => {}) // the checker reports the rest
     const checker = createChecker()
     for (const attempt of attempts) checker.attempt(attempt)
     await readHistory(checker, db, redis, pipeline.prefix)
@@ -145,7 +148,7 @@ async function leftInStreams(redis: Redis, prefix: string): Promise<number> {
   return depths.reduce((sum, { length, pending }) => sum + length + pending, 0)
 }
 
-/** How many accepted events have reached no end, or wait in `retries`. */
+/** The number of accepted events that are unsettled, or wait in `retries`. */
 async function unsettled(db: Db): Promise<number> {
   const { rows } = await db.query(`
     SELECT (SELECT count(*) FROM retries) + count(*) AS unsettled FROM raw_events r

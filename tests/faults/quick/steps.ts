@@ -10,19 +10,19 @@ export const sourceBack = (db: Db) => db.query('DELETE FROM source_away')
 
 export const partitionOfKey = (key: string) => partitionOf('default', key, PARTITIONS)
 
-/** Another key of the partition of this one. */
+/** Another key of the same partition. */
 function neighbourOf(key: string): string {
   for (let n = 1; ; n++) if (partitionOfKey(`${key} ${n}`) === partitionOfKey(key)) return `${key} ${n}`
 }
 
-/** Starts a worker, and waits until it has all partitions and trusts their streams. */
+/** Starts a worker, and waits until it owns all partitions and reads their streams. */
 export async function working({ pipeline, db }: QuickStage, id?: string) {
   const worker = await pipeline.startWorker(id)
   await inStreams(db)
   return worker
 }
 
-/** Waits until every partition has an owner that takes its events from its stream. */
+/** Waits until every partition has an owner that reads its stream. */
 export async function inStreams(db: Db): Promise<void> {
   await until('every stream is in use', async () => {
     const { rows } = await db.query(
@@ -45,15 +45,15 @@ export async function processed(db: Db, ids: readonly string[], timeoutMs?: numb
   )
 }
 
-/** Waits until so many entries of the partition of a key are in the hands of a worker. */
+/** Waits until a worker has this many pending entries of the partition of a key. */
 export async function inHand({ redis, pipeline }: QuickStage, key: string, entries = 1): Promise<void> {
-  await until('they are in hand', async () => {
+  await until('they are pending', async () => {
     const depths = await readDepths(redis, pipeline.prefix, PARTITIONS)
     return depths[partitionOfKey(key)]!.pending >= entries
   })
 }
 
-/** Waits until so many events wait in `retries`. */
+/** Waits until this many events wait in `retries`. */
 export async function inRetries(db: Db, count: number): Promise<void> {
   await until('they wait to be tried again', async () => {
     const { rows } = await db.query('SELECT count(*)::integer AS waiting FROM retries')
@@ -61,7 +61,7 @@ export async function inRetries(db: Db, count: number): Promise<void> {
   })
 }
 
-/** Takes the partition of a key from its owner, as a skip does; it is taken again at once. Resolves when it was. */
+/** Takes the partition of a key from its owner, as a skip does; it is taken again at once. Resolves after that. */
 export async function takenAway(db: Db, key: string): Promise<void> {
   const id = partitionOfKey(key)
   const { rows } = await db.query(
@@ -74,12 +74,15 @@ export async function takenAway(db: Db, key: string): Promise<void> {
   })
 }
 
-/** Sends an event of another key to the partition of this one, and waits until it is processed: what came before it was read. */
+/**
+ * Sends an event of another key to the same partition, and waits until it is processed: earlier entries have then been
+ * read.
+ */
 export async function passed({ db, clients }: QuickStage, key: string): Promise<void> {
   await processed(db, await clients.send([{ key: neighbourOf(key) }]))
 }
 
-/** Has Redis refuse every entry while `work` runs. */
+/** Makes Redis refuse every entry while `work` runs. */
 export async function whileFull({ redis }: QuickStage, work: () => Promise<unknown>): Promise<void> {
   await redis.config('SET', 'maxmemory', '1')
   await work()

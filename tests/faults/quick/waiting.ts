@@ -1,4 +1,4 @@
-/** Quick scenarios of events that wait: for another attempt, for their source, behind another of their key. */
+/** Quick scenarios of waiting events: for another attempt, for their source, behind another of their key. */
 import { until } from '@eventflow/testkit'
 import type { QuickScenario } from './stage.js'
 import {
@@ -13,7 +13,7 @@ import {
   working,
 } from './steps.js'
 
-/** Events fail, for a while or for good, with others behind them. */
+/** Events fail, transiently or permanently, with others behind them. */
 export const fails: QuickScenario = async (stage) => {
   await working(stage)
   const keys = Array.from({ length: 12 }, (_, n) => `fails ${n}`)
@@ -31,7 +31,7 @@ export const waitsWithAnother: QuickScenario = async (stage) => {
   await sourceBack(db)
 }
 
-/** A partition changes hands while an event waits to be tried again, with another behind it. */
+/** A partition changes hands while an event waits for a retry, with another behind it. */
 export const waitsThroughATakeOver: QuickScenario = async (stage) => {
   const { db, clients } = stage
   const key = 'waits through a take-over'
@@ -43,7 +43,7 @@ export const waitsThroughATakeOver: QuickScenario = async (stage) => {
   await takenAway(db, key)
 }
 
-/** Two of a key wait to be tried again, and the later one is due first. */
+/** Two of a key wait for a retry, and the later one is due first. */
 export const dueInAnotherOrder: QuickScenario = async (stage) => {
   const { db, clients } = stage
   const key = 'due in another order'
@@ -59,8 +59,8 @@ export const dueInAnotherOrder: QuickScenario = async (stage) => {
 }
 
 /**
- * Two of a key wait that are in no stream, since Redis refused them; then the partition goes back to its stream, a third one
- * comes, and the partition changes hands.
+ * Two events of a key wait that are in no stream, because Redis refused them; then the partition returns to its stream,
+ * a third one arrives, and the partition changes hands.
  */
 export const knownToTheirOwnerOnly: QuickScenario = async (stage) => {
   const { db, clients } = stage
@@ -92,7 +92,7 @@ export const sharesAnEntry: QuickScenario = async (stage) => {
   await sourceBack(db)
 }
 
-/** More events of a key wait than may. */
+/** More events of a key wait than the limit. */
 export const waitsInGreatNumber: QuickScenario = async (stage) => {
   const { db, clients, claim } = stage
   const key = 'waits in great number'
@@ -109,13 +109,13 @@ export const waitsInGreatNumber: QuickScenario = async (stage) => {
   await processed(db, await clients.send([{ key: 'of another partition' }]))
   let most = 0
   const from = performance.now()
-  while (performance.now() - from < 1_500) most = Math.max(most, await waiting()) // they are tried again meanwhile
+  while (performance.now() - from < 1_500) most = Math.max(most, await waiting()) // they are retried meanwhile
   claim('what waits in memory is bounded', most <= 10)
   await sourceBack(db)
 }
 waitsInGreatNumber.settings = { EVENTFLOW_MAX_WAITING: '10' }
 
-/** A handler fails, which is written, but the answer is lost; when the batch is settled again it does not fail. */
+/** A handler fails, which is written, but the answer is lost; when the batch is settled again it succeeds. */
 export const failsOnceAndLosesTheAnswer: QuickScenario = async (stage) => {
   const { db, links, clients, claim } = stage
   await working(stage)
@@ -132,7 +132,9 @@ export const failsOnceAndLosesTheAnswer: QuickScenario = async (stage) => {
   claim('what is processed waits no more', !waits)
 }
 
-/** An event waits for its source; meanwhile the watermarks move on, its entry is lost, and its partition changes hands. */
+/**
+ * An event waits for its source; meanwhile the watermarks advance, its entry is lost, and its partition changes hands.
+ */
 export const passedByTheWatermark: QuickScenario = async (stage) => {
   const { db, redis, clients, sweep } = stage
   const key = 'passed by the watermark'
@@ -143,7 +145,7 @@ export const passedByTheWatermark: QuickScenario = async (stage) => {
   await passed(stage, key)
   const others = Array.from({ length: 40 }, (_, n) => ({ key: `beside ${n}` }))
   await processed(db, await clients.send(others))
-  // Were the watermark of its partition to move over it, it would have by the time the others' have moved over theirs.
+  // If the watermark of its partition could pass it, it would have done so by the time the others' have advanced.
   await until('the watermarks of the others have passed', async () => {
     const { rows } = await db.query(`
       SELECT FROM raw_events r JOIN partitions p ON p.id = r.partition
@@ -162,5 +164,5 @@ export const failsToTheEnd: QuickScenario = async (stage) => {
   await until('it is dead', async () => {
     const { rows } = await stage.db.query('SELECT FROM failed_events')
     return rows.length > 0
-  }).catch(() => {}) // what is missing is found
+  }).catch(() => {}) // the checker finds missing events
 }

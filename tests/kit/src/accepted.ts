@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { AcceptedEvent } from '@eventflow/core'
 import { type Db, insertRawEvents, type NewEvent } from '@eventflow/db'
 
-/** An event as ingestion would insert it: complete, with a new id and a key of its own unless given. */
+/** An event as ingest would insert it: complete, with a new id and a new key unless given. */
 export function newEvent(given: Partial<NewEvent> = {}): NewEvent {
   const id = given.id ?? randomUUID()
   return {
@@ -19,7 +19,7 @@ export function newEvent(given: Partial<NewEvent> = {}): NewEvent {
   }
 }
 
-/** Inserts events as accepted, and gives them as a worker would have them. */
+/** Inserts events as accepted, and returns them as a worker would get them. */
 export async function acceptEvents(db: Db, events: readonly NewEvent[]): Promise<AcceptedEvent[]> {
   const accepted = await insertRawEvents(db, events)
   return events.map((given) => {

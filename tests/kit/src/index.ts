@@ -1,4 +1,4 @@
-/** What tests need: real services, a whole pipeline, faults, and a judge of what happened. */
+/** The test kit: real services, a whole pipeline, faults, and a checker of the history. */
 export * from './accepted.js'
 export * from './conformance/feed.js'
 export * from './faults/index.js'

@@ -6,7 +6,7 @@ export interface SteadyLoad {
   /** How many events of each key were acknowledged so far: those numbered from 0 to one less. */
   acknowledged: ReadonlyMap<string, number>
   total(): number
-  /** Resolves when the last request is answered. Throws when one of them was answered with anything but 202. */
+  /** Resolves when the last request is answered. Throws if any answer was not 202. */
   stop(): Promise<void>
 }
 
@@ -28,7 +28,7 @@ export function startSteadyLoad(
   }
 
   const senders = Promise.all(keys.map(send))
-  senders.catch(() => {}) // told by stop
+  senders.catch(() => {}) // reported by stop
   return {
     acknowledged,
     total: () => [...acknowledged.values()].reduce((sum, count) => sum + count, 0),

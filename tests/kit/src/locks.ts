@@ -1,4 +1,4 @@
-/** Locks, to stop others at a known place. */
+/** Locks, to stop other sessions at a known place. */
 import type { Db, Queryable } from '@eventflow/db'
 
 /** The sessions in this database that wait for a lock, by process id. */
@@ -9,14 +9,14 @@ export async function sessionsWaiting(db: Queryable): Promise<number[]> {
   return rows.map(({ pid }) => pid)
 }
 
-/** Keeps everybody from writing to a table while `work` runs. It must be done within 4 s, the lock timeout of the others. */
+/** Blocks all writes to a table while `work` runs. It must be done within 4 s, the lock timeout of the others. */
 export async function whileLocked(db: Db, table: string, work: () => Promise<void>): Promise<void> {
   const client = await db.connect()
   try {
     await client.query(`BEGIN; LOCK ${table} IN EXCLUSIVE MODE`)
     await work()
   } finally {
-    // Ends the transaction, in whatever state it is.
+    // Ends the transaction, in any state.
     client.release(true)
   }
 }

@@ -1,4 +1,4 @@
-/** A Redis of a test's own, to be taken away, filled up or wiped. */
+/** A separate Redis for a test that stops, fills or wipes it. */
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,10 +7,10 @@ import { connectRedis, untilReady } from '@eventflow/redis'
 import { runServer, type Server } from './faults/server.js'
 import { redisCacheDir } from './services.js'
 
-/** Starts it; its data goes with it when it is stopped. It also takes the passwords of `like`, whose place it is to have. */
+/** Starts it; its data is removed when it is stopped. It takes over the passwords of `like`, which it is to replace. */
 export async function startOwnRedis({ like }: { like?: Server } = {}): Promise<Server> {
   const dir = await mkdtemp(join(tmpdir(), 'eventflow-redis-'))
-  await chmod(dir, 0o711) // Redis runs as another user where the tests run as root, and must be able to get there
+  await chmod(dir, 0o711) // Redis runs under another account if the tests run as root, and must be able to get there
   const server = await runServer(join(dir, 'redis'), (place) =>
     startRedis({ ...place, cacheDir: redisCacheDir(), log: () => {} }),
   )

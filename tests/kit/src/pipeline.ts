@@ -1,4 +1,6 @@
-/** A whole pipeline inside the test's process: the real service and real workers, on a database and a prefix of their own. */
+/**
+ * A whole pipeline inside the test's process: the real service and real workers, with a new database and stream prefix.
+ */
 import { randomBytes } from 'node:crypto'
 import {
   ASKING_APPLICATION,
@@ -47,25 +49,25 @@ export interface TestPipeline {
   app: Awaited<ReturnType<typeof buildApp>>
   /** Where the service listens: `http://127.0.0.1:…`. */
   url: string
-  /** Of the workers and the test; the service has its own. */
+  /** The pool of the workers and the test; the service has another. */
   db: Db
   redis: Redis
   prefix: string
-  /** Of its stream entries. */
+  /** Seals its stream entries. */
   seal: Seal
   databaseUrl: string
   partitions: number
   ingestMetrics: IngestMetrics
-  /** What the service and the workers logged so far, warnings and worse unless the level is set otherwise. */
+  /** What the service and the workers logged so far, warnings and worse by default. */
   // biome-ignore lint/suspicious/noExplicitAny: the fields of a log line.
   logged: Record<string, any>[]
   /** Starts one more worker. */
   startWorker(id?: string): Promise<Worker & { metrics: WorkerMetrics }>
-  /** Starts a worker as a process of its own, with the definitions of a folder, and what settings it needs besides. */
+  /** Starts a worker in a separate process, with the definitions of a folder, and additional settings. */
   startWorkerProcess(id: string, events: string, settings?: Record<string, string>): Promise<ProgramProcess>
-  /** Sends events as one batch request and gives the answer; throws when it is not 200. */
+  /** Sends events as one batch request and returns the answer; throws if it is not 200. */
   send(events: readonly object[]): Promise<BatchAnswer>
-  /** Waits until every accepted event has reached an end. */
+  /** Waits until every accepted event is settled. */
   drained(timeoutMs?: number): Promise<void>
   /** Waits until nothing is left in the streams. */
   streamsEmpty(): Promise<void>
@@ -84,7 +86,7 @@ export interface BatchAnswer {
   }[]
 }
 
-/** Runs what the definitions prepare. Settings may be given by their names; those that are left out have their defaults. */
+/** Runs `prepare` of the definitions. Settings may be given by their names; missing ones have their defaults. */
 export async function startPipeline(
   definitions: readonly EventDefinition[],
   settings: Record<string, string> = {},
@@ -174,7 +176,7 @@ export async function startPipeline(
       for (const process of processes) process.kill('SIGKILL')
       await Promise.all([...processes.map(({ exited }) => exited), ...[...workers].map((worker) => worker.stop())])
       await app.close()
-      // Where Redis is away they stay: nobody else's begin with this prefix.
+      // If Redis is down they stay: no other test uses this prefix.
       const keys = await redis.keys(`${prefix}:*`).catch(() => [])
       if (keys.length > 0) await redis.del(keys).catch(() => {})
       await disconnect()
@@ -182,7 +184,7 @@ export async function startPipeline(
   }
 }
 
-/** Builds the service as its program does, with connections for the workers and the test besides. */
+/** Builds the service as its program does, with additional connections for the workers and the test. */
 async function startService(config: IngestConfig, definitions: ReadonlyMap<string, EventDefinition>, log: Logger) {
   const pool = (applicationName: string, max: number) =>
     connect({ url: config.DATABASE_URL, applicationName, max, onIdleError: () => {} })

@@ -1,4 +1,4 @@
-/** Ingest and workers as they run in production: processes of their own. */
+/** Ingest and workers as they run in production: as separate processes. */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -6,7 +6,7 @@ import { until } from './until.js'
 
 export interface ProgramProcess {
   pid: number
-  /** Where it tells of its health: `http://127.0.0.1:…`. */
+  /** The URL of its health: `http://127.0.0.1:…`. */
   url: string
   /** Everything it has written so far, on stdout and stderr. */
   lines: readonly string[]
@@ -21,17 +21,17 @@ const PROGRAMS = {
   alerts: { file: '@eventflow/alerts/main', ready: '"watching"' },
 }
 
-/** A start that takes longer has failed, also on a machine that does much else, in milliseconds. */
+/** Time limit of a start, also on a busy machine, in milliseconds. */
 const START_MS = 60_000
 
-/** Loaded into the process before its program: a test run that was killed leaves no processes behind. */
+/** Loaded into the process before its program: a killed test run leaves no processes behind. */
 const LEASH = `data:text/javascript,${encodeURIComponent(
   `process.once('disconnect', () => process.kill(process.pid, 'SIGKILL')); process.channel.unref()`,
 )}`
 
 /**
- * Starts a program with these settings and nothing else of our environment; resolves when it works. It tells so at `info`,
- * and must not be set to less.
+ * Starts a program with these settings and nothing else of our environment; resolves when it works. It logs that at
+ * `info`, so its level must not be higher.
  */
 export async function startProgramProcess(
   program: keyof typeof PROGRAMS,

@@ -1,4 +1,4 @@
-/** One Postgres and one Redis for a whole test run; each test file has a database and a prefix of its own in them. */
+/** One Postgres and one Redis for a whole test run; each test file has a separate database and prefix in them. */
 import { randomBytes } from 'node:crypto'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { connect, migrate } from '@eventflow/db'
 import { startPostgres, startRedis } from '@eventflow/local'
 
-/** Where the services are told to the test files: jest hands its environment on to the processes that run them. */
+/** How the test files learn of the services: jest passes its environment to the processes that run them. */
 const POSTGRES = 'EVENTFLOW_TEST_POSTGRES'
 const POSTGRES_ADMIN = 'EVENTFLOW_TEST_POSTGRES_ADMIN'
 const REDIS = 'EVENTFLOW_TEST_REDIS'
@@ -21,7 +21,7 @@ export interface Services {
 /** Starts both, with a migrated database to copy. `cacheDir` keeps a fetched Redis for the next run. */
 export async function startServices({ cacheDir }: { cacheDir: string }): Promise<Services> {
   const dir = await mkdtemp(join(tmpdir(), 'eventflow-test-'))
-  // Postgres runs as another user where the tests run as root, and must be able to get there.
+  // Postgres runs under another account if the tests run as root, and must be able to get there.
   await chmod(dir, 0o755)
   const log = () => {}
   const [postgres, redis] = await Promise.all([
@@ -42,7 +42,7 @@ export async function startServices({ cacheDir }: { cacheDir: string }): Promise
   }
 }
 
-/** The Redis of this run, as its administrator: tests fill it up and take it away. */
+/** The Redis of this run, as its administrator: tests fill and stop it. */
 export function redisUrl(): string {
   return required(REDIS)
 }
@@ -53,8 +53,8 @@ export function redisCacheDir(): string {
 }
 
 /**
- * Makes a database; migrated and empty, or without any table. Gives its URL for the ordinary role that the pipeline's
- * programs have: all that is tested is done with its rights.
+ * Creates a database; migrated and empty, or without any table. Returns its URL for the ordinary role of the pipeline's
+ * programs: all tests run with its rights.
  */
 export async function createDatabase({ migrated = true } = {}): Promise<string> {
   const name = `test_${randomBytes(6).toString('hex')}`

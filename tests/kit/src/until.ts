@@ -1,9 +1,9 @@
-/** Waiting for a state that somebody else brings about. */
+/** Waiting for a state that another process or task brings about. */
 import { setTimeout as delay } from 'node:timers/promises'
 
 /**
- * Looks until `look` gives something other than undefined or false, and gives that. Throws after `timeoutMs`, with what
- * `look` threw last if it did.
+ * Calls `look` until it returns something other than undefined or false, and returns that. Throws after `timeoutMs`,
+ * with the last error of `look`, if any.
  */
 export async function until<State>(
   what: string,

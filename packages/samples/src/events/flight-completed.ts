@@ -1,4 +1,4 @@
-/** `flight.completed`: looked up, derived, checked by a rule, and added up in a projection. */
+/** `flight.completed`: enriched by look-ups, derived fields, a rule, and a projection. */
 import { type AcceptedEvent, defineEvent, derive, lookup, type Static, Type } from '@eventflow/sdk'
 import { addToAirportStats, prepareAirportStats } from '../airport-stats.js'
 import { prepareAirports } from '../airports.js'

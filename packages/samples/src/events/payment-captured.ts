@@ -1,4 +1,4 @@
-/** `payment.captured`: payments do not depend on each other, so none waits behind another one's retries. */
+/** `payment.captured`: payments are independent, so none waits for the retries of another. */
 import { defineEvent, Type } from '@eventflow/sdk'
 
 const Cents = Type.Integer({ minimum: 1, maximum: 1_000_000_000, description: 'In the smallest unit: cents' })

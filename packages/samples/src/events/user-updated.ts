@@ -1,4 +1,4 @@
-/** `user.updated`: a handler for which order matters, as the last update must win. */
+/** `user.updated`: a handler that depends on order, because the last update must win. */
 import { defineEvent, Type } from '@eventflow/sdk'
 import { addTenant } from '../tenant-tables.js'
 

@@ -1,9 +1,7 @@
 /**
- * What every feed must do for the engine: one suite that each implementation of `Feed` and `Publisher` passes, whatever
- * it runs on.
+ * The conformance suite of feeds: every implementation of `Feed` and `Publisher` must pass it.
  *
- * A rig gives the suite an empty feed of some partitions; each case runs on a rig of its own. `tests/feeds` plays the
- * cases.
+ * A rig gives the suite an empty feed of some partitions; each case has a new rig. `tests/feeds` runs the cases.
  */
 import { deepEqual, equal, ok } from 'node:assert/strict'
 import {
@@ -21,17 +19,17 @@ import { until } from '../until.js'
 export interface FeedRig {
   publisher: Publisher
   monitor: FeedMonitor
-  /** Opens the feed under a name that no consumer has had before. */
+  /** Opens the feed under an unused consumer name. */
   open(name: string): Promise<Feed>
   /** Adds an entry that this installation did not write. */
   addForeign(partition: number): Promise<void>
-  /** Breaks the connections of the feeds that are open; they reconnect by themselves. */
+  /** Breaks the connections of the open feeds, which reconnect on their own. */
   breakConnections(): Promise<void>
-  /** Puts an empty server in the place of the present one, as after a failover that lost everything. */
+  /** Replaces the present server by an empty one, as after a failover that lost everything. */
   replaceServer(): Promise<void>
 }
 
-/** Partitions that a rig has, from 0 on. */
+/** The number of partitions of a rig. */
 export const RIG_PARTITIONS = 3
 
 export interface FeedCase {
@@ -71,7 +69,7 @@ async function claimed(feed: Feed, partition = 0): Promise<Entry[]> {
   return entries
 }
 
-/** Publishes events one after the other, each as an entry of its own. */
+/** Publishes events one after the other, each in a separate entry. */
 async function publishSingly({ publisher }: FeedRig, events: readonly RawEvent[]): Promise<void> {
   for (const event of events) deepEqual(await publisher.publish([event]), new Set())
 }
@@ -380,5 +378,5 @@ const failing: FeedCase[] = [
   },
 ]
 
-/** The cases, in the order in which a new implementation meets them. */
+/** The cases, in a good order for a new implementation. */
 export const FEED_CASES: readonly FeedCase[] = [...reading, ...owning, ...failing]

@@ -1,6 +1,6 @@
 /**
- * A copy of the compiled pipeline in a folder of its own: a long run is not disturbed when somebody builds meanwhile, and a bug
- * can be planted in it without a trace in the product.
+ * A copy of the compiled pipeline in a separate folder: a concurrent build does not disturb a long run, and a bug can
+ * be planted in it without a trace in the product.
  */
 import { cp, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -9,7 +9,7 @@ import { basename, join } from 'node:path'
 export interface Patch {
   /** `worker/settle.js`: the package or app, and the file in its `dist`. */
   file: string
-  /** Exactly as it stands there, once. */
+  /** The exact text, which must occur once. */
   find: string
   replace: string
 }
@@ -17,14 +17,14 @@ export interface Patch {
 export interface BuildCopy {
   scripts: { ingest: string; worker: string }
   definitions: string
-  /** The folder that has its packages and apps, each by its name. */
+  /** The folder with its packages and apps, each by its name. */
   packages: string
   remove(): Promise<void>
 }
 
 /**
- * Copies what is built of the workspace at `root` to `.eventflow/builds/<name>`, where third-party packages are still found.
- * `definitions` is the compiled folder of event definitions. Throws when a patch does not match exactly once.
+ * Copies the build of the workspace at `root` to `.eventflow/builds/<name>`, where third-party packages can still be
+ * resolved. `definitions` is the compiled folder of event definitions. Throws if a patch does not match exactly once.
  */
 export async function copyBuild(
   root: string,
@@ -75,7 +75,7 @@ async function apply(patch: Patch, scope: string): Promise<void> {
   await writeFile(path, patched(await readFile(path, 'utf8'), patch))
 }
 
-/** Throws when a patch does not fit what is built of the workspace at `root`, and says how often it matches. */
+/** Throws if a patch does not match the build of the workspace at `root` exactly once, with the number of matches. */
 export async function checkPatch(root: string, patch: Patch): Promise<void> {
   const [unit] = patch.file.split('/')
   const group = (await exists(join(root, 'packages', unit!))) ? 'packages' : 'apps'

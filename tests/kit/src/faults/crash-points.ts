@@ -1,6 +1,6 @@
 /**
- * Crash points: the moments of an event's path at which a process may die, by what its connections say just then. The link
- * kills it there, so the product knows nothing of it.
+ * Crash points: the moments of an event's path at which a process may die, recognized by the traffic on its
+ * connections. The link kills it there, so the product contains no code for it.
  */
 import { until } from '../until.js'
 import type { Evidence, Tripwire } from './link.js'
@@ -11,14 +11,17 @@ export interface CrashPoint extends Omit<Tripwire, 'spring'> {
   to: 'postgres' | 'redis'
 }
 
-/** Postgres is ready for the next query: outside of a transaction, what came before it being committed; or inside of one. */
+/**
+ * Postgres is ready for the next query: outside of a transaction, so that everything before is committed; or inside of
+ * one.
+ */
 const COMMITTED = 'Z\0\0\0\x05I'
 const INSIDE = 'Z\0\0\0\x05T'
 
 /** An event in an entry of a stream. */
 const ENTRY = '"id":"'
 
-/** The answer to a claim that gave entries: where to go on, and a list that is not empty. */
+/** The reply to a claim that returned entries: a cursor, and a list that is not empty. */
 const CLAIMED = /\*3\r\n\$\d+\r\n\d+-\d+\r\n\*[1-9]/
 
 const insertOfEvents = { to: 'postgres', text: 'insert-raw-events' } as const
@@ -48,7 +51,10 @@ export const WORKER_CRASH_POINTS = {
   'a suspect is recorded': { to: 'postgres', text: 'record-suspects', at: 'reply', reply: COMMITTED },
 } as const satisfies Record<string, CrashPoint>
 
-/** Kills the program with SIGKILL when it comes to the point; it stays down. Gives what was said, and how it ended. */
+/**
+ * Kills the program with SIGKILL when it reaches the point; it stays down. Returns the traffic up to that point, and
+ * how it ended.
+ */
 export async function crashAt(
   point: CrashPoint,
   program: Program,

@@ -1,19 +1,19 @@
-/** A fault: something that breaks, lasts for a while, and is well again. */
+/** A fault: something that breaks, stays broken for a while, and recovers. */
 import type { Random } from '../random.js'
 import type { Stack } from './stack.js'
 
 export interface Fault {
-  /** What it is, as the report names it. */
+  /** Its name in the report. */
   name: string
-  /** Whom it befell, for the record. */
+  /** The affected process or server, for the record. */
   victim: string
-  /** What it needs for itself: no two faults that run at once have one of these in common. */
+  /** The resources it needs exclusively: concurrent faults share none of them. */
   takes: string[]
   /**
-   * Breaks it and makes it well again. Recovery counts from the call of `struck`; where that is never called, from the end.
+   * Breaks something and repairs it. Recovery counts from the call of `struck`; if that is never called, from the end.
    */
   run(struck: () => void): Promise<void>
 }
 
-/** Makes a fault of its kind; whom it befalls and how is left to chance. Nothing where the stack cannot have it. */
+/** Makes a fault of its kind with a random target and parameters; `undefined` if it is impossible on this stack. */
 export type FaultKind = (stack: Stack, random: Random) => Fault | undefined

@@ -1,4 +1,4 @@
-/** What befalls the connections of one process, or of all, to one of the servers. */
+/** Faults of the connections of one process, or of all, to one of the servers. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Random } from '../random.js'
 import type { FaultKind } from './fault.js'

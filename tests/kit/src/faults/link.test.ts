@@ -26,10 +26,10 @@ async function connected(port: number) {
   return socket
 }
 
-test('a connection that is reset in the moment in which it ends is closed for good', async () => {
+test('a connection that is reset at the moment it ends is fully closed', async () => {
   const before = openSockets()
   const link = await openLink(portOf(target))
-  // The end of a connection beside the link comes right after that of the one through it, before the loop turns.
+  // The end of a connection beside the link arrives right after that of the one through it, before the loop turns.
   const bell = createServer((socket) => socket.on('end', () => link.reset()).resume()).listen(0, '127.0.0.1')
   await once(bell, 'listening')
   for (let n = 0; n < 20; n++) {

@@ -1,18 +1,18 @@
 /**
- * A link: a TCP proxy on the loopback between one process and one server, which can be made to fail.
- * What was swallowed is never sent later: a connection that lost a byte stays silent, also when the link is well again.
+ * A link: a TCP proxy on the loopback between one process and one server, which can be made to fail. Swallowed bytes
+ * are never sent later: a connection that lost a byte stays silent, also when the link has recovered.
  */
 import { createServer, type Socket, connect as tcpConnect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 
 /**
- * - `pass`: everything goes through.
+ * - `pass`: everything passes.
  * - `refuse`: connections are reset, and new ones too.
- * - `cut`: a connection is reset when it is next used: before the request goes through, before its reply, or after it.
+ * - `cut`: a connection is reset when it is next used: before the request passes, before its reply, or after it.
  * - `lose answer`: the answer to the first request that contains `text` is lost, and its connection with it; once. With
  *   `after`, only on a connection on which a request with that text went before.
- * - `swallow`: nothing goes through and nobody is told: half-open connections.
- * - `slow`: every piece is late by `ms`. `trickle`: `bytes` at a time, `ms` apart.
+ * - `swallow`: nothing passes and neither side is told: half-open connections.
+ * - `slow`: every piece is delayed by `ms`. `trickle`: `bytes` at a time, `ms` apart.
  */
 export type LinkMode =
   | { kind: 'pass' | 'refuse' | 'swallow' }
@@ -21,38 +21,40 @@ export type LinkMode =
   | { kind: 'slow'; ms: number }
   | { kind: 'trickle'; bytes: number; ms: number }
 
-/** Waits for something to be said, and then is sprung, once; the piece that sprang it does not go through. */
+/** Waits for certain traffic and then triggers, once; the triggering piece does not pass. */
 export interface Tripwire {
-  /** `request`: before it goes through. `reply`: it went through and was answered; the answer does not go through. */
+  /** `request`: before it passes. `reply`: it passed and was answered; the answer does not pass. */
   at: 'request' | 'reply'
-  /** What the request contains. A named statement is in each of its requests by its name, and by its text only in the first. */
+  /** Text in the request. A named statement has its name in each of its requests, and its text only in the first. */
   text: string
-  /** What was said on the connection before it, since the last BEGIN. */
+  /** Earlier traffic on the connection, since the last BEGIN. */
   after?: string
-  /** What the reply contains; a pattern where an answer to another request of the connection could contain the same text. */
+  /** Text in the reply; a pattern if an answer to another request of the connection could contain the same text. */
   reply?: string | RegExp
   spring(evidence: Evidence): void
 }
 
-/** What had been said: the requests of the transaction, or the one request, and the answer. */
+/** The traffic before: the requests of the transaction, or the one request, and the answer. */
 export interface Evidence {
   request: string
   reply: string
 }
 
 export interface Link {
-  /** Where its process connects to. */
+  /** The port for its process. */
   port: number
   mode: LinkMode
   tripwire: Tripwire | undefined
-  /** The server's port; new connections go there. */
+  /** The server's port, used by new connections. */
   target: number
-  /** Resets every connection there is. */
+  /** Resets every connection. */
   reset(): void
   stop(): Promise<void>
 }
 
-/** A silent connection is kept for so long on the server's side, in milliseconds: the server is not told of its end. */
+/**
+ * How long a silent connection is kept open on the server's side, in milliseconds: the server is not told of its end.
+ */
 const SILENT_FOR_MS = 30_000
 
 interface Connection {
@@ -61,12 +63,12 @@ interface Connection {
   silent: boolean
   /** Its next answer is lost. */
   losing: boolean
-  /** A request with the text `after` went over it. */
+  /** A request with the text `after` has passed. */
   armed: boolean
-  /** While there is a tripwire: its last request, and what came before that since the last BEGIN. */
+  /** While there is a tripwire: its last request, and the traffic before that since the last BEGIN. */
   asked: string
   before: string
-  /** A tripwire was sprung on it. */
+  /** It has triggered a tripwire. */
   over: boolean
 }
 
@@ -173,8 +175,8 @@ function cut({ client, server }: Connection): void {
 }
 
 /**
- * Resets a connection; one that is about to end is only closed. The system refuses to reset it then, Node never closes what it
- * could not reset, and at its exit waits for that for ever, with all of a processor.
+ * Resets a connection; one that is about to end is only closed. The system then refuses to reset it; Node never closes
+ * a socket that it could not reset, and at exit waits for it for ever, using a full processor.
  */
 function reset(socket: Socket): void {
   if (socket.writableEnded) socket.destroy()
@@ -196,7 +198,7 @@ async function forwardLate(to: Socket, piece: Buffer, mode: LinkMode): Promise<v
   }
 }
 
-/** The address of a server as it is through a link: the same but for the port. */
+/** The address of a server through a link: the same except for the port. */
 export function withPort(url: string, port: number): string {
   const changed = new URL(url)
   changed.port = `${port}`

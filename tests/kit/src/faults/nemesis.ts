@@ -1,4 +1,4 @@
-/** The nemesis: breaks things at random, one after the other and several at once, and records what it did. */
+/** The nemesis: causes random faults, one after the other and several at once, and records them. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { partitionOf } from '@eventflow/core'
@@ -20,9 +20,11 @@ export interface FaultRecord {
   victim: string
   /** Milliseconds since the nemesis began. */
   at: number
-  /** How long after it events of every partition, sent after it, were settled. Missing where that never happened. */
+  /**
+   * How long after the fault events of every partition, sent after it, were settled. Missing if that never happened.
+   */
   recoveryMs?: number
-  /** Something about the fault itself went wrong. */
+  /** An error of the fault itself. */
   problem?: string
 }
 
@@ -33,11 +35,11 @@ export interface NemesisOptions {
   kinds?: readonly FaultKind[]
   /** Between the beginnings of two faults, in milliseconds. */
   everyMs: number
-  /** Each fault begins only when the one before has been recovered from: the times are then those of one fault. */
+  /** Each fault begins only after the recovery from the one before, so that the times belong to one fault. */
   alone?: boolean
-  /** Each kind once, in the given order as far as what they need is free, and then no more. */
+  /** Each kind once, in the given order as far as the resources are free, and then no more. */
   once?: boolean
-  /** Told of each fault as it begins. */
+  /** Called with each fault as it begins. */
   tell?: (record: FaultRecord) => void
 }
 
@@ -45,14 +47,14 @@ export interface Nemesis {
   readonly records: FaultRecord[]
   /** Resolves when all is over: with `once`, or after `stop`. */
   readonly done: Promise<void>
-  /** Begins no more faults, and waits for those under way to be over and recovered from. */
+  /** Begins no more faults, and waits for the end of the current ones and the recovery from them. */
   stop(): Promise<void>
 }
 
-/** No recovery may take longer than this, in milliseconds. */
+/** Maximum duration of a recovery, in milliseconds. */
 const RECOVERY_LIMIT_MS = 120_000
 
-/** Begins to break things. The seed of `random` decides what, in which order, and whom it befalls. */
+/** Begins to cause faults. The seed of `random` fixes the faults, their order, and their targets. */
 export function startNemesis(options: NemesisOptions): Nemesis {
   const { stack, clients, random, kinds = ALL_FAULTS, everyMs, alone = false, once = false, tell } = options
   const left = new Set(kinds)
@@ -75,7 +77,7 @@ export function startNemesis(options: NemesisOptions): Nemesis {
     await Promise.all(running)
   }
 
-  /** A fault that has what it needs for itself; nothing where the one that was drawn does not. */
+  /** A fault whose resources are free; `undefined` if those of the one drawn are not. */
   function choose(): Fault | undefined {
     for (const kind of once ? left : [random.pick(kinds)]) {
       const fault = kind(stack, random)
@@ -98,7 +100,7 @@ export function startNemesis(options: NemesisOptions): Nemesis {
       recovery ??= recovered(stack, clients).then((at) => {
         record.recoveryMs = at - from!
       })
-      recovery.catch(() => {}) // looked at below
+      recovery.catch(() => {}) // its result is read below
     }
     try {
       await fault.run(struck)
@@ -125,7 +127,10 @@ export function startNemesis(options: NemesisOptions): Nemesis {
 
 let probes = 0
 
-/** Sends an event to every partition, and gives the time when all of them were settled. Retention may have removed the first of them by then. */
+/**
+ * Sends an event to every partition, and returns the time when all of them were settled. Retention may have removed the
+ * first of them by then.
+ */
 export async function recovered({ db }: Stack, clients: Clients): Promise<number> {
   let waiting = await clients.send(probeKeys(probes++).map((key) => ({ key })))
   const settled = async () => {
@@ -140,7 +145,7 @@ export async function recovered({ db }: Stack, clients: Clients): Promise<number
   return performance.now()
 }
 
-/** A new key of every partition. */
+/** A new key for every partition. */
 function probeKeys(probe: number): string[] {
   const keys = new Map<number, string>()
   for (let n = 0; keys.size < PARTITIONS; n++) {

@@ -1,12 +1,12 @@
-/** Operators at work, also while things are broken: they replay dead letters, discard some, and skip what waits. */
+/** Simulated operators, also during faults: they replay dead letters, discard some, and skip waiting events. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { post } from '../post.js'
 import type { Random } from '../random.js'
 
 export interface OperatorOptions {
-  /** The services; each request goes to some of them. */
+  /** The services; each request goes to one of them. */
   urls: readonly string[]
-  /** Its scopes must be those of an operator. */
+  /** It must have the scopes of an operator. */
   apiKey?: string
   random: Random
   /** Between two of their requests, in milliseconds. */
@@ -14,18 +14,18 @@ export interface OperatorOptions {
 }
 
 export interface Operators {
-  /** How many requests of each kind were answered as done. */
+  /** How many requests of each kind succeeded. */
   readonly done: Record<'replay' | 'discard' | 'skip', number>
-  /** Ends their work; what they have asked for goes on. */
+  /** Ends their work; operations already requested continue. */
   stop(): Promise<void>
 }
 
-/** An answer that takes longer counts as none, in milliseconds. */
+/** A slower answer counts as none, in milliseconds. */
 const PATIENCE_MS = 15_000
 
 /**
- * Puts operators to work. They replay dead letters only, never processed events: those would have their effects again, as is
- * promised. What fails is not done again; there is always more to do.
+ * Starts the operators. They replay dead letters only, never processed events: those would have their effects again, as
+ * documented. A failed request is not repeated; there is always more to do.
  */
 export function startOperators({ urls, apiKey, random, everyMs }: OperatorOptions): Operators {
   const done = { replay: 0, discard: 0, skip: 0 }
@@ -37,7 +37,7 @@ export function startOperators({ urls, apiKey, random, everyMs }: OperatorOption
 
   const work: Record<keyof typeof done, () => Promise<boolean>> = {
     replay: () => tell('/v1/dead-letters/replay', { filter: {}, rate: 1_000, reason: 'once more' }),
-    // Those that were replayed in vain would be replayed again and again.
+    // Dead letters that fail again would be replayed again and again.
     discard: () => tell('/v1/dead-letters/discard', { filter: {}, reason: 'it will not work' }),
     async skip() {
       const signal = AbortSignal.timeout(PATIENCE_MS)

@@ -1,4 +1,4 @@
-/** What befalls Postgres, which may go away and is then believed to have kept what it committed. */
+/** Faults of Postgres, which may go down but is trusted to keep what it committed. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { withTransaction } from '@eventflow/db'
 import type { FaultKind } from './fault.js'
@@ -26,7 +26,7 @@ const terminated: FaultKind = ({ db }, random) => {
   }
 }
 
-/** Somebody who has nothing to do with the pipeline holds a lock that it needs. */
+/** A session outside the pipeline holds a lock that the pipeline needs. */
 const locked: FaultKind = ({ db }, random) => {
   const first = random.between(0, PARTITIONS - 1)
   const ms = random.between(1_000, 5_000)

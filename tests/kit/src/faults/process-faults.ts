@@ -1,9 +1,9 @@
-/** What befalls processes. */
+/** Faults of processes. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FaultKind } from './fault.js'
 import type { Program } from './program.js'
 
-/** Killed, and started again at once, or after its lease has run out. */
+/** Killed, and restarted at once, or after its lease has expired. */
 const workerKilled: FaultKind = ({ workers }, random) => {
   const worker = random.pick(workers)
   const downMs = random.next() < 0.5 ? 200 : random.between(500, 12_000)
@@ -29,7 +29,7 @@ const workerStopped: FaultKind = ({ workers }, random) => {
   }
 }
 
-/** Stopped for longer than its lease lasts; when it goes on it does not know what time it is. */
+/** Frozen for longer than its lease; when it resumes it does not know the time. */
 const workerFrozen: FaultKind = ({ workers }, random) => {
   const worker = random.pick(workers)
   const ms = random.between(12_000, 16_000)
@@ -101,7 +101,7 @@ const ingestFrozen: FaultKind = ({ ingests }, random) => {
   return { name: 'ingest: frozen', ...befalls(ingest), run: () => frozen(ingest, ms) }
 }
 
-/** Every process in turn, as a deployment does it. */
+/** Every process in turn, as in a deployment. */
 const rollingDeploy: FaultKind = ({ ingests, workers }) => ({
   name: 'all: rolling restart',
   victim: 'all',
@@ -120,7 +120,7 @@ function befalls({ name }: Program) {
   return { victim: name, takes: [name] }
 }
 
-/** Resolves when it is ready again, or has had its time to be: what it needs may be away. */
+/** Resolves when it is ready again, or its time is over: a dependency may be down. */
 async function restarted(program: Program, signal: 'SIGKILL' | 'SIGTERM', downMs: number): Promise<void> {
   await program.restart(signal, downMs)
   await program.ready(30_000).catch(() => {})

@@ -1,4 +1,4 @@
-/** One of the pipeline's programs as a child process, started again whenever it ends. */
+/** One of the pipeline's programs as a child process, restarted whenever it ends. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { openSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -17,22 +17,22 @@ export interface ProgramOptions {
 export interface Program {
   readonly name: string
   readonly pid: number | undefined
-  /** How it ended whenever nobody had told it to. */
+  /** How it ended, for each end that was not requested. */
   readonly surprises: string[]
-  /** Starts it, and whenever it ends again after `restartMs`. */
+  /** Starts it, and restarts it `restartMs` after each end. */
   start(): void
   /** Resolves when it is ready. */
   ready(timeoutMs?: number): Promise<void>
-  /** Ends it with a signal; it stays down until it is started again. Gives how it ended. */
+  /** Ends it with a signal; it stays down until it is started again. Returns how it ended. */
   end(signal: 'SIGKILL' | 'SIGTERM'): Promise<string>
-  /** Ends it with a signal; it stays down for `downMs` and is then started again. Resolves when it has been started. */
+  /** Ends it with a signal; it stays down for `downMs` and is then restarted. Resolves when it has been started. */
   restart(signal: 'SIGKILL' | 'SIGTERM', downMs: number): Promise<void>
   signal(signal: NodeJS.Signals): void
-  /** Ends it for good: in order, or with SIGKILL after ten seconds. Gives how it ended. */
+  /** Stops it finally: cleanly, or with SIGKILL after ten seconds. Returns how it ended. */
   stop(): Promise<string>
 }
 
-/** How long a program that ended by itself stays down, in milliseconds. */
+/** How long a program that ended unexpectedly stays down, in milliseconds. */
 const RESTART_MS = 300
 
 export function createProgram({ name, script, env, readyUrl, logFile }: ProgramOptions): Program {

@@ -1,4 +1,4 @@
-/** What befalls Redis, which may lose anything at any time. */
+/** Faults of Redis, which may lose anything at any time. */
 import { readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -11,7 +11,7 @@ import { until } from '../until.js'
 import type { Fault, FaultKind } from './fault.js'
 import { PARTITIONS, type Stack } from './stack.js'
 
-/** The connection of the faults, once it is there: the fault before this one may just have cut it. */
+/** The faults' own connection, once it works: the previous fault may just have cut it. */
 async function connected({ directRedis }: Stack): Promise<Redis> {
   await untilReady(directRedis, 10_000)
   return directRedis
@@ -27,7 +27,10 @@ const groupDestroyed: FaultKind = (stack, random) =>
     (await redis.exists(stream)) ? redis.xgroup('DESTROY', stream, CONSUMER_GROUP) : 0,
   )
 
-/** Strikes the first stream from a random one on that is there: one may be gone, after the fault before. `strike` gives 0 where it has not struck. */
+/**
+ * Applies `strike` to the first existing stream from a random one on: some may be gone after the previous fault.
+ * `strike` returns 0 if it had no effect.
+ */
 function onSomeStream(
   name: string,
   stack: Stack,
@@ -68,7 +71,7 @@ const restartedEmpty: FaultKind = ({ redis }, random) => {
   return { ...redisFault('restarted without its data', async () => {}), run: () => redis.crash(downMs, removeLog) }
 }
 
-/** As after a power loss: the last of what was written never reached the disk. */
+/** As after a power loss: the last writes never reached the disk. */
 const restartedBehind: FaultKind = ({ redis }, random) => {
   const bytes = random.between(1_000, 500_000)
   return {
@@ -77,7 +80,7 @@ const restartedBehind: FaultKind = ({ redis }, random) => {
   }
 }
 
-/** A replica takes over, which lacks what was written last. */
+/** A replica takes over that lacks the last writes. */
 const failedOver: FaultKind = (stack, random) => {
   const tailMs = random.between(50, 500)
   return {
@@ -86,7 +89,9 @@ const failedOver: FaultKind = (stack, random) => {
   }
 }
 
-/** Every settle waits inside its transaction for a lock of another session, while Redis is away and what is accepted needs a mark. */
+/**
+ * Every settling transaction waits for a lock of another session, while Redis is down and accepted events need a mark.
+ */
 const awayWithSlowSettles: FaultKind = ({ redis, db }, random) => {
   const downMs = random.between(1_000, 3_000)
   return {
@@ -101,7 +106,7 @@ export const redisFaults: readonly FaultKind[] = [
   ...[restarted, restartedEmpty, restartedBehind, failedOver, awayWithSlowSettles],
 ]
 
-/** A fault of a moment. When Redis is away just now, there is nothing to break. */
+/** An instantaneous fault. Without effect if Redis is down at the moment. */
 function redisFault(name: string, strike: () => Promise<unknown>): Fault {
   return {
     name: `redis: ${name}`,
@@ -126,7 +131,7 @@ async function takeOver(replica: LocalDatabase, stack: Stack, tailMs: number): P
       (await connection.info('replication')).includes('master_link_status:up'),
     )
     await connection.replicaof('NO', 'ONE')
-    await delay(tailMs) // what is written now is lost
+    await delay(tailMs) // writes of this time are lost
   } finally {
     connection.disconnect()
   }

@@ -1,10 +1,10 @@
-/** What the nemesis did, as a table. */
+/** Summarizes the faults of the nemesis in a table. */
 import type { FaultRecord } from './nemesis.js'
 
-/** What befalls processes of the pipeline itself, by the fault's name. */
+/** Faults of the pipeline's own processes, by their names. */
 const PROCESS_FAULT_NAMES = /^(worker|ingest|all): /
 
-/** One line a kind of fault: how often, and how long the recovery took. */
+/** One line for each kind of fault: how often, and how long the recovery took. */
 export function faultTable(records: readonly FaultRecord[]): string {
   const byName = new Map<string, FaultRecord[]>()
   for (const record of records) byName.set(record.name, [...(byName.get(record.name) ?? []), record])
@@ -14,7 +14,10 @@ export function faultTable(records: readonly FaultRecord[]): string {
   return [heads, ...rows, row('all of processes', processes), row('all', records)].map(line).join('\n')
 }
 
-/** The slowest recoveries, one a line, each with what else struck until it was over: most of them have more than one cause. */
+/**
+ * The slowest recoveries, one per line, each with the other faults until it was over: most of them have more than one
+ * cause.
+ */
 export function slowestRecoveries(records: readonly FaultRecord[], count: number): string {
   const slowest = records.filter(({ recoveryMs }) => recoveryMs !== undefined)
   slowest.sort((a, b) => b.recoveryMs! - a.recoveryMs!)

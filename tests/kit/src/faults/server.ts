@@ -1,21 +1,21 @@
-/** A database server that can be taken away and brought back, or replaced by another. */
+/** A database server that can be stopped and brought back, or replaced by another. */
 import { copyFile, mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LocalDatabase } from '@eventflow/local'
 
 export interface Server {
   readonly url: string
-  /** For an administrator. */
+  /** The URL for an administrator. */
   readonly adminUrl: string
   readonly port: number
-  /** Takes it away at once, as a crash would; `meanwhile` is told its folder. Resolves when it is back on its port. */
+  /** Kills it at once, as a crash would; calls `meanwhile` with its folder. Resolves when it is back on its port. */
   crash(downMs: number, meanwhile?: (dir: string) => Promise<unknown>): Promise<void>
-  /** Starts another server in a folder of its own, makes it ready by `prepare`, and only then ends the present one. */
+  /** Starts another server in a new folder, sets it up with `prepare`, and only then ends the present one. */
   replace(prepare: (next: LocalDatabase) => Promise<void>): Promise<void>
   stop(): Promise<void>
 }
 
-/** Runs a server in a folder; `launch` is told the port it must have, 0 for any. */
+/** Runs a server in a folder; `launch` gets the required port, 0 for any. */
 export async function runServer(
   dir: string,
   launch: (place: { dir: string; port: number }) => Promise<LocalDatabase>,
@@ -54,7 +54,7 @@ export async function runServer(
   }
 }
 
-/** Its clients have them. */
+/** Its clients use the old ones. */
 async function copyPasswords(from: string, to: string): Promise<void> {
   await mkdir(to)
   for (const file of await readdir(from)) {

@@ -1,4 +1,4 @@
-/** A small disk that can be full, for the tables of a stack: a tmpfs as a tablespace. Only root may mount one. */
+/** A small disk that can fill up, for the tables of a stack: a tmpfs as a tablespace. Only root may mount one. */
 import { execFile } from 'node:child_process'
 import { chown, mkdtemp, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -7,19 +7,19 @@ import { promisify } from 'node:util'
 import type { Stack } from './stack.js'
 
 export interface SmallDisk {
-  /** Takes all the room that is left. */
+  /** Fills all remaining space. */
   fill(): Promise<void>
-  /** Gives the room back. */
+  /** Frees the space. */
   free(): Promise<void>
-  /** Moves the tables back to where they were, and takes the disk away. */
+  /** Moves the tables back, and removes the disk. */
   remove(): Promise<void>
 }
 
 const run = promisify(execFile)
 
 /**
- * Moves every table and index of the pipeline to a disk of so many megabytes. The WAL stays where it is: Postgres does not
- * survive that its disk is full. Throws where nothing can be mounted.
+ * Moves every table and index of the pipeline to a disk of this many megabytes. The WAL stays where it is: Postgres
+ * does not survive a full WAL disk. Throws if nothing can be mounted.
  */
 export async function moveToSmallDisk({ dir, db }: Stack, megabytes: number): Promise<SmallDisk> {
   const place = await mkdtemp(join(tmpdir(), 'eventflow-disk-'))
@@ -49,9 +49,9 @@ export async function moveToSmallDisk({ dir, db }: Stack, megabytes: number): Pr
     free: () => rm(ballast, { force: true }),
     async remove() {
       await move('small', 'pg_default')
-      await db.query('CHECKPOINT') // files of moved tables are there until then
+      await db.query('CHECKPOINT') // files of moved tables exist until then
       await db.query('DROP TABLESPACE small')
-      await run('umount', ['--lazy', place]) // backends may still hold files that are gone
+      await run('umount', ['--lazy', place]) // backends may still hold deleted files
       await rmdir(place)
     },
   }

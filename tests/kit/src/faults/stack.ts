@@ -1,4 +1,4 @@
-/** A whole pipeline of real processes on servers of its own, with a link between each process and each server. */
+/** A whole pipeline of real processes on separate servers, with a link between each process and each server. */
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ import { createProgram, type Program } from './program.js'
 import { runServer, type Server } from './server.js'
 
 export interface StackOptions {
-  /** How many of each. */
+  /** The number of processes of each kind. */
   ingests: number
   workers: number
   /** The folder of event definitions. */
@@ -25,7 +25,7 @@ export interface StackOptions {
   cacheDir: string
   /** Settings of all programs, by their names. */
   settings?: Record<string, string>
-  /** A Postgres to use; without it the stack has one of its own, which can be taken away. */
+  /** A Postgres to use; without it the stack starts one, which faults can stop. */
   databaseUrl?: string
 }
 
@@ -35,21 +35,24 @@ export interface Stack {
   prefix: string
   postgres: Server | undefined
   redis: Server
-  /** Connections of the test's own, as administrator; no fault of a link befalls them. */
+  /** The test's own connections, as administrator; no fault of a link affects them. */
   db: Db
   directRedis: Redis
-  /** Leads `directRedis` to whatever server is the present one. */
+  /** Leads `directRedis` to the present server. */
   directLink: Link
   ingests: Program[]
   workers: Program[]
-  /** Another process under the id of a worker, over the same links; to be started, and to be stopped before the stack is. */
+  /**
+   * Another process under the id of a worker, over the same links; to be started, and to be stopped before the stack
+   * is.
+   */
   twinOf(worker: Program): Promise<Program>
   /** Links by the name of their process and their server: `worker-1 redis`. */
   links: Map<string, Link>
   urls: string[]
-  /** Where the workers tell of their health and their metrics. */
+  /** The URLs of the workers' health and metrics. */
   workerUrls: string[]
-  /** Waits until every accepted event has an end and nothing is left in Redis. */
+  /** Waits until every accepted event is settled and nothing is left in Redis. */
   drained(timeoutMs?: number): Promise<void>
   /** Ends it. `keep` leaves its folder for inspection. */
   stop(options?: { keep: boolean }): Promise<void>
@@ -57,10 +60,10 @@ export interface Stack {
 
 export const PARTITIONS = 16
 
-/** A machine that does much else takes its time to start processes, in milliseconds. */
+/** Time limit of a start, generous for a busy machine, in milliseconds. */
 const START_MS = 60_000
 
-/** The servers of a stack, and how they are reached without a link. */
+/** The servers of a stack, and their addresses without a link. */
 interface Servers {
   postgres: Server | undefined
   redis: Server
@@ -70,13 +73,13 @@ interface Servers {
 
 type Kind = 'ingest' | 'worker'
 
-/** Makes a program, not started yet. `twin`: a second process of that name, over the links of the first. */
+/** Makes a program without starting it. `twin`: a second process of that name, over the links of the first. */
 type CreateProgram = (kind: Kind, name: string, options?: { twin: boolean }) => Promise<Program & { url: string }>
 
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { settings = {} } = options
   const dir = await mkdtemp(join(tmpdir(), 'eventflow-faults-'))
-  await chmod(dir, 0o755) // Postgres runs as another user where we run as root, and must be able to get there
+  await chmod(dir, 0o755) // Postgres runs under another account if we are root, and must be able to get there
   const servers = await startServers(dir, options)
   const { postgres, redis } = servers
   const db = connect({ url: servers.adminUrl, applicationName: 'faults', max: 8, onIdleError: () => {} })
@@ -137,7 +140,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   return stack
 }
 
-/** Starts Redis and, where none is given, Postgres, and makes the tables. */
+/** Starts Redis and, unless one is given, Postgres, and migrates the database. */
 async function startServers(
   dir: string,
   { databaseUrl: given, cacheDir, definitions }: StackOptions,

@@ -1,4 +1,4 @@
-/** The checker against forged histories: a sound one passes, and each way to break a promise is found and named. */
+/** The checker against forged histories: a sound one passes, and every violation of a guarantee is found and named. */
 import { describe, expect, test } from '@jest/globals'
 import { type Checker, createChecker } from './checker.js'
 import type { Attempt } from './journal.js'
@@ -81,7 +81,7 @@ const never = (history: History, id: string) => {
   ]
 }
 
-test('a history in which every promise was kept passes', () => {
+test('a history without violations passes', () => {
   const { violations, counts } = judge(() => {})
   expect(violations).toEqual([])
   expect(counts).toEqual({
@@ -90,7 +90,7 @@ test('a history in which every promise was kept passes', () => {
   })
 })
 
-describe('no violation is', () => {
+describe('allowed is', () => {
   test('an event that was never acknowledged and is nowhere', () => {
     const change = (history: History) => {
       history.attempts[2]!.result = 'unknown'
@@ -140,7 +140,7 @@ describe('no violation is', () => {
   })
 })
 
-describe('found is', () => {
+describe('detected is', () => {
   test.each<[string, ViolationKind[], (history: History) => void]>([
     [
       'an acknowledged event that is nowhere',
@@ -150,8 +150,8 @@ describe('found is', () => {
         never(history, 'a3')
       },
     ],
-    ['a stored event that nobody sent', ['unexpected'], ({ accepted }) => accepted.push('x1')],
-    ['an end of an event that nobody sent', ['unexpected'], ({ ends }) => ends.push(processed('x1'))],
+    ['a stored event that no client sent', ['unexpected'], ({ accepted }) => accepted.push('x1')],
+    ['a settled event that no client sent', ['unexpected'], ({ ends }) => ends.push(processed('x1'))],
     ['a refusal of a sound event', ['refused'], ({ attempts }) => (attempts[0]!.result = 'refused')],
     ['an event without an end', ['unsettled'], (history) => never(history, 'a3')],
     [
@@ -237,7 +237,7 @@ describe('found is', () => {
     ['an epoch that came twice', ['epoch'], ({ owners }) => (owners[1]!.epoch = 1)],
     ['an epoch that went back', ['epoch'], ({ writes }) => writes.push(write(1, 'w1'))],
     [
-      'a write by somebody who was not the owner',
+      'a write by a worker that was not the owner',
       ['stale write'],
       ({ writes }) => writes.push(write(2, 'w1', { owner: 'w2' })),
     ],

@@ -1,5 +1,5 @@
 /**
- * The checker: decides from the clients' journal and the rows of the database whether every promise was kept. It is given
+ * The checker: decides from the clients' journal and the rows of the database whether every guarantee held. It receives
  * everything piece by piece, reads no clock and does no IO.
  */
 import { checkOrder } from './event-order.js'
@@ -14,13 +14,13 @@ export interface Checker extends OwnershipCheck {
   /** In the order of the journal. */
   attempt(attempt: Attempt): void
   accepted(id: string): void
-  /** An operator has skipped it: it may be dead, sound as it is. */
+  /** An operator has skipped it: it may be a dead letter although it is sound. */
   skipped(id: string): void
   ended(row: EndRow): void
   /** In the order of `at`. */
   effect(row: EffectRow): void
   total(row: TotalRow): void
-  /** What is left somewhere after everything was drained: its name and how much there is of it. */
+  /** Something left after everything was drained: its name and its count. */
   remains(name: string, count: number): void
   verdict(): Verdict
 }
@@ -80,7 +80,7 @@ interface EventHistory extends Pick<Checker, 'attempt' | 'accepted' | 'skipped' 
   all(): KnownEvent[]
 }
 
-/** What happened to each event that was sent. */
+/** The history of each event that was sent. */
 function createEventHistory(findings: Findings): EventHistory {
   const known = new Map<string, KnownEvent>()
   const operations = new Map<number, KnownEvent[]>()
@@ -117,7 +117,7 @@ function createEventHistory(findings: Findings): EventHistory {
       const event = known.get(id)
       if (!event) return findings.add('unexpected', () => `${id} is ${end}, and was never sent`)
       event.again ||= again || end === 'replayed'
-      if (end === 'replayed') return // what came of it is another row; where there is none, it has no end
+      if (end === 'replayed') return // its outcome is another row; if there is none, it is unsettled
       if (end === 'replaying') return findings.add('leftover', () => `${nameOf(event)} is still being replayed`)
       if (end === 'processed') event.processed = true
       else event.dead = errorClass ?? 'unknown'

@@ -1,32 +1,32 @@
-/** Clients of a tenant that keep sending: each event until it is accepted, and every attempt in the journal. */
+/** Clients of a tenant that keep sending: each event until it is accepted, with every attempt in the journal. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Random } from '../random.js'
 import type { Attempt, Journal, SentEvent } from './journal.js'
 
-/** An event of the types `fault.step` and `fault.handled`, as the clients send it; what it does is said by `mood`. */
+/** An event of the types `fault.step` and `fault.handled`, as the clients send it; `mood` controls what it does. */
 export interface Step {
   key: string
-  /** What is special about it; its definition knows. */
+  /** Its special behaviour, known to its definition. */
   mood?: string
 }
 
 export interface ClientsOptions {
-  /** The ingestion services; each attempt goes to the next one. */
+  /** The ingest services; each attempt goes to the next one. */
   urls: readonly string[]
-  /** Says whose events they are: the default tenant's without. */
+  /** Identifies the tenant; the default tenant without it. */
   apiKey?: string
   journal: Journal
   random: Random
 }
 
 export interface Clients {
-  /** Sends events as one request, again and again until it is accepted; gives their ids. */
+  /** Sends events as one request, repeatedly until it is accepted; returns their ids. */
   send(steps: readonly Step[]): Promise<string[]>
-  /** Starts lanes that send at a pace in all; each has keys of its own, and some keys are everybody's. */
+  /** Starts lanes that together send at a rate; each has its own keys, and some keys are shared by all. */
   start(load: Load): void
   /** Ends the lanes, each with its request accepted. */
   stop(): Promise<void>
-  /** What was done so far. */
+  /** Counts so far. */
   readonly counts: { accepted: number; attempts: number; notAccepted: number; slowestMs: number }
 }
 
@@ -34,10 +34,10 @@ export interface Load {
   /** Events per second, of all lanes together. */
   rate: number
   lanes: number
-  /** Events of a request. */
+  /** Events in one request. */
   batch: number
   keysPerLane: number
-  /** The share of events whose definition does what it should not: each may have its batch settled in parts. */
+  /** The share of events whose definition misbehaves: each may cause its batch to be settled in parts. */
   misbehaving?: number
   /** The mood of all other events. */
   mood?: string
@@ -45,11 +45,11 @@ export interface Load {
 
 const SHARED_KEYS = 40
 
-/** The share of requests that have events of one key only. */
+/** The share of requests whose events all have one key. */
 const RUNS = 0.05
 const EVENTS_OF_AN_ENTRY = 50
 
-/** What a definition may do that it should not: the moods of `fault.handled`. */
+/** The misbehaviours of a definition: the moods of `fault.handled`. */
 const MISBEHAVIOURS = [
   'handler fails once',
   'handler is flaky',
@@ -81,10 +81,10 @@ const MISBEHAVIOURS = [
 const typeOf = (mood = '') => (/^(handler|enricher|rules) /.test(mood) ? 'fault.handled' : 'fault.step')
 
 const DEADLY = new Set(['flaky', 'failing', 'bad', 'deadly'])
-/** What fails once does so once in each process, and there may be several. */
+/** An event that fails once does so once in each process, and there may be several. */
 const mayDie = (mood = '') => DEADLY.has(mood) || typeOf(mood) === 'fault.handled'
 
-/** An answer that takes longer counts as none, in milliseconds. */
+/** A slower answer counts as none, in milliseconds. */
 const PATIENCE_MS = 15_000
 
 export function createClients({ urls, apiKey, journal, random }: ClientsOptions): Clients {
@@ -97,7 +97,7 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
   let operations = 0
   let turn = 0
 
-  /** The clients of each tenant give the same ids, as they have the same keys: what takes one tenant's for another's is found. */
+  /** The clients of each tenant use the same ids, and the same keys, so that a confusion of tenants is detected. */
   const newId = () => `00000000-0000-7000-8000-${(++events).toString(16).padStart(12, '0')}`
 
   async function send(steps: readonly Step[]): Promise<string[]> {
@@ -181,7 +181,7 @@ async function post(
   try {
     const response = await fetch(url, { method: 'POST', headers, body, signal: AbortSignal.timeout(PATIENCE_MS) })
     const text = await response.text()
-    // Whatever breaks, a key that is good opens, or is told to come again.
+    // During any fault, a valid API key is accepted, or told to come again.
     if (response.status === 401 || response.status === 403) return { result: 'refused', detail: text.slice(0, 500) }
     if (response.status !== 200) return { result: 'unknown', detail: `${response.status}` }
     const { accepted, duplicate } = JSON.parse(text)

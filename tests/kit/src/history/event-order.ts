@@ -1,4 +1,4 @@
-/** Whether the effects of each key came in the order in which its events were sent. */
+/** Checks whether the effects of each key came in the order in which its events were sent. */
 import { type KnownEvent, nameOf, seconds } from './known-event.js'
 import type { Findings } from './verdict.js'
 
@@ -8,15 +8,15 @@ export function checkOrder(events: Iterable<KnownEvent>, findings: Findings): vo
 }
 
 /**
- * Effects of a key, as they happened: none may come after that of an event which was sent when it had been acknowledged
- * already. Events of one request are in the order of the request. Requests that overlapped are in any order, and so are
- * events that an operator has replayed.
+ * Checks the effects of a key in the order in which they happened: none may come after the effect of an event that was
+ * sent when it had already been acknowledged. Events of one request are in the order of the request. Requests that
+ * overlapped are in any order, and so are replayed events.
  */
 function checkKey(events: readonly KnownEvent[], findings: Findings): void {
   const happened = events
     .filter(({ effects, again }) => effects > 0 && !again)
     .sort((a, b) => a.firstEffectAt - b.firstEffectAt)
-  let firstAcked: KnownEvent | undefined // of those that happened later than the one that is looked at
+  let firstAcked: KnownEvent | undefined // of the effects later than the current one
   const firstOfOperation = new Map<number, KnownEvent>()
   for (const event of happened.reverse()) {
     const sibling = firstOfOperation.get(event.op)

@@ -1,4 +1,4 @@
-/** The journal: every attempt of every client to send something, with when it began, when it ended and what was answered. */
+/** The journal: every attempt of every client to send events, with its beginning, its end and the answer. */
 import { createReadStream, createWriteStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 
@@ -8,22 +8,22 @@ export interface SentEvent {
   key: string
   /** Numbers the events of a key, as its clients sent them. */
   n: number
-  /** It fails at times, or always, and may therefore end as a dead letter. */
+  /** It fails sometimes or always, and may therefore end as a dead letter. */
   mayDie: boolean
 }
 
 /**
- * One request. `ok`: the answer says that every event of it is accepted. `failed`: nothing was sent. `unknown`: no answer, or
- * one that promises nothing. `refused`: an answer that these events will never be accepted.
+ * One request. `ok`: every event of it was answered as accepted. `failed`: nothing was sent. `unknown`: no answer, or
+ * one that guarantees nothing. `refused`: an answer that these events will never be accepted.
  */
 export interface Attempt {
   /** The same for every attempt to send the same events. */
   op: number
-  /** On the one monotonic clock of all clients, in milliseconds. */
+  /** By the one monotonic clock of all clients, in milliseconds. */
   from: number
   until: number
   result: 'ok' | 'failed' | 'unknown' | 'refused'
-  /** What was answered, where that is of interest. */
+  /** The answer, if it matters. */
   detail?: string
   /** In the order of the request. Given with the first attempt of an operation. */
   events?: readonly SentEvent[]
@@ -36,7 +36,7 @@ export interface Journal {
   close(): Promise<void>
 }
 
-/** Opens a new journal: a file with one attempt a line, as JSON. */
+/** Opens a new journal: a file with one attempt per line, as JSON. */
 export function openJournal(file: string): Journal {
   const stream = createWriteStream(file)
   return {

@@ -1,4 +1,4 @@
-/** The events that the clients have sent, with everything known of each, and whether each had the promised end. */
+/** The events that the clients have sent, with all observations of each, and the check of its final state. */
 import type { SentEvent } from './journal.js'
 import type { Findings } from './verdict.js'
 
@@ -13,7 +13,7 @@ export interface KnownEvent extends SentEvent {
   processed: boolean
   dead: string | undefined
   skipped: boolean
-  /** An operator has replayed it: it comes after those that were sent later. */
+  /** An operator has replayed it: it comes after later events. */
   again: boolean
   effects: number
   firstEffectAt: number
@@ -31,7 +31,7 @@ export function newlySent(
   }
 }
 
-/** Checks, once everything was drained, that an event has one end, and the effects of that end. */
+/** Checks, once everything was drained, that an event has one final state, and the matching effects. */
 export function checkEnds(event: KnownEvent, findings: Findings): void {
   const { ackedAt, accepted, processed, dead, effects, mayDie, skipped } = event
   const settled = processed || dead !== undefined
@@ -53,7 +53,7 @@ export function checkEnds(event: KnownEvent, findings: Findings): void {
   }
 }
 
-/** An event as people find it in the journal. */
+/** An event in the form in which people find it in the journal. */
 export function nameOf({ id, key, n, op }: KnownEvent): string {
   return `event ${n} of key ${key} (${id}, operation ${op})`
 }

@@ -1,27 +1,30 @@
-/** What the checker needs to see of the database: triggers that watch who writes what, and the rows in their order. */
+/**
+ * What the checker observes in the database: triggers record every write with its writer, and the rows are read in
+ * order.
+ */
 import { ADVISORY_LOCKS, type Db } from '@eventflow/db'
 import { type Redis, readDepths } from '@eventflow/redis'
 import { type Checker, createChecker } from './checker.js'
 import { readJournal } from './journal.js'
 import type { Verdict } from './verdict.js'
 
-/** Rows that one statement reads: it stays well below the statement timeout. */
+/** Rows read by one statement, well below the statement timeout. */
 const PAGE = 50_000
 
-/** What an operator skips is no write of a worker: it takes the partition from its owner. */
+/** A skip by an operator is not a worker's write: it takes the partition from its owner. */
 const NOT_SKIPPED = `WHERE component <> 'operator'`
 
-/** The number of a replay in a history. */
+/** The attempt number of a replay in a history. */
 const REPLAY = 0
 
-/** The tables from which retention removes events, and what of them the checker reads. */
+/** The tables from which retention removes events, and the columns that the checker reads. */
 const HISTORY = {
   raw_events: 'tenant_id, event_id',
   processed_events: 'tenant_id, event_id, attempts, history',
   failed_events: 'tenant_id, event_id, attempts, history, status, error_class, message',
 }
 
-/** A table of the history, with the rows that retention has removed from it. */
+/** A table of the history, including the rows that retention has removed from it. */
 const everIn = (table: keyof typeof HISTORY) =>
   `(SELECT ${HISTORY[table]} FROM ${table} UNION ALL TABLE removed_${table}) AS ever`
 
@@ -53,7 +56,7 @@ const WATCH = [
        FOR EACH STATEMENT EXECUTE FUNCTION watch_${what}()`,
   ]),
 
-  // Deferred: looks once more when the transaction is about to be committed. A fence that locks nothing is found by this.
+  // Deferred: checks again when the transaction is about to be committed, which detects a fence that locks nothing.
   `CREATE FUNCTION watch_commit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
      UPDATE watched_writes SET stale = true WHERE at = NEW.at AND NOT EXISTS (
        SELECT FROM partitions p WHERE p.id = NEW.partition AND p.epoch = NEW.epoch AND p.owner IS NOT DISTINCT FROM NEW.owner);
@@ -62,7 +65,7 @@ const WATCH = [
   `CREATE CONSTRAINT TRIGGER watch_commit AFTER INSERT ON watched_writes DEFERRABLE INITIALLY DEFERRED
      FOR EACH ROW EXECUTE FUNCTION watch_commit()`,
 
-  // What retention removes, it removes under a lock of its own; other rows go for reasons that the checker must not forgive.
+  // Retention removes rows under its own lock; rows deleted for other reasons must not be excused.
   ...Object.entries(HISTORY).flatMap(([table, columns]) => [
     `CREATE TABLE removed_${table} AS SELECT ${columns} FROM ${table} WITH NO DATA`,
     `CREATE INDEX ON removed_${table} (tenant_id, event_id)`,
@@ -78,19 +81,22 @@ const WATCH = [
   ]),
 ]
 
-/** Begins to watch a migrated database: every change of owner, every settled batch, and what retention removes. */
+/**
+ * Begins to observe a migrated database: every change of owner, every settled batch, and the rows that retention
+ * removes.
+ */
 export async function watchDatabase(db: Db): Promise<void> {
   for (const statement of WATCH) await db.query(statement)
 }
 
-/** How many events retention has removed since then; the checker has seen them all the same. */
+/** How many events retention has removed since then; the checker has still seen them. */
 export async function countRemoved(db: Db): Promise<number> {
   return (await db.query('SELECT count(*)::integer AS count FROM removed_raw_events')).rows[0].count
 }
 
 /**
- * Reads a tenant's journal, its rows, and what belongs to no tenant: who owned and wrote what, and Redis. Then it decides.
- * Everything must have been drained, or have had its time to.
+ * Reads a tenant's journal, its rows, and what belongs to no tenant: owners and writes, and Redis. Then it decides.
+ * Everything must have been drained, or have had enough time to.
  */
 export async function checkHistory(
   journalFile: string,
@@ -105,7 +111,7 @@ export async function checkHistory(
   return checker.verdict()
 }
 
-/** Tells a checker, which knows the journal already, of a tenant's rows and of what belongs to no tenant. */
+/** Gives a checker that already has the journal the rows of a tenant, and what belongs to no tenant. */
 export async function readHistory(
   checker: Checker,
   db: Db,
@@ -156,7 +162,7 @@ async function readTenant(checker: Checker, db: Db, tenantId: string): Promise<v
   )
 }
 
-/** What operators have skipped, by the audit log. */
+/** The events that operators have skipped, by the audit log. */
 async function skippedBy(db: Db, tenantId: string): Promise<string[]> {
   const { rows } = await db.query(
     `SELECT jsonb_array_elements_text(filter->'ids') AS id FROM audit_log WHERE action = 'skip' AND tenant_id = $1`,
@@ -176,7 +182,10 @@ async function readPipeline(checker: Checker, db: Db): Promise<void> {
   checker.remains('rows in retries', rows[0].count)
 }
 
-/** Reads a table, or a tenant's rows of it, page by page in the order of a unique column, which the query must give as `cursor`. */
+/**
+ * Reads a table, or a tenant's rows of it, page by page in the order of a unique column, which the query must return as
+ * `cursor`.
+ */
 async function eachRow(
   db: Db,
   select: string,

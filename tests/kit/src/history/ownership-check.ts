@@ -1,4 +1,4 @@
-/** Whether partitions had one owner at a time, and only the owner settled their events. */
+/** Checks whether partitions had one owner at a time, and only the owner settled their events. */
 import type { OwnerRow, WriteRow } from './rows.js'
 import type { Findings } from './verdict.js'
 

@@ -1,14 +1,14 @@
-/** What the checker is given of the database, row by row. */
+/** The rows of the database that the checker receives. */
 
 /** A row of `processed_events` or `failed_events`. */
 export interface EndRow {
   id: string
-  /** `replaying`, `replayed`: a dead letter that an operator has replayed; what came of that is another row. */
+  /** `replaying`, `replayed`: a dead letter that an operator has replayed; the outcome of that is another row. */
   end: 'processed' | 'dead' | 'replaying' | 'replayed'
   attempts: number
-  /** Failed attempts in its history, since it was last replayed. */
+  /** Failed attempts in its history, since the last replay. */
   failures: number
-  /** For dead letters: why. */
+  /** The cause of a dead letter. */
   errorClass?: string
   /** An operator has replayed it at some time. */
   again?: boolean
@@ -29,14 +29,14 @@ export interface TotalRow {
   sum: number
 }
 
-/** A partition as its owner and epoch changed. */
+/** A change of a partition's owner and epoch. */
 export interface OwnerRow {
   partition: number
   epoch: number
   owner: string | null
 }
 
-/** A settled batch's part in one partition, as a trigger saw it. `stale`: the epoch was over before the COMMIT. */
+/** The part of a settled batch in one partition, as a trigger saw it. `stale`: the epoch was over before the COMMIT. */
 export interface WriteRow {
   partition: number
   worker: string

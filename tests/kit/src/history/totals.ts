@@ -1,12 +1,12 @@
-/** Whether the handler's aggregate is what a recount of the effects gives. */
+/** Compares the handler's aggregate with a recount of the effects. */
 import type { EffectRow, TotalRow } from './rows.js'
 import type { Findings } from './verdict.js'
 
 export interface Totals {
   effect(row: EffectRow): void
-  /** After all effects, once for each key. */
+  /** To be called after all effects, once for each key. */
   total(row: TotalRow): void
-  /** After all totals. */
+  /** To be called after all totals. */
   checkMissing(): void
 }
 

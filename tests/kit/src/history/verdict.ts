@@ -1,20 +1,20 @@
-/** What the checker finds. */
+/** The findings of the checker. */
 
 /**
- * What must never be:
+ * The violations:
  * - `lost`: answered as accepted, and no row of it
  * - `unexpected`: accepted or settled, and never sent
- * - `refused`: a sound event was refused for good
- * - `unsettled`: accepted, and without an end after everything was drained
+ * - `refused`: a sound event was refused permanently
+ * - `unsettled`: accepted, and still unsettled after everything was drained
  * - `two ends`: processed, and a dead letter too
  * - `dead for no reason`: a dead letter, though nothing was wrong with the event
- * - `effect lost`, `effect twice`, `effect without end`: effects that do not match what was processed
+ * - `effect lost`, `effect twice`, `effect without end`: effects that do not match the processed events
  * - `effect of other data`: the handler was given other data than were sent
  * - `order`: the effects of a key in another order than its events were sent, one after the other
  * - `attempts`: more or fewer attempts were counted than failures are in the event's history
  * - `total`: the handler's aggregate differs from a recount of the effects
  * - `epoch`: the epoch of a partition did not rise with its owner
- * - `stale write`: settled by somebody who was not the owner of the partition when the transaction was committed
+ * - `stale write`: settled by a worker that did not own the partition when the transaction was committed
  * - `leftover`: something waits in Redis or in `retries` after everything was drained
  */
 export type ViolationKind =
@@ -50,7 +50,7 @@ export interface Verdict {
   >
 }
 
-/** Collects violations: how many of each kind, and the first in words. */
+/** Collects violations: the count of each kind, and the first in words. */
 export interface Findings {
   add(kind: ViolationKind, describe: () => string): void
   all(): Violation[]
@@ -68,7 +68,7 @@ export function createFindings(): Findings {
   }
 }
 
-/** A verdict as people read it. */
+/** A verdict for people. */
 export function describeVerdict({ violations, counts }: Verdict): string {
   const figures = Object.entries(counts).map(([name, count]) => `${name} ${count.toLocaleString('en')}`)
   if (violations.length === 0) return `nothing lost, nothing twice, all in order: ${figures.join(', ')}`
