@@ -1,4 +1,4 @@
-/** The dashboards: the files are what the code makes, and whoever sees them for the first time finds their way. */
+/** The dashboards: the files match the code, and every panel has a description, a unit and a place. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
@@ -25,7 +25,7 @@ test('the files are those that the code makes: npm run dashboards', () => {
   for (const { file, text } of dashboards) expect(readFileSync(join(FOLDER, file), 'utf8')).toBe(text)
 })
 
-test('each has an address of its own, and leads to all others', () => {
+test('each has a unique address and links to all others', () => {
   expect(new Set(dashboards.map(({ uid }) => uid)).size).toBe(dashboards.length)
   for (const { links, tags } of dashboards) {
     expect(links).toEqual([expect.objectContaining({ type: 'dashboards', tags, keepTime: true, asDropdown: false })])
@@ -37,7 +37,7 @@ describe.each(dashboards.map((dashboard) => [dashboard.title, dashboard.panels a
   (_, all) => {
     const panels = all.filter(({ type }) => type !== 'row')
 
-    test('every panel says what it shows, in which unit, and names its series', () => {
+    test('every panel has a description, a unit and names for its series', () => {
       for (const { title, description, datasource, targets = [], type, fieldConfig } of panels) {
         expect(title).toMatch(/\S/)
         expect(description).toMatch(/\.$/)
@@ -50,7 +50,7 @@ describe.each(dashboards.map((dashboard) => [dashboard.title, dashboard.panels a
       }
     })
 
-    test('panels have room, and no two the same', () => {
+    test('panels do not overlap', () => {
       const taken = new Map<string, string>()
       for (const { title, gridPos } of all) {
         expect(gridPos.x + gridPos.w).toBeLessThanOrEqual(24)

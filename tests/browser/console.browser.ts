@@ -210,7 +210,7 @@ describe('with events and failures', () => {
   })
 
   test('a key that waits is shown with what waits behind it, and its head is skipped', async () => {
-    await go('partitions', 'Partitions and keys')
+    await go('partitions', 'Partitions')
     const row = page.getByRole('row', { name: /DFW 7/ })
     expect(await row.getByRole('cell').nth(1).textContent()).toBe('1')
     const partitions = page.getByRole('region', { name: 'Partitions' })
@@ -238,7 +238,7 @@ describe('with events and failures', () => {
 
 describe('keys', () => {
   test('are made, shown once, and revoked', async () => {
-    await go('keys', 'Keys')
+    await go('keys', 'API keys')
     await see(page.getByText('There are no API keys.'))
     await page.getByRole('button', { name: 'Create API key…' }).click()
     await page.getByLabel('Name').fill('checkout')
@@ -315,9 +315,9 @@ describe('everybody can use it', () => {
     ['live', 'Live'],
     ['events', 'Events'],
     ['dead-letters?status=discarded', 'Dead letters'],
-    ['partitions', 'Partitions and keys'],
+    ['partitions', 'Partitions'],
     ['send', 'Send'],
-    ['keys', 'Keys'],
+    ['keys', 'API keys'],
   ] as const
 
   test.each(PAGES)('%s has no barriers, light or dark, and fits a phone', async (hash, heading) => {
