@@ -1,25 +1,24 @@
-/** When an alert begins and ends. */
+/** When an alert is raised and cleared. */
 
-/** Between `below` and `above` nothing changes: a value that wavers around one threshold would raise an alert again and again. */
+/** Between `below` and `above` nothing changes, so that a value near one threshold does not flap. */
 export interface Limits {
-  /** What lasts above it raises the alert. */
+  /** Values above it for `forMs` raise the alert. */
   above: number
-  /** What lasts at it or below clears it. */
+  /** Values at or below it for `forMs` clear the alert. */
   below: number
-  /** How long it must last, in milliseconds. */
+  /** In milliseconds. */
   forMs: number
 }
 
-/** Where an alert is. */
+/** The state of an alert. */
 export interface Standing {
   raised: boolean
-  /** Since when the value has been where the alert would turn; missing while it is not. */
+  /** Since when the value has been beyond the limit that changes the state; missing while it is not. */
   turningSince: number | undefined
 }
 
 /**
- * The next standing of an alert, by a value seen at `now`. A value that is not known neither raises nor clears anything, and what
- * was lasting begins anew after it.
+ * The next state of an alert after a value read at `now`. An unknown value changes nothing, and restarts `forMs`.
  */
 export function judge(
   { raised, turningSince }: Standing,

@@ -1,4 +1,4 @@
-/** Starts the monitor that raises alerts: wire, watch, stop. It starts without Postgres and Redis: that they are away is news. */
+/** Starts the monitor that raises alerts. It starts without Postgres and Redis, to report that they are down. */
 import { connect } from '@eventflow/db'
 import { connectRedis } from '@eventflow/redis'
 import {
@@ -19,9 +19,7 @@ try {
   const config = readConfig(AlertsConfig)
   const { EVENTFLOW_ALERT_WEBHOOK_URL: url, EVENTFLOW_ALERT_WEBHOOK_SECRET: secret } = config
   if (url && !secret) {
-    throw new ConfigError(
-      'EVENTFLOW_ALERT_WEBHOOK_SECRET is missing: whoever gets alerts must be able to check who sent them',
-    )
+    throw new ConfigError('EVENTFLOW_ALERT_WEBHOOK_SECRET is missing: the receiver needs it to check who sent an alert')
   }
   const log = createLog('alerts', config)
   switchLevelOnSignal(log)
@@ -33,7 +31,7 @@ try {
     onIdleError: (err) => log.warn({ err }, 'a connection to Postgres broke'),
   })
   const redis = connectRedis({ url: config.REDIS_URL, onError: (err) => log.warn({ err }, 'Redis') })
-  const send = url ? createWebhook(url, secret) : async () => {} // the log has it already
+  const send = url ? createWebhook(url, secret) : async () => {} // alerts are in the log
   const watch = startWatch({ db, redis, config, log, send, everyMs: EVERY_MS })
   log.info('watching')
 

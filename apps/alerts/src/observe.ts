@@ -1,19 +1,19 @@
-/** Looks at the pipeline from outside, once. */
+/** Reads the state of the pipeline once. */
 import { countFreshDeadLetters, type Db, readProgress } from '@eventflow/db'
 import { type PipelineLag, readLag } from '@eventflow/monitor'
 import type { Redis } from '@eventflow/redis'
 
-/** Dead letters that are not older count as fresh. */
+/** The age up to which a dead letter counts as fresh. */
 export const FRESH_SECONDS = 300
 
-/** What was seen. What could not be read is missing. */
+/** One observation. Values that could not be read are missing. */
 export interface Observation {
   /** Why Postgres could not be read. */
   postgresError: string | undefined
   redisError: string | undefined
   lag: PipelineLag | undefined
   freshDeadLetters: number | undefined
-  /** Rises whenever something is settled. */
+  /** Rises when events are settled. */
   progress: number | undefined
 }
 
@@ -33,7 +33,7 @@ export async function observe(db: Db, redis: Redis, prefix: string): Promise<Obs
   return { postgresError: undefined, redisError: ping, lag, freshDeadLetters, progress }
 }
 
-/** Some errors of the network have a code and nothing else to say. */
+/** Some network errors have only a code. */
 function messageOf(error: Error & { code?: string }): string {
   return error.message || error.code || error.name
 }

@@ -1,15 +1,15 @@
-/** Has somebody told of what was raised and cleared. */
+/** Sends a message for each raised and each cleared alert. */
 import { type AlertReading, claimUnsent, type Db, type Incident, markSent } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
 import { type Message, SEND_MS, type Send } from './webhook.js'
 
-/** Tells of everything that nobody has been told of, in its order. What cannot be told now is tried again later. */
+/** Sends all unsent messages in order. Those that fail are tried again later. */
 export async function tellUnsent(
   { db, send, log }: { db: Db; send: Send; log: Logger },
   stopping: AbortSignal,
 ): Promise<void> {
   while (!stopping.aborted) {
-    // Two messages of an incident, each sent in its time.
+    // An incident has up to two messages, each of which may take SEND_MS.
     const unsent = await claimUnsent(db, 2 * SEND_MS)
     if (!unsent) return
     try {
@@ -22,10 +22,7 @@ export async function tellUnsent(
         await markSent(db, unsent.id, 'cleared')
       }
     } catch (err) {
-      log.error(
-        { err, alert: unsent.alert, incident: unsent.id },
-        'nobody could be told of an alert; it is tried again',
-      )
+      log.error({ err, alert: unsent.alert, incident: unsent.id }, 'an alert could not be sent; trying again later')
     }
   }
 }

@@ -1,10 +1,9 @@
 /**
- * The monitor: looks every few seconds, raises and clears alerts, and has somebody told once of each.
+ * The monitor: reads the pipeline every few seconds, raises and clears alerts, and sends each once.
  *
- * What is raised is a row in Postgres, written before anybody is told: a monitor that is started again, or a second one,
- * goes on where the first was. The row says too who has been told, so that a crash in between can only tell twice, with the
- * same id. While Postgres is away there can be no row: then the incident is told at once, kept in memory, and written
- * when Postgres is back.
+ * A raised alert is a row in Postgres, written before it is sent: a restarted or a second monitor continues from there.
+ * The row also records what was sent, so that a crash in between can only send a message twice, with the same id. While
+ * Postgres is down no row can be written: then the incident is sent at once, kept in memory, and written later.
  */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -23,12 +22,12 @@ export interface WatchDeps {
   config: AlertsConfig
   log: Logger
   send: Send
-  /** The pause between two looks, in milliseconds. */
+  /** The pause between two readings, in milliseconds. */
   everyMs: number
 }
 
 export interface Watch {
-  /** Ends after the look under way. What nobody has been told of yet is told by the next monitor. */
+  /** Stops after the current reading. Unsent messages are left to the next monitor. */
   stop(): Promise<void>
 }
 
@@ -36,7 +35,7 @@ export interface Watch {
 export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps): Watch {
   const stopping = new AbortController()
   const turningSince = new Map<string, number | undefined>()
-  /** What is on, by the name of its alert: as Postgres said last, and what it could not be told. */
+  /** The open incidents by alert: as last read from Postgres, and those not written to it yet. */
   let open = new Map<string, string>()
   const unwritten = new Map<string, { incident: Incident; sent: boolean }>()
   let progress: { value: number | undefined; at: number } = { value: undefined, at: performance.now() }
@@ -51,7 +50,7 @@ export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps)
     for (const reading of readingsOf(seen, stalledSeconds(seen, now), config)) await follow(reading, now)
   }
 
-  /** Nothing to do is as good as progress. What waits for a retry is not to be done yet. */
+  /** An empty backlog counts as progress. Events that await a retry do not count as backlog here. */
   function stalledSeconds({ lag, progress: value }: Observation, now: number): number | undefined {
     if (!lag) return undefined
     if (value !== progress.value || lag.unsettled === 0 || lag.workers.length === 0) progress = { value, at: now }
@@ -64,7 +63,7 @@ export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps)
     const raised = open.has(alert) || unwritten.has(alert)
     const standing: Standing = { raised, turningSince: turningSince.get(alert) }
     const next = judge(standing, value, limits, now)
-    // Before it is written: if that fails, it is tried again at the next look.
+    // Before the standing changes: if this fails, the next reading tries again.
     if (next.raised !== raised) await (next.raised ? raise(reading) : clear(reading))
     turningSince.set(alert, next.turningSince)
   }
@@ -81,14 +80,14 @@ export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps)
       () => {
         unknown.sent = true
       },
-      (err) => log.error({ err, alert }, 'nobody could be told of an alert; it is tried again when Postgres is back'),
+      (err) => log.error({ err, alert }, 'an alert could not be sent; trying again when Postgres answers'),
     )
   }
 
   async function clear({ alert, value = 0, threshold, message }: Reading): Promise<void> {
     const id = open.get(alert)
     if (!id || !(await closeIncident(db, id, { value, threshold, message }))) return
-    log.info({ alert, incident: id, value, threshold }, `alert is over: ${message}`)
+    log.info({ alert, incident: id, value, threshold }, `alert cleared: ${message}`)
   }
 
   async function writeUnwritten(): Promise<void> {
@@ -98,7 +97,7 @@ export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps)
     }
   }
 
-  /** Each by itself: a receiver that takes its time must not keep us from looking. */
+  /** Runs each step in its own loop, so that a slow receiver does not delay the readings. */
   async function repeat(what: string, step: () => Promise<unknown>): Promise<void> {
     while (!stopping.signal.aborted) {
       await step().catch((err) => log.warn({ err }, `${what} failed`))
@@ -107,8 +106,8 @@ export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps)
   }
 
   const running = Promise.all([
-    repeat('looking', look),
-    repeat('telling', () => tellUnsent({ db, send, log }, stopping.signal)),
+    repeat('reading the pipeline', look),
+    repeat('sending alerts', () => tellUnsent({ db, send, log }, stopping.signal)),
   ])
   return {
     async stop() {

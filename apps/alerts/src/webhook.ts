@@ -1,26 +1,26 @@
-/** Posts a message to a webhook, signed as Standard Webhooks says: https://www.standardwebhooks.com. */
+/** Posts messages to a webhook, signed per Standard Webhooks: https://www.standardwebhooks.com. */
 import { createHmac } from 'node:crypto'
 import pRetry, { AbortError } from 'p-retry'
 
-/** A message for whoever is to be told. */
+/** A message about an alert. */
 export interface Message {
-  /** Stays the same however often it is sent: who has seen it may drop it. */
+  /** The same for every attempt, so that receivers can drop duplicates. */
   id: string
   body: object
 }
 
-/** Tells somebody. Rejects when nobody could be told; once `stopping`, that is not tried again. */
+/** Sends a message. Rejects when that fails; after `stopping` it does not try again. */
 export type Send = (message: Message, stopping: AbortSignal) => Promise<void>
 
 const TIMEOUT_MS = 5_000
 
-/** 1, 2 and 4 s after one another: with the timeouts no more than 27 s. */
+/** After 1, 2 and 4 s: with the timeouts at most 27 s. */
 const RETRIES = 3
 
-/** All that a send may take, in milliseconds. */
+/** The longest that a send may take, in milliseconds. */
 export const SEND_MS = 30_000
 
-/** The answer of a receiver that will not be another one in a second. */
+/** Whether a status will not change by trying again. */
 const isFinal = (status: number) => status >= 400 && status < 500 && ![408, 409, 425, 429].includes(status)
 
 /** A sender of messages to `url`. `secret` is `whsec_` and the key in base64. */
@@ -40,10 +40,10 @@ export function createWebhook(url: string, secret: string, retryMs = 1_000): Sen
         'webhook-signature': `v1,${signature}`,
       },
       body: text,
-      redirect: 'error', // what is signed for one address is not for another
+      redirect: 'error', // the signature is meant for this address only
       signal: AbortSignal.timeout(TIMEOUT_MS),
     }).catch((cause) => {
-      throw new Error(`the webhook was not reached: ${cause.cause?.message || cause.message}`)
+      throw new Error(`the webhook could not be reached: ${cause.cause?.message || cause.message}`)
     })
     await response.body?.cancel()
     if (response.ok) return
@@ -51,7 +51,7 @@ export function createWebhook(url: string, secret: string, retryMs = 1_000): Sen
     throw isFinal(response.status) ? new AbortError(error) : error
   }
 
-  // A post under way is not broken off: nobody would know whether it had arrived.
+  // A running POST is not aborted: it would be unknown whether it arrived.
   return (message, stopping) =>
     pRetry(() => post(message), { retries: RETRIES, minTimeout: retryMs, shouldRetry: () => !stopping.aborted })
 }
