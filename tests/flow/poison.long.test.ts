@@ -123,7 +123,7 @@ test('under `eventflow up` workers that an event kills are started again, also w
     await pipeline.drained(120_000)
     expect(await effects()).toEqual(data.map(({ n }) => n).filter((n) => n !== 7))
     expect(await failed()).toMatchObject([{ error_class: 'Poison' }])
-    expect(text.match(/ended by itself \(signal SIGKILL\)/g)).toHaveLength(6)
+    expect(text.match(/ended unexpectedly \(signal SIGKILL\)/g)).toHaveLength(6)
     expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(200)
   } finally {
     run.kill('SIGTERM')

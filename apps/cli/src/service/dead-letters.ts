@@ -35,7 +35,7 @@ export async function groupDeadLetters(
     ])
     print(table(['count', 'type', 'error class', 'first seen', 'last seen'], rows, ['count']))
   }
-  if (more) note(`There are more kinds than these ${figure(groups.length)}; --filter says which are meant.`)
+  if (more) note(`Only the largest ${figure(groups.length)} groups are shown; narrow them down with --filter.`)
   return 0
 }
 
@@ -50,7 +50,7 @@ export async function listDeadLetters(
   else if (items.length === 0) note('No dead letter matches.')
   else print(table(['failed', 'status', 'type', 'key', 'id', 'error'], items.map(rowOf)))
   if (next !== null)
-    note(`There may be more. How many of each kind: --group; more of them: --limit ${Math.min(1_000, limit * 10)}`)
+    note(`There may be more: show more with --limit ${Math.min(1_000, limit * 10)}, or count them with --group`)
   return 0
 }
 
@@ -62,7 +62,7 @@ export async function showDeadLetter(
 ): Promise<number> {
   const letter = await operator.deadLetter(id, source)
   if (!letter) {
-    note(oneLine(`No event with the id ${id} ${sourceOf(source)} has failed. What has: eventflow dlq ls`))
+    note(oneLine(`No dead letter with the id ${id} ${sourceOf(source)}. To list them: eventflow dlq ls`))
     return 1
   }
   if (json) {

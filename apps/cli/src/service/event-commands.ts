@@ -12,41 +12,41 @@ export function eventCommands(program: Command, { around, command, ask }: Asking
   const { print, note } = around
   const searching = (of: Command) =>
     of
-      .option('--type <type>', 'event type')
-      .option('--key <key>', 'the key that order is kept by')
-      .addOption(new Option('--status <status>', 'how they are').choices(STATUSES))
+      .option('--type <type>', 'only of this event type')
+      .option('--key <key>', 'only with this ordering key')
+      .addOption(new Option('--status <status>', 'only with this status').choices(STATUSES))
   const searchOf = ({ type, key, status, since, until, correlationId }: Record<string, string>) => ({
     ...{ type, key, status, from: since, to: until, correlation_id: correlationId },
   })
 
-  searching(command(program, 'tail', 'Follow the events as they come, and as their status changes.'))
-    .option('-n, --last <count>', 'so many of those that are there come first', wholeNumber(0, 1_000), 10)
+  searching(command(program, 'tail', 'Follow new events and changes of status.'))
+    .option('-n, --last <count>', 'begin with so many earlier events', wholeNumber(0, 1_000), 10)
     .addHelpText('after', '\nCtrl-C ends it. Exit code: 0, 2 when the service does not answer.')
     .addHelpText('after', '\nExample: eventflow tail --type flight.completed --status failed')
     .action((options) =>
       ask(options, (operator) => tail(operator, searchOf(options), { ...options, print, note, stop: around.stop() })),
     )
 
-  const events = program.command('events').description('Look at events: get, list, trace.')
-  command(events, 'get', 'One event: what it is, how it is, and its story.')
-    .argument('<id>', 'its id, or the one it was sent with')
-    .option('--source <source>', 'where it came from, for the id it was sent with; / where missing')
+  const events = program.command('events').description('Get, list and trace events.')
+  command(events, 'get', 'Show an event with its status, timeline and data.')
+    .argument('<id>', 'id of the event, from EventFlow or from its producer')
+    .option('--source <source>', 'source of the event, for an id from its producer; default /')
     .addHelpText('after', '\nExit code: 0, 1 when there is none, 2 when the service does not answer.')
     .addHelpText('after', '\nExample: eventflow events get "goods-in 17"')
     .action((id, options) => ask(options, (operator) => getEvent(operator, id, { ...options, print, note })))
-  searching(command(events, 'list', 'The events that match, the last accepted first.'))
-    .option('--correlation-id <id>', 'what they belong to')
-    .option('--since <time>', 'accepted then or later: a moment, or 90s, 15m, 2h, 7d ago', readMoment)
-    .option('--until <time>', 'accepted before', readMoment)
-    .option('--limit <count>', 'so many at the most', wholeNumber(1, 100_000), 20)
+  searching(command(events, 'list', 'List matching events, newest first.'))
+    .option('--correlation-id <id>', 'only with this correlation id')
+    .option('--since <time>', 'accepted at or after this time, or this long ago (90s, 15m, 2h, 7d)', readMoment)
+    .option('--until <time>', 'accepted before this time', readMoment)
+    .option('--limit <count>', 'at most so many', wholeNumber(1, 100_000), 20)
     .addHelpText('after', '\nExit code: 0, 1 when there are none, 2 when the service does not answer.')
     .addHelpText('after', '\nExample: eventflow events list --key DTW --status failed --since 2h')
     .action((options) =>
       ask(options, (operator) => listEvents(operator, searchOf(options), { ...options, print, note })),
     )
-  command(events, 'trace', 'All events of one correlation id: what caused what, and when what happened to each.')
+  command(events, 'trace', 'Show all events of a correlation id, as a tree of causes and in order of time.')
     .argument('<correlation-id>')
-    .option('--limit <count>', 'so many at the most', wholeNumber(1, 10_000), 1_000)
+    .option('--limit <count>', 'at most so many', wholeNumber(1, 10_000), 1_000)
     .addHelpText('after', '\nExit code: 0, 1 when there are none, 2 when the service does not answer.')
     .addHelpText('after', '\nExample: eventflow events trace order-4711')
     .action((id, options) => ask(options, (operator) => trace(operator, id, { ...options, print, note })))

@@ -15,35 +15,33 @@ import {
 
 export function schemaCommands(program: Command, { around, command, ask }: Asking): void {
   const { print, note } = around
-  const schemas = program
-    .command('schemas')
-    .description('Schemas of event types: ls, versions, get, check, register, compatibility.')
-  command(schemas, 'ls', 'The types that have a schema.')
+  const schemas = program.command('schemas').description('List, check and register schemas of event types.')
+  command(schemas, 'ls', 'List the event types that have a schema.')
     .addHelpText('after', '\nExit code: 0, 2 when the service does not answer.')
     .addHelpText('after', '\nExample: eventflow schemas ls')
     .action((options) => ask(options, (operator) => listSchemas(operator, { ...options, print, note })))
-  command(schemas, 'versions', 'The versions of the schema of a type, the first one first.')
+  command(schemas, 'versions', 'List the schema versions of an event type, oldest first.')
     .argument('<type>')
     .addHelpText('after', '\nExit code: 0, 1 when there is none, 2 when the service does not answer.')
     .addHelpText('after', '\nExample: eventflow schemas versions order.created')
     .action((type, options) => ask(options, (operator) => listVersions(operator, type, { ...options, print, note })))
-  command(schemas, 'get', 'The schema of a type, as JSON.')
+  command(schemas, 'get', 'Print the schema of an event type as JSON.')
     .argument('<type>')
-    .addOption(new Option('--version <number>', 'another than the last').argParser(wholeNumber(1, 1e8)))
+    .addOption(new Option('--version <number>', 'a version other than the last').argParser(wholeNumber(1, 1e8)))
     .addHelpText('after', '\nExit code: 0, 1 when there is none, 2 when the service does not answer.')
     .addHelpText('after', '\nExample: eventflow schemas get order.created --version 1 > order.json')
     .action((type, options) => ask(options, (operator) => getSchema(operator, type, { ...options, print, note })))
-  command(schemas, 'check', 'Whether a schema could be the next version of a type.')
+  command(schemas, 'check', 'Check whether a schema can become the next version.')
     .argument('<type>')
     .argument('<file>', 'JSON Schema 2020-12')
-    .addHelpText('after', '\nExit code: 0, 1 when it could not, 2 when the service does not answer.')
+    .addHelpText('after', '\nExit code: 0, 1 when it cannot, 2 when the service does not answer.')
     .addHelpText('after', '\nExample: eventflow schemas check order.created order.json')
     .action((type, file, options) =>
       ask(options, async (operator) =>
         checkSchema(operator, type, await readSchemaFile(file), { ...options, print, note }),
       ),
     )
-  command(schemas, 'register', 'Make a schema the next version of a type, for good.')
+  command(schemas, 'register', 'Register a schema as the next version. This cannot be undone.')
     .argument('<type>')
     .argument('<file>', 'JSON Schema 2020-12')
     .addHelpText('after', '\nExit code: 0, 1 when it is refused, 2 when the service does not answer.')
@@ -54,9 +52,9 @@ export function schemaCommands(program: Command, { around, command, ask }: Askin
       ),
     )
 
-  command(schemas, 'compatibility', 'What a new version of a type must be to those before it; with a mode, sets it.')
+  command(schemas, 'compatibility', 'Show or set the compatibility mode for new versions.')
     .argument('<type>')
-    .addArgument(new Argument('[mode]', 'from now on').choices(COMPATIBILITY_MODES))
+    .addArgument(new Argument('[mode]', 'the mode to set').choices(COMPATIBILITY_MODES))
     .addHelpText('after', '\nExit code: 0, 1 when it is refused, 2 when the service does not answer.')
     .addHelpText('after', '\nExample: eventflow schemas compatibility order.created FULL')
     .action((type, mode, options) =>

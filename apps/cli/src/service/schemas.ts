@@ -33,7 +33,7 @@ export async function getSchema(
 ): Promise<number> {
   const found = await operator.schema(type, version)
   if (!found) {
-    note(`No such schema of the type ${type} is registered. Which there are: eventflow schemas ls`)
+    note(`No such schema of the type ${type} is registered. To list them: eventflow schemas ls`)
     return 1
   }
   print(json ? JSON.stringify(found) : JSON.stringify(found.schema, null, 2))
@@ -44,7 +44,7 @@ export async function getSchema(
 export async function listVersions(operator: Operator, type: string, { json, print, note }: Output): Promise<number> {
   const found = await operator.schemaVersions(type)
   if (!found) {
-    note(`No schema of the type ${type} is registered. Which there are: eventflow schemas ls`)
+    note(`No schema of the type ${type} is registered. To list them: eventflow schemas ls`)
     return 1
   }
   const rows = found.versions.map(({ version, origin, registered_by, registered_at }) => [
@@ -54,7 +54,7 @@ export async function listVersions(operator: Operator, type: string, { json, pri
     registered_at,
   ])
   if (json) for (const version of found.versions) print(JSON.stringify(version))
-  else print(table(['version', 'from', 'by', 'registered'], rows, ['version']))
+  else print(table(['version', 'origin', 'registered by', 'registered'], rows, ['version']))
   return 0
 }
 
@@ -104,6 +104,6 @@ export async function readSchemaFile(file: string): Promise<object> {
   try {
     return JSON.parse(await readFile(file, 'utf8'))
   } catch (error) {
-    throw new SetupError(`${file} is no JSON Schema: ${(error as Error).message}`)
+    throw new SetupError(`${file} is not a JSON Schema: ${(error as Error).message}`)
   }
 }
