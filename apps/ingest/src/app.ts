@@ -140,7 +140,12 @@ export async function buildApp({
   await documentRoutes(app)
 
   const isAway = (error: unknown) => sqlErrorKind(error) === 'infrastructure'
-  const entrySecret = await untilDone('reading the secret of the entries', log, () => readEntrySecret(db), isAway)
+  const entrySecret = await untilDone(
+    'reading the secret of the stream entries',
+    log,
+    () => readEntrySecret(db),
+    isAway,
+  )
   const publisher = createPublisher(redis, prefix, createSeal(entrySecret), config.EVENTFLOW_MAX_STREAM_LENGTH)
   const acceptor = createAcceptor({
     db,
@@ -149,9 +154,9 @@ export async function buildApp({
     metrics,
     maxInFlight: config.EVENTFLOW_MAX_IN_FLIGHT,
     maxInFlightSize: config.EVENTFLOW_MAX_IN_FLIGHT_BYTES,
-    formerIdsUntil: await untilDone('reading the age of the ids', log, () => readFormerIdsUntil(db), isAway),
+    formerIdsUntil: await untilDone('reading the age of former ids', log, () => readFormerIdsUntil(db), isAway),
   })
-  const follow = () => followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
+  const follow = () => followSchemas(db, (err) => log.warn({ err }, 'reading new schemas failed'))
   const schemas = await untilDone('reading the schemas', log, follow, isAway)
   app.addHook('onClose', () => schemas.stop())
   const newId = createUuidV7(Date.now, (buffer) => randomFillSync(buffer))
@@ -168,7 +173,7 @@ export async function buildApp({
       maxFutureMs: config.EVENTFLOW_MAX_FUTURE_MINUTES * 60_000,
       maxAgeMs: config.EVENTFLOW_MAX_AGE_DAYS * 86_400_000,
       onKeyMistake: oncePerType((type) =>
-        log.warn({ type }, 'the key function of a definition is at fault: events of its type are refused'),
+        log.warn({ type }, 'the key function of a definition fails: events of this type are refused'),
       ),
     },
     dataCheck: createDataCheck(definitions.values(), schemas),

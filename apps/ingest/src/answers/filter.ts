@@ -10,19 +10,19 @@ const Time = (description: string) => Type.Optional(Type.String({ format: 'date-
 /** The parts that are a text each, so that a query string can have them; `happened` is what `from` and `to` are about. */
 export const filterTexts = (happened: string) => ({
   type: Text('Event type'),
-  key: Text('The key that order is kept by'),
-  from: Time(`${happened} at this moment or later`),
-  to: Time(`${happened} before this moment`),
+  key: Text('Ordering key'),
+  from: Time(`${happened} at or after this time`),
+  to: Time(`${happened} before this time`),
 })
 
 /** Of dead letters only. */
-export const ErrorClass = Text('Class of the error that the event died of')
+export const ErrorClass = Text('Error class of the failure')
 
 export const EventIds = Type.Optional(
   Type.Array(Type.String({ pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' }), {
     minItems: 1,
     maxItems: 1_000,
-    description: 'Event ids, as they are listed',
+    description: 'Event ids, as listed',
   }),
 )
 
@@ -57,6 +57,6 @@ function readMoment(text: string, filter: string, name: string): string {
   const { time, fault } = readTime(text)
   if (time !== undefined) return time
   const pointer = filter + name
-  const message = filter === '' && / \d\d:\d\d$/.test(text) ? `${fault}; in a URL the + is written %2B` : fault
+  const message = filter === '' && / \d\d:\d\d$/.test(text) ? `${fault}; in a URL, write + as %2B` : fault
   throw new RequestError('invalid-query', `${pointer} ${message}`, [{ pointer, message }])
 }

@@ -15,10 +15,10 @@ export const PageQuery = {
   limit: Type.Optional(
     Type.String({
       pattern: '^([1-9]\\d{0,2}|1000)$',
-      description: `1 to 1000, ${DEFAULT_LIMIT} where it is missing`,
+      description: `1 to 1000, by default ${DEFAULT_LIMIT}`,
     }),
   ),
-  cursor: Type.Optional(Type.String({ maxLength: 200, description: '`next` of the page before' })),
+  cursor: Type.Optional(Type.String({ maxLength: 200, description: '`next` of the previous page' })),
 }
 
 /** What the schema above lets through. */
@@ -86,6 +86,6 @@ export function createPaging(secret: Buffer): ReadPage {
 }
 
 function foreignCursor(): RequestError {
-  const message = 'is no `next` of this list: damaged, of another list or tenant, or from before an upgrade'
+  const message = 'is not a `next` of this list: it is damaged, from another list or tenant, or older than an upgrade'
   return new RequestError('invalid-query', `/cursor ${message}`, [{ pointer: '/cursor', message }])
 }

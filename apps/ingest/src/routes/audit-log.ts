@@ -25,8 +25,9 @@ function describeEntry({ at, actor, action, operationId, filter, count, reason, 
 }
 
 const schema = {
-  summary: 'What people did',
-  description: 'Replays, discards, keys and the like, the last first: who, what, about which events, and why.',
+  summary: 'Read the audit log',
+  description:
+    'Replays, discards, changes of API keys and similar actions, newest first, each with its actor, events and reason.',
   tags: ['operations'],
   querystring: Type.Object(PageQuery, { additionalProperties: false }),
   response: {
@@ -38,10 +39,10 @@ const schema = {
           action: Type.String(),
           operation_id: Type.Union([Type.String({ format: 'uuid' }), Type.Null()]),
           subject: Type.Union([Type.String(), Type.Null()], {
-            description: 'What it was done to, where that is no events; of a replay, as which version of their schema',
+            description: 'What was changed, if not events; for a replay, the schema version',
           }),
           filter: Type.Object({}, { additionalProperties: true }),
-          count: Type.Integer({ description: 'How many events it was about' }),
+          count: Type.Integer({ description: 'Number of events' }),
           reason: Type.Union([Type.String(), Type.Null()]),
         }),
       ),

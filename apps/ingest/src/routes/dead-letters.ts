@@ -19,7 +19,7 @@ interface ListQuery extends Omit<SentFilter, 'ids'>, SentPage {
 const MAX_GROUPS = 1_000
 
 function noPages(): RequestError {
-  const message = 'does not go with group: narrow the groups by type, error_class, from or to'
+  const message = 'cannot be combined with group: narrow the groups down by type, error_class, from or to'
   return new RequestError('invalid-query', `/cursor ${message}`, [{ pointer: '/cursor', message }])
 }
 
@@ -65,11 +65,11 @@ const shared = {
   partitionkey: Type.String(),
   correlationid: Type.String(),
   status: Type.String({ description: 'open, replaying, replayed or discarded' }),
-  attempts: Type.Integer({ description: 'Since it was accepted, or replayed' }),
+  attempts: Type.Integer({ description: 'Since acceptance or the last replay' }),
   accepted_at: Moment,
   failed_at: Moment,
   resolved_at: Type.Optional(Moment),
-  resolved_by: Type.Optional(Type.String({ description: 'Who had it replayed or discarded' })),
+  resolved_by: Type.Optional(Type.String({ description: 'Who replayed or discarded it' })),
   reason: Type.Optional(Type.String()),
 }
 
@@ -83,14 +83,14 @@ const failure = {
 const listSchema = {
   summary: 'List dead letters',
   description:
-    'The last accepted first, a page at a time; or, with `group=true`, how many there are of each type and error class, the most frequent first: `limit` of them, 1000 where it is missing, and whether there are `more`.',
+    'Newest event first, in pages. With `group=true`, counts by type and error class, most frequent first: at most `limit` of them, by default 1000, and whether there are `more`.',
   tags: ['dead letters'],
   querystring: Type.Object(
     {
       status: Type.Optional(
         Type.Union(
           ['open', 'replaying', 'replayed', 'discarded', 'all'].map((status) => Type.Literal(status)),
-          { description: 'open where it is missing' },
+          { description: 'By default open' },
         ),
       ),
       ...filterTexts('Failed'),
@@ -104,7 +104,7 @@ const listSchema = {
     200: Type.Object({
       items: Type.Optional(Type.Array(Type.Object({ ...shared, failure: Type.Object(failure) }))),
       next: Type.Optional(NextPage),
-      more: Type.Optional(Type.Boolean({ description: 'There are groups beyond these' })),
+      more: Type.Optional(Type.Boolean({ description: 'Whether there are more groups' })),
       groups: Type.Optional(
         Type.Array(
           Type.Object({
@@ -114,7 +114,7 @@ const listSchema = {
             first_seen: Moment,
             last_seen: Moment,
             trend: Type.Array(Type.Integer(), {
-              description: 'How many failed in each part of the time from the first to the last of all that match',
+              description: 'Failures in equal parts of the time from the first to the last match',
             }),
           }),
         ),
@@ -124,7 +124,7 @@ const listSchema = {
 }
 
 const oneSchema = {
-  summary: 'One dead letter, with its whole story',
+  summary: 'Get a dead letter',
   tags: ['dead letters'],
   params: Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }) }),
   querystring: Type.Object({ source: Source }, { additionalProperties: false }),
@@ -138,8 +138,7 @@ const oneSchema = {
       worker_id: Type.String(),
       partition: Type.Integer(),
       history: Type.Array(Type.Object({}, { additionalProperties: true }), {
-        description:
-          'Every attempt, oldest first; one with the number 0 marks a replay, after which they count from 1 again',
+        description: 'All attempts, oldest first. Number 0 marks a replay, after which attempts count from 1 again',
       }),
       data: Type.Object({}, { additionalProperties: true }),
     }),

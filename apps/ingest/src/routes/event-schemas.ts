@@ -15,12 +15,14 @@ const Headers = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
       description:
-        'For events without an id: the same key gives the same event, and 422 with another one. In a batch it goes for every place',
+        'For events without an id: a request repeated with the same key does not create new events. Another event with the same key is answered 422. In a batch it applies to each position',
       examples: ['"order-4711"'],
     }),
   ),
-  'content-encoding': Type.Optional(Type.String({ enum: ENCODINGS, description: 'How the body is compressed' })),
-  'x-correlation-id': Type.Optional(Type.String({ description: 'For events without a correlationid; echoed' })),
+  'content-encoding': Type.Optional(Type.String({ enum: ENCODINGS, description: 'Compression of the body' })),
+  'x-correlation-id': Type.Optional(
+    Type.String({ description: 'For events without a correlationid; returned in the answer' }),
+  ),
   traceparent: Type.Optional(Type.String({ description: 'W3C trace context, for events that have none' })),
 })
 
@@ -34,8 +36,8 @@ const asCloudEvent = (example: object, n: number) => ({
 export const singleSchema = (examples: readonly object[]): FastifySchema => ({
   summary: 'Send one event',
   description: [
-    '202 means that the event is durable: it is committed in Postgres and will reach exactly one end.',
-    'A CloudEvent may come in structured mode, or in binary mode: its attributes in headers `ce-…`, its data as application/json.',
+    '202 means that the event is committed in Postgres. It will be settled exactly once.',
+    'A CloudEvent is accepted in structured mode or in binary mode, with its attributes in headers `ce-…` and its data as application/json.',
   ].join(' '),
   tags: ['events'],
   headers: Headers,
@@ -60,7 +62,7 @@ export const singleSchema = (examples: readonly object[]): FastifySchema => ({
 export const batchSchema = (examples: readonly object[]): FastifySchema => ({
   summary: 'Send many events',
   description:
-    'A JSON array, a CloudEvents batch, or one event a line as application/x-ndjson. Each is answered by itself: one that is wrong does not spoil the others.',
+    'A JSON array, a CloudEvents batch, or one event per line as application/x-ndjson. Each event has its own result: an invalid one does not affect the others.',
   tags: ['events'],
   headers: Headers,
   body: {
@@ -97,7 +99,7 @@ const Anything = Type.Object({}, { additionalProperties: true })
 /** What an event is, in every answer that shows one. */
 export const attributes = {
   id: Type.String({ format: 'uuid' }),
-  external_id: Type.Optional(Type.String({ description: 'The id that it was sent with, where that is not its own' })),
+  external_id: Type.Optional(Type.String({ description: 'The producer’s id, if it is not the event’s id' })),
   type: Type.String(),
   source: Type.String(),
   time: Moment,
@@ -120,7 +122,7 @@ const Story = Type.Object({
       what: Type.String(),
       detail: Type.Optional(Type.Union([Type.String(), Type.Null()])),
     }),
-    { description: 'What happened to it, in order, and what is due next' },
+    { description: 'What happened to the event, in order, and the next attempt' },
   ),
   failure: Type.Optional(
     Type.Object({
@@ -131,19 +133,16 @@ const Story = Type.Object({
       errors: Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() })),
     }),
   ),
-  data: Type.Object({}, { additionalProperties: true, description: 'As it was sent' }),
+  data: Type.Object({}, { additionalProperties: true, description: 'The data as sent' }),
   result: Type.Optional(
-    Type.Object(
-      {},
-      { additionalProperties: true, description: 'The data as it was processed, enriched and filled in' },
-    ),
+    Type.Object({}, { additionalProperties: true, description: 'The data as processed, with defaults and enrichment' }),
   ),
 })
 
 export const statusSchema: FastifySchema = {
-  summary: 'What became of an event',
+  summary: 'Get an event',
   description:
-    'Readable the moment its 202 is out. With `wait` the answer comes when the event is settled, or after that time.',
+    'An event can be read as soon as it is answered 202. With `wait` the answer is delayed until the event is settled, or until that time has passed.',
   tags: ['events'],
   params: Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }) }),
   querystring: Type.Object(

@@ -30,7 +30,7 @@ function describeType({ type, description, schema, example, retry, ...rest }: Ev
 }
 
 const schema = {
-  summary: 'The event types that are defined',
+  summary: 'List the event types',
   tags: ['events'],
   response: {
     200: Type.Object({
@@ -41,13 +41,13 @@ const schema = {
           schema: Type.Object({}, { additionalProperties: true, description: 'JSON Schema of `data`' }),
           example: Type.Optional(Type.Object({}, { additionalProperties: true })),
           sensitive: Type.Array(Type.String(), {
-            description: 'Paths in `data` whose schema says `x-sensitive`; `*` stands for any item or name',
+            description: 'Paths in `data` marked `x-sensitive` in the schema; `*` is any item or name',
           }),
           order: Type.String({ description: 'key or none' }),
-          attempts: Type.Integer({ description: 'How often it is tried before it is a dead letter' }),
+          attempts: Type.Integer({ description: 'Attempts before an event becomes a dead letter' }),
           enrichers: Type.Array(Type.String()),
-          validate_at: Type.String({ description: 'Where data is checked first: ingest or worker' }),
-          lifts: Type.Array(Type.Integer(), { description: 'The versions of the schema that its code lifts' }),
+          validate_at: Type.String({ description: 'Where data is validated first: ingest or worker' }),
+          lifts: Type.Array(Type.Integer(), { description: 'The schema versions whose data the definition upcasts' }),
         }),
       ),
     }),

@@ -46,7 +46,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
     if (outcome === 'accepted' || outcome === 'duplicate') return
     const correlation_id = event?.correlationId ?? reply.getHeader('x-correlation-id')
     const about = { tenant_id: reply.request.access.tenantId, ...aboutEvent(event) }
-    reply.log.info({ ...about, correlation_id, event_type: type, outcome }, 'event not taken')
+    reply.log.info({ ...about, correlation_id, event_type: type, outcome }, 'event not accepted')
   }
   app.post(
     '/v1/events',
@@ -92,7 +92,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
       if (!Array.isArray(lines))
         throw new RequestError('malformed-body', 'The body must be a JSON array of events, or NDJSON')
       if (lines.length > batchLimit) {
-        throw new RequestError('body-too-large', `A batch holds ${batchLimit} events at the most`)
+        throw new RequestError('body-too-large', `The limit of a batch is ${batchLimit} events`)
       }
       const send = startSend(request, tracing)
       const context = contextOf(request, reply, send)
@@ -152,13 +152,13 @@ export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
 /** A correlation id may be any text; a header holds no other characters. */
 const HEADER_TEXT = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/
 
-const REFUSED_DETAIL = 'The event holds a value that cannot be stored'
+const REFUSED_DETAIL = 'The event contains a value that cannot be stored'
 
 function conflict({ event, keyed }: Taken, { otherSource }: Receipt): RequestError {
   if (keyed) {
     return new RequestError(
       'idempotency-key-reused',
-      'Another event came with this Idempotency-Key; nothing was stored',
+      'Another event was sent with this Idempotency-Key; nothing was stored',
     )
   }
   const what = otherSource === undefined ? 'other content' : `the source ${otherSource}`

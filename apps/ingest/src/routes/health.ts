@@ -39,7 +39,7 @@ export function healthRoutes(
     let live: string[] = []
     const workers = await check(async () => {
       live = (await readOwnership(asking)).workers
-      if (live.length === 0) throw new Error('no worker is alive')
+      if (live.length === 0) throw new Error('no worker is running')
     })
     return { ...workers, live }
   })
@@ -86,9 +86,13 @@ const Health = Type.Object({
   checks: Type.Object({ postgres: Checked, redis: Checked, workers: Checked }),
 })
 
-const livezSchema = { summary: 'Whether the process answers', tags, response: { 200: Status } }
-const readyzSchema = { summary: 'Whether it can take events', tags, response: { 200: Status, 503: Status } }
-const healthSchema = { summary: 'Whether everything is there', tags, response: { 200: Health, 503: Health } }
+const livezSchema = { summary: 'Check that the process answers', tags, response: { 200: Status } }
+const readyzSchema = {
+  summary: 'Check that the process can accept events',
+  tags,
+  response: { 200: Status, 503: Status },
+}
+const healthSchema = { summary: 'Check Postgres, Redis and the workers', tags, response: { 200: Health, 503: Health } }
 const metricsSchema = {
   summary: 'Metrics for Prometheus',
   tags,
@@ -97,9 +101,9 @@ const metricsSchema = {
 
 const MaybeNumber = Type.Union([Type.Number(), Type.Null()])
 const behind = {
-  unsettled: Type.Integer({ description: 'Accepted, and not at an end' }),
+  unsettled: Type.Integer({ description: 'Unsettled events' }),
   retrying: Type.Integer(),
-  lag: Type.Integer({ description: 'Events that no worker was given yet' }),
+  lag: Type.Integer({ description: 'Events not yet delivered to a worker' }),
   lag_seconds: Type.Number(),
   oldest_unsettled_age_seconds: Type.Number(),
 }
@@ -124,13 +128,13 @@ const Summary = Type.Object({
 })
 
 const summarySchema = {
-  summary: 'How far the pipeline is behind',
+  summary: 'Read the lag of the pipeline',
   tags,
   response: { 200: Summary },
   querystring: Type.Object(
     {
       counts: Type.Optional(
-        Type.Literal('true', { description: 'With exact counts of all events; takes longer the more there are' }),
+        Type.Literal('true', { description: 'Adds exact counts of all events; slow if there are many' }),
       ),
     },
     { additionalProperties: false },

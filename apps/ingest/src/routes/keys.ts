@@ -37,7 +37,7 @@ export function keyRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): void 
       const afterHours = Number(request.query.after_hours ?? 0)
       const { tenantId } = request.access
       const revoked = await revokeApiKey(dbOf(tenantId), { tenantId, id, afterHours }, operatorOf(request))
-      if (!revoked) throw new RequestError('key-not-found', `There is no key ${id} that is valid beyond that time`)
+      if (!revoked) throw new RequestError('key-not-found', `There is no key ${id} that would be valid after that time`)
       return describeKey(revoked)
     },
   )
@@ -61,20 +61,20 @@ const key = {
   scopes: Type.Array(Type.String()),
   created_at: Moment,
   expires_at: MaybeMoment,
-  revoked_at: Type.Union([Moment, Type.Null()], { description: 'May lie ahead: until then it is valid' }),
-  last_used_at: Type.Union([Moment, Type.Null()], { description: 'Within a minute' }),
+  revoked_at: Type.Union([Moment, Type.Null()], { description: 'A time in the future: the key is valid until then' }),
+  last_used_at: Type.Union([Moment, Type.Null()], { description: 'Accurate to a minute' }),
 }
 
 const createSchema = {
-  summary: 'Make an API key',
+  summary: 'Create an API key',
   description:
-    'For the tenant of the key that asks, with any scopes: also those that this key has not, and beyond its end. The answer is the only place that ever shows the new key.',
+    'The new key belongs to the tenant of the requesting key. It may have scopes that the requesting key lacks, and expire later. Only this answer shows it.',
   tags: ['keys'],
   body: Type.Object(
     {
-      name: Type.String({ minLength: 1, maxLength: 100, description: 'Whose it is, or what it is for' }),
+      name: Type.String({ minLength: 1, maxLength: 100, description: 'What the key is for' }),
       scopes: Type.Array(Type.Union(SCOPES.map((scope) => Type.Literal(scope))), { minItems: 1, uniqueItems: true }),
-      expires_in_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 3_650, description: 'Never where missing' })),
+      expires_in_days: Type.Optional(Type.Integer({ minimum: 1, maximum: 3_650, description: 'By default never' })),
     },
     { additionalProperties: false, examples: [{ name: 'checkout', scopes: ['ingest'], expires_in_days: 365 }] },
   ),
@@ -82,8 +82,8 @@ const createSchema = {
 }
 
 const listSchema = {
-  summary: 'The API keys',
-  description: 'Of the tenant, the valid ones first; never the keys themselves.',
+  summary: 'List the API keys',
+  description: 'The keys of the tenant, valid ones first, without the secret parts.',
   tags: ['keys'],
   response: { 200: Type.Object({ items: Type.Array(Type.Object(key)) }) },
 }
@@ -91,7 +91,7 @@ const listSchema = {
 const revokeSchema = {
   summary: 'Revoke an API key',
   description:
-    'Requests with it are refused within five seconds. With `after_hours` it stays valid for that long, beside the one that follows it.',
+    'Requests with the key are refused within five seconds. With `after_hours` it stays valid for that long, so that its replacement can be rolled out.',
   tags: ['keys'],
   params: Type.Object({ id: Type.String({ maxLength: 100 }) }),
   querystring: Type.Object(

@@ -56,8 +56,9 @@ export function liveRoutes(app: FastifyInstance, { collector }: { collector: Col
   function addViewer(request: FastifyRequest): PassThrough {
     const { keyId } = request.access
     const ofKey = [...viewers].filter((other) => keyId !== undefined && other.request.access.keyId === keyId)
-    if (viewers.size >= MAX_VIEWERS) throw new RequestError('overloaded', `${MAX_VIEWERS} are watching already`)
-    if (ofKey.length >= MAX_OF_KEY) throw new RequestError('overloaded', `${MAX_OF_KEY} are watching with this key`)
+    if (viewers.size >= MAX_VIEWERS) throw new RequestError('overloaded', `${MAX_VIEWERS} clients are watching already`)
+    if (ofKey.length >= MAX_OF_KEY)
+      throw new RequestError('overloaded', `${MAX_OF_KEY} clients are watching with this key already`)
     const viewer = { stream: new PassThrough(), request, checking: false }
     const { stream } = viewer
     // One that has gone while its key was looked up tells nothing any more.
@@ -91,9 +92,9 @@ const eventOf = (name: 'history' | 'moment' | 'end', data: object | Moment) =>
 const short = (value: number | null) => (value === null ? null : Number(value.toPrecision(4)))
 
 const liveSchema = {
-  summary: 'The pipeline live',
+  summary: 'Follow the state of the pipeline',
   description:
-    'As `text/event-stream`: first `history`, the last hour as this process has seen it, then a `moment` each second: rates, latencies, backlog, workers, partitions, and what is wrong, in words. When its key ends so does the stream, within seconds, with `end` and a problem. Otherwise the latest moment as JSON. Latencies are told as well as the buckets of the metrics can tell.',
+    'As `text/event-stream`: first `history`, the last hour as seen by this process, then a `moment` every second with rates, latencies, backlog, workers, partitions and problems in words. When its API key ends, the stream ends within seconds, with `end` and a problem. As JSON: the latest moment. Latencies are as accurate as the buckets of the metrics.',
   tags: ['operation'],
   response: {
     200: {

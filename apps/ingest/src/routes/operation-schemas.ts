@@ -12,29 +12,28 @@ export const DEFAULT_RATES: Record<OperationKind, number> = {
 }
 
 const parts = (kind: OperationKind) => ({
-  dry_run: Type.Optional(Type.Boolean({ description: 'Only count, and show a few of the events' })),
+  dry_run: Type.Optional(Type.Boolean({ description: 'Only count the events and show a few' })),
   rate: Type.Optional(
     Type.Integer({
       minimum: 1,
       maximum: 10_000,
-      description: `Events a second, at the most; ${DEFAULT_RATES[kind]} where it is missing`,
+      description: `Events per second, at most; by default ${DEFAULT_RATES[kind]}`,
     }),
   ),
-  reason: Type.Optional(Type.String({ maxLength: 500, pattern: '\\S', description: 'Why; kept with the events' })),
+  reason: Type.Optional(Type.String({ maxLength: 500, pattern: '\\S', description: 'Reason, stored with the events' })),
 })
 
 const ReadAs = Type.Optional(
   Type.Integer({
     minimum: 1,
     maximum: 999_999_999,
-    description:
-      'The events are read as if they named this version of their schema in `dataschema`. Each type must have it',
+    description: 'Reads the events as if their `dataschema` named this schema version. Each matching type must have it',
   }),
 )
 
 const DeadLetterFilter = Type.Object(
   { ids: EventIds, ...filterTexts('Failed'), error_class: ErrorClass },
-  { additionalProperties: false, description: 'All that is given must hold; {} means every open dead letter' },
+  { additionalProperties: false, description: 'Several fields must all match; {} matches every open dead letter' },
 )
 
 export const ReplayDeadLettersBody = Type.Object(
@@ -56,10 +55,10 @@ export const DiscardBody = Type.Object(
 
 export const ReplayProcessedBody = Type.Object(
   {
-    target: Type.Literal('processed', { description: 'Said, because the effects of these events will happen again' }),
+    target: Type.Literal('processed', { description: 'Confirms that the effects of these events will happen again' }),
     filter: Type.Object(
       { ids: EventIds, ...filterTexts('Accepted') },
-      { additionalProperties: false, minProperties: 1, description: 'All that is given must hold' },
+      { additionalProperties: false, minProperties: 1, description: 'Several fields must all match' },
     ),
     schema_version: ReadAs,
     ...parts('replay-processed'),
@@ -72,7 +71,7 @@ export const ReplayProcessedBody = Type.Object(
 
 const Operator = Type.Object({
   'x-operator': Type.Optional(
-    Type.String({ description: 'Who asks, for the audit log. It is named beside the API key' }),
+    Type.String({ description: 'Who acts, for the audit log, which also names the API key' }),
   ),
 })
 
@@ -82,10 +81,12 @@ export const Operation = Type.Object({
   status: Type.String({ description: 'running, finished, interrupted or cancelled' }),
   filter: Type.Object({}, { additionalProperties: true }),
   rate: Type.Integer(),
-  schema_version: Type.Union([Type.Integer(), Type.Null()], { description: 'What a replay was asked to read them as' }),
+  schema_version: Type.Union([Type.Integer(), Type.Null()], {
+    description: 'The schema version that a replay reads the events as',
+  }),
   reason: Type.Union([Type.String(), Type.Null()]),
   requested_by: Type.String(),
-  total: Type.Integer({ description: 'Events that matched when it was asked for' }),
+  total: Type.Integer({ description: 'Events that matched at the start' }),
   done: Type.Integer(),
   started_at: Moment,
   finished_at: Type.Union([Moment, Type.Null()]),
@@ -109,7 +110,7 @@ const DryRun = Type.Object({
 export function asking({ tag, ...route }: { summary: string; description: string; tag: string; body: TSchema }) {
   return {
     ...route,
-    description: `${route.description} With \`dry_run\` it is only counted; otherwise the answer is an operation with its progress.`,
+    description: `${route.description} With \`dry_run\` events are only counted. Otherwise the answer is an operation with its progress.`,
     tags: [tag],
     headers: Operator,
     response: { 200: DryRun, 202: Type.Object(Operation.properties, LOCATED) },

@@ -51,7 +51,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
       schema: asking({
         summary: 'Replay dead letters',
         description:
-          'Sends open dead letters on their way again, in the order in which they were accepted. One that succeeds is then `replayed`; one that fails again is open again, with the longer history.',
+          'Processes open dead letters again, in the order in which they were accepted. One that succeeds becomes `replayed`; one that fails is open again, with a longer history.',
         tag: 'dead letters',
         body: ReplayDeadLettersBody,
       }),
@@ -66,8 +66,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
     {
       schema: asking({
         summary: 'Discard dead letters',
-        description:
-          'Says that open dead letters will never be processed, and why. They are kept, and stay as they are.',
+        description: 'Marks open dead letters as never to be processed, with a reason. They stay stored unchanged.',
         tag: 'dead letters',
         body: DiscardBody,
       }),
@@ -76,7 +75,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
     },
     (request, reply) => {
       if (!request.body.dry_run && request.body.reason === undefined) {
-        const problem = { pointer: '/reason', message: 'is missing: why will they never be processed?' }
+        const problem = { pointer: '/reason', message: 'is missing: give the reason why they will never be processed' }
         throw new RequestError('invalid-query', `${problem.pointer} ${problem.message}`, [problem])
       }
       return ask('discard-dead-letters', request, reply)
@@ -89,7 +88,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
       schema: asking({
         summary: 'Replay processed events',
         description:
-          'Processes events again that were processed before. **Their effects happen again**, once; their earlier results are replaced.',
+          'Processes processed events again. **Their effects happen again**, once, and their earlier results are replaced.',
         tag: 'events',
         body: ReplayProcessedBody,
       }),
@@ -103,8 +102,8 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
     '/v1/operations',
     {
       schema: {
-        summary: 'The last operations',
-        description: `The newest first, ${LISTED} at the most.`,
+        summary: 'List the latest operations',
+        description: `Newest first, at most ${LISTED}.`,
         tags: ['operations'],
         response: { 200: Type.Object({ items: Type.Array(Operation) }) },
       },
@@ -118,8 +117,8 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
     '/v1/operations/:id',
     {
       schema: following(
-        'How far an operation is',
-        'An operation whose process died is found `interrupted` after half a minute: nothing of it is half done, and it can be resumed.',
+        'Get an operation with its progress',
+        'An operation whose process died becomes `interrupted` after half a minute. No event is half done, and the operation can be resumed.',
       ),
       validatorCompiler: strictly,
       config: { problems: ['operation-not-found'] },
@@ -130,7 +129,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
   app.post<Followed>(
     '/v1/operations/:id/resume',
     {
-      schema: following('Resume an operation', 'Goes on with an interrupted operation from where it stopped.'),
+      schema: following('Resume an operation', 'Continues an interrupted operation where it stopped.'),
       validatorCompiler: strictly,
       config: { problems: ['operation-not-found', 'operation-conflict', 'limit-reached'] },
     },
@@ -146,14 +145,14 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations, defini
   app.post<Followed>(
     '/v1/operations/:id/cancel',
     {
-      schema: following('Cancel an operation', 'Ends an operation for good. What it has done by then stays done.'),
+      schema: following('Cancel an operation', 'Ends an operation. What it has done is not undone.'),
       validatorCompiler: strictly,
       config: { problems: ['operation-not-found', 'operation-conflict'] },
     },
     async (request) => {
       const found = await find(request)
       const operation = await cancelOperation(dbOf(found.tenantId), found, operatorOf(request))
-      if (!operation) throw new RequestError('operation-conflict', `The operation is ${found.status} already`)
+      if (!operation) throw new RequestError('operation-conflict', `The operation is already ${found.status}`)
       return describeOperation(operation)
     },
   )

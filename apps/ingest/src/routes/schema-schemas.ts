@@ -4,7 +4,7 @@ import { LOCATED, Moment } from '../http/reply.js'
 
 const Mode = Type.String({ description: 'NONE, BACKWARD, FORWARD or FULL; with _TRANSITIVE against all versions' })
 const Operator = Type.Object({
-  'x-operator': Type.Optional(Type.String({ description: 'Who asks, for the audit log' })),
+  'x-operator': Type.Optional(Type.String({ description: 'Who acts, for the audit log' })),
 })
 const params = Type.Object({ type: Type.String({ minLength: 1, maxLength: 200, description: 'Event type' }) })
 
@@ -23,7 +23,7 @@ const GivenSchema = Type.Object({ schema: AnySchema }, { additionalProperties: f
 
 const version = {
   version: Type.Integer(),
-  origin: Type.String({ description: 'code, by a definition, or api' }),
+  origin: Type.String({ description: 'code (by a definition) or api' }),
   registered_by: Type.String(),
   registered_at: Moment,
 }
@@ -35,14 +35,14 @@ const summarised = (summary: string, description: string, rest: Record<string, T
   ...rest,
 })
 
-export const listSchema = summarised('The types that have a schema', 'By name.', {
+export const listSchema = summarised('List the event types that have a schema', 'Sorted by name.', {
   response: {
     200: Type.Object({
       items: Type.Array(
         Type.Object({
           type: Type.String(),
           latest: Type.Integer({ description: 'The last version' }),
-          versions: Type.Integer({ description: 'How many there are' }),
+          versions: Type.Integer({ description: 'Number of versions' }),
           compatibility: Mode,
           registered_at: Moment,
         }),
@@ -51,7 +51,7 @@ export const listSchema = summarised('The types that have a schema', 'By name.',
   },
 })
 
-export const typeSchema = summarised('The schema of a type', 'The last version, and which others there are.', {
+export const typeSchema = summarised('Get the schema of a type', 'The last version, and a list of the others.', {
   params,
   response: {
     200: Type.Object({
@@ -65,7 +65,7 @@ export const typeSchema = summarised('The schema of a type', 'The last version, 
 
 export const registerRouteSchema = summarised(
   'Register a schema',
-  'It becomes the next version, unless it is the same as the last one (200). Versions never change. Running workers know it within seconds.',
+  'The schema becomes the next version, unless it equals the last one (200). Versions never change. Running workers use a new version within seconds.',
   {
     headers: Operator,
     params,
@@ -77,7 +77,7 @@ export const registerRouteSchema = summarised(
   },
 )
 
-export const versionSchema = summarised('One version of a schema', 'As it was registered.', {
+export const versionSchema = summarised('Get a version of a schema', 'As registered.', {
   params: Type.Object({
     ...params.properties,
     version: Type.String({ pattern: '^[1-9]\\d{0,8}$', description: 'A number from 1' }),
@@ -87,7 +87,7 @@ export const versionSchema = summarised('One version of a schema', 'As it was re
 
 export const checkSchema = summarised(
   'Check a schema',
-  'Whether it could be registered as the next version, and if not, where and by which rule. Nothing is changed.',
+  'Whether the schema could be registered as the next version, and if not, which rule it breaks and where. Nothing is changed.',
   {
     params,
     body: GivenSchema,
@@ -97,10 +97,10 @@ export const checkSchema = summarised(
         compatibility: Mode,
         incompatibilities: Type.Array(
           Type.Object({
-            version: Type.Integer({ description: 'The version that it is not compatible with' }),
+            version: Type.Integer({ description: 'The version it is not compatible with' }),
             direction: Type.String({ description: 'backward or forward' }),
-            path: Type.String({ description: 'Where in the schema, as a JSON pointer' }),
-            rule: Type.String({ description: 'As in Confluent’s registry' }),
+            path: Type.String({ description: 'Place in the schema, as a JSON pointer' }),
+            rule: Type.String({ description: 'Name of the rule, as in Confluent’s Schema Registry' }),
             message: Type.String(),
           }),
         ),
@@ -110,22 +110,22 @@ export const checkSchema = summarised(
 )
 
 export const usageSchema = summarised(
-  'How the schema of a type is used',
-  'Of the last events of the whole pipeline, those of this type: which version they name in `dataschema`, and which fields they have. Older ones are not looked at.',
+  'Get the usage of a schema',
+  'Which versions the latest events of this type name in `dataschema`, and which fields they have. Only the latest events of the whole pipeline are counted.',
   {
     params,
     response: {
       200: Type.Object({
-        looked_at: Type.Integer({ description: 'So many of the last events were looked at, of all types' }),
+        looked_at: Type.Integer({ description: 'Number of events read, of all types' }),
         versions: Type.Array(
           Type.Object({
-            version: Type.Union([Type.Integer(), Type.Null()], { description: 'null: they name none' }),
+            version: Type.Union([Type.Integer(), Type.Null()], { description: 'null: events that name no version' }),
             events: Type.Integer(),
             last_accepted_at: Moment,
           }),
         ),
         fields: Type.Array(Type.Object({ name: Type.String(), events: Type.Integer() }), {
-          description: 'The names at the top of `data`, of events that name no version; the most frequent 100',
+          description: 'The 100 most frequent top-level fields of `data`, of events that name no version',
         }),
       }),
     },
@@ -134,13 +134,13 @@ export const usageSchema = summarised(
 
 const Current = Type.Object({ compatibility: Mode })
 
-export const readModeSchema = summarised('The compatibility mode of a type', 'BACKWARD where none was set.', {
+export const readModeSchema = summarised('Get the compatibility mode of a type', 'By default BACKWARD.', {
   params,
   response: { 200: Current },
 })
 
 export const modeSchema = (modes: readonly string[]) =>
-  summarised('Set the compatibility mode of a type', 'Counts for versions that are registered from now on.', {
+  summarised('Set the compatibility mode of a type', 'Applies to versions registered from now on.', {
     headers: Operator,
     params,
     body: Type.Object(

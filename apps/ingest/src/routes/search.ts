@@ -52,7 +52,7 @@ const STATUSES: EventStatus[] = ['accepted', 'retrying', 'processed', 'failed', 
 const schema = {
   summary: 'Search events',
   description:
-    'The last accepted first, a page at a time. Ids, correlation ids and events that failed or wait are found at once. For all else the events are looked through from the newest backwards, for about a second: a page may have few items or none, and `next` all the same.',
+    'Newest first, in pages. Searches by id, by correlation id, and for failed or retrying events use an index. Other searches scan the events from the newest backwards for about a second, so a page may have few items or none, and still a `next`.',
   tags: ['events'],
   querystring: Type.Object(
     {
@@ -60,10 +60,12 @@ const schema = {
         Type.String({
           minLength: 1,
           maxLength: 200,
-          description: 'The event’s, or the producer’s, which needs its source',
+          description: 'The event’s id, or the producer’s id together with its source',
         }),
       ),
-      source: Type.Optional(Type.String({ minLength: 1, maxLength: 200, description: 'With an id: whose it is' })),
+      source: Type.Optional(
+        Type.String({ minLength: 1, maxLength: 200, description: 'Only with an id: the source of the event' }),
+      ),
       correlation_id: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
       ...filterTexts('Accepted'),
       status: Type.Optional(Type.Union(STATUSES.map((status) => Type.Literal(status)))),

@@ -30,7 +30,7 @@ export function waitingRoutes(app: FastifyInstance, { dbOf, unordered }: Waiting
       const { tenantId } = request.access
       const skip = { tenantId, id, by: operatorOf(request), reason: request.body.reason }
       if (isUuid(id) && (await skipWaiting(dbOf(tenantId), skip))) return { id, status: 'failed' }
-      throw new RequestError('operation-conflict', `The event ${id} does not wait for another attempt`)
+      throw new RequestError('operation-conflict', `The event ${id} does not await a retry`)
     },
   )
 }
@@ -48,20 +48,20 @@ function describeWaiting(head: WaitingKey) {
 }
 
 const listSchema = {
-  summary: 'Keys that wait',
-  description: 'For each the event at its head, those that have waited the longest first.',
+  summary: 'List the blocked keys',
+  description: 'For each key the event that blocks it; those blocked longest first.',
   tags: ['operation'],
   response: {
     200: Type.Object({
       items: Type.Array(
         Type.Object({
-          id: Type.String({ format: 'uuid', description: 'Of the event at the head' }),
+          id: Type.String({ format: 'uuid', description: 'Id of the event that blocks the key' }),
           type: Type.String(),
           partitionkey: Type.String(),
           partition: Type.Integer(),
-          attempts: Type.Integer({ description: 'That have failed' }),
+          attempts: Type.Integer({ description: 'Failed attempts' }),
           behind: Type.Integer({
-            description: 'Events of the key that wait behind it, of the next 2,000 of its partition',
+            description: 'Blocked events of the key, among the next 2,000 of its partition',
           }),
           accepted_at: Moment,
           waiting_since: Moment,
@@ -76,15 +76,15 @@ const listSchema = {
 }
 
 const skipSchema = {
-  summary: 'Skip an event that waits',
+  summary: 'Skip an event that blocks its key',
   description:
-    'It becomes a dead letter without further attempts, and those that wait behind it go on. Its partition pauses for some seconds: it is taken from its owner, so that nothing that is under way can contradict. The dead letter can be replayed, out of its order.',
+    'The event becomes a dead letter without further attempts, and the later events of its key are processed. Its partition pauses for some seconds, because it is taken from its owner to stop a running attempt. The dead letter can be replayed, but out of order.',
   tags: ['operation'],
-  headers: Type.Object({ 'x-operator': Type.Optional(Type.String({ description: 'Who asks, for the audit log' })) }),
-  params: Type.Object({ id: Type.String({ maxLength: 200, description: 'Of the event, as it is listed' }) }),
+  headers: Type.Object({ 'x-operator': Type.Optional(Type.String({ description: 'Who acts, for the audit log' })) }),
+  params: Type.Object({ id: Type.String({ maxLength: 200, description: 'Id of the event, as listed' }) }),
   body: Type.Object(
-    { reason: Type.String({ maxLength: 500, pattern: '\\S', description: 'Why; kept with the event' }) },
-    { additionalProperties: false, examples: [{ reason: 'the sender has sent a better one' }] },
+    { reason: Type.String({ maxLength: 500, pattern: '\\S', description: 'Reason, stored with the event' }) },
+    { additionalProperties: false, examples: [{ reason: 'the producer has sent a corrected one' }] },
   ),
   response: {
     200: Type.Object({ id: Type.String({ format: 'uuid' }), status: Type.Literal('failed') }),
