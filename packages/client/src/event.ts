@@ -50,7 +50,7 @@ export class EventText implements SealedEvent {
    */
   constructor(json: string, makeId: (event: object) => string = v7) {
     const event: unknown = JSON.parse(json)
-    if (!isObject(event)) throw new TypeError('it is not an event: an object with a type and data')
+    if (!isObject(event)) throw new TypeError('an event must be an object with a type and data')
     // Between the parts of JSON a line feed means as much as a space, and a spool has an event a line.
     const line = json.replaceAll('\n', ' ')
     this.id = event.id === undefined ? makeId(event) : String(event.id)
@@ -123,10 +123,12 @@ export function seal(event: OutgoingEvent | EventText, name = 'the event'): Seal
 function checkExtension(attribute: string, value: unknown, name: string): void {
   if (PLAIN.has(attribute)) return
   if (!/^[a-z0-9]{1,50}$/.test(attribute)) {
-    throw new TypeError(`${name} cannot be sent: /${attribute} is no name of an attribute: 1 to 50 of a-z and 0-9`)
+    throw new TypeError(
+      `${name} cannot be sent: /${attribute} is not an attribute name: 1 to 50 characters of a-z and 0-9`,
+    )
   }
   if (value === undefined || typeof value === 'string' || typeof value === 'boolean' || Number.isInteger(value)) return
-  throw new TypeError(`${name} cannot be sent: /${attribute} is no text, whole number or boolean, as attributes are`)
+  throw new TypeError(`${name} cannot be sent: /${attribute} must be a string, an integer or a boolean`)
 }
 
 /** Reads back what `seal` wrote. */

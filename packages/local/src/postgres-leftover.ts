@@ -15,7 +15,7 @@ export async function stopLeftover(data: string, log: (line: string) => void): P
   if (!pid || !isTaken(pid)) return // none, or its process is gone: Postgres knows what to do
   if (!(await runsOn(data, pid))) return rm(pidFile, { force: true })
 
-  log(`stopping a Postgres (pid ${pid}) that an earlier run left behind`)
+  log(`stopping a Postgres (pid ${pid}) left behind by an earlier run`)
   await end(data, pid)
 }
 

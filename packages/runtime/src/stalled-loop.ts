@@ -28,7 +28,7 @@ export function watchLoop({ EVENTFLOW_STALLED_LOOP_SECONDS: seconds }: StalledLo
     // A loader that is registered for definitions is none of its business.
     execArgv: [],
   })
-  thread.on('error', (err) => log.error({ err }, 'the event loop is not watched'))
+  thread.on('error', (err) => log.error({ err }, 'the event loop is not monitored'))
   thread.unref()
   const beat = () => {
     Atomics.add(beats, 0, 1)

@@ -43,7 +43,7 @@ function clashes(schema: Node, earlier: readonly Version[]): Incompatibility[] {
     apart(schema.properties[name], fieldOf(root, name)),
   )
   const paths = fields.length > 0 ? fields.map((name) => pointerTo('/properties', name)) : ['']
-  const message = `nothing fits both the new schema and version ${version}, that of the definition`
+  const message = `no data fits both the new schema and version ${version}, the definition's`
   return paths.map((path) => ({ path, rule: 'NOTHING_FITS', version, direction: 'forward' as const, message }))
 }
 
@@ -94,13 +94,13 @@ export function incompatibilitiesOf(
       ...difference,
       version,
       direction: 'backward' as const,
-      message: `what fits version ${version} may not fit the new schema`,
+      message: `data that fits version ${version} may not fit the new schema`,
     })),
     ...(isForward ? differencesBetween(schema, old) : []).map((difference) => ({
       ...difference,
       version,
       direction: 'forward' as const,
-      message: `what fits the new schema may not fit version ${version}`,
+      message: `data that fits the new schema may not fit version ${version}`,
     })),
   ])
 }
