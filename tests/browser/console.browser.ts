@@ -267,7 +267,7 @@ describe('keys', () => {
       await see(page.locator('.connection').getByText('live', { exact: true }))
       complaints.splice(0)
       await page.goto(`${locked.url}/#/keys`)
-      await see(page.getByText('This takes a key with the scope admin'))
+      await see(page.getByText('This needs an API key with the scope admin'))
       expect(complaints.splice(0)).toEqual([expect.stringContaining('403')])
     } finally {
       await page.goto('about:blank')

@@ -219,7 +219,7 @@ test('a tenant sees its own, and only an admin changes something', async () => {
     expect(await page.getByRole('row', { name: /acme\.only/ }).count()).toBe(0)
     complaints.splice(0)
     await register('mine.not')
-    await see(page.getByText('This takes a key with the scope admin'))
+    await see(page.getByText('This needs an API key with the scope admin'))
     expect(complaints.splice(0)).toEqual([expect.stringContaining('403')])
   } finally {
     await page.goto('about:blank')

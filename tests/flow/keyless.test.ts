@@ -71,7 +71,7 @@ describe('a program on this machine needs none:', () => {
 })
 
 const FOREIGN: [string, Record<string, string>, string][] = [
-  ['a name that means this machine', { host: 'evil.example' }, 'is to the host evil.example'],
+  ['a name that means this machine', { host: 'evil.example' }, 'is for the host evil.example'],
   ['a name and the right port', { host: 'evil.example:{port}', origin: 'http://evil.example:{port}' }, 'to the host'],
   ['a name that begins like ours', { host: 'localhost.evil.example' }, 'to the host'],
   ['a name that ends like ours', { host: 'evil.localhost' }, 'to the host'],
@@ -79,13 +79,13 @@ const FOREIGN: [string, Record<string, string>, string][] = [
   ['another address', { host: '192.168.0.1:{port}' }, 'to the host'],
   ['every address', { host: '0.0.0.0:{port}' }, 'to the host'],
   ['no host', { host: '' }, 'to the host'],
-  ['a page from elsewhere', { host: LOCAL, origin: 'http://evil.example' }, 'of a page from http://evil.example'],
-  ['a page of another port', { host: LOCAL, origin: 'http://127.0.0.1:3000' }, 'of a page from'],
-  ['a page of another name of ours', { host: LOCAL, origin: 'http://localhost:{port}' }, 'of a page from'],
-  ['a page over TLS', { host: LOCAL, origin: `https://${LOCAL}` }, 'of a page from'],
-  ['a page without an origin', { host: LOCAL, origin: 'null' }, 'of a page from null'],
-  ['another site', { host: LOCAL, 'sec-fetch-site': 'cross-site' }, 'of a page from another site'],
-  ['another port of this site', { host: LOCAL, 'sec-fetch-site': 'same-site' }, 'of a page from another site'],
+  ['a page from elsewhere', { host: LOCAL, origin: 'http://evil.example' }, 'by a page from http://evil.example'],
+  ['a page of another port', { host: LOCAL, origin: 'http://127.0.0.1:3000' }, 'by a page from'],
+  ['a page of another name of ours', { host: LOCAL, origin: 'http://localhost:{port}' }, 'by a page from'],
+  ['a page over TLS', { host: LOCAL, origin: `https://${LOCAL}` }, 'by a page from'],
+  ['a page without an origin', { host: LOCAL, origin: 'null' }, 'by a page from null'],
+  ['another site', { host: LOCAL, 'sec-fetch-site': 'cross-site' }, 'by a page from another site'],
+  ['another port of this site', { host: LOCAL, 'sec-fetch-site': 'same-site' }, 'by a page from another site'],
   ['no site that there is', { host: LOCAL, 'sec-fetch-site': 'same-origin, cross-site' }, 'from another site'],
   ...['Forwarded', 'Via', 'X-Forwarded-For', 'X-Forwarded-Host', 'X-Forwarded-Proto', 'X-Real-IP', 'CF-Ray'].map(
     (name) =>

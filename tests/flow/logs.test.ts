@@ -148,10 +148,10 @@ describe('at trace, with every failure there is', () => {
       expect.arrayContaining(['PermanentError', 'RuleViolation', 'UnknownType', 'SchemaError', 'SQLSTATE 22P02']),
     )
     expect(told('event will be tried again').length).toBeGreaterThanOrEqual(1)
-    expect(told('event not taken').map(({ outcome }) => outcome)).toEqual(
+    expect(told('event not accepted').map(({ outcome }) => outcome)).toEqual(
       expect.arrayContaining(['invalid', 'conflict']),
     )
-    expect(told('event not taken').filter(({ correlation_id }) => correlation_id !== 'order-12')).toEqual([])
+    expect(told('event not accepted').filter(({ correlation_id }) => correlation_id !== 'order-12')).toEqual([])
     expect(told('request refused').map(({ error_class }) => error_class)).toEqual(
       expect.arrayContaining(['malformed-body', 'unsupported-media-type', 'route-not-found', 'body-too-large']),
     )
@@ -253,11 +253,11 @@ describe('as it is set where nothing is said', () => {
     const rubbish = Array.from({ length: 1_000 }, () => ({ type: 'leaky', data: 1 }))
     await post(`${url}/v1/events/batch`, rubbish)
     const leftOut = await until('it is told', () => {
-      const line = linesOf(ingest).find(({ line }) => line === 'event not taken')
+      const line = linesOf(ingest).find(({ line }) => line === 'event not accepted')
       return line?.left_out as number | undefined
     })
-    expect(count(ingest, 'event not taken') + leftOut).toBe(1_000)
-    expect(count(ingest, 'event not taken')).toBe(20)
+    expect(count(ingest, 'event not accepted') + leftOut).toBe(1_000)
+    expect(count(ingest, 'event not accepted')).toBe(20)
   })
 
   test('dead letters cannot flood it either', async () => {
@@ -283,17 +283,17 @@ describe('as it is set where nothing is said', () => {
     expect(count(worker, 'event processed')).toBe(0)
 
     worker.kill('SIGUSR2')
-    await until('the level is switched', () => count(worker, 'the level of the log is switched') === 1)
+    await until('the level is switched', () => count(worker, 'log level changed') === 1)
     await send()
     await until('the event has a line', () => count(worker, 'event processed') === 1)
 
     worker.kill('SIGUSR2')
-    await until('the level is switched back', () => count(worker, 'the level of the log is switched') === 2)
+    await until('the level is switched back', () => count(worker, 'log level changed') === 2)
     await send()
     expect(count(worker, 'event processed')).toBe(1)
 
     ingest.kill('SIGUSR2')
-    await until('the level of ingest is switched', () => count(ingest, 'the level of the log is switched') === 1)
+    await until('the level of ingest is switched', () => count(ingest, 'log level changed') === 1)
     await fetch(`${url}/v1/events/none`)
     await until('a polled 404 has a line', () =>
       linesOf(ingest).some(({ level, msg }) => level === 'debug' && msg === 'request refused'),

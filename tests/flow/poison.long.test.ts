@@ -66,7 +66,7 @@ test('an event that spins is dead after its worker ended itself, each time with 
       level: 'fatal',
       worker_id: 'a',
       msg: expect.stringMatching(
-        /^ended by itself: its event loop did not turn for 2 s, because of spinForEver \(.*deadly-step\.js:\d+:\d+\)$/,
+        /^exiting: the event loop was blocked for 2 s by spinForEver \(.*deadly-step\.js:\d+:\d+\)$/,
       ),
     })
   }

@@ -94,9 +94,7 @@ describe('lag', () => {
     expect(code).toBe(1)
     expect(stdout).toMatch(/^ +4 {2}well +\d+ {2}postgres +0 +0 +2 +0 +2 {2}1 min 5\d s$/m)
     expect(stdout).toMatch(/^ +6 {2}- .* 0\.0 s$/m)
-    expect(stdout).toMatch(
-      /^lag 3 \(.*\); unsettled 3 \(oldest 1 min 5\d s\), retrying 0; workers alive: \d$/m,
-    )
+    expect(stdout).toMatch(/^lag 3 \(.*\); unsettled 3 \(oldest 1 min 5\d s\), retrying 0; workers alive: \d$/m)
     const read = await shown({ json: true, maxSeconds: 1_000 })
     expect(read.code).toBe(0)
     const reading = JSON.parse(read.stdout)

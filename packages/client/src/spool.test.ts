@@ -110,7 +110,7 @@ test('damage before the end is not taken for a torn tail', async () => {
   const bytes = await readFile(path)
   bytes[20]! ^= 1
   await writeFile(path, bytes)
-  await expect(openSpool(path, MEGABYTE)).rejects.toThrow(/is damaged at byte 0: cut it there, or move it away/)
+  await expect(openSpool(path, MEGABYTE)).rejects.toThrow(/is damaged at byte 0: truncate it there, or move it away/)
 })
 
 test('SIGKILL in mid-write: all that was reported is there, in order, and at most one append more', async () => {

@@ -58,7 +58,7 @@ test('the data and the Redis that an earlier version left in the folder are take
   while (!(await ask(port, 'none', 'SET kept earlier'))?.startsWith('+OK')) await delay(10)
   said.length = 0
   const redis = await startRedis({ dir: folder, port: 0, cacheDir, log })
-  expect(said).toContain(`stopping a Redis (port ${port}) that an earlier run left behind`)
+  expect(said).toContain(`stopping a Redis (port ${port}) left behind by an earlier run`)
   expect(await ended).toEqual([0, null])
   expect(await asked(redis, 'GET kept')).toContain('earlier')
   await redis.stop()
@@ -75,7 +75,7 @@ test('one that a killed process left running is stopped, and its data is used', 
   await startAndGetKilled(`startRedis({ dir: '${dir}', port: 0, cacheDir: '${cacheDir}', log: () => {} })`)
   said.length = 0
   const redis = await startRedis({ dir, port: 0, cacheDir, log })
-  expect(said[0]).toMatch(/stopping a Redis \(port \d+\) that an earlier run left behind/)
+  expect(said[0]).toMatch(/stopping a Redis \(port \d+\) left behind by an earlier run/)
   expect(await asked(redis, 'GET kept')).toContain('42')
   await redis.stop()
 })

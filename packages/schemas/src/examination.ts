@@ -43,7 +43,7 @@ function clashes(schema: Node, earlier: readonly Version[]): Incompatibility[] {
     apart(schema.properties[name], fieldOf(root, name)),
   )
   const paths = fields.length > 0 ? fields.map((name) => pointerTo('/properties', name)) : ['']
-  const message = `no data fits both the new schema and version ${version}, the definition's`
+  const message = `no data fits both the new schema and version ${version} of the definition`
   return paths.map((path) => ({ path, rule: 'NOTHING_FITS', version, direction: 'forward' as const, message }))
 }
 

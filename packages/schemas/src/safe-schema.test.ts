@@ -117,11 +117,7 @@ test.each([
   [{ not: {} }, '/not', /^is a keyword that schemas from outside may not have, because checking it may take long/],
   [{ patternProperties: {} }, '/patternProperties', /^is a keyword/],
   [{ unevaluatedProperties: false }, '/unevaluatedProperties', /^is a keyword/],
-  [
-    { properties: { a: { format: 'email' } } },
-    '/properties/a/format',
-    /^of those that are checked must be one of date-time, /,
-  ],
+  [{ properties: { a: { format: 'email' } } }, '/properties/a/format', /^must be one of date-time, /],
 ])('from outside is not taken: %j', (schema, pointer, message) => {
   expect(faultsIn(schema)).toEqual([{ pointer, message: expect.stringMatching(message) }])
 })

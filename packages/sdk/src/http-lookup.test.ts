@@ -111,10 +111,10 @@ test('keeps every digit of numbers that JavaScript would round', async () => {
 })
 
 test.each<[string, object, string]>([
-  ['url', { url: () => Promise.reject(new Error('later')) }, 'answered a promise; expected an address as text'],
-  ['url', { url: () => undefined }, 'answered undefined; expected an address as text'],
-  ['url', { url: () => new URL(origin) }, 'answered an URL; expected an address as text'],
-  ['pick', { pick: async () => 5 }, 'answered a promise; expected a value, at once'],
+  ['url', { url: () => Promise.reject(new Error('later')) }, 'answered a promise; expected an address as a string'],
+  ['url', { url: () => undefined }, 'answered undefined; expected an address as a string'],
+  ['url', { url: () => new URL(origin) }, 'answered an URL; expected an address as a string'],
+  ['pick', { pick: async () => 5 }, 'answered a promise; it must return a value synchronously'],
 ])('%s that gives what it must not fails the event for good', async (name, options, message) => {
   answer = status(200)
   const enricher = prices(options)
@@ -165,7 +165,7 @@ test.each([
   ['no JSON', (_, r) => r.end('<html>'), TransientError, 'did not answer in JSON', 1],
   ['no UTF-8', (_, r) => r.end(Buffer.from('"Zürich"', 'latin1')), TransientError, 'as UTF-8', 1],
   ['too much', (_, r) => r.end(`"${'x'.repeat(2 ** 20)}"`), TransientError, 'more than 1048576 bytes', 1],
-  ['a closed connection', (_, r) => r.destroy(), TransientError, 'could not be asked: UND_ERR_SOCKET', 2],
+  ['a closed connection', (_, r) => r.destroy(), TransientError, 'could not be reached: UND_ERR_SOCKET', 2],
 ] satisfies [string, RequestListener, typeof PermanentError | typeof TransientError, string, number][])(
   '%s',
   async (_, listener, errorClass, message, asked) => {
@@ -195,7 +195,7 @@ test('nobody listens', async () => {
   await once(closed, 'close')
   const enricher = prices({ url: () => `${nobody}/a`, allowOrigins: [nobody] })
   expect(await enrichOne(enricher, 'a')).toEqual(
-    new TransientError(`${enricher.name} could not be asked: ECONNREFUSED`),
+    new TransientError(`${enricher.name} could not be reached: ECONNREFUSED`),
   )
 })
 
@@ -218,7 +218,7 @@ test.each([
 ])('never asks %s', async (_, url) => {
   const error = await enrichOne(prices({ url }), 'a')
   expect(error).toBeInstanceOf(PermanentError)
-  expect((error as Error).message).toMatch(/may not ask .*: see allowOrigins$/)
+  expect((error as Error).message).toMatch(/may not request .*: see allowOrigins$/)
   expect(requests).toEqual([])
 })
 
@@ -326,5 +326,5 @@ test('what the service says about a key does not open the circuit', async () => 
 
 test('a circuit has one owner', () => {
   const { name } = prices()
-  expect(() => prices({ name })).toThrow(`there is already a circuit called '${name}'`)
+  expect(() => prices({ name })).toThrow(`there is already a circuit named '${name}'`)
 })

@@ -146,8 +146,8 @@ describe('send', () => {
     const sent = await eventflow(['send', file])
     expect(sent).toMatchObject({ code: 1, stdout: '3 accepted, 0 duplicate, 6 rejected\n' })
     for (const [line, what] of Object.entries({
-      2: '1e400|rounded',
-      3: 'rounded',
+      2: '1e400|precision',
+      3: 'precision',
       4: 'more than once',
       5: '__proto__',
       6: 'is not JSON',

@@ -51,7 +51,7 @@ describe('what is wrong', () => {
   })
 
   test.each<[string, Partial<Known>, string]>([
-    ['Postgres is away', { lag: undefined }, 'bad: Postgres does not answer'],
+    ['Postgres cannot be reached', { lag: undefined }, 'bad: Postgres does not answer'],
     ['Redis is away', { lag: lagOf({ redisError: 'no answer' }) }, 'warn: Redis does not answer'],
     ['no worker', { lag: lagOf({ workers: [] }) }, 'bad: No worker is running'],
     [
