@@ -50,7 +50,7 @@ export class EventText implements SealedEvent {
    */
   constructor(json: string, makeId: (event: object) => string = v7) {
     const event: unknown = JSON.parse(json)
-    if (!isObject(event)) throw new TypeError('an event must be an object with a type and data')
+    if (!isObject(event)) throw new TypeError('it is not an event: an object with a type and data')
     // Between the parts of JSON a line feed means as much as a space, and a spool has an event a line.
     const line = json.replaceAll('\n', ' ')
     this.id = event.id === undefined ? makeId(event) : String(event.id)

@@ -150,7 +150,7 @@ test('a disk that is full in mid-write: the append fails, and nothing half-writt
 test('a spool belongs to one process at a time', async () => {
   const path = newPath()
   const mine = await openSpool(path, MEGABYTE)
-  await expect(openSpool(path, MEGABYTE)).rejects.toThrow(/in use by this process already/)
+  await expect(openSpool(path, MEGABYTE)).rejects.toThrow(/already in use by this process/)
   const other = startNode(`${OPEN_SPOOL} await openSpool(${JSON.stringify(path)}, 1e6)`)
   const exited = once(other, 'exit')
   expect(await text(other.stderr)).toMatch(`in use by process ${process.pid}`)

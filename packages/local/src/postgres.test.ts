@@ -72,7 +72,7 @@ test('a taken port: another one if any will do, an error if it was demanded', as
   expect(postgres.port).not.toBe(15432)
   expect(said).toContain(`port 15432 is in use: Postgres listens on ${postgres.port}`)
   await postgres.stop()
-  await expect(startPostgres({ dir, port: 15432, log })).rejects.toThrow('Postgres: port 15432 is taken')
+  await expect(startPostgres({ dir, port: 15432, log })).rejects.toThrow('Postgres: port 15432 is used')
   holder.close()
 })
 

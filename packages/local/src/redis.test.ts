@@ -86,6 +86,6 @@ test('a taken port: another one if any will do, an error if it was demanded', as
   const redis = await startRedis({ dir, cacheDir, log })
   expect(redis.port).not.toBe(16379)
   await redis.stop()
-  await expect(startRedis({ dir, port: 16379, cacheDir, log })).rejects.toThrow('Redis: port 16379 is taken')
+  await expect(startRedis({ dir, port: 16379, cacheDir, log })).rejects.toThrow('Redis: port 16379 is used')
   holder.close()
 })

@@ -114,7 +114,7 @@ test('from outside come notes of any name, and formats that are not checked', ()
 })
 
 test.each([
-  [{ not: {} }, '/not', /^is a keyword that schemas from outside may not have, because checking it may take long/],
+  [{ not: {} }, '/not', /^is a keyword that only definitions may use, because validating it can be slow/],
   [{ patternProperties: {} }, '/patternProperties', /^is a keyword/],
   [{ unevaluatedProperties: false }, '/unevaluatedProperties', /^is a keyword/],
   [{ properties: { a: { format: 'email' } } }, '/properties/a/format', /^must be one of date-time, /],

@@ -77,14 +77,14 @@ test.each<[string, object, string]>([
     'schema: /type "strnig" is no type of JSON Schema; is "string" meant?',
   ],
   ['an invalid example', { ...valid, example: { sku: 1, net: 1 } }, 'example: /tax must have required property'],
-  ['a wrong description', { ...valid, description: 1 }, 'description: a text'],
-  ['a wrong key', { ...valid, key: 'sku' }, 'key: a function'],
+  ['a wrong description', { ...valid, description: 1 }, 'description: must be a string'],
+  ['a wrong key', { ...valid, key: 'sku' }, 'key: must be a function'],
   [
     'two handlers',
     { ...valid, handle: nothing, handleBatch: nothing },
     'handle, handleBatch: only one of the two is allowed',
   ],
-  ['enrichers in no list', { ...valid, enrich: total }, 'enrich: a list of enrichers'],
+  ['enrichers in no list', { ...valid, enrich: total }, 'enrich: must be a list of enrichers'],
   [
     'an enricher without a name',
     { ...valid, enrich: [{ enrich: nothing }] },
@@ -133,7 +133,7 @@ test.each<[string, object, string]>([
   [
     'a type that is read from right to left',
     { ...valid, type: 'sale\u202emade' },
-    'type: has a character that cannot be seen',
+    'type: contains an invisible character',
   ],
   ['a type with half a character', { ...valid, type: 'sale\ud800' }, 'type: contains half of a surrogate pair'],
   ['a type that is no text', { ...valid, type: 5n }, 'the definition of event type 5n is wrong'],

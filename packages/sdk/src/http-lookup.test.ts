@@ -162,8 +162,8 @@ test.each([
   ['429', status(429), TransientError, 'status 429', 2],
   ['503', status(503), TransientError, 'status 503', 2],
   ['a redirect', (_, r) => r.writeHead(302, { location: '/b' }).end(), TransientError, 'status 302', 1],
-  ['no JSON', (_, r) => r.end('<html>'), TransientError, 'did not answer in JSON', 1],
-  ['no UTF-8', (_, r) => r.end(Buffer.from('"Zürich"', 'latin1')), TransientError, 'as UTF-8', 1],
+  ['no JSON', (_, r) => r.end('<html>'), TransientError, 'did not answer with JSON', 1],
+  ['no UTF-8', (_, r) => r.end(Buffer.from('"Zürich"', 'latin1')), TransientError, 'in UTF-8', 1],
   ['too much', (_, r) => r.end(`"${'x'.repeat(2 ** 20)}"`), TransientError, 'more than 1048576 bytes', 1],
   ['a closed connection', (_, r) => r.destroy(), TransientError, 'could not be reached: UND_ERR_SOCKET', 2],
 ] satisfies [string, RequestListener, typeof PermanentError | typeof TransientError, string, number][])(

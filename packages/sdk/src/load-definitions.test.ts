@@ -69,7 +69,7 @@ test('passes over tests, declarations, private files, and what editors and syste
 test.each([
   [
     'one.cts',
-    /cannot load .*one\.cts: a CommonJS module cannot be a definition; make it .* \.mjs or \.mts; .* begins with _$/,
+    /cannot load .*one\.cts: a CommonJS module cannot be a definition; make it .* \.mjs or \.mts; .* with _$/,
   ],
   ['one.cjs', /one\.cjs: a CommonJS module/],
   ['one.tsx', /one\.tsx: definitions end in \.ts, \.mts, \.js or \.mjs/],
@@ -176,7 +176,7 @@ describe('says the place of', () => {
     [
       'a package that is not to be found',
       { 'a.mjs': `import { defineEvent } from '@eventflow/sdk'` },
-      "cannot import …/a.mjs: Cannot find package '@eventflow/sdk' imported from …/a.mjs: the folder of definitions must " +
+      "cannot import …/a.mjs: Cannot find package '@eventflow/sdk' imported from …/a.mjs: the folder with the definitions must " +
         'be inside the checkout of EventFlow',
     ],
     [
