@@ -1,4 +1,4 @@
-/** What the server's answers mean. Whatever is not clearly an answer counts as none, and is asked for again. */
+/** Reads the server's answers. An unclear answer counts as none, and the request is repeated. */
 import type { Delivery, SealedEvent } from './event.js'
 import { EventRejected, type Problem, RequestFailed } from './failure.js'
 import type { Answer, Reply } from './http.js'

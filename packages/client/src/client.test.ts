@@ -183,13 +183,13 @@ test('the key, the path of the url and the questions', async () => {
   )
   expect(await proxied.summary()).toEqual(summary)
   expect(await proxied.event('a/b', { waitMs: 1500 })).toMatchObject({ status: 'processed' })
-  expect(await proxied.event('nobody')).toBeUndefined()
+  expect(await proxied.event('none')).toBeUndefined()
   server.faults.push((_, response) => sendJson(response, 200, { nginx: true }))
   await expect(proxied.summary()).rejects.toThrow(/not from an EventFlow server/)
   expect(server.requests.slice(0, 3).map(({ url }) => url)).toEqual([
     '/behind/a/proxy/metrics/summary?counts=true',
     '/behind/a/proxy/v1/events/a%2Fb?wait=2s',
-    '/behind/a/proxy/v1/events/nobody',
+    '/behind/a/proxy/v1/events/none',
   ])
   expect(server.requests[0]!.headers.authorization).toBe('Bearer secret')
   await proxied.close()
@@ -240,7 +240,9 @@ test('events with extension attributes are sent as CloudEvents, in their order w
   expect(server.stored[0]).toEqual({ ...traced(0), specversion: '1.0', source: '/' })
   expect(server.stored[3]).toMatchObject({ tier: 'gold', source: '/shop' })
   expect(server.stored.map(({ data }) => data.n)).toEqual([0, 1, 2, 3, 4])
-  await expect(client.send({ ...order(1), partitionKey: 'a' })).rejects.toThrow(/\/partitionKey is not an attribute name/)
+  await expect(client.send({ ...order(1), partitionKey: 'a' })).rejects.toThrow(
+    /\/partitionKey is not an attribute name/,
+  )
   await expect(client.send({ ...order(1), tier: 1.5 })).rejects.toThrow(/\/tier must be a string/)
 })
 

@@ -156,7 +156,7 @@ interface SchemaCheck {
 
 export type DeadLetterAction = 'replay' | 'discard'
 
-/** All of them throw RequestFailed; nothing is tried twice: whoever asks is there to see it. */
+/** All methods throw RequestFailed. They do not retry: the caller sees the failure. */
 export interface Operator {
   /** Resolves when something answers. */
   ping(): Promise<void>

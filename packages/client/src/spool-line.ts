@@ -4,8 +4,8 @@
  *     ["5c3e8a01",{"type":"order.created","id":…}]     an event that could not be sent yet
  *     ["09b1f3d7",18230]                               everything before this byte of the file has been sent
  *
- * A line counts if it ends with a line feed and its checksum is right. What follows the last such line was being
- * written when the process ended; nobody was told that it is there.
+ * A line counts if it ends with a line feed and its checksum is right. Text after the last such line was being
+ * written when the process ended, and its event was never reported as spooled.
  */
 import { crc32 } from 'node:zlib'
 

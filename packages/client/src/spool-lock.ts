@@ -1,8 +1,8 @@
 /**
  * One process a spool: a file beside it with the number of the process that has it.
  *
- * The lock has generations, `….lock.1`, `….lock.2`, …, of which the highest counts. Whoever finds its owner dead makes
- * the next one: of several who try at once only one can, so that a lock is never taken from who has just taken it.
+ * The lock has generations, `….lock.1`, `….lock.2`, …, of which the highest counts. A process that finds its owner dead
+ * creates the next one. Of several that try at once only one succeeds, so that a fresh lock is never taken over.
  */
 import { randomUUID } from 'node:crypto'
 import { link, readdir, readFile, unlink, writeFile } from 'node:fs/promises'
@@ -38,7 +38,7 @@ export async function takeLock(path: string): Promise<() => Promise<void>> {
   }
 }
 
-/** Links `note` as the next generation: a link appears whole or not at all, so nobody ever reads half a number. */
+/** Links `note` as the next generation. Linking is atomic, so no process reads half a number. */
 async function takeNext(file: string, note: string): Promise<string> {
   while (true) {
     const before = await generations(file)

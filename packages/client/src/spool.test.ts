@@ -1,4 +1,4 @@
-/** The spool: what it reported is there after whatever happened to the process, and nothing else. */
+/** The spool: after any crash it has the reported events, and no others. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'

@@ -88,7 +88,7 @@ export function storeAndForward(
         await slept(pauseMs(++failures), stop.signal)
       } else {
         failures = 0
-        // Before anybody is told: whoever hears that the server is back may send the next event at once.
+        // Before callers are told: one that hears that the server is back may send the next event at once.
         enter('recovering')
         deliveries.forEach((delivery, i) => {
           onLateDelivery?.(delivery, unseal(head.events[i]!.json))

@@ -13,7 +13,7 @@ export interface DebianPackage {
 
 /**
  * Fetches a package into `folder`, whose `bin` then has its commands, which find their own libraries. The folder
- * appears complete or not at all, whoever else may be fetching. Says what went wrong, if something did.
+ * appears complete or not at all, even if several processes fetch it. Returns the error, if any.
  */
 export async function fetchFromDebian({ name, commands }: DebianPackage, folder: string): Promise<string | undefined> {
   const work = `${folder}.${randomUUID()}`
@@ -34,7 +34,7 @@ export async function fetchFromDebian({ name, commands }: DebianPackage, folder:
   }
 }
 
-/** Downloads a package and whatever of its dependencies this machine lacks. Apt keeps its books in `dir`. */
+/** Downloads a package and its missing dependencies. Apt keeps its state in `dir`. */
 async function download(name: string, dir: string): Promise<string[]> {
   const [lists, cache] = [join(dir, 'lists'), join(dir, 'cache')]
   const archives = join(cache, 'archives')
@@ -81,7 +81,7 @@ async function librariesIn(root: string, place: string): Promise<string[]> {
   return [...names.filter((name) => name.includes('-linux-')).map((name) => join(place, name)), place]
 }
 
-/** Puts the finished folder in place: of an unusable old one, or not at all when somebody else was first. */
+/** Moves the finished folder into place, over an unusable old one. Does nothing if another process was first. */
 async function replace(folder: string, work: string, commands: readonly string[]): Promise<void> {
   try {
     await rename(work, folder)

@@ -24,7 +24,7 @@ export async function startOnPort<T>(wish: PortWish, start: (port: number) => Pr
       }
       return started
     } catch (error) {
-      // Somebody may take the port between our look and the server's.
+      // Another program may take the port between our check and the server's start.
       if (!(error instanceof Error && error.message.includes('Address already in use'))) throw error
     }
   }
@@ -36,7 +36,7 @@ const FIRST_UNASKED = 10_000
 const END_UNASKED = 32_768
 const TRIES = 100
 
-/** `port` if it is free on 127.0.0.1 (for 0, one that is and that nobody is given until it is used), or nothing. */
+/** `port` if it is free on 127.0.0.1 (for 0, a free one that the system does not assign to others), or nothing. */
 export async function freePort(port: number): Promise<number | undefined> {
   if (port !== 0) return (await isFree(port)) ? port : undefined
   for (let tries = 0; tries < TRIES; tries++) {

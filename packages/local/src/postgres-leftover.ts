@@ -6,8 +6,8 @@ import { run } from './run.js'
 import { SetupError } from './setup-error.js'
 
 /**
- * Sees to it that nobody is running on the data folder. A Postgres that still does is stopped. A pid file that names a
- * process which is something else by now is removed: Postgres itself would take it for another Postgres.
+ * Ensures that no Postgres runs on the data folder, and stops one that does. A pid file whose process id belongs to
+ * another program by now is removed: Postgres would take that program for another Postgres.
  */
 export async function stopLeftover(data: string, log: (line: string) => void): Promise<void> {
   const pidFile = join(data, 'postmaster.pid')
@@ -43,7 +43,7 @@ function isTaken(pid: number): boolean {
   }
 }
 
-/** Whether the process is a Postgres on this very folder. A dead one that nobody buried has no command line. */
+/** Whether the process is a Postgres on this very folder. A zombie has no command line. */
 async function runsOn(data: string, pid: number): Promise<boolean> {
   const fromProc = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => undefined)
   const command = fromProc ?? (await run('ps', ['-o', 'command=', '-p', `${pid}`])).output

@@ -85,7 +85,7 @@ test('the links between the libraries are made where npm did not make them', asy
     target: `native/lib/${name}`,
   }))
   await writeFile(join(folder, 'native', 'pg-symlinks.json'), JSON.stringify(links))
-  await symlink('libpq.so.5.18', join(folder, 'native', 'lib', 'libpq.so')) // somebody else was quicker with this one
+  await symlink('libpq.so.5.18', join(folder, 'native', 'lib', 'libpq.so')) // another process was first with this one
   await makeLinks(folder)
   for (const { target } of links) expect(await readFile(join(folder, target), 'utf8')).toBe('a library')
 })

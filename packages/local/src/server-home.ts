@@ -70,7 +70,7 @@ export async function giveTo(
   if (uid !== undefined && gid !== undefined) await chown(path, uid, gid)
 }
 
-/** `postgres` where there is one, else `nobody`: we make no account of our own. */
+/** The account `postgres` if there is one, else the account `nobody`. */
 async function powerlessAccount(name: string): Promise<Account> {
   for (const account of ['postgres', 'nobody']) {
     const [uid, gid] = await Promise.all([run('id', ['-u', account]), run('id', ['-g', account])])

@@ -1,4 +1,4 @@
-/** What stops a start and can be put right by whoever reads it: shown as its message alone, without a stack. */
+/** An error at the start that the user can fix. Only its message is shown, without a stack. */
 export class SetupError extends Error {
   override name = 'SetupError'
 }

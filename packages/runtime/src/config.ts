@@ -278,7 +278,7 @@ export function redacted(config: Readonly<Record<string, unknown>>): Record<stri
 function shown(name: string, value: string): string {
   if (/_(SECRET|TOKEN|KEY|PASSWORD)$/.test(name)) return value === '' ? '' : '***'
   if (!/_(URL|ENDPOINT)$/.test(name)) return value
-  // Whoever takes webhooks has his secret in the path as often as not.
+  // Webhook addresses often have a secret in their path.
   if (/^https?:/.test(value)) return value.replace(/(:\/\/)(?:[^/]*@)?([^/?#]*).*/s, '$1$2/***')
   // By its text: a password with characters that belong escaped makes it no URL, and must not be shown either.
   return value.replace(/(:\/\/[^:/@]*):.*@/s, '$1:***@').replace(/([?&]password=)[^&]*/g, '$1***')

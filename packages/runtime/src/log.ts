@@ -19,7 +19,7 @@ export interface LogSettings {
 /** Lines of one text that are written in a second, if they are not routine. */
 const LINES_PER_SECOND = 20
 
-/** Bytes that may wait for whoever reads stdout; what is beyond them is lost. */
+/** Bytes that may wait for the reader of stdout; further lines are lost. */
 const MAX_UNREAD = 8 * 1024 * 1024
 
 /** When it is told how many lines were left out at the end of a flood, in milliseconds. */
@@ -85,8 +85,8 @@ export function createLog(
 }
 
 /**
- * Stdout, written to in the background: one write at a time, with all lines that came meanwhile, so a slow reader delays
- * nobody. pino writes what is left when the process exits.
+ * Stdout, written to in the background: one write at a time, with all lines that came meanwhile, so that a slow reader
+ * delays no request. When the process exits, pino writes the rest.
  */
 function standardOutput(onLost: (lines: number) => void): DestinationStream {
   if (process.stdout.isTTY) {

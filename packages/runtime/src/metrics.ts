@@ -133,7 +133,7 @@ function declareFor(service: 'ingest' | 'worker', workerId: string, definedTypes
   return {
     registry,
     types,
-    /** The label of a type, whatever a client has sent as one. */
+    /** The label of a type; `other` for types that are not defined. */
     typeOf: (type: unknown) => (types.has(type as string) ? (type as string) : OTHER),
     dependencyUp: gauge('dependency_up', '1 while the dependency answers', ['dependency']),
     counter,

@@ -1,4 +1,4 @@
-/** The only place that knows OpenTelemetry's SDK. Whatever is not said here it reads from its standard environment variables. */
+/** The only module that uses OpenTelemetry's SDK. Everything not set here comes from its standard environment variables. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Attributes, context, propagation, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
@@ -23,7 +23,7 @@ interface Options {
   log: Logger
 }
 
-/** Finished spans wait in a queue of bounded length, and are dropped beyond it: nobody ever waits for a collector. */
+/** Finished spans wait in a bounded queue and are dropped when it is full: no event waits for a collector. */
 export async function startOpenTelemetry(options: Options): Promise<Pick<Tracing, 'tracer' | 'batchTracer' | 'stop'>> {
   const { protocol, keepContext, log } = options
   const complain = complainRarely(log)

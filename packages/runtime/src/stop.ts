@@ -16,7 +16,7 @@ export interface UsersCode {
 
 /**
  * Runs the steps when the process is told to stop; then `exit(0)`, or `exit(1)` when a step failed or the deadline
- * passed. A step that fails does not keep the next ones from being done. Also stops on an error nobody caught, with 1.
+ * passed. A step that fails does not prevent the next ones. An uncaught error also stops the process, with 1.
  * Where users' code runs, unhandled rejections are logged and the process goes on, and so are exceptions of their callbacks.
  */
 export function stopOnSignal(

@@ -1,7 +1,7 @@
 /** W3C Trace Context as text, as it goes with an event: `00-<trace id>-<span id>-<flags>`. */
 import { isSpanContextValid, type SpanContext, TraceFlags } from '@opentelemetry/api'
 
-/** Whether whoever began the trace wants it kept: the last bit of the flags. Cheap, and asked for each event of a batch. */
+/** Whether the trace is sampled: the last bit of the flags. Cheap, since it is called for each event of a batch. */
 export function isSampled(traceparent: string | undefined): traceparent is string {
   return traceparent !== undefined && /[13579bdf]$/.test(traceparent)
 }

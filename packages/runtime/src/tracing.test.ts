@@ -1,4 +1,4 @@
-/** Whether traces are on, in which form they are sent, and what happens where nobody takes them. */
+/** Whether traces are on, in which form they are sent, and what happens without a collector. */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -78,8 +78,8 @@ function defaultFaults(root: Node): Problem[] {
 }
 
 /**
- * What a mode finds wrong with a schema as the next version. BACKWARD: whoever has the new schema can read what was written
- * for the old one. FORWARD: the other way round. Compared is with the last version, or with all.
+ * What a mode finds wrong with a schema as the next version. BACKWARD: readers with the new schema can read data
+ * written for the old one. FORWARD: the other way round. The mode says whether the last version or all are compared.
  */
 export function incompatibilitiesOf(
   schema: object,

@@ -15,7 +15,7 @@ import type { Examine } from './examiner.js'
 
 /** Versions of one type at the most. */
 const MAX_VERSIONS = 200
-/** How often it is begun again because somebody else was faster. */
+/** How often a registration is tried again after a concurrent one. */
 const TRIES = 5
 
 /** What of a definition is registered. */

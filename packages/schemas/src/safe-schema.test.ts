@@ -1,4 +1,4 @@
-/** Schemas from outside: what is taken is quick with whatever an event may be, and what could be slow is not taken. */
+/** Schemas from outside: accepted ones validate any event quickly, and those that could be slow are refused. */
 
 import { compileSchema, schemaFaults } from '@eventflow/core'
 import { describe, expect, test } from '@jest/globals'

@@ -39,7 +39,7 @@ export interface EventDefinition<Data = Payload, Enriched = Payload> {
   handleBatch?: (events: readonly AcceptedEvent<Enriched>[], tx: Sql) => Promise<void>
   /** What differs from four attempts with at most 2 s, 4 s and 8 s between them. */
   retry?: Partial<RetryPolicy>
-  /** `key` (the default): a key's events one after the other. `none`: a retry overtakes nobody and holds up nobody. */
+  /** `key` (the default): a key's events one after the other. `none`: a retry does not block later events. */
   order?: 'key' | 'none'
   /** Once per start and database, before any event: makes the tables that the handlers write. Must be idempotent. */
   prepare?: (tx: Sql) => Promise<void>
@@ -52,7 +52,7 @@ type WrittenDefinition<Schema extends TSchema, Enrichers extends readonly unknow
 > & { schema: Schema; enrich?: readonly [...Enrichers] }
 
 /**
- * Marks what `defineEvent` made; a copy of that with other fields loses the mark, as nobody checked it.
+ * Marks the results of `defineEvent`. A copy with other fields loses the mark, because it was not checked.
  * A registered symbol, because a definition may come from another copy of this module.
  */
 const DEFINITION = Symbol.for('eventflow.definition')

@@ -187,13 +187,13 @@ test.each([
   expect(error).toEqual(new TransientError(`${enricher.name} did not answer within 50 ms`))
 })
 
-test('nobody listens', async () => {
+test('no server listens', async () => {
   const closed = createServer().listen(0, '127.0.0.1')
   await once(closed, 'listening')
-  const nobody = `http://127.0.0.1:${(closed.address() as AddressInfo).port}`
+  const absent = `http://127.0.0.1:${(closed.address() as AddressInfo).port}`
   closed.close()
   await once(closed, 'close')
-  const enricher = prices({ url: () => `${nobody}/a`, allowOrigins: [nobody] })
+  const enricher = prices({ url: () => `${absent}/a`, allowOrigins: [absent] })
   expect(await enrichOne(enricher, 'a')).toEqual(
     new TransientError(`${enricher.name} could not be reached: ECONNREFUSED`),
   )
