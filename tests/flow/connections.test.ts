@@ -194,7 +194,7 @@ test('one that says nothing for ten seconds is closed, and a body that trickles 
   const answer = await slow.closed
   clearInterval(trickle)
   expect(answer).toMatch(/\nHTTP\/1\.1 408 /)
-  expect(answer).toMatch('a body must come in at 1000 bytes a second')
+  expect(answer).toMatch('a body must arrive at 1000 bytes per second')
   expect(await silent.closed).toBe('')
 })
 

@@ -72,13 +72,13 @@ describe('a program on this machine needs none:', () => {
 
 const FOREIGN: [string, Record<string, string>, string][] = [
   ['a name that means this machine', { host: 'evil.example' }, 'is for the host evil.example'],
-  ['a name and the right port', { host: 'evil.example:{port}', origin: 'http://evil.example:{port}' }, 'to the host'],
-  ['a name that begins like ours', { host: 'localhost.evil.example' }, 'to the host'],
-  ['a name that ends like ours', { host: 'evil.localhost' }, 'to the host'],
-  ['an address and more', { host: '127.0.0.1.evil.example' }, 'to the host'],
-  ['another address', { host: '192.168.0.1:{port}' }, 'to the host'],
-  ['every address', { host: '0.0.0.0:{port}' }, 'to the host'],
-  ['no host', { host: '' }, 'to the host'],
+  ['a name and the right port', { host: 'evil.example:{port}', origin: 'http://evil.example:{port}' }, 'for the host'],
+  ['a name that begins like ours', { host: 'localhost.evil.example' }, 'for the host'],
+  ['a name that ends like ours', { host: 'evil.localhost' }, 'for the host'],
+  ['an address and more', { host: '127.0.0.1.evil.example' }, 'for the host'],
+  ['another address', { host: '192.168.0.1:{port}' }, 'for the host'],
+  ['every address', { host: '0.0.0.0:{port}' }, 'for the host'],
+  ['no host', { host: '' }, 'for the host'],
   ['a page from elsewhere', { host: LOCAL, origin: 'http://evil.example' }, 'by a page from http://evil.example'],
   ['a page of another port', { host: LOCAL, origin: 'http://127.0.0.1:3000' }, 'by a page from'],
   ['a page of another name of ours', { host: LOCAL, origin: 'http://localhost:{port}' }, 'by a page from'],
@@ -89,7 +89,7 @@ const FOREIGN: [string, Record<string, string>, string][] = [
   ['no site that there is', { host: LOCAL, 'sec-fetch-site': 'same-origin, cross-site' }, 'from another site'],
   ...['Forwarded', 'Via', 'X-Forwarded-For', 'X-Forwarded-Host', 'X-Forwarded-Proto', 'X-Real-IP', 'CF-Ray'].map(
     (name) =>
-      [`a proxy: ${name}`, { host: LOCAL, [name]: '1.2.3.4' }, `has the header ${name.toLowerCase()}`] as [
+      [`a proxy: ${name}`, { host: LOCAL, [name]: '1.2.3.4' }, `its header ${name.toLowerCase()} shows`] as [
         string,
         Record<string, string>,
         string,
@@ -105,7 +105,7 @@ describe('anything else needs one, and is told why:', () => {
     const { code, detail } = JSON.parse(refused.body)
     expect(code).toBe('unauthorized')
     expect(detail).toContain(why)
-    expect(detail).toMatch(/http:\/\/127\.0\.0\.1 .* with a key; .* EVENTFLOW_AUTH=required$/)
+    expect(detail).toMatch(/http:\/\/127\.0\.0\.1, or with a key; .* EVENTFLOW_AUTH=required$/)
     expect(await keysMade()).toBe(before)
     // With a key it is as welcome as any other; how it came does not matter then.
     expect((await ask('GET', '/v1/keys', { ...headers, authorization: `Bearer ${KEY}` })).status).toBe(200)
@@ -114,7 +114,7 @@ describe('anything else needs one, and is told why:', () => {
 
   test('a first line that names a server', async () => {
     const refused = await ask('GET', 'http://evil.example/v1/events', { host: LOCAL })
-    expect([refused.status, refused.body]).toEqual([401, expect.stringContaining('names a server')])
+    expect([refused.status, refused.body]).toEqual([401, expect.stringContaining('absolute URL')])
   })
 })
 
