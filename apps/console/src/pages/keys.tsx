@@ -130,7 +130,7 @@ function Make({ close, made }: { close: () => void; made: () => void }) {
             ))}
           </fieldset>
           <label>
-            Expires after days (empty: never)
+            Days until expiry (empty: never)
             <input name="days" type="number" min="1" max="3650" />
           </label>
           <div class="buttons">
@@ -157,7 +157,7 @@ function Revoke({ of: { id, name }, again }: { of: ApiKey; again: () => void }) 
     >
       <p>Requests with this key are refused within five seconds, or after the hours you enter.</p>
       <label>
-        Revoke after hours (empty: at once)
+        Hours until revocation (empty: at once)
         <input name="hours" type="number" min="0" max="9999" />
       </label>
     </AskingButton>

@@ -132,7 +132,7 @@ function Versions({ of, usage }: { of: SchemaVersions; usage: SchemaUsage | unde
       <h2>Versions</h2>
       <Table
         label="Versions"
-        columns={['Version', 'Origin', 'Registered by', 'Registered', number('Recent events')]}
+        columns={['Version', 'Origin', 'Registered by', 'Registered', number('Recent events naming it')]}
         links
       >
         {first.map(({ version, origin, registered_by, registered_at }) => (
