@@ -242,7 +242,7 @@ describe('keys', () => {
     await see(page.getByText('There are no API keys.'))
     await page.getByRole('button', { name: 'Create API key…' }).click()
     await page.getByLabel('Name').fill('checkout')
-    await page.getByLabel('read').check()
+    await page.getByRole('checkbox', { name: /^read/ }).check()
     expect(await findBarriers(page)).toEqual([])
     await page.getByRole('button', { name: 'Create key' }).click()
     expect(await page.locator('dialog pre').textContent()).toMatch(/^ef_/)

@@ -104,7 +104,7 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
   const narrowed = Object.keys(filter).length > 0
   const matching = answer?.more ? 'all matching' : `all ${count(all)} matching`
   return (
-    <section aria-label="By type and error">
+    <section aria-label="Groups">
       <Problem error={error} />
       {narrowed && (
         <p class="chips">
