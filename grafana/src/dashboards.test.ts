@@ -25,7 +25,7 @@ test('the files are those that npm run dashboards writes', () => {
   for (const { file, text } of dashboards) expect(readFileSync(join(FOLDER, file), 'utf8')).toBe(text)
 })
 
-test('each has a unique address, and links to all others', () => {
+test('each has a unique address and links to all others', () => {
   expect(new Set(dashboards.map(({ uid }) => uid)).size).toBe(dashboards.length)
   for (const { links, tags } of dashboards) {
     expect(links).toEqual([expect.objectContaining({ type: 'dashboards', tags, keepTime: true, asDropdown: false })])
@@ -37,7 +37,7 @@ describe.each(dashboards.map((dashboard) => [dashboard.title, dashboard.panels a
   (_, all) => {
     const panels = all.filter(({ type }) => type !== 'row')
 
-    test('every panel has a description and a unit, and names its series', () => {
+    test('every panel has a description, a unit and names for its series', () => {
       for (const { title, description, datasource, targets = [], type, fieldConfig } of panels) {
         expect(title).toMatch(/\S/)
         expect(description).toMatch(/\.$/)
@@ -50,7 +50,7 @@ describe.each(dashboards.map((dashboard) => [dashboard.title, dashboard.panels a
       }
     })
 
-    test('panels fit the width, do not overlap, and have unique ids', () => {
+    test('panels do not overlap', () => {
       const taken = new Map<string, string>()
       for (const { title, gridPos } of all) {
         expect(gridPos.x + gridPos.w).toBeLessThanOrEqual(24)

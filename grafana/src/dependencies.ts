@@ -5,14 +5,14 @@ import { figure, graph, timeline } from './panels.js'
 const lowest = (dependency: string) => `min(eventflow_dependency_up{dependency="${dependency}"})`
 
 const PRESENCE = [
-  { text: 'away', color: 'red' },
-  { text: 'there', color: 'green' },
+  { text: 'down', color: 'red' },
+  { text: 'up', color: 'green' },
 ]
 
 export const dependencies = dashboard(
   'dependencies',
   'EventFlow / Dependencies',
-  'Postgres, which must be there; Redis, which may be away; the sources of enrichment, behind their circuits.',
+  'Postgres, which EventFlow needs; Redis, which it can do without; and the services that enrichers call.',
   [
     {
       title: 'Now',
@@ -20,7 +20,7 @@ export const dependencies = dashboard(
         figure(
           {
             title: 'Postgres',
-            description: 'Away, if any process cannot reach it. Without it nothing is accepted.',
+            description: 'Down if any process cannot reach it. Without Postgres no event is accepted.',
             width: 4,
           },
           { unit: 'short', expr: lowest('postgres'), states: PRESENCE },
@@ -28,7 +28,7 @@ export const dependencies = dashboard(
         figure(
           {
             title: 'Redis',
-            description: 'Away, if any process cannot reach it. Without it everything is slower.',
+            description: 'Down if any process cannot reach it. Without Redis everything is slower.',
             width: 4,
           },
           { unit: 'short', expr: lowest('redis'), states: PRESENCE },
@@ -36,7 +36,7 @@ export const dependencies = dashboard(
         figure(
           {
             title: 'Open circuits',
-            description: 'Sources of enrichment that do not answer. Their events wait.',
+            description: 'Services of enrichers that do not answer. Events that need them wait.',
             width: 4,
           },
           {
@@ -46,11 +46,15 @@ export const dependencies = dashboard(
           },
         ),
         figure(
-          { title: 'Size of the database', description: 'Tables and indexes, without the write-ahead log.', width: 4 },
+          { title: 'Database size', description: 'Tables and indexes, without the write-ahead log.', width: 4 },
           { unit: 'bytes', expr: 'max(eventflow_postgres_size_bytes)' },
         ),
         figure(
-          { title: 'Used', description: 'Share of the capacity, if one is set.', width: 4 },
+          {
+            title: 'Used',
+            description: 'Share of the capacity, if EVENTFLOW_POSTGRES_CAPACITY_BYTES is set.',
+            width: 4,
+          },
           {
             unit: 'percentunit',
             expr: 'max(eventflow_postgres_size_bytes) / max(eventflow_postgres_capacity_bytes)',
@@ -61,18 +65,18 @@ export const dependencies = dashboard(
           },
         ),
         figure(
-          { title: 'Entries in Redis', description: 'Of all streams. What is settled is removed.', width: 4 },
+          { title: 'Entries in Redis', description: 'In all streams. Settled ones are removed.', width: 4 },
           { unit: 'short', expr: 'sum(max by (partition) (eventflow_queue_depth))' },
         ),
       ],
     },
     {
-      title: 'Who reaches what?',
+      title: 'Reachability',
       panels: [
         timeline(
           {
             title: 'Postgres and Redis',
-            description: 'From each process. One that is red alone has a network problem.',
+            description: 'As seen by each process. If only one is red, it has a network problem.',
             width: 12,
           },
           {
@@ -88,7 +92,7 @@ export const dependencies = dashboard(
           {
             title: 'Circuits',
             description:
-              'Sources of enrichment over HTTP. While a circuit is open, its events wait and lose no attempts.',
+              'The HTTP services of enrichers. While a circuit is open, events that need the service wait and use up no attempts.',
             width: 12,
           },
           {
@@ -109,7 +113,7 @@ export const dependencies = dashboard(
         graph(
           {
             title: 'Size',
-            description: 'And where it will be in four days, if it goes on as in the last six hours.',
+            description: 'The size now, and a forecast for four days ahead from the last six hours.',
             width: 12,
           },
           {
@@ -122,7 +126,11 @@ export const dependencies = dashboard(
           },
         ),
         graph(
-          { title: 'Waiting for another attempt', description: 'Rows of the table retries.', width: 12 },
+          {
+            title: 'Retrying',
+            description: 'Events that await a retry, or are blocked by one: rows of the table retries.',
+            width: 12,
+          },
           { unit: 'short', queries: [{ expr: 'max(eventflow_retrying_events)', legend: 'events' }] },
         ),
       ],
@@ -131,7 +139,11 @@ export const dependencies = dashboard(
       title: 'Redis',
       panels: [
         graph(
-          { title: 'Entries', description: 'Of all streams, and those of them that a worker has.', width: 12 },
+          {
+            title: 'Entries',
+            description: 'In all streams, and those delivered to a worker but not acknowledged.',
+            width: 12,
+          },
           {
             unit: 'short',
             queries: [
@@ -143,7 +155,8 @@ export const dependencies = dashboard(
         graph(
           {
             title: 'Not published',
-            description: 'Flushes, a second, that Redis did not take: it was away, full, or a stream was at its limit.',
+            description:
+              'Flushes per second that Redis did not take: it was down or full, or a stream was at its limit.',
             width: 12,
           },
           {

@@ -14,24 +14,23 @@ const burnRate = (window: string) => ({
 export const overview = dashboard(
   'overview',
   'EventFlow / Overview',
-  'Do events flow, how long do they take, what is stuck and why? Begin here.',
+  'Throughput, latency, backlog and failures of the whole pipeline. Start here.',
   [
     {
       title: 'Now',
       panels: [
         figure(
-          { title: 'In', description: 'Events accepted, a second. The rest of what came in is below.', width: 3 },
+          { title: 'Accepted', description: 'Events accepted per second. Other answers are shown below.', width: 3 },
           { unit: 'ops', expr: 'sum(eventflow:events_received:rate1m{outcome="accepted"})' },
         ),
         figure(
-          { title: 'Out', description: 'Events settled, a second: processed, or failed for good.', width: 3 },
+          { title: 'Settled', description: 'Events settled per second: processed or failed.', width: 3 },
           { unit: 'ops', expr: 'eventflow:events_processed:rate1m + eventflow:events_failed:rate1m' },
         ),
         figure(
           {
             title: 'Oldest unsettled',
-            description:
-              'How long the oldest event without an end has waited, by Postgres: the one number that knows of every event.',
+            description: 'The age of the oldest unsettled event. Read from Postgres, so it covers every event.',
             width: 3,
           },
           {
@@ -44,13 +43,14 @@ export const overview = dashboard(
           },
         ),
         figure(
-          { title: 'Backlog', description: 'Events that no worker has yet, and those in their hands.', width: 3 },
+          { title: 'Backlog', description: 'Unsettled events: lag plus pending.', width: 3 },
           { unit: 'short', expr: 'eventflow:backlog:sum' },
         ),
         figure(
           {
             title: 'End to end, p99',
-            description: 'From acceptance to the COMMIT of the outcome, of the last minute. The objective is 60 s.',
+            description:
+              'From acceptance to the COMMIT that settles the event, in the last minute. The objective is 60 s.',
             width: 3,
           },
           {
@@ -64,8 +64,8 @@ export const overview = dashboard(
         ),
         figure(
           {
-            title: 'Failing',
-            description: 'Share of the events of the last ten minutes that became dead letters.',
+            title: 'Error rate',
+            description: 'The share of events settled in the last ten minutes that failed.',
             width: 3,
           },
           {
@@ -78,7 +78,7 @@ export const overview = dashboard(
           },
         ),
         figure(
-          { title: 'Dead letters', description: 'Open ones: neither replayed nor discarded.', width: 3 },
+          { title: 'Dead letters', description: 'Open dead letters: neither replayed nor discarded.', width: 3 },
           {
             unit: 'short',
             expr: 'sum(max by (type) (eventflow_dead_letters_open)) or vector(0)',
@@ -86,25 +86,25 @@ export const overview = dashboard(
           },
         ),
         figure(
-          { title: 'Workers', description: 'Workers that are alive, by their heartbeats in Postgres.', width: 3 },
+          { title: 'Workers', description: 'Workers with a current heartbeat in Postgres.', width: 3 },
           { unit: 'short', expr: 'max(eventflow_workers)' },
         ),
       ],
     },
     {
-      title: 'Do events flow?',
+      title: 'Throughput',
       panels: [
         graph(
           {
-            title: 'In and out',
+            title: 'Received and settled',
             description:
-              'Accepted and processed should be the same line. Duplicate: it came again. Overloaded, unavailable: it was answered 503. Refused connections were too many at once; refused requests have the code that they were answered with.',
+              'Accepted and processed should be the same line. Duplicate: the event was sent again. Overloaded, unavailable: answered 503. Connections are refused above the limit; refused requests show the code of their answer.',
             width: 12,
           },
           {
             unit: 'ops',
             queries: [
-              { expr: 'eventflow:events_received:rate1m', legend: 'in: {{outcome}}' },
+              { expr: 'eventflow:events_received:rate1m', legend: 'received: {{outcome}}' },
               { expr: 'eventflow:events_processed:rate1m', legend: 'processed' },
               { expr: 'eventflow:events_failed:rate1m', legend: 'failed' },
               { expr: 'eventflow:retries:rate1m', legend: 'retried' },
@@ -123,7 +123,7 @@ export const overview = dashboard(
           {
             title: 'Backlog',
             description:
-              'Lag: no worker has them yet. Pending: in the hands of a worker. Retrying: they wait for another attempt, or behind one.',
+              'Lag: not delivered to a worker yet. Pending: delivered, not acknowledged. Retrying: waiting for a retry, or blocked by one.',
             width: 6,
           },
           {
@@ -138,14 +138,14 @@ export const overview = dashboard(
         graph(
           {
             title: 'Oldest unsettled',
-            description: 'The age of the oldest event without an end, and of the oldest that no worker has yet.',
+            description: 'The age of the oldest unsettled event, and of the oldest not yet delivered to a worker.',
             width: 6,
           },
           {
             unit: 's',
             queries: [
-              { expr: 'eventflow:oldest_unsettled_age_seconds:max', legend: 'without an end' },
-              { expr: 'eventflow:consumer_lag_seconds:max', legend: 'without a worker' },
+              { expr: 'eventflow:oldest_unsettled_age_seconds:max', legend: 'unsettled' },
+              { expr: 'eventflow:consumer_lag_seconds:max', legend: 'not delivered' },
             ],
             limits: [[60, 'red']],
           },
@@ -153,22 +153,26 @@ export const overview = dashboard(
       ],
     },
     {
-      title: 'How long do they take?',
+      title: 'Latency',
       panels: [
-        latency('Accept', 'From a request to its answer: what producers wait for.', 'ingest_duration_seconds'),
-        latency('Queue', 'From acceptance until a worker has the event in its hands.', 'queue_wait_seconds'),
-        latency('Process', 'A batch, from decoding to its COMMIT.', 'event_processing_duration_seconds'),
-        latency('End to end', 'From acceptance to the COMMIT of the outcome; retries included.', 'end_to_end_seconds'),
+        latency('Accept', 'From a request to its answer, as producers see it.', 'ingest_duration_seconds'),
+        latency('Queue', 'From acceptance to the start of the first attempt.', 'queue_wait_seconds'),
+        latency('Process', 'One batch, from decoding to COMMIT.', 'event_processing_duration_seconds'),
+        latency(
+          'End to end',
+          'From acceptance to the COMMIT that settles the event, retries included.',
+          'end_to_end_seconds',
+        ),
       ],
     },
     {
-      title: 'What fails?',
+      title: 'Failures',
       panels: [
         graph(
           {
-            title: 'Failures by kind',
+            title: 'Failures by type and error',
             description:
-              "Events that became dead letters, a second, by their type and the class of the error; and errors of users' code that nothing handled.",
+              "Failed events per second, by event type and error class, and unhandled errors of users' code.",
             width: 8,
           },
           {
@@ -180,7 +184,7 @@ export const overview = dashboard(
               },
               {
                 expr: 'sum(rate(eventflow_unhandled_errors_total[$__rate_interval]))',
-                legend: 'not handled',
+                legend: 'unhandled errors',
               },
             ],
           },
@@ -188,7 +192,7 @@ export const overview = dashboard(
         graph(
           {
             title: 'Dead letters by type',
-            description: 'Open ones. They stay until somebody replays or discards them.',
+            description: 'Open dead letters: neither replayed nor discarded.',
             width: 8,
           },
           {
@@ -200,7 +204,7 @@ export const overview = dashboard(
           {
             title: 'Burn rate',
             description:
-              'How fast the error budget (0.1 % of the events may take longer than 60 s) is used up: 1 is just what the objective allows. 14.4 over an hour or 6 over six hours wakes somebody.',
+              'How fast the error budget (0.1 % of the events may take longer than 60 s) is used up. 1 is what the objective allows. 14.4 over an hour or 6 over six hours raises a critical alert.',
             width: 8,
           },
           {
@@ -215,12 +219,12 @@ export const overview = dashboard(
       ],
     },
     {
-      title: 'What needs somebody?',
+      title: 'Alerts and processes',
       panels: [
         table(
           {
-            title: 'Alerts that are firing',
-            description: 'Each has its section under "Alerts and runbooks" in docs/operating.md.',
+            title: 'Firing alerts',
+            description: 'Each alert has a runbook in docs/operating.md.',
             width: 12,
           },
           {
@@ -244,7 +248,7 @@ export const overview = dashboard(
           },
         ),
         timeline(
-          { title: 'Processes', description: 'Who answers Prometheus.', width: 12 },
+          { title: 'Processes', description: 'Whether Prometheus can scrape each process.', width: 12 },
           {
             query: { expr: 'up{job=~"ingest|worker"}', legend: '{{job}} {{instance}}' },
             states: [

@@ -13,7 +13,7 @@ const epoch = (what: 'max' | 'min') => `${what}_over_time(eventflow_partition_ep
 export const partitions = dashboard(
   'partitions',
   'EventFlow / Partitions',
-  'Who works on what, where events wait, and which partition is out of step.',
+  'The owner, lag and state of each partition.',
   [
     {
       title: 'Now',
@@ -21,7 +21,7 @@ export const partitions = dashboard(
         figure(
           {
             title: 'Without an owner',
-            description: 'Partitions that nobody works on. For some seconds after a crash that is as it should be.',
+            description: 'Partitions that no worker owns. Normal for some seconds after a crash.',
             width: 6,
           },
           {
@@ -33,7 +33,7 @@ export const partitions = dashboard(
         figure(
           {
             title: 'Catching up',
-            description: 'Partitions that are read from Postgres because their stream may lack something.',
+            description: 'Partitions read from Postgres, because their stream may lack events.',
             width: 6,
           },
           {
@@ -45,7 +45,7 @@ export const partitions = dashboard(
         figure(
           {
             title: 'Longest lag',
-            description: 'How long the first event that no worker has yet has waited.',
+            description: 'The age of the oldest event not yet delivered to a worker.',
             width: 6,
           },
           {
@@ -59,16 +59,16 @@ export const partitions = dashboard(
         ),
         figure(
           {
-            title: 'Changes of owner',
-            description: 'In the last ten minutes. Each start, stop and crash of a worker moves some partitions.',
+            title: 'Owner changes',
+            description: 'In the last ten minutes. Each start, stop or crash of a worker moves some partitions.',
             width: 6,
           },
           { unit: 'short', expr: `sum(max by (partition) (${epoch('max')} - ${epoch('min')}))` },
         ),
         table(
           {
-            title: 'Every partition',
-            description: 'As it is now. A partition without an owner has none in its row.',
+            title: 'All partitions',
+            description: 'The current state. The owner column is empty for a partition without an owner.',
             width: 12,
           },
           {
@@ -81,13 +81,13 @@ export const partitions = dashboard(
               { header: 'Pending', expr: byPartition('pending').expr },
               { header: 'Stream', expr: byPartition('queue_depth').expr },
               { header: 'Catching up', expr: byPartition('catching_up').expr },
-              { header: 'Behind retries', expr: byPartition('waiting_events').expr },
+              { header: 'Blocked', expr: byPartition('waiting_events').expr },
             ],
             height: 18,
           },
         ),
         timeline(
-          { title: 'Owners', description: 'Who has had which partition.', width: 12 },
+          { title: 'Owners', description: 'The owner of each partition over time.', width: 12 },
           {
             query: {
               expr: 'max by (partition, worker_id) (eventflow_partition_owner) == 1',
@@ -103,29 +103,33 @@ export const partitions = dashboard(
       ],
     },
     {
-      title: 'Where do events wait?',
+      title: 'Backlog',
       panels: [
         graph(
-          { title: 'Lag', description: 'Events that no worker has yet, in the stream or in Postgres only.', width: 12 },
+          {
+            title: 'Lag',
+            description: 'Events not yet delivered to a worker, in the stream or only in Postgres.',
+            width: 12,
+          },
           { unit: 'short', queries: [byPartition('consumer_lag')] },
         ),
         graph(
-          { title: 'Lag, time', description: 'How long the first of them has waited.', width: 12 },
+          { title: 'Lag, time', description: 'The age of the oldest event not yet delivered.', width: 12 },
           { unit: 's', queries: [byPartition('consumer_lag_seconds')], limits: [[30, 'red']] },
         ),
         graph(
-          { title: 'Pending', description: 'Delivered to a worker, and not settled.', width: 8 },
+          { title: 'Pending', description: 'Delivered to a worker, not acknowledged.', width: 8 },
           { unit: 'short', queries: [byPartition('pending')] },
         ),
         graph(
-          { title: 'Length of the stream', description: 'Entries in Redis; what is settled is removed.', width: 8 },
+          { title: 'Stream length', description: 'Entries in Redis. Settled ones are removed.', width: 8 },
           { unit: 'short', queries: [byPartition('queue_depth')] },
         ),
         graph(
           {
-            title: 'Behind retries',
+            title: 'Blocked events',
             description:
-              'Events in the memory of the owner that wait because an earlier one of their key waits. At EVENTFLOW_MAX_WAITING the partition pauses.',
+              'Events that the owner keeps in memory because an earlier event of their key awaits a retry. At EVENTFLOW_MAX_WAITING the partition pauses.',
             width: 8,
           },
           { unit: 'short', queries: [byPartition('waiting_events')] },
@@ -133,12 +137,12 @@ export const partitions = dashboard(
       ],
     },
     {
-      title: 'What is out of step?',
+      title: 'Catch-up and repairs',
       panels: [
         timeline(
           {
             title: 'Catching up',
-            description: 'When a partition was read from Postgres instead of its stream.',
+            description: 'The times when a partition was read from Postgres instead of its stream.',
             width: 12,
           },
           {
@@ -152,8 +156,8 @@ export const partitions = dashboard(
         ),
         graph(
           {
-            title: 'Taken from Postgres',
-            description: 'Events, a second, that were read from Postgres instead of the stream, by why.',
+            title: 'Read from Postgres',
+            description: 'Events per second read from Postgres instead of the stream, by reason.',
             width: 12,
           },
           {
@@ -170,7 +174,7 @@ export const partitions = dashboard(
           {
             title: 'Repairs',
             description:
-              'Entries claimed from workers that died, entries that are none of ours, deliveries of what was settled before, batches that the fence refused.',
+              'Per second: entries claimed from dead workers, foreign entries in a stream, deliveries of settled events, batches refused by the fence.',
             width: 12,
           },
           {
@@ -183,11 +187,11 @@ export const partitions = dashboard(
               { expr: 'sum(rate(eventflow_late_events_total[$__rate_interval]))', legend: 'late' },
               {
                 expr: 'sum(rate(eventflow_missing_fields_total[$__rate_interval]))',
-                legend: 'lack what their schema requires',
+                legend: 'missing fields',
               },
               {
                 expr: 'sum(rate(eventflow_unknown_fields_total[$__rate_interval]))',
-                legend: 'fields that no schema names',
+                legend: 'unknown fields',
               },
             ],
           },

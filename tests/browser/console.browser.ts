@@ -59,13 +59,13 @@ const book = (flight: string, mood?: string, more: object = {}) => ({
 })
 
 describe('the first visit', () => {
-  test('tells how to send an event, and rejoices quietly when it is through', async () => {
+  test('tells how to send an event, and says when it is settled', async () => {
     await go('', 'Live')
     await see(page.getByText('There are no events yet.'))
     expect(await findBarriers(page)).toEqual([])
     await page.getByRole('button', { name: 'Send it from here' }).click()
-    await see(page.getByText('Your first event is through.'))
-    await see(page.getByText('Nothing is wrong.'))
+    await see(page.getByText('Your first event is settled.'))
+    await see(page.getByText('No problems.'))
   })
 })
 
@@ -89,9 +89,9 @@ describe('with events and failures', () => {
 
   test('Live says in words what is wrong, and who works', async () => {
     await go('live', 'Live')
-    await see(page.getByText(/for key DFW 7: attempt 1 of 9 failed, .*: the seat map is away/))
+    await see(page.getByText(/^Key DFW 7 .*: attempt 1 of 9 failed, .*: the seat map is away/))
     await see(page.getByRole('rowheader', { name: /worker-1/ }))
-    await see(page.getByRole('img', { name: /Events a second. Now: in/ }))
+    await see(page.getByRole('img', { name: /Events per second. Now: accepted/ }))
     await page.getByText('1 h', { exact: true }).click()
     expect(await page.getByRole('radio', { name: '1 h' }).isChecked()).toBe(true)
   })
@@ -106,7 +106,7 @@ describe('with events and failures', () => {
     await page.getByLabel('Status').selectOption('retrying')
     await page.getByRole('button', { name: 'Search' }).click()
     await until('one is found', async () => (await page.locator('tbody tr').count()) === 1)
-    await page.getByText('The same elsewhere').click()
+    await page.getByText('Also available as').click()
     await see(page.getByText(/AND key = 'DFW 7'\s+AND status = 'retrying'/))
     await see(page.getByText("eventflow events list --key 'DFW 7' --status retrying"))
   })
@@ -137,7 +137,7 @@ describe('with events and failures', () => {
     const trace = page.getByRole('link', { name: TRACE })
     expect(await trace.getAttribute('href')).toBe(`http://traces.test/${TRACE}`)
     expect(await page.locator('.json').textContent()).toContain('"passenger": hidden')
-    await page.getByRole('button', { name: 'Reveal what is sensitive' }).click()
+    await page.getByRole('button', { name: 'Show sensitive fields' }).click()
     expect(await page.locator('.json').textContent()).toContain('"passenger": "Ada"')
   })
 
@@ -150,10 +150,10 @@ describe('with events and failures', () => {
   })
 
   test('an operation that was interrupted is resumed, and one under way is cancelled', async () => {
-    await go('dead-letters?key=nobody', 'Dead letters')
+    await go('dead-letters?key=none', 'Dead letters')
     const { rows } = await pipeline.db.query(
       `INSERT INTO operations (tenant_id, kind, filter, rate, requested_by, total, after_seq, until_seq, status)
-       SELECT 'default', 'replay-dead-letters', '{"key": "nobody"}', 1, 'eve', 9, 0, 9, status
+       SELECT 'default', 'replay-dead-letters', '{"key": "none"}', 1, 'eve', 9, 0, 9, status
        FROM unnest('{interrupted,interrupted}'::text[]) AS status RETURNING id`,
     )
     expect(rows.length).toBe(2)
@@ -173,10 +173,10 @@ describe('with events and failures', () => {
     expect(JSON.parse(await data.inputValue())).toMatchObject({ flight: 'AB 0' })
     await data.fill('{"flight": ')
     await page.getByLabel('Your name').fill('ada')
-    await page.getByRole('button', { name: 'Send it' }).click()
+    await page.getByRole('button', { name: 'Send event' }).click()
     await see(page.getByRole('alert').getByText('JSON'))
     await data.fill('{"flight": "AB 0", "passenger": "Ada"}')
-    await page.getByRole('button', { name: 'Send it' }).click()
+    await page.getByRole('button', { name: 'Send event' }).click()
     await see(page.locator('h1 .badge.processed'))
     await see(page.locator('.tree .badge.discarded'))
   })
@@ -184,7 +184,7 @@ describe('with events and failures', () => {
   test('all that match are discarded or replayed, after a dry run, with progress and an audit trail', async () => {
     await go('dead-letters', 'Dead letters')
     await page.getByLabel('Key').fill('AB 1')
-    await page.getByRole('button', { name: 'Narrow' }).click()
+    await page.getByRole('button', { name: 'Filter' }).click()
     await page.getByRole('button', { name: 'Discard all 1 matching…' }).click()
     await see(page.getByText('1 dead letter matches.'))
     await page.getByLabel('Reason').fill('sent twice')
@@ -194,12 +194,12 @@ describe('with events and failures', () => {
     await page.getByRole('button', { name: 'Close', exact: true }).last().click()
 
     forgiven = true
-    await page.getByRole('button', { name: 'Without key' }).click()
+    await page.getByRole('button', { name: 'Remove the filter key' }).click()
     await page.getByRole('link', { name: 'seat.booked' }).first().click()
     await page.getByRole('button', { name: 'Replay all 29 matching…' }).click()
     await see(page.getByText('29 dead letters match.'))
     expect(await findBarriers(page)).toEqual([])
-    await page.getByLabel('Events a second').fill('1000')
+    await page.getByLabel('Events per second').fill('1000')
     await page.getByRole('button', { name: 'Replay 29' }).click()
     await see(page.getByText('finished: 29 of 29'))
     await page.getByRole('button', { name: 'Close', exact: true }).last().click()
@@ -210,16 +210,16 @@ describe('with events and failures', () => {
   })
 
   test('a key that waits is shown with what waits behind it, and its head is skipped', async () => {
-    await go('partitions', 'Partitions and keys')
+    await go('partitions', 'Partitions')
     const row = page.getByRole('row', { name: /DFW 7/ })
     expect(await row.getByRole('cell').nth(1).textContent()).toBe('1')
     const partitions = page.getByRole('region', { name: 'Partitions' })
     expect(await partitions.locator('tbody tr').count()).toBe(16)
-    await see(partitions.getByRole('row', { name: /^0 worker-1 1 (its stream|Postgres)/ }))
+    await see(partitions.getByRole('row', { name: /^0 worker-1 1 (stream|Postgres)/ }))
     await row.getByRole('button', { name: 'Skip…' }).click()
     await page.getByLabel('Reason').fill('no seat map today')
-    await page.getByRole('button', { name: 'Skip it' }).click()
-    await see(page.getByText('No key waits for another attempt.'))
+    await page.getByRole('button', { name: 'Skip event' }).click()
+    await see(page.getByText('No key is blocked.'))
     const { rows } = await pipeline.db.query(`SELECT message FROM failed_events WHERE error_class = 'Skipped'`)
     expect(rows).toEqual([{ message: 'skipped by ada: no seat map today' }])
   })
@@ -238,20 +238,20 @@ describe('with events and failures', () => {
 
 describe('keys', () => {
   test('are made, shown once, and revoked', async () => {
-    await go('keys', 'Keys')
-    await see(page.getByText('There are no keys.'))
-    await page.getByRole('button', { name: 'Make a key…' }).click()
+    await go('keys', 'API keys')
+    await see(page.getByText('There are no API keys.'))
+    await page.getByRole('button', { name: 'Create API key…' }).click()
     await page.getByLabel('Name').fill('checkout')
-    await page.getByLabel('read').check()
+    await page.getByRole('checkbox', { name: /^read/ }).check()
     expect(await findBarriers(page)).toEqual([])
-    await page.getByRole('button', { name: 'Make it' }).click()
+    await page.getByRole('button', { name: 'Create key' }).click()
     expect(await page.locator('dialog pre').textContent()).toMatch(/^ef_/)
-    await page.getByRole('button', { name: 'I have it' }).click()
+    await page.getByRole('button', { name: 'Done' }).click()
     await page
       .getByRole('row', { name: /checkout.*ingest, read/ })
       .getByRole('button', { name: 'Revoke…' })
       .click()
-    await page.getByRole('button', { name: 'Revoke it' }).click()
+    await page.getByRole('button', { name: 'Revoke key' }).click()
     await see(page.getByRole('row', { name: /checkout.*revoked/ }))
   })
 
@@ -260,14 +260,14 @@ describe('keys', () => {
     const { key } = await createApiKey(locked.db, { tenantId: 'default', name: 'eve', scopes: ['read'] }, 'test')
     try {
       await page.goto(`${locked.url}/#/events`)
-      const dialog = page.getByRole('dialog', { name: 'An API key is needed' })
+      const dialog = page.getByRole('dialog', { name: 'API key required' })
       await dialog.getByLabel('Key').fill(key)
-      await dialog.getByRole('button', { name: 'Use it' }).click()
+      await dialog.getByRole('button', { name: 'Use key' }).click()
       await see(page.getByText('No event matches.'))
       await see(page.locator('.connection').getByText('live', { exact: true }))
       complaints.splice(0)
       await page.goto(`${locked.url}/#/keys`)
-      await see(page.getByText('This takes a key with the scope admin'))
+      await see(page.getByText('This needs an API key with the scope admin'))
       expect(complaints.splice(0)).toEqual([expect.stringContaining('403')])
     } finally {
       await page.goto('about:blank')
@@ -286,21 +286,21 @@ describe('keys', () => {
     try {
       await page.clock.install()
       await page.goto(`${locked.url}/#/partitions`)
-      const dialog = page.getByRole('dialog', { name: 'An API key is needed' })
+      const dialog = page.getByRole('dialog', { name: 'API key required' })
       await dialog.getByLabel('Key').fill(first.key)
-      await dialog.getByRole('button', { name: 'Use it' }).click()
+      await dialog.getByRole('button', { name: 'Use key' }).click()
       await see(connection.getByText('live', { exact: true }))
       await revokeApiKey(locked.db, { tenantId: 'default', id: first.id }, 'test')
-      await see(dialog.getByText('The key is not accepted.'))
+      await see(dialog.getByText('The key was refused.'))
       await see(connection.getByText('no connection'))
       await dialog.getByRole('button', { name: 'Close' }).click()
       asked = 0
       await page.clock.fastForward(60_000)
       await page.clock.fastForward(60_000)
       expect(asked).toBe(0)
-      await connection.getByRole('button', { name: 'Give a key' }).click()
+      await connection.getByRole('button', { name: 'Enter key' }).click()
       await dialog.getByLabel('Key').fill(second.key)
-      await dialog.getByRole('button', { name: 'Use it' }).click()
+      await dialog.getByRole('button', { name: 'Use key' }).click()
       await see(connection.getByText('live', { exact: true }))
       expect(await connection.getByRole('button').count()).toBe(0)
     } finally {
@@ -315,9 +315,9 @@ describe('everybody can use it', () => {
     ['live', 'Live'],
     ['events', 'Events'],
     ['dead-letters?status=discarded', 'Dead letters'],
-    ['partitions', 'Partitions and keys'],
+    ['partitions', 'Partitions'],
     ['send', 'Send'],
-    ['keys', 'Keys'],
+    ['keys', 'API keys'],
   ] as const
 
   test.each(PAGES)('%s has no barriers, light or dark, and fits a phone', async (hash, heading) => {

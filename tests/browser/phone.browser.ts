@@ -108,12 +108,12 @@ const PAGES = (): [hash: string, heading: string, ready: string][] => [
   ['dead-letters', 'Dead letters', 'table.rows + *, section:has(h2) tbody tr'],
   [`dead-letters?key=${LONG}&type=${type}`, 'Dead letters', 'section:has(h2) tbody tr'],
   ['dead-letters?status=discarded', 'Dead letters', '.nothing'],
-  ['partitions', 'Partitions and keys', 'tbody tr .clamped'],
+  ['partitions', 'Partitions', 'tbody tr .clamped'],
   ['schemas', 'Schemas', 'tbody tr'],
   [`schemas/${type}`, type, 'tbody tr'],
   [`schemas/${LONG_TYPE}`, LONG_TYPE, 'tbody tr'],
   ['send', 'Send', 'form'],
-  ['keys', 'Keys', 'tbody tr'],
+  ['keys', 'API keys', 'tbody tr'],
 ]
 
 /**
@@ -192,9 +192,9 @@ describe.each([
       ['dead-letters', /^Discard all/],
       [`events/${ids.long}`, 'Correct'],
       ['partitions', 'Skip…'],
-      ['keys', 'Make a key…'],
+      ['keys', 'Create API key…'],
       ['keys', 'Revoke…'],
-      [`schemas/${LONG_TYPE}`, 'A new version…'],
+      [`schemas/${LONG_TYPE}`, 'New version…'],
       [`schemas/${LONG_TYPE}`, 'Change…'],
     ] as const) {
       await goTo(page, pipeline.url, hash, '')
@@ -232,7 +232,7 @@ describe('what events say', () => {
   test('in twenty thousand fields is shown step by step', async () => {
     await goTo(page, pipeline.url, `events/${ids.large}`, 'seat.booked')
     await page.locator('.json').getByText('and 19,401 more').first().waitFor()
-    await page.getByRole('button', { name: 'Show more of it' }).first().click()
+    await page.getByRole('button', { name: 'Show more' }).first().click()
     await page.locator('.json').getByText('and 14,901 more').waitFor()
   })
 

@@ -68,8 +68,8 @@ const changes = () => page.locator('main .changes li')
 
 test('the types are listed, with their code and where it checks', async () => {
   await go('schemas', 'Schemas')
-  await see(page.getByRole('row', { name: /^flight\.landed 2 2 NONE yes by the worker/ }))
-  await see(page.getByRole('row', { name: /^seat\.booked 1 1 BACKWARD yes at ingest/ }))
+  await see(page.getByRole('row', { name: /^flight\.landed 2 2 NONE loaded by the worker/ }))
+  await see(page.getByRole('row', { name: /^seat\.booked 1 1 BACKWARD loaded at ingest/ }))
   expect(await findBarriersEverywhere(page)).toEqual([])
 })
 
@@ -81,7 +81,7 @@ test('by keyboard alone one gets to a version of a type, and what differs', asyn
   await page.keyboard.press('j')
   await page.keyboard.press('Enter')
   await see(page.getByRole('heading', { level: 1, name: 'flight.landed' }))
-  await see(page.getByText('What differs'))
+  await see(page.getByText('compared with version'))
   await page.keyboard.press('j')
   await page.keyboard.press('j')
   await page.keyboard.press('Enter')
@@ -90,11 +90,13 @@ test('by keyboard alone one gets to a version of a type, and what differs', asyn
 
 test('a type shows its versions, what differs between two, and how it is used', async () => {
   await go('schemas/flight.landed', 'flight.landed')
-  await see(page.getByText('A flight has landed. Checked by the worker: what does not fit becomes a dead letter.'))
-  await see(page.getByText('By 4 of the last 20,000 events; 1 name a version.'))
-  await see(page.getByText(/Fields that version 2 does not name: to in 33 %, pilot in 33 %|pilot in 33 %, to in 33 %/))
+  await see(page.getByText('A flight has landed. Validated by the worker: events that do not fit become dead letters.'))
+  await see(page.getByText('4 of the last 20,000 events; 1 names a version.'))
+  await see(
+    page.getByText(/Fields that version 2 does not define: to in 33 %, pilot in 33 %|pilot in 33 %, to in 33 %/),
+  )
   await see(page.getByRole('row', { name: /^2 HTTP eve/ }))
-  await see(page.getByRole('row', { name: /^1 code its definition .* 1$/ }))
+  await see(page.getByRole('row', { name: /^1 code definition .* 1$/ }))
   await see(page.getByRole('heading', { name: 'Version 2' }))
   expect((await changes().allTextContents()).sort()).toEqual([
     expect.stringMatching(/^added \/properties\/delay\{/),
@@ -106,7 +108,7 @@ test('a type shows its versions, what differs between two, and how it is used', 
 
   await page.getByRole('link', { name: '1', exact: true }).click()
   await see(page.getByRole('heading', { name: 'Version 1' }))
-  expect(await page.getByText('What differs').count()).toBe(0)
+  expect(await page.getByText('compared with version').count()).toBe(0)
   expect(page.url()).toMatch(/#\/schemas\/flight\.landed\?version=1$/)
   await page.getByRole('link', { name: '1 SchemaError' }).click()
   await see(page.getByRole('row', { name: /must have required property 'delay'/ }))
@@ -124,7 +126,7 @@ test('what failed by its schema is replayed as another version', async () => {
   await go('events?id=old', 'Events')
   await page.locator('tbody a.row').click()
   await page.getByRole('button', { name: 'Replay' }).click()
-  await page.getByLabel('Read as').selectOption('version 1 of its schema')
+  await page.getByLabel('Read as schema version').selectOption('version 1')
   await page.getByLabel('Reason').fill('sent before the change')
   await page.getByLabel('Your name').fill('ada')
   await page.getByRole('button', { name: 'Replay 1' }).click()
@@ -133,7 +135,7 @@ test('what failed by its schema is replayed as another version', async () => {
   await see(page.locator('h1 .badge.processed'))
   await see(page.getByText('requested by ada, as version 1: sent before the change'))
   await go('dead-letters', 'Dead letters')
-  await see(page.getByText('1 by id, as version 1'))
+  await see(page.getByText('1 selected by id, as version 1'))
   await see(page.getByRole('row', { name: /ada replay dead letters as schema version 1/ }))
 })
 
@@ -142,11 +144,11 @@ test('the mode is changed, a candidate is checked by it, and the next version re
   await page.getByRole('button', { name: 'Change…' }).click()
   expect(await page.getByRole('radio', { name: 'NONE' }).isChecked()).toBe(true)
   expect(await findBarriers(page)).toEqual([])
-  await page.getByRole('radio', { name: /^BACKWARD what/ }).check()
-  await page.getByRole('button', { name: 'Set it' }).click()
+  await page.getByRole('radio', { name: /^BACKWARD data/ }).check()
+  await page.getByRole('button', { name: 'Save' }).click()
   await see(page.locator('.facts dd').filter({ hasText: /^BACKWARD\b/ }))
 
-  await page.getByRole('button', { name: 'A new version…' }).click()
+  await page.getByRole('button', { name: 'New version…' }).click()
   const dialog = page.getByRole('dialog')
   const candidate = dialog.getByLabel('Schema', { exact: true })
   await candidate.fill('{')
@@ -164,7 +166,7 @@ test('the mode is changed, a candidate is checked by it, and the next version re
 
   await candidate.fill(JSON.stringify({ ...OPEN, required: [] }))
   await dialog.getByRole('button', { name: 'Check' }).click()
-  await see(dialog.getByText('It could be registered: BACKWARD compatible.'))
+  await see(dialog.getByText('The schema can be registered: it is BACKWARD compatible.'))
   await dialog.getByRole('button', { name: 'Register' }).click()
   await see(page.getByRole('heading', { name: 'Version 3' }))
   expect(await changes().allTextContents()).toEqual([expect.stringMatching(/^removed \/required"delay"$/)])
@@ -179,11 +181,11 @@ test('the mode is changed, a candidate is checked by it, and the next version re
 
 test('a type that has no code is given a schema by hand', async () => {
   await go('schemas', 'Schemas')
-  await page.getByRole('button', { name: 'A new type…' }).click()
+  await page.getByRole('button', { name: 'New event type…' }).click()
   await page.getByLabel('Type', { exact: true }).fill('parcel.sent')
   await page.getByRole('button', { name: 'Register' }).click()
   await see(page.getByRole('heading', { level: 1, name: 'parcel.sent' }))
-  await see(page.getByText('None is loaded: its events become dead letters.'))
+  await see(page.getByText('No definition is loaded: events of this type become dead letters.'))
   await page.goto('about:blank')
   await go('schemas/none.such', 'Schema')
   await see(page.getByText('No schema of the type none.such is registered'))
@@ -204,7 +206,7 @@ test('a tenant sees its own, and only an admin changes something', async () => {
     await see(page.getByRole('row', { name: /^flight\.landed/ }))
   }
   const register = async (type: string) => {
-    await page.getByRole('button', { name: 'A new type…' }).click()
+    await page.getByRole('button', { name: 'New event type…' }).click()
     await page.getByLabel('Type', { exact: true }).fill(type)
     await page.getByLabel('Your name').fill('ada')
     await page.getByRole('button', { name: 'Register' }).click()
@@ -217,7 +219,7 @@ test('a tenant sees its own, and only an admin changes something', async () => {
     expect(await page.getByRole('row', { name: /acme\.only/ }).count()).toBe(0)
     complaints.splice(0)
     await register('mine.not')
-    await see(page.getByText('This takes a key with the scope admin'))
+    await see(page.getByText('This needs an API key with the scope admin'))
     expect(complaints.splice(0)).toEqual([expect.stringContaining('403')])
   } finally {
     await page.goto('about:blank')

@@ -90,7 +90,7 @@ const KINDS: Bad[] = [
   rule(
     'that is async',
     async () => [{ pointer: '/n', message: 'no' }],
-    `validate of 'TYPE' answered a promise; expected ${LIST}, at once (the function must not be async)`,
+    `validate of 'TYPE' answered a promise; expected ${LIST}, synchronously (the function must not be async)`,
   ),
   rule('whose promise is rejected', async () => Promise.reject(new Error('later')), /answered a promise/),
   { ...rule('that throws', throwing(new TypeError('x is not a function')), 'x is not a function'), retries: true },
@@ -183,7 +183,7 @@ const KINDS: Bad[] = [
         }),
       ],
     },
-    says: `the key for row is an object with id; expected a text or an integer`,
+    says: `the key for row is an object with id; expected a string or an integer`,
     component: 'enrich:partitions',
   },
   {
@@ -205,7 +205,7 @@ const KINDS: Bad[] = [
   upcaster(
     'that is async',
     async () => ({}),
-    `upcast[1] of 'TYPE' answered a promise; expected ${LIFTED}, at once (the function must not be async)`,
+    `upcast[1] of 'TYPE' answered a promise; expected ${LIFTED}, synchronously (the function must not be async)`,
   ),
   upcaster('that answers a list', () => [1], `upcast[1] of 'TYPE' answered an array of 1; expected ${LIFTED}`),
   upcaster(

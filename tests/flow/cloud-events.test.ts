@@ -181,7 +181,7 @@ describe('binary mode', () => {
   test('with data that is not JSON is refused, and the answer names the accepted form', async () => {
     const { status, answer } = await sendRaw(binary({ 'content-type': 'text/xml' }), '<a/>')
     expect({ status, code: answer.code }).toEqual({ status: 415, code: 'unsupported-media-type' })
-    expect(answer.detail).toBe('This route takes application/json, application/cloudevents+json, in UTF-8')
+    expect(answer.detail).toBe('This route accepts application/json, application/cloudevents+json, in UTF-8')
   })
 })
 

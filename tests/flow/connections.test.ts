@@ -194,7 +194,7 @@ test('a connection silent for ten seconds is closed, and a trickling body is ans
   const answer = await slow.closed
   clearInterval(trickle)
   expect(answer).toMatch(/\nHTTP\/1\.1 408 /)
-  expect(answer).toMatch('a body must come in at 1000 bytes a second')
+  expect(answer).toMatch('a body must arrive at 1000 bytes per second')
   expect(await silent.closed).toBe('')
 })
 

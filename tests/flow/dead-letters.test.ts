@@ -202,7 +202,7 @@ describe('a wrong request changes nothing, and is refused with the place of the 
     async (name) => {
       const body = { filter: { key: 'nothing' }, reason: 'a test' }
       const answer = await post(`${pipeline.url}/v1/dead-letters/discard`, body, { 'x-operator': name })
-      const detail = 'X-Operator must be 1 to 200 characters, all but printable ASCII percent-encoded as UTF-8'
+      const detail = 'X-Operator must be 1 to 200 characters of printable ASCII, with others percent-encoded as UTF-8'
       expect(await answer.json()).toMatchObject({ status: 400, code: 'invalid-query', detail })
       expect((await pipeline.db.query('SELECT FROM operations')).rowCount).toBe(0)
     },

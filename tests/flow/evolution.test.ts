@@ -324,14 +324,14 @@ describe('definitions', () => {
     const next = { type, schema: open({ type: 'string' }) }
     await registered({ type, schema: open({ type: 'integer' }) })
     await expect(registered(next)).rejects.toThrow(
-      "event type 'changing': its schema is not BACKWARD compatible with version 1, which is registered: " +
+      "event type 'changing': its schema is not BACKWARD compatible with the registered version 1: " +
         "/properties/n TYPE_CHANGED. Change it, or give the definition an upcaster from version 1, or compatibility: 'NONE'",
     )
     await expect(registered({ ...next, upcast: { 1: ({ n }) => ({ n: `${n}` }) } })).resolves.toEqual(
       new Map([[type, 2]]),
     )
     await expect(registered({ ...next, upcast: { 1: (n) => n, 2: (n) => n } })).rejects.toThrow(
-      'its upcasters lead to version 3, but its schema is that of version 2',
+      'its upcasters end at version 3, but its schema is version 2',
     )
     await expect(registered({ type, schema: open({ type: 'boolean' }), compatibility: 'NONE' })).resolves.toEqual(
       new Map([[type, 3]]),

@@ -237,8 +237,8 @@ describe('a client that sends Expect: 100-continue', () => {
 
 test.each([
   ['no host', 'GET /livez HTTP/1.1\r\n\r\n', /Host is missing/],
-  ['two hosts', 'GET /livez HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n', /must come once/],
-  ['the same host twice', 'GET /livez HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n', /must come once/],
+  ['two hosts', 'GET /livez HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n', /must occur once/],
+  ['the same host twice', 'GET /livez HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n', /must occur once/],
   [
     'a second host behind many headers',
     `GET /livez HTTP/1.1\r\nHost: a\r\n${'a:\r\n'.repeat(2_500)}Host: b\r\n\r\n`,

@@ -118,7 +118,7 @@ describe('source and id', () => {
       expect(await get(`dead-letters/${id}`)).toMatchObject({ id })
       expect(await get(`dead-letters/${encodeURIComponent(sent)}`)).toMatchObject({
         code: 'dead-letter-not-found',
-        detail: `No event with the id ${sent} has failed; one that was sent with a source is asked for with ?source=`,
+        detail: `No event with the id ${sent} has failed; for an event sent with a source, add ?source=`,
       })
     }
   })
@@ -130,7 +130,7 @@ describe('source and id', () => {
     expect((await get(`events?id=letter%203`)).items).toEqual([])
     expect(await get('events/letter%203')).toMatchObject({
       code: 'event-not-found',
-      detail: 'No event with the id letter 3 was accepted; one that was sent with a source is asked for with ?source=',
+      detail: 'No event with the id letter 3 was accepted; for an event sent with a source, add ?source=',
     })
     const uuid = randomUUID()
     await send(event(uuid, '/a'))

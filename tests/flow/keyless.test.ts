@@ -73,25 +73,25 @@ describe('a program on this machine needs no API key:', () => {
 })
 
 const FOREIGN: [string, Record<string, string>, string][] = [
-  ['a name that means this machine', { host: 'evil.example' }, 'is to the host evil.example'],
-  ['a name and the right port', { host: 'evil.example:{port}', origin: 'http://evil.example:{port}' }, 'to the host'],
-  ['a name that begins like ours', { host: 'localhost.evil.example' }, 'to the host'],
-  ['a name that ends like ours', { host: 'evil.localhost' }, 'to the host'],
-  ['an address and more', { host: '127.0.0.1.evil.example' }, 'to the host'],
-  ['another address', { host: '192.168.0.1:{port}' }, 'to the host'],
-  ['every address', { host: '0.0.0.0:{port}' }, 'to the host'],
-  ['no host', { host: '' }, 'to the host'],
-  ['a page from elsewhere', { host: LOCAL, origin: 'http://evil.example' }, 'of a page from http://evil.example'],
-  ['a page of another port', { host: LOCAL, origin: 'http://127.0.0.1:3000' }, 'of a page from'],
-  ['a page of another name of ours', { host: LOCAL, origin: 'http://localhost:{port}' }, 'of a page from'],
-  ['a page over TLS', { host: LOCAL, origin: `https://${LOCAL}` }, 'of a page from'],
-  ['a page without an origin', { host: LOCAL, origin: 'null' }, 'of a page from null'],
-  ['another site', { host: LOCAL, 'sec-fetch-site': 'cross-site' }, 'of a page from another site'],
-  ['another port of this site', { host: LOCAL, 'sec-fetch-site': 'same-site' }, 'of a page from another site'],
+  ['a name that means this machine', { host: 'evil.example' }, 'is for the host evil.example'],
+  ['a name and the right port', { host: 'evil.example:{port}', origin: 'http://evil.example:{port}' }, 'for the host'],
+  ['a name that begins like ours', { host: 'localhost.evil.example' }, 'for the host'],
+  ['a name that ends like ours', { host: 'evil.localhost' }, 'for the host'],
+  ['an address and more', { host: '127.0.0.1.evil.example' }, 'for the host'],
+  ['another address', { host: '192.168.0.1:{port}' }, 'for the host'],
+  ['every address', { host: '0.0.0.0:{port}' }, 'for the host'],
+  ['no host', { host: '' }, 'for the host'],
+  ['a page from elsewhere', { host: LOCAL, origin: 'http://evil.example' }, 'by a page from http://evil.example'],
+  ['a page of another port', { host: LOCAL, origin: 'http://127.0.0.1:3000' }, 'by a page from'],
+  ['a page of another name of ours', { host: LOCAL, origin: 'http://localhost:{port}' }, 'by a page from'],
+  ['a page over TLS', { host: LOCAL, origin: `https://${LOCAL}` }, 'by a page from'],
+  ['a page without an origin', { host: LOCAL, origin: 'null' }, 'by a page from null'],
+  ['another site', { host: LOCAL, 'sec-fetch-site': 'cross-site' }, 'by a page from another site'],
+  ['another port of this site', { host: LOCAL, 'sec-fetch-site': 'same-site' }, 'by a page from another site'],
   ['no site that there is', { host: LOCAL, 'sec-fetch-site': 'same-origin, cross-site' }, 'from another site'],
   ...['Forwarded', 'Via', 'X-Forwarded-For', 'X-Forwarded-Host', 'X-Forwarded-Proto', 'X-Real-IP', 'CF-Ray'].map(
     (name) =>
-      [`a proxy: ${name}`, { host: LOCAL, [name]: '1.2.3.4' }, `has the header ${name.toLowerCase()}`] as [
+      [`a proxy: ${name}`, { host: LOCAL, [name]: '1.2.3.4' }, `its header ${name.toLowerCase()} shows`] as [
         string,
         Record<string, string>,
         string,
@@ -107,7 +107,7 @@ describe('others need one, and the refusal says why:', () => {
     const { code, detail } = JSON.parse(refused.body)
     expect(code).toBe('unauthorized')
     expect(detail).toContain(why)
-    expect(detail).toMatch(/http:\/\/127\.0\.0\.1 .* with a key; .* EVENTFLOW_AUTH=required$/)
+    expect(detail).toMatch(/http:\/\/127\.0\.0\.1, or with a key; .* EVENTFLOW_AUTH=required$/)
     expect(await keysMade()).toBe(before)
     // With an API key any client is accepted, from anywhere.
     expect((await ask('GET', '/v1/keys', { ...headers, authorization: `Bearer ${KEY}` })).status).toBe(200)
@@ -116,7 +116,7 @@ describe('others need one, and the refusal says why:', () => {
 
   test('a request line that names a server', async () => {
     const refused = await ask('GET', 'http://evil.example/v1/events', { host: LOCAL })
-    expect([refused.status, refused.body]).toEqual([401, expect.stringContaining('names a server')])
+    expect([refused.status, refused.body]).toEqual([401, expect.stringContaining('absolute URL')])
   })
 })
 

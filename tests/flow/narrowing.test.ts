@@ -130,7 +130,7 @@ describe.each([OPERATOR_TENANT, 'acme'])('of the tenant %s', (tenant) => {
     expect(body.errors).toEqual([
       {
         pointer: '/properties/userId',
-        message: 'NOTHING_FITS: nothing fits both the new schema and version 1, that of the definition',
+        message: 'NOTHING_FITS: no data fits both the new schema and version 1 of the definition',
       },
     ])
     const check = await ask(tenant, 'POST', '/schemas/user.updated/check', {
@@ -171,5 +171,5 @@ test('versions over HTTP neither block the next definition nor replace it', asyn
   expect(await start(closed(9, 'to', 'from'))).toEqual(new Map([[type, 4]]))
   await register(OPERATOR_TENANT, type, closed(3, 'to', 'from'))
   await ask(OPERATOR_TENANT, 'PUT', `/schemas/${type}/compatibility`, { compatibility: 'BACKWARD' })
-  await expect(start(closed(5, 'to', 'from'))).rejects.toThrow('not BACKWARD compatible with version 4')
+  await expect(start(closed(5, 'to', 'from'))).rejects.toThrow('not BACKWARD compatible with the registered version 4')
 })

@@ -36,7 +36,7 @@ test('a worker that starts and stops is seen in /health and /metrics/summary', a
       checks: {
         postgres: { status: 'ok', latency_ms: expect.any(Number) },
         redis: { status: 'ok', latency_ms: expect.any(Number) },
-        workers: { status: 'down', live: [], detail: 'no worker is alive' },
+        workers: { status: 'down', live: [], detail: 'no worker is running' },
       },
     },
   })

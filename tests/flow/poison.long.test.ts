@@ -66,7 +66,7 @@ test('an event that spins is dead after its worker ended itself, each time with 
       level: 'fatal',
       worker_id: 'a',
       msg: expect.stringMatching(
-        /^ended by itself: its event loop did not turn for 2 s, because of spinForEver \(.*deadly-step\.js:\d+:\d+\)$/,
+        /^exiting: the event loop was blocked for 2 s by spinForEver \(.*deadly-step\.js:\d+:\d+\)$/,
       ),
     })
   }
@@ -123,7 +123,7 @@ test('under `eventflow up` workers that an event kills are started again, also w
     await pipeline.drained(120_000)
     expect(await effects()).toEqual(data.map(({ n }) => n).filter((n) => n !== 7))
     expect(await failed()).toMatchObject([{ error_class: 'Poison' }])
-    expect(text.match(/ended by itself \(signal SIGKILL\)/g)).toHaveLength(6)
+    expect(text.match(/ended unexpectedly \(signal SIGKILL\)/g)).toHaveLength(6)
     expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(200)
   } finally {
     run.kill('SIGTERM')

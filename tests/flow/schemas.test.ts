@@ -69,7 +69,7 @@ test('a version that violates the mode is refused, with the path and the rule, a
   expect(refused.body.errors).toEqual([
     {
       pointer: '/properties/note',
-      message: 'PROPERTY_REMOVED_FROM_CLOSED_CONTENT_MODEL: what fits version 1 may not fit the new schema',
+      message: 'PROPERTY_REMOVED_FROM_CLOSED_CONTENT_MODEL: data that fits version 1 may not fit the new schema',
     },
   ])
   const check = await ask('POST', '/order.created/check', { schema: without })
@@ -153,7 +153,7 @@ describe('refused is', () => {
       [
         {
           pointer: '/schema/properties/n/minimum',
-          message: expect.stringMatching(/rounded.* up to 9007199254740991 are exact$/),
+          message: expect.stringMatching(/lose precision.* up to 9007199254740991, are exact$/),
         },
       ],
     ])

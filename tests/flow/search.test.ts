@@ -66,7 +66,7 @@ const find = async (query: string): Promise<number[]> =>
   (await get(`/v1/events?${query}`)).items.map(({ id }: { id: string }) => ids.indexOf(id) + 1)
 
 test.each([
-  ['from=2026-01-01T00:00:00+01:00', '/from', /in a URL the \+ is written %2B$/],
+  ['from=2026-01-01T00:00:00+01:00', '/from', /in a URL, write \+ as %2B$/],
   ['to=2026-01-01+00:00:00Z', '/to', /^is no time as in RFC 3339[^%]*$/],
   ['to=2026-01-01T00:00:00.1234567Z', '/to', /^has more than six digits/],
 ])('%s is refused, with the correct form', async (query, pointer, message) => {

@@ -22,7 +22,7 @@ test('a worker stuck in a definition’s code ends itself, and logs the place', 
     level: 'fatal',
     worker_id: 'a',
     msg: expect.stringMatching(
-      /^ended by itself: its event loop did not turn for 2 s, because of spinForEver \(.*deadly-step\.js:\d+:\d+\)$/,
+      /^exiting: the event loop was blocked for 2 s by spinForEver \(.*deadly-step\.js:\d+:\d+\)$/,
     ),
   })
   await pipeline.db.query('DELETE FROM raw_events')
@@ -37,5 +37,5 @@ test('a worker that was suspended as a whole for longer than that continues', as
   await until('it works', async () => {
     return (await pipeline.db.query('SELECT FROM deadly_effects WHERE n = 100')).rows.length === 1
   })
-  expect(worker.lines.join('\n')).not.toContain('ended by itself')
+  expect(worker.lines.join('\n')).not.toContain('exiting: ')
 }, 30_000)

@@ -99,7 +99,7 @@ test('a worker process reports it over HTTP; and a second one on its port names 
 
   const port = new URL(worker.url).port
   await expect(pipeline.startWorkerProcess('d', EVENTS, { EVENTFLOW_METRICS_PORT: port })).rejects.toThrow(
-    `EVENTFLOW_METRICS_PORT: port ${port} is taken by another program`,
+    `EVENTFLOW_METRICS_PORT: port ${port} is used by another program`,
   )
 
   await pipeline.send([{ type: 'fault.step', data: { key: 'k', n: 0, mood: 'stuck' } }])

@@ -21,7 +21,7 @@ test('a webhook without a secret stops the start, and names the setting', async 
   expect(code).toBe(1)
 })
 
-test('it watches, tries to send, and stops in order while the receiver is unreachable', async () => {
+test('it watches, tries to send, and stops in order while the receiver is down', async () => {
   const child = start({
     DATABASE_URL: await createDatabase(),
     REDIS_URL: redisUrl(),
@@ -33,7 +33,7 @@ test('it watches, tries to send, and stops in order while the receiver is unreac
   let said = ''
   for await (const chunk of child.stdout.setEncoding('utf8')) {
     said += chunk
-    if (said.includes('alert: no worker is alive') && !child.killed) child.kill('SIGTERM')
+    if (said.includes('alert: no worker is running') && !child.killed) child.kill('SIGTERM')
   }
   expect(await exited).toEqual([0, null])
   expect(said).not.toMatch(/canary|Y2FuYXJ5/)

@@ -22,9 +22,7 @@ try {
   const config = readConfig(AlertsConfig)
   const { EVENTFLOW_ALERT_WEBHOOK_URL: url, EVENTFLOW_ALERT_WEBHOOK_SECRET: secret } = config
   if (url && !secret) {
-    throw new ConfigError(
-      'EVENTFLOW_ALERT_WEBHOOK_SECRET is missing: whoever gets alerts must be able to check who sent them',
-    )
+    throw new ConfigError('EVENTFLOW_ALERT_WEBHOOK_SECRET is missing: the receiver needs it to check who sent an alert')
   }
   const log = createLog('alerts', config)
   switchLevelOnSignal(log)

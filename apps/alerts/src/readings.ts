@@ -18,7 +18,7 @@ export function readingsOf(seen: Observation, stalledSeconds: number | undefined
   const { lag, postgresError, redisError, freshDeadLetters } = seen
   const ownerless = lag?.partitions.filter(({ owner }) => owner === null).map(({ partition }) => partition) ?? []
   const late = lag?.partitions.filter(({ lagSeconds }) => lagSeconds > config.EVENTFLOW_ALERT_LAG_SECONDS) ?? []
-  const nobody = lag && lag.workers.length === 0
+  const noWorker = lag && lag.workers.length === 0
   return [
     {
       alert: 'postgres-away',
@@ -34,23 +34,23 @@ export function readingsOf(seen: Observation, stalledSeconds: number | undefined
     },
     {
       alert: 'no-worker',
-      value: lag && Number(nobody),
+      value: lag && Number(noWorker),
       threshold: 0,
-      message: nobody ? 'no worker is alive' : `workers alive: ${lag?.workers.length}`,
+      message: noWorker ? 'no worker is running' : `running workers: ${lag?.workers.length}`,
     },
     {
       alert: 'partition-without-owner',
       // Without any worker, `no-worker` already covers this.
-      value: nobody ? undefined : lag && ownerless.length,
+      value: noWorker ? undefined : lag && ownerless.length,
       threshold: 0,
       message:
-        ownerless.length > 0 ? `without an owner: partition ${ownerless.join(', ')}` : 'every partition has its owner',
+        ownerless.length > 0 ? `partitions without an owner: ${ownerless.join(', ')}` : 'every partition has an owner',
     },
     {
       alert: 'oldest-unsettled',
       value: lag?.oldestUnsettledAgeSeconds,
       threshold: config.EVENTFLOW_ALERT_OLDEST_SECONDS,
-      message: `the oldest unsettled event is ${Math.round(lag?.oldestUnsettledAgeSeconds ?? 0)} s old, ${lag?.unsettled} are unsettled`,
+      message: `the oldest unsettled event is ${Math.round(lag?.oldestUnsettledAgeSeconds ?? 0)} s old; unsettled events: ${lag?.unsettled}`,
     },
     {
       alert: 'partition-lag',
@@ -58,15 +58,15 @@ export function readingsOf(seen: Observation, stalledSeconds: number | undefined
       threshold: config.EVENTFLOW_ALERT_LAG_SECONDS,
       message:
         late.length > 0
-          ? `events have been waiting for a worker for ${Math.round(lag?.lagSeconds ?? 0)} s: partition ${late.map(({ partition }) => partition).join(', ')}`
-          : 'events are taken up in time',
+          ? `events have waited ${Math.round(lag?.lagSeconds ?? 0)} s for delivery in partitions ${late.map(({ partition }) => partition).join(', ')}`
+          : 'events are delivered in time',
     },
     {
       alert: 'stalled',
       value: stalledSeconds,
       threshold: config.EVENTFLOW_ALERT_STALLED_SECONDS,
       message: stalledSeconds
-        ? `nothing has been settled for ${Math.round(stalledSeconds)} s, although there is something to do`
+        ? `nothing has been settled for ${Math.round(stalledSeconds)} s, although there is a backlog`
         : 'events are settled again',
     },
     {

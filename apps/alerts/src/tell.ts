@@ -22,10 +22,7 @@ export async function tellUnsent(
         await markSent(db, unsent.id, 'cleared')
       }
     } catch (err) {
-      log.error(
-        { err, alert: unsent.alert, incident: unsent.id },
-        'nobody could be told of an alert; it is tried again',
-      )
+      log.error({ err, alert: unsent.alert, incident: unsent.id }, 'an alert could not be sent; trying again later')
     }
   }
 }

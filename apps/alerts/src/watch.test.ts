@@ -148,7 +148,7 @@ async function looked(): Promise<void> {
   await until('it has looked again', async () => (await looks()) > before + 30)
 }
 
-describe('the receiver is notified once of the beginning and once of the end', () => {
+describe('the receiver gets one message at the beginning and one at the end', () => {
   test('also by two monitors, and when they are restarted in between', async () => {
     const worker = await keepWorker()
     const first = [await watch(), await watch()]
@@ -165,8 +165,8 @@ describe('the receiver is notified once of the beginning and once of the end', (
     await looked()
     const messages = received.filter(({ alert }) => alert === 'no-worker')
     expect(messages).toMatchObject([
-      { type: 'alert.raised', message: 'no worker is alive', value: 1 },
-      { type: 'alert.cleared', message: 'workers alive: 1', value: 0 },
+      { type: 'alert.raised', message: 'no worker is running', value: 1 },
+      { type: 'alert.cleared', message: 'running workers: 1', value: 0 },
     ])
     const [incident] = new Set(messages.map((message) => message.incident))
     expect(messages.map(({ id }) => id)).toEqual([`${incident}-raised`, `${incident}-cleared`])
@@ -184,7 +184,7 @@ describe('the receiver is notified once of the beginning and once of the end', (
   test('by the next monitor, if it has refused the message', async () => {
     answers = Array(100).fill(400)
     const first = await watch()
-    await until('it is refused', () => logged.some(({ msg }) => msg.startsWith('nobody could be told')))
+    await until('it is refused', () => logged.some(({ msg }) => msg.startsWith('an alert could not be sent')))
     await first.stop()
     expect(received).toEqual([])
     answers = []
@@ -192,7 +192,7 @@ describe('the receiver is notified once of the beginning and once of the end', (
     await watch()
     await untilTold('no-worker', 'raised')
     const unsent = async () => (await db.query('SELECT FROM alerts WHERE raised_sent_at IS NULL')).rowCount
-    await until('it is written down that somebody was told', async () => (await unsent()) === 0)
+    await until('the message is recorded as sent', async () => (await unsent()) === 0)
   })
 })
 
@@ -233,7 +233,7 @@ describe('the receiver is notified', () => {
     await untilTold('partition-without-owner', 'raised')
     await takePartitions(db, 'w', [3, 5], { reclaim: false, leaseMs: 10_000 })
     await untilTold('partition-without-owner', 'raised', 'cleared')
-    expect(received[0]!.message).toBe('without an owner: partition 3, 5')
+    expect(received[0]!.message).toBe('partitions without an owner: 3, 5')
   })
 
   test('when events get old, and not again while their age fluctuates', async () => {

@@ -22,7 +22,7 @@ export interface WatchDeps {
   config: AlertsConfig
   log: Logger
   send: Send
-  /** The pause between two looks, in milliseconds. */
+  /** The pause between two readings, in milliseconds. */
   everyMs: number
 }
 
@@ -80,14 +80,14 @@ export function startWatch({ db, redis, config, log, send, everyMs }: WatchDeps)
       () => {
         unknown.sent = true
       },
-      (err) => log.error({ err, alert }, 'nobody could be told of an alert; it is tried again when Postgres is back'),
+      (err) => log.error({ err, alert }, 'an alert could not be sent; trying again when Postgres answers'),
     )
   }
 
   async function clear({ alert, value = 0, threshold, message }: Reading): Promise<void> {
     const id = open.get(alert)
     if (!id || !(await closeIncident(db, id, { value, threshold, message }))) return
-    log.info({ alert, incident: id, value, threshold }, `alert is over: ${message}`)
+    log.info({ alert, incident: id, value, threshold }, `alert cleared: ${message}`)
   }
 
   async function writeUnwritten(): Promise<void> {

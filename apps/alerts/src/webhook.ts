@@ -43,7 +43,7 @@ export function createWebhook(url: string, secret: string, retryMs = 1_000): Sen
       redirect: 'error', // a signature for one address must not reach another
       signal: AbortSignal.timeout(TIMEOUT_MS),
     }).catch((cause) => {
-      throw new Error(`the webhook was not reached: ${cause.cause?.message || cause.message}`)
+      throw new Error(`the webhook could not be reached: ${cause.cause?.message || cause.message}`)
     })
     await response.body?.cancel()
     if (response.ok) return

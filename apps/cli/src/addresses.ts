@@ -44,7 +44,7 @@ export async function findServiceUrl(dataDir: string): Promise<string> {
 
 function nothingNames(variable: string, dataDir: string): never {
   throw new UnreachableError(
-    `${variable} is not set, and no eventflow up with a database of its own runs on ${dataDir}:\n` +
-      `set ${variable}, or name the folder of a running one with --data-dir`,
+    `${variable} is not set, and no eventflow up with its own database runs on ${dataDir}:\n` +
+      `set ${variable}, or pass the data folder of a running one with --data-dir`,
   )
 }

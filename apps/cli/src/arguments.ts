@@ -12,14 +12,14 @@ export function wholeNumber(lowest: number, highest: number): (text: string) => 
   return (text) => {
     const number = Number(text)
     if (Number.isInteger(number) && number >= lowest && number <= highest) return number
-    throw new InvalidArgumentError(`A whole number from ${lowest} to ${highest}.`)
+    throw new InvalidArgumentError(`Expected a whole number from ${lowest} to ${highest}.`)
   }
 }
 
 /** A parser of tenants' names. */
 export function tenantName(text: string): string {
   if (/^[a-z0-9][a-z0-9-]{0,62}$/.test(text)) return text
-  throw new InvalidArgumentError('1 to 63 of a-z, 0-9 and hyphens.')
+  throw new InvalidArgumentError('Expected 1 to 63 characters of a-z, 0-9 and hyphens.')
 }
 
 const UNITS = { s: 1, m: 60, h: 3_600, d: 86_400 } as Record<string, number>
@@ -29,9 +29,7 @@ export function readMoment(text: string): string {
   const [, amount, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? []
   const at = new Date(unit ? Date.now() - Number(amount) * UNITS[unit]! * 1_000 : text)
   if (!Number.isNaN(at.getTime())) return at.toISOString()
-  throw new InvalidArgumentError(
-    `"${text}" is neither a moment (2026-01-31T12:00:00Z) nor a time ago (90s, 15m, 2h, 7d).`,
-  )
+  throw new InvalidArgumentError(`"${text}" is neither a time (2026-01-31T12:00:00Z) nor an age (90s, 15m, 2h, 7d).`)
 }
 
 const FILTER_NAMES = 'type, error-class, key, id, since, until'

@@ -18,9 +18,9 @@ export async function askPostgres<Result>(url: string, work: (db: Db) => Promise
 export function unreachable(url: string, error: unknown): UnreachableError | undefined {
   const { code = '', message } = error as { code?: string; message: string }
   const place = `Postgres at ${placeOf(url)}: ${message || code}`
-  if (code === UNDEFINED_TABLE) return new UnreachableError(`${place}\nMake the tables with eventflow migrate.`)
+  if (code === UNDEFINED_TABLE) return new UnreachableError(`${place}\nCreate the tables with eventflow migrate.`)
   if (!isAway(error) && !REFUSED.test(code)) return undefined
-  return new UnreachableError(`${place}\nIs it running, and does DATABASE_URL name the right one?`)
+  return new UnreachableError(`${place}\nIs it running, and is DATABASE_URL right?`)
 }
 
 /** SQLSTATEs: a wrong password or role; a database that is not there. */

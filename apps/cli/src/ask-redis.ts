@@ -14,7 +14,7 @@ export async function askRedis<Result>(url: string, work: (redis: Redis) => Prom
   try {
     await Promise.race([untilReady(redis, PATIENCE_MS), refused]).catch((error) => {
       throw new UnreachableError(
-        `Redis at ${new URL(url).host}: ${error.message || error.code}\nIs it running, and does REDIS_URL name the right one?`,
+        `Redis at ${new URL(url).host}: ${error.message || error.code}\nIs it running, and is REDIS_URL right?`,
       )
     })
     return await work(redis)

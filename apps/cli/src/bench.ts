@@ -10,7 +10,7 @@ const ROOT = join(import.meta.dirname, '../../..')
 /** Runs `npm run bench` with these options on our terminal. Gives its exit code. */
 export async function bench(options: readonly string[]): Promise<number> {
   await access(join(ROOT, 'scripts/bench/bench.ts')).catch(() => {
-    throw new SetupError('The bench is not here, only in a checkout of EventFlow: npm ci && npm run bench')
+    throw new SetupError('The bench is only in a checkout of EventFlow: npm ci && npm run bench')
   })
   const child = spawn('npm', ['run', 'bench', '--', ...options], { cwd: ROOT, stdio: 'inherit' })
   const [code] = await once(child, 'close')

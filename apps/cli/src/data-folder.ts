@@ -35,7 +35,7 @@ export async function claimFolder(dir: string): Promise<ClaimedFolder> {
   const file = join(dir, 'up.json')
   // Root's servers run as another account, which passes through on its way to its data.
   await mkdir(dir, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 }).catch((error) => {
-    throw new SetupError(`cannot use the data folder ${dir} (${error.message}): name another one with --data-dir`)
+    throw new SetupError(`cannot use the data folder ${dir} (${error.message}): choose another one with --data-dir`)
   })
   const token = randomBytes(32).toString('hex')
   const { server, port } = await answerWith(token)
@@ -71,7 +71,7 @@ async function takePlace(file: string, dir: string, content: string): Promise<vo
     if (holder && (await isAlive(holder))) {
       throw new SetupError(
         `eventflow is already running on ${dir} (process ${holder.pid}).\n` +
-          `Stop it with Ctrl-C in its terminal or \`kill ${holder.pid}\`, or name another folder with --data-dir.`,
+          `Stop it with Ctrl-C in its terminal or \`kill ${holder.pid}\`, or choose another folder with --data-dir.`,
       )
     }
     await rm(file, { force: true })

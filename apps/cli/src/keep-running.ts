@@ -41,10 +41,10 @@ export async function keepRunning(
       const how = await current.exited
       if (stopping.signal.aborted) return
       ends = Date.now() - startedAt > WELL_AFTER_MS ? 1 : ends + 1
-      voice.say(`ended by itself (${how})`, 'error')
+      voice.say(`ended unexpectedly (${how})`, 'error')
       await delay(pause(ends), undefined, { signal: stopping.signal }).catch(() => {})
       if (stopping.signal.aborted) return
-      voice.say('starting it again')
+      voice.say('restarting')
       current = await start().catch(endedAtOnce)
       if (stopping.signal.aborted) return current.stop()
     }

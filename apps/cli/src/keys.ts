@@ -42,7 +42,7 @@ export async function createKey(
     if (json) print(JSON.stringify(made))
     else
       print(
-        `${made.key}\n\nThis is the only time that it is shown. It is sent as  Authorization: Bearer ${made.key.slice(0, 15)}…`,
+        `${made.key}\n\nSave it now: it is not shown again. Send it as  Authorization: Bearer ${made.key.slice(0, 15)}…`,
       )
     return 0
   })
@@ -61,7 +61,7 @@ export async function revokeKey(
   { tenant, id, afterHours, json, print }: KeysOptions & { id: string; afterHours?: number },
 ): Promise<number> {
   const revoked = await askPostgres(postgres, (db) => revokeApiKey(db, { tenantId: tenant, id, afterHours }, actor()))
-  if (!revoked) print(`tenant ${tenant} has no key ${id} that is valid beyond that time`)
+  if (!revoked) print(`tenant ${tenant} has no key ${id} that would be valid after that time`)
   else if (json) print(JSON.stringify(revoked))
   else print(`${id} (${revoked.name}) is valid until ${momentOf(revoked.revokedAt!)}`)
   return revoked ? 0 : 1
@@ -72,8 +72,8 @@ export async function createNewTenant(postgres: string, { id, print }: { id: str
   const made = await askPostgres(postgres, (db) => createTenant(db, id, actor()))
   print(
     made
-      ? `tenant ${id} is there; make its first key with eventflow keys create --tenant ${id}`
-      : `there is a tenant ${id} already`,
+      ? `tenant ${id} created; create its first key with eventflow keys create --tenant ${id}`
+      : `tenant ${id} already exists`,
   )
   return made ? 0 : 1
 }
@@ -86,11 +86,12 @@ export async function limitTenant(
   const quota = { eventsPerSecond, bytesPerSecond }
   const tenant = await askPostgres(postgres, (db) => setQuota(db, id, quota, actor()))
   const [events, bytes] = limitsOf(quota)
-  print(tenant ? `tenant ${id} may send ${events} events/s and ${bytes} bytes/s` : `there is no tenant ${id}`)
+  print(tenant ? `tenant ${id} may send ${events} events/s and ${bytes} bytes/s` : `no tenant ${id}`)
   return tenant ? 0 : 1
 }
 
-const limitsOf = (quota: Quota) => [quota.eventsPerSecond, quota.bytesPerSecond].map((limit) => `${limit ?? 'any'}`)
+const limitsOf = (quota: Quota) =>
+  [quota.eventsPerSecond, quota.bytesPerSecond].map((limit) => `${limit ?? 'unlimited'}`)
 
 /** Prints the tenants. */
 export async function tenants(postgres: string, { json, print }: { json?: boolean; print: Print }): Promise<number> {
@@ -99,7 +100,7 @@ export async function tenants(postgres: string, { json, print }: { json?: boolea
     json
       ? JSON.stringify(known)
       : table(
-          ['tenant', 'since', 'events/s', 'bytes/s'],
+          ['tenant', 'created', 'events/s', 'bytes/s'],
           known.map((tenant) => [tenant.id, momentOf(tenant.createdAt), ...limitsOf(tenant)]),
         ),
   )
@@ -111,13 +112,13 @@ export function readScopes(text: string): Scope[] {
   const names = [...new Set(text.split(','))]
   const known = names.filter((name): name is Scope => (SCOPES as readonly string[]).includes(name))
   if (known.length < names.length)
-    throw new UsageError(`--scopes takes some of ${SCOPES.join(',')}, with commas between them, and not ${text}`)
+    throw new UsageError(`--scopes takes a comma-separated list of ${SCOPES.join(',')}, not ${text}`)
   return known
 }
 
 async function isTenant(db: Db, tenant: string, print: Print): Promise<boolean> {
   const known = (await listTenants(db)).some(({ id }) => id === tenant)
-  if (!known) print(`there is no tenant ${tenant}: make it with eventflow tenants create ${tenant}`)
+  if (!known) print(`no tenant ${tenant}: create it with eventflow tenants create ${tenant}`)
   return known
 }
 
@@ -134,7 +135,7 @@ function shown(keys: readonly ApiKey[], now: Date): string {
     lastUsedAt ? `${span((now.getTime() - lastUsedAt.getTime()) / 1_000)} ago` : 'never',
     stateOf(revokedAt, 'revoked', now) ?? stateOf(expiresAt, 'expired', now) ?? 'valid',
   ])
-  return table(['key', 'name', 'scopes', 'since', 'last used', 'state'], rows)
+  return table(['key', 'name', 'scopes', 'created', 'last used', 'state'], rows)
 }
 
 function stateOf(end: Date | null, ended: string, now: Date): string | undefined {

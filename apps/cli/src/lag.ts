@@ -98,8 +98,8 @@ function full(reading: PipelineLag): string {
 function short(reading: PipelineLag | UnreachableError): string {
   if (reading instanceof Error) return reading.message.replaceAll('\n', ' ')
   const { unsettled, retrying, lag, lagSeconds, oldestUnsettledAgeSeconds, workers, redisError } = reading
-  const behind = `${lag} not yet delivered, for ${span(lagSeconds)}`
-  const settled = `${unsettled} unsettled, ${retrying} in retries, the oldest ${span(oldestUnsettledAgeSeconds)}`
-  const redis = redisError === null ? '' : `; Redis does not answer (${redisError}), this is by Postgres alone`
+  const behind = `lag ${lag} (${span(lagSeconds)})`
+  const settled = `unsettled ${unsettled} (oldest ${span(oldestUnsettledAgeSeconds)}), retrying ${retrying}`
+  const redis = redisError === null ? '' : `; Redis does not answer (${redisError}), figures from Postgres only`
   return `${behind}; ${settled}; workers alive: ${workers.length}${redis}`
 }

@@ -38,7 +38,7 @@ const program = new Command('eventflow')
   .description('A durable event pipeline on Postgres and Redis.')
   .addHelpText(
     'after',
-    '\nExit codes: 0 well, 1 not, 2 what is asked does not answer, 64 wrong usage, 130 stopped before the end.',
+    '\nExit codes: 0 success, 1 failure, 2 no answer from Postgres, Redis or the service, 64 wrong usage, 130 interrupted.',
   )
   .exitOverride()
 
@@ -48,20 +48,20 @@ program
   .addOption(
     new Option('--port <port>', 'HTTP port').env('EVENTFLOW_PORT').default(8000).argParser(wholeNumber(1, 65_535)),
   )
-  .addOption(new Option('--workers <count>', 'how many workers').default(2).argParser(wholeNumber(1, 64)))
+  .addOption(new Option('--workers <count>', 'number of workers').default(2).argParser(wholeNumber(1, 64)))
   .addOption(
-    new Option('--metrics-port <port>', "for the first worker's health and metrics; the others have the next free ones")
+    new Option('--metrics-port <port>', 'health and metrics of the first worker; the others get the next free ports')
       .env('EVENTFLOW_METRICS_PORT')
       .default(9101)
       .argParser(wholeNumber(1, 65_535)),
   )
-  .option('--data-dir <folder>', 'data, logs, and a fetched Redis', '.eventflow')
+  .option('--data-dir <folder>', 'folder for data, logs and a downloaded Redis', '.eventflow')
   .addOption(
-    new Option('--events <folder>', 'event definitions')
+    new Option('--events <folder>', 'folder with the event definitions')
       .env('EVENTFLOW_EVENTS')
       .default('packages/samples/dist/events'),
   )
-  .addHelpText('after', '\nDATABASE_URL and REDIS_URL name servers that are used instead of our own.')
+  .addHelpText('after', '\nIf DATABASE_URL or REDIS_URL is set, up uses that server instead of starting its own.')
   .addHelpText('after', '\nExample: eventflow up --workers 4 --events ./my-events')
   .action(async ({ port, workers, metricsPort, dataDir, events }) => {
     const { up } = await import('./up.js')
@@ -82,19 +82,19 @@ const looking = (name: string, description: string, parent = program) =>
     .description(description)
     .option(
       '--data-dir <folder>',
-      'of a running eventflow up, where DATABASE_URL and REDIS_URL are not set',
+      'data folder of a running eventflow up, if DATABASE_URL and REDIS_URL are not set',
       '.eventflow',
     )
-    .option('--json', 'as JSON')
+    .option('--json', 'print JSON')
 
-sqlCommand(looking('sql', 'Run SQL and print what it answers; without a statement, a prompt, or what comes in.'), {
+sqlCommand(looking('sql', 'Run SQL statements, from the argument, from stdin or at a prompt.'), {
   env,
   note,
   closed: closed.signal,
   end,
 })
 
-looking('workers', 'Show who is alive, who has died, and who has which partitions.')
+looking('workers', 'Show the workers, whether each is alive, and the partitions it owns.')
   .addHelpText('after', '\nExit code: 0, 1 when no worker is alive, 2 when Postgres does not answer.')
   .addHelpText('after', '\nExample: eventflow workers --json')
   .action(async ({ dataDir, json }) => {
@@ -102,10 +102,13 @@ looking('workers', 'Show who is alive, who has died, and who has which partition
     process.exitCode = await workers(await findPostgres(env, resolve(dataDir)), { json, print })
   })
 
-looking('lag', 'Show how far each partition is behind, and how old the oldest unsettled event is.')
-  .option('--watch', 'again every second')
-  .option('--max-seconds <seconds>', 'exit code 1 when the oldest unsettled event is older', wholeNumber(0, 1e9))
-  .addHelpText('after', '\nExit code: 0, 1 when it is beyond --max-seconds, 2 when Postgres does not answer.')
+looking('lag', 'Show the lag of each partition and the age of the oldest unsettled event.')
+  .option('--watch', 'repeat every second')
+  .option('--max-seconds <seconds>', 'exit with 1 if the oldest unsettled event is older', wholeNumber(0, 1e9))
+  .addHelpText(
+    'after',
+    '\nExit code: 0, 1 when the oldest event is older than --max-seconds, 2 when Postgres does not answer.',
+  )
   .addHelpText('after', '\nExample: eventflow lag --watch')
   .action(async ({ dataDir, ...options }) => {
     const { lag } = await import('./lag.js')
@@ -115,10 +118,7 @@ looking('lag', 'Show how far each partition is behind, and how old the oldest un
     process.exitCode = await lag(addresses, { ...options, print, terminal, stop })
   })
 
-looking(
-  'doctor',
-  'Look for what is known to bite, in versions, settings, clocks, tables and streams, and say what to do.',
-)
+looking('doctor', 'Check versions, settings, clocks, tables and streams for known problems, and print a fix for each.')
   .addHelpText('after', '\nExit code: 0, 1 when there are errors, 2 when Postgres or Redis does not answer.')
   .addHelpText('after', '\nExample: eventflow doctor')
   .action(async ({ dataDir, json }) => {
@@ -128,15 +128,15 @@ looking(
     process.exitCode = await doctor(addresses, { shells, json, paint: painter(colours), print: console.log })
   })
 
-looking('migrate', 'Bring the database up to date, as ingest and workers do at their start.')
+looking('migrate', 'Apply missing migrations, as ingest and workers do when they start.')
   .addOption(
-    new Option('--partitions <count>', 'how many a new database gets; it cannot be changed later')
+    new Option('--partitions <count>', 'number of partitions of a new database; cannot be changed later')
       .env('EVENTFLOW_PARTITIONS')
       .default(16)
       .argParser(wholeNumber(1, 1_024)),
   )
-  .option('--dry-run', 'only say what is missing')
-  .addHelpText('after', '\nExit code: 0, 1 when --dry-run finds something to do, 2 when Postgres does not answer.')
+  .option('--dry-run', 'only print the missing migrations')
+  .addHelpText('after', '\nExit code: 0, 1 when --dry-run finds missing migrations, 2 when Postgres does not answer.')
   .addHelpText('after', '\nExample: eventflow migrate --dry-run')
   .action(async ({ dataDir, ...options }) => {
     const { migrate } = await import('./migrate.js')
@@ -144,16 +144,16 @@ looking('migrate', 'Bring the database up to date, as ingest and workers do at t
     process.exitCode = await migrate(await findPostgres(env, resolve(dataDir)), asked)
   })
 
-const keys = program.command('keys').description('Make, list and revoke API keys.')
+const keys = program.command('keys').description('Create, list and revoke API keys.')
 
 /** A command about the keys of one tenant. */
 const aboutKeys = (name: string, description: string) =>
-  looking(name, description, keys).option('--tenant <tenant>', 'whose keys', 'default')
+  looking(name, description, keys).option('--tenant <tenant>', 'tenant of the keys', 'default')
 
-aboutKeys('create', 'Make an API key and print it. It is never shown again.')
-  .requiredOption('--name <name>', 'whose it is, or what it is for')
-  .addOption(new Option('--scopes <scopes>', 'what it may do: ingest,read,replay,admin').default('ingest,read'))
-  .option('--expires-days <days>', 'how long it is valid; for ever where missing', wholeNumber(1, 3_650))
+aboutKeys('create', 'Create an API key and print it. It is not shown again.')
+  .requiredOption('--name <name>', 'what the key is for')
+  .addOption(new Option('--scopes <scopes>', 'any of ingest,read,replay,admin').default('ingest,read'))
+  .option('--expires-days <days>', 'days until it expires; without this option it never expires', wholeNumber(1, 3_650))
   .addHelpText('after', '\nExample: eventflow keys create --name checkout --scopes ingest')
   .action(async ({ dataDir, scopes, ...options }) => {
     const { createKey, readScopes } = await import('./keys.js')
@@ -161,16 +161,16 @@ aboutKeys('create', 'Make an API key and print it. It is never shown again.')
     process.exitCode = await createKey(await findPostgres(env, resolve(dataDir)), asked)
   })
 
-aboutKeys('list', 'Show the keys of a tenant: what each may do, when it was used, and whether it is valid.')
+aboutKeys('list', 'Show the API keys of a tenant with their scopes, last use and state.')
   .addHelpText('after', '\nExample: eventflow keys list --json')
   .action(async ({ dataDir, ...options }) => {
     const { listKeys } = await import('./keys.js')
     process.exitCode = await listKeys(await findPostgres(env, resolve(dataDir)), { ...options, print })
   })
 
-aboutKeys('revoke', 'End a key, at once or in some hours, while the one that follows it is rolled out.')
+aboutKeys('revoke', 'Revoke an API key, now or after some hours, so that its replacement can be rolled out.')
   .argument('<id>', 'the part of the key between the underscores')
-  .option('--after-hours <hours>', 'how long it is still valid', wholeNumber(0, 8_760))
+  .option('--after-hours <hours>', 'hours until it is revoked', wholeNumber(0, 8_760))
   .addHelpText('after', '\nExit code: 0, 1 when there is no such key, 2 when Postgres does not answer.')
   .addHelpText('after', '\nExample: eventflow keys revoke 5f0c1d2e3a4b --after-hours 24')
   .action(async (id, { dataDir, ...options }) => {
@@ -179,9 +179,9 @@ aboutKeys('revoke', 'End a key, at once or in some hours, while the one that fol
     process.exitCode = await revokeKey(await findPostgres(env, resolve(dataDir)), asked)
   })
 
-const aboutTenants = program.command('tenants').description('Make and list tenants.')
+const aboutTenants = program.command('tenants').description('Create, limit and list tenants.')
 
-looking('create', 'Make a tenant.', aboutTenants)
+looking('create', 'Create a tenant.', aboutTenants)
   .argument('<tenant>', 'a-z, 0-9 and hyphens', tenantName)
   .addHelpText('after', '\nExample: eventflow tenants create acme')
   .action(async (id, { dataDir }) => {
@@ -189,14 +189,10 @@ looking('create', 'Make a tenant.', aboutTenants)
     process.exitCode = await createNewTenant(await findPostgres(env, resolve(dataDir)), { id, print })
   })
 
-looking('limit', 'Set what a tenant may send in a second. What is not given is without a limit.', aboutTenants)
+looking('limit', 'Set the quotas of a tenant. A quota that is not given is removed.', aboutTenants)
   .argument('<tenant>')
-  .option('--events-per-second <count>', 'events', wholeNumber(1, 1e9))
-  .option(
-    '--bytes-per-second <count>',
-    'bytes of the bodies that they come in, as they are inflated',
-    wholeNumber(1, 1e12),
-  )
+  .option('--events-per-second <count>', 'events per second', wholeNumber(1, 1e9))
+  .option('--bytes-per-second <count>', 'bytes of request bodies per second, after decompression', wholeNumber(1, 1e12))
   .addHelpText('after', '\nExample: eventflow tenants limit acme --events-per-second 500')
   .action(async (id, { dataDir, ...limits }) => {
     const { limitTenant } = await import('./keys.js')
@@ -204,15 +200,15 @@ looking('limit', 'Set what a tenant may send in a second. What is not given is w
     process.exitCode = await limitTenant(await findPostgres(env, resolve(dataDir)), asked)
   })
 
-looking('list', 'Show the tenants and what they may send.', aboutTenants).action(async ({ dataDir, json }) => {
+looking('list', 'Show the tenants and their quotas.', aboutTenants).action(async ({ dataDir, json }) => {
   const { tenants } = await import('./keys.js')
   process.exitCode = await tenants(await findPostgres(env, resolve(dataDir)), { json, print })
 })
 
 program
   .command('bench')
-  .description('Measure how fast EventFlow is on this machine, next to other queues. In a checkout only.')
-  .argument('[options...]', 'of npm run bench')
+  .description('Compare the speed of EventFlow with other queues on this machine. Needs a checkout.')
+  .argument('[options...]', 'options of npm run bench')
   .allowUnknownOption()
   .addHelpText('after', '\nExit code: that of npm run bench.')
   .addHelpText('after', '\nExample: eventflow bench --quick')
@@ -222,7 +218,7 @@ program
 
 program
   .command('completion')
-  .description('Print a script that completes commands and options in a shell.')
+  .description('Print a shell script that completes commands and options.')
   .addArgument(new Argument('<shell>').choices(SHELLS))
   .addHelpText(
     'after',
@@ -235,7 +231,7 @@ program
 
 serviceCommands(program, {
   apiKey: env.EVENTFLOW_API_KEY || undefined,
-  name: `${env.USER || env.LOGNAME || 'somebody'} at the command line`,
+  name: `${env.USER || env.LOGNAME || 'unknown'} at the command line`,
   findUrl: (dataDir) => findServiceUrl(resolve(dataDir)),
   // Looked at only by what reads it: Node makes it non-blocking then, also for others who have it open.
   get stdin() {

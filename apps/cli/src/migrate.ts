@@ -25,8 +25,9 @@ export async function migrate(
   const applied = dryRun || newer ? [] : await applyMigrations(postgres, { partitions })
   if (bootstrapKey && !dryRun && !newer) await makeKey(postgres, bootstrapKey)
   if (json) print(JSON.stringify({ applied, missing: dryRun || newer ? missing : [], unknown }))
-  else if (newer) print(`the database is of a newer version, which has applied ${unknown.join(', ')}: install that one`)
-  else if (dryRun) print(missing.length > 0 ? `to be applied: ${missing.join(', ')}` : 'up to date')
+  else if (newer)
+    print(`a newer version of EventFlow has applied ${unknown.join(', ')} to this database: install that version`)
+  else if (dryRun) print(missing.length > 0 ? `missing: ${missing.join(', ')}` : 'up to date')
   else print(applied.length > 0 ? `applied: ${applied.join(', ')}` : 'up to date')
   return newer || (dryRun && missing.length > 0) ? 1 : 0
 }

@@ -47,7 +47,7 @@ async function freePorts(count: number, from: number): Promise<number[]> {
   const ports: number[] = []
   for (let port = from; ports.length < count; port++) {
     if (port > 65_535)
-      throw new SetupError(`there are no ${count} free ports from ${from} on: choose others with --metrics-port`)
+      throw new SetupError(`no ${count} free ports from ${from} on: choose another start with --metrics-port`)
     if ((await freePort(port)) !== undefined) ports.push(port)
   }
   return ports

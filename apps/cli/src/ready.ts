@@ -44,5 +44,5 @@ async function get(url: string): Promise<{ ok: boolean; text: string }> {
 
 async function failedStart(started: Kept[]): Promise<never> {
   const how = await Promise.race(started.map((part) => part.failedStart))
-  throw new SetupError(`not everything could be started: see the log above (${how})`)
+  throw new SetupError(`startup failed (${how}): see the log above`)
 }

@@ -55,7 +55,7 @@ test('starts everything, brings a killed worker back, and stops from front to ba
   const pid = Number(/worker-1 runs (\d+)/.exec(run.text())![1])
   process.kill(pid, 'SIGKILL')
   await run.says(/alerts {3}\| alerts watches/)
-  await run.says(/worker-1 \| .*ended by itself \(signal SIGKILL\).*worker-1 \| worker-1 runs/s)
+  await run.says(/worker-1 \| .*ended unexpectedly \(signal SIGKILL\).*worker-1 \| worker-1 runs/s)
 
   await writeFile(env.JOURNAL, '')
   run.stop()
@@ -85,18 +85,18 @@ test('when a part ends before everything is ready, it fails and stops the others
   const broken = join(dir, 'broken.mjs')
   await writeFile(broken, `console.error('cannot start: a setting is missing'); process.exitCode = 1`)
   const run = await start({ ingest: broken, worker, alerts })
-  await expect(run.over).rejects.toThrow('not everything could be started')
+  await expect(run.over).rejects.toThrow('startup failed')
   expect(run.text()).toContain('ingest   | cannot start: a setting is missing')
 })
 
 test('workers have ports from the given one on', async () => {
   const metricsPort = (await freePort(0))!
   const run = await start({ ingest, worker, alerts }, { metricsPort })
-  await run.says(new RegExp(`theirs on port ${metricsPort}, `))
+  await run.says(new RegExp(`workers: port ${metricsPort}, `))
   run.stop()
   await run.over
   await expect((await start({ ingest, worker, alerts }, { metricsPort: 65_536 })).over).rejects.toThrow(
-    'there are no 2 free ports from 65536 on: choose others with --metrics-port',
+    'no 2 free ports from 65536 on: choose another start with --metrics-port',
   )
 })
 

@@ -47,7 +47,7 @@ export async function up(options: UpOptions): Promise<void> {
 /** The last to start is the first to stop. */
 async function stopAll(started: Kept[], voice: Voice): Promise<void> {
   if (started.length === 0) return
-  voice.say('stopping; what is in flight is finished first')
+  voice.say('stopping: finishing events in flight')
   for (const part of started.reverse()) await part.stop()
   voice.say('stopped')
 }
@@ -55,13 +55,16 @@ async function stopAll(started: Kept[], voice: Voice): Promise<void> {
 /** What is in them is for their loader to judge; a folder that is not there is said before anything starts. */
 async function checkEvents(folder: string): Promise<void> {
   await access(folder).catch(() => {
-    throw new SetupError(`there is no folder ${folder}: name the one with the event definitions with --events`)
+    throw new SetupError(
+      `the folder ${folder} does not exist: pass the folder with the event definitions with --events`,
+    )
   })
 }
 
 /** Waits a little: the ingest of a run that was killed takes a moment to leave. */
 async function checkHttpPort(port: number): Promise<void> {
   for (const deadline = Date.now() + 3_000; (await freePort(port)) === undefined; await delay(100)) {
-    if (Date.now() > deadline) throw new SetupError(`port ${port} is taken by another program: choose one with --port`)
+    if (Date.now() > deadline)
+      throw new SetupError(`port ${port} is used by another program: choose another one with --port`)
   }
 }

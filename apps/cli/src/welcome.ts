@@ -22,7 +22,7 @@ const EXAMPLE = {
   data: { date: '2001/01/01 00:47', delay: 66, distance: 1750, origin: 'DTW', destination: 'LAS' },
 }
 
-const OPEN = `No API key is needed, since only this machine can reach the port. Everywhere else one is.
+const OPEN = `No API key is needed: only this machine can reach the port.
 
 `
 
@@ -42,19 +42,19 @@ export function welcome({ locked, port, workerPorts, postgres, redis, dataDir, e
   HTTP      ${http}/v1
   Docs      ${http}/docs
   Health    ${http}/health
-  Metrics   ${http}/metrics (the workers have theirs on port ${workerPorts.join(', ')})
+  Metrics   ${http}/metrics (workers: port ${workerPorts.join(', ')})
   Postgres  ${postgres.dir ? `psql ${postgres.url}` : postgres.shell}
   Redis     ${redis.shell}
   Events    ${events}
   Data      ${dataDir}${elsewhere}
 
-Send an event, from a second terminal:
+Send an event from a second terminal:
 
   curl -i ${http}/v1/events -H 'content-type: application/json' -d '${JSON.stringify(EXAMPLE)}'
 
-Or twenty thousand:
+Send twenty thousand:
 
   npm run producer -- --file flights --wait${port === 8000 ? '' : ` --url ${http}`}
 
-${locked ? '' : OPEN}Ctrl-C stops everything. The data stays, and the next start finds it.`
+${locked ? '' : OPEN}Ctrl-C stops everything. The data is kept for the next start.`
 }

@@ -11,7 +11,7 @@ export async function workers(postgres: string, { json, print }: { json?: boolea
 }
 
 function shown(known: readonly KnownWorker[]): string {
-  if (known.length === 0) return 'no worker has ever been here, or the last one was stopped in order'
+  if (known.length === 0) return 'no worker is running'
   const rows = known.map((worker) => [
     worker.id,
     worker.host,
@@ -21,5 +21,5 @@ function shown(known: readonly KnownWorker[]): string {
     worker.alive ? 'alive' : 'dead',
     worker.partitions.join(' ') || '-',
   ])
-  return table(['worker', 'host', 'pid', 'since', 'heartbeat', 'state', 'partitions'], rows)
+  return table(['worker', 'host', 'pid', 'started', 'heartbeat', 'state', 'partitions'], rows)
 }

@@ -1,4 +1,4 @@
-/** Talking with the service: JSON in and out, and its problems as errors that people can read. */
+/** Requests to the service: JSON in and out, problems as readable errors. */
 import { signal } from '@preact/signals'
 
 /** Where a body or a query is wrong, and how. */
@@ -7,7 +7,7 @@ interface Fault {
   message: string
 }
 
-/** An answer that is none: what the service, or the lack of one, has to say. */
+/** A refused request, or one without an answer. */
 export class ApiError extends Error {
   readonly status: number
   readonly title: string
@@ -21,16 +21,16 @@ export class ApiError extends Error {
   }
 }
 
-/** The API key, for this tab only: nothing of it is kept. */
+/** The API key, kept in this tab only. */
 export const apiKey = signal(sessionStorage.getItem('api-key') ?? '')
 
-/** Whether the service asked for a key, or for another one. */
+/** Whether the dialog that asks for a key is open. */
 export const keyWanted = signal(false)
 
-/** Whether the key was refused, or there is none where one is needed: nothing is asked for until there is another. */
+/** Whether the key was refused or is missing: no request is repeated until another key is entered. */
 export const keyRefused = signal(false)
 
-/** Counts the keys that were given: with each of them everything is asked for anew. */
+/** Counts the keys that were entered: after each one everything is read again. */
 export const keysGiven = signal(0)
 
 /** Who acts, for the audit log. */
@@ -70,7 +70,7 @@ export async function open(path: string, init: RequestInit = {}): Promise<Respon
     keyRefused.value = true
     keyWanted.value = true
   }
-  // biome-ignore lint/suspicious/noExplicitAny: a problem, or whatever a proxy puts in its place.
+  // biome-ignore lint/suspicious/noExplicitAny: a problem document, or a proxy's own answer.
   const problem: any = await response.json().catch(() => ({}))
   throw new ApiError(
     response.status,
@@ -80,7 +80,7 @@ export async function open(path: string, init: RequestInit = {}): Promise<Respon
   )
 }
 
-/** What a filter or a page asks for; what is empty is left out. */
+/** The parameters of a query; empty ones are left out. */
 export type Params = Record<string, string | undefined>
 
 export function queryOf(params: Params): string {

@@ -1,4 +1,4 @@
-/** The frame around the pages: where one is, where one can go, and by which keys. */
+/** The frame around the pages: navigation, connection state and keyboard shortcuts. */
 import { useEffect, useState } from 'preact/hooks'
 import { apiKey, keyRefused, keysGiven, keyWanted, rememberKey } from './api.js'
 import { readForm } from './form.js'
@@ -22,10 +22,10 @@ const PAGES = [
   { path: 'live', name: 'Live', key: 'l' },
   { path: 'events', name: 'Events', key: 'e' },
   { path: 'dead-letters', name: 'Dead letters', key: 'd' },
-  { path: 'partitions', name: 'Partitions and keys', key: 'p' },
+  { path: 'partitions', name: 'Partitions', key: 'p' },
   { path: 'schemas', name: 'Schemas', key: 'c' },
   { path: 'send', name: 'Send', key: 's' },
-  { path: 'keys', name: 'Keys', key: 'k' },
+  { path: 'keys', name: 'API keys', key: 'k' },
 ]
 
 export function App() {
@@ -39,7 +39,7 @@ export function App() {
   return (
     <>
       <button type="button" class="skip" onClick={focusHeading}>
-        To the page
+        Skip to content
       </button>
       <header class="frame">
         <a class="brand" href={href(['live'])}>
@@ -65,7 +65,7 @@ export function App() {
           <a href="docs">API</a>
         </div>
       </header>
-      {/* With another key, everything is asked for anew. */}
+      {/* A new key remounts the page, so that everything is read again. */}
       <main key={keysGiven.value}>{pageOf(path, id)}</main>
       {help && <Help close={() => setHelp(false)} />}
       {keyWanted.value && <KeyDialog />}
@@ -84,7 +84,7 @@ function pageOf(path: string, id: string | undefined) {
   return path === 'send' ? <SendPage /> : <LivePage />
 }
 
-/** How many dead letters wait for a decision. */
+/** The number of open dead letters. */
 function Open() {
   const dead = moment.value?.dead ?? 0
   return dead > 0 ? (
@@ -107,7 +107,7 @@ function Connection() {
             keyWanted.value = true
           }}
         >
-          Give a key
+          Enter key
         </button>
       )}
     </span>
@@ -116,7 +116,7 @@ function Connection() {
 
 const focusHeading = () => document.querySelector<HTMLElement>('main h1')?.focus()
 
-/** Whoever goes to another page is at its top, also without seeing it. */
+/** Moves the focus to the heading after each navigation, for screen readers. */
 function announcePages(): () => void {
   let before = route.value.path[0]
   const changed = () => {
@@ -178,13 +178,13 @@ function Help({ close }: { close: () => void }) {
           <dt>
             <kbd>j</kbd> <kbd>k</kbd>
           </dt>
-          <dd>next and previous row, Enter opens it</dd>
+          <dd>next or previous row; Enter opens it</dd>
         </div>
         <div>
           <dt>
             <kbd>t</kbd>
           </dt>
-          <dd>light or dark</dd>
+          <dd>switch between light and dark</dd>
         </div>
       </dl>
     </Dialog>
@@ -194,23 +194,23 @@ function Help({ close }: { close: () => void }) {
 function KeyDialog() {
   return (
     <Dialog
-      title="An API key is needed"
+      title="API key required"
       close={() => {
         keyWanted.value = false
       }}
     >
       <form onSubmit={(event) => rememberKey(readForm(event).text('key'))}>
         <p>
-          {apiKey.value ? 'The key is not accepted.' : 'This service answers only to those with a key.'} It is kept in
-          this tab only.
+          {apiKey.value ? 'The key was refused.' : 'This service requires an API key.'} The key is kept in this tab
+          only.
         </p>
         <label>
-          Key
+          API key
           <input name="key" type="password" required autoComplete="off" />
         </label>
         <div class="buttons">
           <button type="submit" class="main">
-            Use it
+            Use key
           </button>
         </div>
       </form>

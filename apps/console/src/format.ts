@@ -1,4 +1,4 @@
-/** Numbers, times and durations as people read them; texts as SQL and shells do. */
+/** Numbers, times and durations for people; texts quoted for SQL and shells. */
 import { unmask } from './unmask.js'
 
 /** 12,345; one decimal where it is small and has one. */
@@ -27,7 +27,7 @@ export function duration(seconds: number | null | undefined): string {
   return seconds < 172_800 ? `${Math.round(seconds / 3_600)} h` : `${Math.round(seconds / 86_400)} d`
 }
 
-/** Today 12:01:07, and before that 3 Mar 12:01:07; in the time zone of whoever looks. */
+/** Today 12:01:07, and before that 3 Mar 12:01:07; in the browser's time zone. */
 export function time(iso: string, now = new Date()): string {
   const date = new Date(iso)
   const clock = date.toLocaleTimeString('en-GB')
@@ -36,7 +36,7 @@ export function time(iso: string, now = new Date()): string {
   return `${date.getDate()} ${date.toLocaleString('en', { month: 'short' })}${year} ${clock}`
 }
 
-/** A moment as `datetime-local` wants it: without a zone, in that of whoever looks. */
+/** A moment as `datetime-local` wants it: without a zone, in the browser's. */
 export function localTime(iso: string | undefined): string {
   if (!iso) return ''
   const date = new Date(iso)

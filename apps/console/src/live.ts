@@ -3,7 +3,7 @@ import { signal } from '@preact/signals'
 import type { Moment, Trouble } from './answers.js'
 import { ApiError, apiKey, keyRefused, keysGiven, open } from './api.js'
 
-/** What is drawn: for each moment a time, and a value for each series, as the service names them. */
+/** What the charts draw: times, and for each time one value per series. The service names the series. */
 export interface Recorded {
   at: number[]
   series: Record<string, (number | null)[]>
@@ -12,16 +12,16 @@ export interface Recorded {
 export const moment = signal<Moment | undefined>(undefined)
 export const recorded = signal<Recorded>({ at: [], series: {} })
 
-/** Why there is nothing new; empty while there is. */
+/** Why the connection is lost; empty while it is up. */
 export const lost = signal('')
 
-/** The colour of a figure: that of what is wrong with it. The service judges, once; no page does by itself. */
+/** The level of a figure, which decides its colour. Only the service judges; pages do not. */
 export const levelOf = (troubles: readonly Trouble[], figure: Trouble['figure']): Trouble['level'] | undefined =>
   troubles.find((trouble) => trouble.figure === figure)?.level
 
 const HOUR_MS = 3_600_000
 
-/** No moment for so long, in milliseconds, and the connection counts as lost. */
+/** After this many milliseconds without a moment the connection counts as lost. */
 const SILENT_MS = 15_000
 const AGAIN_AFTER_MS = 2_000
 
@@ -30,17 +30,17 @@ export async function follow(): Promise<never> {
   for (;;) {
     try {
       await listen()
-      lost.value = 'The service has ended the connection.'
+      lost.value = 'The service closed the connection.'
     } catch (error) {
       lost.value = error instanceof ApiError ? error.message : 'The connection was lost.'
-      if (keyRefused.value) lost.value = apiKey.value ? 'The key is not accepted.' : 'A key is needed.'
+      if (keyRefused.value) lost.value = apiKey.value ? 'The API key was refused.' : 'An API key is required.'
       if (keyRefused.value || (error instanceof ApiError && error.status === 403)) await anotherKey()
     }
     await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS))
   }
 }
 
-/** Asking again with the same key would only bring up the same question. */
+/** Waits for another key: the same one would be refused again. */
 function anotherKey(): Promise<void> {
   const before = keysGiven.value
   return new Promise((resolve) => {

@@ -1,4 +1,4 @@
-/** What is hidden until somebody asks. */
+/** Which fields are hidden at first. */
 import { expect, test } from '@jest/globals'
 import { isSensitive } from './redact.js'
 

@@ -1,4 +1,4 @@
-/** Which parts of an event are hidden until somebody asks to see them. */
+/** Which parts of an event are hidden until the user reveals them. */
 
 /** Whether the part at `path` (names and indexes from the root) is one of the `sensitive` pointers, in which `*` is any. */
 export function isSensitive(path: readonly string[], sensitive: readonly string[]): boolean {

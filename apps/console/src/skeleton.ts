@@ -1,4 +1,4 @@
-/** A first draft of an event's data from its schema, for somebody to fill in. */
+/** A draft of an event's data from its schema, to fill in. */
 import type { Json, Schema } from './answers.js'
 
 const MAX_DEPTH = 8
@@ -23,7 +23,7 @@ export function draftOf(schema: Schema, depth = 0): Json {
 function draftOfText({ format }: Schema): string {
   if (format === 'date-time') return new Date().toISOString()
   if (format === 'date') return new Date().toISOString().slice(0, 10)
-  if (format === 'email') return 'somebody@example.com'
+  if (format === 'email') return 'ada@example.com'
   return ''
 }
 

@@ -1,4 +1,4 @@
-/** Reading from the service within a component. */
+/** Reading from the service in a component. */
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { ApiError, get, keyRefused, keysGiven } from './api.js'
 

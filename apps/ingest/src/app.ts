@@ -133,7 +133,7 @@ interface Stored {
 
 /** Reads it, and waits for Postgres where that is away. */
 async function readStored({ db, log }: AppDeps): Promise<Stored> {
-  const follow = () => followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
+  const follow = () => followSchemas(db, (err) => log.warn({ err }, 'reading new schemas failed'))
   return {
     entrySecret: await untilDone('reading the secret of the entries', log, () => readEntrySecret(db), isAway),
     formerIdsUntil: await untilDone('reading the age of the ids', log, () => readFormerIdsUntil(db), isAway),

@@ -60,7 +60,7 @@ try {
     if (config.EVENTFLOW_BOOTSTRAP_KEY) await createBootstrapKey(db, config.EVENTFLOW_BOOTSTRAP_KEY)
     await requireSomeKey(db, config)
   }
-  await untilDone('looking for API keys', log, makeKeys, isAway)
+  await untilDone('reading the API keys', log, makeKeys, isAway)
   await untilDone(
     'registering the schemas',
     log,

@@ -77,7 +77,7 @@ function everyOne(ids: string[], again: Again): Judgement {
 /** The reason for a retry when a success has the wrong body: the server that answered is not EventFlow. */
 export function notOurServer(body: unknown): Again {
   const shown = (JSON.stringify(body) ?? 'nothing').slice(0, 200)
-  return { cause: new Error(`the answer is not one of an EventFlow server: ${shown}`), retryAfterMs: 0 }
+  return { cause: new Error(`the answer is not from an EventFlow server: ${shown}`), retryAfterMs: 0 }
 }
 
 function idOf(answer: Record<string, unknown>, sent: string): string {

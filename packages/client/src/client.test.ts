@@ -84,7 +84,7 @@ test('an answer from another kind of server never counts as accepted', async () 
     server.faults.push((_, response) => sendJson(response, 200, body))
     expect(await hasty.sendBatch([order(1), order(2)])).toMatchObject({ accepted: 0, undelivered: 2 })
     server.faults.push((_, response) => sendJson(response, 200, body))
-    await expect(hasty.send(order(1))).rejects.toThrow(/not one of an EventFlow server/)
+    await expect(hasty.send(order(1))).rejects.toThrow(/not from an EventFlow server/)
   }
   await hasty.close()
 })
@@ -183,13 +183,13 @@ test('requests carry the API key, the path of the URL and the query', async () =
   )
   expect(await proxied.summary()).toEqual(summary)
   expect(await proxied.event('a/b', { waitMs: 1500 })).toMatchObject({ status: 'processed' })
-  expect(await proxied.event('missing')).toBeUndefined()
+  expect(await proxied.event('none')).toBeUndefined()
   server.faults.push((_, response) => sendJson(response, 200, { nginx: true }))
-  await expect(proxied.summary()).rejects.toThrow(/not one of an EventFlow server/)
+  await expect(proxied.summary()).rejects.toThrow(/not from an EventFlow server/)
   expect(server.requests.slice(0, 3).map(({ url }) => url)).toEqual([
     '/behind/a/proxy/metrics/summary?counts=true',
     '/behind/a/proxy/v1/events/a%2Fb?wait=2s',
-    '/behind/a/proxy/v1/events/missing',
+    '/behind/a/proxy/v1/events/none',
   ])
   expect(server.requests[0]!.headers.authorization).toBe('Bearer secret')
   await proxied.close()
@@ -211,7 +211,7 @@ test.each<[string, unknown, string]>([
 ])('%s is refused before anything is sent', async (_, data, what) => {
   const wrong = { type: 'order.created', data } as OutgoingEvent
   await expect(client.send(wrong)).rejects.toThrow(
-    new TypeError(`the event cannot be sent: JSON has nothing for ${what}`),
+    new TypeError(`the event cannot be sent: JSON cannot express ${what}`),
   )
   await expect(client.sendBatch([order(1), wrong])).rejects.toThrow(/^event 1 cannot be sent: /)
   expect(server.requests).toEqual([])
@@ -240,8 +240,10 @@ test('events with extension attributes are sent as CloudEvents, in order with th
   expect(server.stored[0]).toEqual({ ...traced(0), specversion: '1.0', source: '/' })
   expect(server.stored[3]).toMatchObject({ tier: 'gold', source: '/shop' })
   expect(server.stored.map(({ data }) => data.n)).toEqual([0, 1, 2, 3, 4])
-  await expect(client.send({ ...order(1), partitionKey: 'a' })).rejects.toThrow(/\/partitionKey is no name/)
-  await expect(client.send({ ...order(1), tier: 1.5 })).rejects.toThrow(/\/tier is no text/)
+  await expect(client.send({ ...order(1), partitionKey: 'a' })).rejects.toThrow(
+    /\/partitionKey is not an attribute name/,
+  )
+  await expect(client.send({ ...order(1), tier: 1.5 })).rejects.toThrow(/\/tier must be a string/)
 })
 
 test('JSON text is sent unchanged', async () => {

@@ -62,8 +62,8 @@ test('a row that is not an event is reported, and its neighbours are read', asyn
     'event',
     expect.stringMatching(/^row 6 of \S*a\.json is not JSON/),
   ])
-  await expect(read('cut.json', `[${good}`)).rejects.toThrow('its list does not end')
-  await expect(read('two.json', `[${good}]${good}`)).rejects.toThrow('there is more behind its list')
+  await expect(read('cut.json', `[${good}`)).rejects.toThrow('its list has no end')
+  await expect(read('two.json', `[${good}]${good}`)).rejects.toThrow('there is text after the end of its list')
   await expect(all(readEventFile('/nowhere.ndjson.gz'))).rejects.toThrow(/ENOENT/)
 })
 

@@ -132,14 +132,15 @@ function* itemsOf(list: Buffer): Generator<Piece> {
     } else if (CLOSING.has(byte) && --depth === 0) {
       const isEmpty = row === 0 && list.subarray(start, at).every((inside) => BLANK.has(inside))
       if (!isEmpty) yield item(at)
-      if (list.subarray(at + 1).some((behind) => !BLANK.has(behind))) throw new Error('there is more behind its list')
+      if (list.subarray(at + 1).some((behind) => !BLANK.has(behind)))
+        throw new Error('there is text after the end of its list')
       return
     } else if (byte === COMMA && depth === 1) {
       yield item(at)
       start = at + 1
     }
   }
-  throw new Error('its list does not end')
+  throw new Error('its list has no end')
 }
 
 function open(path: string): AsyncIterable<Buffer> & NodeJS.ReadableStream {

@@ -132,10 +132,12 @@ export function seal(event: OutgoingEvent | EventText, name = 'the event'): Seal
 function checkExtension(attribute: string, value: unknown, name: string): void {
   if (PLAIN.has(attribute)) return
   if (!/^[a-z0-9]{1,50}$/.test(attribute)) {
-    throw new TypeError(`${name} cannot be sent: /${attribute} is no name of an attribute: 1 to 50 of a-z and 0-9`)
+    throw new TypeError(
+      `${name} cannot be sent: /${attribute} is not an attribute name: 1 to 50 characters of a-z and 0-9`,
+    )
   }
   if (value === undefined || typeof value === 'string' || typeof value === 'boolean' || Number.isInteger(value)) return
-  throw new TypeError(`${name} cannot be sent: /${attribute} is no text, whole number or boolean, as attributes are`)
+  throw new TypeError(`${name} cannot be sent: /${attribute} must be a string, an integer or a boolean`)
 }
 
 /** Parses what `seal` wrote. */

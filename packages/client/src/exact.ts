@@ -17,7 +17,7 @@ interface Fault {
  */
 export function checkExact(value: object, name: string): void {
   const fault = faultIn(value, 1)
-  if (fault) throw new TypeError(`${name} cannot be sent: JSON has nothing for ${fault.what}${at(fault.pointer)}`)
+  if (fault) throw new TypeError(`${name} cannot be sent: JSON cannot express ${fault.what}${at(fault.pointer)}`)
 }
 
 const at = (pointer: string) => (pointer === '' ? '' : ` at ${pointer}`)
@@ -38,7 +38,7 @@ function faultIn(value: unknown, depth: number): Fault | undefined {
 }
 
 function faultInObject(value: object, depth: number): Fault | undefined {
-  if (depth > MAX_DEPTH) return here(`more than ${MAX_DEPTH} levels, or an object that holds itself`)
+  if (depth > MAX_DEPTH) return here(`more than ${MAX_DEPTH} levels, or a circular object`)
   const { toJSON } = value as { toJSON?: unknown }
   if (typeof toJSON === 'function') {
     if (value instanceof Date && Number.isNaN(value.getTime())) return here('an invalid Date')

@@ -22,7 +22,7 @@ const held = new Set<string>()
  */
 export async function takeLock(path: string): Promise<() => Promise<void>> {
   const file = resolve(path)
-  if (held.has(file)) throw new Error(`the spool ${path} is in use by this process already`)
+  if (held.has(file)) throw new Error(`the spool ${path} is already in use by this process`)
   held.add(file)
   const note = `${file}.${randomUUID()}`
   try {

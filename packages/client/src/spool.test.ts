@@ -110,7 +110,7 @@ test('damage before the end is not taken for a torn tail', async () => {
   const bytes = await readFile(path)
   bytes[20]! ^= 1
   await writeFile(path, bytes)
-  await expect(openSpool(path, MEGABYTE)).rejects.toThrow(/is damaged at byte 0: cut it there, or move it away/)
+  await expect(openSpool(path, MEGABYTE)).rejects.toThrow(/is damaged at byte 0: truncate it there, or move it away/)
 })
 
 test('SIGKILL in mid-write: all that was reported is there, in order, and at most one more append', async () => {
@@ -150,7 +150,7 @@ test('a full disk in mid-write: the append fails, and nothing half-written stays
 test('a spool belongs to one process at a time', async () => {
   const path = newPath()
   const mine = await openSpool(path, MEGABYTE)
-  await expect(openSpool(path, MEGABYTE)).rejects.toThrow(/in use by this process already/)
+  await expect(openSpool(path, MEGABYTE)).rejects.toThrow(/already in use by this process/)
   const other = startNode(`${OPEN_SPOOL} await openSpool(${JSON.stringify(path)}, 1e6)`)
   const exited = once(other, 'exit')
   expect(await text(other.stderr)).toMatch(`in use by process ${process.pid}`)

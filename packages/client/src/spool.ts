@@ -74,7 +74,7 @@ async function recover(file: FileHandle, path: string): Promise<Extent> {
       continue
     }
     if (torn !== undefined) {
-      throw new Error(`the spool ${path} is damaged at byte ${torn}: cut it there, or move it away`)
+      throw new Error(`the spool ${path} is damaged at byte ${torn}: truncate it there, or move it away`)
     }
     const mark = markedPosition(json)
     if (mark === undefined) ends.push(lineEnd)

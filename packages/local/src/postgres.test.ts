@@ -44,7 +44,7 @@ test('one left running by a killed process is stopped, and its data is used', as
   await startAndGetKilled(`startPostgres({ dir: '${dir}', port: 0, log: () => {} })`)
   said.length = 0
   const postgres = await startPostgres({ dir, port: 0, log })
-  expect(said[0]).toMatch(/stopping a Postgres \(pid \d+\) that an earlier run left behind/)
+  expect(said[0]).toMatch(/stopping a Postgres \(pid \d+\) left behind by an earlier run/)
   await postgres.stop()
 })
 
@@ -70,9 +70,9 @@ test('a taken port: another one if any will do, an error if it was demanded', as
   said.length = 0
   const postgres = await startPostgres({ dir, log })
   expect(postgres.port).not.toBe(15432)
-  expect(said).toContain(`port 15432 is taken: Postgres listens on ${postgres.port}`)
+  expect(said).toContain(`port 15432 is in use: Postgres listens on ${postgres.port}`)
   await postgres.stop()
-  await expect(startPostgres({ dir, port: 15432, log })).rejects.toThrow('Postgres: port 15432 is taken')
+  await expect(startPostgres({ dir, port: 15432, log })).rejects.toThrow('Postgres: port 15432 is used')
   holder.close()
 })
 

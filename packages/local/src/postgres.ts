@@ -56,7 +56,7 @@ export async function startPostgres({ dir, port, log }: PostgresOptions): Promis
   const server = await startOnPort({ name: 'Postgres', port, usual: USUAL_PORT, log }, (freePort) =>
     startServer(bin, home, passwords, freePort, log),
   )
-  log(`Postgres is ready on port ${server.port}, its data is in ${home.dir}`)
+  log(`Postgres is ready on port ${server.port}, with its data in ${home.dir}`)
   return server
 }
 
@@ -81,7 +81,7 @@ async function initialise(bin: string, home: Home, password: string): Promise<vo
   const login = [`--username=${ADMINISTRATOR}`, '--auth=scram-sha-256', `--pwfile=${passwordFile}`]
   const made = await run(join(bin, 'initdb'), ['-D', unfinished, ...login, ...locale], runAs(home))
   await rm(passwordFile, { force: true })
-  if (!made.ok) throw new SetupError(`Postgres could not make its data folder ${home.data}:\n${made.output}`)
+  if (!made.ok) throw new SetupError(`Postgres could not create its data folder ${home.data}:\n${made.output}`)
   await rename(unfinished, home.data)
 }
 

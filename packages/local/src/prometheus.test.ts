@@ -27,5 +27,5 @@ test('it answers queries, until it is stopped', async () => {
 
 test('an invalid configuration stops the start and is named', async () => {
   await writeFile(configFile, 'scrape_every: 1s\n')
-  await expect(start()).rejects.toThrow(/Prometheus ended at its start[\s\S]*field scrape_every not found/)
+  await expect(start()).rejects.toThrow(/Prometheus exited during its start[\s\S]*field scrape_every not found/)
 }, 60_000)

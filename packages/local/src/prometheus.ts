@@ -43,11 +43,11 @@ export async function findPrometheus(cacheDir: string, log: (line: string) => vo
     if (answers.every(({ ok }) => ok)) return commands
   }
 
-  log('Prometheus is not on this machine: fetching it from the Debian archive (no root needed, kept for the next time)')
+  log('Prometheus is not installed: downloading it from the Debian archive (once, without root)')
   const problem = await fetchFromDebian(PROMETHEUS_PACKAGE, resolve(cacheDir))
   if (problem === undefined) return cached
   throw new SetupError(
-    `Prometheus is not on this machine, and could not be fetched: ${problem}.\nInstall it: apt install prometheus  |  brew install prometheus`,
+    `Prometheus is not installed and could not be downloaded: ${problem}.\nInstall it: apt install prometheus  |  brew install prometheus`,
   )
 }
 
@@ -80,7 +80,7 @@ async function startServer(
     log,
   })
   await server.until(answers(url, server))
-  log(`Prometheus is ready on port ${port}, its data is in ${dir}`)
+  log(`Prometheus is ready on port ${port}, with its data in ${dir}`)
   return {
     url,
     port,

@@ -24,17 +24,17 @@ export async function findRedis(cacheDir: string, home: Home, log: (line: string
   for (const command of ['redis-server', 'valkey-server', cached]) {
     const version = await versionOf(command)
     if (version >= OLDEST) return command === cached ? reachable(cacheDir, home) : command
-    if (version > 0) log(`${command} is version ${version}, and ${OLDEST} is needed: looking further`)
+    if (version > 0) log(`${command} is version ${version}, but ${OLDEST} is needed: looking for another one`)
   }
 
-  log('Redis is not on this machine: fetching it from the Debian archive (no root needed, kept for the next time)')
+  log('Redis is not installed: downloading it from the Debian archive (once, without root)')
   const problem = await fetchFromDebian(REDIS_PACKAGE, cacheDir)
   if (problem === undefined && (await versionOf(cached)) >= OLDEST) return reachable(cacheDir, home)
   throw new SetupError(
     [
-      `Redis ${OLDEST} or newer is not on this machine, and could not be fetched: ${problem ?? 'the archive has an older one'}.`,
+      `Redis ${OLDEST} or newer is not installed and could not be downloaded: ${problem ?? 'the archive has an older one'}.`,
       'Install it:     apt install redis-server  |  dnf install valkey  |  brew install redis',
-      'or run one elsewhere, and name it in REDIS_URL.',
+      'or run it elsewhere and set REDIS_URL.',
     ].join('\n'),
   )
 }

@@ -58,7 +58,7 @@ test('the data and a running Redis of an earlier version in the folder are taken
   while (!(await ask(port, 'none', 'SET kept earlier'))?.startsWith('+OK')) await delay(10)
   said.length = 0
   const redis = await startRedis({ dir: folder, port: 0, cacheDir, log })
-  expect(said).toContain(`stopping a Redis (port ${port}) that an earlier run left behind`)
+  expect(said).toContain(`stopping a Redis (port ${port}) left behind by an earlier run`)
   expect(await ended).toEqual([0, null])
   expect(await asked(redis, 'GET kept')).toContain('earlier')
   await redis.stop()
@@ -75,7 +75,7 @@ test('one left running by a killed process is stopped, and its data is used', as
   await startAndGetKilled(`startRedis({ dir: '${dir}', port: 0, cacheDir: '${cacheDir}', log: () => {} })`)
   said.length = 0
   const redis = await startRedis({ dir, port: 0, cacheDir, log })
-  expect(said[0]).toMatch(/stopping a Redis \(port \d+\) that an earlier run left behind/)
+  expect(said[0]).toMatch(/stopping a Redis \(port \d+\) left behind by an earlier run/)
   expect(await asked(redis, 'GET kept')).toContain('42')
   await redis.stop()
 })
@@ -86,6 +86,6 @@ test('a taken port: another one if any will do, an error if it was demanded', as
   const redis = await startRedis({ dir, cacheDir, log })
   expect(redis.port).not.toBe(16379)
   await redis.stop()
-  await expect(startRedis({ dir, port: 16379, cacheDir, log })).rejects.toThrow('Redis: port 16379 is taken')
+  await expect(startRedis({ dir, port: 16379, cacheDir, log })).rejects.toThrow('Redis: port 16379 is used')
   holder.close()
 })

@@ -45,7 +45,7 @@ export async function startRedis({ dir, port, cacheDir, log }: RedisOptions): Pr
   const server = await startOnPort({ name: 'Redis', port, usual: USUAL_PORT, log }, (freePort) =>
     startServer(command, place, freePort, log),
   )
-  log(`Redis is ready on port ${server.port}, its data is in ${home.dir}`)
+  log(`Redis is ready on port ${server.port}, with its data in ${home.dir}`)
   return server
 }
 
@@ -135,7 +135,7 @@ async function answers(place: Place, port: number, server: ServerProcess, log: (
       loading = true
       deadline = Date.now() + 30_000
     }
-    if (Date.now() > deadline) throw new SetupError(`Redis does not answer on port ${port}: ${answer ?? 'silence'}`)
+    if (Date.now() > deadline) throw new SetupError(`Redis does not answer on port ${port}: ${answer ?? 'no answer'}`)
   }
 }
 
@@ -145,7 +145,7 @@ async function stopLeftover(place: Place, log: (line: string) => void): Promise<
   const port = Number.parseInt(await readFile(portFile(dir), 'utf8').catch(() => ''), 10)
   if (!port || !(await runsOn(place, port))) return
 
-  log(`stopping a Redis (port ${port}) that an earlier run left behind`)
+  log(`stopping a Redis (port ${port}) left behind by an earlier run`)
   await askOurs(place, port, 'SHUTDOWN NOSAVE')
   for (const deadline = Date.now() + 10_000; await runsOn(place, port); await delay(50)) {
     if (Date.now() > deadline) throw new SetupError(`a Redis is running on ${dir} and does not stop: kill it first`)

@@ -39,7 +39,7 @@ export async function findHome(name: string, dir: string, log: (line: string) =>
   const elsewhere = join(ROOTS_HOME, createHash('sha256').update(dir).digest('hex').slice(0, 12))
   await mkdir(ROOTS_HOME, { recursive: true })
   await chmod(ROOTS_HOME, 0o755) // also with another umask
-  log(`${name} does not run as root, and no other account can enter ${dirname(dir)}: its data is in ${elsewhere}`)
+  log(`${name} does not run as root, and its account cannot enter ${dirname(dir)}: its data is in ${elsewhere}`)
   return settle(name, elsewhere, (await ownerOf(elsewhere)) ?? usual)
 }
 
@@ -50,7 +50,7 @@ async function settle(name: string, dir: string, account: Account): Promise<Home
     await giveTo({ uid: process.getuid?.(), gid: process.getgid?.() }, dir)
     await chmod(dir, account.uid === undefined ? 0o700 : 0o711)
   } catch (error) {
-    throw new SetupError(`${name} cannot have its data in ${dir}: ${(error as Error).message}`)
+    throw new SetupError(`${name} cannot use ${dir} for its data: ${(error as Error).message}`)
   }
   return { dir, data: join(dir, 'data'), account }
 }

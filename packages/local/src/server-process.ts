@@ -79,7 +79,7 @@ export function launch({
   child.stdin.end(input ?? '')
   const file = createWriteStream(logFile, { flags: 'a', mode: 0o600 })
   file.on('open', (opened) => fchmod(opened, 0o600, () => {})) // an existing file keeps its mode
-  file.on('error', (error) => log(`${name} runs on without its log file: ${error.message}`))
+  file.on('error', (error) => log(`${name} continues without its log file: ${error.message}`))
   const lastLines: string[] = []
   const listeners = new Set<(line: string) => void>()
   let ready = false
@@ -108,7 +108,7 @@ export function launch({
     exited,
     async until(readiness) {
       const end = exited.then((how) => {
-        throw new SetupError(`${name} ended at its start (${how}). The end of its log:\n${lastLines.join('\n')}`)
+        throw new SetupError(`${name} exited during its start (${how}). The end of its log:\n${lastLines.join('\n')}`)
       })
       end.catch(() => {}) // once it has started, `exited` reports its end
       try {

@@ -21,7 +21,7 @@ function wrongIn(env: Record<string, string | undefined>, schema: typeof IngestC
 }
 
 describe('the settings', () => {
-  test('have defaults, except those that cannot be guessed', () => {
+  test('have defaults, except for addresses and the folder of definitions', () => {
     expect(readConfig(IngestConfig, needed)).toEqual({
       ...needed,
       OTEL_EXPORTER_OTLP_ENDPOINT: '',
@@ -172,7 +172,7 @@ describe('shown in a log, a URL', () => {
     expect(shown(url)).toBe(expected)
   })
 
-  test('has no password, with any characters in it', () => {
+  test('has no password, of any characters', () => {
     const password = fc.string({ minLength: 1 }).map((text) => `<${encodeURIComponent(text)}>`)
     fc.assert(
       fc.property(password, (secret) => {

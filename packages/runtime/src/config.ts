@@ -24,12 +24,12 @@ const shared = {
     minimum: 1,
     maximum: 1024,
     default: 16,
-    description: 'Partitions; counts only at the first migration of a database',
+    description: 'Number of partitions; used only when a database is created',
   }),
   EVENTFLOW_STREAM_PREFIX: Type.String({
     pattern: '^[A-Za-z0-9_.-]+$',
     default: 'ef',
-    description: 'First part of every name in Redis',
+    description: 'Prefix of all keys in Redis',
   }),
   EVENTFLOW_LOG_LEVEL: Type.Union(
     ['trace', 'debug', 'info', 'warn', 'error', 'silent'].map((level) => Type.Literal(level)),
@@ -39,19 +39,18 @@ const shared = {
     minimum: 0,
     maximum: 100_000,
     default: 1,
-    description: 'Lines about batches that are logged in a second; 0 for none',
+    description: 'Log lines about batches per second; 0 for none',
   }),
   EVENTFLOW_SHUTDOWN_TIMEOUT_MS: Type.Integer({
     minimum: 0,
     default: 15_000,
-    description: 'A stop that takes longer ends with exit code 1',
+    description: 'Milliseconds for an orderly stop; after them the process exits with 1',
   }),
   EVENTFLOW_STALLED_LOOP_SECONDS: Type.Integer({
     minimum: 0,
     maximum: 3_600,
     default: 30,
-    description:
-      'Seconds for which code may keep the event loop from turning; after it the process ends. 0 never ends it',
+    description: 'Seconds that code may block the event loop before the process exits; 0 for no limit',
   }),
   ...tracingSettings,
 }
@@ -61,76 +60,79 @@ export const IngestConfig = Type.Object({
   EVENTFLOW_HOST: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address to listen on' }),
   EVENTFLOW_AUTH: Type.Union([Type.Literal('loopback'), Type.Literal('required')], {
     default: 'loopback',
-    description: 'required: every request needs an API key; loopback: only where others can reach EVENTFLOW_HOST',
+    description: 'required: every request needs an API key; loopback: only if EVENTFLOW_HOST is not a loopback address',
   }),
   EVENTFLOW_BOOTSTRAP_KEY: Type.String({
     pattern: '^(ef_[0-9a-f]{12}_[0-9a-f]{64})?$',
     default: '',
-    description: 'An API key with all scopes, valid for 90 days, that is made at the start if it is not there',
+    description: 'An API key with all scopes, created at the start and valid for 90 days',
   }),
   EVENTFLOW_PORT: Port('HTTP port', 8000),
   EVENTFLOW_CORS_ORIGINS: Type.String({
     default: '',
     pattern: `^(\\*|${ORIGIN}(,${ORIGIN})*)?$`,
-    description: 'Origins whose pages may read answers, with commas, or * for all; empty for none',
+    description: 'Origins whose pages may read answers, separated by commas, or * for all; empty for none',
   }),
   EVENTFLOW_MAX_IN_FLIGHT: Type.Integer({
     minimum: 1,
     default: 20_000,
-    description: 'Events that may be in flight at once; beyond it 503',
+    description: 'Limit of events in flight; above it 503',
   }),
   EVENTFLOW_MAX_IN_FLIGHT_BYTES: Type.Integer({
     minimum: 1_024,
     default: 67_108_864,
-    description:
-      'Data that may be in flight at once, as JSON text, and bodies that may be coming in; beyond either 503',
+    description: 'Limit of bytes of data in flight, as JSON text, and of bodies being received; above either 503',
   }),
   EVENTFLOW_MAX_STREAM_LENGTH: Type.Integer({
     minimum: 1,
     default: 5_000,
     description:
-      'Entries of one partition, each of up to 50 events, that Redis may hold; what is over it waits in Postgres',
+      'Limit of entries in the stream of a partition, each of up to 50 events; further events wait in Postgres',
   }),
   EVENTFLOW_POSTGRES_CAPACITY_BYTES: Type.Integer({
     minimum: 0,
     default: 0,
-    description: 'What the database may take on disk, for the metric and its alert; 0 when it is not known',
+    description: 'Disk space for the database, for the metric and its alert; 0 for unknown',
   }),
-  EVENTFLOW_BODY_LIMIT_BYTES: Type.Integer({ minimum: 1_024, default: 8_388_608, description: 'Largest request body' }),
+  EVENTFLOW_BODY_LIMIT_BYTES: Type.Integer({
+    minimum: 1_024,
+    default: 8_388_608,
+    description: 'Largest request body, in bytes',
+  }),
   EVENTFLOW_EVENT_LIMIT_BYTES: Type.Integer({
     minimum: 256,
     default: 262_144,
-    description: 'Largest data of one event, as JSON text',
+    description: 'Largest data of one event, in bytes of JSON text',
   }),
   EVENTFLOW_MAX_FUTURE_MINUTES: Type.Integer({
     minimum: 0,
     maximum: 52_560_000,
     default: 1_440,
-    description: 'How far ahead of the clock the time of an event may be, in minutes',
+    description: 'Minutes that the time of an event may be ahead of the clock',
   }),
-  EVENTFLOW_MAX_AGE_DAYS: Days('How long ago the time of an event may be, in days; 0 takes any'),
+  EVENTFLOW_MAX_AGE_DAYS: Days('Highest age of the time of an event, in days; 0 for no limit'),
   EVENTFLOW_MAX_CONNECTIONS: Type.Integer({
     minimum: 1,
     default: 2_000,
-    description: 'Connections that may be open at once; more are closed at once',
+    description: 'Limit of open connections; further ones are closed at once',
   }),
   EVENTFLOW_MAX_CONNECTIONS_PER_ADDRESS: Type.Integer({
     minimum: 1,
     default: 1_000,
-    description: 'Connections that may be open at once from one address, of IPv6 from one network of 64 bits',
+    description: 'Limit of open connections from one address, or from one /64 network of IPv6',
   }),
-  EVENTFLOW_HEALTH_PORT: Port('Port for health and metrics alone, beside the HTTP port; 0 for none', 0),
+  EVENTFLOW_HEALTH_PORT: Port('Additional port for only health and metrics; 0 for none', 0),
   EVENTFLOW_REQUEST_TIMEOUT_MS: Type.Integer({
     minimum: 1_000,
     maximum: 3_600_000,
     default: 30_000,
-    description: 'How long a request may take to arrive; after it 408',
+    description: 'Longest time for a request to arrive; after it 408',
   }),
   EVENTFLOW_MIN_BODY_BYTES_PER_SECOND: Type.Integer({
     minimum: 0,
     maximum: 1_048_576,
     default: 8_192,
-    description: 'Bytes a second that a body must come in at after its first 5 seconds; 0 takes any',
+    description: 'Lowest rate of a body after its first 5 seconds, in bytes per second; 0 for no limit',
   }),
   EVENTFLOW_BATCH_LIMIT: Type.Integer({
     minimum: 1,
@@ -141,7 +143,7 @@ export const IngestConfig = Type.Object({
   EVENTFLOW_TRACE_URL: Type.String({
     default: '',
     pattern: '^$|^https?://.*\\{trace_id\\}',
-    description: 'Where the trace of an event can be seen, with {trace_id} in it; empty where nowhere',
+    description: 'Address of the page of a trace, with {trace_id} in it; empty for none',
   }),
 })
 
@@ -158,51 +160,49 @@ export const WorkerConfig = Type.Object({
     minimum: 1,
     maximum: 16,
     default: 2,
-    description: 'Batches that are in work at once, each of its own partitions',
+    description: 'Batches processed at once, each from its own partitions',
   }),
   EVENTFLOW_LEASE_SECONDS: Type.Number({
     minimum: 0.5,
     maximum: 3_600,
     default: 10,
-    description: 'Seconds without a sign of life after which the partitions of a worker go to others',
+    description: 'Seconds without a heartbeat after which other workers take the partitions of a worker',
   }),
   EVENTFLOW_MAX_WAITING: Type.Integer({
     minimum: 1,
     default: 10_000,
-    description: 'Events of a partition that wait in memory behind a retry before the partition pauses',
+    description: 'Blocked events of a partition kept in memory before the partition pauses',
   }),
   EVENTFLOW_MAX_WAITING_BYTES: Type.Integer({
     minimum: 1_024,
     default: 67_108_864,
-    description: 'Data of events that waits so in all partitions of the worker, as JSON text; each has an equal part',
+    description: 'Bytes of blocked events in all partitions of the worker, as JSON text, shared equally',
   }),
   EVENTFLOW_ENRICH_TIMEOUT_SECONDS: Type.Number({
     minimum: 0.1,
     maximum: 3_600,
     default: 30,
-    description: 'Seconds that one call of an enricher may take; after it the attempt has failed',
+    description: 'Time limit of a call of an enricher, in seconds; after it the attempt fails',
   }),
   EVENTFLOW_HANDLER_TIMEOUT_SECONDS: Type.Number({
     minimum: 0.1,
     maximum: 5,
     default: 5,
-    description: 'Seconds that one call of a handler may take; after it the attempt has failed',
+    description: 'Time limit of a call of a handler, in seconds; after it the attempt fails',
   }),
   EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS: Type.Number({
     minimum: 0.1,
     maximum: 8,
     default: 8,
-    description: 'Seconds that the handlers of a batch may take together; a batch that takes longer is halved',
+    description: 'Time limit of all handlers of a batch together, in seconds; a slower batch is halved',
   }),
   EVENTFLOW_STALLED_AFTER_SECONDS: Type.Integer({
     minimum: 1,
     default: 30,
-    description: 'Seconds without progress, while events wait, after which a worker says that it is stalled',
+    description: 'Seconds without a settled event, while events wait, after which a worker reports itself stalled',
   }),
-  EVENTFLOW_RETENTION_SETTLED_DAYS: Days('Days after which processed events are removed; 0 keeps them for ever'),
-  EVENTFLOW_RETENTION_DEAD_DAYS: Days(
-    'Days after which dead letters are removed, counted from their last change; 0 keeps them for ever',
-  ),
+  EVENTFLOW_RETENTION_SETTLED_DAYS: Days('Days after which processed events are deleted; 0 keeps them'),
+  EVENTFLOW_RETENTION_DEAD_DAYS: Days('Days since its last change after which a dead letter is deleted; 0 keeps them'),
 })
 
 const { EVENTFLOW_EVENTS: _, EVENTFLOW_STALLED_LOOP_SECONDS: __, ...withoutEvents } = shared
@@ -242,7 +242,7 @@ export function readConfig<Schema extends TObject>(
     else problems.push(`${name} is not valid: ${property.description}${allowed(property)}`)
   }
   for (const name of Object.keys(env)) {
-    if (name.startsWith('EVENTFLOW_') && !KNOWN.has(name)) problems.push(`${name} is no setting of EventFlow`)
+    if (name.startsWith('EVENTFLOW_') && !KNOWN.has(name)) problems.push(`${name} is not a setting of EventFlow`)
   }
   if (problems.length === 0) problems.push(...contradictionsIn(config))
   if (problems.length > 0) throw new ConfigError(problems.join('\n'))

@@ -13,7 +13,7 @@ const QUOTES_NOTHING = new Set(['08', '25', '28', '3D', '40', '42', '53', '54', 
  * command. The error may come from users' code and have properties of any kind.
  */
 export function describeError(error: unknown) {
-  if (!isError(error)) return { message: 'something was thrown that is no error' }
+  if (!isError(error)) return { message: 'a value was thrown that is not an Error' }
   const text = (name: string) => {
     const value = propertyOf(error, name)
     return typeof value === 'string' ? value : undefined

@@ -33,15 +33,15 @@ export function whyForeign({ socket, headers, url = '' }: IncomingMessage): stri
   const { host = '', origin } = headers
   const site = headers['sec-fetch-site']
   if (!LOOPBACK_ADDRESS.test(socket.remoteAddress ?? '')) return 'comes from another address'
-  if (!url.startsWith('/')) return 'names a server in its first line, as requests to a proxy do'
-  if (!LOOPBACK_HOST.test(host)) return `is to the host ${shown(host)}`
+  if (!url.startsWith('/')) return 'has an absolute URL in its first line, like a request to a proxy'
+  if (!LOOPBACK_HOST.test(host)) return `is for the host ${shown(host)}`
   if (origin !== undefined && origin.toLowerCase() !== `http://${host.toLowerCase()}`) {
-    return `is of a page from ${shown(origin)}`
+    return `was sent by a page from ${shown(origin)}`
   }
-  if (site !== undefined && site !== 'same-origin' && site !== 'none') return 'is of a page from another site'
+  if (site !== undefined && site !== 'same-origin' && site !== 'none') return 'was sent by a page from another site'
   for (const name in headers) {
     if (!OF_PROXIES.has(name) && !(name.startsWith('x-') && ALSO_OF_PROXIES.test(name))) continue
-    return `came through a proxy: it has the header ${shown(name)}`
+    return `came through a proxy, as its header ${shown(name)} shows`
   }
   return undefined
 }

@@ -71,7 +71,7 @@ export function createLog(
     setTimeout(() => {
       willTell = false
       for (const { kind, leftOut } of limit.takeLeftOut(performance.now())) {
-        log.info({ line: kind, left_out: leftOut }, 'lines were left out')
+        log.info({ line: kind, left_out: leftOut }, 'lines were suppressed')
       }
     }, TELL_LEFT_OUT_MS).unref()
   }
@@ -82,7 +82,7 @@ export function createLog(
     log.info(about, text)
   }
 
-  const lost = (lines: number) => log.warn({ lines }, 'lines were lost: nobody reads the log')
+  const lost = (lines: number) => log.warn({ lines }, 'log lines were lost: stdout is not read fast enough')
   const log = Object.assign(pino(options, destination ?? standardOutput(lost)), { routine })
   return log
 }
@@ -116,7 +116,7 @@ export function switchLevelOnSignal(log: Logger): void {
   process.on('SIGUSR2', () => {
     const level = log.level === configured ? other : configured
     log.level = 'info'
-    log.info({ log_level: level }, 'the level of the log is switched')
+    log.info({ log_level: level }, 'log level changed')
     log.level = level
   })
 }

@@ -26,28 +26,25 @@ export function createIngestMetrics(types: Iterable<string>) {
   const { counter, gauge, histogram, ...common } = declareFor('ingest', '', types)
   const metrics = {
     ...common,
-    eventsReceived: counter('events_received_total', 'Events received over HTTP, by what was answered', [
-      'type',
-      'outcome',
-    ]),
+    eventsReceived: counter('events_received_total', 'Events received over HTTP, by the answer', ['type', 'outcome']),
     requestsRefused: counter('requests_refused_total', 'Requests answered with a problem, by its code', ['code']),
     ingestDuration: histogram('ingest_duration_seconds', 'From the request to its answer', LATENCY_SECONDS),
     connectionsRefused: counter('connections_refused_total', 'Connections closed because too many were open'),
     flushSize: histogram('flush_size', 'Events inserted by one statement', BATCH_SIZES),
-    unpublished: counter('unpublished_total', 'Flushes after which a partition was marked as ahead of its stream'),
+    unpublished: counter('unpublished_total', 'Flushes that could not be published and marked a partition dirty'),
 
     queueDepth: gauge('queue_depth', 'Entries in the stream', ['partition']),
-    pending: gauge('pending', 'Entries that were delivered and are not settled', ['partition']),
-    consumerLag: gauge('consumer_lag', 'Events that wait to be delivered', ['partition']),
-    consumerLagSeconds: gauge('consumer_lag_seconds', 'How long the first of these has been waiting', ['partition']),
+    pending: gauge('pending', 'Entries delivered and not acknowledged', ['partition']),
+    consumerLag: gauge('consumer_lag', 'Events not yet delivered to a worker', ['partition']),
+    consumerLagSeconds: gauge('consumer_lag_seconds', 'Age of the oldest event not yet delivered', ['partition']),
     partitionOwner: gauge('partition_owner', '1 for the worker that owns the partition', ['partition', 'worker_id']),
-    partitionEpoch: gauge('partition_epoch', 'Rises with every change of owner', ['partition']),
-    oldestUnsettledAge: gauge('oldest_unsettled_age_seconds', 'Age of the oldest event that has reached no end'),
-    retryingEvents: gauge('retrying_events', 'Events that wait for another attempt, or to be replayed'),
+    partitionEpoch: gauge('partition_epoch', 'Increases with every change of owner', ['partition']),
+    oldestUnsettledAge: gauge('oldest_unsettled_age_seconds', 'Age of the oldest unsettled event'),
+    retryingEvents: gauge('retrying_events', 'Events that await a retry or a replay'),
     workers: gauge('workers', 'Workers that are alive'),
-    deadLettersOpen: gauge('dead_letters_open', 'Dead letters that nobody has dealt with', ['type']),
-    postgresSize: gauge('postgres_size_bytes', 'What the database takes on disk'),
-    postgresCapacity: gauge('postgres_capacity_bytes', 'What it may take at the most, as set'),
+    deadLettersOpen: gauge('dead_letters_open', 'Dead letters neither replayed nor discarded', ['type']),
+    postgresSize: gauge('postgres_size_bytes', 'Size of the database on disk'),
+    postgresCapacity: gauge('postgres_capacity_bytes', 'Capacity for the database, as set'),
   }
   for (const type of [...common.types, OTHER]) {
     for (const outcome of OUTCOMES) metrics.eventsReceived.inc({ type, outcome }, 0)
@@ -64,29 +61,29 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
     eventsProcessed: counter('events_processed_total', 'Events committed to processed_events', ['type']),
     eventsFailed: counter('events_failed_total', 'Events dead-lettered', ['type', 'error_class']),
     errorClassOf: boundedLabel(MAX_ERROR_CLASSES),
-    retries: counter('retries_total', 'Attempts that failed and will be made again', ['type']),
+    retries: counter('retries_total', 'Failed attempts that will be retried', ['type']),
     duplicates: counter('duplicates_total', 'Deliveries of events that were settled before'),
     entriesClaimed: counter('entries_claimed_total', 'Pending entries taken over from another worker'),
-    foreignEntries: counter('foreign_entries_total', 'Stream entries that no process of this installation has added'),
-    catchUpEvents: counter('catch_up_events_total', 'Events taken up from Postgres, by why', ['reason']),
-    lateEvents: counter('late_events_total', 'Events settled long after others of their partition with a later time'),
-    fencedWrites: counter('fenced_writes_total', 'Batches that were refused because the lease no longer held'),
-    unknownFields: counter('unknown_fields_total', 'Fields of events that are kept and that no schema names', ['type']),
-    missingFields: counter('missing_fields_total', 'Events that lack what their schema requires', ['type']),
-    unhandledErrors: counter('unhandled_errors_total', "Errors of users' code that nothing handled", ['type']),
+    foreignEntries: counter('foreign_entries_total', 'Stream entries not written by this installation'),
+    catchUpEvents: counter('catch_up_events_total', 'Events read from Postgres, by reason', ['reason']),
+    lateEvents: counter('late_events_total', 'Events settled long after events of their partition with a later time'),
+    fencedWrites: counter('fenced_writes_total', 'Batches refused by the fence'),
+    unknownFields: counter('unknown_fields_total', 'Fields of events that no schema defines', ['type']),
+    missingFields: counter('missing_fields_total', 'Events without a field that their schema requires', ['type']),
+    unhandledErrors: counter('unhandled_errors_total', "Unhandled errors of users' code", ['type']),
     settleSize: histogram('settle_size', 'Events settled by one transaction', BATCH_SIZES),
     processingDuration: histogram(
       'event_processing_duration_seconds',
       'From decoding a batch to its COMMIT',
       LATENCY_SECONDS,
     ),
-    queueWait: histogram('queue_wait_seconds', 'From acceptance to the begin of the first attempt', LATENCY_SECONDS),
-    endToEnd: histogram('end_to_end_seconds', 'From acceptance to the COMMIT of the outcome', LATENCY_SECONDS),
+    queueWait: histogram('queue_wait_seconds', 'From acceptance to the start of the first attempt', LATENCY_SECONDS),
+    endToEnd: histogram('end_to_end_seconds', 'From acceptance to the COMMIT that settles the event', LATENCY_SECONDS),
     circuitState: gauge('circuit_state', 'State of a dependency: 0 closed, 1 half-open, 2 open', ['dependency']),
     lastProcessed: gauge('last_processed_timestamp_seconds', 'When the last event was settled'),
     catchingUp: gauge('catching_up', '1 while an owned partition is read from Postgres', ['partition']),
-    waitingEvents: gauge('waiting_events', 'Events held in memory behind one that is tried again', ['partition']),
-    stalled: gauge('worker_stalled', '1 while events wait and nothing is settled, for no known reason'),
+    waitingEvents: gauge('waiting_events', 'Blocked events kept in memory', ['partition']),
+    stalled: gauge('worker_stalled', '1 while events wait, none is settled, and the reason is unknown'),
   }
   for (const type of common.types) {
     metrics.eventsProcessed.inc({ type }, 0)
@@ -116,7 +113,7 @@ function declareFor(service: 'ingest' | 'worker', workerId: string, definedTypes
   const histogram = (name: string, help: string, buckets: number[]) =>
     new Histogram({ ...common, name: `eventflow_${name}`, help, buckets })
 
-  gauge('build_info', '1; what runs is in the labels', ['version', 'worker_id', 'node_version']).set(
+  gauge('build_info', '1; the labels have the versions', ['version', 'worker_id', 'node_version']).set(
     { version, worker_id: workerId, node_version: process.versions.node },
     1,
   )
@@ -126,7 +123,7 @@ function declareFor(service: 'ingest' | 'worker', workerId: string, definedTypes
     types,
     /** The label for the type of an event: the type itself if it is defined, otherwise `other`. */
     typeOf: (type: unknown) => (types.has(type as string) ? (type as string) : OTHER),
-    dependencyUp: gauge('dependency_up', '1 while it answers', ['dependency']),
+    dependencyUp: gauge('dependency_up', '1 while the dependency answers', ['dependency']),
     counter,
     gauge,
     histogram,

@@ -70,6 +70,6 @@ function complainRarely(log: Logger): (error: unknown) => void {
   return (err) => {
     if (performance.now() - complainedAt < COMPLAIN_EVERY_MS) return
     complainedAt = performance.now()
-    log.warn({ err }, 'spans could not be sent, and are lost')
+    log.warn({ err }, 'spans could not be sent and are lost')
   }
 }

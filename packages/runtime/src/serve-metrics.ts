@@ -35,7 +35,7 @@ export async function serveMetrics({ host, port, registry, refresh, health }: Se
     for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
     const why = isLoopback(host) ? whyForeign(request) : undefined
     if (why !== undefined) {
-      response.writeHead(403).end(`for programs on this machine alone, and this request ${why}\n`)
+      response.writeHead(403).end(`only for programs on this machine, and this request ${why}\n`)
       return
     }
     switch (request.url) {
@@ -65,7 +65,11 @@ export async function serveMetrics({ host, port, registry, refresh, health }: Se
     server.once('error', reject)
     server.listen(port, host, resolve)
   }).catch((error) => {
-    throw listenError(error, 'EVENTFLOW_METRICS_PORT', 'workers on one machine need one each, or 0 for a free one')
+    throw listenError(
+      error,
+      'EVENTFLOW_METRICS_PORT',
+      'each worker on a machine needs its own port, or 0 for a free one',
+    )
   })
   return server
 }
@@ -77,5 +81,5 @@ function answer(response: ServerResponse, status: string, body: string): void {
 /** An error of `listen`, with the setting that chose the port if the port is taken. */
 export function listenError(error: Error & { code?: unknown; port?: unknown }, setting: string, advice: string): Error {
   if (error.code !== 'EADDRINUSE') return error
-  return new Error(`${setting}: port ${error.port} is taken by another program; ${advice}`, { cause: error })
+  return new Error(`${setting}: port ${error.port} is used by another program; ${advice}`, { cause: error })
 }

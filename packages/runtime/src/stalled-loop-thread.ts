@@ -52,7 +52,7 @@ function place(frames: readonly Debugger.CallFrame[], urls: ReadonlyMap<string, 
 
 /** The main thread cannot write any more, so its last log line is written here. */
 function end(where: string | undefined): never {
-  const msg = `ended by itself: its event loop did not turn for ${seconds} s${where ? `, because of ${where}` : ''}`
+  const msg = `exiting: the event loop was blocked for ${seconds} s${where ? ` by ${where}` : ''}`
   const line = { level: 'fatal', time: new Date().toISOString(), ...fields, msg }
   writeSync(2, `${JSON.stringify(line)}\n`)
   process.kill(process.pid, 'SIGKILL')

@@ -29,7 +29,7 @@ export function watchLoop({ EVENTFLOW_STALLED_LOOP_SECONDS: seconds }: StalledLo
     // The thread does not need a loader registered for definitions.
     execArgv: [],
   })
-  thread.on('error', (err) => log.error({ err }, 'the event loop is not watched'))
+  thread.on('error', (err) => log.error({ err }, 'the event loop is not monitored'))
   thread.unref()
   const beat = () => {
     Atomics.add(beats, 0, 1)

@@ -32,7 +32,7 @@ export function stopOnSignal(
     stopping = true
     log.info({ cause }, 'stopping')
     setTimeout(() => {
-      log.error({ timeout_ms: timeoutMs }, 'not stopped in time')
+      log.error({ timeout_ms: timeoutMs }, 'the stop took too long')
       exit(1)
     }, timeoutMs).unref()
     let exitCode = code
@@ -52,12 +52,12 @@ export function stopOnSignal(
     if (!usersCode || !(call || isRejection)) return false
     usersCode.onUnhandled?.(call?.type)
     const origin = call ? { type: call.type, function: call.name } : {}
-    log.error({ err: error, ...origin }, 'an error that nothing handled: an await is missing, or an error listener')
+    log.error({ err: error, ...origin }, 'unhandled error: an await or an error listener is missing')
     return true
   }
   process.on('uncaughtException', (error) => {
     if (goesOn(error, false)) return
-    log.fatal({ err: error }, 'an error that nobody caught')
+    log.fatal({ err: error }, 'uncaught error')
     void stop('uncaughtException', 1)
   })
   // Without this listener a rejection is an uncaught exception.

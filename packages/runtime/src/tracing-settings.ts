@@ -18,12 +18,12 @@ const PROTOCOLS = ['http/protobuf', 'http/json']
 export const tracingSettings = {
   OTEL_EXPORTER_OTLP_ENDPOINT: Endpoint('OTLP over HTTP, as http://host:4318; without it there are no traces'),
   OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: Endpoint(
-    'The same for traces alone, with the path, as http://host:4318/v1/traces',
+    'The same only for traces, with the path, as http://host:4318/v1/traces',
   ),
   OTEL_EXPORTER_OTLP_PROTOCOL: oneOf(PROTOCOLS, 'How spans are sent'),
-  OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: oneOf([...PROTOCOLS, ''], 'The same for traces alone', ''),
+  OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: oneOf([...PROTOCOLS, ''], 'The same only for traces', ''),
   OTEL_TRACES_EXPORTER: oneOf(['otlp', 'none'], 'Where spans go'),
-  OTEL_SDK_DISABLED: oneOf(['false', 'true'], 'Whether traces are off whatever else is set'),
+  OTEL_SDK_DISABLED: oneOf(['false', 'true'], 'Whether traces are always off'),
   OTEL_TRACES_SAMPLER: oneOf(
     [
       'parentbased_always_on',
@@ -38,7 +38,7 @@ export const tracingSettings = {
   OTEL_TRACES_SAMPLER_ARG: Type.String({
     pattern: '^(0|1|0?\\.\\d+|[01]\\.0+)$',
     default: '1',
-    description: 'The share of the traces that is kept, from 0 to 1, such as 0.01',
+    description: 'The share of traces to keep, from 0 to 1, such as 0.01',
   }),
 }
 

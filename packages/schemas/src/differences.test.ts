@@ -1,4 +1,4 @@
-/** What is called compatible must be so, for whatever fits; and each rule is found where it should be. */
+/** Schemas reported as compatible are compatible for all data, and each rule is reported at the right place. */
 import { compileSchema } from '@eventflow/core'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'

@@ -1,6 +1,6 @@
 /**
- * Whether whatever fits one schema, the writer's, fits another, the reader's. What cannot be shown to fit is a difference: too
- * strict in rare cases, never too lax. The rules have the names of Confluent's registry, where it has them.
+ * Whether all data that fits the writer's schema fits the reader's. If that cannot be shown, it is a difference: too
+ * strict in rare cases, never too lax. Rules have the names of Confluent's registry, if it has them.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { compileSchema, isAnnotation, mapSchema } from '@eventflow/core'

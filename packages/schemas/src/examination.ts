@@ -44,7 +44,7 @@ function clashes(schema: Node, earlier: readonly Version[]): Incompatibility[] {
     apart(schema.properties[name], fieldOf(root, name)),
   )
   const paths = fields.length > 0 ? fields.map((name) => pointerTo('/properties', name)) : ['']
-  const message = `nothing fits both the new schema and version ${version}, that of the definition`
+  const message = `no data fits both the new schema and version ${version} of the definition`
   return paths.map((path) => ({ path, rule: 'NOTHING_FITS', version, direction: 'forward' as const, message }))
 }
 
@@ -79,8 +79,8 @@ function defaultFaults(root: Node): Problem[] {
 }
 
 /**
- * What a mode finds wrong with a schema as the next version. BACKWARD: whoever has the new schema can read what was written
- * for the old one. FORWARD: the other way round. Compared is with the last version, or with all.
+ * What a mode finds wrong with a schema as the next version. BACKWARD: readers with the new schema can read data
+ * written for the old one. FORWARD: the other way round. The mode says whether the last version or all are compared.
  */
 export function incompatibilitiesOf(
   schema: object,
@@ -95,13 +95,13 @@ export function incompatibilitiesOf(
       ...difference,
       version,
       direction: 'backward' as const,
-      message: `what fits version ${version} may not fit the new schema`,
+      message: `data that fits version ${version} may not fit the new schema`,
     })),
     ...(isForward ? differencesBetween(schema, old) : []).map((difference) => ({
       ...difference,
       version,
       direction: 'forward' as const,
-      message: `what fits the new schema may not fit version ${version}`,
+      message: `data that fits the new schema may not fit version ${version}`,
     })),
   ])
 }

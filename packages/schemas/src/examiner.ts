@@ -73,7 +73,7 @@ function answerOf(thread: Worker, job: object, timeoutMs: number): Promise<Exami
       timer = startTimer(timeoutMs)
     }
     const failWith = ({ message }: Error) => fail(`cannot be compiled: ${message}`)
-    const exit = () => fail('cannot be compiled: its thread has ended')
+    const exit = () => fail('cannot be compiled: its thread exited')
     const stop = (settle: () => void) => {
       clearTimeout(timer)
       thread.off('message', hear).off('error', failWith).off('exit', exit)

@@ -19,8 +19,8 @@ function asMember(kind: 'PROPERTY' | 'ITEM', inReader: boolean, others: Schema):
 }
 
 /**
- * The fields. Whoever does not name a field has its `additionalProperties` in charge of it: an open schema lets anything be
- * there, a closed one nothing.
+ * The fields. For a field that a schema does not name, its `additionalProperties` decide: an open schema allows any value,
+ * a closed one none.
  */
 export function compareProperties(
   writer: Node,

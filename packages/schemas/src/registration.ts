@@ -15,7 +15,7 @@ import type { Examine } from './examiner.js'
 
 /** Versions of one type at the most. */
 const MAX_VERSIONS = 200
-/** How often it is begun again because somebody else was faster. */
+/** How often a registration is tried again after a concurrent one. */
 const TRIES = 5
 
 /** What of a definition is registered. */
@@ -66,7 +66,7 @@ async function registerDefinition(db: Db, subject: SchemaSubject, definition: Re
     const same = ofCode.findLast((one) => isDeepStrictEqual(one.schema, schema))?.version
     if (same !== undefined) {
       if (same > lifted) return same
-      refuse(`its upcasters lead to version ${lifted + 1}, but its schema is that of version ${same}`)
+      refuse(`its upcasters end at version ${lifted + 1}, but its schema is version ${same}`)
     }
     const [fault] = compileFaults(schema)
     if (fault) refuse(`its schema ${fault.pointer} ${fault.message}`)
@@ -78,7 +78,7 @@ async function registerDefinition(db: Db, subject: SchemaSubject, definition: Re
     if (first) {
       refuse(
         [
-          `its schema is not ${mode} compatible with version ${first.version}, which is registered: `,
+          `its schema is not ${mode} compatible with the registered version ${first.version}: `,
           `${first.path || 'the schema'} ${first.rule}. `,
           `Change it, or give the definition an upcaster from version ${first.version}, or compatibility: 'NONE'`,
         ].join(''),
@@ -90,7 +90,7 @@ async function registerDefinition(db: Db, subject: SchemaSubject, definition: Re
       return version
     }
   }
-  return refuse('its schema could not be registered, because others are registered all the time')
+  return refuse('its schema could not be registered, because of concurrent registrations')
 }
 
 /** What became of a schema from outside. */

@@ -21,16 +21,16 @@ const MAX_REPETITIONS = 1_000
 
 /** What is wrong with a pattern; nothing when it is safe. */
 export function patternFault(pattern: string): string | undefined {
-  if (pattern.length > 200) return 'a pattern has 200 characters at the most'
-  if (!pattern.startsWith('^') || !pattern.endsWith('$')) return 'a pattern begins with ^ and ends with $'
+  if (pattern.length > 200) return 'a pattern may have at most 200 characters'
+  if (!pattern.startsWith('^') || !pattern.endsWith('$')) return 'a pattern must begin with ^ and end with $'
   const pieces = piecesOf(pattern.slice(1, -1))
   if (!pieces)
-    return 'a pattern has characters, classes like [a-z] or \\d, and *, +, ? or {2,5} behind them; no groups, no |'
+    return 'a pattern may contain characters, classes like [a-z] or \\d, and *, +, ? or {2,5} after them, but no groups and no |'
   for (const [at, { class: own, isVariable }] of pieces.entries()) {
     if (!isVariable) continue
     for (const next of pieces.slice(at + 1)) {
       if (own.some((has, code) => has && next.class[code])) {
-        return 'what is repeated or optional in a pattern must not begin like what comes after it'
+        return 'a repeated or optional part of a pattern must not begin like the part after it'
       }
       if (!next.isOptional) break
     }

@@ -29,8 +29,7 @@ const VALUES = new Set([
   ...['minLength', 'maxLength', 'pattern', 'format', 'minItems', 'maxItems', 'uniqueItems'],
   ...['minProperties', 'maxProperties', 'required', '$ref', '$schema'],
 ])
-const NOT_FROM_OUTSIDE =
-  'is a keyword that schemas from outside may not have, because checking it may take long; a definition may have it'
+const NOT_FROM_OUTSIDE = 'is a keyword that only definitions may use, because validating it can be slow'
 
 const MAPS = new Set(['properties', '$defs'])
 const LISTS = new Set(['allOf', 'anyOf', 'oneOf', 'prefixItems'])
@@ -47,7 +46,7 @@ interface Place {
 /** Why a schema from outside is not taken, with JSON pointers into it; empty when it is. Its form is for a compiler to check. */
 export function faultsIn(root: unknown): Problem[] {
   if (typeof root !== 'object' || root === null || Array.isArray(root))
-    return [{ pointer: '', message: 'is no object' }]
+    return [{ pointer: '', message: 'is not an object' }]
   const bytes = Buffer.byteLength(JSON.stringify(root))
   if (bytes > MAX_SCHEMA_BYTES) return [{ pointer: '', message: `is larger than ${MAX_SCHEMA_BYTES} bytes` }]
   const faults: Problem[] = []
@@ -61,13 +60,13 @@ export function faultsIn(root: unknown): Problem[] {
     if (typeof schema === 'boolean' || faults.length > 0) return
     const fault = (at: string, message: string) => faults.push({ pointer: at, message })
     if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) {
-      fault(pointer, 'is no schema')
+      fault(pointer, 'is not a schema')
       return
     }
     nodes++
     if (repeated) repeatedNodes++
-    if (repeatedNodes > MAX_REPEATED) fault(pointer, `is one schema too many for what may come often: ${MAX_REPEATED}`)
-    if (nodes > MAX_NODES) fault(pointer, `is one schema too many: ${MAX_NODES} is the most, each reference counted`)
+    if (repeatedNodes > MAX_REPEATED) fault(pointer, `exceeds the limit of ${MAX_REPEATED} schemas for repeated values`)
+    if (nodes > MAX_NODES) fault(pointer, `exceeds the limit of ${MAX_NODES} schemas, counting each reference`)
     if (depth > MAX_DEPTH) fault(pointer, `is nested deeper than ${MAX_DEPTH} schemas`)
     const below = { ...place, depth: depth + 1 }
     for (const [keyword, value] of Object.entries(schema)) {
@@ -76,9 +75,10 @@ export function faultsIn(root: unknown): Problem[] {
         if (keyword !== 'prefixItems') alternatives += value.length
         if (keyword !== 'prefixItems' && repeated) repeatedAlternatives += value.length
         if (repeatedAlternatives > MAX_REPEATED_ALTERNATIVES) {
-          fault(at, `is more than ${MAX_REPEATED_ALTERNATIVES} alternatives for what may come often`)
+          fault(at, `has more than ${MAX_REPEATED_ALTERNATIVES} alternatives for repeated values`)
         }
-        if (alternatives > MAX_ALTERNATIVES) fault(at, `is more than ${MAX_ALTERNATIVES} alternatives in all`)
+        if (alternatives > MAX_ALTERNATIVES)
+          fault(at, `exceeds the limit of ${MAX_ALTERNATIVES} alternatives in the schema`)
         for (const [n, inner] of value.entries()) visit(inner, pointerTo(at, n), below)
       } else if (MAPS.has(keyword) && typeof value === 'object' && value !== null) {
         for (const [name, inner] of Object.entries(value)) visit(inner, pointerTo(at, name), below)
@@ -95,8 +95,8 @@ export function faultsIn(root: unknown): Problem[] {
     if (typeof reference !== 'string') return
     const at = pointerTo(pointer, '$ref')
     const target = lookUpReference(reference, root as Schema)
-    if (target === undefined) fault(at, 'refers to none of the $defs of this schema')
-    else if (within.includes(reference)) fault(at, 'leads back to itself')
+    if (target === undefined) fault(at, 'must refer to one of the $defs of this schema')
+    else if (within.includes(reference)) fault(at, 'refers to itself')
     else visit(target, at, { ...below, within: [...within, reference] })
   }
 
@@ -106,22 +106,22 @@ export function faultsIn(root: unknown): Problem[] {
 
 function formatFault(format: unknown): string | undefined {
   if (FORMATS.includes(format as string) || !CHECKED_FORMATS.has(format as string)) return undefined
-  return `of those that are checked must be one of ${FORMATS.join(', ')}; others are slow with some texts`
+  return `must be one of ${FORMATS.join(', ')}; validating other formats can be slow`
 }
 
 /** What is wrong with a keyword's value beyond its type, which the compiler looks at. */
 function valueFault(keyword: string, value: unknown, schema: object): string | undefined {
-  if (keyword === 'pattern') return typeof value === 'string' ? patternFault(value) : 'is no text'
+  if (keyword === 'pattern') return typeof value === 'string' ? patternFault(value) : 'is not a string'
   if (keyword === 'format') return formatFault(value)
   if (keyword === '$schema') return value === DIALECT ? undefined : `must be ${DIALECT}`
   const tooMany = Array.isArray(value) && value.length > MAX_VALUES
   if ((keyword === 'enum' || keyword === 'required') && tooMany) return `has more than ${MAX_VALUES} values`
   if (keyword === 'enum' && Array.isArray(value) && value.some((one) => typeof one === 'object' && one !== null)) {
-    return 'may have texts, numbers, booleans and null'
+    return 'may contain only strings, numbers, booleans and null'
   }
   const { maxItems } = schema as { maxItems?: unknown }
   if (keyword === 'uniqueItems' && value === true && !(typeof maxItems === 'number' && maxItems <= MAX_UNIQUE)) {
-    return `needs a maxItems of ${MAX_UNIQUE} at the most beside it`
+    return `needs a maxItems of at most ${MAX_UNIQUE}`
   }
   return undefined
 }

@@ -1,4 +1,4 @@
-/** What the fields of an event are known by: missing ones get their defaults, and those that nobody knows are counted. */
+/** The known fields of an event: missing ones get their defaults, unknown ones are counted. */
 import { dereferenceIn, filledFields, isPlain, type Node, type Schema } from './schema-node.js'
 
 type Value = Record<string, unknown>

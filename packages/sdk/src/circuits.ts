@@ -40,7 +40,7 @@ export function withCircuit<Argument, Answer>(
   request: (argument: Argument) => Promise<Answer>,
   { minRequests = 5, resetMs = 10_000 }: CircuitOptions,
 ): (argument: Argument) => Promise<Answer> {
-  if (states.has(name)) throw new TypeError(`there is already a circuit called '${name}': share its enricher instead`)
+  if (states.has(name)) throw new TypeError(`there is already a circuit named '${name}': share its enricher instead`)
   const breaker = new CircuitBreaker(request, {
     name,
     timeout: false,

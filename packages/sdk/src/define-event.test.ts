@@ -67,8 +67,8 @@ const valid = { type: 'sale.made', schema: Sale }
 const nothing = async () => {}
 
 test.each<[string, object, string]>([
-  ['no type', { schema: Sale }, 'type: a text that is not empty'],
-  ['an empty type', { ...valid, type: ' ' }, 'type: a text that is not empty'],
+  ['no type', { schema: Sale }, 'type: must be a non-empty string'],
+  ['an empty type', { ...valid, type: ' ' }, 'type: must be a non-empty string'],
   ['a long type', { ...valid, type: 'x'.repeat(201) }, 'type: at most 200 characters, not 201'],
   ['no schema', { type: 'sale.made' }, 'schema: a JSON Schema is required'],
   [
@@ -77,63 +77,67 @@ test.each<[string, object, string]>([
     'schema: /type "strnig" is no type of JSON Schema; is "string" meant?',
   ],
   ['an invalid example', { ...valid, example: { sku: 1, net: 1 } }, 'example: /tax must have required property'],
-  ['a wrong description', { ...valid, description: 1 }, 'description: a text'],
-  ['a wrong key', { ...valid, key: 'sku' }, 'key: a function'],
+  ['a wrong description', { ...valid, description: 1 }, 'description: must be a string'],
+  ['a wrong key', { ...valid, key: 'sku' }, 'key: must be a function'],
   [
     'two handlers',
     { ...valid, handle: nothing, handleBatch: nothing },
-    'handle, handleBatch: one of the two, not both',
+    'handle, handleBatch: only one of the two is allowed',
   ],
-  ['enrichers in no list', { ...valid, enrich: total }, 'enrich: a list of enrichers'],
+  ['enrichers in no list', { ...valid, enrich: total }, 'enrich: must be a list of enrichers'],
   [
     'an enricher without a name',
     { ...valid, enrich: [{ enrich: nothing }] },
-    'enrich[0].name: a text that is not empty',
+    'enrich[0].name: must be a non-empty string',
   ],
-  ['an enricher without its function', { ...valid, enrich: [{ name: 'a' }] }, 'enrich[0].enrich: a function'],
+  ['an enricher without its function', { ...valid, enrich: [{ name: 'a' }] }, 'enrich[0].enrich: must be a function'],
   [
     'two enrichers of a name',
     { ...valid, enrich: [total, total] },
-    "enrich[1].name: there is already one called 'total'",
+    "enrich[1].name: another enricher is also named 'total'",
   ],
-  ['no attempts', { ...valid, retry: { attempts: 0 } }, 'retry.attempts: a whole number from 1 to 32767, not 0'],
+  [
+    'no attempts',
+    { ...valid, retry: { attempts: 0 } },
+    'retry.attempts: must be a whole number from 1 to 32767, not 0',
+  ],
   [
     'more attempts than are counted',
     { ...valid, retry: { attempts: 32_768 } },
-    'retry.attempts: a whole number from 1 to 32767, not 32768',
+    'retry.attempts: must be a whole number from 1 to 32767, not 32768',
   ],
   [
     'half an attempt',
     { ...valid, retry: { attempts: 1.5 } },
-    'retry.attempts: a whole number from 1 to 32767, not 1.5',
+    'retry.attempts: must be a whole number from 1 to 32767, not 1.5',
   ],
   [
     'a negative delay',
     { ...valid, retry: { baseDelayMs: -1 } },
-    'retry.baseDelayMs: milliseconds from 0 to 2147483647, not -1',
+    'retry.baseDelayMs: must be milliseconds from 0 to 2147483647, not -1',
   ],
   [
     'an endless delay',
     { ...valid, retry: { maxDelayMs: Infinity } },
-    'retry.maxDelayMs: milliseconds from 0 to 2147483647, not Infinity',
+    'retry.maxDelayMs: must be milliseconds from 0 to 2147483647, not Infinity',
   ],
-  ['a mistyped retry', { ...valid, retry: { attemps: 3 } }, 'retry.attemps: there is no such field'],
-  ['a wrong order', { ...valid, order: 'random' }, "order: 'key' or 'none', not 'random'"],
+  ['a mistyped retry', { ...valid, retry: { attemps: 3 } }, 'retry.attemps: unknown field'],
+  ['a wrong order', { ...valid, order: 'random' }, "order: must be 'key' or 'none', not 'random'"],
   ['a type with a space before it', { ...valid, type: ' sale.made' }, 'type: begins or ends with a space'],
   [
     'a type with a line break',
     { ...valid, type: 'sale\nmade' },
-    'type: has a character that cannot be seen: "sale\\nmade"',
+    'type: contains an invisible character: "sale\\nmade"',
   ],
-  ['a type with NUL', { ...valid, type: 'sale\0made' }, 'type: has a character that cannot be seen: "sale\\u0000made"'],
+  ['a type with NUL', { ...valid, type: 'sale\0made' }, 'type: contains an invisible character: "sale\\u0000made"'],
   [
     'a type that is read from right to left',
     { ...valid, type: 'sale\u202emade' },
-    'type: has a character that cannot be seen',
+    'type: contains an invisible character',
   ],
   ['a type with half a character', { ...valid, type: 'sale\ud800' }, 'type: contains half of a surrogate pair'],
-  ['a type that is no text', { ...valid, type: 5n }, 'event type 5n is not well defined'],
-  ['a type that cannot be a text', { ...valid, type: Object.create(null) }, 'type: a text that is not empty'],
+  ['a type that is no text', { ...valid, type: 5n }, 'the definition of event type 5n is wrong'],
+  ['a type that cannot be a text', { ...valid, type: Object.create(null) }, 'type: must be a non-empty string'],
   [
     'a long description',
     { ...valid, description: 'x'.repeat(2_001) },
@@ -160,27 +164,27 @@ test.each<[string, object, string]>([
     'example: /sku contains the character NUL',
   ],
   ['an example that is a function', { ...valid, example: nothing }, 'example: cannot be written as JSON'],
-  ['enrichers in a set', { ...valid, enrich: new Set([total]) }, 'enrich: a list of enrichers, not Set(1)'],
-  ['a list with a hole', { ...valid, enrich: Array(1) }, 'enrich[0].name: a text that is not empty'],
+  ['enrichers in a set', { ...valid, enrich: new Set([total]) }, 'enrich: must be a list of enrichers, not Set(1)'],
+  ['a list with a hole', { ...valid, enrich: Array(1) }, 'enrich[0].name: must be a non-empty string'],
   [
     'attempts that are no number',
     { ...valid, retry: { attempts: NaN } },
-    'retry.attempts: a whole number from 1 to 32767, not NaN',
+    'retry.attempts: must be a whole number from 1 to 32767, not NaN',
   ],
   [
     'attempts as a text',
     { ...valid, retry: { attempts: '4' } },
-    "retry.attempts: a whole number from 1 to 32767, not '4'",
+    "retry.attempts: must be a whole number from 1 to 32767, not '4'",
   ],
   [
     'attempts as a BigInt',
     { ...valid, retry: { attempts: 4n } },
-    'retry.attempts: a whole number from 1 to 32767, not 4n',
+    'retry.attempts: must be a whole number from 1 to 32767, not 4n',
   ],
-  ['a symbol for an order', { ...valid, order: Symbol('key') }, "order: 'key' or 'none', not Symbol(key)"],
-  ['a handler that is null', { ...valid, handle: null }, 'handle: a function, not null'],
-  ['what is no definition', null as never, 'a definition is an object, not null'],
-  ['a mistyped field', { ...valid, handel: nothing }, 'handel: there is no such field'],
+  ['a symbol for an order', { ...valid, order: Symbol('key') }, "order: must be 'key' or 'none', not Symbol(key)"],
+  ['a handler that is null', { ...valid, handle: null }, 'handle: must be a function, not null'],
+  ['what is no definition', null as never, 'a definition must be an object, not null'],
+  ['a mistyped field', { ...valid, handel: nothing }, 'handel: unknown field'],
 ])('refuses %s', (_, definition, message) => {
   expect(() => defineEvent(definition as typeof valid)).toThrow(message)
 })
@@ -188,9 +192,9 @@ test.each<[string, object, string]>([
 test('names the type, and every mistake at once', () => {
   const definition = { ...valid, order: 'random', retry: { attempts: 0 } }
   expect(() => defineEvent(definition as unknown as typeof valid)).toThrow(
-    `event type "sale.made" is not well defined:
-  retry.attempts: a whole number from 1 to 32767, not 0
-  order: 'key' or 'none', not 'random'`,
+    `the definition of event type "sale.made" is wrong:
+  retry.attempts: must be a whole number from 1 to 32767, not 0
+  order: must be 'key' or 'none', not 'random'`,
   )
 })
 
@@ -217,15 +221,15 @@ test('a getter that throws is named, at any place', () => {
     },
   })
   const whole = trap('schema') as unknown as typeof valid
-  expect(() => defineEvent(whole)).toThrow('a definition cannot be read, because it threw not today')
+  expect(() => defineEvent(whole)).toThrow('reading a definition threw not today')
   const enrich = [Object.assign(trap('enrich'), { name: 'a' })] as unknown as []
-  expect(() => defineEvent({ ...valid, enrich })).toThrow('enrich: cannot be read, because it threw not today')
+  expect(() => defineEvent({ ...valid, enrich })).toThrow('enrich: reading it threw not today')
   const proxy = new Proxy(valid, {
     ownKeys: () => {
       throw new Error('not today')
     },
   })
-  expect(() => defineEvent(proxy)).toThrow('a definition cannot be read, because it threw not today')
+  expect(() => defineEvent(proxy)).toThrow('reading a definition threw not today')
 })
 
 test('later changes, and getters that change their answer, do not affect a checked definition', () => {

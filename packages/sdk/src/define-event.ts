@@ -105,7 +105,7 @@ export function defineEvent<Schema extends TSchema, Enrichers extends readonly E
   const copy = copyOf(definition)
   const mistakes = mistakesIn(copy)
   if (mistakes.length > 0) {
-    throw new TypeError(`event type ${nameOf(copy)} is not well defined:\n  ${mistakes.join('\n  ')}`)
+    throw new TypeError(`the definition of event type ${nameOf(copy)} is wrong:\n  ${mistakes.join('\n  ')}`)
   }
   // Each event is checked against the schema before any of these functions sees it, so the data is a Payload from here
   // on.
@@ -125,7 +125,7 @@ function copyOf(definition: unknown): unknown {
     if (copy.schema !== undefined) copy.schema = withPrefixItems(copy.schema)
     return copy
   } catch (cause) {
-    throw new TypeError(`a definition cannot be read, because it threw ${shown(cause)}`, { cause })
+    throw new TypeError(`reading a definition threw ${shown(cause)}`, { cause })
   }
 }
 

@@ -39,7 +39,7 @@ export async function findDefinitionFiles(folder: string): Promise<DefinitionFil
     if (kind === 'folder') inSubfolders.push(...(await definitionsBelow(path, 1)))
     else if (LIKE_ONE.test(name)) {
       const why = kind === 'file' ? whyNotLoaded(name) : kind
-      if (why) throw new Error(`cannot load ${path}: ${why}; a file that is no definition begins with _`)
+      if (why) throw new Error(`cannot load ${path}: ${why}; start the names of other files with _`)
       files.push(path)
     }
   }
@@ -51,16 +51,16 @@ export function describeSubfolders(inSubfolders: readonly string[]): string | un
   if (inSubfolders.length === 0) return undefined
   const more = inSubfolders.length - MAX_NAMED
   const named = inSubfolders.slice(0, MAX_NAMED).join(', ') + (more > 0 ? ` and ${more} more` : '')
-  return `not loaded: ${named}; definitions are read from the folder itself, not from its subfolders`
+  return `not loaded: ${named}; definitions are not read from subfolders`
 }
 
 function whyNotLoaded(name: string): string | undefined {
   if (LOADED.test(name)) return undefined
   const lower = name.toLowerCase()
   if (LOADED.test(lower))
-    return `its ending is in capitals; name it ${name.slice(0, name.lastIndexOf('.'))}${ending(lower)}`
+    return `its ending has capital letters; rename it to ${name.slice(0, name.lastIndexOf('.'))}${ending(lower)}`
   if (/\.c[jt]s$/.test(lower))
-    return `a CommonJS module cannot be a definition; make it an ES module, with the ending .mjs or .mts`
+    return `a CommonJS module cannot be a definition; make it an ES module with the ending .mjs or .mts`
   return 'definitions end in .ts, .mts, .js or .mjs'
 }
 
@@ -74,7 +74,7 @@ async function kindOf(path: string): Promise<'file' | 'folder' | string> {
   try {
     const found = await stat(path)
     if (found.isDirectory()) return 'folder'
-    return found.isFile() ? 'file' : 'it is no file'
+    return found.isFile() ? 'file' : 'it is not a file'
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     return code === 'ENOENT' ? 'it is a link to a file that does not exist' : message

@@ -22,7 +22,7 @@ const MAX_DELAY_MS = 2_147_483_647
  * any value in the definition.
  */
 export function mistakesIn(definition: unknown): string[] {
-  if (!isRecord(definition)) return [`a definition is an object, not ${shown(definition)}`]
+  if (!isRecord(definition)) return [`a definition must be an object, not ${shown(definition)}`]
   return [
     ...looked('the definition', () => unknownFields(definition, FIELDS, '')),
     ...looked('type', () => typeMistakes(definition.type)),
@@ -41,7 +41,7 @@ function looked(what: string, look: () => string[]): string[] {
   try {
     return look()
   } catch (error) {
-    return [`${what}: cannot be read, because it threw ${shown(error)}`]
+    return [`${what}: reading it threw ${shown(error)}`]
   }
 }
 
@@ -54,16 +54,16 @@ export function shown(value: unknown): string {
       : inspect(value, { depth: 0, customInspect: false, breakLength: Infinity })
     return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text
   } catch {
-    return 'what cannot be shown'
+    return 'a value that cannot be shown'
   }
 }
 
 function typeMistakes(type: unknown): string[] {
-  if (typeof type !== 'string' || type.trim() === '') return ['type: a text that is not empty']
+  if (typeof type !== 'string' || type.trim() === '') return ['type: must be a non-empty string']
   if (type.length > MAX_TYPE_LENGTH) return [`type: at most ${MAX_TYPE_LENGTH} characters, not ${type.length}`]
   if (type !== type.trim()) return ['type: begins or ends with a space']
   if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(type))
-    return [`type: has a character that cannot be seen: ${JSON.stringify(type)}`]
+    return [`type: contains an invisible character: ${JSON.stringify(type)}`]
   const unstorable = checkText(type, '')
   return unstorable ? [`type: ${unstorable.message}`] : []
 }
@@ -86,29 +86,29 @@ function exampleMistakes(schema: object, example: unknown): string[] {
   }
   const unstorable = findUnstorable(sent)
   const problems = unstorable ? [unstorable] : compileSchema(schema)(sent)
-  return problems.map(({ pointer, message }) => `example: ${pointer || 'the whole'} ${message}`)
+  return problems.map(({ pointer, message }) => `example: ${pointer ? `${pointer} ` : ''}${message}`)
 }
 
 function versionMistakes({ upcast, compatibility, validateAt }: Record<string, unknown>): string[] {
   const mistakes: string[] = []
-  if (upcast !== undefined && !isRecord(upcast)) mistakes.push('upcast: functions by the version that they lift')
+  if (upcast !== undefined && !isRecord(upcast)) mistakes.push('upcast: must be an object with a function per version')
   for (const [version, upcaster] of Object.entries(isRecord(upcast) ? upcast : {})) {
     if (!/^[1-9]\d{0,5}$/.test(version)) mistakes.push(`upcast: versions are numbers from 1, not '${version}'`)
-    else if (typeof upcaster !== 'function') mistakes.push(`upcast[${version}]: a function`)
+    else if (typeof upcaster !== 'function') mistakes.push(`upcast[${version}]: must be a function`)
   }
   const modes: readonly unknown[] = COMPATIBILITY_MODES
   if (compatibility !== undefined && !modes.includes(compatibility)) {
-    mistakes.push(`compatibility: one of ${modes.join(', ')}, not ${shown(compatibility)}`)
+    mistakes.push(`compatibility: must be one of ${modes.join(', ')}, not ${shown(compatibility)}`)
   }
   if (validateAt !== undefined && validateAt !== 'ingest' && validateAt !== 'worker') {
-    mistakes.push(`validateAt: 'ingest' or 'worker', not ${shown(validateAt)}`)
+    mistakes.push(`validateAt: must be 'ingest' or 'worker', not ${shown(validateAt)}`)
   }
   return mistakes
 }
 
 function textMistakes(description: unknown): string[] {
   if (description === undefined) return []
-  if (typeof description !== 'string') return [`description: a text, not ${shown(description)}`]
+  if (typeof description !== 'string') return [`description: must be a string, not ${shown(description)}`]
   if (description.length > MAX_DESCRIPTION) {
     return [`description: at most ${MAX_DESCRIPTION} characters, not ${description.length}`]
   }
@@ -119,23 +119,23 @@ function textMistakes(description: unknown): string[] {
 function functionMistakes(definition: Record<string, unknown>): string[] {
   const mistakes = FUNCTIONS.filter(
     (field) => definition[field] !== undefined && typeof definition[field] !== 'function',
-  ).map((field) => `${field}: a function, not ${shown(definition[field])}`)
-  if (definition.handle && definition.handleBatch) mistakes.push('handle, handleBatch: one of the two, not both')
+  ).map((field) => `${field}: must be a function, not ${shown(definition[field])}`)
+  if (definition.handle && definition.handleBatch) mistakes.push('handle, handleBatch: only one of the two is allowed')
   return mistakes
 }
 
 function enrichMistakes(enrich: unknown): string[] {
   if (enrich === undefined) return []
-  if (!Array.isArray(enrich)) return [`enrich: a list of enrichers, not ${shown(enrich)}`]
+  if (!Array.isArray(enrich)) return [`enrich: must be a list of enrichers, not ${shown(enrich)}`]
   const mistakes: string[] = []
   const names = new Set<string>()
   for (const [index, enricher] of enrich.entries()) {
     const name = isRecord(enricher) ? enricher.name : undefined
-    if (typeof name !== 'string' || name === '') mistakes.push(`enrich[${index}].name: a text that is not empty`)
-    else if (names.has(name)) mistakes.push(`enrich[${index}].name: there is already one called '${name}'`)
+    if (typeof name !== 'string' || name === '') mistakes.push(`enrich[${index}].name: must be a non-empty string`)
+    else if (names.has(name)) mistakes.push(`enrich[${index}].name: another enricher is also named '${name}'`)
     else names.add(name)
     if (!isRecord(enricher) || typeof enricher.enrich !== 'function') {
-      mistakes.push(`enrich[${index}].enrich: a function`)
+      mistakes.push(`enrich[${index}].enrich: must be a function`)
     }
   }
   return mistakes
@@ -143,15 +143,15 @@ function enrichMistakes(enrich: unknown): string[] {
 
 function retryMistakes(retry: unknown): string[] {
   if (retry === undefined) return []
-  if (!isRecord(retry)) return [`retry: an object, not ${shown(retry)}`]
+  if (!isRecord(retry)) return [`retry: must be an object, not ${shown(retry)}`]
   const mistakes = unknownFields(retry, RETRY_FIELDS, 'retry.')
   const { attempts, baseDelayMs, maxDelayMs } = retry
   if (attempts !== undefined && !(Number.isInteger(attempts) && isWithin(attempts, 1, MAX_ATTEMPTS))) {
-    mistakes.push(`retry.attempts: a whole number from 1 to ${MAX_ATTEMPTS}, not ${shown(attempts)}`)
+    mistakes.push(`retry.attempts: must be a whole number from 1 to ${MAX_ATTEMPTS}, not ${shown(attempts)}`)
   }
   for (const [field, delay] of Object.entries({ baseDelayMs, maxDelayMs })) {
     if (delay !== undefined && !isWithin(delay, 0, MAX_DELAY_MS)) {
-      mistakes.push(`retry.${field}: milliseconds from 0 to ${MAX_DELAY_MS}, not ${shown(delay)}`)
+      mistakes.push(`retry.${field}: must be milliseconds from 0 to ${MAX_DELAY_MS}, not ${shown(delay)}`)
     }
   }
   return mistakes
@@ -164,13 +164,13 @@ function isWithin(value: unknown, lowest: number, highest: number): boolean {
 function orderMistakes(order: unknown): string[] {
   return order === undefined || order === 'key' || order === 'none'
     ? []
-    : [`order: 'key' or 'none', not ${shown(order)}`]
+    : [`order: must be 'key' or 'none', not ${shown(order)}`]
 }
 
 function unknownFields(object: Record<string, unknown>, known: ReadonlySet<string>, prefix: string): string[] {
   return Object.keys(object)
     .filter((field) => !known.has(field))
-    .map((field) => `${prefix}${field}: there is no such field`)
+    .map((field) => `${prefix}${field}: unknown field`)
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -72,5 +72,5 @@ function keyIn(answer: unknown, field: string): string | undefined {
   if (typeof answer === 'string') return answer
   if (Number.isSafeInteger(answer) || typeof answer === 'bigint') return String(answer)
   ignorePromise(answer)
-  throw new PermanentError(`the key for ${field} is ${describeValue(answer)}; expected a text or an integer`)
+  throw new PermanentError(`the key for ${field} is ${describeValue(answer)}; expected a string or an integer`)
 }

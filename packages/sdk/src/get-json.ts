@@ -42,7 +42,7 @@ export async function getJson(
   } catch (error) {
     if (error instanceof TransientError || error instanceof PermanentError) throw error
     if (signal.aborted) throw new TransientError(`${name} did not answer within ${timeoutMs} ms`, { cause: error })
-    throw new TransientError(`${name} could not be asked: ${reasonOf(error)}`, { cause: error })
+    throw new TransientError(`${name} could not be reached: ${reasonOf(error)}`, { cause: error })
   }
 }
 
@@ -73,6 +73,6 @@ async function readJson(response: Response, name: string): Promise<Answer> {
     const text = UTF8.decode(Buffer.concat(chunks))
     return { json: parseFrozen(text), length: text.length }
   } catch (cause) {
-    throw new UnexpectedAnswer(`${name} did not answer in JSON as UTF-8`, { cause })
+    throw new UnexpectedAnswer(`${name} did not answer with JSON in UTF-8`, { cause })
   }
 }

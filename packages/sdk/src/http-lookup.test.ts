@@ -111,10 +111,10 @@ test('keeps every digit of numbers that JavaScript would round', async () => {
 })
 
 test.each<[string, object, string]>([
-  ['url', { url: () => Promise.reject(new Error('later')) }, 'answered a promise; expected an address as text'],
-  ['url', { url: () => undefined }, 'answered undefined; expected an address as text'],
-  ['url', { url: () => new URL(origin) }, 'answered an URL; expected an address as text'],
-  ['pick', { pick: async () => 5 }, 'answered a promise; expected a value, at once'],
+  ['url', { url: () => Promise.reject(new Error('later')) }, 'answered a promise; expected an address as a string'],
+  ['url', { url: () => undefined }, 'answered undefined; expected an address as a string'],
+  ['url', { url: () => new URL(origin) }, 'answered an URL; expected an address as a string'],
+  ['pick', { pick: async () => 5 }, 'answered a promise; it must return a value synchronously'],
 ])('%s that returns an invalid value fails the event permanently', async (name, options, message) => {
   answer = status(200)
   const enricher = prices(options)
@@ -162,10 +162,10 @@ test.each([
   ['429', status(429), TransientError, 'status 429', 2],
   ['503', status(503), TransientError, 'status 503', 2],
   ['a redirect', (_, r) => r.writeHead(302, { location: '/b' }).end(), TransientError, 'status 302', 1],
-  ['no JSON', (_, r) => r.end('<html>'), TransientError, 'did not answer in JSON', 1],
-  ['no UTF-8', (_, r) => r.end(Buffer.from('"Zürich"', 'latin1')), TransientError, 'as UTF-8', 1],
+  ['no JSON', (_, r) => r.end('<html>'), TransientError, 'did not answer with JSON', 1],
+  ['no UTF-8', (_, r) => r.end(Buffer.from('"Zürich"', 'latin1')), TransientError, 'in UTF-8', 1],
   ['too much', (_, r) => r.end(`"${'x'.repeat(2 ** 20)}"`), TransientError, 'more than 1048576 bytes', 1],
-  ['a closed connection', (_, r) => r.destroy(), TransientError, 'could not be asked: UND_ERR_SOCKET', 2],
+  ['a closed connection', (_, r) => r.destroy(), TransientError, 'could not be reached: UND_ERR_SOCKET', 2],
 ] satisfies [string, RequestListener, typeof PermanentError | typeof TransientError, string, number][])(
   '%s',
   async (_, listener, errorClass, message, asked) => {
@@ -187,15 +187,15 @@ test.each([
   expect(error).toEqual(new TransientError(`${enricher.name} did not answer within 50 ms`))
 })
 
-test('connection refused', async () => {
+test('no server listens', async () => {
   const closed = createServer().listen(0, '127.0.0.1')
   await once(closed, 'listening')
-  const nobody = `http://127.0.0.1:${(closed.address() as AddressInfo).port}`
+  const absent = `http://127.0.0.1:${(closed.address() as AddressInfo).port}`
   closed.close()
   await once(closed, 'close')
-  const enricher = prices({ url: () => `${nobody}/a`, allowOrigins: [nobody] })
+  const enricher = prices({ url: () => `${absent}/a`, allowOrigins: [absent] })
   expect(await enrichOne(enricher, 'a')).toEqual(
-    new TransientError(`${enricher.name} could not be asked: ECONNREFUSED`),
+    new TransientError(`${enricher.name} could not be reached: ECONNREFUSED`),
   )
 })
 
@@ -218,7 +218,7 @@ test.each([
 ])('never requests %s', async (_, url) => {
   const error = await enrichOne(prices({ url }), 'a')
   expect(error).toBeInstanceOf(PermanentError)
-  expect((error as Error).message).toMatch(/may not ask .*: see allowOrigins$/)
+  expect((error as Error).message).toMatch(/may not request .*: see allowOrigins$/)
   expect(requests).toEqual([])
 })
 
@@ -326,5 +326,5 @@ test('an answer about a key does not open the circuit', async () => {
 
 test('a circuit has one owner', () => {
   const { name } = prices()
-  expect(() => prices({ name })).toThrow(`there is already a circuit called '${name}'`)
+  expect(() => prices({ name })).toThrow(`there is already a circuit named '${name}'`)
 })

@@ -140,12 +140,12 @@ export function httpLookup<
 
 /** The allowed origins, each with an optional path that addresses must be below. */
 function checkedOrigins(name: string, allowed: readonly string[]): readonly URL[] {
-  if (allowed.length === 0) throw new TypeError(`${name}: allowOrigins names no origin`)
+  if (allowed.length === 0) throw new TypeError(`${name}: allowOrigins is empty`)
   return allowed.map((text) => {
     const url = URL.canParse(text) && /^https?:/.test(text) ? new URL(text) : undefined
     if (url && (text === url.origin || (text === url.origin + url.pathname && text.endsWith('/')))) return url
     throw new TypeError(
-      `${name}: '${text}' is no origin, such as https://example.com:8443, nor one with a path that ends in /`,
+      `${name}: '${text}' is not an origin such as https://example.com:8443, with or without a path that ends in /`,
     )
   })
 }
@@ -157,13 +157,13 @@ function checkedOrigins(name: string, allowed: readonly string[]): readonly URL[
 function addressIn(answer: unknown, name: string): string {
   if (typeof answer === 'string') return answer
   ignorePromise(answer)
-  throw new PermanentError(`url of '${name}' answered ${describeValue(answer)}; expected an address as text`)
+  throw new PermanentError(`url of '${name}' answered ${describeValue(answer)}; expected an address as a string`)
 }
 
 /** Throws if the function `pick` returned a promise. */
 function pickedFrom<Value>(answer: Value, name: string): Value {
   if (!ignorePromise(answer)) return answer
-  throw new PermanentError(`pick of '${name}' answered a promise; expected a value, at once`)
+  throw new PermanentError(`pick of '${name}' answered a promise; it must return a value synchronously`)
 }
 
 /** Throws if the address is not allowed, or not the intended one: a key from an event may have changed it. */
@@ -173,11 +173,11 @@ function allowedAddress(text: string, allowed: readonly URL[], name: string): UR
     address?.origin === origin &&
     (pathname === '/' || (address.pathname.startsWith(pathname) && address.pathname !== pathname))
   if (!address || !allowed.some(isBelow) || address.username || address.password) {
-    throw new PermanentError(`${name} may not ask ${address?.origin ?? 'what is no address'}: see allowOrigins`)
+    throw new PermanentError(`${name} may not request ${address?.origin ?? 'an invalid address'}: see allowOrigins`)
   }
   if (leavesItsPath(text)) {
     throw new PermanentError(
-      `${name} may not ask an address with . or .. in its path, \\, # or a control character: a key must be encoded`,
+      `${name} may not request an address with . or .. in its path, \\, # or a control character: encode the key`,
     )
   }
   return address

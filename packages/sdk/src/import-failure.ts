@@ -16,7 +16,7 @@ interface Place {
 
 /** How long another process may take to locate a syntax error, in milliseconds. */
 const LOOK_MS = 10_000
-const OUTSIDE = ': the folder of definitions must be inside the checkout of EventFlow'
+const OUTSIDE = ': the folder with the definitions must be inside the checkout of EventFlow'
 const MAX_MESSAGE = 4_000
 
 /**
@@ -59,7 +59,7 @@ function read(thrown: unknown): { name: string; message: string; stack: string }
     const cut = text.length > MAX_MESSAGE ? `${text.slice(0, MAX_MESSAGE)}…` : text
     return { name: String(name), message: cut, stack: isError ? String(stack) : '' }
   } catch {
-    return { name: '', message: 'it threw something that cannot be shown', stack: '' }
+    return { name: '', message: 'it threw a value that cannot be shown', stack: '' }
   }
 }
 

@@ -57,12 +57,12 @@ function understandTypeScript(): Promise<unknown> {
 /** A file may hang in a top-level await, or end the process: the log names the file. */
 async function within<Result>(file: string, limits: ImportLimits, work: () => Promise<Result>): Promise<Result> {
   const { warn, tellAfterMs, giveUpAfterMs } = limits
-  const ended = () => writeSync(2, `the process was ended while ${file} was imported: does it call exit?\n`)
+  const ended = () => writeSync(2, `the process exited while importing ${file}: does the file call exit?\n`)
   process.once('exit', ended)
-  const told = setTimeout(() => warn(`still waiting for the import of ${file}`), tellAfterMs)
+  const told = setTimeout(() => warn(`still importing ${file}`), tellAfterMs)
   let given: NodeJS.Timeout | undefined
   const givenUp = new Promise<never>((_, reject) => {
-    const why = `the import did not come to an end within ${giveUpAfterMs / 1_000} s: does it wait at its top level?`
+    const why = `the import did not finish within ${giveUpAfterMs / 1_000} s: does the file have a top-level await?`
     given = setTimeout(() => reject(new ImportError(why)), giveUpAfterMs)
   })
   try {

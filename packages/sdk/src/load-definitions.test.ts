@@ -69,13 +69,13 @@ test('ignores tests, declarations, private files, and leftovers of editors and s
 test.each([
   [
     'one.cts',
-    /cannot load .*one\.cts: a CommonJS module cannot be a definition; make it .* \.mjs or \.mts; .* begins with _$/,
+    /cannot load .*one\.cts: a CommonJS module cannot be a definition; make it .* \.mjs or \.mts; .* with _$/,
   ],
   ['one.cjs', /one\.cjs: a CommonJS module/],
   ['one.tsx', /one\.tsx: definitions end in \.ts, \.mts, \.js or \.mjs/],
   ['one.jsx', /one\.jsx: definitions end in/],
-  ['One.TS', /One\.TS: its ending is in capitals; name it One\.ts/],
-  ['One.MJS', /One\.MJS: its ending is in capitals; name it One\.mjs/],
+  ['One.TS', /One\.TS: its ending has capital letters; rename it to One\.ts/],
+  ['One.MJS', /One\.MJS: its ending has capital letters; rename it to One\.mjs/],
 ])('a file that looks like a definition and cannot be one ends the start: %s', async (name, message) => {
   await write('one.mjs', defining('a.one'))
   await write(name, '')
@@ -94,7 +94,7 @@ test('a link to a file is loaded; a dangling link ends the start', async () => {
 
 test('a path that is not a regular file does not block the start', async () => {
   await promisify(execFile)('mkfifo', [join(folder, 'one.mjs')])
-  await expect(loadDefinitions(folder)).rejects.toThrow(/one\.mjs: it is no file/)
+  await expect(loadDefinitions(folder)).rejects.toThrow(/one\.mjs: it is not a file/)
 })
 
 test('definitions in subfolders are reported, other files there are not', async () => {
@@ -107,10 +107,10 @@ test('definitions in subfolders are reported, other files there are not', async 
   await write('.git/four.js', defining('a.four'))
   const said: string[] = []
   await loadDefinitions(folder, { warn: (message) => said.push(message) })
-  const named = `not loaded: ${folder}/orders/deep/two.ts; definitions are read from the folder itself, not from its subfolders`
+  const named = `not loaded: ${folder}/orders/deep/two.ts; definitions are not read from subfolders`
   expect(said).toEqual([named])
   await rm(join(folder, 'one.mjs'))
-  await expect(loadDefinitions(folder)).rejects.toThrow(`there are no event definitions in ${folder}; ${named}`)
+  await expect(loadDefinitions(folder)).rejects.toThrow(`no event definitions in ${folder}; ${named}`)
 })
 
 test('an import that does not end is reported, and then given up', async () => {
@@ -118,9 +118,9 @@ test('an import that does not end is reported, and then given up', async () => {
   const said: string[] = []
   const options = { warn: (message: string) => said.push(message), tellAfterMs: 10, giveUpAfterMs: 50 }
   await expect(loadDefinitions(folder, options)).rejects.toThrow(
-    `cannot import ${folder}/one.mjs: the import did not come to an end within 0.05 s`,
+    `cannot import ${folder}/one.mjs: the import did not finish within 0.05 s`,
   )
-  expect(said).toEqual([`still waiting for the import of ${folder}/one.mjs`])
+  expect(said).toEqual([`still importing ${folder}/one.mjs`])
 })
 
 /** Loads the folder in another process with Node's own import, which jest replaces. Returns its output. */
@@ -171,18 +171,18 @@ describe('reports the place of', () => {
       {
         'a.mjs': `import { defineEvent } from '${PIPELINE}'\nexport default defineEvent({ type: 'a', schema: {}, kye: 1 })`,
       },
-      'cannot import …/a.mjs:2:16: event type "a" is not well defined:\n  kye: there is no such field',
+      'cannot import …/a.mjs:2:16: the definition of event type "a" is wrong:\n  kye: unknown field',
     ],
     [
       'a package that is not to be found',
       { 'a.mjs': `import { defineEvent } from '@eventflow/sdk'` },
-      "cannot import …/a.mjs: Cannot find package '@eventflow/sdk' imported from …/a.mjs: the folder of definitions must " +
+      "cannot import …/a.mjs: Cannot find package '@eventflow/sdk' imported from …/a.mjs: the folder with the definitions must " +
         'be inside the checkout of EventFlow',
     ],
     [
       'a call of process.exit',
       { 'a.mjs': 'process.exit(0)' },
-      'the process was ended while …/a.mjs was imported: does it call exit?',
+      'the process exited while importing …/a.mjs: does the file call exit?',
     ],
   ])('%s', async (_, files, message) => {
     for (const [name, text] of Object.entries(files)) await write(name, text)
@@ -230,7 +230,7 @@ test('reports a missing folder', async () => {
 
 test('reports a folder without definitions', async () => {
   await write('_one.mjs', defining('a.one'))
-  await expect(loadDefinitions(folder)).rejects.toThrow(`there are no event definitions in ${folder}`)
+  await expect(loadDefinitions(folder)).rejects.toThrow(`no event definitions in ${folder}`)
 })
 
 test.each([
@@ -239,18 +239,18 @@ test.each([
   [
     'throws what cannot be looked at',
     'throw { get message() { throw 1 } }',
-    /bad\.mjs: it threw something that cannot be shown/,
+    /bad\.mjs: it threw a value that cannot be shown/,
   ],
   ['has no default export', 'export const a = 1', /bad\.mjs has no default export/],
   ['exports something else', `export default { type: 'a.b', schema: {} }`, /bad\.mjs must be made by defineEvent/],
   ['exports a list with something else', 'export default [1]', /bad\.mjs must be made by defineEvent.*: \[0\] it is 1/],
-  ['exports a list of lists', 'export default [[]]', /bad\.mjs must be .*: \[0\] it is a list within the list/],
+  ['exports a list of lists', 'export default [[]]', /bad\.mjs must be .*: \[0\] it is a list inside the list/],
   [
     'exports a promise',
     'export default Promise.resolve()',
     /bad\.mjs must be .*: it is a promise; write await before it/,
   ],
-  ['exports a function', 'export default () => {}', /bad\.mjs must be .*: it is a function; export what it gives/],
+  ['exports a function', 'export default () => {}', /bad\.mjs must be .*: it is a function; export its result/],
   ['exports null', 'export default null', /bad\.mjs must be .*: it is null/],
   [
     'exports a trap',

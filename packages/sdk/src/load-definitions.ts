@@ -40,7 +40,7 @@ export async function loadDefinitions(
     }
   }
   if (definitions.size === 0) {
-    throw new Error([`there are no event definitions in ${folder}`, ...(notLoaded ? [notLoaded] : [])].join('; '))
+    throw new Error([`no event definitions in ${folder}`, ...(notLoaded ? [notLoaded] : [])].join('; '))
   }
   return definitions
 }
@@ -73,8 +73,8 @@ async function exportedBy(file: string, limits: Required<LoadOptions>): Promise<
 /** Describes what was exported instead of a definition, and the likely cause. */
 function what(exported: unknown): string {
   if (exported instanceof Promise) return 'it is a promise; write await before it'
-  if (typeof exported === 'function') return 'it is a function; export what it gives'
-  if (Array.isArray(exported)) return 'it is a list within the list'
+  if (typeof exported === 'function') return 'it is a function; export its result'
+  if (Array.isArray(exported)) return 'it is a list inside the list'
   if (typeof exported !== 'object' || exported === null) return `it is ${inspect(exported)}`
   return 'it is an object that defineEvent did not make, or a copy of one that it made'
 }

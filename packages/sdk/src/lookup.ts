@@ -127,9 +127,10 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/
 const MAX_COLUMNS = 50
 
 function selectByKey(table: string, key: string, columns: readonly string[]): string {
-  if (columns.length < 1 || columns.length > MAX_COLUMNS) throw new TypeError(`lookup in ${table}: 1 to 50 columns`)
+  if (columns.length < 1 || columns.length > MAX_COLUMNS)
+    throw new TypeError(`lookup in ${table}: give 1 to 50 columns`)
   const from = table.split('.')
-  if (from.length > 2) throw new TypeError(`lookup in ${table}: a table, or a schema and a table`)
+  if (from.length > 2) throw new TypeError(`lookup in ${table}: give a table, or a schema and a table`)
   const row = columns.map((column) => `'${checked(column)}', "${column}"`).join(', ')
   return `SELECT "${checked(key)}"::text AS key, json_build_object(${row})::text AS json
 FROM ${from.map((part) => `"${checked(part)}"`).join('.')} WHERE "${key}" = ANY($1)`
@@ -137,7 +138,7 @@ FROM ${from.map((part) => `"${checked(part)}"`).join('.')} WHERE "${key}" = ANY(
 
 function checked(name: string): string {
   if (!NAME.test(name)) {
-    throw new TypeError(`lookup: '${name}' is no name of a table or column (letters, digits and _)`)
+    throw new TypeError(`lookup: '${name}' is not a name of a table or column (letters, digits and _)`)
   }
   return name
 }

@@ -47,7 +47,7 @@ describe.each([
 
 // jest fails a test that leaves a rejection unhandled.
 test('a promise is a wrong answer where none is allowed, and its rejection is handled', async () => {
-  const message = `validate of 'order.created' answered a promise; expected a number, at once (the function must not be async)`
+  const message = `validate of 'order.created' answered a promise; expected a number, synchronously (the function must not be async)`
   // biome-ignore lint/suspicious/noThenProperty: a user's object may have one.
   const rejecting = { then: (_: unknown, reject: (error: unknown) => void) => reject(new Error('later')) }
   for (const promise of [Promise.resolve(5), Promise.reject(new Error('later')), rejecting]) {

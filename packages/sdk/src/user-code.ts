@@ -42,7 +42,7 @@ export function answerOf<Value>(
   try {
     const answer = call()
     if (ignorePromise(answer)) {
-      throw new WrongAnswer('a promise', `${expected}, at once (the function must not be async)`)
+      throw new WrongAnswer('a promise', `${expected}, synchronously (the function must not be async)`)
     }
     return { value: read(answer) }
   } catch (error) {
@@ -122,7 +122,7 @@ function timeoutOf(called: Called, limitMs: number): Failure {
 }
 
 function abandoned(called: Called): Failure {
-  const message = `${fullNameOf(called)} had not answered when the worker stopped`
+  const message = `${fullNameOf(called)} was still running when the worker stopped`
   return { ...failureOf(message, called.component), failureType: 'unavailable', errorClass: 'Stopped' }
 }
 

@@ -13,8 +13,8 @@ export function checkTables({ migrations, tables, owner }: PostgresFacts, shells
       migrations.missing.length > 0 && error(`not applied: ${migrations.missing.join(', ')}`, 'npx eventflow migrate'),
       migrations.unknown.length > 0 &&
         error(
-          `the database is of a newer version, which has applied ${migrations.unknown.join(', ')}`,
-          'install that version of EventFlow here too',
+          `a newer version of EventFlow has applied ${migrations.unknown.join(', ')} to this database`,
+          'install that version here too',
         ),
     ]),
     ...(tables
@@ -29,10 +29,10 @@ function checkIndexes({ missingIndexes }: Tables, owner: string | undefined, she
   const becomeOwner = owner ? [`SET ROLE "${owner}"`] : []
   return findings(
     'indexes',
-    'all there',
+    'complete',
     missingIndexes.map(({ name, make }) =>
       error(
-        `${name} is missing or not valid: statements read whole tables`,
+        `${name} is missing or invalid, so statements scan whole tables`,
         runSql(shells, ...becomeOwner, ...make.split('; ')),
       ),
     ),
@@ -43,19 +43,18 @@ function checkWorkers({ workers }: Tables, shells: Shells): Finding[] {
   const alive = workers.filter((worker) => worker.alive)
   const forgotten = workers.filter(({ silentSeconds }) => silentSeconds > DAY_SECONDS)
   return findings('workers', `${alive.length} alive`, [
-    alive.length === 0 &&
-      error('no worker is alive: events are accepted, and nothing is done with them', START_A_WORKER),
+    alive.length === 0 && error('no worker is running: events are accepted but not settled', START_A_WORKER),
     ...workers
       .filter(({ rival }) => rival !== null)
       .map(({ id, host, pid, rival }) =>
         warning(
-          `two workers use the id ${id}: process ${pid} on ${host} works, process ${rival!.pid} on ${rival!.host} does nothing`,
-          'give each worker an EVENTFLOW_WORKER_ID of its own, or leave it out, and start the idle one again',
+          `two workers have the id ${id}: process ${pid} on ${host} works, process ${rival!.pid} on ${rival!.host} is idle`,
+          'give each worker a unique EVENTFLOW_WORKER_ID, or leave it unset, and restart the idle one',
         ),
       ),
     forgotten.length > 0 &&
       warning(
-        `long dead: ${forgotten.map(({ id, silentSeconds }) => `${id} (${span(silentSeconds)})`).join(', ')}`,
+        `dead for long: ${forgotten.map(({ id, silentSeconds }) => `${id} (${span(silentSeconds)})`).join(', ')}`,
         runSql(shells, `DELETE FROM workers WHERE heartbeat_at < now() - interval '1 day'`),
       ),
   ])
@@ -64,12 +63,12 @@ function checkWorkers({ workers }: Tables, shells: Shells): Finding[] {
 /** Where no worker is alive, that has been said already. */
 function checkOwners({ ownership: { partitions, workers } }: Tables): Finding[] {
   const free = partitions.filter((partition) => partition.free).map(({ id }) => id)
-  return findings('partitions', `${partitions.length}, each with its owner`, [
+  return findings('partitions', `${partitions.length}, each with an owner`, [
     free.length > 0 &&
       workers.length > 0 &&
       warning(
-        `without an owner: ${free.join(', ')}. For some seconds after a start, a stop or a crash that is as it should be`,
-        'npx eventflow workers   # if it stays: restart the worker with the fewest partitions',
+        `without an owner: ${free.join(', ')}. This is normal for some seconds after a start, stop or crash`,
+        'npx eventflow workers   # if it persists, restart the worker with the fewest partitions',
       ),
   ])
 }
@@ -78,12 +77,12 @@ function checkOwners({ ownership: { partitions, workers } }: Tables): Finding[] 
 export function checkStreams(streams: readonly StreamFacts[], strangers: readonly string[], shells: Shells): Finding[] {
   const entries = streams.reduce((sum, { length }) => sum + length, 0)
   const { redisCli } = shells
-  return findings('streams', `${streams.length} streams with ${entries} entries, each with its group`, [
+  return findings('streams', `${streams.length} streams with ${entries} entries, each with a group`, [
     ...streams
       .filter(({ groupAt, length }) => groupAt === undefined && length > 0)
       .map(({ key, length }) =>
         error(
-          `${key} has ${length} entries and no group: nobody reads it. A worker that owns the partition makes one`,
+          `${key} has ${length} entries but no group, so no worker reads it. The owner of the partition creates the group`,
           START_A_WORKER,
         ),
       ),
@@ -91,14 +90,14 @@ export function checkStreams(streams: readonly StreamFacts[], strangers: readonl
       .filter(({ groupAt, lastId }) => groupAt !== undefined && isAfter(groupAt, lastId))
       .map(({ key, groupAt, lastId }) =>
         error(
-          `the group of ${key} is at ${groupAt}, beyond its last entry ${lastId}: what is added now may not be delivered`,
+          `the group of ${key} is at ${groupAt}, beyond the last entry ${lastId}: new entries may not be delivered`,
           `${redisCli} XGROUP SETID '${key}' eventflow 0`,
         ),
       ),
     ...strangers.map((key) =>
       error(
         `${key} holds events of another database: Postgres was restored from a backup, or two installations share a prefix`,
-        `${redisCli} DEL '${key}'   # after a restore. Otherwise set EVENTFLOW_STREAM_PREFIX to a name of its own in one of them`,
+        `${redisCli} DEL '${key}'   # after a restore. Otherwise give each installation its own EVENTFLOW_STREAM_PREFIX`,
       ),
     ),
   ])

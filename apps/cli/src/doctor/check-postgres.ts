@@ -38,7 +38,7 @@ function checkVersion({ version, versionNumber }: ServerFacts): Finding[] {
   return findings('postgres version', version, [
     versionNumber < 130_000
       ? error(`${version} lacks what the tables need`, fix)
-      : versionNumber < 150_000 && warning(`nobody has tried EventFlow on ${version}`, fix),
+      : versionNumber < 150_000 && warning(`EventFlow is not tested on ${version}`, fix),
   ])
 }
 
@@ -77,8 +77,8 @@ function checkPooler({ settings }: PostgresFacts): Finding[] {
   return findings('postgres timeouts', 'statements and idle transactions are ended by the server', [
     !kept &&
       error(
-        'the limits that our connections ask for do not arrive: a pooler or proxy drops them',
-        'let DATABASE_URL name Postgres itself, not a pooler',
+        'a pooler or proxy drops the timeouts that EventFlow sets for its connections',
+        'point DATABASE_URL to Postgres itself, not to a pooler',
       ),
   ])
 }
@@ -100,21 +100,21 @@ function checkConnections({ connections, maxConnections, tables }: PostgresFacts
   return findings('postgres connections', use, [
     most > maxConnections
       ? error(`${use}, and the pools may open ${most}`, fix)
-      : most > 0.8 * maxConnections && warning(`${use}, and the pools may open ${most}: little is left`, fix),
+      : most > 0.8 * maxConnections && warning(`${use}, and the pools may open ${most}: few are left`, fix),
   ])
 }
 
 function checkRoles({ blindRoles, superusers, role }: PostgresFacts, shells: Shells): Finding[] {
-  return findings('postgres roles', `we are ${role}, an ordinary role; workers can see the transactions of ingest`, [
+  return findings('postgres roles', `${role} is an ordinary role; workers can see the transactions of ingest`, [
     ...superusers.map((superuser) =>
       error(
-        `${superuser} is a superuser: who gets hold of DATABASE_URL, or of a handler, can run programs as the account of Postgres`,
-        'let DATABASE_URL name an ordinary role: docs/operating.md, Roles',
+        `${superuser} is a superuser: a leaked DATABASE_URL, or a handler, could run programs as the account of Postgres`,
+        'use an ordinary role in DATABASE_URL: docs/operating.md, Roles',
       ),
     ),
     ...blindRoles.map((blind) =>
       error(
-        `${blind} cannot see the transactions of ingest's role: workers that log in as it wait for them until they have ended`,
+        `${blind} cannot see the transactions of ingest's role, so workers with this role wait until they end`,
         runSql(shells, `GRANT pg_read_all_stats TO "${blind}"`),
       ),
     ),
@@ -135,12 +135,12 @@ function checkTransactions({ oldTransactions }: PostgresFacts, shells: Shells): 
 function checkSlots({ idleSlots }: PostgresFacts, shells: Shells): Finding[] {
   return findings(
     'postgres replication slots',
-    'none holds up the write-ahead log',
+    'no idle slot',
     idleSlots
       .filter(({ bytes }) => bytes > GIBIBYTE)
       .map(({ name, bytes }) =>
         warning(
-          `nobody reads the slot ${name}, for which ${megabytes(bytes)} of the write-ahead log are kept`,
+          `the slot ${name} has no reader, and keeps ${megabytes(bytes)} of the write-ahead log`,
           runSql(shells, `SELECT pg_drop_replication_slot('${name}')`),
         ),
       ),

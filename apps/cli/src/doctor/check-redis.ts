@@ -26,12 +26,12 @@ function checkVersion({ version }: RedisFacts): Finding[] {
 }
 
 function checkKind({ cluster, replica, runId }: RedisFacts): Finding[] {
-  return findings('redis kind', 'one server, to be written to', [
-    cluster && error('it is a Cluster, which EventFlow cannot use', 'let REDIS_URL name a single server'),
-    replica && error('it is a replica, which takes no events', 'let REDIS_URL name the primary'),
+  return findings('redis kind', 'a single, writable server', [
+    cluster && error('it is a cluster, which EventFlow does not support', 'point REDIS_URL to a single server'),
+    replica && error('it is a replica, which accepts no writes', 'point REDIS_URL to the primary'),
     !runId &&
       warning(
-        'it does not say its run_id, so that workers cannot tell a restart from a lost connection',
+        'it does not report its run_id, so workers cannot tell a restart from a lost connection',
         'use a Redis whose INFO shows run_id',
       ),
   ])
@@ -41,7 +41,7 @@ function checkEviction({ policy }: RedisFacts, { redisCli }: Shells): Finding[] 
   return findings('redis eviction', policy, [
     policy !== 'noeviction' &&
       error(
-        `maxmemory-policy is ${policy}: Redis may remove streams when memory is short`,
+        `maxmemory-policy is ${policy}: Redis may delete streams when it runs out of memory`,
         `${redisCli} CONFIG SET maxmemory-policy noeviction && ${redisCli} CONFIG REWRITE`,
       ),
   ])
@@ -52,21 +52,22 @@ function checkMemory({ maxMemory, usedMemory }: RedisFacts, { redisCli }: Shells
   const message = `${megabytes(usedMemory)} used of ${megabytes(maxMemory)}`
   const fix = `${redisCli} CONFIG SET maxmemory ${2 * maxMemory} && ${redisCli} CONFIG REWRITE`
   return findings('redis memory', message, [
-    usedMemory > 0.8 * maxMemory && warning(`${message}: when it is full, events go by Postgres, more slowly`, fix),
+    usedMemory > 0.8 * maxMemory &&
+      warning(`${message}: when it is full, workers read events from Postgres, which is slower`, fix),
   ])
 }
 
 /** Nothing in Redis is needed, but to make it again takes time. */
 function checkPersistence({ appendOnly, appendFsync, writeFailed }: RedisFacts, { redisCli }: Shells): Finding[] {
-  return findings('redis persistence', `append-only file, synced ${appendFsync ?? 'as the service does it'}`, [
+  return findings('redis persistence', `append-only file, fsync ${appendFsync ?? 'set by the provider'}`, [
     writeFailed &&
       error(
-        'it could not write its data to disk, and may refuse to take events',
+        'it could not write its data to disk and may refuse writes',
         `${redisCli} INFO persistence   # then make room on its disk`,
       ),
     !appendOnly &&
       warning(
-        'there is no append-only file: after each restart of Redis all partitions catch up from Postgres',
+        'the append-only file is off: after each restart of Redis all partitions catch up from Postgres',
         `${redisCli} CONFIG SET appendonly yes && ${redisCli} CONFIG REWRITE`,
       ),
   ])

@@ -249,7 +249,12 @@ describe('the pipeline', () => {
     await heartbeat(db, { id: 'well', host: 'here', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
     await db.query(`INSERT INTO workers VALUES ('old', 'there', 2, now(), now() - interval '3 d')`)
     const finding = await onlyFinding()
-    expect(finding).toMatchObject({ check: 'workers', level: 'warning', code: 0, message: 'long dead: old (3 d 0 h)' })
+    expect(finding).toMatchObject({
+      check: 'workers',
+      level: 'warning',
+      code: 0,
+      message: 'dead for long: old (3 d 0 h)',
+    })
     await runFix(finding.fix)
     expect(await wrong()).toEqual([])
   })
@@ -259,9 +264,7 @@ describe('the pipeline', () => {
     expect(await heartbeat(db, other, { takeOver: false })).toEqual({ host: 'here', pid: 1 })
     const finding = await onlyFinding()
     expect(finding).toMatchObject({ check: 'workers', level: 'warning', code: 0 })
-    expect(finding.message).toBe(
-      'two workers use the id well: process 1 on here works, process 2 on there does nothing',
-    )
+    expect(finding.message).toBe('two workers have the id well: process 1 on here works, process 2 on there is idle')
     await db.query('UPDATE workers SET rival_at = NULL')
     expect(await wrong()).toEqual([])
   })
@@ -279,7 +282,7 @@ describe('the pipeline', () => {
     await redis.xgroup('DESTROY', key, 'eventflow')
     expect(await onlyFinding()).toMatchObject({
       ...{ check: 'streams', level: 'error', code: 1 },
-      message: expect.stringContaining(`${key} has 1 entries and no group`),
+      message: expect.stringContaining(`${key} has 1 entries but no group`),
     })
     await redis.xgroup('CREATE', key, 'eventflow', `${Number(id.split('-')[0]) + 1_000}-0`)
     const finding = await onlyFinding()

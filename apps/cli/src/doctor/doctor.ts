@@ -74,5 +74,5 @@ function shown(found: readonly Finding[], paint: Paint): string {
     return finding.level === 'ok' ? line : `${line}\n${' '.repeat(9)}${paint('dim', 'fix:')} ${printable(finding.fix)}`
   })
   const count = (level: Finding['level']) => found.filter((finding) => finding.level === level).length
-  return [...lines, '', `errors: ${count('error')}, warnings: ${count('warning')}, fine: ${count('ok')}`].join('\n')
+  return [...lines, '', `errors: ${count('error')}, warnings: ${count('warning')}, ok: ${count('ok')}`].join('\n')
 }

@@ -13,20 +13,20 @@ export function checkNode(version: string): Finding[] {
 /** Ages are told across clocks: the times of events are this host's, of acceptance Postgres', of stream entries Redis'. */
 export function checkClock(check: string, { ahead, give }: Clock): Finding[] {
   const off = Math.max(0, Math.abs(ahead) - give)
-  const where = `${Math.abs(ahead).toFixed(3)} s ${ahead < 0 ? 'behind' : 'ahead of'} this host's, give or take ${give.toFixed(3)} s`
+  const where = `${Math.abs(ahead).toFixed(3)} s ${ahead < 0 ? 'behind' : 'ahead of'} this host's, ± ${give.toFixed(3)} s`
   const fix = 'timedatectl set-ntp true   # on both machines'
   return findings(check, where, [
     off > 10
-      ? error(`${where}: ages and retries are wrong by as much`, fix)
-      : off > 1 && warning(`${where}: ages are wrong by as much`, fix),
+      ? error(`${where}: ages and retry times are off by as much`, fix)
+      : off > 1 && warning(`${where}: ages are off by as much`, fix),
   ])
 }
 
 export function checkDisk(check: string, disk: Disk | undefined, also = ''): Finding[] {
-  if (!disk) return [{ check, level: 'ok', message: `not to be seen from here${also}` }]
+  if (!disk) return [{ check, level: 'ok', message: `not visible from this host${also}` }]
   const share = disk.free / disk.size
   const message = `${megabytes(disk.free)} free, ${Math.round(100 * share)} %${also}`
-  const fix = 'make room, or set EVENTFLOW_RETENTION_SETTLED_DAYS on the workers and let old events go'
+  const fix = 'free disk space, or set EVENTFLOW_RETENTION_SETTLED_DAYS on the workers to delete old events'
   return findings(check, message, [share < 0.05 ? error(message, fix) : share < 0.1 && warning(message, fix)])
 }
 

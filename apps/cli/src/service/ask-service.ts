@@ -31,21 +31,21 @@ export async function askService<Result>(
 export function explained({ problem, message }: RequestFailed, { url, apiKey }: Service): Error {
   if (!problem) {
     return new UnreachableError(
-      `No answer from ${url}: ${message}\nIs it running (eventflow up)? Where it is elsewhere, name it with --url or EVENTFLOW_URL.`,
+      `No answer from ${url}: ${message}\nIs it running (eventflow up)? Set another address with --url or EVENTFLOW_URL.`,
     )
   }
   const { code, status } = problem
-  if (code === undefined) return new UnreachableError(`What answers at ${url} is no EventFlow: ${message}`)
+  if (code === undefined) return new UnreachableError(`The server at ${url} is not EventFlow: ${message}`)
   if (status === 503)
-    return new UnreachableError(`${url}: ${message}\nTry again in a moment; eventflow doctor looks for the cause.`)
+    return new UnreachableError(`${url}: ${message}\nTry again in a moment, or find the cause with eventflow doctor.`)
   if (status === 401) {
     const hint = apiKey
-      ? 'The key in EVENTFLOW_API_KEY is not known to it.'
+      ? 'The service does not know the key in EVENTFLOW_API_KEY.'
       : 'Set EVENTFLOW_API_KEY to a key of this service.'
     return new SetupError(`${message}\n${hint}`)
   }
-  if (status === 403) return new SetupError(`${message}\nThe key in EVENTFLOW_API_KEY may not do that.`)
+  if (status === 403) return new SetupError(`${message}\nThe key in EVENTFLOW_API_KEY lacks the scope for that.`)
   if (code === 'route-not-found')
-    return new SetupError(`${message}\nIs ${url} right, and is what runs there as new as this command?`)
+    return new SetupError(`${message}\nIs ${url} right, and is the service as new as this command line?`)
   return new SetupError(message)
 }

@@ -67,14 +67,14 @@ export function createAsking(around: Surroundings): Asking {
       parent
         .command(words)
         .description(description)
-        .addOption(new Option('--url <url>', 'where the service is').env('EVENTFLOW_URL').argParser(httpUrl))
-        .option('--data-dir <folder>', 'of a running eventflow up, where no URL is given', '.eventflow')
-        .option('--json', 'as JSON'),
+        .addOption(new Option('--url <url>', 'address of the service').env('EVENTFLOW_URL').argParser(httpUrl))
+        .option('--data-dir <folder>', 'data folder of a running eventflow up, if no URL is given', '.eventflow')
+        .option('--json', 'print JSON'),
     long: () => ({ print, note, progress: createProgress(stderr), stop: around.stop() }),
   }
 }
 
 function httpUrl(given: string): string {
   if (/^https?:/.test(given) && URL.canParse(given)) return given
-  throw new InvalidArgumentError('It must begin with http:// or https://.')
+  throw new InvalidArgumentError('The URL must begin with http:// or https://.')
 }

@@ -115,13 +115,13 @@ describe('send', () => {
     const input = '{"type":"step.done","data":{"step":"c"}}\n{"type":"step.done","partitionkey":7,"data":{}}\n'
     const some = await eventflow(['send'], { input })
     expect(some).toMatchObject({ code: 1, stdout: '1 accepted, 0 duplicate, 1 rejected\n' })
-    expect(some.stderr).toMatch(/^line 2 of what came in \(\S{36}\) is rejected: 400 .*partitionkey/)
+    expect(some.stderr).toMatch(/^line 2 of stdin \(\S{36}\) is rejected: 400 .*partitionkey/)
     const cut = await eventflow(['send', '--json'], { input: '{"type":"step.done","data":{"step":"d"}}\n{"type' })
     expect(cut).toMatchObject({ code: 1, stderr: expect.stringContaining('1 rejected') })
     expect(lines(cut.stdout)).toEqual(
       expect.arrayContaining([
         { row: 1, id: expect.any(String), status: 'accepted' },
-        { row: 2, status: 'rejected', error: expect.stringMatching(/^line 2 of what came in is not JSON/) },
+        { row: 2, status: 'rejected', error: expect.stringMatching(/^line 2 of stdin is not JSON/) },
       ]),
     )
   })
@@ -146,8 +146,8 @@ describe('send', () => {
     const sent = await eventflow(['send', file])
     expect(sent).toMatchObject({ code: 1, stdout: '3 accepted, 0 duplicate, 6 rejected\n' })
     for (const [line, what] of Object.entries({
-      2: '1e400|rounded',
-      3: 'rounded',
+      2: '1e400|precision',
+      3: 'precision',
       4: 'more than once',
       5: '__proto__',
       6: 'is not JSON',
@@ -177,7 +177,7 @@ describe('send', () => {
     expect(await eventflow(['send', '--type', 'x', '--data', '[]'])).toMatchObject({ code: 64 })
     expect(await eventflow(['send', '--wait'])).toMatchObject({
       code: 64,
-      stderr: expect.stringContaining('one event'),
+      stderr: expect.stringContaining('single event'),
     })
   })
 })
@@ -213,7 +213,7 @@ describe('events', () => {
     expect(full).toMatchObject({ code: 0, stderr: '' })
     expect(JSON.parse(full.stdout).events).toHaveLength(3)
     const cut = await eventflow(['events', 'trace', 'trip', '--limit', '2', '--json'])
-    expect(cut).toMatchObject({ stderr: 'There are more than 2 events; these are the last accepted.\n' })
+    expect(cut).toMatchObject({ stderr: 'There are more than 2 events; only the newest are shown.\n' })
     expect(JSON.parse(cut.stdout).events).toHaveLength(2)
   })
 
@@ -330,7 +330,7 @@ test('events and dead letters are looked up by the id and the source they were s
     const elsewhere = await eventflow([...lookUp, 'one id'])
     expect(elsewhere).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('from the source / (another: --source)'),
+      stderr: expect.stringContaining('from the source / (set another with --source)'),
     })
   }
 })
@@ -360,7 +360,7 @@ test('schemas are registered, listed, checked and refused', async () => {
   expect(await eventflow(['schemas', 'compatibility', 'stock.moved', 'SOME'])).toMatchObject({ code: 64 })
   await eventflow(['schemas', 'register', 'stock.moved', file])
   expect((await eventflow(['schemas', 'versions', 'stock.moved'])).stdout).toMatch(
-    /^version +from +by +registered\n +1 {2}api .*\n +2 {2}api +\S+ +\S+Z\n$/,
+    /^version +origin +registered by +registered\n +1 {2}api .*\n +2 {2}api +\S+ +\S+Z\n$/,
   )
   expect(await eventflow(['schemas', 'versions', 'stock.lost'])).toMatchObject({ code: 1, stdout: '' })
 })

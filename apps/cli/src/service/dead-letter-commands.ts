@@ -28,69 +28,71 @@ interface Change extends ShowOptions {
 }
 
 export function deadLetterCommands(program: Command, { around, command, asks, long }: Asking): void {
-  const dlq = program.command('dlq').description('Dead letters: ls, show, replay, discard.')
+  const dlq = program.command('dlq').description('List, show, replay and discard dead letters.')
   const filtering = (of: Command) =>
     of.option(
       '--filter <name=value...>',
-      'which: type, error-class, key, id, since, until; all that is given must hold',
+      'by type, error-class, key, id, since, until; several parts must all match',
       addToFilter,
     )
-  filtering(command(dlq, 'ls', 'What failed for good, the last accepted first.'))
-    .addOption(new Option('--status <status>', 'how they are').choices(DEAD_STATUSES).default('open'))
-    .option('--group', 'how many there are of each type and error class')
-    .option('--limit <count>', 'so many at the most', wholeNumber(1, 1_000), 20)
+  filtering(command(dlq, 'ls', 'List dead letters, newest event first.'))
+    .addOption(new Option('--status <status>', 'only with this status').choices(DEAD_STATUSES).default('open'))
+    .option('--group', 'count by type and error class')
+    .option('--limit <count>', 'at most so many', wholeNumber(1, 1_000), 20)
     .addHelpText('after', '\nExit code: 0, 2 when the service does not answer.')
     .addHelpText('after', '\nExample: eventflow dlq ls --filter type=flight.completed since=2h --group')
     .action(
       asks((operator, { filter = {}, group, ...options }: Listing) => {
-        if (filter.ids) throw new UsageError(`One dead letter: eventflow dlq show ${filter.ids[0]}`)
+        if (filter.ids) throw new UsageError(`To show one dead letter: eventflow dlq show ${filter.ids[0]}`)
         const list = group ? groupDeadLetters : listDeadLetters
         return list(operator, filter, options)
       }),
     )
-  command(dlq, 'show', 'One dead letter: what was wrong, every attempt, its data.')
-    .argument('<id>', 'of the event, or the one it was sent with')
-    .option('--source <source>', 'where it came from, for the id it was sent with; / where missing')
+  command(dlq, 'show', 'Show a dead letter with its error, attempts and data.')
+    .argument('<id>', 'id of the event, from EventFlow or from its producer')
+    .option('--source <source>', 'source of the event, for an id from its producer; default /')
     .addHelpText('after', '\nExit code: 0, 1 when there is none, 2 when the service does not answer.')
     .addHelpText('after', '\nExample: eventflow dlq show "sale 4711" --json')
     .action(asks(showDeadLetter))
 
   const changing = (action: 'replay' | 'discard', description: string) =>
     filtering(command(dlq, action, description))
-      .option('--all', 'every open dead letter, where no filter is given')
-      .option('--rate <events>', 'so many a second at the most', wholeNumber(1, 10_000))
-      .option('--dry-run', 'only count, and show some')
-      .option('--yes', 'do not ask')
-      .addHelpText('after', '\nCounts first, and asks. It goes on when this command is stopped.')
+      .option('--all', 'all open dead letters, instead of a filter')
+      .option('--rate <events>', 'at most so many per second', wholeNumber(1, 10_000))
+      .option('--dry-run', 'only count them and show some')
+      .option('--yes', 'do not ask for confirmation')
+      .addHelpText('after', '\nCounts first, then asks. The operation continues if this command is stopped.')
       .addHelpText(
         'after',
-        'Exit code: 0, 1 when it was not wanted or not finished, 2 when the service does not answer,',
+        'Exit code: 0, 1 when it was declined or did not finish, 2 when the service does not answer,',
       )
-      .addHelpText('after', '130 when it goes on without us.')
+      .addHelpText('after', '130 when this command was stopped and the operation continues.')
       .action(
         asks((operator, { filter, all, rate, schemaVersion, reason, ...options }: Change) => {
           if (!filter && !all)
-            throw new UsageError('Which ones? Name them with --filter, or say --all. See eventflow dlq ls --group')
+            throw new UsageError(
+              'Choose dead letters with --filter, or pass --all. To see them: eventflow dlq ls --group',
+            )
           const how = { ...(rate && { rate }), ...(schemaVersion && { schema_version: schemaVersion }) }
           const order = { filter: filter ?? {}, ...how, ...(reason && { reason }) }
           return changeDeadLetters(operator, action, order, { ...options, confirm: around.confirm, ...long() })
         }),
       )
-  changing('replay', 'Send dead letters on their way again, in the order in which they were accepted.')
-    .option('--reason <text>', 'why, for the audit log')
-    .option('--schema-version <number>', 'read them as this version of their schema', wholeNumber(1, 999_999_999))
+  changing('replay', 'Process dead letters again, in the order in which they were accepted.')
+    .option('--reason <text>', 'reason for the audit log')
+    .option('--schema-version <number>', 'read their data as this schema version', wholeNumber(1, 999_999_999))
     .addHelpText('after', '\nExample: eventflow dlq replay --filter error-class=TransientError since=2h --rate 50')
-  changing('discard', 'Say that dead letters will never be processed, and why. They are kept.')
-    .requiredOption('--reason <text>', 'why; kept with them')
+  changing('discard', 'Mark dead letters as never to be processed, with a reason. They stay stored.')
+    .requiredOption('--reason <text>', 'reason, stored with the dead letters')
     .addHelpText(
       'after',
       '\nExample: eventflow dlq discard --filter type=order.created --reason "sent by a broken test"',
     )
-  command(dlq, 'operation', 'Watch a replay or a discard to its end; resume or cancel it.')
-    .argument('<id>', 'as it was told when it began')
-    .addOption(new Option('--cancel', 'end it; what it has done stays done').conflicts('resume'))
-    .option('--resume', 'go on with one that was interrupted')
-    .addHelpText('after', '\nExit code: as of replay.')
+  command(dlq, 'operation', 'Follow a replay or discard until it ends; resume or cancel it.')
+    .argument('<id>', 'id of the operation, printed when it began')
+    .addOption(new Option('--cancel', 'cancel it; finished parts are not undone').conflicts('resume'))
+    .option('--resume', 'resume an interrupted one')
+    .addHelpText('after', '\nExit code: as for dlq replay.')
     .addHelpText('after', '\nExample: eventflow dlq operation 0190b2c4-0000-7000-8000-000000000000 --cancel')
     .action(
       asks(async (operator, id: string, { cancel, resume, ...options }: Watching) => {

@@ -30,7 +30,7 @@ export async function groupDeadLetters(
     },
     options,
   )
-  if (more) options.note(`There are more kinds than these ${figure(groups.length)}; --filter says which are meant.`)
+  if (more) options.note(`Only the largest ${figure(groups.length)} groups are shown; narrow them down with --filter.`)
   return 0
 }
 

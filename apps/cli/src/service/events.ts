@@ -24,7 +24,7 @@ export async function getEvent(
 
 /** In words, from where an event that was looked for by its id would have come. */
 export const sourceOf = (source: string | undefined) =>
-  source === undefined ? 'from the source / (another: --source)' : `from the source ${source}`
+  source === undefined ? 'from the source / (set another with --source)' : `from the source ${source}`
 
 /** Prints the events that match, the last accepted first. Gives the exit code: 1 when there are none. */
 export async function listEvents(

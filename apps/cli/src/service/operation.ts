@@ -47,7 +47,7 @@ export async function changeDeadLetters(
   }
   if (!yes) {
     if (!confirm) {
-      throw new UsageError(`This would ${action} ${dead(extent.count)}. Look with --dry-run, and say so with --yes.`)
+      throw new UsageError(`This would ${action} ${dead(extent.count)}. Check with --dry-run, then confirm with --yes.`)
     }
     if (!(await confirm(`${shown(action, extent)}\n\n${action} ${dead(extent.count)}? [y/N] `))) return 1
   }
@@ -75,10 +75,12 @@ export async function follow(operator: Operator, begun: Operation, options: Foll
   if (json) print(JSON.stringify(operation))
   else print(`${kind} ${id} is ${status}: ${figure(done)} of ${figure(total)} done`)
   if (status === 'running') {
-    note(`It goes on. To watch it: eventflow dlq operation ${id}; to end it: eventflow dlq operation ${id} --cancel`)
+    note(
+      `The operation continues. To follow it: eventflow dlq operation ${id}; to stop it: eventflow dlq operation ${id} --cancel`,
+    )
     return 130
   }
-  if (status === 'interrupted') note(`To go on with it: eventflow dlq operation ${id} --resume`)
+  if (status === 'interrupted') note(`To resume it: eventflow dlq operation ${id} --resume`)
   return status === 'finished' ? 0 : 1
 }
 

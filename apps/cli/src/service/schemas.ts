@@ -34,7 +34,7 @@ export async function getSchema(
 export async function listVersions(operator: Operator, type: string, options: ShowOptions): Promise<number> {
   const found = await operator.schemaVersions(type)
   if (!found) {
-    options.note(`No schema of the type ${type} is registered. Which there are: eventflow schemas ls`)
+    options.note(`No schema of the type ${type} is registered. To list them: eventflow schemas ls`)
     return 1
   }
   showList(
@@ -100,6 +100,6 @@ async function readSchemaFile(file: string): Promise<object> {
   try {
     return JSON.parse(await readFile(file, 'utf8'))
   } catch (error) {
-    throw new SetupError(`${file} is no JSON Schema: ${(error as Error).message}`)
+    throw new SetupError(`${file} is not a JSON Schema: ${(error as Error).message}`)
   }
 }

@@ -8,18 +8,21 @@ import { sendAll, sendOne } from './send.js'
 
 export function sendCommand(program: Command, { around, command, serviceOf, long }: Asking): void {
   const { print, note } = around
-  command(program, 'send', 'Send events: one from the options, or a file, or what comes in.')
-    .argument('[file]', 'NDJSON or a JSON array, .gz or not; NDJSON comes in where neither it nor --type is given')
-    .option('--type <type>', 'of the one event')
-    .option('--data <json>', 'its data, an object; - reads it from what comes in')
-    .option('--key <key>', 'what its order is kept by')
-    .option('--id <id>', 'its id: the same id is the same event, however often it is sent')
-    .option('--source <source>', 'where it comes from')
-    .option('--time <time>', 'when it happened', readMoment)
-    .option('--correlation-id <id>', 'what it belongs to')
-    .option('--causation-id <id>', 'the event that caused it')
-    .option('--wait [seconds]', 'for the one event: until it is settled, 30 s at the most', wholeNumber(1, 60))
-    .addHelpText('after', '\nExit code: 0, 1 when not all was taken (with --wait: processed), 130 when it was stopped.')
+  command(program, 'send', 'Send events: one from the options, or many from a file or stdin.')
+    .argument('[file]', 'NDJSON or a JSON array, also as .gz; without a file and --type, NDJSON is read from stdin')
+    .option('--type <type>', 'type of the single event')
+    .option('--data <json>', 'its data, a JSON object; - reads it from stdin')
+    .option('--key <key>', 'its ordering key')
+    .option('--id <id>', 'its id; an event sent again with the same id is a duplicate')
+    .option('--source <source>', 'its source')
+    .option('--time <time>', 'the time it happened', readMoment)
+    .option('--correlation-id <id>', 'its correlation id')
+    .option('--causation-id <id>', 'id of the event that caused it')
+    .option('--wait [seconds]', 'wait until the single event is settled, by default at most 30 s', wholeNumber(1, 60))
+    .addHelpText(
+      'after',
+      '\nExit code: 0, 1 when an event was not accepted (with --wait: not processed), 130 when stopped.',
+    )
     .addHelpText(
       'after',
       '\nExamples: eventflow send --type stock.moved --key cup --data \'{"sku":"cup","quantity":1}\' --wait',
@@ -34,13 +37,15 @@ export function sendCommand(program: Command, { around, command, serviceOf, long
         return around.end(await sendOne(service, event, { json, print, note, ...(waitSeconds && { waitSeconds }) }))
       }
       if (wait !== undefined)
-        throw new UsageError('--wait is for one event, given with --type. Of many: eventflow lag --watch')
+        throw new UsageError(
+          '--wait works only with a single event, given with --type. For many: eventflow lag --watch',
+        )
       if (file === undefined && around.stdin.isTTY) {
         throw new UsageError(
-          'Nothing to send: name a file, give --type and --data, or pipe NDJSON in. See eventflow send --help',
+          'Nothing to send: pass a file, --type and --data, or NDJSON on stdin. See eventflow send --help',
         )
       }
-      const events = file === undefined ? readEventLines(around.stdin, 'what came in') : readEventFile(file)
+      const events = file === undefined ? readEventLines(around.stdin, 'stdin') : readEventFile(file)
       around.end(await sendAll(service, events, { json, ...long() }))
     })
 }
@@ -49,7 +54,7 @@ export function sendCommand(program: Command, { around, command, serviceOf, long
 async function eventOf(options: Record<string, string | undefined>, stdin: NodeJS.ReadStream): Promise<EventText> {
   const { type, data: given = '{}', key, id, source, time, correlationId, causationId } = options
   const data = given === '-' ? utf8(await buffer(stdin)) : given
-  if (!isJsonObject(data)) throw new UsageError(`--data is no JSON object. In a shell: --data '{"name": "value"}'`)
+  if (!isJsonObject(data)) throw new UsageError(`--data is not a JSON object. In a shell: --data '{"name": "value"}'`)
   const named = { type, id, source, time, partitionkey: key, correlationid: correlationId, causationid: causationId }
   return new EventText(`${JSON.stringify(named).slice(0, -1)},"data":${data}}`)
 }
@@ -58,7 +63,7 @@ function utf8(bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
-    throw new UsageError('What came in for --data is not UTF-8.')
+    throw new UsageError('The --data on stdin is not UTF-8.')
   }
 }
 

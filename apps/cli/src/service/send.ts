@@ -61,7 +61,7 @@ export async function sendAll(
       }
     } catch (error) {
       unreadable = true
-      note(oneLine(`${(error as Error).message}; nothing from there on was sent`))
+      note(oneLine(`${(error as Error).message}; nothing after it was sent`))
     } finally {
       await producer.close(stop.aborted ? { giveUpAfterMs: 0 } : {})
       progress.end()
@@ -69,8 +69,7 @@ export async function sendAll(
   })
   const { accepted, duplicate, rejected, undelivered } = counts
   const summary = [`${figure(accepted)} accepted`, `${figure(duplicate)} duplicate`, `${figure(rejected)} rejected`]
-  if (undelivered > 0)
-    summary.push(`${figure(undelivered)} undelivered: sent again with the same ids, they are duplicates at worst`)
+  if (undelivered > 0) summary.push(`${figure(undelivered)} undelivered: safe to send again with the same ids`)
   if (json) note(summary.join(', '))
   else print(summary.join(', '))
   if (stop.aborted) return 130

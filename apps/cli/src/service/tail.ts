@@ -48,9 +48,7 @@ export async function tail(operator: Operator, search: EventSearch, options: Tai
       found.push(...fresh)
       if (isFew || page.next === null || fresh.length === 0) return found
       if (pages === MAX_PAGES) {
-        note(
-          `More than ${MAX_PAGES * PAGE} events in a look: some are left out. Narrow it down with --type, --key or --status.`,
-        )
+        note(`More than ${MAX_PAGES * PAGE} events at once: some are skipped. Filter with --type, --key or --status.`)
         return found
       }
       cursor = page.next
@@ -75,7 +73,7 @@ export async function tail(operator: Operator, search: EventSearch, options: Tai
       }
     } catch (error) {
       if (!(error instanceof RequestFailed)) throw error
-      if (!isAway) note(`No answer (${error.message}); going on as soon as there is one.`)
+      if (!isAway) note(`No answer (${error.message}); trying again.`)
       isAway = true
     }
   }

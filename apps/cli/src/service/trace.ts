@@ -30,13 +30,13 @@ export async function trace(
   const found = await Promise.all(items.slice(0, limit).map(({ id }) => operator.event(id)))
   const events = inOrderOfCause(found.filter((event) => event !== undefined))
   if (events.length === 0) {
-    note(`No event with the correlation id ${oneLine(correlationId)} was accepted.`)
+    note(`No event with the correlation id ${oneLine(correlationId)}.`)
     return 1
   }
   const steps = stepsOf(events)
   if (json) print(JSON.stringify({ correlation_id: correlationId, events: events.map(({ event }) => event), steps }))
   else print(shown(correlationId, events, steps))
-  if (items.length > limit) note(`There are more than ${limit} events; these are the last accepted.`)
+  if (items.length > limit) note(`There are more than ${limit} events; only the newest are shown.`)
   return 0
 }
 

@@ -8,12 +8,12 @@ import type { Runner, SqlOptions } from './runner.js'
 /** Lines that are kept for the next time. */
 const HISTORY_LINES = 1_000
 
-const HELP = String.raw`A statement ends with a semicolon, and takes as long as it needs; Ctrl-C cancels it.
+const HELP = String.raw`A statement ends with a semicolon. It has no time limit; Ctrl-C cancels it.
 \d        tables and views
-\d NAME   columns and indexes of one
-\x        one value a line: always, never, and again where a row is wider than the terminal
-\q        end (Ctrl-D too)
-\?        this`
+\d NAME   columns and indexes of a table
+\x        one value per line: always, never, or only for rows wider than the terminal
+\q        quit (or Ctrl-D)
+\?        this help`
 
 /** Reads and runs statements until the input ends. Gives the exit code 0. */
 export async function prompt(runner: Runner, { input, output, note, historyFile }: SqlOptions): Promise<number> {
@@ -33,7 +33,7 @@ export async function prompt(runner: Runner, { input, output, note, historyFile 
     lines.write(null, { ctrl: true, name: 'u' })
     ask()
   })
-  note(String.raw`Statements end with a semicolon; \? says what else there is.`)
+  note(String.raw`Statements end with a semicolon; \? shows help.`)
   ask()
   for await (const line of lines) {
     if (line.startsWith('\\') && isBlankSql(text)) {
@@ -66,10 +66,10 @@ export async function command(line: string, runner: Runner, note: (text: string)
   else if (name === '\\x') {
     runner.isExpanded = runner.isExpanded === 'auto' ? true : runner.isExpanded ? false : 'auto'
     note(
-      `One value a line: ${{ true: 'always', false: 'never', auto: 'where a row is wide' }[`${runner.isExpanded}`]}.`,
+      `One value per line: ${{ true: 'always', false: 'never', auto: 'only for wide rows' }[`${runner.isExpanded}`]}.`,
     )
   } else {
-    note(String.raw`There is no ${name} of this kind; \? says what there is.`)
+    note(String.raw`Unknown command ${name}; \? shows help.`)
     return false
   }
   return true

@@ -14,10 +14,10 @@ export function sqlCommand(
   { env, note, closed, end }: { env: NodeJS.ProcessEnv; note: Print; closed: AbortSignal; end: (code: number) => void },
 ): void {
   command
-    .argument('[statements]', 'with semicolons between them')
-    .addOption(new Option('--csv', 'as CSV').conflicts('json'))
-    .option('--no-pager', 'do not give $PAGER what is longer than the screen')
-    .addHelpText('after', '\nA statement may take as long as it needs; Ctrl-C cancels it.')
+    .argument('[statements]', 'separated by semicolons')
+    .addOption(new Option('--csv', 'print CSV').conflicts('json'))
+    .option('--no-pager', 'do not page long output through $PAGER')
+    .addHelpText('after', '\nStatements have no time limit; Ctrl-C cancels one.')
     .addHelpText('after', 'Exit code: 0, 1 when a statement fails, 2 when Postgres does not answer, 130 when stopped.')
     .addHelpText('after', '\nExample: eventflow sql "SELECT status, count(*) FROM events GROUP BY status"')
     .action(async (statement, { dataDir, json, csv, pager }) => {

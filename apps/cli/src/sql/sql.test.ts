@@ -203,7 +203,7 @@ test('the prompt: statements over lines, tables and their columns, and a history
   await type('\\x', 'always')
   await type('SELECT 1 AS one;', 'one | 1')
   await type('\\?', '\\d NAME')
-  await type('\\nonsense', 'There is no \\nonsense')
+  await type('\\nonsense', 'Unknown command \\nonsense')
   await type('SELECT pg_sleep(600);', '')
   await until('it runs', async () => {
     const { rows } = await db.query(

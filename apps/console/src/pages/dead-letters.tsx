@@ -1,4 +1,4 @@
-/** What failed for good: by kind, one by one, and what is done about it. */
+/** Dead letters: grouped, one by one, and the operations on them. */
 import { useEffect, useState } from 'preact/hooks'
 import type { DeadLetter, DeadLetterGroup, Page } from '../answers.js'
 import { type ApiError, get, type Params, queryOf } from '../api.js'
@@ -15,7 +15,7 @@ import { useGet } from '../use-get.js'
 const STATUSES = ['open', 'replaying', 'replayed', 'discarded']
 const FIELDS = ['type', 'error_class', 'key', 'from', 'to']
 
-/** Groups and operations are read again so often, in milliseconds. */
+/** How often groups and operations are read, in milliseconds. */
 const LOOK_MS = 5_000
 
 export function DeadLettersPage() {
@@ -43,7 +43,7 @@ export function DeadLettersPage() {
   return (
     <>
       <Heading aside={tabs}>Dead letters</Heading>
-      <Narrow filter={filter} status={status} />
+      <FilterForm filter={filter} status={status} />
       <Groups filter={filter} status={status} changes={changes} changed={changed} />
       <Letters filter={filter} status={status} key={`${queryOf({ ...filter, status })} ${changes}`} />
       <Operations changes={changes} />
@@ -57,8 +57,8 @@ export function DeadLettersPage() {
   )
 }
 
-/** By what the kinds below do not say. */
-function Narrow({ filter, status }: { filter: Record<string, string>; status: string }) {
+/** Key and time; type and error are chosen in the groups below. */
+function FilterForm({ filter, status }: { filter: Record<string, string>; status: string }) {
   const submit = (event: SubmitEvent) => {
     const { text } = readForm(event)
     const times = { from: fromLocalTime(text('from')), to: fromLocalTime(text('to')) }
@@ -71,7 +71,7 @@ function Narrow({ filter, status }: { filter: Record<string, string>; status: st
         <input name="key" defaultValue={filter.key ?? ''} maxLength={200} />
       </label>
       <label>
-        Failed from
+        Failed since
         <input name="from" type="datetime-local" step="1" defaultValue={localTime(filter.from)} />
       </label>
       <label>
@@ -79,7 +79,7 @@ function Narrow({ filter, status }: { filter: Record<string, string>; status: st
         <input name="to" type="datetime-local" step="1" defaultValue={localTime(filter.to)} />
       </label>
       <div class="buttons">
-        <button type="submit">Narrow</button>
+        <button type="submit">Filter</button>
       </div>
     </form>
   )
@@ -104,7 +104,7 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
   const narrowed = Object.keys(filter).length > 0
   const matching = answer?.more ? 'all matching' : `all ${count(all)} matching`
   return (
-    <section aria-label="By kind">
+    <section aria-label="Groups">
       <Problem error={error} />
       {narrowed && (
         <p class="chips">
@@ -115,7 +115,7 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
               </span>
               <button
                 type="button"
-                aria-label={`Without ${name}`}
+                aria-label={`Remove the filter ${name}`}
                 onClick={() =>
                   go(['dead-letters'], { ...filter, [name]: undefined, ...(status !== 'open' && { status }) })
                 }
@@ -127,12 +127,10 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
         </p>
       )}
       {answer && groups.length === 0 && (
-        <Nothing>
-          {status === 'open' && !narrowed ? 'No dead letters of this tenant wait for a decision.' : 'None.'}
-        </Nothing>
+        <Nothing>{status === 'open' && !narrowed ? 'No open dead letters.' : 'No dead letters match.'}</Nothing>
       )}
       {groups.length > 0 && (
-        <Table label="Kinds of failures" columns={['Type', 'Error', number('Count'), 'When', 'First', 'Last']} links>
+        <Table label="By type and error" columns={['Type', 'Error', number('Count'), 'Trend', 'First', 'Last']} links>
           {first.map((group) => (
             <tr key={`${group.type} ${group.error_class}`}>
               <td class="cut" title={group.type}>
@@ -166,7 +164,7 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
         </Table>
       )}
       {more}
-      {answer?.more && <p class="hint">There are more kinds than these.</p>}
+      {answer?.more && <p class="hint">Only the largest groups are shown.</p>}
       {status === 'open' && all > 0 && (
         <div class="buttons">
           <ReplayButton
@@ -204,9 +202,9 @@ function Letters({ filter, status }: { filter: Params; status: string }) {
   if (items.length === 0) return <Problem error={error} />
   return (
     <section>
-      <h2>One by one</h2>
+      <h2>Single dead letters</h2>
       <Problem error={error} />
-      <Table label="Dead letters" columns={['Failed', 'Type', 'Key', 'Id', 'Why']} links>
+      <Table label="Dead letters" columns={['Failed', 'Type', 'Key', 'Id', 'Error']} links>
         {items.map(({ id, type, partitionkey, failed_at, failure, resolved_by, reason }) => (
           <tr key={id}>
             <td>
@@ -233,7 +231,7 @@ function Letters({ filter, status }: { filter: Params; status: string }) {
       {next && (
         <div class="buttons">
           <button type="button" onClick={() => load(next)}>
-            Older
+            Load older
           </button>
         </div>
       )}
@@ -252,7 +250,7 @@ function sqlOf(filter: Record<string, string>, status: string): string {
   return `SELECT type, error_class, count(*), min(failed_at) AS first, max(failed_at) AS last\nFROM failed_events WHERE ${conditions.join('\n  AND ')}\nGROUP BY type, error_class ORDER BY count(*) DESC;`
 }
 
-/** What the command line calls otherwise. */
+/** Names that differ on the command line. */
 const NAMES: Record<string, string> = { error_class: 'error-class', from: 'since', to: 'until' }
 
 const optionsOf = (filter: Record<string, string>) => {

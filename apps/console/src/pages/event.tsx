@@ -1,4 +1,4 @@
-/** One event: what it is, what happened to it, what caused it and what it caused. */
+/** One event: its data, its timeline, its causes and effects. */
 import { Fragment } from 'preact'
 import type { EventType, ListedEvent, Page, WholeEvent } from '../answers.js'
 import { type Branch, namesOf, treeOf } from '../causes.js'
@@ -11,10 +11,10 @@ import { Payload } from '../parts/json.js'
 import { href } from '../route.js'
 import { useGet } from '../use-get.js'
 
-/** What is on its way is looked at again so often, in milliseconds. */
+/** How often an unsettled event is read, in milliseconds. */
 const FOLLOW_MS = 1_000
 
-/** What it causes may still come. */
+/** How often related events are read: new ones may still arrive. */
 const RELATED_MS = 3_000
 
 export function EventPage({ id }: { id: string }) {
@@ -32,7 +32,7 @@ export function EventPage({ id }: { id: string }) {
       <>
         <Heading>Event</Heading>
         <Problem error={first.error} />
-        {!first.error && <Nothing>Looking…</Nothing>}
+        {!first.error && <Nothing>Loading…</Nothing>}
         {first.error && <a href={href(['events'])}>Search for events</a>}
       </>
     )
@@ -100,17 +100,17 @@ function Facts({ event }: { event: WholeEvent }) {
       ))}
       <dt>Source</dt>
       <dd>{event.source}</dd>
-      <dt>Happened</dt>
+      <dt>Time</dt>
       <dd>{new Date(event.time).toLocaleString('en-GB')}</dd>
       <dt>Key</dt>
       <dd>
         {event.partitionkey === event.id ? (
-          'its own'
+          'none'
         ) : (
           <a href={href(['events'], { key: event.partitionkey })}>{event.partitionkey}</a>
         )}
         , partition {event.partition}
-        {owner && `, of ${owner}`}
+        {owner && `, owned by ${owner}`}
       </dd>
       <dt>Correlation</dt>
       <dd>
@@ -157,7 +157,7 @@ function Failure({ failure }: { failure: NonNullable<WholeEvent['failure']> }) {
         <ul>
           {first.map(({ pointer, message }, i) => (
             <li key={i}>
-              <code>{pointer || 'the whole'}</code> {message}
+              <code>{pointer || 'data'}</code> {message}
             </li>
           ))}
         </ul>
@@ -172,7 +172,7 @@ export function Timeline({ event }: { event: Pick<WholeEvent, 'timeline'> }) {
   const { first, more } = useFirstOf(event.timeline)
   return (
     <section>
-      <h2>What happened</h2>
+      <h2>Timeline</h2>
       <ol class="timeline">
         {first.map(({ at, what, detail }, i) => {
           const before = event.timeline[i - 1] ?? start!
@@ -200,7 +200,7 @@ function kindOf(what: string): string {
   return what === 'next attempt is due' ? 'due' : ''
 }
 
-/** The events with the same correlation id, as a tree of what caused what. */
+/** The events with the same correlation id, as a tree of causes. */
 function Related({ event }: { event: WholeEvent }) {
   const { answer } = useGet<Page<ListedEvent>>(
     `v1/events?${new URLSearchParams({ correlation_id: event.correlationid, limit: '200' })}`,
@@ -212,7 +212,7 @@ function Related({ event }: { event: WholeEvent }) {
   const others = href(['events'], { correlation_id: event.correlationid })
   return (
     <section>
-      <h2>What caused it, what it caused</h2>
+      <h2>Causes and effects</h2>
       {unknown && (
         <p>
           Caused by <a href={href(['events', event.causationid!])}>{event.causationid}</a>.
@@ -221,7 +221,7 @@ function Related({ event }: { event: WholeEvent }) {
       <Tree branches={treeOf(all)} shown={event.id} others={others} />
       {answer?.next && (
         <p>
-          Of the events of this correlation these are the last {count(all.length)}. <a href={others}>Show more</a>
+          Only the last {count(all.length)} events of this correlation are shown. <a href={others}>Show all</a>
         </p>
       )}
     </section>
@@ -232,7 +232,7 @@ interface TreeProps {
   branches: readonly Branch<ListedEvent>[]
   /** The id of the event that the page is about. */
   shown: string
-  /** Where those are that are too deep. */
+  /** The address of the list with all of them. */
   others: string
 }
 

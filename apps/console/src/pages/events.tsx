@@ -1,4 +1,4 @@
-/** Events searched. */
+/** Search for events. */
 import { useEffect, useState } from 'preact/hooks'
 import { EVENT_STATUSES, type EventType, type ListedEvent, type Page } from '../answers.js'
 import { type ApiError, get, type Params, queryOf } from '../api.js'
@@ -129,27 +129,27 @@ function Found({ filter }: { filter: Params }) {
   useEffect(() => void load(), [])
 
   return (
-    <section aria-label="Found" aria-busy={loading}>
+    <section aria-label="Search results" aria-busy={loading}>
       <Problem error={error} />
       {items.length > 0 && <EventTable events={items} />}
       {!loading && !error && items.length === 0 && (
         <Nothing>
-          {next ? 'None among the newest events. There are older ones.' : 'No event matches.'}{' '}
+          {next ? 'No match among the newest events; there are older ones.' : 'No event matches.'}{' '}
           {Object.values(filter).some(Boolean) ? (
             <a href={href(['events'])}>Show all</a>
           ) : (
-            <a href={href(['send'])}>Send one</a>
+            <a href={href(['send'])}>Send an event</a>
           )}
         </Nothing>
       )}
       <div class="buttons">
         {next && (
           <button type="button" onClick={() => load(next)} disabled={loading}>
-            {loading ? 'Looking…' : 'Older'}
+            {loading ? 'Loading…' : 'Load older'}
           </button>
         )}
         <button type="button" class="quiet" onClick={() => load()} disabled={loading}>
-          {loading && !next ? 'Looking…' : 'Look again'}
+          {loading && !next ? 'Loading…' : 'Refresh'}
         </button>
       </div>
     </section>
@@ -158,7 +158,7 @@ function Found({ filter }: { filter: Params }) {
 
 function EventTable({ events }: { events: readonly ListedEvent[] }) {
   return (
-    <Table label="Events" columns={['Accepted', 'Status', 'Type', 'Key', 'Id', number('Took'), 'Why']} links>
+    <Table label="Events" columns={['Accepted', 'Status', 'Type', 'Key', 'Id', number('Took'), 'Error']} links>
       {events.map((event) => (
         <tr key={event.id}>
           <td>
@@ -204,7 +204,7 @@ function sqlOf({ id, correlation_id, key, type, status, from, to }: Params): str
   return `SELECT accepted_at, status, type, key, event_id, processed_at - accepted_at AS took\nFROM events WHERE ${conditions.join('\n  AND ')}\nORDER BY seq DESC LIMIT 50;`
 }
 
-/** What the command line calls otherwise. */
+/** Names that differ on the command line. */
 const OPTIONS: Record<string, string> = { from: 'since', to: 'until' }
 
 function cliOf({ id, correlation_id, ...rest }: Params): string {

@@ -1,4 +1,4 @@
-/** API keys: made, seen once, revoked. */
+/** API keys: create, show once, revoke. */
 import { useState } from 'preact/hooks'
 import type { ApiKey } from '../answers.js'
 import { type ApiError, post, queryOf, remove } from '../api.js'
@@ -13,9 +13,9 @@ import { useGet } from '../use-get.js'
 
 const SCOPES = [
   ['ingest', 'send events'],
-  ['read', 'see events, dead letters and the pipeline'],
-  ['replay', 'replay, discard and skip'],
-  ['admin', 'keys and the audit log'],
+  ['read', 'read events, dead letters and the state of the pipeline'],
+  ['replay', 'replay and discard dead letters, skip blocked events'],
+  ['admin', 'manage API keys and schemas, read the audit log'],
 ] as const
 
 export function KeysPage() {
@@ -23,16 +23,16 @@ export function KeysPage() {
   const [making, setMaking] = useState(false)
   const make = (
     <button type="button" class="main" onClick={() => setMaking(true)}>
-      Make a key…
+      Create API key…
     </button>
   )
   return (
     <>
-      <Heading aside={make}>Keys</Heading>
+      <Heading aside={make}>API keys</Heading>
       <Problem error={error} />
       {answer?.items.length === 0 && (
         <Nothing>
-          There are no keys. On this machine none is needed; from elsewhere nobody comes in without one.
+          There are no API keys. Requests from this machine need none; requests from other machines are refused.
         </Nothing>
       )}
       {answer && answer.items.length > 0 && <KeyTable keys={answer.items} again={again} />}
@@ -55,7 +55,7 @@ function KeyTable({ keys, again }: { keys: readonly ApiKey[]; again: () => void 
   const { first, more } = useFirstOf(keys)
   return (
     <>
-      <Table label="Keys" columns={['Name', 'May', 'Made', 'Last used', 'Ends', ACTIONS]}>
+      <Table label="API keys" columns={['Name', 'Scopes', 'Created', 'Last used', 'Expires', ACTIONS]}>
         {first.map((key) => (
           <tr key={key.id}>
             <th scope="row" class="cut" title={key.name}>
@@ -101,16 +101,16 @@ function Make({ close, made }: { close: () => void; made: () => void }) {
     }, setError)
   }
   return (
-    <Dialog title="Make a key" close={close}>
+    <Dialog title="Create API key" close={close}>
       <Problem error={error} />
       {key ? (
         <>
-          <p>This is the only time that it is shown:</p>
+          <p>Copy the key now: it is not shown again.</p>
           <pre>{key}</pre>
           <div class="buttons">
-            <Copy text={key} label="Copy the key" />
+            <Copy text={key} label="Copy key" />
             <button type="button" class="main" onClick={close}>
-              I have it
+              Done
             </button>
           </div>
         </>
@@ -118,16 +118,10 @@ function Make({ close, made }: { close: () => void; made: () => void }) {
         <form onSubmit={submit}>
           <label>
             Name
-            <input
-              name="name"
-              required
-              maxLength={100}
-              placeholder="whose it is, or what it is for"
-              autoComplete="off"
-            />
+            <input name="name" required maxLength={100} placeholder="such as checkout-service" autoComplete="off" />
           </label>
           <fieldset>
-            <legend>May</legend>
+            <legend>Scopes</legend>
             {SCOPES.map(([scope, what]) => (
               <label class="check" key={scope}>
                 <input type="checkbox" name="scope" value={scope} defaultChecked={scope === 'ingest'} />
@@ -136,12 +130,12 @@ function Make({ close, made }: { close: () => void; made: () => void }) {
             ))}
           </fieldset>
           <label>
-            Days until it expires (never where empty)
+            Days until expiry (empty: never)
             <input name="days" type="number" min="1" max="3650" />
           </label>
           <div class="buttons">
             <button type="submit" class="main">
-              Make it
+              Create key
             </button>
           </div>
         </form>
@@ -156,14 +150,14 @@ function Revoke({ of: { id, name }, again }: { of: ApiKey; again: () => void }) 
       label="Revoke…"
       look="danger"
       title={`Revoke ${name}`}
-      sure="Revoke it"
+      sure="Revoke key"
       act={({ text }) => remove(`v1/keys/${id}${queryOf({ after_hours: text('hours') })}`)}
       done={again}
       below={<Same cli={`eventflow keys revoke ${shellWord(id)}`} />}
     >
-      <p>Requests with it are refused within five seconds, or after the hours that you give it.</p>
+      <p>Requests with this key are refused within five seconds, or after the hours you enter.</p>
       <label>
-        Hours until then (at once where empty)
+        Hours until revocation (empty: at once)
         <input name="hours" type="number" min="0" max="9999" />
       </label>
     </AskingButton>

@@ -1,4 +1,4 @@
-/** How the pipeline is now, how it was in the last hour, and what is wrong. */
+/** The pipeline now and in the last hour, and its problems. */
 import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Moment, Trouble } from '../answers.js'
 import { count, duration, percent, roughly } from '../format.js'
@@ -18,8 +18,8 @@ const SPANS = [
 ]
 
 const FLOW: Line[] = [
-  { name: 'in', label: 'in', colour: '--chart-1', filled: true },
-  { name: 'out', label: 'out', colour: '--chart-2' },
+  { name: 'in', label: 'accepted', colour: '--chart-1', filled: true },
+  { name: 'out', label: 'processed', colour: '--chart-2' },
   { name: 'failed', label: 'failed', colour: '--chart-3' },
 ]
 
@@ -37,7 +37,7 @@ export function LivePage() {
   const past = recorded.value
   const spans = (
     <fieldset class="choice">
-      <legend class="unseen">How much of the past</legend>
+      <legend class="unseen">Time range</legend>
       {SPANS.map(({ seconds, label }) => (
         <label key={seconds}>
           <input type="radio" name="span" checked={span === seconds} onChange={() => setSpan(seconds)} />
@@ -55,9 +55,9 @@ export function LivePage() {
       {!lost.value && <Troubles troubles={now.troubles} />}
       <Figures now={now} />
       <div class="charts">
-        <Chart title="Events a second" recorded={past} lines={FLOW} span={span} format={count} />
-        <Chart title="From acceptance to the end" recorded={past} lines={LATENCY} span={span} format={duration} />
-        <Chart title="On their way" recorded={past} lines={BACKLOG} span={span} format={count} />
+        <Chart title="Events per second" recorded={past} lines={FLOW} span={span} format={count} />
+        <Chart title="Latency, accepted to settled" recorded={past} lines={LATENCY} span={span} format={duration} />
+        <Chart title="Backlog" recorded={past} lines={BACKLOG} span={span} format={count} />
       </div>
       <Workers now={now} />
       <Same sql={SQL} cli={'eventflow lag\neventflow workers'} http="/v1/live" />
@@ -69,23 +69,23 @@ function Waiting() {
   return (
     <>
       <Heading>Live</Heading>
-      <Nothing>{lost.value || 'Waiting for the first second…'}</Nothing>
+      <Nothing>{lost.value || 'Loading…'}</Nothing>
     </>
   )
 }
 
-/** What is wrong, worst first. Only how much of it there is is read out, not every second that passes. */
+/** The problems, worst first. Screen readers hear only their number, not every change of a text. */
 function Troubles({ troubles }: { troubles: readonly Trouble[] }) {
   const place = useRef<HTMLElement>(null)
   const [height, setHeight] = useState(0)
-  // What comes and goes each second must not move the page each time: the place stays as large as it was.
+  // The section keeps its height, so that a problem that comes and goes does not move the page.
   useLayoutEffect(() => setHeight((before) => Math.max(before, Math.min(MAX_KEPT_HEIGHT, place.current!.offsetHeight))))
   return (
-    <section aria-label="What is wrong now" class="troubles" ref={place} style={{ minHeight: `${height}px` }}>
+    <section aria-label="Problems" class="troubles" ref={place} style={{ minHeight: `${height}px` }}>
       <p class="unseen" aria-live="polite">
-        {troubles.length === 0 ? 'Nothing is wrong.' : `To look at: ${troubles.length}.`}
+        {troubles.length === 0 ? 'No problems.' : `Problems: ${troubles.length}.`}
       </p>
-      {troubles.length === 0 && <p class="well">Nothing is wrong.</p>}
+      {troubles.length === 0 && <p class="well">No problems.</p>}
       <ul>
         {troubles.map((trouble, i) => (
           <li key={i} class={trouble.level}>
@@ -101,26 +101,26 @@ function Troubles({ troubles }: { troubles: readonly Trouble[] }) {
   )
 }
 
-const LEVELS = { bad: 'Down', warn: 'Look', info: 'Note' }
+const LEVELS = { bad: 'Critical', warn: 'Warning', info: 'Info' }
 
 function More({ about }: { about: Trouble['about'] }) {
-  if (about?.event) return <a href={href(['events', about.event])}>the event</a>
-  if (about?.page) return <a href={href([about.page])}>more</a>
-  return about?.partition === undefined ? null : <a href={href(['partitions'])}>partitions</a>
+  if (about?.event) return <a href={href(['events', about.event])}>Open event</a>
+  if (about?.page) return <a href={href([about.page])}>Details</a>
+  return about?.partition === undefined ? null : <a href={href(['partitions'])}>Partitions</a>
 }
 
 function Figures({ now: { rates, recent, backlog, oldest, dead, troubles } }: { now: Moment }) {
   const level = (figure: Trouble['figure']) => levelOf(troubles, figure)
   return (
     <dl class="figures">
-      <Figure name="In" value={count(rates.in)} unit="/s" level={level('in')} />
-      <Figure name="Out" value={count(rates.out)} unit="/s" />
+      <Figure name="Accepted" value={count(rates.in)} unit="/s" level={level('in')} />
+      <Figure name="Processed" value={count(rates.out)} unit="/s" />
       <Figure name="p50" value={duration(rates.p50)} />
       <Figure name="p95" value={duration(rates.p95)} />
       <Figure name="p99" value={duration(rates.p99)} />
-      <Figure name="On their way" value={roughly(backlog)} />
-      <Figure name="Oldest of them" value={duration(oldest)} level={level('oldest')} />
-      <Figure name="Failed, 5 min" value={percent(recent.failed, recent.ended)} level={level('failed')} />
+      <Figure name="Backlog" value={roughly(backlog)} />
+      <Figure name="Oldest unsettled" value={duration(oldest)} level={level('oldest')} />
+      <Figure name="Error rate, 5 min" value={percent(recent.failed, recent.ended)} level={level('failed')} />
       <Figure name="Dead letters" value={roughly(dead)} page="dead-letters" level={level('dead')} />
     </dl>
   )
@@ -157,7 +157,7 @@ function Workers({ now: { workers, at, troubles } }: { now: Moment }) {
       <h2>Workers</h2>
       <Table
         label="Workers"
-        columns={['Worker', 'Partitions', number('Settled a second'), number('Last progress'), 'Up since']}
+        columns={['Worker', 'Partitions', number('Settled per second'), number('Last settled'), 'Up since']}
       >
         {workers.map(
           ({ id, host, pid, alive, silentSeconds, partitions, processed, failed, lastAt, startedAt, circuits }) => (
@@ -172,7 +172,7 @@ function Workers({ now: { workers, at, troubles } }: { now: Moment }) {
                 {alive ? (
                   partitions.join(' ') || 'none'
                 ) : (
-                  <span class={level(id)}>silent for {duration(silentSeconds)}</span>
+                  <span class={level(id)}>no heartbeat for {duration(silentSeconds)}</span>
                 )}
                 {Object.entries(circuits).map(([name, state]) => (
                   <span class="badge retrying" key={name}>

@@ -1,4 +1,4 @@
-/** Who works on what, how far behind it is, and which keys wait. */
+/** Partitions with their owners and lag, and the blocked keys. */
 import type { Moment, Trouble, WaitingKey } from '../answers.js'
 import { ago, count, duration } from '../format.js'
 import { levelOf, lost, moment } from '../live.js'
@@ -14,37 +14,37 @@ export function PartitionsPage() {
   const now = moment.value
   return (
     <>
-      <Heading>Partitions and keys</Heading>
-      <WaitingKeys />
+      <Heading>Partitions</Heading>
+      <BlockedKeys />
       <Stale />
       {now ? (
         <Partitions partitions={now.partitions} level={levelOf(now.troubles, 'owner')} />
       ) : (
-        <Nothing>{lost.value || 'Waiting for the first second…'}</Nothing>
+        <Nothing>{lost.value || 'Loading…'}</Nothing>
       )}
       <Same sql={SQL} cli="eventflow lag" http="/v1/waiting" />
     </>
   )
 }
 
-function WaitingKeys() {
+function BlockedKeys() {
   const { answer, error, again } = useGet<{ items: WaitingKey[] }>('v1/waiting', LOOK_MS)
   const items = answer?.items ?? []
   return (
     <section>
-      <h2>Keys that wait</h2>
+      <h2>Blocked keys</h2>
       <Problem error={error} />
-      {answer && items.length === 0 && <Nothing>No key waits for another attempt.</Nothing>}
+      {answer && items.length === 0 && <Nothing>No key is blocked.</Nothing>}
       {items.length > 0 && (
         <Table
-          label="Keys that wait"
-          columns={['Key', number('Waits for'), number('Behind it'), 'Next attempt', 'Why', ACTIONS]}
+          label="Blocked keys"
+          columns={['Key', number('Blocked for'), number('Blocked events'), 'Next attempt', 'Error', ACTIONS]}
         >
           {items.map((head) => (
             <tr key={head.id}>
               <th scope="row" class="cut" title={head.partitionkey}>
                 <a href={href(['events', head.id])}>
-                  {head.partitionkey === head.id ? 'an event of its own' : head.partitionkey}
+                  {head.partitionkey === head.id ? 'event without a key' : head.partitionkey}
                 </a>
                 <small>
                   {head.type}, partition {head.partition}
@@ -53,7 +53,7 @@ function WaitingKeys() {
               <td class="number">{duration(Math.round((Date.now() - Date.parse(head.waiting_since)) / 1_000))}</td>
               <td class="number">{count(head.behind)}</td>
               <td>
-                {Date.parse(head.retry_at) > Date.now() ? ago(head.retry_at) : 'under way'}
+                {Date.parse(head.retry_at) > Date.now() ? ago(head.retry_at) : 'running'}
                 <small>
                   {head.attempts === 0
                     ? 'not tried yet'
@@ -82,12 +82,12 @@ function Partitions({ partitions, level }: Pick<Moment, 'partitions'> & { level:
           number('Partition'),
           'Owner',
           number('Epoch'),
-          'Works from',
-          number('To deliver'),
-          number('In hand'),
+          'Source',
+          number('Lag'),
+          number('Pending'),
           number('Unsettled'),
           number('Retrying'),
-          number('Oldest'),
+          number('Oldest unsettled'),
         ]}
       >
         {partitions.map((p) => (
@@ -99,7 +99,7 @@ function Partitions({ partitions, level }: Pick<Moment, 'partitions'> & { level:
               {p.owner ?? <span class={level ?? ''}>none</span>}
             </td>
             <td class="number">{count(p.epoch)}</td>
-            <td>{p.source === 'stream' ? 'its stream' : <span class="badge retrying">Postgres</span>}</td>
+            <td>{p.source === 'stream' ? 'stream' : <span class="badge retrying">Postgres</span>}</td>
             <td class="number">{count(p.lag)}</td>
             <td class="number">{count(p.pending)}</td>
             <td class="number">{count(p.unsettled)}</td>

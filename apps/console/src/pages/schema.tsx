@@ -1,4 +1,4 @@
-/** The schema of one type: its versions, what differs between two of them, and how they are used. */
+/** The schema of one type: its versions, their differences and their usage. */
 import type { DeadLetterGroup, EventType, Json, Page, SchemaUsage, SchemaVersion, SchemaVersions } from '../answers.js'
 import { count, percent, quoted, shellWord } from '../format.js'
 import { Badge, Heading, Nothing, Problem, Same, Time } from '../parts/basics.js'
@@ -20,14 +20,14 @@ export function SchemaPage({ type }: { type: string }) {
       <>
         <Heading>Schema</Heading>
         <Problem error={error} />
-        {error ? <a href={href(['schemas'])}>All types</a> : <Nothing>Looking…</Nothing>}
+        {error ? <a href={href(['schemas'])}>All event types</a> : <Nothing>Loading…</Nothing>}
       </>
     )
   }
   const { latest, compatibility } = answer
   return (
     <>
-      <Heading aside={<RegisterButton label="A new version…" type={type} latest={latest.schema} done={again} />}>
+      <Heading aside={<RegisterButton label="New version…" type={type} latest={latest.schema} done={again} />}>
         {type}
       </Heading>
       <dl class="facts">
@@ -35,9 +35,9 @@ export function SchemaPage({ type }: { type: string }) {
         <dd>
           {compatibility} <CompatibilityButton type={type} mode={compatibility} done={again} />
         </dd>
-        <dt>Code for it</dt>
+        <dt>Definition</dt>
         <dd>{types && describeCode(types.items.find((defined) => defined.type === type))}</dd>
-        <dt>Used</dt>
+        <dt>Usage</dt>
         <dd>{usage && <Usage usage={usage} latest={latest} />}</dd>
         <Dead type={type} />
       </dl>
@@ -53,16 +53,17 @@ export function SchemaPage({ type }: { type: string }) {
 }
 
 function describeCode(definition: EventType | undefined): string {
-  if (!definition) return 'None is loaded: its events become dead letters.'
+  if (!definition) return 'No definition is loaded: events of this type become dead letters.'
   const { description, validate_at, lifts } = definition
-  const checked = validate_at === 'ingest' ? 'Checked at ingest: what does not fit is refused with 422.' : ''
-  const lifted = lifts.length > 0 ? `It lifts ${lifts.length === 1 ? 'version' : 'versions'} ${lifts.join(', ')}.` : ''
-  return [description, checked || 'Checked by the worker: what does not fit becomes a dead letter.', lifted]
+  const checked = validate_at === 'ingest' ? 'Validated at ingest: data that does not fit is refused with 422.' : ''
+  const lifted =
+    lifts.length > 0 ? `Upcasts data of ${lifts.length === 1 ? 'version' : 'versions'} ${lifts.join(', ')}.` : ''
+  return [description, checked || 'Validated by the worker: events that do not fit become dead letters.', lifted]
     .filter(Boolean)
     .join(' ')
 }
 
-/** What the last events say, in words. */
+/** What recent events say about the schema. */
 function Usage({ usage, latest }: { usage: SchemaUsage; latest: SchemaVersion }) {
   const events = usage.versions.reduce((sum, version) => sum + version.events, 0)
   const named = (latest.schema as { properties?: Record<string, Json> }).properties
@@ -70,11 +71,11 @@ function Usage({ usage, latest }: { usage: SchemaUsage; latest: SchemaVersion })
   const unnamed = usage.versions.find(({ version }) => version === null)?.events ?? 0
   return (
     <>
-      By {count(events)} of the last {count(usage.looked_at)} events
-      {events > 0 && `; ${unnamed === events ? 'none names' : `${count(events - unnamed)} name`} a version`}.
+      {count(events)} of the last {count(usage.looked_at)} events
+      {events > 0 && `; ${describeNaming(events - unnamed)} a version`}.
       {unknown.length > 0 && (
         <p>
-          Fields that version {latest.version} does not name:{' '}
+          Fields that version {latest.version} does not define:{' '}
           {unknown.slice(0, 10).map(({ name, events: having }, i) => (
             <span key={name}>
               {i > 0 && ', '}
@@ -88,7 +89,10 @@ function Usage({ usage, latest }: { usage: SchemaUsage; latest: SchemaVersion })
   )
 }
 
-/** What failed because of the schema, and waits for a decision. */
+const describeNaming = (named: number) =>
+  named === 0 ? 'none names' : `${count(named)} ${named === 1 ? 'names' : 'name'}`
+
+/** The open dead letters that failed because of the schema. */
 function Dead({ type }: { type: string }) {
   const { answer } = useGet<{ groups: DeadLetterGroup[] }>(
     `v1/dead-letters?group=true&type=${encodeURIComponent(type)}`,
@@ -112,7 +116,7 @@ function Dead({ type }: { type: string }) {
   )
 }
 
-/** Which version is shown: the one that the address names, or the last. */
+/** The version that the address names, or the last. */
 function shownVersion({ latest, versions }: SchemaVersions): number {
   const asked = Number(route.value.params.version)
   return versions.some(({ version }) => version === asked) ? asked : latest.version
@@ -126,7 +130,11 @@ function Versions({ of, usage }: { of: SchemaVersions; usage: SchemaUsage | unde
   return (
     <section>
       <h2>Versions</h2>
-      <Table label="Versions" columns={['Version', 'From', 'By', 'Registered', number('Named by events lately')]} links>
+      <Table
+        label="Versions"
+        columns={['Version', 'Origin', 'Registered by', 'Registered', number('Recent events naming it')]}
+        links
+      >
         {first.map(({ version, origin, registered_by, registered_at }) => (
           <tr key={version}>
             <td>
@@ -140,7 +148,7 @@ function Versions({ of, usage }: { of: SchemaVersions; usage: SchemaUsage | unde
             </td>
             <td>{origin === 'code' ? <Badge of="code" /> : 'HTTP'}</td>
             <td class="cut" title={registered_by}>
-              {origin === 'code' ? 'its definition' : registered_by}
+              {origin === 'code' ? 'definition' : registered_by}
             </td>
             <td>
               <Time at={registered_at} />
@@ -154,7 +162,7 @@ function Versions({ of, usage }: { of: SchemaVersions; usage: SchemaUsage | unde
   )
 }
 
-/** One version, and what differs from another: from the one before it, unless somebody wants otherwise. */
+/** One version, and its differences from another: by default from the one before it. */
 function Compared({ of }: { of: SchemaVersions }) {
   const { type } = of
   const numbers = of.versions.map(({ version }) => version)
@@ -172,9 +180,9 @@ function Compared({ of }: { of: SchemaVersions }) {
       {against !== undefined && (
         <section>
           <header>
-            <h2>What differs</h2>
+            <h2>Changes</h2>
             <label>
-              from version{' '}
+              compared with version{' '}
               <select value={against} onChange={(e) => choose(shown, Number(e.currentTarget.value))}>
                 {numbers
                   .filter((number) => number !== shown)

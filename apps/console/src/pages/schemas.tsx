@@ -1,4 +1,4 @@
-/** The types that have a schema. */
+/** The event types that have a schema. */
 import type { EventType, Page, SchemaType } from '../answers.js'
 import { count } from '../format.js'
 import { Heading, Nothing, Problem, Same, Time } from '../parts/basics.js'
@@ -13,10 +13,10 @@ export function SchemasPage() {
   const { answer: types } = useGet<Page<EventType>>('v1/event-types')
   return (
     <>
-      <Heading aside={<RegisterButton label="A new type…" done={again} />}>Schemas</Heading>
+      <Heading aside={<RegisterButton label="New event type…" done={again} />}>Schemas</Heading>
       <Problem error={error} />
       {answer?.items.length === 0 && (
-        <Nothing>No schema is registered. Definitions register theirs when a process starts.</Nothing>
+        <Nothing>No schema is registered yet. Definitions register their schemas when EventFlow starts.</Nothing>
       )}
       {answer && answer.items.length > 0 && <Types items={answer.items} types={types?.items ?? []} />}
       <Same sql={SQL} cli="eventflow schemas ls" http="/v1/schemas" />
@@ -35,11 +35,11 @@ function Types({ items, types }: { items: readonly SchemaType[]; types: readonly
         label="Types"
         columns={[
           'Type',
-          number('Version'),
+          number('Latest'),
           number('Versions'),
           'Compatibility',
-          'Code for it',
-          'Checked',
+          'Definition',
+          'Validated',
           'Last registered',
         ]}
         links
@@ -56,7 +56,7 @@ function Types({ items, types }: { items: readonly SchemaType[]; types: readonly
               <td class="number">{count(latest)}</td>
               <td class="number">{count(versions)}</td>
               <td>{compatibility}</td>
-              <td>{definition ? 'yes' : 'none'}</td>
+              <td>{definition ? 'loaded' : 'none'}</td>
               <td>{definition ? describeCheck(definition) : '–'}</td>
               <td>
                 <Time at={registered_at} />

@@ -1,4 +1,4 @@
-/** An event written by hand, sent, and watched on its way. */
+/** A form to write an event, send it and follow it until it is settled. */
 import { useEffect, useState } from 'preact/hooks'
 import type { EventType, Page, Schema, WholeEvent } from '../answers.js'
 import { type ApiError, get, post } from '../api.js'
@@ -16,7 +16,7 @@ export function SendPage() {
     <>
       <Heading>Send</Heading>
       <Problem error={error} />
-      {types?.items.length === 0 && <Nothing>No event type is defined.</Nothing>}
+      {types?.items.length === 0 && <Nothing>No event types are defined.</Nothing>}
       {types && types.items.length > 0 && <Compose types={types.items} />}
     </>
   )
@@ -99,7 +99,7 @@ function Compose({ types }: { types: readonly EventType[] }) {
                 value={key}
                 maxLength={200}
                 onInput={(e) => setKey(e.currentTarget.value)}
-                placeholder="by its type"
+                placeholder="set by the event type"
               />
             </label>
             <label>
@@ -108,7 +108,7 @@ function Compose({ types }: { types: readonly EventType[] }) {
                 value={correlation}
                 maxLength={200}
                 onInput={(e) => setCorrelation(e.currentTarget.value)}
-                placeholder="its own"
+                placeholder="the event’s id"
               />
             </label>
           </div>
@@ -124,7 +124,7 @@ function Compose({ types }: { types: readonly EventType[] }) {
       {sent && <Sent event={sent} />}
       <Same
         cli={`eventflow send --type ${type.type} --data ${shellWord(mistake ? text : JSON.stringify(data))}`}
-        sql={`-- Events come in over HTTP only: the 202 is the promise.\nSELECT status, message, result FROM events WHERE type = '${type.type}' ORDER BY seq DESC LIMIT 1;`}
+        sql={`-- Events can be sent only over HTTP. This reads the last one:\nSELECT status, message, result FROM events WHERE type = '${type.type}' ORDER BY seq DESC LIMIT 1;`}
       />
     </>
   )
@@ -140,7 +140,7 @@ function Fields({ schema }: { schema: Schema }) {
         {first.map(([name, field]) => (
           <div key={name}>
             <dt>
-              <code>{name}</code> {!required.has(name) && <small>may be left out</small>}
+              <code>{name}</code> {!required.has(name) && <small>optional</small>}
             </dt>
             <dd>
               {describeField(field)}
@@ -172,7 +172,9 @@ function Sent({ event }: { event: WholeEvent }) {
           {answer.failure.component}: {answer.failure.message}
         </p>
       )}
-      {moving && answer.status === 'accepted' && waited > 3 && <p>It is still on its way. Is a worker running?</p>}
+      {moving && answer.status === 'accepted' && waited > 3 && (
+        <p>The event is not settled yet. Is a worker running?</p>
+      )}
       <Timeline event={answer} />
     </section>
   )

@@ -1,4 +1,4 @@
-/** What an operator can do to events that failed or wait: replay, discard, correct, skip. Each counts, asks, and says who and why. */
+/** What an operator can do to failed and blocked events: replay, discard, correct, skip. Each asks for name and reason. */
 import { useEffect, useState } from 'preact/hooks'
 import type { DryRun, Json, Operation, WholeEvent } from '../answers.js'
 import { type ApiError, post } from '../api.js'
@@ -21,7 +21,7 @@ export interface ActionProps {
   label?: string
 }
 
-/** `type` where all that match are of one: they may be read as a version of its schema. */
+/** `type`: the type of all matching events, if it is only one. A schema version can then be chosen. */
 export function ReplayButton({ filter, done, type, label = 'Replay' }: ActionProps & { type?: string | undefined }) {
   return <OperationButton kind="replay" label={label} filter={filter} done={done} type={type} />
 }
@@ -31,8 +31,8 @@ export function DiscardButton({ filter, done, label = 'Discard' }: ActionProps) 
 }
 
 const QUESTIONS = {
-  replay: 'They are sent on their way again, in the order in which they were accepted.',
-  discard: 'They will never be processed. They are kept, with your reason.',
+  replay: 'Replayed events are processed again, in the order in which they were accepted.',
+  discard: 'Discarded events are never processed. They stay stored, with your reason.',
 }
 
 function OperationButton({ label, ...asked }: Omit<AskProps, 'close'> & { label: string }) {
@@ -55,7 +55,7 @@ interface AskProps {
   done: () => void
 }
 
-/** Counts first, with a dry run; then asks; then shows how far it is. */
+/** Counts with a dry run, asks, then shows the progress. */
 function Ask({ kind, filter, type, close, done }: AskProps) {
   const [dryRun, setDryRun] = useState<DryRun>()
   const [operation, setOperation] = useState<Operation>()
@@ -93,12 +93,12 @@ function Ask({ kind, filter, type, close, done }: AskProps) {
           {kind === 'replay' && type && <VersionChoice type={type} />}
           {kind === 'replay' && dryRun.count > 1 && (
             <label>
-              Events a second, at the most
+              Events per second, at most
               <input name="rate" type="number" min="1" max="10000" defaultValue="100" />
             </label>
           )}
           <label>
-            Reason{kind === 'replay' && ' (if there is one)'}
+            Reason{kind === 'replay' && ' (optional)'}
             <input name="reason" maxLength={500} required={kind === 'discard'} autoComplete="off" />
           </label>
           <Who />
@@ -149,7 +149,7 @@ function Progress({ started, close }: { started: Operation; close: () => void })
           </button>
         )}
         <button type="button" class="main" onClick={close}>
-          {answer.status === 'running' ? 'Leave it running' : 'Close'}
+          {answer.status === 'running' ? 'Continue in background' : 'Close'}
         </button>
       </div>
     </div>
@@ -171,20 +171,20 @@ export function OperationBar({ operation: { status, done, total } }: { operation
   )
 }
 
-/** Skips the event that others of its key wait for. */
+/** Skips the event that blocks its key. */
 export function SkipButton({ id, done, label = 'Skip' }: { id: string; done: () => void; label?: string }) {
   return (
     <AskingButton
       label={label}
       look="danger"
       title="Skip this event"
-      sure="Skip it"
+      sure="Skip event"
       act={({ text }) => post(`v1/waiting/${id}/skip`, { reason: text('reason') })}
       done={done}
     >
       <p>
-        It becomes a dead letter now, without further attempts, and those that wait behind it go on. It can be replayed
-        later, out of its order.
+        The event becomes a dead letter now, without further attempts, and the later events of its key are processed. It
+        can be replayed later, but out of order.
       </p>
       <label>
         Reason
@@ -195,7 +195,7 @@ export function SkipButton({ id, done, label = 'Skip' }: { id: string; done: () 
   )
 }
 
-/** Sends a corrected copy of an event that failed, and discards the one that was wrong: what was accepted stays as it was. */
+/** Sends a corrected copy of a failed event and discards the original, which stays stored unchanged. */
 export function SendAgainButton({ event, done }: { event: WholeEvent; done: () => void }) {
   const sendAgain = async ({ text }: Form) => {
     const { id } = await post<{ id: string }>('v1/events', {
@@ -211,8 +211,8 @@ export function SendAgainButton({ event, done }: { event: WholeEvent; done: () =
     location.hash = href(['events', id])
   }
   return (
-    <AskingButton label="Correct" title="Send a corrected event" sure="Send it" act={sendAgain} done={done}>
-      <p>A new event with this data takes its place, caused by this one. This one is discarded, and stays as it was.</p>
+    <AskingButton label="Correct" title="Send a corrected event" sure="Send event" act={sendAgain} done={done}>
+      <p>Sends a new event with this data, caused by the failed one. The failed event is discarded but stays stored.</p>
       <label>
         Data
         <textarea name="data" rows={14} spellcheck={false} defaultValue={JSON.stringify(event.data, null, 2)} />

@@ -1,4 +1,4 @@
-/** What is asked before something is done: whether, why, and by whom. */
+/** Confirmation dialogs: each asks for a reason and the operator's name. */
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { operator } from '../api.js'
@@ -10,9 +10,9 @@ interface AskingButtonProps {
   label: string
   look?: 'danger' | 'quiet' | ''
   title: string
-  /** What the button says that does it. */
+  /** The label of the button that confirms. */
   sure: string
-  /** Does it. What goes wrong is shown, and can be tried again. */
+  /** Performs the action. An error is shown, and the user can try again. */
   act: (form: Form) => Promise<unknown>
   done: () => void
   /** The question, and the fields of its form. */
@@ -20,7 +20,7 @@ interface AskingButtonProps {
   below?: ComponentChildren
 }
 
-/** A button that opens a dialog, in which another one does what it is about. */
+/** A button that opens a confirmation dialog. */
 export function AskingButton({ label, look = '', title, sure, act, done, children, below }: AskingButtonProps) {
   const [asking, setAsking] = useState(false)
   const [error, setError] = useState<Error>()

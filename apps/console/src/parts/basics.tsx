@@ -1,27 +1,27 @@
-/** The small parts that every page is made of. */
+/** The small parts that all pages share. */
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { ApiError } from '../api.js'
 import { ago, time } from '../format.js'
 import { lost, moment } from '../live.js'
 
-/** A page's heading, with what can be done beside it. */
+/** A page's heading, with its actions beside it. */
 export function Heading({ children, aside }: { children: ComponentChildren; aside?: ComponentChildren }) {
   return (
     <header class="heading">
-      {/* Whoever changes the page by keyboard or screen reader is taken here. */}
+      {/* Takes the focus after a navigation by keyboard or screen reader. */}
       <h1 tabIndex={-1}>{children}</h1>
       {aside && <div class="aside">{aside}</div>}
     </header>
   )
 }
 
-/** How something is, by word and colour. */
+/** A status, by word and colour. */
 export function Badge({ of }: { of: string }) {
   return <span class={`badge ${of}`}>{of}</span>
 }
 
-/** A moment; how long ago it is comes up on hovering. */
+/** A time; its age is in the tooltip. */
 export function Time({ at }: { at: string }) {
   return (
     <time dateTime={at} title={`${at} (${ago(at)})`}>
@@ -30,7 +30,7 @@ export function Time({ at }: { at: string }) {
   )
 }
 
-/** What went wrong: with a request, as a rule. */
+/** An error, usually of a request. */
 export function Problem({ error }: { error: Error | undefined }) {
   if (!error) return null
   const { title, faults } = error instanceof ApiError ? error : { title: '', faults: [] }
@@ -50,23 +50,23 @@ export function Problem({ error }: { error: Error | undefined }) {
   )
 }
 
-/** What is shown of the pipeline is old as long as nothing new comes. */
+/** A warning that the page shows an old state, while the connection is lost. */
 export function Stale() {
   if (!lost.value || !moment.value) return null
   return (
     <p class="problem" role="alert">
-      <strong>No connection.</strong> {lost.value} How it is now is not known; this is from{' '}
+      <strong>No connection.</strong> {lost.value} The figures below are from{' '}
       <Time at={new Date(moment.value.at).toISOString()} />.
     </p>
   )
 }
 
-/** What is shown where there is nothing to show. */
+/** An empty state. */
 export function Nothing({ children }: { children: ComponentChildren }) {
   return <p class="nothing">{children}</p>
 }
 
-/** `text` may be made when it is asked for. */
+/** `text` may be a function, called on the click. */
 export function Copy({ text, label = 'Copy' }: { text: string | (() => string); label?: string }) {
   const [copied, setCopied] = useState(false)
   const copy = async () => {
@@ -81,16 +81,16 @@ export function Copy({ text, label = 'Copy' }: { text: string | (() => string); 
   )
 }
 
-/** How to have the same without this page. */
+/** How to get the content of this page without the console. */
 export function Same({ sql, cli, http }: { sql?: string; cli?: string; http?: string }) {
   const ways = [
     ['SQL', sql],
-    ['Command line', cli],
+    ['CLI', cli],
     ['HTTP', http && `curl -s '${location.origin}${http}'`],
   ].filter((way): way is [string, string] => !!way[1])
   return (
     <details class="same">
-      <summary>The same elsewhere</summary>
+      <summary>Also available as {ways.map(([name]) => name).join(', ')}</summary>
       {ways.map(([name, text]) => (
         <div class="way" key={name}>
           <h3>{name}</h3>
@@ -103,7 +103,7 @@ export function Same({ sql, cli, http }: { sql?: string; cli?: string; http?: st
   )
 }
 
-/** A small picture of how a number went; what it says is beside it in words. */
+/** A small trend chart; the text beside it says the same. */
 export function Spark({ values }: { values: readonly number[] }) {
   const most = Math.max(1, ...values)
   const width = 100 / values.length

@@ -1,16 +1,16 @@
-/** What differs between two schemas, to read. */
+/** The differences between two schemas. */
 import type { Json } from '../answers.js'
 import { changesBetween } from '../schema-diff.js'
 import { Badge } from './basics.js'
 import { useFirstOf } from './first-of.js'
 
-/** So many characters of a value are shown; both versions are shown whole elsewhere. */
+/** The most characters shown of a value; the page also shows both versions in full. */
 const MOST = 2_000
 
 export function Changes({ before, after }: { before: Json; after: Json }) {
   const changes = changesBetween(before, after)
   const { first, more } = useFirstOf(changes)
-  if (changes.length === 0) return <p class="hint">Nothing differs.</p>
+  if (changes.length === 0) return <p class="hint">No differences.</p>
   return (
     <>
       <ul class="changes">

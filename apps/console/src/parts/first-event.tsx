@@ -1,4 +1,4 @@
-/** The first visit: how to send an event, and a quiet word when it has come through. */
+/** The first visit: how to send an event, and a note when it is settled. */
 import { useEffect, useState } from 'preact/hooks'
 import type { EventType, Page, WholeEvent } from '../answers.js'
 import { type ApiError, get, post } from '../api.js'
@@ -29,11 +29,11 @@ function Arrived({ event }: { event: WholeEvent }) {
   const took = accepted && settled ? (Date.parse(settled.at) - Date.parse(accepted.at)) / 1_000 : undefined
   return (
     <section class="first arrived" role="status">
-      <h2>Your first event is through.</h2>
+      <h2>Your first event is settled.</h2>
       <p>
         A <strong>{event.type}</strong>, {event.status}
         {took !== undefined && ` ${duration(took)} after it was accepted`}.{' '}
-        <a href={href(['events', event.id])}>See what happened to it</a>
+        <a href={href(['events', event.id])}>Open the event</a>
       </p>
     </section>
   )
@@ -53,15 +53,15 @@ function HowTo() {
   return (
     <section class="first">
       <h2>There are no events yet.</h2>
-      <p>Everything is up and waits for the first one. Send it from a terminal:</p>
+      <p>Everything is running. Send the first event from a terminal:</p>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard. */}
       <pre tabIndex={0}>{line}</pre>
       <div class="buttons">
         <button type="button" class="main" onClick={sendIt}>
           Send it from here
         </button>
-        <Copy text={line} label="Copy the line" />
-        <a href={href(['send'])}>write one of your own</a>
+        <Copy text={line} label="Copy command" />
+        <a href={href(['send'])}>Write your own event</a>
       </div>
       <Problem error={error} />
     </section>

@@ -1,13 +1,13 @@
-/** Long lists: the first of them, and more where they are asked for. */
+/** Long lists: the first items, and a button for more. */
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { count } from '../format.js'
 
-/** So many are shown at first; and with each step so many times as many. */
+/** Items shown at first; each step multiplies them by STEP. */
 const AT_FIRST = 100
 const STEP = 10
 
-/** The items to show, and the button for more; nothing where all are shown. */
+/** The items to show, and a button for more unless all are shown. */
 export function useFirstOf<Item>(items: readonly Item[]): { first: readonly Item[]; more: ComponentChildren } {
   const [limit, setLimit] = useState(AT_FIRST)
   const left = items.length - limit

@@ -1,4 +1,4 @@
-/** JSON to read, with what is sensitive hidden until it is asked for, and never more at once than a page can bear. */
+/** JSON, with sensitive fields hidden until revealed, and large values shown in steps. */
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import type { Json } from '../answers.js'
@@ -7,7 +7,7 @@ import { isSensitive } from '../redact.js'
 import { unmask } from '../unmask.js'
 import { Copy } from './basics.js'
 
-/** So many values are shown at first; and with each step so many times as many. */
+/** Values shown at first; each step multiplies them by STEP. */
 const VALUES = 500
 const STEP = 10
 
@@ -32,7 +32,7 @@ export function Payload({ title, value, sensitive }: { title: string; value: Jso
         <h2>{title}</h2>
         {hides && (
           <button type="button" class="quiet" aria-pressed={revealed} onClick={() => setRevealed(!revealed)}>
-            {revealed ? 'Hide what is sensitive' : 'Reveal what is sensitive'}
+            {revealed ? 'Hide sensitive fields' : 'Show sensitive fields'}
           </button>
         )}
         {(!hides || revealed) && <Copy text={() => JSON.stringify(value, null, 2)} />}
@@ -44,7 +44,7 @@ export function Payload({ title, value, sensitive }: { title: string; value: Jso
       {budget.exceeded && (
         <div class="buttons">
           <button type="button" onClick={() => setValues(STEP * values)}>
-            Show more of it
+            Show more
           </button>
         </div>
       )}

@@ -1,4 +1,4 @@
-/** What was asked for: operations and how far they are, and the audit trail. */
+/** Operations with their progress, and the audit log. */
 import { useEffect, useState } from 'preact/hooks'
 import type { AuditEntry, Operation, Page } from '../answers.js'
 import { type ApiError, post } from '../api.js'
@@ -8,7 +8,7 @@ import { type Filter, OperationBar } from './actions.js'
 import { Problem, Time } from './basics.js'
 import { number, Table } from './table.js'
 
-/** Operations are read again so often, in milliseconds. */
+/** How often operations are read, in milliseconds. */
 const LOOK_MS = 5_000
 
 export function Operations({ changes }: { changes: number }) {
@@ -23,7 +23,7 @@ export function Operations({ changes }: { changes: number }) {
         {items.slice(0, 8).map((operation) => (
           <li key={operation.id}>
             <span>
-              {operation.kind.replaceAll('-', ' ')}, asked for by {operation.requested_by}{' '}
+              {operation.kind.replaceAll('-', ' ')}, requested by {operation.requested_by}{' '}
               <Time at={operation.started_at} />
               <small>
                 {describeFilter(operation.filter)}
@@ -41,7 +41,7 @@ export function Operations({ changes }: { changes: number }) {
   )
 }
 
-/** Ends what runs, and has go on what was interrupted. */
+/** Cancels a running operation, resumes an interrupted one. */
 function Change({ operation: { id, status }, again }: { operation: Operation; again: () => void }) {
   const [error, setError] = useState<ApiError>()
   const change = (action: string) => post(`v1/operations/${id}/${action}`, {}).then(again, setError)
@@ -69,8 +69,8 @@ export function AuditTrail({ changes }: { changes: number }) {
   if (items.length === 0) return null
   return (
     <section>
-      <h2>Audit trail</h2>
-      <Table label="Audit trail" columns={['When', 'Who', 'What', number('Events'), 'Why']}>
+      <h2>Audit log</h2>
+      <Table label="Audit log" columns={['Time', 'Who', 'Action', number('Events'), 'Reason']}>
         {items.map(({ at, actor, action, count: events, reason, filter, subject }) => (
           <tr key={at + action}>
             <td>
@@ -94,7 +94,7 @@ export function AuditTrail({ changes }: { changes: number }) {
 
 function describeFilter(filter: Filter): string {
   const parts = Object.entries(filter).map(([name, value]) =>
-    Array.isArray(value) ? `${value.length} by id` : `${name.replace('_', ' ')} ${value}`,
+    Array.isArray(value) ? `${value.length} selected by id` : `${name.replace('_', ' ')} ${value}`,
   )
   return parts.length > 0 ? parts.join(', ') : 'all'
 }

@@ -1,4 +1,4 @@
-/** What can be done about the schema of a type: check and register a version, and say what a version must be. */
+/** Actions on the schema of a type: check and register a version, set the compatibility mode. */
 import { useState } from 'preact/hooks'
 import type { Json, SchemaCheck } from '../answers.js'
 import { type ApiError, post, put } from '../api.js'
@@ -9,12 +9,12 @@ import { Problem } from './basics.js'
 import { Changes } from './changes.js'
 import { Dialog } from './dialog.js'
 
-/** What begins a schema that there is nothing of yet. */
+/** The draft for a new event type. */
 const DRAFT: Json = { type: 'object', properties: {}, required: [], additionalProperties: false }
 
 interface RegisterProps {
   label: string
-  /** Nothing for a type that is new. */
+  /** Missing for a new type. */
   type?: string
   /** The last version. */
   latest?: Json
@@ -61,7 +61,7 @@ function Register({ type, latest, close, done }: Omit<RegisterProps, 'label'> & 
     }, setError)
   }
   return (
-    <Dialog title={type ? `A new version of ${type}` : 'A schema for a new type'} close={close}>
+    <Dialog title={type ? `New version of ${type}` : 'Schema for a new event type'} close={close}>
       <form onSubmit={submit}>
         {type === undefined && (
           <label>
@@ -91,14 +91,14 @@ function Register({ type, latest, close, done }: Omit<RegisterProps, 'label'> & 
         </p>
         {latest !== undefined && schema !== undefined && (
           <details class="same" open>
-            <summary>What differs from the last version</summary>
+            <summary>Changes since the last version</summary>
             <Changes before={latest} after={schema} />
           </details>
         )}
         <div aria-live="polite">{check && <Checked check={check} />}</div>
         <Problem error={error} />
         <Who />
-        <p class="hint">A version never changes, and workers use it within seconds.</p>
+        <p class="hint">A registered version cannot be changed. Workers use it within seconds.</p>
         <div class="buttons">
           <button type="button" disabled={schema === undefined || name.trim() === ''} onClick={ask}>
             Check
@@ -121,7 +121,7 @@ function parse(text: string): { schema?: Json; mistake: string } {
 }
 
 function Checked({ check: { compatible, compatibility, incompatibilities } }: { check: SchemaCheck }) {
-  if (compatible) return <p class="well">It could be registered: {compatibility} compatible.</p>
+  if (compatible) return <p class="well">The schema can be registered: it is {compatibility} compatible.</p>
   return (
     <div class="problem">
       <strong>Not {compatibility} compatible.</strong>
@@ -137,13 +137,13 @@ function Checked({ check: { compatible, compatibility, incompatibilities } }: { 
 }
 
 const MODES = [
-  ['BACKWARD', 'what fits the last version fits the new one'],
-  ['BACKWARD_TRANSITIVE', 'what fits any version fits the new one'],
-  ['FORWARD', 'what fits the new version fits the last one'],
-  ['FORWARD_TRANSITIVE', 'what fits the new version fits all of them'],
-  ['FULL', 'both ways, with the last version'],
-  ['FULL_TRANSITIVE', 'both ways, with all versions'],
-  ['NONE', 'anything goes'],
+  ['BACKWARD', 'data that fits the last version fits the new one'],
+  ['BACKWARD_TRANSITIVE', 'data that fits any earlier version fits the new one'],
+  ['FORWARD', 'data that fits the new version fits the last one'],
+  ['FORWARD_TRANSITIVE', 'data that fits the new version fits every earlier one'],
+  ['FULL', 'both BACKWARD and FORWARD'],
+  ['FULL_TRANSITIVE', 'both BACKWARD_TRANSITIVE and FORWARD_TRANSITIVE'],
+  ['NONE', 'versions are not compared'],
 ] as const
 
 export function CompatibilityButton({ type, mode, done }: { type: string; mode: string; done: () => void }) {
@@ -152,14 +152,14 @@ export function CompatibilityButton({ type, mode, done }: { type: string; mode: 
       label="Change…"
       look="quiet"
       title={`Compatibility of ${type}`}
-      sure="Set it"
+      sure="Save"
       act={({ text }) =>
         put(`v1/schemas/${encodeURIComponent(type)}/compatibility`, { compatibility: text('compatibility') })
       }
       done={done}
     >
       <fieldset>
-        <legend>What a version must be that is registered from now on</legend>
+        <legend>Rule for the versions registered from now on</legend>
         {MODES.map(([name, meaning]) => (
           <label class="check" key={name}>
             <input type="radio" name="compatibility" value={name} defaultChecked={name === mode} />

@@ -1,22 +1,22 @@
-/** Tables: what their columns are called, and how they fit on a phone. */
+/** Tables with named columns, which become cards on a phone. */
 import { type ComponentChildren, cloneElement, toChildArray, type VNode } from 'preact'
 
 interface Column {
   name: string
-  /** A number stands at the right; what is unseen is still read out. */
+  /** Numbers are aligned right; an unseen heading is only read out. */
   is?: 'number' | 'unseen'
 }
 
 /** A column of numbers. */
 export const number = (name: string): Column => ({ name, is: 'number' })
 
-/** The column of what can be done with a row. */
+/** The column with the actions of a row. */
 export const ACTIONS: Column = { name: 'Actions', is: 'unseen' }
 
 interface TableProps {
   label: string
   columns: readonly (string | Column)[]
-  /** Whether each row is as a whole the link that it has. */
+  /** Whether the whole row acts as its link. */
   links?: boolean
   /** The rows. */
   children: ComponentChildren
@@ -60,7 +60,7 @@ function asCard(row: Parent, heads: readonly Column[]): VNode {
   return cloneElement(row, { role: 'row' }, cells)
 }
 
-/** A text of which four lines are shown. The whole of it is on the page that its row leads to, and comes up on hovering. */
+/** A text cut after four lines. The tooltip and the page behind the row show all of it. */
 export function Clamped({ text }: { text: string }) {
   return (
     <div class="clamped" title={text}>

@@ -1,19 +1,19 @@
-/** As which version of its type's schema an event is read when it is replayed. */
+/** The schema version that a replay reads events as. */
 import type { SchemaVersions } from '../answers.js'
 import { useGet } from '../use-get.js'
 
-/** A field `schema_version` of a form; nothing where the type has no schema. */
+/** The form field `schema_version`; nothing if the type has no schema. */
 export function VersionChoice({ type }: { type: string }) {
   const { answer } = useGet<SchemaVersions>(`v1/schemas/${encodeURIComponent(type)}`)
   if (!answer) return null
   return (
     <label>
-      Read as
+      Read as schema version
       <select name="schema_version">
-        <option value="">what each event says of itself</option>
+        <option value="">the version each event names</option>
         {answer.versions.toReversed().map(({ version }) => (
           <option value={version} key={version}>
-            version {version} of its schema
+            version {version}
           </option>
         ))}
       </select>

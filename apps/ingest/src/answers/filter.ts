@@ -57,6 +57,6 @@ function readMoment(text: string, filter: string, name: string): string {
   const { time, fault } = readTime(text)
   if (time !== undefined) return time
   const pointer = filter + name
-  const message = filter === '' && / \d\d:\d\d$/.test(text) ? `${fault}; in a URL the + is written %2B` : fault
+  const message = filter === '' && / \d\d:\d\d$/.test(text) ? `${fault}; in a URL, write + as %2B` : fault
   throw new RequestError('invalid-query', `${pointer} ${message}`, [{ pointer, message }])
 }

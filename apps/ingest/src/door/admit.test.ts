@@ -177,7 +177,7 @@ describe('the key', () => {
           {
             pointer: '/data',
             message: expect.stringContaining(
-              `key of 'order.created' answered ${what}; expected a text or an integer, or undefined where the event has no key`,
+              `key of 'order.created' answered ${what}; expected a string or an integer, or undefined if the event has no key`,
             ),
           },
         ],
@@ -235,7 +235,7 @@ describe('the time', () => {
   test('may be as far ahead of the clock as is allowed, and no farther', () => {
     expect(admitted({ ...event, time: '2030-01-01T01:00:00Z' }).occurredAt).toBe('2030-01-01T01:00:00.000Z')
     expect(refused({ ...event, time: '2030-01-01T01:00:00.001Z' }).problems).toEqual([
-      { pointer: '/time', message: 'is more than 60 minutes ahead of the clock here' },
+      { pointer: '/time', message: 'is more than 60 minutes ahead of the server clock' },
     ])
   })
 

@@ -43,7 +43,7 @@ const attributes = {
   causationid: Type.Optional(Name('The event that caused this one')),
   traceparent: Type.Optional(Type.String({ pattern: TRACEPARENT.source, description: 'W3C trace context' })),
   subject: Type.Optional(Text('What the event is about')),
-  dataschema: Type.Optional(Text('Where the schema of the data is')),
+  dataschema: Type.Optional(Text('Address of the schema of the data')),
   data: Type.Object({}, { additionalProperties: true, description: 'The event itself: any JSON object' }),
 }
 
@@ -69,7 +69,7 @@ export const CloudEventSchema = Type.Object(
     additionalProperties: Type.Unsafe<string | boolean | number>({
       type: ['string', 'boolean', 'integer'],
       maxLength: MAX_EXTENSION_LENGTH,
-      description: 'An extension attribute; its name has lower-case letters and digits only',
+      description: 'An extension attribute. Its name may contain only lower-case letters and digits',
     }),
     maxProperties: 50,
   },
@@ -172,7 +172,7 @@ export function admit(sent: unknown, form: Form, context: AdmissionContext, admi
   }
   const key = incoming.partitionkey ?? derived ?? id
   if (key.length > MAX_NAME_LENGTH) {
-    const message = `gives a key of ${key.length} characters; ${MAX_NAME_LENGTH} is the most`
+    const message = `gives a key of ${key.length} characters; the limit is ${MAX_NAME_LENGTH}`
     return { problems: [{ pointer: '/data', message }] }
   }
   return {
@@ -208,7 +208,7 @@ function checkNames(extensions: Extensions = {}): Problem | undefined {
   if (wrong === undefined) return undefined
   return {
     pointer: pointerTo('', wrong.slice(0, MAX_NAME_LENGTH)),
-    message: 'is no name of an attribute: 1 to 50 of a-z and 0-9',
+    message: 'is not an attribute name: 1 to 50 characters of a-z and 0-9',
   }
 }
 
@@ -223,7 +223,7 @@ function checkTime({ time, fault }: ReadTime, { now, maxFutureMs, maxAgeMs }: Ad
   const problem = (message: string) => ({ pointer: '/time', message })
   if (fault !== undefined) return problem(fault)
   const ahead = Date.parse(time) - now()
-  if (ahead > maxFutureMs) return problem(`is more than ${maxFutureMs / 60_000} minutes ahead of the clock here`)
+  if (ahead > maxFutureMs) return problem(`is more than ${maxFutureMs / 60_000} minutes ahead of the server clock`)
   if (maxAgeMs > 0 && -ahead > maxAgeMs) return problem(`is more than ${maxAgeMs / 86_400_000} days ago`)
   return undefined
 }

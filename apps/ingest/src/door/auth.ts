@@ -69,10 +69,10 @@ export async function requireSomeKey(db: Db, config: IngestConfig): Promise<void
   const why =
     EVENTFLOW_AUTH === 'required'
       ? 'EVENTFLOW_AUTH is required'
-      : `EVENTFLOW_HOST is ${EVENTFLOW_HOST}, no loopback address`
+      : `EVENTFLOW_HOST is ${EVENTFLOW_HOST}, not a loopback address`
   throw new ConfigError(
-    `${why}: requests need an API key, and there is none. Make the first one with\n` +
-      `  eventflow keys create --name first --scopes ${SCOPES.join(',')}\nor name one in EVENTFLOW_BOOTSTRAP_KEY`,
+    `${why}: requests need an API key, but there is none. Create the first one with\n` +
+      `  eventflow keys create --name first --scopes ${SCOPES.join(',')}\nor set one in EVENTFLOW_BOOTSTRAP_KEY`,
   )
 }
 
@@ -122,17 +122,20 @@ export function lock(app: FastifyInstance, { keyring, keyless }: { keyring: Keyr
   })
 }
 
-const MISSING = 'Authorization: Bearer and an API key are missing'
+const MISSING = 'The header Authorization: Bearer with an API key is missing'
 
 const foreign = (why: string) =>
-  `Without an API key requests are taken from programs on this machine alone, and this one ${why}. Send it to http://127.0.0.1 and the port itself, or with a key; behind a proxy set EVENTFLOW_AUTH=required`
+  `Only requests from programs on this machine need no API key, and this one ${why}. Send it directly to the port at http://127.0.0.1, or with a key; behind a proxy set EVENTFLOW_AUTH=required`
 
 /** What keeps a request out; it has its access from here on where nothing does. */
 function refusal(access: Access | undefined, scope: Scope, request: FastifyRequest): RequestError | undefined {
-  if (!access) return unauthorized('The API key is not known, has expired, or was revoked')
-  if (!access.scopes.has(scope)) return new RequestError('forbidden', `This takes a key with the scope ${scope}`)
+  if (!access) return unauthorized('The API key is unknown, expired or revoked')
+  if (!access.scopes.has(scope)) return new RequestError('forbidden', `This needs an API key with the scope ${scope}`)
   if (OF_THE_OPERATOR.has(request.routeOptions.url!) && access.tenantId !== OPERATOR_TENANT) {
-    return new RequestError('forbidden', `The pipeline as a whole is shown to keys of the tenant ${OPERATOR_TENANT}`)
+    return new RequestError(
+      'forbidden',
+      `Only API keys of the tenant ${OPERATOR_TENANT} can read the state of the whole pipeline`,
+    )
   }
   request.access = access
   return undefined

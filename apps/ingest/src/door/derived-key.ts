@@ -3,7 +3,7 @@ import { checkText, compileSchema, freezeParsed, type Payload, type Problem, typ
 import type { EventDefinition } from '@eventflow/sdk'
 import { answerOf, wrongAnswer } from '@eventflow/sdk/user-code'
 
-const EXPECTED = 'a text or an integer, or undefined where the event has no key'
+const EXPECTED = 'a string or an integer, or undefined if the event has no key'
 
 /**
  * The key, `undefined` where the definition says that there is none, or what is wrong with its function. Data that does not fit
@@ -25,7 +25,7 @@ export function derivedKey(
   const what = errorClass === 'WrongAnswer' ? message : `key of '${type}' threw ${errorClass}: ${message}`
   return {
     pointer: '/data',
-    message: `has no key to keep order by: ${what}. Send a partitionkey, or mend the definition`,
+    message: `has no ordering key: ${what}. Send a partitionkey, or fix the definition`,
   }
 }
 

@@ -128,7 +128,8 @@ export function createKeyring({ db, log, now = Date.now }: { db: Db; log: Logger
   async function noteUses(keys: readonly ApiKey[]): Promise<void> {
     const unnoted = keys.filter(({ lastUsedAt }) => now() - (lastUsedAt?.getTime() ?? 0) > MINUTE_MS)
     const ids = unnoted.map(({ id }) => id)
-    if (ids.length > 0) await noteUse(db, ids).catch((err) => log.warn({ err }, 'the use of keys could not be noted'))
+    if (ids.length > 0)
+      await noteUse(db, ids).catch((err) => log.warn({ err }, 'recording the last use of API keys failed'))
   }
 
   return { accessOf }

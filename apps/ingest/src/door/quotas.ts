@@ -125,7 +125,7 @@ export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
       for (const [i, bucket] of account.buckets.entries()) bucket.level = levels[i]! - bucket.spent
     } catch (err) {
       // Never made up for: after a long outage that would be a debt of hours.
-      log.debug({ err, tenant_id: tenantId }, 'a quota could not be shared')
+      log.debug({ err, tenant_id: tenantId }, 'sharing a quota with other processes failed')
     }
     account.syncing = false
     if (account.buckets.some(({ spent }) => spent > 0)) void sync(tenantId, account)
@@ -167,8 +167,8 @@ function exceeded(account: Account, { name, rate, level }: Bucket): RequestError
   const wait = Math.max(1, Math.ceil(-level / rate))
   const detail =
     name === 'requests'
-      ? `The tenant may make ${rate} requests a second besides those with events`
-      : `The tenant may send ${rate} ${name} a second; nothing was stored`
+      ? `The limit of the tenant is ${rate} requests per second, besides those with events`
+      : `The quota of the tenant is ${rate} ${name} per second; nothing was stored`
   return new RequestError('quota-exceeded', detail, undefined, { ...headersOf(account), 'retry-after': `${wait}` })
 }
 

@@ -74,7 +74,7 @@ export function readBodies(app: FastifyInstance, quota: BodyQuota, limits: BodyL
     const names = request.routeOptions.config.takes!.join(', ')
     return new RequestError(
       'unsupported-media-type',
-      `This route takes ${names}, in UTF-8`,
+      `This route accepts ${names}, in UTF-8`,
       undefined,
       takenBy(request),
     )

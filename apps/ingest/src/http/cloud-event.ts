@@ -45,9 +45,9 @@ function fromHeaders(rawHeaders: readonly string[], data: unknown): unknown {
     const name = header.slice('ce-'.length)
     const value = decodeHeader(rawHeaders[n + 1]!)
     const fault = (message: string) => problems.push({ pointer: `/${name}`, message })
-    if (name === 'datacontenttype') fault('belongs in Content-Type, not in a header of its own')
-    else if (attributes.has(name)) fault(name === 'data' ? 'is the body' : `comes more than once`)
-    else if (value === undefined) fault('is not printable ASCII with everything else percent-encoded as UTF-8')
+    if (name === 'datacontenttype') fault('belongs in the header Content-Type')
+    else if (attributes.has(name)) fault(name === 'data' ? 'is the body' : `occurs more than once`)
+    else if (value === undefined) fault('must be printable ASCII, with other characters percent-encoded as UTF-8')
     else if (checkText(value, '')) fault(checkText(value, '')!.message)
     else attributes.set(name, value)
   }

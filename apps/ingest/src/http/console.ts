@@ -22,7 +22,7 @@ const POLICY = [
 export async function serveConsole(app: FastifyInstance, log: Logger): Promise<void> {
   const page = fileURLToPath(import.meta.resolve('@eventflow/console/site'))
   if (!existsSync(page)) {
-    log.warn({ page }, 'there is no console: it is made by npm run build')
+    log.warn({ page }, 'the console is missing: build it with npm run build')
     return
   }
   await app.register(fastifyStatic, {

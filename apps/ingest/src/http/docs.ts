@@ -14,14 +14,14 @@ export async function documentRoutes(app: FastifyInstance): Promise<void> {
       info: {
         title: 'EventFlow',
         version: '1',
-        description: 'Takes events and settles each exactly once. Every example works as shown.',
+        description: 'Accepts events and settles each exactly once. Every example works as shown.',
       },
       components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
       security: [{ key: [] }, {}],
       tags: [
-        { name: 'events', description: 'Send events and follow them' },
-        { name: 'dead letters', description: 'Failed events: list, replay, discard' },
-        { name: 'operations', description: 'Running and finished replays and discards' },
+        { name: 'events', description: 'Send and follow events' },
+        { name: 'dead letters', description: 'List, replay and discard failed events' },
+        { name: 'operations', description: 'Running and recent replays and discards' },
         { name: 'schemas', description: 'Schemas of event types, and their versions' },
         { name: 'keys', description: 'API keys of the tenant' },
         { name: 'operation', description: 'Health and metrics' },

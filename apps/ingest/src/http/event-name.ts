@@ -8,7 +8,7 @@ export const Source = Type.Optional(
   Type.String({
     minLength: 1,
     maxLength: 200,
-    description: 'The source of the event, if the id is the producer’s; the default is /',
+    description: 'The source of the event, if the id is its producer’s; / by default',
   }),
 )
 
@@ -38,6 +38,6 @@ export async function findEventId(db: Db, name: EventName): Promise<string | und
 /** Says that there is no such event. */
 export function describeAbsence({ id, source }: EventName, what: 'was accepted' | 'has failed'): string {
   return source === undefined
-    ? `No event with the id ${id} ${what}; one that was sent with a source is asked for with ?source=`
+    ? `No event with the id ${id} ${what}; for an event sent with a source, add ?source=`
     : `No event with the id ${id} and the source ${source} ${what}`
 }

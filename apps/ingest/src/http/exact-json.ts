@@ -13,7 +13,7 @@ export class Flawed {
 }
 
 /** What is said of such a number. */
-export const ROUNDED = 'is a number that would be rounded; send it as a string'
+export const ROUNDED = 'is a number that would lose precision; send it as a string'
 
 /** JSON.parse takes seconds for megabytes of brackets, so what is this deep is not parsed at all. */
 const BOTTOM = 2 * MAX_DEPTH
@@ -48,7 +48,7 @@ export function parseExactly(sent: string): unknown {
 /** RFC 8259, 8.1: a parser may ignore it. */
 const BYTE_ORDER_MARK = '\ufeff'
 
-const INHERITS = 'is a name that is not taken: it could change what objects inherit'
+const INHERITS = 'is a forbidden name: it could change what objects inherit'
 const TOO_DEEP = `nested deeper than ${MAX_DEPTH} levels`
 const DEEP = new Flawed([{ pointer: '', message: TOO_DEEP }])
 

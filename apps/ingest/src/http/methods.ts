@@ -21,7 +21,7 @@ export function answerOtherMethods(app: FastifyInstance): void {
     const allow = methods.join(', ')
     if (allow) reply.header('allow', allow)
     if (method !== 'OPTIONS') {
-      throw new RequestError('method-not-allowed', `${path} does not take ${method}; it takes ${allow}`)
+      throw new RequestError('method-not-allowed', `${path} does not support ${method}, only ${allow}`)
     }
     if (TAKES_EVENTS.has(path)) agreeToDeliveries(request, reply)
     return reply.code(204).send()

@@ -86,6 +86,6 @@ export function createPaging(secret: Buffer): ReadPage {
 }
 
 function foreignCursor(): RequestError {
-  const message = 'is no `next` of this list: damaged, of another list or tenant, or from before an upgrade'
+  const message = 'is not a `next` of this list: it is damaged, from another list or tenant, or older than an upgrade'
   return new RequestError('invalid-query', `/cursor ${message}`, [{ pointer: '/cursor', message }])
 }

@@ -110,7 +110,7 @@ export function answerFrameworkErrors(onProblem: OnProblem) {
     const unreadable = error.code === 'FST_ERR_BAD_URL'
     const body = unreadable
       ? problemBody('invalid-query', 'The path cannot be decoded')
-      : problemBody('route-not-found', 'A part of the path is longer than any route takes')
+      : problemBody('route-not-found', 'A part of the path is too long for any route')
     // No hook is run for these.
     void send(reply.headers(DATA_HEADERS), body, onProblem)
   }
@@ -142,34 +142,34 @@ export function answerProblems(app: FastifyInstance, onProblem: OnProblem): void
       request.log.warn(about, 'events not accepted')
       return send(
         reply,
-        problemBody(error.code, 'Nothing is known to be stored. Send it again with the same ids.'),
+        problemBody(error.code, 'It is unknown whether the events were stored. Send them again with the same ids.'),
         onProblem,
       )
     }
     if (error instanceof TooManyWaitingError) {
-      return refuse(request, reply, problemBody('too-many-requests', `Of this tenant ${error.message}`))
+      return refuse(request, reply, problemBody('too-many-requests', `For this tenant ${error.message}`))
     }
     if (error instanceof TenantLimitError) return refuse(request, reply, problemBody('limit-reached', error.message))
     if (isCancelled(error)) {
-      const detail = 'It took too long to answer. Ask for less, such as one type, one key or a shorter time'
+      const detail = 'The query took too long. Narrow it down to one type, one key or a shorter time'
       return refuse(request, reply, problemBody('unavailable', detail))
     }
     if (sqlErrorKind(error) === 'conflict') {
-      return refuse(request, reply, problemBody('unavailable', 'Something else is changing the same just now'))
+      return refuse(request, reply, problemBody('unavailable', 'A concurrent change of the same data is running'))
     }
     if (isAway(error)) {
-      request.log.warn({ err: error }, 'Postgres is away')
+      request.log.warn({ err: error }, 'Postgres cannot be reached')
       return send(reply, problemBody('unavailable', 'Postgres cannot be reached'), onProblem)
     }
     if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
       reply.headers(takenBy(request))
-      return refuse(request, reply, problemBody('unsupported-media-type', 'The Content-Type is no media type'))
+      return refuse(request, reply, problemBody('unsupported-media-type', 'The Content-Type is not a media type'))
     }
     if (error.validation) return refuse(request, reply, problemBody('invalid-query', error.message))
     if (error.statusCode !== undefined && error.statusCode < 500) {
       return refuse(request, reply, problemBody('malformed-body', error.message))
     }
-    request.log.error({ err: error }, 'a request failed')
+    request.log.error({ err: error }, 'request failed')
     return send(reply, problemBody('internal-error', 'The log has the details.'), onProblem)
   })
 }

@@ -20,7 +20,7 @@ export function keepProtocol(app: FastifyInstance, onProblem: OnProblem): void {
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('connect', (_, socket) => {
     onProblem('invalid-query')
-    answerRaw(socket, 'invalid-query', 'CONNECT is for proxies, and this is none')
+    answerRaw(socket, 'invalid-query', 'CONNECT is for proxies, and this server is not one')
   })
   app.addHook('onRequest', ({ raw }, _, done) => done(faultOf(raw)))
 }
@@ -47,12 +47,12 @@ function faultOf({ httpVersion, httpVersionMajor, rawHeaders, headers }: Incomin
     const name = rawHeaders[i]!
     if (name.length === 4 && name.toLowerCase() === 'host') hosts++
   }
-  if (hosts > 1) return broken('The header Host must come once')
+  if (hosts > 1) return broken('The header Host must occur once')
   if (hosts === 0 && httpVersion === '1.1') return broken('The header Host is missing')
-  if (!HOST.test(headers.host ?? '')) return broken('The header Host must be a name or an address, and a port')
+  if (!HOST.test(headers.host ?? '')) return broken('The header Host must be a name or an address with a port')
   const { expect } = headers
   if (expect === undefined || expect.toLowerCase() === '100-continue') return undefined
-  return new RequestError('expectation-failed', 'Expect may be 100-continue and nothing else', undefined, CLOSE)
+  return new RequestError('expectation-failed', 'The header Expect may only be 100-continue', undefined, CLOSE)
 }
 
 const CLOSE = { connection: 'close' }

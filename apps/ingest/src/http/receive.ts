@@ -57,7 +57,7 @@ export function createReceiver({ totalLimit, leastRate }: { totalLimit: number; 
     bodyLimit: number,
     count: (bytes: number) => void,
   ): Promise<Buffer> {
-    const tooLarge = () => new RequestError('body-too-large', `This body has ${bodyLimit} bytes at the most`)
+    const tooLarge = () => new RequestError('body-too-large', `The limit of a body is ${bodyLimit} bytes`)
     const announced = Number(request.headers['content-length'] ?? 0)
     if (announced > bodyLimit) throw tooLarge()
     const inflater = inflaterFor(request.headers['content-encoding'])
@@ -111,7 +111,7 @@ export function createReceiver({ totalLimit, leastRate }: { totalLimit: number; 
 function asAnswer(error: unknown): unknown {
   const { code, errno, message } = error as NodeJS.ErrnoException
   if (code !== 'ECONNRESET' && errno === undefined) return error
-  return new RequestError('malformed-body', `The body cannot be read to its end: ${message}`)
+  return new RequestError('malformed-body', `The body cannot be decoded: ${message}`)
 }
 
 function inflaterFor(encoding: string | undefined): Inflate | undefined {
@@ -137,7 +137,7 @@ function readAll(request: IncomingMessage, leastRate: number, take: (chunk: Buff
   let size = 0
   return new Promise<void>((resolve, reject) => {
     // Its connection is gone: nothing more is heard of it.
-    if (request.destroyed) return reject(new RequestError('malformed-body', 'The body was broken off'))
+    if (request.destroyed) return reject(new RequestError('malformed-body', 'The body was cut off'))
     const fail = (error: unknown) => {
       request.off('data', next)
       beingRead.delete(look)
@@ -168,7 +168,7 @@ function readAll(request: IncomingMessage, leastRate: number, take: (chunk: Buff
 const tooSlow = (leastRate: number) =>
   new RequestError(
     'request-timeout',
-    `After ${SLOW_AFTER_MS / 1_000} s a body must come in at ${leastRate} bytes a second; nothing was stored`,
+    `After ${SLOW_AFTER_MS / 1_000} s a body must arrive at ${leastRate} bytes per second; nothing was stored`,
     undefined,
     { connection: 'close' },
   )

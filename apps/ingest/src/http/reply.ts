@@ -10,5 +10,5 @@ export const Moment = Type.String({ format: 'date-time' })
 
 /** For the schema of an answer that has the address of what was made in its headers. */
 export const LOCATED = {
-  headers: { location: Type.String({ description: 'The address of the resource in the answer' }) },
+  headers: { location: Type.String({ description: 'The address of the created resource' }) },
 }

@@ -31,7 +31,7 @@ export function operatorOf(request: FastifyRequest): string {
   const header = request.headers['x-operator'] as string | undefined
   const stated = header ? decodeHeader(header) : undefined
   if (header && (stated === undefined || !/^[^\p{C}]{1,200}$/u.test(stated))) {
-    const form = '1 to 200 characters, all but printable ASCII percent-encoded as UTF-8'
+    const form = '1 to 200 characters of printable ASCII, with others percent-encoded as UTF-8'
     throw new RequestError('invalid-query', `X-Operator must be ${form}`)
   }
   const { keyId } = request.access

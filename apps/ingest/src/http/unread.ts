@@ -33,7 +33,7 @@ export function boundUnread(app: FastifyInstance, limits: { timeoutMs: number; t
 
   function letGo(socket: Socket): void {
     subtract(socket, Infinity)
-    app.log.info({ unread: unread.size }, 'a connection was closed: its client is the furthest behind with reading')
+    app.log.info({ unread: unread.size }, 'closed a connection: its client had read the least of its answers')
     socket.destroy()
   }
 

@@ -10,7 +10,7 @@ export const MAX_HEADER_BYTES = 16_384
 
 const BY_CODE: Record<string, [code: ProblemCode, detail: string]> = {
   ERR_HTTP_REQUEST_TIMEOUT: ['request-timeout', 'The request did not arrive in time; nothing was stored'],
-  HPE_HEADER_OVERFLOW: ['headers-too-large', `The headers have ${MAX_HEADER_BYTES} bytes at the most`],
+  HPE_HEADER_OVERFLOW: ['headers-too-large', `The limit of the headers is ${MAX_HEADER_BYTES} bytes`],
   HPE_PAUSED_H2_UPGRADE: ['invalid-query', 'This port speaks HTTP/1.1, not HTTP/2'],
 }
 
@@ -21,7 +21,7 @@ export function answerUnreadable(onProblem: OnProblem) {
       socket.destroy(error)
       return
     }
-    const [code, detail] = BY_CODE[error.code ?? ''] ?? ['invalid-query', 'The request is no valid HTTP/1.1']
+    const [code, detail] = BY_CODE[error.code ?? ''] ?? ['invalid-query', 'The request is not valid HTTP/1.1']
     onProblem(code)
     answerRaw(socket, code, detail)
   }

@@ -53,16 +53,16 @@ describe('what is wrong', () => {
   })
 
   test.each<[string, Partial<Known>, string]>([
-    ['Postgres is away', { lag: undefined }, 'bad: Postgres cannot be read'],
+    ['Postgres cannot be reached', { lag: undefined }, 'bad: Postgres does not answer'],
     ['Redis is away', { lag: lagOf({ redisError: 'no answer' }) }, 'warn: Redis does not answer'],
-    ['no worker', { lag: lagOf({ workers: [] }) }, 'bad: No worker is alive'],
+    ['no worker', { lag: lagOf({ workers: [] }) }, 'bad: No worker is running'],
     [
-      'a key that waits',
+      'a blocked key',
       { waiting: [waiting()] },
-      'warn: Partition 7 has been waiting 42 s for key DFW: attempt 2 of 4 failed, the next is due at 12:01:07 UTC: airports lookup timed out',
+      'warn: Key DFW (partition 7) has been blocked for 42 s: attempt 2 of 4 failed, the next is due at 12:01:07 UTC: airports lookup timed out',
     ],
     [
-      'a key that waits for a replay',
+      'a key blocked by a replayed event',
       {
         waiting: [
           waiting({
@@ -73,7 +73,7 @@ describe('what is wrong', () => {
           }),
         ],
       },
-      'warn: Partition 7 has been waiting 60 s',
+      'warn: Key DFW (partition 7) has been blocked for 60 s',
     ],
     [
       'partitions without an owner',
@@ -90,83 +90,83 @@ describe('what is wrong', () => {
       {
         workers: [{ id: 'b', alive: false, silentSeconds: 30, partitions: [], rival: null } as unknown as KnownWorker],
       },
-      'warn: Worker b has given no sign of life for 30 s.',
+      'warn: Worker b has sent no heartbeat for 30 s.',
     ],
     [
       'a dependency that is down',
       { figures: [{ process: 'a', circuits: { weather: 'open' } } as unknown as ToldFigures] },
-      'warn: weather is down, as a found',
+      'warn: weather is down, reported by a',
     ],
     [
       'catching up',
       { lag: lagOf({ partitions: [partition(3, { source: 'postgres', unsettled: 1_234 })] }) },
-      'info: 1 partition is catching up from Postgres, 1,234 events to go: 3.',
+      'info: 1 partition is catching up from Postgres (1,234 events left): 3.',
     ],
     [
       'being slow',
       { lag: lagOf({ partitions: [partition(0), partition(1, { lagSeconds: 90 })], unsettled: 5 }) },
-      'warn: Events wait 90 s for their turn in partition 1; 5 are on their way in all.',
+      'warn: Partition 1 lags 90 s behind; unsettled events in all partitions: 5.',
     ],
     [
       'having an old one',
       { lag: lagOf({ partitions: [partition(2, { oldestUnsettledAgeSeconds: 61 })], oldestUnsettledAgeSeconds: 61 }) },
-      'warn: An event of partition 2 was accepted 61 s ago and has no end; the objective is 60 s.',
+      'warn: An event of partition 2 is still unsettled after 61 s; the objective is 60 s.',
     ],
     [
       'having one that is stuck',
       {
         lag: lagOf({ partitions: [partition(2, { oldestUnsettledAgeSeconds: 901 })], oldestUnsettledAgeSeconds: 901 }),
       },
-      'bad: An event of partition 2 was accepted 15 min ago',
+      'bad: An event of partition 2 is still unsettled after 15 min',
     ],
     [
       'standing still',
       { lag: lagOf({ unsettled: 2 }), stalledSeconds: 61 },
-      'bad: No event has ended for 61 s, although 2 are on the way.',
+      'bad: No event has been settled for 61 s, although 2 are unsettled.',
     ],
     [
       'failing, ten times over the objective',
       { recent: { ...CALM, ended: 3_000, failed: 30 } },
-      'warn: 1 % of what ended in the last 5 minutes are dead letters, 30 of 3,000; more than 0.1 %, or than 100, is too much.',
+      'warn: 1 % of the events settled in the last 5 minutes failed (30 of 3,000); the limits are 0.1 % and 100 events.',
     ],
     [
       'failing often, though seldom by its share',
       { recent: { ...CALM, ended: 3_000_000, failed: 101 } },
-      'warn: <0.1 % of what ended in the last 5 minutes are dead letters, 101 of 3,000,000',
+      'warn: <0.1 % of the events settled in the last 5 minutes failed (101 of 3,000,000)',
     ],
     [
       'being late too often',
       { recent: { ...CALM, ended: 1_000, late: 2 } },
-      'warn: 0.2 % of what ended in the last 5 minutes took longer than 60 s, 2 of 1,000; the objective allows 0.1 %.',
+      'warn: 0.2 % of the events settled in the last 5 minutes took longer than 60 s (2 of 1,000); the objective allows 0.1 %.',
     ],
     [
       'turning away',
       { rates: { ...QUIET, turnedAway: 3 }, recent: { ...CALM, arrived: 100, turnedAway: 2 } },
-      'bad: 2 % of the events of the last 5 minutes were turned away with 503, 2 of 100',
+      'bad: 2 % of the events of the last 5 minutes were refused with 503 (2 of 100)',
     ],
     [
       'turning a few away',
       { rates: { ...QUIET, turnedAway: 3 }, recent: { ...CALM, arrived: 10_000, turnedAway: 2 } },
-      'warn: <0.1 % of the events of the last 5 minutes were turned away with 503, 2 of 10,000',
+      'warn: <0.1 % of the events of the last 5 minutes were refused with 503 (2 of 10,000)',
     ],
-    ['dead letters', { dead: 1 }, 'info: 1 dead letter waits for a decision'],
+    ['dead letters', { dead: 1 }, 'info: 1 open dead letter: replay or discard it.'],
     [
       'what is not known',
       { workers: undefined, figures: undefined, waiting: undefined, dead: null },
-      'warn: Postgres does not tell in time: the workers, what they have counted, the keys that wait, the dead letters.',
+      'warn: Postgres did not answer in time; not known: workers, counters, blocked keys, dead letters.',
     ],
   ])('%s', (_, known, expected) => {
     const [text, ...others] = textsOf(known)
     expect(text).toMatch(expected.slice(0, 20))
     expect(text).toContain(expected)
     // An event that is left alone is also an old one.
-    expect(others.filter((other) => !other.includes('61 s ago'))).toEqual([])
+    expect(others.filter((other) => !other.includes('after 61 s'))).toEqual([])
   })
 
   test('is told with the worst first, and of many keys only a few', () => {
     const texts = textsOf({ waiting: Array.from({ length: 8 }, () => waiting()), lag: lagOf({ workers: [] }) })
     expect(texts[0]).toMatch(/^bad/)
-    expect(texts.at(-1)).toBe('warn: 3 more keys wait.')
+    expect(texts.at(-1)).toBe('warn: 3 more keys are blocked.')
     expect(texts).toHaveLength(7)
   })
 })

@@ -64,7 +64,7 @@ const LEVELS: Trouble['level'][] = ['bad', 'warn', 'info']
 /** What is wrong, the worst first. */
 export function findTroubles(known: Known): Trouble[] {
   const { lag, workers = [], figures = [] } = known
-  if (!lag) return [{ level: 'bad', text: 'Postgres cannot be read: nothing is accepted or settled until it answers.' }]
+  if (!lag) return [{ level: 'bad', text: 'Postgres does not answer: no event is accepted or settled until it does.' }]
   const troubles = [
     ...unreadTroubles(known),
     ...redisTroubles(lag),
@@ -82,23 +82,25 @@ export function findTroubles(known: Known): Trouble[] {
 /** What is not known cannot be well. */
 function unreadTroubles({ workers, figures, waiting, dead }: Known): Trouble[] {
   const unread = [
-    ...(workers ? [] : ['the workers']),
-    ...(figures ? [] : ['what they have counted']),
-    ...(waiting ? [] : ['the keys that wait']),
-    ...(dead === null ? ['the dead letters'] : []),
+    ...(workers ? [] : ['workers']),
+    ...(figures ? [] : ['counters']),
+    ...(waiting ? [] : ['blocked keys']),
+    ...(dead === null ? ['dead letters'] : []),
   ]
-  return unread.length > 0 ? [{ level: 'warn', text: `Postgres does not tell in time: ${unread.join(', ')}.` }] : []
+  return unread.length > 0
+    ? [{ level: 'warn', text: `Postgres did not answer in time; not known: ${unread.join(', ')}.` }]
+    : []
 }
 
 function redisTroubles({ redisError }: PipelineLag): Trouble[] {
   if (redisError === null) return []
-  const text = 'Redis does not answer: events are worked on from Postgres, more slowly.'
+  const text = 'Redis does not answer: workers read events from Postgres, which is slower.'
   return [{ level: 'warn', text }]
 }
 
 function workerTroubles(lag: PipelineLag, workers: readonly KnownWorker[]): Trouble[] {
   if (lag.workers.length === 0) {
-    const text = 'No worker is alive: events are accepted and stay where they are.'
+    const text = 'No worker is running: events are accepted but not settled.'
     return [{ level: 'bad', text, figure: 'owner' }]
   }
   const free = lag.partitions.filter(({ owner }) => owner === null)
@@ -110,11 +112,11 @@ function workerTroubles(lag: PipelineLag, workers: readonly KnownWorker[]): Trou
   const shared = workers.filter(({ rival }) => rival !== null)
   return [
     ...shared.map(({ id, rival }): Trouble => {
-      const text = `Two workers use the id ${id}; the one on ${rival!.host} (process ${rival!.pid}) does nothing.`
+      const text = `Two workers have the id ${id}; the one on ${rival!.host} (process ${rival!.pid}) is idle.`
       return { level: 'warn', text, about: { worker: id } }
     }),
     ...dead.map(({ id, silentSeconds }): Trouble => {
-      const text = `Worker ${id} has given no sign of life for ${inWords(silentSeconds)}.`
+      const text = `Worker ${id} has sent no heartbeat for ${inWords(silentSeconds)}.`
       return { level: 'warn', text, about: { worker: id } }
     }),
     ...(free.length > 0
@@ -136,7 +138,7 @@ function circuitTroubles(figures: readonly ToldFigures[]): Trouble[] {
   }
   return [...open].map(([dependency, processes]) => ({
     level: 'warn',
-    text: `${dependency} is down, as ${listOf(processes)} found: its events wait, and no attempts are spent.`,
+    text: `${dependency} is down, reported by ${listOf(processes)}: events that need it wait and use up no attempts.`,
   }))
 }
 
@@ -147,14 +149,14 @@ function keyTroubles({ waiting = [], attemptsOf, now }: Known): Trouble[] {
   const shown = long.slice(0, SHOWN_KEYS).map((head): Trouble => {
     const { id, type, key, partition, attempts, dueAt, history } = head
     const last = history.at(-1)
-    const when = dueAt.getTime() > now ? `the next is due at ${timeOf(dueAt)} UTC` : 'the next is under way'
+    const when = dueAt.getTime() > now ? `the next is due at ${timeOf(dueAt)} UTC` : 'the next is running'
     const why = last ? `: ${last.message}` : ''
-    const text = `Partition ${partition} has been waiting ${inWords(waitedFor(head))} for key ${key}: attempt ${attempts} of ${attemptsOf(type)} failed, ${when}${why}`
+    const text = `Key ${key} (partition ${partition}) has been blocked for ${inWords(waitedFor(head))}: attempt ${attempts} of ${attemptsOf(type)} failed, ${when}${why}`
     return { level: 'warn', text, about: { partition, key, event: id } }
   })
   const more = long.length - shown.length
   return more > 0
-    ? [...shown, { level: 'warn', text: `${more} more keys wait.`, about: { page: 'partitions' } }]
+    ? [...shown, { level: 'warn', text: `${more} more keys are blocked.`, about: { page: 'partitions' } }]
     : shown
 }
 
@@ -174,7 +176,7 @@ function partitionTroubles({ partitions, oldestUnsettledAgeSeconds, unsettled }:
       ? [
           {
             level,
-            text: `Events wait ${inWords(slow.lagSeconds)} for their turn in partition ${slow.partition}; ${count(unsettled)} are on their way in all.`,
+            text: `Partition ${slow.partition} lags ${inWords(slow.lagSeconds)} behind; unsettled events in all partitions: ${count(unsettled)}.`,
             figure: 'oldest',
             about: { partition: slow.partition },
           },
@@ -183,7 +185,7 @@ function partitionTroubles({ partitions, oldestUnsettledAgeSeconds, unsettled }:
         ? [
             {
               level,
-              text: `An event of partition ${old.partition} was accepted ${inWords(old.oldestUnsettledAgeSeconds)} ago and has no end; the objective is ${OBJECTIVE.withinSeconds} s.`,
+              text: `An event of partition ${old.partition} is still unsettled after ${inWords(old.oldestUnsettledAgeSeconds)}; the objective is ${OBJECTIVE.withinSeconds} s.`,
               figure: 'oldest',
               about: { partition: old.partition },
             },
@@ -195,7 +197,7 @@ function partitionTroubles({ partitions, oldestUnsettledAgeSeconds, unsettled }:
       ? [
           {
             level: 'info',
-            text: `${countOf(behind.length, 'partition')} catching up from Postgres, ${count(behind.reduce((sum, p) => sum + p.unsettled, 0))} events to go: ${listOf(behind.map(({ partition }) => partition))}.`,
+            text: `${countOf(behind.length, 'partition')} catching up from Postgres (${count(behind.reduce((sum, p) => sum + p.unsettled, 0))} events left): ${listOf(behind.map(({ partition }) => partition))}.`,
             about: { page: 'partitions' },
           } as const,
         ]
@@ -209,7 +211,7 @@ const mostOf = (partitions: PipelineLag['partitions'], of: (partition: PipelineL
 /** What waits for another attempt, or behind one, waits for a reason; without a worker that is said already. */
 function stalledTroubles({ retrying, unsettled, workers }: PipelineLag, stalledSeconds: number): Trouble[] {
   if (stalledSeconds <= STALLED_AFTER_S || retrying > 0 || unsettled === 0 || workers.length === 0) return []
-  const text = `No event has ended for ${inWords(stalledSeconds)}, although ${count(unsettled)} ${unsettled === 1 ? 'is' : 'are'} on the way.`
+  const text = `No event has been settled for ${inWords(stalledSeconds)}, although ${count(unsettled)} ${unsettled === 1 ? 'is' : 'are'} unsettled.`
   return [{ level: 'bad', text, figure: 'oldest' }]
 }
 
@@ -222,7 +224,7 @@ function rateTroubles({ rates, recent }: Known): Trouble[] {
       ? [
           {
             level: refused > REFUSED_SHARE ? 'bad' : 'warn',
-            text: `${shareOf(turnedAway, arrived)} of the events of the last 5 minutes were turned away with 503, ${count(turnedAway)} of ${count(arrived)}: too much was in flight, or Postgres away.`,
+            text: `${shareOf(turnedAway, arrived)} of the events of the last 5 minutes were refused with 503 (${count(turnedAway)} of ${count(arrived)}): too many were in flight, or Postgres did not answer.`,
             figure: 'in',
           } as const,
         ]
@@ -231,7 +233,7 @@ function rateTroubles({ rates, recent }: Known): Trouble[] {
       ? [
           {
             level: 'warn',
-            text: `${shareOf(failed, ended)} of what ended in the last 5 minutes are dead letters, ${count(failed)} of ${count(ended)}; more than ${shareOf(OBJECTIVE.share, 1)}, or than ${MANY_DEAD}, is too much.`,
+            text: `${shareOf(failed, ended)} of the events settled in the last 5 minutes failed (${count(failed)} of ${count(ended)}); the limits are ${shareOf(OBJECTIVE.share, 1)} and ${MANY_DEAD} events.`,
             figure: 'failed',
             about: { page: 'dead-letters' },
           } as const,
@@ -241,7 +243,7 @@ function rateTroubles({ rates, recent }: Known): Trouble[] {
       ? [
           {
             level: 'warn',
-            text: `${shareOf(late, ended)} of what ended in the last 5 minutes took longer than ${OBJECTIVE.withinSeconds} s, ${count(late)} of ${count(ended)}; the objective allows ${shareOf(OBJECTIVE.share, 1)}.`,
+            text: `${shareOf(late, ended)} of the events settled in the last 5 minutes took longer than ${OBJECTIVE.withinSeconds} s (${count(late)} of ${count(ended)}); the objective allows ${shareOf(OBJECTIVE.share, 1)}.`,
           } as const,
         ]
       : []),
@@ -250,7 +252,7 @@ function rateTroubles({ rates, recent }: Known): Trouble[] {
 
 function deadTroubles({ dead }: Known): Trouble[] {
   if (!dead) return []
-  const text = `${count(dead)} ${dead === 1 ? 'dead letter waits' : 'dead letters wait'} for a decision: to be replayed, or discarded.`
+  const text = `${count(dead)} open dead ${dead === 1 ? 'letter: replay or discard it' : 'letters: replay or discard them'}.`
   return [{ level: 'info', text, figure: 'dead', about: { page: 'dead-letters' } }]
 }
 

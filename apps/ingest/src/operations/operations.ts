@@ -59,7 +59,9 @@ export function createOperations({ db, dbOf, log }: OperationsDeps): Operations 
     start(operation) {
       const ended = carryOut(operation)
         // Nobody is told then; its row says `running` until somebody looks and finds no sign of life.
-        .catch((err) => log.warn({ err, operation_id: operation.id }, 'an operation was left'))
+        .catch((err) =>
+          log.warn({ err, operation_id: operation.id }, 'an operation stopped, and its state could not be saved'),
+        )
         .finally(() => running.delete(ended))
       running.add(ended)
     },

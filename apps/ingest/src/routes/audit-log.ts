@@ -25,9 +25,9 @@ function describeEntry({ at, actor, action, operationId, filter, count, reason, 
 }
 
 const schema = {
-  summary: 'The audit log',
+  summary: 'Read the audit log',
   description:
-    'Actions of operators (replays, discards, keys and similar), newest first: who, what, on which events, and why.',
+    'Replays, discards, changes of API keys and similar actions, newest first, each with its actor, events and reason.',
   tags: ['operations'],
   querystring: Type.Object(PageQuery, { additionalProperties: false }),
   response: {
@@ -39,11 +39,10 @@ const schema = {
           action: Type.String(),
           operation_id: Type.Union([Type.String({ format: 'uuid' }), Type.Null()]),
           subject: Type.Union([Type.String(), Type.Null()], {
-            description:
-              'The object of the action, if it is not events; for a replay, the schema version that events are read as',
+            description: 'What was changed, if not events; for a replay, the schema version',
           }),
           filter: Type.Object({}, { additionalProperties: true }),
-          count: Type.Integer({ description: 'The number of events' }),
+          count: Type.Integer({ description: 'Number of events' }),
           reason: Type.Union([Type.String(), Type.Null()]),
         }),
       ),

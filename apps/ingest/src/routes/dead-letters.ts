@@ -26,7 +26,7 @@ interface ListQuery extends Omit<SentFilter, 'ids'>, SentPage {
 const MAX_GROUPS = 1_000
 
 function noPages(): RequestError {
-  const message = 'does not go with group: narrow the groups by type, error_class, from or to'
+  const message = 'cannot be combined with group: narrow the groups down by type, error_class, from or to'
   return new RequestError('invalid-query', `/cursor ${message}`, [{ pointer: '/cursor', message }])
 }
 

@@ -134,7 +134,7 @@ const Story = Type.Object({
       errors: Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() })),
     }),
   ),
-  data: Type.Object({}, { additionalProperties: true, description: 'As it was sent' }),
+  data: Type.Object({}, { additionalProperties: true, description: 'The data as sent' }),
   result: Type.Optional(
     Type.Object({}, { additionalProperties: true, description: 'The data as processed: with enrichment and defaults' }),
   ),

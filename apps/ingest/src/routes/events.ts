@@ -92,7 +92,7 @@ function batchRoute(app: FastifyInstance, deps: EventRoutesDeps): void {
       if (!Array.isArray(lines))
         throw new RequestError('malformed-body', 'The body must be a JSON array of events, or NDJSON')
       if (lines.length > batchLimit) {
-        throw new RequestError('body-too-large', `A batch holds ${batchLimit} events at the most`)
+        throw new RequestError('body-too-large', `The limit of a batch is ${batchLimit} events`)
       }
       const send = startSend(request, tracing)
       const context = contextOf(request, reply, send)
@@ -179,7 +179,7 @@ function conflict({ event, keyed }: Taken, { otherSource }: Receipt): RequestErr
   if (keyed) {
     return new RequestError(
       'idempotency-key-reused',
-      'Another event came with this Idempotency-Key; nothing was stored',
+      'Another event was sent with this Idempotency-Key; nothing was stored',
     )
   }
   const what = otherSource === undefined ? 'other content' : `the source ${otherSource}`

@@ -39,7 +39,7 @@ export function healthRoutes(
     let live: string[] = []
     const workers = await check(async () => {
       live = (await readOwnership(asking)).workers
-      if (live.length === 0) throw new Error('no worker is alive')
+      if (live.length === 0) throw new Error('no worker is running')
     })
     return { ...workers, live }
   })

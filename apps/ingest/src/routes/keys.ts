@@ -37,7 +37,7 @@ export function keyRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): void 
       const afterHours = Number(request.query.after_hours ?? 0)
       const { tenantId } = request.access
       const revoked = await revokeApiKey(dbOf(tenantId), { tenantId, id, afterHours }, operatorOf(request))
-      if (!revoked) throw new RequestError('key-not-found', `There is no key ${id} that is valid beyond that time`)
+      if (!revoked) throw new RequestError('key-not-found', `There is no key ${id} that would be valid after that time`)
       return describeKey(revoked)
     },
   )

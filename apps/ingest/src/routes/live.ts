@@ -57,8 +57,9 @@ export function liveRoutes(app: FastifyInstance, { collector }: { collector: Col
   function addViewer(request: FastifyRequest): PassThrough {
     const { keyId } = request.access
     const ofKey = [...viewers].filter((other) => keyId !== undefined && other.request.access.keyId === keyId)
-    if (viewers.size >= MAX_VIEWERS) throw new RequestError('overloaded', `${MAX_VIEWERS} are watching already`)
-    if (ofKey.length >= MAX_OF_KEY) throw new RequestError('overloaded', `${MAX_OF_KEY} are watching with this key`)
+    if (viewers.size >= MAX_VIEWERS) throw new RequestError('overloaded', `${MAX_VIEWERS} clients are watching already`)
+    if (ofKey.length >= MAX_OF_KEY)
+      throw new RequestError('overloaded', `${MAX_OF_KEY} clients are watching with this key already`)
     const viewer = { stream: new PassThrough(), request, checking: false }
     const { stream } = viewer
     // One that has gone while its key was looked up tells nothing any more.

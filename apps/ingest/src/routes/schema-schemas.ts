@@ -37,7 +37,7 @@ const summarised = (summary: string, description: string, rest: Record<string, T
   ...rest,
 })
 
-export const listSchema = summarised('List the types that have a schema', 'By name.', {
+export const listSchema = summarised('List the types that have a schema', 'Sorted by name.', {
   response: {
     200: Type.Object({
       items: Type.Array(
@@ -101,8 +101,8 @@ export const checkSchema = summarised(
           Type.Object({
             version: Type.Integer({ description: 'The version that the schema is not compatible with' }),
             direction: Type.String({ description: 'backward or forward' }),
-            path: Type.String({ description: 'Where in the schema, as a JSON pointer' }),
-            rule: Type.String({ description: 'As in Confluent’s registry' }),
+            path: Type.String({ description: 'Place in the schema, as a JSON pointer' }),
+            rule: Type.String({ description: 'Name of the rule, as in Confluent’s Schema Registry' }),
             message: Type.String(),
           }),
         ),

@@ -30,7 +30,7 @@ export function waitingRoutes(app: FastifyInstance, { dbOf, unordered }: Waiting
       const { tenantId } = request.access
       const skip = { tenantId, id, by: operatorOf(request), reason: request.body.reason }
       if (isUuid(id) && (await skipWaiting(dbOf(tenantId), skip))) return { id, status: 'failed' }
-      throw new RequestError('operation-conflict', `The event ${id} does not wait for another attempt`)
+      throw new RequestError('operation-conflict', `The event ${id} does not await a retry`)
     },
   )
 }
@@ -86,7 +86,7 @@ const skipSchema = {
   params: Type.Object({ id: Type.String({ maxLength: 200, description: 'The id of the event, as in the list' }) }),
   body: Type.Object(
     { reason: Type.String({ maxLength: 500, pattern: '\\S', description: 'The reason, kept with the event' }) },
-    { additionalProperties: false, examples: [{ reason: 'the sender has sent a better one' }] },
+    { additionalProperties: false, examples: [{ reason: 'the producer has sent a corrected one' }] },
   ),
   response: {
     200: Type.Object({ id: Type.String({ format: 'uuid' }), status: Type.Literal('failed') }),

@@ -1,6 +1,6 @@
 /**
- * `process_figures`: what each process has counted since its start, and tells once a second. Whoever looks twice knows the
- * rates of the whole pipeline, from any process. It is not written ahead: after a crash of Postgres they tell it again.
+ * `process_figures`: what each process has counted since its start, written once a second. Two readings give the
+ * rates of the whole pipeline. The table is unlogged: after a crash of Postgres the processes write it again.
  */
 import type { Queryable } from '../server/connect.js'
 

@@ -36,7 +36,7 @@ export interface ServerFacts {
   /** Superusers among the roles of ingest and workers, and ours. */
   superusers: string[]
   oldTransactions: OldTransaction[]
-  /** Replication slots that nobody reads from, with what Postgres keeps for them. */
+  /** Replication slots without a reader, with the size of the log that Postgres keeps for them. */
   idleSlots: { name: string; bytes: number }[]
   databaseBytes: number
   /** Of the write-ahead log; unknown without the role pg_monitor. */
