@@ -1,4 +1,8 @@
-/** All that a user needs to define event types. */
+/**
+ * All that a user needs to define event types.
+ *
+ * @module sdk
+ */
 export {
   type AcceptedEvent,
   type Payload,

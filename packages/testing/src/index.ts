@@ -8,6 +8,8 @@
  * const { result } = await pipeline.processed(id)
  * await pipeline.stop()
  * ```
+ *
+ * @module testing
  */
 export { type Pipeline, type PipelineOptions, type Receipt, startPipeline } from './pipeline.js'
 export { type ServerAddresses, type Servers, type ServersOptions, startServers } from './servers.js'

@@ -25,7 +25,10 @@ export interface PipelineOptions extends ServersOptions {
   settings?: Readonly<Record<string, string>>
   /** From {@link startServers}, possibly of another process. Without it this process starts servers once, for all its pipelines. */
   servers?: ServerAddresses
-  /** Gets the lines of the log, as JSON, warnings and errors unless `settings` has another `EVENTFLOW_LOG_LEVEL`. */
+  /**
+   * Gets the log, one line of JSON at a time: warnings and errors, unless `settings` has another `EVENTFLOW_LOG_LEVEL`. Also gets what the
+   * servers report while they start.
+   */
   log?: (line: string) => void
 }
 

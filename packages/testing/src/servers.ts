@@ -49,7 +49,8 @@ export function serversOfThisProcess(options: ServersOptions): Promise<Servers> 
  * Starts a Postgres and a Redis with their data in a temporary folder. Only needed to share them between several test
  * processes: {@link startPipeline} starts them by itself.
  */
-export async function startServers({ cacheDir, log = () => {} }: ServersOptions = {}): Promise<Servers> {
+export async function startServers(options: ServersOptions = {}): Promise<Servers> {
+  const { cacheDir, log = () => {} } = options
   const keeper = fork(fileURLToPath(new URL('./server-keeper.js', import.meta.url)), cacheDir ? [cacheDir] : [], {
     execArgv: [], // those of a test runner are not meant for it
     detached: true, // a Ctrl-C on the terminal ends us; the keeper then stops the servers in order

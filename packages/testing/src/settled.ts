@@ -11,7 +11,9 @@ export interface WaitOptions {
 
 /** What every settled event has. */
 interface Settled {
+  /** The id under which EventFlow knows it. */
   id: string
+  /** Its event type. */
   type: string
   /** Its ordering key. */
   key: string
@@ -25,6 +27,7 @@ interface Settled {
 
 /** An event that was processed: its handler's effects are in the database. */
 export interface ProcessedEvent<Result = Payload> extends Settled {
+  /** Its final state. */
   status: 'processed'
   /** The data with everything that enrichment added. */
   result: Result
@@ -32,7 +35,9 @@ export interface ProcessedEvent<Result = Payload> extends Settled {
 
 /** An event that failed for good, with its dead letter. */
 export interface FailedEvent extends Settled {
+  /** Its final state. */
   status: 'failed'
+  /** Why it failed. */
   failure: EventFailure
 }
 
@@ -40,9 +45,11 @@ export interface FailedEvent extends Settled {
 export interface EventFailure {
   /** The step: `schema`, `enrich:…` with the enricher's name, `validate` or `handle`. */
   component: string
-  failureType: string
+  /** `permanent`, or `transient` when the attempts were used up. */
+  failureType: 'permanent' | 'transient'
   /** The name of the error, such as `RuleViolation` or `SQLSTATE 23514`. */
   errorClass: string
+  /** The message of the error. */
   message: string
   /** What exactly is wrong, with JSON pointers into the data. */
   problems: readonly Problem[]
@@ -79,7 +86,7 @@ interface Row extends Omit<Settled, 'history'> {
   status: string
   history: Settled['history'] | null
   result: Payload | null
-  failure_type: string
+  failure_type: EventFailure['failureType']
   error_class: string
   message: string
   errors: readonly Problem[] | null
