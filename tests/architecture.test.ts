@@ -14,7 +14,7 @@ interface Source {
 /** What is wrong with a file; empty when nothing is. */
 type Rule = (source: Source) => string[]
 
-/** Which of our packages each package may import. Apps and scripts may import any of these. */
+/** Which of our packages each package may import. Apps and scripts: see below. */
 const PACKAGES: Record<string, readonly string[]> = {
   core: [],
   db: ['core'],
@@ -28,7 +28,12 @@ const PACKAGES: Record<string, readonly string[]> = {
   engine: ['core', 'db', 'monitor', 'redis', 'runtime', 'schemas', 'sdk'],
   client: [],
   local: [],
+  // For the tests of users: it runs the HTTP service inside the test's process.
+  testing: ['client', 'db', 'engine', 'ingest', 'local', 'redis', 'runtime', 'schemas', 'sdk'],
 }
+
+/** What apps and scripts may import. */
+const FOR_PROGRAMS = Object.keys(PACKAGES).filter((name) => name !== 'testing')
 
 /** Who alone imports a library; besides the bench, which measures what is under those packages, and others' pipelines. */
 const KNOWERS: Record<string, string> = {
@@ -61,14 +66,16 @@ const importsOf = (text: string) =>
 /** Ours that it needs at hand without importing it: the programs that the command line starts. */
 const resolvedBy = (text: string) => matchesOf(text, /\bimport\.meta\.resolve\('([^']+)'\)/g)
 
-/** `core` of `@eventflow/core` and `@eventflow/core/…`. */
+/** `core` of `@eventflow/core` and `@eventflow/core/…`; `eventflow`, which is the command line. */
 const oursAmong = (names: readonly string[]) => [
-  ...new Set(names.flatMap((name) => /^@eventflow\/([^/]+)/.exec(name)?.[1] ?? [])),
+  ...new Set(
+    names.flatMap((name) => /^@eventflow\/([^/]+)|^(eventflow)(?:\/|$)/.exec(name)?.slice(1).find(Boolean) ?? []),
+  ),
 ]
 
 const direction: Rule = ({ path, text }) => {
   if (/^tests\//.test(path)) return []
-  const allowed = PACKAGES[workspaceOf(path).replace('packages/', '')] ?? Object.keys(PACKAGES)
+  const allowed = PACKAGES[workspaceOf(path).replace('packages/', '')] ?? FOR_PROGRAMS
   return oursAmong(importsOf(text))
     .filter((name) => !allowed.includes(name) && !(name === 'testkit' && isTest(path)))
     .map((name) => `imports @eventflow/${name}`)
@@ -147,7 +154,7 @@ function readWorkspace(path: string): Workspace {
   return {
     path,
     sources: readdirSync(join(ROOT, path), { recursive: true, encoding: 'utf8' })
-      .filter((file) => /\.tsx?$/.test(file) && !/^(dist|node_modules|bench\/|kit\/)/.test(file))
+      .filter((file) => /\.tsx?$/.test(file) && !/^(dist|node_modules|templates|bench\/|kit\/)/.test(file))
       .map((file) => ({ path: `${path}/${file}`, text: read(file) })),
     dependencies: oursAmong(Object.keys({ ...dependencies, ...devDependencies })),
     references: (references ?? []).map((reference) => basename(reference.path).replace('kit', 'testkit')),
@@ -189,6 +196,8 @@ describe('a violation is caught:', () => {
     ['an app imports an app', direction, 'apps/cli/src/a.ts', "import { buildApp } from '@eventflow/ingest'"],
     ['an app imports an app’s part', direction, 'apps/cli/src/a.ts', "import '@eventflow/ingest/main'"],
     ['an app imports testkit', direction, 'apps/ingest/src/a.ts', "import { until } from '@eventflow/testkit'"],
+    ['an app imports the command line', direction, 'apps/ingest/src/a.ts', "import 'eventflow'"],
+    ['an app imports what is for tests', direction, 'apps/cli/src/a.ts', "import { a } from '@eventflow/testing'"],
     ['a package nobody has heard of', direction, 'packages/core/src/a.test.ts', "import { a } from '@eventflow/new'"],
     [
       'another package by its path',

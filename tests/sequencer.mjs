@@ -2,7 +2,7 @@
 import TestSequencer from '@jest/test-sequencer'
 
 /** By what they are, as a fresh clone has no durations of earlier runs; all others are ordered by jest. */
-const LONGEST = [/planted-bugs/, /crash-points/, /command-line/, /flow\/live/]
+const LONGEST = [/from-tarballs/, /planted-bugs/, /crash-points/, /command-line/, /flow\/live/]
 
 const place = ({ path }) => {
   const found = LONGEST.findIndex((pattern) => pattern.test(path))

@@ -13,4 +13,4 @@
  */
 export { type Pipeline, type PipelineOptions, type Receipt, startPipeline } from './pipeline.js'
 export { type ServerAddresses, type Servers, type ServersOptions, startServers } from './servers.js'
-export type { EventFailure, FailedEvent, ProcessedEvent, SettledEvent, WaitOptions } from './settled.js'
+export type { EventFailure, FailedEvent, ProcessedEvent, SettledEvent, WaitOptions } from './settled-event.js'

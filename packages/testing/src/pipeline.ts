@@ -5,14 +5,8 @@ import { asSql } from '@eventflow/db'
 import { type EventDefinition, loadDefinitions } from '@eventflow/sdk'
 import { createDatabase, dropDatabase } from './database.js'
 import { type ServerAddresses, type ServersOptions, serversOfThisProcess } from './servers.js'
-import {
-  describeFailure,
-  type FailedEvent,
-  type ProcessedEvent,
-  type SettledEvent,
-  type WaitOptions,
-  waitUntilSettled,
-} from './settled.js'
+import { describeFailure, waitUntilSettled } from './settled.js'
+import type { FailedEvent, ProcessedEvent, SettledEvent, WaitOptions } from './settled-event.js'
 import { startStack } from './stack.js'
 
 /** Options of {@link startPipeline}. One of `definitions` and `events` is needed; with both, all of them are used. */

@@ -31,7 +31,7 @@ export async function init({ folder, from, print }: InitOptions): Promise<void> 
 
   for (const path of await filesIn(TEMPLATE)) {
     const text = await readFile(join(TEMPLATE, path), 'utf8')
-    await write(join(folder, STORED_AS[path] ?? path), text.replaceAll('{{name}}', name))
+    await write(join(folder, STORED_AS[path] ?? path), text.replaceAll('__NAME__', name))
   }
   await write(join(folder, 'package.json'), packageJson(name, version, tarballs))
   const roles = fileURLToPath(import.meta.resolve('@eventflow/local/postgres-roles.sql'))

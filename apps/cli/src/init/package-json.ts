@@ -1,7 +1,7 @@
 /** The package.json of a new project. */
 
 /** What a project needs besides EventFlow. The same versions as in the repository: a test compares them. */
-export const THIRD_PARTIES = { '@types/node': '^20.19.43', tsx: '^4.23.15', typescript: '^7.0.2' }
+const THIRD_PARTIES = { '@types/node': '^20.19.43', tsx: '^4.23.15', typescript: '^7.0.2' }
 
 const UP = 'up --events src/events'
 
