@@ -1,6 +1,6 @@
 /** Packs the published packages, and refuses what would not work elsewhere. */
 import { execFile } from 'node:child_process'
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { problemsOf } from './problems.js'
@@ -20,11 +20,11 @@ interface Packed {
   files: { path: string }[]
 }
 
-/** Packs all published packages of the checkout into the folder, which then has nothing else. */
+/** Packs all published packages of the checkout into the folder, in place of those of an earlier release. */
 export async function pack(root: string, version: string, folder: string): Promise<Tarball[]> {
   const published = publishedOf(await readWorkspaces(root))
-  await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
+  await removeTarballs(folder)
   const workspaces = published.flatMap(({ path }) => ['--workspace', path])
   const { stdout } = await promisify(execFile)(
     'npm',
@@ -38,6 +38,14 @@ export async function pack(root: string, version: string, folder: string): Promi
     const files = all.find(({ name }) => name === json.name)?.files.map(({ path }) => path) ?? []
     return problemsOf(json, files, { version, names }).map((problem) => `${json.name}: ${problem}`)
   })
-  if (problems.length > 0) throw new Error(`these packages would not work elsewhere:\n${problems.join('\n')}`)
+  if (problems.length > 0) {
+    await removeTarballs(folder)
+    throw new Error(`these packages would not work elsewhere:\n${problems.join('\n')}`)
+  }
   return all.map(({ filename, size }) => ({ file: join(folder, filename), bytes: size }))
+}
+
+async function removeTarballs(folder: string): Promise<void> {
+  const ours = (await readdir(folder)).filter((name) => /^eventflow-.*\.tgz$/.test(name))
+  await Promise.all(ours.map((name) => rm(join(folder, name))))
 }

@@ -12,6 +12,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
 const ROOT = join(import.meta.dirname, '../../..')
 const PUBLIC = ['sdk', 'client', 'testing']
+/** It must be there: npx would fetch it otherwise. */
+const NPX = ['--no']
 const INSTALL = ['install', '--prefer-offline', '--no-audit', '--no-fund']
 
 /** What a user's shell has: without what npm, jest and our own test run tell the processes that they start. */
@@ -41,7 +43,7 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  if (running?.pid && running.exitCode === null) process.kill(-running.pid, 'SIGKILL')
+  if (running?.pid) process.kill(-running.pid, 'SIGKILL')
   await rm(folder, { recursive: true, force: true })
 })
 
@@ -77,17 +79,39 @@ test('they are installed, and their types are found', async () => {
   }
 }, 300_000)
 
+test('each can be imported, and has its data', async () => {
+  const consumer = join(folder, 'consumer')
+  const { dependencies } = JSON.parse(readFileSync(join(consumer, 'package.json'), 'utf8'))
+  const importable = Object.keys(dependencies).filter((name) => {
+    const { exports = {} } = JSON.parse(readFileSync(join(consumer, 'node_modules', name, 'package.json'), 'utf8'))
+    return '.' in exports
+  })
+  expect(importable).toEqual(expect.arrayContaining(['@eventflow/engine', '@eventflow/ingest', '@eventflow/samples']))
+  const script = `
+    for (const name of ${JSON.stringify(importable)}) await import(name)
+    const { readFlights } = await import('@eventflow/samples')
+    console.log((await readFlights()).length)`
+  expect(Number(await run(process.execPath, ['--input-type=module', '-e', script], consumer))).toBe(20_000)
+})
+
 test('npx eventflow init makes a project', async () => {
-  const said = await run('npx', ['eventflow', 'init', '../my-app', '--from', tarballs], join(folder, 'consumer'))
+  const said = await run(
+    'npx',
+    [...NPX, 'eventflow', 'init', '../my-app', '--from', tarballs],
+    join(folder, 'consumer'),
+  )
   expect(said).toContain('my-app is ready')
 })
 
-test('its own npm test tests its event type against a real pipeline', async () => {
+test('its own npm test tests its event type against a real pipeline, and so does the test of docs/testing.md', async () => {
   const app = join(folder, 'my-app')
   await run('npm', INSTALL, app)
+  const documents = readFileSync(join(ROOT, 'docs/testing.md'), 'utf8')
+  const example = /^```ts\n\/\/ src\/events.*?\n(.*?)^```$/ms.exec(documents)![1]!
+  await writeFile(join(app, 'src/events/from-the-docs.test.ts'), example)
   // As on a machine where it was fetched before.
   if (existsSync(redisCacheDir())) await cp(redisCacheDir(), join(app, '.eventflow/cache/redis'), { recursive: true })
-  expect(await run('npm', ['test'], app)).toMatch(/^# pass 3$.^# fail 0$/ms)
+  expect(await run('npm', ['test'], app)).toMatch(/^# pass 5$.^# fail 0$/ms)
 }, 300_000)
 
 test('its own npm start runs the whole stack, which processes an event', async () => {
@@ -118,12 +142,17 @@ test('its own npm start runs the whole stack, which processes an event', async (
   const { id } = (await answer.json()) as { id: string }
   const event = await (await fetch(`${url}/v1/events/${id}?wait=20s`)).json()
   expect(event).toMatchObject({ status: 'processed', result: { total: 1300 } })
-  const rows = await run('npx', ['eventflow', 'sql', '--json', 'SELECT orders, cents FROM customer_totals'], app)
+  const rows = await run(
+    'npx',
+    [...NPX, 'eventflow', 'sql', '--json', 'SELECT orders, cents FROM customer_totals'],
+    app,
+  )
   expect(JSON.parse(rows)).toEqual([{ orders: 1, cents: 1300 }])
   expect(await (await fetch(url)).text()).toContain('<!doctype html>')
 
   const closed = once(child, 'close')
   process.kill(-child.pid!, 'SIGINT') // Ctrl-C, which the terminal sends to all that run in it
   await closed
+  running = undefined
   expect(said).toMatch(/up .*stopped/)
 }, 300_000)
