@@ -10,7 +10,7 @@ export async function createDatabase({ postgres, postgresAdmin, template }: Serv
   return databaseUrl(postgres, name)
 }
 
-/** Drops the database, whoever is still connected to it. */
+/** Drops the database, and ends the connections to it. */
 export async function dropDatabase({ postgresAdmin }: ServerAddresses, url: string): Promise<void> {
   await administer(postgresAdmin, `DROP DATABASE ${new URL(url).pathname.slice(1)} WITH (FORCE)`)
 }
