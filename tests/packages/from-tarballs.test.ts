@@ -43,9 +43,17 @@ beforeAll(async () => {
 })
 
 afterAll(async () => {
-  if (running?.pid) process.kill(-running.pid, 'SIGKILL')
+  await interrupt() // it stops Postgres and Redis, which a kill would leave running
   await rm(folder, { recursive: true, force: true })
-})
+}, 60_000)
+
+/** Ctrl-C for `npm start`, which the terminal sends to all that run in it. */
+async function interrupt(): Promise<void> {
+  if (!running?.pid || running.exitCode !== null || running.signalCode !== null) return
+  const closed = once(running, 'close')
+  process.kill(-running.pid, 'SIGINT')
+  await closed
+}
 
 test('the packages are packed, and each has what it needs and nothing else', async () => {
   const said = await run(process.execPath, ['scripts/dist/release.js', '--dry-run', '--out', tarballs], ROOT)
@@ -150,9 +158,6 @@ test('its own npm start runs the whole stack, which processes an event', async (
   expect(JSON.parse(rows)).toEqual([{ orders: 1, cents: 1300 }])
   expect(await (await fetch(url)).text()).toContain('<!doctype html>')
 
-  const closed = once(child, 'close')
-  process.kill(-child.pid!, 'SIGINT') // Ctrl-C, which the terminal sends to all that run in it
-  await closed
-  running = undefined
+  await interrupt()
   expect(said).toMatch(/up .*stopped/)
 }, 300_000)
