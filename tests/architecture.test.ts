@@ -87,6 +87,8 @@ describe('a violation is caught:', () => {
     ['an app imports an app', direction, 'apps/cli/src/a.ts', "import { buildApp } from '@eventflow/ingest'"],
     ['an app imports an app’s part', direction, 'apps/cli/src/a.ts', "import '@eventflow/ingest/main'"],
     ['an app imports testkit', direction, 'apps/ingest/src/a.ts', "import { until } from '@eventflow/testkit'"],
+    ['an app imports the command line', direction, 'apps/ingest/src/a.ts', "import 'eventflow'"],
+    ['an app imports what is for tests', direction, 'apps/cli/src/a.ts', "import { a } from '@eventflow/testing'"],
     ['a package that does not exist', direction, 'packages/core/src/a.test.ts', "import { a } from '@eventflow/new'"],
     [
       'another package by its path',

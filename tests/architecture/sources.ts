@@ -24,9 +24,11 @@ export const isTest = (path: string) => /\.(test|fixture|browser)\.tsx?$/.test(p
 /** `packages/core`, `apps/worker`, `scripts`, `scripts/bench`, `tests`. */
 export const workspaceOf = (path: string) => /^(packages|apps)\/[^/]+|^scripts\/bench|^tests\/kit|^[^/]+/.exec(path)![0]
 
-/** `core` of `@eventflow/core` and `@eventflow/core/…`. */
+/** `core` of `@eventflow/core` and `@eventflow/core/…`; `eventflow`, which is the command line. */
 export const namesOfOurs = (names: readonly string[]) => [
-  ...new Set(names.flatMap((name) => /^@eventflow\/([^/]+)/.exec(name)?.[1] ?? [])),
+  ...new Set(
+    names.flatMap((name) => /^@eventflow\/([^/]+)|^(eventflow)(?:\/|$)/.exec(name)?.slice(1).find(Boolean) ?? []),
+  ),
 ]
 
 /** Reads all workspaces from the disk. */
@@ -43,7 +45,7 @@ function readWorkspace(path: string): Workspace {
   return {
     path,
     sources: readdirSync(join(ROOT, path), { recursive: true, encoding: 'utf8' })
-      .filter((file) => /\.tsx?$/.test(file) && !/^(dist|node_modules|bench\/|kit\/)/.test(file))
+      .filter((file) => /\.tsx?$/.test(file) && !/^(dist|node_modules|templates|bench\/|kit\/)/.test(file))
       .map((file) => ({ path: `${path}/${file}`, text: read(file) })),
     dependencies: namesOfOurs(Object.keys({ ...dependencies, ...devDependencies })),
     references: (references ?? []).map((reference) => basename(reference.path).replace('kit', 'testkit')),

@@ -12,6 +12,7 @@ import { findAddresses, findPostgres, findServiceUrl, findShells, UnreachableErr
 import { tenantName, UsageError, wholeNumber } from './arguments.js'
 import { bench } from './bench.js'
 import { completion, SHELLS } from './completion.js'
+import { initCommand } from './init/init-command.js'
 import { painter } from './log-line.js'
 import { createOutput } from './output.js'
 import { serviceCommands } from './service/commands.js'
@@ -59,7 +60,7 @@ program
   .addOption(
     new Option('--events <folder>', 'folder with the event definitions')
       .env('EVENTFLOW_EVENTS')
-      .default('packages/samples/dist/events'),
+      .default(fileURLToPath(new URL('events', import.meta.resolve('@eventflow/samples'))), 'the samples'),
   )
   .addHelpText('after', '\nIf DATABASE_URL or REDIS_URL is set, up uses that server instead of starting its own.')
   .addHelpText('after', '\nExample: eventflow up --workers 4 --events ./my-events')
@@ -74,6 +75,8 @@ program
     const paths = { dataDir: resolve(dataDir), events: resolve(events) }
     await up({ port, workers, metricsPort, ...paths, programs, env, output, ...stopSignals() })
   })
+
+initCommand(program, print)
 
 /** A command that looks at a pipeline which runs somewhere: the environment says where, or the folder of an `up`. */
 const looking = (name: string, description: string, parent = program) =>

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { freePort, SetupError } from '@eventflow/local'
 import { claimFolder } from './data-folder.js'
 import { startDatabases } from './databases.js'
+import { readExample } from './example-event.js'
 import type { Kept } from './keep-running.js'
 import type { Voice } from './output.js'
 import { startAlerts, startPrograms } from './programs.js'
@@ -32,9 +33,10 @@ export async function up(options: UpOptions): Promise<void> {
     const workerPorts = await startPrograms(options, urls, started)
     await untilReady([port, ...workerPorts], started, voice, stop)
     await startAlerts(options, urls, started)
-    // Its settings decide, and it has them.
-    const locked = (await fetch(`http://127.0.0.1:${port}/v1/event-types`)).status === 401
-    output.block(welcome({ locked, port, workerPorts, postgres, redis, dataDir, events }))
+    // Its settings decide whether requests need an API key, and it has them.
+    const types = await fetch(`http://127.0.0.1:${port}/v1/event-types`)
+    const [locked, example] = [types.status === 401, await readExample(types)]
+    output.block(welcome({ locked, example, port, workerPorts, postgres, redis, dataDir, events }))
     if (!stop.aborted) await once(stop, 'abort')
   } catch (error) {
     if (!stop.aborted) throw error

@@ -1,11 +1,15 @@
-/** What `up` says when everything is ready: what is where, and what to do next. */
+/** What `up` prints when everything is ready: the addresses, and what to do next. */
 import { relative } from 'node:path'
+import { isCheckout } from './checkout.js'
 import type { Database } from './databases.js'
+import { FLIGHT } from './example-event.js'
 
-/** Where everything is. */
+/** The addresses and folders of a running stack. */
 export interface Places {
   /** Whether requests need an API key. */
   locked: boolean
+  /** An event that the pipeline knows. */
+  example: object
   port: number
   workerPorts: number[]
   postgres: Database
@@ -14,23 +18,18 @@ export interface Places {
   events: string
 }
 
-/** A row of the sample. */
-const EXAMPLE = {
-  type: 'flight.completed',
-  partitionkey: 'DTW',
-  time: '2001-01-01T00:47:00Z',
-  data: { date: '2001/01/01 00:47', delay: 66, distance: 1750, origin: 'DTW', destination: 'LAS' },
-}
-
 const OPEN = `No API key is needed: only this machine can reach the port.
 
 `
 
-/**
- * The block of text, ready to be printed, to the one who has started it: the address of a Postgres of ours is complete,
- * with its password.
- */
-export function welcome({ locked, port, workerPorts, postgres, redis, dataDir, events }: Places): string {
+const manyFlights = (options: string) => `Send twenty thousand:
+
+  npm run producer -- --file flights --wait${options}
+
+`
+
+/** The text to print. The address of a Postgres that we started is complete, with its password. */
+export function welcome({ locked, example, port, workerPorts, postgres, redis, dataDir, events }: Places): string {
   const http = `http://127.0.0.1:${port}`
   const elsewhere = Object.entries({ Postgres: postgres.dir, Redis: redis.dir })
     .filter(([, dir]) => dir && relative(dataDir, dir).startsWith('..'))
@@ -50,11 +49,7 @@ export function welcome({ locked, port, workerPorts, postgres, redis, dataDir, e
 
 Send an event from a second terminal:
 
-  curl -i ${http}/v1/events -H 'content-type: application/json' -d '${JSON.stringify(EXAMPLE)}'
+  curl -i ${http}/v1/events -H 'content-type: application/json' -d '${JSON.stringify(example).replaceAll("'", `'\\''`)}'
 
-Send twenty thousand:
-
-  npm run producer -- --file flights --wait${port === 8000 ? '' : ` --url ${http}`}
-
-${locked ? '' : OPEN}Ctrl-C stops everything. The data is kept for the next start.`
+${example === FLIGHT && isCheckout() ? manyFlights(port === 8000 ? '' : ` --url ${http}`) : ''}${locked ? '' : OPEN}Ctrl-C stops everything. The data is kept for the next start.`
 }

@@ -1,10 +1,9 @@
 /** Starts a worker: wire, work, drain in reverse. */
-import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { connect, isAway, migrate, OPERATOR_TENANT, prepare, readEntrySecret, WORKER_APPLICATION } from '@eventflow/db'
 import { describeHealth, idleTimeoutOf, showCircuits, startWorker, type Worker } from '@eventflow/engine'
-import { connectRedis, createCache, createRedisMonitor, createSeal, openRedisFeed } from '@eventflow/redis'
+import { connectRedis, openRedisForWorker } from '@eventflow/redis'
 import {
   createLog,
   createWorkerMetrics,
@@ -47,14 +46,8 @@ try {
   })
   const register = () => registerDefinitions(db, OPERATOR_TENANT, definitions.values())
   const registered = await untilDone('registering the schemas', log, register, isAway)
-  const secret = await untilDone('reading the secret of the entries', log, () => readEntrySecret(db), isAway)
   const onError = (err: Error) => log.warn({ err }, 'Redis')
   const redis = connectRedis({ url: config.REDIS_URL, onError })
-  const prefix = config.EVENTFLOW_STREAM_PREFIX
-  const run = randomBytes(4).toString('hex')
-  const names = Array.from({ length: config.EVENTFLOW_LANES }, (_, lane) => `${workerId}:${run}:${lane}`)
-  const feedOptions = { url: config.REDIS_URL, redis, prefix, seal: createSeal(secret), onError }
-  const feeds = await Promise.all(names.map((name) => openRedisFeed({ ...feedOptions, name })))
   const metrics = createWorkerMetrics(workerId, definitions.keys())
   showCircuits(log, metrics)
   let phase: 'starting' | 'working' | 'stopping' = 'starting'
@@ -66,20 +59,10 @@ try {
     refresh: async () => worker?.refreshGauges(),
     health: () => (phase === 'working' && worker ? describeHealth(worker.health()) : { status: phase }),
   })
-  worker = await startWorker({
-    id: workerId,
-    run,
-    config,
-    db,
-    feeds,
-    monitor: createRedisMonitor(redis, prefix),
-    cache: createCache(redis, prefix),
-    log,
-    metrics,
-    tracing,
-    definitions,
-    registered,
-  })
+  const secret = await untilDone('reading the secret of the entries', log, () => readEntrySecret(db), isAway)
+  const redisOptions = { url: config.REDIS_URL, redis, prefix: config.EVENTFLOW_STREAM_PREFIX, secret, onError }
+  const ports = await openRedisForWorker({ ...redisOptions, workerId, lanes: config.EVENTFLOW_LANES })
+  worker = await startWorker({ id: workerId, ...ports, config, db, log, metrics, tracing, definitions, registered })
   phase = 'working'
   const { port } = server.address() as AddressInfo
   log.info({ types: [...definitions.keys()], metrics_port: port }, 'working')

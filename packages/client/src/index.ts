@@ -10,6 +10,8 @@
  * await producer.close()
  * await client.close()
  * ```
+ *
+ * @module client
  */
 export { type BatchResult, type Client, type ClientOptions, createClient, type Summary } from './client.js'
 export { type Delivery, EventText, type OutgoingEvent } from './event.js'

@@ -83,7 +83,7 @@ export interface Feed {
   acknowledge(entries: readonly Pick<Entry, 'partition' | 'id'>[]): Promise<void>
   /** Removes all entries up to an id, read or not: their events must be settled, or in `retries`. */
   removeUpTo(partition: number, id: EntryId): Promise<void>
-  /** The lane no longer owns the partition. */
+  /** Ends the lane's use of a partition; its lease is given back afterwards. A later claim or read may begin again. */
   release(partition: number): Promise<void>
   /** Closes everything that the feed has opened. */
   close(): Promise<void>

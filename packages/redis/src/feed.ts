@@ -87,6 +87,7 @@ function createRedisFeed(reader: Redis, { redis, prefix, seal, name }: RedisFeed
       yield claimed.entries
       from = claimed.next
     }
+    if (losses !== before) return
     await group.removeIdleConsumers(redis, prefix, consumer(), partition)
   }
 
@@ -107,9 +108,12 @@ function createRedisFeed(reader: Redis, { redis, prefix, seal, name }: RedisFeed
       if (woken || losses !== before) return { entries: [], strays: [], interrupted: losses !== before }
       unblock = () => void redis.client('UNBLOCK', clientId).catch(() => {})
       const options = { count, blockMs: Math.min(blockMs, MAX_BLOCK_MS) }
-      const reading = await readNew(reader, prefix, seal, consumer(), partitions, options)
-      unblock = () => {}
-      return { ...reading, interrupted: losses !== before }
+      try {
+        const reading = await readNew(reader, prefix, seal, consumer(), partitions, options)
+        return { ...reading, interrupted: losses !== before }
+      } finally {
+        unblock = () => {}
+      }
     },
 
     wake() {

@@ -16,7 +16,7 @@ interface Place {
 
 /** How long another process may take to locate a syntax error, in milliseconds. */
 const LOOK_MS = 10_000
-const OUTSIDE = ': the folder with the definitions must be inside the checkout of EventFlow'
+const NOT_INSTALLED = ': install it in the folder of definitions or above it: npm install @eventflow/sdk'
 const MAX_MESSAGE = 4_000
 
 /**
@@ -31,7 +31,7 @@ export async function describeFailure(file: string, thrown: unknown): Promise<st
     const [, source, line, column, message] = transform
     return describe(file, message!, await withText({ file: source!, line: Number(line), column: Number(column) + 1 }))
   }
-  if (failure.message.startsWith("Cannot find package '@eventflow/sdk'")) failure.message += OUTSIDE
+  if (failure.message.startsWith("Cannot find package '@eventflow/sdk'")) failure.message += NOT_INSTALLED
   const place = placeIn(failure.stack) ?? (failure.name === 'SyntaxError' ? await placeOfSyntaxError(file) : undefined)
   return describe(file, failure.message, place)
 }

@@ -1,4 +1,8 @@
-/** Everything a user needs to define event types. */
+/**
+ * Everything a user needs to define event types.
+ *
+ * @module sdk
+ */
 export {
   type AcceptedEvent,
   type Payload,

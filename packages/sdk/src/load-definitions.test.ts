@@ -176,8 +176,8 @@ describe('reports the place of', () => {
     [
       'a package that is not to be found',
       { 'a.mjs': `import { defineEvent } from '@eventflow/sdk'` },
-      "cannot import …/a.mjs: Cannot find package '@eventflow/sdk' imported from …/a.mjs: the folder with the definitions must " +
-        'be inside the checkout of EventFlow',
+      "cannot import …/a.mjs: Cannot find package '@eventflow/sdk' imported from …/a.mjs: install it in the folder of " +
+        'definitions or above it: npm install @eventflow/sdk',
     ],
     [
       'a call of process.exit',

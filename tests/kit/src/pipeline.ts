@@ -2,6 +2,7 @@
  * A whole pipeline inside the test's process: the real service and real workers, with a new database and stream prefix.
  */
 import { randomBytes } from 'node:crypto'
+import type { Feed } from '@eventflow/core'
 import {
   ASKING_APPLICATION,
   CONNECTIONS_OF_INGEST,
@@ -18,10 +19,8 @@ import { startWorker, type Worker } from '@eventflow/engine'
 import { buildApp, listen } from '@eventflow/ingest'
 import {
   connectRedis,
-  createCache,
-  createRedisMonitor,
   createSeal,
-  openRedisFeed,
+  openRedisForWorker,
   type Redis,
   readDepths,
   type Seal,
@@ -61,8 +60,8 @@ export interface TestPipeline {
   /** What the service and the workers logged so far, warnings and worse by default. */
   // biome-ignore lint/suspicious/noExplicitAny: the fields of a log line.
   logged: Record<string, any>[]
-  /** Starts one more worker. */
-  startWorker(id?: string): Promise<Worker & { metrics: WorkerMetrics }>
+  /** Starts one more worker; `wrap` may put something between the feeds of its lanes and the engine. */
+  startWorker(id?: string, wrap?: (feed: Feed) => Feed): Promise<Worker & { metrics: WorkerMetrics }>
   /** Starts a worker in a separate process, with the definitions of a folder, and additional settings. */
   startWorkerProcess(id: string, events: string, settings?: Record<string, string>): Promise<ProgramProcess>
   /** Sends events as one batch request and returns the answer; throws if it is not 200. */
@@ -108,7 +107,7 @@ export async function startPipeline(
   const logged: TestPipeline['logged'] = []
   const ingestConfig = readConfig(IngestConfig, env)
   const log = createLog('test', ingestConfig, {}, { write: (line) => logged.push(JSON.parse(line)) })
-  const { app, db, redis, partitions, seal, registered, ingestMetrics, disconnect } = await startService(
+  const { app, db, redis, partitions, secret, registered, ingestMetrics, disconnect } = await startService(
     ingestConfig,
     byType,
     log,
@@ -123,22 +122,28 @@ export async function startPipeline(
     db,
     redis,
     prefix,
-    seal,
+    seal: createSeal(secret),
     databaseUrl: env.DATABASE_URL,
     partitions,
     ingestMetrics,
     logged,
-    async startWorker(id = `worker-${workers.size + 1}`) {
+    async startWorker(id = `worker-${workers.size + 1}`, wrap = (feed) => feed) {
       const metrics = createWorkerMetrics(id, byType.keys())
       const config = readConfig(WorkerConfig, env)
-      const run = randomBytes(4).toString('hex')
-      const names = Array.from({ length: config.EVENTFLOW_LANES }, (_, lane) => `${id}:${run}:${lane}`)
-      const feedOptions = { url: env.REDIS_URL, redis, prefix, seal, onError: () => {} }
-      const feeds = await Promise.all(names.map((name) => openRedisFeed({ ...feedOptions, name })))
-      const monitor = createRedisMonitor(redis, prefix)
-      const cache = createCache(redis, prefix)
-      const deps = { id, run, config, db, feeds, monitor, cache, log, metrics, definitions: byType, registered }
-      const worker = await startWorker(deps)
+      const options = { url: env.REDIS_URL, redis, prefix, secret, workerId: id, onError: () => {} }
+      const ports = await openRedisForWorker({ ...options, lanes: config.EVENTFLOW_LANES })
+      const feeds = ports.feeds.map(wrap)
+      const worker = await startWorker({
+        id,
+        ...ports,
+        feeds,
+        config,
+        db,
+        log,
+        metrics,
+        definitions: byType,
+        registered,
+      })
       workers.add(worker)
       const stop = () => {
         workers.delete(worker)
@@ -194,12 +199,12 @@ async function startService(config: IngestConfig, definitions: ReadonlyMap<strin
   const redis = connectRedis({ url: config.REDIS_URL, onError: () => {} })
   await untilReady(redis, 5_000)
   const partitions = await countPartitions(db)
-  const seal = createSeal(await readEntrySecret(db))
+  const secret = await readEntrySecret(db)
   const registered = await registerDefinitions(db, OPERATOR_TENANT, definitions.values())
   const metrics = createIngestMetrics(definitions.keys())
   const app = await buildApp({ config, db: ingestDb, asking, redis, log, metrics, definitions, partitions })
   return {
-    ...{ app, db, redis, partitions, seal, registered, ingestMetrics: metrics },
+    ...{ app, db, redis, partitions, secret, registered, ingestMetrics: metrics },
     async disconnect() {
       redis.disconnect()
       await Promise.all([ingestDb.end(), asking.end(), db.end()])

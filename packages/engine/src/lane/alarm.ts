@@ -8,11 +8,11 @@ export interface Alarm {
   /** Whether it rang since the last reset. */
   isRinging(): boolean
   reset(): void
-  /** Waits `ms` milliseconds, until the alarm rings, or until the lane is to stop. */
+  /** Waits `ms` milliseconds, or until the alarm rings. */
   sleep(ms: number): Promise<void>
 }
 
-export function createAlarm(feed: Feed, stopping: AbortSignal): Alarm {
+export function createAlarm(feed: Feed): Alarm {
   let rings = false
   let waking = new AbortController()
   return {
@@ -27,7 +27,7 @@ export function createAlarm(feed: Feed, stopping: AbortSignal): Alarm {
       rings = false
     },
     async sleep(ms) {
-      await delay(ms, undefined, { signal: AbortSignal.any([waking.signal, stopping]) }).catch(() => {})
+      await delay(ms, undefined, { signal: waking.signal }).catch(() => {})
     },
   }
 }

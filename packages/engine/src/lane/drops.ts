@@ -3,7 +3,7 @@ import type { Epoch } from '@eventflow/db'
 import { type Partition, restart } from '../partition/partition.js'
 
 export interface Drops {
-  /** Asks for a partition to be dropped. Resolves when it is; nothing where it is not held under this lease. */
+  /** Asks for a partition to be dropped. Resolves when it is, and its feed released; nothing where it is not held under this lease. */
   ask(lease: Epoch): Promise<void> | undefined
   /** Drops the partitions that were asked for. */
   carryOut(): void
@@ -22,8 +22,8 @@ function newDrop(): Drop {
   return { done, resolve }
 }
 
-/** `onDropped` is called with each partition that the lane no longer works on. */
-export function createDrops(partitions: Map<number, Partition>, onDropped: (id: number) => void): Drops {
+/** `release` releases the feed of a partition that the lane no longer works on; it never rejects. */
+export function createDrops(partitions: Map<number, Partition>, release: (id: number) => Promise<void>): Drops {
   const asked = new Map<Partition, Drop>()
   return {
     ask(lease) {
@@ -37,9 +37,12 @@ export function createDrops(partitions: Map<number, Partition>, onDropped: (id: 
       for (const [partition, { resolve }] of asked) {
         restart(partition)
         // It may have been given up, and taken again, meanwhile.
-        if (partitions.get(partition.id) === partition) partitions.delete(partition.id)
-        onDropped(partition.id)
-        resolve()
+        if (partitions.get(partition.id) !== partition) {
+          resolve()
+          continue
+        }
+        partitions.delete(partition.id)
+        void release(partition.id).then(resolve)
       }
       asked.clear()
     },

@@ -16,6 +16,8 @@ export interface LaneState {
   readonly interruptions: Interruptions
   readonly drops: Drops
   readonly alarm: Alarm
+  /** Releases the feed of a partition that the lane no longer works on. Never rejects. */
+  release(id: number): Promise<void>
   /** Whether more events of a partition may wait in memory. */
   hasRoom(partition: Partition): boolean
   /** How far acceptance had come when the lane last looked. */

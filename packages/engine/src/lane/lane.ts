@@ -49,15 +49,22 @@ export function startLane(deps: LaneDeps): Lane {
     return !keys || (keys.size() < maxWaiting && keys.bytes() < maxWaitingBytes / partitions.size)
   }
 
-  const release = (id: number) =>
-    void feed.release(id).catch((err) => log.warn({ err, partition: id }, 'releasing a partition failed'))
+  async function release(id: number): Promise<void> {
+    try {
+      await feed.release(id)
+    } catch (err) {
+      log.warn({ err, partition: id }, 'releasing the feed of a partition failed')
+    }
+  }
+
   const state: LaneState = {
     partitions,
     stopping: stopping.signal,
     activity: createActivity(),
     interruptions: countInterruptions(feed),
     drops: createDrops(partitions, release),
-    alarm: createAlarm(feed, stopping.signal),
+    release,
+    alarm: createAlarm(feed),
     hasRoom,
     arrivals: { lastSeq: 0, severalTenants: false },
   }

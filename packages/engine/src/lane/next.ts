@@ -38,8 +38,9 @@ export function createNext(
     const roomy = new Set([...partitions.values()].filter(hasRoom))
     const due = hands().flatMap(({ keys }) => keys.takeDue(performance.now()))
     const ready = await catchUp(due, roomy)
-    const mayWait = ready.length === 0 && !state.alarm.isRinging()
-    const waitMs = mayWait ? Math.max(1, Math.ceil(nextAt() - performance.now())) : 0
+    // The lane is asked for something else, such as to stop: it takes nothing more before it has looked.
+    if (state.alarm.isRinging()) return ready
+    const waitMs = ready.length > 0 ? 0 : Math.max(1, Math.ceil(nextAt() - performance.now()))
     const streaming = inSource('stream').filter((partition) => roomy.has(partition))
     if (streaming.length > 0) return [...ready, ...(await readFeed(streaming, waitMs))]
     if (waitMs > 0) await state.alarm.sleep(waitMs)

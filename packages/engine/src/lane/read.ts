@@ -10,7 +10,7 @@ import type { Logger, WorkerMetrics } from '@eventflow/runtime'
 import { BATCH } from '../batch/batch.js'
 import { mayBeSettled } from '../partition/catch-up.js'
 import { deliveriesOf, seqsOf } from '../partition/entries.js'
-import { closeEntries, handOf, type Partition, type PartitionIn, takeInAll } from '../partition/partition.js'
+import { closeEntries, handOf, type Partition, type PartitionIn, restart, takeInAll } from '../partition/partition.js'
 import type { LaneState } from './lane-state.js'
 
 /** What one read should bring at most, in bytes. */
@@ -98,20 +98,30 @@ export function createReader(
   }
 
   async function read(streaming: readonly PartitionIn<'stream'>[], waitMs: number): Promise<Delivery[]> {
+    if (!streaming.every(isUnbroken)) return []
     const ids = streaming.map(({ id }) => id)
     const count = Math.ceil(size.entries() / streaming.length)
     const { entries, strays, interrupted } = await feed.read(ids, { count, blockMs: waitMs })
-    if (interrupted) return []
+    if (interrupted) return giveUp(streaming)
     const ours = entries.filter(({ partition }) => !strays.includes(partition))
     // Claimed anew with what was read just now, and so in order.
     const claimed: Entry[] = []
     for (const partition of streaming) {
       if (strays.includes(partition.id)) for await (const some of claim(partition)) claimed.push(...some)
     }
-    if (!streaming.every(isUnbroken)) return []
+    if (!streaming.every(isUnbroken)) return giveUp(streaming)
     const received = await unpackEntries([...ours, ...claimed])
     size.learn(entries, received.length)
     return received
+  }
+
+  /**
+   * Entries that were read and are not used are pending under the lane's own name, where no later read finds them. So all partitions of the
+   * read begin again, and claim them; also those that were not interrupted.
+   */
+  function giveUp(streaming: readonly Partition[]): Delivery[] {
+    for (const partition of streaming) restart(partition, 'interrupted')
+    return []
   }
 
   return { isUnbroken, claim, unpackEntries, read }

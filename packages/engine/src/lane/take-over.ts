@@ -19,7 +19,7 @@ export interface TakeOver {
 
 export function createTakeOver(
   deps: TakeOverDeps,
-  { partitions }: Pick<LaneState, 'partitions'>,
+  { partitions, release }: Pick<LaneState, 'partitions' | 'release'>,
   reader: Reader,
   work: Work,
 ): TakeOver {
@@ -28,8 +28,10 @@ export function createTakeOver(
   async function beginPartition(partition: Partition): Promise<void> {
     // It may have been dropped while another one was begun.
     if (partitions.get(partition.id) !== partition) return
-    if (!(await begin(partition, deps))) partitions.delete(partition.id)
-    else if (partition.state.source === 'stream') await claim(partition as PartitionIn<'stream'>)
+    if (!(await begin(partition, deps))) {
+      partitions.delete(partition.id)
+      await release(partition.id)
+    } else if (partition.state.source === 'stream') await claim(partition as PartitionIn<'stream'>)
     else if (partition.state.source === 'postgres')
       log.debug({ partition: partition.id, reason: partition.state.reason }, 'catching up from Postgres')
   }
