@@ -12,18 +12,23 @@ import {
   streamKey,
   untilReady,
 } from '@eventflow/redis'
-import { FEED_CASES, type FeedRig, openLink, startOwnRedis, withPort } from '@eventflow/testkit'
+import { FEED_CASES, type FeedRig, openLink, startOwnRedis, until, withPort } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
 let server: Awaited<ReturnType<typeof startOwnRedis>>
 let link: Awaited<ReturnType<typeof openLink>>
+/** Past the link. */
+let direct: Redis
 
 beforeAll(async () => {
   server = await startOwnRedis()
   link = await openLink(server.port)
+  direct = connectRedis({ url: server.adminUrl, onError: () => {} })
+  await untilReady(direct, 5_000)
 })
 
 afterAll(async () => {
+  direct.disconnect()
   await link.stop()
   await server.stop()
 })
@@ -56,15 +61,29 @@ async function rigOf(opened: Opened): Promise<FeedRig> {
     async addForeign(partition) {
       await redis.xadd(streamKey(prefix, partition), '*', FIELD, 'not sealed by this installation')
     },
+    async untilWaiting() {
+      await until('a read waits', async () => / cmd=xreadgroup /.test(String(await direct.client('LIST'))))
+    },
     async breakConnections() {
+      const closed = opened.connections.map(
+        (connection) => new Promise((resolve) => void connection.once('close', resolve)),
+      )
       link.reset()
-      await untilReady(redis, 5_000)
+      await Promise.all(closed)
+      await Promise.all(opened.connections.map((connection) => untilReady(connection, 5_000)))
+    },
+    async takeAway() {
+      link.mode = { kind: 'refuse' }
+      link.reset()
+      return async () => {
+        link.mode = { kind: 'pass' }
+        await Promise.all(opened.connections.map((connection) => untilReady(connection, 5_000)))
+      }
     },
     async replaceServer() {
-      await redis.flushall()
+      await direct.flushall()
       await server.crash(0)
-      link.target = server.port
-      link.reset()
+      await untilReady(direct, 5_000)
     },
   }
 }
@@ -79,6 +98,27 @@ test.each(FEED_CASES)('$name', async ({ play }) => {
   }
 })
 
-test('there are cases', () => {
-  expect(FEED_CASES.length).toBeGreaterThan(15)
+test('a read is interrupted when only the connection for commands is lost; a closed feed listens to nothing', async () => {
+  const redis = connectRedis({ url: withPort(server.adminUrl, link.port), onError: () => {} })
+  await untilReady(redis, 5_000)
+  const listeners = redis.listenerCount('close')
+  const options = {
+    url: server.adminUrl,
+    redis,
+    prefix: `t${randomBytes(4).toString('hex')}`,
+    seal: createSeal(randomBytes(32)),
+  }
+  const feed = await openRedisFeed({ ...options, name: 'one', onError: () => {} })
+  const told: unknown[] = []
+  feed.onInterrupted((partitions) => told.push(partitions))
+  await feed.create(0)
+  const read = feed.read([0], { count: 1, blockMs: 2_000 })
+  await until('the read waits', async () => / cmd=xreadgroup /.test(String(await direct.client('LIST'))))
+  link.reset()
+  expect((await read).interrupted).toBe(true)
+  expect(told).toEqual(['all'])
+  await feed.close()
+  expect(redis.listenerCount('close')).toBe(listeners)
+  redis.disconnect()
+  expect(told).toEqual(['all'])
 })
