@@ -7,7 +7,7 @@ const INTRODUCTION = `# API reference
 
 This page lists every route. It is generated from the service's OpenAPI document: a running EventFlow serves the
 document at \`/openapi.json\`, and \`/docs\` lets you try the routes in a browser, with examples. To update the page, run
-\`EVENTFLOW_WRITE_DOCS=1 npm test -- api-reference\`; a test fails while it is out of date. [HTTP](http.md) describes the
+\`npm run api-docs\`; a test fails while it is out of date. [HTTP](http.md) describes the
 forms of an event, what is refused, and safe resending. [API keys](security.md#api-keys) describes which key may do
 what. Besides the errors listed with it, each route under \`/v1\` may answer with those of the last section.
 `
