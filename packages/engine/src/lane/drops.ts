@@ -1,11 +1,17 @@
-/** Partitions that a lane is asked to drop. It does so between two batches, when nothing of them is in hand. */
+/**
+ * Requests to a lane to drop partitions. The lane carries them out between two batches, when none of their events is
+ * being processed.
+ */
 import type { Epoch } from '@eventflow/db'
 import { type Partition, restart } from '../partition/partition.js'
 
 export interface Drops {
-  /** Asks for a partition to be dropped. Resolves when it is; nothing where it is not held under this lease. */
+  /**
+   * Requests that a partition is dropped. The promise resolves once it is. Returns undefined if the lane does not own
+   * the partition under this lease.
+   */
   ask(lease: Epoch): Promise<void> | undefined
-  /** Drops the partitions that were asked for. */
+  /** Drops all requested partitions. */
   carryOut(): void
 }
 
@@ -22,7 +28,7 @@ function newDrop(): Drop {
   return { done, resolve }
 }
 
-/** `onDropped` is called with each partition that the lane no longer works on. */
+/** `onDropped` is called with the id of each dropped partition. */
 export function createDrops(partitions: Map<number, Partition>, onDropped: (id: number) => void): Drops {
   const asked = new Map<Partition, Drop>()
   return {
@@ -36,7 +42,7 @@ export function createDrops(partitions: Map<number, Partition>, onDropped: (id: 
     carryOut() {
       for (const [partition, { resolve }] of asked) {
         restart(partition)
-        // It may have been given up, and taken again, meanwhile.
+        // Meanwhile the lane may have lost the partition and taken it again under a new lease.
         if (partitions.get(partition.id) === partition) partitions.delete(partition.id)
         onDropped(partition.id)
         resolve()
