@@ -1,4 +1,4 @@
-/** Schemas from outside: what is taken is quick with whatever an event may be, and what could be slow is not taken. */
+/** Schemas over HTTP: accepted ones check any event quickly, and ones that could be slow are rejected. */
 
 import { compileSchema, schemaFaults } from '@eventflow/core'
 import { describe, expect, test } from '@jest/globals'
@@ -64,12 +64,12 @@ describe('the largest event is checked quickly against', () => {
     const { check } = contractOf(schema, { firstOnly: true })
     const before = process.cpuUsage()
     check(data)
-    // A tenth of that, as a rule. What is not taken takes many times as long.
+    // Usually a tenth of that. A rejected schema takes many times as long.
     expect(process.cpuUsage(before).user / 1_000).toBeLessThan(500)
   })
 })
 
-describe('not taken are more of', () => {
+describe('too many are rejected:', () => {
   const list = (items: object) => ({ properties: { a: { items } } })
   test.each<[string, object]>([
     ['alternatives for items', list({ anyOf: ways(11, () => ({ type: 'string' })) })],
@@ -83,7 +83,7 @@ describe('not taken are more of', () => {
   })
 })
 
-test('a schema that takes too long is refused, and the next one is examined', async () => {
+test('a schema that takes too long is rejected, and the next one is examined', async () => {
   const examine = createExaminer(1)
   const large = { type: 'object', properties: fields(150, { type: 'string', pattern: '^[a-z]+$' }) }
   const tooLong = [{ pointer: '', message: 'takes too long to compile and compare' }]
@@ -92,7 +92,7 @@ test('a schema that takes too long is refused, and the next one is examined', as
   expect((await createExaminer()('t', { type: 'object' }, 'NONE', [])).faults).toEqual([])
 })
 
-test('notes are taken at any place, and change nothing: not what fits, nor what is compatible', () => {
+test('annotations are accepted at any place, and change neither what fits nor what is compatible', () => {
   for (let seed = 0; seed < 500; seed++) {
     const dice = diceOf(seed)
     const schema = anyRoot(dice)
@@ -108,7 +108,7 @@ test('notes are taken at any place, and change nothing: not what fits, nor what 
   }
 })
 
-test('from outside come notes of any name, and formats that are not checked', () => {
+test('over HTTP, annotations of any name and formats that are not checked are accepted', () => {
   const a = { type: 'string', format: 'ulid', example: 'x', 'x-owner': { $ref: 'nowhere' }, $comment: 'c', unit: 'g' }
   expect(faultsIn({ type: 'object', properties: { a } })).toEqual([])
 })
