@@ -1,11 +1,11 @@
 /**
- * `alerts`: one row an incident. It begins with the row, ends with `cleared_at`, and of both somebody is to be told once:
- * `raised_sent_at` and `cleared_sent_at` say that it was done. An alert has one open incident at the most, however many
+ * `alerts`: one row for each incident. `cleared_at` is its end. A notification is sent once for the beginning and once
+ * for the end; `raised_sent_at` and `cleared_sent_at` record that. An alert has at most one open incident, however many
  * monitors there are.
  */
 import type { Queryable } from '../server/connect.js'
 
-/** What was seen when an incident began or ended. */
+/** The values when an incident began or ended. */
 export interface AlertReading {
   value: number
   threshold: number
@@ -20,25 +20,25 @@ export interface Incident {
   raisedWith: AlertReading
 }
 
-/** An incident with what nobody has been told of yet. */
+/** An incident with a notification that is not sent yet. */
 export interface UnsentIncident extends Incident {
   raisedUnsent: boolean
-  /** Missing as long as it goes on. */
+  /** Undefined while the incident lasts. */
   cleared: { at: Date; with: AlertReading } | undefined
 }
 
-/** How long after it nobody needs to be told any more, in days. */
+/** After this many days a notification is no longer sent. */
 const OLD_NEWS_DAYS = 1
 
-/** The alerts that are on, by their names. */
+/** Resolves with the open incidents, by the name of the alert. */
 export async function readOpenIncidents(db: Queryable): Promise<Map<string, string>> {
   const { rows } = await db.query('SELECT alert, id FROM alerts WHERE cleared_at IS NULL')
   return new Map(rows.map(({ alert, id }) => [alert, id]))
 }
 
 /**
- * Begins an incident, unless the alert has one already. `sent`: somebody was told of it before it could be written. Gives
- * whether it was this one that began.
+ * Begins an incident, unless the alert already has one. `sent`: the notification was sent before the row could be
+ * written. Resolves with true if this call began it.
  */
 export async function openIncident(db: Queryable, incident: Incident, { sent }: { sent: boolean }): Promise<boolean> {
   const { rowCount } = await db.query(
@@ -50,7 +50,7 @@ export async function openIncident(db: Queryable, incident: Incident, { sent }: 
   return rowCount === 1
 }
 
-/** Ends an incident. Gives whether it was this call that ended it. */
+/** Ends an incident. Resolves with true if this call ended it. */
 export async function closeIncident(db: Queryable, id: string, reading: AlertReading): Promise<boolean> {
   const { rowCount } = await db.query(
     'UPDATE alerts SET cleared_at = now(), cleared_with = $2 WHERE id = $1 AND cleared_at IS NULL',
@@ -59,7 +59,7 @@ export async function closeIncident(db: Queryable, id: string, reading: AlertRea
   return rowCount === 1
 }
 
-/** Takes the oldest incident that somebody has to be told of; for `ms` milliseconds no other sender takes it. */
+/** Claims the oldest incident with an unsent notification; for `ms` milliseconds no other sender gets it. */
 export async function claimUnsent(db: Queryable, ms: number): Promise<UnsentIncident | undefined> {
   const { rows } = await db.query(
     `UPDATE alerts SET sending_until = now() + $1 * interval '1 millisecond'
@@ -83,12 +83,12 @@ export async function claimUnsent(db: Queryable, ms: number): Promise<UnsentInci
   )
 }
 
-/** Says that somebody was told of the beginning, or of the end, and lets go of the incident. */
+/** Records that the notification of the beginning or the end was sent, and releases the incident. */
 export async function markSent(db: Queryable, id: string, edge: 'raised' | 'cleared'): Promise<void> {
   await db.query(`UPDATE alerts SET ${edge}_sent_at = now(), sending_until = '-infinity' WHERE id = $1`, [id])
 }
 
-/** How many dead letters of the last so many seconds are open. */
+/** Resolves with the number of open dead letters from the last `seconds` seconds. */
 export async function countFreshDeadLetters(db: Queryable, seconds: number): Promise<number> {
   const { rows } = await db.query(
     `SELECT count(*) AS count FROM failed_events WHERE status = 'open' AND failed_at > now() - $1 * interval '1 second'`,
@@ -98,7 +98,8 @@ export async function countFreshDeadLetters(db: Queryable, seconds: number): Pro
 }
 
 /**
- * A number that rises whenever events are settled, some seconds late: the rows that Postgres has counted into the tables of ends.
+ * Resolves with a number that rises when events are settled, with a delay of some seconds: the rows inserted into the
+ * tables of settled events, by Postgres' statistics.
  */
 export async function readProgress(db: Queryable): Promise<number> {
   const { rows } = await db.query(
