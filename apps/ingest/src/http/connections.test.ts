@@ -1,4 +1,4 @@
-/** What counts as one address. */
+/** Which addresses count as one. */
 import { expect, test } from '@jest/globals'
 import { networkOf } from './connections.js'
 

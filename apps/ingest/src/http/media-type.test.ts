@@ -1,4 +1,4 @@
-/** Media types are read as RFC 9110 writes them. */
+/** Media types are parsed as in RFC 9110. */
 import { describe, expect, test } from '@jest/globals'
 import { readMediaType } from './media-type.js'
 
