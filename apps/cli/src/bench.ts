@@ -1,4 +1,4 @@
-/** `eventflow bench`: the bench of the checkout that this command line is part of. */
+/** `eventflow bench`: runs the bench of this checkout. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { access } from 'node:fs/promises'
@@ -7,7 +7,7 @@ import { SetupError } from '@eventflow/local'
 
 const ROOT = join(import.meta.dirname, '../../..')
 
-/** Runs `npm run bench` with these options on our terminal. Gives its exit code. */
+/** Runs `npm run bench` with these options on our terminal. Resolves with its exit code. */
 export async function bench(options: readonly string[]): Promise<number> {
   await access(join(ROOT, 'scripts/bench/bench.ts')).catch(() => {
     throw new SetupError('The bench is not here, only in a checkout of EventFlow: npm ci && npm run bench')

@@ -1,8 +1,8 @@
-/** What `up` says when everything is ready: what is where, and what to do next. */
+/** The message of `up` when everything is ready: the addresses, and what to do next. */
 import { relative } from 'node:path'
 import type { Database } from './databases.js'
 
-/** Where everything is. */
+/** The addresses. */
 export interface Places {
   /** Whether requests need an API key. */
   locked: boolean
@@ -14,7 +14,7 @@ export interface Places {
   events: string
 }
 
-/** A row of the sample. */
+/** An event of the samples. */
 const EXAMPLE = {
   type: 'flight.completed',
   partitionkey: 'DTW',
@@ -27,8 +27,7 @@ const OPEN = `No API key is needed, since only this machine can reach the port. 
 `
 
 /**
- * The block of text, ready to be printed, to the one who has started it: the address of a Postgres of ours is complete,
- * with its password.
+ * Returns the message. It is for the user who started `up`, so the address of our own Postgres contains its password.
  */
 export function welcome({ locked, port, workerPorts, postgres, redis, dataDir, events }: Places): string {
   const http = `http://127.0.0.1:${port}`
