@@ -28,7 +28,7 @@ afterAll(async () => {
   await server.stop()
 })
 
-/** What a rig has opened, to be closed after its case. */
+/** What a rig has opened and must close after its case. */
 interface Opened {
   connections: Redis[]
   feeds: Feed[]

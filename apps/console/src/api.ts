@@ -1,13 +1,13 @@
-/** Talking with the service: JSON in and out, and its problems as errors that people can read. */
+/** Requests to the service: JSON in and out; problems become errors that people can read. */
 import { signal } from '@preact/signals'
 
-/** Where a body or a query is wrong, and how. */
+/** A fault of a body or a query, and its place. */
 interface Fault {
   pointer: string
   message: string
 }
 
-/** An answer that is none: what the service, or the lack of one, has to say. */
+/** The service refused a request, or did not answer. */
 export class ApiError extends Error {
   readonly status: number
   readonly title: string
@@ -21,19 +21,19 @@ export class ApiError extends Error {
   }
 }
 
-/** The API key, for this tab only: nothing of it is kept. */
+/** The API key, for this tab only; it is not stored anywhere else. */
 export const apiKey = signal(sessionStorage.getItem('api-key') ?? '')
 
-/** Whether the service asked for a key, or for another one. */
+/** Whether the service asked for a key, or for a different one. */
 export const keyWanted = signal(false)
 
-/** Whether the key was refused, or there is none where one is needed: nothing is asked for until there is another. */
+/** Whether the key was refused, or is missing but needed: no requests are sent until there is another. */
 export const keyRefused = signal(false)
 
-/** Counts the keys that were given: with each of them everything is asked for anew. */
+/** The number of keys entered so far; with each new key, everything is requested again. */
 export const keysGiven = signal(0)
 
-/** Who acts, for the audit log. */
+/** The operator's name, for the audit log. */
 export const operator = signal(localStorage.getItem('operator') ?? '')
 
 export function rememberKey(key: string): void {
@@ -56,7 +56,7 @@ function headers(): Record<string, string> {
   }
 }
 
-/** Opens what is not JSON, such as an event stream. Throws ApiError. */
+/** Requests something that is not JSON, such as an event stream. Rejects with ApiError. */
 export async function open(path: string, init: RequestInit = {}): Promise<Response> {
   let response: Response
   try {
@@ -70,7 +70,7 @@ export async function open(path: string, init: RequestInit = {}): Promise<Respon
     keyRefused.value = true
     keyWanted.value = true
   }
-  // biome-ignore lint/suspicious/noExplicitAny: a problem, or whatever a proxy puts in its place.
+  // biome-ignore lint/suspicious/noExplicitAny: a problem, or the answer of a proxy.
   const problem: any = await response.json().catch(() => ({}))
   throw new ApiError(
     response.status,
@@ -80,7 +80,7 @@ export async function open(path: string, init: RequestInit = {}): Promise<Respon
   )
 }
 
-/** What a filter or a page asks for; what is empty is left out. */
+/** Parameters of a filter or a page; empty ones are left out. */
 export type Params = Record<string, string | undefined>
 
 export function queryOf(params: Params): string {

@@ -1,4 +1,4 @@
-/** The frame around the pages: where one is, where one can go, and by which keys. */
+/** The frame around the pages: navigation and keyboard shortcuts. */
 import { useEffect, useState } from 'preact/hooks'
 import { apiKey, keyRefused, keysGiven, keyWanted, rememberKey } from './api.js'
 import { readForm } from './form.js'
@@ -17,7 +17,7 @@ import { Dialog } from './parts/dialog.js'
 import { go, href, route } from './route.js'
 import { changeTheme, theme } from './theme.js'
 
-/** The key after `g` goes there. */
+/** Pressing this key after `g` opens the page. */
 const PAGES = [
   { path: 'live', name: 'Live', key: 'l' },
   { path: 'events', name: 'Events', key: 'e' },
@@ -65,7 +65,7 @@ export function App() {
           <a href="docs">API</a>
         </div>
       </header>
-      {/* With another key, everything is asked for anew. */}
+      {/* With a new key, everything is requested again. */}
       <main key={keysGiven.value}>{pageOf(path, id)}</main>
       {help && <Help close={() => setHelp(false)} />}
       {keyWanted.value && <KeyDialog />}
@@ -84,7 +84,7 @@ function pageOf(path: string, id: string | undefined) {
   return path === 'send' ? <SendPage /> : <LivePage />
 }
 
-/** How many dead letters wait for a decision. */
+/** The number of open dead letters. */
 function Open() {
   const dead = moment.value?.dead ?? 0
   return dead > 0 ? (
@@ -116,7 +116,7 @@ function Connection() {
 
 const focusHeading = () => document.querySelector<HTMLElement>('main h1')?.focus()
 
-/** Whoever goes to another page is at its top, also without seeing it. */
+/** Moves the focus to the heading of each new page, so that screen readers announce it. */
 function announcePages(): () => void {
   let before = route.value.path[0]
   const changed = () => {

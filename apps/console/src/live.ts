@@ -1,9 +1,9 @@
-/** The pipeline as it is now and was in the last hour, kept up to date by the service. */
+/** The current state of the pipeline and the last hour, updated by the service. */
 import { signal } from '@preact/signals'
 import type { Moment, Trouble } from './answers.js'
 import { ApiError, apiKey, keyRefused, keysGiven, open } from './api.js'
 
-/** What is drawn: for each moment a time, and a value for each series, as the service names them. */
+/** The data of the charts: a time and one value for each series for each moment; the service names the series. */
 export interface Recorded {
   at: number[]
   series: Record<string, (number | null)[]>
@@ -12,20 +12,20 @@ export interface Recorded {
 export const moment = signal<Moment | undefined>(undefined)
 export const recorded = signal<Recorded>({ at: [], series: {} })
 
-/** Why there is nothing new; empty while there is. */
+/** Why there are no new data; empty while there are. */
 export const lost = signal('')
 
-/** The colour of a figure: that of what is wrong with it. The service judges, once; no page does by itself. */
+/** The colour of a figure is that of the problem with it. Only the service judges, so all pages agree. */
 export const levelOf = (troubles: readonly Trouble[], figure: Trouble['figure']): Trouble['level'] | undefined =>
   troubles.find((trouble) => trouble.figure === figure)?.level
 
 const HOUR_MS = 3_600_000
 
-/** No moment for so long, in milliseconds, and the connection counts as lost. */
+/** After this time without data, in milliseconds, the connection counts as lost. */
 const SILENT_MS = 15_000
 const AGAIN_AFTER_MS = 2_000
 
-/** Follows the pipeline for as long as the page is open. */
+/** Follows the pipeline while the page is open. */
 export async function follow(): Promise<never> {
   for (;;) {
     try {
@@ -40,7 +40,7 @@ export async function follow(): Promise<never> {
   }
 }
 
-/** Asking again with the same key would only bring up the same question. */
+/** Waits for another key: requests with the same key would be refused again. */
 function anotherKey(): Promise<void> {
   const before = keysGiven.value
   return new Promise((resolve) => {
@@ -52,11 +52,11 @@ function anotherKey(): Promise<void> {
   })
 }
 
-// By fetch, since EventSource cannot send the header with the key.
+// By fetch, because EventSource cannot send the header with the key.
 async function listen(): Promise<void> {
   const silent = new AbortController()
   let timer = setTimeout(() => silent.abort(), SILENT_MS)
-  // A stream that has begun may not know yet that its key is no longer accepted.
+  // A running stream does not know that its key is no longer accepted.
   const stop = keyRefused.subscribe((refused) => refused && silent.abort())
   try {
     const response = await open('v1/live', { headers: { accept: 'text/event-stream' }, signal: silent.signal })

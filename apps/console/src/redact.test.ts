@@ -1,4 +1,4 @@
-/** What is hidden until somebody asks. */
+/** Which parts of an event are hidden by default. */
 import { expect, test } from '@jest/globals'
 import { isSensitive } from './redact.js'
 

@@ -1,11 +1,11 @@
-/** What is said to differ between two versions of a schema. */
+/** The differences between two versions of a schema. */
 import { describe, expect, test } from '@jest/globals'
 import { changesBetween } from './schema-diff.js'
 
 const schema = (properties: object, required: string[] = []) => ({ type: 'object', properties, required }) as never
 
 describe('two versions', () => {
-  test('that are the same differ nowhere, whatever the order', () => {
+  test('that are equal except for the order have no differences', () => {
     expect(changesBetween({ a: 1, b: [{ c: null }] }, { b: [{ c: null }], a: 1 })).toEqual([])
     expect(changesBetween(schema({}, ['a', 'b']), schema({}, ['b', 'a']))).toEqual([])
   })

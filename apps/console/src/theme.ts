@@ -1,4 +1,4 @@
-/** Light or dark: as the system is, unless somebody has chosen. */
+/** Light or dark: as the system is set, unless the user has chosen. */
 import { signal } from '@preact/signals'
 
 const system = matchMedia('(prefers-color-scheme: dark)')

@@ -1,4 +1,4 @@
-/** What failed for good: by kind, one by one, and what is done about it. */
+/** The dead letters, in groups and one by one, with actions. */
 import { useEffect, useState } from 'preact/hooks'
 import type { DeadLetter, DeadLetterGroup, Page } from '../answers.js'
 import { type ApiError, get, type Params, queryOf } from '../api.js'
@@ -15,7 +15,7 @@ import { useGet } from '../use-get.js'
 const STATUSES = ['open', 'replaying', 'replayed', 'discarded']
 const FIELDS = ['type', 'error_class', 'key', 'from', 'to']
 
-/** Groups and operations are read again so often, in milliseconds. */
+/** How often groups and operations are read again, in milliseconds. */
 const LOOK_MS = 5_000
 
 export function DeadLettersPage() {
@@ -57,7 +57,7 @@ export function DeadLettersPage() {
   )
 }
 
-/** By what the kinds below do not say. */
+/** Filters by fields that the groups below do not have. */
 function Narrow({ filter, status }: { filter: Record<string, string>; status: string }) {
   const submit = (event: SubmitEvent) => {
     const { text } = readForm(event)
@@ -252,7 +252,7 @@ function sqlOf(filter: Record<string, string>, status: string): string {
   return `SELECT type, error_class, count(*), min(failed_at) AS first, max(failed_at) AS last\nFROM failed_events WHERE ${conditions.join('\n  AND ')}\nGROUP BY type, error_class ORDER BY count(*) DESC;`
 }
 
-/** What the command line calls otherwise. */
+/** Names that differ on the command line. */
 const NAMES: Record<string, string> = { error_class: 'error-class', from: 'since', to: 'until' }
 
 const optionsOf = (filter: Record<string, string>) => {

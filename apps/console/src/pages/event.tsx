@@ -1,4 +1,4 @@
-/** One event: what it is, what happened to it, what caused it and what it caused. */
+/** One event: its data, its history, its cause and its effects. */
 import { Fragment } from 'preact'
 import type { EventType, ListedEvent, Page, WholeEvent } from '../answers.js'
 import { type Branch, namesOf, treeOf } from '../causes.js'
@@ -11,10 +11,10 @@ import { Payload } from '../parts/json.js'
 import { href } from '../route.js'
 import { useGet } from '../use-get.js'
 
-/** What is on its way is looked at again so often, in milliseconds. */
+/** How often an unsettled event is read again, in milliseconds. */
 const FOLLOW_MS = 1_000
 
-/** What it causes may still come. */
+/** Events that it causes may still arrive. */
 const RELATED_MS = 3_000
 
 export function EventPage({ id }: { id: string }) {
@@ -200,7 +200,7 @@ function kindOf(what: string): string {
   return what === 'next attempt is due' ? 'due' : ''
 }
 
-/** The events with the same correlation id, as a tree of what caused what. */
+/** The events with the same correlation id, as a tree of causes. */
 function Related({ event }: { event: WholeEvent }) {
   const { answer } = useGet<Page<ListedEvent>>(
     `v1/events?${new URLSearchParams({ correlation_id: event.correlationid, limit: '200' })}`,
@@ -230,9 +230,9 @@ function Related({ event }: { event: WholeEvent }) {
 
 interface TreeProps {
   branches: readonly Branch<ListedEvent>[]
-  /** The id of the event that the page is about. */
+  /** The id of the event of this page. */
   shown: string
-  /** Where those are that are too deep. */
+  /** The address of the list with the events that are too deep. */
   others: string
 }
 

@@ -1,4 +1,4 @@
-/** Events searched. */
+/** The search for events. */
 import { useEffect, useState } from 'preact/hooks'
 import { EVENT_STATUSES, type EventType, type ListedEvent, type Page } from '../answers.js'
 import { type ApiError, get, type Params, queryOf } from '../api.js'
@@ -204,7 +204,7 @@ function sqlOf({ id, correlation_id, key, type, status, from, to }: Params): str
   return `SELECT accepted_at, status, type, key, event_id, processed_at - accepted_at AS took\nFROM events WHERE ${conditions.join('\n  AND ')}\nORDER BY seq DESC LIMIT 50;`
 }
 
-/** What the command line calls otherwise. */
+/** Options that differ on the command line. */
 const OPTIONS: Record<string, string> = { from: 'since', to: 'until' }
 
 function cliOf({ id, correlation_id, ...rest }: Params): string {

@@ -1,4 +1,4 @@
-/** API keys: made, seen once, revoked. */
+/** API keys: create, show once, revoke. */
 import { useState } from 'preact/hooks'
 import type { ApiKey } from '../answers.js'
 import { type ApiError, post, queryOf, remove } from '../api.js'

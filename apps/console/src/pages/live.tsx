@@ -1,4 +1,4 @@
-/** How the pipeline is now, how it was in the last hour, and what is wrong. */
+/** The pipeline now and in the last hour, and its problems. */
 import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Moment, Trouble } from '../answers.js'
 import { count, duration, percent, roughly } from '../format.js'
@@ -74,11 +74,11 @@ function Waiting() {
   )
 }
 
-/** What is wrong, worst first. Only how much of it there is is read out, not every second that passes. */
+/** The problems, the worst first. Screen readers announce only their number, not every update. */
 function Troubles({ troubles }: { troubles: readonly Trouble[] }) {
   const place = useRef<HTMLElement>(null)
   const [height, setHeight] = useState(0)
-  // What comes and goes each second must not move the page each time: the place stays as large as it was.
+  // Problems appear and disappear every second, so the area keeps its largest height to keep the page still.
   useLayoutEffect(() => setHeight((before) => Math.max(before, Math.min(MAX_KEPT_HEIGHT, place.current!.offsetHeight))))
   return (
     <section aria-label="What is wrong now" class="troubles" ref={place} style={{ minHeight: `${height}px` }}>

@@ -1,4 +1,4 @@
-/** Who works on what, how far behind it is, and which keys wait. */
+/** The partitions with their owners and lags, and the blocked keys. */
 import type { Moment, Trouble, WaitingKey } from '../answers.js'
 import { ago, count, duration } from '../format.js'
 import { levelOf, lost, moment } from '../live.js'

@@ -1,4 +1,4 @@
-/** The schema of one type: its versions, what differs between two of them, and how they are used. */
+/** The schema of one type: its versions, their differences, and their use. */
 import type { DeadLetterGroup, EventType, Json, Page, SchemaUsage, SchemaVersion, SchemaVersions } from '../answers.js'
 import { count, percent, quoted, shellWord } from '../format.js'
 import { Badge, Heading, Nothing, Problem, Same, Time } from '../parts/basics.js'
@@ -62,7 +62,7 @@ function describeCode(definition: EventType | undefined): string {
     .join(' ')
 }
 
-/** What the last events say, in words. */
+/** Describes how the last events use the schema. */
 function Usage({ usage, latest }: { usage: SchemaUsage; latest: SchemaVersion }) {
   const events = usage.versions.reduce((sum, version) => sum + version.events, 0)
   const named = (latest.schema as { properties?: Record<string, Json> }).properties
@@ -88,7 +88,7 @@ function Usage({ usage, latest }: { usage: SchemaUsage; latest: SchemaVersion })
   )
 }
 
-/** What failed because of the schema, and waits for a decision. */
+/** The open dead letters caused by the schema. */
 function Dead({ type }: { type: string }) {
   const { answer } = useGet<{ groups: DeadLetterGroup[] }>(
     `v1/dead-letters?group=true&type=${encodeURIComponent(type)}`,
@@ -112,7 +112,7 @@ function Dead({ type }: { type: string }) {
   )
 }
 
-/** Which version is shown: the one that the address names, or the last. */
+/** The version to show: the one in the address, or the last. */
 function shownVersion({ latest, versions }: SchemaVersions): number {
   const asked = Number(route.value.params.version)
   return versions.some(({ version }) => version === asked) ? asked : latest.version
@@ -154,7 +154,7 @@ function Versions({ of, usage }: { of: SchemaVersions; usage: SchemaUsage | unde
   )
 }
 
-/** One version, and what differs from another: from the one before it, unless somebody wants otherwise. */
+/** One version, and its differences to another one: by default, the previous version. */
 function Compared({ of }: { of: SchemaVersions }) {
   const { type } = of
   const numbers = of.versions.map(({ version }) => version)

@@ -1,4 +1,4 @@
-/** An event written by hand, sent, and watched on its way. */
+/** Write an event by hand, send it, and follow it. */
 import { useEffect, useState } from 'preact/hooks'
 import type { EventType, Page, Schema, WholeEvent } from '../answers.js'
 import { type ApiError, get, post } from '../api.js'

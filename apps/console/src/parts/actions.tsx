@@ -1,4 +1,7 @@
-/** What an operator can do to events that failed or wait: replay, discard, correct, skip. Each counts, asks, and says who and why. */
+/**
+ * Actions on failed and blocked events: replay, discard, correct, skip. Each counts first, asks for confirmation, and
+ * records the operator and the reason.
+ */
 import { useEffect, useState } from 'preact/hooks'
 import type { DryRun, Json, Operation, WholeEvent } from '../answers.js'
 import { type ApiError, post } from '../api.js'
@@ -12,7 +15,7 @@ import { Dialog } from './dialog.js'
 import { Clamped } from './table.js'
 import { VersionChoice } from './version-choice.js'
 
-/** As the service takes it. */
+/** In the form of the service. */
 export type Filter = Record<string, Json>
 
 export interface ActionProps {
@@ -21,7 +24,7 @@ export interface ActionProps {
   label?: string
 }
 
-/** `type` where all that match are of one: they may be read as a version of its schema. */
+/** `type` is set if all matching events have the same type: then a version of its schema can be chosen. */
 export function ReplayButton({ filter, done, type, label = 'Replay' }: ActionProps & { type?: string | undefined }) {
   return <OperationButton kind="replay" label={label} filter={filter} done={done} type={type} />
 }
@@ -55,7 +58,7 @@ interface AskProps {
   done: () => void
 }
 
-/** Counts first, with a dry run; then asks; then shows how far it is. */
+/** Counts with a dry run, asks for confirmation, then shows the progress. */
 function Ask({ kind, filter, type, close, done }: AskProps) {
   const [dryRun, setDryRun] = useState<DryRun>()
   const [operation, setOperation] = useState<Operation>()
@@ -171,7 +174,7 @@ export function OperationBar({ operation: { status, done, total } }: { operation
   )
 }
 
-/** Skips the event that others of its key wait for. */
+/** Skips the event that blocks its key. */
 export function SkipButton({ id, done, label = 'Skip' }: { id: string; done: () => void; label?: string }) {
   return (
     <AskingButton
@@ -195,7 +198,7 @@ export function SkipButton({ id, done, label = 'Skip' }: { id: string; done: () 
   )
 }
 
-/** Sends a corrected copy of an event that failed, and discards the one that was wrong: what was accepted stays as it was. */
+/** Sends a corrected copy of a failed event and discards the original, which is not changed. */
 export function SendAgainButton({ event, done }: { event: WholeEvent; done: () => void }) {
   const sendAgain = async ({ text }: Form) => {
     const { id } = await post<{ id: string }>('v1/events', {

@@ -1,4 +1,4 @@
-/** What is asked before something is done: whether, why, and by whom. */
+/** The confirmation of an action: whether, why, and by whom. */
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { operator } from '../api.js'
@@ -10,17 +10,17 @@ interface AskingButtonProps {
   label: string
   look?: 'danger' | 'quiet' | ''
   title: string
-  /** What the button says that does it. */
+  /** The label of the button that confirms. */
   sure: string
-  /** Does it. What goes wrong is shown, and can be tried again. */
+  /** Carries out the action. An error is shown, and the user can try again. */
   act: (form: Form) => Promise<unknown>
   done: () => void
-  /** The question, and the fields of its form. */
+  /** The question and the fields of the form. */
   children: ComponentChildren
   below?: ComponentChildren
 }
 
-/** A button that opens a dialog, in which another one does what it is about. */
+/** A button that opens a dialog with another button for the action. */
 export function AskingButton({ label, look = '', title, sure, act, done, children, below }: AskingButtonProps) {
   const [asking, setAsking] = useState(false)
   const [error, setError] = useState<Error>()
@@ -55,7 +55,7 @@ export function AskingButton({ label, look = '', title, sure, act, done, childre
   )
 }
 
-/** Who acts, for the audit log. */
+/** The field for the operator's name, for the audit log. */
 export function Who() {
   return (
     <label>

@@ -1,27 +1,27 @@
-/** The small parts that every page is made of. */
+/** Small parts that all pages use. */
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { ApiError } from '../api.js'
 import { ago, time } from '../format.js'
 import { lost, moment } from '../live.js'
 
-/** A page's heading, with what can be done beside it. */
+/** The heading of a page, with actions beside it. */
 export function Heading({ children, aside }: { children: ComponentChildren; aside?: ComponentChildren }) {
   return (
     <header class="heading">
-      {/* Whoever changes the page by keyboard or screen reader is taken here. */}
+      {/* Keyboard and screen reader users are taken here when the page changes. */}
       <h1 tabIndex={-1}>{children}</h1>
       {aside && <div class="aside">{aside}</div>}
     </header>
   )
 }
 
-/** How something is, by word and colour. */
+/** A status as a word and a colour. */
 export function Badge({ of }: { of: string }) {
   return <span class={`badge ${of}`}>{of}</span>
 }
 
-/** A moment; how long ago it is comes up on hovering. */
+/** A time; its age appears on hovering. */
 export function Time({ at }: { at: string }) {
   return (
     <time dateTime={at} title={`${at} (${ago(at)})`}>
@@ -30,7 +30,7 @@ export function Time({ at }: { at: string }) {
   )
 }
 
-/** What went wrong: with a request, as a rule. */
+/** An error, usually of a request. */
 export function Problem({ error }: { error: Error | undefined }) {
   if (!error) return null
   const { title, faults } = error instanceof ApiError ? error : { title: '', faults: [] }
@@ -50,7 +50,7 @@ export function Problem({ error }: { error: Error | undefined }) {
   )
 }
 
-/** What is shown of the pipeline is old as long as nothing new comes. */
+/** A notice that the shown state of the pipeline is out of date. */
 export function Stale() {
   if (!lost.value || !moment.value) return null
   return (
@@ -61,12 +61,12 @@ export function Stale() {
   )
 }
 
-/** What is shown where there is nothing to show. */
+/** Shown in place of an empty list. */
 export function Nothing({ children }: { children: ComponentChildren }) {
   return <p class="nothing">{children}</p>
 }
 
-/** `text` may be made when it is asked for. */
+/** `text` may be a function that makes it when it is needed. */
 export function Copy({ text, label = 'Copy' }: { text: string | (() => string); label?: string }) {
   const [copied, setCopied] = useState(false)
   const copy = async () => {
@@ -81,7 +81,7 @@ export function Copy({ text, label = 'Copy' }: { text: string | (() => string); 
   )
 }
 
-/** How to have the same without this page. */
+/** How to get the same without this page. */
 export function Same({ sql, cli, http }: { sql?: string; cli?: string; http?: string }) {
   const ways = [
     ['SQL', sql],
@@ -103,7 +103,7 @@ export function Same({ sql, cli, http }: { sql?: string; cli?: string; http?: st
   )
 }
 
-/** A small picture of how a number went; what it says is beside it in words. */
+/** A small chart of a number over time; the same is in words beside it. */
 export function Spark({ values }: { values: readonly number[] }) {
   const most = Math.max(1, ...values)
   const width = 100 / values.length

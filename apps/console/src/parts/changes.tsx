@@ -1,10 +1,10 @@
-/** What differs between two schemas, to read. */
+/** The differences between two schemas. */
 import type { Json } from '../answers.js'
 import { changesBetween } from '../schema-diff.js'
 import { Badge } from './basics.js'
 import { useFirstOf } from './first-of.js'
 
-/** So many characters of a value are shown; both versions are shown whole elsewhere. */
+/** The most characters of a value that are shown; both complete versions are shown elsewhere. */
 const MOST = 2_000
 
 export function Changes({ before, after }: { before: Json; after: Json }) {

@@ -1,4 +1,4 @@
-/** The first visit: how to send an event, and a quiet word when it has come through. */
+/** The first visit: how to send an event, and a message when it has arrived. */
 import { useEffect, useState } from 'preact/hooks'
 import type { EventType, Page, WholeEvent } from '../answers.js'
 import { type ApiError, get, post } from '../api.js'

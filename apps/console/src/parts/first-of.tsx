@@ -1,13 +1,13 @@
-/** Long lists: the first of them, and more where they are asked for. */
+/** Long lists: shows the first items, and more on request. */
 import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { count } from '../format.js'
 
-/** So many are shown at first; and with each step so many times as many. */
+/** How many items are shown at first; each step multiplies that. */
 const AT_FIRST = 100
 const STEP = 10
 
-/** The items to show, and the button for more; nothing where all are shown. */
+/** Returns the items to show and the button for more; no button if all are shown. */
 export function useFirstOf<Item>(items: readonly Item[]): { first: readonly Item[]; more: ComponentChildren } {
   const [limit, setLimit] = useState(AT_FIRST)
   const left = items.length - limit

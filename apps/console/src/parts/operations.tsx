@@ -1,4 +1,4 @@
-/** What was asked for: operations and how far they are, and the audit trail. */
+/** Operations with their progress, and the audit log. */
 import { useEffect, useState } from 'preact/hooks'
 import type { AuditEntry, Operation, Page } from '../answers.js'
 import { type ApiError, post } from '../api.js'
@@ -8,7 +8,7 @@ import { type Filter, OperationBar } from './actions.js'
 import { Problem, Time } from './basics.js'
 import { number, Table } from './table.js'
 
-/** Operations are read again so often, in milliseconds. */
+/** How often operations are read again, in milliseconds. */
 const LOOK_MS = 5_000
 
 export function Operations({ changes }: { changes: number }) {
@@ -41,7 +41,7 @@ export function Operations({ changes }: { changes: number }) {
   )
 }
 
-/** Ends what runs, and has go on what was interrupted. */
+/** Buttons to cancel a running operation and to resume an interrupted one. */
 function Change({ operation: { id, status }, again }: { operation: Operation; again: () => void }) {
   const [error, setError] = useState<ApiError>()
   const change = (action: string) => post(`v1/operations/${id}/${action}`, {}).then(again, setError)

@@ -1,4 +1,4 @@
-/** What can be done about the schema of a type: check and register a version, and say what a version must be. */
+/** Actions on the schema of a type: check and register a version, and set the compatibility mode. */
 import { useState } from 'preact/hooks'
 import type { Json, SchemaCheck } from '../answers.js'
 import { type ApiError, post, put } from '../api.js'
@@ -9,12 +9,12 @@ import { Problem } from './basics.js'
 import { Changes } from './changes.js'
 import { Dialog } from './dialog.js'
 
-/** What begins a schema that there is nothing of yet. */
+/** The draft of the first version. */
 const DRAFT: Json = { type: 'object', properties: {}, required: [], additionalProperties: false }
 
 interface RegisterProps {
   label: string
-  /** Nothing for a type that is new. */
+  /** Undefined for a new type. */
   type?: string
   /** The last version. */
   latest?: Json

@@ -1,30 +1,30 @@
-/** Tables: what their columns are called, and how they fit on a phone. */
+/** Tables, and how they fit on a phone. */
 import { type ComponentChildren, cloneElement, toChildArray, type VNode } from 'preact'
 
 interface Column {
   name: string
-  /** A number stands at the right; what is unseen is still read out. */
+  /** Numbers are right-aligned; an unseen heading is read out by screen readers. */
   is?: 'number' | 'unseen'
 }
 
 /** A column of numbers. */
 export const number = (name: string): Column => ({ name, is: 'number' })
 
-/** The column of what can be done with a row. */
+/** The column of actions on a row. */
 export const ACTIONS: Column = { name: 'Actions', is: 'unseen' }
 
 interface TableProps {
   label: string
   columns: readonly (string | Column)[]
-  /** Whether each row is as a whole the link that it has. */
+  /** Whether the whole row acts as its link. */
   links?: boolean
   /** The rows. */
   children: ComponentChildren
 }
 
 /**
- * On a phone every row is a card, in which each cell says what its column is called; elsewhere what is too wide scrolls by
- * itself, also by keyboard. The roles are said, since a card is laid out as no table is.
+ * On a phone every row becomes a card, in which each cell shows the name of its column. Elsewhere a wide table scrolls,
+ * also by keyboard. Roles are set explicitly, because the layout of a card removes those of a table.
  */
 export function Table({ label, columns, links, children }: TableProps) {
   const heads = columns.map((column): Column => (typeof column === 'string' ? { name: column } : column))
@@ -60,7 +60,7 @@ function asCard(row: Parent, heads: readonly Column[]): VNode {
   return cloneElement(row, { role: 'row' }, cells)
 }
 
-/** A text of which four lines are shown. The whole of it is on the page that its row leads to, and comes up on hovering. */
+/** A text, limited to four lines. The complete text is on the page of the row, and appears on hovering. */
 export function Clamped({ text }: { text: string }) {
   return (
     <div class="clamped" title={text}>

@@ -1,8 +1,8 @@
-/** As which version of its type's schema an event is read when it is replayed. */
+/** The choice of the schema version that a replayed event is read as. */
 import type { SchemaVersions } from '../answers.js'
 import { useGet } from '../use-get.js'
 
-/** A field `schema_version` of a form; nothing where the type has no schema. */
+/** A field `schema_version` of a form; nothing if the type has no schema. */
 export function VersionChoice({ type }: { type: string }) {
   const { answer } = useGet<SchemaVersions>(`v1/schemas/${encodeURIComponent(type)}`)
   if (!answer) return null
