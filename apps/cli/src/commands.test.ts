@@ -131,7 +131,7 @@ describe('lag', () => {
   test.each([
     ['a line', [], /^\d{4}-.*Z {2}\d+ not yet delivered/],
     ['JSON', ['--json'], /^\{"at":/],
-  ])('is watched as %s a second, until it is told to stop', async (_, options, line) => {
+  ])('is printed as %s a second until it is stopped', async (_, options, line) => {
     const child = start(['lag', '--watch', ...options], settings())
     const exited = once(child, 'exit')
     const seen: string[] = []
@@ -179,7 +179,7 @@ describe('migrate', () => {
     expect(await run(withSecret('first'))).toEqual({ code: 0, stdout: 'up to date\n' })
     const refused = {
       name: 'SetupError',
-      message: expect.stringMatching(/^EVENTFLOW_BOOTSTRAP_KEY has another secret/),
+      message: expect.stringMatching(/^EVENTFLOW_BOOTSTRAP_KEY has a different secret/),
     }
     await expect(run(withSecret('other'))).rejects.toMatchObject(refused)
   })

@@ -99,7 +99,7 @@ export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; 
     let open = events
     for (let round = 0; open.length > 0; round++) {
       if (round === MAX_INSERTS)
-        throw new Error('events were neither inserted nor found: their ids are removed as fast')
+        throw new Error('events could be neither inserted nor found: their ids are removed meanwhile')
       await insert(open, inserted)
       const earlier = open.filter((event) => !accepted.has(event) && !refused.has(event))
       if (earlier.length === 0) break
@@ -130,7 +130,7 @@ export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; 
       return await insertRawEvents(db, events)
     } catch (error) {
       if (sqlErrorKind(error) === 'data') throw error
-      log.warn({ err: error }, 'insert failed; once more')
+      log.warn({ err: error }, 'insert failed; trying once more')
       // When connections are lost together, the pool notices it one by one: without a pause it could hand out another
       // lost one.
       await delay(INSERT_AGAIN_MS)

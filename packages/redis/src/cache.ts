@@ -17,10 +17,10 @@ export function createCache(redis: Redis, prefix: string) {
      * string.
      */
     async setMany(entries: ReadonlyMap<string, string>, ttlMs: number): Promise<void> {
-      if (!Number.isInteger(ttlMs) || ttlMs < 1) throw new TypeError(`ttlMs is a whole number from 1, not ${ttlMs}`)
+      if (!Number.isInteger(ttlMs) || ttlMs < 1) throw new TypeError(`ttlMs must be a positive integer, not ${ttlMs}`)
       const pipeline = redis.pipeline()
       for (const [key, value] of entries) {
-        if (typeof value !== 'string') throw new TypeError(`what is cached for '${key}' is no text`)
+        if (typeof value !== 'string') throw new TypeError(`the cached value of '${key}' must be a string`)
         pipeline.set(keyOf(key), value, 'PX', ttlMs)
       }
       await pipeline.exec().catch(() => {})

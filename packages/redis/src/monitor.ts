@@ -53,7 +53,7 @@ async function readStreamLag(redis: Redis, prefix: string, partitions: number): 
 type Reply = [error: Error | null, result: unknown] | undefined
 
 function answer(reply: Reply): unknown {
-  const [error, result] = reply ?? [new Error('Redis has not answered'), undefined]
+  const [error, result] = reply ?? [new Error('Redis did not answer'), undefined]
   if (error) throw error
   return result
 }

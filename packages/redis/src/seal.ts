@@ -40,7 +40,7 @@ export function createSeal(secret: Buffer): Seal {
  */
 export function createMac(secret: Buffer): (text: string) => string {
   const key = Buffer.from(secret.toString('hex'))
-  if (key.length !== BLOCK) throw new TypeError(`a secret has ${BLOCK / 2} bytes, not ${secret.length}`)
+  if (key.length !== BLOCK) throw new TypeError(`a secret must have ${BLOCK / 2} bytes, not ${secret.length}`)
   const inner = Buffer.from(key.map((byte) => byte ^ 0x36)).toString()
   const outer = Buffer.concat([key.map((byte) => byte ^ 0x5c), Buffer.alloc(32)])
   return (text) => {

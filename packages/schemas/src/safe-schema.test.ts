@@ -122,7 +122,7 @@ test.each([
     '/properties/a/format',
     /^of those that are checked must be one of date-time, /,
   ],
-])('from outside is not taken: %j', (schema, pointer, message) => {
+])('is rejected over HTTP: %j', (schema, pointer, message) => {
   expect(faultsIn(schema)).toEqual([{ pointer, message: expect.stringMatching(message) }])
 })
 
@@ -130,7 +130,7 @@ test.each<[object, string, string]>([
   [{ type: 'array' }, '', 'lets no event through: data is always an object, and this schema accepts only array'],
   [{ type: 'object', propertys: {} }, '/propertys', 'is no keyword of JSON Schema; is properties meant?'],
   [{ properties: { a: { type: 'Date' } } }, '/properties/a/type', '"Date" is no type of JSON'],
-])('what is wrong is said as of a definition: %j', async (schema, pointer, message) => {
+])('a fault has the same message as in a definition: %j', async (schema, pointer, message) => {
   const { faults } = await createExaminer()('t', schema, 'NONE', [])
   expect(faults).toEqual([{ pointer, message: expect.stringContaining(message) }])
 })

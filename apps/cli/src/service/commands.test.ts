@@ -389,7 +389,10 @@ test('tail shows existing events, new ones and changes; Ctrl-C ends it in order'
 test('a service that does not answer is named, with the way to choose another one', async () => {
   const unreachable = { findUrl: async () => 'http://127.0.0.1:1' }
   for (const args of [['send', '--type', 'x'], ['tail'], ['events', 'list'], ['dlq', 'ls']]) {
-    expect(await eventflow(args, unreachable)).toMatchObject({ code: 2, stderr: expect.stringContaining('EVENTFLOW_URL') })
+    expect(await eventflow(args, unreachable)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('EVENTFLOW_URL'),
+    })
   }
   expect(await eventflow(['events', 'list', '--url', 'localhost'])).toMatchObject({ code: 64 })
   expect((await eventflow(['events', 'list', '--url', `${pipeline.url}/wrong`])).stderr).toContain('no such route')

@@ -138,7 +138,7 @@ describe('the key', () => {
     ['gives nothing', {}],
     ['gives no text', { userId: { id: 5 } }],
     ['gives an empty text', { userId: '' }],
-  ])('is the id where the definition’s %s', (what, data) => {
+  ])('is the id if the definition’s %s', (what, data) => {
     const throwing = {
       ...order,
       key: () => {
@@ -219,7 +219,7 @@ describe('the time', () => {
   test.each([
     ...['2024-01-01', '2023-02-29T00:00:00Z', '2024-01-01T00:00:00', '2024-01-01T24:00:01Z', 'now', ''],
     ...['2024-01-01 00:00:00Z', '2024-01-01T00:00:00+0100', '2024-01-01T00:00:00.123456789Z'],
-  ])('is refused where it is %j', (time) => {
+  ])('is refused if it is %j', (time) => {
     expect(refused({ ...event, time }).problems).toMatchObject([{ pointer: '/time' }])
   })
 

@@ -44,7 +44,7 @@ describe('a flaw is found:', () => {
   })
 })
 
-describe('no flaw is', () => {
+describe('is not a flaw:', () => {
   test.each([
     '{"a":{"a":{"a":1}},"b":[{"a":1},{"a":1}]}',
     '{"a":"{\\"a\\":1,\\"a\\":1}","b":"9007199254740993","c":"\\\\u0000"}',

@@ -43,7 +43,7 @@ const troublesOf = (known: Partial<Known>) =>
 
 const textsOf = (known: Partial<Known>) => troublesOf(known).map(({ level, text }) => `${level}: ${text}`)
 
-describe('what is wrong', () => {
+describe('the list of problems', () => {
   test('is empty if all is well, or events are late only since a moment', () => {
     expect(textsOf({})).toEqual([])
     expect(textsOf({ waiting: [waiting({ acceptedAt: new Date(NOW - 2_000) })] })).toEqual([])

@@ -141,7 +141,10 @@ function circuitTroubles(figures: readonly ToldFigures[]): Trouble[] {
   }))
 }
 
-/** "Partition 7 has been waiting 42 s for key DFW: attempt 2 of 4 failed, the next is due at 12:01:07: airports timed out." */
+/**
+ * "Partition 7 has been waiting 42 s for key DFW: attempt 2 of 4 failed, the next is due at 12:01:07: airports timed
+ * out."
+ */
 function keyTroubles({ waiting = [], attemptsOf, now }: Known): Trouble[] {
   const waitedFor = (key: WaitingKey) => (now - waitingSince(key)) / 1_000
   const long = waiting.filter((key) => key.attempts > 0 && waitedFor(key) > WAITING_AFTER_S)

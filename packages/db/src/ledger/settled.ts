@@ -1,6 +1,6 @@
 /**
- * Which events are settled, as SQL conditions about a row `e` with `tenant_id` and `event_id`. An event is settled when it is
- * processed, or has failed and is not being replayed.
+ * Which events are settled, as SQL conditions about a row `e` with `tenant_id` and `event_id`. An event is settled when
+ * it is processed, or has failed and is not being replayed.
  */
 
 /** The statuses of a dead letter, which is a row of `failed_events`. */
@@ -8,8 +8,8 @@ export const DEAD_LETTER_STATUSES = ['open', 'replaying', 'replayed', 'discarded
 export type DeadLetterStatus = (typeof DEAD_LETTER_STATUSES)[number]
 
 /**
- * The statuses of a dead letter that settles its event. While it is `replaying`, the event is in `retries` and unsettled again;
- * once it is `replayed`, the event is processed.
+ * The statuses of a dead letter that settles its event. While it is `replaying`, the event is in `retries` and
+ * unsettled again; once it is `replayed`, the event is processed.
  */
 export const SETTLING_STATUSES = `('open', 'discarded')`
 

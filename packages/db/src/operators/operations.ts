@@ -37,7 +37,7 @@ const ALIVE_MS = 30_000
 const RUNNING = {
   count: `SELECT count(*) FROM operations WHERE tenant_id = $1 AND status = 'running'`,
   limit: 10,
-  what: 'operations that run: wait until one has finished, or cancel one',
+  what: 'running operations: wait until one has finished, or cancel one',
 }
 
 /** While this many events of the tenant are in `retries`, no replay adds more: their owners keep them in memory. */

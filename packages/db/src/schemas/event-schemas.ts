@@ -17,14 +17,14 @@ const DEFAULT_MODE: CompatibilityMode = 'BACKWARD'
 const VERSIONS = {
   count: `SELECT count(*) FROM event_schemas WHERE tenant_id = $1 AND origin = 'api'`,
   limit: 2_000,
-  what: 'versions of schemas',
+  what: 'schema versions',
 }
 
 /** Types for which a tenant has set a mode. */
 const MODES = {
   count: 'SELECT count(*) FROM event_schema_modes WHERE tenant_id = $1',
   limit: 2_000,
-  what: 'types with a mode of their own',
+  what: 'types with their own mode',
 }
 
 const NO_EVENTS = { filter: {}, count: 0, reason: null }

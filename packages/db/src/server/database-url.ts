@@ -17,7 +17,7 @@ export function checkedDatabaseUrl(url: string): string {
   const refused = [...new Set(names)].filter((name) => !ALLOWED.has(name))
   if (refused.length === 0) return url
   throw new Error(
-    `DATABASE_URL must not set ${refused.join(', ')}: EventFlow sets its connections up itself. ` +
+    `DATABASE_URL must not set ${refused.join(', ')}: EventFlow sets these parameters itself. ` +
       `Allowed parameters are ${[...ALLOWED].join(', ')}.`,
   )
 }

@@ -82,7 +82,7 @@ async function checkWalls(db: Kysely<unknown>): Promise<void> {
   const [{ role, fine }] = rows as [{ role: string; fine: boolean }]
   if (fine) return
   throw new Error(
-    `${role} must be able to take on the role eventflow_tenant, without inheriting from it: ` +
-      `have an administrator run GRANT eventflow_tenant TO ${role} WITH INHERIT FALSE, SET TRUE`,
+    `${role} must be able to switch to the role eventflow_tenant without inheriting from it: ` +
+      `ask an administrator to run GRANT eventflow_tenant TO ${role} WITH INHERIT FALSE, SET TRUE`,
   )
 }

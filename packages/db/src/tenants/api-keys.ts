@@ -43,7 +43,7 @@ const VALID = `(expires_at IS NULL OR expires_at > now()) AND (revoked_at IS NUL
 const KEYS = {
   count: `SELECT count(*) FROM api_keys WHERE tenant_id = $1 AND ${VALID}`,
   limit: 1_000,
-  what: 'valid keys: revoke one that is not used',
+  what: 'valid keys: revoke an unused one',
 }
 
 const hashOf = (key: string) => createHash('sha256').update(key).digest()
@@ -79,7 +79,7 @@ export async function createBootstrapKey(db: Db, key: string): Promise<void> {
   if (id === undefined || secret === undefined)
     throw new BootstrapKeyError('EVENTFLOW_BOOTSTRAP_KEY must be ef_, 12 hexadecimal digits, _, and 64 more')
   if (isGuessable(secret)) {
-    const made = `make one with  echo "ef_$(openssl rand -hex 6)_$(openssl rand -hex 32)"`
+    const made = `create one with  echo "ef_$(openssl rand -hex 6)_$(openssl rand -hex 32)"`
     throw new BootstrapKeyError(`EVENTFLOW_BOOTSTRAP_KEY has a secret that can be guessed: ${made}`)
   }
   const asked = { tenantId: 'default', name: 'bootstrap', scopes: [...SCOPES], expiresInDays: BOOTSTRAP_KEY_DAYS }
@@ -87,8 +87,8 @@ export async function createBootstrapKey(db: Db, key: string): Promise<void> {
   const { rows } = await db.query('SELECT hash FROM api_keys WHERE key_id = $1', [id])
   if (timingSafeEqual(rows[0].hash, hashOf(key))) return
   throw new BootstrapKeyError(
-    `EVENTFLOW_BOOTSTRAP_KEY has another secret than the key ${id}, which was made before. To change a key, give the next ` +
-      `one an id of its own, the 12 digits after ef_, and end the old one with  eventflow keys revoke ${id}`,
+    `EVENTFLOW_BOOTSTRAP_KEY has a different secret than the existing key ${id}. To replace a key, choose a new id ` +
+      `(the 12 digits after ef_), and revoke the old key with  eventflow keys revoke ${id}`,
   )
 }
 

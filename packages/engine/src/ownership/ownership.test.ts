@@ -44,7 +44,7 @@ describe('a worker', () => {
     expect(planOwnership(ownershipOf(owners, workers), 'a', [0, 1, 2, 3])).toEqual({ take: [], giveBack: [2, 3] })
   })
 
-  test('does not take a partition that it owns again, even if the lease has run out', () => {
+  test('does not take its own partition again, even if the lease has expired', () => {
     const ownership = { workers: ['a'], partitions: [{ id: 0, owner: 'a', free: true }] }
     expect(planOwnership(ownership, 'a', [0])).toEqual({ take: [], giveBack: [] })
   })

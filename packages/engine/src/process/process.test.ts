@@ -64,7 +64,7 @@ describe('an event', () => {
     ['wins over a field of the same name', { n: 2 }, '{"n": 1.50 ,"n":2}'],
     ['is empty: the text is unchanged', {}, '{"n": 1.50 }'],
     ['removes a field', { n: undefined }, '{}'],
-  ])('is passed on as it was written; what was added %s', async (_, addition, payload) => {
+  ])('keeps its text; an addition %s', async (_, addition, payload) => {
     const [delivery] = batchOf(1.5)
     const [outcome] = await run([{ ...delivery!, payload: '{"n": 1.50 }' }], {
       ...orders({ add: (events) => events.map(() => addition as Payload) }),
@@ -178,7 +178,7 @@ describe('an enricher', () => {
       'that answers an error for one event',
       (events) => events.map(({ data }) => (data.n === 3 ? new Error('three!') : { seen: true })),
     ],
-  ])('%s fails that one alone, and the next enricher hears only of the others', async (_, moody) => {
+  ])('%s fails only that event, and the next enricher gets only the others', async (_, moody) => {
     const asked: unknown[] = []
     const next: Enrich = (events) => events.map(({ data }) => ({ next: asked.push(data.n) }))
     const outcomes = await run(batchOf(1, 2, 3, 4, 5), orders({ moody, next }))
@@ -208,7 +208,7 @@ describe('an enricher', () => {
   test.each<[string, Enrich]>([
     ['0 additions', () => []],
     ['2 additions', () => [{}, {}]],
-  ])('that answers %s for one event makes it dead, with a message that names the enricher', async (answer, wrong) => {
+  ])('that answers %s for one event fails it, with a message that names the enricher', async (answer, wrong) => {
     const [outcome] = await run(batchOf(1), orders({ wrong }))
     expect(outcome!.kind).toBe('failed')
     expect(failureOf(outcome)).toMatchObject({
