@@ -244,7 +244,7 @@ describe('a bootstrap key', () => {
     ['few digits', '0110100110010110'.padEnd(64, '10')],
   ])('that can be guessed is refused: %s', async (_, secret) => {
     await expect(createBootstrapKey(pipeline.db, `ef_abcdefabcdef_${secret}`)).rejects.toThrow(
-      /^EVENTFLOW_BOOTSTRAP_KEY has a secret that can be guessed: make one with .*openssl rand -hex 32/,
+      /^EVENTFLOW_BOOTSTRAP_KEY has a secret that can be guessed: create one with .*openssl rand -hex 32/,
     )
     const { rows } = await pipeline.db.query(`SELECT FROM api_keys WHERE key_id = 'abcdefabcdef'`)
     expect(rows).toEqual([])

@@ -64,6 +64,7 @@ interface Lane {
 
 const newLane = (): Lane => ({ queue: createFairQueue(({ events }) => events.length), flushes: 0 })
 
+/** Creates the acceptor of an ingest process. */
 export function createAcceptor(deps: {
   db: Db
   publisher: Publisher

@@ -10,6 +10,7 @@ import { type Db, markDirty } from '@eventflow/db'
  */
 export type Announce = (events: readonly RawEvent[]) => Promise<void>
 
+/** Creates the function that announces events. */
 export function createAnnouncer(deps: { db: Db; publisher: Publisher; onUnpublished: () => void }): Announce {
   const { db, publisher, onUnpublished } = deps
   return async (events) => {

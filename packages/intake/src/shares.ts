@@ -17,6 +17,7 @@ export interface Shares {
   give(tenantId: string, amount: number): void
 }
 
+/** Creates the shares of a resource of size `total`, in any unit. */
 export function createShares(total: number): Shares {
   const held = new Map<string, number>()
   let used = 0

@@ -27,6 +27,7 @@ export interface Settlement {
   broken: Set<number>
 }
 
+/** Returns a settlement to which settled parts of a batch are added. */
 export function emptySettlement(): Settlement {
   return { processed: [], failed: [], retried: [], waiting: [], refused: [], fresh: [], blocked: [], broken: new Set() }
 }

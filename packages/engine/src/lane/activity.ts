@@ -9,6 +9,7 @@ export interface Activity {
   state(): { step: Step; since: number; lastError: string | undefined }
 }
 
+/** Creates the record of what a lane is doing; it begins with looking for events. */
 export function createActivity(): Activity {
   let step: Step = 'looking for events'
   let since = performance.now()

@@ -12,6 +12,7 @@ export interface Alarm {
   sleep(ms: number): Promise<void>
 }
 
+/** Creates the alarm of a lane. It interrupts reads of `feed` and calls of `sleep`. */
 export function createAlarm(feed: Feed, stopping: AbortSignal): Alarm {
   let rings = false
   let waking = new AbortController()

@@ -44,6 +44,10 @@ export interface Lane {
   stop(): Promise<void>
 }
 
+/**
+ * Starts a lane without partitions. It runs until stopped: errors are logged, and it begins its partitions again after
+ * a pause.
+ */
 export function startLane(deps: LaneDeps): Lane {
   const { feed, log, maxWaiting, maxWaitingBytes } = deps
   const partitions = new Map<number, Partition>()

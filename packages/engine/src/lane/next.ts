@@ -23,6 +23,7 @@ export interface NextDeps extends TakeOverDeps {
  */
 export type Next = () => Promise<Delivery[]>
 
+/** Creates the function that selects the next events. It rejects when Postgres or the feed fails. */
 export function createNext(
   deps: NextDeps,
   state: LaneState,

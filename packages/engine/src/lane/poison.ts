@@ -5,8 +5,8 @@ import type { Delivery, Failed, Failure } from '@eventflow/core'
 const MAX_CRASHES_ALONE = 3
 
 /**
- * One more: the first counted crash happened while the event was processed with others, or the count is of a replayed
- * event.
+ * One more: the first counted crash happened while the event was processed with others, or is the one with which the
+ * replay of a poison event starts.
  */
 const MAX_CRASHES = 1 + MAX_CRASHES_ALONE
 

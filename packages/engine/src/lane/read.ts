@@ -38,6 +38,7 @@ export interface Reader {
   read(streaming: readonly PartitionIn<'stream'>[], waitMs: number): Promise<Delivery[]>
 }
 
+/** Creates the reader of a lane. Its functions reject when Postgres or the feed fails. */
 export function createReader(
   { db, feed, log, metrics }: ReaderDeps,
   { partitions, interruptions }: Pick<LaneState, 'partitions' | 'interruptions'>,

@@ -20,6 +20,7 @@ export interface TakeOver {
   claim(partition: PartitionIn<'stream'>): Promise<void>
 }
 
+/** Creates the functions that take over partitions. They process claimed events with `work`. */
 export function createTakeOver(
   deps: TakeOverDeps,
   { partitions }: Pick<LaneState, 'partitions'>,

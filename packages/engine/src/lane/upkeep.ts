@@ -26,6 +26,7 @@ export interface Upkeep {
   sweep(): Promise<void>
 }
 
+/** Creates the periodic tasks of a lane. Each does nothing if it is not due yet. */
 export function createUpkeep(
   { db, feed, metrics }: { db: Db; feed: Feed; metrics: WorkerMetrics },
   state: LaneState,

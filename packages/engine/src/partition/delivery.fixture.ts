@@ -11,6 +11,7 @@ export function deliveryOf(
   return { ...firstDelivery(delivered, JSON.stringify(delivered.data), [`${seq}-0`]), ...rest }
 }
 
+/** Event number `seq` with default values for everything else. */
 export function eventOf(seq: number, event: Partial<AcceptedEvent> = {}): AcceptedEvent {
   return {
     seq,

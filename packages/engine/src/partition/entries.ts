@@ -34,6 +34,7 @@ export interface OpenEntries {
   close(ids: readonly string[], seq: number): string[]
 }
 
+/** Creates an empty record of open entries. */
 export function createOpenEntries(): OpenEntries {
   const open = new Map<string, Set<number>>()
   return {

@@ -113,6 +113,7 @@ export interface Partition {
 /** A partition in this state. */
 export type PartitionIn<Source extends State['source']> = Partition & { state: Extract<State, { source: Source }> }
 
+/** Returns a partition that was just taken. `suspects`: how many of its events may have crashed its last owners. */
 export function newPartition(taken: { partition: number; epoch: number }, suspects: number): Partition {
   return {
     id: taken.partition,

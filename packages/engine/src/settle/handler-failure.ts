@@ -50,7 +50,7 @@ class MissingAwaitError extends Error {
 }
 
 /**
- * Checks the answer of a handler, which is ignored. Throws if it is a list of promises: the handler has ended without
+ * Checks the answer of a handler, which is ignored. Throws if it is a list with promises: the handler has ended without
  * awaiting them.
  */
 export function nothingIn(answer: unknown): void {
