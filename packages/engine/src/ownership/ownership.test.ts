@@ -1,4 +1,4 @@
-/** Fair shares: in whatever order workers come and go, the living ones end up with equal shares of the partitions. */
+/** Fair shares: workers may come and go in any order, and the living ones end up with equal shares of the partitions. */
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { planOwnership } from './ownership.js'
