@@ -36,9 +36,9 @@ export async function aimForFeed(partition: PartitionIn<'postgres'>, deps: Parti
  * with false if the mark was raised meanwhile or the partition was given up; then the partition needs a new target.
  * Rejects when Postgres or the feed fails.
  *
- * Every event up to the target is now settled or in `retries`, whichever worker owns the partition, so the entries up to
- * the target are no longer needed. If the mark was raised meanwhile they are removed at once, because a full stream would
- * refuse new entries and so raise the mark again and again; otherwise they are removed as they are read.
+ * Every event up to the target is now settled or in `retries`, whichever worker owns the partition, so the entries up
+ * to the target are no longer needed. If the mark was raised meanwhile they are removed at once, because a full stream
+ * would refuse new entries and so raise the mark again and again; otherwise they are removed as they are read.
  */
 export async function joinFeed(partition: PartitionIn<'postgres'>, deps: PartitionDeps): Promise<boolean> {
   const { db, feed, interruptions } = deps
