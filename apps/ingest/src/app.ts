@@ -167,7 +167,7 @@ function admissionOf({ config, log, definitions, partitions }: AppDeps): Admissi
     maxFutureMs: config.EVENTFLOW_MAX_FUTURE_MINUTES * 60_000,
     maxAgeMs: config.EVENTFLOW_MAX_AGE_DAYS * 86_400_000,
     onKeyMistake: oncePerType((type) =>
-      log.warn({ type }, 'the key function of a definition is at fault: events of its type are refused'),
+      log.warn({ type }, 'the key function of a definition fails: events of this type are refused'),
     ),
   }
 }

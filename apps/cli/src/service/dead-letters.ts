@@ -44,7 +44,7 @@ export async function listDeadLetters(
   showList(items, { none: NONE, heading: ['failed', 'status', 'type', 'key', 'id', 'error'], rowOf }, options)
   if (next !== null)
     options.note(
-      `There may be more. How many of each kind: --group; more of them: --limit ${Math.min(1_000, limit * 10)}`,
+      `There may be more: show more with --limit ${Math.min(1_000, limit * 10)}, or count them with --group`,
     )
   return 0
 }
@@ -55,7 +55,7 @@ export async function showDeadLetter(
   id: string,
   { source, ...options }: ShowOptions & { source?: string },
 ): Promise<number> {
-  const missing = oneLine(`No event with the id ${id} ${sourceOf(source)} has failed. What has: eventflow dlq ls`)
+  const missing = oneLine(`No dead letter with the id ${id} ${sourceOf(source)}. To list them: eventflow dlq ls`)
   return showOne(await operator.deadLetter(id, source), { missing, inWords: shown }, options)
 }
 

@@ -17,7 +17,7 @@ export async function getEvent(
   { source, ...options }: ShowOptions & { source?: string },
 ): Promise<number> {
   const missing = oneLine(
-    `No event with the id ${id} ${sourceOf(source)} was accepted. By other marks: eventflow events list --help`,
+    `No event with the id ${id} ${sourceOf(source)}. To search by other fields: eventflow events list --help`,
   )
   return showOne(await operator.event(id, source), { missing, inWords: shown }, options)
 }

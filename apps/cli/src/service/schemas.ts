@@ -27,7 +27,7 @@ export async function getSchema(
   type: string,
   { version, ...options }: ShowOptions & { version?: number },
 ): Promise<number> {
-  const missing = `No such schema of the type ${type} is registered. Which there are: eventflow schemas ls`
+  const missing = `No such schema of the type ${type} is registered. To list them: eventflow schemas ls`
   const found = await operator.schema(type, version)
   return showOne(found, { missing, inWords: ({ schema }) => JSON.stringify(schema, null, 2) }, options)
 }
@@ -42,7 +42,7 @@ export async function listVersions(operator: Operator, type: string, options: Sh
   showList(
     found.versions,
     {
-      heading: ['version', 'from', 'by', 'registered'],
+      heading: ['version', 'origin', 'registered by', 'registered'],
       right: ['version'],
       rowOf: ({ version, origin, registered_by, registered_at }) => [
         `${version}`,
