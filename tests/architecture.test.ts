@@ -12,6 +12,7 @@ import {
   MAX_FUNCTION_LINES,
   MAX_LINES,
   oneKnowerEach,
+  plainWords,
   type Rule,
   size,
   stayingInside,
@@ -27,6 +28,7 @@ const RULES: Record<string, Rule> = {
   size,
   functionSize,
   caption,
+  plainWords,
   importsUpwards,
 }
 
@@ -103,6 +105,7 @@ describe('a violation is detected:', () => {
       'packages/engine/src/lane/lane.ts',
       "import { a } from './a.js'\n/** Too late. */",
     ],
+    ['a comment hides its subject', plainWords, 'packages/db/src/a.ts', `/** Waits for some${'body'}. */`],
     ['an empty caption', caption, 'packages/engine/src/lane/lane.ts', '/** */'],
     [
       'a chapter imports a higher one',

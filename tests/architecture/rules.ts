@@ -98,6 +98,12 @@ export const functionSize: Rule = (source) => {
     .map(({ name, lines }) => `has ${name} of ${lines} lines`)
 }
 
+/** Words that hide who acts or what is meant. An account of the operating system has such a name. */
+const RIDDLES = /(?<!')\b(no|some)body\b(?![`'])|\b(what|who|whose?)(so)?ever\b/gi
+
+/** Comments and texts name their subjects. */
+export const plainWords: Rule = ({ text }) => [...text.matchAll(RIDDLES)].map(([word]) => `says '${word}'`)
+
 /** A file begins with a sentence about itself. */
 export const caption: Rule = ({ text }) => (/^\/\*\*?\s+(\* +)?[^\s*/]/.test(text) ? [] : ['begins without a caption'])
 

@@ -49,20 +49,20 @@ export async function write(
   { db, definitions, workerId, handlerLimits: limits }: WriteDeps,
 ): Promise<Written> {
   const partitions = new Set(outcomes.map(({ delivery }) => delivery.event.partition))
-  const held = [...partitions].flatMap((partition) => leases.get(partition) ?? [])
+  const ownLeases = [...partitions].flatMap((partition) => leases.get(partition) ?? [])
   const successes = outcomes.filter((outcome) => outcome.kind === 'processed')
   const others = outcomes.filter((outcome) => outcome.kind !== 'processed')
 
   const writeRows = async (tx: Queryable): Promise<Written> => {
     const now = new Date()
-    const broken = others.length > 0 ? await fence(tx, partitions, held) : new Set<number>()
+    const broken = others.length > 0 ? await fence(tx, partitions, ownLeases) : new Set<number>()
     const leaseHolds = ({ delivery }: Outcome) => !broken.has(delivery.event.partition)
 
     let fresh: Processed[] = []
     let processed: Processed[] = []
     if (successes.length > 0) {
       const by = { workerId, processingMs: performance.now() - settling.batch.startedAt }
-      const { inserted, broken: lost } = await insertProcessed(tx, successes, held, by)
+      const { inserted, broken: lost } = await insertProcessed(tx, successes, ownLeases, by)
       for (const partition of lost) broken.add(partition)
       processed = successes.filter(leaseHolds)
       // `delete` makes sure that an event that is in the batch twice runs its handler once.
@@ -115,8 +115,8 @@ const eventsOf = (outcomes: readonly Processed[]) =>
   outcomes.map(({ delivery, data }) => ({ ...delivery.event, data: Object.freeze(data) }))
 
 /** Returns the partitions that fail the fence, including those without a lease. */
-async function fence(tx: Queryable, partitions: ReadonlySet<number>, held: readonly Lease[]): Promise<Set<number>> {
-  const broken = await findBrokenLeases(tx, held)
-  const holding = new Set(held.filter((lease) => !broken.includes(lease)).map(({ partition }) => partition))
+async function fence(tx: Queryable, partitions: ReadonlySet<number>, leases: readonly Lease[]): Promise<Set<number>> {
+  const broken = await findBrokenLeases(tx, leases)
+  const holding = new Set(leases.filter((lease) => !broken.includes(lease)).map(({ partition }) => partition))
   return new Set([...partitions].filter((partition) => !holding.has(partition)))
 }
