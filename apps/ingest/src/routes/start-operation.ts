@@ -61,7 +61,7 @@ export function startOperationRoutes(app: FastifyInstance, deps: StartOperationD
     },
     (request, reply) => {
       if (!request.body.dry_run && request.body.reason === undefined) {
-        const problem = { pointer: '/reason', message: 'is missing: why will they never be processed?' }
+        const problem = { pointer: '/reason', message: 'is missing: give the reason why they will never be processed' }
         throw new RequestError('invalid-query', `${problem.pointer} ${problem.message}`, [problem])
       }
       return start(deps, 'discard-dead-letters', request, reply)
