@@ -26,6 +26,10 @@ const anchorsOf = (text: string) =>
       .replaceAll(' ', '-'),
   )
 
+test('the README is short', () => {
+  expect(documents.get('README.md')!.trimEnd().split('\n').length).toBeLessThanOrEqual(200)
+})
+
 test('links lead to existing files and headings', () => {
   const links = found(/\]\((?!https?:)([^)#\s]*)(?:#([^)]+))?\)/g, withoutCode)
   expect(links.length).toBeGreaterThan(50)

@@ -1,13 +1,13 @@
-/** The folders inside the largest workspaces, which are the chapters of its story: each imports from lower ones only. */
+/** The folders inside the largest workspaces, called chapters: each imports from lower ones only. */
 
 import type { Graph } from './graph.js'
 import { filesImportedBy } from './parse.js'
 import { isTest, type Source } from './sources.js'
 
-/** The files that are in no folder. */
+/** Files that are in no folder. */
 const ROOT = 'root'
 
-/** The folders of each workspace that has some, the lowest first; those of one floor do not import each other. */
+/** The chapters of each workspace that has some, the lowest first. Those on the same floor do not import each other. */
 const FLOORS: Record<string, readonly (readonly string[])[]> = {
   'packages/db': [['server'], ['ledger'], ['tenants'], ['operators'], ['schemas'], ['watch'], [ROOT]],
   'packages/engine': [['partition'], ['batch'], ['process'], ['settle'], ['lane'], ['ownership', 'watch'], [ROOT]],
@@ -22,7 +22,10 @@ interface Room {
   name: string
 }
 
-/** `partition` of `packages/engine/src/partition/keys.ts`; nothing for tests, and where there are no chapters. */
+/**
+ * Returns `partition` for `packages/engine/src/partition/keys.ts`; undefined for tests and in workspaces without
+ * chapters.
+ */
 function roomOf(path: string): Room | undefined {
   const workspace = CHAPTERED.find((name) => path.startsWith(`${name}/src/`))
   if (workspace === undefined || isTest(path)) return undefined
@@ -32,7 +35,7 @@ function roomOf(path: string): Room | undefined {
 
 const floorOf = ({ workspace, name }: Room) => FLOORS[workspace]!.findIndex((names) => names.includes(name))
 
-/** What a file imports from a folder that is not below its own. */
+/** Returns the imports of a file from folders that are not below its own. */
 export function importsUpwards(source: Source): string[] {
   const room = roomOf(source.path)
   if (!room) return []
@@ -45,7 +48,7 @@ export function importsUpwards(source: Source): string[] {
     .map((target) => `imports ${target}, which is not below it`)
 }
 
-/** The folders of a workspace and those that they import from. */
+/** Returns the folders of a workspace and those that they import from. */
 export function chapterGraph(workspace: string, sources: readonly Source[]): Graph {
   const graph = new Map<string, Set<string>>()
   for (const source of sources) {

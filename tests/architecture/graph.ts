@@ -1,11 +1,11 @@
-/** Who imports whom, between files and between packages, and the circles in it. */
+/** The import graphs of files and packages, and their cycles. */
 import { filesImportedBy, parsed } from './parse.js'
 import { isTest, namesOfOurs, type Source, type Workspace } from './sources.js'
 
-/** What each node points at. */
+/** The edges of each node. */
 export type Graph = ReadonlyMap<string, readonly string[]>
 
-/** The files and the files that they import by a path. */
+/** Returns the files and the files that they import by path. */
 export function fileGraph(sources: readonly Source[]): Graph {
   const paths = new Map(sources.map(({ path }) => [withoutExtension(path), path]))
   const importedBy = (source: Source) =>
@@ -15,7 +15,7 @@ export function fileGraph(sources: readonly Source[]): Graph {
 
 const withoutExtension = (path: string) => path.replace(/\.[jt]sx?$/, '')
 
-/** The workspaces and the packages of ours that they import; a test beside a file does not count. */
+/** Returns the workspaces and those of our packages that they import; tests beside the sources are ignored. */
 export function packageGraph(workspaces: readonly Workspace[]): Graph {
   const nameOf = ({ path }: Workspace) =>
     path === 'tests/kit' ? 'testkit' : path.replace(/^(packages|apps|scripts)\//, '')
@@ -28,7 +28,7 @@ export function packageGraph(workspaces: readonly Workspace[]): Graph {
   return new Map(workspaces.map((workspace) => [nameOf(workspace), importsOf(workspace)]))
 }
 
-/** One shortest circle for each set of nodes that reach each other, from its first node by name back to it. */
+/** Returns a shortest cycle for each set of nodes that reach each other, from its first node by name back to it. */
 export function circlesIn(graph: Graph): string[][] {
   const circles: string[][] = []
   const inCircles = new Set<string>()
@@ -63,7 +63,7 @@ function pathBack(reachedFrom: ReadonlyMap<string, string>, node: string): strin
   return before === undefined ? [node] : [...pathBack(reachedFrom, before), node]
 }
 
-/** The graph as text: a line for each node, those that import nothing last. */
+/** Returns the graph as text: a line for each node, those without imports last. */
 export function graphText(graph: Graph): string {
   const heights = new Map([...graph.keys()].map((node) => [node, heightOf(graph, node)]))
   const height = (node: string) => heights.get(node) ?? 0
@@ -76,7 +76,7 @@ export function graphText(graph: Graph): string {
   return [...graph.keys()].sort(topFirst).map(line).join('\n')
 }
 
-/** The length of the longest path down from a node. A node of a circle counts once. */
+/** The length of the longest path down from a node. A node in a cycle counts once. */
 function heightOf(graph: Graph, node: string, above: readonly string[] = []): number {
   const below = (graph.get(node) ?? []).filter((next) => next !== node && !above.includes(next))
   return Math.max(0, ...below.map((next) => 1 + heightOf(graph, next, [...above, node])))

@@ -1,4 +1,4 @@
-/** What the parser says about a source file: its imports and its functions. */
+/** Reads the imports and functions of a source file with a parser. */
 import { dirname, join, normalize } from 'node:path'
 import { type ParserPlugin, parse } from '@babel/parser'
 import type { Source } from './sources.js'
@@ -10,9 +10,9 @@ interface FunctionSize {
 }
 
 export interface Parsed {
-  /** Every module that it imports: by a statement, also for types or for effects only, by `import()`, or in a type. */
+  /** All imported modules: by statements (also for types or side effects), by `import()`, or in types. */
   imports: readonly string[]
-  /** The modules that it looks up without importing them: programs that it starts. */
+  /** The modules that it resolves without importing them: programs that it starts. */
   resolved: readonly string[]
   functions: readonly FunctionSize[]
 }
@@ -60,7 +60,7 @@ const FUNCTIONS = new Set([
 
 const linesOf = ({ loc }: Node) => loc!.end.line - loc!.start.line + 1
 
-/** Calls `each` for a node and all inside it, with the name that the node has or is given where it stands. */
+/** Calls `each` for a node and all nodes inside it, with the name that the node has or is assigned to. */
 function visit(node: Node, each: (node: Node, name: string | undefined) => void, given?: string): void {
   each(node, nameIn(node.id) ?? nameIn(node.key) ?? given)
   const givenInside = node.type === 'VariableDeclarator' ? nameIn(node.id) : nameIn(node.key)
@@ -71,7 +71,7 @@ function visit(node: Node, each: (node: Node, name: string | undefined) => void,
 
 const isNode = (value: unknown): value is Node => typeof (value as Node | null | undefined)?.type === 'string'
 
-/** Of an identifier; a private name has one inside. */
+/** The name in an identifier; a private name contains one. */
 function nameIn(node: unknown): string | undefined {
   const { name, id } = (node ?? {}) as { name?: string; id?: { name?: string } }
   return name ?? id?.name
@@ -104,7 +104,7 @@ function resolvedBy(node: Node): string | undefined {
   return isResolve ? textIn((node.arguments as unknown[])[0]) : undefined
 }
 
-/** The files that it imports by a path, as paths from the root. */
+/** The files that it imports by path, as paths from the root. */
 export const filesImportedBy = (source: Source) => [
   ...new Set(
     parsed(source)

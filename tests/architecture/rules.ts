@@ -1,11 +1,11 @@
-/** The rules for a single file and for a workspace: which imports it may have, what it alone may do, and its size. */
+/** The rules for files and workspaces: allowed imports, responsibilities, and sizes. */
 import { filesImportedBy, parsed } from './parse.js'
 import { isTest, namesOfOurs, type Source, type Workspace, workspaceOf } from './sources.js'
 
-/** What is wrong with a file; empty when nothing is. */
+/** Returns the violations of a file; empty if there are none. */
 export type Rule = (source: Source) => string[]
 
-/** Which of our packages each package may import. Apps and scripts may import any of these. */
+/** Which of our packages each package may import. Apps and scripts may import all of these. */
 const PACKAGES: Record<string, readonly string[]> = {
   core: [],
   db: ['core'],
@@ -34,7 +34,10 @@ const KNOWERS: Record<string, string> = {
   '@opentelemetry/sdk-trace-base': 'packages/runtime',
 }
 
-/** Who reads the environment: the settings, the command line, and the tests' services, whose addresses jest hands on in it. */
+/**
+ * The files that may read the environment: the settings, the command line, and the tests' services, whose addresses
+ * jest passes on in it.
+ */
 const ENVIRONMENT_READERS = ['packages/runtime/src/config.ts', 'apps/cli/src/main.ts', 'tests/kit/src/services.ts']
 
 export const MAX_LINES = 300
@@ -45,7 +48,7 @@ const isProgram = (path: string) => /^apps\/\w+\/src\/main\.ts$|^scripts\/(bench
 
 const withoutComments = (text: string) => text.replace(/^\s*\/\*[\s\S]*?\*\//gm, '').replace(/^\s*\/\/.*$/gm, '')
 
-/** Packages import those that they may, and apps no apps. */
+/** Packages import only those that they may, and apps do not import apps. */
 export const direction: Rule = (source) => {
   const { path } = source
   if (/^tests\//.test(path)) return []
@@ -61,14 +64,14 @@ export const stayingInside: Rule = (source) =>
     .filter((target) => workspaceOf(target) !== workspaceOf(source.path))
     .map((target) => `reaches into ${target}`)
 
-/** One package knows each library. */
+/** Each library is imported by one package only. */
 export const oneKnowerEach: Rule = (source) =>
   Object.entries(KNOWERS)
     .filter(([, knower]) => ![knower, 'scripts/bench'].includes(workspaceOf(source.path)))
     .flatMap(([library]) => parsed(source).imports.filter((name) => name === library || name.startsWith(`${library}/`)))
     .map((name) => `imports ${name}`)
 
-/** Few read the environment. */
+/** Few files read the environment. */
 export const environment: Rule = ({ path, text }) => {
   if (isTest(path) || ENVIRONMENT_READERS.includes(path)) return []
   const reads = /\bprocess\.env\b|\benv\b[^{}]*\} = process\b|\benv\b.*from 'node:process'/.test(withoutComments(text))
@@ -81,13 +84,13 @@ export const exit: Rule = ({ path, text }) => {
   return /\bprocess\.(exit|exitCode|abort)\b/.test(withoutComments(text)) ? ['ends the process'] : []
 }
 
-/** No file is too long to read at one sitting. */
+/** No file is longer than MAX_LINES. */
 export const size: Rule = ({ path, text }) => {
   const lines = text.trimEnd().split('\n').length
   return lines > MAX_LINES && !isTest(path) ? [`has ${lines} lines`] : []
 }
 
-/** No function is too long to see its end. A `describe` may be longer. */
+/** No function is longer than MAX_FUNCTION_LINES. A `describe` may be longer. */
 export const functionSize: Rule = (source) => {
   if (isTest(source.path)) return []
   return parsed(source)
@@ -95,10 +98,19 @@ export const functionSize: Rule = (source) => {
     .map(({ name, lines }) => `has ${name} of ${lines} lines`)
 }
 
+/** Words that hide who acts or what is meant. An account of the operating system has such a name. */
+const RIDDLES = /(?<!')\b(no|some)body\b(?![`'])|\b(what|who|whose?)(so)?ever\b/gi
+
+/** Comments and texts name their subjects. */
+export const plainWords: Rule = ({ text }) => [...text.matchAll(RIDDLES)].map(([word]) => `says '${word}'`)
+
 /** A file begins with a sentence about itself. */
 export const caption: Rule = ({ text }) => (/^\/\*\*?\s+(\* +)?[^\s*/]/.test(text) ? [] : ['begins without a caption'])
 
-/** What package.json and tsconfig.json say more or less than the sources need. The tests may name all: it is built first. */
+/**
+ * Returns what package.json and tsconfig.json lack or declare in excess, compared with the sources. The tests may refer
+ * to everything, so that it is built first.
+ */
 export function falseStatements({ path, sources, dependencies, references }: Workspace): string[] {
   const imported = namesOfOurs(sources.flatMap((source) => parsed(source).imports))
   const programs = sources.filter((source) => !isTest(source.path)).flatMap((source) => parsed(source).resolved)

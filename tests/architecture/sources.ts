@@ -1,4 +1,4 @@
-/** The sources of every workspace, and what each workspace states in its package.json and tsconfig.json. */
+/** Reads the sources of every workspace, and what its package.json and tsconfig.json declare. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 
@@ -10,7 +10,7 @@ export interface Source {
   text: string
 }
 
-/** A workspace, with the packages of ours that it says it needs. */
+/** A workspace, with those of our packages that it declares. */
 export interface Workspace {
   path: string
   sources: readonly Source[]
@@ -18,7 +18,7 @@ export interface Workspace {
   references: readonly string[]
 }
 
-/** Whether the file is there for tests only. */
+/** Whether the file is used by tests only. */
 export const isTest = (path: string) => /\.(test|fixture|browser)\.tsx?$/.test(path) || path.startsWith('tests/')
 
 /** `packages/core`, `apps/worker`, `scripts`, `scripts/bench`, `tests`. */
@@ -31,7 +31,7 @@ export const namesOfOurs = (names: readonly string[]) => [
   ),
 ]
 
-/** Reads all workspaces from the disk. */
+/** Reads all workspaces from disk. */
 export function readWorkspaces(): Workspace[] {
   const inside = (folder: string) => readdirSync(join(ROOT, folder)).map((name) => `${folder}/${name}`)
   const single = ['grafana', 'scripts', 'scripts/bench', 'tests', 'tests/kit']

@@ -55,7 +55,7 @@ test('an event that spins is dead after its worker ended itself, each time with 
     {
       error_class: 'Poison',
       message: expect.stringMatching(
-        /^its worker ended, or lost its lease, 3 times while it had this event alone in hand: /,
+        /^its worker crashed or lost its lease 3 times while it processed only this event: /,
       ),
     },
   ])

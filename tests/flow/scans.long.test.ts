@@ -2,7 +2,7 @@
  * Reading from Postgres, for any pattern of tenants and times: each event once, each tenant's in order, none missed.
  */
 import { connect, type Db, readFinalSeqs } from '@eventflow/db'
-import { emptyHand, newPartition, type PartitionIn, positionOf, takeUpNext } from '@eventflow/engine'
+import { newMemory, newPartition, type PartitionIn, positionOf, takeUpNext } from '@eventflow/engine'
 import { createWorkerMetrics } from '@eventflow/runtime'
 import { administer, createDatabase } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -40,10 +40,10 @@ test('several scans read every event once, in order, and their position passes n
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
       await administer('TRUNCATE raw_events, processed_events', db.options.connectionString!)
-      const hand = emptyHand(0, ({ event }) => event.id)
+      const memory = newMemory(0, ({ event }) => event.id)
       const partition: PartitionIn<'postgres'> = {
         ...newPartition({ partition: PARTITION, epoch: 1 }, 0),
-        state: { source: 'postgres', hand, reason: 'first start', caughtUp: 0, target: undefined },
+        state: { source: 'postgres', memory, reason: 'first start', caughtUp: 0, target: undefined },
       }
       const taken: { seq: number; tenantId: string }[] = []
       let next = 1
@@ -57,19 +57,19 @@ test('several scans read every event once, in order, and their position passes n
         )
       }
       const look = async () => {
-        hand.final = { seq: 0, readAt: Number.NEGATIVE_INFINITY }
+        memory.final = { seq: 0, readAt: Number.NEGATIVE_INFINITY }
         const { deliveries } = await takeUpNext([partition], true, { db, metrics })
-        mostScans = Math.max(mostScans, hand.scans.length)
+        mostScans = Math.max(mostScans, memory.scans.length)
         taken.push(...deliveries.map(({ event }) => event))
         // Nothing up to the position is left to be taken, and nothing can appear there any more.
         const inHand = taken.map(({ seq }) => seq)
         const { rows } = await db.query('SELECT seq FROM raw_events WHERE seq <= $1 AND seq <> ALL($2::bigint[])', [
-          positionOf(hand.scans),
+          positionOf(memory.scans),
           inHand,
         ])
         expect(rows).toEqual([])
         const [final] = await readFinalSeqs(db, [PARTITION])
-        expect(positionOf(hand.scans)).toBeLessThanOrEqual(final!)
+        expect(positionOf(memory.scans)).toBeLessThanOrEqual(final!)
         return deliveries.length
       }
 
@@ -105,8 +105,8 @@ test('several scans read every event once, in order, and their position passes n
         const seqs = taken.filter(({ tenantId }) => tenantId === tenant && tenant !== 'late').map(({ seq }) => seq)
         expect(seqs).toEqual([...seqs].sort((a, b) => a - b))
       }
-      expect(hand.scans).toHaveLength(1)
-      expect(positionOf(hand.scans)).toBe((next - 1) * STRIDE)
+      expect(memory.scans).toHaveLength(1)
+      expect(positionOf(memory.scans)).toBe((next - 1) * STRIDE)
     }),
     { numRuns: 15, examples: [[[FOUR_AT_ONCE]]] },
   )

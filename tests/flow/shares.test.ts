@@ -134,7 +134,7 @@ test('the number of objects of a tenant is limited, which does not affect anothe
   const operations = `
     INSERT INTO operations (tenant_id, kind, filter, rate, requested_by, total, after_seq, until_seq, alive_at)
     SELECT 'greedy', 'replay-dead-letters', '{}', 1, 'test', 1, 0, 1, now() + interval '1 hour' FROM generate_series(1, 10)`
-  const detail = 'A tenant may have 10 operations that run: wait until one has finished, or cancel one'
+  const detail = 'A tenant may have 10 running operations: wait until one has finished, or cancel one'
   expectLimit(await oneMore(operations, 'POST', '/v1/dead-letters/replay', replay), detail)
   const running = (await ask('greedy', 'GET', '/v1/operations')).body.items
   for (const { id } of running) await ask('greedy', 'POST', `/v1/operations/${id}/cancel`)
@@ -145,7 +145,7 @@ test('the number of objects of a tenant is limited, which does not affect anothe
     SELECT 'key' || n, 'greedy', 'test', '', '{read}'
     FROM generate_series(1, 1000 - (SELECT count(*) FROM api_keys WHERE tenant_id = 'greedy')::integer) n`
   const key = { name: 'one more', scopes: ['read'] }
-  const keyDetail = 'A tenant may have 1000 valid keys: revoke one that is not used'
+  const keyDetail = 'A tenant may have 1000 valid keys: revoke an unused one'
   expectLimit(await oneMore(newKeys, 'POST', '/v1/keys', key), keyDetail)
   expect((await ask('greedy', 'DELETE', '/v1/keys/key1')).status).toBe(200)
   expect((await ask('greedy', 'POST', '/v1/keys', key)).status).toBe(201)
@@ -154,13 +154,13 @@ test('the number of objects of a tenant is limited, which does not affect anothe
     INSERT INTO event_schemas (tenant_id, type, version, schema, origin, registered_by)
     SELECT 'greedy', 'type' || n, 1, '{}', 'api', 'test' FROM generate_series(1, 2000) n`
   const schema = { schema: { type: 'object' } }
-  expectLimit(await oneMore(versions, 'PUT', '/v1/schemas/more', schema), 'A tenant may have 2000 versions of schemas')
+  expectLimit(await oneMore(versions, 'PUT', '/v1/schemas/more', schema), 'A tenant may have 2000 schema versions')
 
   const modes = `
     INSERT INTO event_schema_modes (tenant_id, type, compatibility)
     SELECT 'greedy', 'type' || n, 'NONE' FROM generate_series(1, 2000) n`
   const asked = ['PUT', '/v1/schemas/more/compatibility', { compatibility: 'NONE' }] as const
-  expectLimit(await oneMore(modes, ...asked), 'A tenant may have 2000 types with a mode of their own')
+  expectLimit(await oneMore(modes, ...asked), 'A tenant may have 2000 types with their own mode')
 })
 
 test('a replay waits while too many events of its tenant wait for another attempt, not while another’s do', async () => {

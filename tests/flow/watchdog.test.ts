@@ -66,7 +66,7 @@ test('a worker whose batch does not end is stalled, until it does', async () => 
   await until('it is over', () => worker.health().stalled.length === 0)
   expect(await stalled(worker)).toBe(0)
   expect(pipeline.logged.map(({ msg }) => msg)).toEqual(
-    expect.arrayContaining(['stalled: events wait and none is settled', 'no longer stalled']),
+    expect.arrayContaining(['stalled: there is a backlog and no event is settled', 'no longer stalled']),
   )
   await worker.stop()
 })
@@ -78,7 +78,7 @@ test('events that wait for a dependency hold up their partition, and the worker 
   await until('it says so', () => worker.health().heldUp.length > 0)
   expect(worker.health()).toMatchObject({
     stalled: [],
-    heldUp: [{ why: 'events wait for another attempt or for a dependency' }],
+    heldUp: [{ why: 'events are blocked behind a retry or wait for a dependency' }],
   })
   expect(await stalled(worker)).toBe(0)
   sourceIsAway = false

@@ -1,25 +1,28 @@
-/** Where Postgres, Redis and the service are: what the environment names, else what the `eventflow up` on the data folder has started. */
+/**
+ * The addresses of Postgres, Redis and the service: those in the environment, or else those that the `eventflow up` on
+ * the data folder has started.
+ */
 import { findRunning } from './data-folder.js'
 
-/** Where a pipeline is. */
+/** The addresses of a pipeline. */
 export interface Addresses {
   postgres: string
   redis: string
-  /** First part of every name in Redis. */
+  /** The prefix of all names in Redis. */
   prefix: string
 }
 
-/** There is nothing to look at, or it does not answer: the message says what to do. Ends a command with exit code 2. */
+/** No pipeline is named, or it does not answer. The message says what to do. Ends a command with exit code 2. */
 export class UnreachableError extends Error {
   override name = 'UnreachableError'
 }
 
-/** The address of Postgres alone. Throws UnreachableError when nothing names one. */
+/** Resolves with the address of Postgres. Rejects with UnreachableError if none is known. */
 export async function findPostgres(env: NodeJS.ProcessEnv, dataDir: string): Promise<string> {
   return env.DATABASE_URL || (await findRunning(dataDir))?.postgres?.url || nothingNames('DATABASE_URL', dataDir)
 }
 
-/** Both addresses. Throws UnreachableError when nothing names one of them. */
+/** Resolves with both addresses. Rejects with UnreachableError if one is unknown. */
 export async function findAddresses(env: NodeJS.ProcessEnv, dataDir: string): Promise<Addresses> {
   return {
     postgres: await findPostgres(env, dataDir),
@@ -28,7 +31,7 @@ export async function findAddresses(env: NodeJS.ProcessEnv, dataDir: string): Pr
   }
 }
 
-/** The command lines that open a shell on them. They have no password in them. */
+/** Resolves with the commands that open a shell on the databases, without passwords. */
 export async function findShells(env: NodeJS.ProcessEnv, dataDir: string): Promise<{ psql: string; redisCli: string }> {
   const running = await findRunning(dataDir)
   return {
@@ -37,7 +40,7 @@ export async function findShells(env: NodeJS.ProcessEnv, dataDir: string): Promi
   }
 }
 
-/** Where the service of the `up` on this folder listens; else where one would by default. */
+/** Resolves with the URL of the service of the `up` on this folder; otherwise the default URL. */
 export async function findServiceUrl(dataDir: string): Promise<string> {
   return (await findRunning(dataDir))?.http ?? 'http://127.0.0.1:8000'
 }

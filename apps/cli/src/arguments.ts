@@ -1,13 +1,13 @@
-/** What commands take: numbers, moments and filters, as a person writes them. */
+/** Parses arguments of commands: numbers, times and filters. */
 import type { DeadLetterFilter } from '@eventflow/client'
 import { InvalidArgumentError } from 'commander'
 
-/** What was asked for cannot be meant: the message says what to add. Ends a command with exit code 64. */
+/** The arguments cannot be used; the message says what to add. Ends a command with exit code 64. */
 export class UsageError extends Error {
   override name = 'UsageError'
 }
 
-/** A parser of whole numbers of a range. */
+/** Returns a parser of integers in a range. */
 export function wholeNumber(lowest: number, highest: number): (text: string) => number {
   return (text) => {
     const number = Number(text)
@@ -16,7 +16,7 @@ export function wholeNumber(lowest: number, highest: number): (text: string) => 
   }
 }
 
-/** A parser of tenants' names. */
+/** Parses the name of a tenant. */
 export function tenantName(text: string): string {
   if (/^[a-z0-9][a-z0-9-]{0,62}$/.test(text)) return text
   throw new InvalidArgumentError('Expected 1 to 63 characters of a-z, 0-9 and hyphens.')
@@ -24,7 +24,7 @@ export function tenantName(text: string): string {
 
 const UNITS = { s: 1, m: 60, h: 3_600, d: 86_400 } as Record<string, number>
 
-/** A moment: RFC 3339, or so long ago (`90s`, `15m`, `2h`, `7d`). Gives it in RFC 3339. */
+/** Parses a time, in RFC 3339 or as an age (`90s`, `15m`, `2h`, `7d`). Returns RFC 3339. */
 export function readMoment(text: string): string {
   const [, amount, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? []
   const at = new Date(unit ? Date.now() - Number(amount) * UNITS[unit]! * 1_000 : text)
@@ -34,7 +34,7 @@ export function readMoment(text: string): string {
 
 const FILTER_NAMES = 'type, error-class, key, id, since, until'
 
-/** One part of a filter, `name=value`, added to those before it. */
+/** Adds one part of a filter, `name=value`, to the parts before it. */
 export function addToFilter(part: string, before: DeadLetterFilter = {}): DeadLetterFilter {
   const [, name, value] = /^([a-z-]+)=(.+)$/s.exec(part) ?? []
   switch (name) {

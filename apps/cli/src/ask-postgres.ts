@@ -1,8 +1,11 @@
-/** One connection to Postgres for the time of a command. */
+/** A connection to Postgres for the duration of a command. */
 import { connect, type Db, isAway } from '@eventflow/db'
 import { UnreachableError } from './addresses.js'
 
-/** Runs `work` on a connection. Throws UnreachableError when Postgres does not let us in, and says where it was looked for. */
+/**
+ * Runs `work` on a connection. Rejects with UnreachableError, which names the address, if Postgres refuses the
+ * connection.
+ */
 export async function askPostgres<Result>(url: string, work: (db: Db) => Promise<Result>): Promise<Result> {
   const db = connect({ url, applicationName: 'eventflow-cli', max: 1, onIdleError: () => {} })
   try {
@@ -14,7 +17,7 @@ export async function askPostgres<Result>(url: string, work: (db: Db) => Promise
   }
 }
 
-/** What a command says when there is nothing for it to read; nothing when the error is another one. */
+/** Returns the error with which a command reports that Postgres is unreachable; undefined for any other error. */
 export function unreachable(url: string, error: unknown): UnreachableError | undefined {
   const { code = '', message } = error as { code?: string; message: string }
   const place = `Postgres at ${placeOf(url)}: ${message || code}`
@@ -23,7 +26,7 @@ export function unreachable(url: string, error: unknown): UnreachableError | und
   return new UnreachableError(`${place}\nIs it running, and is DATABASE_URL right?`)
 }
 
-/** SQLSTATEs: a wrong password or role; a database that is not there. */
+/** SQLSTATEs: a wrong password or role; a missing database. */
 const REFUSED = /^(28|3D)/
 
 const UNDEFINED_TABLE = '42P01'

@@ -1,10 +1,12 @@
-/** One connection to Redis for the time of a command. */
+/** A connection to Redis for the duration of a command. */
 import { connectRedis, type Redis, untilReady } from '@eventflow/redis'
 import { UnreachableError } from './addresses.js'
 
 const PATIENCE_MS = 3_000
 
-/** Runs `work` on a connection. Throws UnreachableError when Redis does not let us in, and says where it was looked for. */
+/**
+ * Runs `work` on a connection. Rejects with UnreachableError, which names the address, if Redis refuses the connection.
+ */
 export async function askRedis<Result>(url: string, work: (redis: Redis) => Promise<Result>): Promise<Result> {
   let refuse = (_: Error) => {}
   const refused = new Promise<never>((_, reject) => {

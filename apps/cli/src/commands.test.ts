@@ -1,4 +1,4 @@
-/** The commands that look at a pipeline, as they are run: what they print, and how they end. */
+/** The commands that inspect a pipeline: their output and exit codes. */
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
@@ -35,7 +35,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-/** Runs a command in an empty folder, with these settings and nothing else of our environment. */
+/** Runs a command in an empty folder, with only these environment variables. */
 async function eventflow(args: readonly string[], env: Record<string, string> = { DATABASE_URL: databaseUrl }) {
   const child = start(args, env)
   const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')])
@@ -45,7 +45,7 @@ async function eventflow(args: readonly string[], env: Record<string, string> = 
 const start = (args: readonly string[], env: Record<string, string>) =>
   spawn(process.execPath, [MAIN, ...args], { cwd: dir, env: { PATH: process.env.PATH, ...env } })
 
-/** What a command prints, and its exit code. */
+/** The output of a command and its exit code. */
 async function outcomeOf(command: (print: Print) => Promise<number>) {
   let stdout = ''
   const code = await command((text) => {
@@ -57,7 +57,7 @@ async function outcomeOf(command: (print: Print) => Promise<number>) {
 describe('workers', () => {
   const shown = (json = false) => outcomeOf((print) => workers(databaseUrl, { json, print }))
 
-  test('shows who is alive and who is not; there being none is an exit code', async () => {
+  test('shows living and dead workers; without a living one the exit code is 1', async () => {
     expect(await shown()).toMatchObject({ code: 1, stdout: expect.stringContaining('no worker') })
 
     await heartbeat(db, { id: 'gone', host: 'there', pid: 7, run: 'run 7', leaseMs: 10_000 }, { takeOver: true })
@@ -83,7 +83,7 @@ describe('lag', () => {
   const shown = (options: Partial<LagOptions> = {}, redis = redisUrl()) =>
     outcomeOf((print) => lag({ postgres: databaseUrl, redis, prefix: PREFIX }, { print, stop, ...options }))
 
-  test('shows each partition and the whole; its code says whether the oldest event is too old', async () => {
+  test('shows each partition and the total; the exit code says whether the oldest event is too old', async () => {
     await db.query('UPDATE partitions SET owner = NULL')
     await takePartitions(db, 'well', [4], { reclaim: false, leaseMs: 10_000 })
     expect(await shown({ maxSeconds: 0 })).toMatchObject({ code: 0 })
@@ -102,7 +102,7 @@ describe('lag', () => {
     expect(reading.partitions).toHaveLength(16)
   })
 
-  test('is read from Postgres alone while Redis is away; without Postgres there is nothing to read', async () => {
+  test('is read from Postgres alone while Redis is away; without Postgres it fails', async () => {
     const { stdout, code } = await shown({}, 'redis://127.0.0.1:1')
     expect(code).toBe(0)
     expect(stdout).toMatch(/^ +4 {2}well +\d+ {2}postgres +\? +\? +2 /m)
@@ -111,7 +111,7 @@ describe('lag', () => {
     expect(nothing).toMatchObject({ code: 2, stdout: '' })
   })
 
-  test('takes the place of the reading before, on a terminal', async () => {
+  test('replaces the previous reading on a terminal', async () => {
     const stopping = new AbortController()
     const terminal = Object.assign(new PassThrough(), { isTTY: true })
     let readings = 0
@@ -122,14 +122,14 @@ describe('lag', () => {
     await shown({ watch: true, stop: stopping.signal, print, terminal: terminal as unknown as NodeJS.WriteStream })
     const written = terminal.read().toString()
     expect(written.match(/partition {2}owner/g)).toHaveLength(2)
-    // A heading, 16 partitions, an empty line and the whole.
+    // A heading, 16 partitions, an empty line and the total.
     expect(written).toContain('\u001b[19A\u001b[0J')
   })
 
   test.each([
     ['a line', [], /^\d{4}-.*Z {2}lag \d+ \(/],
     ['JSON', ['--json'], /^\{"at":/],
-  ])('is watched as %s a second, until it is told to stop', async (_, options, line) => {
+  ])('is printed as %s a second until it is stopped', async (_, options, line) => {
     const child = start(['lag', '--watch', ...options], settings())
     const exited = once(child, 'exit')
     const seen: string[] = []
@@ -142,7 +142,7 @@ describe('lag', () => {
     for (const text of seen) expect(text).toMatch(line)
   })
 
-  test('stops to be watched when nobody reads it any more', async () => {
+  test('stops when its output is closed', async () => {
     const child = start(['lag', '--watch'], settings())
     const exited = once(child, 'exit')
     await once(child.stdout, 'data')
@@ -152,7 +152,7 @@ describe('lag', () => {
 })
 
 describe('migrate', () => {
-  test('says what it would do, does it, and leaves the database of a newer version alone', async () => {
+  test('says what it would do, does it, and does not change the database of a newer version', async () => {
     const url = await createDatabase({ migrated: false })
     const run = (options: { dryRun?: boolean; json?: boolean }) =>
       outcomeOf((print) => migrate(url, { partitions: 4, print, ...options }))
@@ -170,21 +170,21 @@ describe('migrate', () => {
     expect(JSON.parse(newer.stdout)).toMatchObject({ applied: [], unknown: ['9999-later'] })
   })
 
-  test('makes the first key, and says what is wrong with one that is not it, without a stack', async () => {
+  test('creates the first key, and reports an invalid one without a stack trace', async () => {
     const run = (bootstrapKey: string) =>
       outcomeOf((print) => migrate(databaseUrl, { partitions: 4, bootstrapKey, print }))
     const withSecret = (secret: string) => `ef_0123456789ab_${createHash('sha256').update(secret).digest('hex')}`
     expect(await run(withSecret('first'))).toEqual({ code: 0, stdout: 'up to date\n' })
     const refused = {
       name: 'SetupError',
-      message: expect.stringMatching(/^EVENTFLOW_BOOTSTRAP_KEY has another secret/),
+      message: expect.stringMatching(/^EVENTFLOW_BOOTSTRAP_KEY has a different secret/),
     }
     await expect(run(withSecret('other'))).rejects.toMatchObject(refused)
   })
 })
 
 describe('where the pipeline is', () => {
-  test('is said by the environment, or by the up that runs on the data folder', async () => {
+  test('comes from the environment, or from the up that runs on the data folder', async () => {
     const nowhere = await eventflow(['workers'], {})
     expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringContaining('DATABASE_URL is not set') })
 
@@ -198,22 +198,22 @@ describe('where the pipeline is', () => {
     expect((await eventflow(['workers'], {})).code).toBe(2)
   })
 
-  test('and when nobody answers there, or it is the wrong database, that is said without the password', async () => {
-    const nobody = await eventflow(['workers'], { DATABASE_URL: 'postgres://me:canary@127.0.0.1:1/x' })
-    expect(nobody).toMatchObject({ code: 2, stderr: expect.stringContaining('Postgres at 127.0.0.1:1/x: ') })
+  test('is reported without the password if nothing answers there or it is the wrong database', async () => {
+    const away = await eventflow(['workers'], { DATABASE_URL: 'postgres://me:canary@127.0.0.1:1/x' })
+    expect(away).toMatchObject({ code: 2, stderr: expect.stringContaining('Postgres at 127.0.0.1:1/x: ') })
     const wrong = new URL(databaseUrl)
     wrong.pathname = 'not-there'
     const missing = await eventflow(['workers'], { DATABASE_URL: wrong.href })
     expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining('"not-there" does not exist') })
-    expect(nobody.stderr).not.toContain('canary')
+    expect(away.stderr).not.toContain('canary')
   })
 
-  test('and a database without tables is no crash', async () => {
+  test('may be a database without tables, which is reported', async () => {
     const unmigrated = await createDatabase({ migrated: false })
     await expect(workers(unmigrated, { print: () => {} })).rejects.toThrow('Create the tables with eventflow migrate.')
   })
 
-  test('what Postgres says of a statement is said as it is', async () => {
+  test('an error of a statement is shown as Postgres reports it', async () => {
     expect(await eventflow(['sql', 'SELEC 1'])).toMatchObject({
       code: 1,
       stderr: 'ERROR 42601: syntax error at or near "SELEC"\nLINE 1: SELEC 1\n        ^\n',
@@ -224,7 +224,7 @@ describe('where the pipeline is', () => {
 describe('keys', () => {
   const keys = (...args: string[]) => eventflow(['keys', ...args])
 
-  test('are made, listed and revoked, for one tenant, and each is in the audit log', async () => {
+  test('are created, listed and revoked for one tenant, with entries in the audit log', async () => {
     const missing = await keys('create', '--tenant', 'acme', '--name', 'shop')
     expect(missing).toMatchObject({ code: 1, stdout: expect.stringContaining('eventflow tenants create acme') })
     expect(await eventflow(['tenants', 'create', 'acme'])).toMatchObject({ code: 0 })
@@ -258,7 +258,7 @@ describe('keys', () => {
     expect(rows[0].actor).toMatch(/ at the command line$/)
   }, 60_000)
 
-  test('have scopes that there are', async () => {
+  test('must have known scopes', async () => {
     const { code, stderr } = await keys('create', '--name', 'x', '--scopes', 'ingest,all')
     expect([code, stderr]).toEqual([64, expect.stringContaining('ingest,read,replay,admin')])
   })

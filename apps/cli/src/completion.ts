@@ -1,4 +1,7 @@
-/** `eventflow completion`: scripts for shells, made of the commands themselves. What they offer needs no start of ours. */
+/**
+ * `eventflow completion`: completion scripts for shells, generated from the commands. Completing does not start
+ * `eventflow`.
+ */
 import type { Command, Option } from 'commander'
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const
@@ -7,14 +10,14 @@ type Shell = (typeof SHELLS)[number]
 
 /** What can follow some words of a command line. */
 interface Place {
-  /** The commands so far, without our own name: nothing, or `dlq replay`. */
+  /** The commands so far, without `eventflow`: empty, or `dlq replay`. */
   words: string
-  /** Commands, and arguments of which there are few. */
+  /** Subcommands, and arguments with few possible values. */
   commands: { name: string; description: string }[]
   options: Option[]
 }
 
-/** The script for one shell. */
+/** Returns the script for one shell. */
 export function completion(program: Command, shell: Shell): string {
   const places = placesOf(program)
   return { bash, zsh, fish }[shell](program.name(), places)
@@ -37,7 +40,7 @@ function placesOf(command: Command, words: readonly string[] = []): Place[] {
   return [place, ...inside.flatMap((one) => placesOf(one, [...words, one.name()]))]
 }
 
-/** Offers what can follow; files where nothing of it does. */
+/** Completes what can follow; file names if nothing matches. */
 function bash(name: string, places: readonly Place[]): string {
   const known = places.filter(({ words }) => words !== '').map(({ words }) => quoted(words))
   const offer = (at: string, words: readonly string[]) =>
@@ -68,7 +71,7 @@ ${next.join('\n')}
 complete -o default -F _${name} ${name}`
 }
 
-/** zsh can use what is written for bash. */
+/** zsh can run the bash script. */
 function zsh(name: string, places: readonly Place[]): string {
   return `autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n${bash(name, places)}`
 }

@@ -1,4 +1,4 @@
-/** The data folder is for one `up` at a time, and no other program can pretend to be one. */
+/** The data folder belongs to one `up` at a time, and no other program can pretend to be that `up`. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -15,7 +15,7 @@ beforeEach(async () => {
 
 afterEach(() => rm(dir, { recursive: true, force: true }))
 
-test('a folder that is taken is not taken again, and others find what was started', async () => {
+test('a folder cannot be claimed twice, and other commands find what was started', async () => {
   const claimed = await claimFolder(dir)
   await claimed.tell({ http: 'http://127.0.0.1:8000' })
   await expect(claimFolder(dir)).rejects.toThrow('is already running on')
@@ -25,11 +25,11 @@ test('a folder that is taken is not taken again, and others find what was starte
   await (await claimFolder(dir)).release()
 })
 
-test('the port does not tell the token, and a program that listens there later is not taken for the one that had it', async () => {
+test('the port does not reveal the token, and a program that listens there later is not mistaken for the owner', async () => {
   const claimed = await claimFolder(dir)
   const file = join(dir, 'up.json')
   const holder = JSON.parse(await readFile(file, 'utf8'))
-  // The stranger repeats an answer that the real one has given; it does not fit another challenge.
+  // The impostor repeats an answer of the real one, which does not fit another challenge.
   const answer = await text(connect({ host: '127.0.0.1', port: holder.port }).end('hello'))
   expect(answer).toMatch(/^[0-9a-f]{64}$/)
   expect(answer).not.toBe(holder.token)

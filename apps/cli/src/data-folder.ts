@@ -1,4 +1,4 @@
-/** The data folder, for one `up` at a time. */
+/** The data folder, which belongs to one `up` at a time. */
 import { createHmac, randomBytes } from 'node:crypto'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
@@ -6,34 +6,34 @@ import { join } from 'node:path'
 import { SetupError } from '@eventflow/local'
 import type { Database } from './databases.js'
 
-/** What the file `up.json` in the folder says of the `up` that uses it. */
+/** The content of the file `up.json`, about the `up` that uses the folder. */
 interface Holder {
   pid: number
-  /** A port on 127.0.0.1 where it proves that it knows `token`, as long as it lives. A pid alone may be another process' by now. */
+  /** A port on 127.0.0.1 where it proves, while it lives, that it knows `token`. A pid alone may have been reused. */
   port: number
   token: string
-  /** What it has started itself. */
+  /** What it has started. */
   started?: Started
 }
 
-/** What an `up` has started. Databases that it was given are left out: other commands find them in the environment, too. */
+/** What an `up` has started. Databases from the environment are left out: other commands find them there, too. */
 export interface Started {
   http?: string
   postgres?: Database | undefined
   redis?: Database | undefined
 }
 
-/** A data folder that is ours. */
+/** A data folder that this process has claimed. */
 export interface ClaimedFolder {
-  /** Tells the other commands where everything is. */
+  /** Makes the addresses known to other commands. */
   tell(started: Started): Promise<void>
   release(): Promise<void>
 }
 
-/** Takes the folder for this process, making it if need be. Fails when another `up` has it. */
+/** Claims the folder for this process, and creates it if necessary. Rejects if another `up` has it. */
 export async function claimFolder(dir: string): Promise<ClaimedFolder> {
   const file = join(dir, 'up.json')
-  // Root's servers run as another account, which passes through on its way to its data.
+  // Servers started by root run as another account, which needs to pass through the folder to its data.
   await mkdir(dir, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 }).catch((error) => {
     throw new SetupError(`cannot use the data folder ${dir} (${error.message}): choose another one with --data-dir`)
   })
@@ -55,15 +55,15 @@ export async function claimFolder(dir: string): Promise<ClaimedFolder> {
   }
 }
 
-/** What the `up` that runs on this folder has started, or nothing when none does. */
+/** Resolves with what the running `up` on this folder has started; undefined if none runs. */
 export async function findRunning(dir: string): Promise<Started | undefined> {
   const holder = await readHolder(join(dir, 'up.json'))
   return holder && (await isAlive(holder)) ? (holder.started ?? {}) : undefined
 }
 
-/** Writes the file; one that is there must be of an `up` that is gone. */
+/** Writes the file; an existing one must be of an `up` that is gone. */
 async function takePlace(file: string, dir: string, content: string): Promise<void> {
-  // It will have the passwords of the databases.
+  // It will contain the passwords of the databases.
   const write = () => writeFile(file, content, { flag: 'wx', mode: 0o600 })
   await write().catch(async (error) => {
     if (error.code !== 'EEXIST') throw new SetupError(`cannot write to the data folder ${dir}: ${error.message}`)
@@ -103,7 +103,7 @@ function answerWith(token: string): Promise<{ server: Server; port: number }> {
 
 const ANSWER_MS = 2_000
 
-/** Any other program may listen on the port of one that has ended: it cannot read the token, and never hears it. */
+/** Another program may listen on the port of an `up` that has ended: it cannot read the token, which is never sent. */
 const proofOf = (token: string, challenge: Buffer) => createHmac('sha256', token).update(challenge).digest('hex')
 
 function isAlive({ port, token }: Holder): Promise<boolean> {

@@ -1,4 +1,4 @@
-/** Postgres and Redis of `up`: those that the environment names, or our own. */
+/** Postgres and Redis of `up`: those in the environment, or our own. */
 import { join } from 'node:path'
 import { type LocalDatabase, startPostgres, startRedis } from '@eventflow/local'
 import { type Kept, keepRunning } from './keep-running.js'
@@ -8,13 +8,13 @@ import type { UpOptions } from './up-options.js'
 /** A database that clients can connect to. */
 export interface Database {
   url: string
-  /** The command line that opens a shell on it. It has no password in it. */
+  /** The command that opens a shell on it, without a password. */
   shell: string
-  /** The folder with its data, if it is ours. */
+  /** The folder with its data, if we started it. */
   dir?: string
 }
 
-/** Starts those that are not there already, and adds them to `started`. */
+/** Starts the databases that the environment does not name, and adds them to `started`. */
 export async function startDatabases(
   { env, dataDir, output }: UpOptions,
   started: Kept[],
@@ -38,7 +38,7 @@ export async function startDatabases(
   return { postgres: postgres!, redis: redis! }
 }
 
-/** When it has to be started again it gets the same port: its clients have the address. */
+/** After a restart it gets the same port, because clients have the address. */
 async function keepDatabase(
   voice: Voice,
   started: Kept[],

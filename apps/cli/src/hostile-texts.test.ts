@@ -1,4 +1,6 @@
-/** Texts of events that would steer a terminal: no command prints one as it is, and as JSON they stay what they are. */
+/**
+ * Event texts that could control a terminal: no command prints them unescaped, and JSON output keeps them unchanged.
+ */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -14,7 +16,9 @@ import { table } from './table.js'
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there.
 const OBEYED = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/
 
-/** Clears the screen, sets the title, turns the direction round, begins a line that looks like one of ours. */
+/**
+ * Clears the screen, sets the title, reverses the direction of writing, and begins a line that looks like one of ours.
+ */
 const HOSTILE = '\x1b[2J\x1b]0;t\x07\x9b31m\u202e\u2066\u2028\x7f\r\nstatus       processed'
 const MAIN = join(import.meta.dirname, 'main.js')
 
@@ -90,7 +94,7 @@ const hostile = fc.string({
   unit: fc.oneof(fc.constantFrom('\x1b', '\x9b', '\x7f', '\u202e', '\u2029', '\r', '\n', '\t'), fc.string()),
 })
 
-test('tables stay tables, and the log of up stays a log', () => {
+test('tables and the log of up keep their lines', () => {
   const plain = painter(false)
   fc.assert(
     fc.property(hostile, hostile, (one, other) => {

@@ -1,4 +1,4 @@
-/** What ends by itself is started again; what is stopped is not. */
+/** A part that ends is started again; a stopped one is not. */
 import { expect, test } from '@jest/globals'
 import { keepRunning, pauseMs } from './keep-running.js'
 import type { Voice } from './output.js'
@@ -8,7 +8,7 @@ test('the pauses get longer, up to 30 s', () => {
   expect([1, 2, 3, 4, 5, 6].map(pauseMs)).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000])
 })
 
-test('it is started again each time it ends by itself', async () => {
+test('it is started again each time it ends', async () => {
   const { start, runs, said, voice } = fake()
   const kept = await keepRunning(start, voice, () => 0)
   runs[0]!.end('signal SIGKILL')
@@ -20,7 +20,7 @@ test('it is started again each time it ends by itself', async () => {
   await kept.stop()
 })
 
-test('one that has worked did not fail to start, however it ends', async () => {
+test('a part that has worked did not fail to start, no matter how it ends', async () => {
   const { start, runs, said, voice } = fake()
   const kept = await keepRunning(
     async () => ({ ...(await start()), hasWorked: () => true }),
@@ -59,7 +59,7 @@ test('the first start fails loudly', async () => {
   await expect(keepRunning(() => Promise.reject(new Error('no room')), voice)).rejects.toThrow('no room')
 })
 
-test('stopped in a pause, it stays stopped', async () => {
+test('if it is stopped in a pause, it stays stopped', async () => {
   const { start, runs, said, voice } = fake()
   const kept = await keepRunning(start, voice, () => 60_000)
   runs[0]!.end('code 1')
@@ -68,7 +68,7 @@ test('stopped in a pause, it stays stopped', async () => {
   expect(runs).toHaveLength(1)
 })
 
-/** Something that runs until it is told to end, and what is said about it: `said` resolves when a text is said again. */
+/** A program that runs until it is told to end, and its messages: `said` resolves when a text is logged again. */
 function fake() {
   const runs: { end: (how: string) => void }[] = []
   const waiting = new Map<string, () => void>()

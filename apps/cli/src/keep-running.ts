@@ -1,29 +1,29 @@
-/** Keeps a part of the stack running: when it ends by itself it is started again, after a pause. */
+/** Keeps a part of the stack running: when it ends unexpectedly, it is started again after a pause. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Voice } from './output.js'
 import type { Running } from './program.js'
 
 /** A part that is started again when it ends. */
 export interface Kept {
-  /** Resolves when it ends by itself before it ever worked, and says how. */
+  /** Resolves with the reason if the part ends before it has ever worked. */
   failedStart: Promise<string>
   /** Stops it for good. */
   stop(): Promise<void>
   kill(): void
 }
 
-/** One that has run for this long was well: its next end counts as the first again. */
+/** After it has run for this long, the next end counts as the first again. */
 const WELL_AFTER_MS = 60_000
 
 /**
- * The pause before a start, after so many ends in a row: 1 s, 2 s, 4 s, 8 s, 16 s, and from then on 30 s. The short ones are for
- * events that end their worker: each is a dead letter after five ends.
+ * The pause before a start, after `ends` ends in a row: 1 s, 2 s, 4 s, 8 s, 16 s, then 30 s. The short ones are for
+ * events that crash their worker: such an event fails after five crashes.
  */
 export function pauseMs(ends: number): number {
   return Math.min(500 * 2 ** ends, 30_000)
 }
 
-/** Starts it, and starts it again whenever it has ended by itself. Fails only if the first start does. */
+/** Starts a part, and starts it again whenever it has ended unexpectedly. Rejects only if the first start fails. */
 export async function keepRunning(
   start: () => Promise<Running>,
   voice: Voice,
@@ -65,7 +65,7 @@ export async function keepRunning(
   }
 }
 
-/** A start that failed is one that ended at once. */
+/** A failed start counts as a part that ended at once. */
 function endedAtOnce(error: Error): Running {
   return { exited: Promise.resolve(error.message), stop: async () => {}, kill: () => {} }
 }

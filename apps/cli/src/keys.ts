@@ -1,4 +1,4 @@
-/** `eventflow keys`: who may send and see what. */
+/** `eventflow keys` and `eventflow tenants`: API keys, tenants and quotas. */
 import { userInfo } from 'node:os'
 import {
   type ApiKey,
@@ -17,14 +17,14 @@ import { UsageError } from './arguments.js'
 import { askPostgres } from './ask-postgres.js'
 import { type Print, span, table } from './table.js'
 
-/** What every command of these has. */
+/** Options that all these commands share. */
 export interface KeysOptions {
   tenant: string
   json?: boolean
   print: Print
 }
 
-/** Makes a key and prints it, once and for all. Gives the exit code: 1 when there is no such tenant. */
+/** Creates a key and prints it; it cannot be shown again. Resolves with the exit code: 1 if there is no such tenant. */
 export async function createKey(
   postgres: string,
   {
@@ -48,14 +48,14 @@ export async function createKey(
   })
 }
 
-/** Prints the keys of a tenant, without the keys themselves. */
+/** Prints the keys of a tenant, without their secrets. Resolves with the exit code. */
 export async function listKeys(postgres: string, { tenant, json, print }: KeysOptions): Promise<number> {
   const keys = await askPostgres(postgres, (db) => listApiKeys(db, tenant))
   print(json ? JSON.stringify(keys) : shown(keys, new Date()))
   return 0
 }
 
-/** Ends a key. Gives the exit code: 1 when there is none to end. */
+/** Revokes a key. Resolves with the exit code: 1 if there is no such key. */
 export async function revokeKey(
   postgres: string,
   { tenant, id, afterHours, json, print }: KeysOptions & { id: string; afterHours?: number },
@@ -67,7 +67,7 @@ export async function revokeKey(
   return revoked ? 0 : 1
 }
 
-/** Makes a tenant. Gives the exit code: 1 when there is one of that name. */
+/** Creates a tenant. Resolves with the exit code: 1 if the name exists. */
 export async function createNewTenant(postgres: string, { id, print }: { id: string; print: Print }): Promise<number> {
   const made = await askPostgres(postgres, (db) => createTenant(db, id, actor()))
   print(
@@ -78,7 +78,10 @@ export async function createNewTenant(postgres: string, { id, print }: { id: str
   return made ? 0 : 1
 }
 
-/** Sets what a tenant may send; a limit that is not given is lifted. Gives the exit code: 1 when there is no such tenant. */
+/**
+ * Sets the quota of a tenant; a limit that is not given is removed. Resolves with the exit code: 1 if there is no such
+ * tenant.
+ */
 export async function limitTenant(
   postgres: string,
   { id, eventsPerSecond = null, bytesPerSecond = null, print }: { id: string; print: Print } & Partial<Quota>,
@@ -93,7 +96,7 @@ export async function limitTenant(
 const limitsOf = (quota: Quota) =>
   [quota.eventsPerSecond, quota.bytesPerSecond].map((limit) => `${limit ?? 'unlimited'}`)
 
-/** Prints the tenants. */
+/** Prints the tenants. Resolves with the exit code. */
 export async function tenants(postgres: string, { json, print }: { json?: boolean; print: Print }): Promise<number> {
   const known = await askPostgres(postgres, listTenants)
   print(
@@ -107,7 +110,7 @@ export async function tenants(postgres: string, { json, print }: { json?: boolea
   return 0
 }
 
-/** Scopes as they are written on a command line: `ingest,read`. Throws a UsageError that names those there are. */
+/** Parses scopes such as `ingest,read`. Throws a UsageError that lists the known scopes. */
 export function readScopes(text: string): Scope[] {
   const names = [...new Set(text.split(','))]
   const known = names.filter((name): name is Scope => (SCOPES as readonly string[]).includes(name))
@@ -122,7 +125,7 @@ async function isTenant(db: Db, tenant: string, print: Print): Promise<boolean> 
   return known
 }
 
-/** For the audit log: whoever has the password of the database is known by his name on this machine. */
+/** For the audit log: a user with the password of the database is named by the account on this machine. */
 const actor = () => `${userInfo().username} at the command line`
 
 function shown(keys: readonly ApiKey[], now: Date): string {

@@ -1,4 +1,4 @@
-/** `eventflow lag`: how far the pipeline is behind, once or every second. */
+/** `eventflow lag`: the lag of the pipeline, once or every second. */
 import { clearScreenDown, moveCursor } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { connect } from '@eventflow/db'
@@ -12,20 +12,20 @@ const EVERY_MS = 1_000
 
 /** Options of {@link lag}. */
 export interface LagOptions {
-  /** Goes on until `stop`. */
+  /** Continues until `stop`. */
   watch?: boolean
   json?: boolean
-  /** The oldest unsettled event may be so old. */
+  /** The highest accepted age of the oldest unsettled event. */
   maxSeconds?: number
   print: Print
-  /** Where each reading takes the place of the one before; without it a reading is one line. */
+  /** The terminal on which each reading replaces the previous one; without it, a reading is one line. */
   terminal?: NodeJS.WriteStream | undefined
   stop: AbortSignal
 }
 
 /**
- * Prints the lag. Gives the exit code of the last reading: 0, 1 when the oldest unsettled event is older than it may be, 2 when
- * Postgres did not answer. Without Redis it is all by Postgres.
+ * Prints the lag. Resolves with the exit code of the last reading: 0, 1 if the oldest unsettled event is older than
+ * allowed, 2 if Postgres did not answer. Without Redis, everything comes from Postgres.
  */
 export async function lag(addresses: Addresses, options: LagOptions): Promise<number> {
   const { watch, maxSeconds = Number.POSITIVE_INFINITY, stop } = options

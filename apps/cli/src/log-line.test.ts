@@ -1,4 +1,4 @@
-/** Log lines are made readable. */
+/** Formatting log lines for people. */
 import { expect, test } from '@jest/globals'
 import { painter, readable } from './log-line.js'
 
@@ -7,7 +7,7 @@ const time = '2001-01-01T12:01:07.000Z'
 const clock = new Date(time).toTimeString().slice(0, 8)
 const line = (entry: object) => readable(JSON.stringify({ level: 'info', time, service: 'ingest', ...entry }), plain)
 
-test('time, level, message, and the fields that are not said elsewhere', () => {
+test('a line has time, level, message, and the fields that are not shown elsewhere', () => {
   expect(line({ msg: 'listening', address: 'http://127.0.0.1:8000', worker_id: 'worker-1' })).toBe(
     `${clock} INFO  listening address=http://127.0.0.1:8000`,
   )
@@ -19,7 +19,7 @@ test('text with spaces is quoted, structures are JSON', () => {
   )
 })
 
-test('a serious error comes with its stack, on lines of its own; a warning with the message', () => {
+test('an error has its stack on separate lines; a warning has the message', () => {
   expect(line({ level: 'error', msg: 'failed', err: { message: 'x', stack: 'Error: x\n    at y' } })).toBe(
     `${clock} ERROR failed\nError: x\n    at y`,
   )
@@ -28,11 +28,14 @@ test('a serious error comes with its stack, on lines of its own; a warning with 
   )
 })
 
-test.each(['plain text', '{ broken', '{"some":"json"}', ''])('what is no log entry stays as it is: %p', (text) => {
-  expect(readable(text, plain)).toBe(text)
-})
+test.each(['plain text', '{ broken', '{"some":"json"}', ''])(
+  'text that is not a log entry is unchanged: %p',
+  (text) => {
+    expect(readable(text, plain)).toBe(text)
+  },
+)
 
-test('a terminal gets colours, anything else does not', () => {
+test('only a terminal gets colours', () => {
   expect(painter(true)('red', 'text')).toBe('\u001b[31mtext\u001b[39m')
   expect(plain('red', 'text')).toBe('text')
 })

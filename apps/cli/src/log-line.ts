@@ -1,18 +1,18 @@
-/** One line of a process' log, made for reading. */
+/** Formats one line of a process' log for people. */
 import { styleText } from 'node:util'
 import { printable } from '@eventflow/core'
 
 type Colour = 'cyan' | 'magenta' | 'yellow' | 'green' | 'blue' | 'red' | 'dim'
 
-/** Paints text, or leaves it as it is where there is no terminal. */
+/** Colours a text, or leaves it unchanged if there is no terminal. */
 export type Paint = (colour: Colour, text: string) => string
 
-/** {@link Paint} for a terminal, or for everything else. */
+/** Returns a {@link Paint} with or without colours. */
 export function painter(colours: boolean): Paint {
   return colours ? (colour, text) => styleText(colour, text, { validateStream: false } as object) : (_, text) => text
 }
 
-/** Fields that every line has, or that the prefix says already. */
+/** Fields that every line has, or that the prefix already shows. */
 const NOT_SHOWN = new Set(['level', 'time', 'msg', 'pid', 'hostname', 'service', 'worker_id', 'err', 'config'])
 
 const LEVELS: Record<string, Colour | undefined> = {
@@ -23,7 +23,10 @@ const LEVELS: Record<string, Colour | undefined> = {
   trace: 'dim',
 }
 
-/** A JSON line as `12:01:07 INFO  listening address=…`, any other line as it is, both without what a terminal would obey. */
+/**
+ * Formats a JSON line like `12:01:07 INFO listening address=…`; any other line stays the same. Removes control
+ * characters from both.
+ */
 export function readable(line: string, paint: Paint): string {
   const entry = parse(line)
   if (!entry) return printable(line)
@@ -34,7 +37,7 @@ export function readable(line: string, paint: Paint): string {
   return `${said(entry.level, new Date(entry.time), entry.msg, paint)}${shown}${printable(cause(entry))}`
 }
 
-/** A line in the same form, for what we have to say ourselves. */
+/** Formats a message of `up` itself in the same form. */
 export function said(level: string, time: Date, message: string, paint: Paint): string {
   const colour = LEVELS[level]
   const name = printable(level.toUpperCase()).padEnd(5)
@@ -61,7 +64,7 @@ function text(value: unknown): string {
   return typeof value === 'string' && !/[\s"]/.test(value) ? value : JSON.stringify(value)
 }
 
-/** The error that was logged: its stack, on lines of its own, where it is serious; else its message. */
+/** The logged error: its stack on separate lines if the level is error or higher, otherwise its message. */
 function cause({ level, err }: Entry): string {
   if (typeof err !== 'object' || err === null) return ''
   const { stack, message } = err as { stack?: string; message?: string }

@@ -1,4 +1,4 @@
-/** The command line. What a command needs is loaded when it is run: most of them need neither Postgres nor Redis. */
+/** The command line. Commands load their code when they run, because most need neither Postgres nor Redis. */
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
@@ -20,11 +20,13 @@ import { sqlCommand } from './sql/sql-command.js'
 
 const { env, stdout, stderr } = process
 const colours = stdout.isTTY && !env.NO_COLOR
-// Whoever read it is gone. A terminal that was closed stops us by SIGHUP, in order; behind a pipe, what watches stops by this.
+// The output was closed. A closed terminal stops us by SIGHUP; behind a closed pipe, watching commands stop by this
+// signal.
 const closed = new AbortController()
 stdout.on('error', () => closed.abort())
 
-// All that is printed comes by here, or by the log and the doctor, which have colours: texts of events must not steer a terminal.
+// All output goes through here, or through the log and the doctor, which use colours: event texts must not control a
+// terminal.
 const print = (text: string) => console.log(printable(text))
 const note = (text: string) => console.error(printable(text))
 const end = (code: number) => {
@@ -236,7 +238,8 @@ serviceCommands(program, {
   apiKey: env.EVENTFLOW_API_KEY || undefined,
   name: `${env.USER || env.LOGNAME || 'unknown'} at the command line`,
   findUrl: (dataDir) => findServiceUrl(resolve(dataDir)),
-  // Looked at only by what reads it: Node makes it non-blocking then, also for others who have it open.
+  // Accessed only by commands that read it: Node then makes it non-blocking, also for other processes that have it
+  // open.
   get stdin() {
     return process.stdin
   },
@@ -271,8 +274,8 @@ async function confirm(question: string): Promise<boolean> {
 }
 
 /**
- * The first Ctrl-C (or SIGTERM, or the end of the terminal) stops in order, a second one at once. npm passes on to us
- * what the terminal has sent us already, so what comes within a second of the first is the first.
+ * The first Ctrl-C (or SIGTERM, or the end of the terminal) stops in order, a second one at once. npm forwards signals
+ * that the terminal has already sent us, so signals within a second of the first count as the first.
  */
 function stopSignals(): { stop: AbortSignal; kill: AbortSignal } {
   const [stop, kill] = [new AbortController(), new AbortController()]

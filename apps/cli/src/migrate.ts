@@ -1,4 +1,4 @@
-/** `eventflow migrate`: brings the database up to date, or says what that would do. */
+/** `eventflow migrate`: migrates the database, or says what that would do. */
 import { migrate as applyMigrations, BootstrapKeyError, compareMigrations, createBootstrapKey } from '@eventflow/db'
 import { SetupError } from '@eventflow/local'
 import { askPostgres } from './ask-postgres.js'
@@ -15,7 +15,10 @@ export interface MigrateOptions {
   print: Print
 }
 
-/** Applies what is missing. Gives the exit code: 1 when a dry run finds something to do, or the database is of a newer version. */
+/**
+ * Applies missing migrations. Resolves with the exit code: 1 if a dry run finds missing ones, or the database is of a
+ * newer version.
+ */
 export async function migrate(
   postgres: string,
   { partitions, bootstrapKey, dryRun, json, print }: MigrateOptions,

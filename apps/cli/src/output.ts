@@ -1,4 +1,4 @@
-/** The one log that a person reads: every line with the name of who wrote it in front. */
+/** The combined log for people: every line begins with the name of its source. */
 import { printable } from '@eventflow/core'
 import { painter, readable, said } from './log-line.js'
 
@@ -6,20 +6,20 @@ const COLOURS = ['cyan', 'magenta', 'yellow', 'green', 'blue'] as const
 
 /** The log of one part of the stack. */
 export interface Voice {
-  /** Something we have to say about it. */
+  /** Logs a message of `up` about the part. */
   say(message: string, level?: 'info' | 'warn' | 'error'): void
-  /** A line that it wrote itself. */
+  /** Logs a line that the part wrote. */
   pass(line: string): void
 }
 
-/** Where everything is written. */
+/** The destination of all output. */
 export interface Output {
   voice(name: string): Voice
   /** Text without a prefix. */
   block(text: string): void
 }
 
-/** Writes to `write`, coloured if it is a terminal that shows colours. */
+/** Creates an output that writes to `write`, with or without colours. */
 export function createOutput(write: (text: string) => void, colours: boolean): Output {
   const paint = painter(colours)
   let voices = 0

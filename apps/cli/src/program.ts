@@ -2,24 +2,27 @@
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 
-/** Anything of the stack that runs. */
+/** A running part of the stack. */
 export interface Running {
-  /** Resolves when it has ended, asked for or not, and says how: `signal SIGKILL`, `code 1`. */
+  /** Resolves with the reason when it has ended, on request or not: `signal SIGKILL`, `code 1`. */
   exited: Promise<string>
-  /** Stops it in order, and resolves when it is gone. */
+  /** Stops it in order. Resolves when it is gone. */
   stop(): Promise<void>
-  /** Ends it at once. */
+  /** Kills it at once. */
   kill(): void
-  /** Whether its start was done with, for those that say so: from then on it is events that it ends of, not its settings. */
+  /**
+   * Whether it has started successfully, for parts that report that: if it ends later, an event is the likely cause,
+   * not its settings.
+   */
   hasWorked?(): boolean
 }
 
-/** A program stops itself within its own deadline (15 s); this is for one that hangs. */
+/** A program stops within its own deadline (15 s); this one is for a program that hangs. */
 const DEADLINE_MS = 30_000
 
 /**
- * Starts a program. It leads a session of its own, so that a Ctrl-C on the terminal does not reach it: everything is
- * stopped by us, in the right order.
+ * Starts a program in a separate session, so that a Ctrl-C on the terminal does not reach it: `up` stops everything in
+ * the right order.
  */
 export function startProgram(entry: string, env: NodeJS.ProcessEnv, onLine: (line: string) => void): Running {
   const child = spawn(process.execPath, ['--import', import.meta.resolve('./leash.js'), entry], {

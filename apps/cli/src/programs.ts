@@ -6,8 +6,8 @@ import { startProgram } from './program.js'
 import type { UpOptions } from './up-options.js'
 
 /**
- * Starts the workers and then the ingest, and adds them to `started`: the last to start is the first to stop, so that
- * nothing new comes in while the workers finish. Gives the ports on which the workers tell of their health.
+ * Starts the workers and then the ingest, and adds them to `started`. They are stopped in reverse order, so that no new
+ * events arrive while the workers finish. Resolves with the health ports of the workers.
  */
 export async function startPrograms(
   { port, workers, metricsPort, events, programs, env, output }: UpOptions,
@@ -28,7 +28,7 @@ export async function startPrograms(
   return ports
 }
 
-/** Starts the monitor. Not before there is something to watch: it would tell that the tables are not there. */
+/** Starts the monitor. Call it once the tables exist: otherwise it would raise an alert about them. */
 export async function startAlerts(
   { programs, env, output }: UpOptions,
   urls: { postgres: string; redis: string },
@@ -53,7 +53,7 @@ async function freePorts(count: number, from: number): Promise<number[]> {
   return ports
 }
 
-/** Parts that are stopped at the same time. */
+/** Combines parts that are stopped at the same time. */
 function together(parts: Kept[]): Kept {
   return {
     failedStart: Promise.race(parts.map((part) => part.failedStart)),

@@ -1,4 +1,4 @@
-/** How far something long is: a line that is redrawn on a terminal, a line from time to time elsewhere. */
+/** Shows progress: a line that is redrawn on a terminal, or a line from time to time elsewhere. */
 import { span } from './table.js'
 
 /** Milliseconds between two lines: on a terminal, and elsewhere. */
@@ -6,13 +6,13 @@ const TERMINAL_MS = 100
 const PLAIN_MS = 2_000
 
 export interface Progress {
-  /** So many are done, of so many where that is known. */
+  /** Shows how many are done, and of how many if that is known. */
   show(done: number, total?: number): void
-  /** Wipes off what was drawn on a terminal. */
+  /** Erases the line on a terminal. */
   end(): void
 }
 
-/** Where progress is written, apart from results. */
+/** The output for progress, separate from results. */
 export interface ProgressOutput {
   isTTY?: boolean
   columns?: number
@@ -36,7 +36,7 @@ export function createProgress(out: ProgressOutput): Progress {
   }
 }
 
-/** Count, rate, and the time that is left. */
+/** Count, rate, and the remaining time. */
 function howFar(done: number, total: number | undefined, seconds: number): string {
   const perSecond = seconds > 0 ? done / seconds : 0
   const rate = `${figure(Math.round(perSecond))}/s`
@@ -45,7 +45,7 @@ function howFar(done: number, total: number | undefined, seconds: number): strin
   return `${figure(done)} of ${figure(total)}, ${rate}${left}`
 }
 
-/** A number with commas. */
+/** Formats a number with commas. */
 export function figure(value: number): string {
   return value.toLocaleString('en')
 }

@@ -1,4 +1,4 @@
-/** Waiting until the pipeline takes events. */
+/** Waits until the pipeline accepts events. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { SetupError } from '@eventflow/local'
 import type { Kept } from './keep-running.js'
@@ -7,8 +7,9 @@ import type { Voice } from './output.js'
 const TELL_EVERY_MS = 15_000
 
 /**
- * Waits until `/readyz` answers 200 on every port. Fails when a part of the stack ends before it worked: it would hardly do
- * better the next time, and the person who started us is looking. One that worked and was ended by an event is started again.
+ * Waits until `/readyz` answers 200 on every port. Rejects if a part of the stack ends before it has worked: it would
+ * hardly do better the next time, and the user is watching. A part that worked and was crashed by an event is started
+ * again.
  */
 export async function untilReady(ports: number[], started: Kept[], voice: Voice, stop: AbortSignal): Promise<void> {
   const over = new AbortController()

@@ -1,12 +1,12 @@
-/** What commands print: columns, and spans of time. */
+/** Formats tables and durations. */
 import { printable } from '@eventflow/core'
 
-/** Where a command writes a line or a block of text. */
+/** Writes a line or a block of text. */
 export type Print = (text: string) => void
 
 /**
- * A table with a heading, one line a row, also where a cell has line breaks in it. Columns named in `right` are flush
- * right, as numbers are.
+ * Returns a table with a heading and one line a row, even if a cell contains line breaks. The columns in `right` are
+ * right-aligned, as for numbers.
  */
 export function table(
   heading: readonly string[],
@@ -23,7 +23,7 @@ export function table(
   return [heading, ...shown].map(line).join('\n')
 }
 
-/** A span of time in the two units that matter: `4.2 s`, `3 min 20 s`, `5 h 10 min`, `2 d 3 h`. */
+/** Formats a duration in at most two units: `4.2 s`, `3 min 20 s`, `5 h 10 min`, `2 d 3 h`. */
 export function span(seconds: number): string {
   if (seconds < 60) return `${seconds.toFixed(1)} s`
   const two = (large: string, size: number, small: string, part: number) =>
@@ -33,7 +33,7 @@ export function span(seconds: number): string {
   return two('d', 86_400, 'h', 3_600)
 }
 
-/** A text that others wrote, in one line: what would begin another one is a space. */
+/** Returns a text of others in one line: line breaks become spaces. */
 export function oneLine(text: string): string {
   return text.replace(/[\t-\r\x85\u2028\u2029]+/g, ' ')
 }

@@ -1,18 +1,18 @@
-/** What `eventflow up` runs, and where. */
+/** The options of `eventflow up`. */
 import type { Output } from './output.js'
 
 /** Paths are absolute. */
 export interface UpOptions {
-  /** Of HTTP. */
+  /** The port of HTTP. */
   port: number
-  /** How many of them. */
+  /** The number of workers. */
   workers: number
-  /** Where the first worker tells of its health; the others have the next free ports. */
+  /** The health port of the first worker; the others get the next free ports. */
   metricsPort: number
   dataDir: string
   /** The folder with the event definitions. */
   events: string
-  /** The files that are run as ingest, as worker and as the monitor. */
+  /** The files that are run as ingest, worker and monitor. */
   programs: { ingest: string; worker: string; alerts: string }
   env: NodeJS.ProcessEnv
   output: Output

@@ -1,4 +1,4 @@
-/** `up` with stand-ins for ingest and worker, and with databases that are there already. */
+/** `up` with stand-ins for ingest and worker, and with existing databases. */
 import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -49,7 +49,7 @@ process.on('SIGTERM', () => { tell('alerts stops'); clearInterval(living) })`,
 
 afterAll(() => rm(dir, { recursive: true, force: true }))
 
-test('starts everything, brings a killed worker back, and stops from front to back', async () => {
+test('starts everything, restarts a killed worker, and stops ingest before the workers', async () => {
   const run = await start()
   await run.says(/EventFlow is up.*psql "\$DATABASE_URL".*curl -i http/s)
   const pid = Number(/worker-1 runs (\d+)/.exec(run.text())![1])
@@ -65,7 +65,7 @@ test('starts everything, brings a killed worker back, and stops from front to ba
   expect(journal.slice(2).sort()).toEqual(['worker-1 stops', 'worker-2 stops'])
 })
 
-test('a second one on the same data folder is refused, and the first runs on', async () => {
+test('a second one on the same data folder is refused, and the first keeps running', async () => {
   const first = await start()
   await first.says(/EventFlow is up/)
   await expect((await start()).over).rejects.toThrow(`already running on ${join(dir, 'data')} (process ${process.pid})`)
@@ -73,7 +73,7 @@ test('a second one on the same data folder is refused, and the first runs on', a
   await first.over
 })
 
-test('a folder left by one that was killed is taken over', async () => {
+test('the folder of a killed one can be claimed', async () => {
   await writeFile(join(dir, 'data', 'up.json'), JSON.stringify({ pid: process.pid, port: 1, token: 'gone' }))
   const run = await start()
   await run.says(/EventFlow is up/)
@@ -89,7 +89,7 @@ test('when a part ends before everything is ready, it fails and stops the others
   expect(run.text()).toContain('ingest   | cannot start: a setting is missing')
 })
 
-test('workers have ports from the given one on', async () => {
+test('workers get ports from the given one on', async () => {
   const metricsPort = (await freePort(0))!
   const run = await start({ ingest, worker, alerts }, { metricsPort })
   await run.says(new RegExp(`workers: port ${metricsPort}, `))
@@ -100,7 +100,7 @@ test('workers have ports from the given one on', async () => {
   )
 })
 
-test('its programs stop when it is killed', async () => {
+test('its programs stop if it is killed', async () => {
   const script = `
     import { startProgram } from '${new URL('./program.js', import.meta.url)}'
     startProgram('${worker}', ${JSON.stringify({ ...env, EVENTFLOW_WORKER_ID: 'orphan', EVENTFLOW_METRICS_PORT: '0' })}, (line) => console.log(line))`
@@ -112,7 +112,7 @@ test('its programs stop when it is killed', async () => {
   await until('it stops', async () => (await readFile(env.JOURNAL, 'utf8')).includes('orphan stops'))
 })
 
-/** Runs `up`, and listens to what it writes. */
+/** Runs `up` and collects its output. */
 async function start(programs = { ingest, worker, alerts }, options: Partial<UpOptions> = {}) {
   const [stop, kill] = [new AbortController(), new AbortController()]
   let text = ''
@@ -125,7 +125,7 @@ async function start(programs = { ingest, worker, alerts }, options: Partial<UpO
     ...{ stop: stop.signal, kill: kill.signal },
     ...options,
   })
-  over.catch(() => {}) // whoever waits for it hears of it
+  over.catch(() => {}) // callers that await `over` get the error
   return {
     over,
     text: () => text,

@@ -1,4 +1,4 @@
-/** `eventflow up`: the whole pipeline on this machine, Postgres and Redis included. */
+/** `eventflow up`: the whole pipeline on this machine, including Postgres and Redis. */
 import { once } from 'node:events'
 import { access } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -13,7 +13,10 @@ import { untilReady } from './ready.js'
 import type { UpOptions } from './up-options.js'
 import { welcome } from './welcome.js'
 
-/** Starts everything, says where it is, and stops everything when told to. When it fails, nothing is left running. */
+/**
+ * Starts everything, prints the addresses, and stops everything when told to. Rejects if something fails; then nothing
+ * is left running.
+ */
 export async function up(options: UpOptions): Promise<void> {
   const { port, dataDir, events, output, stop, kill } = options
   const voice = output.voice('up')
@@ -46,7 +49,7 @@ export async function up(options: UpOptions): Promise<void> {
   }
 }
 
-/** The last to start is the first to stop. */
+/** Stops the parts in reverse order of their start. */
 async function stopAll(started: Kept[], voice: Voice): Promise<void> {
   if (started.length === 0) return
   voice.say('stopping: finishing events in flight')
@@ -54,7 +57,7 @@ async function stopAll(started: Kept[], voice: Voice): Promise<void> {
   voice.say('stopped')
 }
 
-/** What is in them is for their loader to judge; a folder that is not there is said before anything starts. */
+/** Checks that the folder exists before anything starts; the loader checks its content. */
 async function checkEvents(folder: string): Promise<void> {
   await access(folder).catch(() => {
     throw new SetupError(
@@ -63,7 +66,7 @@ async function checkEvents(folder: string): Promise<void> {
   })
 }
 
-/** Waits a little: the ingest of a run that was killed takes a moment to leave. */
+/** Waits a little, because the ingest of a killed run takes a moment to stop. */
 async function checkHttpPort(port: number): Promise<void> {
   for (const deadline = Date.now() + 3_000; (await freePort(port)) === undefined; await delay(100)) {
     if (Date.now() > deadline)

@@ -1,9 +1,9 @@
-/** `eventflow workers`: who is alive, who is not, and who has which partitions. */
+/** `eventflow workers`: the living and dead workers, and their partitions. */
 import { type KnownWorker, readWorkers } from '@eventflow/db'
 import { askPostgres } from './ask-postgres.js'
 import { type Print, span, table } from './table.js'
 
-/** Prints the workers. Gives the exit code: 1 when none is alive. */
+/** Prints the workers. Resolves with the exit code: 1 if none is alive. */
 export async function workers(postgres: string, { json, print }: { json?: boolean; print: Print }): Promise<number> {
   const known = await askPostgres(postgres, readWorkers)
   print(json ? JSON.stringify(known) : shown(known))

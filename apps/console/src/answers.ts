@@ -1,6 +1,6 @@
-/** What the service answers with, as far as the console reads it. */
+/** The service's answers, as far as the console uses them. */
 
-/** As EVENT_STATUSES in packages/core, which the browser does not load. */
+/** Like EVENT_STATUSES in packages/core, which the browser does not load. */
 export const EVENT_STATUSES = ['accepted', 'retrying', 'processed', 'failed', 'discarded'] as const
 type EventStatus = (typeof EVENT_STATUSES)[number]
 
@@ -50,13 +50,13 @@ export interface EventType {
   sensitive: string[]
   order: string
   attempts: number
-  /** Where data is checked first: `ingest` or `worker`. */
+  /** Where data is first checked: `ingest` or `worker`. */
   validate_at: string
-  /** The versions of the schema that its code lifts. */
+  /** The schema versions that its code has upcasters for. */
   lifts: number[]
 }
 
-/** Enough of JSON Schema to begin an event and to say what belongs in it. */
+/** The part of JSON Schema that the console needs to draft and to describe an event. */
 export interface Schema {
   type?: string | string[]
   description?: string
@@ -86,14 +86,14 @@ export interface SchemaType {
 
 export interface SchemaVersion {
   version: number
-  /** `code`, by a definition, or `api`. */
+  /** `code`: from a definition; `api`: over HTTP. */
   origin: string
   registered_by: string
   registered_at: string
   schema: Json
 }
 
-/** The versions of a type's schema, the first one first. */
+/** The versions of a type's schema in order. */
 export interface SchemaVersions {
   type: string
   compatibility: string
@@ -101,14 +101,14 @@ export interface SchemaVersions {
   versions: Omit<SchemaVersion, 'schema'>[]
 }
 
-/** What the last events of a type say of its schema; a `version` of `null`: they name none. */
+/** How the last events of a type state their schema; a `version` of `null`: they state none. */
 export interface SchemaUsage {
   looked_at: number
   versions: { version: number | null; events: number; last_accepted_at: string }[]
   fields: { name: string; events: number }[]
 }
 
-/** Whether a schema could be the next version, and if not, why. */
+/** Whether a schema could be the next version, and the reasons if not. */
 export interface SchemaCheck {
   compatible: boolean
   compatibility: string
@@ -219,7 +219,7 @@ export interface Moment {
     p99: number | null
     answered95: number | null
   }
-  /** Of the last five minutes. */
+  /** The last five minutes. */
   recent: { ended: number; failed: number }
   backlog: number | null
   retrying: number | null

@@ -1,7 +1,7 @@
 /** Requests to the service: JSON in and out, problems as readable errors. */
 import { signal } from '@preact/signals'
 
-/** Where a body or a query is wrong, and how. */
+/** A fault of a body or a query, and its place. */
 interface Fault {
   pointer: string
   message: string
@@ -33,7 +33,7 @@ export const keyRefused = signal(false)
 /** Counts the keys that were entered: after each one everything is read again. */
 export const keysGiven = signal(0)
 
-/** Who acts, for the audit log. */
+/** The operator's name, for the audit log. */
 export const operator = signal(localStorage.getItem('operator') ?? '')
 
 export function rememberKey(key: string): void {
@@ -56,7 +56,7 @@ function headers(): Record<string, string> {
   }
 }
 
-/** Opens what is not JSON, such as an event stream. Throws ApiError. */
+/** Requests something that is not JSON, such as an event stream. Rejects with ApiError. */
 export async function open(path: string, init: RequestInit = {}): Promise<Response> {
   let response: Response
   try {

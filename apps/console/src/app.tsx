@@ -17,7 +17,7 @@ import { Dialog } from './parts/dialog.js'
 import { go, href, route } from './route.js'
 import { changeTheme, theme } from './theme.js'
 
-/** The key after `g` goes there. */
+/** Pressing this key after `g` opens the page. */
 const PAGES = [
   { path: 'live', name: 'Live', key: 'l' },
   { path: 'events', name: 'Events', key: 'e' },

@@ -1,4 +1,4 @@
-/** The tree of what caused what, also from events that contradict each other. */
+/** The tree of causes, including events that contradict each other. */
 import { expect, test } from '@jest/globals'
 import { type Branch, type Linked, treeOf } from './causes.js'
 
@@ -8,7 +8,7 @@ const event = (id: string, causationid?: string, external_id?: string): Linked =
   ...(external_id !== undefined && { external_id }),
 })
 
-/** `a(b(c) d)`, and `+2` for those that are too deep. */
+/** `a(b(c) d)`, and `+2` for events that are too deep. */
 const written = (trees: readonly Branch<Linked>[]): string =>
   trees
     .map(({ event, caused, deeper }) => {

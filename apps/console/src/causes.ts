@@ -1,6 +1,9 @@
-/** What caused what, as a tree, from what each event says of itself: linear and finite, also where they contradict each other. */
+/**
+ * Builds the tree of causes from what each event states: in linear time and without cycles, even if events contradict
+ * each other.
+ */
 
-/** What an event says of itself and of its cause. Both kinds of id may be given as a cause. */
+/** The ids of an event, and its stated cause. Either kind of id may be given as a cause. */
 export interface Linked {
   id: string
   external_id?: string
@@ -10,14 +13,14 @@ export interface Linked {
 export interface Branch<Event> {
   event: Event
   caused: Branch<Event>[]
-  /** Events below that are too deep to be shown. */
+  /** The number of events below that are too deep to show. */
   deeper: number
 }
 
-/** Deeper branches are counted only. */
+/** Deeper events are only counted. */
 const MAX_DEPTH = 20
 
-/** The first event of each name: ids that are given twice have one bearer. */
+/** Maps each id to the first event with it. */
 export function namesOf<Event extends Linked>(events: readonly Event[]): Map<string, Event> {
   const named = new Map<string, Event>()
   for (const event of events) {
@@ -29,8 +32,9 @@ export function namesOf<Event extends Linked>(events: readonly Event[]): Map<str
 }
 
 /**
- * Every event of `events`, which begin with the oldest, exactly once: below its cause, or at the root where that is not among
- * them or is the event itself. Of events that cause each other in a circle the oldest is the root.
+ * Returns a tree with every event of `events`, which must begin with the oldest, exactly once: below its cause, or at
+ * the root if the cause is not among them or is the event itself. If events cause each other in a cycle, the oldest is
+ * at the root.
  */
 export function treeOf<Event extends Linked>(events: readonly Event[]): Branch<Event>[] {
   const named = namesOf(events)
@@ -45,7 +49,7 @@ export function treeOf<Event extends Linked>(events: readonly Event[]): Branch<E
   const trees: Branch<Event>[] = []
   const placed = new Set<Event>()
   for (const start of [...roots, ...events]) {
-    // What is reached from no root is in a circle, or below one.
+    // Events that no root reaches are in a cycle, or below one.
     const waiting: { event: Event; below: Branch<Event> | undefined; depth: number }[] = [
       { event: start, below: undefined, depth: 0 },
     ]

@@ -1,15 +1,15 @@
-/** Forms: read by the page, never sent by the browser. */
+/** Reads forms; the browser never submits them. */
 import { rememberOperator } from './api.js'
 
-/** What a form says. */
+/** The values of a form. */
 export interface Form {
-  /** What stands in a field; empty where the form has none of this name. */
+  /** The value of a field; empty if there is no field of this name. */
   text: (name: string) => string
-  /** All that is chosen under a name. */
+  /** All selected values of a name. */
   all: (name: string) => string[]
 }
 
-/** Reads the form that is submitted. Who acts, where it asks for that, is remembered for the next one. */
+/** Reads the submitted form. The operator's name, if the form asks for it, is remembered for the next form. */
 export function readForm(event: SubmitEvent): Form {
   event.preventDefault()
   const sent = new FormData(event.currentTarget as HTMLFormElement)

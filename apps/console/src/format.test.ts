@@ -1,4 +1,4 @@
-/** Numbers, times and durations as people read them. */
+/** Numbers, times and durations for people. */
 import { describe, expect, test } from '@jest/globals'
 import { ago, count, duration, percent, quoted, roughly, shellWord, time } from './format.js'
 
@@ -61,7 +61,7 @@ describe('a moment', () => {
 test('texts are quoted for SQL and for shells', () => {
   expect(quoted("it's")).toBe("'it''s'")
   expect([shellWord('a.b-1'), shellWord("it's $HOME")]).toEqual(['a.b-1', `'it'\\''s $HOME'`])
-  // What cannot be seen in them is seen, and means the same.
+  // Invisible characters are escaped, with the same meaning.
   expect(quoted("a'\\\u202e")).toBe(String.raw`E'a\'\\\U0000202E'`)
   expect(shellWord("a'\\\u202e")).toBe(String.raw`$'a\'\\\U0000202E'`)
 })

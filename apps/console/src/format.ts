@@ -1,13 +1,13 @@
 /** Numbers, times and durations for people; texts quoted for SQL and shells. */
 import { unmask } from './unmask.js'
 
-/** 12,345; one decimal where it is small and has one. */
+/** 12,345; a small number with one decimal, if it has any. */
 export function count(value: number | null | undefined): string {
   if (value === null || value === undefined) return '–'
   return value.toLocaleString('en', { maximumFractionDigits: Math.abs(value) < 10 ? 1 : 0 })
 }
 
-/** 12,345, and beyond a million 1.23 M: where there is little room. */
+/** 12,345, or 1.23 M above a million: for narrow places. */
 export function roughly(value: number | null): string {
   if (value === null || value < 1e6) return count(value)
   const billions = value >= 1e9
@@ -15,7 +15,7 @@ export function roughly(value: number | null): string {
   return `${digits} ${billions ? 'G' : 'M'}`
 }
 
-/** 850 µs, 12 ms, 1.4 s, 2 min, 3 h, 4 d; in three digits at the most. */
+/** 850 µs, 12 ms, 1.4 s, 2 min, 3 h, 4 d; at most three digits. */
 export function duration(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined) return '–'
   const digits = (value: number) => value.toLocaleString('en', { maximumFractionDigits: value < 10 ? 1 : 0 })
@@ -43,7 +43,7 @@ export function localTime(iso: string | undefined): string {
   return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19)
 }
 
-/** The moment that was entered, or nothing. */
+/** The entered time in RFC 3339; empty if none was entered. */
 export const fromLocalTime = (text: string) => (text ? new Date(text).toISOString() : '')
 
 /** How long ago, or in how long. */
@@ -53,7 +53,7 @@ export function ago(iso: string, now = Date.now()): string {
   return seconds > 0 ? `${duration(Math.round(seconds))} ago` : `in ${duration(Math.round(-seconds))}`
 }
 
-/** The share of `part` in all, for people: <0.1 %, 3.5 %, 12 %. */
+/** The share of `part` in all: <0.1 %, 3.5 %, 12 %. */
 export function percent(part: number, all: number): string {
   if (all === 0) return '0 %'
   const share = (100 * part) / all
@@ -61,22 +61,22 @@ export function percent(part: number, all: number): string {
   return `${share.toLocaleString('en', { maximumFractionDigits: share < 10 ? 1 : 0 })} %`
 }
 
-/** The end of an id, where ids differ. */
+/** The end of an id, in which ids differ. */
 export const shortId = (id: string) => id.slice(-8)
 
-/** A text between the quotes of SQL; what cannot be seen in it is escaped. */
+/** A text as a SQL literal, with invisible characters escaped. */
 export function quoted(text: string): string {
   const plain = text.replaceAll("'", "''")
   const escaped = unmask(text.replaceAll(/['\\]/g, '\\$&'), escapeCode)
   return unmask(text) === text ? `'${plain}'` : `E'${escaped}'`
 }
 
-/** A text as one word of a shell; what cannot be seen in it is escaped, as bash and zsh read it. */
+/** A text as one word for a shell, with invisible characters escaped for bash and zsh. */
 export function shellWord(text: string): string {
   if (/^[\w./:@-]+$/.test(text)) return text
   if (unmask(text) === text) return `'${text.replaceAll("'", `'\\''`)}'`
   return `$'${unmask(text.replaceAll(/['\\]/g, '\\$&'), escapeCode)}'`
 }
 
-/** `\U0000202E`: read alike by Postgres and by shells. */
+/** `\U0000202E`, which Postgres and shells read alike. */
 const escapeCode = (code: number) => `\\U${code.toString(16).toUpperCase().padStart(8, '0')}`

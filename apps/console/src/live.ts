@@ -1,4 +1,4 @@
-/** The pipeline as it is now and was in the last hour, kept up to date by the service. */
+/** The current state of the pipeline and the last hour, updated by the service. */
 import { signal } from '@preact/signals'
 import type { Moment, Trouble } from './answers.js'
 import { ApiError, apiKey, keyRefused, keysGiven, open } from './api.js'
@@ -25,7 +25,7 @@ const HOUR_MS = 3_600_000
 const SILENT_MS = 15_000
 const AGAIN_AFTER_MS = 2_000
 
-/** Follows the pipeline for as long as the page is open. */
+/** Follows the pipeline while the page is open. */
 export async function follow(): Promise<never> {
   for (;;) {
     try {
@@ -52,11 +52,11 @@ function anotherKey(): Promise<void> {
   })
 }
 
-// By fetch, since EventSource cannot send the header with the key.
+// By fetch, because EventSource cannot send the header with the key.
 async function listen(): Promise<void> {
   const silent = new AbortController()
   let timer = setTimeout(() => silent.abort(), SILENT_MS)
-  // A stream that has begun may not know yet that its key is no longer accepted.
+  // A running stream does not know that its key is no longer accepted.
   const stop = keyRefused.subscribe((refused) => refused && silent.abort())
   try {
     const response = await open('v1/live', { headers: { accept: 'text/event-stream' }, signal: silent.signal })

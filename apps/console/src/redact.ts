@@ -1,6 +1,9 @@
 /** Which parts of an event are hidden until the user reveals them. */
 
-/** Whether the part at `path` (names and indexes from the root) is one of the `sensitive` pointers, in which `*` is any. */
+/**
+ * Whether the part at `path` (names and indexes from the root) matches one of the `sensitive` pointers, in which `*`
+ * matches anything.
+ */
 export function isSensitive(path: readonly string[], sensitive: readonly string[]): boolean {
   return sensitive.some((pointer) => {
     const parts = pointer

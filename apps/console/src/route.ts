@@ -1,4 +1,6 @@
-/** Where one is: `#/events/0190…?status=failed`. After the hash, so that the service need not know the pages. */
+/**
+ * The current page: `#/events/0190…?status=failed`. It is in the fragment, so that the service need not know the pages.
+ */
 import { computed, signal } from '@preact/signals'
 import { type Params, queryOf } from './api.js'
 
@@ -7,7 +9,7 @@ addEventListener('hashchange', () => {
   hash.value = location.hash
 })
 
-/** The parts of the path, and what is asked for. */
+/** The parts of the path and the parameters. */
 export const route = computed(() => {
   const [path = '', query = ''] = hash.value.replace(/^#\/?/, '').split('?')
   return {
@@ -16,7 +18,7 @@ export const route = computed(() => {
   }
 })
 
-/** A part that was not encoded stands for itself. */
+/** A part with an invalid encoding is taken literally. */
 function decode(part: string): string {
   try {
     return decodeURIComponent(part)
@@ -25,7 +27,7 @@ function decode(part: string): string {
   }
 }
 
-/** The address of a page. */
+/** Returns the address of a page. */
 export function href(path: readonly string[], params: Params = {}): string {
   return `#/${path.map((part) => encodeURIComponent(part.toWellFormed())).join('/')}${queryOf(params)}`
 }

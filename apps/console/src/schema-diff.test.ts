@@ -1,4 +1,4 @@
-/** What is said to differ between two versions of a schema. */
+/** The differences between two versions of a schema. */
 import { describe, expect, test } from '@jest/globals'
 import { changesBetween } from './schema-diff.js'
 

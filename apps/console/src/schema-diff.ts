@@ -1,15 +1,15 @@
-/** What differs between two versions of a schema, by path. */
+/** Finds the differences between two versions of a schema, by path. */
 import type { Json } from './answers.js'
 
 export interface Change {
-  /** Where, as a JSON pointer. */
+  /** The place, as a JSON pointer. */
   path: string
   kind: 'added' | 'removed' | 'changed'
   before?: Json
   after?: Json
 }
 
-/** Every difference, in the order of the schemas. What is new as a whole, or gone, is one. */
+/** Returns all differences in the order of the schemas. A part that is completely new or gone is one difference. */
 export function changesBetween(before: Json, after: Json, path = ''): Change[] {
   if (isObject(before) && isObject(after)) {
     const names = new Set([...Object.keys(before), ...Object.keys(after)])
@@ -21,7 +21,7 @@ export function changesBetween(before: Json, after: Json, path = ''): Change[] {
     })
   }
   if (Array.isArray(before) && Array.isArray(after)) {
-    // In `required`, `enum` and `type` the order means nothing, and an index would be no help.
+    // In `required`, `enum` and `type` the order has no meaning, so an index would not help.
     if ([...before, ...after].every(isScalar)) return changesOfSet(before, after, path)
     const length = Math.max(before.length, after.length)
     return Array.from({ length }, (_, i) => changeOf(before[i], after[i], `${path}/${i}`)).flat()

@@ -1,4 +1,4 @@
-/** A first draft of an event from its schema. */
+/** A draft of an event from its schema. */
 import { expect, test } from '@jest/globals'
 import type { Schema } from './answers.js'
 import { describeField, draftOf } from './skeleton.js'

@@ -3,7 +3,7 @@ import type { Json, Schema } from './answers.js'
 
 const MAX_DEPTH = 8
 
-/** Every required field, with what the schema suggests, or an empty value of the right type. */
+/** Returns every required field, with the value that the schema suggests, or an empty value of the right type. */
 export function draftOf(schema: Schema, depth = 0): Json {
   const suggested = schema.const ?? schema.default ?? schema.examples?.[0] ?? schema.enum?.[0]
   if (suggested !== undefined) return suggested
@@ -27,7 +27,7 @@ function draftOfText({ format }: Schema): string {
   return ''
 }
 
-/** What belongs into a field, in a few words: "integer, 1 to 12,451", "text, 3 to 4 characters". */
+/** Describes a field in a few words: "integer, 1 to 12,451", "text, 3 to 4 characters". */
 export function describeField(schema: Schema): string {
   const type = Array.isArray(schema.type) ? schema.type.join(' or ') : schema.type === 'string' ? 'text' : schema.type
   const range = (from: number | undefined, to: number | undefined, unit: string) => {

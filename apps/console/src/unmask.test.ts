@@ -1,4 +1,4 @@
-/** Texts of others, shown as what they are. */
+/** Texts of others are shown as they are. */
 import { expect, test } from '@jest/globals'
 import { h } from 'preact'
 import { unmask, unmaskPages } from './unmask.js'

@@ -1,16 +1,19 @@
-/** Texts of others, so shown that they cannot be taken for something else. */
+/** Shows texts of others in such a way that they cannot be mistaken for something else. */
 import { Fragment, h, options, type VNode } from 'preact'
 
-/** What has no shape of its own: controls, bidi controls, joiners, fillers, tags, line separators and halves of characters. */
+/** Invisible characters: controls, bidi controls, joiners, fillers, tags, line separators and lone surrogates. */
 const UNSEEN = /[\p{Cc}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\p{Cs}]/gu
 
-/** Joiners and selectors make one picture of several. */
+/** Joiners and selectors that combine several characters into one picture. */
 const IN_PICTURES = /(\p{Extended_Pictographic}|\p{Emoji_Modifier}|\ufe0f)(\u200d|\ufe0f)$/u
 
-/** Hebrew, Arabic and the other scripts that are read from right to left. */
+/** Hebrew, Arabic and the other scripts that are written from right to left. */
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u
 
-/** The text with what cannot be seen in it written out: U+202E, or as `write` writes it. Lines and tabs stay, and pictures. */
+/**
+ * Returns the text with its invisible characters written out: as U+202E, or as `write` writes them. Line breaks, tabs
+ * and pictures are kept.
+ */
 export function unmask(text: string, write = (code: number) => `⟨U+${hex(code)}⟩`): string {
   return text.replace(UNSEEN, (char, at: number) => {
     if (char === '\n' || char === '\t') return char
@@ -22,8 +25,8 @@ export function unmask(text: string, write = (code: number) => `⟨U+${hex(code)
 const hex = (code: number) => code.toString(16).toUpperCase().padStart(4, '0')
 
 /**
- * Has every text of every page unmasked, and those that are read from right to left kept to themselves, so that they do not
- * turn round what stands beside them. Pages need not know which of their texts come from elsewhere.
+ * Unmasks every text of every page, and isolates texts written from right to left, so that they do not reverse the text
+ * beside them. Pages need not know which of their texts come from others.
  */
 export function unmaskPages(): void {
   const before = options.vnode
@@ -38,7 +41,7 @@ function unmaskNode({ type, props }: VNode): void {
   for (const name of ['title', 'aria-label', 'placeholder']) {
     if (typeof own[name] === 'string') own[name] = unmask(own[name])
   }
-  // The only one that can hold no element.
+  // An option cannot contain elements, and a bdi is isolated already.
   const isolates = type !== 'option' && type !== 'bdi'
   if (own.children !== undefined) own.children = unmaskChildren(own.children, isolates)
 }

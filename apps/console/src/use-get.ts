@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { ApiError, get, keyRefused, keysGiven } from './api.js'
 
-/** What was read. While it is read again the old answer stays, so that nothing jumps. */
+/** What was read. During another read the old answer is kept, so that the page does not jump. */
 export interface Reading<Answer> {
   answer: Answer | undefined
   error: ApiError | undefined
@@ -10,7 +10,7 @@ export interface Reading<Answer> {
   again: () => void
 }
 
-/** Reads `path` (nothing for an empty one), at once and then every `everyMs` where it is given. */
+/** Reads `path` (nothing if it is empty) at once, and again every `everyMs` if given. */
 export function useGet<Answer>(path: string, everyMs?: number): Reading<Answer> {
   const [state, setState] = useState<{ path: string; answer?: Answer; error?: ApiError; loading: boolean }>({
     path,
@@ -34,7 +34,7 @@ export function useGet<Answer>(path: string, everyMs?: number): Reading<Answer> 
         const problem = error instanceof ApiError ? error : new ApiError(0, 'Something went wrong', String(error))
         setState((before) => ({ ...before, path, error: problem, loading: false }))
       }
-      // With a key that was refused it would be refused again; with another one this effect begins anew.
+      // With the same key it would be refused again; a new key restarts this effect.
       if (everyMs !== undefined && !leaving.signal.aborted && !keyRefused.value) timer = setTimeout(read, everyMs)
     }
     void read()

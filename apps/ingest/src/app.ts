@@ -1,4 +1,4 @@
-/** The HTTP service, without a port: everything but listening. */
+/** The HTTP service without listening on a port. */
 
 import { randomFillSync } from 'node:crypto'
 import { hostname } from 'node:os'
@@ -45,33 +45,36 @@ import { searchRoutes } from './routes/search.js'
 import { startOperationRoutes } from './routes/start-operation.js'
 import { waitingRoutes } from './routes/waiting.js'
 
-/** How old what is shown of the pipeline may be, in milliseconds; older still where reading it takes long. */
+/** How old the shown state of the pipeline may be, in milliseconds; older if reading it takes long. */
 const LAG_FRESH_MS = 1_000
 const STOCK_FRESH_MS = 10_000
 
 /**
- * The connections that are not for accepting events, by tenant: what one asks for leaves room for the others and, since there
- * are more connections than turns, for what the service reads for itself.
+ * The turns for connections that do not accept events, by tenant: one tenant leaves room for the others and, because
+ * there are more connections than turns, for the service's own reads.
  */
 const ASKING_TURNS = { atOnce: 6, atOnceEach: 3, waitingEach: 500 }
 
 export interface AppDeps {
   config: IngestConfig
-  /** For accepting events, and for what that waits for. */
+  /** The connections for accepting events, and for what that depends on. */
   db: Db
-  /** For all else. */
+  /** The connections for everything else. */
   asking: Db
   redis: Redis
   log: Logger
   metrics: IngestMetrics
-  /** Nothing where traces are off. */
+  /** Undefined if tracing is off. */
   tracing?: Tracing | undefined
   definitions: ReadonlyMap<string, EventDefinition>
-  /** How many partitions the database has. */
+  /** The number of partitions of the database. */
   partitions: number
 }
 
-/** Builds the service. `close()` of what it gives answers the requests in flight and takes no more. */
+/**
+ * Builds the service. Its `close()` answers the current requests and accepts no more. Rejects if the settings or the
+ * database are unusable.
+ */
 export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const { config, db, asking, redis, log, metrics, tracing, definitions, partitions } = deps
   const { app, isOpen } = createServer({ config, log, metrics, tracing })
@@ -124,14 +127,14 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   return app
 }
 
-/** What the database has to say before the first request. */
+/** What is read from the database before the first request. */
 interface Stored {
   entrySecret: Awaited<ReturnType<typeof readEntrySecret>>
   formerIdsUntil: Awaited<ReturnType<typeof readFormerIdsUntil>>
   schemas: Awaited<ReturnType<typeof followSchemas>>
 }
 
-/** Reads it, and waits for Postgres where that is away. */
+/** Reads it, and waits while Postgres is away. */
 async function readStored({ db, log }: AppDeps): Promise<Stored> {
   const follow = () => followSchemas(db, (err) => log.warn({ err }, 'reading new schemas failed'))
   return {
@@ -164,12 +167,12 @@ function admissionOf({ config, log, definitions, partitions }: AppDeps): Admissi
     maxFutureMs: config.EVENTFLOW_MAX_FUTURE_MINUTES * 60_000,
     maxAgeMs: config.EVENTFLOW_MAX_AGE_DAYS * 86_400_000,
     onKeyMistake: oncePerType((type) =>
-      log.warn({ type }, 'the key function of a definition is at fault: events of its type are refused'),
+      log.warn({ type }, 'the key function of a definition fails: events of this type are refused'),
     ),
   }
 }
 
-/** Starts to watch the whole pipeline, and to tell Postgres of this process, until the service closes. */
+/** Starts to watch the whole pipeline and to publish this process' figures, until the service closes. */
 function watchPipeline(app: FastifyInstance, { config, asking, redis, log, metrics, definitions }: AppDeps) {
   const feed = createRedisMonitor(redis, config.EVENTFLOW_STREAM_PREFIX)
   const lag = sparing(() => readLag(asking, feed), LAG_FRESH_MS)
@@ -187,7 +190,7 @@ function watchPipeline(app: FastifyInstance, { config, asking, redis, log, metri
   return { collector, lag, refreshGauges, unordered }
 }
 
-/** Tells of each type once. */
+/** Calls `tell` once for each type. */
 function oncePerType(tell: (type: string) => void): (type: string) => void {
   const told = new Set<string>()
   return (type) => {

@@ -1,16 +1,16 @@
-/** Health and metrics on a port of their own, which answers while the main port has all the connections it may have. */
+/** Health and metrics on a separate port, which answers even if the main port has no free connections. */
 import { createServer, type Server } from 'node:http'
 import { listenError } from '@eventflow/runtime'
 import type { FastifyInstance } from 'fastify'
 
 const PATHS = new Set(['/livez', '/readyz', '/health', '/metrics'])
 
-/** More than all that ask for health; it is no port for others. */
+/** More than all probes and scrapers need. */
 const MAX_CONNECTIONS = 100
 const TIMEOUT_MS = 5_000
 
 /**
- * Serves a ready service's routes of health and metrics, and no other ones. Rejects when the port is taken, naming its
+ * Serves only the health and metrics routes of a ready service. Rejects if the port is taken; the message names its
  * setting.
  */
 export async function serveHealth(app: FastifyInstance, host: string, port: number): Promise<Server> {

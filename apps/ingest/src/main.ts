@@ -1,4 +1,4 @@
-/** Starts the ingestion service: wire, listen, drain. */
+/** Starts the ingest service: connects, listens and drains. */
 import {
   ASKING_APPLICATION,
   CONNECTIONS_OF_INGEST,
@@ -82,7 +82,7 @@ try {
     [
       { name: 'http', stop: () => app.close() },
       { name: 'health', stop: async () => health?.close().closeAllConnections() },
-      // Nothing is under way any more; QUIT would fail where Redis is away.
+      // No request is running any more; QUIT would fail while Redis is away.
       { name: 'redis', stop: async () => redis.disconnect() },
       { name: 'postgres', stop: () => Promise.all([db.end(), asking.end()]) },
       { name: 'traces', stop: async () => tracing?.stop() },

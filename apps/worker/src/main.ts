@@ -1,4 +1,4 @@
-/** Starts a worker: wire, work, drain in reverse. */
+/** Starts a worker: connects, works, and drains in reverse order. */
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import { connect, isAway, migrate, OPERATOR_TENANT, prepare, readEntrySecret, WORKER_APPLICATION } from '@eventflow/db'
@@ -79,7 +79,7 @@ try {
         },
       },
       { name: 'work', stop: () => worker.stop() },
-      // Nothing is under way any more; QUIT would fail where Redis is away.
+      // No command is running any more; QUIT would fail while Redis is away.
       { name: 'redis', stop: async () => redis.disconnect() },
       { name: 'postgres', stop: () => db.end() },
       { name: 'metrics', stop: async () => server.close() },

@@ -1,4 +1,4 @@
-/** The only place that knows Postgres. */
+/** The only package that uses Postgres. */
 
 export * from './ledger/columns.js'
 export * from './ledger/event-filter.js'

@@ -1,4 +1,4 @@
-/** A worker: its lanes, the ownership that feeds them, and the removal of old events. */
+/** A worker: starts its lanes, ownership, retention and watchdog. */
 import { setMaxListeners } from 'node:events'
 import { hostname } from 'node:os'
 import { type Feed, type FeedMonitor, UnavailableError } from '@eventflow/core'
@@ -24,41 +24,41 @@ import { refreshWorkerGauges } from './watch/gauges.js'
 import { startWatchdog, type WorkerHealth } from './watch/watchdog.js'
 
 export interface WorkerDeps {
-  /** Stable over restarts, so that a worker has its partitions back at once. */
+  /** The same after every restart, so that a worker gets its partitions back at once. */
   id: string
-  /** Differs from that of every other process that ever had this id. */
+  /** Unique among all processes that ever had this id. */
   run: string
   config: WorkerConfig
   db: Db
-  /** One feed for each lane, each under a name of its own. The worker closes them. */
+  /** One feed for each lane, each with its own consumer name. The worker closes them. */
   feeds: readonly Feed[]
   monitor: FeedMonitor
-  /** What look-ups of enrichers have found, shared by all workers. */
+  /** The cache for lookups of enrichers, shared by all workers. */
   cache: EnrichContext['cache']
   log: Logger
   metrics: WorkerMetrics
-  /** Missing where traces are off. */
+  /** Undefined if tracing is off. */
   tracing?: Tracing | undefined
   definitions: ReadonlyMap<string, EventDefinition>
-  /** The version of each definition's schema, as it is registered. */
+  /** The registered version of each definition's schema. */
   registered: ReadonlyMap<string, number>
 }
 
 export interface Worker {
-  /** Whether it makes progress, as of at most some seconds ago. */
+  /** Whether the worker makes progress, as of a few seconds ago. */
   health(): WorkerHealth
-  /** Updates the gauges that are not kept up to date. Never rejects. */
+  /** Updates the gauges that are only computed on demand. Never rejects. */
   refreshGauges(): Promise<void>
-  /** Settles what is in hand, gives the partitions back and takes no more. */
+  /** Finishes the current batches, gives all partitions back and closes the feeds. */
   stop(): Promise<void>
 }
 
-/** Starts to work. Rejects when a definition's schema is not valid. */
+/** Starts a worker. Waits while Postgres is away. Rejects if a definition's schema is invalid. */
 export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const { id, run, config, db, feeds, monitor, log, metrics } = deps
   const definitions = compileDefinitions(deps.definitions)
   const schemas = await readSchemas(deps, definitions)
-  // A call that does not answer must not keep the worker from stopping.
+  // A call that hangs must not keep the worker from stopping.
   const abandoning = new AbortController()
   setMaxListeners(0, abandoning.signal)
   const leaseMs = Math.round(config.EVENTFLOW_LEASE_SECONDS * 1_000)
@@ -108,7 +108,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   }
 }
 
-/** The limits that the settings give, in milliseconds and events. */
+/** The limits from the settings, in milliseconds and events. */
 function limitsOf(config: WorkerConfig, leaseMs: number) {
   const callMs = config.EVENTFLOW_HANDLER_TIMEOUT_SECONDS * 1_000
   const transactionMs = config.EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS * 1_000
@@ -119,7 +119,7 @@ function limitsOf(config: WorkerConfig, leaseMs: number) {
   }
 }
 
-/** Follows the registered schemas; those of the definitions are known from the start. */
+/** Follows the registered schemas. Those of the definitions are known from the start. */
 async function readSchemas({ db, log, registered }: WorkerDeps, definitions: Definitions): Promise<Registry> {
   const follow = () => followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
   const schemas = await untilDone('reading the schemas', log, follow, isAway)
@@ -132,8 +132,8 @@ async function readSchemas({ db, log, registered }: WorkerDeps, definitions: Def
 }
 
 /**
- * SQL for enrichers: while Postgres is away their events wait, and no attempt is charged. A statement that fails or
- * takes too long on a connection that lives has failed by itself, and counts.
+ * SQL for enrichers. While Postgres is away, their events wait and no attempt is charged. A statement that fails or
+ * times out on a live connection counts as a failed attempt.
  */
 function sqlOf(db: Db): Sql {
   const sql = asSql(db)

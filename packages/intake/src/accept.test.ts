@@ -1,7 +1,7 @@
-/** How many flushes run at once. */
+/** How many flushes run concurrently. */
 import { expect, test } from '@jest/globals'
 import { allowedFlushes } from './accept.js'
 
-test('a second flush begins beside the first only when there is half a batch for it, and never a third', () => {
+test('a second flush runs beside the first only if at least half a batch is queued for it, and there is never a third', () => {
   expect([0, 1, 499, 500, 1_000, 1_000_000].map(allowedFlushes)).toEqual([1, 1, 1, 2, 2, 2])
 })

@@ -1,10 +1,10 @@
 /**
- * Accepting events: group commit. Requests that arrive while a flush is under way wait for the next one, so the batch
- * grows by itself with the load and no timer delays anybody.
+ * Accepting events: group commit. Requests that arrive during a flush wait for the next one, so batches grow with the
+ * load, without a timer that would add latency.
  *
  * A request is *queued* → *flushing* (its events are in one INSERT) → *publishing* (committed; being added to the
- * stream, while the next flush already inserts) → *answered*. Nothing is answered as accepted before its COMMIT has
- * returned. A crash after the COMMIT and before the XADD leaves an event that only Postgres knows of; the owner of the
+ * stream, while the next flush already inserts) → *answered*. A request is answered as accepted only after its COMMIT
+ * has returned. A crash between the COMMIT and the XADD leaves an event that only Postgres has; the owner of its
  * partition catches up with it.
  */
 import type { Publisher } from '@eventflow/core'
@@ -15,7 +15,7 @@ import { createFairQueue, type FairQueue } from './fair-queue.js'
 import { createShares } from './shares.js'
 import { createStore, type Outcome, type Receipt } from './store.js'
 
-/** The events could not be stored now; the same request may succeed later. */
+/** The events could not be stored now. The same request may succeed later. */
 export class NotAcceptedError extends Error {
   override name = 'NotAcceptedError'
   readonly code: 'overloaded' | 'unavailable'
@@ -28,10 +28,10 @@ export class NotAcceptedError extends Error {
 
 export interface Acceptor {
   /**
-   * Stores events of one tenant, with so many bytes of data, and publishes them; one receipt an event, in order, once
-   * all of them are durable. One that was stored before under another id is given that id. Rejects with
-   * NotAcceptedError when that is not possible now: then it is unknown whether they were stored, and sending them again
-   * with the same ids is safe.
+   * Stores the events of one tenant and publishes them. `bytes` is the size of their data. Resolves with one receipt
+   * for each event, in order, once all are durable. An event that was stored earlier under another id gets that id.
+   * Rejects with NotAcceptedError if the events cannot be stored now. Then it is unknown whether they were stored;
+   * sending them again with the same ids is safe.
    */
   accept(events: readonly NewEvent[], bytes: number): Promise<Receipt[]>
 }
@@ -42,18 +42,21 @@ interface Request {
   fail: (error: unknown) => void
 }
 
-/** One flush takes whole requests, up to about this many events: larger statements are slower again. */
+/** The target size of a flush, in events. A flush takes whole requests. Larger statements are slower. */
 const MAX_FLUSH = 1_000
 
-/** Requests with at least this many events are flushed separately: smaller ones would wait for them. */
+/** Requests with at least this many events are flushed separately, so that smaller ones need not wait for them. */
 const LARGE_REQUEST = 100
 
-/** A second flush at once pays when there is a full batch for it; with small requests it only makes both smaller. */
+/**
+ * Returns how many flushes may run concurrently. A second one is worth it only if half a batch is queued: with few
+ * events, it would only make both flushes smaller.
+ */
 export function allowedFlushes(queuedEvents: number): number {
   return queuedEvents >= MAX_FLUSH / 2 ? 2 : 1
 }
 
-/** Requests that are stored together, and how many flushes of them are under way. */
+/** The queue of small or large requests, and the number of its flushes that are running. */
 interface Lane {
   queue: FairQueue<Request>
   flushes: number
@@ -61,15 +64,16 @@ interface Lane {
 
 const newLane = (): Lane => ({ queue: createFairQueue(({ events }) => events.length), flushes: 0 })
 
+/** Creates the acceptor of an ingest process. */
 export function createAcceptor(deps: {
   db: Db
   publisher: Publisher
   log: Logger
   metrics: IngestMetrics
-  /** Events, and bytes of their data, that may be queued or in work at once; each tenant has its share. */
+  /** The most events, and bytes of their data, that may be queued or in work at once. Tenants share them. */
   maxInFlight: number
   maxInFlightSize: number
-  /** Until when events are looked for under the ids of earlier versions, too; milliseconds since 1970. */
+  /** Until then, in milliseconds since 1970, events are also looked up under ids from earlier versions. */
   formerIdsUntil: number
 }): Acceptor {
   const { db, publisher, log, metrics, maxInFlight, maxInFlightSize, formerIdsUntil } = deps
@@ -100,7 +104,7 @@ export function createAcceptor(deps: {
     const { queue } = lane
     while (queue.size() > 0 && lane.flushes < allowedFlushes(queue.size())) {
       lane.flushes++
-      // Whole requests only: a request's events keep their order because they are never split over two flushes.
+      // A request is never split over two flushes, so its events keep their order.
       void flush(queue.take(MAX_FLUSH)).finally(() => {
         lane.flushes--
         startFlushes(lane)
@@ -108,7 +112,7 @@ export function createAcceptor(deps: {
     }
   }
 
-  /** Settles its requests, each way; never rejects. Returns when the next flush may begin. */
+  /** Stores the events of the requests and answers each. Never rejects. Resolves when the next flush may begin. */
   async function flush(requests: readonly Request[]): Promise<void> {
     const events = requests.flatMap((request) => request.events)
     const startedAt = performance.now()

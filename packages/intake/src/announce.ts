@@ -1,15 +1,16 @@
-/** Announcing: stored events go into the feed, or their partitions are marked as dirty. */
+/** Announcing: stored events are added to the feed, or else their partitions are marked dirty. */
 import type { Publisher, RawEvent } from '@eventflow/core'
 import { type Db, markDirty } from '@eventflow/db'
 
 /**
- * Publishes events that are committed in Postgres, in the given order. Where it is not certain that the feed has them,
- * their partitions are marked as dirty, so that their owners catch up from Postgres. The mark is committed when this
- * resolves: the sender of the next event of a key must find it made. Rejects when it cannot be made; `onUnpublished` is
- * called before.
+ * Publishes events that are committed in Postgres, in the given order. If it is not certain that the feed has them, it
+ * marks their partitions dirty, so that their owners catch up from Postgres. The mark is committed when the promise
+ * resolves: before the sender of a key's next event gets its answer. Rejects if the mark cannot be set. `onUnpublished`
+ * is called before marking.
  */
 export type Announce = (events: readonly RawEvent[]) => Promise<void>
 
+/** Creates the function that announces events. */
 export function createAnnouncer(deps: { db: Db; publisher: Publisher; onUnpublished: () => void }): Announce {
   const { db, publisher, onUnpublished } = deps
   return async (events) => {

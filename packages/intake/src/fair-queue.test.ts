@@ -1,4 +1,4 @@
-/** Tenants have their turn one after the other, however much one of them has put in. */
+/** Tenants take turns, no matter how many items one of them has queued. */
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { createFairQueue } from './fair-queue.js'
@@ -13,7 +13,7 @@ interface Item<Tenant> {
 
 const newQueue = <Tenant extends string>() => createFairQueue<Item<Tenant>>(({ size }) => size)
 
-test('what one tenant puts in waits for no more of another than is taken at once', () => {
+test('an item of one tenant waits for at most one batch of another tenant', () => {
   const queue = newQueue()
   for (let n = 0; n < 20; n++) queue.add('worst', { tenant: 'worst', n, size: 600 })
   queue.add('quiet', { tenant: 'quiet', n: 0, size: 1 })
@@ -23,7 +23,7 @@ test('what one tenant puts in waits for no more of another than is taken at once
   expect(queue.take(1_000).map(({ tenant, n }) => `${tenant} ${n}`)).toEqual(['worst 1', 'quiet 1'])
 })
 
-test('an item that is larger than what is taken at once comes alone; an empty queue gives nothing', () => {
+test('an item larger than the maximum is taken alone; an empty queue gives nothing', () => {
   const queue = newQueue()
   for (const n of [0, 1]) queue.add('a', { tenant: 'a', n, size: 5_000 })
   expect(queue.take(1_000)).toHaveLength(1)
@@ -32,7 +32,7 @@ test('an item that is larger than what is taken at once comes alone; an empty qu
   expect(queue.size()).toBe(0)
 })
 
-test('all that is put in is taken once, each tenant in its own order, and never more at once than is asked for', () => {
+test('every item is taken once, in order within its tenant, and never more at once than the maximum', () => {
   const item = fc.record({ tenant: fc.constantFrom(...TENANTS), size: fc.integer({ min: 1, max: 5 }) })
   fc.assert(
     fc.property(fc.array(fc.array(item)), fc.integer({ min: 1, max: 12 }), (rounds, max) => {

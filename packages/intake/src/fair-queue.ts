@@ -1,16 +1,18 @@
-/** A queue that tenants share: they have their turn one after the other, and what each has put in keeps its order. */
+/** A queue that tenants share. Tenants take turns, and the items of each tenant keep their order. */
 
 export interface FairQueue<Item> {
   add(tenantId: string, item: Item): void
-  /** Takes what comes next, of a size of `max` in all; one item in any case, unless there is none. */
+  /**
+   * Removes and returns the next items, up to a total size of `max`, but at least one item unless the queue is empty.
+   */
   take(max: number): Item[]
-  /** Of all that is in it. */
+  /** The total size of the queued items. */
   size(): number
 }
 
-/** `sizeOf` an item has to stay the same. */
+/** Creates a queue. `sizeOf` must always return the same size for an item. */
 export function createFairQueue<Item>(sizeOf: (item: Item) => number): FairQueue<Item> {
-  // The tenant that had its last turn the longest ago comes first.
+  // Ordered by the last turn: the tenant whose turn was longest ago comes first.
   const byTenant = new Map<string, Item[]>()
   let total = 0
 
@@ -30,7 +32,7 @@ export function createFairQueue<Item>(sizeOf: (item: Item) => number): FairQueue
       taken.push(next)
       size += sizeOf(next)
       own.shift()
-      // What is set again comes last, and the loop comes to it there.
+      // Deleting and setting again moves the tenant to the end, where the loop will reach it again.
       byTenant.delete(tenantId)
       if (own.length > 0) byTenant.set(tenantId, own)
     }

@@ -1,14 +1,14 @@
 /**
- * Ids as they were given before the source counted: for some weeks after an upgrade, events that are sent again are
- * known by them.
+ * Finds duplicates of events that were stored by earlier versions, whose ids did not depend on the source. Needed for
+ * some weeks after an upgrade.
  */
 import { identityOf, isUuid } from '@eventflow/core'
 import { type Db, findRawEvents, type NewEvent } from '@eventflow/db'
 
 /**
- * An event whose id is a UUID was stored under that UUID, of any source. Gives each of the events that is stored like
- * that the id that it has, so that it is found to be a duplicate. Asks Postgres only where one of them has another
- * source than the default.
+ * Earlier versions stored an event whose id is a UUID under that UUID, for any source. Gives each such event among
+ * `events` the id under which it was stored, so that it is recognized as a duplicate. Queries Postgres only if an event
+ * has a source other than the default. Rejects when Postgres fails.
  */
 export async function keepFormerIds(db: Db, events: readonly NewEvent[]): Promise<void> {
   const candidates = events.flatMap((event) =>

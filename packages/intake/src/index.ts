@@ -1,4 +1,4 @@
-/** How events get in: stored in Postgres first, then published to the stream of their partition. */
+/** Accepting events: they are stored in Postgres first, then published to the stream of their partition. */
 export { type Acceptor, createAcceptor, NotAcceptedError } from './accept.js'
 export { createShares } from './shares.js'
 export type { Outcome, Receipt } from './store.js'

@@ -1,17 +1,17 @@
-/** What tenants share: none has all of it, and nothing is lost. */
+/** Sharing a bounded resource: no tenant gets all of it, and every amount is accounted for. */
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { createShares } from './shares.js'
 
 describe('a tenant', () => {
-  test('has three quarters alone, and another one has room beside it', () => {
+  test('alone gets three quarters, and another one still gets a share', () => {
     const shares = createShares(100)
     expect([shares.take('a', 75), shares.take('a', 1)]).toEqual([true, false])
     expect([shares.take('b', 18), shares.take('b', 1)]).toEqual([true, false])
     expect(shares.take('c', 5)).toBe(true)
   })
 
-  test('that is the only one may have more than there is, also bit by bit', () => {
+  test('that is the only one may exceed the total, also in small steps', () => {
     const shares = createShares(100)
     expect([shares.take('a', 90), shares.take('a', 90, 90), shares.take('a', 1)]).toEqual([true, true, false])
     shares.give('a', 180)
@@ -19,7 +19,7 @@ describe('a tenant', () => {
   })
 })
 
-test('however much is taken and given, together they have no more than there is, and always leave some', () => {
+test('in any sequence of taking and giving, tenants together never exceed the total and always leave some', () => {
   const step = fc.record({
     tenant: fc.constantFrom('a', 'b', 'c'),
     amount: fc.integer({ min: 1, max: 40 }),

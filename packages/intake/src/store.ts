@@ -1,4 +1,4 @@
-/** Storing accepted events in Postgres: each one is inserted, or known already, or refused. */
+/** Stores accepted events in Postgres. Each one is inserted, recognized as stored before, or refused. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { bisect, identityOf, type RawEvent } from '@eventflow/core'
@@ -15,14 +15,14 @@ import type { Logger } from '@eventflow/runtime'
 import { keepFormerIds } from './former-ids.js'
 
 /**
- * What became of an event: `accepted` and `duplicate` are durable; `conflict`: another event has this id;
- * `refused`: Postgres cannot store it.
+ * The result for an event. `accepted` and `duplicate` are durable. `conflict`: another event has this id. `refused`:
+ * Postgres cannot store it.
  */
 export type Outcome = 'accepted' | 'duplicate' | 'conflict' | 'refused'
 
 export interface Receipt {
   outcome: Outcome
-  /** Of a conflict: the source of the event that has the id, where that is another one. */
+  /** For a conflict: the source of the event that has the id, if it differs. */
   otherSource?: string
 }
 
@@ -33,29 +33,29 @@ const RECEIPTS = {
   refused: { outcome: 'refused' },
 } as const satisfies Record<Outcome, Receipt>
 
-/** What came of inserting events. */
+/** The result of inserting events. */
 interface Inserted {
   accepted: Map<NewEvent, Acceptance>
   refused: Set<NewEvent>
-  /** Those that were there before, by `identityOf`. */
+  /** The events that were stored before, by `identityOf`. */
   stored: Map<string, StoredEvent>
 }
 
-/** So often an event is inserted whose id is taken, and then is not there any more. */
+/** How often an event is inserted if its id is taken but the stored event then cannot be found. */
 const MAX_INSERTS = 3
 
-/** How long after a failed INSERT the same is tried again, in milliseconds. */
+/** The pause before a failed INSERT is tried once more, in milliseconds. */
 const INSERT_AGAIN_MS = 50
 
 /**
- * Inserts events, and sorts out which of the rest are duplicates: one receipt for each event, in order. `fresh` is what
- * must be announced. Rejects while Postgres is away; storing the same events again is safe.
+ * Inserts events and finds out which of the others are duplicates. Resolves with one receipt for each event, in order;
+ * `fresh` are the events that must be announced. Rejects when Postgres is away; storing the same events again is safe.
  */
 export type Store = (events: readonly NewEvent[]) => Promise<{ receipts: Receipt[]; fresh: RawEvent[] }>
 
 /**
- * `formerIdsUntil`: until when events are also looked for under the ids of earlier versions, in milliseconds since
- * 1970.
+ * Creates a Store. Until `formerIdsUntil`, in milliseconds since 1970, events are also looked up under ids from earlier
+ * versions.
  */
 export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; formerIdsUntil: number }): Store {
   async function store(events: readonly NewEvent[]): Promise<{ receipts: Receipt[]; fresh: RawEvent[] }> {
@@ -69,11 +69,11 @@ export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; 
     const fresh: RawEvent[] = []
     for (const [event, { seq, acceptedAt }] of accepted) {
       const completion = { seq, acceptedAt, occurredAt: event.occurredAt ?? acceptedAt }
-      // Faster than spreading the event.
+      // Faster than the spread operator.
       fresh.push(Object.assign({}, event, completion))
     }
 
-    // Its first XADD may never have happened.
+    // The process that stored it may have died before it published it.
     for (const { event, undelivered } of stored.values()) if (undelivered) fresh.push(event)
     fresh.sort((a, b) => a.seq - b.seq)
 
@@ -90,8 +90,8 @@ export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; 
   }
 
   /**
-   * Each event is inserted, or refused, or found to be stored. One that is neither inserted nor found was removed by
-   * retention in between: it is inserted again, since nothing of it is stored.
+   * Inserts each event, or refuses it, or finds it already stored. An event that is neither inserted nor found was
+   * removed by retention in between; it is inserted again.
    */
   async function insertOrFind(events: readonly NewEvent[]): Promise<Inserted> {
     const inserted: Inserted = { accepted: new Map(), refused: new Set(), stored: new Map() }
@@ -99,7 +99,7 @@ export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; 
     let open = events
     for (let round = 0; open.length > 0; round++) {
       if (round === MAX_INSERTS)
-        throw new Error('events were neither inserted nor found: their ids are removed as fast')
+        throw new Error('events could be neither inserted nor found: their ids are removed meanwhile')
       await insert(open, inserted)
       const earlier = open.filter((event) => !accepted.has(event) && !refused.has(event))
       if (earlier.length === 0) break
@@ -109,7 +109,7 @@ export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; 
     return inserted
   }
 
-  /** One INSERT; where Postgres refuses a value, only the events that hold such values are left out. */
+  /** Runs one INSERT. If Postgres refuses a value, only the events with such values are left out. */
   function insert(events: readonly NewEvent[], { accepted, refused }: Inserted): Promise<void> {
     return bisect(
       events,
@@ -124,15 +124,15 @@ export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; 
     )
   }
 
-  /** Running it again is safe: what the first run inserted, if its answer was lost, is found to be there. */
+  /** Trying again is safe: if only the answer of the first INSERT was lost, its events are found as stored. */
   async function insertWithOneRetry(events: readonly NewEvent[]) {
     try {
       return await insertRawEvents(db, events)
     } catch (error) {
       if (sqlErrorKind(error) === 'data') throw error
-      log.warn({ err: error }, 'insert failed; once more')
-      // Connections that are lost together are noticed one after the other: at once, the pool could give the next lost
-      // one.
+      log.warn({ err: error }, 'insert failed; trying once more')
+      // When connections are lost together, the pool notices it one by one: without a pause it could hand out another
+      // lost one.
       await delay(INSERT_AGAIN_MS)
       return insertRawEvents(db, events)
     }

@@ -1,4 +1,4 @@
-/** Whether Postgres and the feed answer, as this process sees it. */
+/** Whether this process can reach Postgres and the feed. */
 import type { FeedMonitor } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
 import { within } from './within.js'
@@ -8,10 +8,10 @@ export interface Dependencies {
   redis: boolean
 }
 
-/** What has not answered after so long is down, in milliseconds. */
+/** A dependency that does not answer within this time counts as down, in milliseconds. */
 const PATIENCE_MS = 2_000
 
-/** Asks both. Never rejects. */
+/** Asks both concurrently. Never rejects. */
 export async function readDependencies(db: Db, feed: FeedMonitor): Promise<Dependencies> {
   const answers = (question: Promise<unknown>) => within(PATIENCE_MS, question).then((answer) => answer !== undefined)
   const [postgres, isUp] = await Promise.all([answers(db.query('SELECT 1')), answers(feed.ping())])

@@ -1,11 +1,11 @@
 /**
- * The pipeline seen from outside, by what Postgres and the feed know of it: whether events flow, how far it is behind,
- * who works.
+ * The state of the pipeline as Postgres and the feed know it: whether events flow, how large the lag is, which workers
+ * are alive.
  *
- * `readLag(db, feed)` gives it once: the partitions with their owners and lags, the oldest unsettled event, the
- * workers. `readStock(db)` gives what piles up: dead letters and bytes. `readDependencies(db, feed)` says who answers.
- * `startTelling` has a process tell what it counts, for rates of the whole. `sparing(read)` makes a reader of any that
- * may be asked as often as one likes; `within(ms, …)` waits no longer.
+ * `readLag(db, feed)` reads the partitions with their owners and lags, the oldest unsettled event and the workers.
+ * `readStock(db)` reads what accumulates: dead letters and bytes. `readDependencies(db, feed)` says which dependencies
+ * answer. `startTelling` writes the counters of a process to Postgres, for rates of the whole installation.
+ * `sparing(read)` wraps a reader so that it can be called as often as needed; `within(ms, …)` limits a wait.
  */
 export * from './dependencies.js'
 export * from './lag.js'

@@ -1,30 +1,31 @@
-/** How far the pipeline is behind, partition by partition. */
+/** The lag of the pipeline, partition by partition. */
 import type { FeedLag, FeedMonitor } from '@eventflow/core'
 import { type Db, type PartitionBacklog, readBacklog, readOwnership } from '@eventflow/db'
 
 export interface PartitionLag {
   partition: number
-  /** The worker whose lease has not run out; `null` where there is none. */
+  /** The worker that holds a valid lease; `null` if there is none. */
   owner: string | null
   /** Rises with every change of owner. */
   epoch: number
-  /** Where its events are taken from: Postgres where the stream may lack something, or Redis is away. */
+  /** The source of its events: Postgres if the stream may lack events or Redis is away. */
   source: 'stream' | 'postgres'
-  /** Entries in the stream; `null` when Redis is away. */
+  /** Entries in the stream; `null` if Redis is away. */
   depth: number | null
-  /** Of these, delivered and not yet settled; `null` when Redis is away. */
+  /** Entries that are delivered and not acknowledged; `null` if Redis is away. */
   pending: number | null
-  /** Accepted, not settled, and not in `retries`. By Postgres; beyond a thousand it is an estimate. */
+  /** Accepted, not settled, and not in `retries`, as counted by Postgres; above a thousand it is an estimate. */
   unsettled: number
-  /** In `retries`: waiting for another attempt, or for their first one in a replay. */
+  /** In `retries`: events that await another attempt, or their first attempt of a replay. */
   retrying: number
   /**
-   * Events not yet delivered to a worker, from the share of the entries that were not; without the stream, `unsettled`.
+   * Events not yet delivered to a worker, estimated from the share of undelivered entries; without the stream,
+   * `unsettled`.
    */
   lag: number
-  /** How long the first of these has been waiting, in seconds; 0 where there is none. */
+  /** How long the first of these has been waiting, in seconds; 0 if there is none. */
   lagSeconds: number
-  /** How long ago the oldest unsettled event was accepted, or replayed, in seconds; 0 where there is none. */
+  /** Seconds since the oldest unsettled event was accepted or replayed; 0 if there is none. */
   oldestUnsettledAgeSeconds: number
 }
 
@@ -32,21 +33,21 @@ export interface PipelineLag {
   /** RFC 3339. */
   at: string
   partitions: PartitionLag[]
-  /** Of all partitions together: the sums, and the oldest. */
+  /** For all partitions together: sums and the oldest. */
   unsettled: number
   retrying: number
   lag: number
   lagSeconds: number
   oldestUnsettledAgeSeconds: number
-  /** Ids of the workers that are alive, in order. */
+  /** The ids of the living workers, sorted. */
   workers: string[]
-  /** Why Redis could not be read; `null` when it could. */
+  /** Why Redis could not be read; `null` if it could. */
   redisError: string | null
 }
 
 /**
- * Reads the lag. Rejects when Postgres is away; while the feed is away all of it comes from Postgres. Takes some ms,
- * however large the tables.
+ * Reads the lag. While the feed is away, everything comes from Postgres. Takes a few milliseconds, however large the
+ * tables are. Rejects when Postgres is away.
  */
 export async function readLag(db: Db, feed: FeedMonitor): Promise<PipelineLag> {
   const [backlog, ownership] = await Promise.all([readBacklog(db), readOwnership(db)])
@@ -88,7 +89,8 @@ function lagOf(backlog: PartitionBacklog, owner: string | null, streams: FeedLag
       lagSeconds: unsettled > 0 ? oldestAgeSeconds : 0,
     }
   }
-  // Acknowledged entries are deleted, so that what is not pending was never delivered; an entry has one event or many.
+  // Acknowledged entries are deleted, so every entry that is not pending was never delivered. An entry has one or more
+  // events.
   const waiting = Math.max(0, stream.length - stream.pending)
   const lag = waiting === 0 ? 0 : Math.max(waiting, Math.round((unsettled * waiting) / stream.length))
   return { ...known, source: 'stream', depth, pending, lag, lagSeconds: stream.waitingSeconds }

@@ -1,12 +1,15 @@
-/** Reading what is asked for often and may be a little old. */
+/** Limits how often values are read that many callers ask for and that may be slightly old. */
 
-/** A new read begins so many times its own duration after the last one: reading takes a fiftieth of the time. */
+/**
+ * After a read, the next one begins after this many times its duration, so reading takes at most a fiftieth of the
+ * time.
+ */
 const REST = 50
 
-/** But it rests no longer than this, in milliseconds: what is older is of no use to anybody. */
+/** The longest such pause, in milliseconds: older values would be of no use. */
 const MAX_REST_MS = 5_000
 
-/** A reader whose askers share the read that is under way, if there is one. */
+/** Wraps a reader so that callers share a running read. */
 export function shared<Result>(read: () => Promise<Result>): () => Promise<Result> {
   let underWay: Promise<Result> | undefined
   return () => {
@@ -18,8 +21,9 @@ export function shared<Result>(read: () => Promise<Result>): () => Promise<Resul
 }
 
 /**
- * A reader that may be asked as often as one likes. It gives what it has read while that is younger than `freshMs`, or
- * than fifty times what the read took, up to 5 s; who asks during a read shares it. A failure is kept just as long.
+ * Wraps a reader so that it may be called as often as needed. It returns the latest result while that is younger than
+ * `freshMs`, or than fifty times the duration of the read (at most 5 s). Callers during a read share it. Failures are
+ * kept for the same time.
  */
 export function sparing<Result>(
   read: () => Promise<Result>,

@@ -1,10 +1,10 @@
-/** What piles up. Read less often than the lag: the more there is, the longer it takes. */
+/** What accumulates. It is read less often than the lag, because reading takes longer the more there is. */
 import { countOpenDeadLetters, type Db, readDatabaseSize } from '@eventflow/db'
 
 export interface Stock {
-  /** Dead letters that nobody has dealt with, by event type. */
+  /** Open dead letters, by event type. */
   deadLetters: ReadonlyMap<string, number>
-  /** What the database takes on disk. */
+  /** The size of the database on disk. */
   postgresBytes: number
 }
 

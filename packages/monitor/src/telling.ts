@@ -1,14 +1,14 @@
-/** Telling the others what a process has counted: once a second, through Postgres. */
+/** Writes the counters of a process to Postgres once a second, for the other processes. */
 import { randomUUID } from 'node:crypto'
 import { type Db, forgetFigures, type ProcessFigures, tellFigures } from '@eventflow/db'
 import { repeat } from '@eventflow/runtime/repeat'
 
 const EVERY_MS = 1_000
 
-/** What a process knows of itself at a moment. */
+/** The counters of a process at one moment. */
 export type Figures = Omit<ProcessFigures, 'process' | 'service' | 'run'>
 
-/** Tells the figures of this process until stopped. While Postgres is away nobody is told. */
+/** Writes the figures of this process to Postgres every second until stopped. Errors of Postgres are ignored. */
 export function startTelling(
   db: Db,
   { process, service }: Pick<ProcessFigures, 'process' | 'service'>,

@@ -1,7 +1,9 @@
-/** Waiting for what may fail or take too long, where there is a way without it. */
+/** Waiting for a result that the caller can do without. */
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** What the promise gives; `undefined` when it rejects or takes longer than `ms`. Never rejects. */
+/**
+ * Resolves with the result of the promise, or with `undefined` if it rejects or takes longer than `ms`. Never rejects.
+ */
 export async function within<Result>(ms: number, promise: Promise<Result>): Promise<Result | undefined> {
   const done = new AbortController()
   try {

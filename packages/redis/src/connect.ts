@@ -1,24 +1,24 @@
 /**
- * Connections to Redis that fail fast: everything in Redis is a hint, so a late answer is worth less than an early
- * error.
+ * Connections to Redis that fail fast: everything in Redis can be restored from Postgres, so an early error is better
+ * than a late answer.
  */
 import { Redis } from 'ioredis'
 
-/** How long a blocking read waits for entries at the most, in milliseconds. */
+/** The longest wait of a blocking read, in milliseconds. */
 export const MAX_BLOCK_MS = 2_000
 
 export interface ConnectOptions {
   url: string
-  /** Told when the connection fails; it reconnects by itself. */
+  /** Called when the connection fails; it reconnects automatically. */
   onError: (error: Error) => void
-  /** Makes a connection for blocking reads: no command on it may take longer than MAX_BLOCK_MS and a little. */
+  /** Opens a connection for blocking reads: no command may take longer than a little over MAX_BLOCK_MS. */
   blocking?: boolean
 }
 
 /**
- * Opens a connection. A command fails at once while there is no connection (`enableOfflineQueue: false` bounds memory),
- * and a command whose reply was lost fails instead of being sent again (`maxRetriesPerRequest: 0`): a repeated XADD is
- * a second entry. A half-open socket is found by `socketTimeout`; the other timeouts of ioredis would keep the dead
+ * Opens a connection. Without a connection, a command fails at once (`enableOfflineQueue: false` also bounds memory). A
+ * command whose reply was lost fails and is not sent again (`maxRetriesPerRequest: 0`), because a repeated XADD would
+ * add a second entry. `socketTimeout` detects a half-open socket; the other timeouts of ioredis would keep the dead
  * connection.
  */
 export function connectRedis({ url, onError, blocking = false }: ConnectOptions): Redis {
@@ -31,19 +31,19 @@ export function connectRedis({ url, onError, blocking = false }: ConnectOptions)
     retryStrategy: (times) => Math.min(50 * 2 ** Math.min(times, 6), 2_000),
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   })
-  // Told once an outage: each attempt to connect again fails with the same words.
-  let told = false
+  // Reported once for each outage: every attempt to reconnect fails with the same message.
+  let reported = false
   redis.on('error', (error) => {
-    if (!told) onError(error)
-    told = true
+    if (!reported) onError(error)
+    reported = true
   })
   redis.on('ready', () => {
-    told = false
+    reported = false
   })
   return redis
 }
 
-/** Waits until a connection can be used. Rejects after `timeoutMs`. */
+/** Waits until a connection is ready. Rejects after `timeoutMs` milliseconds. */
 export async function untilReady(redis: Redis, timeoutMs: number): Promise<void> {
   if (redis.status === 'ready') return
   await new Promise<void>((resolve, reject) => {

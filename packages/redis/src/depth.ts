@@ -1,17 +1,20 @@
-/** What waits in the streams. */
+/** The depths of the streams. */
 import { CONSUMER_GROUP } from '@eventflow/core'
 import type { Redis } from 'ioredis'
 import { streamKey } from './stream-key.js'
 
 export interface StreamDepth {
   partition: number
-  /** Entries in the stream, delivered or not: settled ones are removed. */
+  /** Entries in the stream, delivered or not. Settled ones are removed. */
   length: number
-  /** Entries that were delivered and not yet acknowledged. */
+  /** Entries that are delivered and not yet acknowledged. */
   pending: number
 }
 
-/** Depths of these partitions' streams, in one round trip. A stream or group that is missing counts as empty. */
+/**
+ * Reads the depths of these partitions' streams in one round trip. A missing stream or group counts as empty. Rejects
+ * when Redis fails.
+ */
 export async function readDepths(redis: Redis, prefix: string, partitions: number): Promise<StreamDepth[]> {
   const pipeline = redis.pipeline()
   for (let partition = 0; partition < partitions; partition++) {

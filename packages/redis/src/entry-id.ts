@@ -1,6 +1,6 @@
-/** Ids of stream entries: the milliseconds of the server's clock, and a count within one millisecond. */
+/** Ids of stream entries: milliseconds of the server's clock, and a counter within the millisecond. */
 
-/** Before all entries. */
+/** Smaller than the id of any entry. */
 export const NO_ENTRY_ID = '0-0'
 
 /** Whether the entry with id `a` was added after the one with id `b`. */

@@ -1,9 +1,8 @@
 /**
- * The feed of a lane from Redis Streams: one stream a partition, read through a consumer group.
+ * The feed of a lane from Redis Streams: one stream for each partition, read through a consumer group.
  *
- * A stream is worth only what its Redis remembers, and between two connections Redis may have lost anything. No command
- * need fail for that: one that comes after the reconnect succeeds. So each lost connection is an interruption of all
- * partitions.
+ * A Redis may lose entries between two connections (in a restart or failover) without any command failing: the first
+ * command after the reconnect succeeds. So every lost connection counts as an interruption of all partitions.
  */
 import type { Entry, Feed } from '@eventflow/core'
 import type { Redis } from 'ioredis'
@@ -16,20 +15,20 @@ import type { Seal } from './seal.js'
 
 export interface RedisFeedOptions {
   url: string
-  /** For commands that do not block; shared with others, and left open. */
+  /** For commands that do not block. Shared with other lanes; `close` leaves it open. */
   redis: Redis
   prefix: string
   seal: Seal
-  /** Names the lane to Redis: no other process and no other lane has ever had this name. */
+  /** The name of the lane in Redis, unique among all processes and lanes that ever existed. */
   name: string
-  /** Called when the connection for blocking reads fails; it reconnects by itself. */
+  /** Called when the connection for blocking reads fails; it reconnects automatically. */
   onError: (error: Error) => void
 }
 
-/** How long the opening of a feed waits for Redis, in milliseconds: without Redis the feed becomes ready later. */
+/** How long opening a feed waits for Redis, in milliseconds. Without Redis, the feed becomes ready later. */
 const OPENING_MS = 2_000
 
-/** Opens the feed of one lane. Never rejects: a worker starts without Redis too, and its lanes then wait for it. */
+/** Opens the feed of one lane. Never rejects: a worker also starts without Redis, and its lanes then wait for it. */
 export async function openRedisFeed(options: RedisFeedOptions): Promise<Feed> {
   const { url, redis, onError } = options
   const reader = connectRedis({ url, blocking: true, onError })
@@ -48,21 +47,21 @@ function createRedisFeed(reader: Redis, { redis, prefix, seal, name }: RedisFeed
   }
   // Every lane of a worker listens to the connection that they share.
   for (const connection of connections) connection.setMaxListeners(0).on('close', onClose)
-  /** The reader's id at its server, as of the connection that it had then. */
+  /** The client id of the reading connection, valid as long as `losses` is the same. */
   let self: { clientId: number; losses: number } | undefined
   let woken = false
-  /** Unblocks the read that waits. */
+  /** Ends the wait of the current read. */
   let unblock = () => {}
 
   /**
-   * Another name with each connection: Redis may give an entry to a read of a connection that is lost before Redis
-   * knows of that, and the entry must be found under another name than that of the reader.
+   * The consumer name changes with each connection. Redis may deliver an entry to a connection that is lost, before it
+   * notices the loss. Under the old name, such an entry is recognized as pending for another consumer.
    */
   const consumer = () => `${name}:${losses}`
 
   /**
-   * The two connections may lead to different servers, of which only one has what is published now: a new one finds the
-   * right one.
+   * The two connections may lead to different servers, of which only one gets what is published now. A new connection
+   * reaches the right one.
    */
   async function identifyReader(): Promise<number> {
     if (self?.losses === losses) return self.clientId
@@ -124,7 +123,7 @@ function createRedisFeed(reader: Redis, { redis, prefix, seal, name }: RedisFeed
     firstUnread: (partitions) => group.readFirstUndelivered(redis, prefix, seal, partitions),
     acknowledge: (entries) => group.acknowledge(redis, prefix, entries),
     removeUpTo: (partition, id) => group.removeUpTo(redis, prefix, partition, id),
-    // A stream needs no farewell: the next owner claims what is pending.
+    // Nothing to do: the next owner claims the pending entries.
     release: async () => {},
 
     async close() {

@@ -1,4 +1,4 @@
-/** The streams of partitions and their consumer group: creating them, where they stand, removing entries. */
+/** The streams of the partitions and their consumer group: creating them, reading positions, removing entries. */
 import { CONSUMER_GROUP, type Entry } from '@eventflow/core'
 import type { Redis } from 'ioredis'
 import { NO_ENTRY_ID } from './entry-id.js'
@@ -9,8 +9,8 @@ import { streamKey } from './stream-key.js'
 import { fieldsOf, groupIn } from './xinfo.js'
 
 /**
- * Whether the stream of a partition has its group. A stream without a group was never read, or was lost. `undefined`
- * where Redis refuses to say.
+ * Whether the stream of a partition has its group. A stream without a group was never read, or was lost. Resolves with
+ * `undefined` if Redis refuses to say. Rejects when Redis is away.
  */
 export async function hasGroup(redis: Redis, prefix: string, partition: number): Promise<boolean | undefined> {
   try {
@@ -22,9 +22,9 @@ export async function hasGroup(redis: Redis, prefix: string, partition: number):
 }
 
 /**
- * Creates the stream of a partition and its group where they are missing. The group begins at 0, never at `$`: entries
- * may have been added before it existed. Resolves with false where Redis refuses, for want of memory or of a
- * permission.
+ * Creates the stream of a partition and its group if they are missing. The group begins at 0, never at `$`: entries may
+ * have been added before it existed. Resolves with false if Redis refuses, for lack of memory or permission. Rejects
+ * when Redis is away.
  */
 export async function createGroup(redis: Redis, prefix: string, partition: number): Promise<boolean> {
   try {
@@ -36,13 +36,16 @@ export async function createGroup(redis: Redis, prefix: string, partition: numbe
   }
 }
 
-/** The id of the newest entry that the stream of a partition was ever given. Rejects when there is no stream. */
+/**
+ * Resolves with the id of the newest entry that was ever added to the stream of a partition. Rejects if there is no
+ * stream.
+ */
 export async function readLastEntryId(redis: Redis, prefix: string, partition: number): Promise<string> {
   const info = (await redis.xinfo('STREAM', streamKey(prefix, partition))) as unknown[]
   return String(fieldsOf(info).get('last-generated-id'))
 }
 
-/** The entry that the group will be given next, in each partition that has one. */
+/** Reads the entry that will be delivered next, in each partition that has one. */
 export async function readFirstUndelivered(
   redis: Redis,
   prefix: string,
@@ -68,7 +71,7 @@ export async function readFirstUndelivered(
   return first
 }
 
-// Checked and deleted in one script: DELCONSUMER drops the pending list of its consumer.
+// Checked and deleted in one script, because DELCONSUMER drops the pending list of its consumer.
 const REMOVE_IDLE_CONSUMERS = `
   for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
     if consumer[4] == 0 and consumer[2] ~= ARGV[2] then
@@ -76,7 +79,7 @@ const REMOVE_IDLE_CONSUMERS = `
     end
   end`
 
-/** Removes consumers other than this one that hold nothing: workers that are gone. */
+/** Removes all consumers except this one that have no pending entries: those of workers that are gone. */
 export async function removeIdleConsumers(
   redis: Redis,
   prefix: string,
@@ -87,8 +90,8 @@ export async function removeIdleConsumers(
 }
 
 /**
- * Acknowledges entries and removes them: what is settled has no business in Redis. One round trip, and both or neither:
- * an entry that was acknowledged and not removed would never be read again, and stay for ever.
+ * Acknowledges entries and deletes them, because settled events need no entry. One round trip, and both or neither: an
+ * entry that was acknowledged but not deleted would stay forever without being read again.
  */
 export async function acknowledge(
   redis: Redis,
@@ -111,7 +114,7 @@ export async function acknowledge(
   for (const [error] of (await transaction.exec()) ?? []) if (error) throw error
 }
 
-// In the server: what is removed need not be read.
+// Runs in the server, so that the removed entries need not be read.
 const REMOVE_UP_TO = `
   local ids = {}
   for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '-', ARGV[2], 'COUNT', ARGV[3])) do ids[#ids + 1] = entry[1] end
@@ -121,10 +124,10 @@ const REMOVE_UP_TO = `
   end
   return #ids`
 
-/** Entries that one call removes: Redis does nothing else meanwhile. */
+/** Entries that one call removes. Redis is blocked meanwhile. */
 const REMOVED_AT_ONCE = 500
 
-/** Removes the entries up to an id, delivered or not: their events must have been settled, or be in `retries`. */
+/** Removes the entries up to an id, delivered or not. Their events must be settled or in `retries`. */
 export async function removeUpTo(redis: Redis, prefix: string, partition: number, id: string): Promise<void> {
   let removed: unknown
   do {

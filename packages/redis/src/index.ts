@@ -1,4 +1,4 @@
-/** The only place that knows Redis. */
+/** The only package that uses Redis. */
 export type { Redis } from 'ioredis'
 export * from './cache.js'
 export { connectRedis, untilReady } from './connect.js'

@@ -1,26 +1,26 @@
-/** What there is to know about a Redis and its streams when something may be wrong with them. Reads only. */
+/** Facts about a Redis and its streams, for diagnosis. Read-only. */
 import type { Entry } from '@eventflow/core'
 import type { Redis } from 'ioredis'
 import { FIELD, streamKey } from './stream-key.js'
 import { fieldsOf, groupIn } from './xinfo.js'
 
-/** What Redis says of itself. */
+/** Facts that the server reports about itself. */
 export interface RedisFacts {
   version: string
-  /** Missing where the server does not say. */
+  /** Undefined if the server does not report it. */
   runId: string | undefined
   policy: string
-  /** In bytes; 0 is no limit. */
+  /** In bytes; 0 means no limit. */
   maxMemory: number
   usedMemory: number
   appendOnly: boolean
-  /** How often it syncs its log; unknown where CONFIG is forbidden. */
+  /** How often the server syncs its log; undefined if CONFIG is forbidden. */
   appendFsync: string | undefined
-  /** The last write of its data to disk failed; with that it refuses to take anything more. */
+  /** The last save to disk failed, so the server refuses writes. */
   writeFailed: boolean
   cluster: boolean
   replica: boolean
-  /** Where its data is; unknown where CONFIG is forbidden. */
+  /** The data directory; undefined if CONFIG is forbidden. */
   directory: string | undefined
 }
 
@@ -52,31 +52,31 @@ async function readSetting(redis: Redis, name: string): Promise<string | undefin
   return reply[1]
 }
 
-/** Where the clock of Redis is, in milliseconds since 1970. */
+/** Resolves with the clock of Redis, in milliseconds since 1970. */
 export async function readRedisClock(redis: Redis): Promise<number> {
   const [seconds, microseconds] = await redis.time()
   return Number(seconds) * 1_000 + Number(microseconds) / 1_000
 }
 
-/** A partition's stream and the place of the group in it. */
+/** A partition's stream and the position of the group in it. */
 export interface StreamFacts {
   partition: number
   key: string
   length: number
-  /** The id that was given last, removed or not. */
+  /** The last id that was assigned, even if the entry was removed. */
   lastId: string
-  /** Where the group is; missing without a group. */
+  /** The position of the group; undefined without a group. */
   groupAt: string | undefined
-  /** The oldest entry that is there, its text still sealed. */
+  /** The oldest entry; its text is still sealed. */
   first: Entry | undefined
-  /** The newest one. */
+  /** The newest entry. */
   last: Entry | undefined
 }
 
-/** An entry as Redis answers it. */
+/** An entry in a reply of Redis. */
 type RawEntry = [id: string, fields: string[]]
 
-/** Every stream of these partitions that exists, in one round trip. */
+/** Reads all existing streams of these partitions in one round trip. */
 export async function inspectStreams(redis: Redis, prefix: string, partitions: number): Promise<StreamFacts[]> {
   const keys = Array.from({ length: partitions }, (_, partition) => streamKey(prefix, partition))
   const streams = redis.pipeline()

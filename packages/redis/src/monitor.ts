@@ -1,11 +1,13 @@
-/** How far the group is behind in its streams. Not by the `lag` of XINFO, which is wrong once entries were deleted. */
+/**
+ * The lag of the group in its streams. It does not use the `lag` of XINFO, which is wrong once entries were deleted.
+ */
 import type { FeedLag, FeedMonitor } from '@eventflow/core'
 import type { Redis } from 'ioredis'
 import { runIdIn } from './run-id.js'
 import { streamKey } from './stream-key.js'
 import { groupIn } from './xinfo.js'
 
-/** Watches the streams under a prefix. */
+/** Creates a monitor of the streams under a prefix. */
 export function createRedisMonitor(redis: Redis, prefix: string): FeedMonitor {
   return {
     lag: (partitions) => readStreamLag(redis, prefix, partitions),
@@ -13,7 +15,7 @@ export function createRedisMonitor(redis: Redis, prefix: string): FeedMonitor {
   }
 }
 
-/** The lag in all streams, in two round trips. Rejects when Redis is away. */
+/** Reads the lag of all streams in two round trips. Rejects when Redis is away. */
 async function readStreamLag(redis: Redis, prefix: string, partitions: number): Promise<FeedLag> {
   const keys = Array.from({ length: partitions }, (_, partition) => streamKey(prefix, partition))
   const look = redis.pipeline().info('server').info('replication').time()
@@ -51,12 +53,12 @@ async function readStreamLag(redis: Redis, prefix: string, partitions: number): 
 type Reply = [error: Error | null, result: unknown] | undefined
 
 function answer(reply: Reply): unknown {
-  const [error, result] = reply ?? [new Error('Redis has not answered'), undefined]
+  const [error, result] = reply ?? [new Error('Redis did not answer'), undefined]
   if (error) throw error
   return result
 }
 
-/** Our group among those of a stream, its fields by name; nothing where the stream or the group is missing. */
+/** The fields of our group in a stream; undefined if the stream or the group is missing. */
 function groupAmong(reply: Reply): Map<string, unknown> | undefined {
   if (reply?.[0]?.message.includes('no such key')) return undefined
   return groupIn(answer(reply))

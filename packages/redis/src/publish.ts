@@ -1,7 +1,7 @@
 /**
- * Adds accepted events to the streams of their partitions: those of one partition all together or not at all. Where a
- * partition needs several entries, Redis could refuse the first and take the second (out of memory, no replicas, no
- * room to save), and later events of a key would go before earlier ones of the same request.
+ * Adds accepted events to the streams of their partitions: those of one partition all together or not at all. If a
+ * partition needs several entries, Redis could otherwise refuse the first one and take the second (out of memory, no
+ * replicas, cannot save), and later events of a key would overtake earlier ones of the same request.
  */
 import { type Publisher, packEntry, type RawEvent } from '@eventflow/core'
 import type { ChainableCommander, Redis } from 'ioredis'
@@ -9,9 +9,9 @@ import type { Seal } from './seal.js'
 import { FIELD, streamKey } from './stream-key.js'
 
 /**
- * A publisher that leaves streams alone which are `maxLength` entries long: what is over it stays in Postgres, so that
- * Redis stays bounded under any backlog. The lengths are those that the last round trip found; several publishers may
- * go over together by what they have under way.
+ * Creates a publisher that adds nothing to a stream with `maxLength` entries: further events stay in Postgres, so that
+ * Redis stays bounded with any backlog. It uses the lengths from its last round trip, so several publishers together
+ * may exceed the limit by what they are adding at that moment.
  */
 export function createPublisher(redis: Redis, prefix: string, seal: Seal, maxLength: number): Publisher {
   const lengths = new Map<number, number>()
@@ -44,9 +44,7 @@ export function createPublisher(redis: Redis, prefix: string, seal: Seal, maxLen
   }
 }
 
-/**
- * One XADD, or a transaction where there are several; the answer to the last command says whether all of it was done.
- */
+/** Adds one XADD, or a transaction of several; the reply to the last command shows whether all succeeded. */
 function addTogether(pipeline: ChainableCommander, stream: string, texts: readonly string[]): void {
   const single = texts.length === 1
   if (!single) pipeline.call('multi')
@@ -55,8 +53,8 @@ function addTogether(pipeline: ChainableCommander, stream: string, texts: readon
 }
 
 /**
- * Whether Redis answered with the id of the entry, or to EXEC with an id for each. EXEC is answered with an error when
- * a command was refused.
+ * Whether Redis replied with the id of the entry, or to EXEC with an id for each. If a command was refused, EXEC
+ * replies with an error.
  */
 function isAdded([error, answer]: [error: Error | null, answer: unknown] | [] = []): boolean {
   if (error !== null) return false
@@ -73,7 +71,7 @@ function groupByPartition(events: readonly RawEvent[]): Map<number, RawEvent[]> 
   return groups
 }
 
-/** What one entry holds at the most: a reader takes whole entries. A single event may be larger. */
+/** The most events in one entry: a reader takes whole entries. A single event may be larger. */
 const CHUNK_EVENTS = 50
 const CHUNK_CHARACTERS = 65_536
 

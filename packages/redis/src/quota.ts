@@ -1,15 +1,15 @@
-/** The buckets of tenants' quotas, which all ingest processes share. */
+/** The token buckets of tenants' quotas, which all ingest processes share. */
 import type { Redis } from 'ioredis'
 
-/** A bucket fills by `rate` a second up to `burst`, and may be overdrawn. */
+/** A bucket gains `rate` tokens a second, up to `burst`. It may be overdrawn. */
 export interface Bucket {
   rate: number
   burst: number
-  /** What was taken out of it since the last time it was told. */
+  /** The tokens taken since the last call. */
   spent: number
 }
 
-// By the clock of Redis, which is the same for all. A bucket that would be full by now need not be there.
+// Uses the clock of Redis, which is the same for all processes. A bucket that would be full by now has expired.
 const SPEND = `
   local time = redis.call('TIME')
   local now = time[1] + time[2] / 1e6
@@ -27,7 +27,10 @@ const SPEND = `
   redis.call('PEXPIRE', KEYS[1], math.ceil(longest * 1000) + 1000)
   return levels`
 
-/** Takes out of a tenant's buckets what was spent, and gives how full each is then. Rejects while Redis is away. */
+/**
+ * Takes the spent tokens out of a tenant's buckets, and resolves with the remaining level of each. Rejects when Redis
+ * is away.
+ */
 export async function spendQuota(
   redis: Redis,
   prefix: string,

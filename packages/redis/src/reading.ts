@@ -1,19 +1,21 @@
-/** Entries as consumers of the group read and claim them. */
+/** Reading and claiming entries as a consumer of the group. */
 import { CONSUMER_GROUP, type Entry, type Reading } from '@eventflow/core'
 import type { Redis } from 'ioredis'
 import { NO_ENTRY_ID } from './entry-id.js'
 import type { Seal } from './seal.js'
 import { FIELD, streamKey } from './stream-key.js'
 
-/** An entry in a reply of Redis; without fields where it was removed. */
+/** An entry in a reply of Redis; without fields if it was deleted. */
 export type RawEntry = [id: string, fields: string[] | null]
 
 /**
- * Reads entries that no consumer was given yet, in order within each partition; waits up to `blockMs` for the first.
- * `count` bounds the entries of each partition. Throws when the connection fails or a stream or its group is gone.
+ * Reads entries that were not delivered to any consumer, in order within each partition. Waits up to `blockMs` for the
+ * first one. `count` limits the entries of each partition. Rejects when the connection fails or a stream or its group
+ * is gone.
  *
- * An entry is given to one consumer only. If a former owner was given one after everything was claimed, those that come
- * after it would overtake it: so who else holds entries is looked up behind the read, in the same round trip.
+ * An entry is delivered to one consumer only. If a former owner reads an entry after everything was claimed, later
+ * entries would overtake it. So the same round trip also checks, after the read, which other consumers have pending
+ * entries.
  */
 export async function readNew(
   redis: Redis,
@@ -23,7 +25,7 @@ export async function readNew(
   partitions: readonly number[],
   { count, blockMs }: { count: number; blockMs: number },
 ): Promise<Omit<Reading, 'interrupted'>> {
-  // BLOCK 0 would wait for ever.
+  // BLOCK 0 would wait forever.
   const block = blockMs > 0 ? ['BLOCK', blockMs] : []
   const keys = partitions.map((partition) => streamKey(prefix, partition))
   const pipeline = redis.pipeline()
@@ -45,19 +47,19 @@ export async function readNew(
   return { entries, strays }
 }
 
-/** The consumers that hold entries, from the summary of XPENDING. */
+/** The consumers with pending entries, from the summary of XPENDING. */
 function holders(summary: unknown): string[] {
   const [, , , consumers] = summary as [number, string, string, [name: string, entries: string][] | null]
   return (consumers ?? []).map(([name]) => name)
 }
 
-/** Entries that are taken over by one call. */
+/** Entries that one call claims. */
 const CLAIMED_AT_ONCE = 100
 
 /**
- * Takes over the next entries that were delivered to any consumer and not acknowledged, in order, beginning with the id
- * `from`. `next` is where to go on, if there may be more. Only for the owner of the partition: it need not wait for
- * entries to grow stale, since the fence keeps their old consumer from settling them.
+ * Claims the next pending entries of any consumer, in order, from the id `from` on. `next` is where to continue, if
+ * there may be more. Only for the owner of the partition: it need not wait for entries to become idle, because the
+ * fence keeps their former consumer from settling them.
  */
 export async function claimPending(
   redis: Redis,
@@ -70,13 +72,13 @@ export async function claimPending(
     ...([streamKey(prefix, partition), CONSUMER_GROUP, consumer, 0, from, 'COUNT', CLAIMED_AT_ONCE] as const),
   )) as [string, (RawEntry | null)[], ...unknown[]]
   return {
-    // Redis 6.2 answers nil for an entry that was deleted; Redis 7 forgets it and names it in a third element.
+    // For a deleted entry, Redis 6.2 replies nil; Redis 7 drops it and lists it in a third element.
     entries: entries.flatMap((entry) => (entry ? toEntry(prefix, seal, partition, entry) : [])),
     next: next === NO_ENTRY_ID ? undefined : next,
   }
 }
 
-/** An entry as Redis gives it, its seal opened. */
+/** Converts an entry of a Redis reply and opens its seal. */
 export function toEntry(prefix: string, seal: Seal, partition: number, [id, fields]: RawEntry): Entry {
   const closed = fields?.[fields.indexOf(FIELD) + 1]
   return { partition, id, text: closed === undefined ? undefined : seal.open(streamKey(prefix, partition), closed) }

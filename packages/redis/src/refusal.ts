@@ -1,4 +1,4 @@
-/** Errors that Redis answered. */
+/** Error replies of Redis. */
 
-/** Whether Redis answered with an error: it is there, and refuses what it was asked. */
+/** Whether Redis replied with an error: it is reachable but refused the command. */
 export const isRefusal = (error: unknown): error is Error => error instanceof Error && error.name === 'ReplyError'

@@ -1,10 +1,11 @@
-/** What tells one Redis process from the next. */
+/** The identity of a Redis process and its data. */
 import type { Redis } from 'ioredis'
 import { isRefusal } from './refusal.js'
 
 /**
- * The run id of the server, and the replication id of its data: a restart or a failover changes them, and may have lost
- * anything. `null` where the server does not say: then it must be taken for a new one each time.
+ * Resolves with the run id of the server and the replication id of its data. A restart or a failover changes them, and
+ * may have lost entries. `null` if the server does not report them; then it must be taken for a new one each time.
+ * Rejects when Redis is away.
  */
 export async function readRunId(redis: Redis): Promise<string | null> {
   try {
@@ -16,8 +17,8 @@ export async function readRunId(redis: Redis): Promise<string | null> {
 }
 
 /**
- * That, in the sections of INFO. A process keeps its run id when it becomes a replica and then a primary again; the
- * replication id changes with each primary.
+ * Extracts that from the sections of INFO. A process keeps its run id when it becomes a replica and later a primary
+ * again; the replication id changes with each primary.
  */
 export function runIdIn(server: string, replication: string): string | null {
   const run = /^run_id:(\w+)/m.exec(server)?.[1]

@@ -1,4 +1,4 @@
-/** A seal holds for the stream and the text that it was made for, and for no other secret. */
+/** A seal is valid for one stream, one text and one secret. */
 import { createHmac, randomBytes } from 'node:crypto'
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
@@ -6,7 +6,7 @@ import { createMac, createSeal } from './seal.js'
 
 const seal = createSeal(randomBytes(32))
 
-test('the code is that of createHmac', () => {
+test('the code equals that of createHmac', () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), fc.string({ unit: 'grapheme' }), (bytes, text) => {
       const secret = Buffer.from(bytes)
@@ -16,7 +16,7 @@ test('the code is that of createHmac', () => {
   )
 })
 
-test('what was closed is opened, to the letter', () => {
+test('a closed text opens unchanged', () => {
   fc.assert(
     fc.property(fc.string(), fc.string({ unit: 'grapheme' }), (stream, text) => {
       expect(seal.open(stream, seal.close(stream, text))).toBe(text)
@@ -24,7 +24,7 @@ test('what was closed is opened, to the letter', () => {
   )
 })
 
-test('nothing is opened that was changed in any place, made for another stream, or with another secret', () => {
+test('a text that was changed anywhere, closed for another stream or with another secret does not open', () => {
   const closed = seal.close('ef:{p1}:events', '{"n":1}')
   for (let at = 0; at < closed.length; at++) {
     const changed = `${closed.slice(0, at)}${closed[at] === 'A' ? 'B' : 'A'}${closed.slice(at + 1)}`
@@ -34,7 +34,7 @@ test('nothing is opened that was changed in any place, made for another stream, 
   expect(createSeal(randomBytes(32)).open('ef:{p1}:events', closed)).toBeUndefined()
 })
 
-test('any other text is not opened, and is no error', () => {
+test('any other text does not open and is not an error', () => {
   fc.assert(
     fc.property(fc.oneof(fc.string(), fc.string({ unit: 'binary', maxLength: 60 })), (text) => {
       expect(seal.open('ef:{p1}:events', text)).toBeUndefined()

@@ -1,27 +1,27 @@
 /**
- * Seals of entries. Any process that reaches Redis can add an entry to a stream, and a worker would settle what is in
- * it, for any tenant. So an entry carries an HMAC (RFC 2104, SHA-256) over its stream and its text, under a secret that
- * only Postgres has.
+ * Seals of entries. Any process that reaches Redis can add an entry to a stream, and a worker would settle the events
+ * in it, for any tenant. So an entry carries an HMAC (RFC 2104, SHA-256) over its stream and its text, with a secret
+ * that only Postgres has.
  */
 import { hash, timingSafeEqual } from 'node:crypto'
 
-/** Closes the texts of entries, and opens those that were closed with the same secret for the same stream. */
+/** Closes the texts of entries, and opens texts that were closed with the same secret for the same stream. */
 export interface Seal {
-  /** The text as it goes into the stream. */
+  /** Returns the text as it is written to the stream. */
   close(stream: string, text: string): string
-  /** The text that was closed for this stream; nothing where it was not, or was changed since. */
+  /** Returns the text if it was closed for this stream and not changed since; otherwise undefined. */
   open(stream: string, closed: string): string | undefined
 }
 
-/** Bytes of a block of SHA-256. */
+/** The block size of SHA-256, in bytes. */
 const BLOCK = 64
-/** Characters of the HMAC in base64url that are kept: 132 bits. */
+/** How many characters of the base64url HMAC are kept: 132 bits. */
 const MAC_LENGTH = 22
 
-/** Makes the seal of an installation; `secret` is that of its database, of 32 bytes. */
+/** Creates the seal of an installation; `secret` is the 32-byte secret in its database. */
 export function createSeal(secret: Buffer): Seal {
   const macOf = createMac(secret)
-  // No name of a stream holds a NUL, so two pairs of stream and text never give the same bytes.
+  // Stream names contain no NUL, so two pairs of stream and text never give the same bytes.
   const sealOf = (stream: string, text: string) => macOf(`${stream}\0${text}`).slice(0, MAC_LENGTH)
   return {
     close: (stream, text) => sealOf(stream, text) + text,
@@ -34,16 +34,17 @@ export function createSeal(secret: Buffer): Seal {
 }
 
 /**
- * HMAC-SHA-256 of a text, in base64url, under the secret's 64 hexadecimal digits. As it is defined, in two hashes of
- * one call each: every entry has one, and createHmac takes three times as long, since it makes a stream each time.
+ * Returns the HMAC-SHA-256 of a text, in base64url, with the 64 hexadecimal digits of the secret as key. It is computed
+ * with two hash calls, as HMAC is defined: createHmac takes three times as long, because it creates a stream object
+ * each time, and every entry needs a seal.
  */
 export function createMac(secret: Buffer): (text: string) => string {
   const key = Buffer.from(secret.toString('hex'))
-  if (key.length !== BLOCK) throw new TypeError(`a secret has ${BLOCK / 2} bytes, not ${secret.length}`)
+  if (key.length !== BLOCK) throw new TypeError(`a secret must have ${BLOCK / 2} bytes, not ${secret.length}`)
   const inner = Buffer.from(key.map((byte) => byte ^ 0x36)).toString()
   const outer = Buffer.concat([key.map((byte) => byte ^ 0x5c), Buffer.alloc(32)])
   return (text) => {
-    // The digits and 0x36 make characters of one byte each: the inner pad can go before the text.
+    // The digits XOR 0x36 are one-byte characters, so the inner pad can be prepended to the text.
     outer.write(hash('sha256', inner + text, 'binary'), BLOCK, 'binary')
     return hash('sha256', outer, 'base64url')
   }

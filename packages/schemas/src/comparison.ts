@@ -1,23 +1,26 @@
-/** What the parts of a comparison of two schemas have in common. */
+/** Types that the parts of a schema comparison share. */
 import type { Schema } from './schema-node.js'
 
-/** Why something that fits the writer's schema may not fit the reader's. */
+/** Why a value that fits the writer's schema may not fit the reader's. */
 export interface Difference {
-  /** Where, as a JSON pointer into the schema. */
+  /** The place, as a JSON pointer into the schema. */
   path: string
   rule: string
 }
 
-/** Whether missing fields are given their defaults, at a place of the schemas, before either is asked. */
+/**
+ * Whether defaults for missing fields are filled in at this place before the writer's or the reader's schema is
+ * checked.
+ */
 export interface Filled {
   writer: boolean
   reader: boolean
 }
 
-/** How two nodes are compared. */
+/** The functions that compare two nodes. */
 export interface Comparison {
   compare: Compare
-  /** Whether two values of a keyword are the same, and mean the same. */
+  /** Whether two values of a keyword are equal and have the same meaning. */
   same: (a: unknown, b: unknown) => boolean
 }
 

@@ -1,4 +1,7 @@
-/** What the data of an event is held against: a check, what is filled in before it and, for old versions, what lifts them. */
+/**
+ * A contract: how the data of an event is checked, which defaults are filled in before, and, for old versions, which
+ * upcasters run.
+ */
 import { createHash } from 'node:crypto'
 import { compileSchema, type Extensions, type Payload, type SchemaCheck } from '@eventflow/core'
 import type { SchemaSubject } from '@eventflow/db'
@@ -7,31 +10,34 @@ import { type Shape, shapeOf } from './shape.js'
 export interface Contract {
   check: SchemaCheck
   shape: Shape
-  /** The same for two schemas with the same JSON text: SHA-256. */
+  /** SHA-256 of the schema's JSON text. */
   fingerprint: string
 }
 
-/** Throws when the schema is not valid. `firstOnly` for schemas from outside: it bounds what a check costs. */
+/**
+ * Compiles a contract. Throws if the schema is invalid. Use `firstOnly` for schemas that came over HTTP: it limits the
+ * cost of a check.
+ */
 export function contractOf(schema: object, options?: { firstOnly: boolean }): Contract {
   const fingerprint = createHash('sha256').update(JSON.stringify(schema)).digest('base64')
   return { check: compileSchema(schema, options), shape: shapeOf(schema), fingerprint }
 }
 
-/** Makes the data of the next version. It may change what it is given. */
+/** Converts data to the next version. It may change its argument. */
 export type Upcaster = (data: Payload) => Payload
 
-/** What a definition says of its data. */
+/** The contract of a definition. */
 export interface OwnContract extends Contract {
-  /** By the version that they lift, in its order. */
+  /** Sorted by the version that they upgrade. */
   upcasters: readonly [version: number, upcaster: Upcaster][]
 }
 
-/** Throws when the schema is not valid. */
+/** Compiles the contract of a definition. Throws if the schema is invalid. */
 export function ownContractOf(definition: {
   schema: object
   upcast?: Readonly<Record<number, Upcaster>>
 }): OwnContract {
-  // Names that are numbers come in the order of the numbers.
+  // JavaScript iterates over integer keys in numeric order.
   const upcasters = Object.entries(definition.upcast ?? {}).map(([version, upcaster]): [number, Upcaster] => [
     Number(version),
     upcaster,
@@ -39,19 +45,19 @@ export function ownContractOf(definition: {
   return { ...contractOf(definition.schema), upcasters }
 }
 
-/** What of an event says which schema is its own. */
+/** The fields of an event that determine its schema. */
 export interface Written extends SchemaSubject {
   extensions?: Extensions | undefined
-  /** Counts instead of what the event says itself. */
+  /** Takes precedence over the version that the event states. */
   schemaVersion?: number
 }
 
-/** A version that the data of an event is to be held against. */
+/** A version that the data of an event must be checked against. */
 export interface WantedVersion extends SchemaSubject {
   version: number
 }
 
-/** The version that an event says it was written for: `dataschema` ends like the address of a version of its type. */
+/** Returns the version that an event states: its `dataschema` ends like the URL of a version of its type. */
 export function statedVersion({ type, extensions, schemaVersion }: Omit<Written, 'tenantId'>): number | undefined {
   if (schemaVersion !== undefined) return schemaVersion
   const address = extensions?.dataschema

@@ -8,13 +8,13 @@ import { anyRoot, changed, type Dice, diceOf, someValue } from './generate.fixtu
 import type { Node, Schema } from './schema-node.js'
 import { shapeOf } from './shape.js'
 
-/** As a worker does it: what is missing is filled in, then all of it is checked. */
+/** Reads like a worker: fills in defaults, then checks everything. */
 function readerOf(schema: Node) {
   const [check, shape] = [compileSchema(schema), shapeOf(schema)]
   return (value: unknown) => check(shape.complete(value as Record<string, unknown>)).length === 0
 }
 
-/** A schema and what became of it after a few changes. */
+/** A schema and a copy with a few changes. */
 function pairOf(dice: Dice): [Node, Node] {
   const first = anyRoot(dice)
   let second: Schema = first
@@ -24,7 +24,7 @@ function pairOf(dice: Dice): [Node, Node] {
 
 const VALUES = 60
 
-test('what fits a schema fits each one that has no differences to it', () => {
+test('a value that fits a schema fits every schema without differences to it', () => {
   let compared = 0
   const property = fc.property(fc.integer(), (seed) => {
     const dice = diceOf(seed)
@@ -40,7 +40,7 @@ test('what fits a schema fits each one that has no differences to it', () => {
     }
   })
   fc.assert(property, { numRuns: 400, seed: 7 })
-  // Otherwise nothing was looked at.
+  // Makes sure that enough pairs were compared.
   expect(compared).toBeGreaterThan(1_000)
 })
 
@@ -61,9 +61,9 @@ describe('fields', () => {
       object({ a: text, b: text }),
       ['/properties/b PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL'],
     ],
-    ['one more, where nothing could have been', object({ a: text }, closed), object({ a: text, b: text }, closed), []],
-    ['one more that takes anything', object({}), object({ b: {} }), []],
-    ['one less, where anything may be', object({ a: text, b: text }), object({ a: text }), []],
+    ['one more in a closed schema', object({ a: text }, closed), object({ a: text, b: text }, closed), []],
+    ['one more without a restriction', object({}), object({ b: {} }), []],
+    ['one less in an open schema', object({ a: text, b: text }), object({ a: text }), []],
     [
       'one less, where nothing may be',
       object({ a: text, b: text }, closed),
@@ -100,7 +100,12 @@ describe('fields', () => {
       object({ n: whole }, { required: ['n'] }),
       ['/properties/n REQUIRED_ATTRIBUTE_ADDED'],
     ],
-    ['others are refused now', object({}), object({}, closed), ['/additionalProperties ADDITIONAL_PROPERTIES_REMOVED']],
+    [
+      'other fields no longer allowed',
+      object({}),
+      object({}, closed),
+      ['/additionalProperties ADDITIONAL_PROPERTIES_REMOVED'],
+    ],
     ['another type', object({ a: text }), object({ a: whole }), ['/properties/a TYPE_CHANGED']],
     ['a wider type', object({ a: whole }), object({ a: { type: 'number' } }), []],
     [
@@ -122,8 +127,8 @@ describe('fields', () => {
 
 describe('values', () => {
   test.each<[string, Schema, Schema, string[]]>([
-    ['a value less', { enum: ['a', 'b'] }, { enum: ['a'] }, [' ENUM_ARRAY_NARROWED']],
-    ['a value more', { enum: ['a'] }, { enum: ['a', 'b'] }, []],
+    ['one value less', { enum: ['a', 'b'] }, { enum: ['a'] }, [' ENUM_ARRAY_NARROWED']],
+    ['one value more', { enum: ['a'] }, { enum: ['a', 'b'] }, []],
     ['values that fit a type', { enum: ['a', 'b'] }, { ...text, maxLength: 1 }, []],
     ['a higher minimum', { ...whole, minimum: 1 }, { ...whole, minimum: 2 }, ['/minimum MINIMUM_INCREASED']],
     ['a lower minimum', { ...whole, minimum: 2 }, { ...whole, exclusiveMinimum: 1 }, []],
@@ -135,7 +140,7 @@ describe('values', () => {
     ['no repetitions', { type: 'array' }, { type: 'array', uniqueItems: true }, ['/uniqueItems UNIQUE_ITEMS_ADDED']],
     ['a union with one more', { anyOf: [text, whole] }, { anyOf: [text, whole, { type: 'null' }] }, []],
     ['a union with one less', { anyOf: [text, whole] }, { anyOf: [text] }, [' COMBINED_TYPE_CHANGED']],
-    ['what was one of them', text, { anyOf: [whole, text] }, []],
+    ['one of the alternatives', text, { anyOf: [whole, text] }, []],
     ['exactly one of two that overlap', whole, { oneOf: [whole, { type: 'number' }] }, [' COMBINED_TYPE_CHANGED']],
     [
       'exactly one, told apart by a field',
@@ -151,11 +156,11 @@ describe('values', () => {
   })
 })
 
-test('exactly one of two that let everything through is none', () => {
+test('oneOf with two schemas that accept everything accepts nothing', () => {
   expect(found(object({}), { oneOf: [true, true] })).toEqual([' COMBINED_TYPE_CHANGED'])
 })
 
-test('what is said in the same words is not the same where a definition has changed', () => {
+test('equal references differ if their definition has changed', () => {
   const pointing = (to: Node) => ({
     properties: { a: object({}, { patternProperties: { '^a$': { $ref: '#/$defs/b' } } }) },
     $defs: { b: to },

@@ -9,10 +9,10 @@ import { disjoint, listedValues } from './disjoint.js'
 import { compareKeywords } from './keywords.js'
 import { dereferenceIn, isPlain, type Node, type Schema } from './schema-node.js'
 
-/** What `true` says, as a node. */
+/** The schema `true` as a node. */
 const ANYTHING: Node = {}
 
-/** Everything because of which data for the writer's schema may not fit the reader's; nothing when all of it fits. */
+/** Returns all reasons why data for the writer's schema may not fit the reader's; empty if all data fits. */
 export function differencesBetween(writerSchema: Schema, readerSchema: Schema): Difference[] {
   const [writerRoot, readerRoot] = [withoutNotes(writerSchema), withoutNotes(readerSchema)]
   const definitionsOf = (root: Schema) => (typeof root === 'object' ? root.$defs : undefined)
@@ -30,7 +30,7 @@ export function differencesBetween(writerSchema: Schema, readerSchema: Schema): 
     if (to === true || from === false) return []
     if (to === false) return [{ path, rule: 'NOTHING_FITS' }]
     const written = from === true ? ANYTHING : from
-    // Schemas may contain themselves: what is being compared already is found out there.
+    // Schemas may be recursive: a pair that is already being compared is decided there.
     const pair = `${identify(written)} ${identify(to)} ${filled.writer} ${filled.reader}`
     if (underWay.has(pair)) return []
     underWay.add(pair)
@@ -40,7 +40,7 @@ export function differencesBetween(writerSchema: Schema, readerSchema: Schema): 
     return found
   }
 
-  /** What of a part of the reader's schema nothing in the writer's ensures. */
+  /** The differences of a part of the reader's schema that no part of the writer's implies. */
   function notImplied(written: Node, part: Node, path: string, filled: Filled): Difference[] {
     if (part.allOf) return compare(written, part.allOf[0], path, filled)
     const parts = conjuncts(written)
@@ -64,7 +64,7 @@ export function differencesBetween(writerSchema: Schema, readerSchema: Schema): 
     return tries.find((found) => found.length === 0) ?? tries[0]!
   }
 
-  /** Of `oneOf` exactly one may fit, so that the others must be shown not to. */
+  /** With `oneOf` exactly one schema may fit, so the others must be shown not to. */
   function fitsOneWay(written: Node, { anyOf, oneOf }: Node, filled: Filled): boolean {
     const ways: Schema[] = anyOf ?? oneOf
     const excludes = (other: Schema) => disjoint(written, other, ofWriter, ofReader)
@@ -87,13 +87,19 @@ export function differencesBetween(writerSchema: Schema, readerSchema: Schema): 
   return compare(writerRoot, readerRoot, '', { writer: true, reader: true })
 }
 
-/** What is compared as a whole must not differ by what says nothing. A default says what is filled in. */
+/**
+ * Keywords that are compared as a whole must not differ by annotations. A default is kept, because it says what is
+ * filled in.
+ */
 function withoutNotes(root: Schema): Schema {
   const says = ([keyword]: [string, unknown]) => keyword === 'default' || !isAnnotation(keyword)
   return mapSchema(root, (node) => Object.fromEntries(Object.entries(node).filter(says))) as Schema
 }
 
-/** Schemas that must all fit and together are the node; each has `allOf` with one schema, a union, or other keywords. */
+/**
+ * Splits a node into schemas that must all fit. Each is an `allOf` with one schema, a union, or a node with other
+ * keywords.
+ */
 function conjuncts({ allOf, anyOf, oneOf, ...base }: Node): Node[] {
   const combined: Node[] = (allOf ?? []).map((schema: Schema) => ({ allOf: [schema] }))
   if (anyOf) combined.push({ anyOf })
@@ -101,7 +107,7 @@ function conjuncts({ allOf, anyOf, oneOf, ...base }: Node): Node[] {
   return combined.length === 0 || Object.keys(base).length > 0 ? [base, ...combined] : combined
 }
 
-/** Of these something must fit, where a part is a union; an `allOf` with one schema is a union of one. */
+/** If the part is a union, one of these must fit; an `allOf` with one schema is a union of one. */
 const alternatives = ({ allOf, anyOf, oneOf }: Node): Schema[] | undefined => allOf ?? anyOf ?? oneOf
 
 const byType = (part: Node): Schema[] | undefined =>

@@ -1,15 +1,18 @@
-/** Whether nothing can fit two schemas at once, as far as that is easy to see: by type, by value, by a field that tells them apart. */
+/**
+ * Whether no value can fit both of two schemas, in the cases that are easy to see: by type, by value, or by a field
+ * that distinguishes them.
+ */
 import { isDeepStrictEqual } from 'node:util'
 import type { Dereference, Node, Schema } from './schema-node.js'
 
 const TYPES = ['null', 'boolean', 'number', 'string', 'array', 'object']
 
-/** The types that a node lets through: all, where it does not say. */
+/** Returns the types that a node accepts; all if it does not say. */
 export function typesOf({ type }: Node): readonly string[] {
   return type === undefined ? TYPES : Array.isArray(type) ? type : [type]
 }
 
-/** All values that may fit a node, where they can be listed. */
+/** Returns all values that may fit a node, if they can be listed. */
 export function listedValues(node: Node): unknown[] | undefined {
   if ('const' in node) return [node.const]
   if (node.enum) return node.enum
@@ -18,7 +21,7 @@ export function listedValues(node: Node): unknown[] | undefined {
   return types.flatMap((type) => (type === 'null' ? [null] : [true, false]))
 }
 
-/** How deep they are looked into: they may contain themselves. */
+/** How deep schemas are searched: they may be recursive. */
 const MAX_DEPTH = 10
 
 export function disjoint(a: Schema, b: Schema, ofA: Dereference, ofB: Dereference, depth = 0): boolean {
@@ -49,7 +52,7 @@ export function disjoint(a: Schema, b: Schema, ofA: Dereference, ofB: Dereferenc
 
 const hasDefault = (field: Schema) => typeof field === 'object' && field.default !== undefined
 
-/** What a field of an object must fit, as far as that is easy to see. */
+/** Returns the schema of a field of an object, in the cases that are easy to see. */
 export function fieldOf(
   { properties = {}, patternProperties, additionalProperties = true }: Node,
   name: string,

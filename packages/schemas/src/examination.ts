@@ -1,4 +1,4 @@
-/** Everything that is asked of a new version before it is kept. Takes as long as the schema makes it: to be run in a thread. */
+/** All checks of a new version before it is stored. The duration depends on the schema, so run it in a thread. */
 import { type CompatibilityMode, compileSchema, type Problem, pointerTo, schemaFaults } from '@eventflow/core'
 import type { Difference } from './comparison.js'
 import { differencesBetween } from './differences.js'
@@ -8,11 +8,11 @@ import { dereferenceIn, filledFields, isPlain, type Node, type Schema } from './
 export interface Version {
   version: number
   schema: object
-  /** Where it is from: a definition, or over HTTP. */
+  /** Its origin: a definition, or HTTP. */
   origin?: 'code' | 'api'
 }
 
-/** A difference, and to which version; `direction` says who could not read whom. */
+/** A difference and the version it is to; `direction` says which of the two cannot read the other. */
 export interface Incompatibility extends Difference {
   version: number
   direction: 'backward' | 'forward'
@@ -20,19 +20,22 @@ export interface Incompatibility extends Difference {
 }
 
 export interface Examination {
-  /** Why it is no schema that is taken. If there are any, it was not compared. */
+  /** Why the schema is rejected. If there are faults, it was not compared. */
   faults: Problem[]
   incompatibilities: Incompatibility[]
 }
 
-/** Examines a schema from outside. `earlier` are all versions, in their order. */
+/** Examines a schema that came over HTTP. `earlier` are all versions in order. */
 export function examine(schema: object, mode: CompatibilityMode, earlier: readonly Version[]): Examination {
   const faults = compileFaults(schema)
   if (faults.length > 0) return { faults, incompatibilities: [] }
   return { faults, incompatibilities: [...clashes(schema, earlier), ...incompatibilitiesOf(schema, mode, earlier)] }
 }
 
-/** Where nothing can fit both the schema and that of the definition, by which data is checked as well, in every mode. */
+/**
+ * Conflicts in which no value fits both the schema and that of the definition. Data is checked against both in every
+ * mode.
+ */
 function clashes(schema: Node, earlier: readonly Version[]): Incompatibility[] {
   const own = earlier.findLast(({ origin }) => origin === 'code')
   if (!own) return []
@@ -48,7 +51,7 @@ function clashes(schema: Node, earlier: readonly Version[]): Incompatibility[] {
   return paths.map((path) => ({ path, rule: 'NOTHING_FITS', version, direction: 'forward' as const, message }))
 }
 
-/** What is wrong with it as a schema of events, and whether what it fills in fits where it is filled in. */
+/** Returns the faults of a schema of events, including defaults that do not fit where they are filled in. */
 export function compileFaults(schema: object): Problem[] {
   const faults = schemaFaults(schema)
   return faults.length > 0 ? faults : defaultFaults(schema)

@@ -1,15 +1,18 @@
-/** Examines schemas from outside in a thread of their own, which is ended when one takes too long. One at a time. */
+/** Examines schemas that came over HTTP, one at a time, in a thread that is terminated if a schema takes too long. */
 import { Worker } from 'node:worker_threads'
 import { type CompatibilityMode, createTurns } from '@eventflow/core'
 import type { Examination, Version } from './examination.js'
 
-/** For one schema, from when the thread begins with it. What compiles here compiles in the same time where it is used. */
+/**
+ * The time limit for one schema, from when the thread begins with it. A schema that compiles in this time also does so
+ * in a worker.
+ */
 const TIMEOUT_MS = 2_000
-/** So long a thread may take to load, on a machine that has much else to do. */
+/** How long the thread may take to load, on a busy machine. */
 const START_MS = 30_000
-/** For so long a thread stays that has nothing to do. */
+/** How long an idle thread is kept. */
 const IDLE_MS = 10_000
-/** A thread takes a core. */
+/** A thread uses a whole core. */
 const TURNS = { atOnce: 1, atOnceEach: 1, waitingEach: 10 }
 const MEMORY_MB = 128
 
@@ -20,7 +23,9 @@ export type Examine = (
   earlier: readonly Version[],
 ) => Promise<Examination>
 
-/** Gives the examiner. Tenants take turns; it rejects with TooManyWaitingError when too many schemas of one of them wait. */
+/**
+ * Creates the examiner. Tenants take turns. It rejects with TooManyWaitingError if too many schemas of one tenant wait.
+ */
 export function createExaminer(timeoutMs = TIMEOUT_MS): Examine {
   const turns = createTurns(TURNS)
   let thread: Worker | undefined
@@ -31,7 +36,7 @@ export function createExaminer(timeoutMs = TIMEOUT_MS): Examine {
       resourceLimits: { maxOldGenerationSizeMb: MEMORY_MB },
     })
     started.unref()
-    // It may run out of memory while it has nothing to answer.
+    // It may run out of memory while it has no job.
     started.on('error', () => {})
     started.once('exit', () => {
       if (thread === started) thread = undefined
@@ -44,7 +49,7 @@ export function createExaminer(timeoutMs = TIMEOUT_MS): Examine {
     thread = undefined
   }
 
-  /** Loading takes a thread longer than most schemas do, so it stays for a while. */
+  /** Loading a thread takes longer than examining most schemas, so an idle thread is kept for a while. */
   async function examineInThread(job: object): Promise<Examination> {
     clearTimeout(ending)
     thread ??= startThread()
@@ -61,7 +66,10 @@ export function createExaminer(timeoutMs = TIMEOUT_MS): Examine {
   return (tenantId, schema, mode, earlier) => turns.run(tenantId, () => examineInThread({ schema, mode, earlier }))
 }
 
-/** What the thread says of a job. Rejects when it ends over it, or takes too long; then it is of no more use. */
+/**
+ * Resolves with the thread's answer to a job. Rejects if the thread ends or takes too long; then it must not be used
+ * again.
+ */
 function answerOf(thread: Worker, job: object, timeoutMs: number): Promise<Examination> {
   return new Promise<Examination>((resolve, reject) => {
     const fail = (message: string) => stop(() => reject(new Error(message)))

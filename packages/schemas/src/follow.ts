@@ -1,4 +1,6 @@
-/** Follows what is registered: a process knows a new version within about a second, and one that is asked for at once. */
+/**
+ * Follows the registered schemas: a process knows a new version within about a second, and loads one on demand at once.
+ */
 import { type Db, findSchemaVersions, readNewSchemas } from '@eventflow/db'
 import { repeat } from '@eventflow/runtime/repeat'
 import { type Contract, contractOf, type WantedVersion } from './contract.js'
@@ -6,20 +8,24 @@ import { createVersions, type Versions } from './versions.js'
 
 const LOOK_EVERY_MS = 1_000
 
-/** Gives the contract of a version that was loaded; nothing where there is none. */
+/** Returns the contract of a loaded version; undefined if there is none. */
 export type LoadedVersions = (wanted: WantedVersion) => Contract | undefined
 
 export interface Registry {
   versions: Versions
   /**
-   * Loads versions, as far as there are any, and gives them: `versions` may have forgotten them by the time they are used. What is not
-   * there is looked for again each time: it may have been registered just now. Rejects when Postgres is away.
+   * Loads those of the wanted versions that exist, and returns them, because `versions` may have evicted them by the
+   * time they are used. A missing version is looked up again each time: it may have just been registered. Rejects when
+   * Postgres is away.
    */
   load(wanted: readonly WantedVersion[]): Promise<LoadedVersions>
   stop(): Promise<void>
 }
 
-/** Reads which versions there are, and goes on doing so. `onError` hears why it could not; it tries again. */
+/**
+ * Reads the existing versions and keeps following them. Later errors are passed to `onError`, and it tries again.
+ * Rejects if the first read fails.
+ */
 export async function followSchemas(db: Db, onError: (error: unknown) => void): Promise<Registry> {
   const versions = createVersions()
   let seen = 0

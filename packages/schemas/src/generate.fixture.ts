@@ -1,8 +1,11 @@
-/** Schemas, changes of schemas, and values that may fit them, by chance: small ones, so that they often have to do with each other. */
+/**
+ * Generates random schemas, changes of schemas, and values that may fit them. They are small, so that they often
+ * overlap.
+ */
 import { mapSchema } from '@eventflow/core'
 import type { Node, Schema } from './schema-node.js'
 
-/** Numbers from 0 up to, not including, `below`; the same for the same seed. */
+/** Returns integers from 0 to `below` - 1; the same sequence for the same seed. */
 export type Dice = (below: number) => number
 
 export function diceOf(seed: number): Dice {
@@ -87,7 +90,7 @@ export function anyRoot(dice: Dice): Node {
   return { ...anyObject(dice, 2), $defs: { shared: { type: pick(dice, ['string', 'integer']) } } }
 }
 
-/** Notes: what looks like a schema in them is none. */
+/** Annotations; what looks like a schema in them is not one. */
 const NOTES: Node[] = [
   { example: 'x' },
   { 'x-owner': { $id: '#', $ref: '#/$defs/none', type: 'nothing' } },
@@ -96,12 +99,12 @@ const NOTES: Node[] = [
   { constructor: [{ type: 1 }], examples: [{ type: 'object' }] },
 ]
 
-/** The schema with notes at any place in it, which say nothing about what fits. */
+/** The schema with annotations at random places, which do not change what fits. */
 export function annotated(dice: Dice, schema: Schema): Schema {
   return mapSchema(schema, (node) => (dice(2) === 0 ? { ...node, ...pick(dice, NOTES) } : node)) as Schema
 }
 
-/** The schema with a change somewhere in it. */
+/** The schema with a change at a random place. */
 export function changed(dice: Dice, schema: Schema): Schema {
   if (typeof schema === 'boolean' || dice(4) === 0) return anySchema(dice, 1)
   const copy: Node = structuredClone(schema)
@@ -128,7 +131,7 @@ export function changed(dice: Dice, schema: Schema): Schema {
 
 const VALUES = ['', 'x', 'xy', 0, 1, 2, -1, 1.5, true, null]
 
-/** A value that has something to do with a schema; it may fit or not. */
+/** A value related to a schema; it may fit or not. */
 export function someValue(dice: Dice, schema: Schema | undefined, root: Node): unknown {
   if (typeof schema !== 'object' || dice(8) === 0) return anyValue(dice, 1)
   if (schema.$ref) return someValue(dice, root.$defs.shared, root)

@@ -1,4 +1,6 @@
-/** The registry of schemas: what may become a version, what versions there are, and what an event is checked against. */
+/**
+ * The schema registry: which schema may become a version, which versions exist, and what an event is checked against.
+ */
 export { type Contract, type OwnContract, ownContractOf, statedVersion, type WantedVersion } from './contract.js'
 export type { Incompatibility } from './examination.js'
 export { createExaminer } from './examiner.js'

@@ -1,10 +1,13 @@
-/** Compares two nodes keyword by keyword, apart from those that combine schemas. */
+/** Compares two nodes keyword by keyword, except for the keywords that combine schemas. */
 import type { Comparison, Difference, Filled } from './comparison.js'
 import { typesOf } from './disjoint.js'
 import { compareItems, compareProperties } from './members.js'
 import { type Node, saysNothing } from './schema-node.js'
 
-/** Bounds, what they bound, and whether the reader's must not be higher (a minimum) or not be lower. */
+/**
+ * Limits: the keyword, the type it applies to, and whether it is a minimum (the reader's must not be higher) or a
+ * maximum (the reader's must not be lower).
+ */
 const BOUNDS: [keyword: string, type: string, isMinimum: boolean][] = [
   ['minLength', 'string', true],
   ['maxLength', 'string', false],
@@ -14,18 +17,21 @@ const BOUNDS: [keyword: string, type: string, isMinimum: boolean][] = [
   ['maxProperties', 'object', false],
 ]
 
-/** What is compared here or in `members.ts`. Of all other keywords it is only asked whether they are the same. */
+/** The keywords that are compared here or in `members.ts`. All other keywords are only checked for equality. */
 const COMPARED = new Set([
   ...['type', 'enum', 'const', 'minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
   ...['minLength', 'maxLength', 'minItems', 'maxItems', 'minProperties', 'maxProperties', 'uniqueItems'],
   ...['properties', 'required', 'additionalProperties', 'items', 'prefixItems'],
 ])
 
-/** Keywords whose meaning depends on those beside them, so that nodes with them are compared as a whole. */
+/** Keywords whose meaning depends on others beside them, so nodes with them are compared as a whole. */
 const ENTANGLED = ['if', 'then', 'else', 'contains', 'minContains', 'maxContains', 'not', '$ref', '$dynamicRef']
 const LEFT_OVER = ['unevaluatedProperties', 'unevaluatedItems', 'dependentSchemas', '$anchor', '$dynamicAnchor']
 
-/** What of the reader's node the writer's does not ensure. Neither has `allOf`, `anyOf` or `oneOf`. */
+/**
+ * Returns the constraints of the reader's node that the writer's does not imply. Neither has `allOf`, `anyOf` or
+ * `oneOf`.
+ */
 export function compareKeywords(
   writer: Node,
   reader: Node,
@@ -90,7 +96,7 @@ function compareNumbers(writer: Node, reader: Node, path: string): Difference[] 
   }
   const { multipleOf } = reader
   const isWhole = typesOf(writer).every((type) => type !== 'number') && Number.isInteger(1 / multipleOf)
-  // Remainders of other fractions are not exact.
+  // Remainders of fractions are not exact.
   const isMultiple = Number.isInteger(multipleOf) && writer.multipleOf % multipleOf === 0
   if (multipleOf !== undefined && writer.multipleOf !== multipleOf && !isMultiple && !isWhole) {
     found.push({ path: `${path}/multipleOf`, rule: `MULTIPLE_OF_${'multipleOf' in writer ? 'CHANGED' : 'ADDED'}` })

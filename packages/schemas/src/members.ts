@@ -6,7 +6,7 @@ import { filledFields, type Node, type Schema } from './schema-node.js'
 
 const NOT_FILLED: Filled = { writer: false, reader: false }
 
-/** What a difference is called where it comes of a member that only one of the two names. */
+/** The name of a difference if only one of the two schemas names the member. */
 function asMember(kind: 'PROPERTY' | 'ITEM', inReader: boolean, others: Schema): string {
   if (inReader) {
     return others === true
@@ -38,7 +38,7 @@ export function compareProperties(
     found.push({ path: pointerTo(`${path}/properties`, name), rule: 'REQUIRED_ATTRIBUTE_ADDED' })
   }
 
-  // Where patterns say what a field must be, what is in charge of one that is not named is not as easily told.
+  // With patterns, it is hard to tell which schema applies to a field that is not named.
   const othersOfWriter: Schema = writer.patternProperties ? true : (writer.additionalProperties ?? true)
   const othersOfReader: Schema = reader.additionalProperties ?? true
   const names = new Set([...Object.keys(writer.properties ?? {}), ...Object.keys(reader.properties ?? {})])
@@ -56,7 +56,7 @@ export function compareProperties(
     const rule = othersOfReader === false ? 'ADDITIONAL_PROPERTIES_REMOVED' : 'ADDITIONAL_PROPERTIES_NARROWED'
     found.push({ path: `${path}/additionalProperties`, rule })
   }
-  // Beside patterns `additionalProperties` is in charge of less.
+  // With patterns, `additionalProperties` covers fewer fields.
   const hasPatterns = writer.patternProperties !== undefined && reader.patternProperties === undefined
   const isOpen = isDeepStrictEqual(othersOfReader, true)
   if (hasPatterns && !isOpen) found.push({ path: `${path}/patternProperties`, rule: 'PATTERN_PROPERTIES_CHANGED' })
@@ -66,7 +66,7 @@ export function compareProperties(
 const ownSchema = ({ properties = {} }: Node, name: string): Schema | undefined =>
   Object.hasOwn(properties, name) ? properties[name] : undefined
 
-/** The items: those with a place of their own, and the others. */
+/** Compares the items: those with a schema for their position, and the rest. */
 export function compareItems(writer: Node, reader: Node, path: string, filled: Filled, compare: Compare): Difference[] {
   const found: Difference[] = []
   const [places, readPlaces]: Schema[][] = [writer.prefixItems ?? [], reader.prefixItems ?? []]

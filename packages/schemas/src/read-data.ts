@@ -1,4 +1,6 @@
-/** From the data of an event as it was written to what its type's code works with, or to what is wrong with it. */
+/**
+ * Reads the data of an event: converts it to what the definition's code expects, or returns the reason why that fails.
+ */
 import {
   type Failure,
   failureOf,
@@ -14,8 +16,8 @@ import type { Registry } from './follow.js'
 import type { Versions } from './versions.js'
 
 /**
- * What the data of an event is held against: the schema of the definition after its upcasters, or a version and then
- * the schema of the definition. `wanted`: the version is not at hand.
+ * How the data of an event is checked: with the schema of the definition after its upcasters, or with a version and
+ * then the schema of the definition. `wanted`: the version is not cached.
  */
 export type Plan =
   | { upcasters: OwnContract['upcasters'] }
@@ -23,8 +25,9 @@ export type Plan =
   | { wanted: WantedVersion }
 
 /**
- * How the data of an event is to be read. An event that names a version is held against that one, unless upcasters lift it to the
- * schema of the definition. All others are held against the last version that the tenant has itself, where it has one.
+ * Returns how to read the data of an event. An event that states a version is checked against it, unless upcasters
+ * convert it to the schema of the definition. All others are checked against the tenant's latest version, if it has
+ * one.
  */
 export function planFor(event: Written, own: OwnContract, versions: Versions): Plan {
   const stated = statedVersion(event)
@@ -40,8 +43,8 @@ export function planFor(event: Written, own: OwnContract, versions: Versions): P
 }
 
 /**
- * The plans, complete with the versions that had to be loaded, as a rule none. What a plan holds stays at hand, also when the
- * registry forgets it meanwhile. Rejects when Postgres is away.
+ * Resolves with the plans, completed with the versions that had to be loaded; usually there are none. A plan keeps its
+ * contract even if the registry evicts it meanwhile. Rejects when Postgres is away.
  */
 export async function completePlans<Entry extends Plan | undefined>(
   plans: readonly Entry[],
@@ -57,14 +60,14 @@ export async function completePlans<Entry extends Plan | undefined>(
   })
 }
 
-/** The data with what was lifted and filled in, the same object where nothing was; or why it cannot be used. */
+/** The converted data with defaults (the same object if nothing changed), or why it cannot be used. */
 export type Reading = Read | { failure: Failure }
 
 type Read = { data: Payload; unknownFields: number } | { problems: Problem[] }
 
 /**
- * Reads the data of an event of this type by its plan. Code is only ever given what fits `own`, the schema of its
- * definition: a version can ask for more, and never for less. Nothing that is given is changed.
+ * Reads the data of an event by its plan. The definition's code only gets data that fits `own`, the schema of its
+ * definition: a version can be stricter, never laxer. The given data is not changed.
  */
 export function readData(type: string, data: Payload, plan: Plan, own: OwnContract): Reading {
   if ('wanted' in plan) {
@@ -76,14 +79,14 @@ export function readData(type: string, data: Payload, plan: Plan, own: OwnContra
     const lifted = lift(type, data, plan.upcasters)
     return 'failure' in lifted ? lifted : readBy(lifted.value, own)
   } catch (error) {
-    // The code that is compiled of some rare schemas throws; the next attempt would, too.
+    // The compiled code of some rare schemas throws; the next attempt would throw, too.
     return { failure: { ...failureOf(error, 'schema'), failureType: 'permanent' } }
   }
 }
 
 /**
- * By the version first, which may fill in defaults of its own, then by the definition; by one of them where both are
- * the same.
+ * Checks against the version first, which may have other defaults, then against the definition; once if both are the
+ * same.
  */
 function readByVersion(
   data: Payload,
@@ -104,14 +107,17 @@ function readBy(data: Payload, { check, shape }: Contract): Read {
   return problems.length > 0 ? { problems } : { data: whole, unknownFields: shape.countUnknown(whole) }
 }
 
-/** Of two schemas, the one that is broken. */
+/** Adds to each problem which of the two schemas is violated. */
 function saying({ problems }: { problems: Problem[] }, schema: string): Reading {
   return { problems: problems.map(({ message, ...where }) => ({ ...where, message: `${message}, ${schema}` })) }
 }
 
 const EXPECTED = 'the data of the next version, a plain object that JSON can hold'
 
-/** Runs the upcasters, which may change what they are given: a copy. What one of them cannot lift today, it cannot lift later. */
+/**
+ * Runs the upcasters on a copy, because they may change their argument. A failure is permanent: the next attempt would
+ * fail, too.
+ */
 function lift(type: string, data: Payload, upcasters: OwnContract['upcasters']): Answer<Payload> {
   if (upcasters.length === 0) return { value: data }
   let lifted: Payload = structuredClone(data)

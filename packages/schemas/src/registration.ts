@@ -1,4 +1,4 @@
-/** Registering versions: those of definitions at a start, and those from outside. */
+/** Registers versions: those of definitions at a start, and those that come over HTTP. */
 import { isDeepStrictEqual } from 'node:util'
 import type { CompatibilityMode, Problem } from '@eventflow/core'
 import {
@@ -13,12 +13,12 @@ import {
 import { compileFaults, type Incompatibility, incompatibilitiesOf } from './examination.js'
 import type { Examine } from './examiner.js'
 
-/** Versions of one type at the most. */
+/** The most versions of one type. */
 const MAX_VERSIONS = 200
 /** How often a registration is tried again after a concurrent one. */
 const TRIES = 5
 
-/** What of a definition is registered. */
+/** The parts of a definition that are registered. */
 export interface RegisteredDefinition {
   type: string
   schema: object
@@ -26,14 +26,15 @@ export interface RegisteredDefinition {
   upcast?: Readonly<Record<number, unknown>>
 }
 
-/** A definition whose schema cannot be a version: the message says which type, where, and what can be done. */
+/** The schema of a definition cannot become a version. The message names the type, the place and the remedy. */
 export class SchemaRegistrationError extends Error {
   override name = 'SchemaRegistrationError'
 }
 
 /**
- * Registers the schemas of definitions, those that are not registered yet, and gives the version of each by its type. Throws
- * SchemaRegistrationError when one is not compatible with what is registered. Bears being run by several processes at once.
+ * Registers the schemas of definitions that are not registered yet, and resolves with the version of each type. Several
+ * processes may run it at the same time. Rejects with SchemaRegistrationError if a schema is not compatible with the
+ * registered versions.
  */
 export async function registerDefinitions(
   db: Db,
@@ -57,10 +58,10 @@ async function registerDefinition(db: Db, subject: SchemaSubject, definition: Re
   const refuse = (why: string) => {
     throw new SchemaRegistrationError(`event type '${type}': ${why}`)
   }
-  // As it is kept: a TypeBox schema has more about it than JSON.
+  // As it will be stored: a TypeBox schema has properties that JSON lacks.
   const schema = JSON.parse(JSON.stringify(definition.schema))
   for (let tries = 0; tries < TRIES; tries++) {
-    // First what there is: if the same is added after this, it will be noticed that this is not all any more.
+    // Read first, so that a version that is added after this is noticed.
     const earlier = await readSchemaVersions(db, subject)
     const ofCode = earlier.filter(({ origin }) => origin === 'code')
     const same = ofCode.findLast((one) => isDeepStrictEqual(one.schema, schema))?.version
@@ -71,9 +72,10 @@ async function registerDefinition(db: Db, subject: SchemaSubject, definition: Re
     const [fault] = compileFaults(schema)
     if (fault) refuse(`its schema ${fault.pointer} ${fault.message}`)
     const mode = await readCompatibility(db, subject)
-    // What came over HTTP since the first definition only narrowed what code reads: it cannot hold up a start, nor allow one.
+    // Versions over HTTP since the first definition only made the schema stricter, so a definition is compared with the
+    // definitions only.
     const found = incompatibilitiesOf(schema, mode, ofCode.length > 0 ? ofCode : earlier)
-    // What upcasters lift is never read as it was written.
+    // Data that upcasters convert is never read as it was written.
     const [first] = found.filter(({ version, direction }) => direction === 'forward' || version > lifted)
     if (first) {
       refuse(
@@ -93,7 +95,7 @@ async function registerDefinition(db: Db, subject: SchemaSubject, definition: Re
   return refuse('its schema could not be registered, because of concurrent registrations')
 }
 
-/** What became of a schema from outside. */
+/** The result of registering a schema over HTTP. */
 export type Registration =
   | { status: 'registered' | 'known'; version: number }
   | { status: 'invalid'; faults: Problem[] }

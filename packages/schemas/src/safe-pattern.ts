@@ -1,17 +1,17 @@
 /**
- * Patterns that cannot keep a processor busy: each character of a text says by itself how the match goes on, so that trying
- * again further back never helps and the time is proportional to the text.
+ * Patterns that cannot keep a processor busy: each character of a text alone determines how the match continues, so
+ * backtracking never helps and the time is proportional to the text.
  *
- * Allowed is `^`, then characters and classes of characters, each perhaps repeated, then `$`. What may be repeated or left out
- * must not begin like what comes after it.
+ * Allowed is `^`, then characters and character classes, each perhaps repeated, then `$`. A piece that may be repeated
+ * or left out must not begin like the piece after it.
  */
 
-/** Which of the characters 0 to 127 are in a class; at 128 whether any others are. */
+/** Which of the characters 0 to 127 are in a class; element 128: whether any others are. */
 type Class = boolean[]
 
 interface Piece {
   class: Class
-  /** It may be left out, or there may be another one. */
+  /** It may be left out or followed by another one. */
   isOptional: boolean
   isVariable: boolean
 }
@@ -19,7 +19,7 @@ interface Piece {
 const OTHERS = 128
 const MAX_REPETITIONS = 1_000
 
-/** What is wrong with a pattern; nothing when it is safe. */
+/** Returns what is wrong with a pattern; undefined if it is safe. */
 export function patternFault(pattern: string): string | undefined {
   if (pattern.length > 200) return 'a pattern may have at most 200 characters'
   if (!pattern.startsWith('^') || !pattern.endsWith('$')) return 'a pattern must begin with ^ and end with $'
@@ -38,7 +38,7 @@ export function patternFault(pattern: string): string | undefined {
   return undefined
 }
 
-/** A class or a character, and how often. */
+/** A class or a character, and its quantifier. */
 const PIECE = /(\[\^?(?:\\[^\n]|[^\]\\[\n])+\]|\\[^\n]|[^\\^$.*+?()[\]{}|\n]|\.)(\*|\+|\?|\{\d{1,4}(?:,\d{0,4})?\})?/uy
 
 function piecesOf(text: string): Piece[] | undefined {
@@ -64,7 +64,7 @@ function repetitions(quantifier: string | undefined): [number, number] {
   return [Number(least), comma === '' ? Number(least) : most === '' ? Infinity : Number(most)]
 }
 
-/** Asked of the characters themselves: a class means what the engine that will run it says. */
+/** Tested with the characters themselves, so the class means what the regular expression engine says. */
 function classOf(source: string): Class | undefined {
   if (/\\[^dDwWsS\x20-\x2f\x3a-\x40\x5b-\x60\x7b-\x7e]/.test(source)) return undefined
   try {

@@ -64,12 +64,12 @@ describe('the largest event is checked quickly against', () => {
     const { check } = contractOf(schema, { firstOnly: true })
     const before = process.cpuUsage()
     check(data)
-    // A tenth of that, as a rule. What is not taken takes many times as long.
+    // Usually a tenth of that. A rejected schema takes many times as long.
     expect(process.cpuUsage(before).user / 1_000).toBeLessThan(500)
   })
 })
 
-describe('not taken are more of', () => {
+describe('too many are rejected:', () => {
   const list = (items: object) => ({ properties: { a: { items } } })
   test.each<[string, object]>([
     ['alternatives for items', list({ anyOf: ways(11, () => ({ type: 'string' })) })],
@@ -83,7 +83,7 @@ describe('not taken are more of', () => {
   })
 })
 
-test('a schema that takes too long is refused, and the next one is examined', async () => {
+test('a schema that takes too long is rejected, and the next one is examined', async () => {
   const examine = createExaminer(1)
   const large = { type: 'object', properties: fields(150, { type: 'string', pattern: '^[a-z]+$' }) }
   const tooLong = [{ pointer: '', message: 'takes too long to compile and compare' }]
@@ -92,7 +92,7 @@ test('a schema that takes too long is refused, and the next one is examined', as
   expect((await createExaminer()('t', { type: 'object' }, 'NONE', [])).faults).toEqual([])
 })
 
-test('notes are taken at any place, and change nothing: not what fits, nor what is compatible', () => {
+test('annotations are accepted at any place, and change neither what fits nor what is compatible', () => {
   for (let seed = 0; seed < 500; seed++) {
     const dice = diceOf(seed)
     const schema = anyRoot(dice)
@@ -108,7 +108,7 @@ test('notes are taken at any place, and change nothing: not what fits, nor what 
   }
 })
 
-test('from outside come notes of any name, and formats that are not checked', () => {
+test('over HTTP, annotations of any name and formats that are not checked are accepted', () => {
   const a = { type: 'string', format: 'ulid', example: 'x', 'x-owner': { $ref: 'nowhere' }, $comment: 'c', unit: 'g' }
   expect(faultsIn({ type: 'object', properties: { a } })).toEqual([])
 })
@@ -118,7 +118,7 @@ test.each([
   [{ patternProperties: {} }, '/patternProperties', /^is a keyword/],
   [{ unevaluatedProperties: false }, '/unevaluatedProperties', /^is a keyword/],
   [{ properties: { a: { format: 'email' } } }, '/properties/a/format', /^must be one of date-time, /],
-])('from outside is not taken: %j', (schema, pointer, message) => {
+])('is rejected over HTTP: %j', (schema, pointer, message) => {
   expect(faultsIn(schema)).toEqual([{ pointer, message: expect.stringMatching(message) }])
 })
 
@@ -126,7 +126,7 @@ test.each<[object, string, string]>([
   [{ type: 'array' }, '', 'lets no event through: data is always an object, and this schema accepts only array'],
   [{ type: 'object', propertys: {} }, '/propertys', 'is no keyword of JSON Schema; is properties meant?'],
   [{ properties: { a: { type: 'Date' } } }, '/properties/a/type', '"Date" is no type of JSON'],
-])('what is wrong is said as of a definition: %j', async (schema, pointer, message) => {
+])('a fault has the same message as in a definition: %j', async (schema, pointer, message) => {
   const { faults } = await createExaminer()('t', schema, 'NONE', [])
   expect(faults).toEqual([{ pointer, message: expect.stringContaining(message) }])
 })

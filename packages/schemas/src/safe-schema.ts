@@ -1,6 +1,7 @@
 /**
- * What a schema from outside may be, so that neither compiling it nor checking an event against it can keep a process busy: known
- * keywords, a bounded size, no recursion, few alternatives, patterns that take a time proportional to the text.
+ * The rules for schemas that came over HTTP, so that neither compiling one nor checking an event against it keeps a
+ * process busy: known keywords, a bounded size, no recursion, few alternatives, patterns that take a time proportional
+ * to the text.
  */
 import { CHECKED_FORMATS, isAnnotation, type Problem, pointerTo } from '@eventflow/core'
 import { patternFault } from './safe-pattern.js'
@@ -8,20 +9,20 @@ import { lookUpReference, type Schema } from './schema-node.js'
 
 const MAX_SCHEMA_BYTES = 65_536
 
-/** Schemas within a schema, each place where one is referred to counted. */
+/** The most schemas within a schema; each reference counts as its target. */
 const MAX_NODES = 200
-/** Those that apply to each item of a list, or to each field that is not named. */
+/** The most schemas that apply to every item of a list or to every field that is not named. */
 const MAX_REPEATED = 100
-/** Schemas of which any may apply to the same value; fewer where each is tried for each item of a list. */
+/** The most schemas of which any may apply to the same value; fewer if each is tried for every item of a list. */
 const MAX_ALTERNATIVES = 50
 const MAX_REPEATED_ALTERNATIVES = 10
 const MAX_DEPTH = 20
 const MAX_VALUES = 100
-/** Items are compared each with each. */
+/** Items are compared pairwise. */
 const MAX_UNIQUE = 100
 
 const DIALECT = 'https://json-schema.org/draft/2020-12/schema'
-/** Of the formats that are checked, those whose check is quick with any text. Others, which are not checked, are notes. */
+/** The checked formats whose check is quick with any text. Formats that are not checked are annotations. */
 const FORMATS = ['date-time', 'date', 'time', 'uuid', 'ipv4']
 
 const VALUES = new Set([
@@ -37,13 +38,16 @@ const SINGLE = new Set(['items', 'additionalProperties'])
 
 interface Place {
   depth: number
-  /** What is here applies to each of many values. */
+  /** This schema applies to each of many values. */
   repeated: boolean
   /** The references that led here. */
   within: readonly string[]
 }
 
-/** Why a schema from outside is not taken, with JSON pointers into it; empty when it is. Its form is for a compiler to check. */
+/**
+ * Returns why a schema that came over HTTP is rejected, with JSON pointers into it; empty if it is accepted. The
+ * compiler checks its form.
+ */
 export function faultsIn(root: unknown): Problem[] {
   if (typeof root !== 'object' || root === null || Array.isArray(root))
     return [{ pointer: '', message: 'is not an object' }]
@@ -109,7 +113,7 @@ function formatFault(format: unknown): string | undefined {
   return `must be one of ${FORMATS.join(', ')}; validating other formats can be slow`
 }
 
-/** What is wrong with a keyword's value beyond its type, which the compiler looks at. */
+/** What is wrong with a keyword's value apart from its type, which the compiler checks. */
 function valueFault(keyword: string, value: unknown, schema: object): string | undefined {
   if (keyword === 'pattern') return typeof value === 'string' ? patternFault(value) : 'is not a string'
   if (keyword === 'format') return formatFault(value)

@@ -1,4 +1,4 @@
-/** JSON Schemas as they are looked into: their nodes, local references, and where defaults are filled in. */
+/** Reading JSON Schemas: nodes, local references, and where defaults are filled in. */
 import { isAnnotation } from '@eventflow/core'
 
 // biome-ignore lint/suspicious/noExplicitAny: a keyword may hold anything.
@@ -7,14 +7,14 @@ export type Schema = boolean | Node
 
 const NAMES_ONLY = new Set(['$schema', '$id', '$defs', 'definitions'])
 
-/** Whether a keyword says nothing about what fits. */
+/** Whether a keyword is an annotation, which does not change what fits. */
 export function saysNothing(keyword: string): boolean {
   return isAnnotation(keyword) || NAMES_ONLY.has(keyword)
 }
 
 /**
- * Keywords beside which a missing field may be given its default without any of them being broken by it. Below a node with
- * others, such as `anyOf` or `maxProperties`, nothing is filled in.
+ * Keywords beside which a missing field may get its default without violating them. Below a node with others, such as
+ * `anyOf` or `maxProperties`, no defaults are filled in.
  */
 const PLAIN = new Set(['type', 'properties', 'required', 'additionalProperties', 'items', 'minItems', 'maxItems'])
 
@@ -22,7 +22,7 @@ export function isPlain(node: Node): boolean {
   return Object.keys(node).every((keyword) => PLAIN.has(keyword) || saysNothing(keyword))
 }
 
-/** The names of a plain node's fields that are filled in where they are missing. */
+/** Returns the names of a plain node's fields that are filled in if missing. */
 export function filledFields(node: Node): string[] {
   return Object.entries<Schema>(node.properties ?? {})
     .filter(([, field]) => typeof field === 'object' && field.default !== undefined)
@@ -31,17 +31,17 @@ export function filledFields(node: Node): string[] {
 
 const LOCAL = /^#\/\$defs\/([^/%~]+)$/
 
-/** What a `$ref` to `#/$defs/…` points to; nothing where it is another reference, or there is no such definition. */
+/** Returns the target of a `$ref` to `#/$defs/…`; undefined for another reference or if there is no such definition. */
 export function lookUpReference(reference: string, root: Schema): Schema | undefined {
   const name = LOCAL.exec(reference)?.[1]
   if (name === undefined || typeof root !== 'object') return undefined
   return Object.hasOwn(root.$defs ?? {}, name) ? root.$defs[name] : undefined
 }
 
-/** Gives a node without its reference: the target where it is nothing but a reference, both together otherwise. */
+/** Resolves a node's reference: returns the target if the node has nothing else, otherwise both combined. */
 export type Dereference = (schema: Schema) => Schema
 
-/** Gives the same object each time, so that a schema that contains itself can be seen to. */
+/** Returns a function that gives the same object each time, so that recursion can be detected. */
 export function dereferenceIn(root: Schema): Dereference {
   const resolved = new Map<Schema, Schema>()
   const resolve = (node: Schema, hops: number): Schema => {
@@ -58,5 +58,5 @@ export function dereferenceIn(root: Schema): Dereference {
   }
 }
 
-/** References to references; more than that is a circle. */
+/** The longest chain of references; a longer one is a cycle. */
 const MAX_HOPS = 50

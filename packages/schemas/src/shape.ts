@@ -4,9 +4,9 @@ import { dereferenceIn, filledFields, isPlain, type Node, type Schema } from './
 type Value = Record<string, unknown>
 
 export interface Shape {
-  /** The data with its defaults, as far as `isPlain` goes; the same object where nothing is missing. */
+  /** The data with its defaults, as far as `isPlain` goes; the same object if nothing is missing. */
   complete(data: Value): Value
-  /** How many fields there are that the schema lets through and does not name. */
+  /** How many fields the schema accepts without naming them. */
   countUnknown(data: Value): number
 }
 
@@ -16,19 +16,19 @@ interface Part {
   items: Part | undefined
 }
 
-/** Reads the shape from a schema that compiles. */
+/** Reads the shape of a schema, which must compile. */
 export function shapeOf(root: Schema): Shape {
   const dereference = dereferenceIn(root)
   const parts = new Map<Schema, Part>()
 
-  /** Nothing where the schema says no more than what type the value has. */
+  /** Undefined if the schema only says what type the value has. */
   function partOf(schema: Schema): Part | undefined {
     const node = dereference(schema)
     if (typeof node !== 'object' || !isPlain(node) || !(node.properties || node.items)) return undefined
     const known = parts.get(node)
     if (known) return known
     const part: Part = { fields: new Map(), defaults: [], items: undefined }
-    // Before what is in it: it may contain itself.
+    // Set before its members are visited: the schema may be recursive.
     parts.set(node, part)
     for (const [name, field] of Object.entries<Schema>(node.properties ?? {})) part.fields.set(name, partOf(field))
     part.defaults = filledFields(node).map((name) => [name, (node.properties[name] as Node).default])
@@ -44,7 +44,7 @@ export function shapeOf(root: Schema): Shape {
   }
 }
 
-/** Copies on the way down only what changes. */
+/** Copies only what changes. */
 function complete(value: unknown, part: Part): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) {

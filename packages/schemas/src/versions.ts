@@ -1,30 +1,30 @@
-/** The versions of schemas as a process knows them: which is the last of each type, and the contracts that were used. */
+/** The schema versions that a process knows: the latest of each type, and the contracts that were used. */
 import type { SchemaSubject } from '@eventflow/db'
 import type { Contract } from './contract.js'
 
-/** Contracts that are kept besides those of the definitions; one that was not used for long goes first. */
+/** The most contracts that are cached besides those of the definitions; the least recently used are evicted first. */
 const MAX_LOADED = 1_000
 
 interface Known {
-  /** Nothing where the tenant has only used versions of the definitions. */
+  /** Undefined if the tenant has only used versions of the definitions. */
   latest?: number
   contracts: Map<number, Kept>
 }
 
-/** `used` since it was last looked at whether it may go. */
+/** `used`: it was used since it was last considered for eviction. */
 interface Kept {
   contract: Contract
   used: boolean
 }
 
 export interface Versions {
-  /** The last version of a type that the tenant is known to have itself; nothing where there is none. */
+  /** The tenant's latest known version of a type; undefined if there is none. */
   latest(subject: SchemaSubject): number | undefined
-  /** What is found may be forgotten at the next `keep`: a caller that needs it for longer holds it. */
+  /** The contract may be evicted at the next `keep`; a caller that needs it for longer must keep a reference. */
   find(subject: SchemaSubject, version: number): Contract | undefined
-  /** Takes note that the tenant has a version. */
+  /** Records that the tenant has a version. */
   announce(subject: SchemaSubject, version: number): void
-  /** Keeps the contract of a version that counts for the tenant; for ever if it is that of a definition in this process. */
+  /** Caches the contract of a version of the tenant; `forEver` if it is that of a definition in this process. */
   keep(subject: SchemaSubject, version: number, contract: Contract, options?: { forEver: boolean }): void
 }
 
@@ -63,7 +63,10 @@ export function createVersions({ maxLoaded = MAX_LOADED } = {}): Versions {
     },
   }
 
-  /** Those that were used go to the end of the queue once more, which ends: the second time round none counts as used. */
+  /**
+   * Contracts that were used go to the end of the queue once. This ends, because the second time round none counts as
+   * used.
+   */
   function forgetOne(): void {
     for (;;) {
       const oldest = loaded.shift()!

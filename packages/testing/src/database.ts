@@ -1,7 +1,7 @@
 /** A database for each pipeline: made as a copy of one that has all tables, and dropped in the end. */
 import { randomBytes } from 'node:crypto'
 import { connect } from '@eventflow/db'
-import type { ServerAddresses } from './servers.js'
+import type { ServerAddresses } from './server-addresses.js'
 
 /** Makes a database of a new name; gives its URL for the role of the pipeline's programs. */
 export async function createDatabase({ postgres, postgresAdmin, template }: ServerAddresses): Promise<string> {

@@ -12,5 +12,6 @@
  * @module testing
  */
 export { type Pipeline, type PipelineOptions, type Receipt, startPipeline } from './pipeline.js'
-export { type ServerAddresses, type Servers, type ServersOptions, startServers } from './servers.js'
+export type { ServerAddresses } from './server-addresses.js'
+export { type Servers, type ServersOptions, startServers } from './servers.js'
 export type { EventFailure, FailedEvent, ProcessedEvent, SettledEvent, WaitOptions } from './settled-event.js'

@@ -156,7 +156,7 @@ test('the servers stop when the process that started them is killed', async () =
   let said = ''
   child.stdout.setEncoding('utf8').on('data', (more) => (said += more))
   await once(child, 'close')
-  const folder = /its data is in (\S+)\/postgres$/m.exec(said)![1]!
+  const folder = /Postgres .*its data in (\S+)\/postgres$/m.exec(said)![1]!
   expect(said).toContain('postgres://')
   await until(
     'its folder is gone',

@@ -5,13 +5,7 @@ import { join, resolve } from 'node:path'
 import { migrate } from '@eventflow/db'
 import { type LocalServer, startPostgres, startRedis } from '@eventflow/local'
 import { administer, databaseUrl } from './database.js'
-import type { ServerAddresses } from './servers.js'
-
-/** What it tells the test process. */
-export type FromKeeper =
-  | { kind: 'line'; line: string }
-  | { kind: 'ready'; addresses: ServerAddresses }
-  | { kind: 'failed'; message: string }
+import type { FromKeeper } from './server-addresses.js'
 
 const TEMPLATE = 'eventflow_template'
 const PARTITIONS = 16

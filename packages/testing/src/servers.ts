@@ -2,7 +2,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import type { FromKeeper } from './server-keeper.js'
+import type { FromKeeper, ServerAddresses } from './server-addresses.js'
 
 /** Options of {@link startServers}. */
 export interface ServersOptions {
@@ -13,18 +13,6 @@ export interface ServersOptions {
   cacheDir?: string
   /** Gets what the servers report while they start, one line at a time. */
   log?: (line: string) => void
-}
-
-/** Where the servers are. It is all text: a global setup can pass it as JSON to the processes that run the tests. */
-export interface ServerAddresses {
-  /** The URL of Postgres, for the role of the pipeline's programs. */
-  postgres: string
-  /** The URL of Postgres for its superuser. */
-  postgresAdmin: string
-  /** The URL of Redis. */
-  redis: string
-  /** The database with all tables and no rows that each pipeline gets a copy of. */
-  template: string
 }
 
 /** A running Postgres and Redis for any number of pipelines. */

@@ -111,7 +111,7 @@ function idleness({ seconds, corePercent }: Idle): string {
 function whileWatched({ rate, seconds, cpuMicroseconds: cpu, longTasks, memory }: Watched): string {
   const { first, last } = memory
   return [
-    `the live page at ${whole(rate)} events/s: ${short(cpu.unwatched)} µs of CPU an event while nobody looks, ${short(cpu.elsewhere)} µs while somebody does elsewhere, ${short(cpu.here)} µs with the browser on this machine`,
+    `the live page at ${whole(rate)} events/s: ${short(cpu.unwatched)} µs of CPU an event while no console is open, ${short(cpu.elsewhere)} µs while one is open elsewhere, ${short(cpu.here)} µs with the browser on this machine`,
     `open for ${whole(seconds)} s: ${longTasks.count} tasks of more than 50 ms, the longest ${short(longTasks.longestMs)} ms; heap ${bytes(first.heapBytes)} → ${bytes(last.heapBytes)}, ${whole(first.nodes)} → ${whole(last.nodes)} nodes`,
   ].join('\n')
 }

@@ -37,13 +37,13 @@ export const catchingUp: readonly Bug[] = [
   },
   {
     name: 'the watermark moves over events that wait',
-    patches: [{ file: 'engine/partition/catch-up.js', find: 'hand.keys.lowestSeq() - 1, ', replace: '' }],
+    patches: [{ file: 'engine/partition/catch-up.js', find: 'memory.keys.lowestSeq() - 1, ', replace: '' }],
     scenario: { quick: waits.passedByTheWatermark },
     found: 'unsettled',
   },
   {
     name: 'what only its owner knows of is not written down before the stream is used again',
-    patches: [{ file: 'engine/partition/join.js', find: 'hand.keys.onlyHere()', replace: '[]' }],
+    patches: [{ file: 'engine/partition/join.js', find: 'memory.keys.onlyHere()', replace: '[]' }],
     scenario: { quick: waits.knownToTheirOwnerOnly },
     found: 'order',
     telling: true,

@@ -14,7 +14,7 @@ export const settling: readonly Bug[] = [
   {
     name: 'there is no fence',
     patches: [
-      { file: 'engine/settle/write.js', find: 'await fence(tx, partitions, held)', replace: 'new Set()' },
+      { file: 'engine/settle/write.js', find: 'await fence(tx, partitions, ownLeases)', replace: 'new Set()' },
       { file: 'db/ledger/settle.js', find: 'WHERE partition IN (SELECT id FROM holding)', replace: 'WHERE true' },
       { file: 'db/ledger/settle.js', find: '!holding.includes(partition)', replace: 'false' },
     ],

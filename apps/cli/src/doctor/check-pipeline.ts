@@ -1,4 +1,4 @@
-/** What can be wrong with the pipeline: its tables, its workers, its streams. */
+/** Checks of the pipeline: its tables, workers and streams. */
 import type { StreamFacts } from '@eventflow/redis'
 import { span } from '../table.js'
 import type { PostgresFacts } from './facts.js'
@@ -60,7 +60,7 @@ function checkWorkers({ workers }: Tables, shells: Shells): Finding[] {
   ])
 }
 
-/** Where no worker is alive, that has been said already. */
+/** If no worker is alive, another finding says so. */
 function checkOwners({ ownership: { partitions, workers } }: Tables): Finding[] {
   const free = partitions.filter((partition) => partition.free).map(({ id }) => id)
   return findings('partitions', `${partitions.length}, each with an owner`, [
@@ -73,7 +73,7 @@ function checkOwners({ ownership: { partitions, workers } }: Tables): Finding[] 
   ])
 }
 
-/** `strangers` are the keys of streams that hold events of another database. */
+/** Checks the streams. `strangers` are the keys of streams that have events of another database. */
 export function checkStreams(streams: readonly StreamFacts[], strangers: readonly string[], shells: Shells): Finding[] {
   const entries = streams.reduce((sum, { length }) => sum + length, 0)
   const { redisCli } = shells

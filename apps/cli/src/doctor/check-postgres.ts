@@ -1,4 +1,4 @@
-/** What can be wrong with Postgres as a server. */
+/** Checks of the Postgres server. */
 import {
   ASKING_APPLICATION,
   CONNECTIONS_OF_INGEST,
@@ -13,7 +13,7 @@ import type { PostgresFacts } from './facts.js'
 import { error, type Finding, findings, type Problem, runSql, type Shells, warning } from './finding.js'
 import { checkClock, checkDisk, megabytes } from './host.js'
 
-/** The most connections that one worker with the usual two lanes opens. */
+/** The most connections of one worker with the default of two lanes. */
 const OF_WORKER = 6
 
 const GIBIBYTE = 2 ** 30
@@ -42,7 +42,7 @@ function checkVersion({ version, versionNumber }: ServerFacts): Finding[] {
   ])
 }
 
-/** A 202 is worth as much as a COMMIT. */
+/** A 202 is only as durable as a COMMIT. */
 function checkDurability({ settings, role, database }: PostgresFacts, shells: Shells): Finding[] {
   const dangers = {
     fsync: 'a crash of the machine can destroy the whole database',
@@ -59,7 +59,7 @@ function checkDurability({ settings, role, database }: PostgresFacts, shells: Sh
   )
 }
 
-/** What turns a setting on again, in the place where it was turned off. */
+/** The statement that turns a setting on again, at the level where it was turned off. */
 function turnOn(name: string, source: string, role: string, database: string, shells: Shells): string {
   if (source === 'user') return runSql(shells, `ALTER ROLE "${role}" RESET ${name}`)
   if (source === 'database') return runSql(shells, `ALTER DATABASE "${database}" RESET ${name}`)
@@ -69,7 +69,7 @@ function turnOn(name: string, source: string, role: string, database: string, sh
   return runSql(shells, `ALTER SYSTEM SET ${name} = on`, 'SELECT pg_reload_conf()')
 }
 
-/** Our connections ask for limits of their own; what comes between may drop them. */
+/** Our connections set their own limits; a pooler in between may drop them. */
 function checkPooler({ settings }: PostgresFacts): Finding[] {
   const kept =
     settings.statement_timeout.value === `${STATEMENT_TIMEOUT_MS}` &&

@@ -1,4 +1,4 @@
-/** What can be wrong with Redis as a server. */
+/** Checks of the Redis server. */
 import type { RedisFacts } from '@eventflow/redis'
 import type { RedisAndStreams } from './facts.js'
 import { error, type Finding, findings, type Shells, warning } from './finding.js'
@@ -16,7 +16,7 @@ export function checkRedis(facts: RedisAndStreams, shells: Shells): Finding[] {
   ]
 }
 
-/** XAUTOCLAIM came with 6.2. */
+/** XAUTOCLAIM requires 6.2. */
 function checkVersion({ version }: RedisFacts): Finding[] {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   return findings('redis version', version, [
@@ -57,7 +57,7 @@ function checkMemory({ maxMemory, usedMemory }: RedisFacts, { redisCli }: Shells
   ])
 }
 
-/** Nothing in Redis is needed, but to make it again takes time. */
+/** Everything in Redis can be restored, but that takes time. */
 function checkPersistence({ appendOnly, appendFsync, writeFailed }: RedisFacts, { redisCli }: Shells): Finding[] {
   return findings('redis persistence', `append-only file, fsync ${appendFsync ?? 'set by the provider'}`, [
     writeFailed &&

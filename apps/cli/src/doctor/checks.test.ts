@@ -1,4 +1,4 @@
-/** The checks of what cannot well be made wrong on a server that other tests use too. */
+/** Checks of states that are hard to produce on a server that other tests share. */
 import { describe, expect, test } from '@jest/globals'
 import { checkPostgres } from './check-postgres.js'
 import type { PostgresFacts } from './facts.js'
@@ -27,7 +27,7 @@ const well: PostgresFacts = {
     { application: 'eventflow-ingest', role: 'eventflow', count: 6 },
     { application: 'eventflow-ingest-asking', role: 'eventflow', count: 4 },
     { application: 'eventflow-worker', role: 'eventflow', count: 4 },
-    { application: 'psql', role: 'somebody', count: 6 },
+    { application: 'psql', role: 'other', count: 6 },
   ],
   maxConnections: 97,
   owner: 'eventflow_owner',
@@ -53,11 +53,11 @@ const wrongWith = (changed: Partial<PostgresFacts>) =>
 const withSetting = (name: string, value: string, source: string) =>
   wrongWith({ settings: { ...well.settings, [name]: set(value, source) } })
 
-test('nothing is wrong with what is well', () => {
+test('a healthy installation has no findings', () => {
   expect(wrongWith({})).toEqual([])
 })
 
-describe('what makes a COMMIT worth nothing is turned on again where it was turned off', () => {
+describe('a setting that makes COMMIT durable is turned on at the level where it was turned off', () => {
   test.each([
     ['fsync', 'configuration file', 'psql -c "ALTER SYSTEM SET fsync = on" -c "SELECT pg_reload_conf()"'],
     ['full_page_writes', 'command line', 'start Postgres without -c full_page_writes=off'],
@@ -72,25 +72,25 @@ describe('what makes a COMMIT worth nothing is turned on again where it was turn
     expect(withSetting(name, 'off', source)).toMatchObject([{ check: 'postgres durability', level: 'error', fix }])
   })
 
-  test('but one that waits for less than a standby is fine', () => {
+  test('but a setting that waits for less than a standby is fine', () => {
     expect(withSetting('synchronous_commit', 'local', 'user')).toEqual([])
   })
 })
 
-test('a pooler that drops our limits', () => {
+test('a pooler that drops our limits is found', () => {
   expect(withSetting('idle_in_transaction_session_timeout', '0', 'default')).toMatchObject([
     { check: 'postgres timeouts', level: 'error' },
   ])
 })
 
-test('pools that may open more than there is room for', () => {
+test('pools that may open more connections than the server allows are found', () => {
   // 6 others, one ingest of 16, two workers of 6.
   expect(wrongWith({ maxConnections: 34 })).toMatchObject([{ check: 'postgres connections', level: 'warning' }])
   expect(wrongWith({ maxConnections: 33 })).toMatchObject([{ check: 'postgres connections', level: 'error' }])
   expect(wrongWith({ maxConnections: 43 })).toEqual([])
 })
 
-test('transactions and replication slots that hold things up', () => {
+test('transactions and replication slots that block vacuum are found', () => {
   const end = 'SELECT pg_terminate_backend(7)'
   expect(wrongWith({ oldTransactions: [{ who: 'psql (process 7, idle)', seconds: 4_000, end }] })).toMatchObject([
     { level: 'warning', message: expect.stringContaining('open for 1 h 6 min'), fix: `psql -c "${end}"` },

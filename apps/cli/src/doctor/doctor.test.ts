@@ -1,4 +1,4 @@
-/** The doctor on real servers on which something was made wrong: it finds it, and its fix mends it. */
+/** The doctor on real servers with one fault each: it finds the fault, and its fix works. */
 import { randomBytes } from 'node:crypto'
 import {
   connect,
@@ -76,7 +76,7 @@ function addTo(partition: number, by: Seal, event: object) {
 
 const wrong = async () => (await examine()).found.filter(({ level }) => level !== 'ok')
 
-/** The one thing that is wrong, and the code. */
+/** The only finding, and the exit code. */
 async function onlyFinding(): Promise<{ code: number; check: string; level: string; message: string; fix: string }> {
   const { code, found } = await examine()
   const [finding, ...more] = found.filter(({ level }) => level !== 'ok')
@@ -84,7 +84,7 @@ async function onlyFinding(): Promise<{ code: number; check: string; level: stri
   return { code, ...(finding as Finding & { fix: string }) }
 }
 
-/** Does what a fix for psql says, in one session. */
+/** Runs a fix for psql, in one session. */
 async function runFix(fix: string, url = adminUrlOf(addresses.postgres)): Promise<void> {
   const psql = connect({ url, applicationName: 'psql', max: 1, onIdleError: () => {} })
   expect(fix).toMatch(/^psql( -c "([^"\\]|\\.)*")+/)
@@ -93,14 +93,14 @@ async function runFix(fix: string, url = adminUrlOf(addresses.postgres)): Promis
   await psql.end()
 }
 
-/** Does what the first command of a fix for redis-cli says. */
+/** Runs the first command of a fix for redis-cli. */
 async function runRedisFix(fix: string): Promise<void> {
   const [program, command, ...args] = fix.split(' && ')[0]!.split(' ')
   expect(program).toBe('redis-cli')
   await redis.call(command!, ...args.map((arg) => arg.replaceAll("'", '')))
 }
 
-test('a pipeline that is well has no findings, and code 0', async () => {
+test('a healthy pipeline has no findings and exit code 0', async () => {
   const { code, found } = await examine()
   expect(found.filter(({ level }) => level !== 'ok')).toEqual([])
   expect(code).toBe(0)
@@ -136,7 +136,7 @@ describe('Redis', () => {
     expect(await wrong()).toEqual([])
   })
 
-  test('that is away is a finding, and what can be seen of Postgres is told all the same', async () => {
+  test('that is away is a finding, and Postgres is checked nevertheless', async () => {
     const { code, found } = await examine({ ...addresses, redis: 'redis://:canary@127.0.0.1:1' })
     expect(code).toBe(2)
     expect(found.filter(({ level }) => level !== 'ok')).toMatchObject([
@@ -157,7 +157,7 @@ describe('Postgres', () => {
     expect(await wrong()).toEqual([])
   })
 
-  test('without an index, and with one whose making was broken off', async () => {
+  test('without an index, and with one whose creation was interrupted', async () => {
     await db.query('DROP INDEX retries_partition_due')
     await db.query(`UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'raw_events_partition_seq'::regclass`)
     const broken = (await wrong()) as (Finding & { fix: string })[]
@@ -169,7 +169,7 @@ describe('Postgres', () => {
     expect(await wrong()).toEqual([])
   })
 
-  test('every index that is looked for can be made as it is said, and is then the one of the migration', async () => {
+  test('the suggested statement for each index creates the same index as the migration', async () => {
     const definitions = async () => {
       const { rows } = await db.query(
         `SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('raw_events', 'processed_events', 'failed_events', 'retries') ORDER BY 1`,
@@ -194,7 +194,7 @@ describe('Postgres', () => {
     expect(finding.message).toContain('0001-pipeline')
   })
 
-  test('with a transaction that somebody has left open', async () => {
+  test('with a transaction that was left open', async () => {
     const client = await db.connect()
     let ended = false
     client.on('error', () => {
@@ -208,14 +208,14 @@ describe('Postgres', () => {
     client.release(true)
   })
 
-  test('where the programs log in as a superuser', async () => {
+  test('if the programs log in as a superuser', async () => {
     const { found } = await examine({ ...addresses, postgres: adminUrlOf(addresses.postgres) })
     expect(found.filter(({ level }) => level !== 'ok')).toMatchObject([
       { check: 'postgres roles', level: 'error', message: expect.stringContaining('eventflow_admin is a superuser') },
     ])
   })
 
-  test('where workers log in by a role that cannot see what ingest does', async () => {
+  test('if workers log in with a role that cannot see the transactions of ingest', async () => {
     const role = `blind_${randomBytes(4).toString('hex')}`
     await db.query(`CREATE ROLE ${role} LOGIN PASSWORD 'x'`)
     const url = new URL(addresses.postgres)
@@ -269,7 +269,7 @@ describe('the pipeline', () => {
     expect(await wrong()).toEqual([])
   })
 
-  test('with a partition that nobody owns', async () => {
+  test('with a partition without an owner', async () => {
     await db.query(`UPDATE partitions SET lease_expires_at = now() - interval '1 s' WHERE id = 3`)
     expect(await onlyFinding()).toMatchObject({ check: 'partitions', level: 'warning', code: 0 })
     await takePartitions(db, 'well', [3], { reclaim: false, leaseMs: 10_000 })

@@ -1,4 +1,4 @@
-/** `eventflow doctor`: looks at everything that is known to bite, and says what to do about it. */
+/** `eventflow doctor`: checks for known problems and suggests a fix for each. */
 import { printable } from '@eventflow/core'
 import { type Addresses, UnreachableError } from '../addresses.js'
 import { askPostgres } from '../ask-postgres.js'
@@ -20,7 +20,10 @@ export interface DoctorOptions {
   print: Print
 }
 
-/** Prints what was found. Gives the exit code: 0, 1 when there are errors, 2 when one of the databases does not answer. */
+/**
+ * Prints the findings. Resolves with the exit code: 0, 1 if there are errors, 2 if one of the databases does not
+ * answer.
+ */
 export async function doctor(addresses: Addresses, { shells, json, paint, print }: DoctorOptions): Promise<number> {
   const postgres = await reached(askPostgres(addresses.postgres, gatherPostgres))
   const partitions = isReached(postgres) ? (postgres.tables?.ownership.partitions.length ?? 0) : 0
@@ -48,7 +51,7 @@ async function streamFindings(
   return checkStreams(streams, await askPostgres(url, (db) => findStrangers(db, streams)), shells)
 }
 
-/** One that does not answer is a finding like others: what can be seen of the other one is worth telling. */
+/** A database that does not answer is a finding, too: the other one is checked nevertheless. */
 function reached<Facts>(gathering: Promise<Facts>): Promise<Facts | UnreachableError> {
   return gathering.catch((error) => {
     if (error instanceof UnreachableError) return error

@@ -1,4 +1,4 @@
-/** What the doctor looks at, gathered once; the checks are pure functions of it. */
+/** The facts that the doctor checks, gathered once; the checks are pure functions of them. */
 import { statfs } from 'node:fs/promises'
 import { decodeEvent, identityOf, unpackEntry } from '@eventflow/core'
 import {
@@ -26,13 +26,13 @@ import {
   type StreamFacts,
 } from '@eventflow/redis'
 
-/** How far a clock is ahead of this host's, and by how much that may be wrong, in seconds. */
+/** How many seconds a clock is ahead of this host's, and the uncertainty of that. */
 export interface Clock {
   ahead: number
   give: number
 }
 
-/** The disk that a server's data is on, if this host can see it. */
+/** The disk with a server's data, if this host can see it. */
 export interface Disk {
   free: number
   size: number
@@ -42,7 +42,7 @@ export interface PostgresFacts extends ServerFacts {
   clock: Clock
   disk: Disk | undefined
   migrations: { missing: string[]; unknown: string[] }
-  /** Missing where migrations are: there is nothing to look at yet. */
+  /** Undefined if migrations are missing: there is nothing to check yet. */
   tables: { missingIndexes: MissingIndex[]; ownership: Ownership; workers: KnownWorker[] } | undefined
 }
 
@@ -78,10 +78,10 @@ export async function gatherRedis(redis: Redis, prefix: string, partitions: numb
 }
 
 /**
- * Streams whose oldest or newest entry was not sealed for this database, or is no event that it has accepted. An event
- * is committed before it is added, and is removed from Postgres only when it has long been settled: it must be another
- * database's, or this one's from before it was restored from a backup. After a restore the newest entries are unknown,
- * while the oldest may be known.
+ * Resolves with the streams whose oldest or newest entry was not sealed for this database, or has an event that it did
+ * not accept. An event is committed before it is added to a stream, and is removed from Postgres only long after it was
+ * settled. So such an event belongs to another database, or to this one before it was restored from a backup. After a
+ * restore the newest entries are unknown, while the oldest may be known.
  */
 export async function findStrangers(db: Db, streams: readonly StreamFacts[]): Promise<string[]> {
   const seal = createSeal(await readEntrySecret(db))
@@ -101,7 +101,7 @@ export async function findStrangers(db: Db, streams: readonly StreamFacts[]): Pr
   return [...new Set([...unsealed, ...unknown].map(({ key }) => key))]
 }
 
-/** The first event of an entry. What cannot be decoded is for a worker to judge. */
+/** The first event of an entry. An undecodable one is left to the worker. */
 function decode(text: string) {
   try {
     return decodeEvent(unpackEntry(text)[0]!).event
@@ -110,7 +110,7 @@ function decode(text: string) {
   }
 }
 
-/** Asks a few times, and believes the answer that came the quickest. */
+/** Asks several times, and uses the fastest answer. */
 async function compareClocks(ask: () => Promise<number>): Promise<Clock> {
   const answers: Clock[] = []
   for (let i = 0; i < 3; i++) {
@@ -122,7 +122,7 @@ async function compareClocks(ask: () => Promise<number>): Promise<Clock> {
   return answers.reduce((best, next) => (next.give < best.give ? next : best))
 }
 
-/** A folder that this host does not have, or may not look into, is on another one. */
+/** A folder that does not exist or is not readable here belongs to another host. */
 async function diskOf(path: string | undefined): Promise<Disk | undefined> {
   const disk = path ? await statfs(path).catch(() => undefined) : undefined
   return disk && { free: disk.bavail * disk.bsize, size: disk.blocks * disk.bsize }

@@ -1,4 +1,4 @@
-/** What can be wrong with machines: versions of Node, clocks, disks. */
+/** Checks of the host: versions of Node, clocks, disks. */
 import type { Clock, Disk } from './facts.js'
 import { error, type Finding, findings, warning } from './finding.js'
 
@@ -10,7 +10,10 @@ export function checkNode(version: string): Finding[] {
   ])
 }
 
-/** Ages are told across clocks: the times of events are this host's, of acceptance Postgres', of stream entries Redis'. */
+/**
+ * Ages are computed across clocks: event times come from this host, times of acceptance from Postgres, times of stream
+ * entries from Redis.
+ */
 export function checkClock(check: string, { ahead, give }: Clock): Finding[] {
   const off = Math.max(0, Math.abs(ahead) - give)
   const where = `${Math.abs(ahead).toFixed(3)} s ${ahead < 0 ? 'behind' : 'ahead of'} this host's, ± ${give.toFixed(3)} s`

@@ -1,17 +1,17 @@
-/** Commands talk to the service over HTTP: with whom, as whom, and what to do when it does not answer. */
+/** Requests of commands to the service over HTTP: the address, the credentials, and the errors. */
 import { createOperator, type Operator, RequestFailed } from '@eventflow/client'
 import { SetupError } from '@eventflow/local'
 import { UnreachableError } from '../addresses.js'
 
-/** A service, and who asks it. */
+/** A service, and who uses it. */
 export interface Service {
   url: string
   apiKey: string | undefined
-  /** For the audit log, where no key says who asks. */
+  /** For the audit log, if no key identifies the user. */
   name: string
 }
 
-/** Runs `work` with a connection to the service. Throws UnreachableError or SetupError, which say what to do. */
+/** Runs `work` with a connection to the service. Rejects with UnreachableError or SetupError, which say what to do. */
 export async function askService<Result>(
   service: Service,
   work: (operator: Operator) => Promise<Result>,
@@ -27,7 +27,7 @@ export async function askService<Result>(
   }
 }
 
-/** The error as a command ends with it. */
+/** Converts a failed request to the error with which a command ends. */
 export function explained({ problem, message }: RequestFailed, { url, apiKey }: Service): Error {
   if (!problem) {
     return new UnreachableError(

@@ -1,46 +1,49 @@
-/** What commands that talk to the service have in common: where it is, as whom they ask, and what they print to. */
+/** What commands that use the service share: its address, their credentials, and their output. */
 import type { Operator } from '@eventflow/client'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { createProgress, type Progress, type ProgressOutput } from '../progress.js'
 import type { Print } from '../table.js'
 import { askService, type Service } from './ask-service.js'
 
-/** Where the commands run. */
+/** The environment of the commands. */
 export interface Surroundings {
   apiKey: string | undefined
-  /** Who runs them. */
+  /** The name of the user. */
   name: string
-  /** Where the service is when nothing says so. */
+  /** The URL of the service if no option or variable gives one. */
   findUrl: (dataDir: string) => Promise<string>
   stdin: NodeJS.ReadStream
   stderr: ProgressOutput
   print: Print
   note: Print
-  /** Asks who sits at the terminal; missing where there is no terminal. */
+  /** Asks the user at the terminal; undefined without a terminal. */
   confirm: ((question: string) => Promise<boolean>) | undefined
-  /** Stops what takes long. Listens from then on. */
+  /** Stops long-running work. Listens for signals from then on. */
   stop: () => AbortSignal
-  /** The process is to end with this code. */
+  /** Sets the exit code of the process. */
   end: (code: number) => void
 }
 
-/** What a command takes that asks the service. */
+/** The options of a command that uses the service. */
 interface ServiceOptions {
   url?: string
   dataDir: string
 }
 
-/** How commands ask the service. */
+/** Declares commands that use the service. */
 export interface Asking {
   around: Surroundings
-  /** A command that asks the service. */
+  /** Declares a command that uses the service. */
   command(parent: Command, words: string, description: string): Command
   serviceOf(options: ServiceOptions): Promise<Service>
-  /** The action of a command that runs `work` with a connection, the arguments, and the options; its result is the exit code. */
+  /**
+   * Returns the action of a command that runs `work` with a connection, the arguments and the options; its result is
+   * the exit code.
+   */
   asks<Given extends readonly unknown[]>(
     work: (operator: Operator, ...given: Given) => Promise<number>,
   ): (...given: unknown[]) => Promise<void>
-  /** For what takes long. */
+  /** For long-running commands. */
   long(): { print: Print; note: Print; progress: Progress; stop: AbortSignal }
 }
 
@@ -52,7 +55,7 @@ export function createAsking(around: Surroundings): Asking {
 
   function asks<Given extends readonly unknown[]>(work: (operator: Operator, ...given: Given) => Promise<number>) {
     return async (...given: unknown[]) => {
-      // Commander gives the arguments, then the options, then the command.
+      // Commander passes the arguments, then the options, then the command.
       const [args, options] = [given.slice(0, -2), given.at(-2) as ServiceOptions]
       const all = [...args, { ...options, print, note }] as unknown as Given
       around.end(await askService(await serviceOf(options), (operator) => work(operator, ...all)))

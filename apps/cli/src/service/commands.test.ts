@@ -1,4 +1,4 @@
-/** The commands that talk to the service, against a whole pipeline: what they print, what they do, how they end. */
+/** The commands that use the service, against a complete pipeline: their output, effects and exit codes. */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -18,7 +18,7 @@ import { serviceCommands } from './commands.js'
 
 const MAIN = join(import.meta.dirname, '../main.js')
 
-/** Until it is mended, what is weak fails. */
+/** While this is true, weak events fail. */
 let broken = true
 const definition = defineEvent({
   type: 'step.done',
@@ -53,7 +53,7 @@ afterAll(async () => {
 
 type Given = Partial<Surroundings> & { input?: string | Buffer }
 
-/** Runs a command in this process, as main.ts would. */
+/** Runs a command in this process, like main.ts. */
 async function eventflow(args: readonly string[], { input = '', ...given }: Given = {}) {
   let [stdout, stderr, code] = ['', '', 0]
   const program = new Command('eventflow').exitOverride().configureOutput({
@@ -92,7 +92,7 @@ const lines = (text: string) =>
     .map((line) => JSON.parse(line))
 
 describe('send', () => {
-  test('sends one event, and waits for its end', async () => {
+  test('sends one event and waits until it is settled', async () => {
     const one = ['send', '--type', 'step.done', '--id', 'one', '--data', '{"step":"a"}']
     expect(await eventflow(one)).toEqual({ code: 0, stderr: '', stdout: expect.stringMatching(/^accepted \S{36}\n$/) })
     expect(await eventflow([...one, '--wait'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^processed /) })
@@ -106,7 +106,7 @@ describe('send', () => {
     expect(other).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/^rejected: 409 /) })
   })
 
-  test('sends a file, which sent again makes duplicates, and tells what is wrong with an event', async () => {
+  test('sends a file, reports duplicates when it is sent again, and reports what is wrong with an event', async () => {
     const file = join(dir, 'events.json')
     await writeFile(file, '[{"type":"step.done","data":{"step":"a"}},{"type":"step.done","data":{"step":"b"}}]')
     expect((await eventflow(['send', file])).stdout).toBe('2 accepted, 0 duplicate, 0 rejected\n')
@@ -126,7 +126,7 @@ describe('send', () => {
     )
   })
 
-  test('nothing is changed on the way, and what is wrong spoils no other row', async () => {
+  test('data arrives unchanged, and a wrong row does not affect the others', async () => {
     const file = join(dir, 'exact.ndjson')
     const row = (more: string) => `{"type":"step.done","data":{"step":"exact"${more}}}\n`
     const cloudEvent =
@@ -183,7 +183,7 @@ describe('send', () => {
 })
 
 describe('events', () => {
-  test('are traced: what caused what, every attempt and wait', async () => {
+  test('are traced: causes, every attempt and every wait', async () => {
     const sent = [
       { id: 'order', data: { step: 'order' } },
       { id: 'mail', causationid: 'pay', data: { step: 'mail', weak: true } },
@@ -208,7 +208,7 @@ describe('events', () => {
     expect(await eventflow(['events', 'trace', 'nothing'])).toMatchObject({ code: 1, stdout: '' })
   })
 
-  test('a trace of as many events as it may show does not say that there are more', async () => {
+  test('a trace with exactly the limit of events does not say that there are more', async () => {
     const full = await eventflow(['events', 'trace', 'trip', '--limit', '3', '--json'])
     expect(full).toMatchObject({ code: 0, stderr: '' })
     expect(JSON.parse(full.stdout).events).toHaveLength(3)
@@ -217,7 +217,7 @@ describe('events', () => {
     expect(JSON.parse(cut.stdout).events).toHaveLength(2)
   })
 
-  test('are found by what they are and how they are', async () => {
+  test('are found by attributes and status', async () => {
     const failed = await eventflow(['events', 'list', '--status', 'failed', '--key', 'mail', '--since', '1h', '--json'])
     expect(lines(failed.stdout)).toMatchObject([{ external_id: 'mail', status: 'failed' }])
     const two = await eventflow(['events', 'list', '--limit', '2'])
@@ -253,7 +253,7 @@ describe('dlq', () => {
     expect(await eventflow(['dlq', 'ls', '--filter', 'since=1s', 'until=1h'])).toMatchObject({ code: 0, stdout: '' })
   })
 
-  test('replays after it was counted, and only when that is wanted', async () => {
+  test('counts first, and replays only after confirmation', async () => {
     const dry = await eventflow(['dlq', 'replay', ...WEAK, '--dry-run'])
     expect(dry).toMatchObject({ code: 0, stdout: expect.stringMatching(/^1 dead letter would be replayed:\n.*mail/) })
     expect(await eventflow(['dlq', 'replay', ...WEAK])).toMatchObject({
@@ -282,7 +282,7 @@ describe('dlq', () => {
     })
   })
 
-  test('an operation goes on without whoever began it, and can be watched and cancelled', async () => {
+  test('an operation continues without the command that started it, and can be watched and cancelled', async () => {
     const wrong = Array.from({ length: 30 }, () => ({ type: 'step.done', data: {} }))
     await pipeline.send(wrong)
     await pipeline.drained()
@@ -318,7 +318,7 @@ describe('dlq', () => {
   })
 })
 
-test('events and dead letters are looked up by the id and the source they were sent with', async () => {
+test('events and dead letters are found by the id and the source they were sent with', async () => {
   const sent = ['--id', 'one id', '--source', '/shop', '--data', '{"step":7}', '--wait']
   expect(await eventflow(['send', '--type', 'step.done', ...sent])).toMatchObject({ code: 1 })
   for (const lookUp of [
@@ -365,7 +365,7 @@ test('schemas are registered, listed, checked and refused', async () => {
   expect(await eventflow(['schemas', 'versions', 'stock.lost'])).toMatchObject({ code: 1, stdout: '' })
 })
 
-test('tail shows what is there, what comes, and what changes; Ctrl-C ends it in order', async () => {
+test('tail shows existing events, new ones and changes; Ctrl-C ends it in order', async () => {
   const child = spawn(process.execPath, [MAIN, 'tail', '-n', '1', '--key', 'tailed', '--json', '--url', pipeline.url])
   let text = ''
   child.stderr.pipe(process.stderr)
@@ -386,10 +386,13 @@ test('tail shows what is there, what comes, and what changes; Ctrl-C ends it in 
   expect(text).not.toContain('"partitionkey":"x"')
 })
 
-test('who does not answer is told, and how to name another one', async () => {
-  const nobody = { findUrl: async () => 'http://127.0.0.1:1' }
+test('a service that does not answer is named, with the way to choose another one', async () => {
+  const unreachable = { findUrl: async () => 'http://127.0.0.1:1' }
   for (const args of [['send', '--type', 'x'], ['tail'], ['events', 'list'], ['dlq', 'ls']]) {
-    expect(await eventflow(args, nobody)).toMatchObject({ code: 2, stderr: expect.stringContaining('EVENTFLOW_URL') })
+    expect(await eventflow(args, unreachable)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('EVENTFLOW_URL'),
+    })
   }
   expect(await eventflow(['events', 'list', '--url', 'localhost'])).toMatchObject({ code: 64 })
   expect((await eventflow(['events', 'list', '--url', `${pipeline.url}/wrong`])).stderr).toContain('no such route')

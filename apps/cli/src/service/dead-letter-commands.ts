@@ -1,4 +1,4 @@
-/** `eventflow dlq`: what it takes. */
+/** The commands of `eventflow dlq`. */
 import type { DeadLetterFilter } from '@eventflow/client'
 import { SetupError } from '@eventflow/local'
 import { type Command, Option } from 'commander'

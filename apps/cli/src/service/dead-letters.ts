@@ -1,4 +1,4 @@
-/** `eventflow dlq ls` and `show`: what failed for good. */
+/** `eventflow dlq ls` and `show`: the dead letters. */
 import type { DeadLetter, DeadLetterFilter, Operator } from '@eventflow/client'
 import { figure } from '../progress.js'
 import { oneLine } from '../table.js'
@@ -6,14 +6,14 @@ import { sourceOf } from './events.js'
 import { type ShowOptions, showList, showOne } from './show.js'
 
 export interface ListOptions extends ShowOptions {
-  /** Which: open, replaying, replayed, discarded or all. */
+  /** open, replaying, replayed, discarded or all. */
   status: string
   limit: number
 }
 
 const NONE = 'No dead letter matches.'
 
-/** Prints how many dead letters there are of each type and error class. Gives the exit code. */
+/** Prints the number of dead letters of each type and error class. Resolves with the exit code. */
 export async function groupDeadLetters(
   operator: Operator,
   filter: DeadLetterFilter,
@@ -34,7 +34,7 @@ export async function groupDeadLetters(
   return 0
 }
 
-/** Prints dead letters, the last accepted first. Gives the exit code. */
+/** Prints dead letters, the last accepted first. Resolves with the exit code. */
 export async function listDeadLetters(
   operator: Operator,
   filter: DeadLetterFilter,
@@ -44,18 +44,18 @@ export async function listDeadLetters(
   showList(items, { none: NONE, heading: ['failed', 'status', 'type', 'key', 'id', 'error'], rowOf }, options)
   if (next !== null)
     options.note(
-      `There may be more. How many of each kind: --group; more of them: --limit ${Math.min(1_000, limit * 10)}`,
+      `There may be more: show more with --limit ${Math.min(1_000, limit * 10)}, or count them with --group`,
     )
   return 0
 }
 
-/** Prints one dead letter with its data and every attempt. Gives the exit code: 1 when there is none. */
+/** Prints one dead letter with its data and every attempt. Resolves with the exit code: 1 if there is none. */
 export async function showDeadLetter(
   operator: Operator,
   id: string,
   { source, ...options }: ShowOptions & { source?: string },
 ): Promise<number> {
-  const missing = oneLine(`No event with the id ${id} ${sourceOf(source)} has failed. What has: eventflow dlq ls`)
+  const missing = oneLine(`No dead letter with the id ${id} ${sourceOf(source)}. To list them: eventflow dlq ls`)
   return showOne(await operator.deadLetter(id, source), { missing, inWords: shown }, options)
 }
 

@@ -1,4 +1,4 @@
-/** `eventflow tail` and `eventflow events`: what they take. */
+/** The commands `eventflow tail` and `eventflow events`. */
 import { EVENT_STATUSES } from '@eventflow/core'
 import { type Command, Option } from 'commander'
 import { readMoment, wholeNumber } from '../arguments.js'
@@ -7,7 +7,7 @@ import { getEvent, type ListOptions, listEvents } from './events.js'
 import { type TailOptions, tail } from './tail.js'
 import { trace } from './trace.js'
 
-/** Which events, as options say it. */
+/** The options that select events. */
 interface Search {
   type?: string
   key?: string

@@ -3,30 +3,30 @@ import type { EventSearch, ListedEvent, Operator, Page, WholeEvent } from '@even
 import { oneLine } from '../table.js'
 import { type ShowOptions, showList, showOne } from './show.js'
 
-/** Items in one page, as the service gives them. */
+/** The size of a page of the service. */
 const PAGE = 1_000
 
 export interface ListOptions extends ShowOptions {
   limit: number
 }
 
-/** Prints one event with its story. Gives the exit code: 1 when there is none. */
+/** Prints one event with its history. Resolves with the exit code: 1 if there is none. */
 export async function getEvent(
   operator: Operator,
   id: string,
   { source, ...options }: ShowOptions & { source?: string },
 ): Promise<number> {
   const missing = oneLine(
-    `No event with the id ${id} ${sourceOf(source)} was accepted. By other marks: eventflow events list --help`,
+    `No event with the id ${id} ${sourceOf(source)}. To search by other fields: eventflow events list --help`,
   )
   return showOne(await operator.event(id, source), { missing, inWords: shown }, options)
 }
 
-/** In words, from where an event that was looked for by its id would have come. */
+/** Describes the source that was used in a lookup by id. */
 export const sourceOf = (source: string | undefined) =>
   source === undefined ? 'from the source / (set another with --source)' : `from the source ${source}`
 
-/** Prints the events that match, the last accepted first. Gives the exit code: 1 when there are none. */
+/** Prints the matching events, the last accepted first. Resolves with the exit code: 1 if there are none. */
 export async function listEvents(
   operator: Operator,
   search: EventSearch,
@@ -42,7 +42,7 @@ export async function listEvents(
   return 0
 }
 
-/** So many of the events that match, over as many pages as it takes. */
+/** Resolves with up to `limit` matching events, from as many pages as necessary. */
 export async function findEvents(operator: Operator, search: EventSearch, limit: number): Promise<Page<ListedEvent>> {
   const items: ListedEvent[] = []
   let next: string | null = null
@@ -57,7 +57,7 @@ export async function findEvents(operator: Operator, search: EventSearch, limit:
   return { items, next }
 }
 
-/** An event as a row: when, how, what, whose, which, and what is wrong with it. */
+/** An event as a row: time, status, type, key, id, and the problem if there is one. */
 function rowOf(event: ListedEvent): string[] {
   const { accepted_at, status, type, partitionkey, id, external_id, error_class, message } = event
   const wrong = error_class ? `${error_class}: ${message}` : ''

@@ -1,4 +1,7 @@
-/** `eventflow dlq replay`, `discard` and `operation`: many dead letters at once, counted first and followed to the end. */
+/**
+ * `eventflow dlq replay`, `discard` and `operation`: changes many dead letters, counts them first, and shows the
+ * progress.
+ */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { DeadLetterAction, DeadLetterOrder, DryRun, Operation, Operator } from '@eventflow/client'
 import { RequestFailed } from '@eventflow/client'
@@ -7,7 +10,7 @@ import { figure, type Progress } from '../progress.js'
 import { oneLine } from '../table.js'
 import type { ShowOptions } from './show.js'
 
-/** How often an operation is looked at, and how long its service may be away meanwhile, in milliseconds. */
+/** How often an operation is polled, and how long the service may be unreachable meanwhile, in milliseconds. */
 const EVERY_MS = 250
 const PATIENCE_MS = 60_000
 
@@ -19,15 +22,15 @@ interface FollowOptions extends ShowOptions {
 export interface ChangeOptions extends FollowOptions {
   /** Only counts. */
   dryRun?: boolean
-  /** Does not ask. */
+  /** Does not ask for confirmation. */
   yes?: boolean
-  /** Asks who sits at the terminal; missing when nobody does. */
+  /** Asks the user at the terminal; undefined without a terminal. */
   confirm: ((question: string) => Promise<boolean>) | undefined
 }
 
 /**
- * Counts what matches and, if that is wanted, replays or discards it. Gives the exit code: 0, 1 when it was not wanted or did not
- * get to its end, 130 when it goes on without us.
+ * Counts the matching dead letters and, after confirmation, replays or discards them. Resolves with the exit code: 0, 1
+ * if it was not confirmed or did not finish, 130 if it continues without this command.
  */
 export async function changeDeadLetters(
   operator: Operator,
@@ -54,7 +57,7 @@ export async function changeDeadLetters(
   return follow(operator, await operator.begin(action, order), options)
 }
 
-/** Shows how far an operation is until it is over. Gives the exit code, as above. */
+/** Shows the progress of an operation until it ends. Resolves with the exit code, as above. */
 export async function follow(operator: Operator, begun: Operation, options: FollowOptions): Promise<number> {
   const { json, print, note, progress, stop } = options
   const { id } = begun

@@ -1,4 +1,4 @@
-/** `eventflow schemas`: what it takes. */
+/** The commands of `eventflow schemas`. */
 import { COMPATIBILITY_MODES } from '@eventflow/core'
 import { Argument, type Command, Option } from 'commander'
 import { wholeNumber } from '../arguments.js'

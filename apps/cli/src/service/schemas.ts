@@ -1,10 +1,10 @@
-/** `eventflow schemas`: what events of a type must look like, and whether that could change. */
+/** `eventflow schemas`: the schemas of event types, and how they may change. */
 import { readFile } from 'node:fs/promises'
 import type { Operator } from '@eventflow/client'
 import { SetupError } from '@eventflow/local'
 import { type ShowOptions, showList, showOne } from './show.js'
 
-/** Prints the types that have a schema. Gives the exit code. */
+/** Prints the types that have a schema. Resolves with the exit code. */
 export async function listSchemas(operator: Operator, options: ShowOptions): Promise<number> {
   showList(
     await operator.schemas(),
@@ -19,18 +19,20 @@ export async function listSchemas(operator: Operator, options: ShowOptions): Pro
   return 0
 }
 
-/** Prints a schema; with `json` in one line, with who registered it and when. Gives the exit code: 1 when there is none. */
+/**
+ * Prints a schema; with `json` in one line, with its origin and time. Resolves with the exit code: 1 if there is none.
+ */
 export async function getSchema(
   operator: Operator,
   type: string,
   { version, ...options }: ShowOptions & { version?: number },
 ): Promise<number> {
-  const missing = `No such schema of the type ${type} is registered. Which there are: eventflow schemas ls`
+  const missing = `No such schema of the type ${type} is registered. To list them: eventflow schemas ls`
   const found = await operator.schema(type, version)
   return showOne(found, { missing, inWords: ({ schema }) => JSON.stringify(schema, null, 2) }, options)
 }
 
-/** Prints which versions there are, the first one first. Gives the exit code: 1 when there is none. */
+/** Prints the versions of a type in order. Resolves with the exit code: 1 if there are none. */
 export async function listVersions(operator: Operator, type: string, options: ShowOptions): Promise<number> {
   const found = await operator.schemaVersions(type)
   if (!found) {
@@ -40,7 +42,7 @@ export async function listVersions(operator: Operator, type: string, options: Sh
   showList(
     found.versions,
     {
-      heading: ['version', 'from', 'by', 'registered'],
+      heading: ['version', 'origin', 'registered by', 'registered'],
       right: ['version'],
       rowOf: ({ version, origin, registered_by, registered_at }) => [
         `${version}`,
@@ -54,7 +56,7 @@ export async function listVersions(operator: Operator, type: string, options: Sh
   return 0
 }
 
-/** Prints the compatibility mode of a type, after setting it where one is given. Gives the exit code. */
+/** Prints the compatibility mode of a type, after setting it if one is given. Resolves with the exit code. */
 export async function changeCompatibility(
   operator: Operator,
   type: string,
@@ -66,7 +68,7 @@ export async function changeCompatibility(
   return 0
 }
 
-/** Says whether the schema in a file could be the next version. Gives the exit code: 1 when it could not. */
+/** Says whether the schema in a file could be the next version. Resolves with the exit code: 1 if it could not. */
 export async function checkSchema(
   operator: Operator,
   type: string,
@@ -83,7 +85,7 @@ export async function checkSchema(
   return check.compatible ? 0 : 1
 }
 
-/** Registers the schema in a file and prints its version. Gives the exit code. */
+/** Registers the schema in a file and prints its version. Resolves with the exit code. */
 export async function registerSchema(
   operator: Operator,
   type: string,
@@ -95,7 +97,7 @@ export async function registerSchema(
   return 0
 }
 
-/** The schema in a file. Throws SetupError when there is none. */
+/** Reads the schema in a file. Rejects with SetupError if there is none. */
 async function readSchemaFile(file: string): Promise<object> {
   try {
     return JSON.parse(await readFile(file, 'utf8'))

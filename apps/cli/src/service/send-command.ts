@@ -1,4 +1,4 @@
-/** `eventflow send`: what it takes. */
+/** The command `eventflow send`. */
 import { buffer } from 'node:stream/consumers'
 import { EventText, readEventFile, readEventLines } from '@eventflow/client'
 import type { Command } from 'commander'
@@ -50,7 +50,7 @@ export function sendCommand(program: Command, { around, command, serviceOf, long
     })
 }
 
-/** The event that the options describe, with its data as it is written. */
+/** Builds the event of the options; its data is not changed. */
 async function eventOf(options: Record<string, string | undefined>, stdin: NodeJS.ReadStream): Promise<EventText> {
   const { type, data: given = '{}', key, id, source, time, correlationId, causationId } = options
   const data = given === '-' ? utf8(await buffer(stdin)) : given

@@ -1,4 +1,4 @@
-/** `eventflow send`: events into the pipeline, one or a whole file. */
+/** `eventflow send`: sends one event or a whole file. */
 import {
   type Client,
   createClient,
@@ -12,7 +12,7 @@ import { oneLine } from '../table.js'
 import { askService, explained, type Service } from './ask-service.js'
 import type { ShowOptions } from './show.js'
 
-/** Failures that are told one by one. */
+/** How many failures are listed individually. */
 const TOLD = 10
 
 export interface SendOptions extends ShowOptions {
@@ -21,9 +21,9 @@ export interface SendOptions extends ShowOptions {
 }
 
 /**
- * Sends the events, in order per key, and prints what became of them; a row that is no event is told and left out.
- * Gives the exit code: 0, 1 when not all were taken, 130 when it was stopped. Throws UnreachableError when the service
- * cannot be reached.
+ * Sends the events, in order within each key, and prints the results; a row that is not an event is reported and left
+ * out. Resolves with the exit code: 0, 1 if some were not accepted, 130 if it was stopped. Rejects with
+ * UnreachableError if the service cannot be reached.
  */
 export async function sendAll(
   service: Service,
@@ -77,8 +77,8 @@ export async function sendAll(
 }
 
 /**
- * Sends one event and prints its id; with `waitSeconds`, its end. Gives the exit code: 0, 1 when it was not taken, or is not
- * processed by then. Throws UnreachableError when the service cannot be reached.
+ * Sends one event and prints its id; with `waitSeconds`, waits until it is settled. Resolves with the exit code: 0, 1
+ * if it was not accepted or is not processed by then. Rejects with UnreachableError if the service cannot be reached.
  */
 export function sendOne(
   service: Service,
@@ -111,7 +111,7 @@ export function sendOne(
 
 async function withClient<Result>(service: Service, work: (client: Client) => Promise<Result>): Promise<Result> {
   const { url, apiKey } = service
-  // The client tries for a minute. Who has named the wrong address need not wait that long.
+  // The client tries for a minute; with a wrong address, the user need not wait that long.
   await askService(service, (operator) => operator.ping())
   const client = createClient({ url, ...(apiKey && { apiKey }) })
   try {

@@ -1,25 +1,25 @@
-/** How commands that ask the service print what it answered. */
+/** Prints the answers of the service. */
 import { type Print, table } from '../table.js'
 
-/** Where a command prints, and how. */
+/** The output of a command and its format. */
 export interface ShowOptions {
   json?: boolean
   print: Print
-  /** For what is no result. */
+  /** For messages that are not results. */
   note: Print
 }
 
-/** How a list is shown. */
+/** How a list is printed. */
 interface List<Item> {
-  /** The note where it is empty. */
+  /** The message for an empty list. */
   none?: string
   heading: readonly string[]
   rowOf: (item: Item) => string[]
-  /** Columns that are flush right. */
+  /** Right-aligned columns. */
   right?: readonly string[]
 }
 
-/** Prints a list: as JSON one item a line, or else a table. */
+/** Prints a list: as JSON with one item a line, or as a table. */
 export function showList<Item>(
   items: readonly Item[],
   { none, heading, rowOf, right }: List<Item>,
@@ -30,7 +30,7 @@ export function showList<Item>(
   else print(table(heading, items.map(rowOf), right))
 }
 
-/** Prints one thing, as JSON in one line or else in words. Gives the exit code: 1, with a note, when there is none. */
+/** Prints one item, as JSON in one line or in words. Returns the exit code: 1, with a message, if it is missing. */
 export function showOne<Thing>(
   thing: Thing | undefined,
   { missing, inWords }: { missing: string; inWords: (thing: Thing) => string },

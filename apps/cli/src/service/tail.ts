@@ -1,28 +1,34 @@
-/** `eventflow tail`: events as they come, and again when their status changes. For people to look at: no feed to build on. */
+/**
+ * `eventflow tail`: shows events as they arrive, and again when their status changes. For people; it may skip events,
+ * so do not build on it.
+ */
 import { setTimeout as delay } from 'node:timers/promises'
 import { type EventSearch, type ListedEvent, type Operator, RequestFailed } from '@eventflow/client'
 import { oneLine } from '../table.js'
 import type { ShowOptions } from './show.js'
 
 const EVERY_MS = 1_000
-/** What was accepted longer ago than this is not looked at again, in milliseconds. */
+/** Events accepted longer ago than this are not checked again, in milliseconds. */
 const LOOK_BACK_MS = 60_000
 const PAGE = 1_000
-/** Pages in one look: an event rate beyond this many pages a second is not shown as a whole. */
+/** The most pages in one poll: at a rate above this many pages a second, some events are not shown. */
 const MAX_PAGES = 10
-/** Lines that are known to have been printed, so that memory is bounded. */
+/** The most remembered lines, so that memory is bounded. */
 const REMEMBERED = 100_000
 
 export interface TailOptions extends ShowOptions {
-  /** How many of those that are there already come first. */
+  /** How many existing events are shown first. */
   last: number
   stop: AbortSignal
 }
 
-/** Statuses of few events: the service finds them at once, however long ago they were accepted. */
+/** Statuses of few events: the service finds them quickly, no matter when they were accepted. */
 const FEW = ['retrying', 'failed', 'discarded']
 
-/** Prints the events that match until it is stopped. Gives the exit code 0. Throws when nothing answers at the start. */
+/**
+ * Prints matching events until it is stopped. Resolves with exit code 0. Rejects if the service does not answer at the
+ * start.
+ */
 export async function tail(operator: Operator, search: EventSearch, options: TailOptions): Promise<number> {
   const { last, json, print, note, stop } = options
   const show = (event: ListedEvent) => print(json ? JSON.stringify(event) : line(event))
@@ -34,10 +40,10 @@ export async function tail(operator: Operator, search: EventSearch, options: Tai
   for (const event of items) known.add(stateOf(event))
   for (const event of items.slice(0, last).reverse()) show(event)
   let newest = items[0]?.accepted_at ?? new Date().toISOString()
-  /** What was accepted before is history. */
+  /** Events accepted before are not shown. */
   const floor = next === null ? '' : (items.at(-1)?.accepted_at ?? newest)
 
-  /** What is new, the last accepted first. */
+  /** Resolves with new events and changes, the last accepted first. */
   async function look(): Promise<ListedEvent[]> {
     const from = isFew ? undefined : new Date(Date.parse(newest) - LOOK_BACK_MS).toISOString()
     const found: ListedEvent[] = []
@@ -80,7 +86,7 @@ export async function tail(operator: Operator, search: EventSearch, options: Tai
   return 0
 }
 
-/** An event as it was at one time. */
+/** The state of an event, to detect changes. */
 const stateOf = ({ id, status, attempts, settled_at }: ListedEvent) => `${id} ${status} ${attempts} ${settled_at ?? ''}`
 
 function line(event: ListedEvent): string {

@@ -1,16 +1,16 @@
-/** `eventflow events trace`: all events of one correlation id, what caused what, and when what happened. */
+/** `eventflow events trace`: all events of one correlation id, with their causes and the times of all steps. */
 import type { Operator, WholeEvent } from '@eventflow/client'
 import { oneLine, span, table } from '../table.js'
 import { findEvents, type ListOptions } from './events.js'
 
-/** An event at its place among those that caused it. */
+/** An event in the tree of causes. */
 interface TracedEvent {
   event: WholeEvent
-  /** How many events are between it and the first. */
+  /** The number of events between it and the first cause. */
   depth: number
 }
 
-/** Something that happened to one of the events; `sinceMs` is how long that event had waited for it. */
+/** A step of one of the events; `sinceMs` is how long the event had waited for it. */
 interface Step {
   at: string
   event: number
@@ -19,13 +19,13 @@ interface Step {
   sinceMs: number
 }
 
-/** Prints the trace of no more than `limit` events. Gives the exit code: 1 when there is no such event. */
+/** Prints the trace of at most `limit` events. Resolves with the exit code: 1 if there is no such event. */
 export async function trace(
   operator: Operator,
   correlationId: string,
   { limit, json, print, note }: ListOptions,
 ): Promise<number> {
-  // One more than are shown: that a page is full does not say that there is another one.
+  // Reads one more than is shown: a full page does not say whether there is another one.
   const { items } = await findEvents(operator, { correlation_id: correlationId }, limit + 1)
   const found = await Promise.all(items.slice(0, limit).map(({ id }) => operator.event(id)))
   const events = inOrderOfCause(found.filter((event) => event !== undefined))
@@ -40,7 +40,7 @@ export async function trace(
   return 0
 }
 
-/** Each event after the one that caused it, those without a known cause first to last as they were accepted. */
+/** Orders each event after its cause; events without a known cause are ordered by acceptance. */
 function inOrderOfCause(events: readonly WholeEvent[]): TracedEvent[] {
   const byTime = events.toSorted((a, b) => acceptedAt(a) - acceptedAt(b))
   const named = new Map(byTime.flatMap((event) => [event.external_id ?? event.id, event.id].map((id) => [id, event])))
@@ -61,7 +61,7 @@ function inOrderOfCause(events: readonly WholeEvent[]): TracedEvent[] {
   return ordered
 }
 
-/** What happened to all of them, in the order of time. */
+/** All steps of the events, ordered by time. */
 function stepsOf(events: readonly TracedEvent[]): Step[] {
   return events
     .flatMap(({ event: { timeline } }, index) =>

@@ -1,4 +1,4 @@
-/** `\d`: which tables there are, and what is in one. The catalogs are those of Postgres' manual, "System Catalogs". */
+/** `\d`: lists tables, and describes one. The catalogs are those of Postgres' manual, "System Catalogs". */
 
 export const TABLES = `
 SELECT c.relname AS name, CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'table' END AS kind,

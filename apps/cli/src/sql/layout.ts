@@ -1,15 +1,18 @@
-/** Rows as a person reads them: side by side under their names, or one value a line where they are too wide for that. */
+/** Lays out rows for people: as a table, or with one value a line if they are too wide for that. */
 import { printable } from '@eventflow/core'
 import type { SqlColumn, SqlRow } from '@eventflow/db'
 
-/** How NULL is shown: a text with these letters is rare, and an empty text looks different. */
+/** How NULL is shown: a text with these characters is rare, and an empty text looks different. */
 const NULL = '(null)'
 
-/** A value in one line. */
+/** Formats a value in one line. */
 const cellOf = (value: string | null) =>
   value === null ? NULL : printable(value.replaceAll('\n', '\\n').replaceAll('\t', '\\t'))
 
-/** Lines of columns, as wide as the widest value so far: rows that come later are aligned with those before where they fit. */
+/**
+ * Formats rows as a table, with columns as wide as the widest value so far, so that later rows are aligned with earlier
+ * ones if they fit.
+ */
 export function createAligned(columns: readonly SqlColumn[]) {
   const names = columns.map(({ name }) => cellOf(name))
   let widths = names.map(widthOf)
@@ -19,7 +22,7 @@ export function createAligned(columns: readonly SqlColumn[]) {
       .join('|')
       .trimEnd()
   return {
-    /** Takes the widths of these rows into account. Gives how wide a line is. */
+    /** Widens the columns for these rows. Returns the width of a line. */
     measure(rows: readonly SqlRow[]): number {
       widths = widths.map((width, n) => rows.reduce((most, row) => Math.max(most, widthOf(cellOf(row[n]!))), width))
       return widths.reduce((sum, width) => sum + width + 3, -1)
@@ -30,8 +33,8 @@ export function createAligned(columns: readonly SqlColumn[]) {
 }
 
 /**
- * Each row as a block of lines, one a value; `first` is the number of the first. What is too long for its line is laid
- * out over several.
+ * Formats each row as a block with one value a line; `first` is the number of the first row. A value that is too long
+ * for its line gets several.
  */
 export function expanded(
   columns: readonly SqlColumn[],
@@ -60,7 +63,7 @@ function valueLines(value: string | null, { kind }: SqlColumn, room: number): st
   return text.split('\n').map((line) => printable(line.replaceAll('\t', '    ')))
 }
 
-/** JSON with a line for each value, its texts and numbers as they are. */
+/** Formats JSON with one value a line; texts and numbers are not changed. */
 export function indented(json: string): string {
   let depth = 0
   const begin = () => `\n${'  '.repeat(depth)}`
@@ -90,7 +93,7 @@ const GRAPHEMES = new Intl.Segmenter()
 const WIDE =
   /\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]/u
 
-/** Columns that a text takes on a terminal. */
+/** The number of terminal columns that a text takes. */
 function widthOf(text: string): number {
   if (/^[\x20-\x7e]*$/.test(text)) return text.length
   let width = 0

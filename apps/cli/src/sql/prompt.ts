@@ -1,11 +1,11 @@
-/** The prompt of `eventflow sql`: statements over several lines, and the commands of psql that are used most. */
+/** The prompt of `eventflow sql`: statements over several lines, and the most common commands of psql. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { endOfStatement, isBlankSql } from '@eventflow/db'
 import { COLUMNS, INDEXES, TABLES } from './describe.js'
 import type { Runner, SqlOptions } from './runner.js'
 
-/** Lines that are kept for the next time. */
+/** The most lines of the saved history. */
 const HISTORY_LINES = 1_000
 
 const HELP = String.raw`A statement ends with a semicolon. It has no time limit; Ctrl-C cancels it.
@@ -15,7 +15,7 @@ const HELP = String.raw`A statement ends with a semicolon. It has no time limit;
 \q        quit (or Ctrl-D)
 \?        this help`
 
-/** Reads and runs statements until the input ends. Gives the exit code 0. */
+/** Reads and runs statements until the input ends. Resolves with exit code 0. */
 export async function prompt(runner: Runner, { input, output, note, historyFile }: SqlOptions): Promise<number> {
   const history = readHistory(historyFile)
   const lines = createInterface({ input, output, history, historySize: HISTORY_LINES, terminal: input.isTTY === true })
@@ -54,7 +54,7 @@ export async function prompt(runner: Runner, { input, output, note, historyFile 
   return 0
 }
 
-/** Carries out a line that begins with a backslash. Gives whether it went well. */
+/** Runs a line that begins with a backslash. Resolves with false if it failed. */
 export async function command(line: string, runner: Runner, note: (text: string) => void): Promise<boolean> {
   const [name, ...words] = line.split(/\s+/)
   if (name === '\\d' && words.length === 0) return runner.run(TABLES)
@@ -75,7 +75,7 @@ export async function command(line: string, runner: Runner, note: (text: string)
   return true
 }
 
-/** The last line first, as readline has it. */
+/** The last line first, as readline expects it. */
 function readHistory(file: string): string[] {
   try {
     return readFileSync(file, 'utf8').split('\n').filter(Boolean).slice(-HISTORY_LINES).reverse()
@@ -84,7 +84,7 @@ function readHistory(file: string): string[] {
   }
 }
 
-/** Only its owner can read it: statements have values in them. The prompt works without a history too. */
+/** Only readable for its owner, because statements contain values. The prompt also works without a history. */
 function keepHistory(file: string, known: readonly string[]): void {
   try {
     writeFileSync(

@@ -1,4 +1,4 @@
-/** Runs the statements of `eventflow sql` one after the other, and prints what they answer. */
+/** Runs the statements of `eventflow sql` one after another, and prints their results. */
 import type { Readable, Writable } from 'node:stream'
 import { isConnectionLoss, type SqlSession } from '@eventflow/db'
 import type { Print } from '../table.js'
@@ -9,37 +9,37 @@ import { csvWriter, jsonWriter, type ResultWriter, tableWriter } from './write-r
 export type Terminal = Writable & { isTTY?: boolean; columns?: number; rows?: number }
 
 export interface SqlOptions {
-  /** What is run; without it, what comes in by `input`, or what is typed there. */
+  /** The statement to run; if undefined, they come from `input` or are typed there. */
   statement?: string | undefined
   format: 'table' | 'json' | 'csv'
   input: Readable & { isTTY?: boolean }
   output: Terminal
   note: Print
-  /** A command of the shell; missing where nothing is paged. */
+  /** A shell command; undefined if there is no paging. */
   pager?: string | undefined
   env: NodeJS.ProcessEnv
   historyFile: string
-  /** Has `listener` called at each Ctrl-C, and when the output is read no more. */
+  /** Registers `listener` for Ctrl-C and for the end of the output. */
   onInterrupt: (listener: () => void) => void
 }
 
-/** Runs statements one after the other. */
+/** Runs statements one after another. */
 export interface Runner {
   session: SqlSession
   /** Whether values are shown one a line. */
   isExpanded: boolean | 'auto'
   /**
-   * Prints what a statement answers, or what is wrong with it. Gives whether it went well. Throws when the connection
-   * is lost.
+   * Prints the result of a statement, or its error. Resolves with false if it failed. Rejects if the connection is
+   * lost.
    */
   run(statement: string, values?: readonly string[]): Promise<boolean>
-  /** Cancels what runs. Gives whether something did. */
+  /** Cancels the running statement. Returns whether one was running. */
   interrupt(): boolean
-  /** Whether the last statement was to be cancelled. */
+  /** Whether the last statement was cancelled. */
   readonly wasCancelled: boolean
 }
 
-/** A runner on a session. */
+/** Creates a runner on a session. */
 export function createRunner(session: SqlSession, { format, output, pager, env, note }: SqlOptions): Runner {
   let [running, wasCancelled] = [false, false]
   const cancel = () => {

@@ -1,16 +1,16 @@
-/** Where results are written: a stream, or a pager where they are longer than the screen. */
+/** The destination of results: a stream, or a pager if they are longer than the screen. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 
 export interface Sink {
-  /** Writes; what it gives resolves when there is room again, and is nothing while there is. */
+  /** Writes a text. If the buffer is full, returns a promise that resolves when there is room again. */
   write(text: string): Promise<void> | undefined
-  /** Resolves when all is written, and read where there is a pager. */
+  /** Resolves when everything is written and, with a pager, read. */
   end(): Promise<void>
 }
 
-/** Writes to a stream, and goes on when that is closed. */
+/** Creates a sink that writes to a stream, and ignores that it is closed. */
 export function streamSink(out: Writable): Sink {
   let room: Promise<void> | undefined
   const untilRoom = () =>
@@ -32,18 +32,18 @@ export function streamSink(out: Writable): Sink {
   }
 }
 
-/** What a pager needs to know. */
+/** The parameters of a pager. */
 export interface Paging {
-  /** A command of the shell. */
+  /** A shell command. */
   pager: string
-  /** Lines of the screen. */
+  /** The lines of the screen. */
   rows: number
   env: NodeJS.ProcessEnv
-  /** The reader has seen enough. */
+  /** Called when the reader has quit the pager. */
   onQuit: () => void
 }
 
-/** Writes to a terminal what fits on its screen, and gives a pager what does not. */
+/** Creates a sink that writes results to a terminal if they fit on its screen, or else to a pager. */
 export function pagedSink(out: Writable, { pager, rows, env, onQuit }: Paging): Sink {
   let [held, lines] = ['', 0]
   let paged: Sink | undefined

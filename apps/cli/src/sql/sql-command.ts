@@ -1,14 +1,14 @@
-/** `eventflow sql`: what it takes. */
+/** The command `eventflow sql`. */
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { findPostgres } from '../addresses.js'
 import type { Print } from '../table.js'
 
-/** In words of the shell: less where there is one. */
+/** A shell command: less if it is installed. */
 const DEFAULT_PAGER = 'command -v less > /dev/null && exec less || exec cat'
 
-/** `closed`: the output is read no more; `end` sets the exit code. */
+/** Declares the command. `closed`: aborted when the output is closed; `end` sets the exit code. */
 export function sqlCommand(
   command: Command,
   { env, note, closed, end }: { env: NodeJS.ProcessEnv; note: Print; closed: AbortSignal; end: (code: number) => void },

@@ -1,6 +1,8 @@
-/** What Postgres says of a statement, as a person reads it. */
+/** Formats errors of statements for people. */
 
-/** SQLSTATE, message, the line with a mark below the place, detail and hint; of any other error its message. */
+/**
+ * Returns SQLSTATE, message, the line with a mark below the place, detail and hint; for any other error, its message.
+ */
 export function describeSqlError(error: Error & { [name: string]: unknown }, statement: string): string {
   const { severity = 'ERROR', code, message, position, detail, hint, where } = error
   const more = (name: string, value: unknown) => (typeof value === 'string' ? [`${name}: ${value}`] : [])
@@ -13,7 +15,10 @@ export function describeSqlError(error: Error & { [name: string]: unknown }, sta
   ].join('\n')
 }
 
-/** The line of a statement that has the character at `position`, counted from 1 as Postgres does, and a mark below it. */
+/**
+ * Returns the line of a statement with the character at `position`, counted from 1 as Postgres does, and a mark below
+ * it.
+ */
 function placeOf(statement: string, position: number): string[] {
   const before = [...statement].slice(0, position - 1).join('')
   const lines = before.split('\n')

@@ -1,4 +1,4 @@
-/** The SQL client: what it prints of which values, where, how it ends, and what can be typed. */
+/** The SQL client: formats of values, destinations, exit codes, and the prompt. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
@@ -30,7 +30,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-/** Runs it with these streams. Gives what it printed and noted, and its exit code. */
+/** Runs the client with these streams. Resolves with its output, its notes and its exit code. */
 async function ask(given: Partial<SqlOptions> & { columns?: number; rows?: number }) {
   const output: Terminal = new PassThrough()
   if (given.columns) Object.assign(output, { isTTY: true, columns: given.columns, rows: given.rows ?? 1_000 })
@@ -53,7 +53,7 @@ async function ask(given: Partial<SqlOptions> & { columns?: number; rows?: numbe
 const VALUES = `SELECT 9007199254740993 AS big, 1.10::numeric AS exact, NULL AS none, '' AS empty,
   '{"n": 1.10, "a": [9007199254740993, {"b": "[,"}], "o": {}}'::jsonb AS json, E'a\nb\u001b[2J' AS text, '漢字' AS wide, true AS yes`
 
-test('a table is aligned; what has no value is shown, numbers and JSON are as they are', async () => {
+test('a table is aligned, shows NULL, and keeps numbers and JSON unchanged', async () => {
   expect((await ask({ statement: VALUES })).printed).toBe(
     String.raw` big              | exact | none   | empty | json                                                       | text          | wide | yes
 ------------------+-------+--------+-------+------------------------------------------------------------+---------------+------+-----
@@ -63,7 +63,7 @@ test('a table is aligned; what has no value is shown, numbers and JSON are as th
   )
 })
 
-test('on a terminal, a row that is wider has one value a line', async () => {
+test('on a terminal, a wider row has one value a line', async () => {
   const { printed } = await ask({ statement: VALUES, columns: 60 })
   expect(printed).toBe(String.raw`-[ RECORD 1 ]----------------------
 big   | 9007199254740993
@@ -108,7 +108,7 @@ test('as JSON and as CSV', async () => {
   expect((await ask({ statement: VALUES, format: 'csv', columns: 80 })).printed).toContain('"a\nb\\u001b[2J"')
 })
 
-test('an error says where, which, and what to do; nothing behind it is run', async () => {
+test('an error has its place, code and hint; later statements do not run', async () => {
   const wrong = await ask({ statement: 'SELECT 1 AS one;\nSELECT *\n  FROM evnts; SELECT 2 AS two' })
   expect(wrong).toMatchObject({
     code: 1,
@@ -119,21 +119,21 @@ test('an error says where, which, and what to do; nothing behind it is run', asy
   expect((await ask({ statement: 'SELECT lenght(1)' })).notes).toMatch(/^ERROR 42883: [\s\S]*\nHINT: /)
 })
 
-test('more than is held comes as it is read; what is longer than the screen goes to the pager', async () => {
+test('large results are printed as they are read; results longer than the screen go to the pager', async () => {
   const statement = `SELECT n, repeat('x', 10) AS x FROM generate_series(1, 20000) n`
   expect((await ask({ statement })).printed.split('\n')).toHaveLength(20_004)
   const file = join(dir, 'paged')
   const paged = await ask({ statement, columns: 80, rows: 24, pager: `cat > ${file}` })
   expect(paged).toMatchObject({ printed: '', code: 0 })
   expect((await readFile(file, 'utf8')).split('\n')).toHaveLength(20_004)
-  // A reader who has seen enough ends the statement, however many rows it has.
+  // A reader who quits ends the statement, no matter how many rows it has.
   const endless = 'SELECT generate_series(1, 1000000000000) AS n'
   expect(await ask({ statement: endless, columns: 80, rows: 24, pager: 'head -1 > /dev/null' })).toMatchObject({
     code: 130,
   })
 })
 
-test('statements come in by a pipe; Ctrl-C cancels the one that runs', async () => {
+test('statements can come from a pipe; Ctrl-C cancels the running one', async () => {
   const child = spawn(process.execPath, [MAIN, 'sql'], {
     env: { PATH: process.env.PATH, HOME: dir, DATABASE_URL: databaseUrl },
   })
@@ -154,7 +154,7 @@ test('statements come in by a pipe; Ctrl-C cancels the one that runs', async () 
   expect(await stdout).toBe('CREATE\nCREATE\n f | g\n---+---\n ; | 2\n(1 row)\n')
 })
 
-test('what begins with a backslash is a command in a pipe and as an argument, too', async () => {
+test('a line with a backslash is a command in a pipe and as an argument, too', async () => {
   await db.query('CREATE TABLE piped (n integer PRIMARY KEY)')
   const piped = await ask({ input: Readable.from(['SELECT 1 AS one;\n\\d pi', 'ped\nSELECT 2 AS two;\n\\d']) })
   expect(piped.code).toBe(0)
@@ -166,7 +166,7 @@ test('what begins with a backslash is a command in a pipe and as an argument, to
   expect(await ask({ statement: String.raw`\nonsense` })).toMatchObject({ code: 1 })
 })
 
-test('the prompt: statements over lines, tables and their columns, and a history that only its owner reads', async () => {
+test('the prompt has statements over several lines, tables and columns, and a history that only its owner can read', async () => {
   const input = Object.assign(new PassThrough(), { isTTY: true, setRawMode() {} })
   const output = Object.assign(new PassThrough(), { isTTY: true, columns: 100, rows: 100 }) as Terminal & PassThrough
   const notes: string[] = []

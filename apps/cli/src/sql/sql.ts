@@ -1,4 +1,4 @@
-/** `eventflow sql`: asks the database as psql does, for machines without it. */
+/** `eventflow sql`: a SQL client like psql, for machines without psql. */
 import { endOfStatement, isBlankSql, openSqlSession } from '@eventflow/db'
 import { unreachable } from '../ask-postgres.js'
 import type { Print } from '../table.js'
@@ -6,8 +6,8 @@ import { command, prompt } from './prompt.js'
 import { createRunner, type Runner, type SqlOptions } from './runner.js'
 
 /**
- * Gives the exit code: 0, 1 when a statement failed, 130 when it was stopped. Throws UnreachableError when Postgres
- * does not let us in.
+ * Resolves with the exit code: 0, 1 if a statement failed, 130 if it was stopped. Rejects with UnreachableError if
+ * Postgres refuses the connection.
  */
 export async function sql(url: string, options: SqlOptions): Promise<number> {
   const { statement, input, note } = options
@@ -19,7 +19,7 @@ export async function sql(url: string, options: SqlOptions): Promise<number> {
   let stopped = false
   options.onInterrupt(() => {
     if (runner.interrupt() || isPrompt) return
-    // It waits for what comes in.
+    // It is waiting for input.
     stopped = true
     input.destroy()
   })
@@ -38,7 +38,9 @@ export async function sql(url: string, options: SqlOptions): Promise<number> {
 /** A line between statements that is a command of the prompt. */
 const COMMAND_LINE = /^\s*(\\[^\n]*)\n/
 
-/** Runs the statements of a text, which may come in pieces, and the commands between them, up to the first that fails. */
+/**
+ * Runs the statements of a text, which may arrive in pieces, and the commands between them, up to the first failure.
+ */
 async function runAll(
   runner: Runner,
   text: AsyncIterable<Buffer | string> | Iterable<string>,

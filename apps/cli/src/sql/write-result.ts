@@ -1,21 +1,21 @@
-/** What a statement answers, written as it comes: as a table, as JSON, or as CSV. */
+/** Writes the result of a statement as it arrives: as a table, as JSON, or as CSV. */
 import { printable } from '@eventflow/core'
 import type { SqlColumn, SqlReceiver, SqlRow } from '@eventflow/db'
 import { createAligned, expanded } from './layout.js'
 import type { Sink } from './sink.js'
 
-/** Rows, and characters in them, that are held to be aligned with each other. */
+/** The most rows, and characters in them, that are buffered to align their columns. */
 const HELD_ROWS = 500
 const HELD_CHARACTERS = 1_000_000
 
 export interface ResultWriter extends SqlReceiver {
-  /** All has come; `tag` is what Postgres says of the statement. */
+  /** The result is complete; `tag` is the command tag of Postgres. */
   end(tag: string): void
 }
 
 /**
- * As people read it. `width` is that of the terminal; `isExpanded` shows one value a line, `auto` where a line would be
- * too wide.
+ * Writes tables for people. `width` is that of the terminal; `isExpanded` shows one value a line, `auto` only if a line
+ * would be too wide.
  */
 export function tableWriter(
   sink: Sink,
@@ -57,7 +57,7 @@ export function tableWriter(
   }
 }
 
-/** One array of objects. */
+/** Writes one array of objects. */
 export function jsonWriter(sink: Sink): ResultWriter {
   let columns: SqlColumn[] = []
   let count = 0
@@ -76,8 +76,7 @@ export function jsonWriter(sink: Sink): ResultWriter {
 }
 
 /**
- * RFC 4180, with line feeds; what has no value is nothing, and an empty text is in quotes. `isForPeople`: a terminal
- * obeys nothing in it.
+ * Writes RFC 4180 with line feeds: NULL is empty, and an empty text is quoted. `isForPeople` removes terminal controls.
  */
 export function csvWriter(sink: Sink, isForPeople: boolean): ResultWriter {
   const line = (cells: SqlRow) => {

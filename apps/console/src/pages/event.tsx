@@ -230,7 +230,7 @@ function Related({ event }: { event: WholeEvent }) {
 
 interface TreeProps {
   branches: readonly Branch<ListedEvent>[]
-  /** The id of the event that the page is about. */
+  /** The id of the event of this page. */
   shown: string
   /** The address of the list with all of them. */
   others: string

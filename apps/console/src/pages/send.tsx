@@ -93,24 +93,8 @@ function Compose({ types }: { types: readonly EventType[] }) {
             {mistake}
           </p>
           <div class="pair">
-            <label>
-              Key
-              <input
-                value={key}
-                maxLength={200}
-                onInput={(e) => setKey(e.currentTarget.value)}
-                placeholder="set by the event type"
-              />
-            </label>
-            <label>
-              Correlation id
-              <input
-                value={correlation}
-                maxLength={200}
-                onInput={(e) => setCorrelation(e.currentTarget.value)}
-                placeholder="the event’s id"
-              />
-            </label>
+            <ShortText label="Key" value={key} set={setKey} placeholder="set by the event type" />
+            <ShortText label="Correlation id" value={correlation} set={setCorrelation} placeholder="the event’s id" />
           </div>
           <div class="buttons">
             <button type="submit" class="main" disabled={mistake !== ''}>
@@ -127,6 +111,17 @@ function Compose({ types }: { types: readonly EventType[] }) {
         sql={`-- Events can be sent only over HTTP. This reads the last one:\nSELECT status, message, result FROM events WHERE type = '${type.type}' ORDER BY seq DESC LIMIT 1;`}
       />
     </>
+  )
+}
+
+/** A field for one line of text. */
+function ShortText(props: { label: string; value: string; set: (value: string) => void; placeholder: string }) {
+  const { label, value, set, placeholder } = props
+  return (
+    <label>
+      {label}
+      <input value={value} maxLength={200} onInput={(e) => set(e.currentTarget.value)} placeholder={placeholder} />
+    </label>
   )
 }
 

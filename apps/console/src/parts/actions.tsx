@@ -12,7 +12,7 @@ import { Dialog } from './dialog.js'
 import { Clamped } from './table.js'
 import { VersionChoice } from './version-choice.js'
 
-/** As the service takes it. */
+/** In the form of the service. */
 export type Filter = Record<string, Json>
 
 export interface ActionProps {

@@ -15,7 +15,7 @@ interface AskingButtonProps {
   /** Performs the action. An error is shown, and the user can try again. */
   act: (form: Form) => Promise<unknown>
   done: () => void
-  /** The question, and the fields of its form. */
+  /** The question and the fields of the form. */
   children: ComponentChildren
   below?: ComponentChildren
 }
@@ -55,7 +55,7 @@ export function AskingButton({ label, look = '', title, sure, act, done, childre
   )
 }
 
-/** Who acts, for the audit log. */
+/** The field for the operator's name, for the audit log. */
 export function Who() {
   return (
     <label>

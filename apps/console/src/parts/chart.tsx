@@ -1,11 +1,11 @@
-/** Lines over time. */
+/** Line charts over time. */
 import { useEffect, useRef, useState } from 'preact/hooks'
 import uPlot from 'uplot'
 import type { Recorded } from '../live.js'
 import { theme } from '../theme.js'
 
 export interface Line {
-  /** As the service names it. */
+  /** The service's name of the series. */
   name: string
   label: string
   /** A custom property of the style sheet. */
@@ -24,7 +24,7 @@ export interface ChartProps {
 
 const HEIGHT = 140
 
-/** Charts that show the same time share their cursor. */
+/** Charts of the same period share their cursor. */
 const cursors = uPlot.sync('time')
 
 export function Chart({ title, recorded, lines, span, format }: ChartProps) {

@@ -11,7 +11,7 @@ import { Copy } from './basics.js'
 const VALUES = 500
 const STEP = 10
 
-/** How much is shown: values in all, and characters of each text. */
+/** How much may still be shown: values in all, and characters of each text. */
 interface Budget {
   values: number
   characters: number
@@ -52,7 +52,7 @@ export function Payload({ title, value, sensitive }: { title: string; value: Jso
   )
 }
 
-/** The value, and what is in it as far as the budget goes. */
+/** The value with its contents, as far as the budget allows. */
 function partsOf(value: Json, path: readonly string[], hidden: readonly string[], budget: Budget): ComponentChildren {
   budget.values--
   if (isSensitive(path, hidden)) return <span class="hidden">hidden</span>
@@ -108,7 +108,7 @@ function block(
   )
 }
 
-/** A text as JSON has it; what cannot be seen in it is escaped. */
+/** A text in JSON, with invisible characters escaped. */
 function textOf(text: string, budget: Budget): ComponentChildren {
   if (text.length <= budget.characters) return escaped(text)
   budget.exceeded = true

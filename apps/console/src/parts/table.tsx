@@ -23,8 +23,8 @@ interface TableProps {
 }
 
 /**
- * On a phone every row is a card, in which each cell says what its column is called; elsewhere what is too wide scrolls by
- * itself, also by keyboard. The roles are said, since a card is laid out as no table is.
+ * On a phone every row becomes a card, in which each cell shows the name of its column. Elsewhere a wide table scrolls,
+ * also by keyboard. Roles are set explicitly, because the layout of a card removes those of a table.
  */
 export function Table({ label, columns, links, children }: TableProps) {
   const heads = columns.map((column): Column => (typeof column === 'string' ? { name: column } : column))

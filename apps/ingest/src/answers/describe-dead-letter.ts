@@ -1,11 +1,11 @@
-/** Dead letters and operations, as the API tells them. */
+/** Converts dead letters and operations to the form of the API. */
 import type { Operation, Sample } from '@eventflow/db'
 import { describeFilter } from './filter.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: a row of `failed_events`.
 type DeadLetterRow = Record<string, any>
 
-/** A dead letter as one of many. */
+/** A dead letter in a list. */
 export function describeDeadLetter(row: DeadLetterRow) {
   const { failure_type, error_class, message, component } = row
   return {
@@ -24,7 +24,7 @@ export function describeDeadLetter(row: DeadLetterRow) {
   }
 }
 
-/** A dead letter with everything that is known of it. */
+/** A dead letter with all fields. */
 export function describeWholeDeadLetter(row: DeadLetterRow) {
   const { failure, ...rest } = describeDeadLetter(row)
   return {
@@ -37,7 +37,7 @@ export function describeWholeDeadLetter(row: DeadLetterRow) {
   }
 }
 
-/** An event of a dry run: enough to recognise it. */
+/** An event of a dry run: enough to recognize it. */
 export function describeSample({ event_id, type, key, accepted_at, error_class, message }: Sample) {
   return { id: event_id, type, partitionkey: key, accepted_at, ...(error_class && { error_class, message }) }
 }

@@ -1,4 +1,4 @@
-/** One event's story, as the API tells it. */
+/** Converts an event and its history to the form of the API. */
 import type { Attempt } from '@eventflow/core'
 import { momentOf } from '@eventflow/db'
 
@@ -19,7 +19,10 @@ function attributesOf(row: EventRow) {
   }
 }
 
-/** A row of the view `events` with CloudEvents' names, its failure and its timeline. `traceUrl`: where traces are seen. */
+/**
+ * Converts a row of the view `events`: CloudEvents' names, the failure and the timeline. `traceUrl`: where traces can
+ * be viewed.
+ */
 export function describeEvent(row: EventRow, traceUrl: string) {
   return {
     ...attributesOf(row),
@@ -40,7 +43,7 @@ function traceUrlOf(traceparent: string, traceUrl: string): string {
   return traceUrl.replaceAll('{trace_id}', traceparent.split('-')[1]!)
 }
 
-/** An event as one of many: without its data and its timeline. */
+/** An event in a list: without its data and its timeline. */
 export function describeListedEvent(row: EventRow) {
   const ended = row.status === 'processed' ? row.processed_at : row.failed_at
   return {

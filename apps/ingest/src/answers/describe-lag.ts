@@ -1,4 +1,4 @@
-/** How far the pipeline is behind, as `/metrics/summary` tells it. */
+/** Converts the lag of the pipeline to the form of `/metrics/summary`. */
 import type { PipelineLag } from '@eventflow/monitor'
 
 export function describeLag(lag: PipelineLag) {

@@ -1,4 +1,4 @@
-/** Filters as they are sent: which events a request is about. */
+/** Filters of events, as requests contain them. */
 import { readTime } from '@eventflow/core'
 import type { EventFilter } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
@@ -7,7 +7,10 @@ import { RequestError } from '../http/problem.js'
 const Text = (description: string) => Type.Optional(Type.String({ minLength: 1, maxLength: 200, description }))
 const Time = (description: string) => Type.Optional(Type.String({ format: 'date-time', description }))
 
-/** The parts that are a text each, so that a query string can have them; `happened` is what `from` and `to` are about. */
+/**
+ * The fields that are single texts, so that a query string can contain them; `happened` says to which time `from` and
+ * `to` apply.
+ */
 export const filterTexts = (happened: string) => ({
   type: Text('Event type'),
   key: Text('The ordering key'),
@@ -15,7 +18,7 @@ export const filterTexts = (happened: string) => ({
   to: Time(`${happened} before this time`),
 })
 
-/** Of dead letters only. */
+/** For dead letters only. */
 export const ErrorClass = Text('Class of the error that the event failed with')
 
 export const EventIds = Type.Optional(
@@ -26,7 +29,7 @@ export const EventIds = Type.Optional(
   }),
 )
 
-/** What the schemas above let through. */
+/** A filter that matches the schemas above. */
 export interface SentFilter {
   ids?: string[]
   type?: string
@@ -36,7 +39,10 @@ export interface SentFilter {
   to?: string
 }
 
-/** The filter as it is kept; `pointer` is where it was in a body. Throws RequestError that points at a moment that is none. */
+/**
+ * Converts a filter to its internal form; `pointer` is its place in the body. Throws RequestError that points at an
+ * invalid time.
+ */
 export function readFilter({ ids, type, key, error_class, from, to }: SentFilter, pointer = ''): EventFilter {
   return {
     ...(ids !== undefined && { ids }),
@@ -48,7 +54,7 @@ export function readFilter({ ids, type, key, error_class, from, to }: SentFilter
   }
 }
 
-/** The filter as it was sent. */
+/** Converts a filter back to the form of the request. */
 export function describeFilter({ errorClass, ...rest }: EventFilter): SentFilter {
   return { ...rest, ...(errorClass !== undefined && { error_class: errorClass }) }
 }

@@ -1,12 +1,12 @@
-/** Which fields of an event are nobody's business at first sight: those whose schema has `"x-sensitive": true`. */
+/** Which fields of an event are hidden by default: those whose schema has `"x-sensitive": true`. */
 
-/** How deep schemas are looked into: they may contain themselves. */
+/** How deep schemas are searched: they may be recursive. */
 const MAX_DEPTH = 20
 
 // biome-ignore lint/suspicious/noExplicitAny: any JSON Schema.
 type Schema = any
 
-/** Paths into the data, as JSON pointers; `*` stands for any item of a list, and for any name. */
+/** Returns JSON pointers into the data; `*` stands for any item of a list and for any name. */
 export function sensitivePointers(schema: Schema): string[] {
   const found = new Set<string>()
   const look = (part: Schema, path: string, depth: number): void => {

@@ -1,4 +1,4 @@
-/** The door: what is let in is complete, what is not is told what is wrong with it and where. */
+/** The door: an admitted event is complete, and a refused one gets the place and the reason of each problem. */
 import { createUuidV7, eventIdOf, partitionOf, uuidOf } from '@eventflow/core'
 import { defineEvent, type EventDefinition, Type } from '@eventflow/sdk'
 import { describe, expect, test } from '@jest/globals'
@@ -37,7 +37,7 @@ const context: AdmissionContext = {
 }
 const event = { type: 'order.created', data: { userId: 'u1' } }
 
-/** As it comes over HTTP. */
+/** As it arrives over HTTP. */
 const read = (sent: unknown) => parseExactly(JSON.stringify(sent))
 
 const admitted = (sent: unknown, given: Partial<AdmissionContext> = {}, by = admission(), form: Form = 'plain') => {
@@ -52,7 +52,7 @@ const refused = (sent: unknown, by = admission(), form: Form = 'plain') => {
   return answer
 }
 
-describe('what is refused is told where it is wrong', () => {
+describe('a refusal points at what is wrong', () => {
   test.each<[string, unknown, string]>([
     ['no object', 'text', ''],
     ['null', null, ''],
@@ -97,17 +97,17 @@ describe('what is refused is told where it is wrong', () => {
 })
 
 describe('the id', () => {
-  test('is made where the producer gave none', () => {
+  test('is generated if the producer sends none', () => {
     const { id, externalId } = admitted(event)
     expect([id, externalId]).toEqual([MADE_ID, undefined])
   })
 
-  test('is the producer’s where that is a UUID, in lower case', () => {
+  test('is the producer’s if that is a UUID, in lower case', () => {
     const { id, externalId } = admitted({ ...event, id: UUID.toUpperCase() })
     expect([id, externalId]).toEqual([UUID, undefined])
   })
 
-  test('is a UUIDv5 of tenant, source and the producer’s id otherwise, which is kept', () => {
+  test('is otherwise a UUIDv5 of tenant, source and the producer’s id, which is kept', () => {
     const { id, externalId } = admitted({ ...event, id: 'order-1', source: '/shop' })
     expect([id, externalId]).toEqual([uuidOf('default', '/shop', 'order-1'), 'order-1'])
     expect(admitted({ ...event, id: 'order-1' }).id).toBe(uuidOf('default', '/', 'order-1'))
@@ -138,7 +138,7 @@ describe('the key', () => {
     ['gives nothing', {}],
     ['gives no text', { userId: { id: 5 } }],
     ['gives an empty text', { userId: '' }],
-  ])('is the id where the definition’s %s', (what, data) => {
+  ])('is the id if the definition’s %s', (what, data) => {
     const throwing = {
       ...order,
       key: () => {
@@ -149,7 +149,7 @@ describe('the key', () => {
     expect(admitted({ ...event, data: what === 'throws' ? {} : data }, {}, by).key).toBe(MADE_ID)
   })
 
-  test('that is computed and too long is refused, as the order of such events would be lost', () => {
+  test('that is computed and too long is refused, because the order of such events would be lost', () => {
     const data = { userId: 'u'.repeat(201) }
     expect(refused({ ...event, data })).toMatchObject({ problems: [{ pointer: '/data' }] })
   })
@@ -194,7 +194,7 @@ describe('the key', () => {
     expect(problems[0]!.message).toContain('threw TypeError: Cannot assign to read only property')
   })
 
-  test('that cannot be told of sound data is refused', () => {
+  test('that cannot be computed from valid data is refused', () => {
     const key = () => {
       throw new TypeError('x is undefined')
     }
@@ -209,7 +209,7 @@ describe('the key', () => {
 })
 
 describe('the time', () => {
-  test('is kept as the same moment in UTC, and left to Postgres where there is none', () => {
+  test('is stored as the same time in UTC, and set by Postgres if missing', () => {
     expect(admitted({ ...event, time: '2024-02-29T23:30:00.5+01:00' }).occurredAt).toBe('2024-02-29T22:30:00.500Z')
     expect(admitted({ ...event, time: '2024-02-29T23:59:59.123456Z' }).occurredAt).toBe('2024-02-29T23:59:59.123456Z')
     expect(admitted({ ...event, time: '2016-12-31T23:59:60Z' }).occurredAt).toBe('2017-01-01T00:00:00.000Z')
@@ -219,7 +219,7 @@ describe('the time', () => {
   test.each([
     ...['2024-01-01', '2023-02-29T00:00:00Z', '2024-01-01T00:00:00', '2024-01-01T24:00:01Z', 'now', ''],
     ...['2024-01-01 00:00:00Z', '2024-01-01T00:00:00+0100', '2024-01-01T00:00:00.123456789Z'],
-  ])('is refused where it is %j', (time) => {
+  ])('is refused if it is %j', (time) => {
     expect(refused({ ...event, time }).problems).toMatchObject([{ pointer: '/time' }])
   })
 
@@ -232,14 +232,14 @@ describe('the time', () => {
     },
   )
 
-  test('may be as far ahead of the clock as is allowed, and no farther', () => {
+  test('may be ahead of the clock up to the limit', () => {
     expect(admitted({ ...event, time: '2030-01-01T01:00:00Z' }).occurredAt).toBe('2030-01-01T01:00:00.000Z')
     expect(refused({ ...event, time: '2030-01-01T01:00:00.001Z' }).problems).toEqual([
       { pointer: '/time', message: 'is more than 60 minutes ahead of the server clock' },
     ])
   })
 
-  test('may be as long ago as is allowed', () => {
+  test('may be in the past up to the limit', () => {
     const lastDay = { ...admission(), maxAgeMs: 86_400_000 }
     expect(admitted({ ...event, time: '2029-12-31T00:00:00Z' }, {}, lastDay).type).toBe(event.type)
     expect(refused({ ...event, time: '2029-12-30T23:59:59Z' }, lastDay).problems).toEqual([
@@ -248,7 +248,7 @@ describe('the time', () => {
     expect(admitted({ ...event, time: '0001-01-01T00:00:00Z' }).type).toBe(event.type)
   })
 
-  test('of any form is refused or becomes a moment with a year of four digits', () => {
+  test('of any form is refused or becomes a time with a four-digit year', () => {
     const digits = (length: number) => fc.nat(10 ** length - 1).map((n) => String(n).padStart(length, '0'))
     const time = fc
       .tuple(
@@ -270,8 +270,8 @@ describe('the time', () => {
   })
 })
 
-describe('what the event says of itself goes before what the request says', () => {
-  test('for the correlation id, which is the event’s own id where neither says one', () => {
+describe('attributes of the event take precedence over headers of the request', () => {
+  test('for the correlation id, which defaults to the event’s id', () => {
     expect(admitted({ ...event, correlationid: 'c' }, { correlationId: 'r' }).correlationId).toBe('c')
     expect(admitted(event, { correlationId: 'r' }).correlationId).toBe('r')
     expect(admitted(event).correlationId).toBe(MADE_ID)
@@ -285,7 +285,7 @@ describe('what the event says of itself goes before what the request says', () =
   })
 })
 
-test('a full CloudEvent is admitted with all it says', () => {
+test('a complete CloudEvent is admitted with all its attributes', () => {
   const sent = {
     specversion: '1.0',
     datacontenttype: 'application/json',
@@ -340,14 +340,14 @@ describe('a CloudEvent', () => {
     expect(new Set(problems.map((problem) => problem.pointer))).toEqual(new Set([pointer]))
   })
 
-  test('of another version is told which one is taken', () => {
+  test('of another version is refused with the accepted version', () => {
     const { problems } = refused({ ...cloudEvent, specversion: '0.3' }, admission(), 'cloudevent')
     expect(problems).toEqual([{ pointer: '/specversion', message: 'must be "1.0"' }])
   })
 })
 
 describe('the Idempotency-Key', () => {
-  test('gives the same id each time, and another one in another tenant', () => {
+  test('gives the same id each time, and a different one in another tenant', () => {
     const { id } = admitted(event, { idempotencyKey: 'k' })
     expect(admitted(event, { idempotencyKey: 'k' }).id).toBe(id)
     expect(admitted(event, { idempotencyKey: 'l' }).id).not.toBe(id)
@@ -355,12 +355,12 @@ describe('the Idempotency-Key', () => {
     expect(admitted({ ...event, id: 'k', source: 'idempotency-key' }).id).not.toBe(id)
   })
 
-  test('gives way to an id', () => {
+  test('is ignored if the event has an id', () => {
     expect(admitted({ ...event, id: UUID }, { idempotencyKey: 'k' }).id).toBe(UUID)
   })
 })
 
-test('whatever JSON is sent is admitted or refused, never thrown, and an admitted payload is the data unchanged', () => {
+test('any JSON is admitted or refused without throwing, and an admitted payload is the unchanged data', () => {
   const by: Admission = {
     ...admission(),
     newId: createUuidV7(
@@ -381,7 +381,7 @@ test('whatever JSON is sent is admitted or refused, never thrown, and an admitte
   )
   fc.assert(
     fc.property(fc.oneof(fc.jsonValue(), envelope, envelope), (given) => {
-      // What could reach a prototype is refused when it is read: that has tests of its own.
+      // Names that could reach a prototype are refused when the JSON is read, which other tests check.
       fc.pre(!/__proto__|constructor/.test(JSON.stringify(given)))
       const sent = JSON.parse(JSON.stringify(given))
       const answer = admit(read(given), 'plain', context, by)

@@ -1,4 +1,4 @@
-/** The door: from what a producer sent to an event that can be stored, or to what is wrong with it. */
+/** The door: converts what a producer sent to an event that can be stored, or to the problems with it. */
 import {
   type AcceptedEvent,
   compileSchema,
@@ -29,7 +29,7 @@ const MAX_EXTENSION_LENGTH = 1_000
 
 const Name = (description: string) => Type.String({ minLength: 1, maxLength: MAX_NAME_LENGTH, description })
 
-/** What goes into `extensions` without meaning anything here. */
+/** For extensions, which have no meaning to EventFlow. */
 const Text = (description: string) => Type.String({ minLength: 1, maxLength: MAX_EXTENSION_LENGTH, description })
 
 const attributes = {
@@ -51,7 +51,7 @@ const SpecVersion = Type.Literal('1.0', { description: 'CloudEvents version' })
 const ID = 'A UUID or any text. Unique within its source: both together identify the event'
 const Source = Name('Where the event comes from')
 
-/** An event in plain JSON. An attribute that is not listed is refused: it is most likely misspelt. */
+/** An event in plain JSON. An unknown attribute is refused, because it is most likely misspelt. */
 export const IncomingEventSchema = Type.Object(
   {
     specversion: Type.Optional(SpecVersion),
@@ -75,28 +75,28 @@ export const CloudEventSchema = Type.Object(
   },
 )
 
-// `readTime` says more of a time.
+// `readTime` checks times in more detail.
 const elsewhere = ['date-time']
 const checks = {
   plain: compileSchema(IncomingEventSchema, { elsewhere }),
   cloudevent: compileSchema(CloudEventSchema, { elsewhere }),
 }
 
-/** The attributes that have a column of their own, or need none. */
+/** The attributes that have a separate column, or need none. */
 const OWN = new Set([
   ...['specversion', 'datacontenttype', 'type', 'id', 'source', 'time', 'partitionkey'],
   ...['correlationid', 'causationid', 'traceparent', 'data'],
 ])
 
-/** The "source" of ids that are made from an Idempotency-Key: none that a producer can send, since it has a NUL. */
+/** The "source" of ids that are derived from an Idempotency-Key: no producer can send it, because it contains a NUL. */
 const IDEMPOTENCY_KEY = 'idempotency-key\0'
 
-/** What an event is given where the producer left it out. */
+/** Values for what the producer left out. */
 export interface AdmissionContext {
   tenantId: string
   correlationId: string | undefined
   traceparent: string | undefined
-  /** Gives an event without an id the same one each time. */
+  /** Gives an event without an id the same id each time. */
   idempotencyKey: string | undefined
 }
 
@@ -104,37 +104,40 @@ export interface Admission {
   definitions: ReadonlyMap<string, EventDefinition>
   partitions: number
   newId: () => string
-  /** Milliseconds since 1970. */
+  /** In milliseconds since 1970. */
   now: () => number
-  /** Bytes of an event's data as JSON text, at the most. */
+  /** The most bytes of an event's data as JSON text. */
   eventLimitBytes: number
-  /** How far ahead of the clock and, unless 0, how far behind it an event's time may be. */
+  /** How far an event's time may be ahead of the clock and, unless 0, behind it. */
   maxFutureMs: number
   maxAgeMs: number
-  /** Told of each event that is refused because the key function of its type is at fault. */
+  /** Called for each event that is refused because the key function of its type is at fault. */
   onKeyMistake: (type: string) => void
 }
 
-/** Everything that is wrong with an event. `misfit`: only its data, which does not fit the definition of its type. */
+/** The problems with an event. `misfit`: only its data is wrong, because it does not fit the definition of its type. */
 export interface Invalid {
   problems: readonly Problem[]
   tooLarge?: true
   misfit?: true
 }
 
-/** An event that was admitted, its data as it was parsed, and whether its id is from the Idempotency-Key. */
+/** An admitted event, its parsed data, and whether its id comes from the Idempotency-Key. */
 export interface Taken {
   event: NewEvent
-  /** Of its data, as JSON text. */
+  /** The size of its data as JSON text. */
   bytes: number
   data: Payload
   keyed: boolean
 }
 
-/** What became of an event at the door. */
+/** The result for an event at the door. */
 export type Admitted = Taken | Invalid
 
-/** Checks what a producer sent, as `parseExactly` or the headers gave it, and completes it. */
+/**
+ * Checks and completes what a producer sent, as `parseExactly` or the headers gave it. Problems are returned, not
+ * thrown.
+ */
 export function admit(sent: unknown, form: Form, context: AdmissionContext, admission: Admission): Admitted {
   if (sent instanceof Flawed) return sent
   const problems = checks[form](sent)

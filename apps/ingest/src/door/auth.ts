@@ -1,4 +1,4 @@
-/** The lock of the door: which key a request needs, and what it opens. */
+/** Authentication and scopes: which key a request needs, and what it may do. */
 import { type Db, hasValidKey, OPERATOR_TENANT, SCOPES, type Scope } from '@eventflow/db'
 import { ConfigError, type IngestConfig, isLoopback, whyForeign } from '@eventflow/runtime'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -7,20 +7,20 @@ import type { Access, Keyring } from './keyring.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Of requests to routes that have a scope. */
+    /** Set on requests to routes that have a scope. */
     access: Access
   }
   interface FastifyInstance {
     /**
-     * Whether a request would be let in now as well: for what is answered later than it was asked, or for long. Rejects with
-     * RequestError when it would not, and as Postgres does when that cannot be found out.
+     * Whether a request would still be let in now, for answers that come late or last long. Rejects with RequestError
+     * if not, and with the error of Postgres if that cannot be determined.
      */
     stillAllowed(request: FastifyRequest): Promise<void>
   }
   interface FastifyContextConfig {
-    /** What a key must allow to get here; anybody may where it is missing. */
+    /** The scope that a key needs for this route; the route is open if undefined. */
     scope?: Scope | undefined
-    /** The same for requests from elsewhere, where requests from this machine need no key. */
+    /** The scope for requests from other machines, if requests from this machine need no key. */
     foreignScope?: Scope | undefined
   }
 }
@@ -41,20 +41,24 @@ const SCOPES_OF: Record<string, Scope> = {
   'GET /metrics/summary': 'read',
 }
 
-/** They tell of the pipeline as a whole, and so of all tenants together. */
+/** They show the pipeline as a whole, and so all tenants together. */
 const OF_THE_OPERATOR = new Set(['/v1/live', '/metrics/summary'])
 
-/** Reading reads; to change anything that nobody has thought of here takes an admin. Health, metrics and pages are open. */
+/**
+ * Reads need `read`; a change by a route that is not listed above needs `admin`. Health, metrics and pages are open.
+ */
 function scopeOf(method: string, route: string): Scope | undefined {
   const known = SCOPES_OF[`${method === 'HEAD' ? 'GET' : method} ${route}`]
   if (known || !route.startsWith('/v1/')) return known
   return method === 'GET' || method === 'HEAD' ? 'read' : 'admin'
 }
 
-/** Open routes, but closed to web pages where no keys are needed: they name event types and workers, and show examples. */
+/**
+ * Open routes that are closed to web pages if no keys are needed: they name event types and workers, and show examples.
+ */
 const OF_THIS_MACHINE = /^\/(health|metrics|docs|openapi\.json)(\/|$)/
 
-/** Whether requests from this machine are taken without a key: only it can send them. */
+/** Whether requests without a key are accepted: only if no other machine can send any. */
 export function needsNoKey({
   EVENTFLOW_AUTH,
   EVENTFLOW_HOST,
@@ -62,7 +66,7 @@ export function needsNoKey({
   return EVENTFLOW_AUTH === 'loopback' && isLoopback(EVENTFLOW_HOST)
 }
 
-/** Throws ConfigError where keys are needed and there is none: nobody could come in. */
+/** Throws ConfigError if keys are needed and there is none, because every request would be refused. */
 export async function requireSomeKey(db: Db, config: IngestConfig): Promise<void> {
   if (needsNoKey(config) || (await hasValidKey(db))) return
   const { EVENTFLOW_AUTH, EVENTFLOW_HOST } = config
@@ -78,7 +82,7 @@ export async function requireSomeKey(db: Db, config: IngestConfig): Promise<void
 
 const EVERYTHING: Access = { tenantId: OPERATOR_TENANT, scopes: new Set(SCOPES) }
 
-/** Lets requests through to routes that have a scope: those with a key that has it and, where none is needed, those without. */
+/** Checks requests to routes that have a scope: they need a key with that scope, or none if `keyless`. */
 export function lock(app: FastifyInstance, { keyring, keyless }: { keyring: Keyring; keyless: boolean }): void {
   app.addHook('onRoute', (route) => {
     const scope = scopeOf(`${route.method}`, route.url)
@@ -87,7 +91,7 @@ export function lock(app: FastifyInstance, { keyring, keyless }: { keyring: Keyr
   })
   app.decorateRequest('access', null as unknown as Access)
 
-  /** Gives a request its access, or what keeps it out; at once where its key is known. */
+  /** Sets the access of a request, or returns the reason to refuse it; synchronously if its key is cached. */
   function letIn(request: FastifyRequest): RequestError | undefined | Promise<RequestError | undefined> {
     const { scope, foreignScope } = request.routeOptions.config
     if (foreignScope === undefined) return undefined
@@ -111,7 +115,7 @@ export function lock(app: FastifyInstance, { keyring, keyless }: { keyring: Keyr
     else done(refused)
   }
   app.addHook('onRequest', hook)
-  // A body may take as long to arrive as a request may, and its key may have ended meanwhile.
+  // A body may arrive slowly, and its key may have ended meanwhile.
   app.addHook('preValidation', (request, reply, done) => {
     if (request.body === undefined || request.is404 || request.access === EVERYTHING) return done()
     hook(request, reply, done)
@@ -127,7 +131,7 @@ const MISSING = 'The header Authorization: Bearer with an API key is missing'
 const foreign = (why: string) =>
   `Only requests from programs on this machine need no API key, and this one ${why}. Send it directly to the port at http://127.0.0.1, or with a key; behind a proxy set EVENTFLOW_AUTH=required`
 
-/** What keeps a request out; it has its access from here on where nothing does. */
+/** Returns the reason to refuse a request; if there is none, sets its access. */
 function refusal(access: Access | undefined, scope: Scope, request: FastifyRequest): RequestError | undefined {
   if (!access) return unauthorized('The API key is unknown, expired or revoked')
   if (!access.scopes.has(scope)) return new RequestError('forbidden', `This needs an API key with the scope ${scope}`)

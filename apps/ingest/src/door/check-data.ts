@@ -1,4 +1,4 @@
-/** Checks the data of events at the door, for the types that want it there; as a worker will, by the same schemas. */
+/** Checks the data of events at the door, for types that ask for it; with the same schemas that a worker uses. */
 import type { Problem } from '@eventflow/core'
 import {
   completePlans,
@@ -14,13 +14,16 @@ import { inBrief } from '../http/brief.js'
 import { inSlices } from '../http/in-slices.js'
 import type { Admitted, Taken } from './admit.js'
 
-/** Characters of data that are checked in far less time than anybody minds. */
+/** Data up to this many characters is checked so fast that the event loop is not blocked noticeably. */
 const SHORT = 65_536
 
-/** Gives what was admitted of a tenant, with the problems of those whose data does not fit. Rejects when Postgres is away. */
+/**
+ * Resolves with the admitted events of a tenant; those whose data does not fit are replaced by their problems. Rejects
+ * when Postgres is away.
+ */
 export type DataCheck = (tenantId: string, admitted: readonly Admitted[]) => Promise<readonly Admitted[]>
 
-/** Throws when a schema is not valid. */
+/** Throws if a schema is invalid. */
 export function createDataCheck(definitions: Iterable<EventDefinition>, { versions, load }: Registry): DataCheck {
   const contracts = new Map<string, OwnContract>()
   for (const definition of definitions) {

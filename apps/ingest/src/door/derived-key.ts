@@ -1,4 +1,4 @@
-/** The key of an event that its definition derives: the order of its events depends on it, so it is never guessed. */
+/** The key that a definition derives from an event. The order of its events depends on it, so it is never guessed. */
 import { checkText, compileSchema, freezeParsed, type Payload, type Problem, type SchemaCheck } from '@eventflow/core'
 import type { EventDefinition } from '@eventflow/sdk'
 import { answerOf, wrongAnswer } from '@eventflow/sdk/user-code'
@@ -6,8 +6,8 @@ import { answerOf, wrongAnswer } from '@eventflow/sdk/user-code'
 const EXPECTED = 'a string or an integer, or undefined if the event has no key'
 
 /**
- * The key, `undefined` where the definition says that there is none, or what is wrong with its function. Data that does not fit
- * the schema has no key: it is taken, and fails in the worker, with a message that is about the data.
+ * Returns the key, `undefined` if the definition gives none, or what is wrong with its function. Data that does not fit
+ * the schema has no key: the event is accepted and fails in the worker, with a message about the data.
  */
 export function derivedKey(
   data: Payload,
@@ -19,7 +19,7 @@ export function derivedKey(
   freezeParsed(data)
   const answer = answerOf({ type, name: 'key', component: 'key' }, () => key(data), EXPECTED, readKey)
   if ('value' in answer) return answer.value
-  // Data of an older version is none of this schema's, and may have an order all the same.
+  // Data of an older version need not fit this schema and may still have a key.
   if (!namesVersion && ownCheck(definition)(data).length > 0) return undefined
   const { errorClass, message } = answer.failure
   const what = errorClass === 'WrongAnswer' ? message : `key of '${type}' threw ${errorClass}: ${message}`
@@ -38,7 +38,7 @@ function readKey(answer: unknown): string | undefined {
 
 const checks = new WeakMap<EventDefinition, SchemaCheck>()
 
-/** Compiled when it is first needed, which it is of few definitions. */
+/** Compiled on first use, because few definitions need it. */
 function ownCheck(definition: EventDefinition): SchemaCheck {
   const check = checks.get(definition) ?? compileSchema(definition.schema)
   checks.set(definition, check)

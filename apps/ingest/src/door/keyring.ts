@@ -1,7 +1,7 @@
 /**
- * The API keys that are in use, remembered for some seconds: a request with a known key waits for nothing. A key is *fresh*;
- * then, still good, it is asked for again behind the back of its requests; then *stale*, and they wait for the answer.
- * A key that was revoked is so known within STALE_MS, in every process.
+ * A cache of the API keys in use, so that a request with a cached key need not wait. A key is first *fresh*. Then it is
+ * still used, but refreshed in the background. Then it is *stale*, and requests wait for the answer. So a revocation
+ * takes effect within STALE_MS in every process.
  */
 import {
   API_KEY_FORM,
@@ -15,36 +15,36 @@ import {
 } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
 
-/** Whose a request is, and what it may do. */
+/** The tenant of a request and what it may do. */
 export interface Access {
   tenantId: string
-  /** Nothing where no key was asked for. */
+  /** Undefined if no key was needed. */
   keyId?: string
   scopes: ReadonlySet<Scope>
-  /** What its tenant may send; as much as it likes where it is missing. */
+  /** The quota of its tenant; unlimited if undefined. */
   quota?: Quota
-  /** When its key ends, in milliseconds since 1970, as far as is known; never where it is missing. */
+  /** When its key ends, in milliseconds since 1970, as far as known; never if undefined. */
   endsAt?: number
 }
 
 const FRESH_MS = 2_000
 const STALE_MS = 4_000
 
-/** A key that is not valid is remembered so long: whoever tries again and again with it costs one query in that time. */
+/** How long an invalid key is cached, so that repeated attempts with it cost one query in that time. */
 const REFUSED_MS = 1_000
 
-/** Remembered at the most: valid keys, and others. Those cannot push out the valid ones. */
+/** The most cached keys, for valid and for other keys separately: the others cannot evict the valid ones. */
 const MAX_KEYS = 10_000
 const MAX_REFUSED = 1_000
 
-/** Keys that one query asks for. */
+/** The most keys in one query. */
 const MAX_ASKED = 500
 
 const MINUTE_MS = 60_000
 
 interface Known {
   access: Access & { endsAt: number }
-  /** In milliseconds since 1970, as everything here. */
+  /** In milliseconds since 1970, like all times here. */
   seenAt: number
 }
 
@@ -55,7 +55,10 @@ interface Waiting {
 }
 
 export interface Keyring {
-  /** What a key allows, or nothing when it is not valid; at once where it is known. Rejects when Postgres is away. */
+  /**
+   * Returns what a key allows, undefined if it is invalid; synchronously if it is cached. Rejects when Postgres is
+   * away.
+   */
   accessOf(key: string): Access | undefined | Promise<Access | undefined>
 }
 
@@ -72,7 +75,7 @@ export function createKeyring({ db, log, now = Date.now }: { db: Db; log: Logger
       const age = time - entry.seenAt
       if (age < FRESH_MS) return entry.access
       if (age < STALE_MS) {
-        // Where it fails, the requests find out that wait for it when the key is stale.
+        // If this fails, requests notice it once the key is stale and they wait for it.
         ask(key).catch(() => {})
         return entry.access
       }
@@ -93,7 +96,10 @@ export function createKeyring({ db, log, now = Date.now }: { db: Db; log: Logger
     return answer
   }
 
-  /** One query at a time: keys that come meanwhile share the next one, so that a flood of bad keys holds one connection. */
+  /**
+   * Runs one query at a time; keys that arrive meanwhile share the next one, so that a flood of invalid keys uses one
+   * connection.
+   */
   async function answerAll(): Promise<void> {
     asking = true
     while (waiting.size > 0) {
@@ -135,7 +141,7 @@ export function createKeyring({ db, log, now = Date.now }: { db: Db; log: Logger
   return { accessOf }
 }
 
-/** The oldest makes room for the newest. */
+/** Evicts the oldest entry to make room. */
 function remember<Value>(map: Map<string, Value>, limit: number, key: string, value: Value): void {
   map.delete(key)
   if (map.size >= limit) map.delete(map.keys().next().value!)

@@ -1,10 +1,9 @@
 /**
- * Quotas of tenants, one for all ingest processes, and no round trip on the way of a request. Each process spends from what it
- * believes to be in the tenant's buckets; every SYNC_MS it tells Redis what it has spent and learns what there really is.
- * A bucket may be overdrawn, by one request or by what others spend in that time: what follows waits until that is made good.
- * What a request sends is counted as it came, before anything else is known of it: what is refused costs as much to read. All
- * other requests have a bucket of their own.
- * While Redis is away each process goes by what it spends itself.
+ * Quotas of tenants, shared by all ingest processes without a round trip during a request. Each process spends from its
+ * local copy of the tenant's buckets; every SYNC_MS it reports its spending to Redis and gets the true levels. A bucket
+ * may be overdrawn, by one request or by what other processes spend in that time; later requests are refused until it
+ * is refilled. What a request sends is counted on arrival, before it is checked: refused events cost as much to read.
+ * All other requests have a separate bucket. While Redis is away, each process counts its own spending only.
  */
 import type { Quota } from '@eventflow/db'
 import { type Redis, spendQuota } from '@eventflow/redis'
@@ -14,10 +13,10 @@ import { RequestError } from '../http/problem.js'
 
 const SYNC_MS = 100
 
-/** A bucket holds what comes in so many seconds. */
+/** The capacity of a bucket, in seconds of its rate. */
 const BURST_S = 2
 
-/** Other requests than those with events: as many a second as events, and so many in any case, for people and for the console. */
+/** Requests without events: as many a second as events, and at least this many, for people and the console. */
 const LEAST_REQUESTS = 50
 
 interface Bucket {
@@ -25,21 +24,21 @@ interface Bucket {
   rate: number
   /** At the time of the account. Below 0 it is overdrawn. */
   level: number
-  /** Not yet told. */
+  /** Not yet reported to Redis. */
   spent: number
 }
 
-/** What a process believes of a tenant. */
+/** A process' local copy of a tenant's buckets. */
 interface Account {
   /** In milliseconds of the monotonic clock. */
   at: number
   buckets: Bucket[]
-  /** As the headers tell it. */
+  /** As in the headers. */
   policy: string
   syncing: boolean
 }
 
-/** What a request has sent: events, taken or not, and bytes of its body, inflated. */
+/** What a request has sent: events, accepted or not, and bytes of its inflated body. */
 interface Sent {
   events: number
   bytes: number
@@ -48,28 +47,28 @@ interface Sent {
 const OF_EVENTS = ['events', 'bytes'] as const
 
 export interface Quotas {
-  /** Throws 429 when nothing is left of what the tenant of a request may send. */
+  /** Throws 429 if the quota of the request's tenant is used up. */
   require(request: FastifyRequest): void
   /** Takes what was sent out of the quota, which may overdraw it. */
   spend(request: FastifyRequest, sent: Sent): void
   /**
-   * Takes the events of a batch, and tells in the headers of the answer what is left. Throws 429 where others that came at
-   * the same time have used it up.
+   * Takes the events of a batch out of the quota, and reports the rest in the headers of the answer. Throws 429 if
+   * concurrent requests have used it up.
    */
   tell(request: FastifyRequest, reply: FastifyReply, events: number): void
-  /** Takes a request that sends no events out of the quota; throws 429 when nothing is left for it. */
+  /** Takes a request without events out of the quota. Throws 429 if that is used up. */
   ask(request: FastifyRequest): void
 }
 
 export interface QuotasDeps {
   redis: Redis
-  /** First part of every name in Redis. */
+  /** The prefix of all names in Redis. */
   prefix: string
   log: Logger
 }
 
 export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
-  // As many as there are tenants with a quota.
+  // At most one for each tenant with a quota.
   const accounts = new Map<string, Account>()
 
   function accountFor({ access: { tenantId, quota } }: FastifyRequest): Account | undefined {
@@ -91,7 +90,7 @@ export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
     if (!account.syncing) void sync(tenantId, account)
   }
 
-  /** A quota that was changed begins anew. */
+  /** A changed quota starts with full buckets. */
   function accountOf(tenantId: string, { eventsPerSecond, bytesPerSecond }: Quota): Account {
     const requests = eventsPerSecond === null ? null : Math.max(LEAST_REQUESTS, eventsPerSecond)
     const rates = { events: eventsPerSecond, bytes: bytesPerSecond, requests }
@@ -121,10 +120,10 @@ export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
     try {
       const levels = await spendQuota(redis, prefix, tenantId, told)
       filled(account)
-      // What was spent while Redis was asked is not in its answer.
+      // The answer does not include what was spent while Redis was asked.
       for (const [i, bucket] of account.buckets.entries()) bucket.level = levels[i]! - bucket.spent
     } catch (err) {
-      // Never made up for: after a long outage that would be a debt of hours.
+      // It is not reported later: after a long outage that would be a debt of hours.
       log.debug({ err, tenant_id: tenantId }, 'sharing a quota with other processes failed')
     }
     account.syncing = false
@@ -152,7 +151,7 @@ export function createQuotas({ redis, prefix, log }: QuotasDeps): Quotas {
   }
 }
 
-/** Counts the requests to all routes that have a scope and take no events. */
+/** Counts the requests to all routes that have a scope and accept no events. */
 export function boundRequests(app: FastifyInstance, quotas: Quotas): void {
   const ask: onRequestHookHandler = (request, _, done) => {
     if (request.access) quotas.ask(request)
@@ -179,7 +178,7 @@ const headersOf = ({ policy, buckets }: Account) => ({
   ratelimit: buckets.filter(isOfEvents).map(stateOf).join(', '),
 })
 
-/** Brings an account up to now. */
+/** Returns the account with its buckets refilled up to now. */
 function filled(account: Account): Account {
   const now = performance.now()
   for (const bucket of account.buckets) {
@@ -189,7 +188,8 @@ function filled(account: Account): Account {
   return account
 }
 
-// As in draft-ietf-httpapi-ratelimit-headers: q is what may be spent in w seconds, r what is left, t when there is all of it again.
+// As in draft-ietf-httpapi-ratelimit-headers: q is the quota for w seconds, r the rest, t the seconds until it is full
+// again.
 const policyOf = ({ name, rate }: Bucket) => `"${name}";q=${rate * BURST_S};w=${BURST_S}`
 
 function stateOf({ name, rate, level }: Bucket): string {

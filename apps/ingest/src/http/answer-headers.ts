@@ -1,7 +1,10 @@
-/** Headers of every answer: browsers guess no types and show it in no frame, other pages cannot use it, caches do not keep it. */
+/**
+ * Headers of every answer: browsers guess no types and show it in no frame, other pages cannot use it, caches do not
+ * store it.
+ */
 import type { FastifyInstance } from 'fastify'
 
-/** Of a page that brings no stricter policy of its own: it loads nothing from elsewhere. */
+/** For pages without a stricter policy: they load nothing from other origins. */
 const PAGE_POLICY = [
   "default-src 'self'",
   "img-src 'self' data:",
@@ -12,7 +15,7 @@ const PAGE_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** Of every answer, also of those that no route gives. */
+/** On every answer, even without a route. */
 const ALWAYS = {
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
@@ -24,14 +27,14 @@ const ALWAYS = {
 /** Data loads nothing. */
 const DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
-/** All headers of an answer that is no page and no file. */
+/** All headers of an answer that is neither a page nor a file. */
 export const DATA_HEADERS = { ...ALWAYS, 'content-security-policy': DATA_POLICY, 'cache-control': 'no-store' }
 
-/** Sets them on every answer of a route; what a route says itself, stays. */
+/** Sets these headers on every answer of a route; a route's own headers are kept. */
 export function describeAnswers(app: FastifyInstance): void {
   app.addHook('onSend', (_, reply, payload, done) => {
     reply.headers(ALWAYS)
-    // Files are described on the raw answer.
+    // Headers of files are set on the raw response.
     const isSaid = (name: string) => reply.hasHeader(name) || reply.raw.hasHeader(name)
     if (!isSaid('content-security-policy')) {
       const isPage = `${reply.getHeader('content-type')}`.startsWith('text/html')

@@ -1,4 +1,4 @@
-/** How bodies are read: JSON in UTF-8, by content type, and each content type only where it means something. */
+/** How bodies are read: JSON in UTF-8, by content type, and each content type only on the routes that support it. */
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
@@ -8,52 +8,58 @@ import { readMediaType } from './media-type.js'
 import { RequestError, takenBy } from './problem.js'
 import { createReceiver } from './receive.js'
 
-/** Where the answer to a request goes. (A WeakMap of all requests would double what the collection of garbage takes.) */
+/**
+ * The key under which a request keeps its answer. (A WeakMap of all requests would double the cost of garbage
+ * collection.)
+ */
 const ANSWER = Symbol('answer')
 
 interface Answered extends IncomingMessage {
   [ANSWER]?: ServerResponse
 }
 
-/** What a tenant may send: bodies are counted against it. */
+/** The quota of a tenant, against which bodies count. */
 export interface BodyQuota {
-  /** Throws when nothing is left for the tenant of a request. */
+  /** Throws if the quota of the request's tenant is used up. */
   require(request: FastifyRequest): void
-  /** Counts what a request has sent: events, and bytes as they are inflated. */
+  /** Counts what a request has sent: events and inflated bytes. */
   spend(request: FastifyRequest, sent: { events: number; bytes: number }): void
 }
 
 export interface BodyLimits {
-  /** Bytes of a batch, as it comes and as it is inflated. */
+  /** The most bytes of a batch, both as received and inflated. */
   bodyLimit: number
-  /** Bytes of the data of an event, as JSON without anything that it could do without. */
+  /** The most bytes of an event's data, as compact JSON. */
   eventLimit: number
-  /** Bytes of all bodies that are coming in. */
+  /** The most bytes of all bodies that are being received. */
   totalLimit: number
-  /** Bytes a second that a body must come in at; 0 takes any. */
+  /** The slowest rate at which a body may arrive, in bytes a second; 0 allows any. */
   leastRate: number
-  /** Most events in a batch: what has more is not parsed. */
+  /** The most events in a batch; a larger batch is not parsed. */
   batchLimit: number
 }
 
 interface BodyType {
   type: string
-  /** The only route that takes it; where missing, all do. */
+  /** The only route that accepts it; all routes if undefined. */
   route?: string
-  /** Reads the body of a batch. */
+  /** Parses the body of a batch. */
   readMany: (text: string, tenantId: string) => unknown
 }
 
 const BATCH = '/v1/events/batch'
 
-/** As text an event may be so many times what its data may be, for spaces and escapes, and so much more for what is not data. */
+/**
+ * The text of an event may be this many times as long as its data, for spaces and escapes, plus this much for its
+ * attributes.
+ */
 const TEXT_PER_DATA = 2
 const TEXT_BESIDE_DATA = 65_536
 
-/** A list of up to so many characters is parsed as a whole, in a few milliseconds. */
+/** A list of up to this many characters is parsed as a whole, in a few milliseconds. */
 const SHORT = 262_144
 
-/** Puts our readers in the place of Fastify's, which take text/plain and silently replace bytes that are no UTF-8. */
+/** Replaces Fastify's parsers, which accept text/plain and silently replace invalid UTF-8. */
 export function readBodies(app: FastifyInstance, quota: BodyQuota, limits: BodyLimits): void {
   const { batchLimit, bodyLimit, eventLimit } = limits
   const { receive } = createReceiver(limits)
@@ -85,8 +91,9 @@ export function readBodies(app: FastifyInstance, quota: BodyQuota, limits: BodyL
   })
 
   /**
-   * The body of a request. Where it is to have events it counts against the quota, as far as it has come and also where it is
-   * refused: as an event, unless it is all of a batch. The events of that are counted when they are told apart.
+   * Reads the body of a request. On routes for events it counts against the quota as far as it has been received, even
+   * if it is refused: as one event, or for a complete batch by the events in it, which are counted once they are
+   * separated.
    */
   async function read(request: FastifyRequest, payload: IncomingMessage, limit: number): Promise<Buffer> {
     const { tenantId } = request.access
@@ -95,7 +102,7 @@ export function readBodies(app: FastifyInstance, quota: BodyQuota, limits: BodyL
     let [events, bytes] = [1, 0]
     const count = (received: number) => {
       bytes = received
-      // Others may have used it up since.
+      // Concurrent requests may have used it up.
       quota.require(request)
     }
     quota.require(request)
@@ -108,7 +115,7 @@ export function readBodies(app: FastifyInstance, quota: BodyQuota, limits: BodyL
     }
   }
 
-  /** The events of a batch; one of which they cannot be told apart counts as one. */
+  /** Parses the events of a batch. A batch that cannot be separated counts as one event. */
   async function readBatch(request: FastifyRequest, { readMany }: BodyType, body: Buffer): Promise<unknown> {
     try {
       return await readMany(textOf(body), request.access.tenantId)
@@ -149,14 +156,11 @@ function readJson(text: string): unknown {
 
 interface ManyLimits {
   batchLimit: number
-  /** Characters of an item. */
+  /** The most characters of an item. */
   textLimit: number
 }
 
-/**
- * The value of each item of a list. A short one is parsed as a whole, which costs less, unless it is so deep that its
- * items have to be told apart first.
- */
+/** Parses each item of a list. A short list is parsed as a whole, which is cheaper, unless it is too deeply nested. */
 async function readItems(text: string, tenantId: string, { batchLimit, textLimit }: ManyLimits): Promise<unknown> {
   if (text.length <= SHORT) {
     const value = readJson(text)
@@ -168,17 +172,17 @@ async function readItems(text: string, tenantId: string, { batchLimit, textLimit
   return inSlices(tenantId, items, (item) => (item.length > textLimit ? tooLarge(textLimit) : readJson(item)))
 }
 
-/** The value of each line; one that is no JSON is rejected as an item and does not spoil the others. */
+/** Parses each line. A line that is not JSON is rejected as an item and does not affect the others. */
 async function readLines(text: string, tenantId: string, { batchLimit, textLimit }: ManyLimits): Promise<unknown[]> {
   const lines = linesOf(text, batchLimit)
   if (lines.length > batchLimit) return lines
   return inSlices(tenantId, lines, (line) => (line.length > textLimit ? tooLarge(textLimit) : readLine(line)))
 }
 
-/** The lines that are not blank. Stops when there are more than `limit`. */
+/** Returns the lines that are not blank. Stops if there are more than `limit`. */
 function linesOf(text: string, limit: number): string[] {
   const lines: string[] = []
-  // White space of JSON (RFC 8259). A search passes over millions of blank lines in milliseconds.
+  // White space of JSON (RFC 8259). The search skips millions of blank lines in milliseconds.
   const begin = /[^ \t\r\n]/g
   while (lines.length <= limit) {
     const start = begin.exec(text)?.index

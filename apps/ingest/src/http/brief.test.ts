@@ -1,4 +1,4 @@
-/** Problems in few bytes. */
+/** Problems are shortened to a limited size. */
 import { describe, expect, test } from '@jest/globals'
 import { cut, inBrief } from './brief.js'
 
@@ -7,13 +7,13 @@ const bytesOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value))
 describe('a text', () => {
   test.each([
     ['short', 'short', 'short'],
-    ['of as many bytes as it may have', 'x'.repeat(20), 'x'.repeat(20)],
-    ['of one more', 'x'.repeat(21), `${'x'.repeat(17)}…`],
+    ['of exactly the limit', 'x'.repeat(20), 'x'.repeat(20)],
+    ['of one byte more', 'x'.repeat(21), `${'x'.repeat(17)}…`],
   ])('that is %s', (_, text, expected) => {
     expect(cut(text, 20)).toBe(expected)
   })
 
-  test.each(['\u0001', '"', 'é', '漢', '😉', '\ud83d', '~1'])('of many %j is as short as any', (character) => {
+  test.each(['\u0001', '"', 'é', '漢', '😉', '\ud83d', '~1'])('of many %j is cut to the limit as well', (character) => {
     for (const count of [1, 10, 100, 100_000]) {
       const short = cut(character.repeat(count), 50)
       expect(bytesOf(short)).toBeLessThanOrEqual(52)
@@ -22,7 +22,7 @@ describe('a text', () => {
   })
 })
 
-test('problems are told with names that are short, and no more of them than fit', () => {
+test('problems have short names, and only as many are listed as fit', () => {
   const long = (name: string) => ({ pointer: `/data/${name.repeat(9_000)}/x`, message: 'must be a text' })
   expect(inBrief([long('~0')])).toEqual([{ pointer: `/data/${'~0'.repeat(30)}…/x`, message: 'must be a text' }])
   const short = { pointer: '/type', message: 'is missing' }

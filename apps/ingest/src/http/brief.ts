@@ -1,16 +1,16 @@
-/** Problems in few bytes: what a sender made long or many does not come back long or many. */
+/** Limits the size of problems, so that long or many faults of a request do not cause a large answer. */
 import type { Problem } from '@eventflow/core'
 
-/** Problems of one event, and their bytes as JSON; the first is told in any case. */
+/** The most problems of one event, and their most bytes as JSON; the first one is always included. */
 const MAX_PROBLEMS = 10
 const MAX_PROBLEMS_BYTES = 800
 
-/** Bytes of a name in a pointer, of all of a pointer, and of a message; each as it is written in JSON. */
+/** The most bytes of a name in a pointer, of a whole pointer, and of a message, as written in JSON. */
 const MAX_NAME_BYTES = 64
 const MAX_POINTER_BYTES = 256
 const MAX_MESSAGE_BYTES = 256
 
-/** The first problems, as many as fit, each as short as it has to be. */
+/** Returns the first problems, as many as fit, each shortened if necessary. */
 export function inBrief(problems: readonly Problem[]): Problem[] {
   const brief: Problem[] = []
   let bytes = 0
@@ -24,7 +24,7 @@ export function inBrief(problems: readonly Problem[]): Problem[] {
   return brief
 }
 
-/** A text of `max` bytes at most, as it is written in JSON; where it was cut it ends with "…". */
+/** Shortens a text to at most `max` bytes as written in JSON; a shortened text ends with "…". */
 export function cut(text: string, max: number): string {
   if (text.length <= max && bytesOf(text) <= max) return text
   let short = text.slice(0, max - ELLIPSIS_BYTES)
@@ -34,17 +34,17 @@ export function cut(text: string, max: number): string {
 
 const ELLIPSIS_BYTES = 3
 
-/** Events are not deep, so there are few names. */
+/** Events are not deeply nested, so there are few names. */
 function cutPointer(pointer: string): string {
   if (pointer.length <= MAX_NAME_BYTES && bytesOf(pointer) <= MAX_NAME_BYTES) return pointer
   const names = pointer.split('/').map((name) => whole(cut(name, MAX_NAME_BYTES)))
   return whole(cut(names.join('/'), MAX_POINTER_BYTES))
 }
 
-/** Without the first half of an escape at its end. */
+/** Removes half an escape at the end. */
 const whole = (cut: string) => cut.replace(/~…$/, '…')
 
-/** Characters that are a byte each in JSON. */
+/** Characters that are one byte each in JSON. */
 const PLAIN = /^[ !#-[\]-~]*$/
 
 const bytesOf = (text: string) => (PLAIN.test(text) ? text.length : Buffer.byteLength(JSON.stringify(text)) - 2)

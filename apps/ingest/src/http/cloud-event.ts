@@ -1,19 +1,22 @@
-/** CloudEvents 1.0 over HTTP: which form an event comes in, and how attributes are read from headers. */
+/** CloudEvents 1.0 over HTTP: determines the form of an event, and reads attributes from headers. */
 import { checkText, type Problem } from '@eventflow/core'
 import type { FastifyRequest } from 'fastify'
 import { Flawed } from './exact-json.js'
 
-/** `plain`: our own JSON, where most attributes may be missing. `cloudevent`: all that the specification asks for. */
+/**
+ * `plain`: our JSON, in which most attributes are optional. `cloudevent`: with everything that the specification
+ * requires.
+ */
 export type Form = 'plain' | 'cloudevent'
 
-/** The event of a request to the route for single events, and its form. */
+/** Returns the event of a request to the route for single events, and its form. */
 export function eventOf(request: FastifyRequest): { given: unknown; form: Form } {
   if (isStructured(request)) return { given: withoutNulls(request.body), form: 'cloudevent' }
   if (isBinary(request)) return { given: fromHeaders(request.raw.rawHeaders, request.body), form: 'cloudevent' }
   return { given: request.body, form: 'plain' }
 }
 
-/** As `eventOf`, for an item of a batch. */
+/** Like `eventOf`, for an item of a batch. */
 export function batchItemOf(request: FastifyRequest, item: unknown): { given: unknown; form: Form } {
   return isStructured(request) ? { given: withoutNulls(item), form: 'cloudevent' } : { given: item, form: 'plain' }
 }
@@ -23,7 +26,7 @@ const isStructured = ({ headers }: FastifyRequest) => /^application\/cloudevents
 const isBinary = ({ headers }: FastifyRequest) =>
   'ce-specversion' in headers || 'ce-id' in headers || 'ce-type' in headers || 'ce-source' in headers
 
-/** An attribute that is null counts as left out. */
+/** An attribute that is null counts as missing. */
 function withoutNulls(sent: unknown): unknown {
   if (typeof sent !== 'object' || sent === null || sent instanceof Flawed) return sent
   if ('data_base64' in sent) {
@@ -32,7 +35,10 @@ function withoutNulls(sent: unknown): unknown {
   return Object.fromEntries(Object.entries(sent).filter(([name, value]) => value !== null || name === 'data'))
 }
 
-/** The event whose attributes are in the headers `ce-…`, and whose data is the body. `rawHeaders` are names and values in turn. */
+/**
+ * Returns the event whose attributes are in the headers `ce-…` and whose data is the body. `rawHeaders` alternates
+ * names and values.
+ */
 function fromHeaders(rawHeaders: readonly string[], data: unknown): unknown {
   if (data instanceof Flawed) {
     return new Flawed(data.problems.map(({ pointer, message }) => ({ pointer: `/data${pointer}`, message })))
@@ -55,8 +61,7 @@ function fromHeaders(rawHeaders: readonly string[], data: unknown): unknown {
 }
 
 /**
- * The text of a header value: out of its quotes, if it is in quotes, and then percent-decoded; nothing where that is no
- * UTF-8.
+ * Decodes a header value: removes the quotes, then percent-decodes it. Returns undefined if the result is not UTF-8.
  */
 export function decodeHeader(value: string): string | undefined {
   if (/[^\x20-\x7e]/.test(value)) return undefined

@@ -1,4 +1,4 @@
-/** What counts as one address. */
+/** Which addresses count as one. */
 import { expect, test } from '@jest/globals'
 import { networkOf } from './connections.js'
 
@@ -10,6 +10,6 @@ test.each([
   ['2001:db8:1:2::', '2001:db8:1:2'],
   ['::1', '0:0:0:0'],
   ['', ''],
-])('%s is of %s', (address, network) => {
+])('%s belongs to %s', (address, network) => {
   expect(networkOf(address)).toBe(network)
 })

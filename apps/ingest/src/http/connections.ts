@@ -1,41 +1,47 @@
 /**
- * Bounds connections: how many there may be, in all and from one address, and which one is closed when there are more. Each has
- * one request at a time. A close waits for requests and for nothing else. A connection is *silent* until its first request,
- * then *busy* while it has a request under way, and *idle* in between.
+ * Limits connections: how many are allowed in all and from one address, and which one is closed if there are more. Each
+ * has one request at a time. Closing the service waits for requests only. A connection is *silent* until its first
+ * request, then *busy* during a request, and *idle* in between.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 
-/** So many requests of a connection may wait for an earlier one. A client that pipelines thousands is cut off: each takes memory. */
+/**
+ * The most requests of a connection that may wait for an earlier one. A client that pipelines thousands is
+ * disconnected, because each takes memory.
+ */
 const MAX_PIPELINED = 100
 
-/** A connection that sends nothing at all is closed after this time, in milliseconds. A request that has begun has its own. */
+/** A connection that sends nothing is closed after this time, in milliseconds. Requests have a different limit. */
 const SILENT_MS = 10_000
 
 export interface ConnectionLimits {
   max: number
   maxPerAddress: number
-  /** Told of each connection that is closed because there are too many. */
+  /** Called for each connection that is closed because there are too many. */
   onClosed: () => void
 }
 
-/** All connections, or those from one address; who came first is first. */
+/** All connections, or those from one address, in the order of arrival. */
 type Group = Map<Socket, Known>
 
 interface Known {
   groups: readonly Group[]
-  /** Requests under way. */
+  /** The number of current requests. */
   busy: number
-  /** When it became idle, as a count of such moments; 0 while it is silent. */
+  /** When it became idle, as a counter; 0 while it is silent. */
   idleSince: number
-  /** One of them is over. */
+  /** Called when a request has ended. */
   end: () => void
-  /** Requests that came before an earlier one was answered; each has its turn when that is. */
+  /** Requests that arrived before an earlier one was answered; they are handled one by one. */
   waiting: (() => void)[]
 }
 
-/** Gives whether the service is open: from the beginning of its close on it is not. */
+/**
+ * Limits the connections of the service. Returns a function that tells whether the service is open, which ends when it
+ * begins to close.
+ */
 export function boundConnections(
   app: FastifyInstance,
   { max, maxPerAddress, onClosed }: ConnectionLimits,
@@ -45,7 +51,7 @@ export function boundConnections(
   let moments = 0
   let open = true
 
-  /** Where there are too many, closes one that has no request under way to make room for it. */
+  /** Admits a connection. If there are too many, closes one without a current request to make room. */
   function enter(socket: Socket): void {
     if (!open) return void socket.destroy()
     const address = networkOf(socket.remoteAddress ?? '')
@@ -81,7 +87,7 @@ export function boundConnections(
   }
 
   app.server.on('connection', enter)
-  // Before the service hears of it.
+  // Runs before the listener of the service.
   app.server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
     const entry = all.get(socket)
     if (!entry) return
@@ -89,7 +95,7 @@ export function boundConnections(
     response.on('close', entry.end)
   })
 
-  // Hundreds of pipelined requests can come in one piece: handled at once, they would block the event loop for all others.
+  // Hundreds of pipelined requests can arrive together: handled at once, they would block the event loop.
   app.addHook('onRequest', ({ raw: { socket } }, _, done) => {
     const entry = all.get(socket)
     if (!entry || entry.busy <= 1) return done()
@@ -97,12 +103,12 @@ export function boundConnections(
     else socket.destroy()
   })
 
-  // A connection that was opened ahead of its first request is not idle to Node, which would wait until that times out.
+  // A connection without a first request is not idle to Node, which would wait until it times out.
   app.addHook('preClose', async () => {
     open = false
     for (const socket of all.keys()) if (socket.bytesRead === 0) socket.destroy()
   })
-  // A client that keeps its connection alive would hold up the close for as long as it likes.
+  // A keep-alive connection would delay closing for as long as its client likes.
   app.addHook('onSend', (_, reply, payload, done) => {
     if (!open) reply.header('connection', 'close')
     done(null, payload)
@@ -110,7 +116,10 @@ export function boundConnections(
   return () => open
 }
 
-/** One that does nothing: the first that is silent, or else the one that has been idle longest. Looked for only where a group is full. */
+/**
+ * Returns a connection without a request: the first silent one, or else the one that has been idle longest. Called only
+ * if a group is full.
+ */
 function longestIdle(group: Group): Socket | undefined {
   let found: Socket | undefined
   let least = Number.POSITIVE_INFINITY
@@ -123,7 +132,10 @@ function longestIdle(group: Group): Socket | undefined {
   return found
 }
 
-/** What counts as one address: of IPv6 the network, the first 64 bits, since a client has all addresses of one. */
+/**
+ * Returns what counts as one address: for IPv6 the network (the first 64 bits), because a client has all of its
+ * addresses.
+ */
 export function networkOf(address: string): string {
   if (!isIPv6(address) || address.startsWith('::ffff:')) return address
   const [head, tail] = address.split('::') as [string, string?]

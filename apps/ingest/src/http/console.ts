@@ -1,4 +1,4 @@
-/** The operator's console: files that were built from apps/console. */
+/** Serves the operator's console: the files built from apps/console. */
 import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -6,7 +6,7 @@ import type { Logger } from '@eventflow/runtime'
 import fastifyStatic from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
 
-/** The page loads nothing from elsewhere and runs nothing but its own files; nobody may frame it. */
+/** The page loads nothing from other origins, runs only its own files, and may not be framed. */
 const POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -18,7 +18,7 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** Serves the console at `/`. Where it was not built the service runs without it, and says so. */
+/** Serves the console at `/`. If it was not built, the service logs that and runs without it. */
 export async function serveConsole(app: FastifyInstance, log: Logger): Promise<void> {
   const page = fileURLToPath(import.meta.resolve('@eventflow/console/site'))
   if (!existsSync(page)) {
@@ -31,7 +31,7 @@ export async function serveConsole(app: FastifyInstance, log: Logger): Promise<v
     cacheControl: false,
     setHeaders(response, path) {
       response.setHeader('content-security-policy', POLICY)
-      // The names of all files but the page change with what is in them.
+      // The names of all files except the page change with their content.
       response.setHeader('cache-control', path === page ? 'no-cache' : 'public, max-age=31536000, immutable')
     },
   })

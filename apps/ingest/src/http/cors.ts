@@ -1,19 +1,21 @@
-/** Which pages from elsewhere may read our answers (CORS, of the Fetch standard): none, unless they are named. */
+/** Which pages of other origins may read our answers (CORS, of the Fetch standard): by default none. */
 import type { FastifyInstance } from 'fastify'
 import { methodsOf, pathOf } from './methods.js'
 
-/** What pages may read besides the body and the headers that they always may. */
+/** The headers that pages may read in addition to those that are always allowed. */
 const EXPOSED = 'Allow, Location, RateLimit, RateLimit-Policy, Retry-After, X-Correlation-ID'
 
-/** How long a browser may remember what it was allowed, in seconds. */
+/** How long a browser may cache the permission, in seconds. */
 const MAX_AGE_S = 600
 
-/** Names of headers, which are sent back; all that we read may be sent, and others do nothing. */
+/**
+ * The form of a list of header names, which is echoed: all headers that we read may be sent, and others have no effect.
+ */
 const NAMES = /^[\w, -]+$/
 
 /**
- * Lets the pages of `origins` read answers: a list with commas, or `*` for all; none where it is empty. They need an
- * API key like any other client: credentials that a browser adds by itself, such as cookies, are not used.
+ * Lets the pages of `origins` read answers: a comma-separated list, or `*` for all; none if empty. They need an API key
+ * like any other client; credentials that a browser adds, such as cookies, are not used.
  */
 export function shareWithOrigins(app: FastifyInstance, origins: string): void {
   if (origins === '') return

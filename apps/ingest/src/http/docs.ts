@@ -1,10 +1,13 @@
-/** Interactive documentation, from the routes' own schemas. */
+/** Interactive documentation, generated from the routes' schemas. */
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import { documentProblems } from './document-problems.js'
 
-/** Serves /docs and /openapi.json. Must be called before the routes are declared, and after the lock, which says what is open. */
+/**
+ * Serves /docs and /openapi.json. Call it before the routes are declared and after `lock`, which determines the open
+ * routes.
+ */
 export async function documentRoutes(app: FastifyInstance): Promise<void> {
   const withProblems = documentProblems(app)
   await app.register(swagger, {

@@ -1,11 +1,11 @@
-/** The problems that a route may answer with, for its documentation: those of all, those of bodies, and those that it names. */
+/** Documents the problems of each route: those of all routes, those of bodies, and those that the route lists. */
 import { PROBLEMS, type ProblemCode } from '@eventflow/core'
 import type { FastifyInstance } from 'fastify'
 import { ProblemSchema } from './problem.js'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** What only this route, or few, may answer with. */
+    /** The problems of this route that are not general. */
     problems?: readonly ProblemCode[]
   }
 }
@@ -21,7 +21,7 @@ const OF_ALL: readonly ProblemCode[] = [
   'unavailable',
 ]
 const OF_BODIES: readonly ProblemCode[] = ['malformed-body', 'body-too-large', 'unsupported-media-type', 'overloaded']
-/** Of all that takes turns: all but the sending of events. */
+/** For all routes that take turns: all except sending events. */
 const OF_TURNS: readonly ProblemCode[] = ['too-many-requests']
 const OF_PARAMS: readonly ProblemCode[] = ['route-not-found']
 
@@ -30,7 +30,7 @@ const ALWAYS = { required: true, schema: { type: 'string' } }
 
 const OF_QUOTAS = { RateLimit: ALWAYS, 'RateLimit-Policy': ALWAYS }
 
-/** Headers of problems by their status; they are there whatever the route. */
+/** The headers of problems by status, independent of the route. */
 const HEADERS: Record<number, object> = {
   401: { 'WWW-Authenticate': ALWAYS },
   429: { 'Retry-After': RETRY_AFTER },
@@ -41,8 +41,8 @@ const HEADERS: Record<number, object> = {
 type OpenApi = any
 
 /**
- * Notes what the routes declared from here on may answer with. Gives what writes it into the finished document, where a route
- * names the headers of its success, which are then always there.
+ * Records the problems of the routes declared from here on. Returns a function that adds them to the finished document,
+ * in which all headers that a route lists for success are always present.
  */
 export function documentProblems(app: FastifyInstance): (document: OpenApi) => OpenApi {
   const noted: { path: string; method: string; codes: ProblemCode[] }[] = []

@@ -1,9 +1,9 @@
-/** How a look-up names an event: by its id or, with its source, by the producer's. */
+/** How a lookup names an event: by its id or, with its source, by the producer's id. */
 import { DEFAULT_SOURCE, eventIdOf, isUuid } from '@eventflow/core'
 import { type Db, findIdOfSource } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 
-/** The parameter of a look-up. */
+/** The parameter of a lookup. */
 export const Source = Type.Optional(
   Type.String({
     minLength: 1,
@@ -19,23 +19,23 @@ export interface EventName {
 }
 
 /**
- * The event ids that may be meant, the likelier one first. A UUID may be the event's own, also with its source: as an answer
- * gave it, or of an event that was accepted when the source did not count yet.
+ * Returns the possible event ids, the more likely one first. A UUID may be the event's own id even with a source: taken
+ * from an answer, or from before ids depended on the source.
  */
 export function possibleIds({ tenantId, id, source = DEFAULT_SOURCE }: EventName): string[] {
   const eventId = eventIdOf(tenantId, source, id)
   return isUuid(id) ? [...new Set([eventId, id.toLowerCase()])] : [eventId]
 }
 
-/** The id of the event that is meant, if it may be there. */
+/** Resolves with the id of the named event, if it may exist. */
 export async function findEventId(db: Db, name: EventName): Promise<string | undefined> {
   const ids = possibleIds(name)
-  // A text's id is made from its source; without a source, a UUID means the event that has it.
+  // The id of a text depends on its source; a UUID without a source is the event's id.
   if (name.source === undefined || !isUuid(name.id)) return ids[0]
   return findIdOfSource(db, name.tenantId, ids, name.source)
 }
 
-/** Says that there is no such event. */
+/** The message that there is no such event. */
 export function describeAbsence({ id, source }: EventName, what: 'was accepted' | 'has failed'): string {
   return source === undefined
     ? `No event with the id ${id} ${what}; for an event sent with a source, add ?source=`

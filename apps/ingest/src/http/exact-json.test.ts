@@ -1,10 +1,10 @@
-/** JSON is read as JSON.parse reads it, and whatever that would change is found, and where it is. */
+/** JSON is read like JSON.parse reads it, and every value that this would change is found with its place. */
 import { isExactNumber } from '@eventflow/core'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { Flawed, parseExactly } from './exact-json.js'
 
-/** Where a text that is an object has its first flaw; undefined when there is none. */
+/** The place of the first flaw in the text of an object; undefined if there is none. */
 const flawOf = (text: string) => {
   const value = parseExactly(text)
   return value instanceof Flawed ? value.problems[0]!.pointer : undefined
@@ -12,10 +12,10 @@ const flawOf = (text: string) => {
 
 describe('a flaw is found:', () => {
   test.each<[string, string, string]>([
-    ['a name that comes twice', '{"a":{"b":1,"c":2,"b":1}}', '/a/b'],
-    ['a name that comes twice, once in disguise', '{"a":1,"\\u0061":2}', '/a'],
-    ['a name that comes twice, far apart', `{"x":1,${'"y":{"x":[{"x":2}]},'.replace('y', 'z')}"x" \n:3}`, '/x'],
-    ['a name that comes twice among many', `{${[...Array(100).keys(), 7].map((n) => `"n${n}":0`)}}`, '/n7'],
+    ['a repeated name', '{"a":{"b":1,"c":2,"b":1}}', '/a/b'],
+    ['a repeated name, once escaped', '{"a":1,"\\u0061":2}', '/a'],
+    ['a repeated name, far apart', `{"x":1,${'"y":{"x":[{"x":2}]},'.replace('y', 'z')}"x" \n:3}`, '/x'],
+    ['a repeated name among many', `{${[...Array(100).keys(), 7].map((n) => `"n${n}":0`)}}`, '/n7'],
     ['the empty name twice', '{"":1,"":2}', '/'],
     ['2^53 + 1', '{"a":[9007199254740993]}', '/a/0'],
     ['2^53, which could be rounded', '{"a":9007199254740992}', '/a'],
@@ -29,22 +29,22 @@ describe('a flaw is found:', () => {
     ['NUL', '{"a":"\\u0000"}', '/a'],
     ['NUL in a name', '{"a\\u0000":1}', '/a\0'],
     ['half of a surrogate pair', '{"a":["x","\\uDe00"]}', '/a/1'],
-    ['half of a surrogate pair behind what is none', '{"a":"\\\\ud83d\\ude00"}', '/a'],
+    ['half of a surrogate pair after an escaped backslash', '{"a":"\\\\ud83d\\ude00"}', '/a'],
     ['half of a surrogate pair behind a pair', '{"a":"\\ud83d\\ude00\\ude00"}', '/a'],
     ['half of a surrogate pair before a pair', '{"a":"\\ud83d\\ud83d\\ude00"}', '/a'],
     ['33 levels', `${'{"a":'.repeat(33)}1${'}'.repeat(33)}`, '/a'.repeat(32)],
     ['65 levels', `${'{"a":'.repeat(65)}1${'}'.repeat(65)}`, '/a'.repeat(32)],
     ['__proto__', '{"a":[{"__proto__":1}]}', '/a/0/__proto__'],
-    ['__proto__ in disguise', '{"\\u005f_proto__":1}', '/__proto__'],
+    ['__proto__, escaped', '{"\\u005f_proto__":1}', '/__proto__'],
     ['constructor.prototype', '{"constructor":{"x":1,"prototype":1}}', '/constructor/prototype'],
     ['the first of two', '{"a/b":{"~":1e999},"c":1e999}', '/a~1b/~0'],
-    ['something behind a string with quotes and backslashes', '{"a":"\\\\\\"","b":"\\\\","b":1}', '/b'],
+    ['a repeated name after a string with quotes and backslashes', '{"a":"\\\\\\"","b":"\\\\","b":1}', '/b'],
   ])('%s', (_, text, pointer) => {
     expect(flawOf(text)).toBe(pointer)
   })
 })
 
-describe('no flaw is', () => {
+describe('is not a flaw:', () => {
   test.each([
     '{"a":{"a":{"a":1}},"b":[{"a":1},{"a":1}]}',
     '{"a":"{\\"a\\":1,\\"a\\":1}","b":"9007199254740993","c":"\\\\u0000"}',
@@ -60,7 +60,7 @@ describe('no flaw is', () => {
   })
 })
 
-test('in a list only the item that has a flaw is replaced', () => {
+test('in a list, only an item with a flaw is replaced', () => {
   const flaw = (pointer: string) => ({ problems: [{ pointer, message: expect.any(String) }] })
   expect(parseExactly(' [{"a":[1,1e999]}, {"a":1}, 1e999, [[]], {"a":{"b":1,"b":2}}]')).toEqual([
     flaw('/a/1'),
@@ -71,7 +71,7 @@ test('in a list only the item that has a flaw is replaced', () => {
   ])
 })
 
-test('20,000 names are read, one more is too many; in a list each item has its own', () => {
+test('20,000 names are read, one more is too many; in a list, the limit is for each item', () => {
   const named = (count: number) =>
     `{"a":[${Array.from({ length: (count - 1) / 3 }, (_, n) => `{"a":${n},"b":[{"c":0}]}`)}]}`
   const [all, tooMany] = [named(19_999), named(20_002)]
@@ -81,20 +81,20 @@ test('20,000 names are read, one more is too many; in a list each item has its o
   expect(parseExactly(`[${all},${tooMany},${all}]`)).toEqual([JSON.parse(all), flaw, JSON.parse(all)])
 })
 
-describe('refused as no JSON is', () => {
+describe('refused as invalid JSON is', () => {
   test.each(['', '{', '{"a"', '"', '{"a":1}}', "{'a':1}", '[1,]', '01', 'NaN'])('%j', (text) => {
     expect(() => parseExactly(text)).toThrow(SyntaxError)
   })
 })
 
-test('what has a million levels is not parsed', () => {
+test('a million levels are not parsed', () => {
   const levels = 1_000_000
   const deep = { problems: [{ pointer: expect.any(String), message: 'nested deeper than 32 levels' }] }
   expect(parseExactly('['.repeat(levels) + ']'.repeat(levels))).toEqual(deep)
   expect(parseExactly('{"a":'.repeat(levels))).toEqual(deep)
 })
 
-/** JSON text with spaces, escapes and numbers as producers write them, and whether anything in it would change. */
+/** JSON text with spaces, escapes and numbers as producers write them, and whether reading would change anything. */
 interface Written {
   text: string
   flawed: boolean
@@ -106,7 +106,7 @@ const quote = (text: string, disguised: boolean) =>
     : JSON.stringify(text)
 const spaces = fc.constantFrom('', '', ' ', '\n\t ')
 const string = fc.tuple(
-  // These two are refused as names, however they are written: other tests see to that.
+  // These two are refused as names in any spelling, which other tests check.
   fc
     .oneof(fc.string({ unit: 'binary' }), fc.constantFrom('\\', '"', '\\"', ':', '":', '1e999'))
     .filter((text) => text !== '__proto__' && text !== 'constructor'),
@@ -150,7 +150,7 @@ const { written } = fc.letrec<{ written: Written }>((tie) => ({
   ),
 }))
 
-test('whatever is written: a flaw anywhere is found, and what has none is read as JSON.parse reads it', () => {
+test('in any text, a flaw is found anywhere, and a text without flaws is read like JSON.parse reads it', () => {
   fc.assert(
     fc.property(written, ({ text, flawed }) => {
       const whole = `{"whole":${text}}`

@@ -1,7 +1,7 @@
-/** Reads JSON so that nothing in it changes without a word, at about half the cost of JSON.parse on top of it. */
+/** Reads JSON without silently changing any value. Costs about half as much as JSON.parse in addition to it. */
 import { checkText, isExactNumber, MAX_DEPTH, type Problem, pointerTo } from '@eventflow/core'
 
-/** Stands where a value was sent that cannot be kept as it is. */
+/** Stands for a value that cannot be kept unchanged. */
 export class Flawed {
   readonly problems: readonly Problem[]
   readonly tooLarge?: true
@@ -12,25 +12,25 @@ export class Flawed {
   }
 }
 
-/** What is said of such a number. */
+/** The message for such a number. */
 export const ROUNDED = 'is a number that would lose precision; send it as a string'
 
-/** JSON.parse takes seconds for megabytes of brackets, so what is this deep is not parsed at all. */
+/** JSON.parse takes seconds for megabytes of brackets, so a text nested this deep is not parsed. */
 const BOTTOM = 2 * MAX_DEPTH
 
 /** More items than any batch may have. */
 const MAX_ITEMS = 10_000
 
-/** Names in all objects of a value. With several times as many it would take longer to read than others may be kept waiting. */
+/** The most names in all objects of a value. Several times as many would block other requests for too long. */
 const MAX_MEMBERS = 20_000
 const CROWDED = `has more than ${MAX_MEMBERS} names in its objects`
 
 /**
- * The value of a JSON text that came as UTF-8. JSON.parse would keep the last of several members with one name and
- * round numbers, and Postgres takes no NUL, no half of a surrogate pair and no bottomless nesting; `__proto__` and
- * `constructor.prototype` could change what objects inherit. A value with any of these is a Flawed; in a list, only the
- * item that has it. So is what has more than MAX_MEMBERS names, and what is deeper than BOTTOM, a list of it as a
- * whole: neither is parsed. Throws SyntaxError when the text is no JSON.
+ * Parses a JSON text that arrived as UTF-8. JSON.parse would keep the last of several members with the same name and
+ * round numbers. Postgres accepts no NUL, no half of a surrogate pair and no unlimited nesting. `__proto__` and
+ * `constructor.prototype` could change what objects inherit. A value with any of these becomes a Flawed; in a list,
+ * only the affected item. A value with more than MAX_MEMBERS names, or nested deeper than BOTTOM (a list as a whole),
+ * also becomes a Flawed, without being parsed. Throws SyntaxError if the text is not JSON.
  */
 export function parseExactly(sent: string): unknown {
   const text = sent.startsWith(BYTE_ORDER_MARK) ? sent.slice(1) : sent
@@ -67,12 +67,13 @@ const CLOSE_LIST = 0x5d
 
 const isList = (text: string) => /^\s*\[/.test(text)
 
-/** Characters that `itemsOf` looks at between two pauses. */
+/** Characters that `itemsOf` reads between two pauses. */
 const STEP = 65_536
 
 /**
- * The texts of the items of a list, each to be parsed by itself: the list is JSON if all of them are. Nothing where the text is
- * no list, or goes on behind it. Stops when there are more items than `limit`. Pauses again and again: a text of megabytes takes long.
+ * Splits a list into the texts of its items, to be parsed separately: the list is valid JSON if all of them are.
+ * Returns undefined if the text is not a list or continues after it. Stops if there are more than `limit` items. Yields
+ * regularly, because a text of megabytes takes long.
  */
 export function* itemsOf(text: string, limit: number): Generator<void, string[] | undefined> {
   const items: string[] = []
@@ -105,18 +106,18 @@ export function* itemsOf(text: string, limit: number): Generator<void, string[] 
 /** An escape for NUL or for half of a surrogate pair, in a text where every `\u` is an escape. */
 const NO_CHARACTER = /\\u0000|\\ud[89ab]..(?!\\ud[c-f])|(?<!\\ud[89ab]..)\\ud[c-f]/i
 
-/** Digits and dot of a number that is exact for certain, as every number of 15 digits is. */
+/** A number of up to this many digits and dot is exact, as every number of 15 digits is. */
 const SHORT_NUMBER = 15
 
-/** Hashes of the names of each open object: of no more than these. */
+/** The most names of an open object whose hashes are kept. */
 const MAX_NAMES = 64
 const names = Array.from({ length: BOTTOM + 1 }, () => new Int32Array(MAX_NAMES))
 const nameCounts = new Int32Array(BOTTOM + 1)
 
 /**
- * One quick look at a text that may not even be JSON. `exact` is certain; `doubtful` is worth a closer look: names that
- * may be the same or are inherited, escapes that may be no characters, numbers that may be rounded, more levels or
- * names than are allowed. `crowded`, which a list never is, has too many names to be read.
+ * Scans a text once, quickly; it may be invalid JSON. `exact` is certain. `doubtful` needs a closer check: repeated or
+ * inherited names, escapes that may not be characters, numbers that may be rounded, too many levels or names. `crowded`
+ * (never for a list) has too many names to be read.
  */
 function glance(text: string): 'exact' | 'doubtful' | 'crowded' | 'bottomless' {
   let doubtful =
@@ -137,7 +138,7 @@ function glance(text: string): 'exact' | 'doubtful' | 'crowded' | 'bottomless' {
     } else if (char === COLON) {
       members++
       doubtful ||= mayBeKnown(text, start, end, depth)
-      // In what is no JSON a name may be followed by many of these: it is read once.
+      // In invalid JSON, many of these may follow a name: each is read once.
       start = end
     } else if (char === OPEN_OBJECT || char === OPEN_LIST) {
       if (++depth > BOTTOM) return 'bottomless'
@@ -158,7 +159,7 @@ function glance(text: string): 'exact' | 'doubtful' | 'crowded' | 'bottomless' {
   return doubtful ? 'doubtful' : 'exact'
 }
 
-/** Where the string ends that begins before `from`; behind the text when it does not. */
+/** Returns where the string ends that begins before `from`; the end of the text if it does not end. */
 function closingQuote(text: string, from: number): number {
   let end = text.indexOf('"', from)
   while (end !== -1 && text.charCodeAt(end - 1) === BACKSLASH) {
@@ -170,7 +171,7 @@ function closingQuote(text: string, from: number): number {
   return end === -1 ? text.length : end
 }
 
-/** Whether the innermost object may have had this name before; remembers it. */
+/** Whether the innermost object may have had this name before. Records the name. */
 function mayBeKnown(text: string, start: number, end: number, depth: number): boolean {
   let hash = 0
   for (let at = start; at < end; at++) {
@@ -193,13 +194,16 @@ function endOfNumber(text: string, from: number): number {
   return at
 }
 
-/** An open object or list: where in it we are and, of an object, the names it had. */
+/** An open object or list: the current place in it and, for an object, its names so far. */
 interface Container {
   place: string | number
   names: Set<string> | undefined
 }
 
-/** The first flaw of each item of a list, or of the whole at 0, in a text that is JSON. */
+/**
+ * Returns the first flaw of each item of a list, or at 0 the first flaw of any other value. The text must be valid
+ * JSON.
+ */
 function findFlaws(text: string): Map<number, Flawed> {
   const flaws = new Map<number, Flawed>()
   const open: Container[] = []

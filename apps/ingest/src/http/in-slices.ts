@@ -1,16 +1,16 @@
-/** Long work in slices: a body of megabytes keeps nobody else waiting for longer than a moment. */
+/** Splits long work into slices, so that a body of megabytes blocks other requests only briefly. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createTurns } from '@eventflow/core'
 
-/** About as long as all of an ordinary batch takes. */
+/** About as long as a whole ordinary batch takes. */
 const SLICE_MS = 5
 
-/** However many bodies are being read, one slice is done in each turn of the event loop. */
+/** One slice is done in each turn of the event loop, no matter how many bodies are being read. */
 const turns = createTurns({ atOnce: 1, atOnceEach: 1, waitingEach: Number.POSITIVE_INFINITY })
 
 /**
- * Does work that pauses, and gives what it returns. Other requests have their turn whenever a slice is over; with long work, each
- * tenant in turn.
+ * Does work that pauses, and resolves with its result. Other requests run after each slice; long work of several
+ * tenants takes turns.
  */
 export async function stepByStep<Result>(tenantId: string, work: Iterator<void, Result>): Promise<Result> {
   for (;;) {
@@ -25,7 +25,7 @@ export async function stepByStep<Result>(tenantId: string, work: Iterator<void, 
   }
 }
 
-/** Does it to each, in their order, and pauses after each as `stepByStep` does. */
+/** Applies a function to each item in order, and pauses after each like `stepByStep`. */
 export function inSlices<Item, Result>(
   tenantId: string,
   items: readonly Item[],

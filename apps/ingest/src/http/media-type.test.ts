@@ -1,4 +1,4 @@
-/** Media types are read as RFC 9110 writes them. */
+/** Media types are parsed as in RFC 9110. */
 import { describe, expect, test } from '@jest/globals'
 import { readMediaType } from './media-type.js'
 
@@ -20,7 +20,7 @@ test.each(['; charset=latin1', '; charset=utf-8; charset=utf-16', ';CHARSET="utf
   expect(readMediaType(`application/json${text}`)).toEqual({ ...json, isUtf8: false })
 })
 
-describe('no media type is', () => {
+describe('is not a media type:', () => {
   test.each(['', 'json', 'application/', 'a/b c', 'a/b; charset = utf-8', 'a/b; x', 'a/b; x="y', ' a/b', 'a/b, c/d'])(
     '%j',
     (text) => {

@@ -1,21 +1,24 @@
-/** Media types as headers and attributes write them (RFC 9110, sections 5.6.6 and 8.3.1). */
+/** Parses media types in headers and attributes (RFC 9110, sections 5.6.6 and 8.3.1). */
 
 export interface MediaType {
   /** Type and subtype in lower case. */
   type: string
-  /** Whether its text is in UTF-8, which is so where it says nothing. */
+  /** Whether its text is UTF-8, which is the default. */
   isUtf8: boolean
 }
 
 const TOKEN = "[\\w!#$%&'*+.^`|~-]+"
 const TYPE = new RegExp(`${TOKEN}/${TOKEN}`, 'y')
-/** One parameter; there may be none between two semicolons. Each character says how it goes on: nothing is tried twice. */
+/**
+ * A parameter; it may be missing between two semicolons. Each character determines how to continue, so there is no
+ * backtracking.
+ */
 const PARAMETER = new RegExp(
   `[\\t ]*;[\\t ]*(?:(?<name>${TOKEN})=(?:(?<token>${TOKEN})|"(?<quoted>(?:[^"\\\\]|\\\\.)*)"))?`,
   'y',
 )
 
-/** What a text says as a media type; nothing where it is none. */
+/** Parses a media type; returns undefined if the text is not one. */
 export function readMediaType(text: string): MediaType | undefined {
   TYPE.lastIndex = 0
   const type = TYPE.exec(text)?.[0].toLowerCase()

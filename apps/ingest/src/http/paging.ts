@@ -1,8 +1,7 @@
 /**
- * Lists that come a page at a time: what is asked for, in a query string. Where a page ends is a number that counts the
- * events of all tenants, so a cursor is encrypted and tells nothing: AES-256-GCM with a random nonce (NIST SP 800-38D),
- * under a key that is derived from the secret of the installation (HKDF, RFC 5869). It is bound to its list and its
- * tenant.
+ * Paging of lists, with parameters in the query string. The end of a page is a number that counts the events of all
+ * tenants, so a cursor is encrypted: AES-256-GCM with a random nonce (NIST SP 800-38D), and a key derived from the
+ * secret of the installation (HKDF, RFC 5869). It is bound to its list and its tenant.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
@@ -21,27 +20,30 @@ export const PageQuery = {
   cursor: Type.Optional(Type.String({ maxLength: 200, description: '`next` of the previous page' })),
 }
 
-/** What the schema above lets through. */
+/** Parameters that match the schema above. */
 export interface SentPage {
   limit?: string | undefined
   cursor?: string | undefined
 }
 
-/** Where the next page goes on. */
+/** Where the next page continues. */
 export const NextPage = Type.Union([Type.String(), Type.Null()], {
   description: '`cursor` of the next page; null on the last',
 })
 
-/** A page as the database is asked for it. */
+/** The parameters of a page for the database. */
 interface Page {
-  /** The list goes on below this number; from its start where it is missing. */
+  /** The list continues below this number; from its start if undefined. */
   before: number | undefined
   limit: number
-  /** The cursor of the page that goes on below a number; `null` for `null`. */
+  /** Returns the cursor of the page that continues below a number; `null` for `null`. */
   next(before: number | null): string | null
 }
 
-/** Reads what is asked for of a list of a tenant. Throws RequestError when the cursor is not one of this list and tenant. */
+/**
+ * Reads the paging parameters for a list of a tenant. Throws RequestError if the cursor is not one of this list and
+ * tenant.
+ */
 export type ReadPage = (list: string, tenantId: string, sent: SentPage) => Page
 
 const NONCE_BYTES = 12
@@ -49,10 +51,13 @@ const NUMBER_BYTES = 8
 const TAG_BYTES = 16
 const CURSOR_BYTES = NONCE_BYTES + NUMBER_BYTES + TAG_BYTES
 
-/** As base64url, which needs no padding here. */
+/** In base64url, which needs no padding here. */
 const CURSOR_LENGTH = (CURSOR_BYTES / 3) * 4
 
-/** Gives what reads pages. `secret` is that of the installation: its processes read each other's cursors. */
+/**
+ * Creates the reader of paging parameters. `secret` is that of the installation, so that all its processes accept each
+ * other's cursors.
+ */
 export function createPaging(secret: Buffer): ReadPage {
   const key = Buffer.from(hkdfSync('sha256', secret, '', 'cursor', 32))
 

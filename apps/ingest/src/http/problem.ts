@@ -1,4 +1,4 @@
-/** Errors as people and programs get them: application/problem+json (RFC 9457) with a stable code. */
+/** Errors in the form application/problem+json (RFC 9457) with a stable code. */
 import { PROBLEMS, type Problem, type ProblemCode, TooManyWaitingError } from '@eventflow/core'
 import { isAway, isCancelled, sqlErrorKind, TenantLimitError } from '@eventflow/db'
 import { NotAcceptedError } from '@eventflow/intake'
@@ -7,10 +7,10 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { DATA_HEADERS } from './answer-headers.js'
 import { cut, inBrief } from './brief.js'
 
-/** Seconds after which a client that was told 429 or 503 should try again, where nothing better is known. */
+/** Seconds after which a client should try again after 429 or 503, if nothing better is known. */
 const RETRY_AFTER_S = 1
 
-/** The body of an error. `errors` say where, as JSON pointers. */
+/** The body of an error. `errors` has the places as JSON pointers. */
 export interface ProblemBody {
   type: string
   title: string
@@ -33,7 +33,7 @@ export const ProblemSchema = Type.Object(
   { description: 'application/problem+json' },
 )
 
-/** An error that a route answers with, and the headers that belong to it. */
+/** An error that a route answers with, and its headers. */
 export class RequestError extends Error {
   readonly code: ProblemCode
   readonly problems: readonly Problem[] | undefined
@@ -52,10 +52,10 @@ export class RequestError extends Error {
   }
 }
 
-/** Bytes of what a problem says of the case, as it is written in JSON. */
+/** The most bytes of a problem's detail, as written in JSON. */
 const MAX_DETAIL_BYTES = 500
 
-/** A problem of bounded length. */
+/** Creates a problem of limited size. */
 export function problemBody(code: ProblemCode, detail: string, errors?: readonly Problem[]): ProblemBody {
   const { status, title } = PROBLEMS[code]
   return {
@@ -66,28 +66,25 @@ export function problemBody(code: ProblemCode, detail: string, errors?: readonly
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** The content types of bodies that a route takes. */
+    /** The content types of bodies that a route accepts. */
     takes?: readonly string[]
   }
 }
 
-/**
- * What goes with a content type that a route does not take: those that it does (RFC 9110 §15.5.16, Linked Data Platform
- * §7.1).
- */
+/** The headers for an unsupported content type: the supported ones (RFC 9110 §15.5.16, Linked Data Platform §7.1). */
 export function takenBy({ method, routeOptions }: FastifyRequest): Record<string, string> {
   const types = routeOptions.config.takes?.join(', ')
   if (!types) return {}
   return method === 'POST' ? { accept: types, 'accept-post': types } : { accept: types }
 }
 
-/** Hears the code of every problem that a request is answered with. */
+/** Called with the code of every problem that is answered. */
 export type OnProblem = (code: ProblemCode) => void
 
 function send(reply: FastifyReply, body: ProblemBody, onProblem: OnProblem): FastifyReply {
   onProblem(body.code)
   if ([429, 503].includes(body.status) && !reply.hasHeader('retry-after')) reply.header('retry-after', RETRY_AFTER_S)
-  // Serialised here: a route's response schema describes its success.
+  // Serialized here, because a route's response schema describes its success.
   return reply
     .code(body.status)
     .type('application/problem+json')
@@ -95,7 +92,10 @@ function send(reply: FastifyReply, body: ProblemBody, onProblem: OnProblem): Fas
     .send(body)
 }
 
-/** Refusals that are no news: polling for what is not there yet, and events of which the route has told. */
+/**
+ * Expected refusals, which are not logged here: polling for something that is not there yet, and events that the route
+ * has logged.
+ */
 const QUIET = new Set<ProblemCode>([
   'event-not-found',
   'invalid-event',
@@ -104,21 +104,24 @@ const QUIET = new Set<ProblemCode>([
   'idempotency-key-reused',
 ])
 
-/** Answers what Fastify finds wrong before there is a route: a path that cannot be read, or a part of it that is too long. */
+/** Answers Fastify's errors before there is a route: a path that cannot be decoded, or with a part that is too long. */
 export function answerFrameworkErrors(onProblem: OnProblem) {
   return (error: FastifyError, _: FastifyRequest, reply: FastifyReply): void => {
     const unreadable = error.code === 'FST_ERR_BAD_URL'
     const body = unreadable
       ? problemBody('invalid-query', 'The path cannot be decoded')
       : problemBody('route-not-found', 'A part of the path is too long for any route')
-    // No hook is run for these.
+    // No hooks run for these.
     void send(reply.headers(DATA_HEADERS), body, onProblem)
   }
 }
 
-/** Makes every error of the app a problem: what the client caused never becomes a 5xx, what we caused never tells details. */
+/**
+ * Converts every error of the app to a problem: a fault of the client never becomes a 5xx, and a fault of the service
+ * never shows details.
+ */
 export function answerProblems(app: FastifyInstance, onProblem: OnProblem): void {
-  /** Answers a request that is at fault itself. The log has its route and the code; what was sent is the client's business. */
+  /** Answers a request that is at fault. The log gets its route and the code, not what was sent. */
   function refuse(request: FastifyRequest, reply: FastifyReply, body: ProblemBody): FastifyReply {
     const about = {
       method: request.method,

@@ -1,16 +1,16 @@
-/** What HTTP itself asks of a request before any route does: a version that we speak, one host, an expectation that we know. */
+/** Checks that do not depend on the route: the HTTP version, exactly one host, known expectations. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { type OnProblem, RequestError } from './problem.js'
 import { answerRaw } from './unreadable.js'
 
-/** uri-host and port of RFC 3986; it may be empty where the target has no authority. */
+/** uri-host and port of RFC 3986; it may be empty if the target has no authority. */
 const HOST = /^[\w.~!$&'()*+,;=%:[\]-]*$/
 
-/** Refuses requests that break HTTP, with a problem where Node would answer with nothing in it, or not at all. */
+/** Answers requests that violate HTTP with a problem; Node would send an empty answer or none. */
 export function keepProtocol(app: FastifyInstance, onProblem: OnProblem): void {
   const { server } = app
-  // Node drops what is beyond 2,000 headers; the limit on their bytes bounds them as well, and drops none.
+  // Node drops headers beyond 2,000; the limit on their bytes also limits their number and drops none.
   server.maxHeadersCount = 0
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     continueWhenRead(request, response)
@@ -26,14 +26,15 @@ export function keepProtocol(app: FastifyInstance, onProblem: OnProblem): void {
 }
 
 /**
- * Tells a client that waits with its body (RFC 9110 §10.1.1) to send it when a route begins to read, and not before: what is
- * refused by its headers alone is refused without the body. The connection ends then, as the client may send it all the same.
+ * Tells a client that waits with its body (RFC 9110 §10.1.1) to send it once a route begins to read. A request that is
+ * refused by its headers is refused without the body. The connection is then closed, because the client may send the
+ * body anyway.
  */
 function continueWhenRead(request: IncomingMessage, response: ServerResponse): void {
   const { shouldKeepAlive } = response
   response.shouldKeepAlive = false
   request.once('resume', () => {
-    // Node reads to the end what a route did not read.
+    // Node reads the rest of a body that a route did not read.
     if (response.headersSent) return
     response.shouldKeepAlive = shouldKeepAlive
     response.writeContinue()

@@ -1,4 +1,4 @@
-/** Receives the body of a request: counted, inflated, and never more of it in memory than its tenant may have. */
+/** Receives the body of a request: counts and inflates it, with limited memory for each tenant. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate } from 'node:zlib'
@@ -6,7 +6,7 @@ import { createTurns } from '@eventflow/core'
 import { createShares, NotAcceptedError } from '@eventflow/intake'
 import { RequestError } from './problem.js'
 
-/** Inflates a whole body; rejects with ERR_BUFFER_TOO_LARGE as soon as there is more of it than `maxOutputLength`. */
+/** Inflates a whole body. Rejects with ERR_BUFFER_TOO_LARGE as soon as the result exceeds `maxOutputLength`. */
 type Inflate = (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>
 
 const INFLATERS: Record<string, Inflate> = {
@@ -16,41 +16,45 @@ const INFLATERS: Record<string, Inflate> = {
   br: promisify(brotliDecompress),
 }
 
-/** What `Content-Encoding` may be. */
+/** The supported values of `Content-Encoding`. */
 export const ENCODINGS = ['gzip', 'deflate', 'br']
 
-/** Inflating takes up to 16 MiB beside the body itself, and there are four threads for it. */
+/** Inflating takes up to 16 MiB in addition to the body, and there are four threads for it. */
 const INFLATING = { atOnce: 4, atOnceEach: 2, waitingEach: Number.POSITIVE_INFINITY }
 
-/** After this time from its beginning, in milliseconds, a body must have arrived at the least rate. */
+/** After this time, in milliseconds, a body must have arrived at the minimum rate. */
 const SLOW_AFTER_MS = 5_000
 const LOOK_EVERY_MS = 1_000
 
 export interface Receiver {
   /**
-   * All of a request's body, inflated. Rejects with RequestError when it is too large, too slow, compressed in a way
-   * that we do not know, or broken off, and with NotAcceptedError when bodies fill the memory that they may have; each
-   * counts until its request is answered. `count` is told again and again how many bytes there are so far, and at the
-   * end how many the inflated body has; what it throws ends the receiving.
+   * Resolves with the whole inflated body of a request. Rejects with RequestError if it is too large, too slow, broken
+   * off or has an unknown encoding, and with NotAcceptedError if bodies fill their memory; each counts until its
+   * request is answered. `count` is called repeatedly with the bytes so far, and finally with the inflated size; an
+   * error that it throws ends receiving.
    */
   receive(exchange: Exchange, tenantId: string, bodyLimit: number, count: (bytes: number) => void): Promise<Buffer>
 }
 
-/** A request, and its answer. */
+/** A request and its response. */
 interface Exchange {
   request: IncomingMessage
   response: ServerResponse
 }
 
 /**
- * `bodyLimit` counts for a body as it comes and as it is inflated, `totalLimit` for those of all requests under way, of which each
- * tenant has its share; both in bytes. `leastRate` is in bytes a second; 0 takes any.
+ * Creates a receiver. `bodyLimit` applies to a body both as received and inflated. `totalLimit` applies to all bodies
+ * of current requests, and each tenant gets a share of it; both are in bytes. `leastRate` is in bytes a second; 0
+ * allows any.
  */
 export function createReceiver({ totalLimit, leastRate }: { totalLimit: number; leastRate: number }): Receiver {
   const turns = createTurns(INFLATING)
   const shares = createShares(totalLimit)
 
-  /** A body is inflated when it is there as a whole: a slow client holds its own bytes, but none of our turns. */
+  /**
+   * A body is inflated once it has arrived completely: a slow client takes up memory for its own bytes, but no
+   * inflating turn.
+   */
   async function receive(
     { request, response }: Exchange,
     tenantId: string,
@@ -89,7 +93,7 @@ export function createReceiver({ totalLimit, leastRate }: { totalLimit: number; 
     }
   }
 
-  /** Gives what raises the share of a request to so many bytes. */
+  /** Returns a function that raises the memory share of a request to a number of bytes. */
   function holdUntilAnswered(response: ServerResponse, tenantId: string): (bytes: number) => void {
     let held = 0
     let isOver = false
@@ -107,7 +111,7 @@ export function createReceiver({ totalLimit, leastRate }: { totalLimit: number; 
   return { receive }
 }
 
-/** What a stream or zlib throws is about what was sent; zlib's errors have its number. */
+/** Errors of streams and zlib are about what was sent; those of zlib have its `errno`. */
 function asAnswer(error: unknown): unknown {
   const { code, errno, message } = error as NodeJS.ErrnoException
   if (code !== 'ECONNRESET' && errno === undefined) return error
@@ -121,22 +125,22 @@ function inflaterFor(encoding: string | undefined): Inflate | undefined {
   if (Object.hasOwn(INFLATERS, name)) return INFLATERS[name]!
   const names = ENCODINGS.join(', ')
   const detail = `The content encoding must be one of ${names}`
-  // RFC 9110 §12.5.3: with this status it says which ones a body may have.
+  // RFC 9110 §12.5.3: with this status, the header lists the supported encodings.
   throw new RequestError('unsupported-media-type', detail, undefined, { 'accept-encoding': names })
 }
 
-/** Bodies that are being read, each with what looks whether it is too slow. */
+/** The bodies that are being read, each as a function that checks its rate. */
 const beingRead = new Set<() => void>()
 setInterval(() => {
   for (const look of beingRead) look()
 }, LOOK_EVERY_MS).unref()
 
-/** Hands on every chunk until the end. What `take` throws ends the reading and is thrown, and so does a body that is too slow. */
+/** Passes on every chunk until the end. Rejects with an error that `take` throws, and if the body is too slow. */
 function readAll(request: IncomingMessage, leastRate: number, take: (chunk: Buffer) => void): Promise<void> {
   const startedAt = performance.now()
   let size = 0
   return new Promise<void>((resolve, reject) => {
-    // Its connection is gone: nothing more is heard of it.
+    // The connection is gone, so no more events will arrive.
     if (request.destroyed) return reject(new RequestError('malformed-body', 'The body was cut off'))
     const fail = (error: unknown) => {
       request.off('data', next)

@@ -1,14 +1,14 @@
-/** What answers have in common besides problems: how they become text, moments, and where to go on. */
+/** Shared parts of successful answers: serialization, times, locations. */
 import { Type } from '@sinclair/typebox'
 import type { FastifySerializerCompiler } from 'fastify'
 
-/** For answers whose schema is their documentation: nothing is left out of them because it is not described. */
+/** For answers whose schema is only documentation: fields that it does not describe are kept. */
 export const asItIs: FastifySerializerCompiler<unknown> = () => JSON.stringify
 
 /** For the schema of an answer: RFC 3339. */
 export const Moment = Type.String({ format: 'date-time' })
 
-/** For the schema of an answer that has the address of what was made in its headers. */
+/** For the schema of an answer with the URL of the created resource in its headers. */
 export const LOCATED = {
   headers: { location: Type.String({ description: 'The address of the created resource' }) },
 }

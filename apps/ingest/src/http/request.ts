@@ -1,4 +1,4 @@
-/** What a request says besides its body, and how strictly both are read. */
+/** Reads the headers of a request, and how strictly parameters and bodies are checked. */
 import { compileSchema, findUnstorable } from '@eventflow/core'
 import type { FastifyRequest, FastifySchemaCompiler } from 'fastify'
 import { inBrief } from './brief.js'
@@ -6,16 +6,16 @@ import { decodeHeader } from './cloud-event.js'
 import { Flawed } from './exact-json.js'
 import { RequestError } from './problem.js'
 
-/** The form of a `traceparent` (W3C Trace Context, 3.2.2): not of version ff, and neither trace nor span are zeros. */
+/** The form of a `traceparent` (W3C Trace Context, 3.2.2): not version ff, and neither trace nor span all zeros. */
 export const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
 
-/** The traceparent of a request; one that is malformed is as good as none, as W3C Trace Context asks. */
+/** Returns the traceparent of a request; a malformed one is ignored, as W3C Trace Context requires. */
 export function traceparentHeader({ headers }: FastifyRequest): string | undefined {
   const { traceparent } = headers
   return typeof traceparent === 'string' && TRACEPARENT.test(traceparent) ? traceparent : undefined
 }
 
-/** The X-Correlation-ID of a request. Throws RequestError when it cannot be kept. */
+/** Returns the X-Correlation-ID of a request. Throws RequestError if it cannot be stored. */
 export function correlationIdHeader({ headers }: FastifyRequest): string | undefined {
   const value = headers['x-correlation-id']
   if (value === undefined || value === '') return undefined
@@ -24,8 +24,8 @@ export function correlationIdHeader({ headers }: FastifyRequest): string | undef
 }
 
 /**
- * Who asks for an operation: the key, which is proof, and what the request says of itself in X-Operator, which is good for a log.
- * Throws RequestError when that cannot be kept.
+ * Returns who started an operation: the key, which is proof, and the request's X-Operator, which is only informative.
+ * Throws RequestError if that cannot be stored.
  */
 export function operatorOf(request: FastifyRequest): string {
   const header = request.headers['x-operator'] as string | undefined
@@ -40,8 +40,8 @@ export function operatorOf(request: FastifyRequest): string {
 }
 
 /**
- * The Idempotency-Key of a request (draft-ietf-httpapi-idempotency-key-header), which is in quotes there; many clients
- * leave them out. Throws RequestError when it is malformed.
+ * Returns the Idempotency-Key of a request (draft-ietf-httpapi-idempotency-key-header). The draft requires quotes, but
+ * many clients leave them out. Throws RequestError if it is malformed.
  */
 export function idempotencyKeyOf({ headers }: FastifyRequest): string | undefined {
   const header = headers['idempotency-key']
@@ -52,9 +52,12 @@ export function idempotencyKeyOf({ headers }: FastifyRequest): string | undefine
   throw new RequestError('invalid-query', 'Idempotency-Key must be 1 to 200 characters of printable ASCII in quotes')
 }
 
-/** Checks what a schema describes as it was sent: nothing is coerced, dropped or filled in, and each fault is pointed at. */
+/**
+ * Checks values against a schema as they were sent: nothing is coerced, dropped or filled in, and each fault has its
+ * place.
+ */
 export const strictly: FastifySchemaCompiler<object> = ({ schema }) => {
-  // What says more of a moment is `readFilter`.
+  // `readFilter` checks times in more detail.
   const check = compileSchema(schema, { elsewhere: ['date-time'] })
   return (value) => {
     const unstorable = findUnstorable(value)

@@ -1,4 +1,4 @@
-/** The HTTP server before it has any routes: its limits, and what holds for all requests and answers. */
+/** The HTTP server without routes: its limits, and what applies to all requests and answers. */
 import type { IngestConfig, IngestMetrics, Logger, Tracing } from '@eventflow/runtime'
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { describeAnswers } from './answer-headers.js'
@@ -15,11 +15,11 @@ export interface ServerDeps {
   config: IngestConfig
   log: Logger
   metrics: IngestMetrics
-  /** Nothing where traces are off. */
+  /** Undefined if tracing is off. */
   tracing?: Tracing | undefined
 }
 
-/** Creates the server. `isOpen` is false from the beginning of its close on. */
+/** Creates the server. `isOpen` returns false once it begins to close. */
 export function createServer({ config, log, metrics, tracing }: ServerDeps): {
   app: FastifyInstance
   isOpen: () => boolean
@@ -51,10 +51,10 @@ function createFastify(config: IngestConfig, log: Logger, onProblem: OnProblem):
     requestTimeout: config.EVENTFLOW_REQUEST_TIMEOUT_MS,
     http: {
       maxHeaderSize: MAX_HEADER_BYTES,
-      // Node takes the shorter of the two for the headers, whichever it is: left at its default, that would be the other.
+      // Node uses the shorter of the two timeouts for the headers; the default of the other one could be shorter.
       headersTimeout: config.EVENTFLOW_REQUEST_TIMEOUT_MS,
       connectionsCheckingInterval: 1_000,
-      // `keepProtocol` asks for it, and says what is missing.
+      // `keepProtocol` checks it, with a better message.
       requireHostHeader: false,
     },
     clientErrorHandler: answerUnreadable(onProblem),

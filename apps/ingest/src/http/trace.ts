@@ -1,4 +1,4 @@
-/** What a request leaves in its trace: a span of its own and, in it, `send` for the events it brings. */
+/** The spans of a request: one for the request and, within it, `send` for its events. */
 
 import type { NewEvent } from '@eventflow/db'
 import { NotAcceptedError, type Receipt } from '@eventflow/intake'
@@ -9,12 +9,12 @@ import { traceparentHeader } from './request.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Only of requests that are traced. */
+    /** Set only on traced requests. */
     span?: Span
   }
 }
 
-/** Gives each request to `/v1` a span, in the trace that its `traceparent` names or in a new one. */
+/** Starts a span for each request to `/v1`, in the trace of its `traceparent` or in a new one. */
 export function traceRequests(app: FastifyInstance, { tracer }: Tracing): void {
   app.decorateRequest('span')
   app.addHook('onRequest', (request, _, done) => {
@@ -41,14 +41,16 @@ export function traceRequests(app: FastifyInstance, { tracer }: Tracing): void {
   })
 }
 
-/** Begins to send the events of a request. They go on in its trace, below this span, unless they bring one of their own. */
+/**
+ * Starts the `send` span of a request. Its events continue the trace below this span, unless they have a traceparent.
+ */
 export function startSend({ span }: FastifyRequest, tracing: Tracing | undefined): Span | undefined {
   if (!span || !tracing) return undefined
   const { name, attributes } = tracing.messaging('send')
   return tracing.tracer.startSpan(name, { kind: SpanKind.PRODUCER, attributes }, trace.setSpan(ROOT_CONTEXT, span))
 }
 
-/** Tells of what is sent, and ends the span once it is accepted or is not. */
+/** Adds the sent events to the span, and ends it once they are accepted or refused. */
 export function sent(span: Span | undefined, events: readonly NewEvent[], receipts: Promise<Receipt[]>) {
   if (!span) return receipts
   const [first] = events
@@ -71,7 +73,7 @@ export function sent(span: Span | undefined, events: readonly NewEvent[], receip
     .finally(() => span.end())
 }
 
-/** To the traces of events that bring one of their own. */
+/** Links to the traces of events with their own traceparent. */
 function linksFrom(span: Span, events: readonly NewEvent[]) {
   const { spanId } = span.spanContext()
   return events.flatMap(({ traceparent }) => {

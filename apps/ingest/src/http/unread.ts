@@ -1,17 +1,18 @@
-/** Answers that are not read: none waits for ever, and all together they take no more memory than bodies may. */
+/** Limits answers that clients do not read: how long they wait, and how much memory they take together. */
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 
-/** Bytes that a connection takes at once, whether they are read or not. */
+/** Bytes that a connection buffers at once, whether they are read or not. */
 const SMALL = 16_384
 
 /**
- * Closes a connection whose client has read nothing of an answer for `timeoutMs`, and those that have been behind longest
- * while the answers of all wait with more than `totalLimit` bytes. The only one that waits may be of any size.
+ * Closes a connection whose client has read nothing of an answer for `timeoutMs`. While unread answers together take
+ * more than `totalLimit` bytes, closes the connections that have been behind longest. A single unread answer may be of
+ * any size.
  */
 export function boundUnread(app: FastifyInstance, limits: { timeoutMs: number; totalLimit: number }): void {
   const { timeoutMs, totalLimit } = limits
-  /** Bytes that wait for each client; the first one has been behind longest. */
+  /** Unread bytes of each client; the first one has been behind longest. */
   const unread = new Map<Socket, number>()
   const known = new WeakSet<Socket>()
   let total = 0
@@ -41,7 +42,7 @@ export function boundUnread(app: FastifyInstance, limits: { timeoutMs: number; t
     if (socket.destroyed) return done(null, payload)
     const size = sizeOf(payload)
     if (size > SMALL || socket.writableLength > 0) {
-      // The timeout starts anew with each part that the client reads. Once all of the answer is read, Node sets its own.
+      // The timeout restarts with each part that the client reads. Once the whole answer is read, Node sets its own.
       socket.setTimeout(timeoutMs)
       if (Number.isFinite(size)) {
         add(socket, size)
@@ -52,7 +53,7 @@ export function boundUnread(app: FastifyInstance, limits: { timeoutMs: number; t
   })
 }
 
-/** Bytes of an answer, or characters where it is text; not known of a stream. */
+/** The bytes of an answer, or the characters of a text; Infinity for a stream, whose size is unknown. */
 function sizeOf(payload: unknown): number {
   if (payload === undefined || payload === null) return 0
   return typeof payload === 'string' || payload instanceof Uint8Array ? payload.length : Number.POSITIVE_INFINITY

@@ -1,11 +1,13 @@
-/** Answers what Node cannot read as a request, or not in time: there is no request and no reply then, only a socket. */
+/**
+ * Answers what Node cannot read as a request, or not in time. There is no request and no reply object, only a socket.
+ */
 import { STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { PROBLEMS, type ProblemCode } from '@eventflow/core'
 import { DATA_HEADERS } from './answer-headers.js'
 import { type OnProblem, problemBody } from './problem.js'
 
-/** Of one request, all together; Node's own limit. */
+/** The most bytes of all headers of a request; Node's own limit. */
 export const MAX_HEADER_BYTES = 16_384
 
 const BY_CODE: Record<string, [code: ProblemCode, detail: string]> = {
@@ -39,7 +41,7 @@ export function answerRaw(socket: Duplex, code: ProblemCode, detail: string): vo
     connection: 'close',
   }
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
-  // The client may be gone, and Node no longer listens to the socket of a CONNECT.
+  // The client may be gone, and Node has no error listener on the socket of a CONNECT.
   socket.on('error', () => {})
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join('')}\r\n${body}`)
   socket.once('finish', () => socket.destroy())

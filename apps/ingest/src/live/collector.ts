@@ -1,4 +1,4 @@
-/** Watches the pipeline, once a second, for all who look: reads once, keeps the last hour, says what is wrong. */
+/** Watches the pipeline for all viewers, once a second: reads its state, keeps the last hour, and finds problems. */
 import {
   type Db,
   hasEvents,
@@ -18,36 +18,36 @@ import { pointOf, type Snapshot, snapshotOf } from './snapshot.js'
 const EVERY_MS = 1_000
 
 /**
- * Rates are those since so many readings ago. Processes tell once a second too, but not in step: from one reading to the next
- * one of them may have told twice or not at all.
+ * Rates are computed over this many readings. Processes also publish once a second, but not in step: between two
+ * readings a process may have published twice or not at all.
  */
 const RATE_READINGS = 4
 
-/** What cannot be read in this time is not known, in milliseconds. */
+/** A value that cannot be read within this time counts as unknown, in milliseconds. */
 const PATIENCE_MS = 3_000
 
-/** Keys that wait are read so often at the most, in milliseconds. */
+/** Blocked keys are read at most this often, in milliseconds. */
 const WAITING_FRESH_MS = 1_000
 
-/** More keys than these are not told of one by one. */
+/** The most keys that are listed individually. */
 const MAX_KEYS = 50
 
 export interface CollectorDeps {
   db: Db
   lag: () => Promise<PipelineLag>
   stock: () => Promise<Stock>
-  /** The types whose events wait for nobody. */
+  /** The types whose events have no order. */
   unordered: readonly string[]
   attemptsOf: (type: string) => number
   log: Logger
 }
 
 export interface Collector {
-  /** The last hour, as far as this process has seen it. */
+  /** The last hour, as far as this process has observed it. */
   history(): Point[]
-  /** The latest snapshot; nothing in the first second. */
+  /** The latest snapshot; undefined in the first second. */
   latest(): Snapshot | undefined
-  /** Calls `told` with each snapshot from now on. Returns what ends that. */
+  /** Calls `told` with each snapshot from now on. Returns a function that ends that. */
   follow(told: (snapshot: Snapshot) => void): () => void
   stop(): Promise<void>
 }
@@ -81,7 +81,7 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf, log }: C
     const before = readings[0] ?? { figures: told, at: at - EVERY_MS }
     const tally = tallyBetween(readings.at(-1)?.figures ?? told, told)
     const recent = recently.add(tally, at)
-    // Nothing to do is as good as progress.
+    // No backlog counts as progress.
     if (tally.ended > 0 || lagNow?.unsettled === 0) movedAt = at
     const stalledSeconds = (at - movedAt) / 1_000
     const { rates, workers: workerRates } = ratesBetween(before.figures, told, (at - before.at) / 1_000)
@@ -93,7 +93,7 @@ export function startCollector({ db, lag, stock, unordered, attemptsOf, log }: C
     for (const follower of followers) follower(latest)
   }
 
-  /** Gives the pause after it. */
+  /** Resolves with the pause after it. */
   async function collectInTime(): Promise<number> {
     const startedAt = performance.now()
     await collect()

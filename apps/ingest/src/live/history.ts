@@ -1,6 +1,6 @@
-/** The last hour, in memory: the last minutes second by second, what is older in steps of ten. */
+/** The last hour, in memory: the last minutes second by second, older ones in steps of ten seconds. */
 
-/** A moment in milliseconds since 1970, and what was measured then; `null` where it was not. */
+/** A time in milliseconds since 1970, and the values measured then; `null` if a value was not measured. */
 export interface Point {
   at: number
   values: readonly (number | null)[]
@@ -41,7 +41,7 @@ export function createHistory(): History {
 
 const stepOf = ({ at }: Point) => Math.floor(at / COARSE_STEP_MS)
 
-/** One point for several: the means of what was measured. */
+/** Combines several points into one with the means of the measured values. */
 function meanOf(points: readonly Point[]): Point {
   const values = points[0]!.values.map((_, i) => {
     const measured = points.flatMap(({ values }) => values[i] ?? [])

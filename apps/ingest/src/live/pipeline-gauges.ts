@@ -1,10 +1,10 @@
-/** The gauges of the whole pipeline, as every ingest process shows them. */
+/** The gauges of the whole pipeline, which every ingest process exports. */
 import type { FeedMonitor } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
 import { type PipelineLag, readDependencies, type Stock, shared, within } from '@eventflow/monitor'
 import type { IngestMetrics } from '@eventflow/runtime'
 
-/** A scrape waits no longer for what it shows, in milliseconds. What comes later is for the next one. */
+/** How long a scrape waits for these values, in milliseconds. Later values appear in the next scrape. */
 const PATIENCE_MS = 2_000
 
 export interface PipelineGaugesDeps {
@@ -13,11 +13,11 @@ export interface PipelineGaugesDeps {
   lag: () => Promise<PipelineLag>
   stock: () => Promise<Stock>
   metrics: IngestMetrics
-  /** What the database may take on disk; 0 when nobody has said. */
+  /** The disk space of the database; 0 if not configured. */
   capacityBytes: number
 }
 
-/** Gives what brings the gauges up to date. It never rejects: what cannot be read now is not shown. */
+/** Returns a function that updates the gauges. It never rejects: values that cannot be read are not exported. */
 export function createPipelineGauges(deps: PipelineGaugesDeps): () => Promise<void> {
   const { db, feed, lag, stock, metrics, capacityBytes } = deps
   if (capacityBytes > 0) metrics.postgresCapacity.set(capacityBytes)

@@ -1,4 +1,4 @@
-/** Rates and latencies from what processes have counted. */
+/** Rates and latencies from the counters of processes. */
 import type { ToldFigures } from '@eventflow/db'
 import { describe, expect, test } from '@jest/globals'
 import { quantile, ratesBetween } from './rates.js'
@@ -15,7 +15,7 @@ const worker = (process: string, run: string, processed: number, counts = [0, 0,
 })
 
 describe('rates', () => {
-  test('are the differences of all processes, a second', () => {
+  test('are the sums of the differences of all processes, per second', () => {
     const before = [worker('a', '1', 100), worker('b', '1', 1_000)]
     const now = [worker('a', '1', 120), worker('b', '1', 1_010)]
     const { rates, workers } = ratesBetween(before, now, 2)
@@ -26,13 +26,13 @@ describe('rates', () => {
     ])
   })
 
-  test('do not jump when a process is seen for the first time, was started again or is gone', () => {
+  test('do not jump when a process is new, was restarted or is gone', () => {
     expect(ratesBetween([], [worker('a', '1', 5_000)], 1).rates.out).toBe(0)
     expect(ratesBetween([worker('a', '1', 5_000)], [worker('a', '2', 20)], 1).rates.out).toBe(0)
     expect(ratesBetween([worker('a', '1', 5_000)], [], 1).rates).toMatchObject({ out: 0, p50: null })
   })
 
-  test('have the latencies of all workers together', () => {
+  test('include the latencies of all workers together', () => {
     const before = [worker('a', '1', 0, [10, 0, 0]), worker('b', '1', 0)]
     const now = [worker('a', '1', 0, [11, 0, 0]), worker('b', '1', 0, [0, 1, 0])]
     const { p50, p99, answered95 } = ratesBetween(before, now, 1).rates

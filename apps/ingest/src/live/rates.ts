@@ -1,16 +1,16 @@
-/** From what the processes have counted to what happens in a second. */
+/** Computes rates from the counters of the processes. */
 import type { ToldFigures } from '@eventflow/db'
 
-/** What happened, a second; latencies in seconds, `null` where nothing was measured. */
+/** Rates per second, and latencies in seconds, `null` if nothing was measured. */
 export interface Rates {
   in: number
   out: number
   failed: number
   retried: number
-  /** Duplicates are not counted: they were answered, and nothing more. */
+  /** Without duplicates: they only need an answer. */
   rejected: number
   turnedAway: number
-  /** From acceptance to the end. */
+  /** From acceptance to settled. */
   p50: number | null
   p95: number | null
   p99: number | null
@@ -18,18 +18,18 @@ export interface Rates {
   answered95: number | null
 }
 
-/** What one worker has done, a second. */
+/** The rates of one worker. */
 export interface WorkerRate {
   process: string
   processed: number
   failed: number
 }
 
-/** What the processes have counted between two readings. A process that was started meanwhile has begun at 0. */
+/** Returns what the processes have counted between two readings. A process that was restarted meanwhile began at 0. */
 export function countedSince(before: readonly ToldFigures[], now: readonly ToldFigures[]) {
   return now.map((figures) => {
     const earlier = before.find(({ process, run }) => process === figures.process && run === figures.run)
-    // A process that is new to the reader may have counted for hours: it is known from now on.
+    // A process that is new to the reader may have counted for hours, so it counts only from now on.
     const from = earlier ?? figures
     return {
       process: figures.process,
@@ -43,7 +43,7 @@ export function countedSince(before: readonly ToldFigures[], now: readonly ToldF
   })
 }
 
-/** The rates between two readings that are `seconds` apart. */
+/** Returns the rates between two readings that are `seconds` apart. */
 export function ratesBetween(
   before: readonly ToldFigures[],
   now: readonly ToldFigures[],
@@ -88,8 +88,8 @@ function mergeBuckets(processes: readonly { bounds: number[]; latency: number[] 
 }
 
 /**
- * The value that a share `q` of all does not exceed, as well as buckets can tell: evenly spread within its bucket. Of what is
- * longer than the last bound it says the last bound.
+ * Returns the `q` quantile of a histogram, with values spread evenly within a bucket. For values above the last bound,
+ * it returns the last bound.
  */
 export function quantile(q: number, { bounds, counts }: Buckets): number | null {
   const total = counts.reduce((sum, count) => sum + count, 0)

@@ -1,21 +1,21 @@
-/** The last five minutes in numbers: what is held against the objective. */
+/** Sums of the last five minutes, which are compared with the objective. */
 import type { ToldFigures } from '@eventflow/db'
 import { countedSince } from './rates.js'
 
-/** The objective, as in `prometheus/rules/slo.yml`: of the events that end, so many may take longer, or fail for good. */
+/** The objective, as in `prometheus/rules/slo.yml`: the share of settled events that may take longer or fail. */
 export const OBJECTIVE = { withinSeconds: 60, share: 0.001 }
 
-/** Events of a time. */
+/** Counts of events in a period. */
 export interface Tally {
-  /** Accepted, answered as duplicates, refused and turned away. */
+  /** Accepted, duplicates, rejected, and turned away. */
   arrived: number
-  /** Answered 503. */
+  /** Answered with 503. */
   turnedAway: number
-  /** Processed or dead. */
+  /** Processed or failed. */
   ended: number
-  /** Of these, dead letters. */
+  /** Of these, failed. */
   failed: number
-  /** Of these, ended later than the objective allows. */
+  /** Of these, settled later than the objective allows. */
   late: number
 }
 
@@ -23,7 +23,7 @@ const WINDOW_MS = 300_000
 
 const NONE: Tally = { arrived: 0, turnedAway: 0, ended: 0, failed: 0, late: 0 }
 
-/** What happened between two readings. */
+/** Returns what happened between two readings. */
 export function tallyBetween(before: readonly ToldFigures[], now: readonly ToldFigures[]): Tally {
   return countedSince(before, now)
     .map(({ service, counts, bounds, latency }): Tally => {
@@ -40,7 +40,7 @@ export function tallyBetween(before: readonly ToldFigures[], now: readonly ToldF
     .reduce(add, NONE)
 }
 
-/** Adds up the tallies of the last five minutes. `at` is in milliseconds and only rises. */
+/** Sums up the tallies of the last five minutes. `at` is in milliseconds and must not decrease. */
 export function createRecent(): { add(tally: Tally, at: number): Tally } {
   const kept: { tally: Tally; at: number }[] = []
   return {

@@ -1,21 +1,24 @@
-/** Waiting until events are settled: all waiting requests share one query. */
+/** Waits until events are settled; all waiting requests share one query. */
 import { createTurns, identityOf } from '@eventflow/core'
 import { type Db, findSettled } from '@eventflow/db'
 
 const POLL_MS = 50
 
-/** Requests that wait: each is looked for at every poll. Those of a tenant may all end at once, and each then reads its event. */
+/**
+ * The most waiting requests: each is checked in every poll. Those of a tenant may all end at once, and each then reads
+ * its event.
+ */
 const WAITING = { atOnce: Number.POSITIVE_INFINITY, atOnceEach: 250, waitingEach: 0 }
 
 export interface SettledWatch {
   /**
-   * Resolves once the event has reached an end, after `timeoutMs` at the latest, and when the client has `left`. Rejects
-   * with TooManyWaitingError when too many requests of the tenant wait.
+   * Resolves once the event is settled, after `timeoutMs` at the latest, or when the client has `left`. Rejects with
+   * TooManyWaitingError if too many requests of the tenant wait.
    */
   untilSettled(tenantId: string, id: string, timeoutMs: number, left: Promise<void>): Promise<void>
 }
 
-/** A watch that asks Postgres every 50 ms, and only while somebody waits. */
+/** Creates a watch that asks Postgres every 50 ms, only while requests wait. */
 export function createSettledWatch(db: Db): SettledWatch {
   const waiting = new Map<string, { tenantId: string; id: string; done: Set<() => void> }>()
   const turns = createTurns(WAITING)
@@ -25,7 +28,7 @@ export function createSettledWatch(db: Db): SettledWatch {
     polling = true
     while (waiting.size > 0) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-      // While Postgres is away the waiting requests run into their timeouts.
+      // While Postgres is away, waiting requests run into their timeouts.
       const settled = await findSettled(db, [...waiting.values()]).catch(() => new Set<string>())
       for (const key of settled) for (const done of [...(waiting.get(key)?.done ?? [])]) done()
     }

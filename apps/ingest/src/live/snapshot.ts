@@ -1,4 +1,4 @@
-/** A snapshot of the pipeline: rates, backlog, workers, partitions, and what is wrong. */
+/** A snapshot of the pipeline: rates, backlog, workers, partitions, and problems. */
 import type { KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
 import type { PartitionLag, PipelineLag, Stock } from '@eventflow/monitor'
 import type { Point } from './history.js'
@@ -6,10 +6,13 @@ import type { Rates, WorkerRate } from './rates.js'
 import type { Tally } from './recent.js'
 import { findTroubles, type Trouble } from './troubles.js'
 
-/** The types with the most dead letters are counted singly, the others together: clients choose the names of types. */
+/**
+ * The types with the most dead letters are counted individually, the others together, because clients choose the names
+ * of types.
+ */
 const MAX_TYPES = 50
 
-/** What a point of the history holds, in this order. */
+/** The values of a point of the history, in this order. */
 export const SERIES = [
   'in',
   'out',
@@ -25,19 +28,19 @@ export const SERIES = [
   'rejected',
 ] as const
 
-/** The pipeline at one time. */
+/** The state of the pipeline at one time. */
 export interface Snapshot {
   at: number
-  /** Whether any event was ever accepted. */
+  /** Whether no event was ever accepted. */
   empty: boolean
   rates: Rates
-  /** Of the last five minutes, as far as this process has seen them. */
+  /** The last five minutes, as far as this process has observed them. */
   recent: Tally
   backlog: number | null
   retrying: number | null
   oldest: number | null
   dead: number | null
-  /** Of the types that have the most, and of all others together. */
+  /** For the types that have the most, and for all others together. */
   deadByType: Record<string, number>
   deadOfOtherTypes: number
   workers: (KnownWorker & Partial<WorkerRate> & { lastAt: number; circuits: Record<string, string> })[]
@@ -46,9 +49,9 @@ export interface Snapshot {
   troubles: Trouble[]
 }
 
-/** What a snapshot is made of; a reading that failed is `undefined`. */
+/** The readings that make up a snapshot; a failed one is `undefined`. */
 export interface Read {
-  /** Milliseconds since 1970. */
+  /** In milliseconds since 1970. */
   now: number
   empty: boolean
   rates: Rates
@@ -60,7 +63,7 @@ export interface Read {
   stock: Stock | undefined
   workers: KnownWorker[] | undefined
   waiting: WaitingKey[] | undefined
-  /** Attempts that an event of a type may have. */
+  /** The most attempts of an event of a type. */
   attemptsOf: (type: string) => number
 }
 
@@ -99,7 +102,7 @@ function deadOf(stock: Stock | undefined): Pick<Snapshot, 'dead' | 'deadByType' 
   }
 }
 
-/** What the history keeps of a snapshot. */
+/** Returns the values of a snapshot that the history keeps. */
 export function pointOf({ at, rates, backlog, oldest, dead }: Snapshot): Point {
   const values = { ...rates, backlog, oldest, dead }
   return { at, values: SERIES.map((name) => values[name]) }

@@ -1,4 +1,4 @@
-/** What is wrong now, in words; never less than what an alert is raised for. */
+/** Problems in words; every alert has one. */
 import { readdirSync, readFileSync } from 'node:fs'
 import type { KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
 import type { PartitionLag, PipelineLag } from '@eventflow/monitor'
@@ -43,8 +43,8 @@ const troublesOf = (known: Partial<Known>) =>
 
 const textsOf = (known: Partial<Known>) => troublesOf(known).map(({ level, text }) => `${level}: ${text}`)
 
-describe('what is wrong', () => {
-  test('is nothing when all is well, or has only begun to be late', () => {
+describe('the list of problems', () => {
+  test('is empty if all is well, or events are late only since a moment', () => {
     expect(textsOf({})).toEqual([])
     expect(textsOf({ waiting: [waiting({ acceptedAt: new Date(NOW - 2_000) })] })).toEqual([])
     expect(textsOf({ recent: { ...CALM, ended: 3_000, failed: 3, late: 3 } })).toEqual([])
@@ -159,11 +159,11 @@ describe('what is wrong', () => {
     const [text, ...others] = textsOf(known)
     expect(text).toMatch(expected.slice(0, 20))
     expect(text).toContain(expected)
-    // An event that is left alone is also an old one.
+    // An event that makes no progress is also an old one.
     expect(others.filter((other) => !other.includes('after 61 s'))).toEqual([])
   })
 
-  test('is told with the worst first, and of many keys only a few', () => {
+  test('is listed with the worst first, and only a few of many keys', () => {
     const texts = textsOf({ waiting: Array.from({ length: 8 }, () => waiting()), lag: lagOf({ workers: [] }) })
     expect(texts[0]).toMatch(/^bad/)
     expect(texts.at(-1)).toBe('warn: 3 more keys are blocked.')
@@ -171,7 +171,7 @@ describe('what is wrong', () => {
   })
 })
 
-test('the figures that a page colours are those of what is wrong', () => {
+test('a page colours exactly the figures of the problems', () => {
   const lag = lagOf({ partitions: [partition(0, { lagSeconds: 16, owner: null })] })
   const recent = { arrived: 10, turnedAway: 1, ended: 10, failed: 1, late: 0 }
   const told = troublesOf({ lag, recent, rates: { ...QUIET, turnedAway: 1 }, dead: 7 })
@@ -184,7 +184,10 @@ test('the figures that a page colours are those of what is wrong', () => {
   ])
 })
 
-/** For each alert of `prometheus/rules`, and of `apps/alerts`, what is just beyond its limit; nothing where no page can know. */
+/**
+ * For each alert of `prometheus/rules` and of `apps/alerts`: values just beyond its limit; undefined if no page can
+ * know them.
+ */
 const ALERTS: Record<string, Partial<Known> | undefined> = {
   EventFlowSettlesLate: { recent: { ...CALM, ended: 1_000, late: 15 } },
   EventFlowSettlesLateForDays: { recent: { ...CALM, ended: 10_000, late: 11 } },
@@ -230,7 +233,7 @@ const severities = new Map(
   [...rules.matchAll(/- alert: (\w+)\n[\s\S]*?severity: (\w+)/g)].map(([, alert, severity]) => [alert!, severity!]),
 )
 
-describe('an alert of Prometheus is never on while nothing is wrong', () => {
+describe('an alert of Prometheus is never on without a problem here', () => {
   test('all are known here, and the objective is the same', () => {
     expect(Object.keys(ALERTS).sort()).toEqual([...severities.keys()].sort())
     expect(rules).toContain(`settled_late:ratio_rate3d > ${OBJECTIVE.share}`)
@@ -241,7 +244,7 @@ describe('an alert of Prometheus is never on while nothing is wrong', () => {
     '%s',
     (alert, known) => {
       const levels = ['info', 'warn', 'bad']
-      // How much of a month's budget is used up takes hours to tell.
+      // A burn rate takes hours to measure.
       const severity = alert === 'EventFlowSettlesLate' ? 'warning' : severities.get(alert)!
       const [worst] = troublesOf(known)
       expect(levels.indexOf(worst!.level)).toBeGreaterThanOrEqual(['info', 'warning', 'critical'].indexOf(severity))
@@ -254,7 +257,7 @@ const told = (service: 'ingest' | 'worker', counts: Record<string, number>, late
   latency: { bounds: [1, 60], counts: latency },
 })
 
-test('five minutes are added up from what the processes have counted', () => {
+test('five minutes are summed up from the counters of the processes', () => {
   const before = [told('ingest', { accepted: 10 }, [10, 0, 0]), told('worker', { processed: 10 }, [10, 0, 0])]
   const now = [
     told('ingest', { accepted: 15, duplicates: 2, rejected: 1, turnedAway: 3 }, [12, 3, 9]),

@@ -1,67 +1,68 @@
-/** What is wrong now, in words: from what is known of the pipeline to sentences, the worst first. */
+/** Finds the problems of the pipeline, and describes them in sentences, the worst first. */
 import type { KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
 import type { PipelineLag } from '@eventflow/monitor'
 import type { Rates } from './rates.js'
 import { OBJECTIVE, type Tally } from './recent.js'
 
 /**
- * The one judgement of how the pipeline is: pages colour by it, and nothing is wrong only where there is none. What an alert
- * is raised for by default, of Prometheus or of `apps/alerts`, is one here too, at once and at the same level.
+ * The only place that judges the state of the pipeline: pages take their colours from it, and all is well only if there
+ * is no problem. Every alert that Prometheus or `apps/alerts` raises by default is also a problem here, immediately and
+ * at the same level.
  */
 export interface Trouble {
   /**
-   * `bad`: nothing gets on, or soon will not. `warn`: something waits, fails or misses the objective. `info`: it is being
-   * dealt with, or can wait. As the alerts' `critical`, `warning` and `info`.
+   * `bad`: nothing progresses, or soon nothing will. `warn`: something waits, fails or misses the objective. `info`: it
+   * is being handled, or can wait. They correspond to the alerts' `critical`, `warning` and `info`.
    */
   level: 'bad' | 'warn' | 'info'
   text: string
-  /** The figure that says the same in numbers. */
+  /** The figure that shows the problem. */
   figure?: 'in' | 'oldest' | 'failed' | 'dead' | 'owner'
-  /** What it is about, for whoever wants to see more. */
+  /** The object of the problem, for links. */
   about?: { partition?: number; key?: string; event?: string; worker?: string; page?: string }
 }
 
-/** Everything that is looked at. `undefined` or `null`: it could not be read. */
+/** All inputs. `undefined` or `null`: it could not be read. */
 export interface Known {
   lag: PipelineLag | undefined
   workers: readonly KnownWorker[] | undefined
   figures: readonly ToldFigures[] | undefined
   waiting: readonly WaitingKey[] | undefined
-  /** Dead letters that wait for a decision. */
+  /** Open dead letters. */
   dead: number | null
   rates: Rates
-  /** Of the last five minutes. */
+  /** The last five minutes. */
   recent: Tally
-  /** For how long nothing has ended although there was something to do. */
+  /** How long nothing was settled despite a backlog. */
   stalledSeconds: number
-  /** Attempts in all, by type. */
+  /** The most attempts of a type. */
   attemptsOf: (type: string) => number
   now: number
 }
 
-/** Events may wait so long for a worker before it is told, in seconds. */
+/** How long events may wait for a worker before it is reported, in seconds. */
 const SLOW_AFTER_S = 15
 
-/** An event without an end is stuck when it is so old, in seconds. */
+/** An unsettled event of this age is stuck, in seconds. */
 const STUCK_AFTER_S = 900
 
-/** Nothing may be settled for so long while there is something to do, in seconds. */
+/** How long nothing may be settled despite a backlog, in seconds. */
 const STALLED_AFTER_S = 60
 
-/** A key may wait for so long before it is told, in seconds: most first retries are over by then. */
+/** How long a key may be blocked before it is reported, in seconds: most first retries are over by then. */
 const WAITING_AFTER_S = 5
 
-/** So many dead letters of five minutes are told, however small their share. */
+/** This many dead letters in five minutes are reported, however small their share. */
 const MANY_DEAD = 100
 
-/** Of what arrives, so much may be turned away before producers are no longer served. */
+/** The share of events that may be turned away before producers count as not served. */
 const REFUSED_SHARE = 0.01
 
 const SHOWN_KEYS = 5
 
 const LEVELS: Trouble['level'][] = ['bad', 'warn', 'info']
 
-/** What is wrong, the worst first. */
+/** Returns the problems, the worst first. */
 export function findTroubles(known: Known): Trouble[] {
   const { lag, workers = [], figures = [] } = known
   if (!lag) return [{ level: 'bad', text: 'Postgres does not answer: no event is accepted or settled until it does.' }]
@@ -79,7 +80,7 @@ export function findTroubles(known: Known): Trouble[] {
   return troubles.sort((a, b) => LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level))
 }
 
-/** What is not known cannot be well. */
+/** A state that cannot be read counts as a problem. */
 function unreadTroubles({ workers, figures, waiting, dead }: Known): Trouble[] {
   const unread = [
     ...(workers ? [] : ['workers']),
@@ -104,7 +105,7 @@ function workerTroubles(lag: PipelineLag, workers: readonly KnownWorker[]): Trou
     return [{ level: 'bad', text, figure: 'owner' }]
   }
   const free = lag.partitions.filter(({ owner }) => owner === null)
-  // A partition whose owner was killed is free until its lease has run out.
+  // A partition whose owner was killed is free until the lease has expired.
   const left = free.some(({ oldestUnsettledAgeSeconds }) => oldestUnsettledAgeSeconds > OBJECTIVE.withinSeconds)
   const dead = workers.filter(
     ({ alive, partitions, silentSeconds }) => !alive && (partitions.length > 0 || silentSeconds < 120),
@@ -142,7 +143,10 @@ function circuitTroubles(figures: readonly ToldFigures[]): Trouble[] {
   }))
 }
 
-/** "Partition 7 has been waiting 42 s for key DFW: attempt 2 of 4 failed, the next is due at 12:01:07: airports timed out." */
+/**
+ * "Partition 7 has been waiting 42 s for key DFW: attempt 2 of 4 failed, the next is due at 12:01:07: airports timed
+ * out."
+ */
 function keyTroubles({ waiting = [], attemptsOf, now }: Known): Trouble[] {
   const waitedFor = (key: WaitingKey) => (now - waitingSince(key)) / 1_000
   const long = waiting.filter((key) => key.attempts > 0 && waitedFor(key) > WAITING_AFTER_S)
@@ -160,7 +164,7 @@ function keyTroubles({ waiting = [], attemptsOf, now }: Known): Trouble[] {
     : shown
 }
 
-/** When the event was accepted, or sent on its way again, in milliseconds since 1970. */
+/** When the event was accepted or replayed, in milliseconds since 1970. */
 export function waitingSince({ acceptedAt, history }: Pick<WaitingKey, 'acceptedAt' | 'history'>): number {
   const replayed = history.findLast(({ attempt }) => attempt === 0)
   return replayed ? Date.parse(replayed.at) : acceptedAt.getTime()
@@ -208,14 +212,14 @@ function partitionTroubles({ partitions, oldestUnsettledAgeSeconds, unsettled }:
 const mostOf = (partitions: PipelineLag['partitions'], of: (partition: PipelineLag['partitions'][number]) => number) =>
   partitions.reduce((a, b) => (of(b) > of(a) ? b : a), partitions[0]!)
 
-/** What waits for another attempt, or behind one, waits for a reason; without a worker that is said already. */
+/** Events that await a retry, or are blocked by one, are not stalled; without a worker, another problem says so. */
 function stalledTroubles({ retrying, unsettled, workers }: PipelineLag, stalledSeconds: number): Trouble[] {
   if (stalledSeconds <= STALLED_AFTER_S || retrying > 0 || unsettled === 0 || workers.length === 0) return []
   const text = `No event has been settled for ${inWords(stalledSeconds)}, although ${count(unsettled)} ${unsettled === 1 ? 'is' : 'are'} unsettled.`
   return [{ level: 'bad', text, figure: 'oldest' }]
 }
 
-/** The last five minutes against the objective. */
+/** Compares the last five minutes with the objective. */
 function rateTroubles({ rates, recent }: Known): Trouble[] {
   const { arrived, turnedAway, ended, failed, late } = recent
   const refused = turnedAway / Math.max(1, arrived)
@@ -258,7 +262,7 @@ function deadTroubles({ dead }: Known): Trouble[] {
 
 const count = (value: number) => value.toLocaleString('en')
 
-/** As the console writes shares. */
+/** In the format of the console. */
 function shareOf(part: number, all: number): string {
   const share = (100 * part) / Math.max(all, part, 1)
   if (share > 0 && share < 0.1) return '<0.1 %'

@@ -1,6 +1,6 @@
 /**
- * Carries out operations, chunk by chunk, each at its own rate. What an operation is, and how far, stands in Postgres: when
- * this process dies it is found interrupted, with nothing half done, and any process can go on with it.
+ * Carries out operations, chunk by chunk, each at its own rate. The state of an operation is in Postgres: if this
+ * process dies, the operation is interrupted with no half-done chunk, and any process can continue it.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { TooManyWaitingError } from '@eventflow/core'
@@ -8,22 +8,22 @@ import { advanceOperation, type Db, type DbOf, interruptOperation, type Operatio
 import type { Logger } from '@eventflow/runtime'
 import { chunkSize, nextChunkAt } from './pace.js'
 
-/** How long an operation waits when Postgres is away, or too much waits in `retries`, in milliseconds. */
+/** How long an operation waits when Postgres is away or `retries` has too many events, in milliseconds. */
 const PAUSE_MS = 1_000
 
 type Started = Pick<Operation, 'id' | 'tenantId' | 'rate'>
 
 export interface Operations {
-  /** Carries out an operation that is running, from where it stands. */
+  /** Carries out a running operation from its current position. */
   start(operation: Started): void
-  /** Interrupts what is under way, after the chunk in hand. */
+  /** Interrupts the running operations after their current chunks. */
   stop(): Promise<void>
 }
 
 export interface OperationsDeps {
-  /** For what must be said of an operation, also while its tenant has no turn left. */
+  /** For changes of an operation's state, even if its tenant has no turn left. */
   db: Db
-  /** Each step takes a turn of the tenant's. */
+  /** Each step takes a turn of the tenant. */
   dbOf: DbOf
   log: Logger
 }
@@ -58,7 +58,7 @@ export function createOperations({ db, dbOf, log }: OperationsDeps): Operations 
   return {
     start(operation) {
       const ended = carryOut(operation)
-        // Nobody is told then; its row says `running` until somebody looks and finds no sign of life.
+        // Its row says `running` until a reader notices that there is no sign of life.
         .catch((err) =>
           log.warn({ err, operation_id: operation.id }, 'an operation stopped, and its state could not be saved'),
         )

@@ -1,9 +1,9 @@
-/** The rate of an operation is a limit, and is kept where nothing is in the way. */
+/** The rate of an operation is a limit, and is reached if nothing delays it. */
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { chunkSize, nextChunkAt } from './pace.js'
 
-/** Carries out an operation without waiting: when each of its chunks began, and what it changed. */
+/** Carries out an operation without waiting. Returns when each chunk began, and what it changed. */
 function carryOut(rate: number, durations: readonly number[]) {
   const chunks: { at: number; events: number }[] = []
   let now = 0
@@ -20,11 +20,11 @@ function carryOut(rate: number, durations: readonly number[]) {
 
 const rates = fc.integer({ min: 1, max: 10_000 })
 
-test('a chunk is a quarter of a second’s events, at least one and at most 500', () => {
+test('a chunk has the events of a quarter of a second, at least one and at most 500', () => {
   expect([1, 4, 5, 100, 1_000, 2_000, 10_000].map(chunkSize)).toEqual([1, 1, 2, 25, 250, 500, 500])
 })
 
-test('however long each chunk takes, never more events are changed in any time than the rate allows, and one chunk', () => {
+test('however long chunks take, no period has more changes than the rate allows plus one chunk', () => {
   fc.assert(
     fc.property(rates, fc.array(fc.integer({ min: 0, max: 5_000 }), { minLength: 2, maxLength: 50 }), (rate, times) => {
       const chunks = carryOut(rate, times)
@@ -39,7 +39,7 @@ test('however long each chunk takes, never more events are changed in any time t
   )
 })
 
-test('where a chunk takes less than its time, the rate is reached exactly', () => {
+test('if chunks take less than their time, the rate is reached exactly', () => {
   fc.assert(
     fc.property(rates, fc.integer({ min: 2, max: 100 }), (rate, count) => {
       const chunks = carryOut(rate, new Array(count).fill(10))
@@ -49,7 +49,7 @@ test('where a chunk takes less than its time, the rate is reached exactly', () =
   )
 })
 
-test('time that was lost is not made up for, and windows in which nothing matches cost none', () => {
+test('lost time is not made up for, and windows without matches take no time', () => {
   expect(nextChunkAt(1_000, 9_000, 25, 100)).toBe(9_250)
   expect(nextChunkAt(1_000, 1_000, 0, 100)).toBe(1_000)
 })

@@ -1,4 +1,4 @@
-/** Dead letters: listed, grouped, one by one. */
+/** Routes of dead letters: lists, groups, single ones. */
 import {
   type DbOf,
   DEAD_LETTER_STATUSES,
@@ -22,7 +22,7 @@ interface ListQuery extends Omit<SentFilter, 'ids'>, SentPage {
   group?: 'true'
 }
 
-/** Groups that are listed where no limit is given. */
+/** The groups that are listed without a limit. */
 const MAX_GROUPS = 1_000
 
 function noPages(): RequestError {

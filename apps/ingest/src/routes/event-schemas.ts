@@ -1,4 +1,4 @@
-/** What is sent to the routes of events, and what is answered: the documentation of both. */
+/** The schemas of the event routes' requests and answers, for the documentation. */
 import { EVENT_STATUSES } from '@eventflow/core'
 import { Type } from '@sinclair/typebox'
 import type { FastifySchema } from 'fastify'
@@ -8,10 +8,10 @@ import { ProblemSchema } from '../http/problem.js'
 import { ENCODINGS } from '../http/receive.js'
 import { LOCATED, Moment } from '../http/reply.js'
 
-/** The events are checked by `admit`, one check for single events and batches; a body's schema is its documentation. */
+/** `admit` checks events, both single ones and batches; the schema of a body is only documentation. */
 export const checkedByAdmit = () => () => true
 
-/** The headers that mean something, for the documentation. */
+/** The headers with a meaning, for the documentation. */
 const Headers = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({
@@ -97,7 +97,7 @@ export const batchSchema = (examples: readonly object[]): FastifySchema => ({
 
 const Anything = Type.Object({}, { additionalProperties: true })
 
-/** What an event is, in every answer that shows one. */
+/** The attributes of an event in every answer that shows one. */
 export const attributes = {
   id: Type.String({ format: 'uuid' }),
   external_id: Type.Optional(Type.String({ description: 'The id the event was sent with, if it differs from `id`' })),

@@ -1,4 +1,4 @@
-/** The event types, for clients that send events. */
+/** The route of event types, for clients that send events. */
 import { DEFAULT_RETRY_POLICY } from '@eventflow/core'
 import type { EventDefinition } from '@eventflow/sdk'
 import { Type } from '@sinclair/typebox'

@@ -1,4 +1,4 @@
-/** Events in, singly and in batches, and one event's story out. */
+/** Routes that accept events, singly and in batches, and return an event with its history. */
 import { type DbOf, findEvent, type NewEvent } from '@eventflow/db'
 import type { Acceptor, Outcome, Receipt } from '@eventflow/intake'
 import { type IngestMetrics, type Tracing, traceparentOf } from '@eventflow/runtime'
@@ -28,15 +28,15 @@ export interface EventRoutesDeps {
   quotas: Quotas
   metrics: IngestMetrics
   tracing: Tracing | undefined
-  /** Most events in one batch request. */
+  /** The most events in one batch. */
   batchLimit: number
-  /** Where the trace of an event can be seen; empty where nowhere. */
+  /** Where the trace of an event can be viewed; empty if not configured. */
   traceUrl: string
-  /** An example that works when pasted, by event type. */
+  /** A working example for each event type. */
   examples: readonly object[]
 }
 
-/** All routes about single events and batches. */
+/** Declares the routes for single events and batches. */
 export function eventRoutes(app: FastifyInstance, deps: EventRoutesDeps): void {
   singleRoute(app, deps)
   batchRoute(app, deps)
@@ -151,7 +151,7 @@ function statusRoute(app: FastifyInstance, { dbOf, settled, traceUrl }: EventRou
   )
 }
 
-/** Counts an event, and logs one that is not taken: by its id where it has one, never by what else was sent. */
+/** Counts an event, and logs a refused one: by its id if it has one, without anything else that was sent. */
 function countEvent(
   metrics: IngestMetrics,
   reply: FastifyReply,
@@ -167,7 +167,7 @@ function countEvent(
   reply.log.info({ ...about, correlation_id, event_type: type, outcome }, 'event not taken')
 }
 
-/** A correlation id may be any text; a header holds no other characters. */
+/** A correlation id may be any text; a header may have only these characters. */
 const HEADER_TEXT = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/
 
 /** The outcome of an event that Postgres cannot store. */
@@ -209,7 +209,9 @@ function rejected(index: number, { code, message, problems }: RequestError, id: 
   return { index, id, status: 'rejected', error: problemBody(code, message, problems), retryable: false }
 }
 
-/** What the request says of all its events; its correlation id is echoed. An event that has none is its own. */
+/**
+ * The attributes that a request gives its events; its correlation id is echoed. An event without one gets its own id.
+ */
 function contextOf(request: FastifyRequest, reply: FastifyReply, send: Span | undefined): AdmissionContext {
   const correlationId = correlationIdHeader(request)
   if (correlationId) reply.header('x-correlation-id', correlationId)
@@ -218,7 +220,7 @@ function contextOf(request: FastifyRequest, reply: FastifyReply, send: Span | un
   return { tenantId, correlationId, traceparent, idempotencyKey: idempotencyKeyOf(request) }
 }
 
-/** One key names a whole batch; its events are told apart by their places. A key has no NUL in it. */
+/** One key covers a whole batch; its events are distinguished by their index. A key contains no NUL. */
 function inBatch(context: AdmissionContext, index: number): AdmissionContext {
   const { idempotencyKey } = context
   return idempotencyKey === undefined ? context : { ...context, idempotencyKey: `${idempotencyKey}\0${index}` }

@@ -1,4 +1,4 @@
-/** Whether the service works, for load balancers, people and Prometheus. */
+/** Routes of health and metrics, for load balancers, people and Prometheus. */
 import { countEvents, type Db, type DbOf, OPERATOR_TENANT, readOwnership } from '@eventflow/db'
 import { type PipelineLag, shared } from '@eventflow/monitor'
 import type { Redis } from '@eventflow/redis'
@@ -10,15 +10,15 @@ import { asItIs, Moment } from '../http/reply.js'
 import { strictly } from '../http/request.js'
 
 export interface HealthRoutesDeps {
-  /** On which events are accepted. */
+  /** The connections that accept events. */
   accepting: Db
-  /** On which all else is read. */
+  /** The connections for all other reads. */
   asking: Db
   dbOf: DbOf
   redis: Redis
   metrics: IngestMetrics
   lag: () => Promise<PipelineLag>
-  /** Brings the gauges of the whole pipeline up to date. */
+  /** Updates the gauges of the whole pipeline. */
   refreshGauges: () => Promise<void>
   /** False while the process drains. */
   isOpen: () => boolean
@@ -32,7 +32,7 @@ export function healthRoutes(
 ): void {
   const quiet = { logLevel: 'silent', serializerCompiler: asItIs } as const
 
-  // Without a key: however many ask, they cost one query at a time.
+  // Needs no key, so all callers together cost one query at a time.
   const checkPostgres = shared(() => check(() => accepting.query('SELECT 1')))
   const checkRedis = shared(() => check(() => redis.ping()))
   const checkWorkers = shared(async () => {

@@ -1,4 +1,4 @@
-/** API keys over HTTP: those of the tenant whose admin asks. */
+/** Routes of API keys: those of the tenant whose admin asks. */
 import { type ApiKey, createApiKey, type DbOf, listApiKeys, revokeApiKey, SCOPES, type Scope } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'

@@ -1,4 +1,4 @@
-/** Watch the pipeline live: server-sent events, one a second, with the last hour at first. */
+/** Watching the pipeline live: server-sent events, one a second, beginning with the last hour. */
 import { PassThrough } from 'node:stream'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
@@ -7,13 +7,13 @@ import { asItIs } from '../http/reply.js'
 import type { Collector } from '../live/collector.js'
 import { SERIES, type Snapshot } from '../live/snapshot.js'
 
-/** So many may watch at once; it costs as much as what they are sent. */
+/** The most viewers: the cost is what is sent to them. */
 const MAX_VIEWERS = 100
 
-/** So many of them with one key. */
+/** The most viewers with one key. */
 const MAX_OF_KEY = 25
 
-/** A viewer who is so far behind, in bytes, is let go; it may come back. */
+/** A viewer that is this many bytes behind is disconnected; it may reconnect. */
 const MAX_BEHIND = 1_000_000
 
 interface Viewer {
@@ -24,13 +24,13 @@ interface Viewer {
 
 export function liveRoutes(app: FastifyInstance, { collector }: { collector: Collector }): void {
   const viewers = new Set<Viewer>()
-  // Written once for all: with a hundred viewers too a snapshot is made into text a single time.
+  // Serialized once for all viewers.
   const stopFollowing = collector.follow((snapshot) => {
     if (viewers.size === 0) return
     const text = eventOf('moment', snapshot)
     for (const viewer of viewers) {
       const { stream, request } = viewer
-      // Its turn never came: it was behind others on a connection that has ended.
+      // The request was queued on a connection that has ended meanwhile.
       if (request.raw.socket.destroyed) stream.destroy()
       if (!viewer.checking) void letGoWhenEnded(viewer)
       if (stream.writable && !stream.write(text) && stream.writableLength > MAX_BEHIND) stream.destroy()
@@ -41,7 +41,9 @@ export function liveRoutes(app: FastifyInstance, { collector }: { collector: Col
     for (const { stream } of viewers) stream.end()
   })
 
-  /** Ends the stream of a viewer whose key has ended, and tells it why. While Postgres is away a key counts as it did before. */
+  /**
+   * Ends the stream of a viewer whose key has ended, with the reason. While Postgres is away, a key counts as before.
+   */
   async function letGoWhenEnded(viewer: Viewer): Promise<void> {
     const { request, stream } = viewer
     viewer.checking = true
@@ -53,7 +55,7 @@ export function liveRoutes(app: FastifyInstance, { collector }: { collector: Col
     stream.end(eventOf('end', problemBody(code, message)))
   }
 
-  /** Takes a place until the stream has ended. */
+  /** Occupies a place until the stream has ended. */
   function addViewer(request: FastifyRequest): PassThrough {
     const { keyId } = request.access
     const ofKey = [...viewers].filter((other) => keyId !== undefined && other.request.access.keyId === keyId)
@@ -62,7 +64,7 @@ export function liveRoutes(app: FastifyInstance, { collector }: { collector: Col
       throw new RequestError('overloaded', `${MAX_OF_KEY} clients are watching with this key already`)
     const viewer = { stream: new PassThrough(), request, checking: false }
     const { stream } = viewer
-    // One that has gone while its key was looked up tells nothing any more.
+    // The client left while its key was looked up.
     if (request.raw.socket.destroyed) return stream.end()
     viewers.add(viewer)
     stream.once('close', () => viewers.delete(viewer))
@@ -89,7 +91,7 @@ const ENDED = new RequestError('unauthorized', 'The API key has expired')
 const eventOf = (name: 'history' | 'moment' | 'end', data: object | Snapshot) =>
   `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
 
-/** Four digits are enough to draw. */
+/** Four digits are enough for charts. */
 const short = (value: number | null) => (value === null ? null : Number(value.toPrecision(4)))
 
 const liveSchema = {

@@ -1,10 +1,13 @@
-/** What is sent to ask for an operation, and what is answered. */
+/** The schemas of the operation routes' requests and answers. */
 import type { OperationKind } from '@eventflow/db'
 import { type TSchema, Type } from '@sinclair/typebox'
 import { ErrorClass, EventIds, filterTexts } from '../answers/filter.js'
 import { LOCATED, Moment } from '../http/reply.js'
 
-/** Events a second where nothing is said: slow enough for what has only just recovered. A discard disturbs nobody. */
+/**
+ * The default rates in events a second: slow enough for a dependency that has only just recovered. A discard affects no
+ * dependency.
+ */
 export const DEFAULT_RATES: Record<OperationKind, number> = {
   'replay-dead-letters': 100,
   'replay-processed': 100,
@@ -110,7 +113,7 @@ const DryRun = Type.Object({
   ),
 })
 
-/** The schema of a route that begins an operation. */
+/** The schema of a route that starts an operation. */
 export function asking({ tag, ...route }: { summary: string; description: string; tag: string; body: TSchema }) {
   return {
     ...route,

@@ -1,4 +1,4 @@
-/** Operations on many events, once started: list, follow, resume, cancel. */
+/** Routes of started operations: list, follow, resume, cancel. */
 import { isUuid } from '@eventflow/core'
 import { cancelOperation, type DbOf, findOperation, listOperations, resumeOperation } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
@@ -18,7 +18,7 @@ export interface OperationDeps {
   operations: Operations
 }
 
-/** The routes about operations that were started before. */
+/** Declares the routes of started operations. */
 export function operationRoutes(app: FastifyInstance, { dbOf, operations }: OperationDeps): void {
   app.get(
     '/v1/operations',

@@ -1,4 +1,4 @@
-/** Examines a schema that is to be the next version of a type; registers it, or refuses it and says why. */
+/** Examines a proposed next schema version of a type; registers it, or refuses it with the reasons. */
 import { createTurns, type Problem } from '@eventflow/core'
 import { type DbOf, readCompatibility, readSchemaVersions } from '@eventflow/db'
 import { NotAcceptedError } from '@eventflow/intake'
@@ -13,18 +13,18 @@ export interface OfType {
   Params: { type: string }
 }
 
-/** A request that brings a schema. */
+/** A request with a schema. */
 export interface Given extends OfType {
   Body: { schema: object }
 }
 
 /**
- * One after the other for a tenant: each has all versions of its type in memory, which may be 200 of 64 KiB, until it
- * is examined, in turn with those of other tenants.
+ * One at a time for each tenant: every examination keeps all versions of its type in memory (up to 200 of 64 KiB) while
+ * it waits for its turn among the tenants.
  */
 const EXAMINED_OF_A_TENANT = { atOnce: Number.POSITIVE_INFINITY, atOnceEach: 1, waitingEach: 10 }
 
-/** As `strictly`, where the body is a schema: its numbers are what data is compared with, and no text can stand for one. */
+/** Like `strictly`, for a body with a schema: data is compared with its numbers, so a text must not replace one. */
 export const schemaExactly: typeof strictly = (route) => {
   const check = strictly(route)
   return (value) => check(value instanceof Flawed ? new Flawed(value.problems.map(ofSchema), value) : value)
@@ -38,11 +38,11 @@ const ofSchema = ({ pointer, message }: Problem): Problem => ({
       : message,
 })
 
-/** The handlers of requests that bring a schema. Each tenant's schemas are examined one after the other. */
+/** Creates the handlers of requests with a schema. The schemas of a tenant are examined one at a time. */
 export function createProposals(dbOf: DbOf) {
   const examine = createExaminer()
   const turns = createTurns(EXAMINED_OF_A_TENANT)
-  /** A hook that refuses a tenant with too many such requests under way before the body is read. */
+  /** A hook that refuses a tenant with too many such requests before the body is read. */
   const refuseEarly = async ({ access }: FastifyRequest, _: FastifyReply, payload: RequestPayload) => {
     turns.require(access.tenantId)
     return payload
@@ -87,7 +87,7 @@ export function createProposals(dbOf: DbOf) {
   return { refuseEarly, register, check }
 }
 
-/** The tenant and the event type that a request is about. */
+/** The tenant and the event type of a request. */
 export const subjectOf = ({ access, params }: FastifyRequest<{ Params: { type: string } }>) => ({
   tenantId: access.tenantId,
   type: params.type,

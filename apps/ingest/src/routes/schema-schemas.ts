@@ -1,4 +1,4 @@
-/** What is sent and answered about schemas, for the documentation and for the check of what is sent. */
+/** The schemas of the schema routes' requests and answers. */
 import { type TSchema, Type } from '@sinclair/typebox'
 import { LOCATED, Moment } from '../http/reply.js'
 

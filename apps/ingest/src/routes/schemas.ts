@@ -1,4 +1,4 @@
-/** The routes of event types' schemas: registered versions, their use, new versions, the compatibility mode. */
+/** Routes of event types' schemas: registered versions, their use, new versions, the compatibility mode. */
 import { COMPATIBILITY_MODES, type CompatibilityMode } from '@eventflow/core'
 import {
   type DbOf,
@@ -27,7 +27,7 @@ import {
   versionSchema,
 } from './schema-schemas.js'
 
-/** All routes about schemas. */
+/** Declares the routes of schemas. */
 export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): void {
   const proposals = createProposals(dbOf)
 
@@ -118,7 +118,7 @@ function describeVersion({ version, schema, origin, registeredBy, registeredAt }
   return { version, schema, origin, registered_by: registeredBy, registered_at: registeredAt }
 }
 
-/** What events say in different words about the same version, taken together. */
+/** Combines events that state the same version in different words. */
 function describeUsage(type: string, { lookedAt, named, fields }: SchemaUsage) {
   const versions = new Map<number | null, { version: number | null; events: number; last_accepted_at: string }>()
   for (const { dataschema, events, last } of named) {

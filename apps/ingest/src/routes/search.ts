@@ -1,4 +1,4 @@
-/** Events searched: by what they are, how they are, and when they came. */
+/** The route that searches events by attributes, status and time. */
 import { EVENT_STATUSES, type EventStatus, partitionOf } from '@eventflow/core'
 import { type DbOf, listEvents } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
@@ -21,7 +21,7 @@ interface Search extends Pick<SentFilter, 'type' | 'key' | 'from' | 'to'>, SentP
 export interface SearchRoutesDeps {
   dbOf: DbOf
   readPage: ReadPage
-  /** How many partitions the database has. */
+  /** The number of partitions of the database. */
   partitions: number
 }
 

@@ -1,4 +1,4 @@
-/** Starts operations on many events: counts what matches first. */
+/** Starts operations on many events; counts the matching events first. */
 import {
   countMatching,
   createOperation,
@@ -29,7 +29,7 @@ export interface StartOperationDeps {
   definitions: ReadonlyMap<string, EventDefinition>
 }
 
-/** The routes that start an operation. */
+/** Declares the routes that start an operation. */
 export function startOperationRoutes(app: FastifyInstance, deps: StartOperationDeps): void {
   app.post<Asked>(
     '/v1/dead-letters/replay',
@@ -85,7 +85,7 @@ export function startOperationRoutes(app: FastifyInstance, deps: StartOperationD
   )
 }
 
-/** Counts first. With `dry_run` that is all; otherwise an operation begins, and its progress can be followed. */
+/** Counts first. With `dry_run` that is all; otherwise it starts an operation, whose progress can be followed. */
 async function start(
   { dbOf, operations, definitions }: StartOperationDeps,
   kind: OperationKind,
@@ -111,7 +111,7 @@ async function start(
   return describeOperation(operation)
 }
 
-/** Throws RequestError that names a type of those that match that has no such version, nor code that lifts it. */
+/** Throws RequestError if one of the matching types has neither such a version nor an upcaster from it. */
 async function requireVersion(
   db: Db,
   definitions: ReadonlyMap<string, EventDefinition>,

@@ -1,4 +1,4 @@
-/** Keys that wait behind an event that is to be tried again, and the way past it. */
+/** Routes of blocked keys, and for skipping the event that blocks one. */
 import { isUuid } from '@eventflow/core'
 import { type DbOf, readWaitingKeys, skipWaiting, type WaitingKey } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
@@ -12,7 +12,7 @@ const MAX_KEYS = 100
 
 export interface WaitingRoutesDeps {
   dbOf: DbOf
-  /** The types whose events wait for nobody. */
+  /** The types whose events have no order. */
   unordered: readonly string[]
 }
 

@@ -1,18 +1,19 @@
 /**
- * Columns of values as array parameters in Postgres' binary format: Node need not quote the values, nor Postgres parse them, which
- * is worth a third of a large INSERT. The format is that of `array_recv` and of each type's `recv` function.
+ * Encodes columns of values as array parameters in Postgres' binary format: neither Node must quote the values nor
+ * Postgres parse them, which saves a third of a large INSERT. The format is that of `array_recv` and of each type's
+ * `recv` function.
  */
 
 /** Object identifiers of the element types, from the catalogue `pg_type`. */
 const OID = { smallint: 21, bigint: 20, text: 25, json: 114, timestamptz: 1184, uuid: 2950, jsonb: 3802 }
 
-/** Dimensions, whether there are nulls, type, length, lower bound: a word each. */
+/** Number of dimensions, null flag, type, length, lower bound: four bytes each. */
 const HEADER_BYTES = 20
 
 /** The size of a UUID, 16 bytes, in hexadecimal digits. */
 const UUID_SIZE = '00000010'
 
-/** Keeps the place of a size among texts. */
+/** A placeholder for a size among the texts. */
 const SIZE = '\0\0\0\0'
 
 /** An array of texts; `undefined` is NULL. */
@@ -52,9 +53,9 @@ export function bigintColumn(values: readonly (number | null)[]): Buffer {
 
 const EPOCH_2000_MS = Date.UTC(2000, 0, 1)
 
-/** An array of moments as core's `readTime` gives them; `undefined` is NULL. */
+/** An array of timestamps in the form of core's `readTime`; `undefined` is NULL. */
 export function timestamptzColumn(values: readonly (string | undefined)[]): Buffer {
-  // Of events that were accepted together it is the same.
+  // Events that were accepted together have the same one.
   let last: string | undefined
   let micros = 0n
   return fixed(OID.timestamptz, 8, values, (buffer, value, at) => {
@@ -93,7 +94,10 @@ function fixed<Value extends string | number>(
   return buffer.subarray(0, at)
 }
 
-/** Texts, each with `prefix` in front. All are encoded at once, and the sizes put in between: one by one takes five times as long. */
+/**
+ * Texts, each preceded by `prefix`. All are encoded at once and the sizes filled in afterwards: encoding them one by
+ * one takes five times as long.
+ */
 function variable(oid: number, values: readonly (string | undefined)[], prefix: string): Buffer {
   let text = ''
   for (const value of values) text += value === undefined ? SIZE : `${SIZE}${prefix}${value}`

@@ -1,21 +1,21 @@
-/** Which events a person means. */
+/** Filters of events, as operators give them. */
 
-/** Every part that is given must hold. */
+/** An event must match all given fields. */
 export interface EventFilter {
   ids?: string[]
   type?: string
   key?: string
-  /** Of dead letters only: no other event has one. */
+  /** For dead letters only: other events have no error class. */
   errorClass?: string
-  /** RFC 3339, included. What time it is about, the statement says. */
+  /** RFC 3339, inclusive. The statement determines which time it applies to. */
   from?: string
-  /** RFC 3339, not included. */
+  /** RFC 3339, exclusive. */
   to?: string
 }
 
 /**
- * The condition that row `e` is of tenant $1 and matches the filter in $2 to $7; `time` is the column that `from` and `to`
- * are about. For statements without a name: they are planned with their values, so that what is not asked for costs nothing.
+ * Returns the condition that row `e` is of tenant $1 and matches the filter in $2 to $7. `from` and `to` apply to the
+ * column `time`. Use it in unnamed statements: they are planned with their values, so unused filters cost nothing.
  */
 export function matches(time: string): string {
   return `

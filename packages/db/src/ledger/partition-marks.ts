@@ -1,19 +1,19 @@
 /**
  * `partition_marks`: whether a partition has accepted events that its stream lacks.
  *
- * The mark has a row of its own that no settle transaction locks, so ingest never waits for one. The fence of a settle reads
- * the mark without a lock, and its snapshot is enough. Say E1 was accepted past the stream and E2 is a later event of its key:
- * E2 was sent after E1's 202, so E2 was added to the stream after E1's mark was committed. A settle that holds E2 has read it
- * from the stream before its fence statement began, so that statement sees the mark. A settle whose fence has not seen the
- * mark holds only events that were added to the stream before, and may end.
+ * The mark is in a separate row that no settling transaction locks, so ingest never waits for one. The fence reads the
+ * mark without a lock, and its snapshot is enough. Say E1 was accepted without being published, and E2 is a later event
+ * of its key. E2 was sent after E1's 202, so E2 was added to the stream after E1's mark was committed. A worker that
+ * has read E2 from the stream did so before its fence statement began, so that statement sees the mark. If the fence
+ * does not see the mark, the batch has only events that were added to the stream before the mark, and may be committed.
  */
 import type { Queryable } from '../server/connect.js'
 import type { Epoch } from './partitions.js'
 
 /**
- * Says that something was accepted for these partitions that is not in their streams. Must be committed before the 202
- * leaves: from then on the owner's fence settles nothing more from the stream until it has caught up.
- * The rows are locked in the order of their ids: two ingests that mark the same partitions cannot wait for each other.
+ * Records that these partitions have accepted events that are not in their streams. It must be committed before the 202
+ * is sent: from then on the owner's fence settles nothing more from the stream until the owner has caught up. The rows
+ * are locked in the order of their ids, so two ingest processes that mark the same partitions cannot deadlock.
  */
 export async function markDirty(db: Queryable, partitions: readonly number[]): Promise<void> {
   await db.query({
@@ -25,7 +25,10 @@ export async function markDirty(db: Queryable, partitions: readonly number[]): P
   })
 }
 
-/** Which of these partitions have a mark: what was accepted and not published must not wait for the next settle to be seen. */
+/**
+ * Resolves with those of the partitions that are dirty. Workers call it regularly, so that unpublished events need not
+ * wait for the next batch to be noticed.
+ */
 export async function findDirty(db: Queryable, partitions: readonly number[]): Promise<number[]> {
   const { rows } = await db.query({
     name: 'find-dirty',
@@ -36,9 +39,9 @@ export async function findDirty(db: Queryable, partitions: readonly number[]): P
 }
 
 /**
- * Says that the stream of this Redis process is whole again, unless something was accepted past it since `dirty` was read.
- * Gives whether it could be said. The mark and the run id change together, and only while the epoch holds: the partition's
- * row is locked first, so no other owner can begin in between.
+ * Records that the stream of this Redis process is complete again. Resolves with false, with nothing changed, if the
+ * mark has changed since `dirty` was read or the epoch has ended. The mark and the run id change together, and the
+ * partition's row is locked first, so no other owner can begin in between.
  */
 export async function markWhole(
   db: Queryable,

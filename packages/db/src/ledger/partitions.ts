@@ -1,26 +1,26 @@
-/** `partitions`: who owns what, and how far it is. */
+/** `partitions`: owners, leases and watermarks. */
 import type { Queryable } from '../server/connect.js'
 import { IS_ALIVE } from './workers.js'
 
-/** A partition as its owner knows it. */
+/** A partition and the epoch in which its owner has it. */
 export type Epoch = Pick<TakenPartition, 'partition' | 'epoch'>
 
-/** Everything the workers decide their shares by, as of one moment. */
+/** The state by which the workers determine their shares, in one snapshot. */
 export interface Ownership {
-  /** Workers whose heartbeat is recent, in the order of their ids. */
+  /** Workers with a recent heartbeat, in the order of their ids. */
   workers: string[]
   partitions: { id: number; owner: string | null /** The lease has run out, or was given back. */; free: boolean }[]
 }
 
-/** How many partitions there are: fixed by the first migration. */
+/** Resolves with the number of partitions, which the first migration fixed. */
 export async function countPartitions(db: Queryable): Promise<number> {
   const { rows } = await db.query('SELECT count(*)::integer AS partitions FROM partitions')
   return rows[0].partitions
 }
 
 /**
- * Locks the rows of partitions whose epoch still holds, in the order of their ids, as every statement does that locks several:
- * otherwise two of them could wait for each other.
+ * Locks the rows of the partitions whose epoch still holds, in the order of their ids. Every statement that locks
+ * several does so: otherwise two of them could deadlock.
  */
 function lockEpochs(partitions: string, epochs: string): string {
   return `
@@ -28,7 +28,7 @@ function lockEpochs(partitions: string, epochs: string): string {
     ORDER BY id FOR UPDATE OF partitions`
 }
 
-/** Renews the leases and gives the partitions whose lease still held; the others belong to another worker by now. */
+/** Renews leases. Resolves with the partitions whose lease still held; the others belong to another worker by now. */
 export async function renewLeases(
   db: Queryable,
   workerId: string,
@@ -47,7 +47,7 @@ export async function renewLeases(
   return new Set(rows.map((row) => row.id))
 }
 
-/** Who is alive and who owns what, by the clock of the database. */
+/** Reads the living workers and the owners of the partitions, by the clock of the database. */
 export async function readOwnership(db: Queryable): Promise<Ownership> {
   const { rows } = await db.query({
     name: 'read-ownership',
@@ -60,7 +60,7 @@ export async function readOwnership(db: Queryable): Promise<Ownership> {
   return { workers: rows[0]?.workers ?? [], partitions: rows.map(({ id, owner, free }) => ({ id, owner, free })) }
 }
 
-/** No more crashes are counted: workers that end at once may do so for weeks, and the column holds 32,767. */
+/** The count stops here: workers may crash at every start for weeks, and the column holds at most 32,767. */
 const MAX_CRASHES = 1_000
 
 /** A partition that was just taken. */
@@ -68,16 +68,16 @@ export interface TakenPartition {
   partition: number
   epoch: number
   /**
-   * How many owners did not give it back, their processes dead or cut off with events in hand, since one has lived long enough to save
-   * its progress.
+   * How many owners in a row did not give it back (their processes crashed, or lost their leases while processing),
+   * since an owner last lived long enough to save its watermark.
    */
   crashes: number
 }
 
 /**
- * Takes partitions that are free, and gives those that were had. A new epoch begins with each.
- * A partition that another transaction has locked (a rival, or the last settle of its old owner) is left for the next time.
- * `reclaim`: also what this worker's id owned before it was started again.
+ * Takes free partitions, and resolves with those it got. A new epoch begins with each. A partition that another
+ * transaction has locked (a rival, or the last batch of its old owner) is left for the next time. `reclaim`: also takes
+ * partitions that this worker's id owned before a restart.
  */
 export async function takePartitions(
   db: Queryable,
@@ -116,17 +116,17 @@ export async function releasePartitions(db: Queryable, leases: readonly Epoch[])
   })
 }
 
-/** Where the owner of a partition begins. */
+/** The state from which the owner of a partition begins. */
 export interface PartitionState {
-  /** Everything up to here is settled, or waits in `retries`. */
+  /** The watermark: every event up to it is settled or in `retries`. */
   settledSeq: number
-  /** Above 0: something was accepted that is not in the stream. */
+  /** Above 0: the partition has accepted events that are not in its stream. */
   dirty: number
   /** The identity of the feed that was last known to be whole; `null` when there is none. */
   feedIdentity: string | null
 }
 
-/** The state of a partition, or nothing when the epoch has ended. */
+/** Resolves with the state of a partition; undefined if the epoch has ended. */
 export async function readPartition(db: Queryable, { partition, epoch }: Epoch): Promise<PartitionState | undefined> {
   const { rows } = await db.query({
     name: 'read-partition',
@@ -140,8 +140,8 @@ export async function readPartition(db: Queryable, { partition, epoch }: Epoch):
 }
 
 /**
- * Says that the stream lacks something, before it is made again: after a crash in between nothing else would tell. Gives whether
- * it could be said; it cannot when the epoch has ended.
+ * Records that the stream lacks events. Call it before the stream is created again: after a crash in between, nothing
+ * else would show the loss. Resolves with false if the epoch has ended.
  */
 export async function markBroken(db: Queryable, { partition, epoch }: Epoch): Promise<boolean> {
   const { rowCount } = await db.query({
@@ -153,8 +153,8 @@ export async function markBroken(db: Queryable, { partition, epoch }: Epoch): Pr
 }
 
 /**
- * Says how far the work on partitions is: everything up to `settledSeq` is settled, or waits in `retries`. An owner that
- * lives long enough to say so ends a row of crashes.
+ * Saves the watermarks of partitions: every event up to `settledSeq` is settled or in `retries`. Resets the count of
+ * crashes, because the owner has lived long enough.
  */
 export async function saveProgress(
   db: Queryable,

@@ -1,23 +1,23 @@
-/** `raw_events`: what was accepted. Append-only. */
+/** `raw_events`: the accepted events. Append-only. */
 import { identityOf, type RawEvent } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
 import { asMoment, momentOf } from '../server/moments.js'
 import { smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
 
-/** An event on its way into `raw_events`. */
+/** An event to be inserted into `raw_events`. */
 export interface NewEvent extends Omit<RawEvent, 'seq' | 'acceptedAt' | 'occurredAt'> {
-  /** Event time, as `readTime` gives it; the time of acceptance where it is missing. */
+  /** Event time in the form of `readTime`; the time of acceptance if missing. */
   occurredAt?: string
 }
 
-/** What Postgres adds to a new event. */
+/** The values that Postgres assigns to a new event. */
 export interface Acceptance {
   seq: number
   /** RFC 3339 in UTC. */
   acceptedAt: string
 }
 
-// seq is drawn in the order of the arrays, so that a request's events keep their order; the rows are then inserted in the
+// seq is assigned in the order of the arrays, so that a request's events keep their order. The rows are inserted in the
 // order of the primary key, so that two flushes with the same ids cannot deadlock.
 const INSERT = `
   WITH inserted AS (
@@ -38,8 +38,8 @@ const INSERT = `
   FROM inserted`
 
 /**
- * Inserts the events that are new, in one statement, and gives what Postgres added to each. No two of them may be the same event.
- * One that is not in the answer has the id of an earlier one; nothing was written for it.
+ * Inserts the new ones among the events, in one statement. Resolves with the values that Postgres assigned to each. The
+ * events must be distinct. An event that is not in the result has the id of an earlier one; nothing was written for it.
  */
 export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]): Promise<Map<NewEvent, Acceptance>> {
   const { rows } = await db.query({
@@ -80,10 +80,10 @@ export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]
   return new Map(seqs.map((seq, i) => [eventAt(i), { seq: Number(seq), acceptedAt }]))
 }
 
-/** A stored event, and whether it is still to be delivered for the first time. */
+/** A stored event, and whether it was ever delivered. */
 export interface StoredEvent {
   event: RawEvent
-  /** Neither settled nor waiting in `retries`. */
+  /** Neither settled nor in `retries`. */
   undelivered: boolean
 }
 
@@ -102,7 +102,7 @@ const FIND = `
   LEFT JOIN failed_events f USING (tenant_id, event_id)
   LEFT JOIN retries w USING (tenant_id, event_id)`
 
-/** The stored events with these ids, by `identityOf`. */
+/** Resolves with the stored events with these ids, by `identityOf`. */
 export async function findRawEvents(
   db: Queryable,
   ids: readonly { tenantId: string; id: string }[],
@@ -120,7 +120,10 @@ export async function findRawEvents(
   )
 }
 
-/** The first and the last seq that is stored; 0 where there is none. By partition: there is no index by seq alone. */
+/**
+ * Resolves with the first and the last stored seq, 0 if there is none. Reads each partition, because there is no index
+ * by seq alone.
+ */
 export async function readStoredRange(db: Queryable): Promise<{ first: number; last: number }> {
   const { rows } = await db.query(`
     SELECT coalesce(min((SELECT seq FROM raw_events WHERE partition = p.id ORDER BY seq LIMIT 1)), 0) AS first,
@@ -129,7 +132,7 @@ export async function readStoredRange(db: Queryable): Promise<{ first: number; l
   return rows[0]
 }
 
-/** A row with RAW_EVENT_COLUMNS as an event. */
+/** Converts a row with RAW_EVENT_COLUMNS to an event. */
 // biome-ignore lint/suspicious/noExplicitAny: a row has the shape of the statement above.
 export function rawEventOf(row: any): RawEvent {
   return {

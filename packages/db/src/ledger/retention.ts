@@ -1,26 +1,26 @@
 /**
- * Retention: removes what was settled longer ago than anybody wants to keep it.
+ * Retention: removes events that were settled longer ago than the configured age.
  *
- * Only below `partitions.settled_seq`. Nothing there is unsettled but what has a row in `retries`, and a stream entry with
- * such a seq, however late it comes, is looked up in Postgres before anybody works on it: an event that is not there was
- * removed. So removing an event cannot bring its effects about again.
+ * It removes only events below `partitions.settled_seq`. There, every event is settled or in `retries`. If a stream
+ * entry with such a seq arrives late, the worker looks its event up in Postgres before processing it, and treats a
+ * missing event as removed. So the effects of a removed event cannot be repeated.
  *
- * A chunk of a thousand events costs some 20 ms of Postgres where the cores are free (2 million rows; 60 ms where they are not),
- * one that finds nothing to remove about half of that. The space is used again after the next vacuum.
+ * A chunk of a thousand events takes about 20 ms of Postgres on idle cores (2 million rows; 60 ms on busy ones), and
+ * about half of that if there is nothing to remove. The space is reused after the next vacuum.
  *
- * To Postgres, a removed event was never accepted: a later POST with its id is accepted as a new event. The age is therefore
- * also how long a producer may take to send the same event again.
+ * To Postgres, a removed event was never accepted: a later POST with its id is accepted as a new event. So the
+ * configured age is also how long a producer may take to send an event again.
  */
 import { ADVISORY_LOCKS } from '../server/advisory-locks.js'
 import { type Db, type Queryable, withTransaction } from '../server/connect.js'
 import { SETTLING_STATUSES } from './settled.js'
 
-/** What became of the next events in the order of acceptance. */
+/** The result of one chunk, in the order of acceptance. */
 export interface Removed {
   events: number
-  /** How far it looked. */
+  /** The last seq that was checked. */
   reached: number
-  /** What comes behind is too young, or there is nothing more. */
+  /** The next events are too young, or there are no more. */
   done: boolean
 }
 
@@ -30,12 +30,12 @@ const WAITS = (row: string) =>
 const REMOVE_RAW = `
   DELETE FROM raw_events r USING gone WHERE r.tenant_id = gone.tenant_id AND r.event_id = gone.event_id`
 
-// What was accepted too late to be old by now ends a round: all that comes behind it was accepted later still.
+// An event that was accepted too recently to be old ends a round: the ones behind it were accepted later still.
 const RESULT = (isBeyond: string) => `
   SELECT (SELECT count(*) FROM gone) AS events, count(*) AS looked, max(seq) AS reached,
          bool_or(${isBeyond} OR accepted_at >= now() - $1 * interval '1 day') AS ends FROM stretch`
 
-// An event with a dead letter goes by the dead letter's age first.
+// The age of dead letters applies to events with a dead letter.
 const REMOVE_PROCESSED = `
   WITH stretch AS (
          SELECT tenant_id, event_id, seq, accepted_at,
@@ -66,8 +66,8 @@ const REMOVE_DEAD_LETTERS = `
   ${RESULT('false')}`
 
 /**
- * Removes what was processed more than `days` ago, with its raw event: among the next `limit` events of a partition above the
- * seq `after`. Gives nothing when another worker is at it.
+ * Removes events that were processed more than `days` ago, with their raw events, among the next `limit` events of a
+ * partition above the seq `after`. Resolves with undefined if another worker is already removing.
  */
 export function removeProcessed(
   db: Db,
@@ -81,9 +81,10 @@ export function removeProcessed(
 }
 
 /**
- * Removes dead letters whose last change, a failure or a decision about it, is more than `days` ago: among the next `limit` of
- * them above the seq `after`, of all partitions. What is open or discarded goes with its raw event; what was processed after
- * all is an ordinary event from then on. Gives nothing when another worker is at it.
+ * Removes dead letters whose last change (a failure or an operator's decision) is more than `days` ago, among the next
+ * `limit` of all partitions above the seq `after`. Open and discarded ones are removed with their raw events; the event
+ * of a replayed one then counts as an ordinary processed event. Resolves with undefined if another worker is already
+ * removing.
  */
 export function removeDeadLetters(
   db: Db,

@@ -1,4 +1,4 @@
-/** `retries`: the events that wait for another attempt. Most of the time empty. */
+/** `retries`: the events that await another attempt. Usually empty. */
 import type { Attempt, Delivery, RawEvent } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
 import { RAW_EVENT_COLUMNS, rawEventOf } from './raw-events.js'
@@ -9,16 +9,16 @@ export interface WaitingRetry {
   attempts: number
   history: Attempt[]
   crashes: number
-  /** The version of its schema that it is read as, where a replay asked for one. */
+  /** The schema version that a replay asked for. */
   schemaVersion?: number
-  /** Milliseconds until it is due, by the database's clock; negative when overdue. */
+  /** Milliseconds until it is due, by the database's clock; negative if overdue. */
   dueInMs: number
 }
 
 const COLUMNS = `${RAW_EVENT_COLUMNS}, w.attempts, w.history, w.crashes, w.schema_version,
          (extract(epoch FROM w.due_at - now()) * 1000)::float8 AS due_in_ms`
 
-/** What waits in a partition, in the order of acceptance: at most `limit`, of those with a seq above `after`. */
+/** Resolves with the retries of a partition, in the order of acceptance: at most `limit`, with a seq above `after`. */
 export async function readRetries(
   db: Queryable,
   partition: number,
@@ -36,8 +36,8 @@ export async function readRetries(
 }
 
 /**
- * What is due in these partitions and not among the `held`: somebody else has put it there. At most `limit`, the first due
- * first. Where nothing waits, which is nearly always, this is one look into an empty index.
+ * Resolves with the due retries of these partitions that are not among `held`: another process has added them. At most
+ * `limit`, in the order in which they are due. The table is usually empty, so this is cheap.
  */
 export async function readDueRetries(
   db: Queryable,
@@ -72,8 +72,8 @@ function retryOf(row: any): WaitingRetry {
 }
 
 /**
- * Writes down events that wait behind another of their key and are in no stream, so that the next owner knows of them.
- * Written under the epoch, as one statement: when it has ended nothing is written. Gives whether it still holds.
+ * Records events that are blocked behind another of their key and are in no stream, so that the next owner finds them.
+ * One statement checks the epoch and writes. Resolves with false, with nothing written, if the epoch has ended.
  */
 export async function recordWaiting(
   db: Queryable,
@@ -95,10 +95,10 @@ export async function recordWaiting(
 }
 
 /**
- * Says that these events of a partition are about to be worked on, with no others in hand, because a worker died with them; each with
- * the number of crashes that it will have had if this worker dies of them too. Must be committed before the work begins. Gives false,
- * with nothing written, when the lease does not hold: with a mark, an earlier event of a key may be in no stream and in no `retries`,
- * and these would overtake it from there.
+ * Records that these events of a partition are about to be processed separately, because a worker died while processing
+ * them. Each has the crash count that it will have if this worker dies, too. It must be committed before processing
+ * begins. Resolves with false, with nothing written, if the lease does not hold. With a dirty mark, an earlier event of
+ * a key may be in no stream and not in `retries`, and these events would overtake it.
  */
 export async function recordSuspects(
   db: Queryable,
@@ -127,8 +127,8 @@ export async function recordSuspects(
 }
 
 /**
- * Takes back what `recordSuspects` has said of deliveries, where it still stands: the worker has lived, though it could not settle them.
- * `before`: how many crashes each has had from now on. A settled event has no row any more.
+ * Takes back what `recordSuspects` has recorded, unless it has changed since: the worker survived, although it could
+ * not settle the events. `before` is the new crash count of each. Events that were settled have no row any more.
  */
 export async function takeBackSuspicion(
   db: Queryable,

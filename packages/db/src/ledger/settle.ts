@@ -1,28 +1,28 @@
 /**
- * The statements of the settle transaction. Everything is written as absolute values, so a batch that is run again,
- * because the answer to its COMMIT was lost, changes nothing.
+ * The statements of the settling transaction. They write absolute values only, so settling a batch again (because the
+ * answer to its COMMIT was lost) changes nothing.
  */
 import { type Failed, historyWith, type Processed, type Retry, storableText } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
 import { bigintColumn, jsonbColumn, smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
 import { SETTLING_STATUSES } from './settled.js'
 
-/** The right to settle a partition's events, as of a moment. */
+/** The right to settle a partition's events. */
 export interface Lease {
   partition: number
   /** Rises with every change of owner. */
   epoch: number
   /**
-   * The mark `partition_marks.dirty` under which the stream is read: 0, since nothing is read from a stream that lacks events.
-   * `null` while the events come from Postgres, where nothing can be missing.
+   * The required value of `partition_marks.dirty`: 0 for events from the stream, because nothing may be settled from a
+   * stream that lacks events. `null` for events from Postgres, where nothing can be missing.
    */
   dirty: 0 | null
 }
 
 /**
- * Finds the partitions whose lease holds and whose mark is as the lease has it. It locks the rows of `partitions` against another
- * worker until the transaction has ended: that is what fences off old owners. The marks are read without a lock, so that ingest
- * never waits for a settle; `partition-marks.ts` says why that is enough.
+ * Finds the partitions whose lease holds and whose mark matches the lease. It locks the rows of `partitions` against
+ * other workers until the transaction ends; that fences off old owners. The marks are read without a lock, so that
+ * ingest never waits for a settling transaction; `partition-marks.ts` explains why that is enough.
  */
 const FENCE = (partitions: string, epochs: string, dirty: string) => `
   SELECT id FROM partitions JOIN partition_marks USING (id)
@@ -37,8 +37,8 @@ const fenceValues = (leases: readonly Lease[]) => [
 ]
 
 /**
- * The leases that no longer hold: another worker took the partition over, or something was accepted past the stream. The epochs
- * of the others hold until the transaction has ended; a mark may still be seen by a later statement of it.
+ * Resolves with the leases that no longer hold: another worker took the partition over, or its stream lacks an event.
+ * The epochs of the others hold until the transaction ends, but a later statement of it may still see a new mark.
  */
 export async function findBrokenLeases(tx: Queryable, leases: readonly Lease[]): Promise<Lease[]> {
   const { rows } = await tx.query({ name: 'fence', text: FENCE('$1', '$2', '$3'), values: fenceValues(leases) })
@@ -47,16 +47,16 @@ export async function findBrokenLeases(tx: Queryable, leases: readonly Lease[]):
   return leases.filter((lease) => !holding.has(lease.partition))
 }
 
-/** What of a batch was committed. */
+/** The result of inserting processed events. */
 export interface Inserted {
-  /** Partitions whose lease did not hold: nothing of them was written. */
+  /** Partitions that failed the fence: nothing was written for them. */
   broken: Set<number>
-  /** The `seq` of the events that are new: their effects are due, nobody else's. */
+  /** The seqs of the events that were not settled before, so their handlers must run. */
   inserted: Set<number>
 }
 
-// The fence is in the statement, so that a batch without effects is settled in one round trip. An event that is dead or discarded
-// stays so, whatever a second stream entry says; one that is being replayed does not.
+// The statement includes the fence, so that a batch without handlers is settled in one round trip. An event that has
+// failed or was discarded stays so, even if a second stream entry delivers it; one that is being replayed does not.
 const INSERT_PROCESSED = `
   WITH holding AS MATERIALIZED (${FENCE('$12', '$13', '$14')}), inserted AS (
     INSERT INTO processed_events (tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
@@ -75,7 +75,10 @@ const INSERT_PROCESSED = `
          CASE WHEN count(*) < cardinality($3) THEN coalesce(array_agg(seq), '{}') END AS inserted
   FROM inserted`
 
-/** Inserts processed events behind the fence, each partition's under its lease; one without a lease is as good as lost. */
+/**
+ * Inserts processed events behind the fence, each partition's under its lease. A partition without a lease counts as
+ * lost.
+ */
 export async function insertProcessed(
   db: Queryable,
   commits: readonly Processed[],
@@ -111,7 +114,7 @@ export async function insertProcessed(
   }
 }
 
-// A replayed event that fails again opens its dead letter again, with the new story.
+// A replayed event that fails again reopens its dead letter, with the new history.
 const INSERT_FAILED = `
   INSERT INTO failed_events (tenant_id, event_id, seq, type, key, partition, payload, failure_type, error_class, message,
                              errors, component, worker_id, attempts, history, correlation_id, accepted_at)
@@ -130,7 +133,7 @@ const INSERT_FAILED = `
         resolved_at = NULL, resolved_by = NULL, reason = NULL
     WHERE failed_events.status = 'replaying'`
 
-/** Writes dead letters. An event that was settled before, either way, is left as it is. */
+/** Writes dead letters. An event that was already processed or has failed is left unchanged. */
 export async function insertFailed(tx: Queryable, dead: readonly Failed[], by: { workerId: string; now: Date }) {
   const events = dead.map((d) => d.delivery.event)
   await tx.query({
@@ -158,7 +161,7 @@ export async function insertFailed(tx: Queryable, dead: readonly Failed[], by: {
   })
 }
 
-/** Writes or moves on the retries of events that failed transiently; `due_at` counts from the database's clock. */
+/** Writes or updates the retries of events that failed transiently. `due_at` uses the database's clock. */
 export async function upsertRetries(tx: Queryable, retries: readonly Retry[], now: Date): Promise<void> {
   const events = retries.map((r) => r.delivery.event)
   await tx.query({
@@ -182,9 +185,10 @@ export async function upsertRetries(tx: Queryable, retries: readonly Retry[], no
   })
 }
 
-// What is true now counts, and not what this batch has done: an earlier run of it may have been committed though its answer was lost,
-// and an operator may have sent the event on its way again since. Such a statement locks the row of its end first, as this does: so
-// either both see an end, or the replay has taken it away.
+// It checks the current state of the events, not what this batch has done: an earlier run of the batch may have been
+// committed though its answer was lost, and an operator may have replayed an event since. A replay locks the row of the
+// settled event first, as this statement does. So either both see that the event is settled, or the replay has removed
+// that state.
 const END_WAITING = `
   WITH settled AS (SELECT * FROM unnest($1::text[], $2::uuid[]) AS e(tenant_id, event_id)),
        processed AS MATERIALIZED (
@@ -200,8 +204,8 @@ const END_WAITING = `
   WHERE retries.tenant_id = ended.tenant_id AND retries.event_id = ended.event_id`
 
 /**
- * Removes the retries of those of these events that have their end, and says of the dead letters of the processed that their replay
- * has succeeded.
+ * Removes the retries of those of these events that are settled, and marks the dead letters of the processed ones as
+ * replayed.
  */
 export async function endWaiting(tx: Queryable, events: readonly { tenantId: string; id: string }[]): Promise<void> {
   await tx.query({
@@ -211,10 +215,10 @@ export async function endWaiting(tx: Queryable, events: readonly { tenantId: str
   })
 }
 
-/** Characters of a text that tells of a failure. */
+/** The longest stored text of a failure, in characters. */
 const MAX_TEXT = 2_000
 
-/** Messages come from anywhere; what Postgres cannot store must not kill the batch that tells of it. */
+/** Messages may contain anything; characters that Postgres cannot store must not fail the batch that reports them. */
 function toldText(text: string): string {
   return storableText(text, MAX_TEXT)
 }

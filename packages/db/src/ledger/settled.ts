@@ -1,6 +1,6 @@
 /**
- * Which events are settled, as SQL conditions about a row `e` with `tenant_id` and `event_id`. An event is settled when it is
- * processed, or has failed and is not being replayed.
+ * Which events are settled, as SQL conditions about a row `e` with `tenant_id` and `event_id`. An event is settled when
+ * it is processed, or has failed and is not being replayed.
  */
 
 /** The statuses of a dead letter, which is a row of `failed_events`. */
@@ -8,12 +8,12 @@ export const DEAD_LETTER_STATUSES = ['open', 'replaying', 'replayed', 'discarded
 export type DeadLetterStatus = (typeof DEAD_LETTER_STATUSES)[number]
 
 /**
- * The statuses of a dead letter that settles its event. While it is `replaying`, the event is in `retries` and unsettled again;
- * once it is `replayed`, the event is processed.
+ * The statuses of a dead letter that settles its event. While it is `replaying`, the event is in `retries` and
+ * unsettled again; once it is `replayed`, the event is processed.
  */
 export const SETTLING_STATUSES = `('open', 'discarded')`
 
-/** Where the row of an event is that makes a condition true. */
+/** A table in which the row of an event makes a condition true. */
 interface Place {
   table: string
   /** About the row `o`. */
@@ -41,8 +41,8 @@ export const hasRow = (table: string, condition?: string) =>
 export const IS_SETTLED = anyRow(SETTLED)
 
 /**
- * Whether the event is settled or has a row in `retries`: the worker need not look for it in `raw_events` any more. That is not
- * the same as settled: a blocked event may have a row in `retries`, too, and still counts as unsettled.
+ * Whether the event is settled or in `retries`, so that the worker need not look for it in `raw_events`. That differs
+ * from settled: a blocked event may be in `retries`, too, and is still unsettled.
  */
 export const IS_SETTLED_OR_RETRYING = anyRow([...SETTLED, RETRYING])
 

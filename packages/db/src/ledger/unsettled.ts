@@ -1,27 +1,27 @@
-/** What is accepted and not settled: the work list as Postgres knows it. */
+/** Reads the unsettled events from Postgres. */
 import type { RawEvent } from '@eventflow/core'
 import { INGEST_APPLICATION, type Queryable, STATEMENT_TIMEOUT_MS } from '../server/connect.js'
 import { bigintColumn } from './columns.js'
 import { RAW_EVENT_COLUMNS, rawEventOf } from './raw-events.js'
 import { IS_UNDELIVERED } from './settled.js'
 
-/** A part of a partition to look into: seq above `after`, up to `until`. */
+/** A range of a partition: seq above `after`, up to `until`. */
 export interface Range {
   partition: number
   after: number
   until: number
 }
 
-/** A range of which only some tenants' events are looked for. */
+/** A range in which only the events of some tenants are read. */
 export interface TenantsRange extends Range {
-  /** The one tenant whose events they are; without it, those of all tenants but the `others`. */
+  /** The tenant whose events are read. If undefined, all tenants except `others`. */
   tenantId: string | undefined
   others: readonly string[]
 }
 
-// It has to go along the index in order, and to stop at the limit. So the tenants are compared within CASE, where no other
-// index helps; and the limit comes with the range: if it were known to be more than the rows that are expected, Postgres would
-// rather look at all of them and sort.
+// The statement must follow the index in order and stop at the limit. So the tenants are compared inside CASE, where no
+// other index helps. And the limit comes with the range: if Postgres knew it to be larger than the expected number of
+// rows, it would rather read all rows and sort them.
 const READ_UNSETTLED = `
   SELECT range.number, r.found, ${RAW_EVENT_COLUMNS}
   FROM (SELECT *, ARRAY(SELECT json_array_elements_text(other_tenants)) AS others
@@ -42,9 +42,9 @@ const READ_UNSETTLED = `
   ORDER BY range.number, r.seq`
 
 /**
- * The first unsettled events of each range, at most `limit` of each and no more once their data has `bytes`, in the order of
- * acceptance; `more`: there may be more in the range. `except` are the seqs of
- * events in the caller's hands. What waits in `retries` is not among them. All of one snapshot: whoever sees an event here
+ * Resolves with the first unsettled events of each range in the order of acceptance: at most `limit`, and no more once
+ * their data has `bytes` bytes. `more`: the range may have more. `except` are the seqs of events that the caller
+ * already has. Events in `retries` are left out. All ranges are read in one snapshot: a caller that sees an event also
  * sees every event that was acknowledged before it was sent.
  */
 export async function readUnsettled(
@@ -75,11 +75,11 @@ export async function readUnsettled(
   return looks
 }
 
-/** What has come, of whichever partition. */
+/** The state of acceptance, over all partitions. */
 export interface Arrivals {
-  /** The last seq that was drawn. */
+  /** The last seq that was assigned. */
   lastSeq: number
-  /** There is more than one that may send. */
+  /** There is more than one tenant. */
   severalTenants: boolean
 }
 
@@ -93,7 +93,10 @@ export async function readArrivals(db: Queryable): Promise<Arrivals> {
   return { lastSeq: rows[0].last_seq, severalTenants: rows[0].several_tenants }
 }
 
-/** How many events there are in each range, settled or not. Reads the index only, where Postgres knows its pages well. */
+/**
+ * Resolves with the number of events in each range, settled or not. Reads only the index if the visibility map is up to
+ * date.
+ */
 export async function countInRanges(db: Queryable, ranges: readonly Range[]): Promise<number[]> {
   const { rows } = await db.query({
     name: 'count-in-ranges',
@@ -106,7 +109,7 @@ export async function countInRanges(db: Queryable, ranges: readonly Range[]): Pr
   return rows.map((row) => row.events)
 }
 
-/** The highest seq of each of these partitions; 0 where there is no event. */
+/** Resolves with the highest seq of each of these partitions; 0 if there is no event. */
 export async function readLastSeqs(db: Queryable, partitions: readonly number[]): Promise<number[]> {
   const { rows } = await db.query({
     name: 'read-last-seqs',
@@ -119,15 +122,15 @@ export async function readLastSeqs(db: Queryable, partitions: readonly number[])
 }
 
 /**
- * For each of these partitions the highest seq that is *final*: no event with a lower one can appear any more.
+ * Resolves with the highest *final* seq of each of these partitions: no event with a lower one can appear any more.
  *
- * The order of seq is not the order of commit. But a seq is drawn inside the INSERT, which the statement timeout ends,
- * so it was drawn within that time after `accepted_at`, the start of its transaction. An event with a lower seq began
- * before that, and is visible or gone, unless its COMMIT hangs: then it is still among the transactions of those that
- * accept events. One that has written has an id by then; one that only reads, and may do so for long if its reader is
- * frozen, is passed over. Where we may not see since when one runs that has written (it is another role's, and ours
- * lacks pg_read_all_stats; or the server does not track activities), it may have begun before every event: nothing is
- * final until it has ended.
+ * The order of seq is not the order of commit. But a seq is assigned inside the INSERT, which the statement timeout
+ * ends, so it was assigned within that time after `accepted_at`, the start of its transaction. An event with a lower
+ * seq began before that, and is visible or rolled back, unless its COMMIT hangs: then its transaction is still among
+ * those that accept events. A transaction that has written has an id by then; one that only reads, perhaps for long
+ * because its reader is frozen, is ignored. If we may not see since when a transaction that has written runs (it
+ * belongs to another role and ours lacks pg_read_all_stats, or the server does not track activities), it may have begun
+ * before every event. Then nothing is final until it has ended.
  */
 export async function readFinalSeqs(db: Queryable, partitions: readonly number[]): Promise<number[]> {
   const { rows } = await db.query({
@@ -145,5 +148,5 @@ export async function readFinalSeqs(db: Queryable, partitions: readonly number[]
   return rows.map((row) => row.final)
 }
 
-/** The statement timeout and a margin for clocks that are set. */
+/** The statement timeout, and a margin for clock changes. */
 const FINAL_AFTER_MS = 2 * STATEMENT_TIMEOUT_MS

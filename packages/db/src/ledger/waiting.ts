@@ -1,9 +1,9 @@
-/** Keys that wait: behind an event that is to be tried again. */
+/** Blocked keys, which wait for the retry of an event. */
 import type { Attempt } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
 import { IS_SETTLED } from './settled.js'
 
-/** A key that waits, with the event at its head. */
+/** A blocked key, with the event at its head. */
 export interface WaitingKey {
   id: string
   type: string
@@ -13,19 +13,20 @@ export interface WaitingKey {
   attempts: number
   dueAt: Date
   history: Attempt[]
-  /** How many events of the key are known to wait behind it. */
+  /** How many events of the key are known to be blocked behind it. */
   behind: number
 }
 
-/** So many rows of `retries` are looked at, those that were tried the most first: the heads are among them. */
+/** How many rows of `retries` are read, those with the most attempts first: the heads are among them. */
 const LOOKED_AT = 2_000
 
-/** So many events after the head are looked at for those that wait behind it. */
+/** How many events after the head are searched for those that are blocked behind it. */
 const LOOKED_AT_BEHIND = 2_000
 
 /**
- * The keys that wait, those that have waited the longest first. Events of the types in `unordered` are a key each. What waits
- * behind is counted among the next thousands of events of the partition, and only where `countBehind` is set.
+ * Resolves with the blocked keys, those that have waited the longest first. Events of the types in `unordered` are a
+ * key each. Blocked events behind the head are counted among the next thousands of events of the partition, and only if
+ * `countBehind` is set.
  */
 export async function readWaitingKeys(
   db: Queryable,

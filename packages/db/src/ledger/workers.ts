@@ -1,27 +1,29 @@
-/** `workers`: who is alive. */
+/** `workers`: the heartbeats of the workers. */
 import type { Queryable } from '../server/connect.js'
 
-/** A worker that was killed leaves its row behind; after so many days without a heartbeat the others remove it. */
+/**
+ * A worker that was killed leaves its row behind; after this many days without a heartbeat, another worker removes it.
+ */
 const REMEMBERED_DAYS = 1
 
-/** A worker has a share for as long as a lease of its own lasts from its last heartbeat. */
+/** A worker counts as alive for the length of its leases after its last heartbeat. */
 export const IS_ALIVE = `heartbeat_at > now() - lease_ms * interval '1 millisecond'`
 
-/** One process that works under the id of a worker. */
+/** A process that works under the id of a worker. */
 export interface WorkerProcess {
   id: string
   host: string
   pid: number
-  /** Tells this process from every other that has or had the id. */
+  /** Distinguishes this process from every other that has or had the id. */
   run: string
-  /** How long its leases last without being renewed, in milliseconds. */
+  /** The length of its leases, in milliseconds. */
   leaseMs: number
 }
 
 /**
- * Says that this process is alive, and forgets workers that have been dead for a day. The id belongs to one process: to the
- * one that has taken it last (`takeOver`), until its heartbeat is too old. Gives the process that has the id instead, if
- * there is one; it is told then that there is a rival.
+ * Records a heartbeat, and removes workers that have been dead for a day. An id belongs to one process: the one that
+ * took it last (`takeOver`), until its heartbeat is too old. Resolves with the process that has the id instead, if any;
+ * that process is then shown that it has a rival.
  */
 export async function heartbeat(
   db: Queryable,
@@ -54,29 +56,29 @@ export async function heartbeat(
   return rows[0]
 }
 
-/** Says that this process is gone, so that no share is kept for it. */
+/** Records that this process is gone, so that no share is kept for it. */
 export async function removeWorker(db: Queryable, { id, run }: Pick<WorkerProcess, 'id' | 'run'>): Promise<void> {
   await db.query('DELETE FROM workers WHERE worker_id = $1 AND run = $2', [id, run])
 }
 
-/** A worker as it is known in Postgres. */
+/** A worker as Postgres knows it. */
 export interface KnownWorker {
   id: string
   host: string
   pid: number
   startedAt: Date
   heartbeatAt: Date
-  /** Since its last heartbeat, by the database's clock. */
+  /** Seconds since its last heartbeat, by the database's clock. */
   silentSeconds: number
-  /** Its last heartbeat is recent enough for it to have a share. */
+  /** Its last heartbeat is recent enough for a share of the partitions. */
   alive: boolean
-  /** Those that it owns, with a lease that still holds. */
+  /** The partitions that it owns under a valid lease. */
   partitions: number[]
-  /** Another process that is alive and would work under the same id. */
+  /** Another living process that tries to use the same id. */
   rival: { host: string; pid: number } | null
 }
 
-/** Every worker that is alive, or has died without saying so, in the order of their ids. */
+/** Resolves with every worker that is alive or has died without removing its row, in the order of their ids. */
 export async function readWorkers(db: Queryable): Promise<KnownWorker[]> {
   const { rows } = await db.query({
     text: `

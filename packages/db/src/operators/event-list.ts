@@ -1,6 +1,7 @@
 /**
- * Searching the events, the last accepted first. Only what is unique, waits or has failed is indexed, because every index is
- * paid for by every event: the rest is looked through, part by part, from the newest backwards.
+ * Searches the events, the last accepted first. Only unique fields and unsettled or failed events are indexed, because
+ * every index costs time for every event. For other fields the events are scanned, window by window, from the newest
+ * backwards.
  */
 import type { EventStatus } from '@eventflow/core'
 import { readStoredRange } from '../ledger/raw-events.js'
@@ -11,7 +12,7 @@ import { asMoment } from '../server/moments.js'
 import { WINDOW } from './replay.js'
 import { findEndSeq, findFirstSeq } from './seq-at.js'
 
-/** Every part that is given must hold. */
+/** An event must match all given fields. */
 export interface EventQuery {
   tenantId: string
   /** Any of these. */
@@ -20,7 +21,7 @@ export interface EventQuery {
   correlationId?: string
   type?: string
   key?: string
-  /** Where the events of the key are. To be given with a key: the others need not be looked through then. */
+  /** The partition of the key. Give it with a key, so that the other partitions need not be scanned. */
   partition?: number
   status?: EventStatus
   /** Accepted at this moment or later, RFC 3339. */
@@ -32,19 +33,19 @@ export interface EventQuery {
 // biome-ignore lint/suspicious/noExplicitAny: a row of the view, passed on as JSON.
 type EventRow = Record<string, any>
 
-/** What was found. Events with a lower seq than `before` were not looked at; `null`: there is nothing more. */
+/** A page of results. Events with a lower seq than `before` were not checked; `null` if there are no more. */
 export interface EventPage {
   rows: EventRow[]
   before: number | null
 }
 
-/** Seqs that one statement looks at where all but one partition are left out. */
+/** Seqs that one statement scans if it reads a single partition. */
 const WINDOW_OF_ONE = 10 * WINDOW
 
-/** How long a search goes on with nothing or little found, in milliseconds. Who wants more of it asks for the next page. */
+/** How long a search continues with few or no results, in milliseconds. The caller can ask for the next page. */
 const BUDGET_MS = 1_000
 
-/** What it takes to say of an event how it is; `e` is its row in `raw_events`. */
+/** The conditions of the statuses; `e` is the event's row in `raw_events`. */
 const IS: Record<EventStatus, string> = {
   processed: hasRow('processed_events'),
   failed: hasRow('failed_events', `o.status = 'open'`),
@@ -53,7 +54,7 @@ const IS: Record<EventStatus, string> = {
   accepted: `NOT ${IS_SETTLED_OR_RETRYING}`,
 }
 
-/** The parts of a query that are looked at event by event: $1 to $6. */
+/** The conditions that are checked event by event: $1 to $6. */
 const MATCHING = `
   e.tenant_id = $1 AND ($2::text IS NULL OR e.type = $2) AND ($3::text IS NULL OR e.key = $3)
   AND ($4::timestamptz IS NULL OR e.accepted_at >= $4) AND ($5::timestamptz IS NULL OR e.accepted_at < $5)
@@ -68,7 +69,7 @@ const rowsOf = (chosen: string) => `
   SELECT ${COLUMNS} FROM events WHERE (tenant_id, event_id) IN (SELECT tenant_id, event_id FROM (${chosen}) c)
   ORDER BY seq DESC`
 
-/** A page of the events that match, the last accepted first; below the seq `before` where it is given. */
+/** Resolves with a page of matching events, the last accepted first, below the seq `before` if given. */
 export async function listEvents(
   db: Db,
   query: EventQuery,
@@ -89,7 +90,7 @@ export async function listEvents(
   return lookBack(db, query, { before, limit, conditions, values })
 }
 
-/** Where an index leads to few events: by id, by correlation id, and those that wait or have failed. Values from $9. */
+/** The conditions for which an index leads to few events: id, correlation id, unsettled or failed. Values from $9. */
 function fewCandidates({
   ids,
   correlationId,
@@ -103,7 +104,7 @@ function fewCandidates({
     }
   }
   if (correlationId !== undefined) {
-    // The first of its kind is its own: only those that are not have an entry in the index.
+    // An event without a correlation id is its own, and has no entry in the index.
     return {
       candidates: `
         SELECT * FROM raw_events
@@ -122,7 +123,7 @@ function fewCandidates({
   return { candidates: `SELECT r.* FROM ${table} JOIN raw_events r USING (tenant_id, event_id)`, values: [] }
 }
 
-/** Looks through `raw_events` from the newest backwards until a page is full, there is no more, or it took too long. */
+/** Scans `raw_events` from the newest backwards until a page is full, there is no more, or the time is up. */
 async function lookBack(
   db: Db,
   { tenantId, from, to, partition, status }: EventQuery,
@@ -134,8 +135,8 @@ async function lookBack(
   const first = from === undefined ? since.first : await findFirstSeq(db, from, since)
   const end = to === undefined ? stored.last + 1 : await findEndSeq(db, to, stored)
   let before = Math.min(search.before ?? end, end)
-  // Each partition gives its newest, by its index, and the newest of them all are taken. OFFSET 0 keeps Postgres from looking
-  // at all events of the window before it takes the first ones, which it would where it thinks that few match.
+  // Each partition gives its newest events by its index, and the newest of all are taken. OFFSET 0 keeps Postgres from
+  // reading all events of the window before it takes the first ones, which it would do if it expects few matches.
   const chosen = `
     SELECT m.* FROM partitions
     CROSS JOIN LATERAL (SELECT e.seq, e.tenant_id, e.event_id
@@ -156,7 +157,7 @@ async function lookBack(
   return { rows, before: before > first ? before : null }
 }
 
-/** Everything below this seq is settled, or waits in `retries`. */
+/** Every event below this seq is settled or in `retries`. */
 async function readLowestUnsettled(db: Queryable): Promise<number> {
   const { rows } = await db.query('SELECT min(settled_seq) AS settled FROM partitions')
   return rows[0].settled + 1

@@ -1,4 +1,4 @@
-/** The view `events`: one row an accepted event, with what became of it. */
+/** The view `events`: one row for each accepted event, with its status. */
 import { identityOf } from '@eventflow/core'
 import { SETTLING_STATUSES } from '../ledger/settled.js'
 import { asTenant } from '../server/as-tenant.js'
@@ -8,7 +8,7 @@ import { asMoment } from '../server/moments.js'
 // biome-ignore lint/suspicious/noExplicitAny: a row of the view, passed on as JSON.
 type EventRow = Record<string, any>
 
-/** The event with this id, or nothing; `time` is its `occurred_at` for `momentOf`. */
+/** Resolves with the event with this id, or undefined; `time` is its `occurred_at` for `momentOf`. */
 export async function findEvent(db: Db, tenantId: string, id: string): Promise<EventRow | undefined> {
   const text = `SELECT *, ${asMoment('occurred_at')} AS time FROM events WHERE tenant_id = $1 AND event_id = $2`
   const values = [tenantId, id]
@@ -16,7 +16,7 @@ export async function findEvent(db: Db, tenantId: string, id: string): Promise<E
   return rows[0]
 }
 
-/** The first of these ids that is of an event of this source, if one is. */
+/** Resolves with the first of these ids that belongs to an event of this source, if any. */
 export async function findIdOfSource(
   db: Db,
   tenantId: string,
@@ -32,8 +32,8 @@ export async function findIdOfSource(
 }
 
 /**
- * Which of these events have reached an end, by `identityOf`. One that Postgres does not know has, too: it was removed a
- * configured age after that.
+ * Resolves with those of these events that are settled, by `identityOf`. An event that Postgres does not have counts as
+ * settled: retention removed it.
  */
 export async function findSettled(
   db: Queryable,
@@ -55,7 +55,7 @@ export async function findSettled(
   return new Set(rows.map((row) => identityOf({ tenantId: row.tenant_id, id: row.event_id })))
 }
 
-/** How many events there are, and where they stand. */
+/** How many events there are, by status. */
 export interface EventCounts {
   accepted: number
   processed: number
@@ -65,7 +65,7 @@ export interface EventCounts {
   unsettled: number
 }
 
-/** Counts the tables: exact, as of one snapshot, and dearer the larger they are. */
+/** Counts the rows of the tables: exact, in one snapshot, and slower the larger they are. */
 export async function countEvents(db: Queryable): Promise<EventCounts> {
   const { rows } = await db.query(`
     SELECT (SELECT count(*) FROM raw_events) AS accepted,
@@ -76,7 +76,7 @@ export async function countEvents(db: Queryable): Promise<EventCounts> {
   return { accepted, processed, failed, retrying, unsettled: accepted - processed - failed }
 }
 
-/** Whether any event was ever accepted, or is still kept. */
+/** Whether there is any event. */
 export async function hasEvents(db: Queryable): Promise<boolean> {
   const { rows } = await db.query('SELECT EXISTS (SELECT FROM raw_events) AS some')
   return rows[0].some

@@ -1,4 +1,4 @@
-/** `failed_events` as people read them: the dead letters, one by one and by kind. */
+/** `failed_events` for operators: the dead letters, one by one and in groups. */
 import { type EventFilter, filterValues, matches } from '../ledger/event-filter.js'
 import type { DeadLetterStatus } from '../ledger/settled.js'
 import { asTenant } from '../server/as-tenant.js'
@@ -7,7 +7,7 @@ import type { Db } from '../server/connect.js'
 export interface DeadLetterQuery {
   tenantId: string
   filter: EventFilter
-  /** All of them where it is missing. */
+  /** All statuses if missing. */
   status?: DeadLetterStatus
 }
 
@@ -18,7 +18,10 @@ const MATCHING = `
   FROM failed_events e
   WHERE ${matches('e.failed_at')} AND ($7::text IS NULL OR e.error_class = $7) AND ($8::text IS NULL OR e.status = $8)`
 
-/** A page of dead letters without their payload and history, the last accepted first; `before` is the `seq` to go on from. */
+/**
+ * Resolves with a page of dead letters without their payload and history, the last accepted first; `before` is the
+ * `seq` to continue from.
+ */
 export async function listDeadLetters(
   db: Db,
   { tenantId, filter, status }: DeadLetterQuery,
@@ -43,15 +46,17 @@ export interface DeadLetterGroup {
   count: number
   first_seen: Date
   last_seen: Date
-  /** How many failed in each of TREND_PARTS equal parts of the time between the first and the last of all groups. */
+  /**
+   * How many failed in each of TREND_PARTS equal parts of the time from the first to the last failure of all groups.
+   */
   trend: number[]
 }
 
 const TREND_PARTS = 24
 
 /**
- * How many dead letters there are of each type and error class, and when they failed; the most frequent first. `more`:
- * not all.
+ * Resolves with the number of dead letters of each type and error class, and when they failed; the most frequent first.
+ * `more`: there are more groups.
  */
 export async function groupDeadLetters(
   db: Db,
@@ -79,7 +84,7 @@ export async function groupDeadLetters(
   return { groups, more: rows.length > limit }
 }
 
-/** One dead letter, whole, or nothing. */
+/** Resolves with one complete dead letter, or undefined. */
 export async function findDeadLetter(db: Db, tenantId: string, id: string): Promise<DeadLetterRow | undefined> {
   const { rows } = await asTenant(db, tenantId, (tx) =>
     tx.query('SELECT * FROM failed_events WHERE tenant_id = $1 AND event_id = $2', [tenantId, id]),

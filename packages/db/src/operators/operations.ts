@@ -1,9 +1,10 @@
 /**
- * `operations`: what a person asked for and a process carries out, part by part.
+ * `operations`: replays and discards that an operator started and a process carries out, part by part.
  *
- * An operation is *running* → *finished*. It is *interrupted* when its process stops, or has given no sign of life for a
- * while, and running again when somebody resumes it; *cancelled* ends it for good. How far it is stands in its row and is
- * written in the transaction that did it: whoever goes on, and however often, no event is operated on twice.
+ * An operation is *running* → *finished*. It becomes *interrupted* if its process stops or has given no sign of life
+ * for a while, and runs again if an operator resumes it; *cancelled* is final. Its progress is in its row, written in
+ * the same transaction as the changes. So no event is changed twice, no matter how often and by which process the
+ * operation is continued.
  */
 import { asTenant } from '../server/as-tenant.js'
 import { type Db, type Queryable, withTransaction } from '../server/connect.js'
@@ -15,13 +16,13 @@ type OperationStatus = 'running' | 'finished' | 'interrupted' | 'cancelled'
 
 export interface Operation extends Selection {
   id: string
-  /** Events a second, at the most. */
+  /** The maximum rate, in events a second. */
   rate: number
-  /** The version of their schema that replayed events are read as; `null`: each as it says itself. */
+  /** The schema version that replayed events are read as; `null`: the version that each event states. */
   schemaVersion: number | null
   reason: string | null
   requestedBy: string
-  /** How many events matched when it was asked for. Some of them may be changed by others before their turn comes. */
+  /** How many events matched when it was started. Others may change some of them in the meantime. */
   total: number
   done: number
   status: OperationStatus
@@ -29,24 +30,27 @@ export interface Operation extends Selection {
   finishedAt: Date | null
 }
 
-/** An operation whose process has given no sign of life for so long, in milliseconds, counts as interrupted. */
+/** An operation whose process has given no sign of life for this long, in milliseconds, counts as interrupted. */
 const ALIVE_MS = 30_000
 
-/** Operations of a tenant that run at once: each of them works all the time. */
+/** The most operations of a tenant that run at once: each of them works continuously. */
 const RUNNING = {
   count: `SELECT count(*) FROM operations WHERE tenant_id = $1 AND status = 'running'`,
   limit: 10,
-  what: 'operations that run: wait until one has finished, or cancel one',
+  what: 'running operations: wait until one has finished, or cancel one',
 }
 
-/** While so many events of the tenant wait in `retries`, no replay adds to them: their owners hold them in memory. */
+/** While this many events of the tenant are in `retries`, no replay adds more: their owners keep them in memory. */
 const MAX_WAITING = 10_000
 
 const COLUMNS = `
   id, kind, tenant_id AS "tenantId", filter, rate, schema_version AS "schemaVersion", reason, requested_by AS "requestedBy", total, done, status,
   started_at AS "startedAt", finished_at AS "finishedAt"`
 
-/** Begins an operation on the events of this extent, with its row in the audit log. Throws TenantLimitError when too many run. */
+/**
+ * Starts an operation on the events of this extent, with a row in the audit log. Rejects with TenantLimitError if too
+ * many run.
+ */
 export async function createOperation(
   db: Db,
   asked: Pick<Operation, 'kind' | 'tenantId' | 'filter' | 'rate' | 'schemaVersion' | 'reason' | 'requestedBy'>,
@@ -71,7 +75,7 @@ export async function createOperation(
   })
 }
 
-/** The operation, or nothing. One whose process is gone is found interrupted. */
+/** Resolves with the operation, or undefined. If its process is gone, it is interrupted. */
 export async function findOperation(db: Db, tenantId: string, id: string): Promise<Operation | undefined> {
   await interruptLifeless(db)
   const { rows } = await asTenant(db, tenantId, (tx) =>
@@ -80,7 +84,7 @@ export async function findOperation(db: Db, tenantId: string, id: string): Promi
   return rows[0]
 }
 
-/** The last operations, the newest first. Those whose process is gone are found interrupted. */
+/** Resolves with the last operations, the newest first. Those whose process is gone are interrupted. */
 export async function listOperations(db: Db, tenantId: string, limit: number): Promise<Operation[]> {
   await interruptLifeless(db)
   const { rows } = await asTenant(db, tenantId, (tx) =>
@@ -100,18 +104,18 @@ async function interruptLifeless(db: Queryable): Promise<void> {
   )
 }
 
-/** An operation by what identifies it for its tenant. */
+/** An operation, identified within its tenant. */
 type OneOperation = Pick<Operation, 'tenantId' | 'id'>
 
 /**
- * Has an interrupted operation run again, from where it stopped. Gives nothing when it is not interrupted. Throws
- * TenantLimitError when too many run.
+ * Resumes an interrupted operation where it stopped. Resolves with undefined if it is not interrupted. Rejects with
+ * TenantLimitError if too many run.
  */
 export async function resumeOperation(db: Db, one: OneOperation, by: string): Promise<Operation | undefined> {
   return changeStatus(db, one, by, 'resume', ['interrupted'], 'running')
 }
 
-/** Ends an operation for good; what it did stays done. Gives nothing when it has ended before. */
+/** Cancels an operation for good; what it has done is not undone. Resolves with undefined if it has already ended. */
 export async function cancelOperation(db: Db, one: OneOperation, by: string): Promise<Operation | undefined> {
   return changeStatus(db, one, by, 'cancel', ['running', 'interrupted'], 'cancelled')
 }
@@ -144,12 +148,12 @@ async function audit(tx: Queryable, operation: Operation, actor: string, action:
   await recordAudit(tx, { tenantId, actor, action, operationId: id, ...subject, filter, count: total, reason })
 }
 
-/** Says that the process that ran an operation does so no more. */
+/** Records that the process that ran an operation no longer does. */
 export async function interruptOperation(db: Queryable, id: string): Promise<void> {
   await db.query(`UPDATE operations SET status = 'interrupted' WHERE id = $1 AND status = 'running'`, [id])
 }
 
-/** What one step of an operation came to. `crowded`: nothing was done, since too many events wait in `retries`. */
+/** The result of one step of an operation. `crowded`: nothing was done, because too many events are in `retries`. */
 export interface Step {
   status: OperationStatus
   changed: number
@@ -157,8 +161,8 @@ export interface Step {
 }
 
 /**
- * Does the next part of an operation, of `limit` events at the most, all of it or nothing. The row is locked meanwhile, so
- * that two processes that both believe to run the operation do so one after the other. Gives nothing when it is not running.
+ * Does the next part of an operation, at most `limit` events, completely or not at all. The row is locked meanwhile, so
+ * that two processes that both try to run the operation take turns. Resolves with undefined if it is not running.
  */
 export async function advanceOperation(db: Db, id: string, limit: number): Promise<Step | undefined> {
   return withTransaction(db, async (tx) => {

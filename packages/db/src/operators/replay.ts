@@ -1,7 +1,7 @@
 /**
- * Replay and discard: events that have reached their end and are sent on their way again, or for good, because a person
- * asks for it. What is replayed goes into `retries`, where the owner of its partition finds it, and never into a stream:
- * so it survives everything, waits behind what waits of its key, and is settled by the same fence as all else.
+ * Replay and discard: settled events that an operator sends through again, or dead letters that the operator closes for
+ * good. A replayed event goes into `retries`, where the owner of its partition finds it, and never into a stream. So it
+ * survives every crash, keeps the order of its key, and is settled behind the same fence as all other events.
  */
 
 import { type EventFilter, filterValues, matches } from '../ledger/event-filter.js'
@@ -9,27 +9,27 @@ import { readStoredRange } from '../ledger/raw-events.js'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db, Queryable } from '../server/connect.js'
 
-/** What is done to which events: to open dead letters, or to processed events. */
+/** The kinds of operations: on open dead letters, or on processed events. */
 export type OperationKind = 'replay-dead-letters' | 'discard-dead-letters' | 'replay-processed'
 
-/** What a person asks for. */
+/** The events that an operator selects. */
 export interface Selection {
   kind: OperationKind
   tenantId: string
   filter: EventFilter
 }
 
-/** How many events match, and the lowest and highest seq of them; 0 where there is none. */
+/** How many events match, and their lowest and highest seq; 0 if there is none. */
 export interface Extent {
   count: number
   first: number
   last: number
 }
 
-/** Seqs that one statement looks at, where it cannot know how many of them match: bounds its time. */
+/** Seqs that one statement scans if it cannot know how many of them match; this limits its time. */
 export const WINDOW = 50_000
 
-/** Enough of an event to recognise it. Dead letters have a failure, processed events have not. */
+/** Enough of an event to recognize it. Dead letters have a failure, processed events do not. */
 export interface Sample {
   event_id: string
   type: string
@@ -40,7 +40,7 @@ export interface Sample {
 }
 
 const OPEN = `e.status = 'open' AND ${matches('e.failed_at')} AND ($7::text IS NULL OR e.error_class = $7)`
-// By `raw_events` and its index, since `processed_events` has none by seq: it would be paid for by every event.
+// By `raw_events` and its index: `processed_events` has no index by seq, because it would cost time for every event.
 const PROCESSED = `
   raw_events e JOIN processed_events p USING (tenant_id, event_id)
   WHERE ${matches('e.accepted_at')} AND $7::text IS NULL AND e.seq > $8 AND e.seq <= $9`
@@ -48,7 +48,7 @@ const PROCESSED = `
 const queryAs = (db: Db, tenantId: string) => (text: string, values: unknown[]) =>
   asTenant(db, tenantId, (tx) => tx.query(text, values))
 
-/** How many events an operation would be about. Exact, and as dear as there are events to look at. */
+/** Counts the events that an operation would change. Exact; the cost grows with the number of events to scan. */
 export async function countMatching(db: Db, { kind, tenantId, filter }: Selection): Promise<Extent> {
   const values = filterValues(tenantId, filter)
   const query = queryAs(db, tenantId)
@@ -76,7 +76,7 @@ export async function countMatching(db: Db, { kind, tenantId, filter }: Selectio
   return found
 }
 
-/** A few of the first events that an operation would be about. */
+/** Resolves with a few of the first events that an operation would change. */
 export async function readSamples(
   db: Db,
   { kind, tenantId, filter }: Selection,
@@ -100,7 +100,7 @@ export async function readSamples(
   return rows
 }
 
-/** The types of the events of this extent that an operation would be about. */
+/** Resolves with the types of the events of this extent that an operation would change. */
 export async function typesMatching(
   db: Db,
   { kind, tenantId, filter }: Selection,
@@ -133,13 +133,13 @@ export interface Part {
   reason: string | null
 }
 
-/** What a part came to: how many events it changed, and up to which seq it looked. */
+/** The result of a part: how many events it changed, and up to which seq it scanned. */
 export interface PartDone {
   changed: number
   reached: number
 }
 
-// What has reached its end since the operation was asked for was not meant: nobody had seen it.
+// Events that were settled after the operation was started are left out: the operator had not seen them.
 const BEFORE = `< (SELECT started_at FROM operations WHERE id = $13)`
 const SCHEMA_VERSION = '(SELECT schema_version FROM operations WHERE id = $13)'
 
@@ -154,7 +154,8 @@ function rfc3339(time: string): string {
   return `to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
 }
 
-// Due one after the other, by a microsecond: whoever takes up a part of them takes the first of each key first.
+// Each becomes due a microsecond after the one before: a worker that loads only some of them loads the first of each
+// key first.
 const intoRetries = (source: string, history: string, crashes: string) => `
   INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, history, crashes, schema_version)
   SELECT tenant_id, event_id, partition, 0, now() + row_number() OVER (ORDER BY seq) * interval '1 microsecond',
@@ -174,7 +175,7 @@ const SET_STATUS = (source: string, from: string, to: string) => `
   SET status = '${to}', resolved_at = ${to === 'discarded' ? 'now()' : 'NULL'}, resolved_by = $11, reason = $12
   FROM ${source} s WHERE f.tenant_id = s.tenant_id AND f.event_id = s.event_id AND f.status = '${from}'`
 
-// What killed its worker goes alone, as a suspect that did so once.
+// An event that crashed its worker is processed separately, as a suspect with one crash.
 const REPLAY_DEAD_LETTERS = `
   WITH chosen AS (${CHOSEN_DEAD_LETTERS}),
        resolved AS (${SET_STATUS('chosen', 'open', 'replaying')}),
@@ -189,8 +190,8 @@ const DISCARD_DEAD_LETTERS = `
   WITH chosen AS (${CHOSEN_DEAD_LETTERS}), resolved AS (${SET_STATUS('chosen', 'open', 'discarded')})
   SELECT count(*) AS found, count(*) AS changed, max(seq) AS last FROM chosen`
 
-// Each partition gives its first ones, by its index, and the first of them all are taken. What had been a dead letter before
-// may become one again.
+// Each partition gives its first events by its index, and the first of all are taken. An event that has a dead letter
+// gets it back if it fails again.
 const REPLAY_PROCESSED = `
   WITH chosen AS (
          SELECT m.* FROM partitions
@@ -216,8 +217,8 @@ const STATEMENTS: Record<OperationKind, string> = {
 }
 
 /**
- * Does a part of an operation, the events that were accepted first before the others: what it changes and what goes into
- * `retries` in one statement. An event that somebody else has changed meanwhile is left as it is.
+ * Does a part of an operation, in the order of acceptance: changes the rows and adds to `retries` in one statement. An
+ * event that another operator has changed meanwhile is left unchanged.
  */
 export async function operateOnPart(
   tx: Queryable,

@@ -1,7 +1,8 @@
 /**
- * Skipping: an event that waits to be tried again becomes a dead letter at once, because a person says so, and those behind it
- * go on. Its owner holds it in memory, and may be working on it just now. So the partition is taken from its owner first,
- * as if it were given back: what the owner has in hand is fenced off, and whoever is next begins without the event.
+ * Skipping: an operator turns an event that awaits a retry into a dead letter at once, so that the events behind it
+ * continue. The owner has the event in memory and may be processing it. So the partition is taken from its owner first,
+ * as if it had been given back: the fence stops what the owner is processing, and the next owner begins without the
+ * event.
  */
 
 import { type Db, withTransaction } from '../server/connect.js'
@@ -14,7 +15,7 @@ export interface Skip {
   reason: string
 }
 
-// One that was replayed is a dead letter already, and open again now.
+// A replayed event already has a dead letter, which is reopened.
 const BURY = `
   INSERT INTO failed_events (tenant_id, event_id, seq, type, key, partition, payload, failure_type, error_class, message,
                              errors, component, worker_id, attempts, history, correlation_id, accepted_at)
@@ -30,15 +31,15 @@ const BURY = `
         resolved_at = NULL, resolved_by = NULL, reason = NULL
     WHERE failed_events.status = 'replaying'`
 
-/** Thrown to undo everything. */
+/** Thrown to roll everything back. */
 class NotWaitingError extends Error {}
 
-/** Skips an event, and gives whether it could: it must be waiting in `retries`. Its partition pauses for some seconds. */
+/** Skips an event. Resolves with false if it is not in `retries`. Its partition pauses for some seconds. */
 export async function skipWaiting(db: Db, { tenantId, id, by, reason }: Skip): Promise<boolean> {
   const values = [tenantId, id]
   try {
     await withTransaction(db, async (tx) => {
-      // Waits for the batch that is being settled. Only the statements after it see what that has come to.
+      // Waits for the batch that is being settled. Only statements after it see the result of that batch.
       const { rowCount: waiting } = await tx.query(
         `UPDATE partitions SET owner = NULL, epoch = epoch + 1
          WHERE id = (SELECT partition FROM retries WHERE tenant_id = $1 AND event_id = $2)`,

@@ -1,6 +1,7 @@
 /**
- * `event_schemas` and `event_schema_modes`: the versions of each type's schema, append-only, and how new ones are compared.
- * Definitions register theirs for the tenant `default`, and these count for every tenant, which may add versions of its own.
+ * `event_schemas` and `event_schema_modes`: the versions of each type's schema, append-only, and how new ones are
+ * compared. Definitions register their versions for the tenant `default`; these apply to every tenant, and each tenant
+ * may add its own.
  */
 import type { CompatibilityMode } from '@eventflow/core'
 import { ADVISORY_LOCKS } from '../server/advisory-locks.js'
@@ -9,21 +10,21 @@ import { type Db, type Queryable, withTransaction } from '../server/connect.js'
 import { recordAudit } from '../tenants/audit-log.js'
 import { lockTenant, OPERATOR_TENANT, requireWithin } from '../tenants/tenants.js'
 
-/** The mode of a type for which none was set. */
+/** The mode of a type for which none is set. */
 const DEFAULT_MODE: CompatibilityMode = 'BACKWARD'
 
-/** Versions that a tenant has from outside, of all types together: every process knows their numbers. */
+/** Versions of a tenant over HTTP, of all types together: every process keeps their numbers in memory. */
 const VERSIONS = {
   count: `SELECT count(*) FROM event_schemas WHERE tenant_id = $1 AND origin = 'api'`,
   limit: 2_000,
-  what: 'versions of schemas',
+  what: 'schema versions',
 }
 
 /** Types for which a tenant has set a mode. */
 const MODES = {
   count: 'SELECT count(*) FROM event_schema_modes WHERE tenant_id = $1',
   limit: 2_000,
-  what: 'types with a mode of their own',
+  what: 'types with their own mode',
 }
 
 const NO_EVENTS = { filter: {}, count: 0, reason: null }
@@ -37,7 +38,7 @@ export interface SchemaSubject {
 export interface SchemaVersion {
   version: number
   schema: object
-  /** Where it is from: a definition, which is trusted, or over HTTP. */
+  /** Its origin: a definition, which is trusted, or HTTP. */
   origin: 'code' | 'api'
   registeredBy: string
   registeredAt: Date
@@ -54,15 +55,15 @@ export interface SchemaType {
 
 const COLUMNS = `version, schema, origin, registered_by AS "registeredBy", registered_at AS "registeredAt"`
 
-/** Whether a row of `event_schemas` is of the definitions, and so for all tenants. */
+/** Whether a row of `event_schemas` comes from a definition, and so applies to all tenants. */
 const OF_DEFINITIONS = `tenant_id = '${OPERATOR_TENANT}' AND origin = 'code'`
 
-/** The versions that count for the tenant $1. Its own go before those of the definitions with the same number. */
+/** The versions that apply to tenant $1. Its own take precedence over those of the definitions with the same number. */
 const COUNTING = `(
   SELECT DISTINCT ON (type, version) * FROM event_schemas
   WHERE tenant_id = $1 OR (${OF_DEFINITIONS}) ORDER BY type, version, tenant_id = $1 DESC) AS counting`
 
-/** The types that have a schema for a tenant, by name. */
+/** Resolves with the types that have a schema for a tenant, by name. */
 export async function listSchemaTypes(db: Db, tenantId: string): Promise<SchemaType[]> {
   const { rows } = await asTenant(db, tenantId, (tx) =>
     tx.query(
@@ -76,7 +77,7 @@ export async function listSchemaTypes(db: Db, tenantId: string): Promise<SchemaT
   return rows
 }
 
-/** All versions of a type's schema, the first one first. */
+/** Resolves with all versions of a type's schema, in order. */
 export async function readSchemaVersions(db: Db, { tenantId, type }: SchemaSubject): Promise<SchemaVersion[]> {
   const { rows } = await asTenant(db, tenantId, (tx) =>
     tx.query(`SELECT ${COLUMNS} FROM ${COUNTING} WHERE type = $2 ORDER BY version`, [tenantId, type]),
@@ -84,7 +85,7 @@ export async function readSchemaVersions(db: Db, { tenantId, type }: SchemaSubje
   return rows
 }
 
-/** One version of a type's schema; nothing when there is none. */
+/** Resolves with one version of a type's schema, or undefined. */
 export async function findSchemaVersion(
   db: Db,
   { tenantId, type }: SchemaSubject,
@@ -107,7 +108,10 @@ export async function readCompatibility(db: Db, { tenantId, type }: SchemaSubjec
   return rows[0]?.compatibility ?? DEFAULT_MODE
 }
 
-/** Sets how new versions of a type are compared, from now on. Throws TenantLimitError when modes of too many types are set. */
+/**
+ * Sets how new versions of a type are compared from now on. Rejects with TenantLimitError if too many types have a
+ * mode.
+ */
 export async function setCompatibility(
   db: Db,
   { tenantId, type, compatibility, by }: SchemaSubject & { compatibility: CompatibilityMode; by: string },
@@ -127,7 +131,7 @@ export async function setCompatibility(
   })
 }
 
-/** The number of a version that is like this one, as JSON; the last if there are several. */
+/** Resolves with the number of a version with the same JSON; the last one if there are several. */
 export async function findSameSchema(
   db: Db,
   { tenantId, type }: SchemaSubject,
@@ -146,15 +150,15 @@ export async function findSameSchema(
 export interface NewSchemaVersion extends SchemaSubject {
   schema: object
   version: number
-  /** The version that was the last one when this was compared; 0 where there was none. */
+  /** The last version when this one was compared; 0 if there was none. */
   after: number
   origin: 'code' | 'api'
   by: string
 }
 
 /**
- * Adds a version, and gives whether it could: not if another one was added meanwhile. Throws TenantLimitError when the tenant has
- * too many.
+ * Adds a version. Resolves with false if another one was added meanwhile. Rejects with TenantLimitError if the tenant
+ * has too many.
  */
 export async function addSchemaVersion(db: Db, added: NewSchemaVersion): Promise<boolean> {
   const { tenantId, type, schema, version, after, origin, by } = added
@@ -174,7 +178,7 @@ export async function addSchemaVersion(db: Db, added: NewSchemaVersion): Promise
   })
 }
 
-/** Versions that were registered after the one with this id, in their order: cheap when there are none. */
+/** Resolves with the versions that were registered after the one with this id, in order. Cheap if there are none. */
 export async function readNewSchemas(
   db: Queryable,
   after: number,
@@ -187,7 +191,7 @@ export async function readNewSchemas(
   return rows
 }
 
-/** Versions of several types at once, those of them that there are; `own` says whether the tenant has it itself. */
+/** Resolves with those of the given versions that exist; `own`: the version belongs to the tenant itself. */
 export async function findSchemaVersions(
   db: Queryable,
   wanted: readonly (SchemaSubject & { version: number })[],

@@ -1,26 +1,26 @@
-/** How a type's schema is used: which versions the last events name, and which fields they have. */
+/** How a type's schema is used: which versions recent events state, and which fields they have. */
 
 import { readStoredRange } from '../ledger/raw-events.js'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db } from '../server/connect.js'
 import type { SchemaSubject } from './event-schemas.js'
 
-/** So many of the last events of the whole pipeline are looked at, whatever they are: there is no index by type. */
+/** How many of the last events of the whole pipeline are read, of all types: there is no index by type. */
 const LOOKED_AT = 20_000
 
-/** Of names that producers choose, the most frequent ones. */
+/** The most names that are listed, the most frequent first: producers choose them. */
 const NAMED = 100
 
 export interface SchemaUsage {
-  /** Events that were looked at, at the most: of all types. */
+  /** How many events were read, of all types. */
   lookedAt: number
-  /** By what they say in `dataschema`; `null`: nothing. The most frequent first. */
+  /** By `dataschema`, the most frequent first; `null` if an event has none. */
   named: { dataschema: string | null; events: number; last: string }[]
-  /** The top-level fields of those that say nothing, the most frequent first. */
+  /** The top-level fields of the events without `dataschema`, the most frequent first. */
   fields: { name: string; events: number }[]
 }
 
-/** What the last events of a type say of their schema. */
+/** Reads how recent events of a type use its schema. */
 export async function readSchemaUsage(db: Db, { tenantId, type }: SchemaSubject): Promise<SchemaUsage> {
   const { last } = await readStoredRange(db)
   const { rows } = await asTenant(db, tenantId, (tx) =>

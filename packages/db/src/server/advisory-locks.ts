@@ -1,13 +1,13 @@
-/** The advisory locks there are, each with a number of its own: two tasks with one number would wait for each other. */
+/** All advisory locks. Their numbers must differ: two tasks with the same number would wait for each other. */
 
-/** What each lock keeps from being done twice at once. Kysely has one more of its own, for migrations. */
+/** Each lock keeps a task from running twice at once. Kysely has another one for migrations. */
 export const ADVISORY_LOCKS = {
-  /** Making the tables of definitions, at the start of a process. */
+  /** Creating the tables of definitions, when a process starts. */
   prepare: 7_305_021_648,
-  /** Removing what is old. */
+  /** Removing old events. */
   retention: 7_305_021_649,
   /** Registering versions of schemas. */
   schemas: 7_305_021_650,
-  /** Changing who owns what, and who may do what. */
+  /** Changing owners and privileges. */
   roles: 7_305_021_651,
 } as const

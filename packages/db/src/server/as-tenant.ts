@@ -1,7 +1,7 @@
-/** Reading for a tenant, behind the second wall: whatever a statement asks for, Postgres shows it rows of one tenant only. */
+/** Reads for a tenant behind the second wall: Postgres shows every statement only rows of that tenant. */
 import { type Db, type Queryable, withTransaction } from './connect.js'
 
-/** Runs `work` in a transaction as the role that sees the rows of this tenant and may change nothing. */
+/** Runs `work` in a transaction with the role that sees only the rows of this tenant and may change nothing. */
 export async function asTenant<Result>(
   db: Db,
   tenantId: string,

@@ -1,9 +1,9 @@
-/** Connections to Postgres: a bounded pool whose every wait has an end, and one way to run a transaction. */
+/** Connections to Postgres: a bounded pool in which every wait has a timeout, and one way to run a transaction. */
 import pg from 'pg'
 import { checkedDatabaseUrl } from './database-url.js'
 import { EXACT_TYPES, rowsIn } from './exact-values.js'
 
-/** `accepted_at` and its like come as the text Postgres sends; whoever needs a Date makes one. */
+/** `accepted_at` and similar columns arrive as the text that Postgres sends; convert to a Date only if needed. */
 const TYPES = new pg.TypeOverrides()
 TYPES.setTypeParser(pg.types.builtins.INT8, Number)
 
@@ -11,45 +11,45 @@ export interface ConnectOptions {
   url: string
   /** Shown in pg_stat_activity. */
   applicationName: string
-  /** Connections at the most. */
+  /** The most connections. */
   max: number
-  /** Told of errors on connections that were not in use; the pool replaces them by itself. */
+  /** Called with errors of idle connections; the pool replaces them automatically. */
   onIdleError: (error: Error) => void
   /** How long a transaction may idle, in milliseconds. */
   idleTimeoutMs?: number
 }
 
-/** By this name Postgres knows the connections that accept events. */
+/** The application name of the connections that accept events. */
 export const INGEST_APPLICATION = 'eventflow-ingest'
 
-/** By this one those on which ingest does all else: it reads for those who ask, and changes what they ask for. */
+/** The application name of the other connections of ingest, which read and change data for operators. */
 export const ASKING_APPLICATION = 'eventflow-ingest-asking'
 
-/** So many of each an ingest process opens at the most. */
+/** The most connections of each kind that an ingest process opens. */
 export const CONNECTIONS_OF_INGEST = { accepting: 6, asking: 10 }
 
-/** And by this one those of workers. */
+/** The application name of workers' connections. */
 export const WORKER_APPLICATION = 'eventflow-worker'
 
 export type Db = pg.Pool
 
-/** What runs a statement: a pool (each on its own) or a transaction's connection. */
+/** Runs statements: a pool (each on any connection) or a transaction's connection. */
 export type Queryable = Pick<pg.ClientBase, 'query'>
 
 /** A transaction's connection. */
 export type Transaction = Pick<pg.ClientBase, 'query' | 'getTransactionStatus'>
 
-/** No statement runs longer than this, in milliseconds. The settled watermark must trail by more. */
+/** The longest time that a statement may run, in milliseconds. Final seqs lag behind by more than this. */
 export const STATEMENT_TIMEOUT_MS = 5_000
 
-/** No transaction idles longer than this, in milliseconds. */
+/** The longest time that a transaction may idle, in milliseconds. */
 export const IDLE_TIMEOUT_MS = 6_000
 
 /**
- * Opens a pool; it connects when first used. Throws when the URL sets what is set here.
- * `query_timeout` is longer than `statement_timeout`, so that the server ends a statement before the client gives it up;
- * `idle_in_transaction_session_timeout` is shorter than a lease, so that a worker stopped inside a transaction does not
- * hold up the next owner.
+ * Opens a pool, which connects when it is first used. Throws if the URL has parameters that are set here.
+ * `query_timeout` is longer than `statement_timeout`, so that the server ends a statement before the client gives up.
+ * `idle_in_transaction_session_timeout` is shorter than a lease, so that a worker that was suspended inside a
+ * transaction does not delay the next owner.
  */
 export function connect(options: ConnectOptions): Db {
   const { url, applicationName, max, onIdleError, idleTimeoutMs = IDLE_TIMEOUT_MS } = options
@@ -66,22 +66,23 @@ export function connect(options: ConnectOptions): Db {
     types: TYPES,
   })
   pool.on('error', onIdleError)
-  // A connection that breaks while it is checked out reports it a second time, on itself; unheard, that ends the process.
+  // A connection that breaks while it is checked out also emits the error itself; without a listener, that would end
+  // the process.
   pool.on('connect', (client) => client.on('error', () => {}))
   return pool
 }
 
-/** The transaction could not be committed, because a statement in it had failed and somebody caught the error and went on. */
+/** The transaction could not be committed: a statement had failed, and the code caught its error and continued. */
 export class RolledBackError extends Error {
   override name = 'RolledBackError'
   override message = 'an error of an SQL statement was caught, but it had ended the transaction'
 }
 
 /**
- * Runs `work` in a transaction and gives its result once COMMIT has returned.
- * On any error the connection is closed, never returned to the pool: its state is unknown. When COMMIT itself fails the
- * transaction may have been committed; callers run it again, so `work` must be idempotent.
- * `resetting`: the work ran statements that are not ours, and what they set for the session is undone.
+ * Runs `work` in a transaction and resolves with its result after COMMIT. On any error the connection is closed instead
+ * of returned to the pool, because its state is unknown. If COMMIT itself fails, the transaction may have been
+ * committed; callers run it again, so `work` must be idempotent. `resetting`: `work` ran statements of users' code, so
+ * their session settings are reset.
  */
 export async function withTransaction<Result>(
   db: Db,
@@ -93,7 +94,7 @@ export async function withTransaction<Result>(
     await client.query('BEGIN')
     const result = await work(client)
     const committed: pg.QueryResult | pg.QueryResult[] = await client.query(resetting ? 'COMMIT; RESET ALL' : 'COMMIT')
-    // Postgres answers the COMMIT of a failed transaction with ROLLBACK, and with no error.
+    // Postgres answers the COMMIT of a failed transaction with ROLLBACK, without an error.
     if ([committed].flat()[0]!.command !== 'COMMIT') throw new RolledBackError()
     client.release()
     return result
@@ -103,7 +104,7 @@ export async function withTransaction<Result>(
   }
 }
 
-/** Whether the server answers, on some other connection. */
+/** Whether the server answers, on any connection. Never rejects. */
 export async function isAnswering(db: Db): Promise<boolean> {
   try {
     await db.query('SELECT 1')
@@ -113,10 +114,10 @@ export async function isAnswering(db: Db): Promise<boolean> {
   }
 }
 
-/** SQLSTATE of a statement that came after the one that failed. */
+/** The SQLSTATE of a statement after a failed one. */
 const IN_FAILED_TRANSACTION = '25P02'
 
-/** The plain interface to SQL that enrichers are given: rows, and nothing of the driver. */
+/** The SQL interface for enrichers: rows only, without the driver. */
 export function asSql(db: Queryable) {
   return {
     async query<Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> {

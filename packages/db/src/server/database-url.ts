@@ -1,7 +1,7 @@
 /**
- * What `DATABASE_URL` may say. The driver lets any parameter of it override what the pipeline sets on a connection, and the pipeline
- * relies on that: workers look for the transactions of ingest by `application_name`, and the watermark trails by more than the
- * `statement_timeout`.
+ * The allowed parameters of `DATABASE_URL`. The driver lets the URL override any setting of a connection, but the
+ * pipeline relies on its settings: workers find the transactions of ingest by `application_name`, and final seqs lag
+ * behind by more than the `statement_timeout`.
  */
 
 /** Where the server is, who connects, and how the connection is encrypted. */
@@ -10,14 +10,14 @@ const ALLOWED = new Set([
   ...['sslnegotiation', 'uselibpqcompat'],
 ])
 
-/** The URL as it is. Throws an error that names the parameters which are not allowed in it. */
+/** Returns the URL unchanged. Throws an error that names its parameters that are not allowed. */
 export function checkedDatabaseUrl(url: string): string {
   const query = url.indexOf('?')
   const names = query < 0 ? [] : [...new URLSearchParams(url.slice(query + 1)).keys()]
   const refused = [...new Set(names)].filter((name) => !ALLOWED.has(name))
   if (refused.length === 0) return url
   throw new Error(
-    `DATABASE_URL must not set ${refused.join(', ')}: EventFlow sets its connections up itself. ` +
+    `DATABASE_URL must not set ${refused.join(', ')}: EventFlow sets these parameters itself. ` +
       `Allowed parameters are ${[...ALLOWED].join(', ')}.`,
   )
 }

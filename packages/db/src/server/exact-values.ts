@@ -1,16 +1,16 @@
-/** Values as statements of users' code get them: a number that JavaScript would round arrives as its text, never as another number. */
+/** Values for statements of users' code: a number that JavaScript would round arrives as text. */
 import { parseKeepingDigits } from '@eventflow/core'
 import pg from 'pg'
 
 const OID = { json: 114, int8: 20, jsonArray: 199, int8Array: 1016, numericArray: 1231, jsonb: 3802, jsonbArray: 3807 }
 
-// What it is said to be in the types of pg is not what it is.
+// The type declaration of pg is wrong.
 const arrays = pg.types.arrayParser as unknown as {
   create(text: string, read: (text: string) => unknown): { parse(): unknown }
 }
 const arrayOf = (read: (text: string) => unknown) => (text: string) => arrays.create(text, read).parse()
 
-/** `numeric` is text in any case, and so are the elements of its arrays. */
+/** `numeric` and the elements of its arrays are always text. */
 export const EXACT_TYPES = new pg.TypeOverrides()
 EXACT_TYPES.setTypeParser(OID.int8, readInt8)
 EXACT_TYPES.setTypeParser(OID.json, parseKeepingDigits)
@@ -25,7 +25,7 @@ function readInt8(text: string): number | string {
   return Number.isSafeInteger(number) ? number : text
 }
 
-/** The rows of a result; of several statements, the last one's. */
+/** Returns the rows of a result; of several statements, those of the last one. */
 export function rowsIn(result: pg.QueryResult | pg.QueryResult[]): unknown[] {
   const last = Array.isArray(result) ? result.at(-1) : result
   return last?.rows ?? []

@@ -1,6 +1,6 @@
 /**
- * The settling transaction as one call of a handler is given it: an interface of its own for each call, which ends with the call and
- * remembers what the call's statements met. So an error is judged by where it came from, and not by what it looks like.
+ * The settling transaction as one call of a handler gets it. Each call has a separate interface, which ends with the
+ * call and records the errors of the call's statements. So an error is judged by its origin, not by its appearance.
  */
 import type { Db, Transaction } from './connect.js'
 import { EXACT_TYPES, rowsIn } from './exact-values.js'
@@ -8,24 +8,27 @@ import { changesSettings, refusalOf } from './statements-in.js'
 
 /** What a call did with its transaction. */
 export interface Use {
-  /** The error of a statement after which none has succeeded: it has ended the transaction, also where the handler has caught it. */
+  /** The error that ended the transaction: no statement has succeeded since. Set even if the handler has caught it. */
   error: unknown
-  /** Why one of its statements was refused, or what it did that it should not. */
+  /** Why one of its statements was refused, or what it did that is not allowed. */
   misuse: string | undefined
-  /** Statements that had not come to an end when the call did. */
+  /** The number of statements that were still running when the call ended. */
   pending: number
 }
 
 export interface LentTransaction {
   /** For the handler. */
   sql: { query<Row>(text: string, values?: readonly unknown[]): Promise<Row[]> }
-  /** Ends it, with the call: from now on it refuses every statement. */
+  /** Ends the loan: from now on every statement is refused. */
   takeBack(): Use
-  /** Undoes what the call has set until the end of the transaction, so that the next call does not see it. */
+  /** Restores the settings that the call has changed with SET LOCAL, so that the next call does not see them. */
   restoreSettings(): Promise<void>
 }
 
-/** `late` is the message of the error that a statement meets after the call: what is wrong, and with which function. */
+/**
+ * Lends a transaction to a call. `late` is the error message for a statement after the call; it names the problem and
+ * the function.
+ */
 export function lendTransaction(tx: Transaction, late: string): LentTransaction {
   let isOver = false
   let settingsChanged = false
@@ -59,7 +62,7 @@ export function lendTransaction(tx: Transaction, late: string): LentTransaction 
     sql: {
       query<Row>(text: string, values: readonly unknown[] = []) {
         const rows = run(text, values) as Promise<Row[]>
-        // It is remembered, so it need not be heard; unheard, it would reach the process.
+        // The error is recorded, so it may stay unhandled here; otherwise it would end the process.
         rows.catch(() => {})
         return rows
       },
@@ -75,18 +78,21 @@ export function lendTransaction(tx: Transaction, late: string): LentTransaction 
   }
 }
 
-/** Who waits for a statement of a call that is over waits in vain: an error would come to a function that has returned. */
+/**
+ * Never resolves: the function that awaits a statement after its call is over has already returned, so an error would
+ * reach no one.
+ */
 function never(): Promise<never> {
   return new Promise(() => {})
 }
 
 /**
- * Ends the session of a transaction whose statement is still running; the connection alone would be closed, and the statement would
- * go on and keep its locks. Failing to is no matter: the server's own limits then end it later.
+ * Ends the session of a transaction whose statement is still running. Closing the connection alone would let the
+ * statement continue and keep its locks. A failure is ignored: the server's limits end the session later.
  */
 export async function endSession(db: Db, tx: Transaction): Promise<void> {
   const { processID } = tx as { processID?: number | null }
-  // Behind a proxy the number may be that of another session, which must not be a stranger's.
+  // Behind a proxy the number may belong to another session, which must not be a stranger's.
   const ending = db.query(
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE pid = $1 AND usename = current_user AND datname = current_database()

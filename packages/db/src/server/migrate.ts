@@ -1,4 +1,4 @@
-/** Brings the database up to date. */
+/** Migrates the database. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { Kysely, type Migration, Migrator, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
@@ -38,7 +38,10 @@ export function migrationsFor(partitions: number): Record<string, Migration> {
   }
 }
 
-/** What a database lacks to be up to date, and what was applied to it that this version does not know: a newer one's. */
+/**
+ * Resolves with the migrations that the database lacks, and with those applied to it that this version does not know
+ * (from a newer version).
+ */
 export async function compareMigrations(db: Queryable): Promise<{ missing: string[]; unknown: string[] }> {
   const known = Object.keys(migrationsFor(1))
   const { rows: tables } = await db.query(`SELECT to_regclass('kysely_migration') IS NOT NULL AS there`)
@@ -51,32 +54,32 @@ export async function compareMigrations(db: Queryable): Promise<{ missing: strin
   }
 }
 
-/** How long a migration waits for a lock, in milliseconds: everything that comes after it to the table waits as long. */
+/** How long a migration waits for a lock, in milliseconds: all later statements on the table wait behind it. */
 const LOCK_TIMEOUT_MS = 1_000
 
-/** How long it then lets the others pass, in milliseconds. */
+/** How long it then pauses to let other statements run, in milliseconds. */
 const LET_PASS_MS = 2_000
 
-/** For how long it tries, in milliseconds. */
+/** How long it keeps trying, in milliseconds. */
 const PATIENCE_MS = 120_000
 
-/** A migration needs a lock that another session holds, such as that of a dump. */
+/** A migration needs a lock that another session holds, for example a dump. */
 class MigrationBlockedError extends Error {
   override name = 'MigrationBlockedError'
 }
 
 /**
- * Applies what is missing, in one transaction under an advisory lock of kysely's: safe when several processes start
- * at once. `partitions` counts only the first time. Gives the names of the migrations that were applied.
- * Throws when the database cannot be reached, a migration fails or a lock cannot be had in time; then nothing was changed.
+ * Applies missing migrations, in one transaction under an advisory lock of Kysely: several processes may start at once.
+ * `partitions` is used only the first time. Resolves with the names of the applied migrations. Rejects if the database
+ * cannot be reached, a migration fails or a lock is not available in time; then nothing was changed.
  */
 export function migrate(url: string, { partitions }: { partitions: number }): Promise<string[]> {
   return applyMigrations(url, migrationsFor(partitions))
 }
 
 /**
- * As `migrate`, for these migrations. A migration that waits for a lock holds up every statement that comes to the table after it.
- * So it waits for a moment only, begins again after a pause, and gives up in the end.
+ * Like `migrate`, for the given migrations. A migration that waits for a lock blocks every later statement on the
+ * table. So it waits only briefly, tries again after a pause, and finally gives up.
  */
 export async function applyMigrations(
   url: string,
@@ -110,7 +113,7 @@ async function applyOnce(db: Kysely<unknown>, migrations: Record<string, Migrati
   return (results ?? []).map((result) => result.migrationName)
 }
 
-/** A connection of its own: building an index may take longer than the pipeline lets any statement run. */
+/** Uses a separate connection: building an index may take longer than the pipeline's statement timeout. */
 async function withDatabase<Result>(
   url: string,
   options: { options?: string },
@@ -118,7 +121,7 @@ async function withDatabase<Result>(
 ): Promise<Result> {
   const config = { connectionString: checkedDatabaseUrl(url), max: 1, connectionTimeoutMillis: 3_000, ...options }
   const pool = new pg.Pool(config)
-  // Unheard, the error of a connection that breaks would end the process; the statement in hand reports it too.
+  // Without a listener, the error of a broken connection would end the process; the running statement reports it, too.
   pool.on('error', () => {})
   pool.on('connect', (client) => client.on('error', () => {}))
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
@@ -129,10 +132,10 @@ async function withDatabase<Result>(
   }
 }
 
-/** SQLSTATE of a statement that has waited for a lock for too long. */
+/** The SQLSTATE of a statement that waited too long for a lock. */
 const LOCK_NOT_AVAILABLE = '55P03'
 
-/** Only the locks of tables have a limit; another process that migrates is waited for. */
+/** Only locks of tables have the time limit; another migrating process is waited for. */
 function withLockTimeout(migrations: Record<string, Migration>): Record<string, Migration> {
   const limited = ({ up }: Migration): Migration => ({
     async up(db) {

@@ -1,15 +1,15 @@
 /**
- * Two roles: the programs log in as one that only reads and writes rows, and the tables belong to the owner of the database.
- * A migration takes the owner's role on. Where the programs' role owns the database itself, none of this applies; nor before
- * Postgres 16, which lets no role be taken on without inheriting from it: the walls between tenants would close around the
- * programs themselves.
+ * Two roles: the programs log in as one that only reads and writes rows, and the owner of the database owns the tables.
+ * Migrations switch to the owner's role. This does not apply if the programs' role owns the database itself; nor before
+ * Postgres 16, where a role cannot be granted without inheriting from it: the policies between tenants would then apply
+ * to the programs themselves.
  */
 import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { ADVISORY_LOCKS } from './advisory-locks.js'
 import type { Queryable } from './connect.js'
 
-/** The owner of the database, if it is another role than ours and we may take it on. */
+/** Resolves with the owner of the database, if it is another role and ours may switch to it. */
 export async function findOwner(db: Queryable): Promise<string | undefined> {
   const { rows } = await db.query(`
     SELECT owner.rolname AS owner FROM pg_database JOIN pg_roles owner ON owner.oid = datdba, pg_roles own
@@ -19,12 +19,12 @@ export async function findOwner(db: Queryable): Promise<string | undefined> {
   return rows[0]?.owner
 }
 
-/** What connects as the role: an option of the connection. */
+/** The connection option that switches to the role. */
 export function asRole(role: string): { options: string } {
   return { options: `-c role=${role.replaceAll(/[\\ ]/g, '\\$&')}` }
 }
 
-/** The tables of the pipeline, which the programs' role makes itself as long as it has no owner to take on. */
+/** The tables of the pipeline, which the programs' role creates itself if there is no owner to switch to. */
 const TABLES = [
   ...['tenants', 'raw_events', 'processed_events', 'failed_events', 'retries', 'operations', 'audit_log'],
   ...['workers', 'partitions', 'partition_marks', 'events', 'process_figures', 'alerts', 'api_keys'],
@@ -32,8 +32,8 @@ const TABLES = [
 ]
 
 /**
- * Gives the owner those tables of the pipeline that are ours. Throws 55P03 when one of them is in use for longer than
- * `lockTimeoutMs`.
+ * Transfers the tables of the pipeline that our role owns to the owner. Rejects with 55P03 if one of them is in use for
+ * longer than `lockTimeoutMs`.
  */
 export async function handOver(db: Kysely<unknown>, owner: string, lockTimeoutMs: number): Promise<void> {
   await db.transaction().execute(async (tx) => {
@@ -48,8 +48,8 @@ export async function handOver(db: Kysely<unknown>, owner: string, lockTimeoutMs
 }
 
 /**
- * As the owner, gives the role that has logged in what the pipeline does with the owner's tables, and the right to make
- * tables for handlers. Throws when the walls between tenants would close around that role.
+ * As the owner, grants the role that has logged in the privileges that the pipeline needs on the owner's tables, and
+ * the right to create tables for handlers. Rejects if the policies between tenants would apply to that role.
  */
 export async function grantRights(db: Kysely<unknown>): Promise<void> {
   await db.transaction().execute(async (tx) => {
@@ -73,7 +73,7 @@ export async function grantRights(db: Kysely<unknown>): Promise<void> {
   })
 }
 
-/** A policy for a role holds for those that inherit from it too: our role would see no row. */
+/** A policy for a role also applies to roles that inherit from it: our role would see no rows. */
 async function checkWalls(db: Kysely<unknown>): Promise<void> {
   const { rows } = await sql<{ role: string; fine: boolean }>`
     SELECT quote_ident(session_user) AS role,
@@ -82,7 +82,7 @@ async function checkWalls(db: Kysely<unknown>): Promise<void> {
   const [{ role, fine }] = rows as [{ role: string; fine: boolean }]
   if (fine) return
   throw new Error(
-    `${role} must be able to take on the role eventflow_tenant, without inheriting from it: ` +
-      `have an administrator run GRANT eventflow_tenant TO ${role} WITH INHERIT FALSE, SET TRUE`,
+    `${role} must be able to switch to the role eventflow_tenant without inheriting from it: ` +
+      `ask an administrator to run GRANT eventflow_tenant TO ${role} WITH INHERIT FALSE, SET TRUE`,
   )
 }

@@ -2,12 +2,12 @@
 import { createTurns, type TurnLimits } from '@eventflow/core'
 import type { Db, Queryable } from './connect.js'
 
-/** The connections as a tenant has them. */
+/** The pool as one tenant gets it. */
 export type DbOf = (tenantId: string) => Db
 
 /**
- * Shares a pool out: each tenant uses as many connections at once as `limits` allow, for the time of a statement or of
- * a transaction, and waits for its turn. What is asked for beyond what may wait rejects at once with
+ * Shares a pool among tenants: each uses at most as many connections at once as `limits` allow, for the time of a
+ * statement or a transaction, and otherwise waits for its turn. If too many wait already, it rejects at once with
  * TooManyWaitingError.
  */
 export function shareOut(pool: Db, limits: TurnLimits): DbOf {
@@ -29,7 +29,7 @@ export function shareOut(pool: Db, limits: TurnLimits): DbOf {
         throw error
       }
     }
-    // All else of it is the pool.
+    // Everything else comes from the pool.
     return Object.assign(Object.create(pool) as Db, { query, connect })
   }
 }

@@ -1,6 +1,6 @@
 /**
- * A person's session with Postgres: one connection, whose values come as the text that Postgres sends, and whose rows
- * come one by one.
+ * An interactive session with Postgres: one connection, whose values arrive as the text that Postgres sends, and whose
+ * rows arrive one by one.
  */
 import pg from 'pg'
 import { checkedDatabaseUrl } from './database-url.js'
@@ -10,35 +10,35 @@ import { EXACT_TYPES } from './exact-values.js'
 export interface SqlColumn {
   name: string
   kind: 'number' | 'json' | 'other'
-  /** A value of it as JSON, to the last digit: what JavaScript would round is a string, `numeric` always. */
+  /** Returns a value as JSON with all digits: numbers that JavaScript would round are strings, `numeric` always. */
   toJson(text: string): string
 }
 
-/** A row: values as text, `null` where there is none. */
+/** A row: values as text, `null` for NULL. */
 export type SqlRow = (string | null)[]
 
-/** Who gets what a statement answers. */
+/** Receives the results of a statement. */
 export interface SqlReceiver {
-  /** Comes first. */
+  /** Called first. */
   columns(columns: SqlColumn[]): void
-  /** While what it gives is not resolved, no more is read than what has arrived. */
+  /** Until the returned promise resolves, no more is read than has already arrived. */
   row(row: SqlRow): Promise<void> | undefined
 }
 
 export interface SqlSession {
   database: string
-  /** `I` outside of a transaction, `T` in one, `E` in one that has failed. */
+  /** `I` outside a transaction, `T` inside one, `E` inside a failed one. */
   transaction(): 'I' | 'T' | 'E'
-  /** Runs one statement, however long it takes. Gives what Postgres says at its end, such as `INSERT 0 1`. Throws as pg does. */
+  /** Runs one statement without a time limit. Resolves with the command tag, such as `INSERT 0 1`. Rejects like pg. */
   run(statement: string, receiver: SqlReceiver, values?: readonly string[]): Promise<string>
-  /** Cancels the statement that runs, by another connection; the second time closes ours. */
+  /** Cancels the running statement over another connection; the second time, closes our connection. */
   cancel(): Promise<void>
   close(): Promise<void>
 }
 
 const AS_TEXT = { getTypeParser: () => (value: string) => value }
 
-/** Opens a session; `onNotice` gets what Postgres says beside results. Throws when Postgres does not let us in. */
+/** Opens a session; `onNotice` is called with notices. Rejects if Postgres refuses the connection. */
 export async function openSqlSession(url: string, onNotice: (notice: string) => void): Promise<SqlSession> {
   const settings = { connectionString: checkedDatabaseUrl(url), application_name: 'eventflow-sql', keepAlive: true }
   const client = new pg.Client({ ...settings, connectionTimeoutMillis: 5_000 })
@@ -117,7 +117,7 @@ function toJson(type: number, text: string): string {
     const isKept = Number.isFinite(Number(text)) && (type !== INT8 || Number.isSafeInteger(Number(text)))
     return isKept ? text : JSON.stringify(text)
   }
-  // The types of pg declare another argument than the parser takes.
+  // The types of pg declare a different argument than the parser takes.
   const read = EXACT_TYPES.getTypeParser(type) as unknown as (text: string) => unknown
   const value = read(text)
   return JSON.stringify(Array.isArray(value) ? value : text)

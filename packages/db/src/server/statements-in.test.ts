@@ -1,4 +1,4 @@
-/** Which texts handlers may not run: told by the first words of each statement, wherever a statement begins. */
+/** Which SQL texts handlers may not run: decided by the first words of each statement. */
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { changesSettings, refusalOf } from './statements-in.js'
@@ -60,7 +60,7 @@ describe('is allowed', () => {
   })
 })
 
-test('a statement is found behind any other, with anything quoted in it', () => {
+test('a statement is found after any other one, even with quoted text in it', () => {
   const quoted = fc.string({ maxLength: 20 }).map((text) => text.replaceAll('$', ''))
   const part = fc.oneof(
     quoted.map((text) => `'${text.replaceAll("'", "''")}'`),

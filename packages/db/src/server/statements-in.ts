@@ -1,11 +1,11 @@
-/** What the statements in a text of SQL do to their session and transaction, as far as their words tell. */
+/** Determines from the words of a SQL text what its statements do to their session and transaction. */
 
-/** A statement's words outside of quotes and comments, in capitals; quoted things are left out. */
+/** A statement's words outside quotes and comments, in upper case. */
 type Words = string[]
 
 /**
- * Why a handler may not run this text, or nothing where it may. Refused are statements that end or change the transaction that is not
- * the handler's own, and those whose doing outlives it on a connection that others use next.
+ * Returns why a handler may not run this text, or undefined if it may. Refused are statements that end or change the
+ * transaction, which is not the handler's, and statements with effects on the connection that outlive it.
  */
 export function refusalOf(text: string): string | undefined {
   for (const words of statementsIn(text)) {
@@ -17,7 +17,7 @@ export function refusalOf(text: string): string | undefined {
 
 /** Whether a text may change settings until the transaction ends: `SET LOCAL`, or `set_config`. */
 export function changesSettings(text: string): boolean {
-  // Most texts have neither word, and need no closer look.
+  // Most texts contain neither word and need no further check.
   if (!/set/i.test(text)) return false
   return statementsIn(text).some((words) => words[0] === 'SET' || words.includes('SET_CONFIG'))
 }
@@ -80,7 +80,7 @@ function outlivesTransaction(words: Words): string | undefined {
   return undefined
 }
 
-// What is to be passed over or looked at, in the order in which it is tried; see "Lexical Structure" in Postgres' manual.
+// The tokens, in the order in which they are tried; see "Lexical Structure" in Postgres' manual.
 const TOKEN = new RegExp(
   [
     String.raw`(?<space>\s+|--[^\n\r]*)`,
@@ -93,7 +93,9 @@ const TOKEN = new RegExp(
   'y',
 )
 
-/** The words of a text and what is neither comment nor space, of quoted things their mark, each with where it ends. */
+/**
+ * Yields the tokens of a text except comments and spaces, each with its end; for quoted text only the quotation mark.
+ */
 function* tokensIn(text: string): Generator<{ word?: string | undefined; other?: string | undefined; end: number }> {
   for (let at = 0; at < text.length; ) {
     TOKEN.lastIndex = at
@@ -109,7 +111,9 @@ function* tokensIn(text: string): Generator<{ word?: string | undefined; other?:
   }
 }
 
-/** The statements of a text. A semicolon in brackets, or in the body of a function after BEGIN ATOMIC, ends none. */
+/**
+ * Splits a text into statements. A semicolon in brackets, or in a function body after BEGIN ATOMIC, does not end one.
+ */
 function statementsIn(text: string): Words[] {
   const statements: Words[] = [[]]
   let brackets = 0
@@ -128,7 +132,7 @@ function statementsIn(text: string): Words[] {
   return statements
 }
 
-/** Where the first statement of a text ends, behind its semicolon; nothing while there is more of it to come. */
+/** Returns where the first statement of a text ends, after its semicolon; undefined if it is incomplete. */
 export function endOfStatement(text: string): number | undefined {
   let [brackets, blocks, before] = [0, 0, '']
   for (const { word, other, end } of tokensIn(text)) {
@@ -143,13 +147,13 @@ export function endOfStatement(text: string): number | undefined {
   return undefined
 }
 
-/** Whether there is anything to run in a text: not only spaces, comments and semicolons. */
+/** Whether a text contains only spaces, comments and semicolons. */
 export function isBlankSql(text: string): boolean {
   for (const { other } of tokensIn(text)) if (other !== ';') return false
   return true
 }
 
-/** Comments of this kind may hold others. */
+/** These comments may be nested. */
 function endOfComment(text: string, start: number): number {
   const mark = /\/\*|\*\//g
   mark.lastIndex = start

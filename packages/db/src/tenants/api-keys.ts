@@ -1,7 +1,7 @@
 /**
- * `api_keys`: who may come in. A key is `ef_`, what it is found by, and 256 random bits; it is shown once, when it is made,
- * and the table has its hash. A key is *valid* until it expires or is revoked, which may be announced for later: until then
- * the old key and the one that follows it are both valid.
+ * `api_keys`: the API keys. A key is `ef_`, its id, and 256 random bits. It is shown once, when it is created; the
+ * table stores its hash. A key is *valid* until it expires or is revoked. A revocation may lie in the future: until
+ * then both the old key and its successor are valid.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { asTenant } from '../server/as-tenant.js'
@@ -10,13 +10,13 @@ import { recordAudit } from './audit-log.js'
 import { lockTenant, type Quota, requireWithin } from './tenants.js'
 
 /**
- * What a key may do: send events; look at them; replay, discard and skip them; keys, schemas and the audit log. No
- * scope opens what another one does, but `admin` may make keys with any.
+ * The scopes of a key: send events; read; replay, discard and skip events; manage keys, schemas and the audit log. No
+ * scope includes another, but `admin` may create keys with any scope.
  */
 export const SCOPES = ['ingest', 'read', 'replay', 'admin'] as const
 export type Scope = (typeof SCOPES)[number]
 
-/** What is known of a key, without the key. */
+/** A key without its secret. */
 export interface ApiKey {
   id: string
   tenantId: string
@@ -24,9 +24,9 @@ export interface ApiKey {
   scopes: Scope[]
   createdAt: Date
   expiresAt: Date | null
-  /** May lie ahead. */
+  /** May be in the future. */
   revokedAt: Date | null
-  /** Within a minute. */
+  /** Accurate to a minute. */
   lastUsedAt: Date | null
 }
 
@@ -39,18 +39,18 @@ const COLUMNS = `
 
 const VALID = `(expires_at IS NULL OR expires_at > now()) AND (revoked_at IS NULL OR revoked_at > now())`
 
-/** Valid keys of a tenant: as many as are listed. */
+/** The most valid keys of a tenant; as many as are listed. */
 const KEYS = {
   count: `SELECT count(*) FROM api_keys WHERE tenant_id = $1 AND ${VALID}`,
   limit: 1_000,
-  what: 'valid keys: revoke one that is not used',
+  what: 'valid keys: revoke an unused one',
 }
 
 const hashOf = (key: string) => createHash('sha256').update(key).digest()
 
 /**
- * Makes a key, with its row in the audit log. `key` is given here and never again. Throws TenantLimitError when the tenant has
- * too many valid ones.
+ * Creates a key, with a row in the audit log. `key` is returned here only. Rejects with TenantLimitError if the tenant
+ * has too many valid ones.
  */
 export async function createApiKey(
   db: Db,
@@ -62,24 +62,24 @@ export async function createApiKey(
   return { ...(await insertApiKey(db, { id, key, ...asked }, actor))!, key }
 }
 
-/** Days for which a bootstrap key is valid: it is there to make the keys that are used. */
+/** Days for which a bootstrap key is valid: its only purpose is to create the keys that are used. */
 const BOOTSTRAP_KEY_DAYS = 90
 
-/** EVENTFLOW_BOOTSTRAP_KEY is none that may be used: the message says what to do. */
+/** EVENTFLOW_BOOTSTRAP_KEY is unusable; the message says what to do. */
 export class BootstrapKeyError extends Error {
   override name = 'BootstrapKeyError'
 }
 
 /**
- * Makes the first key of a new installation, from its settings. One that is there already, valid or not, stays as it is.
- * Throws BootstrapKeyError when the key could be guessed, or its id is that of a key with another secret.
+ * Creates the first key of a new installation, from its settings. An existing one is left unchanged, valid or not.
+ * Rejects with BootstrapKeyError if the key could be guessed, or its id belongs to a key with another secret.
  */
 export async function createBootstrapKey(db: Db, key: string): Promise<void> {
   const [, id, secret] = API_KEY_FORM.exec(key) ?? []
   if (id === undefined || secret === undefined)
     throw new BootstrapKeyError('EVENTFLOW_BOOTSTRAP_KEY must be ef_, 12 hexadecimal digits, _, and 64 more')
   if (isGuessable(secret)) {
-    const made = `make one with  echo "ef_$(openssl rand -hex 6)_$(openssl rand -hex 32)"`
+    const made = `create one with  echo "ef_$(openssl rand -hex 6)_$(openssl rand -hex 32)"`
     throw new BootstrapKeyError(`EVENTFLOW_BOOTSTRAP_KEY has a secret that can be guessed: ${made}`)
   }
   const asked = { tenantId: 'default', name: 'bootstrap', scopes: [...SCOPES], expiresInDays: BOOTSTRAP_KEY_DAYS }
@@ -87,12 +87,12 @@ export async function createBootstrapKey(db: Db, key: string): Promise<void> {
   const { rows } = await db.query('SELECT hash FROM api_keys WHERE key_id = $1', [id])
   if (timingSafeEqual(rows[0].hash, hashOf(key))) return
   throw new BootstrapKeyError(
-    `EVENTFLOW_BOOTSTRAP_KEY has another secret than the key ${id}, which was made before. To change a key, give the next ` +
-      `one an id of its own, the 12 digits after ef_, and end the old one with  eventflow keys revoke ${id}`,
+    `EVENTFLOW_BOOTSTRAP_KEY has a different secret than the existing key ${id}. To replace a key, choose a new id ` +
+      `(the 12 digits after ef_), and revoke the old key with  eventflow keys revoke ${id}`,
   )
 }
 
-/** Few different digits, or one row of digits again and again: written by hand. By chance it does not come to pass. */
+/** Few different digits, or a repeated sequence: typed by hand. A random secret practically never looks like that. */
 const isGuessable = (secret: string) => new Set(secret).size < 8 || /^(.{1,32})\1+$/.test(secret)
 
 async function insertApiKey(
@@ -115,7 +115,7 @@ async function insertApiKey(
   })
 }
 
-/** All keys of a tenant, the valid ones first, then the newest. */
+/** Resolves with all keys of a tenant: valid ones first, then the newest. */
 export async function listApiKeys(db: Db, tenantId: string): Promise<ApiKey[]> {
   const { rows } = await asTenant(db, tenantId, (tx) =>
     tx.query(
@@ -126,7 +126,9 @@ export async function listApiKeys(db: Db, tenantId: string): Promise<ApiKey[]> {
   return rows
 }
 
-/** Ends a key now or in some hours. Gives nothing when the tenant has no such key, or it ends by then anyway. */
+/**
+ * Revokes a key now or in some hours. Resolves with undefined if the tenant has no such key, or it ends by then anyway.
+ */
 export async function revokeApiKey(
   db: Db,
   { tenantId, id, afterHours = 0 }: { tenantId: string; id: string; afterHours?: number | undefined },
@@ -152,10 +154,10 @@ async function audit(tx: Queryable, key: ApiKey, action: string, actor: string):
   await recordAudit(tx, { tenantId, actor, action, subject, filter: {}, count: 0, reason: null })
 }
 
-/** A key that is valid, with what its tenant may send. */
+/** A valid key, with the quota of its tenant. */
 export type ValidKey = ApiKey & { quota: Quota }
 
-/** Those of the keys that are valid now, with what is known of them. */
+/** Resolves with those of the keys that are valid now. */
 export async function findValidKeys(db: Queryable, keys: readonly string[]): Promise<Map<string, ValidKey>> {
   const ids = keys.map((key) => API_KEY_FORM.exec(key)?.[1])
   const { rows } = await db.query({
@@ -176,13 +178,13 @@ export async function findValidKeys(db: Queryable, keys: readonly string[]): Pro
   )
 }
 
-/** Whether anybody could come in. */
+/** Whether there is any valid key. */
 export async function hasValidKey(db: Queryable): Promise<boolean> {
   const { rows } = await db.query(`SELECT EXISTS (SELECT FROM api_keys WHERE ${VALID}) AS some`)
   return rows[0].some
 }
 
-/** Notes that keys are in use, each once a minute at the most. */
+/** Records that keys are in use, at most once a minute for each. */
 export async function noteUse(db: Queryable, ids: readonly string[]): Promise<void> {
   await db.query({
     name: 'note-use-of-keys',

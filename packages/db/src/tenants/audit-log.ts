@@ -1,4 +1,4 @@
-/** `audit_log`: what people did to the events of others, to keys and to tenants. Append-only. */
+/** `audit_log`: what operators did to events, keys and tenants. Append-only. */
 
 import type { EventFilter } from '../ledger/event-filter.js'
 import { asTenant } from '../server/as-tenant.js'
@@ -8,17 +8,17 @@ export interface AuditEntry {
   tenantId: string
   actor: string
   action: string
-  /** The operation it belongs to, where it is more than one step. */
+  /** The operation to which it belongs, if it has several steps. */
   operationId?: string
-  /** What it was done to, where that is no events. */
+  /** The object of the action, if it is not events. */
   subject?: string
   filter: EventFilter
-  /** How many events it is about. */
+  /** The number of affected events. */
   count: number
   reason: string | null
 }
 
-/** Writes down what is done; to be called in the transaction that does it. */
+/** Adds an entry. Call it in the transaction that carries out the action. */
 export async function recordAudit(tx: Queryable, entry: AuditEntry): Promise<void> {
   await tx.query({
     name: 'record-audit',
@@ -38,7 +38,7 @@ export async function recordAudit(tx: Queryable, entry: AuditEntry): Promise<voi
   })
 }
 
-/** An entry as it is kept. */
+/** A stored entry. */
 export interface KeptAuditEntry {
   id: number
   at: Date
@@ -51,7 +51,7 @@ export interface KeptAuditEntry {
   subject: string | null
 }
 
-/** A page of what was done, the last first; `before` is the id to go on from. */
+/** Resolves with a page of entries, the newest first; `before` is the id to continue from. */
 export async function listAuditLog(
   db: Db,
   tenantId: string,

@@ -1,12 +1,12 @@
-/** `tenants`: who shares an installation without seeing anything of each other. */
+/** `tenants`: the tenants of an installation, isolated from each other. */
 
 import { type Db, type Queryable, withTransaction } from '../server/connect.js'
 import { recordAudit } from './audit-log.js'
 
-/** The tenant that is there from the start. It runs the installation: only its keys see the pipeline as a whole. */
+/** The tenant that always exists. It operates the installation: only its keys see the whole pipeline. */
 export const OPERATOR_TENANT = 'default'
 
-/** What a tenant may send in a second, all its keys and all ingest processes together; as much as it likes where it is null. */
+/** What a tenant may send in a second, with all keys and to all ingest processes together; `null` means unlimited. */
 export interface Quota {
   eventsPerSecond: number | null
   bytesPerSecond: number | null
@@ -20,14 +20,14 @@ export interface Tenant extends Quota {
 const COLUMNS = `
   tenant_id AS id, created_at AS "createdAt", events_per_second AS "eventsPerSecond", bytes_per_second AS "bytesPerSecond"`
 
-/** The tenant has as many of something as it may have. The message says of what, and what can be done. */
+/** The tenant has reached the limit for something. The message says which, and what to do. */
 export class TenantLimitError extends Error {
   override name = 'TenantLimitError'
 }
 
 /**
- * Throws TenantLimitError when `count`, a statement with the tenant as $1, counts more than `limit`. To be called in
- * the transaction that has added one, after `lockTenant`: the next one then counts it too.
+ * Rejects with TenantLimitError if `count`, a statement with the tenant as $1, counts more than `limit`. Call it in the
+ * transaction that has added a row, after `lockTenant`, so that the next transaction counts that row, too.
  */
 export async function requireWithin(
   tx: Queryable,
@@ -39,14 +39,14 @@ export async function requireWithin(
 }
 
 /**
- * Lets what counts the things of a tenant happen one after the other, until the transaction ends. It holds up no
- * reference to the tenant.
+ * Makes transactions that count a tenant's rows run one after another, until each ends. It does not block foreign-key
+ * references to the tenant.
  */
 export async function lockTenant(tx: Queryable, tenantId: string): Promise<void> {
   await tx.query('SELECT FROM tenants WHERE tenant_id = $1 FOR NO KEY UPDATE', [tenantId])
 }
 
-/** Makes a tenant. Gives nothing when there is one of that name. */
+/** Creates a tenant. Resolves with undefined if the name exists. */
 export async function createTenant(db: Db, id: string, actor: string): Promise<Tenant | undefined> {
   return withTransaction(db, async (tx) => {
     const { rows } = await tx.query(
@@ -58,7 +58,10 @@ export async function createTenant(db: Db, id: string, actor: string): Promise<T
   })
 }
 
-/** Changes what a tenant may send; heeded within five seconds. Gives nothing when there is no such tenant. */
+/**
+ * Changes the quota of a tenant; it takes effect within five seconds. Resolves with undefined if there is no such
+ * tenant.
+ */
 export async function setQuota(db: Db, id: string, quota: Quota, actor: string): Promise<Tenant | undefined> {
   const { eventsPerSecond, bytesPerSecond } = quota
   return withTransaction(db, async (tx) => {
@@ -76,7 +79,7 @@ async function audit(tx: Queryable, tenantId: string, action: string, subject: s
   await recordAudit(tx, { tenantId, actor, action, subject, filter: {}, count: 0, reason: null })
 }
 
-/** All tenants, by their names. */
+/** Resolves with all tenants, by name. */
 export async function listTenants(db: Queryable): Promise<Tenant[]> {
   const { rows } = await db.query(`SELECT ${COLUMNS} FROM tenants ORDER BY tenant_id`)
   return rows

@@ -1,38 +1,44 @@
-/** The backlog, as Postgres knows it: what is unsettled and how old it is, at a cost that does not grow with the tables. */
+/**
+ * The backlog as Postgres knows it: how many events are unsettled and how old they are, at a cost that does not grow
+ * with the tables.
+ */
 import { IS_SETTLED_OR_RETRYING } from '../ledger/settled.js'
 import type { Queryable } from '../server/connect.js'
 
-/** The unsettled events of one partition, by one snapshot. */
+/** The unsettled events of one partition, in one snapshot. */
 export interface PartitionBacklog {
   partition: number
   /** Rises with every change of owner. */
   epoch: number
-  /** Above 0: something was accepted that is not in the stream. */
+  /** Above 0: the partition has accepted events that are not in its stream. */
   dirty: number
   /** The identity of the feed that was last known to be whole; `null` when there is none. */
   feedIdentity: string | null
-  /** Neither settled nor in `retries`. Counted up to a thousand, and beyond that estimated from how dense they lie. */
+  /** Neither settled nor in `retries`. Counted up to a thousand; above that, estimated from their density. */
   unsettled: number
   /** In `retries`. */
   retrying: number
-  /** Seconds since the oldest unsettled event was accepted, or replayed; 0 where there is none. */
+  /** Seconds since the oldest unsettled event was accepted or replayed; 0 if there is none. */
   oldestAgeSeconds: number
 }
 
-/** Events above the watermark that are looked at one by one: its owner keeps it just below what it holds back. */
+/**
+ * The number of events above the watermark that are checked one by one: the owner keeps the watermark just below its
+ * first blocked event.
+ */
 const CLOSE_LOOK = 100
 
-/** So many unsettled events of a partition are counted. */
+/** Up to how many unsettled events of a partition are counted. */
 const COUNTED = 1_000
 
-/** Of the retries, those that were tried the most are the oldest; so many of them are looked at. */
+/** How many retries are read. Those with the most attempts are the oldest. */
 const RETRIES_LOOKED_AT = 2_000
 
 /**
- * The events between the watermark of a partition and its last one are those of the last seconds, and to look at each of
- * them would cost a tenth of what it costs to process them. So it looks closely at the first ones, where an event that
- * is held back must be, and searches the others for the border between settled and unsettled by halving: a partition is
- * settled in order, but for what is held back.
+ * The events between the watermark of a partition and its last event are those of the last seconds. Checking each of
+ * them would cost a tenth of processing them. So it checks the first ones, where a blocked event must be, and finds the
+ * border between settled and unsettled events among the others by bisection: except for blocked events, a partition is
+ * settled in order.
  */
 const READ_BACKLOG = `
   WITH RECURSIVE last AS (
@@ -81,11 +87,11 @@ const READ_BACKLOG = `
   ORDER BY p.id`
 
 /**
- * The backlog of every partition. An event that is held back among settled ones may be found some seconds late, after the owner
- * has moved its watermark up to it; and after a crash without a next owner not before there is one.
+ * Resolves with the backlog of every partition. A blocked event among settled ones may be found some seconds late,
+ * after the owner has moved its watermark up to it; after a crash, only once there is a new owner.
  */
 export async function readBacklog(db: Queryable): Promise<PartitionBacklog[]> {
-  // Without a name: planned anew each time, for tables that were empty once and are not now.
+  // Unnamed, so that it is planned each time: the tables may have been empty at the first time.
   const { rows } = await db.query(READ_BACKLOG)
   return rows.map((row) => ({
     partition: row.id,
@@ -98,7 +104,7 @@ export async function readBacklog(db: Queryable): Promise<PartitionBacklog[]> {
   }))
 }
 
-/** How many dead letters are open, by type. Reads an index only, but the whole of it. */
+/** Resolves with the number of open dead letters of each type. Reads only an index, but all of it. */
 export async function countOpenDeadLetters(db: Queryable): Promise<{ type: string; count: number }[]> {
   const { rows } = await db.query(
     `SELECT type, count(*) AS count FROM failed_events WHERE status = 'open' GROUP BY type`,
@@ -106,7 +112,7 @@ export async function countOpenDeadLetters(db: Queryable): Promise<{ type: strin
   return rows
 }
 
-/** What the database takes on disk, in bytes, without its write-ahead log. */
+/** Resolves with the size of the database on disk, in bytes, without its write-ahead log. */
 export async function readDatabaseSize(db: Queryable): Promise<number> {
   const { rows } = await db.query('SELECT pg_database_size(current_database()) AS bytes')
   return rows[0].bytes

@@ -4,33 +4,36 @@
  */
 import type { Queryable } from '../server/connect.js'
 
-/** What a process tells of itself. */
+/** The figures that a process publishes. */
 export interface ProcessFigures {
-  /** Its name: of a worker its id. */
+  /** Its name; for a worker, its id. */
   process: string
   service: 'ingest' | 'worker'
-  /** Another one after each start: its counts begin at 0 then. */
+  /** Different after each start: the counters begin at 0 then. */
   run: string
-  /** What it has counted since its start, by name. */
+  /** Its counters since its start, by name. */
   counts: Record<string, number>
-  /** How many of its events took as long, by the bounds of the metric: of ingest until the answer, of a worker until the end. */
+  /**
+   * A histogram of its latencies with the buckets of the metric: for ingest until the answer, for a worker from
+   * acceptance to settled.
+   */
   latency: { bounds: number[]; counts: number[] }
-  /** When it did something the last time, in seconds since 1970; 0 where it has not. */
+  /** When it last did something, in seconds since 1970; 0 if never. */
   lastAt: number
-  /** The dependencies that are not as they should be, and how they are. */
+  /** The circuits that are not closed, with their states. */
   circuits: Record<string, string>
 }
 
-/** Figures as they were told. */
+/** Published figures. */
 export interface ToldFigures extends ProcessFigures {
-  /** How long ago, by the database's clock. */
+  /** Their age, by the database's clock. */
   ageSeconds: number
 }
 
-/** What is older than so many seconds is of a process that has ended. */
+/** Figures older than this many seconds belong to a process that has ended. */
 const FORGOTTEN_AFTER_S = 60
 
-/** Writes down the figures of a process in place of those it told before, and forgets the processes that have ended. */
+/** Replaces the figures of a process, and removes those of processes that have ended. */
 export async function tellFigures(db: Queryable, { process, service, run, ...figures }: ProcessFigures): Promise<void> {
   await db.query({
     name: 'tell-figures',
@@ -46,7 +49,7 @@ export async function tellFigures(db: Queryable, { process, service, run, ...fig
   })
 }
 
-/** What the processes have told last, in the order of their names. */
+/** Resolves with the latest figures of all processes, in the order of their names. */
 export async function readFigures(db: Queryable): Promise<ToldFigures[]> {
   const { rows } = await db.query({
     name: 'read-figures',
@@ -58,7 +61,7 @@ export async function readFigures(db: Queryable): Promise<ToldFigures[]> {
   return rows.map(({ figures, age, ...row }) => ({ ...row, ...figures, ageSeconds: age }))
 }
 
-/** Forgets a process that ends. */
+/** Removes the figures of a process that ends. */
 export async function forgetFigures(db: Queryable, process: string): Promise<void> {
   await db.query('DELETE FROM process_figures WHERE process = $1', [process])
 }

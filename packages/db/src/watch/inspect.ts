@@ -1,15 +1,15 @@
-/** What there is to know about a Postgres and its database when something may be wrong with it. Reads only. */
+/** Facts about a Postgres and its database, for diagnosis. Read-only. */
 import { INGEST_APPLICATION, type Queryable, WORKER_APPLICATION } from '../server/connect.js'
 import { findOwner } from '../server/owner.js'
 
-/** A setting as it is in force on our own connection. */
+/** A setting as it is in force on our connection. */
 interface Setting {
   value: string
-  /** Where it was set, as `pg_settings.source` says: `default`, `configuration file`, `database`, `user`, … */
+  /** Its source, as in `pg_settings.source`: `default`, `configuration file`, `database`, `user`, … */
   source: string
 }
 
-/** A transaction that has been open for long: vacuum cannot clean up behind it. */
+/** A long-open transaction: vacuum cannot remove newer dead rows. */
 interface OldTransaction {
   /** The statement that ends it. */
   end: string
@@ -17,31 +17,31 @@ interface OldTransaction {
   seconds: number
 }
 
-/** Everything but the tables of the pipeline, which may not be there yet. */
+/** Everything except the tables of the pipeline, which may not exist yet. */
 export interface ServerFacts {
   version: string
   /** `server_version_num`: 18.1 is 180001. */
   versionNumber: number
   database: string
   role: string
-  /** The owner of the database, if that is another role than ours, which ours may take on. */
+  /** The owner of the database, if it is another role and ours may switch to it. */
   owner: string | undefined
   settings: Record<(typeof SETTINGS)[number], Setting>
-  /** Client connections of the whole server, by the name that they gave themselves and their role. */
+  /** Client connections of the whole server, by application name and role. */
   connections: { application: string; role: string; count: number }[]
-  /** Connections that ordinary roles may have. */
+  /** The connections that ordinary roles may open. */
   maxConnections: number
-  /** Roles of workers, and ours, that cannot see the transactions of the role that ingest has. */
+  /** Roles of workers, including ours, that cannot see the transactions of the role that ingest uses. */
   blindRoles: string[]
-  /** Superusers among the roles of ingest and workers, and ours. */
+  /** Superusers among the roles of ingest and workers, including ours. */
   superusers: string[]
   oldTransactions: OldTransaction[]
   /** Replication slots without a reader, with the size of the log that Postgres keeps for them. */
   idleSlots: { name: string; bytes: number }[]
   databaseBytes: number
-  /** Of the write-ahead log; unknown without the role pg_monitor. */
+  /** The size of the write-ahead log; undefined without the role pg_monitor. */
   walBytes: number | undefined
-  /** Where its data is, if our role may know. */
+  /** The data directory, if our role may read it. */
   dataDirectory: string | undefined
 }
 
@@ -53,10 +53,10 @@ const SETTINGS = [
   'idle_in_transaction_session_timeout',
 ] as const
 
-/** Older than any transaction of ours can be, in seconds. */
+/** Longer than any transaction of the pipeline, in seconds. */
 const OLD_SECONDS = 60
 
-/** Reads the facts about the server. Transactions count as old after so many seconds. */
+/** Reads the facts about the server. Transactions count as old after `oldSeconds` seconds. */
 export async function inspectServer(db: Queryable, oldSeconds = OLD_SECONDS): Promise<ServerFacts> {
   const { rows } = await db.query(`
     SELECT current_setting('server_version') AS version, current_setting('server_version_num')::integer AS number,
@@ -143,13 +143,13 @@ async function readPlace(db: Queryable, monitors: boolean): Promise<Pick<ServerF
   return { walBytes: rows[0].wal, dataDirectory: rows[0].directory }
 }
 
-/** Where the clock of Postgres is, in milliseconds since 1970. */
+/** Resolves with the clock of Postgres, in milliseconds since 1970. */
 export async function readClock(db: Queryable): Promise<number> {
   const { rows } = await db.query('SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now')
   return rows[0].now
 }
 
-/** The indexes that the pipeline's statements are quick by, and how each is made. */
+/** The indexes that the pipeline's statements need, and how each is created. */
 const INDEXES: Record<string, string> = {
   raw_events_pkey: 'ALTER TABLE raw_events ADD PRIMARY KEY (tenant_id, event_id)',
   raw_events_partition_seq: 'CREATE INDEX CONCURRENTLY raw_events_partition_seq ON raw_events (partition, seq)',
@@ -164,13 +164,13 @@ const INDEXES: Record<string, string> = {
   retries_partition_due: 'CREATE INDEX CONCURRENTLY retries_partition_due ON retries (partition, due_at)',
 }
 
-/** An index that is not there or cannot be used, and the statement that makes it. */
+/** An index that is missing or invalid, and the statement that creates it. */
 export interface MissingIndex {
   name: string
   make: string
 }
 
-/** Those that the database lacks; one whose making was broken off is there and not valid. */
+/** Resolves with the missing indexes; an index whose creation was interrupted exists but is invalid. */
 export async function findMissingIndexes(db: Queryable): Promise<MissingIndex[]> {
   const { rows } = await db.query(
     `SELECT c.relname AS name, i.indisvalid AS valid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid

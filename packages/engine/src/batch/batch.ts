@@ -2,15 +2,15 @@
 import type { Delivery } from '@eventflow/core'
 import type { BatchTrace } from './trace.js'
 
-/** Events that one batch holds at most: larger transactions are no faster. */
+/** The most events in one batch: larger transactions are no faster. */
 export const BATCH = 1_000
 
-/** Data that one batch holds, in bytes of JSON text; a larger event makes a batch of its own. */
+/** The most data in one batch, in bytes of JSON text. An event larger than this is a batch by itself. */
 export const BATCH_BYTES = 16 * 1_048_576
 
 export interface Batch {
   deliveries: readonly Delivery[]
-  /** When it was taken up, on the monotonic clock, in milliseconds. */
+  /** When the batch was formed, in milliseconds on the monotonic clock. */
   startedAt: number
   trace: BatchTrace
 }

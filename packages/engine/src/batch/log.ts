@@ -1,13 +1,13 @@
 /**
- * The log lines of a batch: one for the batch, one for each event that failed or is retried; at `debug` one for each
- * event.
+ * The log lines of a batch: one for the batch and one for each event that failed or will be retried. At `debug`, also
+ * one for each processed event.
  */
 import type { Delivery, Failure } from '@eventflow/core'
 import type { Logger } from '@eventflow/runtime'
 import type { Batch } from './batch.js'
 import type { Settlement } from './settlement.js'
 
-/** To be called once for each settled batch, after its COMMIT. */
+/** Logs a settled batch. Call it once for each batch, after its COMMIT. */
 export function logBatch(settlement: Settlement, { startedAt }: Batch, log: Logger): void {
   const { processed, fresh, failed, retried, waiting, blocked, broken } = settlement
   const seconds = (performance.now() - startedAt) / 1_000
@@ -29,7 +29,7 @@ export function logBatch(settlement: Settlement, { startedAt }: Batch, log: Logg
   if (broken.size > 0) {
     log.info(
       { fenced_partitions: [...broken] },
-      'leases did not hold: nothing was written for these partitions, which begin again',
+      'partitions failed the fence: nothing was written for them, and they begin again',
     )
   }
   log.routine(
@@ -49,7 +49,10 @@ export function logBatch(settlement: Settlement, { startedAt }: Batch, log: Logg
   }
 }
 
-/** Which event, and what became of it. Not the failure's message, which may quote the event: `failed_events` has it. */
+/**
+ * The fields that identify an event and its failure. The failure's message is left out because it may quote the event;
+ * `failed_events` has it.
+ */
 function about({ delivery, failure }: { delivery: Delivery; failure?: Failure }) {
   const { event, attempts, crashes, entryIds } = delivery
   return {

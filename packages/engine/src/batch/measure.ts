@@ -1,4 +1,4 @@
-/** What a batch adds to the metrics. */
+/** The metrics of a batch. */
 import type { Outcome } from '@eventflow/core'
 import type { WorkerMetrics } from '@eventflow/runtime'
 import { parserOfTimes } from '../partition/event-time.js'
@@ -6,8 +6,8 @@ import type { Batch } from './batch.js'
 import type { Settlement } from './settlement.js'
 
 /**
- * To be called once for each settled batch, after its COMMIT. `late` is how many of its events came late (see
- * `advanceEventTimes`).
+ * Adds a settled batch to the metrics. Call it once for each batch, after its COMMIT. `late` is the number of its
+ * events that were late (see `advanceEventTimes`).
  */
 export function measure(settlement: Settlement, { startedAt }: Batch, late: number, metrics: WorkerMetrics): void {
   const { processed, fresh, failed, retried } = settlement

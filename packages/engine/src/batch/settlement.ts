@@ -1,25 +1,33 @@
-/** What a settled batch leaves to do. */
+/** The result of settling a batch: what was written, and what the lane still has to do. */
 import type { Delivery, Failed, Processed, Retry, Wait } from '@eventflow/core'
 
 export interface Settlement {
-  /** What was written, by kind; the entries of these events are to be acknowledged. */
+  /** Events that were written, by kind. Their entries can be acknowledged. */
   processed: Processed[]
   failed: Failed[]
   retried: Retry[]
-  /** Events that wait for a dependency that is down: nothing was written of them. */
+  /** Events that wait because a dependency is down. Nothing was written for them. */
   waiting: Wait[]
   /**
-   * Events that Postgres stores neither as processed nor as failed: they stay unsettled, where their age shows them.
+   * Events that Postgres can store neither as processed nor as failed. They stay unsettled, so their age shows up in
+   * the metrics.
    */
   refused: Delivery[]
-  /** Of the processed, those that were settled just now; the others had been before, and had no effect this time. */
+  /**
+   * The processed events that this batch settled. The other processed events had been settled before; their handlers
+   * did not run again.
+   */
   fresh: Processed[]
-  /** Events that are blocked from now on, in order: the head of each key with its delay, and those behind it. */
+  /**
+   * Events that are blocked from now on, in order: the first event of each key with its delay, then the events behind
+   * it.
+   */
   blocked: { delivery: Delivery; delayMs: number }[]
-  /** Partitions whose lease did not hold: nothing of them was written. */
+  /** Partitions that failed the fence. Nothing was written for them. */
   broken: Set<number>
 }
 
+/** Returns a settlement to which settled parts of a batch are added. */
 export function emptySettlement(): Settlement {
   return { processed: [], failed: [], retried: [], waiting: [], refused: [], fresh: [], blocked: [], broken: new Set() }
 }

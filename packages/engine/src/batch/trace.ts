@@ -1,8 +1,8 @@
 /**
- * What a batch leaves in traces. A traced event gets, below the span that sent it, one `process` for each attempt, in
- * that `settle`, and in that its handler. What is done for a batch as a whole is in a trace of its own, which links to
- * those of its events; of a batch of one, it is in the event's. An event that is not traced costs a look at its
- * traceparent.
+ * The spans of a batch. A traced event gets one `process` span for each attempt, as a child of the span that sent it;
+ * `settle` is a child of `process`, and the handler's span a child of `settle`. Spans that cover the whole batch go
+ * into a separate trace, which links to the traces of its events; if the batch has one event, they go into the trace of
+ * that event. For an event that is not traced, the only cost is reading its traceparent.
  */
 import { type AcceptedEvent, CONSUMER_GROUP, type Delivery, errorClassOf } from '@eventflow/core'
 import { isSampled, type MessagingOperation, parseTraceparent, type Tracing } from '@eventflow/runtime'
@@ -20,15 +20,15 @@ import {
 import type { Settlement } from './settlement.js'
 
 export interface BatchTrace {
-  /** Asks an enricher; spans that it starts are within its own. */
+  /** Calls an enricher inside a span; spans that it starts are children of that span. */
   enrich<Result>(enricher: string, ask: () => Result | Promise<Result>): Promise<Result>
-  /** The batch has been processed and is being settled. */
+  /** Starts the `settle` spans. Call it when the batch has been processed. */
   settle(): void
-  /** Runs the handler of an event; spans that it starts are within its own. */
+  /** Runs the handler of an event inside a span; spans that it starts are children of that span. */
   handle(event: AcceptedEvent, run: () => Promise<void>): Promise<void>
-  /** The same for a handler of several events of one type. */
+  /** Does the same for a handler that takes several events of one type. */
   handleBatch(events: readonly AcceptedEvent[], run: () => Promise<void>): Promise<void>
-  /** Ends the spans, with what became of the events; of a batch that was given up there is no settlement. */
+  /** Ends all spans and records the outcome of each event. `settlement` is undefined if the batch was given up. */
   end(settlement: Settlement | undefined): void
 }
 
@@ -41,12 +41,12 @@ const NO_TRACE: BatchTrace = {
   end() {},
 }
 
-/** What spans are about: an event, or a batch. */
+/** What a span describes: an event or a batch. */
 interface Subject {
   tracer: Tracer
   parent: Context
   attributes: Attributes
-  /** The events' own traces, where the subject is a batch. */
+  /** The traces of the events, if the subject is a batch. */
   links: { context: NonNullable<ReturnType<typeof parseTraceparent>> }[]
 }
 
@@ -55,7 +55,7 @@ interface Traced extends Subject {
   settle?: Span
 }
 
-/** Begins the spans of a batch. Where traces are off, or none of its events is traced, there are none. */
+/** Starts the spans of a batch. It starts none if tracing is off or if no event of the batch is traced. */
 export function traceBatch(deliveries: readonly Delivery[], tracing: Tracing | undefined): BatchTrace {
   if (!tracing) return NO_TRACE
   const process = (subject: Subject): Traced => ({ ...subject, process: start('process', subject, tracing) })
@@ -92,7 +92,7 @@ export function traceBatch(deliveries: readonly Delivery[], tracing: Tracing | u
     },
     end(settlement) {
       for (const { process } of events.values()) process.setAttribute(OUTCOME, 'unsettled')
-      if (settlement) tellOutcomes(events, settlement)
+      if (settlement) recordOutcomes(events, settlement)
       for (const { process, settle } of all) {
         settle?.end()
         process.end()
@@ -102,8 +102,8 @@ export function traceBatch(deliveries: readonly Delivery[], tracing: Tracing | u
 }
 
 /**
- * Tells of what was read from the streams, `at` in milliseconds since the epoch. The wait for it is left out: it began
- * before the events were sent.
+ * Records a `receive` span for events that were read from the streams. `at` is in milliseconds since the epoch. The
+ * span leaves out the wait for the events, which began before they were sent.
  */
 export function traceReceived(deliveries: readonly Delivery[], at: number, tracing: Tracing | undefined): void {
   if (!tracing || !deliveries.some(({ event }) => isSampled(event.traceparent))) return
@@ -114,14 +114,14 @@ export function traceReceived(deliveries: readonly Delivery[], at: number, traci
 
 const OUTCOME = 'eventflow.outcome'
 
-/** Nothing is said of an error but its class: its message may quote the event. */
-function tellOutcomes(events: ReadonlyMap<number, Traced>, settlement: Settlement): void {
+/** Records the outcome of each event. Of an error, only the class is recorded: the message may quote the event. */
+function recordOutcomes(events: ReadonlyMap<number, Traced>, settlement: Settlement): void {
   const spanOf = ({ event }: Delivery) => events.get(event.seq)?.process
   const fail = (span: Span | undefined, errorType: string) =>
     span?.setAttribute('error.type', errorType).setStatus({ code: SpanStatusCode.ERROR })
 
   for (const { delivery } of settlement.processed) spanOf(delivery)?.setAttribute(OUTCOME, 'processed')
-  // Blocked behind another event of its key; the heads of the keys follow below.
+  // Events blocked behind an earlier event of their key; the first events of the keys follow below.
   for (const { delivery } of settlement.blocked) spanOf(delivery)?.setAttribute(OUTCOME, 'held')
   for (const { kind, delivery, failure, delayMs } of [...settlement.retried, ...settlement.waiting]) {
     spanOf(delivery)
@@ -140,7 +140,7 @@ function tellOutcomes(events: ReadonlyMap<number, Traced>, settlement: Settlemen
   for (const delivery of settlement.refused) fail(spanOf(delivery), 'refused')
 }
 
-/** Nothing when the event is not traced. */
+/** Undefined if the event is not traced. */
 function aboutEvent({ event, entryIds, attempts }: Delivery, { tracer }: Tracing): Subject | undefined {
   const sender = isSampled(event.traceparent) ? parseTraceparent(event.traceparent) : undefined
   if (!sender) return undefined
@@ -169,7 +169,10 @@ function aboutBatch(deliveries: readonly Delivery[], { batchTracer }: Tracing): 
   }
 }
 
-/** Starts a span, by the semantic conventions for messaging; within `parent`, or where its subject's trace goes on. */
+/**
+ * Starts a span that follows the semantic conventions for messaging, as a child of `parent` or, without one, of its
+ * subject's parent.
+ */
 function start(operation: MessagingOperation, subject: Subject, tracing: Tracing, parent?: Span, at?: number): Span {
   const { name, attributes } = tracing.messaging(operation)
   const options = {

@@ -1,17 +1,18 @@
-/** Ends the waits of a lane: something asks for its attention. */
+/** Interrupts the waits of a lane, so that it reacts at once. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Feed } from '@eventflow/core'
 
 export interface Alarm {
-  /** Ends the wait under way; the next one ends at once. */
+  /** Ends the current wait; if there is none, the next wait ends at once. */
   ring(): void
-  /** Whether it rang since the last reset. */
+  /** Whether `ring` was called since the last reset. */
   isRinging(): boolean
   reset(): void
   /** Waits `ms` milliseconds, or until the alarm rings. */
   sleep(ms: number): Promise<void>
 }
 
+/** Creates the alarm of a lane. It interrupts reads of `feed` and calls of `sleep`. */
 export function createAlarm(feed: Feed): Alarm {
   let rings = false
   let waking = new AbortController()

@@ -1,11 +1,14 @@
-/** Partitions that a lane is asked to drop. It does so between two batches, when nothing of them is in hand. */
+/**
+ * Requests to a lane to drop partitions. The lane carries them out between two batches, when none of their events is
+ * being processed.
+ */
 import type { Epoch } from '@eventflow/db'
 import { type Partition, restart } from '../partition/partition.js'
 
 export interface Drops {
   /** Asks for a partition to be dropped. Resolves when it is, and its feed released; nothing where it is not held under this lease. */
   ask(lease: Epoch): Promise<void> | undefined
-  /** Drops the partitions that were asked for. */
+  /** Drops all requested partitions. */
   carryOut(): void
 }
 
@@ -36,7 +39,7 @@ export function createDrops(partitions: Map<number, Partition>, release: (id: nu
     carryOut() {
       for (const [partition, { resolve }] of asked) {
         restart(partition)
-        // It may have been given up, and taken again, meanwhile.
+        // Meanwhile the lane may have lost the partition and taken it again under a new lease.
         if (partitions.get(partition.id) !== partition) {
           resolve()
           continue

@@ -1,39 +1,40 @@
-/** What a settled batch changes in the partitions of its lane. */
+/** Applies a settled batch to the partitions of its lane, and gives their leases. */
 import type { Lease } from '@eventflow/db'
 import type { Settlement } from '../batch/settlement.js'
 import { advanceEventTimes } from '../partition/event-time.js'
-import { handOf, type Partition } from '../partition/partition.js'
+import { memoryOf, type Partition } from '../partition/partition.js'
 
 /**
- * Keeps what is blocked, remembers what is settled, and advances the event times. Gives how many of the settled events
- * came late.
+ * Blocks the keys that need a retry, remembers which seqs are settled, and advances the event times. Returns how many
+ * of the settled events were late.
  */
-export function keepBlocked(settlement: Settlement, partitions: ReadonlyMap<number, Partition>): number {
+export function applySettlement(settlement: Settlement, partitions: ReadonlyMap<number, Partition>): number {
   const { processed, failed, fresh, retried, refused, blocked } = settlement
   const now = performance.now()
   for (const { delivery } of [...processed, ...failed]) {
     const { partition, seq } = delivery.event
-    const hand = handOf(partitions.get(partition))
-    // Replayed events are mostly far below. Where one of several scans is far behind, they would pile up.
-    if (hand?.scans.length === 1 && seq > hand.scans[0].position) hand.settled.add(seq)
+    const memory = memoryOf(partitions.get(partition))
+    // Replayed events mostly lie far below the position. With several scans, one may be far behind, and the set would
+    // grow without limit.
+    if (memory?.scans.length === 1 && seq > memory.scans[0].position) memory.settled.add(seq)
   }
   for (const { delivery } of [...processed, ...failed, ...retried]) {
     const partition = partitions.get(delivery.event.partition)
     if (partition) partition.settledAt = now
   }
   for (const { event } of refused) {
-    const hand = handOf(partitions.get(event.partition))
-    if (hand) hand.refusedSeq = Math.min(hand.refusedSeq, event.seq)
+    const memory = memoryOf(partitions.get(event.partition))
+    if (memory) memory.refusedSeq = Math.min(memory.refusedSeq, event.seq)
   }
   for (const { delivery, delayMs } of blocked) {
-    handOf(partitions.get(delivery.event.partition))?.keys.hold({ ...delivery, crashes: 0 }, now + delayMs)
+    memoryOf(partitions.get(delivery.event.partition))?.keys.block({ ...delivery, crashes: 0 }, now + delayMs)
   }
   const settled = [...fresh, ...failed].map(({ delivery }) => delivery.event)
   return advanceEventTimes(settled, partitions)
 }
 
 /**
- * The leases of a lane. A partition that is to be begun again has none: what is still in the batch of it is not
+ * The leases of a lane. A partition that must begin again has no lease, so its events in the current batch are not
  * settled.
  */
 export function leasesOf(partitions: ReadonlyMap<number, Partition>): Map<number, Lease> {
@@ -43,7 +44,10 @@ export function leasesOf(partitions: ReadonlyMap<number, Partition>): Map<number
   return leases
 }
 
-/** What is read from Postgres is complete, mark or not. */
+/**
+ * The lease of a partition. The fence ignores the mark (`dirty: null`) while the partition is read from Postgres,
+ * because Postgres has every event.
+ */
 export function leaseOf({ id, epoch, state }: Partition): Lease {
   return { partition: id, epoch, dirty: state.source === 'stream' ? 0 : null }
 }

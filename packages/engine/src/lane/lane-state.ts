@@ -1,4 +1,4 @@
-/** What the parts of a lane share. */
+/** The state that the parts of a lane share. */
 import type { Delivery } from '@eventflow/core'
 import type { Arrivals } from '@eventflow/db'
 import type { Interruptions } from '../partition/interruptions.js'
@@ -8,9 +8,9 @@ import type { Alarm } from './alarm.js'
 import type { Drops } from './drops.js'
 
 export interface LaneState {
-  /** The partitions that the lane owns, by their ids. */
+  /** The partitions that the lane owns, by id. */
   readonly partitions: Map<number, Partition>
-  /** Aborted when the lane is to stop. */
+  /** Aborted when the lane must stop. */
   readonly stopping: AbortSignal
   readonly activity: Activity
   readonly interruptions: Interruptions
@@ -20,12 +20,12 @@ export interface LaneState {
   release(id: number): Promise<void>
   /** Whether more events of a partition may wait in memory. */
   hasRoom(partition: Partition): boolean
-  /** How far acceptance had come when the lane last looked. */
+  /** The last assigned seq, and whether there are several tenants, as of the last check. */
   arrivals: Arrivals
 }
 
 /**
- * Processes and settles deliveries of the lane's partitions, given in order. Rejects when the feed fails; what was
- * settled by then stays settled. Waits while Postgres is away, until the lane is to stop.
+ * Processes and settles deliveries of the lane's partitions, which must come in order. While Postgres is away it waits,
+ * until the lane must stop. Rejects when the feed fails; events settled by then stay settled.
  */
 export type Work = (deliveries: readonly Delivery[]) => Promise<void>

@@ -1,11 +1,11 @@
 /**
- * A lane: one loop that takes the next events of its partitions, processes and settles them, one batch after the other.
- * Two lanes keep Postgres busy with one batch while the next is processed; a partition is only ever in one lane, so its
- * events are never in two batches at once.
+ * A lane: one loop that reads the next events of its partitions, processes and settles them, one batch after another.
+ * With two lanes, Postgres settles one batch while the other lane processes the next. A partition belongs to one lane
+ * only, so its events are never in two batches at once.
  */
 import type { Epoch, TakenPartition } from '@eventflow/db'
 import { countInterruptions } from '../partition/interruptions.js'
-import { handOf, newPartition, type Partition, partitionsIn, restart } from '../partition/partition.js'
+import { memoryOf, newPartition, type Partition, partitionsIn, restart } from '../partition/partition.js'
 import { type PartitionView, viewOf } from '../partition/partition-view.js'
 import { type Activity, createActivity } from './activity.js'
 import { createAlarm } from './alarm.js'
@@ -20,32 +20,41 @@ import { createUpkeep } from './upkeep.js'
 import { createWork, type WorkDeps } from './work.js'
 
 export interface LaneDeps extends WorkDeps {
-  /** Events of a partition that may wait in memory; beyond it nothing more of the partition is taken. */
+  /** The most blocked events of a partition in memory. Above it, the lane reads no more events of the partition. */
   maxWaiting: number
-  /** The same for the data of the events of all its partitions, of which each has an equal part. */
+  /**
+   * The most data of blocked events in memory, in bytes, for all partitions of the lane. Each partition gets an equal
+   * share.
+   */
   maxWaitingBytes: number
 }
 
 export interface Lane {
-  /** Begins to work on a partition. */
+  /** Starts to work on a partition. */
   adopt(taken: TakenPartition): void
-  /** Resolves when the partition is no longer worked on under this lease; under a later one it may be. */
+  /**
+   * Resolves when the lane no longer works on the partition under this lease. It may work on it under a later lease.
+   */
   drop(lease: Epoch): Promise<void>
-  /** The partitions it works on. */
-  held(): PartitionView[]
-  /** What it is doing now. */
+  /** The partitions that the lane owns. */
+  partitions(): PartitionView[]
+  /** What the lane is doing now. */
   doing: Activity['state']
-  /** Finishes the batch in hand and ends. */
+  /** Stops after the current batch. */
   stop(): Promise<void>
 }
 
+/**
+ * Starts a lane without partitions. It runs until stopped: errors are logged, and it begins its partitions again after
+ * a pause.
+ */
 export function startLane(deps: LaneDeps): Lane {
   const { feed, log, maxWaiting, maxWaitingBytes } = deps
   const partitions = new Map<number, Partition>()
   const stopping = new AbortController()
 
   function hasRoom(partition: Partition): boolean {
-    const keys = handOf(partition)?.keys
+    const keys = memoryOf(partition)?.keys
     return !keys || (keys.size() < maxWaiting && keys.bytes() < maxWaitingBytes / partitions.size)
   }
 
@@ -117,7 +126,7 @@ export function startLane(deps: LaneDeps): Lane {
       alarm.ring()
       await Promise.race([dropped, running])
     },
-    held: () => [...partitions.values()].map((partition) => viewOf(partition, !hasRoom(partition))),
+    partitions: () => [...partitions.values()].map((partition) => viewOf(partition, !hasRoom(partition))),
     doing: activity.state,
     async stop() {
       stopping.abort()

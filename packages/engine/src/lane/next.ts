@@ -1,4 +1,4 @@
-/** What a lane takes next: retries that are due, unsettled events from Postgres, entries of its feed. */
+/** Selects the next events of a lane: retries that are due, unsettled events from Postgres, entries of the feed. */
 import type { Delivery } from '@eventflow/core'
 import type { Tracing } from '@eventflow/runtime'
 import { traceReceived } from '../batch/trace.js'
@@ -10,16 +10,20 @@ import type { Reader } from './read.js'
 import type { TakeOver, TakeOverDeps } from './take-over.js'
 import { NOTICE_MS } from './upkeep.js'
 
-/** How long Postgres is left alone after it gave all it had, in milliseconds. */
+/** How long to wait before reading Postgres again after a read that found everything there was, in milliseconds. */
 const POLL_MS = 100
 
 export interface NextDeps extends TakeOverDeps {
   tracing?: Tracing | undefined
 }
 
-/** The next deliveries; waits for the first, but no longer than until something else is due. */
+/**
+ * Resolves with the next deliveries. Waits for the first one, but not beyond the time when a retry, a read or a check
+ * is due.
+ */
 export type Next = () => Promise<Delivery[]>
 
+/** Creates the function that selects the next events. It rejects when Postgres or the feed fails. */
 export function createNext(
   deps: NextDeps,
   state: LaneState,
@@ -27,59 +31,62 @@ export function createNext(
 ): Next {
   const { feed, log, tracing } = deps
   const { partitions, hasRoom } = state
-  let lookAtPostgresAt = 0
-  /** The feed refused to create a partition: it is not asked again before. */
-  let aimAt = 0
+  let readPostgresAt = 0
+  /** After the feed refused to create a partition, it is not asked again before this time. */
+  let aimAgainAt = 0
   const inSource = <Source extends Partition['state']['source']>(source: Source) =>
     partitionsIn(partitions.values(), source)
 
   async function next(): Promise<Delivery[]> {
-    // Events that are due may be blocked again, and still count as waiting.
-    const roomy = new Set([...partitions.values()].filter(hasRoom))
-    const due = hands().flatMap(({ keys }) => keys.takeDue(performance.now()))
-    const ready = await catchUp(due, roomy)
+    // Determined before `takeDue`: events that are due may be blocked again, so they still count against the limit.
+    const withRoom = new Set([...partitions.values()].filter(hasRoom))
+    const due = memories().flatMap(({ keys }) => keys.takeDue(performance.now()))
+    const ready = await catchUp(due, withRoom)
     // The lane is asked for something else, such as to stop: it takes nothing more before it has looked.
     if (state.alarm.isRinging()) return ready
     const waitMs = ready.length > 0 ? 0 : Math.max(1, Math.ceil(nextAt() - performance.now()))
-    const streaming = inSource('stream').filter((partition) => roomy.has(partition))
+    const streaming = inSource('stream').filter((partition) => withRoom.has(partition))
     if (streaming.length > 0) return [...ready, ...(await readFeed(streaming, waitMs))]
     if (waitMs > 0) await state.alarm.sleep(waitMs)
     return ready
   }
 
-  const hands = () =>
-    [...partitions.values()].flatMap((partition) => (partition.state.source === 'new' ? [] : partition.state.hand))
+  const memories = () =>
+    [...partitions.values()].flatMap((partition) => (partition.state.source === 'new' ? [] : partition.state.memory))
 
-  /** When there is something to do that no entry announces, on the monotonic clock; soon enough to notice all else. */
+  /**
+   * When the wait for entries must end, on the monotonic clock: when a retry or a read of Postgres is due, at the
+   * latest after NOTICE_MS.
+   */
   function nextAt(): number {
-    const due = Math.min(...hands().map(({ keys }) => keys.nextDue()))
+    const due = Math.min(...memories().map(({ keys }) => keys.nextDue()))
     const atMost = performance.now() + NOTICE_MS
-    return Math.min(due, atMost, inSource('postgres').some(hasRoom) ? lookAtPostgresAt : atMost)
+    return Math.min(due, atMost, inSource('postgres').some(hasRoom) ? readPostgresAt : atMost)
   }
 
   /**
-   * Adds the next events of partitions in *postgres* to those that are ready; partitions that have reached their
-   * targets join their feeds.
+   * Adds the next events of partitions in *postgres* to the ready ones. Partitions that have reached their targets join
+   * their feeds.
    */
-  async function catchUp(ready: Delivery[], roomy: ReadonlySet<Partition>): Promise<Delivery[]> {
-    const behind = inSource('postgres').filter((partition) => roomy.has(partition))
-    if (behind.length === 0 || performance.now() < lookAtPostgresAt) return ready
+  async function catchUp(ready: Delivery[], withRoom: ReadonlySet<Partition>): Promise<Delivery[]> {
+    const behind = inSource('postgres').filter((partition) => withRoom.has(partition))
+    if (behind.length === 0 || performance.now() < readPostgresAt) return ready
     const reading = await aim(behind)
     const { deliveries, reached, more } = await takeUpNext(reading, state.arrivals.severalTenants, deps)
-    if (!more) lookAtPostgresAt = performance.now() + POLL_MS
+    if (!more) readPostgresAt = performance.now() + POLL_MS
     if (reached.length === 0) return [...ready, ...deliveries]
-    // A partition that joins its feed must have settled, or hold, all earlier events.
+    // Before a partition joins its feed, all earlier events must be settled or blocked in memory.
     await work([...ready, ...deliveries])
     for (const partition of reached) await join(partition)
     return []
   }
 
-  /** Sets the targets that are missing. Gives the partitions that are still to be read from Postgres. */
+  /** Sets the missing targets. Returns the partitions that are still to be read from Postgres. */
   async function aim(behind: readonly PartitionIn<'postgres'>[]): Promise<PartitionIn<'postgres'>[]> {
-    if (!feed.isReady() || performance.now() < aimAt) return [...behind]
+    if (!feed.isReady() || performance.now() < aimAgainAt) return [...behind]
     for (const partition of behind) {
       if (partition.state.target || (await aimForFeed(partition, deps))) continue
-      aimAt = performance.now() + NOTICE_MS
+      aimAgainAt = performance.now() + NOTICE_MS
     }
     return partitionsIn(behind, 'postgres')
   }

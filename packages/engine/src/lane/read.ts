@@ -1,8 +1,7 @@
 /**
- * What a lane takes from its feed: the pending entries when it begins with a partition, then new ones.
+ * Reads a lane's entries from its feed: first the pending entries of a partition, then new ones.
  *
- * Nothing counts that was read after an interruption since the partition was begun: an event that came before it may be
- * gone.
+ * What was read after an interruption is discarded: the feed may have lost an earlier event.
  */
 import { type Delivery, type Entry, type Feed, identityOf } from '@eventflow/core'
 import { type Db, findSettled, markDirty } from '@eventflow/db'
@@ -10,10 +9,10 @@ import type { Logger, WorkerMetrics } from '@eventflow/runtime'
 import { BATCH } from '../batch/batch.js'
 import { mayBeSettled } from '../partition/catch-up.js'
 import { deliveriesOf, seqsOf } from '../partition/entries.js'
-import { closeEntries, handOf, type Partition, type PartitionIn, restart, takeInAll } from '../partition/partition.js'
+import { closeEntries, memoryOf, type Partition, type PartitionIn, restart, takeInAll } from '../partition/partition.js'
 import type { LaneState } from './lane-state.js'
 
-/** What one read should bring at most, in bytes. */
+/** The target size of one read, in bytes. */
 const READ_BYTES = 16 * 1_048_576
 
 export interface ReaderDeps {
@@ -24,19 +23,22 @@ export interface ReaderDeps {
 }
 
 export interface Reader {
-  /** Whether what is read of a partition now follows what was read of it before. */
+  /** Whether the feed was not interrupted since the partition was begun, so that reads of it leave no gap. */
   isUnbroken(partition: Partition): boolean
   /**
-   * Takes over the pending entries of a partition, in order, a group at a time: the next group when the caller is done
-   * with the one before. Ends early after an interruption.
+   * Takes over the pending entries of a partition, in order, a group at a time; it yields the next group when the
+   * caller has finished the previous one. Ends early after an interruption.
    */
   claim(partition: PartitionIn<'stream'>): AsyncGenerator<Entry[]>
-  /** The events of entries that may be processed now. Entries of events that are settled already are removed. */
+  /**
+   * Resolves with the events of these entries that may be processed now. Removes entries whose events are all settled.
+   */
   unpackEntries(entries: readonly Entry[]): Promise<Delivery[]>
-  /** Reads new entries of these partitions and unpacks them; waits up to `waitMs` for the first. */
+  /** Reads new entries of these partitions and unpacks them. Waits up to `waitMs` milliseconds for the first one. */
   read(streaming: readonly PartitionIn<'stream'>[], waitMs: number): Promise<Delivery[]>
 }
 
+/** Creates the reader of a lane. Its functions reject when Postgres or the feed fails. */
 export function createReader(
   { db, feed, log, metrics }: ReaderDeps,
   { partitions, interruptions }: Pick<LaneState, 'partitions' | 'interruptions'>,
@@ -46,13 +48,13 @@ export function createReader(
   const isUnbroken = ({ id, state }: Partition) =>
     state.source === 'stream' && state.interruptions === interruptions.count(id)
 
-  /** The owner before may have settled them: they are looked up before they are processed. */
+  /** The previous owner may have settled these events, so they are looked up before they are processed. */
   async function* claim(partition: PartitionIn<'stream'>): AsyncGenerator<Entry[]> {
-    const { hand } = partition.state
+    const { memory } = partition.state
     for await (const entries of feed.claim(partition.id)) {
       if (!isUnbroken(partition)) return
       metrics.entriesClaimed.inc(entries.length)
-      for (const entry of entries) hand.takenUpTo = Math.max(hand.takenUpTo, seqsOf(entry).highest)
+      for (const entry of entries) memory.takenUpTo = Math.max(memory.takenUpTo, seqsOf(entry).highest)
       yield entries
     }
   }
@@ -69,7 +71,7 @@ export function createReader(
       const deliveries = isObsolete(entry) ? [] : deliveriesOf(entry)
       if (deliveries.length === 0) useless.push(entry)
       else
-        handOf(partitions.get(entry.partition))?.entries.open(
+        memoryOf(partitions.get(entry.partition))?.entries.open(
           entry.id,
           new Set(deliveries.map(({ event }) => event.seq)),
         )
@@ -86,9 +88,9 @@ export function createReader(
   }
 
   /**
-   * Foreign entries may have been put in the place of ours: their partitions are marked, so
-   * that all their unsettled events are read from Postgres. The marks come before the entries are removed: without
-   * them the next owner would take the rest of the stream for the whole.
+   * A foreign entry may have replaced one of ours. So its partition is marked dirty, and all its unsettled events are
+   * read from Postgres. The mark comes before the entry is removed: without it, the next owner would take the rest of
+   * the stream for complete.
    */
   async function markForeign(entries: readonly Entry[]): Promise<void> {
     if (entries.length === 0) return
@@ -104,7 +106,7 @@ export function createReader(
     const { entries, strays, interrupted } = await feed.read(ids, { count, blockMs: waitMs })
     if (interrupted) return giveUp(streaming)
     const ours = entries.filter(({ partition }) => !strays.includes(partition))
-    // Claimed anew with what was read just now, and so in order.
+    // Claimed again, together with the entries just read, so that they are in order.
     const claimed: Entry[] = []
     for (const partition of streaming) {
       if (strays.includes(partition.id)) for await (const some of claim(partition)) claimed.push(...some)
@@ -127,11 +129,13 @@ export function createReader(
   return { isUnbroken, claim, unpackEntries, read }
 }
 
-/** How many entries a read asks for: about one batch of events, and at most READ_BYTES. */
+/** The number of entries for one read: enough for about one batch of events, and at most READ_BYTES. */
 function createReadSize() {
-  /** How many events an entry brought lately; it depends on how they are sent. */
+  /** Recent average of events per entry, which depends on how clients send. */
   let eventsPerEntry = 1
-  /** How large entries were lately, the largest of each read; at first as large as entries of several events may be. */
+  /**
+   * Recent size of the largest entry of a read. The initial value is the largest size of an entry with several events.
+   */
   let bytesPerEntry = 65_536
   return {
     entries: () => Math.min(BATCH / eventsPerEntry, READ_BYTES / bytesPerEntry),

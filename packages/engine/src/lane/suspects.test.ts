@@ -1,9 +1,9 @@
-/** How many events are suspects after so many crashes, and which of them go together. */
+/** How many events become suspects after a number of crashes, and which suspects are processed together. */
 import { type AcceptedEvent, type Delivery, firstDelivery } from '@eventflow/core'
 import { expect, test } from '@jest/globals'
 import { firstSuspects, suspectsAfter } from './suspects.js'
 
-test('one crash makes no suspects; two make few, and each further one twice as many, up to a whole batch', () => {
+test('one crash makes no suspects; two make 125, and each further crash doubles the number, up to a whole batch', () => {
   expect([0, 1, 2, 3, 4, 5, 6, 60].map(suspectsAfter)).toEqual([0, 0, 125, 250, 500, 1_000, 1_000, 1_000])
 })
 
@@ -16,14 +16,14 @@ const blamed = delivery(1, { crashes: 1 })
 const large = delivery(1, { payload: ' '.repeat(9 * 1_048_576) })
 
 test.each<[string, Delivery[], number, number]>([
-  ['thirty-two at the most', many, 125, 32],
-  ['no more than there are left', many, 3, 3],
-  ['all that there are', many.slice(0, 2), 125, 2],
-  ['those of one partition', [...many.slice(0, 2), delivery(2)], 125, 2],
+  ['at most thirty-two', many, 125, 32],
+  ['at most the number left', many, 3, 3],
+  ['all of them if there are fewer', many.slice(0, 2), 125, 2],
+  ['only those of one partition', [...many.slice(0, 2), delivery(2)], 125, 2],
   ['none that was blamed before', [...many.slice(0, 2), blamed], 125, 2],
-  ['one that was blamed before, alone', [blamed, ...many], 125, 1],
-  ['one that was blamed before, also where no others are suspects', [blamed, blamed], 0, 1],
-  ['no more than a batch may hold', [large, large, large], 125, 2],
-])('suspects that go together: %s', (_, deliveries, left, count) => {
+  ['an event that was blamed before, alone', [blamed, ...many], 125, 1],
+  ['an event that was blamed before, alone, even if no others are suspects', [blamed, blamed], 0, 1],
+  ['at most the data that fits in a batch', [large, large, large], 125, 2],
+])('suspects are processed together: %s', (_, deliveries, left, count) => {
   expect(firstSuspects(deliveries, left)).toEqual(deliveries.slice(0, count))
 })

@@ -1,29 +1,30 @@
 /**
- * Suspects: the events of a partition that may be why its last owners died. They are worked on a few at a time, then
+ * Suspects: the events of a partition that may have crashed its last owners. They are processed in small groups, then
  * one by one.
  */
 import type { Delivery } from '@eventflow/core'
 import { type Db, recordSuspects, takeBackSuspicion } from '@eventflow/db'
 import { BATCH, BATCH_BYTES } from '../batch/batch.js'
-import { handOf, type Partition, restart } from '../partition/partition.js'
+import { memoryOf, type Partition, restart } from '../partition/partition.js'
 import { leaseOf } from './keep.js'
 import type { LaneState, Work } from './lane-state.js'
 
 /**
- * After so many crashes in a row the events themselves are suspects. One alone is a matter of machines and deployments.
+ * After this many crashes in a row, the events become suspects. A single crash is put down to the machine or a
+ * deployment.
  */
 const SUSPICIOUS_CRASHES = 2
 
-/** A batch has events of several partitions: most of the time no more than so many of one were in hand. */
+/** A batch has events of several partitions, so a partition rarely has more than this many events in one. */
 const FIRST_SUSPECTS = BATCH / 8
 
-/** So many go together at first: most crashes are chance, and then a few groups are soon done. */
+/** The most suspects in one group. Most crashes are chance, and then only a few groups are needed. */
 const SUSPECTS_TOGETHER = 32
 
 /**
- * How many events of a partition are suspects after `crashes` owners in a row have died. They cost a transaction a few,
- * and two crashes may still be chance; each further crash doubles the number, up to all that an owner can have had in
- * hand.
+ * Returns how many events of a partition are suspects after `crashes` owners in a row have died. Suspects are slow, a
+ * transaction for each small group, and two crashes may still be chance. So the number starts small and doubles with
+ * each further crash, up to a whole batch: the most that an owner can have been processing.
  */
 export function suspectsAfter(crashes: number): number {
   if (crashes < SUSPICIOUS_CRASHES) return 0
@@ -31,8 +32,8 @@ export function suspectsAfter(crashes: number): number {
 }
 
 /**
- * The suspects at the beginning of `deliveries` that go together: those of the first one's partition, which has `left`
- * of them, a few at a time. One with which a worker died when only a few were in hand goes alone.
+ * Returns the suspects at the start of `deliveries` that are processed together: a few events of the first one's
+ * partition, of which `left` are suspects. An event that was in a small group when a worker died is returned alone.
  */
 export function firstSuspects(deliveries: readonly Delivery[], left: number): Delivery[] {
   const first = deliveries[0]!
@@ -49,9 +50,10 @@ export function firstSuspects(deliveries: readonly Delivery[], left: number): De
 }
 
 /**
- * Suspects as they are to be recorded, each with the attempt that is made now. `before` has, by seq, the crashes that
- * they had before this worker's attempts, until those are taken back: where that fails, or an answer is lost, they are
- * read with an attempt that the worker has lived through.
+ * The suspects as they are recorded: each with one more crash, for the attempt that starts now. `before` maps seq to
+ * the crash count from before this worker's attempts. An entry stays there until the recorded attempt is taken back in
+ * Postgres. If that fails, or its answer is lost, the worker later reads a count that includes an attempt it survived,
+ * and `before` corrects it.
  */
 function countAttempt(suspects: readonly Delivery[], before: Map<number, number>): Delivery[] {
   return suspects.map((suspect) => {
@@ -63,26 +65,27 @@ function countAttempt(suspects: readonly Delivery[], before: Map<number, number>
 }
 
 /**
- * How suspects are processed: with the attempt recorded before it is made. `processAndSettle` must process all it is
- * given together.
+ * Creates the function that processes suspects: it records the attempt before it makes it. `processAndSettle` must
+ * process all events it gets in one batch.
  */
 export function createSuspectWork(
   { db }: { db: Db },
   { stopping, drops }: Pick<LaneState, 'stopping' | 'drops'>,
   processAndSettle: Work,
 ): (suspects: readonly Delivery[], partition: Partition) => Promise<void> {
-  /** Of each partition, the suspects whose attempt may still be recorded: see `countAttempt`. */
+  /** For each partition, the suspects whose attempt may still be recorded: see `countAttempt`. */
   const attempted = new WeakMap<Partition, Map<number, number>>()
 
   return async (suspects, partition) => {
-    // There may be a thousand of them: the next owner of the partition continues with them.
+    // There may be a thousand suspects, so drop requests are carried out between groups; the next owner continues with
+    // the rest.
     drops.carryOut()
     if (stopping.aborted) restart(partition)
-    const hand = handOf(partition)
-    // With the partition given up they must not be written down: they would be begun with, and go before events of
-    // their keys that are not.
-    if (!hand) return
-    const admitted = hand.keys.takeIn(suspects)
+    const memory = memoryOf(partition)
+    // If the partition was given up, its suspects must not be recorded: the next owner would load them from `retries`
+    // first, ahead of earlier events of their keys.
+    if (!memory) return
+    const admitted = memory.keys.takeIn(suspects)
     if (admitted.length === 0) return
     partition.suspects = Math.max(0, partition.suspects - admitted.length)
     const before = attempted.get(partition) ?? new Map<number, number>()
@@ -93,9 +96,9 @@ export function createSuspectWork(
       return
     }
     await processAndSettle(recorded)
-    // The worker survived them. What is blocked now is no suspect any more; what was given up is as suspect as it was
-    // before.
-    const crashesOf = ({ event, crashes }: Delivery) => (handOf(partition)?.keys.holds(event) ? 0 : crashes - 1)
+    // The worker survived these events. Those that are blocked now are no longer suspects; those that were given up are
+    // as suspect as before.
+    const crashesOf = ({ event, crashes }: Delivery) => (memoryOf(partition)?.keys.has(event) ? 0 : crashes - 1)
     await takeBackSuspicion(
       db,
       recorded.map((delivery) => ({ delivery, before: crashesOf(delivery) })),

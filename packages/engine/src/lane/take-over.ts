@@ -1,4 +1,4 @@
-/** Taking over a partition: beginning it, and claiming what its last owner had pending. */
+/** Taking over a partition: begins it and claims the pending entries of its last owner. */
 import type { Logger } from '@eventflow/runtime'
 import { begin, type PartitionDeps } from '../partition/begin.js'
 import { type CatchUpDeps, findUnpublished } from '../partition/catch-up.js'
@@ -11,12 +11,16 @@ export interface TakeOverDeps extends PartitionDeps, CatchUpDeps {
 }
 
 export interface TakeOver {
-  /** Begins a partition, or continues to begin it; one whose lease is lost is dropped. */
+  /** Begins a partition, or continues to. Drops it if the lease is lost. Rejects when Postgres or the feed fails. */
   begin(partition: Partition): Promise<void>
-  /** Takes over the pending entries of a partition: those of its last owner, or of this lane before an error. */
+  /**
+   * Takes over and processes the pending entries of a partition: those of its last owner, or those of this lane from
+   * before an error.
+   */
   claim(partition: PartitionIn<'stream'>): Promise<void>
 }
 
+/** Creates the functions that take over partitions. They process claimed events with `work`. */
 export function createTakeOver(
   deps: TakeOverDeps,
   { partitions, release }: Pick<LaneState, 'partitions' | 'release'>,
@@ -26,7 +30,7 @@ export function createTakeOver(
   const { log } = deps
 
   async function beginPartition(partition: Partition): Promise<void> {
-    // It may have been dropped while another one was begun.
+    // It may have been dropped while another partition was begun.
     if (partitions.get(partition.id) !== partition) return
     if (!(await begin(partition, deps))) {
       partitions.delete(partition.id)
@@ -48,11 +52,11 @@ export function createTakeOver(
   }
 
   /**
-   * Events that are blocked, or were never published, are pending in no stream; the last owners may have died of one of
-   * them all the same.
+   * Processes the suspects that are in no pending entry: events that are blocked or were never published. They may have
+   * crashed the last owners, too.
    */
   async function workOnOtherSuspects(partition: PartitionIn<'stream'>): Promise<void> {
-    await work(partition.state.hand.keys.takeDue(performance.now()))
+    await work(partition.state.memory.keys.takeDue(performance.now()))
     if ((partition as Partition).state.source !== 'stream') return
     const { deliveries } = await findUnpublished([partition], deps)
     await work(deliveries)

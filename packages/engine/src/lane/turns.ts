@@ -1,11 +1,11 @@
-/** Turns: one piece of work at a time. */
+/** Runs tasks one at a time. */
 
-/** Runs one piece of work after the other, in the order in which they were asked for. */
+/** Runs tasks one after another, in the order of the calls. Resolves or rejects as the task does. */
 export type Turns = <Result>(work: () => Promise<Result>) => Promise<Result>
 
 /**
- * The turns of suspects, for all lanes of a process. If two suspects ran at the same time, both would be blamed for the
- * death of the worker, again with each next owner, until the innocent one has failed too.
+ * Creates the queue in which all lanes of a process run their suspects. If two groups ran at the same time, both would
+ * be blamed for a crash, at each next owner again, until the innocent one has failed, too.
  */
 export function createTurns(): Turns {
   let last: Promise<unknown> = Promise.resolve()

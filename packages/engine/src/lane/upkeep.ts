@@ -1,4 +1,7 @@
-/** What a lane looks after between two batches: marks, replays, events that were never published, watermarks. */
+/**
+ * The periodic tasks of a lane, between two batches: looks for dirty marks, replays and events that were never
+ * published, and saves the watermarks.
+ */
 import type { Feed } from '@eventflow/core'
 import { type Db, findDirty, readArrivals } from '@eventflow/db'
 import type { WorkerMetrics } from '@eventflow/runtime'
@@ -7,24 +10,23 @@ import { takeUpRetries } from '../partition/due-retries.js'
 import { partitionsIn, restart } from '../partition/partition.js'
 import type { LaneState, Work } from './lane-state.js'
 
-/** Replayed events that are taken up at once. */
+/** The most replayed events that are loaded at once. */
 const RETRIES_AT_ONCE = 250
 
-/**
- * How often a lane looks for what others have written: replays in `retries`, marks of events that were not published.
- */
+/** How often a lane looks for rows that other processes wrote (replays in `retries`, dirty marks), in milliseconds. */
 export const NOTICE_MS = 1_000
 
-/** How often a lane looks for events that were never published, and saves the watermarks, in milliseconds. */
+/** How often a lane looks for events that were never published and saves the watermarks, in milliseconds. */
 const SWEEP_MS = 5_000
 
 export interface Upkeep {
-  /** Finds what others have written. Nothing may be in hand but what the keys hold. */
+  /** Looks for replays and dirty marks. Call it between batches: the lane may hold only blocked events. */
   noticeChanges(): Promise<void>
-  /** Processes events that were never published, and saves the watermarks. */
+  /** Processes events that were never published, and saves the watermarks. Rejects when Postgres or the feed fails. */
   sweep(): Promise<void>
 }
 
+/** Creates the periodic tasks of a lane. Each does nothing if it is not due yet. */
 export function createUpkeep(
   { db, feed, metrics }: { db: Db; feed: Feed; metrics: WorkerMetrics },
   state: LaneState,
@@ -58,7 +60,7 @@ export function createUpkeep(
         if (more) sweptAt = Number.NEGATIVE_INFINITY
         await work(deliveries)
       }
-      // A partition that is to be begun again has lost what it had in hand.
+      // A partition that must begin again is not included: it no longer knows what it had read.
       await saveWatermarks(begun(), db)
     },
   }

@@ -1,4 +1,4 @@
-/** The event's path through a lane: process, settle, acknowledge. */
+/** The path of an event through a lane: process, settle, acknowledge. */
 import type { Delivery, Feed, Outcome } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
 import type { Logger, Tracing, WorkerMetrics } from '@eventflow/runtime'
@@ -10,7 +10,7 @@ import { traceBatch } from '../batch/trace.js'
 import { closeEntries, restart, takeInAll } from '../partition/partition.js'
 import { type ProcessDeps, processBatch } from '../process/process.js'
 import { type SettleDeps, settleBatch } from '../settle/settle.js'
-import { keepBlocked, leasesOf } from './keep.js'
+import { applySettlement, leasesOf } from './keep.js'
 import type { LaneState, Work } from './lane-state.js'
 import { pause } from './pause.js'
 import { poisoned } from './poison.js'
@@ -22,21 +22,22 @@ export interface WorkDeps extends ProcessDeps, SettleDeps {
   feed: Feed
   log: Logger
   metrics: WorkerMetrics
-  /** Of suspects, in all lanes of the process. */
+  /** The queue in which all lanes of the process run their suspects. */
   turns: Turns
-  /** Missing where traces are off. */
+  /** Undefined if tracing is off. */
   tracing?: Tracing | undefined
 }
 
-/** `Work` for the partitions of this lane. */
+/** Creates the `Work` function for the partitions of this lane. */
 export function createWork(deps: WorkDeps, state: Omit<LaneState, 'arrivals'>): Work {
   const { feed, log, metrics, tracing, turns } = deps
   const { partitions, stopping, activity } = state
-  const room = { events: BATCH }
+  const transactionSize = { events: BATCH }
   const workOnSuspects = createSuspectWork(deps, state, processAndSettle)
 
   /**
-   * Suspects go separately, with the attempt recorded first; what is behind them waits until their outcome is known.
+   * Suspects are processed separately, with the attempt recorded first. Events behind them wait until the suspects are
+   * settled.
    */
   async function work(deliveries: readonly Delivery[]): Promise<void> {
     const together: Delivery[] = []
@@ -68,7 +69,7 @@ export function createWork(deps: WorkDeps, state: Omit<LaneState, 'arrivals'>): 
     const batch: Batch = { deliveries, startedAt: performance.now(), trace: traceBatch(deliveries, tracing) }
     activity.begin('processing a batch')
     const poison = deliveries.flatMap(poisoned)
-    // An event that has killed its workers is alone.
+    // A poison event is alone in its batch.
     const outcomes = poison.length > 0 ? poison : await processBatch(deliveries, deps, batch.trace)
     activity.begin('settling a batch')
     const settlement = await settleUntilDone(batch, outcomes)
@@ -77,7 +78,7 @@ export function createWork(deps: WorkDeps, state: Omit<LaneState, 'arrivals'>): 
       for (const { event } of deliveries) restartById(event.partition)
       return
     }
-    const late = keepBlocked(settlement, partitions)
+    const late = applySettlement(settlement, partitions)
     for (const id of settlement.broken) {
       metrics.fencedWrites.inc()
       restartById(id)
@@ -90,12 +91,15 @@ export function createWork(deps: WorkDeps, state: Omit<LaneState, 'arrivals'>): 
     await feed.acknowledge(closeEntries(partitions, done))
   }
 
-  /** While Postgres is away the batch is kept and tried again: an outage is no failure of any event. */
+  /**
+   * While Postgres is away the batch is kept and tried again: an outage is not counted as a failure of an event.
+   * Resolves with undefined if the lane must stop first.
+   */
   async function settleUntilDone(batch: Batch, outcomes: readonly Outcome[]): Promise<Settlement | undefined> {
     batch.trace.settle()
     for (let failures = 0; ; failures++) {
       try {
-        const settling = { batch, again: failures > 0, stopping, room }
+        const settling = { batch, again: failures > 0, stopping, transactionSize }
         return await settleBatch(outcomes, leasesOf(partitions), settling, deps)
       } catch (error) {
         activity.failed(error)

@@ -1,4 +1,4 @@
-/** Who works on which partition: heartbeats, fair shares, leases. */
+/** Decides which worker owns which partition: heartbeats, fair shares, leases. */
 import {
   type Db,
   type Epoch,
@@ -17,34 +17,35 @@ import { type Logger, repeat } from '@eventflow/runtime'
 import type { Lane } from '../lane/lane.js'
 
 /**
- * How often a worker looks for partitions that are free, and renews its own leases, as parts of the time of a lease.
+ * How often a worker looks for free partitions, and how often it renews its own leases, as fractions of the lease time.
  */
-const LOOK_AFTER = 0.05
+const REBALANCE_AFTER = 0.05
 const RENEW_AFTER = 0.3
 
 /**
- * How long a transaction of a worker may idle, in milliseconds: less than a lease, so that a process that was stopped
- * within one does not hold up the next owner, who waits for its locks.
+ * Returns how long a worker's transaction may idle, in milliseconds. It is less than a lease: otherwise a process that
+ * was suspended inside a transaction would delay the next owner, which waits for its locks.
  */
 export function idleTimeoutOf(leaseMs: number): number {
   return Math.round(Math.min(IDLE_TIMEOUT_MS, 0.6 * leaseMs))
 }
 
 /**
- * What a worker should take and give back to have its fair share. Shares differ by one at the most; the workers that
- * come first by id have the larger ones. Only free partitions are taken, so shares move as fast as others give back.
+ * Returns the ids of the partitions that a worker should take and give back to reach its fair share. Shares differ by
+ * at most one; workers with lower ids get the larger shares. A worker takes only free partitions, so it can take no
+ * more than the others have given back. Both lists are empty if the worker is not among the living.
  */
 export function planOwnership(
   { workers, partitions }: Ownership,
   me: string,
-  held: readonly number[],
+  owned: readonly number[],
 ): { take: number[]; giveBack: number[] } {
   const rank = workers.indexOf(me)
   if (rank < 0) return { take: [], giveBack: [] }
   const share = Math.floor(partitions.length / workers.length) + (rank < partitions.length % workers.length ? 1 : 0)
-  if (held.length > share) return { take: [], giveBack: held.slice(share) }
-  const free = partitions.filter((partition) => partition.free && !held.includes(partition.id)).map(({ id }) => id)
-  return { take: free.slice(0, share - held.length), giveBack: [] }
+  if (owned.length > share) return { take: [], giveBack: owned.slice(share) }
+  const free = partitions.filter((partition) => partition.free && !owned.includes(partition.id)).map(({ id }) => id)
+  return { take: free.slice(0, share - owned.length), giveBack: [] }
 }
 
 export interface OwnershipDeps {
@@ -55,34 +56,35 @@ export interface OwnershipDeps {
 }
 
 export interface OwnershipLoop {
-  /** The process that works under this worker's id in place of this one, if there is one. */
+  /** The process that works under this worker's id instead of this one, if any. */
   rival(): { host: string; pid: number } | undefined
-  /** Gives everything back, so that the next owner starts at once. Call it when the lanes have stopped. */
+  /** Gives all partitions back, so that the next owner starts at once. Call it after the lanes have stopped. */
   stop(): Promise<void>
 }
 
 /**
- * Keeps this worker's share of the partitions in its lanes until stopped. Errors of Postgres are waited out; a lane is
- * not waited for, even one that is stuck.
+ * Keeps this worker's share of the partitions in its lanes until stopped. Errors of Postgres are logged and tried
+ * again. It does not wait for lanes, so a stuck lane does not stop it.
  */
 export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): OwnershipLoop {
   const { leaseMs } = worker
   let hasId: boolean | undefined
   let rival: { host: string; pid: number } | undefined
   let reclaiming = true
-  /** Partitions that the lanes are to drop, until that is done and they are given back. */
+  /** Partitions that the lanes were asked to drop and that are not yet given back. */
   const leaving = new Map<number, Promise<void>>()
-  const held = () => lanes.flatMap((lane) => lane.held())
+  const owned = () => lanes.flatMap((lane) => lane.partitions())
 
   /**
-   * The process that was started last has the id. One that has lost it works on nothing, until the other one is gone.
+   * If two processes use one id, the one that started last gets it. A process that has lost its id works on nothing
+   * until the other is gone.
    */
   async function claimId(): Promise<void> {
     rival = await heartbeat(db, worker, { takeOver: hasId === undefined })
     if (rival && hasId !== false) {
       log.error(
         { rival },
-        `another process works under the id ${worker.id}; this one gives its partitions up. Give each worker an EVENTFLOW_WORKER_ID of its own`,
+        `another process works under the id ${worker.id}, so this one gives its partitions up. Set a different EVENTFLOW_WORKER_ID for each worker`,
       )
     }
     if (!rival && hasId === false)
@@ -92,7 +94,7 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
 
   async function renew(): Promise<void> {
     await claimId()
-    const leases = held()
+    const leases = owned()
     if (leases.length === 0) return
     if (!hasId) return letGo(leases)
     const holding = await renewLeases(db, worker.id, leases, leaseMs)
@@ -106,36 +108,36 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
     if (hasId === undefined) await claimId()
     if (!hasId) return
     const ownership = await readOwnership(db)
-    const leases = held()
+    const leases = owned()
     const staying = idsOf(leases).filter((partition) => !leaving.has(partition))
     const { take, giveBack } = planOwnership(ownership, worker.id, staying)
     if (giveBack.length > 0) {
       letGo(leases.filter(({ partition }) => giveBack.includes(partition)))
       log.info({ partitions: giveBack }, 'giving partitions back')
     }
-    // What this worker's id owned before a crash is its own to take at once: the fence keeps out what is left of that
-    // process.
+    // Partitions that this worker's id owned before a crash can be taken at once: the fence stops late writes of the
+    // crashed process.
     const before = reclaiming ? ownership.partitions.filter(({ owner }) => owner === worker.id).map(({ id }) => id) : []
-    // What is in a lane, or just leaving one, is not taken a second time: it could get into both lanes.
+    // Partitions that a lane owns or is just dropping are not taken again: they could end up in two lanes.
     const inHand = new Set([...idsOf(leases), ...leaving.keys()])
     const wanted = [...new Set([...take, ...before])].filter((id) => !inHand.has(id))
     const taken = wanted.length > 0 ? await takePartitions(db, worker.id, wanted, { reclaim: reclaiming, leaseMs }) : []
     adopt(taken)
-    // One that was locked at that moment is asked for again.
+    // A partition whose row was locked just now is tried again.
     reclaiming = before.some((id) => wanted.includes(id) && !idsOf(taken).includes(id))
   }
 
   function adopt(taken: readonly TakenPartition[]): void {
     for (const partition of taken) {
-      const [smallest] = [...lanes].sort((a, b) => a.held().length - b.held().length)
+      const [smallest] = [...lanes].sort((a, b) => a.partitions().length - b.partitions().length)
       smallest!.adopt(partition)
     }
     if (taken.length > 0) log.info({ partitions: idsOf(taken) }, 'partitions taken')
   }
 
   /**
-   * Has the lanes drop partitions, and gives them back once they have. Only the stop waits for that: a lane that takes
-   * its time must keep neither the other leases from being renewed nor other partitions from being taken.
+   * Asks the lanes to drop partitions, and gives these back once they are dropped. Only `stop` waits for that: a slow
+   * lane must not delay renewing the other leases or taking other partitions.
    */
   function letGo(leases: readonly Epoch[]): void {
     for (const lease of leases) {
@@ -152,14 +154,14 @@ export function startOwnership({ db, worker, lanes, log }: OwnershipDeps): Owner
 
   const onError = (err: unknown) => log.warn({ err }, 'renewing or balancing the leases failed')
   const renewing = repeat(renew, { pauseMs: RENEW_AFTER * leaseMs, onError })
-  const rebalancing = repeat(rebalance, { pauseMs: LOOK_AFTER * leaseMs, onError })
+  const rebalancing = repeat(rebalance, { pauseMs: REBALANCE_AFTER * leaseMs, onError })
 
   return {
     rival: () => rival,
     async stop() {
       await Promise.all([renewing.stop(), rebalancing.stop()])
       await Promise.all(leaving.values())
-      await releasePartitions(db, held())
+      await releasePartitions(db, owned())
       await removeWorker(db, worker)
     },
   }

@@ -1,10 +1,10 @@
 /**
- * Retention: every minute, the events that are older than the configured ages are removed, a chunk at a time.
+ * Retention: every minute, removes the events that are older than the configured ages, a chunk at a time.
  *
- * The first of the living workers does it. Chunks are small, and each is followed by a pause of twice the time it took,
- * so that no more than a third of one connection's work goes into it and ingestion always has its turn. The oldest go
- * first, partition by partition. What is kept longer than its neighbours (a dead letter with an age of its own) is
- * passed over again in every round: that is cheap, though not for nothing.
+ * Only the first of the living workers does it. Chunks are small, and after each one it pauses for twice the time the
+ * chunk took, so that retention uses at most a third of one connection and never starves ingest. It removes the oldest
+ * events first, partition by partition. Events that are kept longer than their neighbours, such as those with a dead
+ * letter, are read again in every round, which costs little.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import {
@@ -17,15 +17,15 @@ import {
 } from '@eventflow/db'
 import { type Logger, repeat } from '@eventflow/runtime'
 
-/** Events that one transaction looks at. */
+/** Events that one transaction checks. */
 const CHUNK = 1_000
 
 const ROUND_MS = 60_000
 
-/** A worker that has only just started is not known yet; it looks again soon, in milliseconds. */
+/** A worker that has just started may not be among the living yet; it tries again after this many milliseconds. */
 const UNKNOWN_MS = 1_000
 
-/** How many days events are kept after they were settled; 0 is for ever. */
+/** How many days events are kept after they were settled; 0 means forever. */
 export interface RetentionAges {
   settledDays: number
   deadDays: number
@@ -39,11 +39,11 @@ export interface RetentionDeps {
 }
 
 export interface Retention {
-  /** Ends after the chunk under way. */
+  /** Stops retention. Resolves after the current chunk. */
   stop(): Promise<void>
 }
 
-/** Removes what is too old, from now on until stopped. Errors are waited out. */
+/** Removes old events until stopped. Errors are logged, and the next round tries again. */
 export function startRetention({ db, workerId, ages, log }: RetentionDeps): Retention {
   async function round(stopping: AbortSignal): Promise<number> {
     const { workers } = await readOwnership(db)
@@ -59,7 +59,10 @@ export function startRetention({ db, workerId, ages, log }: RetentionDeps): Rete
   return repeat(round, { pauseMs: ROUND_MS, onError })
 }
 
-/** One round. Ends early when another worker is at it. Gives how many events were removed. */
+/**
+ * Runs one round. Ends early if another worker is already removing, or `stopping` is aborted. Resolves with the number
+ * of removed events. Rejects when Postgres fails.
+ */
 export async function removeOld(
   db: Db,
   { settledDays, deadDays }: RetentionAges,

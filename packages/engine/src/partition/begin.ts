@@ -1,75 +1,79 @@
-/** Beginning a partition: *new* → *retries* → *postgres* or *stream*. */
+/** Beginning a partition: its states *new* → *retries* → *postgres* or *stream*. */
 import { type CatchUpReason, type Delivery, type Feed, storedDelivery } from '@eventflow/core'
 import { type Db, markBroken, type PartitionState, readPartition, readRetries, type WaitingRetry } from '@eventflow/db'
 import type { Interruptions } from './interruptions.js'
-import { emptyHand, type Hand, type Partition } from './partition.js'
+import { type Memory, newMemory, type Partition } from './partition.js'
 
-/** Retries that are loaded by one statement. */
+/** Rows of `retries` that one statement loads. */
 const RETRIES_AT_ONCE = 100
 
-/** What the states of a partition are decided with. */
+/** What the functions that change the state of a partition need. */
 export interface PartitionDeps {
   db: Db
   feed: Feed
   orderOf: (delivery: Delivery) => string
-  /** Whether more events of a partition may wait in memory. */
+  /** Whether the partition may hold more blocked events in memory. */
   hasRoom: (partition: Partition) => boolean
   interruptions: Interruptions
 }
 
 /**
- * Begins a partition. It stays in *retries* while more of them wait than there is room for; call it again then.
- * Resolves with false when the lease is lost.
+ * Begins a partition. It stays in *retries* while memory has no room for the remaining retries; call it again when it
+ * has. Resolves with false if the lease is lost. Rejects when Postgres or the feed fails, or if the partition has
+ * already begun.
  */
 export async function begin(partition: Partition, deps: PartitionDeps): Promise<boolean> {
   const { db, feed, orderOf } = deps
   const { id, epoch } = partition
-  // Counted first: what the feed loses from here on, it has lost since it was known to be whole.
+  // Read first: any loss of entries from now on changes the count.
   const interruptions = deps.interruptions.count(id)
   const known = await readPartition(db, { partition: id, epoch })
   if (!known) return false
   if (partition.state.source === 'new') {
     const { cause } = partition.state
-    partition.state = { source: 'retries', cause, hand: emptyHand(known.settledSeq, orderOf), loadedUpTo: 0 }
+    partition.state = { source: 'retries', cause, memory: newMemory(known.settledSeq, orderOf), loadedUpTo: 0 }
   }
   const { state } = partition
-  if (state.source !== 'retries') throw new Error(`a partition in '${state.source}' is begun already`)
+  if (state.source !== 'retries') throw new Error(`a partition in '${state.source}' has already begun`)
   if (!(await loadRetries(partition, state, deps))) return true
 
-  const { hand, cause } = state
+  const { memory, cause } = state
   const reason = feed.isReady() ? await reasonToCatchUp(partition, known, cause, deps) : 'redis away'
   if (reason === 'lease lost') return false
   partition.state = reason
-    ? { source: 'postgres', hand, reason, caughtUp: 0, target: undefined }
-    : { source: 'stream', hand, interruptions, obsoleteUpTo: undefined }
+    ? { source: 'postgres', memory, reason, caughtUp: 0, target: undefined }
+    : { source: 'stream', memory, interruptions, obsoleteUpTo: undefined }
   return true
 }
 
-/** Loads retries as long as there is room. Resolves with whether all of them are loaded. */
+/** Loads retries as long as there is room. Resolves with true when all of them are loaded. */
 async function loadRetries(
   partition: Partition,
-  state: { hand: Hand; loadedUpTo: number },
+  state: { memory: Memory; loadedUpTo: number },
   { db, hasRoom }: PartitionDeps,
 ): Promise<boolean> {
   while (hasRoom(partition)) {
     const retries = await readRetries(db, partition.id, { after: state.loadedUpTo, limit: RETRIES_AT_ONCE })
-    holdRetries(state.hand, retries)
+    blockRetries(state.memory, retries)
     state.loadedUpTo = retries.at(-1)?.event.seq ?? state.loadedUpTo
     if (retries.length < RETRIES_AT_ONCE) return true
   }
   return false
 }
 
-/** Blocks the keys of these retries until they are due, each key's in the order given. */
-export function holdRetries({ keys }: Hand, retries: readonly WaitingRetry[]): void {
+/** Blocks the keys of these retries until they are due, in the given order within each key. */
+export function blockRetries({ keys }: Memory, retries: readonly WaitingRetry[]): void {
   const now = performance.now()
   for (const { event, dueInMs, ...attempts } of retries) {
-    if (keys.holds(event)) continue
-    keys.hold({ ...storedDelivery(event), ...attempts, inRetries: true }, now + dueInMs)
+    if (keys.has(event)) continue
+    keys.block({ ...storedDelivery(event), ...attempts, inRetries: true }, now + dueInMs)
   }
 }
 
-/** Whether the feed, with `retries`, holds everything that is acknowledged and unsettled; if not, why. */
+/**
+ * Resolves with undefined if the feed and `retries` together have every unsettled event, else with the reason to catch
+ * up.
+ */
 async function reasonToCatchUp(
   partition: Partition,
   { dirty, feedIdentity: knownIdentity }: PartitionState,
@@ -84,16 +88,17 @@ async function reasonToCatchUp(
   if (dirty > 0) return 'dirty'
   if (knownIdentity === null) return 'stream lost'
   if (knownIdentity !== (await feed.identity(id))) {
-    // Noted before anything else: the feed of before may come back, without what it has lost.
+    // Recorded before anything else: the previous Redis may come back without the entries it has lost.
     return (await markBroken(db, { partition: id, epoch })) ? 'redis restarted' : 'lease lost'
   }
   return cause
 }
 
 /**
- * Creates the feed of a partition where it is gone. That is noted in Postgres first, since nothing shows it afterwards;
- * and only the owner can note it, so nothing is created once the lease is lost: the next owner would take the empty
- * feed for a whole one. A feed that refuses to create it, or to say whether it exists, is treated as away.
+ * Creates the feed of a partition if it does not exist. Before that, the loss is recorded in Postgres: once the feed is
+ * created, nothing shows that it was lost. Only the owner can record it, so nothing is created after the lease is lost;
+ * otherwise the next owner would take the empty feed for complete. A feed that refuses to create the partition, or to
+ * say whether it exists, counts as away.
  */
 export async function restoreFeed(
   { id, epoch }: Partition,

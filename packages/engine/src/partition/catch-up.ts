@@ -1,4 +1,4 @@
-/** Catching up: the unsettled events of partitions, from Postgres, in the order of acceptance. */
+/** Catch-up: reads the unsettled events of partitions from Postgres, in the order of acceptance. */
 import { type Delivery, type Feed, type RawEvent, storedDelivery } from '@eventflow/core'
 import {
   type Arrivals,
@@ -11,26 +11,35 @@ import {
 } from '@eventflow/db'
 import type { WorkerMetrics } from '@eventflow/runtime'
 import { seqsOf } from './entries.js'
-import { type Hand, handOf, type Partition, type PartitionIn, restart } from './partition.js'
+import { type Memory, memoryOf, type Partition, type PartitionIn, restart } from './partition.js'
 import { divide, moveOn, ownTenants, positionOf, type Scan, unite } from './scans.js'
 
-/** Events that one statement reads for a scan, and seqs that it goes over: both bound its time. */
+/**
+ * The most events that one statement returns for a scan, and the most seqs that it goes through. Both limit its
+ * duration.
+ */
 const SLICE = 250
 const WINDOW = 50_000
 
 /**
- * Events that it reads for all scans of a partition, on average over the partitions: the more scans, the fewer for
- * each.
+ * The same for all scans of a partition together, on average over the partitions: with more scans, each gets fewer
+ * events.
  */
 const SHARED_SLICE = 2 * SLICE
 
-/** Data that one statement reads for all scans of a lane, in bytes; each gets at least one event. */
+/** The most data that one statement reads for all scans of a lane, in bytes. Each scan gets at least one event. */
 const SLICE_BYTES = 16 * 1_048_576
 
-/** How far a scan looks beyond its position, in seqs: what lies between may be in hand, and is remembered. */
+/**
+ * How far a scan reads beyond its position, in seqs. The events in between may be in memory, and their seqs are kept in
+ * `taken`.
+ */
 const REACH = 4 * WINDOW
 
-/** How many events may be accepted after those that are being read from the feed, before tenants hold each other up. */
+/**
+ * When a partition lags this many events behind acceptance, it is read from Postgres if there are several tenants, so
+ * that they do not delay each other.
+ */
 const FAR_BEHIND = 20_000
 
 const FINAL_FRESH_MS = 1_000
@@ -41,21 +50,28 @@ export interface CatchUpDeps {
   metrics: WorkerMetrics
 }
 
-/** A partition that is read from Postgres: in *postgres* as a whole, in *stream* only for what was never published. */
+/**
+ * A partition that reads from Postgres: in *postgres* everything, in *stream* only the events that were never
+ * published.
+ */
 type ReadPartition = PartitionIn<'postgres'> | PartitionIn<'stream'>
 
-/** Whether the event of a stream entry may have been taken from Postgres before. */
+/**
+ * Whether the event of a stream entry may have been settled already, because it was also read from Postgres or by the
+ * previous owner.
+ */
 export function mayBeSettled(
   { seq, partition }: Pick<RawEvent, 'seq' | 'partition'>,
   partitions: ReadonlyMap<number, Partition>,
 ): boolean {
-  const hand = handOf(partitions.get(partition))
-  return hand !== undefined && seq <= Math.max(hand.takenUpTo, positionOf(hand.scans))
+  const memory = memoryOf(partitions.get(partition))
+  return memory !== undefined && seq <= Math.max(memory.takenUpTo, positionOf(memory.scans))
 }
 
 /**
- * In a stream that is far behind, every tenant waits behind the tenant that has sent the most; from Postgres they are
- * read separately. So its partition is begun again, and what was just received of it is left out. Gives the rest.
+ * In a stream that is far behind, every tenant waits behind the tenant that has sent the most. From Postgres they are
+ * read separately. So such a partition is begun again, and its events are dropped from `received`. Returns the other
+ * events.
  */
 export function giveUpFarBehind(
   received: Delivery[],
@@ -71,9 +87,9 @@ export function giveUpFarBehind(
 }
 
 /**
- * Takes up the next unsettled events of partitions in *postgres*; tenants that are in each other's way are read apart
- * where there are several. `reached` are the partitions that have everything in hand that was there when they aimed for
- * their streams; `more`: there is more to take up at once.
+ * Reads the next unsettled events of partitions in *postgres*. With several tenants, it reads a tenant that delays the
+ * others by a separate scan. `reached`: the partitions that have read everything up to their target. `more`: there are
+ * more events to read at once. Rejects when Postgres fails.
  */
 export async function takeUpNext(
   partitions: readonly PartitionIn<'postgres'>[],
@@ -85,38 +101,40 @@ export async function takeUpNext(
   let more = false
   for (const { partition, last, found } of await readScans(db, partitions, new Map())) {
     const { state, inOrder } = partition
-    const { hand } = state
+    const { memory } = state
     for (const { scan, events, moved } of found) {
       for (const { seq } of events) if (seq > scan.position) scan.taken.add(seq)
-      hand.takenUpTo = Math.max(hand.takenUpTo, events.at(-1)?.seq ?? 0)
-      deliveries.push(...hand.keys.takeIn(events.map(storedDelivery)))
+      memory.takenUpTo = Math.max(memory.takenUpTo, events.at(-1)?.seq ?? 0)
+      deliveries.push(...memory.keys.takeIn(events.map(storedDelivery)))
       state.caughtUp += events.length
       if (events.length > 0) metrics.catchUpEvents.inc({ reason: state.reason }, events.length)
       if (scan.seen < last && moved) more = true
     }
     if (hasReachedTarget(state, last)) {
-      // Where tenants share the stream it is left alone until little is in it: they would hold each other up again.
+      // With several tenants, a partition stays in *postgres* until its stream is short: in a long one, the tenants
+      // would delay each other again.
       if (severalTenants && last - state.target!.seq > FAR_BEHIND / 2) state.target = undefined
       else reached.push(partition)
     }
     const full = new Set(found.filter(({ isFull }) => isFull).map(({ scan }) => scan))
-    hand.scans = unite(hand.scans, (scan) => !full.has(scan))
+    memory.scans = unite(memory.scans, (scan) => !full.has(scan))
     const [first] = found
-    if (severalTenants && first!.isFull && !inOrder) hand.scans = divide(hand.scans, first!.events)
+    if (severalTenants && first!.isFull && !inOrder) memory.scans = divide(memory.scans, first!.events)
   }
   return { deliveries, reached, more }
 }
 
-function hasReachedTarget({ target, hand }: PartitionIn<'postgres'>['state'], last: number): boolean {
-  return target !== undefined && hand.scans.every(({ seen }) => seen >= Math.min(target.seq, last))
+function hasReachedTarget({ target, memory }: PartitionIn<'postgres'>['state'], last: number): boolean {
+  return target !== undefined && memory.scans.every(({ seen }) => seen >= Math.min(target.seq, last))
 }
 
 /**
- * Looks after partitions in *stream*, every few seconds: finds the events that are neither settled nor in hand nor
- * ahead in the stream, because the process that accepted them died before it could publish them.
+ * Reads, for partitions in *stream*, the events that were never published because the process that accepted them died
+ * first. These are unsettled, not in memory, and not ahead in the stream.
  *
- * An event is ahead in the stream only if it was published, and that is within a few seconds of its acceptance: one
- * that is older and has a lower seq than the next entry of the stream is not. `more`: it did not get so far at once.
+ * Events are published within a few seconds of their acceptance. So an event that is older and has a lower seq than the
+ * next entry of the stream is not ahead in it. `more`: there are more events to go through at once. Rejects when
+ * Postgres or the feed fails.
  */
 export async function findUnpublished(
   partitions: readonly PartitionIn<'stream'>[],
@@ -130,9 +148,9 @@ export async function findUnpublished(
   let more = false
   for (const { partition, last, found } of await readScans(db, doubtful, ahead)) {
     const { scan, events, moved } = found[0]!
-    const { final, keys } = partition.state.hand
+    const { final, keys } = partition.state.memory
     if (moved && scan.seen < Math.min(final.seq, last, (ahead.get(partition.id) ?? last + 1) - 1)) more = true
-    const unpublished = events.filter((event) => event.seq <= final.seq && !keys.holds(event))
+    const unpublished = events.filter((event) => event.seq <= final.seq && !keys.has(event))
     if (unpublished.length > 0) metrics.catchUpEvents.inc({ reason: 'unpublished' }, unpublished.length)
     deliveries.push(...keys.takeIn(unpublished.map(storedDelivery)))
   }
@@ -140,8 +158,8 @@ export async function findUnpublished(
 }
 
 /**
- * Moves partitions on that have settled as many events as there are; the others are given back. Counting an index is
- * some ten times cheaper than looking for each event whether it is settled.
+ * Moves the scans of partitions that have settled as many events as Postgres has in the range. Returns the other
+ * partitions. Counting with an index costs about a tenth of checking each event.
  */
 async function skipSettled(
   partitions: readonly PartitionIn<'stream'>[],
@@ -150,46 +168,47 @@ async function skipSettled(
 ): Promise<PartitionIn<'stream'>[]> {
   const ranges = partitions.map(({ id, state }) => ({
     partition: id,
-    after: positionOf(state.hand.scans),
-    until: Math.min(state.hand.final.seq, (ahead.get(id) ?? Number.POSITIVE_INFINITY) - 1),
+    after: positionOf(state.memory.scans),
+    until: Math.min(state.memory.final.seq, (ahead.get(id) ?? Number.POSITIVE_INFINITY) - 1),
   }))
   const counts = await countInRanges(db, ranges)
-  return partitions.filter(({ state: { hand } }, i) => {
+  return partitions.filter(({ state: { memory } }, i) => {
     const { after, until } = ranges[i]!
     let settled = 0
-    for (const seq of hand.settled) if (seq > after && seq <= until) settled++
+    for (const seq of memory.settled) if (seq > after && seq <= until) settled++
     if (settled !== counts[i]) return true
-    moveOn(hand.scans[0], until)
-    forgetSettled(hand)
+    moveOn(memory.scans[0], until)
+    forgetSettled(memory)
     return false
   })
 }
 
 /**
- * Moves the watermarks on in Postgres, so that the next catch-up begins there: nothing below is unsettled and not in
- * `retries`.
+ * Saves the watermarks in Postgres, so that the next catch-up begins there. Every event up to the watermark is settled
+ * or in `retries`. Rejects when Postgres fails.
  */
 export async function saveWatermarks(partitions: readonly ReadPartition[], db: Db): Promise<void> {
-  const watermarks = partitions.map(({ id, epoch, state: { hand } }) => ({
+  const watermarks = partitions.map(({ id, epoch, state: { memory } }) => ({
     partition: id,
     epoch,
-    settledSeq: Math.min(positionOf(hand.scans), hand.keys.lowestSeq() - 1, hand.refusedSeq - 1),
+    settledSeq: Math.min(positionOf(memory.scans), memory.keys.lowestSeq() - 1, memory.refusedSeq - 1),
   }))
   await saveProgress(db, watermarks)
 }
 
-/** What one scan found, in the order of acceptance. */
+/** The result of one scan, in the order of acceptance. */
 interface Found {
   scan: Scan
   events: RawEvent[]
-  /** There may be more within reach. */
+  /** The limit was reached, so there may be more events in the range. */
   isFull: boolean
   moved: boolean
 }
 
 /**
- * What is unsettled and not taken up, above the position of each scan and below what is `ahead` in its stream. Moves
- * the scans on: over what is final, and settled or given to the caller. `last` is the highest seq of the partition.
+ * Reads the unsettled events that are not in memory: above the position of each scan, and below the seqs that are
+ * `ahead` in the stream. Moves each scan over the final events, which are now settled or returned to the caller. `last`
+ * is the highest seq of the partition.
  */
 async function readScans<Of extends ReadPartition>(
   db: Db,
@@ -200,8 +219,8 @@ async function readScans<Of extends ReadPartition>(
   const ids = partitions.map(({ id }) => id)
   await refreshFinal(db, partitions)
   const last = await readLastSeqs(db, ids)
-  const ranges = partitions.flatMap(({ id, state: { hand } }, i) =>
-    hand.scans.map((scan) => ({
+  const ranges = partitions.flatMap(({ id, state: { memory } }, i) =>
+    memory.scans.map((scan) => ({
       partition: id,
       after: scan.position,
       until: Math.min(
@@ -210,44 +229,44 @@ async function readScans<Of extends ReadPartition>(
         (ahead.get(id) ?? Number.POSITIVE_INFINITY) - 1,
       ),
       tenantId: scan.tenantId,
-      others: scan.tenantId === undefined ? ownTenants(hand.scans) : [],
+      others: scan.tenantId === undefined ? ownTenants(memory.scans) : [],
     })),
   )
-  const except = partitions.flatMap(({ state }) => state.hand.scans.flatMap(({ taken }) => [...taken]))
+  const except = partitions.flatMap(({ state }) => state.memory.scans.flatMap(({ taken }) => [...taken]))
   const limit = Math.min(SLICE, Math.ceil((SHARED_SLICE * partitions.length) / ranges.length))
   const unsettled = await readUnsettled(db, ranges, { except, limit, bytes: Math.ceil(SLICE_BYTES / ranges.length) })
   let next = 0
   return partitions.map((partition, i) => {
-    const { hand } = partition.state
-    const found = hand.scans.map((scan): Found => {
+    const { memory } = partition.state
+    const found = memory.scans.map((scan): Found => {
       const { until } = ranges[next]!
       const { events, more: isFull } = unsettled[next++]!
       const before = scan.position
       scan.seen = isFull ? events.at(-1)!.seq : until
-      moveOn(scan, Math.min(scan.seen, hand.final.seq))
+      moveOn(scan, Math.min(scan.seen, memory.final.seq))
       return { scan, events, isFull, moved: scan.position > before || events.length > 0 }
     })
-    forgetSettled(hand)
+    forgetSettled(memory)
     return { partition, last: last[i]!, found }
   })
 }
 
-/** What is below the position need not be counted any more. */
-function forgetSettled({ settled, scans }: Hand): void {
+/** Removes the seqs up to the position. */
+function forgetSettled({ settled, scans }: Memory): void {
   const position = positionOf(scans)
   for (const seq of settled) if (seq <= position) settled.delete(seq)
 }
 
-/** Once a second is enough: to find what is final, Postgres goes back over the events of the last seconds. */
+/** Runs at most once a second: to find the final seq, Postgres goes through the events of the last seconds. */
 async function refreshFinal(db: Db, partitions: readonly ReadPartition[]): Promise<void> {
   const now = performance.now()
-  const stale = partitions.filter(({ state }) => now - state.hand.final.readAt >= FINAL_FRESH_MS)
+  const stale = partitions.filter(({ state }) => now - state.memory.final.readAt >= FINAL_FRESH_MS)
   if (stale.length === 0) return
   const finals = await readFinalSeqs(
     db,
     stale.map(({ id }) => id),
   )
   stale.forEach((partition, i) => {
-    partition.state.hand.final = { seq: finals[i]!, readAt: now }
+    partition.state.memory.final = { seq: finals[i]!, readAt: now }
   })
 }

@@ -1,7 +1,7 @@
 /** Deliveries for the tests of this folder. */
 import { type AcceptedEvent, type Delivery, firstDelivery } from '@eventflow/core'
 
-/** A delivery of event number `seq`, by one stream entry unless told otherwise. */
+/** A delivery of event number `seq`, by default from one stream entry. */
 export function deliveryOf(
   seq: number,
   event: Partial<AcceptedEvent> = {},
@@ -11,6 +11,7 @@ export function deliveryOf(
   return { ...firstDelivery(delivered, JSON.stringify(delivered.data), [`${seq}-0`]), ...rest }
 }
 
+/** Event number `seq` with default values for everything else. */
 export function eventOf(seq: number, event: Partial<AcceptedEvent> = {}): AcceptedEvent {
   return {
     seq,

@@ -1,4 +1,4 @@
-/** What an entry brings, and that it is done when the last of its events is. */
+/** Unpacking entries, and closing an entry with the last of its events. */
 import { packEntry } from '@eventflow/core'
 import { expect, test } from '@jest/globals'
 import { deliveryOf } from './delivery.fixture.js'
@@ -17,25 +17,25 @@ const entryOf = (...events: [seq: number, partition: number][]) => ({
   ),
 })
 
-test('an entry brings its events, each for the first time and with the entry to acknowledge', () => {
+test('an entry yields its events as first deliveries with the entry to acknowledge', () => {
   const deliveries = deliveriesOf(entryOf([8, 3], [5, 3]))
   expect(deliveries.map(({ event }) => event.seq)).toEqual([8, 5])
   expect(deliveries).toMatchObject([1, 2].map(() => ({ entryIds: ['1-0'], attempts: 0, inRetries: false })))
 })
 
-test('what is no event, or one of another partition, is left out', () => {
+test('text that is not an event, and events of another partition, are left out', () => {
   expect(deliveriesOf(entryOf([8, 4], [5, 3])).map(({ event }) => event.seq)).toEqual([5])
   expect(deliveriesOf({ id: '1-0', partition: 3, text: packEntry([]) })).toEqual([])
   expect(deliveriesOf({ id: '1-0', partition: 3, text: 'no event' })).toEqual([])
   expect(deliveriesOf({ id: '1-0', partition: 3, text: undefined })).toEqual([])
 })
 
-test('the seqs of an entry go from the lowest to the highest; without events it is before all others', () => {
+test('an entry has a lowest and a highest seq; without events both are 0', () => {
   expect(seqsOf(entryOf([8, 3], [5, 3], [7, 3]))).toEqual({ lowest: 5, highest: 8 })
   expect(seqsOf(entryOf([8, 4]))).toEqual({ lowest: 0, highest: 0 })
 })
 
-test('an entry is closed with the last of its events, and no other', () => {
+test('an entry is closed with the last of its events, not before', () => {
   const entries = createOpenEntries()
   entries.open('1-0', new Set([1, 2]))
   entries.open('2-0', new Set([2]))
@@ -44,13 +44,13 @@ test('an entry is closed with the last of its events, and no other', () => {
   expect(entries.close(['1-0', '2-0'], 2)).toEqual([])
 })
 
-test('an event that is done twice closes no entry in which another one is left', () => {
+test('closing an event twice does not close an entry that has another open event', () => {
   const entries = createOpenEntries()
   entries.open('1-0', new Set([1, 2]))
   expect([entries.close(['1-0'], 1), entries.close(['1-0'], 1), entries.close(['1-0'], 2)]).toEqual([[], [], ['1-0']])
 })
 
-test('an entry that is taken in again begins anew; one that nobody took in is none of ours', () => {
+test('an entry that is opened again starts over; an unknown entry is not closed', () => {
   const entries = createOpenEntries()
   entries.open('1-0', new Set([1, 2, 3]))
   entries.close(['1-0'], 1)

@@ -1,7 +1,9 @@
-/** Entries of the streams, as deliveries. */
+/** Unpacks stream entries into deliveries and tracks which entries can be acknowledged. */
 import { type Delivery, decodeEvent, type Entry, firstDelivery, unpackEntry } from '@eventflow/core'
 
-/** What an entry brings. What in it is no event, or one of another partition, is left out. */
+/**
+ * Returns the events of an entry as deliveries. Leaves out text that is not an event, and events of another partition.
+ */
 export function deliveriesOf({ id, partition, text }: Entry): Delivery[] {
   return unpackEntry(text ?? '').flatMap((packed) => {
     try {
@@ -13,30 +15,33 @@ export function deliveriesOf({ id, partition, text }: Entry): Delivery[] {
   })
 }
 
-/** The lowest and the highest seq in an entry. One without events is before all others: nothing can be told from it. */
+/**
+ * Returns the lowest and the highest seq in an entry. Both are 0 for an entry without events, which tells nothing about
+ * its place.
+ */
 export function seqsOf(entry: Entry): { lowest: number; highest: number } {
   const seqs = deliveriesOf(entry).map(({ event }) => event.seq)
   return seqs.length === 0 ? { lowest: 0, highest: 0 } : { lowest: Math.min(...seqs), highest: Math.max(...seqs) }
 }
 
-/** The events of entries that are in hand: an entry is acknowledged when the last of its events is done. */
+/** The open events of the entries in memory. An entry is acknowledged when its last event is closed. */
 export interface OpenEntries {
-  /** Takes in what an entry has brought, by the seqs of its events. */
+  /** Adds an entry with the seqs of its events. */
   open(id: string, seqs: Set<number>): void
   /**
-   * Says that an event is done, as far as these entries go, and gives those that have no more. An event may be done
-   * twice.
+   * Closes an event in these entries. Returns the entries that have no open event left. An event may be closed twice.
    */
   close(ids: readonly string[], seq: number): string[]
 }
 
+/** Creates an empty record of open entries. */
 export function createOpenEntries(): OpenEntries {
   const open = new Map<string, Set<number>>()
   return {
     open: (id, seqs) => void open.set(id, seqs),
     close: (ids, seq) =>
       ids.filter((id) => {
-        // Of an entry that was given up meanwhile nothing is known; its next consumer finds its events settled.
+        // The entry was given up meanwhile; its next consumer will find the events settled.
         const left = open.get(id)
         left?.delete(seq)
         return left?.size === 0 && open.delete(id)

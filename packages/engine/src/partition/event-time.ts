@@ -1,12 +1,12 @@
-/** Event time: how far it has come in each partition, and which events are late. */
+/** Event time: the latest event time of each partition, and which events are late. */
 import type { AcceptedEvent } from '@eventflow/core'
 import type { Partition } from './partition.js'
 
-/** An event whose time is this long before the latest event time of its partition is late, in milliseconds. */
+/** An event is late if its time is this many milliseconds before the latest event time of its partition. */
 const ALLOWED_LATENESS_MS = 60_000
 
 /**
- * Advances the latest event times of the partitions by events that were settled, in order. Gives how many of these
+ * Advances the latest event times of the partitions by settled events, which come in order. Returns how many of these
  * events are late.
  */
 export function advanceEventTimes(
@@ -19,7 +19,8 @@ export function advanceEventTimes(
     const partition = partitions.get(event.partition)
     if (!partition) continue
     const acceptedAt = parse(event.acceptedAt)
-    // Never after its acceptance: one producer whose clock is ahead would make all others late.
+    // Capped at the time of acceptance: otherwise one producer with a fast clock would make the events of all others
+    // late.
     const at = event.occurredAt === event.acceptedAt ? acceptedAt : Math.min(Date.parse(event.occurredAt), acceptedAt)
     if (at > partition.latestEventTime) partition.latestEventTime = at
     if (at < partition.latestEventTime - ALLOWED_LATENESS_MS) late++
@@ -27,7 +28,10 @@ export function advanceEventTimes(
   return late
 }
 
-/** Parses times of acceptance: events that were accepted together come together, and have the same. */
+/**
+ * Returns a parser for times of acceptance that caches the last one: events accepted together have the same time and
+ * follow each other.
+ */
 export function parserOfTimes(): (time: string) => number {
   let [last, parsed] = ['', Number.NaN]
   return (time) => {

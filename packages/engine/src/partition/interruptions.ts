@@ -1,12 +1,12 @@
-/** Interruptions of a feed: at each of them it may have lost entries. */
+/** Counts the interruptions of a feed. At each interruption, the feed may have lost entries. */
 import type { Feed } from '@eventflow/core'
 
 export interface Interruptions {
-  /** How often this partition was interrupted so far: while the count stays the same, the feed was whole. */
+  /** How often this partition was interrupted so far. While the count stays the same, the feed has lost nothing. */
   count(partition: number): number
 }
 
-/** Counts the interruptions of a feed, from now on. */
+/** Counts the interruptions of a feed from now on. */
 export function countInterruptions(feed: Feed): Interruptions {
   const counts = new Map<number, number>()
   let ofAll = 0

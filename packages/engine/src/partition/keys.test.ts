@@ -1,4 +1,4 @@
-/** Whatever happens, a key's events are handed out in order, and none is lost or in two hands. */
+/** Under all conditions, the events of a key are handed out in order; none is lost or handed out twice. */
 import { type Delivery, orderingKey } from '@eventflow/core'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
@@ -10,15 +10,15 @@ const seqs = (deliveries: readonly Delivery[]) => deliveries.map(({ event }) => 
 const of = (key: string, seq: number, entryId = `${seq}-0`) => deliveryOf(seq, { key }, { entryIds: [entryId] })
 
 describe('a key', () => {
-  test('is free at first: everything may be processed', () => {
+  test('is free at first: all its events may be processed', () => {
     const keys = createKeys(orderOf)
     expect(seqs(keys.takeIn([of('a', 1), of('b', 2), of('a', 3)]))).toEqual([1, 2, 3])
     expect([keys.size(), keys.nextDue(), keys.takeDue(Number.MAX_VALUE)]).toEqual([0, Number.POSITIVE_INFINITY, []])
   })
 
-  test('that is blocked keeps what comes later, and other keys go on', () => {
+  test('that is blocked blocks its later events, but no other key', () => {
     const keys = createKeys(orderOf)
-    keys.hold(of('a', 1), 100)
+    keys.block(of('a', 1), 100)
     expect(seqs(keys.takeIn([of('a', 2), of('b', 3), of('a', 4)]))).toEqual([3])
     expect([keys.size(), keys.nextDue()]).toEqual([3, 100])
     expect(keys.takeDue(99)).toEqual([])
@@ -27,62 +27,62 @@ describe('a key', () => {
     expect(seqs(keys.takeIn([of('a', 5)]))).toEqual([5])
   })
 
-  test('is due when its head is: those behind neither hasten nor delay it', () => {
+  test('is due when its head is due; the events behind it change nothing', () => {
     const keys = createKeys(orderOf)
-    keys.hold(of('a', 1), 100)
-    keys.hold(of('a', 2), 0)
-    keys.hold(of('a', 3), 900)
+    keys.block(of('a', 1), 100)
+    keys.block(of('a', 2), 0)
+    keys.block(of('a', 3), 900)
     expect(keys.nextDue()).toBe(100)
     expect(keys.takeDue(50)).toEqual([])
     expect(seqs(keys.takeDue(100))).toEqual([1, 2, 3])
   })
 
-  test('is blocked by its own name, within its tenant', () => {
+  test('is blocked within its tenant only', () => {
     const keys = createKeys(orderOf)
-    keys.hold(deliveryOf(1, { key: 'a', tenantId: 'x' }), 100)
+    keys.block(deliveryOf(1, { key: 'a', tenantId: 'x' }), 100)
     expect(seqs(keys.takeIn([deliveryOf(2, { key: 'a', tenantId: 'y' })]))).toEqual([2])
   })
 })
 
-describe('of what waits', () => {
-  test('each event is known, until it is taken out', () => {
+describe('blocked events', () => {
+  test('are found by `has` until they are taken out', () => {
     const keys = createKeys(orderOf)
-    keys.hold(of('a', 1), 100)
+    keys.block(of('a', 1), 100)
     keys.takeIn([of('a', 2), of('b', 3)])
-    const known = () => [1, 2, 3].map((seq) => keys.holds(of('any', seq).event))
+    const known = () => [1, 2, 3].map((seq) => keys.has(of('any', seq).event))
     expect(known()).toEqual([true, true, false])
     keys.takeDue(100)
     expect(known()).toEqual([false, false, false])
   })
 
-  test('each is told apart for which a row of retries stands', () => {
+  test('that have a row in retries are listed by `inRetries`', () => {
     const keys = createKeys(orderOf)
-    keys.hold({ ...of('a', 1), inRetries: true }, 100)
-    keys.hold(of('b', 2), 100)
+    keys.block({ ...of('a', 1), inRetries: true }, 100)
+    keys.block(of('b', 2), 100)
     keys.takeIn([of('a', 3)])
     expect(keys.inRetries().map(({ seq }) => seq)).toEqual([1])
     keys.takeDue(100)
     expect(keys.inRetries()).toEqual([])
   })
 
-  test('each is told apart of which neither the stream nor retries know', () => {
+  test('that are neither in the stream nor in retries are listed by `onlyHere`', () => {
     const keys = createKeys(orderOf)
     const fromPostgres = (key: string, seq: number) => deliveryOf(seq, { key }, { entryIds: [] })
-    keys.hold({ ...fromPostgres('a', 1), inRetries: true }, 100)
-    keys.hold(of('b', 2), 100)
+    keys.block({ ...fromPostgres('a', 1), inRetries: true }, 100)
+    keys.block(of('b', 2), 100)
     keys.takeIn([fromPostgres('a', 3), fromPostgres('c', 4), fromPostgres('b', 5)])
     expect(seqs(keys.onlyHere())).toEqual([3, 5])
     keys.takeDue(100)
     expect(keys.onlyHere()).toEqual([])
   })
 
-  test('the lowest seq counts of the events that no row of retries stands for', () => {
+  test('that have no row in retries give the lowest seq', () => {
     const keys = createKeys(orderOf)
     expect(keys.lowestSeq()).toBe(Number.POSITIVE_INFINITY)
-    keys.hold({ ...of('a', 1), inRetries: true }, 100)
+    keys.block({ ...of('a', 1), inRetries: true }, 100)
     expect(keys.lowestSeq()).toBe(Number.POSITIVE_INFINITY)
     keys.takeIn([of('a', 7), of('b', 2)])
-    keys.hold(of('c', 5), 200)
+    keys.block(of('c', 5), 200)
     expect(keys.lowestSeq()).toBe(5)
     keys.takeDue(200)
     expect(keys.lowestSeq()).toBe(Number.POSITIVE_INFINITY)
@@ -90,9 +90,9 @@ describe('of what waits', () => {
 })
 
 describe('a second entry of an event', () => {
-  test('that waits is merged into it, and both entries are acknowledged with it', () => {
+  test('that is blocked is merged into it, and both entries are acknowledged with it', () => {
     const keys = createKeys(orderOf)
-    keys.hold(of('a', 1, '1-0'), 100)
+    keys.block(of('a', 1, '1-0'), 100)
     expect(keys.takeIn([of('a', 1, '9-0'), of('a', 1, '1-0'), of('a', 2, '2-0'), of('a', 2, '8-0')])).toEqual([])
     expect(keys.size()).toBe(2)
     expect(keys.takeDue(100).map(({ entryIds }) => entryIds)).toEqual([
@@ -110,25 +110,25 @@ describe('a second entry of an event', () => {
   })
 })
 
-/** What a lane does in one turn: entries arrive, time passes, and of what it is handed some attempts fail. */
+/** One turn of a lane: entries arrive, time passes, and some attempts fail. */
 const turn = fc.record({
   /** Keys of new events. */
   arriving: fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 8 }),
-  /** Which of the unsettled events are delivered by another entry, counted round. */
+  /** Indexes of unsettled events that another entry delivers again, modulo their number. */
   repeating: fc.array(fc.nat(), { maxLength: 3 }),
-  /** Whether the first, second, â€¦ attempt of this turn fails. */
+  /** Whether the first, second and following attempts of this turn fail. */
   failing: fc.array(fc.boolean(), { maxLength: 8 }),
   delayMs: fc.nat(5),
   elapsedMs: fc.nat(5),
 })
 
-test('for any course of arrivals, second entries, failures and time, every keyâ€™s events are settled once and in order', () => {
+test('in any sequence of arrivals, second entries, failures and delays, the events of each key are settled once and in order', () => {
   fc.assert(
     fc.property(fc.array(turn, { maxLength: 40 }), (turns) => {
       const keys = createKeys(orderOf)
       const accepted: Delivery[] = []
       const settled = new Map<number, Delivery>()
-      /** The model: what is blocked, its head first, and when it is due. */
+      /** The model: the seqs of each blocked key, its head first, and when it is due. */
       const blocked = new Map<string, { dueAt: number; seqs: number[] }>()
       let stream: Delivery[] = []
       let entries = 0
@@ -159,7 +159,7 @@ test('for any course of arrivals, second entries, failures and time, every keyâ€
           const { seq, key } = delivery.event
           const ahead = blocked.get(key)
           if (ahead || fails(i)) {
-            keys.hold(delivery, now + delayMs)
+            keys.block(delivery, now + delayMs)
             if (ahead) ahead.seqs.push(seq)
             else blocked.set(key, { dueAt: now + delayMs, seqs: [seq] })
             return
@@ -169,7 +169,7 @@ test('for any course of arrivals, second entries, failures and time, every keyâ€
           expect(settled.has(seq)).toBe(false)
           settled.set(seq, delivery)
         })
-        // A second entry that is read after its event was settled is told by Postgres, not here.
+        // If a second entry is read after its event was settled, Postgres detects it, not `Keys`.
         stream = stream.filter(({ event, entryIds }) => {
           const first = settled.get(event.seq)
           first?.entryIds.push(...entryIds)

@@ -1,9 +1,9 @@
 /**
- * Who waits behind whom, in one partition.
+ * The ordering keys of one partition, and the events that are blocked behind earlier ones.
  *
- * A key is *free*, until an event of it must be tried again: then it is *blocked*, and that event and all later ones of
- * the key wait here, in order. When the first one's time has come the key is *due*: all its events are taken out
- * together and the key is free again, until the outcome of the first says otherwise. Other keys are never held up.
+ * A key is *free* until an event of it needs a retry. Then it is *blocked*: that event and all later events of the key
+ * stay here, in order. When the retry's time has come, the key is *due*: all its events are taken out together, and the
+ * key is free again unless the first event needs another retry. Other keys are not delayed.
  */
 import { type AcceptedEvent, type Delivery, identityOf } from '@eventflow/core'
 
@@ -11,35 +11,36 @@ type AcceptedEventId = Pick<AcceptedEvent, 'tenantId' | 'id'>
 
 export interface Keys {
   /**
-   * Takes in what was delivered, in order, and gives what may be processed now. What belongs to a blocked key stays
-   * here. A second entry of an event is merged into the first, so that both are acknowledged with it.
+   * Takes delivered events, in order, and returns those that may be processed now. Events of a blocked key stay here. A
+   * second entry of an event is merged into the first, so that both are acknowledged together.
    */
   takeIn(deliveries: readonly Delivery[]): Delivery[]
   /**
-   * Blocks the event's key until `dueAt`, with the event at its head; behind the head, if the key is blocked already.
+   * Blocks the event's key until `dueAt`, with this event as its head. If the key is already blocked, the event is
+   * added behind the others and `dueAt` is ignored.
    */
-  hold(delivery: Delivery, dueAt: number): void
-  /** Takes out the events of all keys that are due, each key's in order. */
+  block(delivery: Delivery, dueAt: number): void
+  /** Removes and returns the events of all keys that are due, in order within each key. */
   takeDue(now: number): Delivery[]
-  /** Whether the event waits here. */
-  holds(event: AcceptedEventId): boolean
-  /** Those that wait here and have a row in `retries`. */
+  /** Whether the event is blocked here. */
+  has(event: AcceptedEventId): boolean
+  /** The blocked events that have a row in `retries`. */
   inRetries(): AcceptedEvent[]
-  /** Those that wait and are neither in the stream nor in `retries`: only this worker knows of them. */
+  /** The blocked events that are neither in the stream nor in `retries`: only this worker knows about them. */
   onlyHere(): Delivery[]
-  /** The lowest seq of those that are in no row of `retries`; Infinity when there is none. */
+  /** The lowest seq of the blocked events without a row in `retries`; Infinity if there is none. */
   lowestSeq(): number
-  /** When the next key is due; Infinity when none is blocked. */
+  /** When the next key is due; Infinity if none is blocked. */
   nextDue(): number
-  /** How many events wait. */
+  /** The number of blocked events. */
   size(): number
-  /** What their data takes, as JSON text. */
+  /** The length of their data as JSON text. */
   bytes(): number
 }
 
 /**
- * `orderOf` says what order an event is kept by; events that need none have one of their own. Times are in
- * milliseconds.
+ * Creates the keys of a partition. `orderOf` returns the string by which an event is ordered: unique to the event if
+ * its type needs no order. Times are in milliseconds, on any one clock.
  */
 export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
   const blocked = new Map<string, { dueAt: number; deliveries: Delivery[] }>()
@@ -47,7 +48,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
   let nextDue = Number.POSITIVE_INFINITY
   let bytes = 0
 
-  function hold(delivery: Delivery, dueAt: number): void {
+  function block(delivery: Delivery, dueAt: number): void {
     waiting.set(identityOf(delivery.event), delivery)
     bytes += delivery.payload.length
     const order = orderOf(delivery)
@@ -61,7 +62,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
   }
 
   return {
-    hold,
+    block,
 
     takeIn(deliveries) {
       const ready = new Map<string, Delivery>()
@@ -69,7 +70,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
         const id = identityOf(delivery.event)
         const known = waiting.get(id) ?? ready.get(id)
         if (known) known.entryIds = [...new Set([...known.entryIds, ...delivery.entryIds])]
-        else if (blocked.size > 0 && blocked.has(orderOf(delivery))) hold(delivery, 0)
+        else if (blocked.size > 0 && blocked.has(orderOf(delivery))) block(delivery, 0)
         else ready.set(id, delivery)
       }
       return [...ready.values()]
@@ -94,7 +95,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
       return due
     },
 
-    holds: (event) => waiting.has(identityOf(event)),
+    has: (event) => waiting.has(identityOf(event)),
     inRetries: () => [...waiting.values()].flatMap(({ event, inRetries }) => (inRetries ? event : [])),
     onlyHere: () => [...waiting.values()].filter(({ entryIds, inRetries }) => entryIds.length === 0 && !inRetries),
     lowestSeq() {

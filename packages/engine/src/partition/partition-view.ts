@@ -1,17 +1,17 @@
 /** A partition as the watchdog and the gauges see it. */
-import { handOf, type Partition, type State } from './partition.js'
+import { memoryOf, type Partition, type State } from './partition.js'
 
 export interface PartitionView extends Pick<Partition, 'epoch' | 'settledAt'> {
   partition: number
   source: State['source']
-  /** Events that wait in memory behind one that is tried again. */
+  /** Blocked events in memory. */
   waiting: number
-  /** No more of them may: nothing new of the partition is taken. */
+  /** The limit of blocked events is reached, so the lane reads nothing more of the partition. */
   full: boolean
 }
 
-/** `full`: see there. */
+/** Returns the view of a partition; `full` as in `PartitionView`. */
 export function viewOf(partition: Partition, full: boolean): PartitionView {
   const { id, epoch, state, settledAt } = partition
-  return { partition: id, epoch, source: state.source, settledAt, waiting: handOf(partition)?.keys.size() ?? 0, full }
+  return { partition: id, epoch, source: state.source, settledAt, waiting: memoryOf(partition)?.keys.size() ?? 0, full }
 }

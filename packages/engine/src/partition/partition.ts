@@ -1,47 +1,52 @@
 /**
- * A partition in the hands of its owner.
+ * A partition as its owner works on it.
  *
- * - *new*: taken, or to be begun again after an error. Nothing of it is in hand.
- * - *retries*: its rows of `retries` are being loaded, in the order of acceptance, as far as there is room in memory.
- *   Until all of them are loaded nothing else of the partition is taken, so nothing overtakes them.
- * - *postgres*: its unsettled events are read from `raw_events` in the order of acceptance. It begins here when its
- *   stream may lack something, and stays here while the feed is away. One snapshot shows everything that was
- *   acknowledged before, so nothing can be overtaken, whatever the feed lacks.
- * - *stream*: its events come from the feed. The fence requires the partition's mark to be 0: once an event is accepted
- *   past the feed, nothing of the partition is settled from the feed any more, and the partition begins again.
+ * - *new*: just taken, or to be begun again after an error. It has no events in memory.
+ * - *retries*: its rows of `retries` are being loaded, in the order of acceptance, as far as memory has room. Until all
+ *   are loaded, nothing else of the partition is read, so nothing overtakes them.
+ * - *postgres*: its unsettled events are read from `raw_events` in the order of acceptance. A partition begins here if
+ *   its stream may lack events, and stays here while the feed is away. One snapshot shows all events that were
+ *   acknowledged before, so nothing can be overtaken, no matter what the feed lacks.
+ * - *stream*: its events come from the feed. The fence requires that the partition's mark is 0. Once an event was
+ *   accepted without being published, nothing more is settled from the feed, and the partition begins again.
  *
- * Where there are several tenants, a stream that is far behind is left for *postgres* too, where tenants are read
- * separately.
+ * With several tenants, a partition also goes to *postgres* if its stream is far behind, because Postgres is read for
+ * each tenant separately.
  *
- * A partition goes from *postgres* to *stream* once everything is in hand that was there when the mark was last read:
- * later events are in the feed, or raise the mark.
+ * A partition goes from *postgres* to *stream* once it has read all events that existed when the mark was last read:
+ * later events are in the feed or raise the mark.
  */
 import type { CatchUpReason, Delivery, EntryId } from '@eventflow/core'
 import { createOpenEntries, type OpenEntries } from './entries.js'
 import { createKeys, type Keys } from './keys.js'
 import { type Scans, startScan } from './scans.js'
 
-/** What the owner has in hand of a partition. */
-export interface Hand {
+/** What the owner keeps in memory for a partition that has begun. */
+export interface Memory {
   keys: Keys
-  /** The entries that were read and are not acknowledged. */
+  /** The entries that were read and are not yet acknowledged. */
   entries: OpenEntries
-  /** How far it is read from Postgres; several scans only while it is in *postgres*. */
+  /** How far the partition was read from Postgres. There are several scans only in *postgres*. */
   scans: Scans
-  /** The highest final seq, as it was last read, and when, on the monotonic clock. */
+  /**
+   * The highest final seq as last read, and when it was read, on the monotonic clock. No event can appear at or below a
+   * final seq.
+   */
   final: { seq: number; readAt: number }
   /**
-   * The seqs above the position that were settled since the partition was begun; not kept while there are several
-   * scans.
+   * The seqs above the position that were settled since the partition began. Not filled while there are several scans.
    */
   settled: Set<number>
-  /** The lowest seq that Postgres stores neither as processed nor as failed; Infinity when there is none. */
+  /** The lowest seq that Postgres can store neither as processed nor as failed; Infinity if there is none. */
   refusedSeq: number
-  /** The highest seq that was taken up from Postgres: entries up to it may hold settled events. */
+  /** The highest seq read from Postgres or claimed: entries up to it may have settled events. */
   takenUpTo: number
 }
 
-/** Where the way back to the feed begins: the mark as it was read, and the last event and entry there were then. */
+/**
+ * The point from which the feed can be trusted again: the mark as it was read, and the last event and entry at that
+ * time.
+ */
 interface Target {
   dirty: number
   identity: string | null
@@ -50,7 +55,7 @@ interface Target {
   interruptions: number
 }
 
-/** Why a partition that came from the feed is begun again from Postgres. */
+/** Why a partition that read from the feed begins again from Postgres. */
 export type RestartCause = Extract<CatchUpReason, 'interrupted' | 'behind'>
 
 export type State =
@@ -58,24 +63,27 @@ export type State =
   | {
       source: 'retries'
       cause: RestartCause | undefined
-      hand: Hand
-      /** The seq up to which the retries are loaded. */
+      memory: Memory
+      /** The seq up to which `retries` was loaded. */
       loadedUpTo: number
     }
   | {
       source: 'postgres'
-      hand: Hand
+      memory: Memory
       reason: CatchUpReason
-      /** How many events were taken up from Postgres. */
+      /** The number of events read from Postgres in this catch-up. */
       caughtUp: number
       target: Target | undefined
     }
   | {
       source: 'stream'
-      hand: Hand
-      /** The interruptions of the feed when it was last known to be whole: after one more it may lack something. */
+      memory: Memory
+      /**
+       * The interruptions of the feed when it was last known to be complete. Once the count is higher, the feed may
+       * lack events.
+       */
       interruptions: number
-      /** Entries up to this one are older than the catch-up, which has left nothing to do in them. */
+      /** Entries up to this one are from before the catch-up, which has dealt with all their events. */
       obsoleteUpTo: EntryId | undefined
     }
 
@@ -84,21 +92,28 @@ export interface Partition {
   readonly epoch: number
   state: State
   /**
-   * This many events are processed separately: the last owners died with up to a batch in hand, and one of it may be
-   * why.
+   * The number of events that are still processed separately, because one of them may have crashed the last owners. See
+   * suspects.ts.
    */
   suspects: number
-  /** It is read strictly in the order of acceptance, so that the events with which the last owners died come first. */
+  /**
+   * The partition is read strictly in the order of acceptance, so that the events that may have crashed the last owners
+   * come first.
+   */
   readonly inOrder: boolean
-  /** When an event of it was last settled, or the partition was taken; on the monotonic clock, in milliseconds. */
+  /**
+   * When an event of the partition was last settled, or else when the partition was taken; in milliseconds on the
+   * monotonic clock.
+   */
   settledAt: number
   /** The latest event time of the events that this owner has settled, in milliseconds. */
   latestEventTime: number
 }
 
-/** A partition that is in this state. */
+/** A partition in this state. */
 export type PartitionIn<Source extends State['source']> = Partition & { state: Extract<State, { source: Source }> }
 
+/** Returns a partition that was just taken. `suspects`: how many of its events may have crashed its last owners. */
 export function newPartition(taken: { partition: number; epoch: number }, suspects: number): Partition {
   return {
     id: taken.partition,
@@ -111,8 +126,8 @@ export function newPartition(taken: { partition: number; epoch: number }, suspec
   }
 }
 
-/** An empty hand; everything up to `watermark` is settled, or in `retries`. */
-export function emptyHand(watermark: number, orderOf: (delivery: Delivery) => string): Hand {
+/** The memory of a partition that begins. Everything up to `watermark` is settled or in `retries`. */
+export function newMemory(watermark: number, orderOf: (delivery: Delivery) => string): Memory {
   return {
     keys: createKeys(orderOf),
     entries: createOpenEntries(),
@@ -124,19 +139,22 @@ export function emptyHand(watermark: number, orderOf: (delivery: Delivery) => st
   }
 }
 
-/** Gives up what is in hand of a partition, which is begun again: its events are still where they came from. */
+/**
+ * Forgets what is in memory for a partition, which then begins again. No event is lost: the feed and Postgres still
+ * have them.
+ */
 export function restart(partition: Partition, cause?: RestartCause): void {
   const { state } = partition
   const earlier = state.source === 'new' || state.source === 'retries' ? state.cause : undefined
   partition.state = { source: 'new', cause: cause ?? earlier }
 }
 
-/** What is in hand of a partition; nothing where it is to be begun. */
-export function handOf(partition: Partition | undefined): Hand | undefined {
-  return partition && partition.state.source !== 'new' ? partition.state.hand : undefined
+/** What is in memory for a partition; undefined if it has not begun. */
+export function memoryOf(partition: Partition | undefined): Memory | undefined {
+  return partition && partition.state.source !== 'new' ? partition.state.memory : undefined
 }
 
-/** Those of the partitions that are in this state. */
+/** The partitions that are in this state. */
 export function partitionsIn<Source extends State['source']>(
   partitions: Iterable<Partition>,
   source: Source,
@@ -146,8 +164,8 @@ export function partitionsIn<Source extends State['source']>(
 }
 
 /**
- * What may be processed now of the deliveries, by the keys of their partitions; deliveries of partitions that were
- * given up are left out.
+ * Passes deliveries through the keys of their partitions and returns those that may be processed now. Leaves out
+ * deliveries of partitions that were given up.
  */
 export function takeInAll(partitions: ReadonlyMap<number, Partition>, deliveries: readonly Delivery[]): Delivery[] {
   const byPartition = new Map<number, Delivery[]>()
@@ -157,15 +175,15 @@ export function takeInAll(partitions: ReadonlyMap<number, Partition>, deliveries
     if (others) others.push(delivery)
     else byPartition.set(partition, [delivery])
   }
-  return [...byPartition].flatMap(([id, group]) => handOf(partitions.get(id))?.keys.takeIn(group) ?? [])
+  return [...byPartition].flatMap(([id, group]) => memoryOf(partitions.get(id))?.keys.takeIn(group) ?? [])
 }
 
-/** The entries in which nothing is left to do, once these deliveries are done. */
+/** Closes these deliveries in their entries. Returns the entries that can be acknowledged. */
 export function closeEntries(
   partitions: ReadonlyMap<number, Partition>,
   done: readonly Delivery[],
 ): { partition: number; id: EntryId }[] {
   return done.flatMap(({ event: { partition, seq }, entryIds }) =>
-    (handOf(partitions.get(partition))?.entries.close(entryIds, seq) ?? []).map((id) => ({ partition, id })),
+    (memoryOf(partitions.get(partition))?.entries.close(entryIds, seq) ?? []).map((id) => ({ partition, id })),
   )
 }

@@ -1,53 +1,55 @@
 /**
  * How a partition is read from Postgres: by scans, each in the order of acceptance.
  *
- * The first scan reads the events of all tenants. A tenant that is in the way of the others, because so many of its
- * events come next, gets a scan of its own, and the first goes on without it: order is kept within a tenant only. When
- * its scan is level with the first one, they are united again.
+ * The first scan reads the events of all tenants. A tenant with so many of the next events that it delays the others
+ * gets a separate scan, and the first continues without it: order is kept within a tenant only. When the separate scan
+ * has reached the same position as the first, they are united.
  */
 import type { RawEvent } from '@eventflow/core'
 
 export interface Scan {
-  /** Whose events it reads; without it, those of all tenants that have no scan of their own. */
+  /**
+   * The tenant whose events it reads. Undefined for the first scan, which reads all tenants without a separate scan.
+   */
   readonly tenantId: string | undefined
-  /** Everything of its tenants up to this seq is settled or in hand, and no event can appear below it any more. */
+  /** Every event of its tenants up to this seq is settled or in memory, and no event can appear below it any more. */
   position: number
-  /** How far it has looked. */
+  /** The highest seq that it has read. */
   seen: number
-  /** The seqs above `position` that were taken up. */
+  /** The seqs above `position` that were read into memory. */
   taken: Set<number>
 }
 
 export type Scans = readonly [first: Scan, ...own: Scan[]]
 
-/** Scans of one partition at the most. */
+/** The most scans of one partition. */
 const MAX_SCANS = 8
 
-/** The one scan that there is in the beginning. */
+/** Returns the single scan of a partition that begins. */
 export function startScan(position: number): Scans {
   return [{ tenantId: undefined, position, seen: position, taken: new Set() }]
 }
 
-/** Up to here everything is settled or in hand, whosever it is. */
+/** Returns the seq up to which the events of all tenants are settled or in memory. */
 export function positionOf(scans: Scans): number {
   return Math.min(...scans.map(({ position }) => position))
 }
 
-/** Moves a scan on, to where everything of its tenants is settled or in hand. */
+/** Moves a scan to `seq`, up to which every event of its tenants must be settled or in memory. */
 export function moveOn(scan: Scan, seq: number): void {
   if (seq <= scan.position) return
   scan.position = seq
   for (const taken of scan.taken) if (taken <= seq) scan.taken.delete(taken)
 }
 
-/** The tenants that the first scan leaves out. */
+/** Returns the tenants that the first scan leaves out. */
 export function ownTenants([, ...own]: Scans): string[] {
   return own.map(({ tenantId }) => tenantId!)
 }
 
 /**
- * Gives the tenant a scan of its own that has the most of what the first scan has read, if it is more than would be its
- * share. It begins where the first scan is.
+ * Gives a separate scan to the tenant with the most events in `read` (what the first scan has read), if it has more
+ * than a fair share of them. The new scan begins where the first one is.
  */
 export function divide(scans: Scans, read: readonly RawEvent[]): Scans {
   if (scans.length === MAX_SCANS) return scans
@@ -59,14 +61,14 @@ export function divide(scans: Scans, read: readonly RawEvent[]): Scans {
   return [...scans, { ...first, tenantId, taken: new Set(first.taken) }]
 }
 
-/** Has the first scan go on for those that `isLevel` says it of; they must have got as far. */
+/** Unites with the first scan those at the same position for which `isLevel` returns true. */
 export function unite([first, ...own]: Scans, isLevel: (scan: Scan) => boolean): Scans {
   const level = own.filter((scan) => scan.position === first.position && isLevel(scan))
   for (const { taken } of level) for (const seq of taken) first.taken.add(seq)
   return [first, ...own.filter((scan) => !level.includes(scan))]
 }
 
-/** One scan in place of all, from where everything is settled or in hand. */
+/** Returns one scan in place of all, at the lowest of their positions. */
 export function uniteAll(scans: Scans): Scans {
   const position = positionOf(scans)
   return [{ ...scans[0], position, taken: new Set(scans.flatMap(({ taken }) => [...taken])) }]

@@ -1,14 +1,14 @@
-/** An event on its way through the steps of processing. */
+/** An event while it goes through the steps of processing. */
 import type { AcceptedEvent, Delivery, Failure, Payload } from '@eventflow/core'
 import type { CompiledDefinition } from './definitions.js'
 
-/** Once it has failed, the later steps skip it. */
+/** Once `failure` is set, the later steps skip the event. */
 export interface Candidate {
   delivery: Delivery
   definition: CompiledDefinition | undefined
-  /** The event with its data as far as the steps have come: the delivery's own until one of them changes it. */
+  /** The event with its data so far: the delivery's event until a step changes the data. */
   event: AcceptedEvent
-  /** The event's data as JSON text; for the time being without what the enrichers added. */
+  /** The event's data as JSON text; until the last step without what the enrichers added. */
   payload: string
   additions?: Payload
   failure?: Failure

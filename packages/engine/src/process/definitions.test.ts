@@ -1,4 +1,4 @@
-/** What definitions become before they run. */
+/** Compiling event definitions. */
 import { DEFAULT_RETRY_POLICY } from '@eventflow/core'
 import { defineEvent, Type } from '@eventflow/sdk'
 import { expect, test } from '@jest/globals'
@@ -14,18 +14,18 @@ const unordered = defineEvent({
 })
 const definitions = compileDefinitions(new Map([ordered, unordered].map((definition) => [definition.type, definition])))
 
-test('the retry policy is completed by the default', () => {
+test('the default completes the retry policy', () => {
   expect(definitions.get('order.created')!.retry).toEqual(DEFAULT_RETRY_POLICY)
   expect(definitions.get('page.viewed')!.retry).toEqual({ ...DEFAULT_RETRY_POLICY, attempts: 2 })
 })
 
-test('the schema becomes a check', () => {
+test('the schema is compiled to a check', () => {
   expect(definitions.get('order.created')!.contract.check({ net: 'x' })).toEqual([
     { pointer: '/net', message: 'must be integer' },
   ])
 })
 
-test('order is kept by key, by the event alone where its type needs none, and by key where nobody knows the type', () => {
+test('order is kept by key, also for an unknown type; a type with order "none" keeps none', () => {
   const orderFor = (type: string) => {
     const [first, second] = [1, 2].map((seq) => orderOf(definitions)(deliveryOf(seq, { type, key: 'same' })))
     return first === second

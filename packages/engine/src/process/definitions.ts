@@ -1,4 +1,4 @@
-/** Event definitions, made ready to run. */
+/** Event definitions, compiled to run. */
 import { DEFAULT_RETRY_POLICY, type Delivery, identityOf, orderingKey, type RetryPolicy } from '@eventflow/core'
 import { type OwnContract, ownContractOf } from '@eventflow/schemas'
 import type { EventDefinition } from '@eventflow/sdk'
@@ -10,7 +10,7 @@ export interface CompiledDefinition extends Omit<EventDefinition, 'retry'> {
 
 export type Definitions = ReadonlyMap<string, CompiledDefinition>
 
-/** Compiles the schemas and completes the retry policies. Throws when a schema is not valid, naming the type. */
+/** Compiles the schemas and completes the retry policies. Throws if a schema is invalid; the message names the type. */
 export function compileDefinitions(definitions: ReadonlyMap<string, EventDefinition>): Definitions {
   return new Map(
     [...definitions].map(([type, definition]) => {
@@ -30,7 +30,10 @@ function compile(definition: EventDefinition): OwnContract {
   }
 }
 
-/** What an event's order is kept by: its key, or nothing but itself where its type needs no order. */
+/**
+ * Returns the function that gives the string by which an event is ordered: its ordering key, or its identity if its
+ * type needs no order.
+ */
 export function orderOf(definitions: Definitions): (delivery: Delivery) => string {
   return ({ event }) => (definitions.get(event.type)?.order === 'none' ? identityOf(event) : orderingKey(event))
 }

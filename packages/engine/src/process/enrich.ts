@@ -1,6 +1,5 @@
 /**
- * Enrichment: each enricher is asked for a whole batch, and what it answers is added to the events, or is their
- * failure.
+ * Enrichment: each enricher is called for a whole batch. Its answer is added to the events or becomes their failure.
  */
 import {
   bisect,
@@ -18,30 +17,31 @@ import { type Answer, answerInTime, type Called, WrongAnswer, wrongAnswer } from
 import type { BatchTrace } from '../batch/trace.js'
 import type { Candidate } from './candidate.js'
 
-/** How enrichers are asked. */
+/** The options of calls to enrichers. */
 export interface Asking {
   context: EnrichContext
-  /** How long one call may take, in milliseconds. */
+  /** The time limit of one call, in milliseconds. */
   enrichTimeoutMs: number
-  /** Ends the calls that are under way, when the worker cannot wait for them any longer. */
+  /** Ends the current calls when the worker must stop and cannot wait for them. */
   abandon: AbortSignal | undefined
   trace: BatchTrace
 }
 
-/** A call failed as a whole. */
+/** A call failed for all its events. */
 class CallFailed extends Error {
   constructor(readonly failure: Failure) {
     super(failure.message)
   }
 }
 
-/** Events that are asked for at the same time, each alone, after a call for all of them did not end. */
+/** How many events are asked for concurrently, each by its own call, after a call for all of them timed out. */
 const ALONE_AT_ONCE = 50
 
 /**
- * Asks one enricher for these events. Where a call fails, the event at fault is looked for by halving; where a call
- * does not end in time, or the search takes as long as a call may, each event is asked for alone, so that none suffers
- * for its neighbours: all of that takes four times the limit at most.
+ * Calls one enricher for these events and adds its answers, or failures, to them. Never rejects. If a call fails, the
+ * batch is halved until the event at fault is found. If a call times out, or halving takes longer than one call may,
+ * each event is asked for separately, so that none fails because of another. All of that takes at most four times the
+ * limit.
  */
 export async function enrichWith(
   enricher: Enricher,
@@ -52,7 +52,7 @@ export async function enrichWith(
   const called: Called = { type, name: `enricher '${enricher.name}'`, component: `enrich:${enricher.name}` }
   const limitMs = asking.enrichTimeoutMs
   const searchUntil = performance.now() + limitMs
-  /** When the last call for one alone may begin. */
+  /** The latest start of a call for a single event. */
   let lastStart: number | undefined
 
   async function ask(part: readonly Candidate[]): Promise<void> {
@@ -88,7 +88,7 @@ export async function enrichWith(
     const queue = part.values()
     const next = async () => {
       for (const candidate of queue) {
-        if (performance.now() > startUntil) candidate.failure = notAsked(called)
+        if (performance.now() > startUntil) candidate.failure = notCalled(called)
         else await askAlone(candidate)
       }
     }
@@ -103,15 +103,15 @@ export async function enrichWith(
   try {
     await bisect(candidates, ask, failOne, (error) => failureIn(error).failureType !== 'unavailable')
   } catch (unavailable) {
-    // Halving would only ask the same dead dependency again. What was enriched before it failed is enriched again
-    // later.
+    // Halving would only call the same failing dependency again. What was already enriched is enriched again in the
+    // next attempt.
     for (const candidate of candidates) candidate.failure ??= failureIn(unavailable)
   }
 }
 
-/** It waits without losing an attempt: nothing was learned of it. */
-function notAsked({ type, name, component }: Called): Failure {
-  const message = `${name} of '${type}' was not asked: the calls for other events took too long`
+/** The event waits, and no attempt is charged, because it was not tried. */
+function notCalled({ type, name, component }: Called): Failure {
+  const message = `${name} of '${type}' was not called: the calls for other events took too long`
   return { component, failureType: 'unavailable', errorClass: 'Timeout', message, problems: [] }
 }
 
@@ -125,14 +125,14 @@ function take(part: readonly Candidate[], additions: readonly Answer<Payload>[])
 
 function add(candidate: Candidate, addition: Payload): void {
   const { event, additions } = candidate
-  // Faster than spreading both.
+  // Faster than the spread operator.
   candidate.event = { ...event, data: Object.assign({}, event.data, addition) }
   candidate.additions = additions ? Object.assign({}, additions, addition) : addition
 }
 
 const EXPECTED = 'an array with one addition for each event'
 
-/** The additions that an enricher answered; those that are promises are waited for, each on behalf of its own event. */
+/** Reads the additions in an enricher's answer. Promises are awaited; one that rejects fails only its own event. */
 function additionsIn(answer: unknown, events: number, called: Called): Answer<Payload>[] | Promise<Answer<Payload>[]> {
   if (!Array.isArray(answer)) throw wrongAnswer(answer, EXPECTED)
   if (answer.length !== events) throw new WrongAnswer(`${answer.length} additions for ${events} events`, EXPECTED)

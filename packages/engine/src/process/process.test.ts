@@ -1,4 +1,4 @@
-/** Whatever is wrong with an event is its own outcome, and its neighbours are not touched. */
+/** A problem with an event becomes the outcome of that event and leaves the others alone. */
 
 import type { Payload } from '@eventflow/core'
 import { type Delivery, type Outcome, PermanentError, UnavailableError } from '@eventflow/core'
@@ -12,10 +12,10 @@ import { deliveryOf } from '../partition/delivery.fixture.js'
 import { compileDefinitions } from './definitions.js'
 import { type ProcessDeps, processBatch } from './process.js'
 
-/** The enrichers of these tests compute; none of them asks Postgres or Redis. */
+/** The enrichers of these tests only compute; none uses Postgres or Redis. */
 const context = {} as EnrichContext
 
-/** Nothing is registered, so that each definition's own schema counts. */
+/** No schema is registered, so each definition's own schema is used. */
 const schemas = { versions: createVersions(), load: async () => () => undefined }
 const metrics = createWorkerMetrics('test', [])
 const rest = { context, schemas, metrics, random: () => 0.5, enrichTimeoutMs: 5_000, abandon: undefined }
@@ -47,7 +47,7 @@ const failureOf = (outcome: Outcome | undefined) => (outcome && 'failure' in out
 const seen: Enrich = (events) => events.map(() => ({ seen: true }))
 
 describe('an event', () => {
-  test('that has nothing wrong with it is processed with what the enrichers added, and is itself left as it was', async () => {
+  test('that is valid is processed with the additions of the enrichers, and is itself not changed', async () => {
     const deliveries = batchOf(1, 2)
     const before = structuredClone(deliveries)
     const double: Enrich = (events) => events.map(({ data }) => ({ double: 2 * (data.n as number) }))
@@ -61,10 +61,10 @@ describe('an event', () => {
 
   test.each<[string, object, string]>([
     ['comes last', { b: 2 }, '{"n": 1.50 ,"b":2}'],
-    ['counts where it is there twice', { n: 2 }, '{"n": 1.50 ,"n":2}'],
-    ['is nothing: the text stays as it was', {}, '{"n": 1.50 }'],
-    ['takes something out', { n: undefined }, '{}'],
-  ])('is passed on as it was written; what was added %s', async (_, addition, payload) => {
+    ['wins over a field of the same name', { n: 2 }, '{"n": 1.50 ,"n":2}'],
+    ['is empty: the text is unchanged', {}, '{"n": 1.50 }'],
+    ['removes a field', { n: undefined }, '{}'],
+  ])('keeps its text; an addition %s', async (_, addition, payload) => {
     const [delivery] = batchOf(1.5)
     const [outcome] = await run([{ ...delivery!, payload: '{"n": 1.50 }' }], {
       ...orders({ add: (events) => events.map(() => addition as Payload) }),
@@ -73,7 +73,7 @@ describe('an event', () => {
     expect(outcome).toMatchObject({ kind: 'processed', data: { n: 1.5, ...addition }, payload })
   })
 
-  test('of a type that nobody defined is dead, with a message that names the type', async () => {
+  test('of an undefined type fails with a message that names the type', async () => {
     const [outcome, neighbour] = await run([deliveryOf(1, { type: 'un.known' }), ...batchOf(1)], orders())
     expect(outcome!.kind).toBe('failed')
     expect(failureOf(outcome)).toMatchObject({
@@ -85,7 +85,7 @@ describe('an event', () => {
     expect(neighbour!.kind).toBe('processed')
   })
 
-  test('that breaks its schema is dead with pointers, and no enricher or rule hears of it', async () => {
+  test('that violates its schema fails with pointers, before any enricher or rule runs', async () => {
     const asked: unknown[] = []
     const note: Enrich = (events) => events.map(({ data }) => ({ asked: asked.push(data.n) }))
     const validate = () => {
@@ -104,7 +104,7 @@ describe('an event', () => {
     expect(asked).toEqual([1, 3, 'rule', 'rule'])
   })
 
-  test('that breaks a rule is dead with the rule’s problems', async () => {
+  test('that breaks a rule fails with the rule’s problems', async () => {
     const problems = [
       { pointer: '/n', message: 'must be even' },
       { pointer: '', message: 'is odd' },
@@ -121,7 +121,7 @@ describe('an event', () => {
     })
   })
 
-  test('whose rule throws is tried again', async () => {
+  test('whose rule throws is retried', async () => {
     const validate = ({ data }: { data: Record<string, unknown> }) => {
       if (data.n === 2) throw new RangeError('surprise')
       return []
@@ -131,7 +131,7 @@ describe('an event', () => {
     expect(failureOf(outcomes[1])).toMatchObject({ component: 'validate', errorClass: 'RangeError' })
   })
 
-  test('is tried again by the policy of its type, and dead after its last attempt', async () => {
+  test('is retried by the policy of its type and fails after its last attempt', async () => {
     const fail: Enrich = (events) => events.map(() => new Error('no'))
     const definition = orders({ fail }, { retry: { attempts: 3, baseDelayMs: 100 } })
     const deliveries = [0, 1, 2].map((attempts) => deliveryOf(attempts, { data: { n: 1 } }, { attempts }))
@@ -142,7 +142,7 @@ describe('an event', () => {
 })
 
 describe('an enricher', () => {
-  test('is asked once for the whole batch, and sees what those before it added', async () => {
+  test('is called once for the whole batch, and sees the additions of the enrichers before it', async () => {
     const calls: string[] = []
     const first: Enrich = (events) => {
       calls.push(`first ${events.map(({ data }) => data.n)}`)
@@ -178,7 +178,7 @@ describe('an enricher', () => {
       'that answers an error for one event',
       (events) => events.map(({ data }) => (data.n === 3 ? new Error('three!') : { seen: true })),
     ],
-  ])('%s fails that one alone, and the next enricher hears only of the others', async (_, moody) => {
+  ])('%s fails only that event, and the next enricher gets only the others', async (_, moody) => {
     const asked: unknown[] = []
     const next: Enrich = (events) => events.map(({ data }) => ({ next: asked.push(data.n) }))
     const outcomes = await run(batchOf(1, 2, 3, 4, 5), orders({ moody, next }))
@@ -188,7 +188,7 @@ describe('an enricher', () => {
     expect(outcomes[4]).toMatchObject({ data: { n: 5, seen: true, next: 4 } })
   })
 
-  test('that throws a PermanentError for one event makes it dead, with its problems', async () => {
+  test('that throws a PermanentError for one event fails it with its problems', async () => {
     const problems = [{ pointer: '/n', message: 'is never right' }]
     const strict: Enrich = (events) => {
       if (events.some(({ data }) => data.n === 1)) throw new PermanentError('never', { problems })
@@ -199,7 +199,7 @@ describe('an enricher', () => {
     expect(failureOf(outcomes[1])).toMatchObject({ failureType: 'permanent', problems })
   })
 
-  test('that answers too few or too many for a batch is asked again for smaller ones', async () => {
+  test('that answers too few or too many additions for a batch is called again for smaller ones', async () => {
     const atMostTwo: Enrich = (events) => events.slice(0, 2).map(({ data }) => ({ of: data.n }))
     const outcomes = await run(batchOf(1, 2, 3, 4, 5), orders({ atMostTwo }))
     expect(outcomes).toMatchObject([1, 2, 3, 4, 5].map((n) => ({ kind: 'processed', data: { n, of: n } })))
@@ -208,7 +208,7 @@ describe('an enricher', () => {
   test.each<[string, Enrich]>([
     ['0 additions', () => []],
     ['2 additions', () => [{}, {}]],
-  ])('that answers %s for one event makes it dead, with a message that names the enricher', async (answer, wrong) => {
+  ])('that answers %s for one event fails it, with a message that names the enricher', async (answer, wrong) => {
     const [outcome] = await run(batchOf(1), orders({ wrong }))
     expect(outcome!.kind).toBe('failed')
     expect(failureOf(outcome)).toMatchObject({
@@ -217,7 +217,7 @@ describe('an enricher', () => {
     })
   })
 
-  test('that answers no list at all fails its events and not the worker', async () => {
+  test('that does not answer a list fails its events and not the worker', async () => {
     const broken = (() => undefined) as unknown as Enrich
     expect(kinds(await run(batchOf(1, 2), orders({ broken })))).toEqual(['failed', 'failed'])
   })
@@ -229,7 +229,7 @@ describe('an enricher', () => {
     expect(kinds(await run(batchOf(1, 2), orders({ odd })))).toEqual(['retry', 'retry'])
   })
 
-  test('of one type does not touch the events of another', async () => {
+  test('of one type does not affect the events of another', async () => {
     const fail: Enrich = () => {
       throw new Error('no')
     }
@@ -242,7 +242,7 @@ describe('an enricher', () => {
 })
 
 describe('a dependency that is down', () => {
-  test('makes all events that need it wait, charges no attempt, and is asked once', async () => {
+  test('makes all events that need it wait, charges no attempt, and is called once', async () => {
     let asked = 0
     const down: Enrich = () => {
       asked++
@@ -260,7 +260,7 @@ describe('a dependency that is down', () => {
     )
   })
 
-  test('does not touch the events that need something else, or that had failed before', async () => {
+  test('does not affect events that do not need it or had failed before', async () => {
     const first: Enrich = (events) => events.map(({ data }) => (data.n === 1 ? new PermanentError('never') : {}))
     const down: Enrich = () => {
       throw new UnavailableError('rates')
@@ -271,7 +271,7 @@ describe('a dependency that is down', () => {
     expect(kinds(outcomes)).toEqual(['wait', 'failed', 'failed', 'processed'])
   })
 
-  test('in the midst of halving makes everything wait that is not already known to be at fault', async () => {
+  test('during halving makes all events wait that are not already known to be at fault', async () => {
     let asked = 0
     const goingDown: Enrich = (events) => {
       if (++asked > 3) throw new UnavailableError('rates')
@@ -282,13 +282,13 @@ describe('a dependency that is down', () => {
     expect(kinds(outcomes)).toEqual(['failed', 'wait', 'wait', 'wait'])
   })
 
-  test('for one event only makes that one wait', async () => {
+  test('for one event makes only that event wait', async () => {
     const partly: Enrich = (events) => events.map(({ data }) => (data.n === 2 ? new UnavailableError('rates') : {}))
     expect(kinds(await run(batchOf(1, 2, 3), orders({ partly })))).toEqual(['processed', 'wait', 'processed'])
   })
 })
 
-/** How an event may fare, and what must come of it. */
+/** The cases of an event, with the expected outcomes. */
 const FATES = {
   fine: 'processed',
   'breaks the schema': 'failed',
@@ -301,7 +301,7 @@ const FATES = {
   'makes the rule throw': 'retry',
 } as const
 
-test('in any batch each event has the outcome of its own fate, in its own place', async () => {
+test('in any batch each event has the outcome of its own case, in its own place', async () => {
   type Fate = keyof typeof FATES
   const enrich: Enrich = (events) =>
     events.map(({ data: { fate } }) => {
@@ -342,7 +342,7 @@ describe('an event that names a version of its schema', () => {
   const version = (n: number) =>
     deliveryOf(n, { data: { n }, extensions: { dataschema: `/schemas/order.created/versions/${n}` } })
 
-  /** Registered are the versions 1 to 9; this process keeps two of them. */
+  /** Versions 1 to 9 are registered; this process caches two of them. */
   const registry = () => {
     const versions = createVersions({ maxLoaded: 2 })
     const loads: number[][] = []
@@ -361,11 +361,11 @@ describe('an event that names a version of its schema', () => {
   const process = (deliveries: readonly Delivery[], schemas: ReturnType<typeof registry>) =>
     processBatch(deliveries, { definitions: compile([orders()]), ...rest, schemas }, untraced)
 
-  test('is read by it, however many others are in use', async () => {
+  test('is read by that version, however many others are in use', async () => {
     const schemas = registry()
     const all = Array.from({ length: 9 }, (_, i) => version(i + 1))
     expect(kinds(await process(all, schemas))).toEqual(all.map(() => 'processed'))
-    // Those that are at hand when the batch begins are not lost to those that are loaded for it.
+    // Loading versions for a batch does not evict those that were cached when it began.
     expect(kinds(await process([version(9), version(8), version(1), version(2)], schemas))).toEqual([
       'processed',
       'processed',
@@ -375,13 +375,13 @@ describe('an event that names a version of its schema', () => {
     expect(schemas.loads[1]).toEqual([1, 2])
   })
 
-  test('that is in use stays at hand; of the others the one that was not used for longest is forgotten', async () => {
+  test('in use keeps the version cached; of the others the least recently used is evicted', async () => {
     const schemas = registry()
     for (const n of [1, 2, 1, 3, 1, 4, 1]) await process([version(n)], schemas)
     expect(schemas.loads.flat().filter((n) => n === 1).length).toBeLessThan(3)
   })
 
-  test('that is not registered is dead', async () => {
+  test('that is not registered fails', async () => {
     const [outcome] = await process([version(10)], registry())
     expect(failureOf(outcome)).toMatchObject({ errorClass: 'UnknownSchema' })
   })

@@ -1,6 +1,6 @@
 /**
- * Processing: what becomes of each event of a batch. Nothing is written here and nothing is thrown: whatever is wrong
- * with an event is its outcome, and its neighbours are not touched.
+ * Processing: determines the outcome of each event of a batch. It writes nothing and does not throw: a problem with an
+ * event becomes the outcome of that event and leaves the others alone.
  */
 import {
   type AcceptedEvent,
@@ -32,11 +32,11 @@ export interface ProcessDeps extends Omit<Asking, 'trace'> {
   definitions: Definitions
   schemas: Pick<Registry, 'versions' | 'load'>
   metrics: Pick<WorkerMetrics, 'unknownFields' | 'missingFields'>
-  /** In [0, 1): spreads the retries. */
+  /** Returns a number in [0, 1), for the jitter of retries. */
   random: () => number
 }
 
-/** The outcome of each delivery, in order. */
+/** Resolves with the outcome of each delivery, in their order. Never rejects: a failure is an outcome. */
 export async function processBatch(
   deliveries: readonly Delivery[],
   deps: ProcessDeps,
@@ -52,7 +52,7 @@ export async function processBatch(
   return candidates.map((candidate) => decide(candidate, deps.random()))
 }
 
-/** How each event is read, by the versions of its schema; nothing where its type is not defined. */
+/** Determines how to read each event, depending on its schema version. Undefined if the event's type is not defined. */
 async function planReading(
   deliveries: readonly Delivery[],
   { definitions, schemas }: ProcessDeps,
@@ -69,7 +69,7 @@ async function planReading(
   }
 }
 
-/** The event as one of the version that a replay asked for, where one did. */
+/** The event, with the schema version that a replay asked for, if any. */
 const writtenAs = ({ event, schemaVersion }: Delivery) =>
   schemaVersion === undefined ? event : { ...event, schemaVersion }
 
@@ -95,7 +95,7 @@ function checkSchema(delivery: Delivery, plan: Plan | Failure | undefined, deps:
     candidate.event = { ...event, data: reading.data }
     candidate.payload = JSON.stringify(reading.data)
   }
-  // What users' functions are given they cannot change, neither for each other nor for the next attempt.
+  // Frozen, so that users' functions cannot change data that other functions or the next attempt will see.
   if (runsUsersCode(definition)) freezeData(candidate.event)
   return candidate
 }
@@ -103,13 +103,16 @@ function checkSchema(delivery: Delivery, plan: Plan | Failure | undefined, deps:
 const runsUsersCode = ({ enrich, validate, handle, handleBatch }: CompiledDefinition) =>
   (enrich && enrich.length > 0) || validate || handle || handleBatch
 
-/** Of the event itself each run gets a copy, which costs less than to freeze it. */
+/** The event object itself is not frozen: each function gets a copy, which is cheaper. */
 function freezeData({ data, extensions }: AcceptedEvent): void {
   freezeParsed(data)
   if (extensions) Object.freeze(extensions)
 }
 
-/** Each type's enrichers one after the other, since each may use what those before it added; the types side by side. */
+/**
+ * Runs the enrichers of a type one after another, because each may use the additions of those before; different types
+ * run concurrently.
+ */
 async function enrich(candidates: readonly Candidate[], asking: Asking): Promise<void> {
   const byDefinition = new Map<CompiledDefinition, Candidate[]>()
   for (const candidate of candidates) {
@@ -121,8 +124,8 @@ async function enrich(candidates: readonly Candidate[], asking: Asking): Promise
   await Promise.all(
     [...byDefinition].map(async ([{ type, enrich = [] }, group]) => {
       for (const enricher of enrich) {
-        const sound = group.filter(({ failure }) => !failure)
-        await enrichWith(enricher, type, sound, asking)
+        const valid = group.filter(({ failure }) => !failure)
+        await enrichWith(enricher, type, valid, asking)
       }
     }),
   )
@@ -147,7 +150,7 @@ function readProblems(answer: unknown): Problem[] {
   throw new WrongAnswer(`a list with ${describeValue(odd)} in it`, EXPECTED_PROBLEMS)
 }
 
-/** The text that was stored is passed on: writing it anew would be half of the worker's own work. */
+/** Reuses the stored text if possible: serializing the data again would cost half of the worker's own CPU time. */
 function writeAsJson(candidate: Candidate): void {
   const { delivery, event, payload, additions, failure } = candidate
   if (failure || !additions) return

@@ -1,4 +1,4 @@
-/** The handlers' effects, in the transaction that settles their events. */
+/** Runs the handlers in the transaction that settles their events. */
 import type { AcceptedEvent, Processed } from '@eventflow/core'
 import { orderingKey } from '@eventflow/core'
 import { type Db, endSession, lendTransaction, type Transaction } from '@eventflow/db'
@@ -7,22 +7,22 @@ import type { BatchTrace } from '../batch/trace.js'
 import type { CompiledDefinition, Definitions } from '../process/definitions.js'
 import { failureIn, HandlerError, nothingIn, transactionTookTooLong } from './handler-failure.js'
 
-/** How long handlers may take, in milliseconds. */
+/** Time limits of handlers, in milliseconds. */
 export interface HandlerLimits {
   callMs: number
-  /** All calls of one transaction together. */
+  /** For all calls of one transaction together. */
   transactionMs: number
 }
 
 /**
- * What the settings say, as far as the lease allows it: a call that waits must end before its transaction is ended for
- * idling, and a transaction before its partitions can be another worker's.
+ * Returns the limits of the settings, lowered where the lease requires it: a call must end before Postgres ends its
+ * idle transaction, and the transaction before another worker can take its partitions.
  */
 export function handlerLimitsOf({ callMs, transactionMs }: HandlerLimits, leaseMs: number): HandlerLimits {
   return { callMs: Math.min(callMs, 0.5 * leaseMs), transactionMs: Math.min(transactionMs, 0.8 * leaseMs) }
 }
 
-/** What the calls of one transaction have in common. */
+/** What the handler calls of one transaction share. */
 export interface Calling {
   db: Db
   tx: Transaction
@@ -39,8 +39,8 @@ export function hasEffect({ delivery }: Processed, definitions: Definitions): bo
 }
 
 /**
- * Runs the handlers of these events, which are theirs to change. Throws HandlerError; then the transaction must not be
- * committed.
+ * Runs the handlers of these events; handlers may change the event objects. Rejects with HandlerError; then the
+ * transaction must not be committed.
  */
 export async function applyEffects(
   events: readonly AcceptedEvent[],
@@ -54,7 +54,7 @@ export async function applyEffects(
   }
 }
 
-/** `all`: the events of the transaction, should they take too long together. */
+/** `all`: the seqs of all events of the transaction, for the error if together they take too long. */
 type CallingAll = Calling & { all: readonly number[] }
 
 const seqsOf = (events: readonly AcceptedEvent[]) => events.map(({ seq }) => seq)
@@ -81,7 +81,7 @@ async function runHandlers(
 
 type Sql = ReturnType<typeof lendTransaction>['sql']
 
-/** Calls a handler with a transaction that is its own for as long as the call takes. */
+/** Calls a handler. It may use the transaction only until the call ends. */
 async function call(
   called: Called,
   seqs: readonly number[],
@@ -104,7 +104,7 @@ async function call(
   const answer = await answerInTime(called, Math.min(limits.callMs, leftMs), run, nothingIn)
   const use = lent.takeBack()
   const isTimeout = !thrown && 'failure' in answer && answer.failure.errorClass === 'Timeout'
-  // What still runs would keep its locks, and the next transaction waiting.
+  // A statement that still runs would keep its locks and block the next transaction.
   if (use.pending > 0) await endSession(db, tx)
   if (isTimeout && leftMs < limits.callMs) throw transactionTookTooLong(all, limits)
   const failed = failureIn({ name, answer, thrown, isTimeout, use })
@@ -113,8 +113,8 @@ async function call(
 }
 
 /**
- * Groups events by type for their handlers, as few groups as the order of each key allows: an event joins the last
- * group of its type, unless a later group holds an earlier event of its key.
+ * Groups events by type for their handlers, in as few groups as the order of each key allows. An event joins the last
+ * group of its type, unless a later group has an earlier event of its key.
  */
 export function groupByType(events: readonly AcceptedEvent[]): { type: string; events: AcceptedEvent[] }[] {
   const groups: { type: string; events: AcceptedEvent[] }[] = []

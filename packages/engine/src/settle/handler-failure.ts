@@ -1,6 +1,6 @@
 /**
- * What a call of a handler came to, and who is at fault: the handler, or perhaps the server. Judged by what its own
- * statements met.
+ * Judges the call of a handler: whether it failed, and whether the handler is at fault or perhaps the server. The
+ * judgement is based on the errors of its statements.
  */
 import { type Failure, failureOf, isPromiseLike } from '@eventflow/core'
 import { sqlErrorKind, type Use } from '@eventflow/db'
@@ -9,22 +9,22 @@ import type { Answer } from '@eventflow/sdk/user-code'
 export interface HandlerFailure {
   failure: Failure
   /**
-   * The server or another transaction may be at fault. It is not, where the same happens again and again and the server
-   * is well.
+   * The server or another transaction may be at fault. If it happens several times in a row while Postgres answers, the
+   * handler is blamed nevertheless.
    */
   excusable: boolean
 }
 
-/** A call of a handler failed, for one of these events. */
+/** The call of a handler failed for one of these events. */
 export class HandlerError extends Error {
   readonly failure: Failure
   readonly excusable: boolean
 
   constructor(
     { failure, excusable }: HandlerFailure,
-    /** Of these events, by their `seq`. */
+    /** The seqs of these events. */
     readonly seqs: readonly number[],
-    /** None of them failed: there were too many of them for one transaction. */
+    /** None of them failed: together they took too long for one transaction. */
     readonly tookTooLong = false,
   ) {
     super(failure.message)
@@ -33,7 +33,7 @@ export class HandlerError extends Error {
     this.excusable = excusable
   }
 
-  /** Whether the same again would take as long as a call may. */
+  /** Whether another try would probably take as long as a call may. */
   get isSlow(): boolean {
     return this.excusable || this.failure.errorClass === TIMEOUT
   }
@@ -41,15 +41,18 @@ export class HandlerError extends Error {
 
 const TIMEOUT = 'Timeout'
 
-/** The name of the failure, in place of an error's. */
+/** The failure's name, used where an error's name would be. */
 const MISSING_AWAIT = 'MissingAwait'
 
-/** Thrown for an answer. */
+/** Thrown if a handler's answer shows a missing await. */
 class MissingAwaitError extends Error {
   override name = MISSING_AWAIT
 }
 
-/** Handlers answer nothing. Anything is passed over but promises in a list: what they do would be lost. */
+/**
+ * Checks the answer of a handler, which is ignored. Throws if it is a list with promises: the handler has ended without
+ * awaiting them.
+ */
 export function nothingIn(answer: unknown): void {
   if (!Array.isArray(answer) || !answer.some(isPromiseLike)) return
   void Promise.allSettled(answer)
@@ -57,7 +60,7 @@ export function nothingIn(answer: unknown): void {
 }
 
 interface Call {
-  /** As messages say it. */
+  /** The name in messages. */
   name: string
   answer: Answer<void>
   /** What the handler threw, if it did. */
@@ -66,7 +69,7 @@ interface Call {
   use: Use
 }
 
-/** What was wrong with a call, if anything was. */
+/** Returns what was wrong with a call; undefined if it succeeded. */
 export function failureIn({ name, answer, thrown, isTimeout, use }: Call): HandlerFailure | undefined {
   const own = (failure: Failure): HandlerFailure => ({ failure, excusable: false })
   const says = (errorClass: string, message: string) =>
@@ -84,12 +87,15 @@ export function failureIn({ name, answer, thrown, isTimeout, use }: Call): Handl
   return says('RolledBackError', `caught an error of its statement, but that had ended the transaction: ${message}`)
 }
 
-/** The failure of an event whose handlers have run, and whose COMMIT was refused: a constraint that was deferred. */
+/** Returns the failure of events whose COMMIT was refused after their handlers had run: a deferred constraint. */
 export function failureOfCommit(error: unknown): HandlerFailure {
   return { failure: failureOfStatement(error), excusable: sqlErrorKind(error) === 'conflict' }
 }
 
-/** All of these events are too many for one transaction; one alone may take as long as its call. */
+/**
+ * Returns the error for events that together take too long for one transaction. A single event may take as long as its
+ * call may.
+ */
 export function transactionTookTooLong(
   seqs: readonly number[],
   { transactionMs }: { transactionMs: number },
@@ -99,14 +105,14 @@ export function transactionTookTooLong(
   return new HandlerError({ failure, excusable: true }, seqs, true)
 }
 
-/** What Postgres says of the values, it says the next time too. */
+/** A data error is permanent: Postgres would refuse the same values again. */
 function failureOfStatement(error: unknown): Failure {
   const failure = failureOf(error, 'handle')
   if (sqlErrorKind(error) !== 'data') return failure
   return { ...failure, failureType: 'permanent', errorClass: `SQLSTATE ${(error as { code: string }).code}` }
 }
 
-/** What was thrown speaks for itself, but for our own errors. */
+/** Errors from the handler keep their message; ours get the name of the handler. */
 function named(failure: Failure, name: string): Failure {
   return failure.errorClass === MISSING_AWAIT ? { ...failure, message: `${name}: ${failure.message}` } : failure
 }

@@ -1,9 +1,8 @@
 /**
- * Settling: the outcomes of a batch become rows, in one transaction behind the fence.
+ * Settling: writes the outcomes of a batch in one transaction, behind the fence.
  *
- * The order of the writes: everything is committed first, and only then are the entries acknowledged. A crash in
- * between delivers the entries again to the next owner, who finds their events settled: that costs work, never an
- * effect.
+ * Entries are acknowledged only after the COMMIT. After a crash in between, the entries are delivered again to the next
+ * owner, which finds their events settled: this repeats work, but no effects.
  */
 import {
   type Delivery,
@@ -25,15 +24,15 @@ import { type Due, type WriteDeps, write } from './write.js'
 export interface SettleDeps extends WriteDeps {
   log: Logger
   orderOf: (delivery: Delivery) => string
-  /** In [0, 1): spreads the retries. */
+  /** Returns a number in [0, 1), for the jitter of retries. */
   random: () => number
 }
 
 /**
- * Settles a batch. Where a single event spoils the transaction, by a failing handler or by a value Postgres cannot
- * store, its outcome changes and the rest is settled without it; where it is not known which event it is, the batch is
- * halved until it is. Throws when Postgres is away; running the same batch again is always safe, whether all, a part or
- * none of it was committed.
+ * Settles a batch. If one event makes the transaction fail (its handler fails, or Postgres cannot store a value of it),
+ * its outcome changes and the others are settled without it. To find that event, the batch is halved. Rejects when
+ * Postgres is away, or the worker must stop while a slow handler fails. Settling the same batch again is always safe,
+ * even if a part of it was committed.
  */
 export async function settleBatch(
   outcomes: readonly Outcome[],
@@ -42,27 +41,30 @@ export async function settleBatch(
   deps: SettleDeps,
 ): Promise<Settlement> {
   const { db, orderOf, log } = deps
-  const { room } = settling
+  const { transactionSize } = settling
   const settlement = emptySettlement()
   const blockedKeys = new Set<string>()
 
-  /** In the order of the events: none may come before an earlier one of its key that fails. */
+  /**
+   * Settles the parts in the order of the events: none may be settled before an earlier event of its key that fails.
+   */
   async function settleAll(part: readonly Outcome[]): Promise<void> {
     if (part.length === 0) return
-    if (part.length > room.events) {
-      const first = room.events
+    if (part.length > transactionSize.events) {
+      const first = transactionSize.events
       await settleAll(part.slice(0, first))
       return settleAll(part.slice(first))
     }
     try {
-      const isFull = part.length === room.events
+      const isFull = part.length === transactionSize.events
       await settlePart(part)
-      if (isFull) room.events += Math.ceil(room.events / 16)
+      if (isFull) transactionSize.events += Math.ceil(transactionSize.events / 16)
     } catch (error) {
-      // Our own statement took too long: the batch comes again, and then in halves.
-      if (isCancelled(error)) room.events = Math.max(1, part.length >> 1)
+      // Our own statement was cancelled because it took too long. The caller settles the batch again, then with half
+      // the size.
+      if (isCancelled(error)) transactionSize.events = Math.max(1, part.length >> 1)
       if (!concernsEvents(error) || (await mustGiveUp(error))) throw error
-      if (error instanceof HandlerError && error.tookTooLong) room.events = Math.max(1, part.length >> 1)
+      if (error instanceof HandlerError && error.tookTooLong) transactionSize.events = Math.max(1, part.length >> 1)
       const suspects = suspectsIn(part, error)
       const [at] = suspects as [number]
       if (suspects.length > 1) {
@@ -71,7 +73,8 @@ export async function settleBatch(
         await settleAll(part.slice(middle))
       } else {
         await settleAll([...part.slice(0, at), ...outcomesInstead(part[at]!, error)])
-        // In halves: where every handler fails, each would have all the rest inserted and undone again.
+        // In halves: if every handler fails, settling all the rest at once would insert and roll back the whole rest
+        // each time.
         const middle = (at + 1 + part.length) >> 1
         await settleAll(part.slice(at + 1, middle))
         await settleAll(part.slice(middle))
@@ -93,7 +96,8 @@ export async function settleBatch(
   }
 
   /**
-   * With the server away nothing is learned of any event; and a stop is not to wait for every slow handler of a batch.
+   * While Postgres is away, an error says nothing about an event. And a stop must not wait for every slow handler of a
+   * batch.
    */
   async function mustGiveUp(error: unknown): Promise<boolean> {
     if (!(error instanceof HandlerError)) return sqlErrorKind(error) === 'other' && !(await isAnswering(db))
@@ -101,12 +105,12 @@ export async function settleBatch(
     return error.excusable && !(await isAnswering(db))
   }
 
-  /** The outcome in the place of one that cannot be settled; none where there is nothing left to try. */
+  /** The outcome to settle instead of one that Postgres refused; empty if there is nothing left to try. */
   function outcomesInstead(outcome: Outcome, error: unknown): Outcome[] {
     if (outcome.kind !== 'failed' || outcome.failure.component !== 'settle') return [outcomeAfter(outcome, error, deps)]
     log.error(
       { err: error, event_id: outcome.delivery.event.id },
-      'Postgres stores this event neither as processed nor as failed; it stays unsettled',
+      'Postgres can store this event neither as processed nor as failed; it stays unsettled',
     )
     settlement.refused.push(outcome.delivery)
     return []
@@ -116,7 +120,7 @@ export async function settleBatch(
   return settlement
 }
 
-/** The places of those events of which one has spoilt the transaction: those of the call that failed, or all. */
+/** The indexes of the events that may have made the transaction fail: those of the failed call, or all. */
 function suspectsIn(part: readonly Outcome[], error: unknown): number[] {
   const everywhere = [...part.keys()]
   if (!(error instanceof HandlerError)) return everywhere
@@ -124,16 +128,16 @@ function suspectsIn(part: readonly Outcome[], error: unknown): number[] {
   return everywhere.filter((at) => part[at]!.kind === 'processed' && seqs.has(part[at]!.delivery.event.seq))
 }
 
-/** After so many failures in a row, with a server that is well, a handler is at fault for what its statements meet. */
+/** After this many failures in a row while Postgres answers, the handler is blamed for the errors of its statements. */
 const BLAME_AFTER = 3
 
-/** How long an event waits after the first of them, in milliseconds; after the second twice as long. */
+/** How long an event waits after the first such failure, in milliseconds; twice as long after the second. */
 const EXCUSED_DELAY_MS = 100
 
-/** What becomes of an event that has spoilt its transaction. */
+/** The new outcome of an event that made its transaction fail. */
 function outcomeAfter(outcome: Outcome, error: unknown, { definitions, random }: SettleDeps): Outcome {
   const { kind, delivery } = outcome
-  // Its own failure cannot be written, so this one stands for it.
+  // Postgres refused the row of the event's own failure, so the refusal is recorded instead.
   if (kind !== 'processed') return { kind: 'failed', delivery: { ...delivery, history: [] }, failure: refusalOf(error) }
   if (!(error instanceof HandlerError)) return { kind: 'failed', delivery, failure: refusalOf(error) }
   const { failure, excusable } = error
@@ -145,8 +149,8 @@ function outcomeAfter(outcome: Outcome, error: unknown, { definitions, random }:
 }
 
 /**
- * What of a batch may be written, and what is blocked: an event that is to be retried, and every later one of its key.
- * A retry is in both: its row is written, and its event is blocked.
+ * Separates what is written from what is blocked: an event that needs a retry, and every later event of its key. A
+ * retry is in both lists: its row is written and its key is blocked.
  */
 function separate(outcomes: readonly Outcome[], blockedBefore: ReadonlySet<string>, orderOf: SettleDeps['orderOf']) {
   const due: Due[] = []
@@ -169,22 +173,22 @@ function separate(outcomes: readonly Outcome[], blockedBefore: ReadonlySet<strin
   return { due, blocked, waiting }
 }
 
-/** The delivery as it will be made again: Postgres has it, so no stream entry belongs to it any more. */
+/** The delivery for the next attempt. The event is in `retries` now, so its stream entries are no longer needed. */
 function afterFailure({ delivery, failure }: Retry): Delivery {
   const history = historyWith(delivery, failure, new Date())
   return { ...delivery, entryIds: [], attempts: delivery.attempts + 1, excused: 0, history, inRetries: true }
 }
 
 /**
- * A mistake in our own statements, or a server that is away, concerns them all: nothing is learned of any one by
- * halving.
+ * Whether the error may be due to single events. A mistake in our own statements, or a server that is away, affects all
+ * of them, so halving would not help.
  */
 function concernsEvents(error: unknown): boolean {
   const kind = sqlErrorKind(error)
   return error instanceof HandlerError || kind === 'data' || kind === 'other'
 }
 
-/** What Postgres refuses, or cannot be written as JSON, is refused the next time too. */
+/** The failure of an event that Postgres, or JSON, cannot store. It is permanent: it would be refused again. */
 function refusalOf(error: unknown): Failure {
   const failure: Failure = { ...failureOf(error, 'settle'), failureType: 'permanent' }
   return sqlErrorKind(error) === 'data'

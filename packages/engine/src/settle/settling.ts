@@ -1,24 +1,24 @@
-/** How a batch is settled. */
+/** The parameters of settling a batch. */
 import type { Batch } from '../batch/batch.js'
 
 export interface Settling {
   batch: Batch
   /**
-   * A part of the batch may have been written before, retries too: what is settled now must not leave their rows
-   * behind.
+   * A part of the batch, including retries, may have been committed before. So rows in `retries` must be deleted for
+   * all events that are settled now.
    */
   again: boolean
-  /** The worker is to stop. */
+  /** Aborted when the worker must stop. */
   stopping: AbortSignal
-  /** What the lane has learned of how much goes into one transaction. */
-  room: TransactionRoom
+  /** How many events the lane puts into one transaction. */
+  transactionSize: TransactionSize
 }
 
 /**
- * How many events go into one transaction: half as many after handlers took longer together than it may last, or our
- * INSERT longer than a statement may, and slowly more again while that many fit. Kept by the lane: learned anew with
- * each batch, it would cost a transaction that is undone every time.
+ * The size of transactions, in events. It is halved after the handlers together exceeded the time limit, or our INSERT
+ * exceeded the statement timeout. It grows slowly again while transactions of that size succeed. The lane keeps it
+ * between batches: otherwise every batch would begin with a transaction that is rolled back.
  */
-interface TransactionRoom {
+interface TransactionSize {
   events: number
 }

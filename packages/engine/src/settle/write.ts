@@ -1,4 +1,4 @@
-/** The settle transaction: what of a batch is written, in which order. */
+/** The settling transaction: which rows of a batch are written, and in which order. */
 import type { Delivery, Failed, Outcome, Processed, Retry } from '@eventflow/core'
 import {
   type Db,
@@ -29,18 +29,18 @@ export type Due = Processed | Failed | Retry
 
 export interface Written {
   processed: Processed[]
-  /** Of the processed, those that were settled just now. */
+  /** The processed events that were settled now, not before. */
   fresh: Processed[]
   failed: Failed[]
   retried: Retry[]
-  /** Partitions whose lease did not hold: nothing of them was written. */
+  /** Partitions that failed the fence. Nothing was written for them. */
   broken: Set<number>
 }
 
 /**
- * Writes what is due behind the fence. Where there is nothing to do but to insert, in one statement; else in a
- * transaction. The handlers come last: none of our statements is left to meet what they may have done to the
- * transaction.
+ * Writes outcomes behind the fence: with a single statement if only inserts are needed, else in a transaction. Handlers
+ * run last, so that none of our statements sees what they did to the transaction. Rejects with HandlerError if a
+ * handler or a deferred constraint fails, and with the error of Postgres otherwise.
  */
 export async function write(
   outcomes: readonly Due[],
@@ -49,27 +49,27 @@ export async function write(
   { db, definitions, workerId, handlerLimits: limits }: WriteDeps,
 ): Promise<Written> {
   const partitions = new Set(outcomes.map(({ delivery }) => delivery.event.partition))
-  const held = [...partitions].flatMap((partition) => leases.get(partition) ?? [])
+  const ownLeases = [...partitions].flatMap((partition) => leases.get(partition) ?? [])
   const successes = outcomes.filter((outcome) => outcome.kind === 'processed')
   const others = outcomes.filter((outcome) => outcome.kind !== 'processed')
 
   const writeRows = async (tx: Queryable): Promise<Written> => {
     const now = new Date()
-    const broken = others.length > 0 ? await fence(tx, partitions, held) : new Set<number>()
+    const broken = others.length > 0 ? await fence(tx, partitions, ownLeases) : new Set<number>()
     const leaseHolds = ({ delivery }: Outcome) => !broken.has(delivery.event.partition)
 
     let fresh: Processed[] = []
     let processed: Processed[] = []
     if (successes.length > 0) {
       const by = { workerId, processingMs: performance.now() - settling.batch.startedAt }
-      const { inserted, broken: lost } = await insertProcessed(tx, successes, held, by)
+      const { inserted, broken: lost } = await insertProcessed(tx, successes, ownLeases, by)
       for (const partition of lost) broken.add(partition)
       processed = successes.filter(leaseHolds)
-      // Taken out of the set, so that an event that is in the batch twice has its effects once.
+      // `delete` makes sure that an event that is in the batch twice runs its handler once.
       fresh = processed.filter(({ delivery }) => inserted.delete(delivery.event.seq))
     }
-    // Chosen after the insert, whose own fence may see a mark that the first one did not: a retry that is written while
-    // an earlier event of its key is not would run first.
+    // Filtered after the insert, whose own fence may see a mark that the first one did not. Otherwise a retry could be
+    // written without an earlier event of its key, and run before it.
     const failed = others.filter((outcome) => outcome.kind === 'failed' && leaseHolds(outcome)) as Failed[]
     const retried = others.filter((outcome) => outcome.kind === 'retry' && leaseHolds(outcome)) as Retry[]
     if (failed.length > 0) await insertFailed(tx, failed, { workerId, now })
@@ -98,7 +98,7 @@ export async function write(
     try {
       return await withTransaction(db, writeAll, { resetting: true })
     } catch (error) {
-      // Everything was done but the COMMIT. What it refuses is for the handlers' sake: our own tables defer nothing.
+      // Only the COMMIT failed. The handlers caused that: our own tables have no deferred constraints.
       if (due?.length && ['data', 'statement', 'conflict'].includes(sqlErrorKind(error))) {
         throw new HandlerError(
           failureOfCommit(error),
@@ -110,13 +110,13 @@ export async function write(
   }
 }
 
-/** Copies for each run: none sees what another has done to them. */
+/** Copies for each run, so that no run sees what another one changed. */
 const eventsOf = (outcomes: readonly Processed[]) =>
   outcomes.map(({ delivery, data }) => ({ ...delivery.event, data: Object.freeze(data) }))
 
-/** The partitions whose lease does not hold; one without a lease is as good as one whose lease was taken. */
-async function fence(tx: Queryable, partitions: ReadonlySet<number>, held: readonly Lease[]): Promise<Set<number>> {
-  const broken = await findBrokenLeases(tx, held)
-  const holding = new Set(held.filter((lease) => !broken.includes(lease)).map(({ partition }) => partition))
+/** Returns the partitions that fail the fence, including those without a lease. */
+async function fence(tx: Queryable, partitions: ReadonlySet<number>, leases: readonly Lease[]): Promise<Set<number>> {
+  const broken = await findBrokenLeases(tx, leases)
+  const holding = new Set(leases.filter((lease) => !broken.includes(lease)).map(({ partition }) => partition))
   return new Set([...partitions].filter((partition) => !holding.has(partition)))
 }

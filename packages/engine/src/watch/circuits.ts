@@ -1,11 +1,11 @@
-/** The state of the dependencies' circuits, for those who watch. */
+/** Metrics and log lines of the dependencies' circuits. */
 
 import type { Logger, WorkerMetrics } from '@eventflow/runtime'
 import { type Circuit, circuitChanges, circuits } from '@eventflow/sdk'
 
 const VALUES: Record<Circuit['state'], number> = { closed: 0, 'half-open': 1, open: 2 }
 
-/** Shows every circuit of this process as a metric, and logs its changes. */
+/** Keeps a metric of every circuit of this process, and logs changes of state. */
 export function showCircuits(log: Logger, metrics: WorkerMetrics): void {
   const show = ({ name, state }: Circuit) => metrics.circuitState.set({ dependency: name }, VALUES[state])
   circuits().forEach(show)

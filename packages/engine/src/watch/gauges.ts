@@ -1,11 +1,11 @@
-/** The gauges of a worker that are read when metrics are scraped. */
+/** The gauges of a worker that are updated when metrics are scraped. */
 import type { FeedMonitor } from '@eventflow/core'
 import type { Db } from '@eventflow/db'
 import { readDependencies } from '@eventflow/monitor'
 import type { WorkerMetrics } from '@eventflow/runtime'
 import type { Lane } from '../lane/lane.js'
 
-/** Brings them up to date: what the lanes hold, and who answers. Never rejects. */
+/** Updates the gauges of the lanes and dependencies. Never rejects. */
 export async function refreshWorkerGauges(
   { db, feed, metrics }: { db: Db; feed: FeedMonitor; metrics: WorkerMetrics },
   lanes: readonly Lane[],
@@ -15,9 +15,9 @@ export async function refreshWorkerGauges(
   metrics.dependencyUp.set({ dependency: 'redis' }, dependencies.redis ? 1 : 0)
   metrics.catchingUp.reset()
   metrics.waitingEvents.reset()
-  for (const held of lanes.flatMap((lane) => lane.held())) {
-    const partition = `${held.partition}`
-    metrics.catchingUp.set({ partition }, held.source === 'postgres' ? 1 : 0)
-    metrics.waitingEvents.set({ partition }, held.waiting)
+  for (const view of lanes.flatMap((lane) => lane.partitions())) {
+    const partition = `${view.partition}`
+    metrics.catchingUp.set({ partition }, view.source === 'postgres' ? 1 : 0)
+    metrics.waitingEvents.set({ partition }, view.waiting)
   }
 }

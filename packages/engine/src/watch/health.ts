@@ -1,15 +1,15 @@
-/** What a worker says of its health over HTTP. */
+/** The health of a worker, as its HTTP endpoint reports it. */
 import type { Health } from '@eventflow/runtime'
 import type { Standstill, WorkerHealth } from './watchdog.js'
 
-/** The health of a worker that works. What only holds up its partitions is no fault of it, and told all the same. */
+/** Describes the health of a worker. Partitions that are held up are reported, but do not make the worker unhealthy. */
 export function describeHealth({ stalled, heldUp, rival }: WorkerHealth): Health {
   if (rival) {
-    const reason = `process ${rival.pid} on ${rival.host} works under the id of this worker, which therefore does nothing`
+    const reason = `process ${rival.pid} on ${rival.host} uses the id of this worker, so this worker does nothing`
     return { status: 'superseded', reason, rival, stalled, held_up: heldUp }
   }
-  const told = [...stalled, ...heldUp].map(inWords).join('; ')
-  return { status: stalled.length > 0 ? 'stalled' : 'ok', ...(told && { reason: told }), stalled, held_up: heldUp }
+  const reason = [...stalled, ...heldUp].map(inWords).join('; ')
+  return { status: stalled.length > 0 ? 'stalled' : 'ok', ...(reason && { reason }), stalled, held_up: heldUp }
 }
 
 function inWords({ partitions, since, why }: Standstill): string {

@@ -1,4 +1,4 @@
-/** What the watchdog concludes from what it sees. */
+/** How the watchdog judges a partition. */
 import { expect, test } from '@jest/globals'
 import { judge } from './watchdog.js'
 
@@ -7,12 +7,12 @@ const backlog = { unsettled: 5, retrying: 0, oldestUnsettledAgeSeconds: 60 }
 const idle = { step: 'looking for events' as const, since: 99_000, lastError: undefined }
 const none = { waiting: 0, full: false }
 
-test('where nothing waits, or not for long, nothing is to be said', () => {
+test('without a backlog, or with a recent one, there is no judgement', () => {
   expect(judge(none, { ...backlog, unsettled: 0 }, idle, NOW)).toBeUndefined()
   expect(judge(none, { ...backlog, oldestUnsettledAgeSeconds: 29 }, idle, NOW)).toBeUndefined()
 })
 
-test('a batch that does not end is a stall, whatever else waits', () => {
+test('a batch that does not end is a stall, even if events are blocked', () => {
   const hanging = { ...idle, step: 'settling a batch' as const, since: 60_000 }
   for (const held of [none, { waiting: 3, full: false }, { waiting: 9, full: true }]) {
     expect(judge(held, backlog, hanging, NOW)).toEqual({ kind: 'stalled', why: 'has been settling a batch for 40 s' })
@@ -20,16 +20,16 @@ test('a batch that does not end is a stall, whatever else waits', () => {
   expect(judge(none, { ...backlog, unsettled: 0, retrying: 1 }, hanging, NOW)).toMatchObject({ kind: 'stalled' })
 })
 
-test('what waits behind a retry is held up, and no fault of the worker', () => {
+test('events behind a retry are held up, not stalled', () => {
   expect(judge({ waiting: 3, full: false }, backlog, idle, NOW)).toMatchObject({ kind: 'heldUp' })
   const full = judge({ waiting: 10_000, full: true }, backlog, idle, NOW)
   expect(full).toEqual({
     kind: 'heldUp',
-    why: 'as many events as may wait in memory (10000) wait behind a retry',
+    why: '10000 events are blocked behind a retry, as many as may be in memory',
   })
 })
 
-test('events that wait for no known reason are a stall, with the last error there was', () => {
+test('a backlog without a known reason is a stall, with the most recent error', () => {
   expect(judge(none, backlog, idle, NOW)).toEqual({ kind: 'stalled', why: 'no error is known' })
   expect(judge(none, backlog, { ...idle, lastError: 'out of luck' }, NOW)).toEqual({
     kind: 'stalled',

@@ -1,7 +1,7 @@
-/** The tables of the pipeline: what was accepted, what became of it, who owns which partition. */
+/** The tables of the pipeline: accepted events, settled events, owners of partitions. */
 import { type Kysely, sql } from 'kysely'
 
-/** `partitions` is fixed from here on: the partition of every stored event follows from it. */
+/** `partitions` cannot change later: it determines the partition of every stored event. */
 export function pipelineTables(partitions: number) {
   return async (db: Kysely<unknown>): Promise<void> => {
     await acceptedEvents(db)
@@ -42,13 +42,13 @@ async function acceptedEvents(db: Kysely<unknown>): Promise<void> {
       PRIMARY KEY (tenant_id, event_id)
     )`.execute(db)
   await sql`CREATE INDEX raw_events_partition_seq ON raw_events (partition, seq)`.execute(db)
-  // An event without a correlation id is its own, and found by its primary key: it pays nothing for this index.
+  // An event without a correlation id is its own, and is found by its primary key, so it needs no entry in this index.
   await sql`
     CREATE INDEX raw_events_correlation ON raw_events (tenant_id, correlation_id)
     WHERE correlation_id <> event_id::text`.execute(db)
 }
 
-/** How each event ended. */
+/** The settled events. */
 async function settledEvents(db: Kysely<unknown>): Promise<void> {
   await sql`
     CREATE TABLE processed_events (
@@ -101,7 +101,7 @@ async function settledEvents(db: Kysely<unknown>): Promise<void> {
   await sql`CREATE INDEX failed_events_seq ON failed_events (seq)`.execute(db)
 }
 
-/** The events that wait for another attempt. */
+/** The events that await another attempt. */
 async function retriedEvents(db: Kysely<unknown>): Promise<void> {
   await sql`
     CREATE TABLE retries (
@@ -119,7 +119,7 @@ async function retriedEvents(db: Kysely<unknown>): Promise<void> {
 
 /** What operators do. */
 async function operatorTables(db: Kysely<unknown>): Promise<void> {
-  // `after_seq` is how far it is, written together with what it did up to there: nothing is done twice or left out.
+  // `after_seq` is the progress, written together with the changes up to it: nothing is done twice or left out.
   await sql`
     CREATE TABLE operations (
       id           uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -153,7 +153,7 @@ async function operatorTables(db: Kysely<unknown>): Promise<void> {
     )`.execute(db)
 }
 
-/** Workers, and what every process tells of itself. */
+/** Workers, and the figures that every process publishes. */
 async function processTables(db: Kysely<unknown>): Promise<void> {
   await sql`
     CREATE TABLE workers (
@@ -174,7 +174,7 @@ async function processTables(db: Kysely<unknown>): Promise<void> {
     ) WITH (fillfactor = 50)`.execute(db)
 }
 
-/** Who owns which partition. */
+/** The owners of the partitions. */
 async function partitionTable(db: Kysely<unknown>, partitions: number): Promise<void> {
   await sql`
     CREATE TABLE partitions (
@@ -190,7 +190,7 @@ async function partitionTable(db: Kysely<unknown>, partitions: number): Promise<
   await sql`INSERT INTO partitions (id) SELECT generate_series(0, ${sql.lit(partitions - 1)})`.execute(db)
 }
 
-/** One row an accepted event. */
+/** One row for each accepted event. */
 async function eventsView(db: Kysely<unknown>): Promise<void> {
   await sql`
     CREATE VIEW events AS

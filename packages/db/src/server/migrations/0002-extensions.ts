@@ -1,4 +1,4 @@
-/** What else a CloudEvent says of itself: subject, dataschema and extension attributes. */
+/** Further attributes of CloudEvents: subject, dataschema and extension attributes. */
 import { type Kysely, sql } from 'kysely'
 
 export async function extensions(db: Kysely<unknown>): Promise<void> {

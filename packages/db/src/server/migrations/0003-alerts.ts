@@ -1,4 +1,4 @@
-/** What was raised, when it ended, and whether somebody has been told of both. */
+/** Incidents of alerts: when each began and ended, and whether notifications of both were sent. */
 import { type Kysely, sql } from 'kysely'
 
 export async function alertsTable(db: Kysely<unknown>): Promise<void> {

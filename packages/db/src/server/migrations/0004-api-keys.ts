@@ -1,4 +1,4 @@
-/** Who may come in, how much each tenant may send, and what the audit log has of it. */
+/** API keys, quotas of tenants, and their entries in the audit log. */
 import { type Kysely, sql } from 'kysely'
 
 export async function apiKeys(db: Kysely<unknown>): Promise<void> {

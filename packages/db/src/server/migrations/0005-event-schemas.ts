@@ -1,8 +1,9 @@
-/** The schemas of event types: versions that never change, and what a new one must be to those before it. */
+/** The schemas of event types: versions that never change, and the compatibility mode for new ones. */
 import { type Kysely, sql } from 'kysely'
 
 export async function eventSchemas(db: Kysely<unknown>): Promise<void> {
-  // `id` rises in the order of the commits: who registers holds a lock. So whoever has seen one has seen all before it.
+  // `id` rises in the order of the commits, because registering holds a lock. So a process that has seen an id has seen
+  // all lower ones.
   await sql`
     CREATE TABLE event_schemas (
       tenant_id     text NOT NULL REFERENCES tenants,

@@ -1,14 +1,14 @@
 /**
- * The second wall between tenants: a role that owns nothing and sees only the rows of the tenant that a transaction names.
- * What reads for a tenant runs as this role; the pipeline itself, which owns the tables, does not notice.
+ * The second wall between tenants: a role that owns nothing and sees only the rows of the tenant that a transaction
+ * names. Reads for a tenant use this role; the pipeline itself owns the tables, so the policies do not apply to it.
  */
 import { type Kysely, sql } from 'kysely'
 
 const TABLES = ['raw_events', 'processed_events', 'failed_events', 'retries', 'operations', 'audit_log', 'api_keys']
 
 export async function tenantRole(db: Kysely<unknown>): Promise<void> {
-  // Roles belong to the server, not to the database: another installation may have made it, or be about to. The role that has
-  // logged in takes it on, which need not be the owner that migrates.
+  // Roles belong to the server, not to the database: another installation may have created it, or be about to. It is
+  // granted to the role that has logged in, which need not be the owner that migrates.
   await sql`
     DO $$
     DECLARE recent boolean := current_setting('server_version_num')::int >= 160000;
@@ -29,7 +29,7 @@ export async function tenantRole(db: Kysely<unknown>): Promise<void> {
   for (const table of TABLES) {
     const name = sql.table(table)
     await sql`ALTER TABLE ${name} ENABLE ROW LEVEL SECURITY`.execute(db)
-    // Whoever else was given the right to read goes on reading everything.
+    // Other roles with the privilege to read still see all rows.
     await sql`CREATE POLICY everybody ON ${name} USING (true) WITH CHECK (true)`.execute(db)
     await sql`
       CREATE POLICY tenant ON ${name} AS RESTRICTIVE TO eventflow_tenant
@@ -37,7 +37,8 @@ export async function tenantRole(db: Kysely<unknown>): Promise<void> {
     await sql`GRANT SELECT ON ${name} TO eventflow_tenant`.execute(db)
   }
   await sql`GRANT SELECT ON partitions, events TO eventflow_tenant`.execute(db)
-  // A view reads as its owner, who sees everything, unless it is told otherwise. Before Postgres 15 it cannot be told.
+  // A view reads as its owner, who sees everything, unless `security_invoker` is set, which Postgres has from version
+  // 15 on.
   await sql`
     DO $$ BEGIN
       IF current_setting('server_version_num')::int >= 150000 THEN

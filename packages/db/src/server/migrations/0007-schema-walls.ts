@@ -1,4 +1,4 @@
-/** The second wall around schemas: a tenant sees its own, and the versions of the definitions, which count for all. */
+/** The second wall around schemas: a tenant sees its own versions and those of the definitions, which apply to all. */
 import { type Kysely, sql } from 'kysely'
 
 const OWN = sql`tenant_id = NULLIF(current_setting('eventflow.tenant', true), '')`

@@ -1,4 +1,6 @@
-/** Which version of its schema a replayed event is read as: asked for with the operation, and kept until the event is settled. */
+/**
+ * The schema version that a replayed event is read as: chosen for the operation, and kept until the event is settled.
+ */
 import { type Kysely, sql } from 'kysely'
 
 export async function replayVersion(db: Kysely<unknown>): Promise<void> {

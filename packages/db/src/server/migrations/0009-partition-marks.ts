@@ -1,13 +1,15 @@
 /**
- * The mark of a partition moves to a row of its own, which ingest can raise while a settle transaction holds the partition's.
- * A process of an earlier version fails loudly from here on: with the column left in place, a worker would not see new marks.
+ * Moves the mark of a partition to a separate row, which ingest can update while a settling transaction holds the
+ * partition's row. Processes of earlier versions fail loudly from here on: if the column stayed, a worker would not see
+ * new marks.
  */
 import { type Kysely, sql } from 'kysely'
 
 export async function partitionMarks(db: Kysely<unknown>): Promise<void> {
-  // Locked before the marks are copied: one that was raised in between would be lost.
+  // Locked before the marks are copied: a mark set in between would be lost.
   await sql`LOCK TABLE partitions IN ACCESS EXCLUSIVE MODE`.execute(db)
-  // While Redis is away each row is updated many times a second: the free space keeps the old versions in the row's own page.
+  // While Redis is away each row is updated many times a second: the free space keeps the old versions in the same
+  // page.
   await sql`
     CREATE TABLE partition_marks (
       id    smallint PRIMARY KEY,

@@ -1,8 +1,8 @@
-/** Which process has a worker's id, how long its leases are, and who else wants the id. */
+/** Which process has a worker's id, how long its leases are, and which other process wants the id. */
 import { type Kysely, sql } from 'kysely'
 
 export async function workerProcesses(db: Kysely<unknown>): Promise<void> {
-  // What workers of the version before write goes by the defaults: they have leases of ten seconds.
+  // Rows written by workers of the previous version get the defaults: they have leases of ten seconds.
   await sql`
     ALTER TABLE workers
       ADD COLUMN run        text NOT NULL DEFAULT '',

@@ -1,4 +1,4 @@
-/** What an installation is known by: the secret under which its stream entries are sealed. */
+/** The identity of an installation: the secret with which its stream entries are sealed. */
 import { randomBytes } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 

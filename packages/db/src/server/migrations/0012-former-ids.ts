@@ -1,6 +1,6 @@
 /**
- * From here on the id of an event follows from its source, too. What was sent before and is sent again is to be known again: for
- * thirty days ingest also looks for such events under their former ids.
+ * From here on the id of an event also depends on its source. Events that were sent before and are sent again must
+ * still be recognized: for thirty days ingest also looks them up under their former ids.
  */
 import { type Kysely, sql } from 'kysely'
 

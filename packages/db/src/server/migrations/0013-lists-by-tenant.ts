@@ -1,4 +1,4 @@
-/** What is listed for a tenant is found by an index: it does not take longer the more of it other tenants have. */
+/** Indexes for lists of a tenant, so that they do not slow down with the rows of other tenants. */
 import { type Kysely, sql } from 'kysely'
 
 export async function listsByTenant(db: Kysely<unknown>): Promise<void> {
