@@ -141,13 +141,13 @@ describe('at trace, with every kind of failure', () => {
   })
 
   test('every failure has left a line', () => {
-    expect(told('event is dead').map(({ component }) => component)).toEqual(
+    expect(told('event failed').map(({ component }) => component)).toEqual(
       expect.arrayContaining(['enrich:careless', 'validate', 'handle', 'definition', 'schema']),
     )
-    expect(told('event is dead').map(({ error_class }) => error_class)).toEqual(
+    expect(told('event failed').map(({ error_class }) => error_class)).toEqual(
       expect.arrayContaining(['PermanentError', 'RuleViolation', 'UnknownType', 'SchemaError', 'SQLSTATE 22P02']),
     )
-    expect(told('event will be tried again').length).toBeGreaterThanOrEqual(1)
+    expect(told('event will be retried').length).toBeGreaterThanOrEqual(1)
     expect(told('event not accepted').map(({ outcome }) => outcome)).toEqual(
       expect.arrayContaining(['invalid', 'conflict']),
     )
@@ -155,7 +155,7 @@ describe('at trace, with every kind of failure', () => {
     expect(told('request refused').map(({ error_class }) => error_class)).toEqual(
       expect.arrayContaining(['malformed-body', 'unsupported-media-type', 'route-not-found', 'body-too-large']),
     )
-    expect(told('removing entries that are none of ours')).toHaveLength(1)
+    expect(told('removing entries that this installation did not write')).toHaveLength(1)
     expect(told('a connection to Postgres broke').length).toBeGreaterThanOrEqual(1)
     expect(lines.filter(({ err }) => err).length).toBeGreaterThanOrEqual(2)
   })
@@ -164,12 +164,12 @@ describe('at trace, with every kind of failure', () => {
     const { rows } = await db.query(`SELECT event_id, correlation_id FROM events WHERE external_id = 'rule'`)
     expect(rows).toEqual([{ event_id: expect.any(String), correlation_id: 'order-12' }])
     // A connection cut meanwhile may have delivered the event a second time.
-    const [line] = told('event is dead').filter(({ event_id }) => event_id === rows[0].event_id)
+    const [line] = told('event failed').filter(({ event_id }) => event_id === rows[0].event_id)
     expect([line]).toEqual([
       {
         level: 'warn',
         time: expect.any(String),
-        msg: 'event is dead',
+        msg: 'event failed',
         service: 'worker',
         worker_id: expect.any(String),
         tenant_id: 'default',
@@ -197,8 +197,8 @@ describe('at trace, with every kind of failure', () => {
   })
 
   test('every field is in the documentation', () => {
-    const text = readFileSync(join(ROOT, 'docs/operating.md'), 'utf8')
-    const section = text.slice(text.indexOf('## Log\n'), text.indexOf('## Stopping'))
+    const text = readFileSync(join(ROOT, 'docs/telemetry.md'), 'utf8')
+    const section = text.slice(text.indexOf('## Log\n'), text.indexOf('\n## Traces\n'))
     const documented = new Set([...section.matchAll(/`([a-zA-Z_]+)`/g)].map(([, name]) => name))
     const fields = new Set(lines.flatMap((line) => Object.keys(line)))
     expect([...fields].filter((field) => !documented.has(field))).toEqual([])
@@ -270,11 +270,11 @@ describe('by default', () => {
     await untilSettled()
     const total = () =>
       linesOf(worker).reduce((sum, { msg, line, left_out = 0 }) => {
-        if (msg === 'event is dead') return sum + 1 + left_out
-        return line === 'event is dead' ? sum + left_out : sum
+        if (msg === 'event failed') return sum + 1 + left_out
+        return line === 'event failed' ? sum + left_out : sum
       }, 0)
     await until('all are written or counted', () => total() === 500)
-    expect(count(worker, 'event is dead')).toBeLessThan(200)
+    expect(count(worker, 'event failed')).toBeLessThan(200)
   })
 
   test('SIGUSR2 shows every event while it is needed, in a process that keeps working', async () => {

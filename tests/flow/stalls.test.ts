@@ -138,7 +138,7 @@ test('a stall of the loop is detected', async () => {
   const hold = async () => {
     // Counts processor time, so that other load on the machine does not matter.
     const before = process.cpuUsage()
-    for (let used = 0; used < 400_000; ) {
+    for (let used = 0; used < 700_000; ) {
       const { user, system } = process.cpuUsage(before)
       used = user + system
     }

@@ -34,7 +34,7 @@ const ofSchema = ({ pointer, message }: Problem): Problem => ({
   pointer,
   message:
     message === ROUNDED
-      ? `is a number that would be rounded, and another one would be compared; up to 15 digits and up to ${Number.MAX_SAFE_INTEGER} are exact`
+      ? `is a number that would lose precision; numbers of up to 15 digits, and integers up to ${Number.MAX_SAFE_INTEGER}, are exact`
       : message,
 })
 
@@ -67,7 +67,7 @@ export function createProposals(dbOf: DbOf) {
       case 'incompatible':
         throw incompatible(registration)
       case 'full':
-        throw new RequestError('schema-refused', 'This type has as many versions as a type may have')
+        throw new RequestError('schema-refused', 'This type has reached the limit of versions')
       case 'contended':
         throw new NotAcceptedError('overloaded')
     }
