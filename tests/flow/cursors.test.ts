@@ -95,6 +95,6 @@ test.each(LISTS)('%s accept only their own cursors: damaged, foreign or old ones
   for (const cursor of cursors) {
     const { status, body } = await ask('ours', 'GET', `${list}?cursor=${cursor}`)
     expect([cursor, status, body.code, body.errors[0].pointer]).toEqual([cursor, 400, 'invalid-query', '/cursor'])
-    expect(body.detail).toMatch('no `next` of this list')
+    expect(body.detail).toMatch('not a `next` of this list')
   }
 })

@@ -138,8 +138,8 @@ interface Stored {
 async function readStored({ db, log }: AppDeps): Promise<Stored> {
   const follow = () => followSchemas(db, (err) => log.warn({ err }, 'reading new schemas failed'))
   return {
-    entrySecret: await untilDone('reading the secret of the entries', log, () => readEntrySecret(db), isAway),
-    formerIdsUntil: await untilDone('reading the age of the ids', log, () => readFormerIdsUntil(db), isAway),
+    entrySecret: await untilDone('reading the secret of the stream entries', log, () => readEntrySecret(db), isAway),
+    formerIdsUntil: await untilDone('reading the age of former ids', log, () => readFormerIdsUntil(db), isAway),
     schemas: await untilDone('reading the schemas', log, follow, isAway),
   }
 }

@@ -59,7 +59,7 @@ try {
     refresh: async () => worker?.refreshGauges(),
     health: () => (phase === 'working' && worker ? describeHealth(worker.health()) : { status: phase }),
   })
-  const secret = await untilDone('reading the secret of the entries', log, () => readEntrySecret(db), isAway)
+  const secret = await untilDone('reading the secret of the stream entries', log, () => readEntrySecret(db), isAway)
   const redisOptions = { url: config.REDIS_URL, redis, prefix: config.EVENTFLOW_STREAM_PREFIX, secret, onError }
   const ports = await openRedisForWorker({ ...redisOptions, workerId, lanes: config.EVENTFLOW_LANES })
   worker = await startWorker({ id: workerId, ...ports, config, db, log, metrics, tracing, definitions, registered })

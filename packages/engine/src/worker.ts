@@ -121,7 +121,7 @@ function limitsOf(config: WorkerConfig, leaseMs: number) {
 
 /** Follows the registered schemas. Those of the definitions are known from the start. */
 async function readSchemas({ db, log, registered }: WorkerDeps, definitions: Definitions): Promise<Registry> {
-  const follow = () => followSchemas(db, (err) => log.warn({ err }, 'looking for new schemas failed'))
+  const follow = () => followSchemas(db, (err) => log.warn({ err }, 'reading new schemas failed'))
   const schemas = await untilDone('reading the schemas', log, follow, isAway)
   for (const [type, version] of registered) {
     const subject = { tenantId: OPERATOR_TENANT, type }

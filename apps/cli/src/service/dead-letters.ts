@@ -43,9 +43,7 @@ export async function listDeadLetters(
   const { items, next } = await operator.deadLetters({ ...filter, status }, { limit })
   showList(items, { none: NONE, heading: ['failed', 'status', 'type', 'key', 'id', 'error'], rowOf }, options)
   if (next !== null)
-    options.note(
-      `There may be more: show more with --limit ${Math.min(1_000, limit * 10)}, or count them with --group`,
-    )
+    options.note(`There may be more: show more with --limit ${Math.min(1_000, limit * 10)}, or count them with --group`)
   return 0
 }
 

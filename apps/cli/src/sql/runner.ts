@@ -44,7 +44,7 @@ export function createRunner(session: SqlSession, { format, output, pager, env, 
   let [running, wasCancelled] = [false, false]
   const cancel = () => {
     wasCancelled = true
-    session.cancel().catch((error) => note(`It could not be cancelled: ${(error as Error).message}`))
+    session.cancel().catch((error) => note(`The statement could not be cancelled: ${(error as Error).message}`))
   }
   const runner: Runner = {
     session,

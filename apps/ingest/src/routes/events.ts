@@ -164,7 +164,7 @@ function countEvent(
   if (outcome === 'accepted' || outcome === 'duplicate') return
   const correlation_id = event?.correlationId ?? reply.getHeader('x-correlation-id')
   const about = { tenant_id: reply.request.access.tenantId, ...aboutEvent(event) }
-  reply.log.info({ ...about, correlation_id, event_type: type, outcome }, 'event not taken')
+  reply.log.info({ ...about, correlation_id, event_type: type, outcome }, 'event not accepted')
 }
 
 /** A correlation id may be any text; a header may have only these characters. */
@@ -173,7 +173,7 @@ const HEADER_TEXT = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/
 /** The outcome of an event that Postgres cannot store. */
 const UNSTORABLE = 'refused' satisfies Outcome
 
-const unstorable = () => new RequestError('invalid-event', 'The event holds a value that cannot be stored')
+const unstorable = () => new RequestError('invalid-event', 'The event contains a value that cannot be stored')
 
 function conflict({ event, keyed }: Taken, { otherSource }: Receipt): RequestError {
   if (keyed) {

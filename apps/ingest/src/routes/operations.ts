@@ -74,7 +74,7 @@ export function operationRoutes(app: FastifyInstance, { dbOf, operations }: Oper
     async (request) => {
       const found = await find(request)
       const operation = await cancelOperation(dbOf(found.tenantId), found, operatorOf(request))
-      if (!operation) throw new RequestError('operation-conflict', `The operation is ${found.status} already`)
+      if (!operation) throw new RequestError('operation-conflict', `The operation is already ${found.status}`)
       return describeOperation(operation)
     },
   )

@@ -18,6 +18,8 @@ export async function aimForFeed(partition: PartitionIn<'postgres'>, deps: Parti
   if (found === 'lease lost') restart(partition)
   if (found === 'lease lost' || found === 'redis away') return found === 'lease lost'
   const identity = await feed.identity(id)
+  // A feed that does not say who it is could be replaced unseen.
+  if (identity === null) return false
   const lastEntryId = await feed.lastId(id)
   const known = await readPartition(db, { partition: id, epoch })
   // As in `reasonToCatchUp`: the previous Redis may come back.

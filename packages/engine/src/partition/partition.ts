@@ -49,7 +49,7 @@ export interface Memory {
  */
 interface Target {
   dirty: number
-  identity: string | null
+  identity: string
   seq: number
   lastEntryId: EntryId
   interruptions: number
