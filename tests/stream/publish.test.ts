@@ -1,8 +1,8 @@
 /** Which events of a request are in which entry of which stream, and which are reported as missing. */
 import { randomBytes } from 'node:crypto'
-import { decodeEvent, type RawEvent, unpackEntry } from '@eventflow/core'
+import { decodeEvent, unpackEntry } from '@eventflow/core'
 import { connectRedis, createPublisher, createSeal, FIELD, type Redis, streamKey, untilReady } from '@eventflow/redis'
-import { redisUrl } from '@eventflow/testkit'
+import { eventOf, redisUrl } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 
 const seal = createSeal(randomBytes(32))
@@ -19,20 +19,6 @@ beforeEach(() => {
 })
 
 afterAll(() => redis.disconnect())
-
-const eventOf = (seq: number, partition: number, payload = '{}'): RawEvent => ({
-  seq,
-  tenantId: 'default',
-  id: `00000000-0000-7000-8000-${String(seq).padStart(12, '0')}`,
-  type: 'order.created',
-  source: '/',
-  key: 'k',
-  partition,
-  occurredAt: '2024-01-01T00:00:00.000Z',
-  acceptedAt: '2024-01-01T00:00:00.000Z',
-  correlationId: 'c',
-  payload,
-})
 
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 const inPartition = (partition: number, count: number) => upTo(count).map((seq) => eventOf(seq, partition))

@@ -14,6 +14,7 @@ import {
   unpackEntry,
 } from '@eventflow/core'
 import { until } from '../until.js'
+import { eventOf } from './event-of.js'
 
 /** One feed under test. */
 export interface FeedRig {
@@ -40,20 +41,6 @@ export interface FeedCase {
   name: string
   play(rig: FeedRig): Promise<void>
 }
-
-const eventOf = (seq: number, partition = 0, payload = '{}'): RawEvent => ({
-  seq,
-  tenantId: 'default',
-  id: `00000000-0000-7000-8000-${String(seq).padStart(12, '0')}`,
-  type: 'order.created',
-  source: '/',
-  key: 'k',
-  partition,
-  occurredAt: '2024-01-01T00:00:00.000Z',
-  acceptedAt: '2024-01-01T00:00:00.000Z',
-  correlationId: 'c',
-  payload,
-})
 
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n)
 const seqsIn = (entries: readonly Entry[]) =>
