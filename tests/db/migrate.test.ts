@@ -47,7 +47,7 @@ test('a failed migration changes nothing, and succeeds once its obstacle is gone
 
 describe('while a dump holds the tables', () => {
   const all: Parameters<typeof applyMigrations>[1] = {
-    ...migrationsFor(16),
+    ...migrationsFor({ partitions: 16 }),
     '9999-later': { up: (db) => db.schema.alterTable('raw_events').addColumn('later', 'text').execute() },
   }
   let dump: Db
@@ -68,7 +68,7 @@ describe('while a dump holds the tables', () => {
         return rows.length > 0
       })
       // It comes after the migration, and the dump does not end meanwhile.
-      expect((await insertRawEvents(db, [newEvent()])).size).toBe(1)
+      expect((await insertRawEvents(db, [newEvent()])).acceptances.size).toBe(1)
     }
     await dump.query('COMMIT')
     expect(await migrating).toEqual(['9999-later'])
@@ -100,7 +100,7 @@ describe('when the programs log in as another role than the owner of the databas
     const own = await logIn(takeOn('eventflow_owner', false), takeOn('eventflow_tenant', false))
     expect(await migrate(own, { partitions: 4 })).not.toEqual([])
     const programs = connect({ url: own, applicationName: 'test', max: 1, onIdleError: () => {} })
-    expect((await insertRawEvents(programs, [newEvent()])).size).toBe(1)
+    expect((await insertRawEvents(programs, [newEvent()])).acceptances.size).toBe(1)
     expect((await programs.query('SELECT FROM raw_events')).rowCount).toBe(1)
     await expect(programs.query('DROP TABLE raw_events')).rejects.toThrow('must be owner')
     await programs.end()

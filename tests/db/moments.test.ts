@@ -1,7 +1,7 @@
 /** Times, compared with Postgres itself: what it makes of a text is what is stored and returned. */
 import { identityOf, readTime } from '@eventflow/core'
-import { asMoment, connect, type Db, findRawEvents, insertRawEvents, momentOf, timestamptzColumn } from '@eventflow/db'
-import { createDatabase, newEvent } from '@eventflow/testkit'
+import { asMoment, connect, type Db, insertRawEvents, momentOf, timestamptzColumn } from '@eventflow/db'
+import { createDatabase, findStored, newEvent } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
@@ -72,12 +72,12 @@ test.each([
 ])('an event of %s comes back with that time', async (sent, occurredAt) => {
   const event = newEvent({ occurredAt: readTime(sent).time! })
   await insertRawEvents(db, [event])
-  expect((await findRawEvents(db, [event])).get(identityOf(event))!.event).toMatchObject({ occurredAt })
+  expect((await findStored(db, [event])).get(identityOf(event))!.event).toMatchObject({ occurredAt })
 })
 
 test('an event without a time has the time of its acceptance, as in the stream', async () => {
   const event = newEvent()
-  const { acceptedAt } = (await insertRawEvents(db, [event])).get(event)!
-  const stored = (await findRawEvents(db, [event])).get(identityOf(event))!
+  const { acceptedAt } = (await insertRawEvents(db, [event])).acceptances.get(event)!
+  const stored = (await findStored(db, [event])).get(identityOf(event))!
   expect(stored.event).toMatchObject({ occurredAt: acceptedAt, acceptedAt })
 })

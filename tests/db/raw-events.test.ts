@@ -1,7 +1,7 @@
 /** Inserting accepted events: order, conflicts, and no deadlocks. */
 import { identityOf } from '@eventflow/core'
-import { connect, type Db, findRawEvents, insertRawEvents } from '@eventflow/db'
-import { createDatabase, newEvent } from '@eventflow/testkit'
+import { connect, type Db, insertRawEvents } from '@eventflow/db'
+import { createDatabase, findStored, newEvent } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
 let db: Db
@@ -16,7 +16,7 @@ const newEvents = (count: number) => Array.from({ length: count }, (_, n) => new
 
 test('seq follows the order in which the events were given, not their ids', async () => {
   const events = newEvents(500)
-  const accepted = await insertRawEvents(db, events)
+  const { acceptances: accepted } = await insertRawEvents(db, events)
   const seqs = events.map((event) => accepted.get(event)!.seq)
   expect(seqs).toEqual([...seqs].sort((a, b) => a - b))
   const { rows } = await db.query(`SELECT (payload->>'n')::integer AS n FROM raw_events ORDER BY seq`)
@@ -26,10 +26,10 @@ test('seq follows the order in which the events were given, not their ids', asyn
 test('an event whose id is taken is left out of the result, and nothing is written for it', async () => {
   const [first, second, third] = newEvents(3)
   await insertRawEvents(db, [second!])
-  const accepted = await insertRawEvents(db, [first!, { ...second!, payload: '"another"' }, third!])
+  const { acceptances: accepted } = await insertRawEvents(db, [first!, { ...second!, payload: '"another"' }, third!])
   expect([...accepted.keys()]).toEqual([first, third])
-  expect(await insertRawEvents(db, [first!, third!])).toEqual(new Map())
-  expect((await findRawEvents(db, [second!])).get(identityOf(second!))!.event.payload).toBe(second!.payload)
+  expect((await insertRawEvents(db, [first!, third!])).acceptances).toEqual(new Map())
+  expect((await findStored(db, [second!])).get(identityOf(second!))!.event.payload).toBe(second!.payload)
 })
 
 test('an event is read back as it was written', async () => {
@@ -39,8 +39,8 @@ test('an event is read back as it was written', async () => {
     traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
     payload: '{"b": 1,\n "a": "Zoë 🛫", "a2": 1.50}',
   })
-  const { seq, acceptedAt } = (await insertRawEvents(db, [event])).get(event)!
-  const stored = (await findRawEvents(db, [event])).get(identityOf(event))
+  const { seq, acceptedAt } = (await insertRawEvents(db, [event])).acceptances.get(event)!
+  const stored = (await findStored(db, [event])).get(identityOf(event))
   expect(stored).toEqual({ undelivered: true, event: { ...event, seq, acceptedAt } })
 })
 
@@ -49,7 +49,7 @@ test('batches with the same ids in opposite orders, inserted at once, never dead
     const events = newEvents(400)
     const reversed = [...events].reverse()
     const answers = await Promise.all([events, reversed, events, reversed].map((batch) => insertRawEvents(db, batch)))
-    expect(answers.flatMap((answer) => [...answer.keys()].map(identityOf)).sort()).toEqual(
+    expect(answers.flatMap((answer) => [...answer.acceptances.keys()].map(identityOf)).sort()).toEqual(
       events.map(identityOf).sort(),
     )
   }

@@ -5,7 +5,6 @@ import {
   addSchemaVersion,
   connect,
   type Db,
-  findRawEvents,
   prepare,
   removeDeadLetters,
   removeProcessed,
@@ -13,7 +12,7 @@ import {
 import { removeOld } from '@eventflow/engine'
 import { createPublisher } from '@eventflow/redis'
 import { defineEvent, Type } from '@eventflow/sdk'
-import { administer, createDatabase, startPipeline, until } from '@eventflow/testkit'
+import { administer, createDatabase, findStored, startPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
@@ -310,7 +309,7 @@ test('a stream entry of a removed event has no effect; a POST with its id is a n
     const event = { type: 'step.done', id: idOf(1), data: { n: 1 } }
     await pipeline.send([event])
     await pipeline.drained()
-    const stored = await findRawEvents(pipeline.db, [{ tenantId: 'default', id: idOf(1) }])
+    const stored = await findStored(pipeline.db, [{ tenantId: 'default', id: idOf(1) }])
     await pipeline.db.query(`UPDATE raw_events SET accepted_at = now() - interval '9 days'`)
     await pipeline.db.query(`UPDATE processed_events SET processed_at = now() - interval '9 days'`)
     await until('it is removed', async () => {

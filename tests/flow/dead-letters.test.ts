@@ -1,9 +1,8 @@
 /** Dead letters over HTTP: found, grouped, discarded; and wrong requests are refused with the place of the mistake. */
 
-import { findRawEvents } from '@eventflow/db'
 import { createPublisher } from '@eventflow/redis'
 import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
-import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { findStored, post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 /** Fails as its data says, until it is forgiven. */
@@ -241,7 +240,7 @@ describe('a discard', () => {
     expect(numbersOf(await get('/v1/dead-letters'))).toEqual([7, 6, 5, 4, 3])
 
     forgiven = true
-    const stored = await findRawEvents(pipeline.db, [{ tenantId: 'default', id: ids[0]! }])
+    const stored = await findStored(pipeline.db, [{ tenantId: 'default', id: ids[0]! }])
     const { event } = [...stored.values()][0]!
     await createPublisher(pipeline.redis, pipeline.prefix, pipeline.seal, 1_000).publish([event])
     await pipeline.streamsEmpty()

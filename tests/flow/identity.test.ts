@@ -149,11 +149,11 @@ describe('events accepted when the source did not count', () => {
   let db: Db
 
   const before = newEvent({ id: uuid, source: '/a', type: 'note.taken', payload: '{"n":1}' })
-  const later = Object.keys(migrationsFor(16)).indexOf('0012-former-ids')
+  const later = Object.keys(migrationsFor({ partitions: 16 })).indexOf('0012-former-ids')
 
   beforeEach(async () => {
     url = await createDatabase({ migrated: false })
-    await applyMigrations(url, Object.fromEntries(Object.entries(migrationsFor(16)).slice(0, later)))
+    await applyMigrations(url, Object.fromEntries(Object.entries(migrationsFor({ partitions: 16 })).slice(0, later)))
     db = connect({ url, applicationName: 'test', max: 1, onIdleError: () => {} })
     await insertRawEvents(db, [before])
     await migrate(url, { partitions: 16 })

@@ -1,9 +1,9 @@
 /** An operator replays settled events: once, in order, at a rate, and recorded. */
 
-import { advanceOperation, countMatching, createOperation, findRawEvents } from '@eventflow/db'
+import { advanceOperation, countMatching, createOperation } from '@eventflow/db'
 import { createPublisher } from '@eventflow/redis'
 import { defineEvent, Type } from '@eventflow/sdk'
-import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { findStored, post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 /** Keys whose events fail, until they are removed from this set. */
@@ -89,7 +89,7 @@ async function bury(key: string, ...numbers: number[]): Promise<string[]> {
 
 /** Puts an event into its stream a second time, as a rolled back Redis would, and waits until the entry is gone. */
 async function deliverAgain(id: string) {
-  const [stored] = (await findRawEvents(pipeline.db, [{ tenantId: 'default', id }])).values()
+  const [stored] = (await findStored(pipeline.db, [{ tenantId: 'default', id }])).values()
   expect(await createPublisher(pipeline.redis, pipeline.prefix, pipeline.seal, 1_000).publish([stored!.event])).toEqual(
     new Set(),
   )

@@ -3,7 +3,15 @@
 import { randomFillSync } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createUuidV7, DEFAULT_RETRY_POLICY } from '@eventflow/core'
-import { type Db, isAway, readEntrySecret, readFormerIdsUntil, shareOut } from '@eventflow/db'
+import {
+  type Db,
+  type EntryKey,
+  followIncarnation,
+  isAway,
+  readEntryKey,
+  readFormerIdsUntil,
+  shareOut,
+} from '@eventflow/db'
 import { type Acceptor, createAcceptor } from '@eventflow/intake'
 import { readLag, readStock, sparing, startTelling } from '@eventflow/monitor'
 import { createPublisher, createRedisMonitor, createSeal, type Redis } from '@eventflow/redis'
@@ -91,7 +99,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   await documentRoutes(app)
 
   const stored = await readStored(deps)
-  const { entrySecret, schemas } = stored
+  const { entryKey, schemas } = stored
   app.addHook('onClose', () => schemas.stop())
   const dbOf = shareOut(asking, ASKING_TURNS)
   eventRoutes(app, {
@@ -109,7 +117,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   })
   const operations = createOperations({ db: asking, dbOf, log })
   app.addHook('onClose', () => operations.stop())
-  const readPage = createPaging(entrySecret)
+  const readPage = createPaging(entryKey.secret)
   deadLetterRoutes(app, { dbOf, readPage })
   startOperationRoutes(app, { dbOf, operations, definitions })
   operationRoutes(app, { dbOf, operations })
@@ -129,7 +137,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
 
 /** What is read from the database before the first request. */
 interface Stored {
-  entrySecret: Awaited<ReturnType<typeof readEntrySecret>>
+  entryKey: EntryKey
   formerIdsUntil: Awaited<ReturnType<typeof readFormerIdsUntil>>
   schemas: Awaited<ReturnType<typeof followSchemas>>
 }
@@ -138,14 +146,14 @@ interface Stored {
 async function readStored({ db, log }: AppDeps): Promise<Stored> {
   const follow = () => followSchemas(db, (err) => log.warn({ err }, 'reading new schemas failed'))
   return {
-    entrySecret: await untilDone('reading the secret of the stream entries', log, () => readEntrySecret(db), isAway),
+    entryKey: await untilDone('reading the secret of the stream entries', log, () => readEntryKey(db), isAway),
     formerIdsUntil: await untilDone('reading the age of former ids', log, () => readFormerIdsUntil(db), isAway),
     schemas: await untilDone('reading the schemas', log, follow, isAway),
   }
 }
 
-function acceptorOf({ config, db, redis, log, metrics }: AppDeps, { entrySecret, formerIdsUntil }: Stored): Acceptor {
-  const seal = createSeal(entrySecret)
+function acceptorOf({ config, db, redis, log, metrics }: AppDeps, { entryKey, formerIdsUntil }: Stored): Acceptor {
+  const seal = createSeal(entryKey.secret)
   return createAcceptor({
     db,
     publisher: createPublisher(redis, config.EVENTFLOW_STREAM_PREFIX, seal, config.EVENTFLOW_MAX_STREAM_LENGTH),
@@ -154,6 +162,7 @@ function acceptorOf({ config, db, redis, log, metrics }: AppDeps, { entrySecret,
     maxInFlight: config.EVENTFLOW_MAX_IN_FLIGHT,
     maxInFlightSize: config.EVENTFLOW_MAX_IN_FLIGHT_BYTES,
     formerIdsUntil,
+    onIncarnation: followIncarnation(db, entryKey, seal.renew),
   })
 }
 

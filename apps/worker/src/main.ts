@@ -1,7 +1,16 @@
 /** Starts a worker: connects, works, and drains in reverse order. */
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
-import { connect, isAway, migrate, OPERATOR_TENANT, prepare, readEntrySecret, WORKER_APPLICATION } from '@eventflow/db'
+import {
+  connect,
+  followIncarnation,
+  isAway,
+  migrate,
+  OPERATOR_TENANT,
+  prepare,
+  readEntryKey,
+  WORKER_APPLICATION,
+} from '@eventflow/db'
 import { describeHealth, idleTimeoutOf, showCircuits, startWorker, type Worker } from '@eventflow/engine'
 import { connectRedis, openRedisForWorker } from '@eventflow/redis'
 import {
@@ -59,10 +68,19 @@ try {
     refresh: async () => worker?.refreshGauges(),
     health: () => (phase === 'working' && worker ? describeHealth(worker.health()) : { status: phase }),
   })
-  const secret = await untilDone('reading the secret of the stream entries', log, () => readEntrySecret(db), isAway)
-  const redisOptions = { url: config.REDIS_URL, redis, prefix: config.EVENTFLOW_STREAM_PREFIX, secret, onError }
+  const key = await untilDone('reading the secret of the stream entries', log, () => readEntryKey(db), isAway)
+  const redisOptions = {
+    url: config.REDIS_URL,
+    redis,
+    prefix: config.EVENTFLOW_STREAM_PREFIX,
+    secret: key.secret,
+    onError,
+  }
   const ports = await openRedisForWorker({ ...redisOptions, workerId, lanes: config.EVENTFLOW_LANES })
-  worker = await startWorker({ id: workerId, ...ports, config, db, log, metrics, tracing, definitions, registered })
+  const onIncarnation = followIncarnation(db, key, ports.renewSecret)
+  worker = await startWorker({
+    ...{ id: workerId, ...ports, onIncarnation, config, db, log, metrics, tracing, definitions, registered },
+  })
   phase = 'working'
   const { port } = server.address() as AddressInfo
   log.info({ types: [...definitions.keys()], metrics_port: port }, 'working')

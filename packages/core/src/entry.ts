@@ -43,6 +43,7 @@ function encodeEvent(event: RawEvent): string {
     causationId: event.causationId,
     traceparent: event.traceparent,
     extensions: event.extensions,
+    hops: event.hops,
   }
   return `${JSON.stringify(meta).slice(0, -1)}${BEFORE_PAYLOAD}${event.payload}}`
 }

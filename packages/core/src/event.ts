@@ -48,6 +48,8 @@ export interface AcceptedEvent<Data = Payload> {
   causationId?: string
   traceparent?: string
   extensions?: Extensions
+  /** How many events led to this one, each emitted while the one before was processed; missing if none did. */
+  hops?: number
   data: Data
 }
 

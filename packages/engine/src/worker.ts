@@ -42,6 +42,8 @@ export interface WorkerDeps {
   definitions: ReadonlyMap<string, EventDefinition>
   /** The registered version of each definition's schema. */
   registered: ReadonlyMap<string, number>
+  /** Called with the incarnation of the ledger when a partition begins; see `followIncarnation`. */
+  onIncarnation(incarnation: number): Promise<void>
 }
 
 export interface Worker {
@@ -72,6 +74,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     definitions,
     schemas,
     orderOf: orderOf(definitions),
+    onIncarnation: deps.onIncarnation,
     context: { sql: sqlOf(db), cache: deps.cache },
     abandon: abandoning.signal,
     random: Math.random,

@@ -75,11 +75,13 @@ export function createAcceptor(deps: {
   maxInFlightSize: number
   /** Until then, in milliseconds since 1970, events are also looked up under ids from earlier versions. */
   formerIdsUntil: number
+  /** Called with the incarnation of the ledger before events are published; see `followIncarnation`. */
+  onIncarnation: (incarnation: number) => Promise<void>
 }): Acceptor {
-  const { db, publisher, log, metrics, maxInFlight, maxInFlightSize, formerIdsUntil } = deps
+  const { db, publisher, onIncarnation, log, metrics, maxInFlight, maxInFlightSize, formerIdsUntil } = deps
   const store = createStore({ db, log, formerIdsUntil })
   const [small, large] = [newLane(), newLane()]
-  const announce = createAnnouncer({ db, publisher, onUnpublished: () => metrics.unpublished.inc() })
+  const announce = createAnnouncer({ db, publisher, onIncarnation, onUnpublished: () => metrics.unpublished.inc() })
   const count = createShares(maxInFlight)
   const size = createShares(maxInFlightSize)
 
@@ -117,11 +119,11 @@ export function createAcceptor(deps: {
     const events = requests.flatMap((request) => request.events)
     const startedAt = performance.now()
     try {
-      const { receipts, fresh } = await store(events)
+      const { receipts, fresh, incarnation } = await store(events)
       metrics.flushSize.observe(events.length)
       const processing_time_ms = Math.round((performance.now() - startedAt) * 1_000) / 1_000
       log.routine({ requests: requests.length, ...countReceipts(receipts), processing_time_ms }, 'events stored')
-      void announce(fresh).then(
+      void announce(fresh, incarnation).then(
         () => answerAll(requests, receipts),
         (error) => failAll(requests, error),
       )

@@ -22,6 +22,7 @@ export async function keepFormerIds(db: Db, events: readonly NewEvent[]): Promis
     candidates.map(({ former }) => former),
   )
   for (const { event, former } of candidates) {
-    if (stored.get(identityOf(former))?.event.source === event.source) event.id = former.id
+    const found = stored.get(identityOf(former))
+    if (found !== undefined && found !== 'removed' && found.event.source === event.source) event.id = former.id
   }
 }

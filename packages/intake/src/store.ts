@@ -38,7 +38,9 @@ interface Inserted {
   accepted: Map<NewEvent, Acceptance>
   refused: Set<NewEvent>
   /** The events that were stored before, by `identityOf`. */
-  stored: Map<string, StoredEvent>
+  stored: Map<string, StoredEvent | 'removed'>
+  /** The last incarnation of the ledger that a statement has seen. */
+  incarnation: number
 }
 
 /** How often an event is inserted if its id is taken but the stored event then cannot be found. */
@@ -49,23 +51,30 @@ const INSERT_AGAIN_MS = 50
 
 /**
  * Inserts events and finds out which of the others are duplicates. Resolves with one receipt for each event, in order;
- * `fresh` are the events that must be announced. Rejects when Postgres is away; storing the same events again is safe.
+ * `fresh` are the events that must be announced, and `incarnation` is that of the ledger that has them. Rejects when
+ * Postgres is away; storing the same events again is safe.
  */
-export type Store = (events: readonly NewEvent[]) => Promise<{ receipts: Receipt[]; fresh: RawEvent[] }>
+export type Store = (events: readonly NewEvent[]) => Promise<Result>
+
+interface Result {
+  receipts: Receipt[]
+  fresh: RawEvent[]
+  incarnation: number
+}
 
 /**
  * Creates a Store. Until `formerIdsUntil`, in milliseconds since 1970, events are also looked up under ids from earlier
  * versions.
  */
 export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; formerIdsUntil: number }): Store {
-  async function store(events: readonly NewEvent[]): Promise<{ receipts: Receipt[]; fresh: RawEvent[] }> {
+  async function store(events: readonly NewEvent[]): Promise<Result> {
     if (Date.now() < formerIdsUntil) await keepFormerIds(db, events)
     const unique = new Map<string, NewEvent>()
     for (const event of events) {
       const key = identityOf(event)
       if (!unique.has(key)) unique.set(key, event)
     }
-    const { accepted, refused, stored } = await insertOrFind([...unique.values()])
+    const { accepted, refused, stored, incarnation } = await insertOrFind([...unique.values()])
     const fresh: RawEvent[] = []
     for (const [event, { seq, acceptedAt }] of accepted) {
       const completion = { seq, acceptedAt, occurredAt: event.occurredAt ?? acceptedAt }
@@ -74,7 +83,7 @@ export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; 
     }
 
     // The process that stored it may have died before it published it.
-    for (const { event, undelivered } of stored.values()) if (undelivered) fresh.push(event)
+    for (const known of stored.values()) if (known !== 'removed' && known.undelivered) fresh.push(known.event)
     fresh.sort((a, b) => a.seq - b.seq)
 
     const receipts = events.map((event): Receipt => {
@@ -82,19 +91,22 @@ export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; 
       const key = identityOf(event)
       const first = unique.get(key)!
       if (refused.has(first)) return RECEIPTS.refused
-      const known = stored.get(key)?.event ?? first
+      const found = stored.get(key)
+      // What it was can no longer be compared.
+      if (found === 'removed') return RECEIPTS.duplicate
+      const known = found?.event ?? first
       if (known.source !== event.source) return { outcome: 'conflict', otherSource: known.source }
       return sameContent(event, known) ? RECEIPTS.duplicate : RECEIPTS.conflict
     })
-    return { receipts, fresh }
+    return { receipts, fresh, incarnation }
   }
 
   /**
-   * Inserts each event, or refuses it, or finds it already stored. An event that is neither inserted nor found was
-   * removed by retention in between; it is inserted again.
+   * Inserts each event, or refuses it, or finds it already stored. The id of an event that is neither inserted nor found
+   * was forgotten in between; it is inserted again.
    */
   async function insertOrFind(events: readonly NewEvent[]): Promise<Inserted> {
-    const inserted: Inserted = { accepted: new Map(), refused: new Set(), stored: new Map() }
+    const inserted: Inserted = { accepted: new Map(), refused: new Set(), stored: new Map(), incarnation: 0 }
     const { accepted, refused, stored } = inserted
     let open = events
     for (let round = 0; open.length > 0; round++) {
@@ -110,15 +122,17 @@ export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; 
   }
 
   /** Runs one INSERT. If Postgres refuses a value, only the events with such values are left out. */
-  function insert(events: readonly NewEvent[], { accepted, refused }: Inserted): Promise<void> {
+  function insert(events: readonly NewEvent[], inserted: Inserted): Promise<void> {
     return bisect(
       events,
       async (part) => {
-        for (const [event, acceptance] of await insertWithOneRetry(part)) accepted.set(event, acceptance)
+        const { acceptances, incarnation } = await insertWithOneRetry(part)
+        for (const [event, acceptance] of acceptances) inserted.accepted.set(event, acceptance)
+        inserted.incarnation = incarnation
       },
       (event, error) => {
         log.warn({ err: error, event_id: event.id, event_type: event.type }, 'Postgres cannot store this event')
-        refused.add(event)
+        inserted.refused.add(event)
       },
       (error) => sqlErrorKind(error) === 'data',
     )

@@ -14,6 +14,8 @@ export interface RedisForWorker {
   feeds: Feed[]
   monitor: FeedMonitor
   cache: ReturnType<typeof createCache>
+  /** Continues with another secret of the entries. */
+  renewSecret(secret: Buffer): void
 }
 
 /**
@@ -38,5 +40,6 @@ export async function openRedisForWorker(options: {
     feeds: await Promise.all(names.map((name) => openRedisFeed({ ...options, seal, name }))),
     monitor: createRedisMonitor(redis, prefix),
     cache: createCache(redis, prefix),
+    renewSecret: seal.renew,
   }
 }

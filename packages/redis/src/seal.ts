@@ -11,6 +11,8 @@ export interface Seal {
   close(stream: string, text: string): string
   /** Returns the text if it was closed for this stream and not changed since; otherwise undefined. */
   open(stream: string, closed: string): string | undefined
+  /** Continues with another secret: what was closed with the earlier one does not open any more. */
+  renew(secret: Buffer): void
 }
 
 /** The block size of SHA-256, in bytes. */
@@ -20,11 +22,14 @@ const MAC_LENGTH = 22
 
 /** Creates the seal of an installation; `secret` is the 32-byte secret in its database. */
 export function createSeal(secret: Buffer): Seal {
-  const macOf = createMac(secret)
+  let macOf = createMac(secret)
   // Stream names contain no NUL, so two pairs of stream and text never give the same bytes.
   const sealOf = (stream: string, text: string) => macOf(`${stream}\0${text}`).slice(0, MAC_LENGTH)
   return {
     close: (stream, text) => sealOf(stream, text) + text,
+    renew: (secret) => {
+      macOf = createMac(secret)
+    },
     open(stream, closed) {
       const given = Buffer.from(closed.slice(0, MAC_LENGTH))
       const text = closed.slice(MAC_LENGTH)

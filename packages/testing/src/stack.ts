@@ -6,10 +6,11 @@ import {
   connect,
   countPartitions,
   type Db,
+  followIncarnation,
   INGEST_APPLICATION,
   OPERATOR_TENANT,
   prepare,
-  readEntrySecret,
+  readEntryKey,
   WORKER_APPLICATION,
 } from '@eventflow/db'
 import { startWorker } from '@eventflow/engine'
@@ -91,12 +92,14 @@ async function start(
   await untilReady(redis, 5_000)
   const registered = await registerDefinitions(db, OPERATOR_TENANT, definitions)
 
+  const key = await readEntryKey(db)
   const ports = await openRedisForWorker({
-    ...{ url: redisUrl, redis, prefix: workerConfig.EVENTFLOW_STREAM_PREFIX, secret: await readEntrySecret(db) },
+    ...{ url: redisUrl, redis, prefix: workerConfig.EVENTFLOW_STREAM_PREFIX, secret: key.secret },
     ...{ workerId: WORKER, lanes: workerConfig.EVENTFLOW_LANES, onError },
   })
   const worker = await startWorker({
     ...{ id: WORKER, ...ports, config: workerConfig, db, log, definitions: byType, registered },
+    onIncarnation: followIncarnation(db, key, ports.renewSecret),
     metrics: createWorkerMetrics(WORKER, byType.keys()),
   })
   opened.push(() => worker.stop())

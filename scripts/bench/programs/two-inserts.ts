@@ -37,8 +37,8 @@ function commitOf({ payload, ...event }: Order, { seq, acceptedAt }: Acceptance)
 takeOrders((order, count) =>
   repeat(order, { lanes: LANES, size: BATCH }, count, async () => {
     const orders = Array.from({ length: BATCH }, newOrder)
-    const accepted = await insertRawEvents(db, orders)
-    const commits = orders.map((order) => commitOf(order, accepted.get(order)!))
+    const { acceptances } = await insertRawEvents(db, orders)
+    const commits = orders.map((order) => commitOf(order, acceptances.get(order)!))
     await insertProcessed(db, commits, leases, { workerId: 'bench', processingMs: 1 })
   }),
 )

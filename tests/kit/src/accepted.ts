@@ -1,7 +1,7 @@
 /** Events for tests that begin at the database. */
 import { randomUUID } from 'node:crypto'
 import type { AcceptedEvent } from '@eventflow/core'
-import { type Db, insertRawEvents, type NewEvent } from '@eventflow/db'
+import { type Db, findRawEvents, insertRawEvents, type NewEvent, type StoredEvent } from '@eventflow/db'
 
 /** An event as ingest would insert it: complete, with a new id and a new key unless given. */
 export function newEvent(given: Partial<NewEvent> = {}): NewEvent {
@@ -21,10 +21,23 @@ export function newEvent(given: Partial<NewEvent> = {}): NewEvent {
 
 /** Inserts events as accepted, and returns them as a worker would get them. */
 export async function acceptEvents(db: Db, events: readonly NewEvent[]): Promise<AcceptedEvent[]> {
-  const accepted = await insertRawEvents(db, events)
+  const { acceptances } = await insertRawEvents(db, events)
   return events.map((given) => {
     const { payload, ...event } = given
-    const acceptance = accepted.get(given)!
+    const acceptance = acceptances.get(given)!
     return { ...event, ...acceptance, occurredAt: event.occurredAt ?? acceptance.acceptedAt, data: JSON.parse(payload) }
   })
+}
+
+/** The stored events with these ids, by `identityOf`. Throws if retention has removed one. */
+export async function findStored(
+  db: Db,
+  ids: readonly { tenantId: string; id: string }[],
+): Promise<Map<string, StoredEvent>> {
+  return new Map(
+    [...(await findRawEvents(db, ids))].map(([identity, stored]) => {
+      if (stored === 'removed') throw new Error(`the event ${identity} was removed`)
+      return [identity, stored]
+    }),
+  )
 }

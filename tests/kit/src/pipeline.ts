@@ -10,10 +10,12 @@ import {
   countEvents,
   countPartitions,
   type Db,
+  type EntryKey,
+  followIncarnation,
   INGEST_APPLICATION,
   OPERATOR_TENANT,
   prepare,
-  readEntrySecret,
+  readEntryKey,
 } from '@eventflow/db'
 import { startWorker, type Worker } from '@eventflow/engine'
 import { buildApp, listen } from '@eventflow/ingest'
@@ -107,7 +109,7 @@ export async function startPipeline(
   const logged: TestPipeline['logged'] = []
   const ingestConfig = readConfig(IngestConfig, env)
   const log = createLog('test', ingestConfig, {}, { write: (line) => logged.push(JSON.parse(line)) })
-  const { app, db, redis, partitions, secret, registered, ingestMetrics, disconnect } = await startService(
+  const { app, db, redis, partitions, key, registered, ingestMetrics, disconnect } = await startService(
     ingestConfig,
     byType,
     log,
@@ -122,7 +124,7 @@ export async function startPipeline(
     db,
     redis,
     prefix,
-    seal: createSeal(secret),
+    seal: createSeal(key.secret),
     databaseUrl: env.DATABASE_URL,
     partitions,
     ingestMetrics,
@@ -130,7 +132,7 @@ export async function startPipeline(
     async startWorker(id = `worker-${workers.size + 1}`, wrap = (feed) => feed) {
       const metrics = createWorkerMetrics(id, byType.keys())
       const config = readConfig(WorkerConfig, env)
-      const options = { url: env.REDIS_URL, redis, prefix, secret, workerId: id, onError: () => {} }
+      const options = { url: env.REDIS_URL, redis, prefix, secret: key.secret, workerId: id, onError: () => {} }
       const ports = await openRedisForWorker({ ...options, lanes: config.EVENTFLOW_LANES })
       const feeds = ports.feeds.map(wrap)
       const worker = await startWorker({
@@ -143,6 +145,7 @@ export async function startPipeline(
         metrics,
         definitions: byType,
         registered,
+        onIncarnation: followIncarnation(db, key, ports.renewSecret),
       })
       workers.add(worker)
       const stop = () => {
@@ -199,12 +202,12 @@ async function startService(config: IngestConfig, definitions: ReadonlyMap<strin
   const redis = connectRedis({ url: config.REDIS_URL, onError: () => {} })
   await untilReady(redis, 5_000)
   const partitions = await countPartitions(db)
-  const secret = await readEntrySecret(db)
+  const key: EntryKey = await readEntryKey(db)
   const registered = await registerDefinitions(db, OPERATOR_TENANT, definitions.values())
   const metrics = createIngestMetrics(definitions.keys())
   const app = await buildApp({ config, db: ingestDb, asking, redis, log, metrics, definitions, partitions })
   return {
-    ...{ app, db, redis, partitions, secret, registered, ingestMetrics: metrics },
+    ...{ app, db, redis, partitions, key, registered, ingestMetrics: metrics },
     async disconnect() {
       redis.disconnect()
       await Promise.all([ingestDb.end(), asking.end(), db.end()])

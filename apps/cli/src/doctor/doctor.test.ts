@@ -6,7 +6,7 @@ import {
   heartbeat,
   INGEST_APPLICATION,
   inspectServer,
-  readEntrySecret,
+  readEntryKey,
   takePartitions,
   WORKER_APPLICATION,
 } from '@eventflow/db'
@@ -53,7 +53,7 @@ beforeEach(async () => {
   await redis.flushall()
   addresses = { postgres: await createDatabase(), redis: server.url, prefix: PREFIX }
   db = connect({ url: adminUrlOf(addresses.postgres), applicationName: 'test', max: 4, onIdleError: () => {} })
-  seal = createSeal(await readEntrySecret(db))
+  seal = createSeal((await readEntryKey(db)).secret)
   await heartbeat(db, { id: 'well', host: 'here', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
   await takePartitions(db, 'well', ALL, { reclaim: false, leaseMs: 10_000 })
   for (const partition of ALL) await createGroup(redis, PREFIX, partition)
@@ -245,7 +245,7 @@ describe('the pipeline', () => {
   test('without a worker, and with rows of workers that died long ago', async () => {
     await db.query(`UPDATE workers SET heartbeat_at = now() - interval '1 min'`)
     expect(await onlyFinding()).toMatchObject({ check: 'workers', level: 'error', code: 1 })
-    seal = createSeal(await readEntrySecret(db))
+    seal = createSeal((await readEntryKey(db)).secret)
     await heartbeat(db, { id: 'well', host: 'here', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
     await db.query(`INSERT INTO workers VALUES ('old', 'there', 2, now(), now() - interval '3 d')`)
     const finding = await onlyFinding()

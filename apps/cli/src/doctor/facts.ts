@@ -11,7 +11,7 @@ import {
   type MissingIndex,
   type Ownership,
   readClock,
-  readEntrySecret,
+  readEntryKey,
   readOwnership,
   readWorkers,
   type ServerFacts,
@@ -84,7 +84,7 @@ export async function gatherRedis(redis: Redis, prefix: string, partitions: numb
  * restore the newest entries are unknown, while the oldest may be known.
  */
 export async function findStrangers(db: Db, streams: readonly StreamFacts[]): Promise<string[]> {
-  const seal = createSeal(await readEntrySecret(db))
+  const seal = createSeal((await readEntryKey(db)).secret)
   const ends = streams.flatMap(({ key, first, last }) =>
     [first, last].flatMap((entry) => (entry ? [{ key, text: seal.open(key, entry.text ?? '') }] : [])),
   )

@@ -1,6 +1,6 @@
 /** Waits until events are settled; all waiting requests share one query. */
 import { createTurns, identityOf } from '@eventflow/core'
-import { type Db, findSettled } from '@eventflow/db'
+import { type Db, findSettledIds } from '@eventflow/db'
 
 const POLL_MS = 50
 
@@ -29,7 +29,7 @@ export function createSettledWatch(db: Db): SettledWatch {
     while (waiting.size > 0) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS))
       // While Postgres is away, waiting requests run into their timeouts.
-      const settled = await findSettled(db, [...waiting.values()]).catch(() => new Set<string>())
+      const settled = await findSettledIds(db, [...waiting.values()]).catch(() => new Set<string>())
       for (const key of settled) for (const done of [...(waiting.get(key)?.done ?? [])]) done()
     }
     polling = false

@@ -1,5 +1,6 @@
 /** `partitions`: owners, leases and watermarks. */
 import type { Queryable } from '../server/connect.js'
+import { IS_SAME_DATABASE, IS_SAME_HISTORY } from '../server/incarnation.js'
 import { IS_ALIVE } from './workers.js'
 
 /** A partition and the epoch in which its owner has it. */
@@ -124,6 +125,10 @@ export interface PartitionState {
   dirty: number
   /** The identity of the feed that was last known to be whole; `null` when there is none. */
   feedIdentity: string | null
+  /** The incarnation of the ledger: only entries that are sealed with its secret are ours. */
+  incarnation: number
+  /** Whether the server has the history of this incarnation. If not, the ledger needs a new incarnation. */
+  sameHistory: boolean
 }
 
 /** Resolves with the state of a partition; undefined if the epoch has ended. */
@@ -131,12 +136,22 @@ export async function readPartition(db: Queryable, { partition, epoch }: Epoch):
   const { rows } = await db.query({
     name: 'read-partition',
     text: `
-      SELECT settled_seq, dirty, redis_run_id FROM partitions JOIN partition_marks USING (id)
+      SELECT settled_seq, dirty, redis_run_id, (SELECT incarnation FROM ledger) AS incarnation,
+             ${IS_SAME_HISTORY} AND ${IS_SAME_DATABASE} AS same_history
+      FROM partitions JOIN partition_marks USING (id)
       WHERE id = $1 AND epoch = $2`,
     values: [partition, epoch],
   })
   const [row] = rows
-  return row && { settledSeq: row.settled_seq, dirty: row.dirty, feedIdentity: row.redis_run_id }
+  return (
+    row && {
+      settledSeq: row.settled_seq,
+      dirty: row.dirty,
+      feedIdentity: row.redis_run_id,
+      incarnation: row.incarnation,
+      sameHistory: row.same_history,
+    }
+  )
 }
 
 /**

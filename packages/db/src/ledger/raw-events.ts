@@ -3,6 +3,7 @@ import { identityOf, type RawEvent } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
 import { asMoment, momentOf } from '../server/moments.js'
 import { smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
+import { CLAIM_IDS, IS_EVENT_OF_ID } from './event-ids.js'
 
 /** An event to be inserted into `raw_events`. */
 export interface NewEvent extends Omit<RawEvent, 'seq' | 'acceptedAt' | 'occurredAt'> {
@@ -17,31 +18,39 @@ export interface Acceptance {
   acceptedAt: string
 }
 
-// seq is assigned in the order of the arrays, so that a request's events keep their order. The rows are inserted in the
-// order of the primary key, so that two flushes with the same ids cannot deadlock.
+// seq is assigned in the order of the arrays, so that a request's events keep their order.
 const INSERT = `
-  WITH inserted AS (
+  WITH numbered AS MATERIALIZED (
+    SELECT nextval((SELECT sequence::regclass FROM ledger)) AS seq, e.*
+    FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
+                $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::json[], $13::json[], $14::smallint[])
+      AS e(tenant_id, event_id, external_id, type, source, key, partition,
+           occurred_at, correlation_id, causation_id, traceparent, payload, extensions, hops)),
+  ${CLAIM_IDS('numbered')},
+  inserted AS (
     INSERT INTO raw_events (seq, tenant_id, event_id, external_id, type, source, key, partition, occurred_at,
-                            correlation_id, causation_id, traceparent, payload, extensions)
+                            correlation_id, causation_id, traceparent, payload, extensions, hops)
     SELECT seq, tenant_id, event_id, external_id, type, source, key, partition, coalesce(occurred_at, date_trunc('milliseconds', now())),
-           correlation_id, causation_id, traceparent, payload, extensions
-    FROM (SELECT nextval('raw_events_seq_seq') AS seq, e.*
-          FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
-                      $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::json[], $13::json[])
-            AS e(tenant_id, event_id, external_id, type, source, key, partition,
-                 occurred_at, correlation_id, causation_id, traceparent, payload, extensions)) numbered
-    ORDER BY tenant_id, event_id
-    ON CONFLICT DO NOTHING
+           correlation_id, causation_id, traceparent, payload, extensions, hops
+    FROM numbered JOIN claimed USING (seq)
     RETURNING tenant_id, event_id, seq, accepted_at)
-  SELECT min(accepted_at) AS accepted_at, array_agg(seq ORDER BY seq) AS seqs,
+  SELECT min(accepted_at) AS accepted_at, array_agg(seq ORDER BY seq) AS seqs, (SELECT incarnation FROM ledger) AS incarnation,
          CASE WHEN count(*) < cardinality($2) THEN array_agg(tenant_id || '/' || event_id ORDER BY seq) END AS identities
   FROM inserted`
 
+/** The result of an INSERT. */
+export interface Stored {
+  /** The values that Postgres assigned to each new event. The others have the id of an earlier one. */
+  acceptances: Map<NewEvent, Acceptance>
+  /** The incarnation of the ledger: entries for the events must be sealed with its secret. */
+  incarnation: number
+}
+
 /**
- * Inserts the new ones among the events, in one statement. Resolves with the values that Postgres assigned to each. The
- * events must be distinct. An event that is not in the result has the id of an earlier one; nothing was written for it.
+ * Inserts the new ones among the events, in one statement. The events must be distinct. For an event with the id of an
+ * earlier one, nothing is written.
  */
-export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]): Promise<Map<NewEvent, Acceptance>> {
+export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]): Promise<Stored> {
   const { rows } = await db.query({
     name: 'insert-raw-events',
     text: INSERT,
@@ -65,19 +74,21 @@ export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]
         events.map((e) => e.extensions && JSON.stringify(e.extensions)),
         'json',
       ),
+      smallintColumn(events.map((e) => e.hops ?? 0)),
     ],
   })
-  const { accepted_at, seqs, identities } = rows[0] as {
+  const { accepted_at, seqs, identities, incarnation } = rows[0] as {
+    incarnation: number
     accepted_at: Date | null
     seqs: string[] | null
     /** As `identityOf` gives them; `null` when all events are new. */
     identities: string[] | null
   }
-  if (!accepted_at || !seqs) return new Map()
+  if (!accepted_at || !seqs) return { acceptances: new Map(), incarnation }
   const acceptedAt = accepted_at.toISOString()
   const byIdentity = identities && new Map(events.map((event) => [identityOf(event), event]))
   const eventAt = (i: number) => (byIdentity ? byIdentity.get(identities[i]!)! : events[i]!)
-  return new Map(seqs.map((seq, i) => [eventAt(i), { seq: Number(seq), acceptedAt }]))
+  return { acceptances: new Map(seqs.map((seq, i) => [eventAt(i), { seq: Number(seq), acceptedAt }])), incarnation }
 }
 
 /** A stored event, and whether it was ever delivered. */
@@ -91,33 +102,40 @@ export interface StoredEvent {
 export const RAW_EVENT_COLUMNS = `
   r.tenant_id, r.event_id, r.external_id, r.seq, r.type, r.source, r.key, r.partition,
   ${asMoment('r.occurred_at')} AS occurred_at, r.accepted_at,
-  r.correlation_id, r.causation_id, r.traceparent, r.extensions, r.payload::text AS payload`
+  r.correlation_id, r.causation_id, r.traceparent, r.extensions, r.hops, r.payload::text AS payload`
 
 const FIND = `
   SELECT ${RAW_EVENT_COLUMNS},
-         p.event_id IS NULL AND w.event_id IS NULL AND f.event_id IS NULL AS undelivered
+         p.seq IS NULL AND w.seq IS NULL AND f.seq IS NULL AS undelivered,
+         i.tenant_id AS known_tenant, i.event_id AS known_id
   FROM unnest($1::text[], $2::uuid[]) AS wanted(tenant_id, event_id)
-  JOIN raw_events r USING (tenant_id, event_id)
-  LEFT JOIN processed_events p USING (tenant_id, event_id)
-  LEFT JOIN failed_events f USING (tenant_id, event_id)
-  LEFT JOIN retries w USING (tenant_id, event_id)`
+  JOIN event_ids i USING (tenant_id, event_id)
+  LEFT JOIN raw_events r ON ${IS_EVENT_OF_ID('r')}
+  LEFT JOIN processed_events p ON p.seq = r.seq
+  LEFT JOIN failed_events f ON f.seq = r.seq
+  LEFT JOIN retries w ON w.seq = r.seq`
 
-/** Resolves with the stored events with these ids, by `identityOf`. */
+/**
+ * Resolves with the stored events with these ids, by `identityOf`. `removed`: the id is known, but retention has removed
+ * its event.
+ */
 export async function findRawEvents(
   db: Queryable,
   ids: readonly { tenantId: string; id: string }[],
-): Promise<Map<string, StoredEvent>> {
+): Promise<Map<string, StoredEvent | 'removed'>> {
   const { rows } = await db.query({
     name: 'find-raw-events',
     text: FIND,
     values: [ids.map((e) => e.tenantId), ids.map((e) => e.id)],
   })
-  return new Map(
-    rows.map((row) => {
-      const event = rawEventOf(row)
-      return [identityOf(event), { event, undelivered: row.undelivered }]
-    }),
-  )
+  const found = new Map<string, StoredEvent | 'removed'>()
+  // An id may be in two buckets, one of which has no event.
+  for (const row of rows) {
+    const identity = identityOf({ tenantId: row.known_tenant, id: row.known_id })
+    if (row.seq !== null) found.set(identity, { event: rawEventOf(row), undelivered: row.undelivered })
+    else if (!found.has(identity)) found.set(identity, 'removed')
+  }
+  return found
 }
 
 /**
@@ -150,6 +168,7 @@ export function rawEventOf(row: any): RawEvent {
     ...(row.causation_id !== null && { causationId: row.causation_id }),
     ...(row.traceparent !== null && { traceparent: row.traceparent }),
     ...(row.extensions !== null && { extensions: row.extensions }),
+    ...(row.hops > 0 && { hops: row.hops }),
     payload: row.payload,
   }
 }

@@ -1,6 +1,7 @@
 /** `retries`: the events that await another attempt. Usually empty. */
 import type { Attempt, Delivery, RawEvent } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
+import { bigintColumn } from './columns.js'
 import { RAW_EVENT_COLUMNS, rawEventOf } from './raw-events.js'
 import type { Lease } from './settle.js'
 
@@ -28,8 +29,8 @@ export async function readRetries(
     name: 'read-retries',
     text: `
       SELECT ${COLUMNS}
-      FROM retries w JOIN raw_events r USING (tenant_id, event_id)
-      WHERE w.partition = $1 AND r.seq > $2 ORDER BY r.seq LIMIT $3`,
+      FROM retries w JOIN raw_events r ON r.partition = w.partition AND r.seq = w.seq
+      WHERE w.partition = $1 AND w.seq > $2 ORDER BY w.seq LIMIT $3`,
     values: [partition, after, limit],
   })
   return rows.map(retryOf)
@@ -42,7 +43,7 @@ export async function readRetries(
 export async function readDueRetries(
   db: Queryable,
   partitions: readonly number[],
-  { held, limit }: { held: readonly { tenantId: string; id: string }[]; limit: number },
+  { held, limit }: { held: readonly { seq: number }[]; limit: number },
 ): Promise<WaitingRetry[]> {
   const { rows } = await db.query({
     name: 'read-due-retries',
@@ -50,11 +51,10 @@ export async function readDueRetries(
       SELECT ${COLUMNS}
       FROM (SELECT * FROM retries w
             WHERE w.partition = ANY($1::smallint[]) AND w.due_at <= now()
-              AND NOT EXISTS (SELECT FROM unnest($2::text[], $3::uuid[]) AS held(tenant_id, event_id)
-                              WHERE held.tenant_id = w.tenant_id AND held.event_id = w.event_id)
-            ORDER BY w.due_at LIMIT $4) w
-      JOIN raw_events r USING (tenant_id, event_id) ORDER BY w.due_at`,
-    values: [partitions, held.map((e) => e.tenantId), held.map((e) => e.id), limit],
+              AND w.seq NOT IN (SELECT unnest($2::bigint[]))
+            ORDER BY w.due_at LIMIT $3) w
+      JOIN raw_events r ON r.partition = w.partition AND r.seq = w.seq ORDER BY w.due_at`,
+    values: [partitions, bigintColumn(held.map((e) => e.seq)), limit],
   })
   return rows.map(retryOf)
 }
@@ -78,18 +78,18 @@ function retryOf(row: any): WaitingRetry {
 export async function recordWaiting(
   db: Queryable,
   { partition, epoch }: { partition: number; epoch: number },
-  events: readonly { tenantId: string; id: string }[],
+  events: readonly { tenantId: string; id: string; seq: number }[],
 ): Promise<boolean> {
   const { rowCount } = await db.query({
     name: 'record-waiting',
     text: `
       WITH owned AS (SELECT id FROM partitions WHERE id = $1 AND epoch = $2 FOR SHARE), written AS (
-        INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at)
-        SELECT tenant_id, event_id, id, 0, now()
-        FROM owned, unnest($3::text[], $4::uuid[]) AS waiting(tenant_id, event_id)
+        INSERT INTO retries (tenant_id, event_id, seq, partition, attempts, due_at)
+        SELECT tenant_id, event_id, seq, id, 0, now()
+        FROM owned, unnest($3::text[], $4::uuid[], $5::bigint[]) AS waiting(tenant_id, event_id, seq)
         ON CONFLICT DO NOTHING)
       SELECT FROM owned`,
-    values: [partition, epoch, events.map((e) => e.tenantId), events.map((e) => e.id)],
+    values: [partition, epoch, events.map((e) => e.tenantId), events.map((e) => e.id), events.map((e) => e.seq)],
   })
   return rowCount === 1
 }
@@ -111,16 +111,17 @@ export async function recordSuspects(
       WITH held AS (
         SELECT id FROM partitions JOIN partition_marks USING (id)
         WHERE id = $1 AND epoch = $2 AND ($3::bigint IS NULL OR dirty = $3) FOR SHARE OF partitions), written AS (
-        INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, crashes)
-        SELECT tenant_id, event_id, id, attempts, now(), crashes
-        FROM held, unnest($4::text[], $5::uuid[], $6::smallint[], $7::smallint[])
-                     AS suspect(tenant_id, event_id, attempts, crashes)
-        ON CONFLICT (tenant_id, event_id) DO UPDATE SET crashes = excluded.crashes)
+        INSERT INTO retries (tenant_id, event_id, seq, partition, attempts, due_at, crashes)
+        SELECT tenant_id, event_id, seq, id, attempts, now(), crashes
+        FROM held, unnest($4::text[], $5::uuid[], $6::smallint[], $7::smallint[], $8::bigint[])
+                     AS suspect(tenant_id, event_id, attempts, crashes, seq)
+        ON CONFLICT (seq) DO UPDATE SET crashes = excluded.crashes)
       SELECT FROM held`,
     values: [
       ...[partition, epoch, dirty],
       ...[suspects.map(({ event }) => event.tenantId), suspects.map(({ event }) => event.id)],
       ...[suspects.map(({ attempts }) => attempts), suspects.map(({ crashes }) => crashes)],
+      suspects.map(({ event }) => event.seq),
     ],
   })
   return rowCount === 1
@@ -139,12 +140,10 @@ export async function takeBackSuspicion(
     name: 'take-back-suspicion',
     text: `
       UPDATE retries SET crashes = suspect.before
-      FROM unnest($1::text[], $2::uuid[], $3::smallint[], $4::smallint[])
-             AS suspect(tenant_id, event_id, crashes, before)
-      WHERE retries.tenant_id = suspect.tenant_id AND retries.event_id = suspect.event_id
-        AND retries.crashes = suspect.crashes`,
+      FROM unnest($1::bigint[], $2::smallint[], $3::smallint[]) AS suspect(seq, crashes, before)
+      WHERE retries.seq = suspect.seq AND retries.crashes = suspect.crashes`,
     values: [
-      ...[deliveries.map(({ event }) => event.tenantId), deliveries.map(({ event }) => event.id)],
+      deliveries.map(({ event }) => event.seq),
       ...[deliveries.map(({ crashes }) => crashes), suspects.map(({ before }) => before)],
     ],
   })

@@ -4,6 +4,7 @@
  */
 import { type Failed, historyWith, type Processed, type Retry, storableText } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
+import { IS_SAME_HISTORY } from '../server/incarnation.js'
 import { bigintColumn, jsonbColumn, smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
 import { SETTLING_STATUSES } from './settled.js'
 
@@ -22,12 +23,13 @@ export interface Lease {
 /**
  * Finds the partitions whose lease holds and whose mark matches the lease. It locks the rows of `partitions` against
  * other workers until the transaction ends; that fences off old owners. The marks are read without a lock, so that
- * ingest never waits for a settling transaction; `partition-marks.ts` explains why that is enough.
+ * ingest never waits for a settling transaction; `partition-marks.ts` explains why that is enough. On a server that has
+ * forgotten events, no lease holds (`server/incarnation.ts`).
  */
 const FENCE = (partitions: string, epochs: string, dirty: string) => `
   SELECT id FROM partitions JOIN partition_marks USING (id)
   JOIN unnest(${partitions}::smallint[], ${epochs}::bigint[], ${dirty}::bigint[]) AS held(id, epoch, dirty) USING (id, epoch)
-  WHERE held.dirty IS NULL OR held.dirty = partition_marks.dirty
+  WHERE (held.dirty IS NULL OR held.dirty = partition_marks.dirty) AND ${IS_SAME_HISTORY}
   ORDER BY id FOR SHARE OF partitions`
 
 const fenceValues = (leases: readonly Lease[]) => [
@@ -57,18 +59,33 @@ export interface Inserted {
 
 // The statement includes the fence, so that a batch without handlers is settled in one round trip. An event that has
 // failed or was discarded stays so, even if a second stream entry delivers it; one that is being replayed does not.
+//
+// The positions of each partition are drawn from a row that stays locked until the transaction ends. So they rise in the
+// order of the commits: a reader that sees a position sees all lower ones. An event that is not inserted leaves a gap.
+//
+// Of a part that retention has dropped, every event was settled.
 const INSERT_PROCESSED = `
-  WITH holding AS MATERIALIZED (${FENCE('$12', '$13', '$14')}), inserted AS (
-    INSERT INTO processed_events (tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
-                                  worker_id, correlation_id, accepted_at, processing_ms)
-    SELECT tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
-           $15, correlation_id, accepted_at, $16
+  WITH holding AS MATERIALIZED (${FENCE('$13', '$14', '$15')}),
+  given AS MATERIALIZED (
+    SELECT e.*, row_number() OVER (PARTITION BY partition ORDER BY seq) AS place
     FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::smallint[], $7::jsonb[], $8::smallint[],
-                $9::jsonb[], $10::text[], $11::timestamptz[])
-      AS e(tenant_id, event_id, seq, type, key, partition, payload, attempts, history, correlation_id, accepted_at)
-    WHERE partition IN (SELECT id FROM holding)
-      AND NOT EXISTS (SELECT FROM failed_events f
-                      WHERE f.tenant_id = e.tenant_id AND f.event_id = e.event_id AND f.status IN ${SETTLING_STATUSES})
+                $9::jsonb[], $10::text[], $11::timestamptz[], $12::timestamptz[])
+      AS e(tenant_id, event_id, seq, type, key, partition, payload, attempts, history, correlation_id, accepted_at, occurred_at)
+    WHERE partition IN (SELECT id FROM holding) AND seq >= (SELECT first_seq FROM ledger)),
+  heads AS MATERIALIZED (
+    SELECT partition FROM log_heads WHERE partition IN (SELECT partition FROM given) ORDER BY partition FOR UPDATE),
+  drawn AS (
+    UPDATE log_heads SET next_position = next_position + n
+    FROM (SELECT partition, count(*) AS n FROM given JOIN heads USING (partition) GROUP BY partition) AS counts
+    WHERE log_heads.partition = counts.partition
+    RETURNING log_heads.partition, next_position - n - 1 AS before),
+  inserted AS (
+    INSERT INTO processed_events (tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
+                                  worker_id, correlation_id, accepted_at, processing_ms, occurred_at, position)
+    SELECT tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
+           $16, correlation_id, accepted_at, $17, occurred_at, before + place
+    FROM given e JOIN drawn USING (partition)
+    WHERE NOT EXISTS (SELECT FROM failed_events f WHERE f.seq = e.seq AND f.status IN ${SETTLING_STATUSES})
     ON CONFLICT DO NOTHING
     RETURNING seq)
   SELECT (SELECT coalesce(array_agg(id), '{}') FROM holding) AS holding,
@@ -101,6 +118,7 @@ export async function insertProcessed(
       jsonbColumn(commits.map(({ delivery: { history } }) => (history.length > 0 ? storableJson(history) : undefined))),
       textColumn(events.map((e) => e.correlationId)),
       timestamptzColumn(events.map((e) => e.acceptedAt)),
+      timestamptzColumn(events.map((e) => e.occurredAt)),
       ...fenceValues(leases),
       by.workerId,
       by.processingMs,
@@ -125,7 +143,8 @@ const INSERT_FAILED = `
               $16::timestamptz[])
     AS e(tenant_id, event_id, seq, type, key, partition, payload, failure_type, error_class, message, errors, component,
          attempts, history, correlation_id, accepted_at)
-  WHERE NOT EXISTS (SELECT FROM processed_events p WHERE p.tenant_id = e.tenant_id AND p.event_id = e.event_id)
+  WHERE NOT EXISTS (SELECT FROM processed_events p WHERE p.seq = e.seq)
+    AND seq >= (SELECT first_seq FROM ledger)
   ON CONFLICT (tenant_id, event_id) DO UPDATE
     SET failure_type = excluded.failure_type, error_class = excluded.error_class, message = excluded.message,
         errors = excluded.errors, component = excluded.component, worker_id = excluded.worker_id,
@@ -167,11 +186,11 @@ export async function upsertRetries(tx: Queryable, retries: readonly Retry[], no
   await tx.query({
     name: 'upsert-retries',
     text: `
-      INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, history)
-      SELECT tenant_id, event_id, partition, attempts, now() + delay_ms * interval '1 millisecond', history
-      FROM unnest($1::text[], $2::uuid[], $3::smallint[], $4::smallint[], $5::integer[], $6::jsonb[])
-        AS e(tenant_id, event_id, partition, attempts, delay_ms, history)
-      ON CONFLICT (tenant_id, event_id) DO UPDATE
+      INSERT INTO retries (tenant_id, event_id, seq, partition, attempts, due_at, history)
+      SELECT tenant_id, event_id, seq, partition, attempts, now() + delay_ms * interval '1 millisecond', history
+      FROM unnest($1::text[], $2::uuid[], $3::smallint[], $4::smallint[], $5::integer[], $6::jsonb[], $7::bigint[])
+        AS e(tenant_id, event_id, partition, attempts, delay_ms, history, seq)
+      ON CONFLICT (seq) DO UPDATE
         SET attempts = excluded.attempts, due_at = excluded.due_at, history = excluded.history, crashes = 0
         WHERE retries.attempts < excluded.attempts`,
     values: [
@@ -181,6 +200,7 @@ export async function upsertRetries(tx: Queryable, retries: readonly Retry[], no
       retries.map((r) => r.delivery.attempts + 1),
       retries.map((r) => r.delayMs),
       retries.map((r) => storableJson(historyWith(r.delivery, r.failure, now))),
+      events.map((e) => e.seq),
     ],
   })
 }
@@ -190,28 +210,27 @@ export async function upsertRetries(tx: Queryable, retries: readonly Retry[], no
 // settled event first, as this statement does. So either both see that the event is settled, or the replay has removed
 // that state.
 const END_WAITING = `
-  WITH settled AS (SELECT * FROM unnest($1::text[], $2::uuid[]) AS e(tenant_id, event_id)),
+  WITH settled AS (SELECT unnest($1::bigint[]) AS seq),
        processed AS MATERIALIZED (
-         SELECT tenant_id, event_id FROM processed_events JOIN settled USING (tenant_id, event_id)
-         FOR KEY SHARE OF processed_events),
+         SELECT seq FROM processed_events JOIN settled USING (seq) FOR KEY SHARE OF processed_events),
        buried AS MATERIALIZED (
-         SELECT tenant_id, event_id FROM failed_events JOIN settled USING (tenant_id, event_id)
+         SELECT seq FROM failed_events JOIN settled USING (seq)
          WHERE status IN ${SETTLING_STATUSES} FOR SHARE OF failed_events),
        replayed AS (
          UPDATE failed_events f SET status = 'replayed', resolved_at = clock_timestamp()
-         FROM processed p WHERE f.tenant_id = p.tenant_id AND f.event_id = p.event_id AND f.status = 'replaying')
+         FROM processed p WHERE f.seq = p.seq AND f.status = 'replaying')
   DELETE FROM retries USING (SELECT * FROM processed UNION ALL SELECT * FROM buried) AS ended
-  WHERE retries.tenant_id = ended.tenant_id AND retries.event_id = ended.event_id`
+  WHERE retries.seq = ended.seq`
 
 /**
  * Removes the retries of those of these events that are settled, and marks the dead letters of the processed ones as
  * replayed.
  */
-export async function endWaiting(tx: Queryable, events: readonly { tenantId: string; id: string }[]): Promise<void> {
+export async function endWaiting(tx: Queryable, events: readonly { seq: number }[]): Promise<void> {
   await tx.query({
     name: 'end-waiting',
     text: END_WAITING,
-    values: [events.map((e) => e.tenantId), events.map((e) => e.id)],
+    values: [bigintColumn(events.map((e) => e.seq))],
   })
 }
 

@@ -1,5 +1,5 @@
 /**
- * Which events are settled, as SQL conditions about a row `e` with `tenant_id` and `event_id`. An event is settled when
+ * Which events are settled, as SQL conditions about a row `e` with `seq`. An event is settled when
  * it is processed, or has failed and is not being replayed.
  */
 
@@ -26,8 +26,7 @@ const SETTLED: Place[] = [
 ]
 const RETRYING: Place = { table: 'retries' }
 
-const rowOf = ({ table, condition = 'true' }: Place) =>
-  `FROM ${table} o WHERE o.tenant_id = e.tenant_id AND o.event_id = e.event_id AND ${condition}`
+const rowOf = ({ table, condition = 'true' }: Place) => `FROM ${table} o WHERE o.seq = e.seq AND ${condition}`
 
 // Scalar subqueries: for EXISTS Postgres may choose to hash the whole table.
 const anyRow = (places: readonly Place[]) =>

@@ -87,8 +87,8 @@ export async function readArrivals(db: Queryable): Promise<Arrivals> {
   const { rows } = await db.query({
     name: 'read-arrivals',
     text: `
-      SELECT last_value AS last_seq, (SELECT count(*) > 1 FROM (SELECT FROM tenants LIMIT 2) t) AS several_tenants
-      FROM raw_events_seq_seq`,
+      SELECT coalesce(pg_sequence_last_value(sequence::regclass), 0) AS last_seq, (SELECT count(*) > 1 FROM (SELECT FROM tenants LIMIT 2) t) AS several_tenants
+      FROM ledger`,
   })
   return { lastSeq: rows[0].last_seq, severalTenants: rows[0].several_tenants }
 }

@@ -4,6 +4,7 @@
  * backwards.
  */
 import type { EventStatus } from '@eventflow/core'
+import { EVENTS_BY_ID } from '../ledger/event-ids.js'
 import { readStoredRange } from '../ledger/raw-events.js'
 import { hasRow, IS_SETTLED_OR_RETRYING } from '../ledger/settled.js'
 import { asTenant } from '../server/as-tenant.js'
@@ -64,9 +65,12 @@ const COLUMNS = `
   seq, event_id, external_id, type, source, key, partition, status, attempts, ${asMoment('occurred_at')} AS time, accepted_at, processed_at,
   failed_at, retry_at, error_class, message, correlation_id, causation_id`
 
+const UUID_OF = (text: string) =>
+  `CASE WHEN ${text} ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN ${text}::uuid END`
+
 /** The rows of the view for the events that `chosen` selects. */
 const rowsOf = (chosen: string) => `
-  SELECT ${COLUMNS} FROM events WHERE (tenant_id, event_id) IN (SELECT tenant_id, event_id FROM (${chosen}) c)
+  SELECT ${COLUMNS} FROM events WHERE (partition, seq) IN (SELECT partition, seq FROM (${chosen}) c)
   ORDER BY seq DESC`
 
 /** Resolves with a page of matching events, the last accepted first, below the seq `before` if given. */
@@ -97,9 +101,9 @@ function fewCandidates({
   status,
 }: EventQuery): { candidates: string; values: unknown[] } | undefined {
   if (ids !== undefined) {
-    const correlated = correlationId === undefined ? '' : 'AND correlation_id = $10'
+    const correlated = correlationId === undefined ? '' : 'WHERE r.correlation_id = $10'
     return {
-      candidates: `SELECT * FROM raw_events WHERE tenant_id = $1 AND event_id = ANY($9::uuid[]) ${correlated}`,
+      candidates: `SELECT r.* FROM ${EVENTS_BY_ID('(SELECT $1 AS tenant_id, unnest($9::uuid[]) AS event_id) wanted')} ${correlated}`,
       values: [ids, ...(correlationId === undefined ? [] : [correlationId])],
     }
   }
@@ -110,17 +114,18 @@ function fewCandidates({
         SELECT * FROM raw_events
         WHERE tenant_id = $1 AND correlation_id = $9 AND correlation_id <> event_id::text
         UNION ALL
-        SELECT * FROM raw_events
-        WHERE tenant_id = $1 AND correlation_id = $9
-          AND event_id = CASE WHEN $9 ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN $9::uuid END
-          AND correlation_id = event_id::text`,
+        SELECT r.* FROM ${EVENTS_BY_ID(`(SELECT $1 AS tenant_id, ${UUID_OF('$9')} AS event_id) wanted`)}
+        WHERE r.correlation_id = $9`,
       values: [correlationId],
     }
   }
   const tables = { retrying: 'retries', failed: 'failed_events', discarded: 'failed_events' } as Record<string, string>
   const table = tables[status ?? '']
   if (!table) return undefined
-  return { candidates: `SELECT r.* FROM ${table} JOIN raw_events r USING (tenant_id, event_id)`, values: [] }
+  return {
+    candidates: `SELECT r.* FROM ${table} o JOIN raw_events r ON r.partition = o.partition AND r.seq = o.seq`,
+    values: [],
+  }
 }
 
 /** Scans `raw_events` from the newest backwards until a page is full, there is no more, or the time is up. */
@@ -139,7 +144,7 @@ async function lookBack(
   // reading all events of the window before it takes the first ones, which it would do if it expects few matches.
   const chosen = `
     SELECT m.* FROM partitions
-    CROSS JOIN LATERAL (SELECT e.seq, e.tenant_id, e.event_id
+    CROSS JOIN LATERAL (SELECT e.seq, e.partition
                         FROM (SELECT * FROM raw_events
                               WHERE partition = partitions.id AND seq >= $7 AND seq < $8 ORDER BY seq DESC OFFSET 0) e
                         WHERE ${conditions} LIMIT $9) m

@@ -1,6 +1,7 @@
 /** The view `events`: one row for each accepted event, with its status. */
 import { identityOf } from '@eventflow/core'
-import { SETTLING_STATUSES } from '../ledger/settled.js'
+import { EVENTS_BY_ID, IS_EVENT_OF_ID } from '../ledger/event-ids.js'
+import { IS_SETTLED, SETTLING_STATUSES } from '../ledger/settled.js'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db, Queryable } from '../server/connect.js'
 import { asMoment } from '../server/moments.js'
@@ -10,7 +11,10 @@ type EventRow = Record<string, any>
 
 /** Resolves with the event with this id, or undefined; `time` is its `occurred_at` for `momentOf`. */
 export async function findEvent(db: Db, tenantId: string, id: string): Promise<EventRow | undefined> {
-  const text = `SELECT *, ${asMoment('occurred_at')} AS time FROM events WHERE tenant_id = $1 AND event_id = $2`
+  const text = `
+    SELECT *, ${asMoment('occurred_at')} AS time FROM events
+    WHERE (partition, seq) IN (SELECT partition, seq FROM event_ids WHERE tenant_id = $1 AND event_id = $2)
+      AND tenant_id = $1 AND event_id = $2`
   const values = [tenantId, id]
   const { rows } = await asTenant(db, tenantId, (tx) => tx.query({ name: 'find-event', text, values }))
   return rows[0]
@@ -24,32 +28,50 @@ export async function findIdOfSource(
   source: string,
 ): Promise<string | undefined> {
   const text = `
-    SELECT event_id FROM raw_events WHERE tenant_id = $1 AND event_id = ANY($2::uuid[]) AND source = $3
-    ORDER BY array_position($2::uuid[], event_id) LIMIT 1`
+    SELECT r.event_id FROM ${EVENTS_BY_ID('(SELECT $1 AS tenant_id, unnest($2::uuid[]) AS event_id) wanted')}
+    WHERE r.source = $3 ORDER BY array_position($2::uuid[], r.event_id) LIMIT 1`
   const values = [tenantId, ids, source]
   const { rows } = await asTenant(db, tenantId, (tx) => tx.query({ name: 'find-id-of-source', text, values }))
   return rows[0]?.event_id
 }
 
 /**
- * Resolves with those of these events that are settled, by `identityOf`. An event that Postgres does not have counts as
+ * Resolves with the seqs of those of these events that are settled. An event that Postgres does not have counts as
  * settled: retention removed it.
  */
 export async function findSettled(
   db: Queryable,
-  ids: readonly { tenantId: string; id: string }[],
-): Promise<Set<string>> {
+  events: readonly { seq: number; partition: number }[],
+): Promise<Set<number>> {
   const { rows } = await db.query({
     name: 'find-settled',
     text: `
-      WITH wanted AS (SELECT * FROM unnest($1::text[], $2::uuid[]) AS ids(tenant_id, event_id))
-      SELECT tenant_id, event_id FROM wanted JOIN processed_events USING (tenant_id, event_id)
+      WITH wanted AS (SELECT * FROM unnest($1::bigint[], $2::smallint[]) AS given(seq, partition))
+      SELECT seq FROM wanted JOIN processed_events USING (seq)
       UNION ALL
-      SELECT tenant_id, event_id FROM wanted JOIN failed_events f USING (tenant_id, event_id)
-      WHERE f.status IN ${SETTLING_STATUSES}
+      SELECT seq FROM wanted JOIN failed_events f USING (seq) WHERE f.status IN ${SETTLING_STATUSES}
       UNION ALL
-      SELECT tenant_id, event_id FROM wanted
-      WHERE NOT EXISTS (SELECT FROM raw_events r WHERE r.tenant_id = wanted.tenant_id AND r.event_id = wanted.event_id)`,
+      SELECT seq FROM wanted
+      WHERE NOT EXISTS (SELECT FROM raw_events r WHERE r.partition = wanted.partition AND r.seq = wanted.seq)`,
+    values: [events.map((e) => e.seq), events.map((e) => e.partition)],
+  })
+  return new Set(rows.map((row) => row.seq))
+}
+
+/**
+ * Resolves with those of these ids whose events are settled, by `identityOf`. An event that Postgres does not have counts
+ * as settled: retention removed it.
+ */
+export async function findSettledIds(
+  db: Queryable,
+  ids: readonly { tenantId: string; id: string }[],
+): Promise<Set<string>> {
+  const { rows } = await db.query({
+    name: 'find-settled-ids',
+    text: `
+      SELECT tenant_id, event_id FROM unnest($1::text[], $2::uuid[]) AS wanted(tenant_id, event_id)
+      WHERE (SELECT true FROM event_ids i JOIN raw_events e ON ${IS_EVENT_OF_ID('e')}
+             WHERE i.tenant_id = wanted.tenant_id AND i.event_id = wanted.event_id AND NOT ${IS_SETTLED} LIMIT 1) IS NULL`,
     values: [ids.map((e) => e.tenantId), ids.map((e) => e.id)],
   })
   return new Set(rows.map((row) => identityOf({ tenantId: row.tenant_id, id: row.event_id })))

@@ -40,9 +40,8 @@ export interface Sample {
 }
 
 const OPEN = `e.status = 'open' AND ${matches('e.failed_at')} AND ($7::text IS NULL OR e.error_class = $7)`
-// By `raw_events` and its index: `processed_events` has no index by seq, because it would cost time for every event.
 const PROCESSED = `
-  raw_events e JOIN processed_events p USING (tenant_id, event_id)
+  raw_events e JOIN processed_events p ON p.seq = e.seq
   WHERE ${matches('e.accepted_at')} AND $7::text IS NULL AND e.seq > $8 AND e.seq <= $9`
 
 const queryAs = (db: Db, tenantId: string) => (text: string, values: unknown[]) =>
@@ -93,7 +92,7 @@ export async function readSamples(
     return rows
   }
   const { rows } = await query(
-    `SELECT event_id, e.type, e.key, e.accepted_at
+    `SELECT e.event_id, e.type, e.key, e.accepted_at
      FROM ${PROCESSED} AND e.partition IN (SELECT id FROM partitions) ORDER BY e.seq LIMIT 5`,
     [...values, first - 1, Math.min(last, first + WINDOW)],
   )
@@ -157,11 +156,11 @@ function rfc3339(time: string): string {
 // Each becomes due a microsecond after the one before: a worker that loads only some of them loads the first of each
 // key first.
 const intoRetries = (source: string, history: string, crashes: string) => `
-  INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, history, crashes, schema_version)
-  SELECT tenant_id, event_id, partition, 0, now() + row_number() OVER (ORDER BY seq) * interval '1 microsecond',
+  INSERT INTO retries (tenant_id, event_id, seq, partition, attempts, due_at, history, crashes, schema_version)
+  SELECT tenant_id, event_id, seq, partition, 0, now() + row_number() OVER (ORDER BY seq) * interval '1 microsecond',
          ${history}, ${crashes}, ${SCHEMA_VERSION}
   FROM ${source}
-  ON CONFLICT (tenant_id, event_id) DO UPDATE
+  ON CONFLICT (seq) DO UPDATE
     SET attempts = 0, due_at = excluded.due_at, history = excluded.history, crashes = excluded.crashes,
         schema_version = excluded.schema_version`
 
@@ -173,7 +172,7 @@ const CHOSEN_DEAD_LETTERS = `
 const SET_STATUS = (source: string, from: string, to: string) => `
   UPDATE failed_events f
   SET status = '${to}', resolved_at = ${to === 'discarded' ? 'now()' : 'NULL'}, resolved_by = $11, reason = $12
-  FROM ${source} s WHERE f.tenant_id = s.tenant_id AND f.event_id = s.event_id AND f.status = '${from}'`
+  FROM ${source} s WHERE f.seq = s.seq AND f.status = '${from}'`
 
 // An event that crashed its worker is processed separately, as a suspect with one crash.
 const REPLAY_DEAD_LETTERS = `
@@ -195,12 +194,12 @@ const DISCARD_DEAD_LETTERS = `
 const REPLAY_PROCESSED = `
   WITH chosen AS (
          SELECT m.* FROM partitions
-         CROSS JOIN LATERAL (SELECT e.seq, tenant_id, event_id
+         CROSS JOIN LATERAL (SELECT e.seq
                              FROM ${PROCESSED} AND e.partition = partitions.id AND p.processed_at ${BEFORE}
                              ORDER BY e.seq LIMIT $10) m
          ORDER BY m.seq LIMIT $10),
        gone AS (DELETE FROM processed_events p USING chosen c
-                WHERE p.tenant_id = c.tenant_id AND p.event_id = c.event_id
+                WHERE p.seq = c.seq
                 RETURNING p.tenant_id, p.event_id, p.seq, p.partition, p.history, p.processed_at),
        letters AS (${SET_STATUS('gone', 'replayed', 'replaying')}),
        waiting AS (${intoRetries(

@@ -19,11 +19,11 @@ export interface Skip {
 const BURY = `
   INSERT INTO failed_events (tenant_id, event_id, seq, type, key, partition, payload, failure_type, error_class, message,
                              errors, component, worker_id, attempts, history, correlation_id, accepted_at)
-  SELECT tenant_id, event_id, r.seq, r.type, r.key, r.partition, r.payload, 'permanent', 'Skipped', $3,
+  SELECT r.tenant_id, r.event_id, r.seq, r.type, r.key, r.partition, r.payload, 'permanent', 'Skipped', $3,
          '[]', 'operator', $4, w.attempts, w.history, r.correlation_id, r.accepted_at
-  FROM retries w JOIN raw_events r USING (tenant_id, event_id)
-  WHERE tenant_id = $1 AND event_id = $2
-    AND NOT EXISTS (SELECT FROM processed_events p WHERE p.tenant_id = $1 AND p.event_id = $2)
+  FROM retries w JOIN raw_events r ON r.partition = w.partition AND r.seq = w.seq
+  WHERE w.tenant_id = $1 AND w.event_id = $2
+    AND NOT EXISTS (SELECT FROM processed_events p WHERE p.seq = w.seq)
   ON CONFLICT (tenant_id, event_id) DO UPDATE
     SET failure_type = excluded.failure_type, error_class = excluded.error_class, message = excluded.message,
         errors = excluded.errors, component = excluded.component, worker_id = excluded.worker_id,

@@ -2,15 +2,6 @@
 import type { Queryable } from './connect.js'
 
 /**
- * Resolves with the secret with which stream entries are sealed. All processes of an installation share it; Redis never
- * gets it.
- */
-export async function readEntrySecret(db: Queryable): Promise<Buffer> {
-  const { rows } = await db.query('SELECT entry_secret FROM installation')
-  return rows[0].entry_secret
-}
-
-/**
  * Until when events are also looked up under ids that do not depend on the source, in milliseconds since 1970; 0:
  * never.
  */

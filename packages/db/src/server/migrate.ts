@@ -17,10 +17,20 @@ import { workerProcesses } from './migrations/0010-worker-processes.js'
 import { installationTable } from './migrations/0011-installation.js'
 import { formerIds } from './migrations/0012-former-ids.js'
 import { listsByTenant } from './migrations/0013-lists-by-tenant.js'
+import { ledgerInParts } from './migrations/0014-ledger-in-parts.js'
 import { asRole, findOwner, grantRights, handOver } from './owner.js'
+import { MIN_PART_EVENTS } from './to-parts.js'
 
-/** All migrations; `partitions` is how many a new database gets. */
-export function migrationsFor(partitions: number): Record<string, Migration> {
+/** How a new database is divided. */
+export interface Division {
+  /** How many partitions it has. */
+  partitions: number
+  /** How many seqs each of the first parts of the ledger has. */
+  partEvents?: number | undefined
+}
+
+/** All migrations. */
+export function migrationsFor({ partitions, partEvents = MIN_PART_EVENTS }: Division): Record<string, Migration> {
   return {
     '0001-pipeline': { up: pipelineTables(partitions) },
     '0002-extensions': { up: extensions },
@@ -35,6 +45,7 @@ export function migrationsFor(partitions: number): Record<string, Migration> {
     '0011-installation': { up: installationTable },
     '0012-former-ids': { up: formerIds },
     '0013-lists-by-tenant': { up: listsByTenant },
+    '0014-ledger-in-parts': { up: ledgerInParts(partEvents) },
   }
 }
 
@@ -43,7 +54,7 @@ export function migrationsFor(partitions: number): Record<string, Migration> {
  * (from a newer version).
  */
 export async function compareMigrations(db: Queryable): Promise<{ missing: string[]; unknown: string[] }> {
-  const known = Object.keys(migrationsFor(1))
+  const known = Object.keys(migrationsFor({ partitions: 1 }))
   const { rows: tables } = await db.query(`SELECT to_regclass('kysely_migration') IS NOT NULL AS there`)
   if (!tables[0].there) return { missing: known, unknown: [] }
   const { rows } = await db.query('SELECT name FROM kysely_migration ORDER BY name')
@@ -70,11 +81,11 @@ class MigrationBlockedError extends Error {
 
 /**
  * Applies missing migrations, in one transaction under an advisory lock of Kysely: several processes may start at once.
- * `partitions` is used only the first time. Resolves with the names of the applied migrations. Rejects if the database
+ * `division` is used only the first time. Resolves with the names of the applied migrations. Rejects if the database
  * cannot be reached, a migration fails or a lock is not available in time; then nothing was changed.
  */
-export function migrate(url: string, { partitions }: { partitions: number }): Promise<string[]> {
-  return applyMigrations(url, migrationsFor(partitions))
+export function migrate(url: string, division: Division): Promise<string[]> {
+  return applyMigrations(url, migrationsFor(division))
 }
 
 /**

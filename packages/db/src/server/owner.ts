@@ -29,6 +29,7 @@ const TABLES = [
   ...['tenants', 'raw_events', 'processed_events', 'failed_events', 'retries', 'operations', 'audit_log'],
   ...['workers', 'partitions', 'partition_marks', 'events', 'process_figures', 'alerts', 'api_keys'],
   ...['event_schemas', 'event_schema_modes', 'installation', 'kysely_migration', 'kysely_migration_lock'],
+  ...['ledger', 'ledger_parts', 'event_ids', 'log_heads'],
 ]
 
 /**
@@ -41,7 +42,7 @@ export async function handOver(db: Kysely<unknown>, owner: string, lockTimeoutMs
     await sql`SET LOCAL lock_timeout = ${sql.lit(lockTimeoutMs)}`.execute(tx)
     const { rows } = await sql<{ name: string }>`
       SELECT relname AS name FROM pg_class
-      WHERE relnamespace = current_schema()::regnamespace AND relname = ANY(${TABLES}) AND relowner = session_user::regrole
+      WHERE relnamespace = current_schema()::regnamespace AND (relname = ANY(${TABLES}) OR relispartition AND relkind = 'r') AND relowner = session_user::regrole
       ORDER BY relname`.execute(tx)
     for (const { name } of rows) await sql`ALTER TABLE ${sql.table(name)} OWNER TO ${sql.id(owner)}`.execute(tx)
   })

@@ -23,6 +23,9 @@ const NETWORK_CODES = new Set([
   'ENOENT',
 ])
 
+/** The tables that are in parts. */
+const DIVIDED_TABLES = ['raw_events', 'processed_events', 'event_ids']
+
 /** Codes with which Node refuses a certificate or a TLS connection. */
 const TLS_CODE = /^(ERR_TLS_|ERR_SSL_|CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH)/
 
@@ -38,6 +41,7 @@ export function sqlErrorKind(error: unknown): SqlErrorKind {
   const { code, syscall, message, errors } = (error ?? {}) as Record<string, unknown>
   if (Array.isArray(errors)) return errors.some(isAway) ? 'infrastructure' : 'other'
   if (error instanceof pg.DatabaseError && typeof code === 'string') {
+    if (isMissingPart(error)) return 'infrastructure'
     const sqlClass = code.slice(0, 2)
     if (sqlClass === '22' || sqlClass === '23' || sqlClass === '54') return 'data'
     if (CONFLICTS.has(code)) return 'conflict'
@@ -48,6 +52,19 @@ export function sqlErrorKind(error: unknown): SqlErrorKind {
   if (typeof code === 'string' && (typeof syscall === 'string' || NETWORK_CODES.has(code) || TLS_CODE.test(code)))
     return 'infrastructure'
   return typeof message === 'string' && CONNECTION_MESSAGES.test(message) ? 'infrastructure' : 'other'
+}
+
+/**
+ * Whether an error means that a table of the ledger has no part for the seq of an event, because no process has made one
+ * in time. Postgres reports it as a violated constraint, without a constraint.
+ */
+export function isMissingPart(error: unknown): boolean {
+  return (
+    error instanceof pg.DatabaseError &&
+    error.code === '23514' &&
+    error.constraint === undefined &&
+    DIVIDED_TABLES.includes(error.table ?? '')
+  )
 }
 
 /** Whether an error means that Postgres is away or has no space left: the same may succeed later. */

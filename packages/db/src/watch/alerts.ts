@@ -102,7 +102,8 @@ export async function countFreshDeadLetters(db: Queryable, seconds: number): Pro
 export async function readProgress(db: Queryable): Promise<number> {
   const { rows } = await db.query(
     `SELECT sum(n_tup_ins + n_tup_upd)::bigint AS rows FROM pg_stat_user_tables
-     WHERE relid IN ('processed_events'::regclass, 'failed_events'::regclass, 'retries'::regclass)`,
+     WHERE relid IN ('failed_events'::regclass, 'retries'::regclass)
+        OR relid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = 'processed_events'::regclass)`,
   )
   return rows[0].rows
 }

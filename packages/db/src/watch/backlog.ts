@@ -65,7 +65,7 @@ const READ_BACKLOG = `
              (SELECT max((h ->> 'at')::timestamptz) FROM jsonb_array_elements(w.history) h WHERE h ->> 'attempt' = '0'),
              e.accepted_at)) AS since
     FROM (SELECT * FROM retries ORDER BY attempts DESC LIMIT ${RETRIES_LOOKED_AT}) w
-    JOIN raw_events e USING (tenant_id, event_id)
+    JOIN raw_events e ON e.partition = w.partition AND e.seq = w.seq
     GROUP BY w.partition)
   SELECT p.id, p.epoch, m.dirty, p.redis_run_id, coalesce(waiting.count, 0) AS retrying,
          (held.events + CASE WHEN counted.events < ${COUNTED} THEN counted.events

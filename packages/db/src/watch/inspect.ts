@@ -151,16 +151,17 @@ export async function readClock(db: Queryable): Promise<number> {
 
 /** The indexes that the pipeline's statements need, and how each is created. */
 const INDEXES: Record<string, string> = {
-  raw_events_pkey: 'ALTER TABLE raw_events ADD PRIMARY KEY (tenant_id, event_id)',
-  raw_events_partition_seq: 'CREATE INDEX CONCURRENTLY raw_events_partition_seq ON raw_events (partition, seq)',
+  raw_events_pkey: 'ALTER TABLE raw_events ADD PRIMARY KEY (partition, seq)',
   raw_events_correlation:
-    'CREATE INDEX CONCURRENTLY raw_events_correlation ON raw_events (tenant_id, correlation_id) WHERE correlation_id <> event_id::text',
-  processed_events_pkey: 'ALTER TABLE processed_events ADD PRIMARY KEY (tenant_id, event_id)',
+    'CREATE INDEX raw_events_correlation ON raw_events (tenant_id, correlation_id) WHERE correlation_id <> event_id::text',
+  processed_events_pkey: 'ALTER TABLE processed_events ADD PRIMARY KEY (seq)',
+  processed_events_position: 'CREATE INDEX processed_events_position ON processed_events (partition, position)',
+  event_ids_pkey: 'ALTER TABLE event_ids ADD PRIMARY KEY (tenant_id, event_id, bucket)',
   failed_events_pkey: 'ALTER TABLE failed_events ADD PRIMARY KEY (tenant_id, event_id)',
   failed_events_open: `CREATE INDEX CONCURRENTLY failed_events_open ON failed_events (type, error_class, failed_at) WHERE status = 'open'`,
   failed_events_tenant: 'CREATE INDEX CONCURRENTLY failed_events_tenant ON failed_events (tenant_id, seq)',
   failed_events_seq: 'CREATE INDEX CONCURRENTLY failed_events_seq ON failed_events (seq)',
-  retries_pkey: 'ALTER TABLE retries ADD PRIMARY KEY (tenant_id, event_id)',
+  retries_pkey: 'ALTER TABLE retries ADD PRIMARY KEY (seq)',
   retries_partition_due: 'CREATE INDEX CONCURRENTLY retries_partition_due ON retries (partition, due_at)',
 }
 

@@ -15,11 +15,11 @@ import { createNext } from './next.js'
 import { pause } from './pause.js'
 import { createReader } from './read.js'
 import { suspectsAfter } from './suspects.js'
-import { createTakeOver } from './take-over.js'
+import { createTakeOver, type TakeOverDeps } from './take-over.js'
 import { createUpkeep } from './upkeep.js'
 import { createWork, type WorkDeps } from './work.js'
 
-export interface LaneDeps extends WorkDeps {
+export interface LaneDeps extends WorkDeps, Pick<TakeOverDeps, 'onIncarnation'> {
   /** The most blocked events of a partition in memory. Above it, the lane reads no more events of the partition. */
   maxWaiting: number
   /**

@@ -3,7 +3,7 @@
  *
  * What was read after an interruption is discarded: the feed may have lost an earlier event.
  */
-import { type Delivery, type Entry, type Feed, identityOf } from '@eventflow/core'
+import type { Delivery, Entry, Feed } from '@eventflow/core'
 import { type Db, findSettled, markDirty } from '@eventflow/db'
 import type { Logger, WorkerMetrics } from '@eventflow/runtime'
 import { BATCH } from '../batch/batch.js'
@@ -64,11 +64,18 @@ export function createReader(
     return state?.source === 'stream' && state.obsoleteUpTo !== undefined && !feed.isLater(id, state.obsoleteUpTo)
   }
 
+  function isForgotten({ partition, id }: Entry, events: readonly Delivery[]): boolean {
+    const state = partitions.get(partition)?.state
+    if (state?.source !== 'stream' || !state.found || feed.isLater(id, state.found.upTo)) return false
+    return events.some(({ event }) => event.seq > state.found!.lastSeq)
+  }
+
   async function unpackEntries(entries: readonly Entry[]): Promise<Delivery[]> {
     const useless: Entry[] = []
     const brought: Delivery[] = []
     for (const entry of entries) {
-      const deliveries = isObsolete(entry) ? [] : deliveriesOf(entry)
+      const events = isObsolete(entry) ? [] : deliveriesOf(entry)
+      const deliveries = isForgotten(entry, events) ? [] : events
       if (deliveries.length === 0) useless.push(entry)
       else
         memoryOf(partitions.get(entry.partition))?.entries.open(
@@ -79,8 +86,8 @@ export function createReader(
     }
     await markForeign(useless.filter((entry) => !isObsolete(entry)))
     const doubtful = brought.map(({ event }) => event).filter((event) => mayBeSettled(event, partitions))
-    const settled = doubtful.length > 0 ? await findSettled(db, doubtful) : new Set()
-    const isSettled = ({ event }: Delivery) => settled.size > 0 && settled.has(identityOf(event))
+    const settled = doubtful.length > 0 ? await findSettled(db, doubtful) : new Set<number>()
+    const isSettled = ({ event }: Delivery) => settled.size > 0 && settled.has(event.seq)
     metrics.duplicates.inc(settled.size)
     await feed.acknowledge([...useless, ...closeEntries(partitions, brought.filter(isSettled))])
     const unsettled = brought.filter((delivery) => !isSettled(delivery))
@@ -88,13 +95,16 @@ export function createReader(
   }
 
   /**
-   * A foreign entry may have replaced one of ours. So its partition is marked dirty, and all its unsettled events are
+   * A foreign entry, or one of an event that Postgres has forgotten, may have replaced one of ours. So its partition is marked dirty, and all its unsettled events are
    * read from Postgres. The mark comes before the entry is removed: without it, the next owner would take the rest of
    * the stream for complete.
    */
   async function markForeign(entries: readonly Entry[]): Promise<void> {
     if (entries.length === 0) return
-    log.warn({ entries: entries.map(({ id }) => id) }, 'removing entries that this installation did not write')
+    log.warn(
+      { entries: entries.map(({ id }) => id) },
+      'removing entries that this installation did not write, or whose events its database has forgotten',
+    )
     metrics.foreignEntries.inc(entries.length)
     await markDirty(db, [...new Set(entries.map(({ partition }) => partition))])
   }

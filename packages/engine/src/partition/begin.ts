@@ -1,6 +1,15 @@
 /** Beginning a partition: its states *new* → *retries* → *postgres* or *stream*. */
 import { type CatchUpReason, type Delivery, type Feed, storedDelivery } from '@eventflow/core'
-import { type Db, markBroken, type PartitionState, readPartition, readRetries, type WaitingRetry } from '@eventflow/db'
+import {
+  type Db,
+  markBroken,
+  type PartitionState,
+  readArrivals,
+  readPartition,
+  readRetries,
+  renewIncarnation,
+  type WaitingRetry,
+} from '@eventflow/db'
 import type { Interruptions } from './interruptions.js'
 import { type Memory, newMemory, type Partition } from './partition.js'
 
@@ -15,6 +24,8 @@ export interface PartitionDeps {
   /** Whether the partition may hold more blocked events in memory. */
   hasRoom: (partition: Partition) => boolean
   interruptions: Interruptions
+  /** Called with the incarnation of the ledger; see `followIncarnation`. */
+  onIncarnation: (incarnation: number) => Promise<void>
 }
 
 /**
@@ -29,6 +40,11 @@ export async function begin(partition: Partition, deps: PartitionDeps): Promise<
   const interruptions = deps.interruptions.count(id)
   const known = await readPartition(db, { partition: id, epoch })
   if (!known) return false
+  if (!known.sameHistory) {
+    await renewIncarnation(db, { known: false })
+    return false
+  }
+  await deps.onIncarnation(known.incarnation)
   if (partition.state.source === 'new') {
     const { cause } = partition.state
     partition.state = { source: 'retries', cause, memory: newMemory(known.settledSeq, orderOf), loadedUpTo: 0 }
@@ -40,9 +56,19 @@ export async function begin(partition: Partition, deps: PartitionDeps): Promise<
   const { memory, cause } = state
   const reason = feed.isReady() ? await reasonToCatchUp(partition, known, cause, deps) : 'redis away'
   if (reason === 'lease lost') return false
-  partition.state = reason
-    ? { source: 'postgres', memory, reason, caughtUp: 0, target: undefined }
-    : { source: 'stream', memory, interruptions, obsoleteUpTo: undefined }
+  if (reason) partition.state = { source: 'postgres', memory, reason, caughtUp: 0, target: undefined }
+  else {
+    // In this order: the seq of an entry was assigned before it was added.
+    const foundUpTo = await feed.lastId(id)
+    const { lastSeq } = await readArrivals(db)
+    partition.state = {
+      source: 'stream',
+      memory,
+      interruptions,
+      obsoleteUpTo: undefined,
+      found: { upTo: foundUpTo, lastSeq },
+    }
+  }
   return true
 }
 

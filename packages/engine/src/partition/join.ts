@@ -66,6 +66,7 @@ export async function joinFeed(partition: PartitionIn<'postgres'>, deps: Partiti
     memory,
     interruptions: target.interruptions,
     obsoleteUpTo: target.lastEntryId,
+    found: undefined,
   }
   Object.assign(partition, { state: joined })
   return true

@@ -85,6 +85,11 @@ export type State =
       interruptions: number
       /** Entries up to this one are from before the catch-up, which has dealt with all their events. */
       obsoleteUpTo: EntryId | undefined
+      /**
+       * The newest entry when the partition began, and the last seq that was assigned by then. An entry up to it with a
+       * higher seq is of an event that Postgres has forgotten. Undefined after a catch-up, when such entries are obsolete.
+       */
+      found: { upTo: EntryId; lastSeq: number } | undefined
     }
 
 export interface Partition {

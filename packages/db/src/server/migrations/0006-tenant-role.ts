@@ -26,19 +26,28 @@ export async function tenantRole(db: Kysely<unknown>): Promise<void> {
       RAISE EXCEPTION 'a role is missing, and % may not make it: have an administrator run CREATE ROLE eventflow_tenant; GRANT eventflow_tenant TO %',
         session_user, quote_ident(session_user) || CASE WHEN recent THEN ' WITH INHERIT FALSE, SET TRUE' ELSE '' END;
     END $$`.execute(db)
-  for (const table of TABLES) {
-    const name = sql.table(table)
-    await sql`ALTER TABLE ${name} ENABLE ROW LEVEL SECURITY`.execute(db)
-    // Other roles with the privilege to read still see all rows.
-    await sql`CREATE POLICY everybody ON ${name} USING (true) WITH CHECK (true)`.execute(db)
-    await sql`
-      CREATE POLICY tenant ON ${name} AS RESTRICTIVE TO eventflow_tenant
-      USING (tenant_id = NULLIF(current_setting('eventflow.tenant', true), ''))`.execute(db)
-    await sql`GRANT SELECT ON ${name} TO eventflow_tenant`.execute(db)
-  }
+  for (const table of TABLES) await tenantWall(db, table)
   await sql`GRANT SELECT ON partitions, events TO eventflow_tenant`.execute(db)
-  // A view reads as its owner, who sees everything, unless `security_invoker` is set, which Postgres has from version
-  // 15 on.
+  await readAsTheReader(db)
+}
+
+/** Shows the role of a tenant only the rows of that tenant. */
+export async function tenantWall(db: Kysely<unknown>, table: string): Promise<void> {
+  const name = sql.table(table)
+  await sql`ALTER TABLE ${name} ENABLE ROW LEVEL SECURITY`.execute(db)
+  // Other roles with the privilege to read still see all rows.
+  await sql`CREATE POLICY everybody ON ${name} USING (true) WITH CHECK (true)`.execute(db)
+  await sql`
+    CREATE POLICY tenant ON ${name} AS RESTRICTIVE TO eventflow_tenant
+    USING (tenant_id = NULLIF(current_setting('eventflow.tenant', true), ''))`.execute(db)
+  await sql`GRANT SELECT ON ${name} TO eventflow_tenant`.execute(db)
+}
+
+/**
+ * A view reads as its owner, who sees everything, unless `security_invoker` is set, which Postgres has from version 15
+ * on.
+ */
+export async function readAsTheReader(db: Kysely<unknown>): Promise<void> {
   await sql`
     DO $$ BEGIN
       IF current_setting('server_version_num')::int >= 150000 THEN

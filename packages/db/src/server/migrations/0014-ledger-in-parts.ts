@@ -1,0 +1,115 @@
+/**
+ * The ledger in parts. `raw_events` and `processed_events` are partitioned by ranges of seq, which retention drops one
+ * by one, and every join is by seq. The ids of events have a table of their own, `event_ids`, in buckets by time.
+ *
+ * This migration only adds what the new statements need (*expand*), and works beside processes of the previous version.
+ * A database without events is converted at once. One with events is converted later, when no process of the previous
+ * version is left (*contract*): see `parts/convert.ts`.
+ */
+import { type Kysely, sql } from 'kysely'
+import { REMEMBER_HISTORY } from '../incarnation.js'
+import { FIRST_BUCKET, KEPT_BUCKET, toParts } from '../to-parts.js'
+import { tenantWall } from './0006-tenant-role.js'
+
+/** `partEvents`: how many seqs each of the first parts has, if the database has no events. */
+export function ledgerInParts(partEvents: number) {
+  return async (db: Kysely<unknown>): Promise<void> => {
+    await addTables(db)
+    await addColumns(db)
+    await fillForEarlierProcesses(db)
+    const { rows } = await sql<{ inUse: boolean }>`
+      SELECT EXISTS (SELECT FROM raw_events)
+             OR EXISTS (SELECT FROM process_figures WHERE told_at > now() - interval '60 seconds') AS "inUse"`.execute(
+      db,
+    )
+    if (!rows[0]!.inUse) await toParts(db, { partEvents })
+  }
+}
+
+async function addTables(db: Kysely<unknown>): Promise<void> {
+  await sql`
+    CREATE TABLE ledger (
+      one_row         boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+      stage           text NOT NULL DEFAULT 'expanding' CHECK (stage IN ('expanding', 'expanded', 'parts')),
+      copied_seq      bigint NOT NULL DEFAULT 0,
+      sequence        text NOT NULL DEFAULT 'raw_events_seq_seq',
+      first_seq       bigint NOT NULL DEFAULT 0,
+      incarnation     bigint NOT NULL DEFAULT 1,
+      identity        text,
+      timeline        text,
+      bucket          smallint NOT NULL DEFAULT ${sql.lit(FIRST_BUCKET)},
+      previous_bucket smallint,
+      turning         boolean NOT NULL DEFAULT false,
+      turned_at       timestamptz NOT NULL DEFAULT now()
+    ) WITH (fillfactor = 50)`.execute(db)
+  await sql`INSERT INTO ledger DEFAULT VALUES`.execute(db)
+  await sql.raw(REMEMBER_HISTORY).execute(db)
+  await sql`
+    CREATE TABLE ledger_parts (
+      part        integer PRIMARY KEY,
+      from_seq    bigint NOT NULL UNIQUE,
+      until_seq   bigint NOT NULL UNIQUE,
+      made_at     timestamptz NOT NULL DEFAULT now(),
+      opened_at   timestamptz,
+      archived_at timestamptz,
+      emptied_at  timestamptz,
+      dropped_at  timestamptz
+    )`.execute(db)
+  await sql`
+    CREATE TABLE event_ids (
+      tenant_id text NOT NULL,
+      event_id  uuid NOT NULL,
+      bucket    smallint NOT NULL,
+      seq       bigint NOT NULL,
+      partition smallint NOT NULL,
+      PRIMARY KEY (tenant_id, event_id, bucket)
+    ) PARTITION BY LIST (bucket)`.execute(db)
+  await sql`CREATE TABLE event_ids_kept PARTITION OF event_ids FOR VALUES IN (${sql.lit(KEPT_BUCKET)})`.execute(db)
+  for (const bucket of [FIRST_BUCKET, FIRST_BUCKET + 1]) {
+    const leaf = sql.table(`event_ids_${bucket}`)
+    await sql`CREATE TABLE ${leaf} PARTITION OF event_ids FOR VALUES IN (${sql.lit(bucket)})`.execute(db)
+  }
+  await tenantWall(db, 'event_ids')
+  // Updated by every settling transaction: the free space keeps the old versions in the same page.
+  await sql`
+    CREATE TABLE log_heads (
+      partition     smallint PRIMARY KEY,
+      next_position bigint NOT NULL DEFAULT 1,
+      low_position  bigint NOT NULL DEFAULT 0
+    ) WITH (fillfactor = 10)`.execute(db)
+  await sql`INSERT INTO log_heads (partition) SELECT id FROM partitions`.execute(db)
+}
+
+async function addColumns(db: Kysely<unknown>): Promise<void> {
+  await sql`ALTER TABLE raw_events ADD COLUMN hops smallint NOT NULL DEFAULT 0`.execute(db)
+  await sql`ALTER TABLE processed_events ADD COLUMN occurred_at timestamptz, ADD COLUMN position bigint`.execute(db)
+  await sql`ALTER TABLE retries ADD COLUMN seq bigint`.execute(db)
+  await sql`UPDATE retries SET seq = r.seq FROM raw_events r WHERE r.tenant_id = retries.tenant_id AND r.event_id = retries.event_id`.execute(
+    db,
+  )
+  await sql`CREATE UNIQUE INDEX retries_seq ON retries (seq)`.execute(db)
+}
+
+/** Processes of the previous version write neither `event_ids` nor `retries.seq`: until the contraction, triggers do. */
+async function fillForEarlierProcesses(db: Kysely<unknown>): Promise<void> {
+  await sql`
+    CREATE FUNCTION claim_event_ids() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      INSERT INTO event_ids (tenant_id, event_id, bucket, seq, partition)
+      SELECT tenant_id, event_id, ${sql.lit(FIRST_BUCKET)}, seq, partition FROM added ORDER BY tenant_id, event_id
+      ON CONFLICT DO NOTHING;
+      RETURN NULL;
+    END $$`.execute(db)
+  await sql`
+    CREATE TRIGGER claim_event_ids AFTER INSERT ON raw_events REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION claim_event_ids()`.execute(db)
+  await sql`
+    CREATE FUNCTION fill_retry_seq() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      NEW.seq := (SELECT seq FROM raw_events WHERE tenant_id = NEW.tenant_id AND event_id = NEW.event_id);
+      RETURN NEW;
+    END $$`.execute(db)
+  await sql`
+    CREATE TRIGGER fill_retry_seq BEFORE INSERT ON retries
+    FOR EACH ROW WHEN (NEW.seq IS NULL) EXECUTE FUNCTION fill_retry_seq()`.execute(db)
+}
