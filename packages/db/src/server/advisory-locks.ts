@@ -8,6 +8,8 @@ export const ADVISORY_LOCKS = {
   retention: 7_305_021_649,
   /** Registering versions of schemas. */
   schemas: 7_305_021_650,
+  /** Making, turning, converting, emptying and dropping parts of the ledger. */
+  parts: 7_305_021_652,
   /** Changing owners and privileges. */
   roles: 7_305_021_651,
 } as const
