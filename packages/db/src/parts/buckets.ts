@@ -59,8 +59,9 @@ export async function turnBucket(url: string, { current, previous }: Buckets): P
 }
 
 /**
- * Ends a turn when no statement is left that began before it. Resolves with whether the turn has ended. If we may not
- * see since when a transaction runs, it may have begun before.
+ * Ends a turn when no statement is left that began before it: at the earliest `seconds` after it began, and half of that
+ * is for the turn's own COMMIT. Resolves with whether the turn has ended. If we may not see since when a transaction
+ * runs, it may have begun before.
  */
 export async function endTurn(db: Db, seconds = TURN_SECONDS): Promise<boolean> {
   const { rowCount } = await db.query(
@@ -68,7 +69,7 @@ export async function endTurn(db: Db, seconds = TURN_SECONDS): Promise<boolean> 
      WHERE turning AND turned_at < now() - $1 * interval '1 second'
        AND NOT EXISTS (SELECT FROM pg_stat_activity
                        WHERE datname = current_database() AND application_name = $2 AND state IS DISTINCT FROM 'idle'
-                         AND coalesce(xact_start, '-infinity') <= turned_at)`,
+                         AND coalesce(xact_start, '-infinity') <= turned_at + $1 * interval '0.5 second')`,
     [seconds, INGEST_APPLICATION],
   )
   return rowCount === 1
