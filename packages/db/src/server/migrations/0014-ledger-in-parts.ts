@@ -40,7 +40,8 @@ async function addTables(db: Kysely<unknown>): Promise<void> {
       bucket          smallint NOT NULL DEFAULT ${sql.lit(FIRST_BUCKET)},
       previous_bucket smallint,
       turning         boolean NOT NULL DEFAULT false,
-      turned_at       timestamptz NOT NULL DEFAULT now()
+      turned_at       timestamptz NOT NULL DEFAULT now(),
+      turned_seq      bigint NOT NULL DEFAULT 0
     ) WITH (fillfactor = 50)`.execute(db)
   await sql`INSERT INTO ledger DEFAULT VALUES`.execute(db)
   await sql.raw(REMEMBER_HISTORY).execute(db)
