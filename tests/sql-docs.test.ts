@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect, type Db, makeAhead, migrate, prepare, readReach } from '@eventflow/db'
 import { loadDefinitions } from '@eventflow/sdk'
-import { adminUrlOf, createDatabase } from '@eventflow/testkit'
+import { analyzeAsAutovacuum, createDatabase } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 const ROWS = Number(process.env.EVENTFLOW_TEST_ROWS ?? 200_000)
@@ -60,14 +60,6 @@ async function load(tx: Tx, rows: number): Promise<void> {
   )
 }
 
-/** Reads the statistics of each table with rows. Those of a partitioned table itself are never read by autovacuum. */
-async function analyzeAsAutovacuum(tx: Tx): Promise<void> {
-  const tables = await tx.query<{ name: string }>(`
-    SELECT oid::regclass::text AS name FROM pg_class
-    WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND pg_relation_size(oid) > 0`)
-  for (const { name } of tables) await tx.query(`ANALYZE ${name}`)
-}
-
 interface Plan {
   'Node Type': string
   'Relation Name'?: string
@@ -91,10 +83,17 @@ beforeAll(async () => {
   const samples = await loadDefinitions(join(ROOT, 'packages/samples/dist/events'))
   const tables = [...samples.values()].flatMap((definition) => definition.prepare ?? [])
   await prepare(url, [...tables, (tx) => load(tx, ROWS)])
-  await prepare(adminUrlOf(url), [analyzeAsAutovacuum])
+  await analyzeAsAutovacuum(url)
 }, 300_000)
 
 afterAll(() => db.end())
+
+test('the events are in many parts', async () => {
+  const { rows } = await db.query(
+    'SELECT count(DISTINCT r.tableoid) AS raw, count(DISTINCT p.tableoid) AS processed FROM raw_events r JOIN processed_events p USING (seq)',
+  )
+  expect(rows).toEqual([{ raw: PARTS, processed: PARTS }])
+})
 
 test('there are twenty questions', () => {
   expect(questions).toHaveLength(20)

@@ -37,12 +37,12 @@ import {
   upsertRetries,
   withTransaction,
 } from '@eventflow/db'
-import { acceptEvents, adminUrlOf, createDatabase, newEvent, until } from '@eventflow/testkit'
+import { acceptEvents, analyzeAsAutovacuum, createDatabase, newEvent, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 /** Seqs of a part. */
 const PART = 1_000
-/** Parts with events; two more are ahead. */
+/** Parts with events; four more are ahead. */
 const PARTS = 28
 const PARTITIONS = [0, 1, 2, 3]
 /** Events that are not settled, the last ones. */
@@ -71,7 +71,7 @@ beforeAll(async () => {
   const url = await createDatabase({ migrated: false })
   await migrate(url, { partitions: PARTITIONS.length, partEvents: PART })
   db = connect({ url, applicationName: 'test', max: 2, onIdleError: () => {} })
-  await makeAhead(url, (await readReach(db))!, { partEvents: PART, keptDays: 0 }, PARTS + 1)
+  await makeAhead(url, (await readReach(db))!, { partEvents: PART, keptDays: 0 }, PARTS + 3)
   accepted = []
   for (let part = 0; part < PARTS; part++) {
     accepted.push(...(await acceptEvents(db, newEvents(PART))))
@@ -106,16 +106,6 @@ async function settle(): Promise<void> {
   }
 }
 
-/** Reads the statistics of each table with rows. Those of a partitioned table itself are never read by autovacuum. */
-async function analyzeAsAutovacuum(url: string): Promise<void> {
-  const admin = connect({ url: adminUrlOf(url), applicationName: 'test', max: 1, onIdleError: () => {} })
-  const { rows } = await admin.query(`
-    SELECT oid::regclass::text AS name FROM pg_class
-    WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace AND pg_relation_size(oid) > 0`)
-  for (const { name } of rows) await admin.query(`ANALYZE ${name}`)
-  await admin.end()
-}
-
 /** A node of a plan, with what came of it; the rows are an average of its loops. */
 interface Plan {
   'Node Type': string
@@ -128,7 +118,7 @@ interface Plan {
 }
 
 const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)]
-const LEDGER = /^(raw_events|processed_events|event_ids|failed_events|retries)(_\d+|_kept)?$/
+const LEDGER = /^(raw_events|processed_events|event_ids)(_\d+|_kept)$/
 const ofLedger = (plan: Plan) => nodesOf(plan).filter((node) => LEDGER.test(node['Relation Name'] ?? ''))
 const readWhole = (plan: Plan) =>
   ofLedger(plan).flatMap((node) => (/Seq Scan/.test(node['Node Type']) ? [node['Relation Name']!] : []))
@@ -199,7 +189,7 @@ const statements: [string, (db: Queryable) => Promise<unknown>, number][] = [
       ),
     400,
   ],
-  ['find events by id', (tx) => findRawEvents(tx, [...some(accepted, 200), ...newEvents(50)]), 200],
+  ['find events by id', (tx) => findRawEvents(tx, [...some(accepted, 200), ...newEvents(50)]), 250],
   [
     'insert processed events',
     (tx) => insertProcessed(tx, processed(accepted.slice(-OPEN).slice(0, 250)), leases, by),
@@ -209,7 +199,7 @@ const statements: [string, (db: Queryable) => Promise<unknown>, number][] = [
   ['insert failed events', (tx) => insertFailed(tx, failed(accepted.slice(-100)), by), 100],
   ['end waiting', (tx) => endWaiting(tx, some(accepted, 200)), 200],
   ['find settled events', (tx) => findSettled(tx, some(accepted, 200)), 200],
-  ['find settled ids', (tx) => findSettledIds(tx, [...some(accepted, 200), ...newEvents(50)]), 200],
+  ['find settled ids', (tx) => findSettledIds(tx, [...some(accepted, 200), ...newEvents(50)]), 250],
   [
     'read unsettled events',
     (tx) => readUnsettled(tx, beyond(settledUpTo()), { except: [], limit: 50, bytes: 1e9 }),
@@ -247,8 +237,7 @@ describe.each<Mode>(['force_custom_plan', 'force_generic_plan'])('with %s, the s
   test.each(statements)('%s', async (_, run, most) => {
     const plan = await planOf(run, mode)
     expect(readWhole(plan)).toEqual([])
-    for (const [table, read] of Object.entries(rowsRead(plan)))
-      expect(`${table}: ${read > most ? read : 'few'}`).toBe(`${table}: few`)
+    expect(Object.entries(rowsRead(plan)).filter(([, rows]) => rows > most)).toEqual([])
   })
 })
 
@@ -257,5 +246,5 @@ test('a statement that reads a whole part is detected', async () => {
     (tx) => tx.query({ text: 'SELECT FROM raw_events WHERE key = $1', values: ['k'] }),
     'force_custom_plan',
   )
-  expect(readWhole(plan)).toHaveLength(PARTS + 2)
+  expect(readWhole(plan)).toHaveLength(PARTS + 4)
 })
