@@ -35,6 +35,8 @@ export interface StandbyOptions {
   /** Called when reads begin to use the standby, with no reason, and when they stop, with the reason. */
   onChange: (reason: string | undefined) => void
   onFallback: (reason: FallbackReason) => void
+  /** How far it may be behind, in milliseconds. */
+  maxLagMs?: number
 }
 
 export interface Standby {
@@ -49,16 +51,17 @@ export interface Standby {
   stop(): void
 }
 
-/** The standby that is set cannot be right: the message names the setting. */
-export class WrongStandbyError extends Error {
-  override name = 'WrongStandbyError'
-}
-
 /**
- * Begins to measure the standby. Rejects with WrongStandbyError if it is not a standby of the primary. One that does
+ * Begins to measure the standby. Rejects, naming the setting, if it is not a standby of the primary. One that does
  * not answer is not used until it does.
  */
-export async function watchStandby({ primary, standby, onChange, onFallback }: StandbyOptions): Promise<Standby> {
+export async function watchStandby({
+  primary,
+  standby,
+  onChange,
+  onFallback,
+  maxLagMs = MAX_STANDBY_LAG_MS,
+}: StandbyOptions): Promise<Standby> {
   const clock = createReplayClock(performance.now())
   /** Reads under way on the standby: each function gives its read up. */
   const underWay = new Set<() => void>()
@@ -68,7 +71,7 @@ export async function watchStandby({ primary, standby, onChange, onFallback }: S
   function reasonNow(): string | undefined {
     if (fault !== undefined) return fault
     const lagMs = clock.lagMs(performance.now())
-    if (clock.isKnown() && lagMs <= MAX_STANDBY_LAG_MS) return undefined
+    if (clock.isKnown() && lagMs <= maxLagMs) return undefined
     return `it is ${(lagMs / 1_000).toFixed(1)} s behind, or has not answered for that time`
   }
 
@@ -101,7 +104,7 @@ export async function watchStandby({ primary, standby, onChange, onFallback }: S
     })
 
   const wrong = await measureOnce()
-  if (wrong !== undefined) throw new WrongStandbyError(`DATABASE_REPLICA_URL: ${wrong}`)
+  if (wrong !== undefined) throw new Error(`DATABASE_REPLICA_URL: ${wrong}`)
   judge()
   if (!wasUsed) onChange(reasonNow())
   // A measurement may hang as long as a connection does; the time goes on, and so the lag rises.
