@@ -100,11 +100,11 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   })
   await documentRoutes(app)
 
+  const standby = await openStandby(app, { config, primary: asking, log, metrics })
   const stored = await readStored(deps)
   const { entrySecret, schemas } = stored
   app.addHook('onClose', () => schemas.stop())
   const dbOf = shareOut(asking, ASKING_TURNS)
-  const standby = await openStandby(app, { config, primary: asking, log, metrics })
   const reads = createReads({ primary: asking, dbOf, standby }, ASKING_TURNS)
   eventRoutes(app, {
     dbOf,

@@ -34,7 +34,6 @@ export async function openStandby(
     max: CONNECTIONS_OF_INGEST.standby,
     onIdleError: (err) => log.warn({ err }, 'a connection to the standby broke'),
   })
-  app.addHook('onClose', () => pool.end())
   for (const reason of FALLBACK_REASONS) metrics.standbyFallbacks.inc({ reason }, 0)
   const standby = await watchStandby({
     primary,
@@ -44,7 +43,13 @@ export async function openStandby(
       else log.warn({ reason }, 'reads use the primary instead of the standby')
     },
     onFallback: (reason) => metrics.standbyFallbacks.inc({ reason }),
+  }).catch(async (error) => {
+    await pool.end()
+    throw error
   })
-  app.addHook('onClose', async () => standby.stop())
+  app.addHook('onClose', async () => {
+    standby.stop()
+    await pool.end()
+  })
   return standby
 }
