@@ -1,4 +1,5 @@
 /** What a primary and a standby say about themselves: which installation they have, and where in its log they are. */
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Queryable } from './connect.js'
 
 export interface Position {
@@ -34,4 +35,30 @@ export function standbyFault(primary: Position, standby: Position): string | und
     return 'its database is not that of DATABASE_URL, but of another installation'
   if (standby.position === undefined) return 'it is no standby: it is not in recovery, so it is a primary'
   return undefined
+}
+
+/** What one look at a standby finds. */
+export interface StandbyLook {
+  /** Why it cannot be a standby of the primary. */
+  fault: string | undefined
+  /** How long it took until it had replayed what the primary had written, in milliseconds; undefined: too long. */
+  replayedAfterMs: number | undefined
+  /** What it had not replayed at the end, in bytes of the write-ahead log. */
+  bytesBehind: number
+}
+
+/** Measures for at most `patienceMs` how long the standby takes to replay what the primary has written until now. */
+export async function lookAtStandby(primary: Queryable, standby: Queryable, patienceMs: number): Promise<StandbyLook> {
+  const startedAt = performance.now()
+  const ahead = await readPrimaryPosition(primary)
+  for (;;) {
+    const behind = await readStandbyPosition(standby)
+    const fault = standbyFault(ahead, behind)
+    const ms = performance.now() - startedAt
+    const bytesBehind = Number(ahead.position - (behind.position ?? 0n))
+    if (fault !== undefined) return { fault, replayedAfterMs: undefined, bytesBehind: 0 }
+    if (bytesBehind <= 0) return { fault, replayedAfterMs: ms, bytesBehind: 0 }
+    if (ms > patienceMs) return { fault, replayedAfterMs: undefined, bytesBehind }
+    await delay(50)
+  }
 }
