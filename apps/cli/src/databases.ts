@@ -1,6 +1,6 @@
 /** Postgres, its standby and Redis of `up`: those in the environment, or our own. */
 import { join } from 'node:path'
-import { backUp } from '@eventflow/db'
+import { backUp, untilReplayed } from '@eventflow/db'
 import { type LocalDatabase, SetupError, startPostgres, startRedis, startStandby } from '@eventflow/local'
 import { type Kept, keepRunning } from './keep-running.js'
 import type { Voice } from './output.js'
@@ -48,7 +48,13 @@ export async function startDatabases(options: UpOptions, started: Kept[]): Promi
   })
   const replica = standby
     ? await keepDatabase(output.voice('standby'), started, (port, log) =>
-        startStandby({ dir: join(dataDir, 'postgres-standby'), primary: primary!, port, backUp, log }),
+        startStandby({
+          dir: join(dataDir, 'postgres-standby'),
+          primary: primary!,
+          port,
+          client: { backUp, untilReplayed },
+          log,
+        }),
       )
     : env.DATABASE_REPLICA_URL
       ? { url: env.DATABASE_REPLICA_URL, shell: 'psql "$DATABASE_REPLICA_URL"' }

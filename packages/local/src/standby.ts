@@ -40,6 +40,14 @@ const UNFIT = [
   'is behind recovery timeline',
 ]
 
+/** The statements that it takes, on URLs for administrators. */
+export interface StandbyClient {
+  /** Calls `copy` while the Postgres is in backup mode; resolves with the content of the file `backup_label`. */
+  backUp(adminUrl: string, copy: () => Promise<void>): Promise<string>
+  /** Resolves when the standby has replayed what the primary has written until now. Rejects when `signal` aborts. */
+  untilReplayed(primaryUrl: string, standbyUrl: string, signal: AbortSignal): Promise<void>
+}
+
 /** Options of {@link startStandby}. */
 export interface StandbyOptions {
   /** The folder for its data and its log. One process at a time may use it. */
@@ -48,28 +56,27 @@ export interface StandbyOptions {
   primary: LocalDatabase
   /** The required port, 0 for any. Without it: 15442, or one near it if that is taken. */
   port?: number | undefined
-  /** Calls `copy` while the Postgres with this URL for administrators is in backup mode; resolves with the label. */
-  backUp: (adminUrl: string, copy: () => Promise<void>) => Promise<string>
+  client: StandbyClient
   log: (line: string) => void
 }
 
 /**
- * Starts it, and resolves when it streams from the primary. Reuses its existing data if the primary still has the
+ * Starts it, and resolves when it follows the primary. Reuses its existing data if the primary still has the
  * write-ahead log since then; otherwise copies the primary. Its roles and passwords are those of the primary.
  */
-export async function startStandby({ dir, primary, port, backUp, log }: StandbyOptions): Promise<LocalDatabase> {
+export async function startStandby({ dir, primary, port, client, log }: StandbyOptions): Promise<LocalDatabase> {
   const home = await findHome('Postgres', resolve(dir), log)
   const bin = await findBinaries(home)
   await stopLeftover(home.data, log)
   const start = () =>
     startOnPort({ name: 'The standby', port, usual: USUAL_PORT, log }, async (freePort) => {
       await writeConnection(home, primary)
-      return follow(bin, home, primary, freePort, log)
+      return follow({ bin, home, primary, port: freePort, client, log })
     })
   const server = existsSync(home.data) ? await start().catch(unlessUnfit) : undefined
   if (server) return ready(server)
-  if (existsSync(home.data)) log('the primary has gone on without the standby, which is copied anew')
-  await copyPrimary(home, primary, backUp)
+  if (existsSync(home.data)) log('the data of the standby does not fit the primary, which is copied anew')
+  await copyPrimary(home, primary, client)
   return ready(await start())
 
   function ready(started: LocalDatabase): LocalDatabase {
@@ -86,7 +93,7 @@ function unlessUnfit(error: Error): undefined {
 }
 
 /** Copies the primary under a temporary name, so that an existing data folder is always complete. */
-async function copyPrimary(home: Home, primary: LocalDatabase, backUp: StandbyOptions['backUp']): Promise<void> {
+async function copyPrimary(home: Home, primary: LocalDatabase, { backUp }: StandbyClient): Promise<void> {
   const unfinished = `${home.data}.new`
   await rm(unfinished, { recursive: true, force: true })
   const label = await backUp(primary.adminUrl, () => copyData(join(primary.dir, 'data'), unfinished, home.account))
@@ -109,25 +116,36 @@ async function writeFor(home: Home, path: string, content: string): Promise<void
   await giveTo(home.account, path)
 }
 
-async function follow(
-  bin: string,
-  home: Home,
-  primary: LocalDatabase,
-  port: number,
-  log: (line: string) => void,
-): Promise<LocalDatabase> {
-  const server = launchPostgres(bin, home, { ...STANDBY_SETTINGS, port: `${port}` }, log)
-  try {
-    await server.until(Promise.race([Promise.all([isReady(server), isStreaming(server)]), fails(server)]))
-  } catch (error) {
-    await server.exited
-    const { message } = error as Error
-    throw message.includes('Address already in use') ? error : new UnfitError(message)
-  }
+async function follow({
+  bin,
+  home,
+  primary,
+  port,
+  client,
+  log,
+}: Pick<StandbyOptions, 'primary' | 'client' | 'log'> & {
+  bin: string
+  home: Home
+  port: number
+}): Promise<LocalDatabase> {
   const at = (url: string) => {
     const own = new URL(url)
     own.port = `${port}`
     return own.href
+  }
+  const server = launchPostgres(bin, home, { ...STANDBY_SETTINGS, port: `${port}` }, log)
+  const over = new AbortController()
+  // It says that it streams before it knows whether the primary still has the log from there on.
+  const replays = Promise.all([isReady(server), isStreaming(server)]).then(() =>
+    client.untilReplayed(primary.adminUrl, at(primary.adminUrl), over.signal),
+  )
+  try {
+    await server.until(Promise.race([replays, fails(server)]))
+  } catch (error) {
+    over.abort()
+    await server.exited
+    const { message } = error as Error
+    throw message.includes('Address already in use') ? error : new UnfitError(message)
   }
   return {
     url: at(primary.url),

@@ -2,7 +2,7 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { backUp, connect, type Db, migrate } from '@eventflow/db'
+import { backUp, connect, type Db, migrate, untilReplayed } from '@eventflow/db'
 import { startPostgres, startStandby } from '@eventflow/local'
 import { until } from './until.js'
 
@@ -29,7 +29,13 @@ export async function startReplicatedPostgres(): Promise<ReplicatedPostgres> {
   const log = () => {}
   const first = await startPostgres({ dir: join(dir, 'primary'), port: 0, standby: true, log })
   await migrate(first.url, { partitions: 4 })
-  const second = await startStandby({ dir: join(dir, 'standby'), primary: first, port: 0, backUp, log })
+  const second = await startStandby({
+    dir: join(dir, 'standby'),
+    primary: first,
+    port: 0,
+    client: { backUp, untilReplayed },
+    log,
+  })
   const open = (url: string) => connect({ url, applicationName: 'test', max: 4, onIdleError: () => {} })
   const [primary, standby] = [open(first.adminUrl), open(second.adminUrl)]
   return {

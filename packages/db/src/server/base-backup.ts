@@ -1,4 +1,5 @@
-/** The base backup of a running Postgres, without pg_basebackup: its data folder is copied between two statements. */
+/** What making a standby takes: a base backup without pg_basebackup, and waiting until the standby follows. */
+import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { checkedDatabaseUrl } from './database-url.js'
 
@@ -7,9 +8,7 @@ import { checkedDatabaseUrl } from './database-url.js'
  * `backup_label`, which the copy needs. If `copy` or the session fails, it rejects, and the copy is of no use.
  */
 export async function backUp(adminUrl: string, copy: () => Promise<void>): Promise<string> {
-  const client = new pg.Client({ connectionString: checkedDatabaseUrl(adminUrl), connectionTimeoutMillis: 5_000 })
-  client.on('error', () => {}) // the next statement has it, too
-  await client.connect()
+  const client = await open(adminUrl)
   try {
     // Fast: a checkpoint at once. The backup ends with the session, so both statements need the same one.
     await client.query(`SELECT pg_backup_start('eventflow standby', true)`)
@@ -19,4 +18,30 @@ export async function backUp(adminUrl: string, copy: () => Promise<void>): Promi
   } finally {
     await client.end()
   }
+}
+
+/**
+ * Resolves when the standby has replayed everything that the primary had written when this was called. Both URLs are
+ * for administrators. Rejects when `signal` aborts.
+ */
+export async function untilReplayed(primaryUrl: string, standbyUrl: string, signal: AbortSignal): Promise<void> {
+  const primary = await open(primaryUrl)
+  const ahead = await primary.query('SELECT pg_current_wal_lsn() AS lsn').finally(() => primary.end())
+  const standby = await open(standbyUrl)
+  try {
+    for (;;) {
+      const { rows } = await standby.query('SELECT pg_last_wal_replay_lsn() >= $1 AS done', [ahead.rows[0].lsn])
+      if (rows[0].done) return
+      await delay(50, undefined, { signal })
+    }
+  } finally {
+    await standby.end()
+  }
+}
+
+async function open(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: checkedDatabaseUrl(url), connectionTimeoutMillis: 5_000 })
+  client.on('error', () => {}) // the next statement has it, too
+  await client.connect()
+  return client
 }
