@@ -41,7 +41,7 @@ const UNFIT = [
 ]
 
 /** The statements that it takes, on URLs for administrators. */
-export interface StandbyClient {
+interface StandbyClient {
   /** Calls `copy` while the Postgres is in backup mode; resolves with the content of the file `backup_label`. */
   backUp(adminUrl: string, copy: () => Promise<void>): Promise<string>
   /** Resolves when the standby has replayed what the primary has written until now. Rejects when `signal` aborts. */

@@ -159,7 +159,7 @@ function reasonOf(error: unknown): FallbackReason | undefined {
 }
 
 /** Runs a read that may be up to two seconds behind. */
-export type RunRead = <Result>(read: (db: Db) => Promise<Result>) => Promise<Result>
+type RunRead = <Result>(read: (db: Db) => Promise<Result>) => Promise<Result>
 
 /** The reads of tenants, each within its tenant's share of the connections, and those of the service itself. */
 export interface Reads {
