@@ -55,7 +55,7 @@ const dryRun = () =>
   })
 
 test.each([
-  ['search', '/v1/events?type=fault.step', 'FROM events WHERE (tenant_id, event_id) IN'],
+  ['search', '/v1/events?type=fault.step', 'FROM events WHERE (partition, seq) IN'],
   ['dead letters', '/v1/dead-letters', 'failure_type, error_class'],
   ['groups of them', '/v1/dead-letters?group=true', 'width_bucket'],
   ['the audit log', '/v1/audit-log', 'FROM audit_log'],
