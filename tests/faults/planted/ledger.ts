@@ -55,7 +55,13 @@ export const ofTheLedger: readonly Bug[] = [
   },
   {
     name: 'the fence does not look at the timeline',
-    patches: [{ file: 'db/ledger/settle.js', find: 'IS_SAME_HISTORY}', replace: "'true'}" }],
+    patches: [
+      {
+        file: 'db/ledger/settle.js',
+        find: 'IS_SAME_HISTORY}\n  ORDER BY id',
+        replace: "'true'}\n  ORDER BY id",
+      },
+    ],
     scenario: { quick: ledger.standbyTookOver },
     found: 'a new incarnation',
   },
