@@ -1,17 +1,17 @@
 /** The identity of an event: source and id together; and events stored when the source did not count yet. */
 import { randomUUID } from 'node:crypto'
 import { eventIdOf } from '@eventflow/core'
-import {
-  applyMigrations,
-  connect,
-  type Db,
-  insertRawEvents,
-  migrate,
-  migrationsFor,
-  readFormerIdsUntil,
-} from '@eventflow/db'
+import { applyMigrations, connect, type Db, migrate, migrationsFor, readFormerIdsUntil } from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/sdk'
-import { createDatabase, newEvent, post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import {
+  createDatabase,
+  insertAsBeforeParts,
+  newEvent,
+  post,
+  startPipeline,
+  type TestPipeline,
+  until,
+} from '@eventflow/testkit'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 
 let pipeline: TestPipeline
@@ -155,7 +155,7 @@ describe('events accepted when the source did not count', () => {
     url = await createDatabase({ migrated: false })
     await applyMigrations(url, Object.fromEntries(Object.entries(migrationsFor({ partitions: 16 })).slice(0, later)))
     db = connect({ url, applicationName: 'test', max: 1, onIdleError: () => {} })
-    await insertRawEvents(db, [before])
+    await insertAsBeforeParts(db, [before])
     await migrate(url, { partitions: 16 })
   })
 

@@ -125,12 +125,13 @@ looking('lag', 'Show the lag of each partition and the age of the oldest unsettl
 
 looking('doctor', 'Check versions, settings, clocks, tables and streams for known problems, and print a fix for each.')
   .addHelpText('after', '\nExit code: 0, 1 when there are errors, 2 when Postgres or Redis does not answer.')
+  .option('--restored', 'Postgres was restored from a backup: begin a new incarnation of the ledger first')
   .addHelpText('after', '\nExample: eventflow doctor')
-  .action(async ({ dataDir, json }) => {
+  .action(async ({ dataDir, json, restored }) => {
     const { doctor } = await import('./doctor/doctor.js')
     const addresses = await findAddresses(env, resolve(dataDir))
     const shells = await findShells(env, resolve(dataDir))
-    process.exitCode = await doctor(addresses, { shells, json, paint: painter(colours), print: console.log })
+    process.exitCode = await doctor(addresses, { shells, json, restored, paint: painter(colours), print: console.log })
   })
 
 looking('migrate', 'Apply missing migrations, as ingest and workers do when they start.')

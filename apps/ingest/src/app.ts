@@ -25,6 +25,7 @@ import {
 } from '@eventflow/runtime'
 import { followSchemas } from '@eventflow/schemas'
 import type { EventDefinition } from '@eventflow/sdk'
+import { startMakingParts } from '@eventflow/upkeep'
 import type { FastifyInstance } from 'fastify'
 import type { Admission } from './door/admit.js'
 import { lock, needsNoKey } from './door/auth.js'
@@ -115,6 +116,9 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     traceUrl: config.EVENTFLOW_TRACE_URL,
     examples: [...definitions.values()].flatMap(({ type, example }) => (example ? [{ type, data: example }] : [])),
   })
+  const width = { partEvents: config.EVENTFLOW_PART_EVENTS, keptDays: 0 }
+  const parts = startMakingParts({ db: asking, url: config.DATABASE_URL, width, eagerness: 0, log })
+  app.addHook('onClose', () => parts.stop())
   const operations = createOperations({ db: asking, dbOf, log })
   app.addHook('onClose', () => operations.stop())
   const readPage = createPaging(entryKey.secret)

@@ -42,7 +42,11 @@ try {
   const tracing = await startTracing('ingest', config, log)
   const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS, { warn: (message) => log.warn(message) })
 
-  const migrateNow = () => migrate(config.DATABASE_URL, { partitions: config.EVENTFLOW_PARTITIONS })
+  const migrateNow = () =>
+    migrate(config.DATABASE_URL, {
+      partitions: config.EVENTFLOW_PARTITIONS,
+      partEvents: config.EVENTFLOW_PART_EVENTS || undefined,
+    })
   const applied = await untilDone('migrating', log, migrateNow, isAway)
   if (applied.length > 0) log.info({ applied }, 'database migrated')
   const finish = () => finishExpansion(config.DATABASE_URL, { onProgress: (message) => log.info(message) })

@@ -14,6 +14,7 @@ import {
 } from '@eventflow/runtime'
 import { followSchemas, type Registry } from '@eventflow/schemas'
 import type { EnrichContext, EventDefinition, Sql } from '@eventflow/sdk'
+import { startKeepingBuckets, startMakingParts } from '@eventflow/upkeep'
 import { startLane } from './lane/lane.js'
 import { createTurns } from './lane/turns.js'
 import { startOwnership } from './ownership/ownership.js'
@@ -90,6 +91,11 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const stalledAfterMs = config.EVENTFLOW_STALLED_AFTER_SECONDS * 1_000
   const watchdog = startWatchdog({ lanes, workerId: id, db, feed: monitor, stalledAfterMs, log, metrics })
   const retention = startRetention({ db, workerId: id, ages, log })
+  const url = config.DATABASE_URL
+  const width = { partEvents: config.EVENTFLOW_PART_EVENTS, keptDays: ages.settledDays }
+  const parts = startMakingParts({ db, url, width, eagerness: 1, log })
+  const days = config.EVENTFLOW_DEDUPLICATION_DAYS || ages.settledDays
+  const buckets = startKeepingBuckets({ db, url, workerId: id, days, log })
   const telling = startTelling(db, { process: id, service: 'worker' }, () => readWorkerFigures(metrics))
 
   return {
@@ -102,6 +108,8 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
         schemas.stop(),
         retention.stop(),
         telling.stop(),
+        parts.stop(),
+        buckets.stop(),
         ...lanes.map((lane) => lane.stop()),
       ])
       clearTimeout(abandon)

@@ -41,6 +41,11 @@ const shared = {
     default: 1,
     description: 'Log lines about batches per second; 0 for none',
   }),
+  EVENTFLOW_PART_EVENTS: Type.Integer({
+    minimum: 0,
+    default: 0,
+    description: 'Events of a part of the ledger; 0: from the events of a day and the days that they are kept',
+  }),
   EVENTFLOW_SHUTDOWN_TIMEOUT_MS: Type.Integer({
     minimum: 0,
     default: 15_000,
@@ -202,6 +207,9 @@ export const WorkerConfig = Type.Object({
     description: 'Seconds without a settled event, while events wait, after which a worker reports itself stalled',
   }),
   EVENTFLOW_RETENTION_SETTLED_DAYS: Days('Days after which processed events are deleted; 0 keeps them'),
+  EVENTFLOW_DEDUPLICATION_DAYS: Days(
+    'Days after which the id of a removed event may be forgotten; 0: as long as processed events are kept',
+  ),
   EVENTFLOW_RETENTION_DEAD_DAYS: Days('Days since its last change after which a dead letter is deleted; 0 keeps them'),
 })
 
@@ -251,6 +259,20 @@ export function readConfig<Schema extends TObject>(
 
 /** Settings that are valid separately, but not together. */
 function contradictionsIn(config: Record<string, unknown>): string[] {
+  return [...timeoutsIn(config), ...windowsIn(config)]
+}
+
+function windowsIn(config: Record<string, unknown>): string[] {
+  const { EVENTFLOW_DEDUPLICATION_DAYS: known, EVENTFLOW_RETENTION_SETTLED_DAYS: kept } = config
+  if (!known || (kept !== 0 && Number(known) >= Number(kept))) return []
+  const why =
+    kept === 0
+      ? 'events are kept forever (EVENTFLOW_RETENTION_SETTLED_DAYS is 0)'
+      : `events are kept for ${kept} (EVENTFLOW_RETENTION_SETTLED_DAYS)`
+  return [`EVENTFLOW_DEDUPLICATION_DAYS is ${known}, but ${why}: an id is known at least as long as its event is kept`]
+}
+
+function timeoutsIn(config: Record<string, unknown>): string[] {
   const { EVENTFLOW_HANDLER_TIMEOUT_SECONDS: handler, EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS: transaction } = config
   if (Number(handler) <= Number(transaction) || transaction === undefined) return []
   return [

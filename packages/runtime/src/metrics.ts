@@ -44,6 +44,7 @@ export function createIngestMetrics(types: Iterable<string>) {
     workers: gauge('workers', 'Workers that are alive'),
     deadLettersOpen: gauge('dead_letters_open', 'Dead letters neither replayed nor discarded', ['type']),
     postgresSize: gauge('postgres_size_bytes', 'Size of the database on disk'),
+    partsAhead: gauge('ledger_parts_ahead', 'Parts of the ledger beyond the one that takes new events'),
     postgresCapacity: gauge('postgres_capacity_bytes', 'Capacity for the database, as set'),
   }
   for (const type of [...common.types, OTHER]) {

@@ -84,8 +84,8 @@ export const isReplayedWhileSettledAgain: QuickScenario = async (stage) => {
   })
   await db.query(`
     WITH letters AS (UPDATE failed_events SET status = 'replaying' RETURNING *)
-    INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, history)
-    SELECT tenant_id, event_id, partition, 0, now(), history || '[{ "attempt": 0 }]' FROM letters`)
+    INSERT INTO retries (tenant_id, event_id, seq, partition, attempts, due_at, history)
+    SELECT tenant_id, event_id, seq, partition, 0, now(), history || '[{ "attempt": 0 }]' FROM letters`)
   links.postgres.mode = { kind: 'pass' }
 }
 

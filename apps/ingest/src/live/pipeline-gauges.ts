@@ -57,12 +57,18 @@ function showLag(lag: PipelineLag | undefined, metrics: IngestMetrics): void {
   }
 }
 
-function showStock(stock: Stock | undefined, { types, typeOf, deadLettersOpen, postgresSize }: IngestMetrics): void {
+function showStock(
+  stock: Stock | undefined,
+  { types, typeOf, deadLettersOpen, postgresSize, partsAhead }: IngestMetrics,
+): void {
   deadLettersOpen.reset()
   if (!stock) {
     postgresSize.remove()
+    partsAhead.remove()
     return
   }
+  if (stock.partsAhead === undefined) partsAhead.remove()
+  else partsAhead.set(stock.partsAhead)
   postgresSize.set(stock.postgresBytes)
   for (const type of types) deadLettersOpen.set({ type }, 0)
   for (const [type, count] of stock.deadLetters) deadLettersOpen.inc({ type: typeOf(type) }, count)

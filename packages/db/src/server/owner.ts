@@ -42,8 +42,11 @@ export async function handOver(db: Kysely<unknown>, owner: string, lockTimeoutMs
     await sql`SELECT pg_advisory_xact_lock(${ADVISORY_LOCKS.roles})`.execute(tx)
     await sql`SET LOCAL lock_timeout = ${sql.lit(lockTimeoutMs)}`.execute(tx)
     const { rows } = await sql<{ name: string }>`
-      SELECT relname AS name FROM pg_class
-      WHERE relnamespace = current_schema()::regnamespace AND (relname = ANY(${TABLES}) OR relispartition AND relkind = 'r') AND relowner = session_user::regrole
+      WITH ours AS (
+        SELECT oid FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = ANY(${TABLES})),
+      parts AS (SELECT inhrelid AS oid FROM pg_inherits JOIN ours ON oid = inhparent)
+      SELECT relname AS name FROM pg_class JOIN (TABLE ours UNION TABLE parts) AS chosen USING (oid)
+      WHERE relkind IN ('r', 'p', 'v') AND relowner = session_user::regrole
       ORDER BY relname`.execute(tx)
     for (const { name } of rows) await sql`ALTER TABLE ${sql.table(name)} OWNER TO ${sql.id(owner)}`.execute(tx)
     const { rows: functions } = await sql<{ name: string }>`

@@ -49,7 +49,8 @@ async function addTables(db: Kysely<unknown>): Promise<void> {
       bucket          smallint NOT NULL DEFAULT ${sql.lit(FIRST_BUCKET)},
       previous_bucket smallint,
       turning         boolean NOT NULL DEFAULT false,
-      turned_at       timestamptz NOT NULL DEFAULT now()
+      turned_at       timestamptz NOT NULL DEFAULT now(),
+      turned_seq      bigint NOT NULL DEFAULT 0
     ) WITH (fillfactor = 50)`.execute(db)
   await sql`INSERT INTO ledger DEFAULT VALUES`.execute(db)
   await sql.raw(REMEMBER_HISTORY).execute(db)
@@ -111,8 +112,8 @@ async function expand(db: Kysely<unknown>): Promise<void> {
   await sql`CREATE TABLE ${former} (LIKE event_ids, CHECK (bucket = ${sql.lit(FIRST_BUCKET)}))`.execute(db)
   for (const bucket of [CURRENT_BUCKET, CURRENT_BUCKET + 1]) await makeBucket(db, bucket)
   await sql`
-    UPDATE ledger SET previous_bucket = ${FIRST_BUCKET}, bucket = ${CURRENT_BUCKET},
-                      former_seq = coalesce(pg_sequence_last_value('raw_events_seq_seq'), 0)`.execute(db)
+    UPDATE ledger SET previous_bucket = ${FIRST_BUCKET}, bucket = ${CURRENT_BUCKET}, former_seq = last, turned_seq = last
+    FROM (SELECT coalesce(pg_sequence_last_value('raw_events_seq_seq'), 0) AS last) drawn`.execute(db)
   await endLater(db)
   await serveEarlierProcesses(db)
 }

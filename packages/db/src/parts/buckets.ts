@@ -1,0 +1,147 @@
+/**
+ * The buckets of `event_ids`. A bucket takes the ids of a whole window of deduplication, and is dropped a window after
+ * the last: so an id is known for one to two windows. The ids of events that are kept longer are copied into the bucket
+ * *kept* before, where every claim looks, too.
+ *
+ * At a turn, a process makes the next bucket the current one (`turnBucket`). The statements that run at this moment still
+ * claim in the bucket that was current when they began. So all others claim in both (`ledger/event-ids.ts`), until no
+ * statement from before the turn is left (`endTurn`).
+ */
+import { type Kysely, sql } from 'kysely'
+import { ADVISORY_LOCKS } from '../server/advisory-locks.js'
+import { asOwner } from '../server/as-owner.js'
+import { type Db, INGEST_APPLICATION, type Queryable, withTransaction } from '../server/connect.js'
+import { KEPT_BUCKET } from '../server/to-parts.js'
+
+/** The buckets now. */
+export interface Buckets {
+  current: number
+  previous: number | null
+  /** Ids are claimed in both, because the current bucket is new. */
+  turning: boolean
+  /** Days since the current bucket began. */
+  days: number
+}
+
+/** The table of a bucket. */
+const bucketTable = (bucket: number) => `event_ids_${bucket}`
+
+/** For how long ids are claimed in both buckets at least, in seconds. */
+const TURN_SECONDS = 20
+
+/** Seqs that one statement goes through. */
+const WINDOW = 50_000
+
+/** Resolves with the buckets; undefined before the tables are in parts. */
+export async function readBuckets(db: Queryable): Promise<Buckets | undefined> {
+  const { rows } = await db.query({
+    name: 'read-buckets',
+    text: `
+      SELECT bucket AS current, previous_bucket AS previous, turning,
+             extract(epoch FROM now() - turned_at)::float8 / 86400 AS days
+      FROM ledger WHERE stage = 'parts'`,
+  })
+  return rows[0]
+}
+
+/**
+ * Makes the next bucket the current one, after copying what is kept of the bucket before the current one: from now on
+ * nothing looks there. Does nothing if another process has turned since `buckets` was read, or is about to.
+ */
+export async function turnBucket(url: string, { current, previous }: Buckets): Promise<void> {
+  await alone(url, async (db) => {
+    if (previous !== null) await copyKept(db, previous)
+    await makeBucket(db, current + 1)
+    await sql`
+      UPDATE ledger SET bucket = bucket + 1, previous_bucket = bucket, turning = true, turned_at = now()
+      WHERE bucket = ${current} AND NOT turning`.execute(db)
+  })
+}
+
+/**
+ * Ends a turn when no statement is left that began before it: at the earliest `seconds` after it began, and half of that
+ * is for the turn's own COMMIT. Resolves with whether the turn has ended. If we may not see since when a transaction
+ * runs, it may have begun before.
+ */
+export async function endTurn(db: Db, seconds = TURN_SECONDS): Promise<boolean> {
+  const { rowCount } = await db.query(
+    `UPDATE ledger SET turning = false, turned_seq = pg_sequence_last_value(sequence::regclass)
+     WHERE turning AND turned_at < now() - $1 * interval '1 second'
+       AND NOT EXISTS (SELECT FROM pg_stat_activity
+                       WHERE datname = current_database() AND application_name = $2 AND state IS DISTINCT FROM 'idle'
+                         AND coalesce(xact_start, '-infinity') <= turned_at + $1 * interval '0.5 second')`,
+    [seconds, INGEST_APPLICATION],
+  )
+  return rowCount === 1
+}
+
+/** Drops the buckets in which nothing looks any more, and makes the next one ahead. */
+export async function tidyBuckets(url: string): Promise<void> {
+  await alone(url, async (db) => {
+    const { rows } = await sql<{ bucket: number; previous: number | null }>`
+      SELECT bucket, previous_bucket AS previous FROM ledger`.execute(db)
+    const { bucket, previous } = rows[0]!
+    await makeBucket(db, bucket + 1)
+    if (previous === null) return
+    const { rows: leaves } = await sql<{ name: string; attached: boolean; detaching: boolean }>`
+      SELECT c.relname AS name, i.inhrelid IS NOT NULL AS attached, coalesce(i.inhdetachpending, false) AS detaching
+      FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
+      WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND c.relname ~ '^event_ids_[0-9]+$'
+        AND substr(c.relname, 11)::integer < ${previous}`.execute(db)
+    for (const { name, attached, detaching } of leaves) {
+      // Waits for the statements that still use the bucket, and for no lock that would hold up others.
+      const how = sql.raw(detaching ? 'FINALIZE' : 'CONCURRENTLY')
+      if (attached) await sql`ALTER TABLE event_ids DETACH PARTITION ${sql.table(name)} ${how}`.execute(db)
+      await sql`DROP TABLE ${sql.table(name)}`.execute(db)
+    }
+  })
+}
+
+/** Removes the kept ids whose events retention has removed meanwhile. Resolves with their number. */
+export async function forgetKept(db: Db): Promise<number> {
+  return withTransaction(db, async (tx) => {
+    const { rowCount } = await tx.query(
+      `DELETE FROM event_ids i WHERE i.bucket = ${KEPT_BUCKET} AND (i.tenant_id, i.event_id) IN (
+         SELECT k.tenant_id, k.event_id FROM event_ids k
+         WHERE k.bucket = ${KEPT_BUCKET}
+           AND (SELECT true FROM raw_events r WHERE r.partition = k.partition AND r.seq = k.seq) IS NULL
+         LIMIT ${WINDOW})`,
+    )
+    return rowCount ?? 0
+  })
+}
+
+/** Copies the ids of the events that still exist from a bucket into *kept*. May be repeated. */
+async function copyKept(db: Kysely<unknown>, bucket: number): Promise<void> {
+  const { rows } = await sql<{ first: string; last: string }>`
+    SELECT first_seq AS first, turned_seq AS last FROM ledger`.execute(db)
+  const last = Number(rows[0]!.last)
+  for (let after = Number(rows[0]!.first) - 1; after < last; after += WINDOW) {
+    await sql`
+      INSERT INTO event_ids (tenant_id, event_id, bucket, seq, partition)
+      SELECT i.tenant_id, i.event_id, ${sql.lit(KEPT_BUCKET)}, i.seq, i.partition
+      FROM partitions p
+      JOIN raw_events r ON r.partition = p.id AND r.seq > ${after} AND r.seq <= ${after + WINDOW}
+      JOIN event_ids i ON i.tenant_id = r.tenant_id AND i.event_id = r.event_id AND i.bucket = ${bucket} AND i.seq = r.seq
+      ORDER BY i.tenant_id, i.event_id
+      ON CONFLICT DO NOTHING`.execute(db)
+  }
+}
+
+async function makeBucket(db: Kysely<unknown>, bucket: number): Promise<void> {
+  const name = bucketTable(bucket)
+  const { rows } = await sql<{ there: boolean }>`
+    SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(${name})) AS there`.execute(db)
+  if (rows[0]!.there) return
+  await sql`CREATE TABLE IF NOT EXISTS ${sql.table(name)} (LIKE event_ids)`.execute(db)
+  await sql`ALTER TABLE event_ids ATTACH PARTITION ${sql.table(name)} FOR VALUES IN (${sql.lit(bucket)})`.execute(db)
+}
+
+/** Runs `work` unless another process works on the parts or buckets. */
+async function alone(url: string, work: (db: Kysely<unknown>) => Promise<void>): Promise<void> {
+  await asOwner(url, async (db) => {
+    const { rows } = await sql<{ free: boolean }>`
+      SELECT pg_try_advisory_lock(${ADVISORY_LOCKS.parts}) AS free`.execute(db)
+    if (rows[0]!.free) await work(db)
+  })
+}

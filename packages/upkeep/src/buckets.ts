@@ -1,0 +1,35 @@
+/** Turns the buckets of event ids when a window of deduplication has passed. Only the first living worker does. */
+import { type Db, endTurn, forgetKept, readBuckets, readOwnership, tidyBuckets, turnBucket } from '@eventflow/db'
+import { type Logger, repeat } from '@eventflow/runtime'
+
+const EVERY_MS = 5_000
+
+export interface KeepingBuckets {
+  db: Db
+  /** The address of the database, for a connection with the rights of the tables' owner. */
+  url: string
+  workerId: string
+  /** The days of a bucket; 0: ids are never forgotten. */
+  days: number
+  log: Logger
+}
+
+/** Keeps the buckets until stopped. Errors are logged, and the next round tries again. */
+export function startKeepingBuckets({ db, url, workerId, days, log }: KeepingBuckets): { stop(): Promise<void> } {
+  async function round(): Promise<void> {
+    const { workers } = await readOwnership(db)
+    const buckets = workers[0] === workerId ? await readBuckets(db) : undefined
+    if (!buckets) return
+    if (buckets.turning) {
+      if (!(await endTurn(db))) return
+      await tidyBuckets(url)
+      const forgotten = await forgetKept(db)
+      log.info({ bucket: buckets.current, forgotten }, 'the ids of events are in a new bucket')
+    } else if (days > 0 && buckets.days >= days) await turnBucket(url, buckets)
+  }
+
+  return repeat(round, {
+    pauseMs: EVERY_MS,
+    onError: (err) => log.warn({ err }, 'keeping the buckets of event ids failed; the next round tries again'),
+  })
+}

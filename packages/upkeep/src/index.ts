@@ -1,0 +1,4 @@
+/** Keeps the ledger in order while the pipeline runs. */
+
+export { startKeepingBuckets } from './buckets.js'
+export { startMakingParts } from './parts.js'

@@ -1,0 +1,49 @@
+/** Makes parts of the ledger ahead of the events. Every process does: ingest must accept events without any worker. */
+import { type Db, makeAhead, PARTS_AHEAD, type Reach, readReach, recordOpened, type Width } from '@eventflow/db'
+import { type Logger, repeat } from '@eventflow/runtime'
+
+const EVERY_MS = 1_000
+
+/** Parts are made for what may arrive within this many milliseconds. */
+const FORESIGHT_MS = 30_000
+
+export interface MakingParts {
+  db: Db
+  /** The address of the database, for a connection with the rights of the tables' owner. */
+  url: string
+  width: Width
+  /** How many more parts than the least are made: the process with the highest number comes first. */
+  eagerness: number
+  log: Logger
+}
+
+/** Makes parts until stopped. Errors are logged, and the next round tries again. */
+export function startMakingParts({ db, url, width, eagerness, log }: MakingParts): { stop(): Promise<void> } {
+  let before: { seq: number; at: number } | undefined
+
+  async function round(): Promise<void> {
+    const reach = await readReach(db)
+    if (!reach) return
+    const wanted = PARTS_AHEAD + eagerness
+    const needed = Math.max(wanted, partsFor(reach))
+    before = { seq: reach.lastSeq, at: performance.now() }
+    if (reach.ahead < needed) {
+      const made = await makeAhead(url, reach, width, needed)
+      if (made > 0) log.info({ made, ahead: reach.ahead + made }, 'parts of the ledger made')
+    }
+    if (reach.newlyOpened) await recordOpened(db)
+  }
+
+  /** How many parts may be filled soon, at the rate since the last round. */
+  function partsFor({ lastSeq, end, ahead }: Reach): number {
+    if (!before) return 0
+    const perMs = (lastSeq - before.seq) / (performance.now() - before.at)
+    const narrow = width.partEvents > 0 ? width.partEvents : (end - lastSeq) / (ahead + 1)
+    return Math.ceil((perMs * FORESIGHT_MS) / narrow)
+  }
+
+  return repeat(round, {
+    pauseMs: EVERY_MS,
+    onError: (err) => log.warn({ err }, 'making parts of the ledger failed; the next round tries again'),
+  })
+}
