@@ -2,6 +2,7 @@
 export * from './accepted.js'
 export * from './conformance/event-of.js'
 export * from './conformance/feed.js'
+export * from './earlier-database.js'
 export * from './earlier-statements.js'
 export * from './faults/index.js'
 export * from './history/index.js'

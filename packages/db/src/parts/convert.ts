@@ -161,7 +161,7 @@ async function joinFormerIds(db: Kysely<unknown>, onProgress: (message: string) 
   await sql`ANALYZE ${sql.table(FORMER_IDS)}`.execute(db)
 }
 
-/** How long the figures of all processes must have shown that none is of the previous version, in seconds. */
+/** How long the figures must have shown no process of the previous version, in seconds. */
 const SILENT_S = 60
 
 /**
@@ -173,14 +173,17 @@ const SILENT_S = 60
  * A process of the previous version that was silent all that time finds the sequence of its INSERT gone: it fails, and
  * stores nothing.
  */
-export async function contract(url: string, { partEvents = MIN_PART_EVENTS } = {}): Promise<boolean> {
+export async function contract(
+  url: string,
+  { partEvents = MIN_PART_EVENTS, silentSeconds = SILENT_S } = {},
+): Promise<boolean> {
   try {
     return await asOwner(url, (db) =>
       db.transaction().execute(async (tx) => {
         await sql`SET LOCAL lock_timeout = ${sql.lit(LOCK_PATIENCE_MS)}`.execute(tx)
         const { rows } = await sql<{ free: boolean }>`
           SELECT pg_try_advisory_xact_lock(${ADVISORY_LOCKS.parts}) AS free`.execute(tx)
-        if (!rows[0]!.free || !(await mayContract(tx))) return false
+        if (!rows[0]!.free || !(await mayContract(tx, silentSeconds))) return false
         await toParts(tx, { partEvents, inUse: true })
         return true
       }),
@@ -192,12 +195,12 @@ export async function contract(url: string, { partEvents = MIN_PART_EVENTS } = {
 }
 
 /** After a start of Postgres the figures may be gone, until all processes have told theirs again. */
-async function mayContract(db: Kysely<unknown>): Promise<boolean> {
+async function mayContract(db: Kysely<unknown>, silentSeconds: number): Promise<boolean> {
   const { rows } = await sql<{ may: boolean }>`
     WITH recent AS (
       SELECT process, coalesce((figures->>'ledger')::integer >= ${LEDGER_VERSION}, false) AS knows
-      FROM process_figures WHERE told_at > now() - ${sql.lit(SILENT_S)} * interval '1 second')
-    SELECT stage = 'expanded' AND greatest(expanded_at, pg_postmaster_start_time()) < now() - ${sql.lit(SILENT_S)} * interval '1 second'
+      FROM process_figures WHERE told_at > now() - ${sql.lit(silentSeconds)} * interval '1 second')
+    SELECT stage = 'expanded' AND greatest(expanded_at, pg_postmaster_start_time()) < now() - ${sql.lit(silentSeconds)} * interval '1 second'
            AND (SELECT coalesce(bool_and(knows), false) FROM recent)
            AND NOT EXISTS (SELECT FROM workers WHERE heartbeat_at > now() - lease_ms * interval '1 millisecond'
                              AND worker_id NOT IN (SELECT process FROM recent)) AS may
