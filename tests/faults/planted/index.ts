@@ -2,6 +2,7 @@
 import { accepting } from './accepting.js'
 import type { Bug } from './bug.js'
 import { catchingUp } from './catching-up.js'
+import { ofTheLedger } from './ledger.js'
 import { owning } from './owning.js'
 import { reading } from './reading.js'
 import { settling } from './settling.js'
@@ -13,6 +14,7 @@ export const BUGS: readonly Bug[] = [
   ...reading,
   ...catchingUp,
   ...settling,
+  ...ofTheLedger,
   ...waiting,
   ...owning,
   ...usersCode,

@@ -119,8 +119,8 @@ export const usersCode: readonly Bug[] = [
     patches: [
       {
         file: 'db/ledger/settle.js',
-        find: 'SELECT seq FROM processed_events JOIN settled USING (seq) FOR KEY SHARE OF processed_events',
-        replace: 'SELECT seq FROM settled',
+        find: 'SELECT seq FROM processed_events WHERE seq = settled.seq OFFSET 0 FOR KEY SHARE',
+        replace: 'SELECT settled.seq',
       },
     ],
     scenario: { quick: handlers.isReplayedWhileSettledAgain },

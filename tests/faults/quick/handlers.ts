@@ -79,7 +79,7 @@ export const isReplayedWhileSettledAgain: QuickScenario = async (stage) => {
   await until('the event is passed over', async () => {
     const { rows } = await db.query(`
       SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'
-      AND query LIKE '%INSERT INTO processed_events%'`)
+      AND query LIKE '%WITH holding AS%'`)
     return rows.length > 0
   })
   await db.query(`

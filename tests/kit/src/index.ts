@@ -1,5 +1,6 @@
 /** The test kit: real services, a whole pipeline, faults, and a checker of the history. */
 export * from './accepted.js'
+export * from './analyze.js'
 export * from './conformance/event-of.js'
 export * from './conformance/feed.js'
 export * from './earlier-database.js'

@@ -318,7 +318,14 @@ describe('the pipeline', () => {
       ...{ check: 'streams', level: 'error' },
       message: expect.stringContaining(`${key} holds events of another database: Postgres was restored`),
     })
-    await runRedisFix(finding.fix)
+    expect(finding.fix).toContain('npx eventflow doctor --restored')
+    const before = await readEntryKey(db)
+    await doctor(addresses, { shells, restored: true, json: true, paint: (_, text) => text, print: () => {} })
+    expect((await readEntryKey(db)).incarnation).toBe(before.incarnation + 1)
+    // As a worker would: none of them opens any more.
+    await redis.del(key)
+    await heartbeat(db, { id: 'well', host: 'here', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
+    await takePartitions(db, 'well', [...Array(16).keys()], { reclaim: false, leaseMs: 10_000 })
     expect(await wrong()).toEqual([])
   })
 })
