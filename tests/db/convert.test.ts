@@ -1,6 +1,6 @@
 /** The conversion of an installation with events into tables in parts, while processes of both versions work. */
 import { randomUUID } from 'node:crypto'
-import type { AcceptedEvent, Delivery, Processed, Retry } from '@eventflow/core'
+import type { AcceptedEvent, Retry } from '@eventflow/core'
 import {
   connect,
   contract,
@@ -19,6 +19,7 @@ import {
 import {
   acceptEvents,
   createDatabase,
+  deliveryOf,
   endWaitingAsBeforeParts,
   type Former,
   findAsBeforeParts,
@@ -26,6 +27,7 @@ import {
   insertAsBeforeParts,
   migrateAsBeforeParts,
   newEvent,
+  processedOf,
   removeAsBeforeParts,
   retryAsBeforeParts,
   settleAsBeforeParts,
@@ -71,14 +73,6 @@ const statuses = async () =>
   Object.fromEntries((await db.query('SELECT event_id, status FROM events')).rows.map((r) => [r.event_id, r.status]))
 
 const count = async (what: string) => Number((await db.query(`SELECT count(*) AS n FROM ${what}`)).rows[0].n)
-
-const deliveryOf = (event: AcceptedEvent, attempts = 0): Delivery => ({
-  ...{ event, attempts, payload: '{}', entryIds: [], history: [], crashes: 0, inRetries: attempts > 0 },
-})
-
-const processedOf = (event: AcceptedEvent): Processed => ({
-  ...{ kind: 'processed', delivery: deliveryOf(event), data: {}, payload: '{}' },
-})
 
 const asAccepted = (event: Former): AcceptedEvent => {
   const now = new Date().toISOString()

@@ -11,7 +11,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Kysely, sql } from 'kysely'
 import { ADVISORY_LOCKS } from '../server/advisory-locks.js'
-import { asOwner, LOCK_PATIENCE_MS } from '../server/as-owner.js'
+import { asOwner } from '../server/as-owner.js'
 import type { Queryable } from '../server/connect.js'
 import { isLockInTheWay } from '../server/sql-errors.js'
 import { DIVIDED, FIRST_BUCKET, LEDGER_VERSION, leafOf, MIN_PART_EVENTS, toParts } from '../server/to-parts.js'
@@ -164,11 +164,32 @@ async function joinFormerIds(db: Kysely<unknown>, onProgress: (message: string) 
 /** How long the figures must have shown no process of the previous version, in seconds. */
 const SILENT_S = 60
 
+// After a start of Postgres the figures may be gone, until all processes have told theirs again.
+const MAY_CONTRACT = (silentSeconds: number) => `
+  WITH recent AS (
+    SELECT process, coalesce((figures->>'ledger')::integer >= ${LEDGER_VERSION}, false) AS knows
+    FROM process_figures WHERE told_at > now() - ${silentSeconds} * interval '1 second')
+  SELECT stage = 'expanded'
+         AND greatest(expanded_at, pg_postmaster_start_time()) < now() - ${silentSeconds} * interval '1 second'
+         AND (SELECT coalesce(bool_and(knows), false) FROM recent)
+         AND NOT EXISTS (SELECT FROM workers WHERE heartbeat_at > now() - lease_ms * interval '1 millisecond'
+                           AND worker_id NOT IN (SELECT process FROM recent)) AS may
+  FROM ledger`
+
 /**
- * Turns the former tables into the first part, if the expansion is finished and no process of the previous version is
- * left: all that have told figures within a minute, and all workers that are alive, must have told that they know the
- * parts. Resolves with whether it did; if not, call it again later. The reason may also be that another session holds a
- * lock on the tables, for example a dump: then it has waited only `LOCK_PATIENCE_MS`. New parts have `partEvents` seqs.
+ * Resolves with whether `contract` may convert the tables: the expansion is finished, and no process of the previous
+ * version is left. All processes that have told figures within a minute must have told that they know the parts, and all
+ * workers that are alive must be among them.
+ */
+export async function mayContract(db: Queryable, { silentSeconds = SILENT_S } = {}): Promise<boolean> {
+  const { rows } = await db.query(MAY_CONTRACT(silentSeconds))
+  return rows[0].may
+}
+
+/**
+ * Turns the former tables into the first part, if `mayContract`. New parts have `partEvents` seqs. Resolves with whether
+ * it did; if not, call it again later. The reason may also be that another session holds a lock on the tables, for
+ * example a dump: then it has waited only `LOCK_PATIENCE_MS`.
  *
  * A process of the previous version that was silent all that time finds the sequence of its INSERT gone: it fails, and
  * stores nothing.
@@ -180,10 +201,11 @@ export async function contract(
   try {
     return await asOwner(url, (db) =>
       db.transaction().execute(async (tx) => {
-        await sql`SET LOCAL lock_timeout = ${sql.lit(LOCK_PATIENCE_MS)}`.execute(tx)
-        const { rows } = await sql<{ free: boolean }>`
+        const { rows: locks } = await sql<{ free: boolean }>`
           SELECT pg_try_advisory_xact_lock(${ADVISORY_LOCKS.parts}) AS free`.execute(tx)
-        if (!rows[0]!.free || !(await mayContract(tx, silentSeconds))) return false
+        if (!locks[0]!.free) return false
+        const { rows } = await sql.raw<{ may: boolean }>(MAY_CONTRACT(silentSeconds)).execute(tx)
+        if (!rows[0]!.may) return false
         await toParts(tx, { partEvents, inUse: true })
         return true
       }),
@@ -192,18 +214,4 @@ export async function contract(
     if (isLockInTheWay(error)) return false
     throw error
   }
-}
-
-/** After a start of Postgres the figures may be gone, until all processes have told theirs again. */
-async function mayContract(db: Kysely<unknown>, silentSeconds: number): Promise<boolean> {
-  const { rows } = await sql<{ may: boolean }>`
-    WITH recent AS (
-      SELECT process, coalesce((figures->>'ledger')::integer >= ${LEDGER_VERSION}, false) AS knows
-      FROM process_figures WHERE told_at > now() - ${sql.lit(silentSeconds)} * interval '1 second')
-    SELECT stage = 'expanded' AND greatest(expanded_at, pg_postmaster_start_time()) < now() - ${sql.lit(silentSeconds)} * interval '1 second'
-           AND (SELECT coalesce(bool_and(knows), false) FROM recent)
-           AND NOT EXISTS (SELECT FROM workers WHERE heartbeat_at > now() - lease_ms * interval '1 millisecond'
-                             AND worker_id NOT IN (SELECT process FROM recent)) AS may
-    FROM ledger`.execute(db)
-  return rows[0]!.may
 }
