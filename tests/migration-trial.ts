@@ -45,12 +45,7 @@ try {
 async function trial(): Promise<void> {
   await migrateAsBeforeParts(url, 16)
   await fill(adminUrl, events, say)
-  await db.query('CHECKPOINT')
-  const former = (
-    await db.query('SELECT event_id AS id FROM raw_events WHERE seq % $1 = 0 AND partition = 3 LIMIT 1000', [
-      Math.ceil(events / 20_000),
-    ])
-  ).rows.map((row) => row.id as string)
+  const former = await someIds()
   const sizes = { before: await databaseSize(), largest: 0, after: 0 }
   const walFrom = await walPosition()
   const watching = setInterval(async () => {
@@ -109,6 +104,14 @@ async function timed<Result>(
   steps[name] = performance.now() - from
   if (result !== false) say(`${name}: ${(steps[name] / 1_000).toFixed(2)} s`)
   return result
+}
+
+/** Some of the first and of the last ids. */
+async function someIds(): Promise<string[]> {
+  const { rows } = await db.query(`
+    (SELECT event_id AS id FROM raw_events WHERE partition = 3 ORDER BY seq LIMIT 500) UNION
+    (SELECT event_id FROM raw_events WHERE partition = 3 ORDER BY seq DESC LIMIT 500)`)
+  return rows.map(({ id }) => id)
 }
 
 async function databaseSize(): Promise<number> {

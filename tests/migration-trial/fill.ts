@@ -51,4 +51,5 @@ export async function fill(url: string, events: number, say: (text: string) => v
       await tx.query(`UPDATE partitions SET settled_seq = $1`, [events])
     },
   ])
+  await prepare(url, [async (tx) => void (await tx.query('CHECKPOINT'))])
 }

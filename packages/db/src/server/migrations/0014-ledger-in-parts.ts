@@ -145,7 +145,6 @@ async function serveEarlierProcesses(db: Kysely<unknown>): Promise<void> {
       SELECT NEW.tenant_id, NEW.event_id, ${sql.lit(CURRENT_BUCKET)}, NEW.seq, NEW.partition
       WHERE NOT EXISTS (SELECT FROM raw_events WHERE tenant_id = NEW.tenant_id AND event_id = NEW.event_id)
       ON CONFLICT DO NOTHING;
-      IF NOT FOUND THEN RETURN NULL; END IF;
       NEW.hops := 0;
       RETURN NEW;
     END $$`.execute(db)
