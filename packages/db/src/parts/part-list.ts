@@ -28,6 +28,9 @@ export interface ListedPart extends PartRange {
 
 const LAST_SEQ = '(SELECT coalesce(pg_sequence_last_value(sequence::regclass), 0) FROM ledger)'
 
+/** No event can get into the part `l` any more. A seq that was assigned is stored or lost within seconds. */
+export const IS_CLOSED = `l.until_seq <= ${LAST_SEQ} + 1`
+
 /** When the youngest event of the part `l` was accepted. Seqs of a partition are assigned in the order of acceptance. */
 const YOUNGEST = `
   (SELECT max((SELECT accepted_at FROM raw_events r
@@ -38,7 +41,7 @@ const YOUNGEST = `
 export async function listParts(db: Queryable): Promise<ListedPart[]> {
   const { rows } = await db.query(`
     SELECT l.part, l.from_seq AS "from", l.until_seq AS until,
-           CASE WHEN l.from_seq > ${LAST_SEQ} THEN 'ahead' WHEN l.until_seq > ${LAST_SEQ} THEN 'open'
+           CASE WHEN l.from_seq > ${LAST_SEQ} THEN 'ahead' WHEN NOT ${IS_CLOSED} THEN 'open'
                 WHEN l.emptied_at IS NULL THEN 'closed' ELSE 'emptied' END AS state,
            (SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass('raw_events_' || l.part)) AS rows,
            coalesce(pg_total_relation_size(to_regclass('raw_events_' || l.part)), 0)
@@ -64,9 +67,6 @@ export const IS_BELOW_WATERMARKS = `
               WHERE (SELECT true FROM raw_events r
                      WHERE r.partition = s.id AND r.seq > s.settled_seq AND r.seq >= l.from_seq AND r.seq < l.until_seq
                      LIMIT 1))`
-
-/** No event can get into the part `l` any more. A seq that was assigned is stored or lost within seconds. */
-export const IS_CLOSED = `l.until_seq <= ${LAST_SEQ}`
 
 /** A part is looked at again after this time: what it keeps may have become old. */
 const REST = `interval '1 hour'`
