@@ -132,14 +132,14 @@ export async function parts(): Promise<string[]> {
 
 export const firstSeq = async () => (await db.query('SELECT first_seq FROM ledger')).rows[0].first_seq - base + 1
 
-export const never = new AbortController().signal
+const never = new AbortController().signal
 
 /** Runs a round, and returns what happened to the parts of the test. */
 export async function round({
   settledDays = 0,
   deadDays = 0,
   archivedOnly = false,
-  stopping = never,
+  stopped = false,
   chunk = 1_000,
 } = {}) {
   const told: string[] = []
@@ -149,7 +149,11 @@ export async function round({
     told.push(`${retired.part.from - base + 1}-${retired.part.until - base}: ${outcome}`)
   }
   const rules = { settledDays, deadDays, archivedOnly }
-  const letters = await removeOld({ db, url }, rules, stopping, { told: tell, chunk, pauseMs: 50 })
+  const letters = await removeOld({ db, url }, rules, stopped ? AbortSignal.abort() : never, {
+    told: tell,
+    chunk,
+    pauseMs: 50,
+  })
   return { letters, told }
 }
 

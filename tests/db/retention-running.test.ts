@@ -5,24 +5,11 @@ import { createPublisher } from '@eventflow/redis'
 import { defineEvent, Type } from '@eventflow/sdk'
 import { administer, createDatabase, findStored, startPipeline, until } from '@eventflow/testkit'
 import { describe, expect, test } from '@jest/globals'
-import {
-  ALL,
-  base,
-  db,
-  idOf,
-  never,
-  old,
-  parts,
-  range,
-  round,
-  settle,
-  store,
-  tables,
-  url,
-  useLedger,
-} from './old-parts.js'
+import { ALL, base, db, idOf, old, parts, range, round, settle, store, tables, url, useLedger } from './old-parts.js'
 
 useLedger()
+
+const never = new AbortController().signal
 
 describe('while the pipeline runs', () => {
   /** Uses the first part of the test as a long statement does, while `work` runs. */
