@@ -1,11 +1,9 @@
 /** Retention of any mix of events: exactly what may go goes. */
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { clear, firstSeq, old, parts, range, round, type Stored, store, tables, useLedger, WIDTH } from './old-parts.js'
+import { clear, firstSeq, parts, range, round, type Stored, store, tables, useLedger, WIDTH } from './old-parts.js'
 
 useLedger()
-
-const never = new AbortController().signal
 
 const age = fc.integer({ min: 0, max: 40 })
 const history = fc.oneof(

@@ -4,7 +4,6 @@ import { removeOld } from '@eventflow/engine'
 import { describe, expect, test } from '@jest/globals'
 import {
   ALL,
-  ago,
   base,
   db,
   firstSeq,

@@ -4,6 +4,7 @@
  */
 import { type Kysely, sql } from 'kysely'
 import { DIVIDED, leafOf, type PartRange } from '../server/to-parts.js'
+import { columnsOf } from './columns.js'
 
 /** So many emptied neighbours stay. */
 const FEW = 4
@@ -71,19 +72,4 @@ function fold(db: Kysely<unknown>, run: readonly PartRange[]): Promise<PartRange
     await sql`UPDATE ledger_parts SET until_seq = ${into.until} WHERE part = ${into.part}`.execute(tx)
     return into
   })
-}
-
-/** A column of a table. */
-export interface Column {
-  name: string
-  /** As Postgres writes it in a cast. */
-  type: string
-}
-
-/** Resolves with the columns of a table. The first part of a converted installation has them in another order. */
-export async function columnsOf(db: Kysely<unknown>, table: string): Promise<Column[]> {
-  const { rows } = await sql<Column>`
-    SELECT attname AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute
-    WHERE attrelid = ${table}::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum`.execute(db)
-  return rows
 }

@@ -30,6 +30,7 @@ async function addTables(db: Kysely<unknown>): Promise<void> {
   await sql`
     CREATE TABLE ledger (
       one_row         boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+      installation    uuid NOT NULL DEFAULT gen_random_uuid(),
       stage           text NOT NULL DEFAULT 'expanding' CHECK (stage IN ('expanding', 'expanded', 'parts')),
       copied_seq      bigint NOT NULL DEFAULT 0,
       sequence        text NOT NULL DEFAULT 'raw_events_seq_seq',
