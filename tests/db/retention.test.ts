@@ -90,6 +90,10 @@ describe('retention removes', () => {
     await db.query('UPDATE ledger_parts SET archived_at = now() WHERE from_seq = $1', [base + 5])
     expect((await round({ settledDays: 1, archivedOnly: true })).told).toEqual(['6-10: emptied'])
     expect((await tables()).raw).toEqual(range(1, 5))
+    const letter = { seq: 11, partition: 0, accepted: LONG_AGO, failed: { age: LONG_AGO, status: 'open' } } as const
+    await store([letter], ALL)
+    expect((await round({ deadDays: 1, archivedOnly: true })).letters).toBe(0)
+    expect((await round({ deadDays: 1 })).letters).toBe(1)
   })
 })
 
@@ -152,7 +156,8 @@ describe('removing', () => {
       failed: { age, status: 'open' },
     })
     await store([...range(1, 5).map((seq) => letter(seq, LONG_AGO)), letter(6, 0), letter(7, 0)], ALL)
-    const next = (after: number) => removeDeadLetters(db, 10, { after: base - 1 + after, limit: 2 })
+    const next = (after: number) =>
+      removeDeadLetters(db, 10, { after: base - 1 + after, limit: 2, archivedOnly: false })
     expect(await next(0)).toEqual({ events: 2, reached: base + 1, done: false })
     expect((await tables()).raw).toEqual([3, 4, 5, 6, 7])
     expect(await next(2)).toEqual({ events: 2, reached: base + 3, done: false })
@@ -164,7 +169,7 @@ describe('removing', () => {
     const other = await db.connect()
     await other.query('BEGIN')
     await other.query('SELECT pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.retention])
-    expect(await removeDeadLetters(db, 10, { after: 0, limit: 10 })).toBeUndefined()
+    expect(await removeDeadLetters(db, 10, { after: 0, limit: 10, archivedOnly: false })).toBeUndefined()
     expect(await round({ settledDays: 10, deadDays: 10 })).toEqual({ letters: 0, told: [] })
     await other.query('COMMIT')
     other.release()

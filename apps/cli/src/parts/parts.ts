@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import {
   ARCHIVED_TABLES,
   type ArchivedPart,
+  type ArchivedTable,
   exportPart,
   importPart,
   type ListedPart,
@@ -128,12 +129,15 @@ export async function restore(
 }
 
 function partOf(folder: string, manifest: Manifest): ArchivedPart {
-  const tables = Object.fromEntries(
-    ARCHIVED_TABLES.map((name) => [
-      name,
-      { columns: manifest.tables[name].columns, rows: readRows(folder, manifest, name) },
-    ]),
-  ) as ArchivedPart['tables']
+  const archived = (name: ArchivedTable) => ({
+    columns: manifest.tables[name].columns,
+    rows: readRows(folder, manifest, name),
+  })
   const { part, from_seq: from, until_seq: until, installation } = manifest
+  const tables = {
+    raw_events: archived('raw_events'),
+    processed_events: archived('processed_events'),
+    failed_events: archived('failed_events'),
+  }
   return { part, from, until, installation, tables }
 }

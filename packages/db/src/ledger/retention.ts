@@ -34,7 +34,8 @@ const REMOVE_DEAD_LETTERS = `
                   AND coalesce(f.resolved_at, f.failed_at) < now() - $1 * ${DAY}
                   AND NOT EXISTS (SELECT FROM retries w WHERE w.seq = s.seq)
                   AND NOT EXISTS (SELECT FROM ledger_parts l
-                                  WHERE l.kept_until > now() AND s.seq >= l.from_seq AND s.seq < l.until_seq)
+                                  WHERE s.seq >= l.from_seq AND s.seq < l.until_seq AND l.dropped_at IS NULL
+                                    AND (l.kept_until > now() OR $4 AND l.archived_at IS NULL))
                 RETURNING f.seq, f.partition, f.status),
        raw AS (DELETE FROM raw_events r USING gone
                WHERE r.partition = gone.partition AND r.seq = gone.seq AND gone.status IN ${SETTLING_STATUSES})
@@ -45,15 +46,15 @@ const REMOVE_DEAD_LETTERS = `
  * Removes dead letters whose last change (a failure or an operator's decision) is more than `days` ago, among the next
  * `limit` of all partitions above the seq `after`. Open and discarded ones are removed with their raw events; the event
  * of a replayed one then counts as an ordinary processed event. Letters of a part that was restored stay as long as the
- * part. Resolves with undefined if another process is already removing.
+ * part; with `archivedOnly`, those of a part that was not archived stay, too. Resolves with undefined if another process is already removing.
  */
 export function removeDeadLetters(
   db: Db,
   days: number,
-  { after, limit }: { after: number; limit: number },
+  { after, limit, archivedOnly }: { after: number; limit: number; archivedOnly: boolean },
 ): Promise<Removed | undefined> {
   return alone(db, async (tx) => {
-    const { rows } = await tx.query(REMOVE_DEAD_LETTERS, [days, after, limit])
+    const { rows } = await tx.query(REMOVE_DEAD_LETTERS, [days, after, limit, archivedOnly])
     const [row] = rows as { events: number; looked: number; reached: number | null; ends: boolean | null }[]
     return { events: row!.events, reached: row!.reached ?? 0, done: row!.ends === true || row!.looked < limit }
   })

@@ -80,7 +80,7 @@ export async function removeOld(
   let letters = 0
   for (let after = 0; deadDays > 0 && !stopping.aborted; ) {
     const startedAt = performance.now()
-    const removed = await removeDeadLetters(db, deadDays, { after, limit: chunk })
+    const removed = await removeDeadLetters(db, deadDays, { after, limit: chunk, archivedOnly })
     letters += removed?.events ?? 0
     if (!removed || removed.done) break
     after = removed.reached
