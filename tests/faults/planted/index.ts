@@ -4,6 +4,7 @@ import type { Bug } from './bug.js'
 import { catchingUp } from './catching-up.js'
 import { owning } from './owning.js'
 import { reading } from './reading.js'
+import { removing } from './removing.js'
 import { settling } from './settling.js'
 import { usersCode } from './users-code.js'
 import { waiting } from './waiting.js'
@@ -16,4 +17,5 @@ export const BUGS: readonly Bug[] = [
   ...waiting,
   ...owning,
   ...usersCode,
+  ...removing,
 ]

@@ -132,7 +132,7 @@ async function findKept(tx: Kysely<unknown>, { part, from, until }: PartRange): 
   await sql`
     CREATE TEMP TABLE kept ON COMMIT DROP AS
     SELECT seq, partition FROM found_before
-    UNION SELECT seq, partition FROM failed_events WHERE seq >= ${sql.lit(from)} AND seq < ${sql.lit(until)}
+    UNION SELECT f.seq, f.partition FROM failed_events f WHERE f.seq >= ${sql.lit(from)} AND f.seq < ${sql.lit(until)}
     UNION SELECT seq, partition FROM retries WHERE seq >= ${sql.lit(from)} AND seq < ${sql.lit(until)}
     UNION SELECT p.seq, p.partition
           FROM heads_before h JOIN ${processed} p ON p.partition = h.partition AND p.position >= h.next_position`.execute(
