@@ -61,7 +61,7 @@ export interface Stored {
 }
 
 export const idOf = (seq: number) => `00000000-0000-7000-8000-${String(seq).padStart(12, '0')}`
-export const ago = (days: number | undefined) =>
+const ago = (days: number | undefined) =>
   days === undefined ? null : new Date(Date.now() - days * 86_400_000 - 1_000).toISOString()
 
 /** `settled`: up to which event everything is settled, of each partition. Unless `last` says so, seqs end with the last event. */

@@ -9,7 +9,7 @@ import type { PartRange } from '../server/to-parts.js'
  * - `closed`: all its seqs are assigned.
  * - `emptied`: retention has removed its events, except those that are kept longer.
  */
-export type PartState = 'ahead' | 'open' | 'closed' | 'emptied'
+type PartState = 'ahead' | 'open' | 'closed' | 'emptied'
 
 /** A part of the ledger, as operators see it. */
 export interface ListedPart extends PartRange {
