@@ -60,6 +60,8 @@ async function makeEarlierFolder(): Promise<void> {
     `CREATE TYPE shop.size AS ENUM ('small')`,
     'CREATE TABLE shop.stock (id serial PRIMARY KEY, at bigint GENERATED ALWAYS AS IDENTITY, size shop.size)',
     'CREATE VIEW totals AS SELECT count(*) FROM shop.stock',
+    'CREATE TABLE sales (n integer) PARTITION BY RANGE (n)',
+    'CREATE TABLE sales_1 PARTITION OF sales FOR VALUES FROM (1) TO (2)',
     `CREATE FUNCTION one() RETURNS integer LANGUAGE sql AS 'SELECT 1'`,
     `INSERT INTO shop.stock (size) VALUES ('small')`,
   )
@@ -85,11 +87,13 @@ test('it is taken over without a loss: an ordinary role for the programs, an own
       ])
       const { rows: owners } = await db.query(`
         SELECT relname AS name, relowner::regrole::text AS owner FROM pg_class
-        WHERE relname IN ('raw_events', 'raw_events_seq_seq', 'events', 'kysely_migration', 'stock', 'stock_id_seq', 'totals') ORDER BY 1`)
+        WHERE relname IN ('raw_events', 'raw_events_1', 'event_seq', 'event_ids', 'event_ids_1', 'events', 'kysely_migration',
+                          'sales', 'sales_1', 'stock', 'stock_id_seq', 'totals') ORDER BY 1`)
       const owned = (owner: string, ...names: string[]) => names.map((name) => ({ name, owner }))
       expect(owners).toEqual([
-        ...owned('eventflow_owner', 'events', 'kysely_migration', 'raw_events', 'raw_events_seq_seq'),
-        ...owned('eventflow', 'stock', 'stock_id_seq', 'totals'),
+        ...owned('eventflow_owner', 'event_ids', 'event_ids_1', 'event_seq', 'events', 'kysely_migration'),
+        ...owned('eventflow_owner', 'raw_events', 'raw_events_1'),
+        ...owned('eventflow', 'sales', 'sales_1', 'stock', 'stock_id_seq', 'totals'),
       ])
       // Tables of the pipeline, and tables that handlers created.
       await insertRawEvents(db, [newEvent({ partition: 3 })])

@@ -33,10 +33,12 @@ DO $$ DECLARE change text; BEGIN
       UNION ALL SELECT 'ROUTINE', oid::regprocedure::text, oid, tableoid, proowner FROM pg_proc
       UNION ALL SELECT 'TYPE', oid::regtype::text, oid, tableoid, typowner FROM pg_type WHERE typtype IN ('d', 'e', 'r')
       UNION ALL SELECT 'SCHEMA', oid::regnamespace::text, oid, tableoid, nspowner FROM pg_namespace) AS objects
-    -- Neither the server's own nor what comes with its table or its extension.
+    -- Neither the server's own nor what comes with its table or its extension. A part of a table has an owner of its own.
     WHERE owner = current_user::regrole AND oid >= 16384 AND NOT starts_with(name, 'pg_')
-      AND NOT EXISTS (SELECT FROM pg_depend d
-                      WHERE d.classid = objects.tableoid AND d.objid = objects.oid AND d.deptype IN ('a', 'i', 'e'))
+      AND (tableoid = 'pg_class'::regclass AND oid IN (SELECT inhrelid FROM pg_inherits)
+           OR NOT EXISTS (SELECT FROM pg_depend d
+                          WHERE d.classid = objects.tableoid AND d.objid = objects.oid AND d.objsubid = 0
+                            AND d.deptype IN ('a', 'i', 'e')))
   LOOP
     EXECUTE change;
   END LOOP;

@@ -10,7 +10,10 @@ beforeAll(async () => {
 })
 
 beforeEach(async () => {
-  await administer('TRUNCATE raw_events, processed_events, failed_events, retries', db.options.connectionString!)
+  await administer(
+    'TRUNCATE event_ids, raw_events, processed_events, failed_events, retries',
+    db.options.connectionString!,
+  )
   await db.query('UPDATE partitions SET settled_seq = 0')
 })
 
@@ -50,8 +53,8 @@ const bury = (seq: number, status: string) =>
 
 const retry = (seq: number, history: object[]) =>
   db.query(
-    `INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, history)
-     SELECT tenant_id, event_id, partition, 1, now(), $2 FROM raw_events WHERE seq = $1`,
+    `INSERT INTO retries (tenant_id, event_id, seq, partition, attempts, due_at, history)
+     SELECT tenant_id, event_id, seq, partition, 1, now(), $2 FROM raw_events WHERE seq = $1`,
     [seq, JSON.stringify(history)],
   )
 

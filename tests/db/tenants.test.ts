@@ -14,6 +14,7 @@ import { acceptEvents, administer, adminUrlOf, createDatabase, newEvent } from '
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
 const TABLES = [
+  'event_ids',
   'raw_events',
   'processed_events',
   'failed_events',
@@ -50,7 +51,7 @@ const seenBy = (tenant: string, table: string) =>
     return rows.map(({ tenant_id }) => tenant_id)
   })
 
-test.each(['raw_events', 'events', 'audit_log', 'api_keys', 'event_schemas', 'event_schema_modes'])(
+test.each(['event_ids', 'raw_events', 'events', 'audit_log', 'api_keys', 'event_schemas', 'event_schema_modes'])(
   '%s has rows of both tenants, and shows each its own',
   async (table) => {
     const { rows } = await db.query(`SELECT DISTINCT tenant_id FROM ${table}`)
@@ -69,7 +70,7 @@ test('every table with tenants has row security, and the list of tenants is show
   expect(walled.map(({ relname }) => relname)).toEqual([...TABLES].sort())
   const { rows: withTenants } = await db.query(`
     SELECT relname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
-    WHERE relkind = 'r' AND attname = 'tenant_id' ORDER BY relname`)
+    WHERE relkind IN ('r', 'p') AND NOT relispartition AND attname = 'tenant_id' ORDER BY relname`)
   expect(withTenants.map(({ relname }) => relname)).toEqual([...TABLES, 'tenants'].sort())
 })
 
@@ -104,6 +105,8 @@ test.each([
   `DELETE FROM api_keys`,
   `SELECT * FROM workers`,
   `SELECT * FROM tenants`,
+  `SELECT * FROM raw_events_1`,
+  `SELECT * FROM event_ids_1`,
 ])('%s is not for tenants', async (text) => {
   await expect(asTenant(db, 'ours', (tx) => tx.query(text))).rejects.toThrow(/permission denied/)
 })

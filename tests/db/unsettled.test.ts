@@ -28,7 +28,10 @@ beforeAll(async () => {
 })
 
 beforeEach(async () => {
-  await administer('TRUNCATE raw_events, processed_events, failed_events, retries', db.options.connectionString!)
+  await administer(
+    'TRUNCATE event_ids, raw_events, processed_events, failed_events, retries',
+    db.options.connectionString!,
+  )
 })
 
 afterAll(() => db.end())
@@ -57,7 +60,7 @@ const bury = (event: { id: string }, status: string) =>
     ...{ error_class: `'E'`, message: `'m'`, errors: `'[]'`, component: `'c'`, history: `'[]'`, status: `'${status}'` },
   })
 const retry = (event: { id: string }) =>
-  put('retries', event, { partition: 'partition', attempts: '1', due_at: 'now()', history: `'[]'` })
+  put('retries', event, { seq: 'seq', partition: 'partition', attempts: '1', due_at: 'now()', history: `'[]'` })
 const everyone = { tenantId: undefined, others: [] }
 const unsettled = async (
   partition: number,

@@ -1,5 +1,6 @@
 /** Each remedy in action: how the pipeline handles each fault, on real processes. */
 import { partitionOf } from '@eventflow/core'
+import { insertRawEvents } from '@eventflow/db'
 import { streamKey, untilReady } from '@eventflow/redis'
 import {
   type BuildCopy,
@@ -9,6 +10,7 @@ import {
   createRandom,
   describeVerdict,
   type Journal,
+  newEvent,
   openJournal,
   PARTITIONS,
   type Patch,
@@ -131,12 +133,10 @@ test('an event committed but never published is still processed', async () => {
   const [id] = await clients.send([{ key }])
   await settled()
   // As if the service had died between the COMMIT and the XADD.
-  const [{ event_id: copy }] = await rowsOf(
-    `INSERT INTO raw_events (tenant_id, event_id, type, source, key, partition, occurred_at, correlation_id, payload)
-     SELECT tenant_id, gen_random_uuid(), type, source, key, partition, now(), 'c', payload FROM raw_events
-     WHERE event_id = $1 RETURNING event_id`,
-    id,
-  )
+  const [row] = await rowsOf('SELECT type, source, partition, payload::text FROM raw_events WHERE event_id = $1', id)
+  const event = newEvent({ key, ...row })
+  await insertRawEvents(stack.db, [event])
+  const copy = event.id
   const now = performance.now()
   journal.write({ op: -1, from: now, until: now, result: 'ok', events: [{ id: copy, key, n: 1, mayDie: false }] })
   await until(

@@ -381,7 +381,17 @@ describe('a batch', () => {
   })
 })
 
-test('an id that retention removes while it is sent again is a new event: every accepted event is stored', async () => {
+test('an id whose event was removed is a duplicate as long as it is known, with any contents', async () => {
+  const { id } = await json(await send(event({ n: 1 })))
+  await pipeline.db.query('DELETE FROM raw_events WHERE event_id = $1', [id])
+  for (const data of [{ n: 1 }, { n: 2 }]) {
+    const answer = await send(event(data, { id }))
+    expect([answer.status, await json(answer)]).toEqual([202, { id, status: 'accepted', duplicate: true }])
+  }
+  expect(await rowsOf(id)).toEqual([])
+})
+
+test('an id that is forgotten while it is sent again is a new event: every accepted event is stored', async () => {
   const { id } = await json(await send(event({ n: 1 })))
   const retention = await pipeline.db.connect()
   // Lets the INSERT pass, which finds the id taken, and holds up the query for the stored event.
@@ -393,7 +403,8 @@ test('an id that retention removes while it is sent again is a new event: every 
     )
     return rows.length > 0
   })
-  await retention.query('DELETE FROM raw_events WHERE event_id = $1', [id])
+  for (const table of ['raw_events', 'event_ids'])
+    await retention.query(`DELETE FROM ${table} WHERE event_id = $1`, [id])
   await retention.query('COMMIT')
   retention.release()
   const answer = await again

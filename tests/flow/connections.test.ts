@@ -150,7 +150,7 @@ test('a body counts against the memory limit with its inflated size, until its r
     const first = padded(60_000)
     await until('it is being stored', async () => {
       const waits = await pipeline.db.query(
-        `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%raw_events%'`,
+        `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INTO event_ids%'`,
       )
       return waits.rowCount !== 0
     })
@@ -171,11 +171,13 @@ test('a large batch being stored holds up no single event', async () => {
   try {
     // The same batch again must wait until it is known whether one of its events stays.
     await client.query('BEGIN')
-    await client.query(`DELETE FROM raw_events WHERE external_id = 'large 0'`)
+    await client.query(
+      `DELETE FROM event_ids WHERE event_id = (SELECT event_id FROM raw_events WHERE external_id = 'large 0')`,
+    )
     const again = batch()
     await until('it waits', async () => {
       const waiting = await pipeline.db.query(
-        `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%raw_events%'`,
+        `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INTO event_ids%'`,
       )
       return waiting.rowCount !== 0
     })

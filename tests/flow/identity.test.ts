@@ -5,13 +5,21 @@ import {
   applyMigrations,
   connect,
   type Db,
-  insertRawEvents,
+  finishExpansion,
   migrate,
   migrationsFor,
   readFormerIdsUntil,
 } from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/sdk'
-import { createDatabase, newEvent, post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import {
+  createDatabase,
+  insertAsBeforeParts,
+  newEvent,
+  post,
+  startPipeline,
+  type TestPipeline,
+  until,
+} from '@eventflow/testkit'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 
 let pipeline: TestPipeline
@@ -155,8 +163,9 @@ describe('events accepted when the source did not count', () => {
     url = await createDatabase({ migrated: false })
     await applyMigrations(url, Object.fromEntries(Object.entries(migrationsFor({ partitions: 16 })).slice(0, later)))
     db = connect({ url, applicationName: 'test', max: 1, onIdleError: () => {} })
-    await insertRawEvents(db, [before])
+    await insertAsBeforeParts(db, [before])
     await migrate(url, { partitions: 16 })
+    await finishExpansion(url)
   })
 
   afterEach(async () => {

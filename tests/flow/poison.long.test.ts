@@ -87,8 +87,8 @@ test('an event that kills only when it is tried again, from a stream that is in 
   ])
   // As if its first attempt had failed.
   await pipeline.db.query(`
-    INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at)
-    SELECT tenant_id, event_id, partition, 1, now() FROM raw_events WHERE payload->>'n' = '1'`)
+    INSERT INTO retries (tenant_id, event_id, seq, partition, attempts, due_at)
+    SELECT tenant_id, event_id, seq, partition, 1, now() FROM raw_events WHERE payload->>'n' = '1'`)
   expect(await endsUntilDead({})).toHaveLength(6)
   expect(await failed()).toMatchObject([{ error_class: 'Poison' }])
   await pipeline.drained()

@@ -290,8 +290,8 @@ describe('an operation', () => {
     await settle('crowded', 1)
     const { id } = await createIdle('crowded')
     await query(
-      `INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at)
-       SELECT 'default', gen_random_uuid(), 0, 77, now() + interval '1 day' FROM generate_series(1, 10000)`,
+      `INSERT INTO retries (tenant_id, event_id, seq, partition, attempts, due_at)
+       SELECT 'default', gen_random_uuid(), 1e9 + n, 0, 77, now() + interval '1 day' FROM generate_series(1, 10000) n`,
     )
     expect(await advanceOperation(pipeline.db, id, 1)).toEqual({ status: 'running', changed: 0, crowded: true })
     await query('DELETE FROM retries WHERE attempts = 77')

@@ -165,8 +165,8 @@ test('the number of objects of a tenant is limited, which does not affect anothe
 
 test('a replay waits while too many events of its tenant wait for another attempt, not while another’s do', async () => {
   await pipeline.db.query(`
-    INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at)
-    SELECT 'greedy', gen_random_uuid(), 0, 1, now() + interval '1 day' FROM generate_series(1, 10000)`)
+    INSERT INTO retries (tenant_id, event_id, seq, partition, attempts, due_at)
+    SELECT 'greedy', gen_random_uuid(), 1e9 + n, 0, 1, now() + interval '1 day' FROM generate_series(1, 10000) n`)
   const replay = async (tenant: string) =>
     `/v1/operations/${(await ask(tenant, 'POST', '/v1/dead-letters/replay', { filter: {}, rate: 10_000 })).body.id}`
   const [held, path] = [await replay('greedy'), await replay('modest')]

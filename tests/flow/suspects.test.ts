@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { CONSUMER_GROUP, partitionOf } from '@eventflow/core'
 import { streamKey } from '@eventflow/redis'
 import { defineEvent, type Enricher, type EventDefinition, Type } from '@eventflow/sdk'
-import { administer, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { acceptEvents, administer, newEvent, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, expect, test } from '@jest/globals'
 
 let pipeline: TestPipeline
@@ -29,8 +29,8 @@ test('a suspect that is fenced off is as suspect as before', async () => {
   const id = items[0]!.id
   // As if one worker had died while it ran this event alone.
   await pipeline.db.query(
-    `INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, crashes)
-     SELECT tenant_id, event_id, partition, 0, now(), 1 FROM raw_events WHERE event_id = $1`,
+    `INSERT INTO retries (tenant_id, event_id, seq, partition, attempts, due_at, crashes)
+     SELECT tenant_id, event_id, seq, partition, 0, now(), 1 FROM raw_events WHERE event_id = $1`,
     [id],
   )
   const crashes: number[] = []
@@ -63,8 +63,8 @@ test('no failure counts as a crash: neither if the suspicion cannot be withdrawn
   ])
   await pipeline.send([{ type: 'step.done', data: {} }])
   await pipeline.db.query(`
-    INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, crashes)
-    SELECT tenant_id, event_id, partition, 0, now(), 1 FROM raw_events`)
+    INSERT INTO retries (tenant_id, event_id, seq, partition, attempts, due_at, crashes)
+    SELECT tenant_id, event_id, seq, partition, 0, now(), 1 FROM raw_events`)
   await administer(
     `CREATE SEQUENCE refusals;
     CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -105,9 +105,9 @@ async function useStream(partition: number): Promise<void> {
 test.each([
   [
     'waits in retries',
-    'INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at) VALUES ($1, $2, $3, 1, now())',
+    'INSERT INTO retries (tenant_id, event_id, seq, partition, attempts, due_at) VALUES ($1, $2, $3, $4, 1, now())',
   ],
-  ['was never published', 'SELECT $1::text, $2::uuid, $3::smallint'],
+  ['was never published', 'SELECT $1::text, $2::uuid, $3::bigint, $4::smallint'],
 ])('an event that %s is a suspect, too: the last owners may have died of it', async (_, statement) => {
   const crashes: (number | undefined)[] = []
   const watching: Enricher = {
@@ -123,11 +123,9 @@ test.each([
   ])
   await useStream(3)
   // Accepted an hour ago, and in no stream.
-  const { rows } = await pipeline.db.query(`
-    INSERT INTO raw_events (tenant_id, event_id, type, source, key, partition, occurred_at, correlation_id, payload, accepted_at)
-    VALUES ('default', gen_random_uuid(), 'step.done', '/', '', 3, now(), 'c', '{}', now() - interval '1 h')
-    RETURNING tenant_id, event_id, partition`)
-  await pipeline.db.query(statement, [rows[0].tenant_id, rows[0].event_id, rows[0].partition])
+  const [event] = await acceptEvents(pipeline.db, [newEvent({ type: 'step.done', key: '', partition: 3 })])
+  await pipeline.db.query(`UPDATE raw_events SET accepted_at = now() - interval '1 h' WHERE seq = $1`, [event!.seq])
+  await pipeline.db.query(statement, [event!.tenantId, event!.id, event!.seq, 3])
   await dieTwice()
   await pipeline.startWorker()
   await pipeline.drained()
@@ -258,8 +256,8 @@ test('suspects of two lanes run one at a time: with the one that kills the worke
   const keys = Array.from({ length: 16 }, (_, n) => ({ type: 'step.keyed', data: { n: `key ${n}` } }))
   await pipeline.send(keys)
   await pipeline.db.query(
-    `INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, crashes)
-     SELECT tenant_id, event_id, partition, 0, now(), 1 FROM raw_events`,
+    `INSERT INTO retries (tenant_id, event_id, seq, partition, attempts, due_at, crashes)
+     SELECT tenant_id, event_id, seq, partition, 0, now(), 1 FROM raw_events`,
   )
   await pipeline.startWorker()
   await pipeline.drained()

@@ -129,8 +129,8 @@ test.each([
     upTo(350).map((n) => stored(keys[n % 5]!, Math.floor(n / 5))),
   )
   // The last ones are due first.
-  await rows(`INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, history)
-              SELECT tenant_id, event_id, partition, 1, now() - seq * interval '1 ms', '[]' FROM raw_events`)
+  await rows(`INSERT INTO retries (tenant_id, event_id, seq, partition, attempts, due_at, history)
+              SELECT tenant_id, event_id, seq, partition, 1, now() - seq * interval '1 ms', '[]' FROM raw_events`)
   for (const key of keys) await send(key, 70)
   await pipeline.startWorker('b')
   await pipeline.drained()

@@ -1,6 +1,6 @@
 /** Observes the pipeline from outside, once. */
 import type { FeedMonitor } from '@eventflow/core'
-import { countFreshDeadLetters, type Db, readProgress } from '@eventflow/db'
+import { countFreshDeadLetters, type Db, readProgress, readReach } from '@eventflow/db'
 import { type PipelineLag, readLag } from '@eventflow/monitor'
 
 /** The age up to which dead letters count as fresh. */
@@ -15,10 +15,17 @@ export interface Observation {
   freshDeadLetters: number | undefined
   /** Increases whenever an event is settled. */
   progress: number | undefined
+  /** Parts of the ledger beyond the one that takes new events. */
+  partsAhead: number | undefined
 }
 
 export async function observe(db: Db, feed: FeedMonitor): Promise<Observation> {
-  const reading = Promise.all([readLag(db, feed), countFreshDeadLetters(db, FRESH_SECONDS), readProgress(db)])
+  const reading = Promise.all([
+    readLag(db, feed),
+    countFreshDeadLetters(db, FRESH_SECONDS),
+    readProgress(db),
+    readReach(db),
+  ])
   const [postgres, ping] = await Promise.all([reading.catch(messageOf), feed.ping().then(() => undefined, messageOf)])
   if (typeof postgres === 'string') {
     return {
@@ -27,10 +34,11 @@ export async function observe(db: Db, feed: FeedMonitor): Promise<Observation> {
       lag: undefined,
       freshDeadLetters: undefined,
       progress: undefined,
+      partsAhead: undefined,
     }
   }
-  const [lag, freshDeadLetters, progress] = postgres
-  return { postgresError: undefined, redisError: ping, lag, freshDeadLetters, progress }
+  const [lag, freshDeadLetters, progress, reach] = postgres
+  return { postgresError: undefined, redisError: ping, lag, freshDeadLetters, progress, partsAhead: reach?.ahead }
 }
 
 /** Some network errors have a code and no message. */

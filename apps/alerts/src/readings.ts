@@ -70,6 +70,15 @@ export function readingsOf(seen: Observation, stalledSeconds: number | undefined
         : 'events are settled again',
     },
     {
+      alert: 'no-part-ahead',
+      value: seen.partsAhead === undefined ? undefined : Number(seen.partsAhead === 0),
+      threshold: 0,
+      message:
+        seen.partsAhead === 0
+          ? 'the ledger has no part ahead: when the current one is full, events will be refused'
+          : 'the ledger has parts ahead',
+    },
+    {
       alert: 'dead-letters',
       value: freshDeadLetters,
       threshold: config.EVENTFLOW_ALERT_DEAD_LETTERS,

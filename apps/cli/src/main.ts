@@ -59,6 +59,7 @@ program
       .default(9101)
       .argParser(wholeNumber(1, 65_535)),
   )
+  .option('--standby', 'also start a standby of Postgres, which answers lists, searches and eventflow sql')
   .option('--data-dir <folder>', 'folder for data, logs and a downloaded Redis', '.eventflow')
   .addOption(
     new Option('--events <folder>', 'folder with the event definitions')
@@ -67,7 +68,7 @@ program
   )
   .addHelpText('after', '\nIf DATABASE_URL or REDIS_URL is set, up uses that server instead of starting its own.')
   .addHelpText('after', '\nExample: eventflow up --workers 4 --events ./my-events')
-  .action(async ({ port, workers, metricsPort, dataDir, events }) => {
+  .action(async ({ port, workers, metricsPort, standby = false, dataDir, events }) => {
     const { up } = await import('./up.js')
     const output = createOutput((text) => stdout.write(text), colours)
     const programs = {
@@ -76,7 +77,7 @@ program
       alerts: fileURLToPath(import.meta.resolve('@eventflow/alerts/main')),
     }
     const paths = { dataDir: resolve(dataDir), events: resolve(events) }
-    await up({ port, workers, metricsPort, ...paths, programs, env, output, ...stopSignals() })
+    await up({ port, workers, metricsPort, standby, ...paths, programs, env, output, ...stopSignals() })
   })
 
 initCommand(program, print)
@@ -126,12 +127,13 @@ looking('lag', 'Show the lag of each partition and the age of the oldest unsettl
 
 looking('doctor', 'Check versions, settings, clocks, tables and streams for known problems, and print a fix for each.')
   .addHelpText('after', '\nExit code: 0, 1 when there are errors, 2 when Postgres or Redis does not answer.')
+  .option('--restored', 'Postgres was restored from a backup: begin a new incarnation of the ledger first')
   .addHelpText('after', '\nExample: eventflow doctor')
-  .action(async ({ dataDir, json }) => {
+  .action(async ({ dataDir, json, restored }) => {
     const { doctor } = await import('./doctor/doctor.js')
     const addresses = await findAddresses(env, resolve(dataDir))
     const shells = await findShells(env, resolve(dataDir))
-    process.exitCode = await doctor(addresses, { shells, json, paint: painter(colours), print: console.log })
+    process.exitCode = await doctor(addresses, { shells, json, restored, paint: painter(colours), print: console.log })
   })
 
 looking('migrate', 'Apply missing migrations, as ingest and workers do when they start.')

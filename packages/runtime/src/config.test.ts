@@ -24,6 +24,7 @@ describe('the settings', () => {
   test('have defaults, except for addresses and the folder of definitions', () => {
     expect(readConfig(IngestConfig, needed)).toEqual({
       ...needed,
+      DATABASE_REPLICA_URL: '',
       OTEL_EXPORTER_OTLP_ENDPOINT: '',
       OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
       OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: '',

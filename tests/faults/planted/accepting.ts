@@ -26,12 +26,12 @@ export const accepting: readonly Bug[] = [
     found: 'order',
   },
   {
-    name: 'events are inserted without ON CONFLICT',
+    name: 'ids are claimed without ON CONFLICT',
     patches: [
       {
-        file: 'db/ledger/raw-events.js',
-        find: 'ON CONFLICT DO NOTHING',
-        replace: '',
+        file: 'db/ledger/event-ids.js',
+        find: 'ON CONFLICT DO NOTHING\n    RETURNING tenant_id',
+        replace: 'RETURNING tenant_id',
       },
     ],
     scenario: { quick: postgres.losesAnswerToInsert },
@@ -42,9 +42,9 @@ export const accepting: readonly Bug[] = [
     patches: [
       {
         file: 'intake/accept.js',
-        find: 'const { receipts, fresh } = await store(events);',
+        find: 'const { receipts, fresh, incarnation } = await store(events);',
         replace: `answerAll(requests, events.map(() => ({ outcome: 'accepted' })));
-                  const { receipts, fresh } = await store(events);`,
+                  const { receipts, fresh, incarnation } = await store(events);`,
       },
     ],
     scenario: { quick: postgres.cannotStore },
@@ -86,7 +86,7 @@ export const accepting: readonly Bug[] = [
   },
   {
     name: 'a duplicate that was never published is not published either',
-    patches: [{ file: 'intake/store.js', find: 'if (undelivered)', replace: 'if (false)' }],
+    patches: [{ file: 'intake/store.js', find: 'known.undelivered', replace: 'false' }],
     scenario: scenarios.ingestDiesBeforeItPublishes,
     found: 'order',
   },

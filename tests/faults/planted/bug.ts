@@ -38,6 +38,8 @@ export const IN_A_HURRY: readonly Patch[] = [
               if (waits || performance.now() - sweptAt < SWEEP_MS)`,
   },
   { file: 'engine/partition/catch-up.js', find: 'const SLICE = 250', replace: 'const SLICE = 20' },
+  { file: 'db/parts/buckets.js', find: 'TURN_SECONDS = 20', replace: 'TURN_SECONDS = 0.5' },
+  { file: 'upkeep/buckets.js', find: 'EVERY_MS = 5_000', replace: 'EVERY_MS = 200' },
   { file: 'redis/reading.js', find: 'CLAIMED_AT_ONCE = 100', replace: 'CLAIMED_AT_ONCE = 10' },
   ...RETENTION_IN_A_HURRY,
 ]

@@ -11,8 +11,8 @@ export const catchingUp: readonly Bug[] = [
     patches: [
       {
         file: 'engine/partition/begin.js',
-        find: 'partition.state = reason\n',
-        replace: 'partition.state = false\n',
+        find: 'if (reason)\n',
+        replace: 'if (false)\n',
       },
       {
         file: 'engine/lane/upkeep.js',
@@ -28,8 +28,8 @@ export const catchingUp: readonly Bug[] = [
     patches: [
       {
         file: 'engine/partition/begin.js',
-        find: 'partition.state = reason\n',
-        replace: 'partition.state = false\n',
+        find: 'if (reason)\n',
+        replace: 'if (false)\n',
       },
     ],
     scenario: { quick: redis.forgetsBacklog },

@@ -2,6 +2,7 @@
 import { accepting } from './accepting.js'
 import type { Bug } from './bug.js'
 import { catchingUp } from './catching-up.js'
+import { ofTheLedger } from './ledger.js'
 import { owning } from './owning.js'
 import { reading } from './reading.js'
 import { removing } from './removing.js'
@@ -14,6 +15,7 @@ export const BUGS: readonly Bug[] = [
   ...reading,
   ...catchingUp,
   ...settling,
+  ...ofTheLedger,
   ...waiting,
   ...owning,
   ...usersCode,

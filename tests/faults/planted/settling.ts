@@ -39,8 +39,8 @@ export const settling: readonly Bug[] = [
     patches: [
       {
         file: 'db/ledger/settle.js',
-        find: 'WHERE held.dirty IS NULL OR held.dirty = partition_marks.dirty',
-        replace: 'WHERE true',
+        find: 'held.dirty IS NULL OR held.dirty = partition_marks.dirty',
+        replace: 'true',
       },
     ],
     scenario: { quick: redis.refusesAnEntry },
@@ -66,7 +66,7 @@ export const settling: readonly Bug[] = [
       {
         file: 'db/ledger/settle.js',
         find: 'ON CONFLICT DO NOTHING\n    RETURNING seq',
-        replace: 'ON CONFLICT (tenant_id, event_id) DO UPDATE SET seq = excluded.seq\n    RETURNING seq',
+        replace: 'ON CONFLICT (seq) DO UPDATE SET seq = excluded.seq\n    RETURNING seq',
       },
     ],
     scenario: { quick: redis.deliversTwice },

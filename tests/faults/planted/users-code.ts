@@ -119,8 +119,8 @@ export const usersCode: readonly Bug[] = [
     patches: [
       {
         file: 'db/ledger/settle.js',
-        find: 'SELECT tenant_id, event_id FROM processed_events JOIN settled USING (tenant_id, event_id)\n         FOR KEY SHARE OF processed_events',
-        replace: 'SELECT tenant_id, event_id FROM settled',
+        find: 'SELECT seq FROM processed_events WHERE seq = settled.seq OFFSET 0 FOR KEY SHARE',
+        replace: 'SELECT settled.seq',
       },
     ],
     scenario: { quick: handlers.isReplayedWhileSettledAgain },

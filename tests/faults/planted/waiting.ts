@@ -54,8 +54,8 @@ export const waiting: readonly Bug[] = [
     patches: [
       {
         file: 'db/ledger/retries.js',
-        find: 'AND r.seq > $2 ORDER BY r.seq',
-        replace: 'AND r.seq > $2 ORDER BY w.due_at',
+        find: 'AND w.seq > $2 ORDER BY w.seq',
+        replace: 'AND w.seq > $2 ORDER BY w.due_at',
       },
     ],
     scenario: { quick: waits.dueInAnotherOrder },

@@ -79,13 +79,13 @@ export const isReplayedWhileSettledAgain: QuickScenario = async (stage) => {
   await until('the event is passed over', async () => {
     const { rows } = await db.query(`
       SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'
-      AND query LIKE '%INSERT INTO processed_events%'`)
+      AND query LIKE '%WITH holding AS%'`)
     return rows.length > 0
   })
   await db.query(`
     WITH letters AS (UPDATE failed_events SET status = 'replaying' RETURNING *)
-    INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at, history)
-    SELECT tenant_id, event_id, partition, 0, now(), history || '[{ "attempt": 0 }]' FROM letters`)
+    INSERT INTO retries (tenant_id, event_id, seq, partition, attempts, due_at, history)
+    SELECT tenant_id, event_id, seq, partition, 0, now(), history || '[{ "attempt": 0 }]' FROM letters`)
   links.postgres.mode = { kind: 'pass' }
 }
 

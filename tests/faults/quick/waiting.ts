@@ -50,8 +50,8 @@ export const dueInAnotherOrder: QuickScenario = async (stage) => {
   const [first] = await clients.send([{ key }])
   await clients.send([{ key }])
   await db.query(
-    `INSERT INTO retries (tenant_id, event_id, partition, attempts, due_at)
-     SELECT tenant_id, event_id, partition, 0, now() + CASE event_id WHEN $1 THEN 1 ELSE -1 END * interval '1 second'
+    `INSERT INTO retries (tenant_id, event_id, seq, partition, attempts, due_at)
+     SELECT tenant_id, event_id, seq, partition, 0, now() + CASE event_id WHEN $1 THEN 1 ELSE -1 END * interval '1 second'
      FROM raw_events`,
     [first],
   )

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { connect, migrate } from '@eventflow/db'
+import { connect, migrate, REMEMBER_HISTORY } from '@eventflow/db'
 import { startPostgres, startRedis } from '@eventflow/local'
 
 /** How the test files learn of the services: jest passes its environment to the processes that run them. */
@@ -59,6 +59,8 @@ export function redisCacheDir(): string {
 export async function createDatabase({ migrated = true } = {}): Promise<string> {
   const name = `test_${randomBytes(6).toString('hex')}`
   await administer(`CREATE DATABASE ${name} ${migrated ? `TEMPLATE ${TEMPLATE}` : ''} OWNER eventflow_owner`)
+  // A copy counts as restored from the template: the first worker would begin a new incarnation.
+  if (migrated) await administer(REMEMBER_HISTORY, databaseUrl(name))
   return databaseUrl(name)
 }
 

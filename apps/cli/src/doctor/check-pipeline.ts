@@ -18,7 +18,12 @@ export function checkTables({ migrations, tables, owner }: PostgresFacts, shells
         ),
     ]),
     ...(tables
-      ? [...checkIndexes(tables, owner, shells), ...checkWorkers(tables, shells), ...checkOwners(tables)]
+      ? [
+          ...checkIndexes(tables, owner, shells),
+          ...checkParts(tables),
+          ...checkWorkers(tables, shells),
+          ...checkOwners(tables),
+        ]
       : []),
   ]
 }
@@ -73,6 +78,17 @@ function checkOwners({ ownership: { partitions, workers } }: Tables): Finding[] 
   ])
 }
 
+/** Until no process of the previous version is left, the tables are not in parts. */
+function checkParts({ reach }: Tables): Finding[] {
+  const ahead = reach?.ahead ?? 0
+  const fix = 'restart ingest or a worker: each makes parts. If its log says that it cannot, the reason is there'
+  return findings('parts', reach ? `parts of the ledger ahead: ${ahead}` : 'the tables are not yet in parts', [
+    reach !== undefined &&
+      ahead === 0 &&
+      error('the ledger has no part ahead: when the current one is full, events will be answered 503', fix),
+  ])
+}
+
 /** Checks the streams. `strangers` are the keys of streams that have events of another database. */
 export function checkStreams(streams: readonly StreamFacts[], strangers: readonly string[], shells: Shells): Finding[] {
   const entries = streams.reduce((sum, { length }) => sum + length, 0)
@@ -97,7 +113,7 @@ export function checkStreams(streams: readonly StreamFacts[], strangers: readonl
     ...strangers.map((key) =>
       error(
         `${key} holds events of another database: Postgres was restored from a backup, or two installations share a prefix`,
-        `${redisCli} DEL '${key}'   # after a restore. Otherwise give each installation its own EVENTFLOW_STREAM_PREFIX`,
+        'npx eventflow doctor --restored   # after a restore; workers then remove these events. Otherwise give each installation its own EVENTFLOW_STREAM_PREFIX',
       ),
     ),
   ])

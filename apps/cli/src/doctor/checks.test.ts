@@ -1,5 +1,8 @@
 /** Checks of states that are hard to produce on a server that other tests share. */
+import type { Reach } from '@eventflow/db'
 import { describe, expect, test } from '@jest/globals'
+
+import { checkTables } from './check-pipeline.js'
 import { checkPostgres } from './check-postgres.js'
 import type { PostgresFacts } from './facts.js'
 import { checkClock, checkDisk, checkNode } from './host.js'
@@ -45,6 +48,7 @@ const well: PostgresFacts = {
     missingIndexes: [],
     ownership: { workers: ['a', 'b'], partitions: [] },
     workers: [worker('a'), worker('b')],
+    reach: { lastSeq: 5, end: 3_000_001, ahead: 2, perDay: 0, newlyOpened: false },
   },
 }
 
@@ -75,6 +79,15 @@ describe('a setting that makes COMMIT durable is turned on at the level where it
   test('but a setting that waits for less than a standby is fine', () => {
     expect(withSetting('synchronous_commit', 'local', 'user')).toEqual([])
   })
+})
+
+test('a ledger without a part ahead is found, and one that is not yet in parts is fine', () => {
+  const wrong = (reach: Reach | undefined) =>
+    checkTables({ ...well, tables: { ...well.tables!, reach } }, shells).filter(({ level }) => level !== 'ok')
+  const { reach } = well.tables!
+  expect(wrong(reach)).toEqual([])
+  expect(wrong(undefined)).toEqual([])
+  expect(wrong({ ...reach!, ahead: 0 })).toMatchObject([{ check: 'parts', level: 'error' }])
 })
 
 test('a pooler that drops our limits is found', () => {

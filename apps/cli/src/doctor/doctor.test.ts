@@ -159,10 +159,10 @@ describe('Postgres', () => {
 
   test('without an index, and with one whose creation was interrupted', async () => {
     await db.query('DROP INDEX retries_partition_due')
-    await db.query(`UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'raw_events_partition_seq'::regclass`)
+    await db.query(`UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'raw_events_correlation'::regclass`)
     const broken = (await wrong()) as (Finding & { fix: string })[]
     expect(broken.map(({ check, message }) => `${check}: ${message.split(' ')[0]}`)).toEqual([
-      'indexes: raw_events_partition_seq',
+      'indexes: raw_events_correlation',
       'indexes: retries_partition_due',
     ])
     for (const { fix } of broken) await runFix(fix, addresses.postgres)
@@ -172,7 +172,8 @@ describe('Postgres', () => {
   test('the suggested statement for each index creates the same index as the migration', async () => {
     const definitions = async () => {
       const { rows } = await db.query(
-        `SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ('raw_events', 'processed_events', 'failed_events', 'retries') ORDER BY 1`,
+        `SELECT indexname, indexdef FROM pg_indexes
+         WHERE tablename IN ('raw_events', 'processed_events', 'event_ids', 'failed_events', 'retries') ORDER BY 1`,
       )
       return rows
     }
@@ -310,13 +311,21 @@ describe('the pipeline', () => {
     for (const event of [kept, lost]) await addTo(4, seal, event!)
     await redis.xgroup('CREATE', key, 'eventflow', '0').catch(() => {})
     expect(await wrong()).toEqual([])
-    await db.query('DELETE FROM raw_events WHERE event_id = $1', [lost!.id])
+    for (const table of ['raw_events', 'event_ids'])
+      await db.query(`DELETE FROM ${table} WHERE event_id = $1`, [lost!.id])
     const finding = await onlyFinding()
     expect(finding).toMatchObject({
       ...{ check: 'streams', level: 'error' },
       message: expect.stringContaining(`${key} holds events of another database: Postgres was restored`),
     })
-    await runRedisFix(finding.fix)
+    expect(finding.fix).toContain('npx eventflow doctor --restored')
+    const before = await readEntryKey(db)
+    await doctor(addresses, { shells, restored: true, json: true, paint: (_, text) => text, print: () => {} })
+    expect((await readEntryKey(db)).incarnation).toBe(before.incarnation + 1)
+    // As a worker would: none of them opens any more.
+    await redis.del(key)
+    await heartbeat(db, { id: 'well', host: 'here', pid: 1, run: 'run 1', leaseMs: 10_000 }, { takeOver: true })
+    await takePartitions(db, 'well', [...Array(16).keys()], { reclaim: false, leaseMs: 10_000 })
     expect(await wrong()).toEqual([])
   })
 })

@@ -1,5 +1,6 @@
 /** `eventflow doctor`: checks for known problems and suggests a fix for each. */
 import { printable } from '@eventflow/core'
+import { renewIncarnation } from '@eventflow/db'
 import { type Addresses, UnreachableError } from '../addresses.js'
 import { askPostgres } from '../ask-postgres.js'
 import { askRedis } from '../ask-redis.js'
@@ -8,6 +9,7 @@ import type { Print } from '../table.js'
 import { checkStreams, checkTables } from './check-pipeline.js'
 import { checkPostgres } from './check-postgres.js'
 import { checkRedis } from './check-redis.js'
+import { checkStandby } from './check-standby.js'
 import { findStrangers, gatherPostgres, gatherRedis, type PostgresFacts, type RedisAndStreams } from './facts.js'
 import { type Finding, findings, type Shells } from './finding.js'
 import { checkNode } from './host.js'
@@ -16,6 +18,8 @@ import { checkNode } from './host.js'
 export interface DoctorOptions {
   shells: Shells
   json?: boolean
+  /** Postgres was restored: a new incarnation of the ledger begins first. */
+  restored?: boolean
   paint: Paint
   print: Print
 }
@@ -24,7 +28,11 @@ export interface DoctorOptions {
  * Prints the findings. Resolves with the exit code: 0, 1 if there are errors, 2 if one of the databases does not
  * answer.
  */
-export async function doctor(addresses: Addresses, { shells, json, paint, print }: DoctorOptions): Promise<number> {
+export async function doctor(
+  addresses: Addresses,
+  { shells, json, restored, paint, print }: DoctorOptions,
+): Promise<number> {
+  if (restored) await askPostgres(addresses.postgres, (db) => renewIncarnation(db, { known: true }))
   const postgres = await reached(askPostgres(addresses.postgres, gatherPostgres))
   const partitions = isReached(postgres) ? (postgres.tables?.ownership.partitions.length ?? 0) : 0
   const redis = await reached(askRedis(addresses.redis, (redis) => gatherRedis(redis, addresses.prefix, partitions)))
@@ -32,6 +40,7 @@ export async function doctor(addresses: Addresses, { shells, json, paint, print 
     ...checkNode(process.version),
     ...(isReached(postgres) ? checkPostgres(postgres, shells) : away('postgres', postgres)),
     ...(isReached(postgres) ? checkTables(postgres, shells) : []),
+    ...(isReached(postgres) ? await checkStandby(addresses) : []),
     ...(isReached(redis) ? checkRedis(redis, shells) : away('redis', redis)),
     ...(await streamFindings(addresses, postgres, redis, shells)),
   ]

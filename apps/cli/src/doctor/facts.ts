@@ -10,9 +10,11 @@ import {
   type KnownWorker,
   type MissingIndex,
   type Ownership,
+  type Reach,
   readClock,
   readEntryKey,
   readOwnership,
+  readReach,
   readWorkers,
   type ServerFacts,
 } from '@eventflow/db'
@@ -43,7 +45,9 @@ export interface PostgresFacts extends ServerFacts {
   disk: Disk | undefined
   migrations: { missing: string[]; unknown: string[] }
   /** Undefined if migrations are missing: there is nothing to check yet. */
-  tables: { missingIndexes: MissingIndex[]; ownership: Ownership; workers: KnownWorker[] } | undefined
+  tables:
+    | { missingIndexes: MissingIndex[]; ownership: Ownership; workers: KnownWorker[]; reach: Reach | undefined }
+    | undefined
 }
 
 export async function gatherPostgres(db: Db): Promise<PostgresFacts> {
@@ -56,6 +60,7 @@ export async function gatherPostgres(db: Db): Promise<PostgresFacts> {
           missingIndexes: await findMissingIndexes(db),
           ownership: await readOwnership(db),
           workers: await readWorkers(db),
+          reach: await readReach(db),
         }
   const clock = await compareClocks(() => readClock(db))
   return { ...server, clock, disk: await diskOf(server.dataDirectory), migrations, tables }

@@ -1,10 +1,19 @@
-/** `\d`: lists tables, and describes one. The catalogs are those of Postgres' manual, "System Catalogs". */
+/**
+ * `\d`: lists tables, and describes one. The catalogs are those of Postgres' manual, "System Catalogs". The parts of a
+ * partitioned table are not listed, but counted for it.
+ */
 
 export const TABLES = `
 SELECT c.relname AS name, CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'table' END AS kind,
-       CASE WHEN c.relkind <> 'v' THEN greatest(c.reltuples, 0)::bigint END AS about_rows,
-       CASE WHEN c.relkind <> 'v' THEN pg_size_pretty(pg_total_relation_size(c.oid)) END AS size
-FROM pg_class c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND pg_table_is_visible(c.oid)
+       CASE WHEN c.relkind <> 'v' THEN stored.rows END AS about_rows,
+       CASE WHEN c.relkind <> 'v' THEN pg_size_pretty(stored.bytes) END AS size
+FROM pg_class c
+CROSS JOIN LATERAL (
+  SELECT sum(greatest(p.reltuples, 0))::bigint AS rows, sum(pg_total_relation_size(p.oid)) AS bytes
+  FROM pg_class p
+  WHERE p.oid IN (SELECT c.oid WHERE c.relkind <> 'p' UNION ALL SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf)
+) stored
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND pg_table_is_visible(c.oid)
   AND c.relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema') ORDER BY 1`
 
 export const COLUMNS = `

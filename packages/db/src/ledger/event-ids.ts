@@ -48,6 +48,18 @@ export const IS_EVENT_OF_ID = (row: string) => `
   ${row}.partition = i.partition AND ${row}.seq = i.seq
   AND ${row}.tenant_id = i.tenant_id AND ${row}.event_id = i.event_id`
 
+/**
+ * The rows of `event_ids` with the id of row `wanted`, as a lateral subquery. Postgres expects a look-up in every part and
+ * bucket, not in the one that has the row, and would often rather read all of them; OFFSET 0 prevents that.
+ */
+export const IDS_OF = (wanted: string) => `
+  LATERAL (SELECT * FROM event_ids
+           WHERE tenant_id = ${wanted}.tenant_id AND event_id = ${wanted}.event_id OFFSET 0)`
+
+/** The event of a row with `partition` and `seq`, as a lateral subquery, for the same reason. */
+export const EVENT_OF = (row: string) => `
+  LATERAL (SELECT * FROM raw_events WHERE partition = ${row}.partition AND seq = ${row}.seq OFFSET 0)`
+
 /** The events with the ids in `wanted` (tenant_id, event_id), as rows `r` of `raw_events`. */
 export const EVENTS_BY_ID = (wanted: string) => `
-  ${wanted} JOIN event_ids i USING (tenant_id, event_id) JOIN raw_events r ON ${IS_EVENT_OF_ID('r')}`
+  ${wanted} AS wanted CROSS JOIN ${IDS_OF('wanted')} i JOIN ${EVENT_OF('i')} r ON ${IS_EVENT_OF_ID('r')}`

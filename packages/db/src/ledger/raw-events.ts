@@ -3,7 +3,8 @@ import { identityOf, type RawEvent } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
 import { asMoment, momentOf } from '../server/moments.js'
 import { smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
-import { CLAIM_IDS, IS_EVENT_OF_ID } from './event-ids.js'
+import { CLAIM_IDS, EVENT_OF, IDS_OF, IS_EVENT_OF_ID } from './event-ids.js'
+import { hasRow } from './settled.js'
 
 /** An event to be inserted into `raw_events`. */
 export interface NewEvent extends Omit<RawEvent, 'seq' | 'acceptedAt' | 'occurredAt'> {
@@ -105,15 +106,12 @@ export const RAW_EVENT_COLUMNS = `
   r.correlation_id, r.causation_id, r.traceparent, r.extensions, r.hops, r.payload::text AS payload`
 
 const FIND = `
-  SELECT ${RAW_EVENT_COLUMNS},
-         p.seq IS NULL AND w.seq IS NULL AND f.seq IS NULL AS undelivered,
-         i.tenant_id AS known_tenant, i.event_id AS known_id
+  SELECT ${RAW_EVENT_COLUMNS}, i.tenant_id AS known_tenant, i.event_id AS known_id,
+         NOT (${hasRow('processed_events')} OR ${hasRow('failed_events')} OR ${hasRow('retries')}) AS undelivered
   FROM unnest($1::text[], $2::uuid[]) AS wanted(tenant_id, event_id)
-  JOIN event_ids i USING (tenant_id, event_id)
-  LEFT JOIN raw_events r ON ${IS_EVENT_OF_ID('r')}
-  LEFT JOIN processed_events p ON p.seq = r.seq
-  LEFT JOIN failed_events f ON f.seq = r.seq
-  LEFT JOIN retries w ON w.seq = r.seq`
+  CROSS JOIN ${IDS_OF('wanted')} i
+  LEFT JOIN ${EVENT_OF('i')} r ON ${IS_EVENT_OF_ID('r')}
+  CROSS JOIN LATERAL (SELECT r.seq) AS e`
 
 /**
  * Resolves with the stored events with these ids, by `identityOf`. `removed`: the id is known, but retention has removed

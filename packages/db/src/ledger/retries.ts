@@ -2,6 +2,7 @@
 import type { Attempt, Delivery, RawEvent } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
 import { bigintColumn } from './columns.js'
+import { EVENT_OF } from './event-ids.js'
 import { RAW_EVENT_COLUMNS, rawEventOf } from './raw-events.js'
 import type { Lease } from './settle.js'
 
@@ -29,7 +30,7 @@ export async function readRetries(
     name: 'read-retries',
     text: `
       SELECT ${COLUMNS}
-      FROM retries w JOIN raw_events r ON r.partition = w.partition AND r.seq = w.seq
+      FROM retries w CROSS JOIN ${EVENT_OF('w')} r
       WHERE w.partition = $1 AND w.seq > $2 ORDER BY w.seq LIMIT $3`,
     values: [partition, after, limit],
   })
@@ -53,7 +54,7 @@ export async function readDueRetries(
             WHERE w.partition = ANY($1::smallint[]) AND w.due_at <= now()
               AND w.seq NOT IN (SELECT unnest($2::bigint[]))
             ORDER BY w.due_at LIMIT $3) w
-      JOIN raw_events r ON r.partition = w.partition AND r.seq = w.seq ORDER BY w.due_at`,
+      CROSS JOIN ${EVENT_OF('w')} r ORDER BY w.due_at`,
     values: [partitions, bigintColumn(held.map((e) => e.seq)), limit],
   })
   return rows.map(retryOf)

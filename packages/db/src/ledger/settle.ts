@@ -6,7 +6,7 @@ import { type Failed, historyWith, type Processed, type Retry, storableText } fr
 import type { Queryable } from '../server/connect.js'
 import { IS_SAME_HISTORY } from '../server/incarnation.js'
 import { bigintColumn, jsonbColumn, smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
-import { SETTLING_STATUSES } from './settled.js'
+import { hasRow, SETTLING_STATUSES } from './settled.js'
 
 /** The right to settle a partition's events. */
 export interface Lease {
@@ -85,7 +85,7 @@ const INSERT_PROCESSED = `
     SELECT tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
            $16, correlation_id, accepted_at, $17, occurred_at, before + place
     FROM given e JOIN drawn USING (partition)
-    WHERE NOT EXISTS (SELECT FROM failed_events f WHERE f.seq = e.seq AND f.status IN ${SETTLING_STATUSES})
+    WHERE NOT ${hasRow('failed_events', `o.status IN ${SETTLING_STATUSES}`)}
     ON CONFLICT DO NOTHING
     RETURNING seq)
   SELECT (SELECT coalesce(array_agg(id), '{}') FROM holding) AS holding,
@@ -143,7 +143,7 @@ const INSERT_FAILED = `
               $16::timestamptz[])
     AS e(tenant_id, event_id, seq, type, key, partition, payload, failure_type, error_class, message, errors, component,
          attempts, history, correlation_id, accepted_at)
-  WHERE NOT EXISTS (SELECT FROM processed_events p WHERE p.seq = e.seq)
+  WHERE NOT ${hasRow('processed_events')}
     AND seq >= (SELECT first_seq FROM ledger)
   ON CONFLICT (tenant_id, event_id) DO UPDATE
     SET failure_type = excluded.failure_type, error_class = excluded.error_class, message = excluded.message,
@@ -212,7 +212,8 @@ export async function upsertRetries(tx: Queryable, retries: readonly Retry[], no
 const END_WAITING = `
   WITH settled AS (SELECT unnest($1::bigint[]) AS seq),
        processed AS MATERIALIZED (
-         SELECT seq FROM processed_events JOIN settled USING (seq) FOR KEY SHARE OF processed_events),
+         SELECT p.seq FROM settled
+         CROSS JOIN LATERAL (SELECT seq FROM processed_events WHERE seq = settled.seq OFFSET 0 FOR KEY SHARE) p),
        buried AS MATERIALIZED (
          SELECT seq FROM failed_events JOIN settled USING (seq)
          WHERE status IN ${SETTLING_STATUSES} FOR SHARE OF failed_events),

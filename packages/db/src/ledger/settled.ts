@@ -44,6 +44,3 @@ export const IS_SETTLED = anyRow(SETTLED)
  * from settled: a blocked event may be in `retries`, too, and is still unsettled.
  */
 export const IS_SETTLED_OR_RETRYING = anyRow([...SETTLED, RETRYING])
-
-/** The opposite of IS_SETTLED_OR_RETRYING, as anti-joins: for a statement that reads many events along an index. */
-export const IS_UNDELIVERED = [...SETTLED, RETRYING].map((place) => `NOT EXISTS (SELECT ${rowOf(place)})`).join(' AND ')

@@ -3,7 +3,7 @@ import type { RawEvent } from '@eventflow/core'
 import { INGEST_APPLICATION, type Queryable, STATEMENT_TIMEOUT_MS } from '../server/connect.js'
 import { bigintColumn } from './columns.js'
 import { RAW_EVENT_COLUMNS, rawEventOf } from './raw-events.js'
-import { IS_UNDELIVERED } from './settled.js'
+import { IS_SETTLED_OR_RETRYING } from './settled.js'
 
 /** A range of a partition: seq above `after`, up to `until`. */
 export interface Range {
@@ -36,7 +36,7 @@ const READ_UNSETTLED = `
     WHERE e.partition = range.partition AND e.seq > range.after AND e.seq <= range.until
       AND CASE WHEN range.tenant_id IS NULL THEN e.tenant_id <> ALL(range.others) ELSE e.tenant_id = range.tenant_id END
       AND e.seq NOT IN (SELECT unnest($6::bigint[]))
-      AND ${IS_UNDELIVERED}
+      AND NOT ${IS_SETTLED_OR_RETRYING}
     ORDER BY e.seq LIMIT range.events) e) r
   WHERE r.before < $8
   ORDER BY range.number, r.seq`

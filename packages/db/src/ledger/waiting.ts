@@ -1,6 +1,8 @@
 /** Blocked keys, which wait for the retry of an event. */
+
 import type { Attempt } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
+import { EVENT_OF } from './event-ids.js'
 import { IS_SETTLED } from './settled.js'
 
 /** A blocked key, with the event at its head. */
@@ -38,7 +40,7 @@ export async function readWaitingKeys(
        SELECT DISTINCT ON (r.partition, waits_for) r.tenant_id, r.event_id, r.seq, r.type, r.key, r.partition, r.accepted_at,
               w.attempts, w.due_at, w.history
        FROM (SELECT * FROM retries WHERE tenant_id = $1 ORDER BY attempts DESC LIMIT ${LOOKED_AT}) w
-       JOIN raw_events r ON r.partition = w.partition AND r.seq = w.seq
+       CROSS JOIN ${EVENT_OF('w')} r
        CROSS JOIN LATERAL (SELECT CASE WHEN r.type = ANY($2::text[]) THEN r.event_id::text ELSE r.key END AS waits_for) o
        ORDER BY r.partition, waits_for, r.seq)
      SELECT event_id AS id, type, key, partition, accepted_at AS "acceptedAt", attempts, due_at AS "dueAt", history,

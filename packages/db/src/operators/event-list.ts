@@ -4,7 +4,7 @@
  * backwards.
  */
 import type { EventStatus } from '@eventflow/core'
-import { EVENTS_BY_ID } from '../ledger/event-ids.js'
+import { EVENT_OF, EVENTS_BY_ID } from '../ledger/event-ids.js'
 import { readStoredRange } from '../ledger/raw-events.js'
 import { hasRow, IS_SETTLED_OR_RETRYING } from '../ledger/settled.js'
 import { asTenant } from '../server/as-tenant.js'
@@ -103,7 +103,7 @@ function fewCandidates({
   if (ids !== undefined) {
     const correlated = correlationId === undefined ? '' : 'WHERE r.correlation_id = $10'
     return {
-      candidates: `SELECT r.* FROM ${EVENTS_BY_ID('(SELECT $1 AS tenant_id, unnest($9::uuid[]) AS event_id) wanted')} ${correlated}`,
+      candidates: `SELECT r.* FROM ${EVENTS_BY_ID('(SELECT $1 AS tenant_id, unnest($9::uuid[]) AS event_id)')} ${correlated}`,
       values: [ids, ...(correlationId === undefined ? [] : [correlationId])],
     }
   }
@@ -114,7 +114,7 @@ function fewCandidates({
         SELECT * FROM raw_events
         WHERE tenant_id = $1 AND correlation_id = $9 AND correlation_id <> event_id::text
         UNION ALL
-        SELECT r.* FROM ${EVENTS_BY_ID(`(SELECT $1 AS tenant_id, ${UUID_OF('$9')} AS event_id) wanted`)}
+        SELECT r.* FROM ${EVENTS_BY_ID(`(SELECT $1 AS tenant_id, ${UUID_OF('$9')} AS event_id)`)}
         WHERE r.correlation_id = $9`,
       values: [correlationId],
     }
@@ -123,7 +123,7 @@ function fewCandidates({
   const table = tables[status ?? '']
   if (!table) return undefined
   return {
-    candidates: `SELECT r.* FROM ${table} o JOIN raw_events r ON r.partition = o.partition AND r.seq = o.seq`,
+    candidates: `SELECT r.* FROM ${table} o CROSS JOIN ${EVENT_OF('o')} r`,
     values: [],
   }
 }

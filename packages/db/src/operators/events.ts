@@ -28,7 +28,7 @@ export async function findIdOfSource(
   source: string,
 ): Promise<string | undefined> {
   const text = `
-    SELECT r.event_id FROM ${EVENTS_BY_ID('(SELECT $1 AS tenant_id, unnest($2::uuid[]) AS event_id) wanted')}
+    SELECT r.event_id FROM ${EVENTS_BY_ID('(SELECT $1 AS tenant_id, unnest($2::uuid[]) AS event_id)')}
     WHERE r.source = $3 ORDER BY array_position($2::uuid[], r.event_id) LIMIT 1`
   const values = [tenantId, ids, source]
   const { rows } = await asTenant(db, tenantId, (tx) => tx.query({ name: 'find-id-of-source', text, values }))
@@ -46,13 +46,8 @@ export async function findSettled(
   const { rows } = await db.query({
     name: 'find-settled',
     text: `
-      WITH wanted AS (SELECT * FROM unnest($1::bigint[], $2::smallint[]) AS given(seq, partition))
-      SELECT seq FROM wanted JOIN processed_events USING (seq)
-      UNION ALL
-      SELECT seq FROM wanted JOIN failed_events f USING (seq) WHERE f.status IN ${SETTLING_STATUSES}
-      UNION ALL
-      SELECT seq FROM wanted
-      WHERE NOT EXISTS (SELECT FROM raw_events r WHERE r.partition = wanted.partition AND r.seq = wanted.seq)`,
+      SELECT seq FROM unnest($1::bigint[], $2::smallint[]) AS e(seq, partition)
+      WHERE ${IS_SETTLED} OR (SELECT true FROM raw_events r WHERE r.partition = e.partition AND r.seq = e.seq) IS NULL`,
     values: [events.map((e) => e.seq), events.map((e) => e.partition)],
   })
   return new Set(rows.map((row) => row.seq))

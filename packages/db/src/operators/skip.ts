@@ -5,6 +5,7 @@
  * event.
  */
 
+import { EVENT_OF } from '../ledger/event-ids.js'
 import { type Db, withTransaction } from '../server/connect.js'
 import { recordAudit } from '../tenants/audit-log.js'
 
@@ -21,7 +22,7 @@ const BURY = `
                              errors, component, worker_id, attempts, history, correlation_id, accepted_at)
   SELECT r.tenant_id, r.event_id, r.seq, r.type, r.key, r.partition, r.payload, 'permanent', 'Skipped', $3,
          '[]', 'operator', $4, w.attempts, w.history, r.correlation_id, r.accepted_at
-  FROM retries w JOIN raw_events r ON r.partition = w.partition AND r.seq = w.seq
+  FROM retries w CROSS JOIN ${EVENT_OF('w')} r
   WHERE w.tenant_id = $1 AND w.event_id = $2
     AND NOT EXISTS (SELECT FROM processed_events p WHERE p.seq = w.seq)
   ON CONFLICT (tenant_id, event_id) DO UPDATE

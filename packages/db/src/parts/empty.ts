@@ -12,7 +12,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Kysely, sql } from 'kysely'
 import { DAY } from '../ledger/retention.js'
-import { isLockTimeout } from '../server/sql-errors.js'
+import { isLockInTheWay } from '../server/sql-errors.js'
 import { leafOf, type PartRange } from '../server/to-parts.js'
 
 /** Putting back more rows than these, or more bytes of data, would block readers for too long. */
@@ -53,7 +53,7 @@ export function emptyPart(db: Kysely<unknown>, part: PartRange, days: number, pa
       try {
         return { ...before, ...(await replaceRows(tx, part)) }
       } catch (error) {
-        if (!isLockTimeout(error)) throw error
+        if (!isLockInTheWay(error)) throw error
         await sql`ROLLBACK TO SAVEPOINT unlocked`.execute(tx)
         if (tries === TRIES) {
           await sql`UPDATE ledger_parts SET looked_at = NULL WHERE part = ${part.part}`.execute(tx)

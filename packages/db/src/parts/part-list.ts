@@ -52,12 +52,6 @@ export async function listParts(db: Queryable): Promise<ListedPart[]> {
   return rows
 }
 
-/** Whether the tables are in parts; an installation of an earlier version is converted while it runs. */
-export async function isInParts(db: Queryable): Promise<boolean> {
-  const { rows } = await db.query(`SELECT stage = 'parts' AS converted FROM ledger`)
-  return rows[0].converted
-}
-
 /** What holds the part `l` back, although it is old enough. Later readers of the log belong here. */
 const IS_HELD_BACK = 'l.kept_until > now()'
 

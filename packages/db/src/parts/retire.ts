@@ -6,7 +6,7 @@ import { type Kysely, sql } from 'kysely'
 import { ADVISORY_LOCKS } from '../server/advisory-locks.js'
 import { asOwner } from '../server/as-owner.js'
 import type { Queryable } from '../server/connect.js'
-import { isLockTimeout } from '../server/sql-errors.js'
+import { isLockInTheWay } from '../server/sql-errors.js'
 import type { PartRange } from '../server/to-parts.js'
 import { dropEmptyParts } from './drop.js'
 import { type Emptied, emptyPart } from './empty.js'
@@ -42,7 +42,7 @@ export async function retireParts(
       const folded = await foldEmptied(owner)
       if (folded) told({ what: 'folded', part: folded.into, parts: folded.parts })
     } catch (error) {
-      if (!isLockTimeout(error)) throw error
+      if (!isLockInTheWay(error)) throw error
     }
   })
 }
@@ -63,10 +63,12 @@ export function asRetention<Result>(
   url: string,
   work: (db: Kysely<unknown>) => Promise<Result>,
 ): Promise<Result | undefined> {
-  return asOwner(url, async (db) => {
+  return asOwner(url, (pool) =>
     // Held by the connection, which ends with `work`: a table cannot be detached concurrently in a transaction.
-    const { rows } = await sql<{ free: boolean }>`
-      SELECT pg_try_advisory_lock(${ADVISORY_LOCKS.retention}) AS free`.execute(db)
-    return rows[0]!.free ? await work(db) : undefined
-  })
+    pool.connection().execute(async (db) => {
+      const { rows } = await sql<{ free: boolean }>`
+        SELECT pg_try_advisory_lock(${ADVISORY_LOCKS.retention}) AS free`.execute(db)
+      return rows[0]!.free ? await work(db) : undefined
+    }),
+  )
 }

@@ -72,11 +72,6 @@ export function isAway(error: unknown): boolean {
   return sqlErrorKind(error) === 'infrastructure'
 }
 
-/** Whether an error means that a lock was not available in time: the same may succeed later. */
-export function isLockTimeout(error: unknown): boolean {
-  return error instanceof pg.DatabaseError && error.code === '55P03'
-}
-
 /** Whether a statement was cancelled because it took too long, or by an operator. */
 export function isCancelled(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '57014'
@@ -89,4 +84,9 @@ export function isCancelled(error: unknown): boolean {
 export function isConnectionLoss(error: unknown): boolean {
   if (error instanceof pg.DatabaseError && error.severity === 'ERROR') return false
   return isAway(error)
+}
+
+/** Whether a lock was not available in time, or two sessions waited for each other. */
+export function isLockInTheWay(error: unknown): boolean {
+  return ['55P03', '40P01'].includes(String((error as { code?: unknown } | null)?.code))
 }

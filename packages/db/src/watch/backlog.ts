@@ -2,6 +2,7 @@
  * The backlog as Postgres knows it: how many events are unsettled and how old they are, at a cost that does not grow
  * with the tables.
  */
+import { EVENT_OF } from '../ledger/event-ids.js'
 import { IS_SETTLED_OR_RETRYING } from '../ledger/settled.js'
 import type { Queryable } from '../server/connect.js'
 
@@ -65,7 +66,7 @@ const READ_BACKLOG = `
              (SELECT max((h ->> 'at')::timestamptz) FROM jsonb_array_elements(w.history) h WHERE h ->> 'attempt' = '0'),
              e.accepted_at)) AS since
     FROM (SELECT * FROM retries ORDER BY attempts DESC LIMIT ${RETRIES_LOOKED_AT}) w
-    JOIN raw_events e ON e.partition = w.partition AND e.seq = w.seq
+    CROSS JOIN ${EVENT_OF('w')} e
     GROUP BY w.partition)
   SELECT p.id, p.epoch, m.dirty, p.redis_run_id, coalesce(waiting.count, 0) AS retrying,
          (held.events + CASE WHEN counted.events < ${COUNTED} THEN counted.events

@@ -162,6 +162,7 @@ const INDEXES: Record<string, string> = {
   failed_events_tenant: 'CREATE INDEX CONCURRENTLY failed_events_tenant ON failed_events (tenant_id, seq)',
   failed_events_seq: 'CREATE INDEX CONCURRENTLY failed_events_seq ON failed_events (seq)',
   retries_pkey: 'ALTER TABLE retries ADD PRIMARY KEY (seq)',
+  retries_tenant: 'CREATE INDEX CONCURRENTLY retries_tenant ON retries (tenant_id)',
   retries_partition_due: 'CREATE INDEX CONCURRENTLY retries_partition_due ON retries (partition, due_at)',
 }
 

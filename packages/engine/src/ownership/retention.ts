@@ -6,7 +6,7 @@
  * Parts are emptied and dropped as a whole (`parts/retire.ts` of `packages/db`).
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Db, isInParts, type Retired, readOwnership, removeDeadLetters, retireParts } from '@eventflow/db'
+import { type Db, type Retired, readOwnership, readStage, removeDeadLetters, retireParts } from '@eventflow/db'
 import { type Logger, repeat } from '@eventflow/runtime'
 
 /** Dead letters that one transaction checks. */
@@ -50,7 +50,7 @@ export function startRetention({ db, url, workerId, rules, log }: RetentionDeps)
   async function round(stopping: AbortSignal): Promise<number> {
     const { workers } = await readOwnership(db)
     if (workers[0] === workerId) {
-      if (await isInParts(db)) await remove(stopping)
+      if ((await readStage(db)) === 'parts') await remove(stopping)
       else if (!waits) log.info('retention waits until the tables are converted to parts')
       waits = true
     }

@@ -1,0 +1,74 @@
+/** Bugs in the ledger: buckets of ids, parts, incarnations and positions. */
+import * as ledger from '../quick/ledger.js'
+import type { Bug } from './bug.js'
+
+export const ofTheLedger: readonly Bug[] = [
+  {
+    name: 'at a turn, ids are claimed only in the new bucket',
+    patches: [{ file: 'db/parts/buckets.js', find: 'turning = true', replace: 'turning = false' }],
+    scenario: { quick: ledger.sentTwiceAtATurn },
+    found: 'accepted once',
+    telling: true,
+  },
+  {
+    name: 'a claim does not look into the previous bucket',
+    patches: [
+      { file: 'db/ledger/event-ids.js', find: "IS_IN(LEDGER('previous_bucket'))", replace: "'false'" },
+      { file: 'db/ledger/event-ids.js', find: 'IS_IN(String(KEPT_BUCKET))', replace: "'false'" },
+    ],
+    scenario: { quick: ledger.sentAgainAfterTurns },
+    found: 'effect twice',
+  },
+  {
+    name: 'the ids of events that are kept are not copied',
+    patches: [{ file: 'db/parts/buckets.js', find: 'await copyKept(db, previous)', replace: '{}' }],
+    scenario: { quick: ledger.sentAgainAfterTurns },
+    found: 'effect twice',
+    telling: true,
+  },
+  {
+    name: 'an event without a part is refused for good',
+    patches: [{ file: 'db/server/sql-errors.js', find: 'if (isMissingPart(error))', replace: 'if (false)' }],
+    scenario: { quick: ledger.partMissing },
+    found: 'answered 503',
+    telling: true,
+  },
+  {
+    name: 'entries with seqs that were not assigned yet are processed',
+    patches: [{ file: 'engine/lane/read.js', find: 'isForgotten(entry, events) ?', replace: 'false ?' }],
+    scenario: { quick: ledger.filesRestored },
+    found: 'unexpected',
+    telling: true,
+  },
+  {
+    name: 'a new incarnation keeps the secret of the one before',
+    patches: [
+      {
+        file: 'db/server/incarnation.js',
+        find: 'UPDATE installation SET entry_secret = $1',
+        replace: 'SELECT $1::bytea',
+      },
+    ],
+    scenario: { quick: ledger.dumpRestored },
+    found: 'unexpected',
+    telling: true,
+  },
+  {
+    name: 'the fence does not look at the timeline',
+    patches: [
+      {
+        file: 'db/ledger/settle.js',
+        find: 'IS_SAME_HISTORY}\n  ORDER BY id',
+        replace: "'true'}\n  ORDER BY id",
+      },
+    ],
+    scenario: { quick: ledger.standbyTookOver },
+    found: 'a new incarnation',
+  },
+  {
+    name: 'each batch draws its positions from 1',
+    patches: [{ file: 'db/ledger/settle.js', find: 'before + place', replace: 'place' }],
+    scenario: { quick: ledger.positionsRise },
+    found: 'positions rise',
+  },
+]
