@@ -37,7 +37,7 @@ import {
   upsertRetries,
   withTransaction,
 } from '@eventflow/db'
-import { acceptEvents, analyzeAsAutovacuum, createDatabase, newEvent, until } from '@eventflow/testkit'
+import { acceptEvents, administer, analyzeAsAutovacuum, createDatabase, newEvent, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 /** Seqs of a part. */
@@ -90,9 +90,7 @@ async function withoutAutovacuum(url: string): Promise<void> {
   const { rows } = await db.query(`
     SELECT inhrelid::regclass::text AS name FROM pg_inherits JOIN pg_class parent ON parent.oid = inhparent
     WHERE parent.relname IN ('raw_events', 'processed_events', 'event_ids') AND parent.relkind = 'p'`)
-  await asOwner(url, async (owner) => {
-    for (const { name } of rows) await owner.schema.alterTable(name).execute()
-  })
+  await administer(rows.map(({ name }) => `ALTER TABLE ${name} SET (autovacuum_enabled = false)`).join(';'), url)
 }
 
 async function turn(url: string): Promise<void> {

@@ -1,7 +1,15 @@
 /** The identity of an event: source and id together; and events stored when the source did not count yet. */
 import { randomUUID } from 'node:crypto'
 import { eventIdOf } from '@eventflow/core'
-import { applyMigrations, connect, type Db, migrate, migrationsFor, readFormerIdsUntil } from '@eventflow/db'
+import {
+  applyMigrations,
+  connect,
+  type Db,
+  finishExpansion,
+  migrate,
+  migrationsFor,
+  readFormerIdsUntil,
+} from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/sdk'
 import {
   createDatabase,
@@ -157,6 +165,7 @@ describe('events accepted when the source did not count', () => {
     db = connect({ url, applicationName: 'test', max: 1, onIdleError: () => {} })
     await insertAsBeforeParts(db, [before])
     await migrate(url, { partitions: 16 })
+    await finishExpansion(url)
   })
 
   afterEach(async () => {

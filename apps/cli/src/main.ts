@@ -58,6 +58,7 @@ program
       .default(9101)
       .argParser(wholeNumber(1, 65_535)),
   )
+  .option('--standby', 'also start a standby of Postgres, which answers lists, searches and eventflow sql')
   .option('--data-dir <folder>', 'folder for data, logs and a downloaded Redis', '.eventflow')
   .addOption(
     new Option('--events <folder>', 'folder with the event definitions')
@@ -66,7 +67,7 @@ program
   )
   .addHelpText('after', '\nIf DATABASE_URL or REDIS_URL is set, up uses that server instead of starting its own.')
   .addHelpText('after', '\nExample: eventflow up --workers 4 --events ./my-events')
-  .action(async ({ port, workers, metricsPort, dataDir, events }) => {
+  .action(async ({ port, workers, metricsPort, standby = false, dataDir, events }) => {
     const { up } = await import('./up.js')
     const output = createOutput((text) => stdout.write(text), colours)
     const programs = {
@@ -75,7 +76,7 @@ program
       alerts: fileURLToPath(import.meta.resolve('@eventflow/alerts/main')),
     }
     const paths = { dataDir: resolve(dataDir), events: resolve(events) }
-    await up({ port, workers, metricsPort, ...paths, programs, env, output, ...stopSignals() })
+    await up({ port, workers, metricsPort, standby, ...paths, programs, env, output, ...stopSignals() })
   })
 
 initCommand(program, print)

@@ -1,5 +1,11 @@
 /** `eventflow migrate`: migrates the database, or says what that would do. */
-import { migrate as applyMigrations, BootstrapKeyError, compareMigrations, createBootstrapKey } from '@eventflow/db'
+import {
+  migrate as applyMigrations,
+  BootstrapKeyError,
+  compareMigrations,
+  createBootstrapKey,
+  finishExpansion,
+} from '@eventflow/db'
 import { SetupError } from '@eventflow/local'
 import { askPostgres } from './ask-postgres.js'
 import type { Print } from './table.js'
@@ -26,6 +32,7 @@ export async function migrate(
   const { missing, unknown } = await askPostgres(postgres, compareMigrations)
   const newer = unknown.length > 0
   const applied = dryRun || newer ? [] : await applyMigrations(postgres, { partitions })
+  if (!dryRun && !newer) await finishExpansion(postgres, { onProgress: json ? () => {} : print })
   if (bootstrapKey && !dryRun && !newer) await makeKey(postgres, bootstrapKey)
   if (json) print(JSON.stringify({ applied, missing: dryRun || newer ? missing : [], unknown }))
   else if (newer)

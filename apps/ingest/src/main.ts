@@ -5,6 +5,7 @@ import {
   connect,
   countPartitions,
   createBootstrapKey,
+  finishExpansion,
   INGEST_APPLICATION,
   isAway,
   migrate,
@@ -48,6 +49,8 @@ try {
     })
   const applied = await untilDone('migrating', log, migrateNow, isAway)
   if (applied.length > 0) log.info({ applied }, 'database migrated')
+  const finish = () => finishExpansion(config.DATABASE_URL, { onProgress: (message) => log.info(message) })
+  await untilDone('preparing the tables', log, finish, isAway)
 
   const openPool = (applicationName: string, max: number) =>
     connect({

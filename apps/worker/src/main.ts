@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
 import {
   connect,
+  finishExpansion,
   followIncarnation,
   isAway,
   migrate,
@@ -47,6 +48,8 @@ try {
     })
   const applied = await untilDone('migrating', log, migrateNow, isAway)
   if (applied.length > 0) log.info({ applied }, 'database migrated')
+  const finish = () => finishExpansion(config.DATABASE_URL, { onProgress: (message) => log.info(message) })
+  await untilDone('preparing the tables', log, finish, isAway)
   const preparations = [...definitions.values()].flatMap((definition) => definition.prepare ?? [])
   await untilDone('preparing', log, () => prepare(config.DATABASE_URL, preparations), isAway)
 

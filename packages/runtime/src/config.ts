@@ -63,6 +63,11 @@ const shared = {
 
 export const IngestConfig = Type.Object({
   ...shared,
+  DATABASE_REPLICA_URL: Type.String({
+    pattern: '^(postgres(ql)?://.*)?$',
+    default: '',
+    description: 'A standby for reads, as postgres://user:password@host:port/database; empty for none',
+  }),
   EVENTFLOW_HOST: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address to listen on' }),
   EVENTFLOW_AUTH: Type.Union([Type.Literal('loopback'), Type.Literal('required')], {
     default: 'loopback',

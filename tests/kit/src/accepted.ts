@@ -1,6 +1,6 @@
 /** Events for tests that begin at the database. */
 import { randomUUID } from 'node:crypto'
-import type { AcceptedEvent } from '@eventflow/core'
+import type { AcceptedEvent, Delivery, Processed } from '@eventflow/core'
 import { type Db, findRawEvents, insertRawEvents, type NewEvent, type StoredEvent } from '@eventflow/db'
 
 /** An event as ingest would insert it: complete, with a new id and a new key unless given. */
@@ -40,4 +40,14 @@ export async function findStored(
       return [identity, stored]
     }),
   )
+}
+
+/** An event as a lane hands it to processing. */
+export function deliveryOf(event: AcceptedEvent, attempts = 0): Delivery {
+  return { event, attempts, payload: '{}', entryIds: [], history: [], crashes: 0, inRetries: attempts > 0 }
+}
+
+/** An event that was processed without a change. */
+export function processedOf(event: AcceptedEvent): Processed {
+  return { kind: 'processed', delivery: deliveryOf(event), data: {}, payload: '{}' }
 }

@@ -19,6 +19,7 @@ import { formerIds } from './migrations/0012-former-ids.js'
 import { listsByTenant } from './migrations/0013-lists-by-tenant.js'
 import { ledgerInParts } from './migrations/0014-ledger-in-parts.js'
 import { asRole, findOwner, grantRights, handOver } from './owner.js'
+import { isLockInTheWay } from './sql-errors.js'
 import { MIN_PART_EVENTS } from './to-parts.js'
 
 /** How a new database is divided. */
@@ -108,7 +109,7 @@ export async function applyMigrations(
         return applied
       })
     } catch (error) {
-      if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error
+      if (!isLockInTheWay(error)) throw error
       if (performance.now() + letPassMs > deadline) {
         throw new MigrationBlockedError(await withDatabase(url, {}, (_, pool) => describeBlockers(pool)))
       }
@@ -142,9 +143,6 @@ async function withDatabase<Result>(
     await pool.end() // Kysely would not end one that it has not used
   }
 }
-
-/** The SQLSTATE of a statement that waited too long for a lock. */
-const LOCK_NOT_AVAILABLE = '55P03'
 
 /** Only locks of tables have the time limit; another migrating process is waited for. */
 function withLockTimeout(migrations: Record<string, Migration>): Record<string, Migration> {

@@ -8,6 +8,7 @@ import type { Kysely } from 'kysely'
 import { sql } from 'kysely'
 import { ADVISORY_LOCKS } from './advisory-locks.js'
 import type { Queryable } from './connect.js'
+import { CONVERTING_FUNCTIONS } from './to-parts.js'
 
 /** Resolves with the owner of the database, if it is another role and ours may switch to it. */
 export async function findOwner(db: Queryable): Promise<string | undefined> {
@@ -29,7 +30,7 @@ const TABLES = [
   ...['tenants', 'raw_events', 'processed_events', 'failed_events', 'retries', 'operations', 'audit_log'],
   ...['workers', 'partitions', 'partition_marks', 'events', 'process_figures', 'alerts', 'api_keys'],
   ...['event_schemas', 'event_schema_modes', 'installation', 'kysely_migration', 'kysely_migration_lock'],
-  ...['ledger', 'ledger_parts', 'event_ids', 'log_heads'],
+  ...['ledger', 'ledger_parts', 'event_ids', 'event_ids_1', 'log_heads'],
 ]
 
 /**
@@ -48,6 +49,12 @@ export async function handOver(db: Kysely<unknown>, owner: string, lockTimeoutMs
       WHERE relkind IN ('r', 'p', 'v') AND relowner = session_user::regrole
       ORDER BY relname`.execute(tx)
     for (const { name } of rows) await sql`ALTER TABLE ${sql.table(name)} OWNER TO ${sql.id(owner)}`.execute(tx)
+    const { rows: functions } = await sql<{ name: string }>`
+      SELECT proname AS name FROM pg_proc
+      WHERE pronamespace = current_schema()::regnamespace AND proname = ANY(${CONVERTING_FUNCTIONS}) AND proowner = session_user::regrole`.execute(
+      tx,
+    )
+    for (const { name } of functions) await sql`ALTER FUNCTION ${sql.id(name)} OWNER TO ${sql.id(owner)}`.execute(tx)
   })
 }
 

@@ -85,3 +85,8 @@ export function isConnectionLoss(error: unknown): boolean {
   if (error instanceof pg.DatabaseError && error.severity === 'ERROR') return false
   return isAway(error)
 }
+
+/** Whether a lock was not available in time, or two sessions waited for each other. */
+export function isLockInTheWay(error: unknown): boolean {
+  return ['55P03', '40P01'].includes(String((error as { code?: unknown } | null)?.code))
+}

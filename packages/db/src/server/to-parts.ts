@@ -10,6 +10,9 @@ import { readAsTheReader, tenantWall } from './migrations/0006-tenant-role.js'
 /** The tables that are divided into the same ranges of seqs. */
 export const DIVIDED = ['raw_events', 'processed_events'] as const
 
+/** Processes publish this with their figures. Those of versions that do not know the parts publish none. */
+export const LEDGER_VERSION = 2
+
 /** The least seqs of a part, unless a setting says otherwise. */
 export const MIN_PART_EVENTS = 1_000_000
 
@@ -28,45 +31,69 @@ export const leafOf = (table: string, part: number) => `${table}_${part}`
 /** The part of an installation that had its events in ordinary tables. It has no lower end. */
 const FORMER_PART = 0
 
+/** The functions of the triggers and the constraint that exist until the contraction. */
+export const CONVERTING_FUNCTIONS = ['claim_event_id', 'forget_event_ids', 'fill_retry_seq', 'former_end']
+
 /**
- * Replaces the ordinary tables `raw_events` and `processed_events` with partitioned ones. If they have rows, they become
- * the first part: their indexes and the constraint `in_part` must have been made before, see `parts/convert.ts`.
- * Call it in a transaction. It takes an exclusive lock on both tables, but reads none of their rows.
+ * Replaces the ordinary tables `raw_events` and `processed_events` with partitioned ones. `inUse`: they become the
+ * first part, and `parts/convert.ts` has prepared that. Otherwise they are dropped. New parts have `partEvents` seqs.
+ *
+ * Call it in a transaction. It takes an exclusive lock on the tables, but reads none of their rows.
  */
 export async function toParts(
   db: Kysely<unknown>,
-  { partEvents, formerUntil }: { partEvents: number /** The end of the first part. */; formerUntil?: number },
+  { partEvents, inUse = false }: { partEvents: number; inUse?: boolean },
 ): Promise<void> {
   await sql`LOCK TABLE raw_events, processed_events, retries IN ACCESS EXCLUSIVE MODE`.execute(db)
-  await sql`DROP VIEW events`.execute(db)
-  await sql`DROP TRIGGER claim_event_ids ON raw_events`.execute(db)
-  await sql`DROP FUNCTION claim_event_ids`.execute(db)
-  await retriesBySeq(db)
-  const firstSeq = formerUntil ?? 1
+  // An INSERT draws its seqs while it holds a lock on the table. So there are no others.
+  const { rows } = await sql<{ next: string }>`
+    SELECT coalesce(pg_sequence_last_value('raw_events_seq_seq'), 0) + 1 AS next`.execute(db)
+  const firstSeq = Number(rows[0]!.next)
+  await sql`CREATE SEQUENCE event_seq START ${sql.lit(firstSeq)}`.execute(db)
+  await copyRights(db, 'raw_events_seq_seq', 'event_seq')
   // The INSERT of earlier versions, which would not notice duplicates, fails without the former sequence.
   await sql`ALTER TABLE raw_events ALTER COLUMN seq DROP IDENTITY`.execute(db)
-  await sql`CREATE SEQUENCE event_seq START ${sql.lit(firstSeq)}`.execute(db)
   for (const table of DIVIDED) await setAside(db, table)
   await dividedTables(db)
   await sql`ALTER SEQUENCE event_seq OWNED BY raw_events.seq`.execute(db)
-  for (const table of DIVIDED) {
-    const former = sql.table(leafOf(table, FORMER_PART))
-    if (formerUntil === undefined) await sql`DROP TABLE ${former}`.execute(db)
-    else
-      await sql`ALTER TABLE ${sql.table(table)} ATTACH PARTITION ${former} FOR VALUES FROM (MINVALUE) TO (${sql.lit(formerUntil)})`.execute(
-        db,
-      )
-  }
-  if (formerUntil !== undefined) {
-    await sql`INSERT INTO ledger_parts (part, from_seq, until_seq, opened_at) VALUES (${FORMER_PART}, 0, ${formerUntil}, (SELECT min(accepted_at) FROM raw_events))`.execute(
-      db,
-    )
-  }
+  await retriesBySeq(db)
+  await eventsView(db)
+  if (inUse) await attachFormer(db, firstSeq)
+  else for (const table of DIVIDED) await sql`DROP TABLE ${sql.table(leafOf(table, FORMER_PART))}`.execute(db)
+  for (const name of CONVERTING_FUNCTIONS) await sql`DROP FUNCTION IF EXISTS ${sql.id(name)}`.execute(db)
   for (let n = 0; n <= PARTS_AHEAD; n++) {
     await makePart(db, { part: n + 1, from: firstSeq + n * partEvents, until: firstSeq + (n + 1) * partEvents })
   }
-  await eventsView(db)
   await sql`UPDATE ledger SET stage = 'parts', sequence = 'event_seq', turned_at = now()`.execute(db)
+}
+
+/**
+ * Makes the former tables the first part. Postgres reads no row if a valid constraint says that all are in its range.
+ * That constraint asks a function for the end, which is known only now: under the lock, no row has a higher seq.
+ */
+async function attachFormer(db: Kysely<unknown>, until: number): Promise<void> {
+  await setFormerEnd(db, until)
+  for (const table of DIVIDED) {
+    const former = sql.table(leafOf(table, FORMER_PART))
+    await sql`
+      ALTER TABLE ${sql.table(table)} ATTACH PARTITION ${former} FOR VALUES FROM (MINVALUE) TO (${sql.lit(until)})`.execute(
+      db,
+    )
+    await sql`ALTER TABLE ${former} DROP CONSTRAINT in_part`.execute(db)
+  }
+  await sql`
+    INSERT INTO ledger_parts (part, from_seq, until_seq, opened_at)
+    SELECT ${FORMER_PART}, 0, ${until}::bigint, min(accepted_at) FROM partitions
+    CROSS JOIN LATERAL (SELECT accepted_at FROM raw_events r WHERE r.partition = partitions.id ORDER BY seq LIMIT 1) e
+    `.execute(db)
+}
+
+/** Sets below which seq the rows of the former tables are. */
+export async function setFormerEnd(db: Kysely<unknown>, end: number | 'the highest'): Promise<void> {
+  const value = sql.raw(end === 'the highest' ? '9223372036854775807' : String(end))
+  await sql`
+    CREATE OR REPLACE FUNCTION former_end() RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT ${value}::bigint $$
+    `.execute(db)
 }
 
 /** A range of seqs: from `from` on, below `until`. */
@@ -93,29 +120,38 @@ export async function makePart(db: Kysely<unknown>, { part, from, until }: PartR
   await sql`INSERT INTO ledger_parts (part, from_seq, until_seq) VALUES (${part}, ${from}, ${until})`.execute(db)
 }
 
-/** Gives a table and its indexes the names of the first part, and what its key is in parts. */
+/** Gives a table and its indexes the names of the first part, and the key of a part. */
 async function setAside(db: Kysely<unknown>, table: (typeof DIVIDED)[number]): Promise<void> {
   const former = leafOf(table, FORMER_PART)
-  const { rows } = await sql<{ name: string }>`
-    SELECT c.relname AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-    WHERE i.indrelid = ${table}::regclass AND c.relname <> ${`${table}_by_seq`}`.execute(db)
-  await sql`ALTER TABLE ${sql.table(table)} DROP CONSTRAINT ${sql.id(`${table}_pkey`)}`.execute(db)
-  const byId = `${table}_pkey`
-  for (const { name } of rows) {
-    if (name !== byId)
-      await sql`ALTER INDEX ${sql.id(name)} RENAME TO ${sql.id(`${former}${name.slice(table.length)}`)}`.execute(db)
+  for (const trigger of ['claim_event_id', 'forget_event_ids']) {
+    await sql`DROP TRIGGER IF EXISTS ${sql.id(trigger)} ON ${sql.table(table)}`.execute(db)
   }
+  await sql`ALTER TABLE ${sql.table(table)} DROP CONSTRAINT ${sql.id(`${table}_pkey`)}`.execute(db)
   await sql`ALTER TABLE ${sql.table(table)} RENAME TO ${sql.id(former)}`.execute(db)
-  if (await exists(db, `${table}_by_seq`)) {
-    await sql`ALTER TABLE ${sql.table(former)} ADD CONSTRAINT ${sql.id(`${former}_pkey`)} PRIMARY KEY USING INDEX ${sql.id(`${table}_by_seq`)}`.execute(
-      db,
-    )
+  const { rows } = await sql<{ name: string }>`
+    SELECT indexrelid::regclass::text AS name FROM pg_index WHERE indrelid = ${former}::regclass`.execute(db)
+  for (const { name } of rows) {
+    if (name === `${table}_by_seq`)
+      await sql`ALTER TABLE ${sql.table(former)} ADD CONSTRAINT ${sql.id(`${former}_pkey`)} PRIMARY KEY USING INDEX ${sql.id(name)}`.execute(
+        db,
+      )
+    else if (name === 'raw_events_partition_seq') await sql`DROP INDEX ${sql.id(name)}`.execute(db)
+    else await sql`ALTER INDEX ${sql.id(name)} RENAME TO ${sql.id(`${former}${name.slice(table.length)}`)}`.execute(db)
   }
 }
 
-async function exists(db: Kysely<unknown>, relation: string): Promise<boolean> {
-  const { rows } = await sql<{ there: boolean }>`SELECT to_regclass(${relation}) IS NOT NULL AS there`.execute(db)
-  return rows[0]!.there
+/** Grants on a new table or sequence what is granted on the one that it replaces: running processes go on with it. */
+async function copyRights(db: Kysely<unknown>, from: string, to: string): Promise<void> {
+  const { rows } = await sql<{ statement: string }>`
+    SELECT format('GRANT %s %s ON %s %I TO %s', right_of.privilege_type, '(' || quote_ident(attname) || ')',
+                  CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, ${to}::text,
+                  CASE right_of.grantee WHEN 0 THEN 'PUBLIC' ELSE right_of.grantee::regrole::text END) AS statement
+    FROM (SELECT relkind, relowner, NULL AS attname, relacl AS acl FROM pg_class WHERE oid = ${from}::regclass
+          UNION ALL
+          SELECT relkind, relowner, attname, attacl FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+          WHERE attrelid = ${from}::regclass) given, aclexplode(acl) AS right_of
+    WHERE right_of.grantee <> relowner`.execute(db)
+  for (const { statement } of rows) await sql.raw(statement).execute(db)
 }
 
 async function dividedTables(db: Kysely<unknown>): Promise<void> {
@@ -164,22 +200,24 @@ async function dividedTables(db: Kysely<unknown>): Promise<void> {
       PRIMARY KEY (seq)
     ) PARTITION BY RANGE (seq)`.execute(db)
   await sql`CREATE INDEX processed_events_position ON processed_events (partition, position)`.execute(db)
-  for (const table of DIVIDED) await tenantWall(db, table)
+  for (const table of DIVIDED) {
+    await tenantWall(db, table)
+    await copyRights(db, leafOf(table, FORMER_PART), table)
+  }
 }
 
 async function retriesBySeq(db: Kysely<unknown>): Promise<void> {
-  await sql`DROP TRIGGER fill_retry_seq ON retries`.execute(db)
-  await sql`DROP FUNCTION fill_retry_seq`.execute(db)
+  await sql`DROP TRIGGER IF EXISTS fill_retry_seq ON retries`.execute(db)
   await sql`DELETE FROM retries WHERE seq IS NULL`.execute(db)
   await sql`ALTER TABLE retries ALTER COLUMN seq SET NOT NULL, DROP CONSTRAINT retries_pkey`.execute(db)
   await sql`ALTER TABLE retries ADD CONSTRAINT retries_pkey PRIMARY KEY USING INDEX retries_seq`.execute(db)
   await sql`CREATE INDEX retries_tenant ON retries (tenant_id)`.execute(db)
 }
 
-/** One row for each accepted event. */
+/** One row for each accepted event. The view has the same columns as before, so that others may depend on it. */
 async function eventsView(db: Kysely<unknown>): Promise<void> {
   await sql`
-    CREATE VIEW events AS
+    CREATE OR REPLACE VIEW events AS
     SELECT r.seq, r.tenant_id, r.event_id, r.external_id, r.type, r.source, r.key, r.partition,
            CASE WHEN p.seq IS NOT NULL THEN 'processed'
                 WHEN f.status = 'open' THEN 'failed'
@@ -198,6 +236,5 @@ async function eventsView(db: Kysely<unknown>): Promise<void> {
     LEFT JOIN processed_events p ON p.seq = r.seq
     LEFT JOIN failed_events f ON f.seq = r.seq
     LEFT JOIN retries w ON w.seq = r.seq`.execute(db)
-  await sql`GRANT SELECT ON events TO eventflow_tenant`.execute(db)
   await readAsTheReader(db)
 }

@@ -3,6 +3,7 @@
  * rates of the whole pipeline. The table is unlogged: after a crash of Postgres the processes write it again.
  */
 import type { Queryable } from '../server/connect.js'
+import { LEDGER_VERSION } from '../server/to-parts.js'
 
 /** The figures that a process publishes. */
 export interface ProcessFigures {
@@ -45,7 +46,7 @@ export async function tellFigures(db: Queryable, { process, service, run, ...fig
       INSERT INTO process_figures (process, service, run, figures) VALUES ($1, $2, $3, $4)
       ON CONFLICT (process) DO UPDATE
       SET service = excluded.service, run = excluded.run, figures = excluded.figures, told_at = now()`,
-    values: [process, service, run, JSON.stringify(figures), FORGOTTEN_AFTER_S],
+    values: [process, service, run, JSON.stringify({ ...figures, ledger: LEDGER_VERSION }), FORGOTTEN_AFTER_S],
   })
 }
 
@@ -58,7 +59,7 @@ export async function readFigures(db: Queryable): Promise<ToldFigures[]> {
       FROM process_figures WHERE told_at > now() - $1 * interval '1 second' ORDER BY process`,
     values: [FORGOTTEN_AFTER_S],
   })
-  return rows.map(({ figures, age, ...row }) => ({ ...row, ...figures, ageSeconds: age }))
+  return rows.map(({ figures: { ledger: _, ...figures }, age, ...row }) => ({ ...row, ...figures, ageSeconds: age }))
 }
 
 /** Removes the figures of a process that ends. */
