@@ -34,6 +34,7 @@ describe('the settings', () => {
       OTEL_TRACES_SAMPLER: 'parentbased_always_on',
       OTEL_TRACES_SAMPLER_ARG: '1',
       EVENTFLOW_PARTITIONS: 16,
+      EVENTFLOW_PART_EVENTS: 0,
       EVENTFLOW_STREAM_PREFIX: 'ef',
       EVENTFLOW_LOG_LEVEL: 'info',
       EVENTFLOW_LOG_BATCHES_PER_SECOND: 1,
