@@ -72,6 +72,11 @@ export function isAway(error: unknown): boolean {
   return sqlErrorKind(error) === 'infrastructure'
 }
 
+/** Whether an error means that a lock was not available in time: the same may succeed later. */
+export function isLockTimeout(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '55P03'
+}
+
 /** Whether a statement was cancelled because it took too long, or by an operator. */
 export function isCancelled(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '57014'
