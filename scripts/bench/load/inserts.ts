@@ -7,7 +7,10 @@ import { newId, orderOf, randomUser, USERS } from './order-events.js'
 const PARTITIONS = 16
 
 /** Of all partitions. Those of a new database have no owner: their epoch is 0. */
-export const LEASES = Array.from({ length: PARTITIONS }, (_, partition): Lease => ({ partition, epoch: 0, dirty: null }))
+export const LEASES = Array.from(
+  { length: PARTITIONS },
+  (_, partition): Lease => ({ partition, epoch: 0, dirty: null }),
+)
 
 /** Who settles, and for how long. */
 export const SETTLED_BY = { workerId: 'bench', processingMs: 1 }
