@@ -66,7 +66,10 @@ function ofRetention({ rate, batch, seconds, partEvents, rounds }: Ledger['reten
     spread(spreadOf(rounds.map((round) => round[of][statement]![percentile])))
   return [
     `${whole(rate)} events/s in batches of ${batch} for ${whole(seconds)} s, without and with retention; ${rounds
-      .map(({ emptied, dropped, folded }) => `${emptied} parts emptied, ${dropped} dropped, folded ${folded} times`)
+      .map(
+        ({ emptied, notEmptied, dropped, folded }) =>
+          `${emptied} parts emptied, ${notEmptied} not, ${dropped} dropped, folded ${folded} times`,
+      )
       .at(-1)}; ${whole(partEvents)} events in each`,
     table(
       ['ms', 'p50 without', 'with', 'p99 without', 'with', 'max without', 'with'],

@@ -52,6 +52,7 @@ export async function keepLayouts(stack: Stack, fullness: Fullness, now: (what: 
 async function fillAll(stack: Stack, { ids, partEvents }: Fullness): Promise<void> {
   const { db, databaseUrl, adminUrl } = stack
   await migrateNarrow(databaseUrl, PARTS, partEvents)
+  await storeSettled(db, (PARTS - 2) * partEvents)
   await db.query(
     `INSERT INTO event_ids (tenant_id, event_id, bucket, seq, partition)
      SELECT 'default', gen_random_uuid(), bucket, 0, n % $2 FROM ledger, generate_series(1, $1::integer) n`,
@@ -63,7 +64,6 @@ async function fillAll(stack: Stack, { ids, partEvents }: Fullness): Promise<voi
      SELECT 'default', gen_random_uuid(), 0, 0, n % $2 FROM generate_series(1, $1::integer) n`,
     [Math.ceil(ids / KEPT_SHARE), PARTITIONS],
   )
-  await storeSettled(db, (PARTS - 2) * partEvents)
   await analyze(adminUrl)
 }
 

@@ -12,6 +12,14 @@ import { storeSettled } from './stored.js'
 /** Latencies of each statement, in milliseconds. `accept` counts from when its batch was due. */
 export type ByStatement = Record<string, Percentiles>
 
+/** What retention did: how often parts were emptied, could not be, were dropped, and folded into one. */
+interface Done {
+  emptied: number
+  notEmptied: number
+  dropped: number
+  folded: number
+}
+
 /** The results of all rounds. */
 export interface RetentionFigures {
   /** Events a second, and events of a batch. */
@@ -21,7 +29,7 @@ export interface RetentionFigures {
   seconds: number
   /** Events of each part that is removed. */
   partEvents: number
-  rounds: { without: ByStatement; with: ByStatement; emptied: number; dropped: number; folded: number }[]
+  rounds: (Done & { without: ByStatement; with: ByStatement })[]
   /** p99 of accept. */
   without: Spread
   with: Spread
@@ -85,11 +93,11 @@ async function fill({ db, databaseUrl, adminUrl }: Stack, partEvents: number): P
 }
 
 /** Runs the load, after a warm-up, and `beside` at the same time. */
-async function withLoad<Done>(
+async function withLoad<Result>(
   stack: Stack,
   { seconds, rate }: { seconds: number; rate: number },
-  beside: () => Promise<Done>,
-): Promise<{ latencies: ByStatement; done: Done }> {
+  beside: () => Promise<Result>,
+): Promise<{ latencies: ByStatement; done: Result }> {
   await stack.reset(KEPT)
   try {
     const plan: AcceptSettleFind = { databaseUrl: stack.databaseUrl, batch: BATCH }
@@ -102,17 +110,12 @@ async function withLoad<Done>(
   }
 }
 
-/** Retires one part after the other. Throws if one was not: the load would have had nothing beside it. */
-async function retireAll(
-  { db, databaseUrl: url }: Stack,
-  seconds: number,
-): Promise<{ emptied: number; dropped: number; folded: number }> {
-  const count = { emptied: 0, dropped: 0, folded: 0 }
+/** Retires one part after the other, evenly over the time. */
+async function retireAll({ db, databaseUrl: url }: Stack, seconds: number): Promise<Done> {
+  const count: Done = { emptied: 0, notEmptied: 0, dropped: 0, folded: 0 }
   const told = (retired: Retired) => {
-    if (retired.what === 'emptied' && retired.outcome !== 'emptied') {
-      throw new Error(`part ${retired.part.part}: ${retired.outcome}`)
-    }
-    count[retired.what] += 1
+    const notEmptied = retired.what === 'emptied' && retired.outcome !== 'emptied'
+    count[notEmptied ? 'notEmptied' : retired.what] += 1
   }
   const startedAt = performance.now()
   for (let part = 1; part <= OLD_PARTS; part++) {
@@ -123,6 +126,5 @@ async function retireAll(
     const due = (part * seconds * 1_000) / (OLD_PARTS + 1)
     await delay(Math.max(0, due - (performance.now() - startedAt)))
   }
-  if (count.emptied < OLD_PARTS) throw new Error(`only ${count.emptied} of ${OLD_PARTS} parts were emptied`)
   return count
 }
