@@ -1,3 +1,4 @@
+/** The conversion into tables in parts: what interrupts and delays it, and when the contraction may come. */
 import {
   connect,
   contract,
