@@ -136,6 +136,50 @@ export const dependencies = dashboard(
       ],
     },
     {
+      title: 'Standby',
+      panels: [
+        timeline(
+          { title: 'Reads use', description: 'By ingest, if DATABASE_REPLICA_URL is set.', width: 8 },
+          {
+            query: { expr: 'max by (instance) (eventflow_standby_used)', legend: '{{instance}}' },
+            states: [
+              { text: 'primary', color: 'yellow' },
+              { text: 'standby', color: 'green' },
+            ],
+            height: 8,
+          },
+        ),
+        graph(
+          {
+            title: 'Lag of the standby',
+            description: 'If DATABASE_REPLICA_URL is set. Above two seconds, reads use the primary.',
+            width: 8,
+          },
+          {
+            unit: 's',
+            queries: [{ expr: 'max by (instance) (eventflow_standby_lag_seconds)', legend: '{{instance}}' }],
+            limits: [[2, 'yellow']],
+          },
+        ),
+        graph(
+          {
+            title: 'Reads on the primary instead',
+            description: 'A second, by reason: unusable (away or too far behind), conflict with replay, error.',
+            width: 8,
+          },
+          {
+            unit: 'short',
+            queries: [
+              {
+                expr: 'sum by (reason) (rate(eventflow_standby_fallbacks_total[$__rate_interval]))',
+                legend: '{{reason}}',
+              },
+            ],
+          },
+        ),
+      ],
+    },
+    {
       title: 'Redis',
       panels: [
         graph(

@@ -16,7 +16,8 @@ const PACKAGES: Record<string, readonly string[]> = {
   schemas: ['core', 'db', 'runtime', 'sdk'],
   samples: ['core', 'sdk'],
   intake: ['core', 'db', 'runtime'],
-  engine: ['core', 'db', 'intake', 'monitor', 'runtime', 'schemas', 'sdk'],
+  upkeep: ['db', 'runtime'],
+  engine: ['core', 'db', 'intake', 'monitor', 'runtime', 'schemas', 'sdk', 'upkeep'],
   client: [],
   local: [],
   // For the tests of users: it runs the HTTP service inside the test's process.

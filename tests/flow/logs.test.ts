@@ -155,7 +155,8 @@ describe('at trace, with every kind of failure', () => {
     expect(told('request refused').map(({ error_class }) => error_class)).toEqual(
       expect.arrayContaining(['malformed-body', 'unsupported-media-type', 'route-not-found', 'body-too-large']),
     )
-    expect(told('removing entries that this installation did not write')).toHaveLength(1)
+    const foreign = 'removing entries that this installation did not write, or whose events its database has forgotten'
+    expect(told(foreign)).toHaveLength(1)
     expect(told('a connection to Postgres broke').length).toBeGreaterThanOrEqual(1)
     expect(lines.filter(({ err }) => err).length).toBeGreaterThanOrEqual(2)
   })

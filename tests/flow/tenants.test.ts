@@ -257,7 +257,7 @@ const routes = () =>
 async function checksums(tenant: Tenant): Promise<Record<string, string>> {
   const { rows: tables } = await pipeline.db.query(
     `SELECT relname AS name FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
-     WHERE relkind = 'r' AND attname = 'tenant_id' ORDER BY relname`,
+     WHERE relkind IN ('r', 'p') AND NOT relispartition AND attname = 'tenant_id' ORDER BY relname`,
   )
   const sums = tables.map(async ({ name }) => {
     const { rows } = await pipeline.db.query(

@@ -7,6 +7,8 @@ import { findRunning } from './data-folder.js'
 /** The addresses of a pipeline. */
 export interface Addresses {
   postgres: string
+  /** The standby for reads, if there is one. */
+  standby?: string | undefined
   redis: string
   /** The prefix of all names in Redis. */
   prefix: string
@@ -22,10 +24,17 @@ export async function findPostgres(env: NodeJS.ProcessEnv, dataDir: string): Pro
   return env.DATABASE_URL || (await findRunning(dataDir))?.postgres?.url || nothingNames('DATABASE_URL', dataDir)
 }
 
-/** Resolves with both addresses. Rejects with UnreachableError if one is unknown. */
+/** Resolves with the address of the standby for reads; undefined if none is known. */
+export async function findStandby(env: NodeJS.ProcessEnv, dataDir: string): Promise<string | undefined> {
+  if (env.DATABASE_REPLICA_URL || env.DATABASE_URL) return env.DATABASE_REPLICA_URL || undefined
+  return (await findRunning(dataDir))?.standby?.url
+}
+
+/** Resolves with all addresses. Rejects with UnreachableError if one is unknown. */
 export async function findAddresses(env: NodeJS.ProcessEnv, dataDir: string): Promise<Addresses> {
   return {
     postgres: await findPostgres(env, dataDir),
+    standby: await findStandby(env, dataDir),
     redis: env.REDIS_URL || (await findRunning(dataDir))?.redis?.url || nothingNames('REDIS_URL', dataDir),
     prefix: env.EVENTFLOW_STREAM_PREFIX || 'ef',
   }

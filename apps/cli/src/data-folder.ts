@@ -20,6 +20,7 @@ interface Holder {
 export interface Started {
   http?: string
   postgres?: Database | undefined
+  standby?: Database | undefined
   redis?: Database | undefined
 }
 

@@ -15,6 +15,7 @@ import { completion, SHELLS } from './completion.js'
 import { initCommand } from './init/init-command.js'
 import { painter } from './log-line.js'
 import { createOutput } from './output.js'
+import { partsCommands } from './parts/parts-commands.js'
 import { serviceCommands } from './service/commands.js'
 import { sqlCommand } from './sql/sql-command.js'
 
@@ -58,6 +59,7 @@ program
       .default(9101)
       .argParser(wholeNumber(1, 65_535)),
   )
+  .option('--standby', 'also start a standby of Postgres, which answers lists, searches and eventflow sql')
   .option('--data-dir <folder>', 'folder for data, logs and a downloaded Redis', '.eventflow')
   .addOption(
     new Option('--events <folder>', 'folder with the event definitions')
@@ -66,7 +68,7 @@ program
   )
   .addHelpText('after', '\nIf DATABASE_URL or REDIS_URL is set, up uses that server instead of starting its own.')
   .addHelpText('after', '\nExample: eventflow up --workers 4 --events ./my-events')
-  .action(async ({ port, workers, metricsPort, dataDir, events }) => {
+  .action(async ({ port, workers, metricsPort, standby = false, dataDir, events }) => {
     const { up } = await import('./up.js')
     const output = createOutput((text) => stdout.write(text), colours)
     const programs = {
@@ -75,7 +77,7 @@ program
       alerts: fileURLToPath(import.meta.resolve('@eventflow/alerts/main')),
     }
     const paths = { dataDir: resolve(dataDir), events: resolve(events) }
-    await up({ port, workers, metricsPort, ...paths, programs, env, output, ...stopSignals() })
+    await up({ port, workers, metricsPort, standby, ...paths, programs, env, output, ...stopSignals() })
   })
 
 initCommand(program, print)
@@ -149,6 +151,8 @@ looking('migrate', 'Apply missing migrations, as ingest and workers do when they
     const asked = { ...options, bootstrapKey: env.EVENTFLOW_BOOTSTRAP_KEY, print }
     process.exitCode = await migrate(await findPostgres(env, resolve(dataDir)), asked)
   })
+
+partsCommands(looking, { env, print, note, end })
 
 const keys = program.command('keys').description('Create, list and revoke API keys.')
 

@@ -11,7 +11,7 @@ import type { UpOptions } from './up-options.js'
  */
 export async function startPrograms(
   { port, workers, metricsPort, events, programs, env, output }: UpOptions,
-  urls: { postgres: string; redis: string },
+  urls: { postgres: string; standby: string | undefined; redis: string },
   started: Kept[],
 ): Promise<number[]> {
   const shared = { ...env, DATABASE_URL: urls.postgres, REDIS_URL: urls.redis, EVENTFLOW_EVENTS: events }
@@ -24,7 +24,7 @@ export async function startPrograms(
     keep(id, programs.worker, { EVENTFLOW_WORKER_ID: id, EVENTFLOW_METRICS_PORT: `${ports[index]}` }),
   )
   started.push(together(await Promise.all(pool)))
-  started.push(await keep('ingest', programs.ingest, { EVENTFLOW_PORT: `${port}` }))
+  started.push(await keep('ingest', programs.ingest, { EVENTFLOW_PORT: `${port}`, DATABASE_REPLICA_URL: urls.standby }))
   return ports
 }
 

@@ -9,6 +9,8 @@ export interface UpOptions {
   workers: number
   /** The health port of the first worker; the others get the next free ports. */
   metricsPort: number
+  /** Whether Postgres gets a standby for reads. */
+  standby?: boolean
   dataDir: string
   /** The folder with the event definitions. */
   events: string

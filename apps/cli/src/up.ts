@@ -4,7 +4,7 @@ import { access } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort, SetupError } from '@eventflow/local'
 import { claimFolder } from './data-folder.js'
-import { startDatabases } from './databases.js'
+import { type Database, startDatabases } from './databases.js'
 import { readExample } from './example-event.js'
 import type { Kept } from './keep-running.js'
 import type { Voice } from './output.js'
@@ -28,18 +28,19 @@ export async function up(options: UpOptions): Promise<void> {
   try {
     await checkEvents(events)
     await checkHttpPort(port)
-    const { postgres, redis } = await startDatabases(options, started)
+    const { postgres, standby, redis } = await startDatabases(options, started)
     const http = `http://127.0.0.1:${port}`
-    await folder.tell({ http, postgres: postgres.dir ? postgres : undefined, redis: redis.dir ? redis : undefined })
+    const own = (database: Database | undefined) => (database?.dir ? database : undefined)
+    await folder.tell({ http, postgres: own(postgres), standby: own(standby), redis: own(redis) })
     stop.throwIfAborted()
-    const urls = { postgres: postgres.url, redis: redis.url }
+    const urls = { postgres: postgres.url, standby: standby?.url, redis: redis.url }
     const workerPorts = await startPrograms(options, urls, started)
     await untilReady([port, ...workerPorts], started, voice, stop)
     await startAlerts(options, urls, started)
     // Its settings decide whether requests need an API key, and it has them.
     const types = await fetch(`http://127.0.0.1:${port}/v1/event-types`)
     const [locked, example] = [types.status === 401, await readExample(types)]
-    output.block(welcome({ locked, example, port, workerPorts, postgres, redis, dataDir, events }))
+    output.block(welcome({ locked, example, port, workerPorts, postgres, standby, redis, dataDir, events }))
     if (!stop.aborted) await once(stop, 'abort')
   } catch (error) {
     if (!stop.aborted) throw error

@@ -13,10 +13,13 @@ export interface Places {
   port: number
   workerPorts: number[]
   postgres: Database
+  standby: Database | undefined
   redis: Database
   dataDir: string
   events: string
 }
+
+const shellOf = ({ url, shell, dir }: Database) => (dir ? `psql ${url}` : shell)
 
 const OPEN = `No API key is needed: only this machine can reach the port.
 
@@ -29,9 +32,19 @@ const manyFlights = (options: string) => `Send twenty thousand:
 `
 
 /** The text to print. The address of a Postgres that we started is complete, with its password. */
-export function welcome({ locked, example, port, workerPorts, postgres, redis, dataDir, events }: Places): string {
+export function welcome({
+  locked,
+  example,
+  port,
+  workerPorts,
+  postgres,
+  standby,
+  redis,
+  dataDir,
+  events,
+}: Places): string {
   const http = `http://127.0.0.1:${port}`
-  const elsewhere = Object.entries({ Postgres: postgres.dir, Redis: redis.dir })
+  const elsewhere = Object.entries({ Postgres: postgres.dir, Standby: standby?.dir, Redis: redis.dir })
     .filter(([, dir]) => dir && relative(dataDir, dir).startsWith('..'))
     .map(([name, dir]) => `, ${name}: ${dir}`)
     .join('')
@@ -42,8 +55,8 @@ export function welcome({ locked, example, port, workerPorts, postgres, redis, d
   Docs      ${http}/docs
   Health    ${http}/health
   Metrics   ${http}/metrics (workers: port ${workerPorts.join(', ')})
-  Postgres  ${postgres.dir ? `psql ${postgres.url}` : postgres.shell}
-  Redis     ${redis.shell}
+  Postgres  ${shellOf(postgres)}
+${standby ? `  Standby   ${shellOf(standby)}\n` : ''}  Redis     ${redis.shell}
   Events    ${events}
   Data      ${dataDir}${elsewhere}
 

@@ -4,12 +4,15 @@ import { randomFillSync } from 'node:crypto'
 import { hostname } from 'node:os'
 import { createUuidV7, DEFAULT_RETRY_POLICY } from '@eventflow/core'
 import {
+  createReads,
   type Db,
   type EntryKey,
   followIncarnation,
   isAway,
+  type Reads,
   readEntryKey,
   readFormerIdsUntil,
+  type Standby,
   shareOut,
 } from '@eventflow/db'
 import { type Acceptor, createAcceptor } from '@eventflow/intake'
@@ -53,6 +56,7 @@ import { schemaRoutes } from './routes/schemas.js'
 import { searchRoutes } from './routes/search.js'
 import { startOperationRoutes } from './routes/start-operation.js'
 import { waitingRoutes } from './routes/waiting.js'
+import { openStandby } from './standby.js'
 
 /** How old the shown state of the pipeline may be, in milliseconds; older if reading it takes long. */
 const LAG_FRESH_MS = 1_000
@@ -99,10 +103,12 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   })
   await documentRoutes(app)
 
+  const standby = await openStandby(app, { config, primary: asking, log, metrics })
   const stored = await readStored(deps)
   const { entryKey, schemas } = stored
   app.addHook('onClose', () => schemas.stop())
   const dbOf = shareOut(asking, ASKING_TURNS)
+  const reads = createReads({ primary: asking, dbOf, standby }, ASKING_TURNS)
   eventRoutes(app, {
     dbOf,
     acceptor: acceptorOf(deps, stored),
@@ -122,18 +128,18 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   const operations = createOperations({ db: asking, dbOf, log })
   app.addHook('onClose', () => operations.stop())
   const readPage = createPaging(entryKey.secret)
-  deadLetterRoutes(app, { dbOf, readPage })
-  startOperationRoutes(app, { dbOf, operations, definitions })
+  deadLetterRoutes(app, { dbOf, reads, readPage })
+  startOperationRoutes(app, { dbOf, reads, operations, definitions })
   operationRoutes(app, { dbOf, operations })
-  searchRoutes(app, { dbOf, readPage, partitions })
+  searchRoutes(app, { dbOf, reads, readPage, partitions })
   eventTypeRoutes(app, { definitions })
-  auditRoutes(app, { dbOf, readPage })
+  auditRoutes(app, { reads, readPage })
   keyRoutes(app, { dbOf })
-  schemaRoutes(app, { dbOf })
+  schemaRoutes(app, { dbOf, reads })
 
-  const { collector, lag, refreshGauges, unordered } = watchPipeline(app, deps)
+  const { collector, lag, refreshGauges, unordered } = watchPipeline(app, deps, reads, standby)
   liveRoutes(app, { collector })
-  waitingRoutes(app, { dbOf, unordered })
+  waitingRoutes(app, { dbOf, reads, unordered })
   await serveConsole(app, log)
   healthRoutes(app, { accepting: db, asking, dbOf, redis, metrics, lag, refreshGauges, isOpen })
   return app
@@ -186,15 +192,20 @@ function admissionOf({ config, log, definitions, partitions }: AppDeps): Admissi
 }
 
 /** Starts to watch the whole pipeline and to publish this process' figures, until the service closes. */
-function watchPipeline(app: FastifyInstance, { config, asking, redis, log, metrics, definitions }: AppDeps) {
+function watchPipeline(
+  app: FastifyInstance,
+  { config, asking, redis, log, metrics, definitions }: AppDeps,
+  reads: Reads,
+  standby: Standby | undefined,
+) {
   const feed = createRedisMonitor(redis, config.EVENTFLOW_STREAM_PREFIX)
   const lag = sparing(() => readLag(asking, feed), LAG_FRESH_MS)
-  const stock = sparing(() => readStock(asking), STOCK_FRESH_MS)
+  const stock = sparing(() => reads.own(readStock), STOCK_FRESH_MS)
   const capacityBytes = config.EVENTFLOW_POSTGRES_CAPACITY_BYTES
-  const refreshGauges = createPipelineGauges({ db: asking, feed, lag, stock, metrics, capacityBytes })
+  const refreshGauges = createPipelineGauges({ db: asking, feed, lag, stock, standby, metrics, capacityBytes })
   const unordered = [...definitions.values()].filter(({ order }) => order === 'none').map(({ type }) => type)
   const attemptsOf = (type: string) => ({ ...DEFAULT_RETRY_POLICY, ...definitions.get(type)?.retry }).attempts
-  const collector = startCollector({ db: asking, lag, stock, unordered, attemptsOf, log })
+  const collector = startCollector({ db: asking, reads, lag, stock, unordered, attemptsOf, log })
   const ownName = { process: `${hostname()}-${process.pid}`, service: 'ingest' } as const
   const telling = startTelling(asking, ownName, () => readIngestFigures(metrics))
   app.addHook('onClose', async () => {

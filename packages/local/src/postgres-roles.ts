@@ -7,6 +7,9 @@ export const ADMINISTRATOR = 'eventflow_admin'
 /** The role of all programs of the pipeline. */
 export const APPLICATION = 'eventflow'
 
+/** The role with which a standby logs in. */
+export const REPLICATION = 'eventflow_standby'
+
 /** The database. */
 export const DATABASE = 'eventflow'
 
@@ -33,5 +36,15 @@ export async function roleStatements(passwords: { application: string; administr
     `ALTER ROLE ${ADMINISTRATOR} PASSWORD '${passwords.administrator}'`,
     `SET eventflow.password = '${passwords.application}'`,
     await readFile(new URL('../postgres-roles.sql', import.meta.url), 'utf8'),
+  ]
+}
+
+/** Creates the role of a standby. */
+export function replicationStatements(password: string): string[] {
+  return [
+    `DO $$ BEGIN
+      IF to_regrole('${REPLICATION}') IS NULL THEN CREATE ROLE ${REPLICATION}; END IF;
+    END $$`,
+    `ALTER ROLE ${REPLICATION} LOGIN REPLICATION PASSWORD '${password}'`,
   ]
 }

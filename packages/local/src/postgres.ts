@@ -7,22 +7,33 @@ import { keptPassword } from './passwords.js'
 import { startOnPort } from './ports.js'
 import { findBinaries } from './postgres-binaries.js'
 import { stopLeftover } from './postgres-leftover.js'
-import { ADMINISTRATOR, APPLICATION, DATABASE, DATABASE_STATEMENTS, roleStatements } from './postgres-roles.js'
+import {
+  ADMINISTRATOR,
+  APPLICATION,
+  DATABASE,
+  DATABASE_STATEMENTS,
+  REPLICATION,
+  replicationStatements,
+  roleStatements,
+} from './postgres-roles.js'
 import { run } from './run.js'
 import { findHome, giveTo, type Home, makeFolderFor } from './server-home.js'
-import { type LocalDatabase, launch } from './server-process.js'
+import { type LocalDatabase, launch, type ServerProcess } from './server-process.js'
 import { SetupError } from './setup-error.js'
 
 const USUAL_PORT = 15432
 
 /** Durability has the defaults of Postgres: fsync and synchronous_commit are on. */
-const SETTINGS = {
+export const SETTINGS = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
   shared_buffers: '256MB',
   max_wal_size: '4GB',
   max_connections: '200',
 }
+
+/** What a standby may lag behind, or miss while it is stopped, before it has to be copied again. */
+const SETTINGS_FOR_STANDBY = { wal_keep_size: '1GB' }
 
 /** The whole environment of the Postgres programs, so that nothing of the user's (locale, PG…) affects them. */
 const ENV = { LC_ALL: 'C' }
@@ -33,6 +44,8 @@ export interface PostgresOptions {
   dir: string
   /** The required port, 0 for any. Without it: 15432, or one near it if that is taken. */
   port?: number | undefined
+  /** Whether a standby may follow it. */
+  standby?: boolean | undefined
   log: (line: string) => void
 }
 
@@ -42,7 +55,7 @@ export interface PostgresOptions {
  * account can read. Reuses existing data in the folder; first stops a Postgres that a killed process left running on
  * it.
  */
-export async function startPostgres({ dir, port, log }: PostgresOptions): Promise<LocalDatabase> {
+export async function startPostgres({ dir, port, standby = false, log }: PostgresOptions): Promise<LocalDatabase> {
   const home = await findHome('Postgres', resolve(dir), log)
   const bin = await findBinaries(home)
   await stopLeftover(home.data, log)
@@ -51,22 +64,29 @@ export async function startPostgres({ dir, port, log }: PostgresOptions): Promis
     administrator: await keptPassword(passfile(home, ADMINISTRATOR), passfileLine(ADMINISTRATOR)),
   }
   if (!existsSync(home.data)) await initialise(bin, home, passwords.administrator)
-  await runAlone(bin, home, 'postgres', DATABASE_STATEMENTS)
-  await runAlone(bin, home, DATABASE, await roleStatements(passwords))
+  const settings = { ...SETTINGS, ...(standby && SETTINGS_FOR_STANDBY) }
+  await runAlone(bin, home, 'postgres', settings, DATABASE_STATEMENTS)
+  const replication = standby ? replicationStatements(await replicationPassword(home.dir)) : []
+  await runAlone(bin, home, DATABASE, settings, [...(await roleStatements(passwords)), ...replication])
   const server = await startOnPort({ name: 'Postgres', port, usual: USUAL_PORT, log }, (freePort) =>
-    startServer(bin, home, passwords, freePort, log),
+    startServer(bin, home, passwords, { ...settings, port: `${freePort}` }, log),
   )
   log(`Postgres is ready on port ${server.port}, with its data in ${home.dir}`)
   return server
 }
 
 /** The path of the libpq password file of a role, for any port. */
-function passfile({ dir }: Home, role: string): string {
+function passfile({ dir }: { dir: string }, role: string): string {
   return join(dir, `${role}.pgpass`)
 }
 
 function passfileLine(role: string): string {
   return `127.0.0.1:*:*:${role}:`
+}
+
+/** The password with which a standby logs in to the Postgres of this folder. */
+export function replicationPassword(dir: string): Promise<string> {
+  return keptPassword(passfile({ dir }, REPLICATION), passfileLine(REPLICATION))
 }
 
 /** Creates the data folder under a temporary name, so that an existing data folder is always complete. */
@@ -89,10 +109,16 @@ async function initialise(bin: string, home: Home, password: string): Promise<vo
  * Runs statements as the superuser without a server and without a client: in single-user mode, in 30 ms. Ignores the
  * error that the database already exists.
  */
-async function runAlone(bin: string, home: Home, database: string, statements: string[]): Promise<void> {
+async function runAlone(
+  bin: string,
+  home: Home,
+  database: string,
+  settings: Record<string, string>,
+  statements: string[],
+): Promise<void> {
   const input = statements.map((statement) => `${statement};\n\n`).join('')
   await whenReleased(async () => {
-    const args = ['--single', '-j', '-D', home.data, database]
+    const args = ['--single', '-j', '-D', home.data, ...asArguments(settings), database]
     const lines = (await run(join(bin, 'postgres'), args, { ...runAs(home), input })).output.split('\n')
     const problem = lines.find(
       (line) => /(ERROR|FATAL|PANIC): /.test(line) && !line.includes(`database "${DATABASE}" already exists`),
@@ -107,21 +133,12 @@ async function startServer(
   bin: string,
   home: Home,
   passwords: { application: string; administrator: string },
-  port: number,
+  settings: Record<string, string>,
   log: (line: string) => void,
 ): Promise<LocalDatabase> {
-  const settings = Object.entries({ ...SETTINGS, port }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  const port = Number(settings.port)
   const address = `127.0.0.1:${port}/${DATABASE}`
-  const server = launch({
-    name: 'Postgres',
-    command: join(bin, 'postgres'),
-    args: ['-D', home.data, ...settings],
-    ...runAs(home),
-    account: home.account,
-    logFile: join(home.dir, 'postgres.log'),
-    problem: (line) => /(?:WARNING|FATAL|PANIC): .*|.* was terminated by signal .*/.exec(line)?.[0],
-    log,
-  })
+  const server = launchPostgres(bin, home, settings, log)
   await server.until(server.says('database system is ready to accept connections'))
   return {
     url: `postgres://${APPLICATION}:${passwords.application}@${address}`,
@@ -129,6 +146,35 @@ async function startServer(
     port,
     dir: home.dir,
     shell: `psql 'postgres://${APPLICATION}@${address}?passfile=${encodeURI(passfile(home, APPLICATION))}'`,
+    ...endsOf(server),
+  }
+}
+
+/** Launches the server of a complete data folder. */
+export function launchPostgres(
+  bin: string,
+  home: Home,
+  settings: Record<string, string>,
+  log: (line: string) => void,
+): ServerProcess {
+  return launch({
+    name: 'Postgres',
+    command: join(bin, 'postgres'),
+    args: ['-D', home.data, ...asArguments(settings)],
+    ...runAs(home),
+    account: home.account,
+    logFile: join(home.dir, 'postgres.log'),
+    problem: (line) => /(?:WARNING|FATAL|PANIC): .*|.* was terminated by signal .*/.exec(line)?.[0],
+    log,
+  })
+}
+
+const asArguments = (settings: Record<string, string>) =>
+  Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+
+/** How a Postgres ends. */
+export function endsOf(server: ServerProcess): Pick<LocalDatabase, 'exited' | 'stop' | 'kill'> {
+  return {
     exited: server.exited,
     stop: () => server.stop('SIGINT', 30_000, 'SIGQUIT'), // a fast shutdown, and if it hangs an immediate one
     kill: () => server.kill('SIGQUIT'),

@@ -24,6 +24,7 @@ describe('the settings', () => {
   test('have defaults, except for addresses and the folder of definitions', () => {
     expect(readConfig(IngestConfig, needed)).toEqual({
       ...needed,
+      DATABASE_REPLICA_URL: '',
       OTEL_EXPORTER_OTLP_ENDPOINT: '',
       OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf',
       OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: '',
@@ -33,6 +34,7 @@ describe('the settings', () => {
       OTEL_TRACES_SAMPLER: 'parentbased_always_on',
       OTEL_TRACES_SAMPLER_ARG: '1',
       EVENTFLOW_PARTITIONS: 16,
+      EVENTFLOW_PART_EVENTS: 0,
       EVENTFLOW_STREAM_PREFIX: 'ef',
       EVENTFLOW_LOG_LEVEL: 'info',
       EVENTFLOW_LOG_BATCHES_PER_SECOND: 1,

@@ -2,6 +2,7 @@
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { alertSettings } from './alert-settings.js'
+import { contradictionsIn } from './contradictions.js'
 import { tracingSettings } from './tracing-settings.js'
 
 const Port = (description: string, value: number) =>
@@ -62,6 +63,11 @@ const shared = {
 
 export const IngestConfig = Type.Object({
   ...shared,
+  DATABASE_REPLICA_URL: Type.String({
+    pattern: '^(postgres(ql)?://.*)?$',
+    default: '',
+    description: 'A standby for reads, as postgres://user:password@host:port/database; empty for none',
+  }),
   EVENTFLOW_HOST: Type.String({ minLength: 1, default: '127.0.0.1', description: 'Address to listen on' }),
   EVENTFLOW_AUTH: Type.Union([Type.Literal('loopback'), Type.Literal('required')], {
     default: 'loopback',
@@ -211,6 +217,10 @@ export const WorkerConfig = Type.Object({
     'Days after which the id of a removed event may be forgotten; 0: as long as processed events are kept',
   ),
   EVENTFLOW_RETENTION_DEAD_DAYS: Days('Days since its last change after which a dead letter is deleted; 0 keeps them'),
+  EVENTFLOW_RETENTION_ARCHIVE: Type.Union([Type.Literal('optional'), Type.Literal('required')], {
+    default: 'optional',
+    description: 'Whether events are deleted only after eventflow archive has copied their part: optional or required',
+  }),
 })
 
 const { EVENTFLOW_EVENTS: _, EVENTFLOW_STALLED_LOOP_SECONDS: __, ...withoutEvents } = shared
@@ -255,29 +265,6 @@ export function readConfig<Schema extends TObject>(
   if (problems.length === 0) problems.push(...contradictionsIn(config))
   if (problems.length > 0) throw new ConfigError(problems.join('\n'))
   return Object.freeze(config) as Readonly<Static<Schema>>
-}
-
-/** Settings that are valid separately, but not together. */
-function contradictionsIn(config: Record<string, unknown>): string[] {
-  return [...timeoutsIn(config), ...windowsIn(config)]
-}
-
-function windowsIn(config: Record<string, unknown>): string[] {
-  const { EVENTFLOW_DEDUPLICATION_DAYS: known, EVENTFLOW_RETENTION_SETTLED_DAYS: kept } = config
-  if (!known || (kept !== 0 && Number(known) >= Number(kept))) return []
-  const why =
-    kept === 0
-      ? 'events are kept forever (EVENTFLOW_RETENTION_SETTLED_DAYS is 0)'
-      : `events are kept for ${kept} (EVENTFLOW_RETENTION_SETTLED_DAYS)`
-  return [`EVENTFLOW_DEDUPLICATION_DAYS is ${known}, but ${why}: an id is known at least as long as its event is kept`]
-}
-
-function timeoutsIn(config: Record<string, unknown>): string[] {
-  const { EVENTFLOW_HANDLER_TIMEOUT_SECONDS: handler, EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS: transaction } = config
-  if (Number(handler) <= Number(transaction) || transaction === undefined) return []
-  return [
-    `EVENTFLOW_TRANSACTION_TIMEOUT_SECONDS is ${transaction}, less than EVENTFLOW_HANDLER_TIMEOUT_SECONDS (${handler}): one call must fit into its transaction`,
-  ]
 }
 
 /** The accepted text of a number, by its type in the schema. */

@@ -46,6 +46,9 @@ export function createIngestMetrics(types: Iterable<string>) {
     postgresSize: gauge('postgres_size_bytes', 'Size of the database on disk'),
     partsAhead: gauge('ledger_parts_ahead', 'Parts of the ledger beyond the one that takes new events'),
     postgresCapacity: gauge('postgres_capacity_bytes', 'Capacity for the database, as set'),
+    standbyLag: gauge('standby_lag_seconds', 'How far the standby for reads is behind'),
+    standbyUsed: gauge('standby_used', '1 while reads use the standby'),
+    standbyFallbacks: counter('standby_fallbacks_total', 'Reads that ran on the primary instead', ['reason']),
   }
   for (const type of [...common.types, OTHER]) {
     for (const outcome of OUTCOMES) metrics.eventsReceived.inc({ type, outcome }, 0)

@@ -1,5 +1,19 @@
-/** Makes parts of the ledger ahead of the events. Every process does: ingest must accept events without any worker. */
-import { type Db, makeAhead, PARTS_AHEAD, type Reach, readReach, recordOpened, type Width } from '@eventflow/db'
+/**
+ * Makes parts of the ledger ahead of the events. Every process does: ingest must accept events without any worker. The
+ * tables of an installation from before the parts are converted first.
+ */
+import {
+  contract,
+  type Db,
+  MIN_PART_EVENTS,
+  makeAhead,
+  mayContract,
+  PARTS_AHEAD,
+  type Reach,
+  readReach,
+  recordOpened,
+  type Width,
+} from '@eventflow/db'
 import { type Logger, repeat } from '@eventflow/runtime'
 
 const EVERY_MS = 1_000
@@ -23,7 +37,7 @@ export function startMakingParts({ db, url, width, eagerness, log }: MakingParts
 
   async function round(): Promise<void> {
     const reach = await readReach(db)
-    if (!reach) return
+    if (!reach) return convert()
     const wanted = PARTS_AHEAD + eagerness
     const needed = Math.max(wanted, partsFor(reach))
     before = { seq: reach.lastSeq, at: performance.now() }
@@ -32,6 +46,12 @@ export function startMakingParts({ db, url, width, eagerness, log }: MakingParts
       if (made > 0) log.info({ made, ahead: reach.ahead + made }, 'parts of the ledger made')
     }
     if (reach.newlyOpened) await recordOpened(db)
+  }
+
+  async function convert(): Promise<void> {
+    if (!(await mayContract(db))) return
+    const partEvents = width.partEvents || MIN_PART_EVENTS
+    if (await contract(url, { partEvents })) log.info('the tables of the ledger are now in parts')
   }
 
   /** How many parts may be filled soon, at the rate since the last round. */

@@ -139,12 +139,14 @@ async function countByPartition({ db }: Stack): Promise<number[]> {
 }
 
 async function measureTables({ db }: Stack): Promise<Scale['tables']> {
-  const tables = ['raw_events', 'processed_events', 'partitions']
+  const tables = ['raw_events', 'processed_events', 'event_ids', 'partitions']
   return Promise.all(
     tables.map(async (table) => {
       const { rows } = await db.query(
         `SELECT (SELECT count(*)::int FROM ${table}) AS rows,
-                pg_table_size($1)::float8 AS "tableBytes", pg_indexes_size($1)::float8 AS "indexBytes"`,
+                sum(pg_table_size(part))::float8 AS "tableBytes", sum(pg_indexes_size(part))::float8 AS "indexBytes"
+         FROM (SELECT coalesce(relid, $1::regclass) AS part
+               FROM (SELECT) one LEFT JOIN pg_partition_tree($1) ON isleaf) parts`,
         [table],
       )
       return { table, ...rows[0] }

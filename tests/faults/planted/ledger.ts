@@ -13,8 +13,8 @@ export const ofTheLedger: readonly Bug[] = [
   {
     name: 'a claim does not look into the previous bucket',
     patches: [
-      { file: 'db/ledger/event-ids.js', find: "NOT ${IS_IN(LEDGER('previous_bucket'))}", replace: 'true' },
-      { file: 'db/ledger/event-ids.js', find: 'NOT ${IS_IN(String(KEPT_BUCKET))}', replace: 'true' },
+      { file: 'db/ledger/event-ids.js', find: "IS_IN(LEDGER('previous_bucket'))", replace: "'false'" },
+      { file: 'db/ledger/event-ids.js', find: 'IS_IN(String(KEPT_BUCKET))', replace: "'false'" },
     ],
     scenario: { quick: ledger.sentAgainAfterTurns },
     found: 'effect twice',
@@ -55,7 +55,13 @@ export const ofTheLedger: readonly Bug[] = [
   },
   {
     name: 'the fence does not look at the timeline',
-    patches: [{ file: 'db/ledger/settle.js', find: 'AND ${IS_SAME_HISTORY}', replace: '' }],
+    patches: [
+      {
+        file: 'db/ledger/settle.js',
+        find: 'IS_SAME_HISTORY}\n  ORDER BY id',
+        replace: "'true'}\n  ORDER BY id",
+      },
+    ],
     scenario: { quick: ledger.standbyTookOver },
     found: 'a new incarnation',
   },

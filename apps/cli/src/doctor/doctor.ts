@@ -9,6 +9,7 @@ import type { Print } from '../table.js'
 import { checkStreams, checkTables } from './check-pipeline.js'
 import { checkPostgres } from './check-postgres.js'
 import { checkRedis } from './check-redis.js'
+import { checkStandby } from './check-standby.js'
 import { findStrangers, gatherPostgres, gatherRedis, type PostgresFacts, type RedisAndStreams } from './facts.js'
 import { type Finding, findings, type Shells } from './finding.js'
 import { checkNode } from './host.js'
@@ -39,6 +40,7 @@ export async function doctor(
     ...checkNode(process.version),
     ...(isReached(postgres) ? checkPostgres(postgres, shells) : away('postgres', postgres)),
     ...(isReached(postgres) ? checkTables(postgres, shells) : []),
+    ...(isReached(postgres) ? await checkStandby(addresses) : []),
     ...(isReached(redis) ? checkRedis(redis, shells) : away('redis', redis)),
     ...(await streamFindings(addresses, postgres, redis, shells)),
   ]

@@ -16,14 +16,19 @@ const HELP = String.raw`A statement ends with a semicolon. It has no time limit;
 \?        this help`
 
 /** Reads and runs statements until the input ends. Resolves with exit code 0. */
-export async function prompt(runner: Runner, { input, output, note, historyFile }: SqlOptions): Promise<number> {
+export async function prompt(
+  runner: Runner,
+  { input, output, note, historyFile, standby }: SqlOptions,
+): Promise<number> {
   const history = readHistory(historyFile)
   const lines = createInterface({ input, output, history, historySize: HISTORY_LINES, terminal: input.isTTY === true })
   lines.on('history', (known) => keepHistory(historyFile, known))
+  const { database, isStandby } = runner.session
+  const server = isStandby ? ' (standby)' : standby === undefined ? '' : ' (primary)'
   let text = ''
   const ask = () => {
     const state = { I: '=', T: '=*', E: '=!' }[runner.session.transaction()]
-    lines.setPrompt(`${runner.session.database}${isBlankSql(text) ? state : '-'}> `)
+    lines.setPrompt(`${database}${server}${isBlankSql(text) ? state : '-'}> `)
     lines.prompt()
   }
   lines.on('SIGINT', () => {

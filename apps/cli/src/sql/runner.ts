@@ -11,6 +11,10 @@ export type Terminal = Writable & { isTTY?: boolean; columns?: number; rows?: nu
 export interface SqlOptions {
   /** The statement to run; if undefined, they come from `input` or are typed there. */
   statement?: string | undefined
+  /** The standby, which is used if it answers. */
+  standby?: string | undefined
+  /** Uses the primary also if there is a standby. */
+  onPrimary?: boolean
   format: 'table' | 'json' | 'csv'
   input: Readable & { isTTY?: boolean }
   output: Terminal
@@ -39,6 +43,11 @@ export interface Runner {
   readonly wasCancelled: boolean
 }
 
+/** SQLSTATEs of a standby: it may not write; replay needed what the statement was using. */
+const ON_PRIMARY = new Set(['25006', '40001'])
+
+const HINT = 'HINT: this is the standby; with --primary it runs on the primary'
+
 /** Creates a runner on a session. */
 export function createRunner(session: SqlSession, { format, output, pager, env, note }: SqlOptions): Runner {
   let [running, wasCancelled] = [false, false]
@@ -63,6 +72,7 @@ export function createRunner(session: SqlSession, { format, output, pager, env, 
       } catch (error) {
         if (isConnectionLoss(error)) throw error
         note(describeSqlError(error as never, statement))
+        if (session.isStandby && ON_PRIMARY.has((error as { code?: string }).code ?? '')) note(HINT)
         return false
       } finally {
         running = false

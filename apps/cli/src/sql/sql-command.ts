@@ -2,7 +2,7 @@
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type Command, Option } from 'commander'
-import { findPostgres } from '../addresses.js'
+import { findPostgres, findStandby } from '../addresses.js'
 import type { Print } from '../table.js'
 
 /** A shell command: less if it is installed. */
@@ -16,14 +16,21 @@ export function sqlCommand(
   command
     .argument('[statements]', 'separated by semicolons')
     .addOption(new Option('--csv', 'print CSV').conflicts('json'))
+    .option('--primary', 'use the primary, also if there is a standby for reads')
     .option('--no-pager', 'do not page long output through $PAGER')
-    .addHelpText('after', '\nStatements have no time limit; Ctrl-C cancels one.')
+    .addHelpText(
+      'after',
+      '\nUses the standby for reads if there is one: DATABASE_REPLICA_URL, or that of eventflow up.',
+    )
+    .addHelpText('after', 'Statements have no time limit; Ctrl-C cancels one.')
     .addHelpText('after', 'Exit code: 0, 1 when a statement fails, 2 when Postgres does not answer, 130 when stopped.')
     .addHelpText('after', '\nExample: eventflow sql "SELECT status, count(*) FROM events GROUP BY status"')
-    .action(async (statement, { dataDir, json, csv, pager }) => {
+    .action(async (statement, { dataDir, json, csv, primary, pager }) => {
       const { sql } = await import('./sql.js')
       const code = await sql(await findPostgres(env, resolve(dataDir)), {
         statement,
+        standby: await findStandby(env, resolve(dataDir)),
+        onPrimary: primary === true,
         format: json ? 'json' : csv ? 'csv' : 'table',
         input: process.stdin,
         output: process.stdout,

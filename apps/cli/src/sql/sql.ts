@@ -1,5 +1,5 @@
 /** `eventflow sql`: a SQL client like psql, for machines without psql. */
-import { endOfStatement, isBlankSql, openSqlSession } from '@eventflow/db'
+import { endOfStatement, isBlankSql, openSqlSession, type SqlSession } from '@eventflow/db'
 import { unreachable } from '../ask-postgres.js'
 import type { Print } from '../table.js'
 import { command, prompt } from './prompt.js'
@@ -11,9 +11,7 @@ import { createRunner, type Runner, type SqlOptions } from './runner.js'
  */
 export async function sql(url: string, options: SqlOptions): Promise<number> {
   const { statement, input, note } = options
-  const session = await openSqlSession(url, note).catch((error) => {
-    throw unreachable(url, error) ?? error
-  })
+  const session = await openSession(url, options)
   const runner = createRunner(session, options)
   const isPrompt = statement === undefined && input.isTTY === true
   let stopped = false
@@ -33,6 +31,22 @@ export async function sql(url: string, options: SqlOptions): Promise<number> {
   } finally {
     await session.close()
   }
+}
+
+/** Opens a session on the standby if there is one and it answers, otherwise on the primary. */
+async function openSession(url: string, { standby, onPrimary, note }: SqlOptions): Promise<SqlSession> {
+  if (standby !== undefined && !onPrimary) {
+    try {
+      return await openSqlSession(standby, note, 'DATABASE_REPLICA_URL')
+    } catch (error) {
+      const reason = unreachable(standby, error)
+      if (!reason) throw error
+      note(`The standby cannot be used, so this is the primary. ${reason.message.split('\n')[0]}`)
+    }
+  }
+  return openSqlSession(url, note).catch((error) => {
+    throw unreachable(url, error) ?? error
+  })
 }
 
 /** A line between statements that is a command of the prompt. */

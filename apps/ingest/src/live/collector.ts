@@ -3,6 +3,7 @@ import {
   type Db,
   hasEvents,
   OPERATOR_TENANT,
+  type Reads,
   readFigures,
   readWaitingKeys,
   readWorkers,
@@ -34,6 +35,7 @@ const MAX_KEYS = 50
 
 export interface CollectorDeps {
   db: Db
+  reads: Reads
   lag: () => Promise<PipelineLag>
   stock: () => Promise<Stock>
   /** The types whose events have no order. */
@@ -52,11 +54,11 @@ export interface Collector {
   stop(): Promise<void>
 }
 
-export function startCollector({ db, lag, stock, unordered, attemptsOf, log }: CollectorDeps): Collector {
+export function startCollector({ db, reads, lag, stock, unordered, attemptsOf, log }: CollectorDeps): Collector {
   const history = createHistory()
   const followers = new Set<(snapshot: Snapshot) => void>()
   const waitingKeys = sparing(
-    () => readWaitingKeys(db, OPERATOR_TENANT, { unordered, limit: MAX_KEYS, countBehind: false }),
+    () => reads.own((on) => readWaitingKeys(on, OPERATOR_TENANT, { unordered, limit: MAX_KEYS, countBehind: false })),
     WAITING_FRESH_MS,
   )
   const readings: { figures: ToldFigures[]; at: number }[] = []

@@ -1,6 +1,6 @@
 /** The gauges of the whole pipeline, which every ingest process exports. */
 import type { FeedMonitor } from '@eventflow/core'
-import type { Db } from '@eventflow/db'
+import type { Db, Standby } from '@eventflow/db'
 import { type PipelineLag, readDependencies, type Stock, shared, within } from '@eventflow/monitor'
 import type { IngestMetrics } from '@eventflow/runtime'
 
@@ -12,6 +12,7 @@ export interface PipelineGaugesDeps {
   feed: FeedMonitor
   lag: () => Promise<PipelineLag>
   stock: () => Promise<Stock>
+  standby: Standby | undefined
   metrics: IngestMetrics
   /** The disk space of the database; 0 if not configured. */
   capacityBytes: number
@@ -19,9 +20,10 @@ export interface PipelineGaugesDeps {
 
 /** Returns a function that updates the gauges. It never rejects: values that cannot be read are not exported. */
 export function createPipelineGauges(deps: PipelineGaugesDeps): () => Promise<void> {
-  const { db, feed, lag, stock, metrics, capacityBytes } = deps
+  const { db, feed, lag, stock, standby, metrics, capacityBytes } = deps
   if (capacityBytes > 0) metrics.postgresCapacity.set(capacityBytes)
   else metrics.postgresCapacity.remove()
+  if (!standby) for (const gauge of [metrics.standbyLag, metrics.standbyUsed]) gauge.remove()
   return shared(async () => {
     const [lagNow, stockNow, dependencies] = await Promise.all([
       within(PATIENCE_MS, lag()),
@@ -30,6 +32,10 @@ export function createPipelineGauges(deps: PipelineGaugesDeps): () => Promise<vo
     ])
     showLag(lagNow, metrics)
     showStock(stockNow, metrics)
+    if (standby) {
+      metrics.standbyLag.set(standby.lagSeconds())
+      metrics.standbyUsed.set(standby.isUsed() ? 1 : 0)
+    }
     metrics.dependencyUp.set({ dependency: 'postgres' }, dependencies.postgres ? 1 : 0)
     metrics.dependencyUp.set({ dependency: 'redis' }, dependencies.redis ? 1 : 0)
   })

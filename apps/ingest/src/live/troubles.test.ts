@@ -214,6 +214,7 @@ const ALERTS: Record<string, Partial<Known> | undefined> = {
   EventFlowCircuitOpen: { figures: [{ process: 'a', circuits: { weather: 'open' } } as unknown as ToldFigures] },
   EventFlowPostgresAway: { lag: undefined },
   EventFlowRedisAway: { lag: lagOf({ redisError: 'no answer' }) },
+  EventFlowStandbyBehind: undefined,
   EventFlowPostgresFillsUp: undefined,
   EventFlowPostgresFull: undefined,
   EventFlowProcessDown: {

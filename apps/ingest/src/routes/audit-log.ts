@@ -1,5 +1,5 @@
 /** The audit log. */
-import { type DbOf, type KeptAuditEntry, listAuditLog } from '@eventflow/db'
+import { type KeptAuditEntry, listAuditLog, type Reads } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeFilter } from '../answers/filter.js'
@@ -7,13 +7,13 @@ import { NextPage, PageQuery, type ReadPage, type SentPage } from '../http/pagin
 import { Moment } from '../http/reply.js'
 import { strictly } from '../http/request.js'
 
-export function auditRoutes(app: FastifyInstance, { dbOf, readPage }: { dbOf: DbOf; readPage: ReadPage }): void {
+export function auditRoutes(app: FastifyInstance, { reads, readPage }: { reads: Reads; readPage: ReadPage }): void {
   app.get<{ Querystring: SentPage }>(
     '/v1/audit-log',
     { schema, validatorCompiler: strictly },
     async ({ query, access: { tenantId } }) => {
       const page = readPage('audit log', tenantId, query)
-      const entries = await listAuditLog(dbOf(tenantId), tenantId, page)
+      const entries = await reads.of(tenantId)((db) => listAuditLog(db, tenantId, page))
       const before = entries.length === page.limit ? entries.at(-1)!.id : null
       return { items: entries.map(describeEntry), next: page.next(before) }
     },

@@ -6,6 +6,7 @@ import {
   findDeadLetter,
   groupDeadLetters,
   listDeadLetters,
+  type Reads,
 } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
@@ -30,12 +31,15 @@ function noPages(): RequestError {
   return new RequestError('invalid-query', `/cursor ${message}`, [{ pointer: '/cursor', message }])
 }
 
-export function deadLetterRoutes(app: FastifyInstance, { dbOf, readPage }: { dbOf: DbOf; readPage: ReadPage }): void {
+export function deadLetterRoutes(
+  app: FastifyInstance,
+  { dbOf, reads, readPage }: { dbOf: DbOf; reads: Reads; readPage: ReadPage },
+): void {
   app.get<{ Querystring: ListQuery }>(
     '/v1/dead-letters',
     { schema: listSchema, validatorCompiler: strictly },
     async ({ access, query: { status = 'open', group, limit, cursor, ...filter } }) => {
-      const db = dbOf(access.tenantId)
+      const read = reads.of(access.tenantId)
       const query = {
         tenantId: access.tenantId,
         filter: readFilter(filter),
@@ -43,10 +47,10 @@ export function deadLetterRoutes(app: FastifyInstance, { dbOf, readPage }: { dbO
       }
       if (group) {
         if (cursor !== undefined) throw noPages()
-        return groupDeadLetters(db, query, Number(limit ?? MAX_GROUPS))
+        return read((db) => groupDeadLetters(db, query, Number(limit ?? MAX_GROUPS)))
       }
       const page = readPage('dead letters', access.tenantId, { limit, cursor })
-      const rows = await listDeadLetters(db, query, page)
+      const rows = await read((db) => listDeadLetters(db, query, page))
       const before = rows.length === page.limit ? rows.at(-1)!.seq : null
       return { items: rows.map(describeDeadLetter), next: page.next(before) }
     },

@@ -4,6 +4,7 @@ import {
   type DbOf,
   findSchemaVersion,
   listSchemaTypes,
+  type Reads,
   readCompatibility,
   readSchemaUsage,
   readSchemaVersions,
@@ -28,7 +29,7 @@ import {
 } from './schema-schemas.js'
 
 /** Declares the routes of schemas. */
-export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): void {
+export function schemaRoutes(app: FastifyInstance, { dbOf, reads }: { dbOf: DbOf; reads: Reads }): void {
   const proposals = createProposals(dbOf)
 
   app.get('/v1/schemas', { schema: listSchema }, async ({ access: { tenantId } }) => {
@@ -91,7 +92,7 @@ export function schemaRoutes(app: FastifyInstance, { dbOf }: { dbOf: DbOf }): vo
 
   app.get<OfType>('/v1/schemas/:type/usage', { schema: usageSchema, validatorCompiler: strictly }, async (request) => {
     const subject = subjectOf(request)
-    return describeUsage(subject.type, await readSchemaUsage(dbOf(subject.tenantId), subject))
+    return describeUsage(subject.type, await reads.of(subject.tenantId)((db) => readSchemaUsage(db, subject)))
   })
 
   app.get<OfType>(

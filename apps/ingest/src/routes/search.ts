@@ -1,6 +1,6 @@
 /** The route that searches events by attributes, status and time. */
 import { EVENT_STATUSES, type EventStatus, partitionOf } from '@eventflow/core'
-import { type DbOf, listEvents } from '@eventflow/db'
+import { type DbOf, listEvents, type Reads } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeListedEvent } from '../answers/describe-event.js'
@@ -20,12 +20,13 @@ interface Search extends Pick<SentFilter, 'type' | 'key' | 'from' | 'to'>, SentP
 
 export interface SearchRoutesDeps {
   dbOf: DbOf
+  reads: Reads
   readPage: ReadPage
   /** The number of partitions of the database. */
   partitions: number
 }
 
-export function searchRoutes(app: FastifyInstance, { dbOf, readPage, partitions }: SearchRoutesDeps): void {
+export function searchRoutes(app: FastifyInstance, { dbOf, reads, readPage, partitions }: SearchRoutesDeps): void {
   app.get<{ Querystring: Search }>(
     '/v1/events',
     { schema, validatorCompiler: strictly },
@@ -41,7 +42,11 @@ export function searchRoutes(app: FastifyInstance, { dbOf, readPage, partitions 
         ...(filter.key !== undefined && { partition: partitionOf(tenantId, filter.key, partitions) }),
       }
       const page = readPage('events', tenantId, { limit, cursor })
-      const { rows, before } = await listEvents(dbOf(tenantId), query, page)
+      // By id it finds what was accepted just now, so it asks the primary.
+      const { rows, before } =
+        id === undefined
+          ? await reads.of(tenantId)((db) => listEvents(db, query, page))
+          : await listEvents(dbOf(tenantId), query, page)
       return { items: rows.map(describeListedEvent), next: page.next(before) }
     },
   )

@@ -7,6 +7,7 @@ import {
   type Extent,
   findSchemaVersions,
   type OperationKind,
+  type Reads,
   readSamples,
   type Selection,
   typesMatching,
@@ -25,6 +26,7 @@ type Asked = { Body: Static<typeof ReplayDeadLettersBody> | Static<typeof Replay
 
 export interface StartOperationDeps {
   dbOf: DbOf
+  reads: Reads
   operations: Operations
   definitions: ReadonlyMap<string, EventDefinition>
 }
@@ -87,22 +89,29 @@ export function startOperationRoutes(app: FastifyInstance, deps: StartOperationD
 
 /** Counts first. With `dry_run` that is all; otherwise it starts an operation, whose progress can be followed. */
 async function start(
-  { dbOf, operations, definitions }: StartOperationDeps,
+  { dbOf, reads, operations, definitions }: StartOperationDeps,
   kind: OperationKind,
   request: FastifyRequest<Asked>,
   reply: FastifyReply,
 ) {
   const { filter, dry_run, rate = DEFAULT_RATES[kind], schema_version, reason = null } = request.body
   const { tenantId } = request.access
-  const db = dbOf(tenantId)
   const selection = { kind, tenantId, filter: readFilter(filter, '/filter') }
-  const extent = await countMatching(db, selection)
-  if (schema_version !== undefined) {
-    await requireVersion(db, definitions, { selection, extent, version: schema_version })
+  const examine = async (db: Db) => {
+    const extent = await countMatching(db, selection)
+    if (schema_version !== undefined) {
+      await requireVersion(db, definitions, { selection, extent, version: schema_version })
+    }
+    return extent
   }
   if (dry_run) {
-    return { count: extent.count, samples: (await readSamples(db, selection, extent)).map(describeSample) }
+    return reads.of(tenantId)(async (db) => {
+      const extent = await examine(db)
+      return { count: extent.count, samples: (await readSamples(db, selection, extent)).map(describeSample) }
+    })
   }
+  const db = dbOf(tenantId)
+  const extent = await examine(db)
   const schemaVersion = schema_version ?? null
   const asked = { ...selection, rate, schemaVersion, reason, requestedBy: operatorOf(request) }
   const operation = await createOperation(db, asked, extent)

@@ -1,6 +1,6 @@
 /** Routes of blocked keys, and for skipping the event that blocks one. */
 import { isUuid } from '@eventflow/core'
-import { type DbOf, readWaitingKeys, skipWaiting, type WaitingKey } from '@eventflow/db'
+import { type DbOf, type Reads, readWaitingKeys, skipWaiting, type WaitingKey } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { RequestError } from '../http/problem.js'
@@ -12,13 +12,15 @@ const MAX_KEYS = 100
 
 export interface WaitingRoutesDeps {
   dbOf: DbOf
+  reads: Reads
   /** The types whose events have no order. */
   unordered: readonly string[]
 }
 
-export function waitingRoutes(app: FastifyInstance, { dbOf, unordered }: WaitingRoutesDeps): void {
+export function waitingRoutes(app: FastifyInstance, { dbOf, reads, unordered }: WaitingRoutesDeps): void {
   app.get('/v1/waiting', { schema: listSchema }, async ({ access: { tenantId } }) => {
-    const keys = await readWaitingKeys(dbOf(tenantId), tenantId, { unordered, limit: MAX_KEYS, countBehind: true })
+    const asked = { unordered, limit: MAX_KEYS, countBehind: true }
+    const keys = await reads.of(tenantId)((db) => readWaitingKeys(db, tenantId, asked))
     return { items: keys.map(describeWaiting) }
   })
 

@@ -5,8 +5,8 @@ import { checkedDatabaseUrl } from './database-url.js'
 import { asRole, findOwner } from './owner.js'
 
 /**
- * How long such a change waits for a lock, in milliseconds: every later statement on the table waits behind it. Whoever
- * gets SQLSTATE 55P03 tries again after a pause.
+ * How long such a change waits for a lock, in milliseconds: every later statement on the table waits behind it. The
+ * caller that gets SQLSTATE 55P03 tries again after a pause.
  */
 export const LOCK_PATIENCE_MS = 200
 

@@ -9,6 +9,8 @@ TYPES.setTypeParser(pg.types.builtins.INT8, Number)
 
 export interface ConnectOptions {
   url: string
+  /** The setting that has the URL, for errors. */
+  setting?: 'DATABASE_URL' | 'DATABASE_REPLICA_URL'
   /** Shown in pg_stat_activity. */
   applicationName: string
   /** The most connections. */
@@ -25,8 +27,11 @@ export const INGEST_APPLICATION = 'eventflow-ingest'
 /** The application name of the other connections of ingest, which read and change data for operators. */
 export const ASKING_APPLICATION = 'eventflow-ingest-asking'
 
-/** The most connections of each kind that an ingest process opens. */
-export const CONNECTIONS_OF_INGEST = { accepting: 6, asking: 10 }
+/** The application name of ingest's connections to a standby. */
+export const STANDBY_APPLICATION = 'eventflow-ingest-standby'
+
+/** The most connections of each kind that an ingest process opens; `standby` are on the standby, if one is set. */
+export const CONNECTIONS_OF_INGEST = { accepting: 6, asking: 10, standby: 8 }
 
 /** The application name of workers' connections. */
 export const WORKER_APPLICATION = 'eventflow-worker'
@@ -52,9 +57,9 @@ export const IDLE_TIMEOUT_MS = 6_000
  * transaction does not delay the next owner.
  */
 export function connect(options: ConnectOptions): Db {
-  const { url, applicationName, max, onIdleError, idleTimeoutMs = IDLE_TIMEOUT_MS } = options
+  const { url, setting, applicationName, max, onIdleError, idleTimeoutMs = IDLE_TIMEOUT_MS } = options
   const pool = new pg.Pool({
-    connectionString: checkedDatabaseUrl(url),
+    connectionString: checkedDatabaseUrl(url, setting),
     application_name: applicationName,
     max,
     connectionTimeoutMillis: 3_000,

@@ -10,14 +10,14 @@ const ALLOWED = new Set([
   ...['sslnegotiation', 'uselibpqcompat'],
 ])
 
-/** Returns the URL unchanged. Throws an error that names its parameters that are not allowed. */
-export function checkedDatabaseUrl(url: string): string {
+/** Returns the URL unchanged. Throws an error that names its parameters that are not allowed; `setting` names the URL. */
+export function checkedDatabaseUrl(url: string, setting = 'DATABASE_URL'): string {
   const query = url.indexOf('?')
   const names = query < 0 ? [] : [...new URLSearchParams(url.slice(query + 1)).keys()]
   const refused = [...new Set(names)].filter((name) => !ALLOWED.has(name))
   if (refused.length === 0) return url
   throw new Error(
-    `DATABASE_URL must not set ${refused.join(', ')}: EventFlow sets these parameters itself. ` +
+    `${setting} must not set ${refused.join(', ')}: EventFlow sets these parameters itself. ` +
       `Allowed parameters are ${[...ALLOWED].join(', ')}.`,
   )
 }

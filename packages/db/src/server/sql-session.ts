@@ -27,6 +27,8 @@ export interface SqlReceiver {
 
 export interface SqlSession {
   database: string
+  /** Whether the server is a standby, which only reads. */
+  isStandby: boolean
   /** `I` outside a transaction, `T` inside one, `E` inside a failed one. */
   transaction(): 'I' | 'T' | 'E'
   /** Runs one statement without a time limit. Resolves with the command tag, such as `INSERT 0 1`. Rejects like pg. */
@@ -38,19 +40,28 @@ export interface SqlSession {
 
 const AS_TEXT = { getTypeParser: () => (value: string) => value }
 
-/** Opens a session; `onNotice` is called with notices. Rejects if Postgres refuses the connection. */
-export async function openSqlSession(url: string, onNotice: (notice: string) => void): Promise<SqlSession> {
-  const settings = { connectionString: checkedDatabaseUrl(url), application_name: 'eventflow-sql', keepAlive: true }
+/** Opens a session; `onNotice` is called with notices; `setting` names the URL. Rejects if Postgres refuses the connection. */
+export async function openSqlSession(
+  url: string,
+  onNotice: (notice: string) => void,
+  setting?: string,
+): Promise<SqlSession> {
+  const settings = {
+    connectionString: checkedDatabaseUrl(url, setting),
+    application_name: 'eventflow-sql',
+    keepAlive: true,
+  }
   const client = new pg.Client({ ...settings, connectionTimeoutMillis: 5_000 })
   client.on('error', () => {}) // the statement that runs has it too, or the next one
   client.on('notice', ({ severity, message }) => onNotice(`${severity}: ${message}`))
   await client.connect()
-  const { rows } = await client.query('SELECT pg_backend_pid() AS pid')
+  const { rows } = await client.query('SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby')
   const { stream } = client.connection
   let [cancelled, cancelling] = [false, false]
 
   return {
     database: client.database ?? '',
+    isStandby: rows[0].standby,
     transaction: () => client.getTransactionStatus() as 'I' | 'T' | 'E',
     run(statement, receiver, values = []) {
       cancelled = false
