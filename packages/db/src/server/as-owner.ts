@@ -8,7 +8,7 @@ import { asRole, findOwner } from './owner.js'
  * How long such a change waits for a lock, in milliseconds: every later statement on the table waits behind it. The
  * caller that gets SQLSTATE 55P03 tries again after a pause.
  */
-export const LOCK_PATIENCE_MS = 200
+const LOCK_PATIENCE_MS = 200
 
 /**
  * Opens a separate connection with the rights of the tables' owner, without the timeouts of the pipeline, and closes it
