@@ -50,6 +50,15 @@ export interface StackOptions {
   profileDir?: string | undefined
 }
 
+/** Makes the database anew: empty, or a copy of the one with the name `kept`. */
+async function recreate(admin: pg.Pool, kept: string | undefined): Promise<void> {
+  const copied = kept === undefined ? '' : `TEMPLATE ${kept} STRATEGY file_copy`
+  await admin.query(`DROP DATABASE IF EXISTS ${DATABASE} WITH (FORCE)`)
+  // Owned as by `npm start`; the other measured queues create tables and schemas of their own.
+  await admin.query(`CREATE DATABASE ${DATABASE} OWNER eventflow_owner ${copied}`)
+  await admin.query(`GRANT CREATE ON DATABASE ${DATABASE} TO eventflow`)
+}
+
 /** Lets the programs' role create tables in the database, as its migrations do. */
 async function allowTables(connectionString: string): Promise<void> {
   const client = new pg.Client({ connectionString })
@@ -122,11 +131,7 @@ export async function startStack({ dir, cacheDir, profileDir }: StackOptions): P
     db,
     redis,
     async reset(kept) {
-      await admin.query(`DROP DATABASE IF EXISTS ${DATABASE} WITH (FORCE)`)
-      const copied = kept === undefined ? '' : `TEMPLATE ${kept} STRATEGY file_copy`
-      // Owned as by `npm start`; the other measured queues create tables and schemas of their own.
-      await admin.query(`CREATE DATABASE ${DATABASE} OWNER eventflow_owner ${copied}`)
-      await admin.query(`GRANT CREATE ON DATABASE ${DATABASE} TO eventflow`)
+      await recreate(admin, kept)
       await allowTables(adminUrl)
       await admin.query('CHECKPOINT')
       await redis.flushall()
