@@ -1,11 +1,12 @@
 /**
  * Tries the migration of a running installation at size: stores millions of events as the earlier version did, and
  * converts their tables while clients of both versions send events. `npm run migration-trial -- --events N --rate R`;
- * with `--out FILE` the result is written there.
+ * with `--out FILE` the result is written there. `--quiet SECONDS`: before the clients start, it waits that long for other
+ * programs of the machine to leave the processors free.
  */
 import { execFileSync } from 'node:child_process'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { cpus, tmpdir, totalmem } from 'node:os'
+import { cpus, loadavg, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -21,10 +22,14 @@ const { values } = parseArgs({
     events: { type: 'string', default: '100000' },
     rate: { type: 'string', default: '1000' },
     seconds: { type: 'string', default: '20' },
+    quiet: { type: 'string', default: '0' },
     out: { type: 'string' },
   },
 })
 const [events, rate, seconds] = [values.events, values.rate, values.seconds].map(Number) as [number, number, number]
+
+/** The load average of a machine with nothing else to do. */
+const QUIET = 1.5
 
 const begun = performance.now()
 const say = (text: string) => console.log(`${((performance.now() - begun) / 1_000).toFixed(1).padStart(8)} s  ${text}`)
@@ -46,6 +51,9 @@ async function trial(): Promise<void> {
   await migrateAsBeforeParts(url, 16)
   await fill(adminUrl, events, say)
   const former = await someIds()
+  const patient = performance.now() + Number(values.quiet) * 1_000
+  while (loadavg()[0]! > QUIET && performance.now() < patient) await delay(1_000)
+  const load = loadavg()[0]!
   const sizes = { before: await databaseSize(), largest: 0, after: 0 }
   const walFrom = await walPosition()
   const watching = setInterval(async () => {
@@ -54,8 +62,8 @@ async function trial(): Promise<void> {
 
   const seen: Seen = { accepted: new Map(), twice: [], refused: [], took: new Map(), settled: 0, settlingErrors: [] }
   let phase = 'before'
-  const load = { former, seen, phase: () => phase }
-  const earlier = startClient(url, EARLIER, { ...load, rate })
+  const sending = { former, seen, phase: () => phase }
+  const earlier = startClient(url, EARLIER, { ...sending, rate })
   await delay(seconds * 1_000)
 
   const steps: Record<string, number> = {}
@@ -64,10 +72,10 @@ async function trial(): Promise<void> {
   phase = 'expansion'
   await timed(steps, 'expansion', () => finishExpansion(url, { onProgress: say }))
   phase = 'both versions'
-  const presentBeside = startClient(url, PRESENT, { ...load, rate: rate / 2 })
+  const presentBeside = startClient(url, PRESENT, { ...sending, rate: rate / 2 })
   await delay((seconds * 1_000) / 2)
   await earlier.stop()
-  const present = startClient(url, PRESENT, { ...load, rate: rate / 2 })
+  const present = startClient(url, PRESENT, { ...sending, rate: rate / 2 })
   phase = 'waiting for the contraction'
   say('no process of the earlier version is left')
   const waitedFrom = performance.now()
@@ -91,7 +99,7 @@ async function trial(): Promise<void> {
   const wal = (await walPosition()) - walFrom
   say('verifying')
   const faults = await verify(adminUrl, db, { former: events, seen })
-  await report({ steps, sizes, wal, faults, seen })
+  await report({ load, steps, sizes, wal, faults, seen })
 }
 
 async function timed<Result>(
@@ -123,6 +131,8 @@ async function walPosition(): Promise<number> {
 }
 
 interface Outcome {
+  /** The load average before the clients started. */
+  load: number
   steps: Record<string, number>
   sizes: Record<string, number>
   wal: number
@@ -130,7 +140,7 @@ interface Outcome {
   seen: Seen
 }
 
-async function report({ steps, sizes, wal, faults, seen }: Outcome): Promise<void> {
+async function report({ load, steps, sizes, wal, faults, seen }: Outcome): Promise<void> {
   const round = (value: number) => Math.round(value * 10) / 10
   const requests = Object.fromEntries(
     [...seen.took].map(([phase, took]) => {
@@ -144,6 +154,7 @@ async function report({ steps, sizes, wal, faults, seen }: Outcome): Promise<voi
     date: new Date().toISOString().slice(0, 10),
     commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim(),
     machine: `${cpus().length} cores (${cpus()[0]!.model}), ${Math.round(totalmem() / 2 ** 30)} GiB`,
+    loadBefore: round(load),
     postgres: rows[0].server_version,
     ...{ events, ratePerSecond: rate, accepted: seen.accepted.size, settlingRetried: seen.settlingErrors.length },
     faults,

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { redisCacheDir, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import type { Results } from './results.js'
+import type { InsertsRound } from './suites/ledger/inserts.js'
 
 const BENCH = fileURLToPath(new URL('./bench.js', import.meta.url))
 let dir: string
@@ -54,6 +55,41 @@ test('it measures a variant, reports, and leaves no data behind', async () => {
   expect(await readFile(join(dir, 'out', 'part.svg'), 'utf8')).toContain('EventFlow, batches of 100')
   expect(await readdir(join(dir, 'data'))).toEqual(['cache'])
 }, 120_000)
+
+test('it measures the ledger in parts beside that of before', async () => {
+  const sizes = ['--ids', '1000', '--part-events', '50', '--retired-events', '100', '--rate', '200']
+  const { code, said } = await bench(
+    ...['ledger', '--rounds', '1', '--seconds', '1', ...sizes],
+    ...['--data-dir', join(dir, 'data'), '--out', join(dir, 'out')],
+  )
+  expect(said).toMatch(/batches of 500, random ids, parts_full +[\d,]+ +[\d.]+ \(/)
+  expect(code).toBe(0)
+  const results: Results = JSON.parse(await readFile(join(dir, 'out', 'ledger.json'), 'utf8'))
+  const { inserts, statements, retention } = results.ledger!
+  expect(inserts.map(({ load, layout }) => `${load}, ${layout}`)).toHaveLength(9)
+  for (const { rounds } of inserts) {
+    const [{ events, postgresMicroseconds, walBytes, tableBytes, indexBytes }] = rounds as [InsertsRound]
+    // Each event has two rows of a few hundred bytes, which the WAL has too.
+    expect(events).toBeGreaterThan(0)
+    expect(postgresMicroseconds).toBeGreaterThan(0)
+    expect(tableBytes).toBeGreaterThan(500)
+    expect(indexBytes).toBeGreaterThan(0)
+    expect(walBytes).toBeGreaterThan(500)
+  }
+  const locks = (statement: string, plan: string) =>
+    statements.find((one) => one.layout === 'parts_full' && one.statement === statement && one.plan === plan)!.locks
+  // A generic plan to find events by id reads any part; an INSERT writes into one.
+  expect(locks('find by id', 'generic')).toBeGreaterThan(30)
+  expect(locks('accept', 'generic')).toBeLessThan(30)
+  expect(statements.every((one) => one.firstPlanningMs > 0 && one.executionMs > 0)).toBe(true)
+  const [round] = retention.rounds
+  expect(round).toMatchObject({ emptied: 10, notEmptied: 0, dropped: 5 })
+  for (const statement of ['accept', 'settle', 'find']) {
+    expect(round!.without[statement]!.p50).toBeGreaterThan(0)
+    expect(round!.with[statement]!.p50).toBeGreaterThan(0)
+  }
+  expect(await readdir(join(dir, 'data'))).toEqual(['cache'])
+}, 600_000)
 
 test('a Ctrl-C stops everything and takes the data away', async () => {
   const dataDir = join(dir, 'data')

@@ -8,6 +8,7 @@ import { describeResults } from './report/table.js'
 import type { Results } from './results.js'
 import { type Plan, run } from './run.js'
 import { startStack } from './stack.js'
+import type { LedgerOptions } from './suites/ledger/ledger.js'
 import type { Terminal } from './terminal.js'
 import { QUICK, variants } from './variants.js'
 
@@ -16,6 +17,10 @@ interface Options {
   rounds: number
   seconds: number
   events: number
+  ids: number
+  partEvents: number
+  retiredEvents: number
+  rate: number
   quick?: true
   dataDir: string
   profile?: string
@@ -23,9 +28,17 @@ interface Options {
 }
 
 const FULL = { rounds: 3, seconds: 8, events: 1_000_000 }
+const LEDGER = { ids: 2_000_000, partEvents: 1_000, retiredEvents: 50_000, rate: 1_000 }
 const BRIEF = { rounds: 1, seconds: 2 }
 
-const NAMES = [...new Set(variants.flatMap(({ group, name }) => [group, name])), 'idle', 'watched', 'walls', 'scale']
+const NAMES = [
+  ...new Set(variants.flatMap(({ group, name }) => [group, name])),
+  'idle',
+  'watched',
+  'walls',
+  'scale',
+  'ledger',
+]
 
 const program = new Command('bench')
   .description('Measures EventFlow, a naive pipeline, other queues and the limits of this machine, side by side.')
@@ -34,6 +47,10 @@ const program = new Command('bench')
   .option('--rounds <count>', 'how often each is measured', wholeNumber, FULL.rounds)
   .option('--seconds <seconds>', 'of load in each round', wholeNumber, FULL.seconds)
   .option('--events <count>', 'of the long run; given alone, only that is run', wholeNumber, FULL.events)
+  .option('--ids <count>', 'in the full bucket of `ledger`', wholeNumber, LEDGER.ids)
+  .option('--part-events <count>', 'in each of its parts', wholeNumber, LEDGER.partEvents)
+  .option('--retired-events <count>', 'in each part that is removed under load', wholeNumber, LEDGER.retiredEvents)
+  .option('--rate <events>', 'a second, beside that', wholeNumber, LEDGER.rate)
   .option('--quick', 'less than two minutes, for the ratios')
   .option('--data-dir <folder>', 'data of the databases while it runs, and a fetched Redis', '.eventflow')
   .option('--profile <folder>', 'leave CPU profiles of ingest and workers in this folder; figures are lower then')
@@ -89,7 +106,7 @@ async function write(results: Results): Promise<void> {
 }
 
 /** The plan, and the name of its files: a partial run must not overwrite a full one. */
-function readPlan({ only, rounds, seconds, events, quick }: Options): { plan: Plan; name: string } {
+function readPlan({ only, rounds, seconds, events, quick, ...ledger }: Options): { plan: Plan; name: string } {
   const given = (option: string) => program.getOptionValueSource(option) === 'cli'
   if (quick || only) {
     const brief = quick
@@ -108,8 +125,9 @@ function readPlan({ only, rounds, seconds, events, quick }: Options): { plan: Pl
         watched: chosen.includes('watched'),
         walls: chosen.includes('walls'),
         scaleEvents: chosen.includes('scale') ? events : 0,
+        ...(chosen.includes('ledger') && { ledger: ledgerOptions(ledger) }),
       },
-      name: only ? 'part' : 'quick',
+      name: only ? (chosen.join() === 'ledger' ? 'ledger' : 'part') : 'quick',
     }
   }
   const settings = { rounds, seconds, warmUpSeconds: seconds / 4, scaleEvents: events }
@@ -117,6 +135,10 @@ function readPlan({ only, rounds, seconds, events, quick }: Options): { plan: Pl
     return { plan: { ...settings, variants: [], idle: false, watched: false, walls: false }, name: `scale-${events}` }
   }
   return { plan: { ...settings, variants, idle: true, watched: false, walls: false }, name: 'results' }
+}
+
+function ledgerOptions({ ids, partEvents, retiredEvents, rate }: LedgerOptions): LedgerOptions {
+  return { ids, partEvents, retiredEvents, rate }
 }
 
 /** Redraws a line on a terminal; elsewhere prints only permanent lines. */

@@ -2,6 +2,8 @@
  * The performance goals of EventFlow, as ratios within one run: absolute figures of two machines are not comparable.
  */
 import type { Results, VariantResult } from './results.js'
+import type { LoadName } from './suites/ledger/inserts.js'
+import type { Ledger } from './suites/ledger/ledger.js'
 import { wallsRatio } from './suites/walls.js'
 
 interface Goal {
@@ -31,6 +33,10 @@ const ratio =
 
 const find = ({ variants }: Results, name: string): VariantResult | undefined =>
   variants.find((variant) => variant.name === name)
+
+/** The rate of new tables in parts to that of the tables before. */
+const insertsRatio = ({ inserts }: Ledger, load: LoadName): number | undefined =>
+  inserts.find((one) => one.layout === 'parts' && one.load === load)?.ratio.eventsPerSecond.median
 
 const GOALS: readonly Goal[] = [
   { what: 'single-64 to naive-64', figure: ratio('single-64', 'naive-64'), least: 4, unit: '×' },
@@ -75,6 +81,18 @@ const GOALS: readonly Goal[] = [
   },
   { what: 'an idle ingest', figure: ({ idle }) => idle?.corePercent.ingest, most: 2, unit: '% of a core' },
   { what: 'an idle worker', figure: ({ idle }) => idle?.corePercent.worker, most: 2, unit: '% of a core' },
+  {
+    what: 'in parts to by id, both INSERTs, 500 events',
+    figure: ({ ledger }) => ledger && insertsRatio(ledger, 'batches of 500'),
+    least: 1,
+    unit: '×',
+  },
+  {
+    what: 'in parts to by id, both INSERTs, 20 events',
+    figure: ({ ledger }) => ledger && insertsRatio(ledger, 'batches of 20'),
+    least: 1,
+    unit: '×',
+  },
   { what: 'last to first of the long run', figure: ({ scale }) => scale?.lastToFirst, least: 0.9, unit: '×' },
 ]
 

@@ -4,6 +4,7 @@ import { describeRound } from './report/table.js'
 import { describeMachine, type Results, readCommit, resultOf, type Settings } from './results.js'
 import type { Stack } from './stack.js'
 import { measureIdle } from './suites/idle.js'
+import { type LedgerOptions, measureLedger } from './suites/ledger/ledger.js'
 import { measureScale } from './suites/scale.js'
 import { measureWalls } from './suites/walls.js'
 import { measureWatched } from './suites/watched.js'
@@ -18,6 +19,8 @@ export interface Plan extends Settings {
   walls: boolean
   /** Events of the long run, 0 for none. */
   scaleEvents: number
+  /** The tables in parts beside those of before. */
+  ledger?: LedgerOptions
 }
 
 /**
@@ -50,6 +53,7 @@ export async function run(stack: Stack, plan: Plan, { say, now }: Terminal): Pro
   }
   if (plan.watched) results.watched = await measureWatched(stack, seconds, now)
   if (plan.walls) results.walls = await measureWalls(stack, seconds, { say, now })
+  if (plan.ledger) results.ledger = await measureLedger(stack, plan.ledger, results.settings, { say, now })
   if (plan.scaleEvents > 0) {
     say(`${plan.scaleEvents.toLocaleString('en')} events`)
     const onProgress = (what: string) => now(`scale  ${what}`)

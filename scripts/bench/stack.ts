@@ -17,11 +17,18 @@ type StartOptions = Pick<ProgramOptions, 'plan' | 'env'>
 export interface Stack {
   /** The database, recreated by each `reset`. */
   databaseUrl: string
+  /** The same database, for a superuser. */
+  adminUrl: string
   redisUrl: string
   db: pg.Pool
   redis: Redis
-  /** Empties the database and Redis, and flushes pending writes to the disk. */
-  reset(): Promise<void>
+  /**
+   * Empties the database and Redis, and flushes pending writes to the disk. `kept`: the database is a copy of the one
+   * with this name.
+   */
+  reset(kept?: string): Promise<void>
+  /** Keeps the database under this name; after that, `reset` makes a new one. */
+  keep(name: string): Promise<void>
   /** Starts a program and waits until it is ready if it is one of the bench's own. */
   start(role: string, file: string, options?: StartOptions): Promise<Program>
   /** Starts a program that does not report; its starter finds out when it is ready. */
@@ -62,6 +69,7 @@ export async function startStack({ dir, cacheDir, profileDir }: StackOptions): P
   ])
   const admin = new pg.Pool({ connectionString: postgres.adminUrl, max: 1 })
   const databaseUrl = Object.assign(new URL(postgres.url), { pathname: DATABASE }).href
+  const adminUrl = Object.assign(new URL(postgres.adminUrl), { pathname: DATABASE }).href
   const db = new pg.Pool({ connectionString: databaseUrl, max: 2 })
   // Each reset ends the connections to the database.
   for (const pool of [admin, db]) pool.on('error', () => {})
@@ -109,17 +117,23 @@ export async function startStack({ dir, cacheDir, profileDir }: StackOptions): P
 
   return {
     databaseUrl,
+    adminUrl,
     redisUrl: redisServer.url,
     db,
     redis,
-    async reset() {
+    async reset(kept) {
       await admin.query(`DROP DATABASE IF EXISTS ${DATABASE} WITH (FORCE)`)
+      const copied = kept === undefined ? '' : `TEMPLATE ${kept} STRATEGY file_copy`
       // Owned as by `npm start`; the other measured queues create tables and schemas of their own.
-      await admin.query(`CREATE DATABASE ${DATABASE} OWNER eventflow_owner`)
+      await admin.query(`CREATE DATABASE ${DATABASE} OWNER eventflow_owner ${copied}`)
       await admin.query(`GRANT CREATE ON DATABASE ${DATABASE} TO eventflow`)
-      await allowTables(Object.assign(new URL(postgres.adminUrl), { pathname: DATABASE }).href)
+      await allowTables(adminUrl)
       await admin.query('CHECKPOINT')
       await redis.flushall()
+    },
+    async keep(name) {
+      await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [DATABASE])
+      await admin.query(`ALTER DATABASE ${DATABASE} RENAME TO ${name}`)
     },
     async start(role, file, options = {}) {
       const program = launch(role, file, options)

@@ -79,6 +79,11 @@ test('a turn that another process has made meanwhile is not made again', async (
   expect(await readBuckets(db)).toMatchObject({ current: 2, previous: 1, turning: true })
 })
 
+test('a turn ends also before the first event', async () => {
+  await turn()
+  expect(await readBuckets(db)).toMatchObject({ current: 2, previous: 1, turning: false })
+})
+
 test('a turn does not end while a statement runs that began before it', async () => {
   const event = newEvent()
   const before = await db.connect()

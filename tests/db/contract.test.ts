@@ -1,3 +1,4 @@
+/** The conversion into tables in parts: what interrupts and delays it, and when the contraction may come. */
 import {
   connect,
   contract,
@@ -182,6 +183,7 @@ describe('the contraction', () => {
 
   test('leaves a process of the earlier version, if one was overlooked, unable to store', async () => {
     await expand()
+    await expect(migrateAsBeforeParts(url, 4)).rejects.toThrow('0014-ledger-in-parts')
     await insertAsBeforeParts(old, [newEvent()])
     await contractAlone()
     const [stored, lost] = [former[0]!, newEvent()]

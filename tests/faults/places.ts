@@ -17,26 +17,16 @@ export const HANDLERS_IN_A_HURRY = { EVENTFLOW_HANDLER_TIMEOUT_SECONDS: '1' }
 
 /** Retention that counts seconds instead of days, and runs every few seconds. */
 export const RETENTION_IN_A_HURRY: readonly Patch[] = [
-  {
-    file: 'db/ledger/retention.js',
-    find: 'tx.query(REMOVE_PROCESSED, [days,',
-    replace: 'tx.query(REMOVE_PROCESSED, [days / 86_400,',
-  },
-  {
-    file: 'db/ledger/retention.js',
-    find: 'tx.query(REMOVE_DEAD_LETTERS, [days,',
-    replace: 'tx.query(REMOVE_DEAD_LETTERS, [days / 86_400,',
-  },
+  { file: 'db/ledger/retention.js', find: "DAY = `interval '1 day'`", replace: "DAY = `interval '1 second'`" },
+  { file: 'db/parts/part-list.js', find: "REST = `interval '1 hour'`", replace: "REST = `interval '5 seconds'`" },
   { file: 'engine/ownership/retention.js', find: 'ROUND_MS = 60_000', replace: 'ROUND_MS = 2_000' },
 ]
 
-/**
- * Retention settings, with ages in seconds: a client must get an event accepted within this time, or a repetition would
- * be a new event.
- */
+/** Retention settings, with ages in seconds, and parts that are narrow enough to be emptied meanwhile. */
 export const retentionAfter = (seconds: number) => ({
   EVENTFLOW_RETENTION_SETTLED_DAYS: `${seconds}`,
   EVENTFLOW_RETENTION_DEAD_DAYS: `${seconds}`,
+  EVENTFLOW_PART_EVENTS: '5000',
 })
 
 /** A copy of the build under another name, with changes. */

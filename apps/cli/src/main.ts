@@ -15,6 +15,7 @@ import { completion, SHELLS } from './completion.js'
 import { initCommand } from './init/init-command.js'
 import { painter } from './log-line.js'
 import { createOutput } from './output.js'
+import { partsCommands } from './parts/parts-commands.js'
 import { serviceCommands } from './service/commands.js'
 import { sqlCommand } from './sql/sql-command.js'
 
@@ -150,6 +151,8 @@ looking('migrate', 'Apply missing migrations, as ingest and workers do when they
     const asked = { ...options, bootstrapKey: env.EVENTFLOW_BOOTSTRAP_KEY, print }
     process.exitCode = await migrate(await findPostgres(env, resolve(dataDir)), asked)
   })
+
+partsCommands(looking, { env, print, note, end })
 
 const keys = program.command('keys').description('Create, list and revoke API keys.')
 

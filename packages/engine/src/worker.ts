@@ -84,17 +84,18 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   }
   const lanes = feeds.map((feed) => startLane({ ...shared, feed }))
   const ownership = startOwnership({ db, worker: { id, host: hostname(), pid: process.pid, run, leaseMs }, lanes, log })
-  const ages = {
+  const rules = {
     settledDays: config.EVENTFLOW_RETENTION_SETTLED_DAYS,
     deadDays: config.EVENTFLOW_RETENTION_DEAD_DAYS,
+    archivedOnly: config.EVENTFLOW_RETENTION_ARCHIVE === 'required',
   }
   const stalledAfterMs = config.EVENTFLOW_STALLED_AFTER_SECONDS * 1_000
   const watchdog = startWatchdog({ lanes, workerId: id, db, feed: monitor, stalledAfterMs, log, metrics })
-  const retention = startRetention({ db, workerId: id, ages, log })
   const url = config.DATABASE_URL
-  const width = { partEvents: config.EVENTFLOW_PART_EVENTS, keptDays: ages.settledDays }
+  const retention = startRetention({ db, url, workerId: id, rules, log })
+  const width = { partEvents: config.EVENTFLOW_PART_EVENTS, keptDays: rules.settledDays }
   const parts = startMakingParts({ db, url, width, eagerness: 1, log })
-  const days = config.EVENTFLOW_DEDUPLICATION_DAYS || ages.settledDays
+  const days = config.EVENTFLOW_DEDUPLICATION_DAYS || rules.settledDays
   const buckets = startKeepingBuckets({ db, url, workerId: id, days, log })
   const telling = startTelling(db, { process: id, service: 'worker' }, () => readWorkerFigures(metrics))
 

@@ -217,6 +217,10 @@ export const WorkerConfig = Type.Object({
     'Days after which the id of a removed event may be forgotten; 0: as long as processed events are kept',
   ),
   EVENTFLOW_RETENTION_DEAD_DAYS: Days('Days since its last change after which a dead letter is deleted; 0 keeps them'),
+  EVENTFLOW_RETENTION_ARCHIVE: Type.Union([Type.Literal('optional'), Type.Literal('required')], {
+    default: 'optional',
+    description: 'Whether events are deleted only after eventflow archive has copied their part: optional or required',
+  }),
 })
 
 const { EVENTFLOW_EVENTS: _, EVENTFLOW_STALLED_LOOP_SECONDS: __, ...withoutEvents } = shared

@@ -12,6 +12,8 @@ export interface LoadReport {
   seconds: number
   /** Of the requests, in milliseconds; with a rate counted from when they were due. */
   latency?: Percentiles
+  /** Of other statements beside them, in milliseconds. */
+  others?: Record<string, Percentiles>
 }
 
 /** The plan that the program was started with. */

@@ -5,11 +5,12 @@ import type { Idle } from '../suites/idle.js'
 import type { Scale } from '../suites/scale.js'
 import { type Walls, wallsRatio } from '../suites/walls.js'
 import type { Watched } from '../suites/watched.js'
-import { bytes, short, whole } from './figures.js'
+import { bytes, short, table, whole } from './figures.js'
+import { describeLedger } from './ledger.js'
 
 /** The whole report as text. */
 export function describeResults(results: Results): string {
-  const { variants, idle, watched, walls, scale } = results
+  const { variants, idle, watched, walls, scale, ledger } = results
   const judged = judge(results)
   return [
     ...(variants.length > 0
@@ -19,6 +20,7 @@ export function describeResults(results: Results): string {
     ...(watched ? [whileWatched(watched)] : []),
     ...(walls ? [besideTheWorst(walls)] : []),
     ...(scale ? [longRun(scale)] : []),
+    ...(ledger ? [describeLedger(ledger)] : []),
     ...(judged.length > 0 ? [goals(judged)] : []),
   ]
     .filter((part) => part !== '')
@@ -164,18 +166,4 @@ function goals(judged: readonly Judged[]): string {
       `${goal} ${reached ? '✓' : '✗'}`,
     ]),
   )
-}
-
-/** Columns as wide as they need to be; the first to the left, the others to the right. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [head, ...rows]
-  const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)))
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
 }

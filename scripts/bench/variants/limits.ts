@@ -57,7 +57,8 @@ export const limits: readonly Variant[] = [
   },
 ]
 
-async function driveAll(generators: readonly Program[], order: LoadOrder): Promise<LoadReport> {
+/** Gives each generator the order; resolves with the sum of their reports. */
+export async function driveAll(generators: readonly Program[], order: LoadOrder): Promise<LoadReport> {
   const reports = await Promise.all(generators.map((generator) => generator.order(order)))
   return {
     events: reports.reduce((sum, { events }) => sum + events, 0),

@@ -1,6 +1,6 @@
 /** Bugs: each is a change to the compiled pipeline, the scenario that exposes it, and the expected finding. */
 import { createDatabase, type Patch, type ViolationKind } from '@eventflow/testkit'
-import { copyOfBuild, places } from '../places.js'
+import { copyOfBuild, places, RETENTION_IN_A_HURRY } from '../places.js'
 import { playQuickly, type QuickScenario } from '../quick/stage.js'
 import { play, type Scenario } from '../scenarios.js'
 
@@ -41,6 +41,7 @@ export const IN_A_HURRY: readonly Patch[] = [
   { file: 'db/parts/buckets.js', find: 'TURN_SECONDS = 20', replace: 'TURN_SECONDS = 0.5' },
   { file: 'upkeep/buckets.js', find: 'EVERY_MS = 5_000', replace: 'EVERY_MS = 200' },
   { file: 'redis/reading.js', find: 'CLAIMED_AT_ONCE = 100', replace: 'CLAIMED_AT_ONCE = 10' },
+  ...RETENTION_IN_A_HURRY,
 ]
 
 /** Runs these scenarios one after the other on a copy of the build with these bugs, and returns the findings. */

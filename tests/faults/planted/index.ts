@@ -5,6 +5,7 @@ import { catchingUp } from './catching-up.js'
 import { ofTheLedger } from './ledger.js'
 import { owning } from './owning.js'
 import { reading } from './reading.js'
+import { removing } from './removing.js'
 import { settling } from './settling.js'
 import { usersCode } from './users-code.js'
 import { waiting } from './waiting.js'
@@ -18,4 +19,5 @@ export const BUGS: readonly Bug[] = [
   ...waiting,
   ...owning,
   ...usersCode,
+  ...removing,
 ]

@@ -65,7 +65,7 @@ export async function turnBucket(url: string, { current, previous }: Buckets): P
  */
 export async function endTurn(db: Db, seconds = TURN_SECONDS): Promise<boolean> {
   const { rowCount } = await db.query(
-    `UPDATE ledger SET turning = false, turned_seq = pg_sequence_last_value(sequence::regclass)
+    `UPDATE ledger SET turning = false, turned_seq = coalesce(pg_sequence_last_value(sequence::regclass), 0)
      WHERE turning AND turned_at < now() - $1 * interval '1 second'
        AND NOT EXISTS (SELECT FROM pg_stat_activity
                        WHERE datname = current_database() AND application_name = $2 AND state IS DISTINCT FROM 'idle'

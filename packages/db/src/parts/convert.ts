@@ -189,7 +189,7 @@ export async function mayContract(db: Queryable, { silentSeconds = SILENT_S } = 
 /**
  * Turns the former tables into the first part, if `mayContract`. New parts have `partEvents` seqs. Resolves with whether
  * it did; if not, call it again later. The reason may also be that another session holds a lock on the tables, for
- * example a dump: then it has waited only `LOCK_PATIENCE_MS`.
+ * example a dump: then it has waited for a fraction of a second.
  *
  * A process of the previous version that was silent all that time finds the sequence of its INSERT gone: it fails, and
  * stores nothing.

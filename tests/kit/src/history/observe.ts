@@ -24,6 +24,9 @@ const HISTORY = {
   failed_events: 'tenant_id, event_id, attempts, history, status, error_class, message',
 }
 
+/** The tables of which retention removes whole parts. */
+const PARTS = ['raw_events', 'processed_events'] as const
+
 /** A table of the history, including the rows that retention has removed from it. */
 const everIn = (table: keyof typeof HISTORY) =>
   `(SELECT ${HISTORY[table]} FROM ${table} UNION ALL TABLE removed_${table}) AS ever`
@@ -64,6 +67,32 @@ const WATCH = [
    END $$`,
   `CREATE CONSTRAINT TRIGGER watch_commit AFTER INSERT ON watched_writes DEFERRABLE INITIALLY DEFERRED
      FOR EACH ROW EXECUTE FUNCTION watch_commit()`,
+
+  // Retention empties a part by TRUNCATE, which no trigger of the table sees. It records that it looks at the part before,
+  // and that it is emptied after it has put back what is kept. An event that is kept has all its rows still.
+  `CREATE FUNCTION watch_part() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+     IF NEW.emptied_at IS DISTINCT FROM OLD.emptied_at THEN
+       ${PARTS.map(
+         (table) => `
+           INSERT INTO removed_${table} SELECT ${HISTORY[table]} FROM leaving_${table} l
+           WHERE NOT EXISTS (SELECT FROM raw_events r WHERE r.partition = l.partition AND r.seq = l.seq);`,
+       ).join('')}
+     END IF;
+     ${PARTS.map((table) => `DELETE FROM leaving_${table};`).join(' ')}
+     IF NEW.emptied_at IS NOT DISTINCT FROM OLD.emptied_at AND NEW.looked_at IS NOT NULL THEN
+       ${PARTS.map(
+         (table) => `
+           INSERT INTO leaving_${table} SELECT partition, seq, ${HISTORY[table]} FROM ${table}
+           WHERE seq >= OLD.from_seq AND seq < OLD.until_seq;`,
+       ).join('')}
+     END IF;
+     RETURN NULL;
+   END $$`,
+  ...PARTS.map(
+    (table) => `CREATE TABLE leaving_${table} AS SELECT partition, seq, ${HISTORY[table]} FROM ${table} WITH NO DATA`,
+  ),
+  `CREATE TRIGGER watch_part AFTER UPDATE OF looked_at, emptied_at ON ledger_parts FOR EACH ROW
+     EXECUTE FUNCTION watch_part()`,
 
   // Retention removes rows under its own lock; rows deleted for other reasons must not be excused.
   ...Object.entries(HISTORY).flatMap(([table, columns]) => [

@@ -37,6 +37,7 @@ async function addTables(db: Kysely<unknown>): Promise<void> {
   await sql`
     CREATE TABLE ledger (
       one_row         boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+      installation    uuid NOT NULL DEFAULT gen_random_uuid(),
       stage           text NOT NULL DEFAULT 'expanding' CHECK (stage IN ('expanding', 'expanded', 'parts')),
       former_seq      bigint NOT NULL DEFAULT 0,
       copied_seq      bigint NOT NULL DEFAULT 0,
@@ -57,14 +58,19 @@ async function addTables(db: Kysely<unknown>): Promise<void> {
   await sql`
     CREATE TABLE ledger_parts (
       part        integer PRIMARY KEY,
-      from_seq    bigint NOT NULL UNIQUE,
-      until_seq   bigint NOT NULL UNIQUE,
+      from_seq    bigint NOT NULL,
+      until_seq   bigint NOT NULL,
       made_at     timestamptz NOT NULL DEFAULT now(),
       opened_at   timestamptz,
       archived_at timestamptz,
+      looked_at   timestamptz,
       emptied_at  timestamptz,
+      kept_until  timestamptz,
       dropped_at  timestamptz
     )`.execute(db)
+  // A dropped part keeps its row, also when its range becomes part of a restored one.
+  await sql`CREATE UNIQUE INDEX ledger_parts_from ON ledger_parts (from_seq) WHERE dropped_at IS NULL`.execute(db)
+  await sql`CREATE UNIQUE INDEX ledger_parts_until ON ledger_parts (until_seq) WHERE dropped_at IS NULL`.execute(db)
   await sql`
     CREATE TABLE event_ids (
       tenant_id text NOT NULL,

@@ -1,0 +1,144 @@
+/**
+ * Emptying a part in place. Its old events are removed by TRUNCATE, which takes the same time for any number of rows;
+ * what is kept longer is copied before and put back, in one transaction.
+ *
+ * What is kept: both rows of an event that has a dead letter or is in `retries`, that was processed less than the age
+ * ago (a replay of an old event), or that is not settled, which must not happen here.
+ *
+ * The scan for young and unsettled events may take minutes and locks nothing. What has changed since is found by indexes
+ * once both tables of the part are locked; this takes milliseconds, and every reader of the ledger waits meanwhile.
+ * A statement that waited for the lock begins with its snapshot after it, so it sees what was put back.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Kysely, sql } from 'kysely'
+import { DAY } from '../ledger/retention.js'
+import { isLockInTheWay } from '../server/sql-errors.js'
+import { leafOf, type PartRange } from '../server/to-parts.js'
+
+/** Putting back more rows than these, or more bytes of data, would block readers for too long. */
+const MOST_KEPT = 10_000
+const MOST_KEPT_BYTES = 32 * 1024 * 1024
+
+/** How often the lock is tried for, and the pause before the next time, in milliseconds. */
+const TRIES = 10
+const PAUSE_MS = 500
+
+/** The result for one part. */
+export interface Emptied {
+  /**
+   * - `emptied`: the events that are not kept were removed.
+   * - `all kept`: there is nothing to remove.
+   * - `too many kept`: the part stays as it is until fewer of its events are kept.
+   * - `locked`: other statements have used the part all the time.
+   * - `not settled`: an event above the watermark has appeared.
+   */
+  outcome: 'emptied' | 'all kept' | 'too many kept' | 'locked' | 'not settled'
+  /** How many events it had. */
+  events: number
+  /** How many of them are kept. */
+  kept: number
+  /** Events below the watermark that are not settled. It is an error of EventFlow if there are any; they are kept. */
+  unsettled: number
+}
+
+/** Empties a part, unless there is nothing to remove. Rejects when Postgres fails; then nothing was changed. */
+export function emptyPart(db: Kysely<unknown>, part: PartRange, days: number, pauseMs = PAUSE_MS): Promise<Emptied> {
+  return db.transaction().execute(async (tx) => {
+    const before = await scanPart(tx, part, days)
+    await sql`UPDATE ledger_parts SET looked_at = now() WHERE part = ${part.part}`.execute(tx)
+    if (before.kept === before.events && (before.events > 0 || before.again)) return { ...before, outcome: 'all kept' }
+    if (before.kept > MOST_KEPT || before.bytes > MOST_KEPT_BYTES) return { ...before, outcome: 'too many kept' }
+    for (let tries = 1; ; tries++) {
+      await sql`SAVEPOINT unlocked`.execute(tx)
+      try {
+        return { ...before, ...(await replaceRows(tx, part)) }
+      } catch (error) {
+        if (!isLockInTheWay(error)) throw error
+        await sql`ROLLBACK TO SAVEPOINT unlocked`.execute(tx)
+        if (tries === TRIES) {
+          await sql`UPDATE ledger_parts SET looked_at = NULL WHERE part = ${part.part}`.execute(tx)
+          return { ...before, outcome: 'locked' }
+        }
+        await delay(pauseMs)
+      }
+    }
+  })
+}
+
+type Before = Omit<Emptied, 'outcome'> & { bytes: number /** It was emptied before. */; again: boolean }
+
+/**
+ * Finds the events to be kept for which there is no index, in `found_before`. `heads_before` has the next position of
+ * each partition from before the scan: what is processed later gets this position or a higher one.
+ */
+async function scanPart(tx: Kysely<unknown>, { part, from, until }: PartRange, days: number): Promise<Before> {
+  const [raw, processed] = tablesOf(part)
+  await sql`CREATE TEMP TABLE heads_before ON COMMIT DROP AS SELECT partition, next_position FROM log_heads`.execute(tx)
+  await sql`
+    CREATE TEMP TABLE found_before ON COMMIT DROP AS
+    SELECT seq, partition, false AS unsettled FROM ${processed} WHERE processed_at >= now() - ${sql.lit(days)} * ${sql.raw(DAY)}
+    UNION ALL
+    SELECT seq, partition, true FROM ${raw} r
+    WHERE NOT EXISTS (SELECT FROM ${processed} p WHERE p.seq = r.seq)
+      AND NOT EXISTS (SELECT FROM failed_events f WHERE f.seq = r.seq)
+      AND NOT EXISTS (SELECT FROM retries w WHERE w.seq = r.seq)`.execute(tx)
+  const { rows } = await sql<Record<'events' | 'kept' | 'unsettled' | 'bytes', string> & { again: boolean }>`
+    WITH kept AS (
+      SELECT seq, partition FROM found_before
+      UNION SELECT seq, partition FROM failed_events WHERE seq >= ${from} AND seq < ${until}
+      UNION SELECT seq, partition FROM retries WHERE seq >= ${from} AND seq < ${until})
+    SELECT (SELECT count(*) FROM ${raw}) AS events, count(r.seq) AS kept, coalesce(sum(pg_column_size(r.payload)), 0) AS bytes,
+           (SELECT count(*) FROM found_before WHERE unsettled) AS unsettled,
+           (SELECT emptied_at IS NOT NULL FROM ledger_parts WHERE part = ${part}) AS again
+    FROM kept k JOIN ${raw} r ON r.partition = k.partition AND r.seq = k.seq`.execute(tx)
+  const { events, kept, unsettled, bytes, again } = rows[0]!
+  return { events: Number(events), kept: Number(kept), unsettled: Number(unsettled), bytes: Number(bytes), again }
+}
+
+/** Rejects with SQLSTATE 55P03 if the lock cannot be had in time. */
+async function replaceRows(
+  tx: Kysely<unknown>,
+  range: PartRange,
+): Promise<{ outcome: Emptied['outcome']; kept?: number }> {
+  const { part } = range
+  const [raw, processed] = tablesOf(part)
+  await sql`LOCK TABLE ${raw}, ${processed} IN ACCESS EXCLUSIVE MODE`.execute(tx)
+  // Without statistics, Postgres might read the whole part rather than an index while all readers wait.
+  await sql`SET LOCAL enable_seqscan = off`.execute(tx)
+  await sql`SET LOCAL enable_hashjoin = off`.execute(tx)
+  await sql`SET LOCAL enable_mergejoin = off`.execute(tx)
+  const { rows } = await sql<{ above: boolean }>`
+    SELECT EXISTS (SELECT FROM partitions s JOIN ${raw} r ON r.partition = s.id AND r.seq > s.settled_seq) AS above`.execute(
+    tx,
+  )
+  if (rows[0]!.above) return { outcome: 'not settled' }
+  await findKept(tx, range)
+  await sql`
+    CREATE TEMP TABLE raw_kept ON COMMIT DROP AS
+    SELECT r.* FROM kept k JOIN ${raw} r ON r.partition = k.partition AND r.seq = k.seq`.execute(tx)
+  await sql`
+    CREATE TEMP TABLE processed_kept ON COMMIT DROP AS
+    SELECT p.* FROM kept k JOIN ${processed} p ON p.seq = k.seq`.execute(tx)
+  await sql`TRUNCATE ${raw}, ${processed}`.execute(tx)
+  const { numAffectedRows } = await sql`INSERT INTO ${raw} SELECT * FROM raw_kept`.execute(tx)
+  await sql`INSERT INTO ${processed} SELECT * FROM processed_kept`.execute(tx)
+  await sql`UPDATE ledger_parts SET emptied_at = now() WHERE part = ${part}`.execute(tx)
+  return { outcome: 'emptied', kept: Number(numAffectedRows) }
+}
+
+/** Finds all events to be kept, in `kept`: an operator may have replayed some since the scan, and workers settled some. */
+async function findKept(tx: Kysely<unknown>, { part, from, until }: PartRange): Promise<void> {
+  const [, processed] = tablesOf(part)
+  await sql`
+    CREATE TEMP TABLE kept ON COMMIT DROP AS
+    SELECT seq, partition FROM found_before
+    UNION SELECT f.seq, f.partition FROM failed_events f WHERE f.seq >= ${sql.lit(from)} AND f.seq < ${sql.lit(until)}
+    UNION SELECT seq, partition FROM retries WHERE seq >= ${sql.lit(from)} AND seq < ${sql.lit(until)}
+    UNION SELECT p.seq, p.partition
+          FROM heads_before h JOIN ${processed} p ON p.partition = h.partition AND p.position >= h.next_position`.execute(
+    tx,
+  )
+}
+
+const tablesOf = (part: number) =>
+  [sql.table(leafOf('raw_events', part)), sql.table(leafOf('processed_events', part))] as const

@@ -1,0 +1,75 @@
+/**
+ * Folding neighbours that were emptied into one part. A part with an event that is kept cannot be dropped, nor can those
+ * after it; but a statement may lock every part, so there must not be many.
+ */
+import { type Kysely, sql } from 'kysely'
+import { DIVIDED, leafOf, type PartRange } from '../server/to-parts.js'
+import { columnsOf } from './columns.js'
+
+/** So many emptied neighbours stay. */
+const FEW = 4
+
+/** Neighbours with more rows than this stay: to move them, the tables are locked. */
+const MOST_ROWS = 10_000
+
+/**
+ * Folds the first neighbours of which there are more than a few. Resolves with the part that they became, and their
+ * number; undefined if there are none. Rejects with 55P03 if the tables are in use for long: try again later.
+ */
+export async function foldEmptied(db: Kysely<unknown>): Promise<{ into: PartRange; parts: number } | undefined> {
+  for (const run of await readRuns(db)) {
+    if (run.length <= FEW) continue
+    const rows = await Promise.all(run.map(({ part }) => countRows(db, part)))
+    if (rows.reduce((sum, count) => sum + count) <= MOST_ROWS) return { into: await fold(db, run), parts: run.length }
+  }
+  return undefined
+}
+
+/** The parts that were emptied, as runs of neighbours. */
+async function readRuns(db: Kysely<unknown>): Promise<PartRange[][]> {
+  const { rows } = await sql<{ part: number; from: string; until: string; emptied: boolean }>`
+    SELECT part, from_seq AS from, until_seq AS until,
+           emptied_at IS NOT NULL AND coalesce(kept_until, '-infinity') < now() AS emptied
+    FROM ledger_parts WHERE dropped_at IS NULL ORDER BY from_seq`.execute(db)
+  const runs: PartRange[][] = [[]]
+  for (const { part, from, until, emptied } of rows) {
+    if (emptied) runs.at(-1)!.push({ part, from: Number(from), until: Number(until) })
+    else runs.push([])
+  }
+  return runs
+}
+
+async function countRows(db: Kysely<unknown>, part: number): Promise<number> {
+  const [raw, processed] = DIVIDED.map((table) => sql.table(leafOf(table, part)))
+  const { rows } = await sql<{ rows: string }>`
+    SELECT (SELECT count(*) FROM ${raw}) + (SELECT count(*) FROM ${processed}) AS rows`.execute(db)
+  return Number(rows[0]!.rows)
+}
+
+function fold(db: Kysely<unknown>, run: readonly PartRange[]): Promise<PartRange> {
+  const [first, ...others] = run as [PartRange, ...PartRange[]]
+  const into = { ...first, until: run.at(-1)!.until }
+  return db.transaction().execute(async (tx) => {
+    await sql`LOCK TABLE ONLY raw_events, ONLY processed_events IN ACCESS EXCLUSIVE MODE`.execute(tx)
+    for (const table of DIVIDED) {
+      const columns = sql.join((await columnsOf(tx, table)).map(({ name }) => sql.id(name)))
+      const leaf = sql.table(leafOf(table, first.part))
+      for (const { part } of run) {
+        await sql`ALTER TABLE ${sql.table(table)} DETACH PARTITION ${sql.table(leafOf(table, part))}`.execute(tx)
+      }
+      for (const { part } of others) {
+        const other = sql.table(leafOf(table, part))
+        await sql`INSERT INTO ${leaf} (${columns}) SELECT ${columns} FROM ${other}`.execute(tx)
+        await sql`DROP TABLE ${other}`.execute(tx)
+      }
+      await sql`
+        ALTER TABLE ${sql.table(table)} ATTACH PARTITION ${leaf} FOR VALUES FROM (${sql.lit(into.from)}) TO (${sql.lit(into.until)})
+        `.execute(tx)
+    }
+    await sql`UPDATE ledger_parts SET dropped_at = now() WHERE part = ANY(${others.map(({ part }) => part)})`.execute(
+      tx,
+    )
+    await sql`UPDATE ledger_parts SET until_seq = ${into.until} WHERE part = ${into.part}`.execute(tx)
+    return into
+  })
+}
