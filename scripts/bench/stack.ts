@@ -71,10 +71,9 @@ async function allowTables(connectionString: string): Promise<void> {
 export async function startStack({ dir, cacheDir, profileDir }: StackOptions): Promise<Stack> {
   await mkdir(dir, { recursive: true })
   await chmod(dir, 0o755) // Postgres runs under another account if we are root
-  const log = () => {}
   const [postgres, redisServer] = await Promise.all([
-    startPostgres({ dir: join(dir, 'postgres'), port: 0, log }),
-    startRedis({ dir: join(dir, 'redis'), port: 0, cacheDir, log }),
+    startPostgres({ dir: join(dir, 'postgres'), port: 0, log: () => {} }),
+    startRedis({ dir: join(dir, 'redis'), port: 0, cacheDir, log: () => {} }),
   ])
   const admin = new pg.Pool({ connectionString: postgres.adminUrl, max: 1 })
   const databaseUrl = Object.assign(new URL(postgres.url), { pathname: DATABASE }).href
