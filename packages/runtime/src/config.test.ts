@@ -144,6 +144,26 @@ describe('what is wrong', () => {
     )
   })
 
+  test.each([
+    ['6', '7', 'events are kept for 7 (EVENTFLOW_RETENTION_SETTLED_DAYS)'],
+    ['7', '0', 'events are kept forever (EVENTFLOW_RETENTION_SETTLED_DAYS is 0)'],
+  ])('is an id that is known for %s days, with events kept for %s', (known, kept, why) => {
+    const days = { EVENTFLOW_DEDUPLICATION_DAYS: known, EVENTFLOW_RETENTION_SETTLED_DAYS: kept }
+    expect(() => readConfig(WorkerConfig, { ...needed, ...days })).toThrow(
+      `EVENTFLOW_DEDUPLICATION_DAYS is ${known}, but ${why}: an id is known at least as long as its event is kept`,
+    )
+  })
+
+  test.each([
+    ['0', '7'],
+    ['7', '7'],
+    ['30', '7'],
+    ['0', '0'],
+  ])('is not an id that is known for %s days, with events kept for %s', (known, kept) => {
+    const days = { EVENTFLOW_DEDUPLICATION_DAYS: known, EVENTFLOW_RETENTION_SETTLED_DAYS: kept }
+    expect(wrongIn({ ...needed, ...days }, WorkerConfig)).toEqual([])
+  })
+
   test('is any port that is not an integer from 0 to 65535', () => {
     fc.assert(
       fc.property(fc.oneof(fc.integer().map(String), fc.string({ minLength: 1 }), fc.double().map(String)), (port) => {

@@ -10,7 +10,7 @@ import { analyze, migrateNarrow } from './layouts.js'
 import { storeSettled } from './stored.js'
 
 /** Latencies of each statement, in milliseconds. `accept` counts from when its batch was due. */
-export type ByStatement = Record<string, Percentiles>
+type ByStatement = Record<string, Percentiles>
 
 /** What retention did: how often parts were emptied, could not be, were dropped, and folded into one. */
 interface Done {
