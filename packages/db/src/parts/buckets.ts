@@ -11,7 +11,7 @@ import { type Kysely, sql } from 'kysely'
 import { ADVISORY_LOCKS } from '../server/advisory-locks.js'
 import { asOwner } from '../server/as-owner.js'
 import { type Db, INGEST_APPLICATION, type Queryable, withTransaction } from '../server/connect.js'
-import { KEPT_BUCKET } from '../server/to-parts.js'
+import { copyRightsToPart, KEPT_BUCKET } from '../server/to-parts.js'
 
 /** The buckets now. */
 export interface Buckets {
@@ -135,6 +135,7 @@ async function makeBucket(db: Kysely<unknown>, bucket: number): Promise<void> {
   if (rows[0]!.there) return
   await sql`CREATE TABLE IF NOT EXISTS ${sql.table(name)} (LIKE event_ids)`.execute(db)
   await sql`ALTER TABLE event_ids ATTACH PARTITION ${sql.table(name)} FOR VALUES IN (${sql.lit(bucket)})`.execute(db)
+  await copyRightsToPart(db, 'event_ids', name)
 }
 
 /** Runs `work` unless another process works on the parts or buckets. */
