@@ -85,10 +85,11 @@ describe('while the pipeline runs', () => {
     let accepted: ReturnType<typeof insertRawEvents> | undefined
     try {
       await rival.query('BEGIN')
-      await rival.query(
-        `INSERT INTO event_ids SELECT $1, $2, bucket, $3, 0 FROM ledger`,
-        [second.tenantId, second.id, base],
-      )
+      await rival.query(`INSERT INTO event_ids SELECT $1, $2, bucket, $3, 0 FROM ledger`, [
+        second.tenantId,
+        second.id,
+        base,
+      ])
       // It has drawn 5 and 6, the second of which is in the next part, and waits for the id of the rival.
       accepted = insertRawEvents(db, [first, second])
       await until('the seqs are assigned', async () => {
