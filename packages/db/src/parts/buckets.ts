@@ -101,8 +101,8 @@ export async function tidyBuckets(url: string): Promise<void> {
 const KEPT_AT_ONCE = 10_000
 
 /**
- * Removes the kept ids whose events retention has removed meanwhile, unless a restore brings them back just now. Goes through all kept ids, `atOnce` in a statement.
- * Resolves with the number of the removed ones.
+ * Removes the kept ids whose events retention has removed meanwhile, unless a restore brings them back just now. Goes
+ * through all kept ids, `atOnce` in a statement. Resolves with the number of the removed ones.
  */
 export async function forgetKept(db: Db, atOnce = KEPT_AT_ONCE): Promise<number> {
   let forgotten = 0

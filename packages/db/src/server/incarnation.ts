@@ -39,8 +39,8 @@ export async function readEntryKey(db: Queryable): Promise<EntryKey> {
 
 /**
  * Returns a function to call with each incarnation that a statement has seen. If it is a new one, it calls `renew` with
- * the secret of the new one. It resolves with whether the one that was seen is current. What a statement has stored in an
- * earlier one may be forgotten, and must not be sealed with the new secret.
+ * the secret of the new one. It resolves with whether the one that was seen is current. What a statement has stored in
+ * an earlier one may be forgotten, and must not be sealed with the new secret.
  */
 export function followIncarnation(
   db: Queryable,
