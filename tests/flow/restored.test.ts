@@ -108,3 +108,33 @@ test('a dump that was restored into another database begins a new incarnation', 
   expect(await processed()).toEqual([1])
   expect((await readEntryKey(pipeline.db)).incarnation).toBe(first + 1)
 })
+
+test('an event that was stored in an earlier incarnation is not sealed with the secret of the current one', async () => {
+  await administer(
+    `CREATE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS $$
+     BEGIN WHILE NOT pg_try_advisory_xact_lock(1) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN NEW; END $$;
+     CREATE TRIGGER hold_up BEFORE INSERT ON raw_events FOR EACH ROW WHEN (NEW.payload->>'n' = '1') EXECUTE FUNCTION hold_up()`,
+    pipeline.databaseUrl,
+  )
+  const holder = await pipeline.db.connect()
+  let sent: Promise<unknown> | undefined
+  try {
+    await holder.query('BEGIN; SELECT pg_advisory_xact_lock(1)')
+    sent = pipeline.send([event(1)])
+    await until('it is being stored', async () => {
+      const { rowCount } = await holder.query(
+        `SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()`,
+      )
+      return rowCount! > 0
+    })
+    await renewIncarnation(pipeline.db, { known: true })
+    // A large request is stored beside it, and the service gets to know the new secret.
+    await pipeline.send(Array.from({ length: 100 }, (_, n) => event(n + 2)))
+  } finally {
+    await holder.query('COMMIT')
+    holder.release()
+    await sent
+  }
+  const { rows } = await pipeline.db.query('SELECT dirty FROM partition_marks WHERE dirty > 0')
+  expect(rows).toEqual([{ dirty: 1 }])
+})

@@ -44,7 +44,7 @@ export interface WorkerDeps {
   /** The registered version of each definition's schema. */
   registered: ReadonlyMap<string, number>
   /** Called with the incarnation of the ledger when a partition begins; see `followIncarnation`. */
-  onIncarnation(incarnation: number): Promise<void>
+  onIncarnation(incarnation: number): Promise<unknown>
 }
 
 export interface Worker {

@@ -76,7 +76,7 @@ export function createAcceptor(deps: {
   /** Until then, in milliseconds since 1970, events are also looked up under ids from earlier versions. */
   formerIdsUntil: number
   /** Called with the incarnation of the ledger before events are published; see `followIncarnation`. */
-  onIncarnation: (incarnation: number) => Promise<void>
+  onIncarnation: (incarnation: number) => Promise<boolean>
 }): Acceptor {
   const { db, publisher, onIncarnation, log, metrics, maxInFlight, maxInFlightSize, formerIdsUntil } = deps
   const store = createStore({ db, log, formerIdsUntil })

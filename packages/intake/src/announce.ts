@@ -15,14 +15,14 @@ export function createAnnouncer(deps: {
   db: Db
   publisher: Publisher
   /** Called before events are published; see `followIncarnation`. */
-  onIncarnation: (incarnation: number) => Promise<void>
+  onIncarnation: (incarnation: number) => Promise<boolean>
   onUnpublished: () => void
 }): Announce {
   const { db, publisher, onIncarnation, onUnpublished } = deps
   return async (events, incarnation) => {
     if (events.length === 0) return
-    await onIncarnation(incarnation)
-    const unpublished = await publisher.publish(events)
+    const isCurrent = await onIncarnation(incarnation)
+    const unpublished = isCurrent ? await publisher.publish(events) : new Set(events.map(({ partition }) => partition))
     if (unpublished.size === 0) return
     onUnpublished()
     await markDirty(db, [...unpublished])

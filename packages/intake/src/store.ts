@@ -39,7 +39,7 @@ interface Inserted {
   refused: Set<NewEvent>
   /** The events that were stored before, by `identityOf`. */
   stored: Map<string, StoredEvent | 'removed'>
-  /** The last incarnation of the ledger that a statement has seen. */
+  /** The first incarnation of the ledger that a statement has seen. */
   incarnation: number
 }
 
@@ -106,7 +106,7 @@ export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; 
    * was forgotten in between; it is inserted again.
    */
   async function insertOrFind(events: readonly NewEvent[]): Promise<Inserted> {
-    const inserted: Inserted = { accepted: new Map(), refused: new Set(), stored: new Map(), incarnation: 0 }
+    const inserted: Inserted = { accepted: new Map(), refused: new Set(), stored: new Map(), incarnation: Infinity }
     const { accepted, refused, stored } = inserted
     let open = events
     for (let round = 0; open.length > 0; round++) {
@@ -128,7 +128,7 @@ export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; 
       async (part) => {
         const { acceptances, incarnation } = await insertWithOneRetry(part)
         for (const [event, acceptance] of acceptances) inserted.accepted.set(event, acceptance)
-        inserted.incarnation = incarnation
+        inserted.incarnation = Math.min(inserted.incarnation, incarnation)
       },
       (event, error) => {
         log.warn({ err: error, event_id: event.id, event_type: event.type }, 'Postgres cannot store this event')

@@ -7,12 +7,17 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import {
   connect,
   type Db,
+  endTurn,
   exportPart,
+  forgetKept,
   insertRawEvents,
   migrate,
   type Retired,
+  readBuckets,
   removeDeadLetters,
   retireParts,
+  tidyBuckets,
+  turnBucket,
 } from '@eventflow/db'
 import { createDatabase, newEvent } from '@eventflow/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
@@ -160,6 +165,25 @@ describe('an archived part', () => {
     await db.query('DELETE FROM event_ids')
     await restorePart()
     const { rows: ids } = await db.query('SELECT seq FROM event_ids WHERE bucket = 0 ORDER BY seq')
+    expect(ids.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5])
+  })
+
+  test('is found by the ids of its events when their bucket is about to be dropped', async () => {
+    const turn = async () => turnBucket(url, (await readBuckets(db))!)
+    const turnEnds = async () => {
+      await db.query(`UPDATE ledger SET turned_at = now() - interval '1 minute'`)
+      expect(await endTurn(db, 0)).toBe(true)
+    }
+    await archiveAll()
+    await turn()
+    await turnEnds()
+    await removeAll()
+    await turn()
+    await restorePart()
+    await turnEnds()
+    await tidyBuckets(url)
+    expect(await forgetKept(db)).toBe(0)
+    const { rows: ids } = await db.query('SELECT seq FROM event_ids WHERE seq <= 5 ORDER BY seq')
     expect(ids.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5])
   })
 

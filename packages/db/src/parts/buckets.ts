@@ -101,8 +101,8 @@ export async function tidyBuckets(url: string): Promise<void> {
 const KEPT_AT_ONCE = 10_000
 
 /**
- * Removes the kept ids whose events retention has removed meanwhile. Goes through all kept ids, `atOnce` in a statement.
- * Resolves with the number of the removed ones.
+ * Removes the kept ids whose events retention has removed meanwhile, unless a restore brings them back just now. Goes
+ * through all kept ids, `atOnce` in a statement. Resolves with the number of the removed ones.
  */
 export async function forgetKept(db: Db, atOnce = KEPT_AT_ONCE): Promise<number> {
   let forgotten = 0
@@ -110,7 +110,7 @@ export async function forgetKept(db: Db, atOnce = KEPT_AT_ONCE): Promise<number>
   for (;;) {
     const { rows } = await db.query(
       `WITH looked AS MATERIALIZED (
-         SELECT tenant_id, event_id,
+         SELECT ctid, tenant_id, event_id,
                 (SELECT true FROM raw_events r WHERE r.partition = k.partition AND r.seq = k.seq) IS NULL AS gone
          FROM event_ids k
          WHERE k.bucket = ${KEPT_BUCKET} AND (k.tenant_id, k.event_id) > ($1, $2)
@@ -118,6 +118,7 @@ export async function forgetKept(db: Db, atOnce = KEPT_AT_ONCE): Promise<number>
        removed AS (
          DELETE FROM event_ids i USING looked l
          WHERE l.gone AND i.bucket = ${KEPT_BUCKET} AND i.tenant_id = l.tenant_id AND i.event_id = l.event_id
+           AND i.ctid = l.ctid
          RETURNING true)
        SELECT (SELECT count(*) FROM removed) AS removed, tenant_id AS "tenantId", event_id AS id
        FROM looked ORDER BY tenant_id DESC, event_id DESC LIMIT 1`,

@@ -51,13 +51,13 @@ export function importPart(url: string, part: ArchivedPart, keepDays: number): P
       if (part.from < firstSeq) await addPart(tx, part, firstSeq)
       for (const table of DIVIDED) await copyStaged(tx, table, table, sql`s.seq >= ${firstSeq}`)
       await copyStaged(tx, 'failed_events', 'failed_events', sql`s.status <> 'replaying'`)
+      // Also if a bucket has the id: it may be about to be dropped. The update keeps `forgetKept` from removing it.
       await sql`
         INSERT INTO event_ids (tenant_id, event_id, bucket, seq, partition)
         SELECT s.tenant_id, s.event_id, ${sql.lit(KEPT_BUCKET)}, s.seq, s.partition
         FROM staged_raw_events s JOIN chosen USING (seq)
-        WHERE NOT EXISTS (SELECT FROM event_ids i WHERE i.tenant_id = s.tenant_id AND i.event_id = s.event_id)
         ORDER BY s.tenant_id, s.event_id
-        ON CONFLICT DO NOTHING`.execute(tx)
+        ON CONFLICT (tenant_id, event_id, bucket) DO UPDATE SET seq = excluded.seq`.execute(tx)
       await sql`
         UPDATE ledger_parts SET emptied_at = NULL, looked_at = NULL,
                kept_until = greatest(kept_until, now() + ${keepDays} * interval '1 day')

@@ -39,19 +39,21 @@ export async function readEntryKey(db: Queryable): Promise<EntryKey> {
 
 /**
  * Returns a function to call with each incarnation that a statement has seen. If it is a new one, it calls `renew` with
- * the secret of the new one, before it resolves.
+ * the secret of the new one. It resolves with whether the one that was seen is current. What a statement has stored in
+ * an earlier one may be forgotten, and must not be sealed with the new secret.
  */
 export function followIncarnation(
   db: Queryable,
   first: EntryKey,
   renew: (secret: Buffer) => void,
-): (seen: number) => Promise<void> {
+): (seen: number) => Promise<boolean> {
   let { incarnation } = first
   return async (seen) => {
-    if (seen === incarnation) return
+    if (seen === incarnation) return true
     const key = await readEntryKey(db)
     renew(key.secret)
     incarnation = key.incarnation
+    return seen === incarnation
   }
 }
 

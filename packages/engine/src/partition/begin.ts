@@ -25,7 +25,7 @@ export interface PartitionDeps {
   hasRoom: (partition: Partition) => boolean
   interruptions: Interruptions
   /** Called with the incarnation of the ledger; see `followIncarnation`. */
-  onIncarnation: (incarnation: number) => Promise<void>
+  onIncarnation: (incarnation: number) => Promise<unknown>
 }
 
 /**
