@@ -50,6 +50,15 @@ export interface StackOptions {
   profileDir?: string | undefined
 }
 
+/** Makes the database anew: empty, or a copy of the one with the name `kept`. */
+async function recreate(admin: pg.Pool, kept: string | undefined): Promise<void> {
+  const copied = kept === undefined ? '' : `TEMPLATE ${kept} STRATEGY file_copy`
+  await admin.query(`DROP DATABASE IF EXISTS ${DATABASE} WITH (FORCE)`)
+  // Owned as by `npm start`; the other measured queues create tables and schemas of their own.
+  await admin.query(`CREATE DATABASE ${DATABASE} OWNER eventflow_owner ${copied}`)
+  await admin.query(`GRANT CREATE ON DATABASE ${DATABASE} TO eventflow`)
+}
+
 /** Lets the programs' role create tables in the database, as its migrations do. */
 async function allowTables(connectionString: string): Promise<void> {
   const client = new pg.Client({ connectionString })
@@ -62,10 +71,9 @@ async function allowTables(connectionString: string): Promise<void> {
 export async function startStack({ dir, cacheDir, profileDir }: StackOptions): Promise<Stack> {
   await mkdir(dir, { recursive: true })
   await chmod(dir, 0o755) // Postgres runs under another account if we are root
-  const log = () => {}
   const [postgres, redisServer] = await Promise.all([
-    startPostgres({ dir: join(dir, 'postgres'), port: 0, log }),
-    startRedis({ dir: join(dir, 'redis'), port: 0, cacheDir, log }),
+    startPostgres({ dir: join(dir, 'postgres'), port: 0, log: () => {} }),
+    startRedis({ dir: join(dir, 'redis'), port: 0, cacheDir, log: () => {} }),
   ])
   const admin = new pg.Pool({ connectionString: postgres.adminUrl, max: 1 })
   const databaseUrl = Object.assign(new URL(postgres.url), { pathname: DATABASE }).href
@@ -122,11 +130,7 @@ export async function startStack({ dir, cacheDir, profileDir }: StackOptions): P
     db,
     redis,
     async reset(kept) {
-      await admin.query(`DROP DATABASE IF EXISTS ${DATABASE} WITH (FORCE)`)
-      const copied = kept === undefined ? '' : `TEMPLATE ${kept} STRATEGY file_copy`
-      // Owned as by `npm start`; the other measured queues create tables and schemas of their own.
-      await admin.query(`CREATE DATABASE ${DATABASE} OWNER eventflow_owner ${copied}`)
-      await admin.query(`GRANT CREATE ON DATABASE ${DATABASE} TO eventflow`)
+      await recreate(admin, kept)
       await allowTables(adminUrl)
       await admin.query('CHECKPOINT')
       await redis.flushall()

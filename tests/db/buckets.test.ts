@@ -9,12 +9,15 @@ import {
   forgetKept,
   INGEST_APPLICATION,
   insertRawEvents,
+  listEvents,
+  makeAhead,
   type NewEvent,
   readBuckets,
+  readReach,
   tidyBuckets,
   turnBucket,
 } from '@eventflow/db'
-import { createDatabase, newEvent, until } from '@eventflow/testkit'
+import { administer, createDatabase, newEvent, until } from '@eventflow/testkit'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 
 let url: string
@@ -70,6 +73,61 @@ test('the id of an event that still exists is known in every later bucket, until
   expect(await forgetKept(db)).toBe(1)
   expect(await forgetKept(db)).toBe(0)
   expect(await isNew(event)).toBe(true)
+})
+
+test('all kept ids of removed events are forgotten, however many statements that takes', async () => {
+  const events = Array.from({ length: 25 }, () => newEvent())
+  await insertRawEvents(db, events)
+  for (let n = 0; n < 2; n++) await turn()
+  const gone = events.filter((_, n) => n % 5 > 0)
+  for (const event of gone) await remove(event)
+  expect(await forgetKept(db, 3)).toBe(gone.length)
+  const { rows } = await db.query('SELECT event_id FROM event_ids')
+  expect(rows.map((row) => row.event_id).sort()).toEqual(
+    events
+      .filter((event) => !gone.includes(event))
+      .map(({ id }) => id)
+      .sort(),
+  )
+})
+
+test('parts are made while the ids that are kept are copied', async () => {
+  await isNew(newEvent())
+  await turn()
+  // Holds up the copy until the test has the lock no more.
+  await administer(
+    `CREATE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS $$
+     BEGIN WHILE NOT pg_try_advisory_xact_lock(1) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN NEW; END $$;
+     CREATE TRIGGER hold_up BEFORE INSERT ON event_ids_kept FOR EACH ROW EXECUTE FUNCTION hold_up()`,
+    url,
+  )
+  const holder = await db.connect()
+  let turned: Promise<void> | undefined
+  try {
+    await holder.query('BEGIN; SELECT pg_advisory_xact_lock(1)')
+    turned = turnBucket(url, (await readBuckets(db))!)
+    await until('ids are being copied', async () => {
+      const { rowCount } = await db.query(
+        `SELECT FROM pg_stat_activity WHERE query ~ 'INSERT INTO event_ids' AND application_name = 'eventflow-upkeep' AND datname = current_database()`,
+      )
+      return rowCount! > 0
+    })
+    const reach = (await readReach(db))!
+    expect(await makeAhead(url, reach, { partEvents: 10, keptDays: 0 }, reach.ahead + 1)).toBe(1)
+  } finally {
+    await holder.query('ROLLBACK')
+    holder.release()
+    await turned
+  }
+})
+
+test('a page has all its events, also those whose ids are in several buckets', async () => {
+  await turnBucket(url, (await readBuckets(db))!)
+  const events = [newEvent(), newEvent()]
+  await insertRawEvents(db, events)
+  const ids = events.map(({ id }) => id)
+  const { rows } = await listEvents(db, { tenantId: events[0]!.tenantId, ids }, { before: undefined, limit: 2 })
+  expect(rows).toHaveLength(2)
 })
 
 test('a turn that another process has made meanwhile is not made again', async () => {

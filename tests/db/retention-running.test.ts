@@ -1,9 +1,9 @@
 /** Retention while the pipeline runs: what is replayed, settled and read at the same moment. */
-import { endTurn, migrate, readBuckets, turnBucket } from '@eventflow/db'
+import { endTurn, insertRawEvents, migrate, readBuckets, turnBucket } from '@eventflow/db'
 import { removeOld } from '@eventflow/engine'
 import { createPublisher } from '@eventflow/redis'
 import { defineEvent, Type } from '@eventflow/sdk'
-import { administer, createDatabase, findStored, startPipeline, until } from '@eventflow/testkit'
+import { administer, createDatabase, findStored, newEvent, startPipeline, until } from '@eventflow/testkit'
 import { describe, expect, test } from '@jest/globals'
 import { ALL, base, db, idOf, old, parts, range, round, settle, store, tables, url, useLedger } from './old-parts.js'
 
@@ -73,6 +73,37 @@ describe('while the pipeline runs', () => {
       expect((await emptied).told).toEqual(['1-5: locked'])
     })
     expect((await round({ settledDays: 1 })).told).toEqual(['1-5: emptied', '1-5: dropped'])
+  })
+
+  test('an event that has its seq but is not stored yet keeps its part', async () => {
+    await store(old(1, 4), ALL, 4)
+    // Drops the parts of earlier tests, so that this one is the oldest.
+    await round({ settledDays: 1 })
+    // Ids are claimed in their order, the second event's first.
+    const [second, first] = [newEvent({ id: idOf(100) }), newEvent({ id: idOf(101) })]
+    const rival = await db.connect()
+    let accepted: ReturnType<typeof insertRawEvents> | undefined
+    try {
+      await rival.query('BEGIN')
+      await rival.query(`INSERT INTO event_ids SELECT $1, $2, bucket, $3, 0 FROM ledger`, [
+        second.tenantId,
+        second.id,
+        base,
+      ])
+      // It has drawn 5 and 6, the second of which is in the next part, and waits for the id of the rival.
+      accepted = insertRawEvents(db, [first, second])
+      await until('the seqs are assigned', async () => {
+        const { rows } = await db.query('SELECT last_value FROM event_seq')
+        return rows[0].last_value === base + 5
+      })
+      await round({ settledDays: 1 })
+    } finally {
+      await rival.query('ROLLBACK')
+      rival.release()
+    }
+    expect((await accepted!).acceptances.size).toBe(2)
+    await round({ settledDays: 1 })
+    expect((await tables()).raw).toEqual([5, 6])
   })
 
   test('an event of a dropped part that is settled late is skipped', async () => {

@@ -16,15 +16,23 @@ export interface KeepingBuckets {
 
 /** Keeps the buckets until stopped. Errors are logged, and the next round tries again. */
 export function startKeepingBuckets({ db, url, workerId, days, log }: KeepingBuckets): { stop(): Promise<void> } {
+  /** Once after each turn, and after a start: the turn may be of a process that has died since. */
+  let tidied = false
+
   async function round(): Promise<void> {
     const { workers } = await readOwnership(db)
     const buckets = workers[0] === workerId ? await readBuckets(db) : undefined
     if (!buckets) return
     if (buckets.turning) {
       if (!(await endTurn(db))) return
+      log.info({ bucket: buckets.current }, 'the ids of events are in a new bucket')
+      tidied = false
+    }
+    if (!tidied) {
       await tidyBuckets(url)
       const forgotten = await forgetKept(db)
-      log.info({ bucket: buckets.current, forgotten }, 'the ids of events are in a new bucket')
+      if (forgotten > 0) log.info({ forgotten }, 'ids of removed events forgotten')
+      tidied = true
     } else if (days > 0 && buckets.days >= days) await turnBucket(url, buckets)
   }
 

@@ -11,6 +11,7 @@ export function describeLedger({ options, inserts, statements, retention }: Ledg
     `parts_full: ${options.parts} parts, ${whole(options.partEvents)} events in each old one, ${whole(options.ids)} ids in the previous bucket`,
     '',
     ofInserts(inserts),
+    `other processes had up to ${whole(100 * mostTaken(inserts))} % of the machine`,
     '',
     ofStatements(statements),
     '',
@@ -38,6 +39,9 @@ function ofInserts(inserts: Ledger['inserts']): string {
     ]),
   )
 }
+
+const mostTaken = (inserts: Ledger['inserts']) =>
+  Math.max(...inserts.flatMap(({ rounds }) => rounds.map(({ takenByOthers }) => takenByOthers)))
 
 function ofStatements(statements: Ledger['statements']): string {
   return table(

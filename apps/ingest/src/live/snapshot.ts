@@ -87,7 +87,7 @@ export function snapshotOf({ workerRates, stock, ...read }: Read): Snapshot {
     }),
     partitions: lag?.partitions ?? [],
     redisError: lag?.redisError ?? null,
-    troubles: findTroubles({ ...read, dead: dead.dead }),
+    troubles: findTroubles({ ...read, dead: dead.dead, partsAhead: stock?.partsAhead }),
   }
 }
 

@@ -36,7 +36,7 @@ const waiting = (of: Partial<WaitingKey> = {}): WaitingKey => ({
 
 const troublesOf = (known: Partial<Known>) =>
   findTroubles({
-    ...{ lag: lagOf(), workers: [], figures: [], waiting: [], dead: 0, rates: QUIET, recent: CALM },
+    ...{ lag: lagOf(), workers: [], figures: [], waiting: [], dead: 0, partsAhead: 2, rates: QUIET, recent: CALM },
     ...{ stalledSeconds: 0, attemptsOf: () => 4, now: NOW },
     ...known,
   })
@@ -217,6 +217,7 @@ const ALERTS: Record<string, Partial<Known> | undefined> = {
   EventFlowStandbyBehind: undefined,
   EventFlowPostgresFillsUp: undefined,
   EventFlowPostgresFull: undefined,
+  EventFlowNoPartAhead: { partsAhead: 0 },
   EventFlowProcessDown: {
     workers: [{ id: 'b', alive: false, silentSeconds: 30, partitions: [], rival: null } as unknown as KnownWorker],
   },

@@ -30,6 +30,8 @@ export interface Known {
   waiting: readonly WaitingKey[] | undefined
   /** Open dead letters. */
   dead: number | null
+  /** Parts of the ledger beyond the one that takes new events; undefined if unknown. */
+  partsAhead: number | undefined
   rates: Rates
   /** The last five minutes. */
   recent: Tally
@@ -68,6 +70,7 @@ export function findTroubles(known: Known): Trouble[] {
   if (!lag) return [{ level: 'bad', text: 'Postgres does not answer: no event is accepted or settled until it does.' }]
   const troubles = [
     ...unreadTroubles(known),
+    ...partTroubles(known),
     ...redisTroubles(lag),
     ...workerTroubles(lag, workers),
     ...circuitTroubles(figures),
@@ -91,6 +94,12 @@ function unreadTroubles({ workers, figures, waiting, dead }: Known): Trouble[] {
   return unread.length > 0
     ? [{ level: 'warn', text: `Postgres did not answer in time; not known: ${unread.join(', ')}.` }]
     : []
+}
+
+function partTroubles({ partsAhead }: Known): Trouble[] {
+  if (partsAhead !== 0) return []
+  const text = 'The ledger has no part ahead: when the current one is full, events are refused until there is one.'
+  return [{ level: 'bad', text }]
 }
 
 function redisTroubles({ redisError }: PipelineLag): Trouble[] {

@@ -60,6 +60,11 @@ export const IDS_OF = (wanted: string) => `
 export const EVENT_OF = (row: string) => `
   LATERAL (SELECT * FROM raw_events WHERE partition = ${row}.partition AND seq = ${row}.seq OFFSET 0)`
 
-/** The events with the ids in `wanted` (tenant_id, event_id), as rows `r` of `raw_events`. */
+/**
+ * The events with the ids in `wanted` (tenant_id, event_id), as rows `r` of `raw_events`. Each event once: an id that was
+ * claimed during a turn, or is kept, is in several buckets.
+ */
 export const EVENTS_BY_ID = (wanted: string) => `
-  ${wanted} AS wanted CROSS JOIN ${IDS_OF('wanted')} i JOIN ${EVENT_OF('i')} r ON ${IS_EVENT_OF_ID('r')}`
+  ${wanted} AS wanted
+  CROSS JOIN LATERAL (SELECT DISTINCT i.tenant_id, i.event_id, i.partition, i.seq FROM ${IDS_OF('wanted')} i) i
+  JOIN ${EVENT_OF('i')} r ON ${IS_EVENT_OF_ID('r')}`

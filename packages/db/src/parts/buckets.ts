@@ -10,8 +10,8 @@
 import { type Kysely, sql } from 'kysely'
 import { ADVISORY_LOCKS } from '../server/advisory-locks.js'
 import { asOwner } from '../server/as-owner.js'
-import { type Db, INGEST_APPLICATION, type Queryable, withTransaction } from '../server/connect.js'
-import { KEPT_BUCKET } from '../server/to-parts.js'
+import { type Db, INGEST_APPLICATION, type Queryable } from '../server/connect.js'
+import { copyRightsToPart, KEPT_BUCKET } from '../server/to-parts.js'
 
 /** The buckets now. */
 export interface Buckets {
@@ -97,18 +97,36 @@ export async function tidyBuckets(url: string): Promise<void> {
   })
 }
 
-/** Removes the kept ids whose events retention has removed meanwhile. Resolves with their number. */
-export async function forgetKept(db: Db): Promise<number> {
-  return withTransaction(db, async (tx) => {
-    const { rowCount } = await tx.query(
-      `DELETE FROM event_ids i WHERE i.bucket = ${KEPT_BUCKET} AND (i.tenant_id, i.event_id) IN (
-         SELECT k.tenant_id, k.event_id FROM event_ids k
-         WHERE k.bucket = ${KEPT_BUCKET}
-           AND (SELECT true FROM raw_events r WHERE r.partition = k.partition AND r.seq = k.seq) IS NULL
-         LIMIT ${WINDOW})`,
+/** Kept ids that one statement goes through. */
+const KEPT_AT_ONCE = 10_000
+
+/**
+ * Removes the kept ids whose events retention has removed meanwhile. Goes through all kept ids, `atOnce` in a statement.
+ * Resolves with the number of the removed ones.
+ */
+export async function forgetKept(db: Db, atOnce = KEPT_AT_ONCE): Promise<number> {
+  let forgotten = 0
+  let after = { tenantId: '', id: '00000000-0000-0000-0000-000000000000' }
+  for (;;) {
+    const { rows } = await db.query(
+      `WITH looked AS MATERIALIZED (
+         SELECT tenant_id, event_id,
+                (SELECT true FROM raw_events r WHERE r.partition = k.partition AND r.seq = k.seq) IS NULL AS gone
+         FROM event_ids k
+         WHERE k.bucket = ${KEPT_BUCKET} AND (k.tenant_id, k.event_id) > ($1, $2)
+         ORDER BY tenant_id, event_id LIMIT $3),
+       removed AS (
+         DELETE FROM event_ids i USING looked l
+         WHERE l.gone AND i.bucket = ${KEPT_BUCKET} AND i.tenant_id = l.tenant_id AND i.event_id = l.event_id
+         RETURNING true)
+       SELECT (SELECT count(*) FROM removed) AS removed, tenant_id AS "tenantId", event_id AS id
+       FROM looked ORDER BY tenant_id DESC, event_id DESC LIMIT 1`,
+      [after.tenantId, after.id, atOnce],
     )
-    return rowCount ?? 0
-  })
+    if (!rows[0]) return forgotten
+    forgotten += rows[0].removed
+    after = rows[0]
+  }
 }
 
 /** Copies the ids of the events that still exist from a bucket into *kept*. May be repeated. */
@@ -135,13 +153,14 @@ async function makeBucket(db: Kysely<unknown>, bucket: number): Promise<void> {
   if (rows[0]!.there) return
   await sql`CREATE TABLE IF NOT EXISTS ${sql.table(name)} (LIKE event_ids)`.execute(db)
   await sql`ALTER TABLE event_ids ATTACH PARTITION ${sql.table(name)} FOR VALUES IN (${sql.lit(bucket)})`.execute(db)
+  await copyRightsToPart(db, 'event_ids', name)
 }
 
-/** Runs `work` unless another process works on the parts or buckets. */
+/** Runs `work` unless another process works on the buckets. */
 async function alone(url: string, work: (db: Kysely<unknown>) => Promise<void>): Promise<void> {
   await asOwner(url, async (db) => {
     const { rows } = await sql<{ free: boolean }>`
-      SELECT pg_try_advisory_lock(${ADVISORY_LOCKS.parts}) AS free`.execute(db)
+      SELECT pg_try_advisory_lock(${ADVISORY_LOCKS.buckets}) AS free`.execute(db)
     if (rows[0]!.free) await work(db)
   })
 }

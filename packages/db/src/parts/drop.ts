@@ -33,6 +33,8 @@ function retireOldest(db: Kysely<unknown>): Promise<boolean> {
     const [oldest] = rows
     if (!oldest) return false
     if (await hasRows(tx, oldest.part)) return false
+    // An INSERT may have drawn seqs of the part and not have reached it yet. It has locked `raw_events` before.
+    await sql`LOCK TABLE ONLY raw_events IN SHARE MODE`.execute(tx)
     // What uses the part now may still bring a row back.
     const [raw, processed] = DIVIDED.map((table) => sql.table(leafOf(table, oldest.part)))
     await sql`LOCK TABLE ${raw}, ${processed} IN ACCESS EXCLUSIVE MODE`.execute(tx)

@@ -16,8 +16,8 @@ import { isLockInTheWay } from '../server/sql-errors.js'
 import { leafOf, type PartRange } from '../server/to-parts.js'
 
 /** Putting back more rows than these, or more bytes of data, would block readers for too long. */
-const MOST_KEPT = 10_000
-const MOST_KEPT_BYTES = 32 * 1024 * 1024
+const MOST_KEPT = 50_000
+const MOST_KEPT_BYTES = 128 * 1024 * 1024
 
 /** How often the lock is tried for, and the pause before the next time, in milliseconds. */
 const TRIES = 10

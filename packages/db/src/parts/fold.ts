@@ -3,7 +3,7 @@
  * after it; but a statement may lock every part, so there must not be many.
  */
 import { type Kysely, sql } from 'kysely'
-import { DIVIDED, leafOf, type PartRange } from '../server/to-parts.js'
+import { attachLeaf, DIVIDED, leafOf, type PartRange } from '../server/to-parts.js'
 import { columnsOf } from './columns.js'
 
 /** So many emptied neighbours stay. */
@@ -62,9 +62,7 @@ function fold(db: Kysely<unknown>, run: readonly PartRange[]): Promise<PartRange
         await sql`INSERT INTO ${leaf} (${columns}) SELECT ${columns} FROM ${other}`.execute(tx)
         await sql`DROP TABLE ${other}`.execute(tx)
       }
-      await sql`
-        ALTER TABLE ${sql.table(table)} ATTACH PARTITION ${leaf} FOR VALUES FROM (${sql.lit(into.from)}) TO (${sql.lit(into.until)})
-        `.execute(tx)
+      await attachLeaf(tx, table, into)
     }
     await sql`UPDATE ledger_parts SET dropped_at = now() WHERE part = ANY(${others.map(({ part }) => part)})`.execute(
       tx,

@@ -7,7 +7,7 @@
  */
 import { type Kysely, sql } from 'kysely'
 import { SETTLING_STATUSES } from '../ledger/settled.js'
-import { DIVIDED, KEPT_BUCKET, leafOf, type PartRange } from '../server/to-parts.js'
+import { attachLeaf, DIVIDED, KEPT_BUCKET, leafOf, makeLeaf, type PartRange } from '../server/to-parts.js'
 import { type Column, columnsOf } from './columns.js'
 import { ARCHIVED_TABLES, type ArchivedTable } from './export.js'
 import { asRetention } from './retire.js'
@@ -171,18 +171,10 @@ async function readFirstSeq(tx: Kysely<unknown>): Promise<number> {
 /** Makes a part below the oldest one, with the events that come back. It is attached last, which locks the tables. */
 async function addPart(tx: Kysely<unknown>, { part, from }: ArchivedPart, until: number): Promise<void> {
   for (const table of DIVIDED) {
-    const leaf = sql.table(leafOf(table, part))
-    await sql`CREATE TABLE ${leaf} (LIKE ${sql.table(table)} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)`.execute(
-      tx,
-    )
+    await makeLeaf(tx, table, part)
     await copyStaged(tx, table, leafOf(table, part), sql`s.seq < ${until}`)
   }
-  for (const table of DIVIDED) {
-    const range = sql`FROM (${sql.lit(from)}) TO (${sql.lit(until)})`
-    await sql`ALTER TABLE ${sql.table(table)} ATTACH PARTITION ${sql.table(leafOf(table, part))} FOR VALUES ${range}`.execute(
-      tx,
-    )
-  }
+  for (const table of DIVIDED) await attachLeaf(tx, table, { part, from, until })
   await sql`
     INSERT INTO ledger_parts (part, from_seq, until_seq, archived_at) VALUES (${part}, ${from}, ${until}, now())
     ON CONFLICT (part) DO UPDATE SET from_seq = excluded.from_seq, until_seq = excluded.until_seq, dropped_at = NULL

@@ -8,8 +8,10 @@ export const ADVISORY_LOCKS = {
   retention: 7_305_021_649,
   /** Registering versions of schemas. */
   schemas: 7_305_021_650,
-  /** Making, turning, converting, emptying and dropping parts of the ledger. */
+  /** Making parts of the ledger, and converting the tables. */
   parts: 7_305_021_652,
+  /** Turning and dropping buckets of ids, which may take minutes: no part could be made meanwhile under the same lock. */
+  buckets: 7_305_021_653,
   /** Changing owners and privileges. */
   roles: 7_305_021_651,
 } as const

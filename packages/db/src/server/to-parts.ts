@@ -107,21 +107,35 @@ export interface PartRange {
  * Makes a part in both tables. It is made beside them and then attached, which waits for no reader or writer: CREATE
  * TABLE … PARTITION OF would.
  */
-export async function makePart(db: Kysely<unknown>, { part, from, until }: PartRange): Promise<void> {
+export async function makePart(db: Kysely<unknown>, range: PartRange): Promise<void> {
   for (const table of DIVIDED) {
-    const leaf = sql.table(leafOf(table, part))
-    await sql`CREATE TABLE ${leaf} (LIKE ${sql.table(table)} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)`.execute(
-      db,
-    )
-    await sql`ALTER TABLE ${sql.table(table)} ATTACH PARTITION ${leaf} FOR VALUES FROM (${sql.lit(from)}) TO (${sql.lit(until)})`.execute(
-      db,
-    )
+    await makeLeaf(db, table, range.part)
+    await attachLeaf(db, table, range)
   }
+  const { part, from, until } = range
   await sql`INSERT INTO ledger_parts (part, from_seq, until_seq) VALUES (${part}, ${from}, ${until})`.execute(db)
 }
 
+type Divided = (typeof DIVIDED)[number]
+
+/** Makes the table of a part, beside the table that it is to be a part of. */
+export async function makeLeaf(db: Kysely<unknown>, table: Divided, part: number): Promise<void> {
+  const leaf = leafOf(table, part)
+  await sql`
+    CREATE TABLE ${sql.table(leaf)} (LIKE ${sql.table(table)} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)
+    `.execute(db)
+  await copyRightsToPart(db, table, leaf)
+}
+
+/** Attaches the table of a part. */
+export async function attachLeaf(db: Kysely<unknown>, table: Divided, { part, from, until }: PartRange): Promise<void> {
+  const range = sql`FROM (${sql.lit(from)}) TO (${sql.lit(until)})`
+  await sql`
+    ALTER TABLE ${sql.table(table)} ATTACH PARTITION ${sql.table(leafOf(table, part))} FOR VALUES ${range}`.execute(db)
+}
+
 /** Gives a table and its indexes the names of the first part, and the key of a part. */
-async function setAside(db: Kysely<unknown>, table: (typeof DIVIDED)[number]): Promise<void> {
+async function setAside(db: Kysely<unknown>, table: Divided): Promise<void> {
   const former = leafOf(table, FORMER_PART)
   for (const trigger of ['claim_event_id', 'forget_event_ids']) {
     await sql`DROP TRIGGER IF EXISTS ${sql.id(trigger)} ON ${sql.table(table)}`.execute(db)
@@ -141,7 +155,7 @@ async function setAside(db: Kysely<unknown>, table: (typeof DIVIDED)[number]): P
 }
 
 /** Grants on a new table or sequence what is granted on the one that it replaces: running processes go on with it. */
-async function copyRights(db: Kysely<unknown>, from: string, to: string): Promise<void> {
+async function copyRights(db: Kysely<unknown>, from: string, to: string, except = ''): Promise<void> {
   const { rows } = await sql<{ statement: string }>`
     SELECT format('GRANT %s %s ON %s %I TO %s', right_of.privilege_type, '(' || quote_ident(attname) || ')',
                   CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, ${to}::text,
@@ -150,8 +164,13 @@ async function copyRights(db: Kysely<unknown>, from: string, to: string): Promis
           UNION ALL
           SELECT relkind, relowner, attname, attacl FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
           WHERE attrelid = ${from}::regclass) given, aclexplode(acl) AS right_of
-    WHERE right_of.grantee <> relowner`.execute(db)
+    WHERE right_of.grantee <> relowner AND right_of.grantee::regrole::text <> ${except}`.execute(db)
   for (const { statement } of rows) await sql.raw(statement).execute(db)
+}
+
+/** For roles that read parts on their own, such as that of a dump. The wall between tenants is around the whole table only. */
+export function copyRightsToPart(db: Kysely<unknown>, table: string, leaf: string): Promise<void> {
+  return copyRights(db, table, leaf, 'eventflow_tenant')
 }
 
 async function dividedTables(db: Kysely<unknown>): Promise<void> {

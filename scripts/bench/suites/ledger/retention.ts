@@ -47,8 +47,8 @@ const BATCH = 20
 const KEPT = 'before_retention'
 /** Parts that are removed, evenly over the time of the load. */
 const OLD_PARTS = 10
-/** In the second half of them some events are kept: those parts are emptied but not dropped. */
-const KEPT_EVENTS = 100
+/** In the second half of them one event in so many is kept: those parts are emptied but not dropped. */
+const KEPT_ONE_IN = 500
 /** Days that events are kept. */
 const DAYS = 30
 
@@ -87,7 +87,7 @@ async function fill({ db, databaseUrl, adminUrl }: Stack, partEvents: number): P
      SELECT tenant_id, event_id, seq, type, key, partition, payload, 'permanent', 'Broken', 'is broken', '[]', 'handler',
             'bench', 1, '[]', correlation_id, accepted_at
      FROM ledger_parts JOIN raw_events ON seq >= from_seq AND seq < from_seq + $2 WHERE part > $1 / 2 AND part <= $1`,
-    [OLD_PARTS, Math.min(KEPT_EVENTS, partEvents)],
+    [OLD_PARTS, Math.ceil(partEvents / KEPT_ONE_IN)],
   )
   await analyze(adminUrl)
 }
