@@ -17,7 +17,7 @@ import {
   tidyBuckets,
   turnBucket,
 } from '@eventflow/db'
-import { administer, createDatabase, newEvent, until } from '@eventflow/testkit'
+import { administer, createDatabase, newEvent, turnEnds, until } from '@eventflow/testkit'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 
 let url: string
@@ -34,7 +34,7 @@ const isNew = async (event: NewEvent) => (await insertRawEvents(db, [event])).ac
 
 async function turn(): Promise<void> {
   await turnBucket(url, (await readBuckets(db))!)
-  await until('the turn ends', () => endTurn(db, 0))
+  await turnEnds(db)
   await tidyBuckets(url)
 }
 
@@ -149,13 +149,14 @@ test('a turn does not end while a statement runs that began before it', async ()
   // It has the buckets of its beginning for as long as it runs.
   await before.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT FROM ledger')
   await turnBucket(url, (await readBuckets(db))!)
-  expect(await endTurn(db, 0)).toBe(false)
+  const { readAt } = (await readBuckets(db))!
+  expect(await endTurn(db, readAt, 0)).toBe(false)
   expect((await insertRawEvents(before, [event])).acceptances.size).toBe(1)
   const meanwhile = insertRawEvents(db, [event])
   await before.query('COMMIT')
   before.release()
   expect((await meanwhile).acceptances.size).toBe(0)
-  await until('the turn ends', () => endTurn(db, 0))
+  await turnEnds(db)
   expect(await isNew(event)).toBe(false)
 })
 

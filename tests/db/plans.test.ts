@@ -13,7 +13,6 @@ import {
 import {
   connect,
   type Db,
-  endTurn,
   endWaiting,
   findRawEvents,
   findSettled,
@@ -37,7 +36,7 @@ import {
   upsertRetries,
   withTransaction,
 } from '@eventflow/db'
-import { acceptEvents, administer, analyzeAsAutovacuum, createDatabase, newEvent, until } from '@eventflow/testkit'
+import { acceptEvents, administer, analyzeAsAutovacuum, createDatabase, newEvent, turnEnds } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
 /** Seqs of a part. */
@@ -95,7 +94,7 @@ async function withoutAutovacuum(url: string): Promise<void> {
 
 async function turn(url: string): Promise<void> {
   await turnBucket(url, (await readBuckets(db))!)
-  await until('the turn ends', () => endTurn(db, 0))
+  await turnEnds(db)
   await tidyBuckets(url)
 }
 

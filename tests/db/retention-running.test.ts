@@ -1,9 +1,9 @@
 /** Retention while the pipeline runs: what is replayed, settled and read at the same moment. */
-import { endTurn, insertRawEvents, migrate, readBuckets, turnBucket } from '@eventflow/db'
+import { insertRawEvents, migrate, readBuckets, turnBucket } from '@eventflow/db'
 import { removeOld } from '@eventflow/engine'
 import { createPublisher } from '@eventflow/redis'
 import { defineEvent, Type } from '@eventflow/sdk'
-import { administer, createDatabase, findStored, newEvent, startPipeline, until } from '@eventflow/testkit'
+import { administer, createDatabase, findStored, newEvent, startPipeline, turnEnds, until } from '@eventflow/testkit'
 import { describe, expect, test } from '@jest/globals'
 import { ALL, base, db, idOf, old, parts, range, round, settle, store, tables, url, useLedger } from './old-parts.js'
 
@@ -183,7 +183,7 @@ test('a stream entry of a removed event has no effect; its id is known until its
     expect(await pipeline.send([event])).toMatchObject({ accepted: 0, duplicate: 1 })
     const turn = async () => {
       await turnBucket(pipeline.databaseUrl, (await readBuckets(pipeline.db))!)
-      await until('the turn has ended', () => endTurn(pipeline.db, 0))
+      await turnEnds(pipeline.db)
     }
     await turn()
     expect(await pipeline.send([event])).toMatchObject({ accepted: 0, duplicate: 1 })

@@ -18,16 +18,20 @@ export interface KeepingBuckets {
 export function startKeepingBuckets({ db, url, workerId, days, log }: KeepingBuckets): { stop(): Promise<void> } {
   /** Once after each turn, and after a start: the turn may be of a process that has died since. */
   let tidied = false
+  /** When this process first saw the present turn. */
+  let seenAt: string | undefined
 
   async function round(): Promise<void> {
     const { workers } = await readOwnership(db)
     const buckets = workers[0] === workerId ? await readBuckets(db) : undefined
     if (!buckets) return
     if (buckets.turning) {
-      if (!(await endTurn(db))) return
+      seenAt ??= buckets.readAt
+      if (!(await endTurn(db, seenAt))) return
       log.info({ bucket: buckets.current }, 'the ids of events are in a new bucket')
       tidied = false
     }
+    seenAt = undefined
     if (!tidied) {
       await tidyBuckets(url)
       const forgotten = await forgetKept(db)

@@ -7,7 +7,6 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import {
   connect,
   type Db,
-  endTurn,
   exportPart,
   forgetKept,
   insertRawEvents,
@@ -19,7 +18,7 @@ import {
   tidyBuckets,
   turnBucket,
 } from '@eventflow/db'
-import { createDatabase, newEvent } from '@eventflow/testkit'
+import { createDatabase, newEvent, turnEnds } from '@eventflow/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { writeArchive } from './archive-files.js'
 import { archive, restore, showParts } from './parts.js'
@@ -170,17 +169,13 @@ describe('an archived part', () => {
 
   test('is found by the ids of its events when their bucket is about to be dropped', async () => {
     const turn = async () => turnBucket(url, (await readBuckets(db))!)
-    const turnEnds = async () => {
-      await db.query(`UPDATE ledger SET turned_at = now() - interval '1 minute'`)
-      expect(await endTurn(db, 0)).toBe(true)
-    }
     await archiveAll()
     await turn()
-    await turnEnds()
+    await turnEnds(db)
     await removeAll()
     await turn()
     await restorePart()
-    await turnEnds()
+    await turnEnds(db)
     await tidyBuckets(url)
     expect(await forgetKept(db)).toBe(0)
     const { rows: ids } = await db.query('SELECT seq FROM event_ids WHERE seq <= 5 ORDER BY seq')

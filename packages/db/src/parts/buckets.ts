@@ -21,6 +21,8 @@ export interface Buckets {
   turning: boolean
   /** Days since the current bucket began. */
   days: number
+  /** The time when this was read, as Postgres writes it. */
+  readAt: string
 }
 
 /** The table of a bucket. */
@@ -38,7 +40,7 @@ export async function readBuckets(db: Queryable): Promise<Buckets | undefined> {
     name: 'read-buckets',
     text: `
       SELECT bucket AS current, previous_bucket AS previous, turning,
-             extract(epoch FROM now() - turned_at)::float8 / 86400 AS days
+             extract(epoch FROM now() - turned_at)::float8 / 86400 AS days, clock_timestamp()::text AS "readAt"
       FROM ledger WHERE stage = 'parts'`,
   })
   return rows[0]
@@ -59,18 +61,18 @@ export async function turnBucket(url: string, { current, previous }: Buckets): P
 }
 
 /**
- * Ends a turn when no statement is left that began before it: at the earliest `seconds` after it began, and half of that
- * is for the turn's own COMMIT. Resolves with whether the turn has ended. If we may not see since when a transaction
- * runs, it may have begun before.
+ * Ends a turn when no statement is left that began before it, at the earliest `seconds` after `seenAt`: when the caller
+ * first saw the turn, from `readBuckets`. What began later has seen it, too. Resolves with whether the turn has ended. If
+ * we may not see since when a transaction runs, it may have begun before.
  */
-export async function endTurn(db: Db, seconds = TURN_SECONDS): Promise<boolean> {
+export async function endTurn(db: Db, seenAt: string, seconds = TURN_SECONDS): Promise<boolean> {
   const { rowCount } = await db.query(
     `UPDATE ledger SET turning = false, turned_seq = coalesce(pg_sequence_last_value(sequence::regclass), 0)
-     WHERE turning AND turned_at < now() - $1 * interval '1 second'
+     WHERE turning AND $1::timestamptz <= now() - $2 * interval '1 second'
        AND NOT EXISTS (SELECT FROM pg_stat_activity
-                       WHERE datname = current_database() AND application_name = $2 AND state IS DISTINCT FROM 'idle'
-                         AND coalesce(xact_start, '-infinity') <= turned_at + $1 * interval '0.5 second')`,
-    [seconds, INGEST_APPLICATION],
+                       WHERE datname = current_database() AND application_name = $3 AND state IS DISTINCT FROM 'idle'
+                         AND coalesce(xact_start, '-infinity') <= $1::timestamptz)`,
+    [seenAt, seconds, INGEST_APPLICATION],
   )
   return rowCount === 1
 }

@@ -9,8 +9,9 @@ import { columnsOf } from './columns.js'
 /** So many emptied neighbours stay. */
 const FEW = 4
 
-/** Neighbours with more rows than this stay: to move them, the tables are locked. */
+/** Neighbours with more rows or more data than this stay: to move them, the tables are locked. */
 const MOST_ROWS = 10_000
+const MOST_BYTES = 32 * 1024 * 1024
 
 /**
  * Folds the first neighbours of which there are more than a few. Resolves with the part that they became, and their
@@ -19,8 +20,7 @@ const MOST_ROWS = 10_000
 export async function foldEmptied(db: Kysely<unknown>): Promise<{ into: PartRange; parts: number } | undefined> {
   for (const run of await readRuns(db)) {
     if (run.length <= FEW) continue
-    const rows = await Promise.all(run.map(({ part }) => countRows(db, part)))
-    if (rows.reduce((sum, count) => sum + count) <= MOST_ROWS) return { into: await fold(db, run), parts: run.length }
+    if (await isSmall(db, run)) return { into: await fold(db, run), parts: run.length }
   }
   return undefined
 }
@@ -39,11 +39,15 @@ async function readRuns(db: Kysely<unknown>): Promise<PartRange[][]> {
   return runs
 }
 
-async function countRows(db: Kysely<unknown>, part: number): Promise<number> {
-  const [raw, processed] = DIVIDED.map((table) => sql.table(leafOf(table, part)))
-  const { rows } = await sql<{ rows: string }>`
-    SELECT (SELECT count(*) FROM ${raw}) + (SELECT count(*) FROM ${processed}) AS rows`.execute(db)
-  return Number(rows[0]!.rows)
+async function isSmall(db: Kysely<unknown>, run: readonly PartRange[]): Promise<boolean> {
+  let [rows, bytes] = [0, 0]
+  for (const leaf of run.flatMap(({ part }) => DIVIDED.map((table) => leafOf(table, part)))) {
+    const found = await sql<{ rows: string; bytes: string }>`
+      SELECT (SELECT count(*) FROM ${sql.table(leaf)}) AS rows, pg_table_size(${leaf}) AS bytes`.execute(db)
+    rows += Number(found.rows[0]!.rows)
+    bytes += Number(found.rows[0]!.bytes)
+  }
+  return rows <= MOST_ROWS && bytes <= MOST_BYTES
 }
 
 function fold(db: Kysely<unknown>, run: readonly PartRange[]): Promise<PartRange> {

@@ -84,7 +84,8 @@ export async function migrateNarrow(url: string, parts: number, partEvents: numb
 /** Makes the next bucket the current one. */
 async function turn({ db, databaseUrl }: Stack): Promise<void> {
   await turnBucket(databaseUrl, (await readBuckets(db))!)
-  await untilNothingLeft('the turn of the buckets', 50, async () => ((await endTurn(db, 0)) ? 0 : 1))
+  const { readAt } = (await readBuckets(db))!
+  await untilNothingLeft('the turn of the buckets', 50, async () => ((await endTurn(db, readAt, 0)) ? 0 : 1))
   await tidyBuckets(databaseUrl)
 }
 
