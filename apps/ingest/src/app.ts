@@ -123,7 +123,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     examples: [...definitions.values()].flatMap(({ type, example }) => (example ? [{ type, data: example }] : [])),
   })
   const width = { partEvents: config.EVENTFLOW_PART_EVENTS, keptDays: 0 }
-  const parts = startMakingParts({ db: asking, url: config.DATABASE_URL, width, eagerness: 0, log })
+  const parts = startMakingParts({ db: asking, url: config.DATABASE_URL, width, patience: 3, log })
   app.addHook('onClose', () => parts.stop())
   const operations = createOperations({ db: asking, dbOf, log })
   app.addHook('onClose', () => operations.stop())

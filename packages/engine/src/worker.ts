@@ -94,7 +94,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const url = config.DATABASE_URL
   const retention = startRetention({ db, url, workerId: id, rules, log })
   const width = { partEvents: config.EVENTFLOW_PART_EVENTS, keptDays: rules.settledDays }
-  const parts = startMakingParts({ db, url, width, eagerness: 1, log })
+  const parts = startMakingParts({ db, url, width, patience: 0, log })
   const days = config.EVENTFLOW_DEDUPLICATION_DAYS || rules.settledDays
   const buckets = startKeepingBuckets({ db, url, workerId: id, days, log })
   const telling = startTelling(db, { process: id, service: 'worker' }, () => readWorkerFigures(metrics))

@@ -26,22 +26,24 @@ export interface MakingParts {
   /** The address of the database, for a connection with the rights of the tables' owner. */
   url: string
   width: Width
-  /** How many more parts than the least are made: the process with the highest number comes first. */
-  eagerness: number
+  /** For how many rounds parts may be missing before this process makes them: another one may do it better. */
+  patience: number
   log: Logger
 }
 
 /** Makes parts until stopped. Errors are logged, and the next round tries again. */
-export function startMakingParts({ db, url, width, eagerness, log }: MakingParts): { stop(): Promise<void> } {
+export function startMakingParts({ db, url, width, patience, log }: MakingParts): { stop(): Promise<void> } {
   let before: { seq: number; at: number } | undefined
+  /** For how many rounds parts have been missing. */
+  let missing = 0
 
   async function round(): Promise<void> {
     const reach = await readReach(db)
     if (!reach) return convert()
-    const wanted = PARTS_AHEAD + eagerness
-    const needed = Math.max(wanted, partsFor(reach))
+    const needed = Math.max(PARTS_AHEAD, partsFor(reach))
     before = { seq: reach.lastSeq, at: performance.now() }
-    if (reach.ahead < needed) {
+    missing = reach.ahead < needed ? missing + 1 : 0
+    if (missing > patience) {
       const made = await makeAhead(url, reach, width, needed)
       if (made > 0) log.info({ made, ahead: reach.ahead + made }, 'parts of the ledger made')
     }

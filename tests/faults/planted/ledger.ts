@@ -31,7 +31,6 @@ export const ofTheLedger: readonly Bug[] = [
     patches: [{ file: 'db/server/sql-errors.js', find: 'if (isMissingPart(error))', replace: 'if (false)' }],
     scenario: { quick: ledger.partMissing },
     found: 'answered 503',
-    telling: true,
   },
   {
     name: 'entries with seqs that were not assigned yet are processed',
@@ -51,7 +50,6 @@ export const ofTheLedger: readonly Bug[] = [
     ],
     scenario: { quick: ledger.dumpRestored },
     found: 'unexpected',
-    telling: true,
   },
   {
     name: 'the fence does not look at the timeline',
