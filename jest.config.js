@@ -11,6 +11,8 @@ export default {
   globalTeardown: './tests/dist/stop-services.js',
   testTimeout: 30_000,
   maxWorkers: 2,
+  // The modules of each test file stay in memory. A worker that has many is replaced, before collecting garbage slows it down.
+  workerIdleMemoryLimit: '800MB',
   testSequencer: './tests/sequencer.mjs',
   // Node takes over half a second to free what it has loaded for so many test files, after everything is closed. A worker that
   // has something open never ends, and is told of all the same.

@@ -150,7 +150,7 @@ describe('in a running pipeline', () => {
     expect((await send()).status).toBe(503)
     await holder.query('SELECT pg_advisory_unlock($1)', [ADVISORY_LOCKS.parts])
     holder.release()
-    await until('they are accepted', async () => (await send()).status === 200)
+    await until('they are accepted', async () => (await send()).status === 200, 60_000)
     const { rows } = await db.query(
       'SELECT count(*) AS stored FROM raw_events WHERE external_id = ANY($1) OR event_id::text = ANY($1)',
       [sent.map(({ id }) => id)],
@@ -158,5 +158,5 @@ describe('in a running pipeline', () => {
     expect(rows).toEqual([{ stored: 80 }])
     await pipeline.startWorker()
     await pipeline.drained()
-  })
+  }, 120_000)
 })
