@@ -36,7 +36,8 @@ function checkVersion({ version, versionNumber }: ServerFacts): Finding[] {
   const fix =
     'install Postgres 15 or newer, https://www.postgresql.org/download/, and move the database with pg_upgrade'
   return findings('postgres version', version, [
-    versionNumber < 130_000
+    // Parts are detached concurrently, which Postgres 14 was the first to do.
+    versionNumber < 140_000
       ? error(`${version} lacks what the tables need`, fix)
       : versionNumber < 150_000 && warning(`EventFlow is not tested on ${version}`, fix),
   ])

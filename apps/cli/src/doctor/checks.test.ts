@@ -114,7 +114,7 @@ test('transactions and replication slots that block vacuum are found', () => {
 })
 
 test.each([
-  [120_019, ['error']],
+  [130_020, ['error']],
   [140_001, ['warning']],
   [150_001, []],
 ])('Postgres %d', (versionNumber, levels) => {
