@@ -81,7 +81,15 @@ export async function openSqlSession(
           stream.pause()
           void waiting.then(() => cancelling || stream.resume())
         })
-        query.on('error', reject)
+        query.on('error', (error) => {
+          if (!(error instanceof pg.DatabaseError)) return reject(error)
+          // Postgres sends the error first, and then in another packet the state of the transaction.
+          const settle = () => {
+            client.connection.off('readyForQuery', settle).off('end', settle)
+            reject(error)
+          }
+          client.connection.on('readyForQuery', settle).on('end', settle)
+        })
         query.on('end', (result) => {
           const end = [result as unknown as pg.QueryResult].flat().at(-1)!
           if (end.fields.length > 0) tell(end)
