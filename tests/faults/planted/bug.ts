@@ -40,6 +40,12 @@ export const IN_A_HURRY: readonly Patch[] = [
   { file: 'engine/partition/catch-up.js', find: 'const SLICE = 250', replace: 'const SLICE = 20' },
   { file: 'db/parts/buckets.js', find: 'TURN_SECONDS = 20', replace: 'TURN_SECONDS = 0.5' },
   { file: 'upkeep/buckets.js', find: 'EVERY_MS = 5_000', replace: 'EVERY_MS = 200' },
+  // A stall of a slow machine must not look like a lost connection: the partition would be read from Postgres, which hides many bugs.
+  {
+    file: 'redis/connect.js',
+    find: 'socketTimeout: blocking ? MAX_BLOCK_MS + 1_000 : 2_000',
+    replace: 'socketTimeout: 20_000',
+  },
   { file: 'redis/reading.js', find: 'CLAIMED_AT_ONCE = 100', replace: 'CLAIMED_AT_ONCE = 10' },
   ...RETENTION_IN_A_HURRY,
 ]
