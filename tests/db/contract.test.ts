@@ -7,63 +7,40 @@ import {
   forgetFigures,
   heartbeat,
   migrate,
-  type ProcessFigures,
   readStage,
   tellFigures,
 } from '@eventflow/db'
 import {
   administer,
   adminUrlOf,
-  createDatabase,
+  createEarlierDatabase,
+  type EarlierDatabase,
   type Former,
   insertAsBeforeParts,
   migrateAsBeforeParts,
   newEvent,
-  storeInEachState,
+  PRESENT_FIGURES,
   until,
 } from '@eventflow/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 
-const FIGURES: ProcessFigures = {
-  ...{ process: 'ingest-new', service: 'ingest', run: 'run', lastAt: 0, circuits: {}, counts: {} },
-  latency: { bounds: [], counts: [] },
-}
-
+let earlier: EarlierDatabase
 let url: string
 let old: Db
 let db: Db
 let former: Former[]
 
 beforeEach(async () => {
-  url = await createDatabase({ migrated: false })
-  await migrateAsBeforeParts(url, 4)
-  old = connect({ url, applicationName: 'earlier', max: 2, onIdleError: () => {} })
-  // One connection: its prepared statements are used before and after each step.
-  db = connect({ url, applicationName: 'test', max: 1, onIdleError: () => {} })
-  former = await storeInEachState(old, 12)
+  earlier = await createEarlierDatabase()
+  ;({ url, old, db, former } = earlier)
 })
 
-afterEach(() => Promise.all([old.end(), db.end()]))
-
-const expand = async () => {
-  await migrate(url, { partitions: 4 })
-  await finishExpansion(url)
-}
-
-/** Contracts as the only process, which tells its figures as it would every second. */
-const contractAlone = () =>
-  until('the tables are in parts', async () => {
-    await tellFigures(db, FIGURES)
-    return contract(url, { partEvents: 1_000, silentSeconds: 1 })
-  })
-
-const count = async (what: string) => Number((await db.query(`SELECT count(*) AS n FROM ${what}`)).rows[0].n)
+afterEach(() => earlier.end())
 
 /** Every stored event has one id, and each id its event. */
 async function expectIdsOfAll(): Promise<void> {
-  const ids = await count('event_ids')
-  expect(await count('raw_events')).toBe(ids)
-  expect(await count('event_ids JOIN raw_events USING (tenant_id, event_id, seq, partition)')).toBe(ids)
+  const { ids, events, pairs } = await earlier.countIds()
+  expect({ events, pairs }).toEqual({ events: ids, pairs: ids })
 }
 
 describe('an interrupted expansion', () => {
@@ -89,7 +66,7 @@ describe('an interrupted expansion', () => {
     }
     await expect(finishExpansion(url, { batch: 5, onProgress })).rejects.toThrow()
     await killing
-    const done = await count('event_ids_1')
+    const done = await earlier.count('event_ids_1')
     expect(done).toBeGreaterThan(0)
     expect(done).toBeLessThan(former.length)
     const again: string[] = []
@@ -97,15 +74,15 @@ describe('an interrupted expansion', () => {
     expect(again).not.toContain('building the index raw_events_by_seq')
     expect(again.some((message) => message.startsWith('copying the ids of events: 5 of'))).toBe(false)
     await expectIdsOfAll()
-    expect(await count(`event_ids WHERE bucket = 1`)).toBe(former.length)
+    expect(await earlier.count(`event_ids WHERE bucket = 1`)).toBe(former.length)
   })
 
   test('builds an index again whose build was interrupted', async () => {
     const invalid = `UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'processed_events_by_seq'::regclass`
     await administer(`CREATE UNIQUE INDEX processed_events_by_seq ON processed_events (seq); ${invalid}`, url)
     await finishExpansion(url)
-    expect(await count(`pg_index WHERE NOT indisvalid`)).toBe(0)
-    await contractAlone()
+    expect(await earlier.count(`pg_index WHERE NOT indisvalid`)).toBe(0)
+    await earlier.contractAlone()
   })
 
   test('is done by one process, and the others wait for it', async () => {
@@ -125,51 +102,51 @@ describe('the contraction', () => {
 
   test('comes after the expansion', async () => {
     await migrate(url, { partitions: 4 })
-    await tellFigures(db, FIGURES)
+    await tellFigures(db, PRESENT_FIGURES)
     expect(await contractOnce(0.001)).toBe(false)
     expect(await readStage(db)).toBe('expanding')
   })
 
   test('waits until no process of the earlier version tells figures', async () => {
-    await expand()
+    await earlier.expand()
     await sinceLong()
     await db.query(
       `INSERT INTO process_figures (process, service, run, figures) VALUES ('earlier', 'worker', 'r', '{}')`,
     )
-    await tellFigures(db, FIGURES)
+    await tellFigures(db, PRESENT_FIGURES)
     expect(await contractOnce(1)).toBe(false)
     await forgetFigures(db, 'earlier')
-    await contractAlone()
+    await earlier.contractAlone()
   })
 
   test('waits until the figures have shown all processes', async () => {
-    await expand()
-    await tellFigures(db, FIGURES)
+    await earlier.expand()
+    await tellFigures(db, PRESENT_FIGURES)
     expect(await contractOnce()).toBe(false)
   })
 
   test('waits for a worker that lives but tells nothing', async () => {
-    await expand()
+    await earlier.expand()
     await sinceLong()
     const worker = { id: 'worker', host: 'here', pid: 1, run: 'run', leaseMs: 60_000 }
     await heartbeat(db, worker, { takeOver: true })
-    await tellFigures(db, FIGURES)
+    await tellFigures(db, PRESENT_FIGURES)
     expect(await contractOnce(1)).toBe(false)
-    await tellFigures(db, { ...FIGURES, process: 'worker', service: 'worker' })
+    await tellFigures(db, { ...PRESENT_FIGURES, process: 'worker', service: 'worker' })
     await until('the tables are in parts', async () => {
-      await tellFigures(db, FIGURES)
-      await tellFigures(db, { ...FIGURES, process: 'worker', service: 'worker' })
+      await tellFigures(db, PRESENT_FIGURES)
+      await tellFigures(db, { ...PRESENT_FIGURES, process: 'worker', service: 'worker' })
       return contractOnce(1)
     })
   })
 
   test('is only delayed by a dump, and holds up no event', async () => {
-    await expand()
+    await earlier.expand()
     await sinceLong()
     const dump = connect({ url, applicationName: 'pg_dump', max: 1, onIdleError: () => {} })
     await dump.query('BEGIN; LOCK TABLE processed_events IN ACCESS SHARE MODE')
     const contracting = (async () => {
-      await tellFigures(db, FIGURES)
+      await tellFigures(db, PRESENT_FIGURES)
       return contractOnce(1)
     })()
     expect(await insertAsBeforeParts(old, [newEvent()])).toHaveLength(1)
@@ -178,20 +155,20 @@ describe('the contraction', () => {
     expect(await insertAsBeforeParts(old, [newEvent()])).toHaveLength(1)
     await dump.query('COMMIT')
     await dump.end()
-    await contractAlone()
+    await earlier.contractAlone()
   })
 
   test('leaves a process of the earlier version, if one was overlooked, unable to store', async () => {
-    await expand()
+    await earlier.expand()
     await expect(migrateAsBeforeParts(url, 4)).rejects.toThrow('0014-ledger-in-parts')
     await insertAsBeforeParts(old, [newEvent()])
-    await contractAlone()
+    await earlier.contractAlone()
     const [stored, lost] = [former[0]!, newEvent()]
     await expect(insertAsBeforeParts(old, [stored, lost])).rejects.toMatchObject({ code: '42P01' })
     const unprepared = connect({ url, applicationName: 'earlier', max: 1, onIdleError: () => {} })
     await expect(insertAsBeforeParts(unprepared, [stored, lost])).rejects.toMatchObject({ code: '42P01' })
     await unprepared.end()
-    expect(await count('raw_events')).toBe(former.length + 1)
+    expect(await earlier.count('raw_events')).toBe(former.length + 1)
   })
 
   test('leaves what other roles may do with the tables, and views on them', async () => {
@@ -201,8 +178,8 @@ describe('the contraction', () => {
        CREATE VIEW failures AS SELECT * FROM events WHERE status = 'failed'`,
       url,
     )
-    await expand()
-    await contractAlone()
+    await earlier.expand()
+    await earlier.contractAlone()
     const { rows } = await db.query(
       `SELECT has_table_privilege($1, 'raw_events', 'SELECT') AS "table",
               has_column_privilege($1, 'processed_events', 'type', 'SELECT') AS "column",
@@ -211,6 +188,6 @@ describe('the contraction', () => {
     )
     expect(rows).toEqual([{ table: true, column: true, other: false }])
     await administer('GRANT SELECT ON failures TO PUBLIC', url)
-    expect(await count('failures')).toBe(former.filter(({ state }) => state === 'failed').length)
+    expect(await earlier.count('failures')).toBe(former.filter(({ state }) => state === 'failed').length)
   })
 })

@@ -2,77 +2,50 @@
 import { randomUUID } from 'node:crypto'
 import type { AcceptedEvent, Retry } from '@eventflow/core'
 import {
-  connect,
-  contract,
   type Db,
   finishExpansion,
   insertProcessed,
   insertRawEvents,
   migrate,
-  type ProcessFigures,
   readDueRetries,
   readStage,
   takePartitions,
-  tellFigures,
   upsertRetries,
 } from '@eventflow/db'
 import {
   acceptEvents,
-  createDatabase,
+  createEarlierDatabase,
   deliveryOf,
+  type EarlierDatabase,
   endWaitingAsBeforeParts,
   type Former,
   findAsBeforeParts,
   findStored,
   insertAsBeforeParts,
-  migrateAsBeforeParts,
   newEvent,
   processedOf,
   removeAsBeforeParts,
   retryAsBeforeParts,
   settleAsBeforeParts,
-  storeInEachState,
   until,
 } from '@eventflow/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 
-const FIGURES: ProcessFigures = {
-  ...{ process: 'ingest-new', service: 'ingest', run: 'run', lastAt: 0, circuits: {}, counts: {} },
-  latency: { bounds: [], counts: [] },
-}
-
+let earlier: EarlierDatabase
 let url: string
 let old: Db
 let db: Db
 let former: Former[]
 
 beforeEach(async () => {
-  url = await createDatabase({ migrated: false })
-  await migrateAsBeforeParts(url, 4)
-  old = connect({ url, applicationName: 'earlier', max: 2, onIdleError: () => {} })
-  // One connection: its prepared statements are used before and after each step.
-  db = connect({ url, applicationName: 'test', max: 1, onIdleError: () => {} })
-  former = await storeInEachState(old, 12)
+  earlier = await createEarlierDatabase()
+  ;({ url, old, db, former } = earlier)
 })
 
-afterEach(() => Promise.all([old.end(), db.end()]))
-
-const expand = async () => {
-  await migrate(url, { partitions: 4 })
-  await finishExpansion(url)
-}
-
-/** Contracts as the only process, which tells its figures as it would every second. */
-const contractAlone = () =>
-  until('the tables are in parts', async () => {
-    await tellFigures(db, FIGURES)
-    return contract(url, { partEvents: 1_000, silentSeconds: 1 })
-  })
+afterEach(() => earlier.end())
 
 const statuses = async () =>
   Object.fromEntries((await db.query('SELECT event_id, status FROM events')).rows.map((r) => [r.event_id, r.status]))
-
-const count = async (what: string) => Number((await db.query(`SELECT count(*) AS n FROM ${what}`)).rows[0].n)
 
 const asAccepted = (event: Former): AcceptedEvent => {
   const now = new Date().toISOString()
@@ -88,19 +61,18 @@ const retryOf = (event: AcceptedEvent, attempts: number): Retry => ({
 
 /** Every stored event has one id, and each id its event. */
 async function expectIdsOfAll(): Promise<void> {
-  const ids = await count('event_ids')
-  expect(await count('raw_events')).toBe(ids)
-  expect(await count('event_ids JOIN raw_events USING (tenant_id, event_id, seq, partition)')).toBe(ids)
+  const { ids, events, pairs } = await earlier.countIds()
+  expect({ events, pairs }).toEqual({ events: ids, pairs: ids })
 }
 
 test('every event keeps its state, and is a duplicate when it is sent again', async () => {
   const before = await statuses()
-  await expand()
+  await earlier.expand()
   expect(await statuses()).toEqual(before)
   expect((await insertRawEvents(db, former)).acceptances.size).toBe(0)
   expect(await readStage(db)).toBe('expanded')
 
-  await contractAlone()
+  await earlier.contractAlone()
   expect(await readStage(db)).toBe('parts')
   expect(await statuses()).toEqual(before)
   expect((await insertRawEvents(db, former)).acceptances.size).toBe(0)
@@ -112,7 +84,7 @@ test('every event keeps its state, and is a duplicate when it is sent again', as
 })
 
 test('retries continue', async () => {
-  await expand()
+  await earlier.expand()
   const later = newEvent()
   await insertAsBeforeParts(old, [later])
   await retryAsBeforeParts(old, [later], 1)
@@ -120,15 +92,15 @@ test('retries continue', async () => {
   const retrying = former.filter(({ state }) => ['retrying', 'replaying', 'blocked'].includes(state))
   const ids = [...retrying, later].map(({ id }) => id).sort()
   expect((await due()).map(({ event }) => event.id).sort()).toEqual(ids)
-  await contractAlone()
+  await earlier.contractAlone()
   expect((await due()).map(({ event }) => event.id).sort()).toEqual(ids)
 })
 
 test('new events follow in a part of their own, without a gap', async () => {
-  await expand()
+  await earlier.expand()
   await insertAsBeforeParts(old, [newEvent()])
   const [last] = (await insertAsBeforeParts(old, [newEvent()])) as [number]
-  await contractAlone()
+  await earlier.contractAlone()
   const [event] = await acceptEvents(db, [newEvent()])
   expect(event!.seq).toBe(last + 1)
   const { rows } = await db.query(
@@ -139,17 +111,17 @@ test('new events follow in a part of their own, without a gap', async () => {
 })
 
 test('the contraction reads none of the former rows, and builds no index', async () => {
-  await expand()
+  await earlier.expand()
   const before = await filesOfIndexes(db, 'processed_events', 'raw_events')
   const { rows } = await db.query(`SELECT 'processed_events'::regclass::oid AS table`)
   const scans = async () => (await db.query('SELECT pg_stat_get_numscans($1) AS n', [rows[0].table])).rows[0].n
   const scannedBefore = await scans()
-  await contractAlone()
+  await earlier.contractAlone()
   const after = await filesOfIndexes(db, 'processed_events_0', 'raw_events_0')
   expect(after.length).toBe(4)
   expect(before).toEqual(expect.arrayContaining(after))
   expect(await scans()).toBe(scannedBefore)
-  expect(await count(`pg_constraint WHERE conname = 'in_part'`)).toBe(0)
+  expect(await earlier.count(`pg_constraint WHERE conname = 'in_part'`)).toBe(0)
 })
 
 /** The files of valid indexes: an index that is built again has another one. */
@@ -203,25 +175,25 @@ describe('while both versions work', () => {
   test('each id is accepted once', async () => {
     const ids = Array.from({ length: 3_000 }, () => randomUUID())
     const accepted = new Map<string, number>()
-    const earlier = [startSending(ids, accepted, insertEarlier), startSending(ids, accepted, insertEarlier)]
+    const sendings = [startSending(ids, accepted, insertEarlier), startSending(ids, accepted, insertEarlier)]
     await until('some are accepted before', () => accepted.size > 200)
     await migrate(url, { partitions: 4 })
     await finishExpansion(url, { batch: 50 })
     const sent = accepted.size
     const present = startSending(ids, accepted, insertNew)
     await until('both have accepted some', () => accepted.size > sent + 300)
-    for (const sending of earlier) await sending.stop()
+    for (const sending of sendings) await sending.stop()
     const beforeParts = accepted.size
-    await contractAlone()
+    await earlier.contractAlone()
     await until('more are accepted in parts', () => accepted.size > Math.min(ids.length - 1, beforeParts + 200))
     await present.stop()
     expect([...accepted.values()].every((times) => times === 1)).toBe(true)
-    expect(await count('raw_events')).toBe(accepted.size + former.length)
+    expect(await earlier.count('raw_events')).toBe(accepted.size + former.length)
     await expectIdsOfAll()
   })
 
   test('an event is settled by one of them, and stays settled', async () => {
-    await expand()
+    await earlier.expand()
     const events = await acceptEvents(
       db,
       Array.from({ length: 300 }, () => newEvent()),
@@ -232,13 +204,13 @@ describe('while both versions work', () => {
       const processed = given.map((event) => processedOf(event))
       return [...(await insertProcessed(db, processed, [held], { workerId: 'worker', processingMs: 1 })).inserted]
     }
-    const [earlier, present] = await Promise.all([
+    const [settledOld, settledNew] = await Promise.all([
       settleAsBeforeParts(old, events.slice(0, 200), held),
       settleNew(events.slice(100)),
     ])
     const seqs = events.map(({ seq }) => seq)
-    expect([...earlier, ...present].sort((a, b) => a - b)).toEqual(seqs)
-    await contractAlone()
+    expect([...settledOld, ...settledNew].sort((a, b) => a - b)).toEqual(seqs)
+    await earlier.contractAlone()
     expect(await settleNew(events)).toEqual([])
     const dead = former.filter(({ state, partition }) => state === 'failed' && partition === 0)
     expect(dead.length).toBeGreaterThan(0)
@@ -248,7 +220,7 @@ describe('while both versions work', () => {
   })
 
   test('retries of both are one row', async () => {
-    await expand()
+    await earlier.expand()
     const [event] = await acceptEvents(db, [newEvent()])
     await retryAsBeforeParts(old, [event!], 1)
     await upsertRetries(db, [retryOf(event!, 1)], new Date())
@@ -257,11 +229,11 @@ describe('while both versions work', () => {
     expect(rows).toEqual([{ seq: event!.seq, attempts: 3 }])
     await settleAsBeforeParts(old, [event!], { partition: 0, epoch: 0 })
     await endWaitingAsBeforeParts(old, [event!])
-    expect(await count(`retries WHERE seq = ${event!.seq}`)).toBe(0)
+    expect(await earlier.count(`retries WHERE seq = ${event!.seq}`)).toBe(0)
   })
 
   test('an id that the earlier version forgets is a new event to both', async () => {
-    await expand()
+    await earlier.expand()
     const [first, second] = former.filter(({ state }) => state === 'processed') as [Former, Former]
     await removeAsBeforeParts(old, [first, second])
     expect(await insertAsBeforeParts(old, [first])).toHaveLength(1)

@@ -1,5 +1,16 @@
 /** A database as an earlier version left it: with its tables, and events in every state. */
-import { applyMigrations, type Db, migrationsFor, type NewEvent } from '@eventflow/db'
+import {
+  applyMigrations,
+  connect,
+  contract,
+  type Db,
+  finishExpansion,
+  migrate,
+  migrationsFor,
+  type NewEvent,
+  type ProcessFigures,
+  tellFigures,
+} from '@eventflow/db'
 import { newEvent } from './accepted.js'
 import {
   insertAsBeforeParts,
@@ -7,6 +18,8 @@ import {
   retryAsBeforeParts,
   settleAsBeforeParts,
 } from './earlier-statements.js'
+import { createDatabase } from './services.js'
+import { until } from './until.js'
 
 /** Applies the migrations of the version before the tables were in parts. */
 export async function migrateAsBeforeParts(url: string, partitions: number): Promise<void> {
@@ -59,4 +72,56 @@ export async function storeInEachState(db: Db, each: number): Promise<Former[]> 
     )
   }
   return former
+}
+
+/** What a process of the present version tells of itself. */
+export const PRESENT_FIGURES: ProcessFigures = {
+  ...{ process: 'ingest-new', service: 'ingest', run: 'run', lastAt: 0, circuits: {}, counts: {} },
+  latency: { bounds: [], counts: [] },
+}
+
+/** A database of an earlier version with 12 events in each state, and what converts it. */
+export interface EarlierDatabase {
+  url: string
+  /** The connections of an earlier process. */
+  old: Db
+  /** The one connection of a present process: its prepared statements are used before and after each step. */
+  db: Db
+  former: Former[]
+  expand(): Promise<void>
+  /** Contracts as the only process, which tells its figures as it would every second. */
+  contractAlone(): Promise<unknown>
+  /** Counts the rows of a table or join. */
+  count(what: string): Promise<number>
+  /** The ids, the stored events, and the pairs of both: equal if every event has one id, and each id its event. */
+  countIds(): Promise<{ ids: number; events: number; pairs: number }>
+  end(): Promise<unknown>
+}
+
+/** Creates a database of an earlier version, in four partitions. */
+export async function createEarlierDatabase(): Promise<EarlierDatabase> {
+  const url = await createDatabase({ migrated: false })
+  await migrateAsBeforeParts(url, 4)
+  const old = connect({ url, applicationName: 'earlier', max: 2, onIdleError: () => {} })
+  const db = connect({ url, applicationName: 'test', max: 1, onIdleError: () => {} })
+  const former = await storeInEachState(old, 12)
+  const count = async (what: string) => Number((await db.query(`SELECT count(*) AS n FROM ${what}`)).rows[0].n)
+  return {
+    ...{ url, old, db, former, count },
+    async expand() {
+      await migrate(url, { partitions: 4 })
+      await finishExpansion(url)
+    },
+    contractAlone: () =>
+      until('the tables are in parts', async () => {
+        await tellFigures(db, PRESENT_FIGURES)
+        return contract(url, { partEvents: 1_000, silentSeconds: 1 })
+      }),
+    countIds: async () => ({
+      ids: await count('event_ids'),
+      events: await count('raw_events'),
+      pairs: await count('event_ids JOIN raw_events USING (tenant_id, event_id, seq, partition)'),
+    }),
+    end: () => Promise.all([old.end(), db.end()]),
+  }
 }
