@@ -9,11 +9,11 @@ import { loadDefinitions } from '@eventflow/sdk'
 import { analyzeAsAutovacuum, createDatabase } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 
-const ROWS = Number(process.env.EVENTFLOW_TEST_ROWS ?? 200_000)
+const ROWS = Number(process.env.EVENTFLOW_TEST_ROWS ?? 100_000)
 const ROOT = join(import.meta.dirname, '../..')
 const LARGE = ['raw_events', 'processed_events', 'event_ids', 'failed_events']
 /** The parts that have rows. */
-const PARTS = 20
+const PARTS = 10
 
 const [, chapter] = readFileSync(join(ROOT, 'docs/sql.md'), 'utf8').split('## Queries')
 const questions = [...chapter!.matchAll(/\*\*(.+?)\*\*.*?```sql\n(.*?)```\n\n(\*Reads whole tables)?/gs)].map(

@@ -17,12 +17,12 @@ const LOOK_EVERY_MS = 5
 /**
  * Runs something that keeps the loop busy, repeats it if that blocked the loop for too long, and throws if it always
  * does. On a slower or busier machine the limit grows with the time of the yardstick, using the best tries of either.
- * Returns the result of the last run. The loop is shared by the services under test and the test itself, which must do
- * little meanwhile.
+ * Returns the result of the last run; `tries` limits the runs. The loop is shared by the services under test and the
+ * test itself, which must do little meanwhile.
  */
-export async function unstalled<Result>(work: () => Promise<Result>): Promise<Result> {
+export async function unstalled<Result>(work: () => Promise<Result>, tries = TRIES): Promise<Result> {
   let [stall, yardstick] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
-  for (let tries = 0; tries < TRIES; tries++) {
+  for (let n = 0; n < tries; n++) {
     const { result, longest } = await watched(work)
     stall = Math.min(stall, longest)
     if (stall < MAX_STALL_MS) return result

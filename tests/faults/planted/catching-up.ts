@@ -46,7 +46,6 @@ export const catchingUp: readonly Bug[] = [
     patches: [{ file: 'engine/partition/join.js', find: 'memory.keys.onlyHere()', replace: '[]' }],
     scenario: { quick: waits.knownToTheirOwnerOnly },
     found: 'order',
-    telling: true,
   },
   {
     name: 'a lost connection that no command noticed is passed over',

@@ -24,7 +24,6 @@ export const ofTheLedger: readonly Bug[] = [
     patches: [{ file: 'db/parts/buckets.js', find: 'await copyKept(db, previous)', replace: '{}' }],
     scenario: { quick: ledger.sentAgainAfterTurns },
     found: 'effect twice',
-    telling: true,
   },
   {
     name: 'an event without a part is refused for good',
@@ -37,7 +36,6 @@ export const ofTheLedger: readonly Bug[] = [
     patches: [{ file: 'engine/lane/read.js', find: 'isForgotten(entry, events) ?', replace: 'false ?' }],
     scenario: { quick: ledger.filesRestored },
     found: 'unexpected',
-    telling: true,
   },
   {
     name: 'a new incarnation keeps the secret of the one before',

@@ -42,6 +42,5 @@ export const removing: readonly Bug[] = [
     ],
     scenario: { quick: retention.replaysBeforeEmptying },
     found: 'an event that is being replayed keeps its row',
-    telling: true,
   },
 ]

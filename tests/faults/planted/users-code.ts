@@ -14,7 +14,6 @@ export const usersCode: readonly Bug[] = [
     ],
     scenario: { quick: handlers.answersTrue },
     found: 'it is dead',
-    telling: true,
   },
   {
     name: 'a handler can change what its next run is given',
@@ -30,7 +29,6 @@ export const usersCode: readonly Bug[] = [
     ],
     scenario: { quick: handlers.changesItsData },
     found: 'effect of other data',
-    telling: true,
   },
   {
     name: 'an error is taken for one of our connection by its shape',
@@ -125,6 +123,5 @@ export const usersCode: readonly Bug[] = [
     ],
     scenario: { quick: handlers.isReplayedWhileSettledAgain },
     found: 'unsettled',
-    telling: true,
   },
 ]

@@ -47,7 +47,6 @@ export const waiting: readonly Bug[] = [
     ],
     scenario: { quick: waits.waitsWithAnother },
     found: 'order',
-    telling: true,
   },
   {
     name: 'what waits is read in the order in which it is due',
@@ -60,7 +59,6 @@ export const waiting: readonly Bug[] = [
     ],
     scenario: { quick: waits.dueInAnotherOrder },
     found: 'order',
-    telling: true,
   },
   {
     name: 'what waits in memory is not bounded',
@@ -73,7 +71,6 @@ export const waiting: readonly Bug[] = [
     ],
     scenario: { quick: waits.waitsInGreatNumber },
     found: 'what waits in memory is bounded',
-    telling: true,
   },
   {
     name: 'entries are closed by counting, and a retry counts twice',
@@ -87,7 +84,6 @@ export const waiting: readonly Bug[] = [
     ],
     scenario: { quick: waits.sharesAnEntry },
     found: 'order',
-    telling: true,
   },
   {
     name: 'a batch that is settled again leaves retries behind',
@@ -96,7 +92,6 @@ export const waiting: readonly Bug[] = [
     ],
     scenario: { quick: waits.failsOnceAndLosesTheAnswer },
     found: 'what is processed waits no more',
-    telling: true,
   },
   {
     name: 'of a key that is due only the first is taken out',
