@@ -138,6 +138,14 @@ describe('in a running pipeline', () => {
     expect(await rowsByPart('processed_events')).toEqual(await rowsByPart('raw_events'))
   })
 
+  test('without any worker, ingest makes parts before the last one is full', async () => {
+    for (let n = 0; n < 5; n++) {
+      await until('a part is ahead', async () => (await readReach(db))!.ahead > 0)
+      await pipeline.send(events(90))
+    }
+    expect((await rowsByPart('raw_events')).slice(0, 5)).toEqual([100, 100, 100, 100, 50])
+  })
+
   test('without a part for them, events are answered 503 until there is one; none is refused for good', async () => {
     const holder = await db.connect()
     await holder.query('SELECT pg_advisory_lock($1)', [ADVISORY_LOCKS.parts])

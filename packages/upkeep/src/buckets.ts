@@ -12,28 +12,32 @@ export interface KeepingBuckets {
   /** The days of a bucket; 0: ids are never forgotten. */
   days: number
   log: Logger
+  /** The pause between two rounds, in milliseconds. */
+  everyMs?: number
+  /** For how long a turn lasts at least, in seconds; see `endTurn`. */
+  turnSeconds?: number
 }
 
 /** Keeps the buckets until stopped. Errors are logged, and the next round tries again. */
-export function startKeepingBuckets({ db, url, workerId, days, log }: KeepingBuckets): { stop(): Promise<void> } {
+export function startKeepingBuckets(keeping: KeepingBuckets): { stop(): Promise<void> } {
+  const { db, url, workerId, days, log, everyMs = EVERY_MS, turnSeconds } = keeping
   /** Once after each turn, and after a start: the turn may be of a process that has died since. */
   let tidied = false
-  /** When this process first saw the present turn. */
-  let seenAt: string | undefined
+  /** When this process first saw the turn to a bucket: another one may have ended that turn. */
+  let seen: { bucket: number; at: string } | undefined
 
   async function round(): Promise<void> {
     const { workers } = await readOwnership(db)
     const buckets = workers[0] === workerId ? await readBuckets(db) : undefined
     if (!buckets) return
     if (buckets.turning) {
-      seenAt ??= buckets.readAt
-      if (!(await endTurn(db, seenAt))) return
+      if (seen?.bucket !== buckets.current) seen = { bucket: buckets.current, at: buckets.readAt }
+      if (!(await endTurn(db, seen.at, turnSeconds))) return
       log.info({ bucket: buckets.current }, 'the ids of events are in a new bucket')
       tidied = false
     }
-    seenAt = undefined
     if (!tidied) {
-      await tidyBuckets(url)
+      if (!(await tidyBuckets(url))) return
       const forgotten = await forgetKept(db)
       if (forgotten > 0) log.info({ forgotten }, 'ids of removed events forgotten')
       tidied = true
@@ -41,7 +45,7 @@ export function startKeepingBuckets({ db, url, workerId, days, log }: KeepingBuc
   }
 
   return repeat(round, {
-    pauseMs: EVERY_MS,
+    pauseMs: everyMs,
     onError: (err) => log.warn({ err }, 'keeping the buckets of event ids failed; the next round tries again'),
   })
 }

@@ -77,9 +77,12 @@ export async function endTurn(db: Db, seenAt: string, seconds = TURN_SECONDS): P
   return rowCount === 1
 }
 
-/** Drops the buckets in which nothing looks any more, and makes the next one ahead. */
-export async function tidyBuckets(url: string): Promise<void> {
-  await alone(url, async (db) => {
+/**
+ * Drops the buckets in which nothing looks any more, and makes the next one ahead. Resolves with false if it did nothing,
+ * because another process works on the buckets. Rejects with SQLSTATE 55P03 if a bucket is in use for long: try again later.
+ */
+export function tidyBuckets(url: string): Promise<boolean> {
+  return alone(url, async (db) => {
     const { rows } = await sql<{ bucket: number; previous: number | null }>`
       SELECT bucket, previous_bucket AS previous FROM ledger`.execute(db)
     const { bucket, previous } = rows[0]!
@@ -159,11 +162,12 @@ async function makeBucket(db: Kysely<unknown>, bucket: number): Promise<void> {
   await copyRightsToPart(db, 'event_ids', name)
 }
 
-/** Runs `work` unless another process works on the buckets. */
-async function alone(url: string, work: (db: Kysely<unknown>) => Promise<void>): Promise<void> {
-  await asOwner(url, async (db) => {
+/** Runs `work` unless another process works on the buckets. Resolves with whether it did. */
+function alone(url: string, work: (db: Kysely<unknown>) => Promise<void>): Promise<boolean> {
+  return asOwner(url, async (db) => {
     const { rows } = await sql<{ free: boolean }>`
       SELECT pg_try_advisory_lock(${ADVISORY_LOCKS.buckets}) AS free`.execute(db)
     if (rows[0]!.free) await work(db)
+    return rows[0]!.free
   })
 }

@@ -49,7 +49,9 @@ export async function toParts(
   const { rows } = await sql<{ next: string }>`
     SELECT coalesce(pg_sequence_last_value('raw_events_seq_seq'), 0) + 1 AS next`.execute(db)
   const firstSeq = Number(rows[0]!.next)
-  await sql`CREATE SEQUENCE event_seq START ${sql.lit(firstSeq)}`.execute(db)
+  await sql`CREATE SEQUENCE event_seq`.execute(db)
+  // Before it draws the next seq, it must say which one was assigned last.
+  if (firstSeq > 1) await sql`SELECT setval('event_seq', ${firstSeq - 1})`.execute(db)
   await copyRights(db, 'raw_events_seq_seq', 'event_seq')
   // The INSERT of earlier versions, which would not notice duplicates, fails without the former sequence.
   await sql`ALTER TABLE raw_events ALTER COLUMN seq DROP IDENTITY`.execute(db)
