@@ -8,6 +8,7 @@ import {
   finishExpansion,
   insertProcessed,
   insertRawEvents,
+  listParts,
   migrate,
   type ProcessFigures,
   readDueRetries,
@@ -129,6 +130,8 @@ test('new events follow in a part of their own, without a gap', async () => {
   await insertAsBeforeParts(old, [newEvent()])
   const [last] = (await insertAsBeforeParts(old, [newEvent()])) as [number]
   await contractAlone()
+  const states = (await listParts(db)).map(({ state }) => state)
+  expect(states).toEqual(['closed', 'ahead', 'ahead', 'ahead'])
   const [event] = await acceptEvents(db, [newEvent()])
   expect(event!.seq).toBe(last + 1)
   const { rows } = await db.query(

@@ -170,6 +170,13 @@ describe('migrate', () => {
     expect(JSON.parse(newer.stdout)).toMatchObject({ applied: [], unknown: ['9999-later'] })
   })
 
+  test('divides a new database as EVENTFLOW_PART_EVENTS says', async () => {
+    const settings = { DATABASE_URL: await createDatabase({ migrated: false }), EVENTFLOW_PART_EVENTS: '5' }
+    expect((await eventflow(['migrate'], settings)).code).toBe(0)
+    const { stdout } = await eventflow(['parts', '--json'], settings)
+    expect(JSON.parse(stdout)[0]).toMatchObject({ from: 1, until: 6 })
+  })
+
   test('creates the first key, and reports an invalid one without a stack trace', async () => {
     const run = (bootstrapKey: string) =>
       outcomeOf((print) => migrate(databaseUrl, { partitions: 4, bootstrapKey, print }))
