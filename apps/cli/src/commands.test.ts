@@ -11,6 +11,7 @@ import { text } from 'node:stream/consumers'
 import { connect, type Db, heartbeat, takePartitions } from '@eventflow/db'
 import { acceptEvents, createDatabase, newEvent, redisUrl } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { unreachable } from './ask-postgres.js'
 import { claimFolder } from './data-folder.js'
 import { type LagOptions, lag } from './lag.js'
 import { migrate } from './migrate.js'
@@ -188,6 +189,13 @@ describe('migrate', () => {
     }
     await expect(run(withSecret('other'))).rejects.toMatchObject(refused)
   })
+})
+
+test('a role without rights is reported without a stack trace', () => {
+  const denied = Object.assign(new Error('permission denied for table ledger'), { code: '42501' })
+  expect(unreachable('postgres://reader:secret@127.0.0.1:15432/eventflow', denied)?.message).toBe(
+    'Postgres at 127.0.0.1:15432/eventflow: permission denied for table ledger\nUse the DATABASE_URL of ingest and workers.',
+  )
 })
 
 describe('where the pipeline is', () => {
