@@ -50,8 +50,6 @@ export async function toParts(
     SELECT coalesce(pg_sequence_last_value('raw_events_seq_seq'), 0) + 1 AS next`.execute(db)
   const firstSeq = Number(rows[0]!.next)
   await sql`CREATE SEQUENCE event_seq START ${sql.lit(firstSeq)}`.execute(db)
-  // As if the last seq had been drawn from it: until a new event, the parts would seem to have none.
-  if (firstSeq > 1) await sql`SELECT setval('event_seq', ${sql.lit(firstSeq - 1)})`.execute(db)
   await copyRights(db, 'raw_events_seq_seq', 'event_seq')
   // The INSERT of earlier versions, which would not notice duplicates, fails without the former sequence.
   await sql`ALTER TABLE raw_events ALTER COLUMN seq DROP IDENTITY`.execute(db)
