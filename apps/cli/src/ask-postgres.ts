@@ -22,6 +22,7 @@ export function unreachable(url: string, error: unknown): UnreachableError | und
   const { code = '', message } = error as { code?: string; message: string }
   const place = `Postgres at ${placeOf(url)}: ${message || code}`
   if (code === UNDEFINED_TABLE) return new UnreachableError(`${place}\nCreate the tables with eventflow migrate.`)
+  if (code === NO_RIGHTS) return new UnreachableError(`${place}\nUse the DATABASE_URL of ingest and workers.`)
   if (!isAway(error) && !REFUSED.test(code)) return undefined
   return new UnreachableError(`${place}\nIs it running, and is DATABASE_URL right?`)
 }
@@ -30,6 +31,8 @@ export function unreachable(url: string, error: unknown): UnreachableError | und
 const REFUSED = /^(28|3D)/
 
 const UNDEFINED_TABLE = '42P01'
+
+const NO_RIGHTS = '42501'
 
 /** Host, port and name, without the password. */
 function placeOf(url: string): string {

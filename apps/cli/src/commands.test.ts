@@ -11,6 +11,7 @@ import { text } from 'node:stream/consumers'
 import { connect, type Db, heartbeat, takePartitions } from '@eventflow/db'
 import { acceptEvents, createDatabase, newEvent, redisUrl } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { unreachable } from './ask-postgres.js'
 import { claimFolder } from './data-folder.js'
 import { type LagOptions, lag } from './lag.js'
 import { migrate } from './migrate.js'
@@ -170,6 +171,13 @@ describe('migrate', () => {
     expect(JSON.parse(newer.stdout)).toMatchObject({ applied: [], unknown: ['9999-later'] })
   })
 
+  test('divides a new database as EVENTFLOW_PART_EVENTS says', async () => {
+    const settings = { DATABASE_URL: await createDatabase({ migrated: false }), EVENTFLOW_PART_EVENTS: '5' }
+    expect((await eventflow(['migrate'], settings)).code).toBe(0)
+    const { stdout } = await eventflow(['parts', '--json'], settings)
+    expect(JSON.parse(stdout)[0]).toMatchObject({ from: 1, until: 6 })
+  })
+
   test('creates the first key, and reports an invalid one without a stack trace', async () => {
     const run = (bootstrapKey: string) =>
       outcomeOf((print) => migrate(databaseUrl, { partitions: 4, bootstrapKey, print }))
@@ -181,6 +189,13 @@ describe('migrate', () => {
     }
     await expect(run(withSecret('other'))).rejects.toMatchObject(refused)
   })
+})
+
+test('a role without rights is reported without a stack trace', () => {
+  const denied = Object.assign(new Error('permission denied for table ledger'), { code: '42501' })
+  expect(unreachable('postgres://reader:secret@127.0.0.1:15432/eventflow', denied)?.message).toBe(
+    'Postgres at 127.0.0.1:15432/eventflow: permission denied for table ledger\nUse the DATABASE_URL of ingest and workers.',
+  )
 })
 
 describe('where the pipeline is', () => {

@@ -14,6 +14,7 @@ import { bench } from './bench.js'
 import { completion, SHELLS } from './completion.js'
 import { initCommand } from './init/init-command.js'
 import { painter } from './log-line.js'
+import { migrateCommand } from './migrate-command.js'
 import { createOutput } from './output.js'
 import { partsCommands } from './parts/parts-commands.js'
 import { serviceCommands } from './service/commands.js'
@@ -136,21 +137,11 @@ looking('doctor', 'Check versions, settings, clocks, tables and streams for know
     process.exitCode = await doctor(addresses, { shells, json, restored, paint: painter(colours), print: console.log })
   })
 
-looking('migrate', 'Apply missing migrations, as ingest and workers do when they start.')
-  .addOption(
-    new Option('--partitions <count>', 'number of partitions of a new database; cannot be changed later')
-      .env('EVENTFLOW_PARTITIONS')
-      .default(16)
-      .argParser(wholeNumber(1, 1_024)),
-  )
-  .option('--dry-run', 'only print the missing migrations')
-  .addHelpText('after', '\nExit code: 0, 1 when --dry-run finds missing migrations, 2 when Postgres does not answer.')
-  .addHelpText('after', '\nExample: eventflow migrate --dry-run')
-  .action(async ({ dataDir, ...options }) => {
-    const { migrate } = await import('./migrate.js')
-    const asked = { ...options, bootstrapKey: env.EVENTFLOW_BOOTSTRAP_KEY, print }
-    process.exitCode = await migrate(await findPostgres(env, resolve(dataDir)), asked)
-  })
+migrateCommand(looking('migrate', 'Apply missing migrations, as ingest and workers do when they start.'), {
+  env,
+  print,
+  end,
+})
 
 partsCommands(looking, { env, print, note, end })
 

@@ -14,6 +14,8 @@ import type { Print } from './table.js'
 export interface MigrateOptions {
   /** How many partitions a new database gets. */
   partitions: number
+  /** How many seqs each of the first parts of the ledger of a new database has; 0 or undefined: the usual number. */
+  partEvents?: number
   /** The first API key of a new installation. */
   bootstrapKey?: string | undefined
   dryRun?: boolean
@@ -27,11 +29,12 @@ export interface MigrateOptions {
  */
 export async function migrate(
   postgres: string,
-  { partitions, bootstrapKey, dryRun, json, print }: MigrateOptions,
+  { partitions, partEvents, bootstrapKey, dryRun, json, print }: MigrateOptions,
 ): Promise<number> {
   const { missing, unknown } = await askPostgres(postgres, compareMigrations)
   const newer = unknown.length > 0
-  const applied = dryRun || newer ? [] : await applyMigrations(postgres, { partitions })
+  const applied =
+    dryRun || newer ? [] : await applyMigrations(postgres, { partitions, partEvents: partEvents || undefined })
   if (!dryRun && !newer) await finishExpansion(postgres, { onProgress: json ? () => {} : print })
   if (bootstrapKey && !dryRun && !newer) await makeKey(postgres, bootstrapKey)
   if (json) print(JSON.stringify({ applied, missing: dryRun || newer ? missing : [], unknown }))

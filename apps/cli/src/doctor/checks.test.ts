@@ -87,6 +87,10 @@ test('a ledger without a part ahead is found, and one that is not yet in parts i
   const { reach } = well.tables!
   expect(wrong(reach)).toEqual([])
   expect(wrong(undefined)).toEqual([])
+  // The conversion makes these itself.
+  const missingIndexes = [{ name: 'retries_tenant', make: 'CREATE INDEX' }]
+  const converting = checkTables({ ...well, tables: { ...well.tables!, missingIndexes, reach: undefined } }, shells)
+  expect(converting.filter(({ level }) => level !== 'ok')).toEqual([])
   expect(wrong({ ...reach!, ahead: 0 })).toMatchObject([{ check: 'parts', level: 'error' }])
 })
 

@@ -45,17 +45,29 @@ export class ArchiveError extends Error {
 /** The folder of a part. */
 export const folderOf = (out: string, part: number) => join(out, `part-${part}`)
 
-/** Writes a part into a folder, which must not exist. Resolves with its manifest. Rejects if anything fails: then there is no folder. */
+/**
+ * Writes a part into a folder, which must not exist. Resolves with its manifest. Rejects if anything fails, with
+ * ArchiveError if the files cannot be written: then there is no folder.
+ */
 export async function writeArchive(out: string, part: PartExport): Promise<Manifest> {
   const folder = folderOf(out, part.part)
   const incomplete = `${folder}.incomplete`
-  await rm(incomplete, { recursive: true, force: true })
-  await mkdir(incomplete, { recursive: true })
+  let ofDatabase: unknown
+  async function* rowsOf(table: ArchivedTable) {
+    try {
+      yield* part.rows(table)
+    } catch (error) {
+      ofDatabase = error
+      throw error
+    }
+  }
   try {
+    await rm(incomplete, { recursive: true, force: true })
+    await mkdir(incomplete, { recursive: true })
     const tables = {} as Manifest['tables']
     for (const table of ARCHIVED_TABLES) {
       const file = `${table}.ndjson.gz`
-      const rows = await writeRows(join(incomplete, file), part.rows(table))
+      const rows = await writeRows(join(incomplete, file), rowsOf(table))
       tables[table] = { file, rows, ...(await measure(join(incomplete, file))), columns: part.columns[table] }
     }
     const { installation, postgres, from, until } = part
@@ -69,8 +81,9 @@ export async function writeArchive(out: string, part: PartExport): Promise<Manif
     await flush(dirname(folder))
     return manifest
   } catch (error) {
-    await rm(incomplete, { recursive: true, force: true })
-    throw error
+    await rm(incomplete, { recursive: true, force: true }).catch(() => {})
+    if (error === ofDatabase || (error as NodeJS.ErrnoException).syscall === undefined) throw error
+    throw new ArchiveError(`${folder} cannot be written: ${(error as Error).message}`)
   }
 }
 
@@ -128,8 +141,8 @@ async function readManifest(folder: string): Promise<Manifest> {
   } catch (error) {
     throw new ArchiveError(`${path} cannot be read: ${(error as Error).message}`)
   }
-  if (manifest.format !== FORMAT)
-    throw new ArchiveError(`${path} has format ${manifest.format}; this version reads ${FORMAT}`)
+  if (manifest?.format !== FORMAT)
+    throw new ArchiveError(`${path} has format ${manifest?.format}; this version reads ${FORMAT}`)
   const isWhole = ARCHIVED_TABLES.every((table) => {
     const { file, columns } = manifest.tables?.[table] ?? {}
     return typeof file === 'string' && file === basename(file) && Array.isArray(columns)

@@ -200,6 +200,17 @@ test('a part that still takes events, or does not exist, is not archived', async
   expect(await readdir(out)).toEqual([])
 })
 
+test('a folder that cannot be written is named, and Postgres is not blamed', async () => {
+  const file = join(out, 'file')
+  await writeFile(file, '')
+  expect(await run((options) => archive(url, { out: file, ...options }))).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringContaining(`${file}/part-1 cannot be written: ENOTDIR`),
+  })
+  expect((await archiveAll()).code).toBe(0)
+})
+
 test('an archive that is interrupted leaves nothing that looks complete', async () => {
   const interrupted = exportPart(url, 1, (part) =>
     writeArchive(out, {
