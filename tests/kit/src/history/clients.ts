@@ -1,4 +1,5 @@
 /** Clients of a tenant that keep sending: each event until it is accepted, with every attempt in the journal. */
+import { setMaxListeners } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Random } from '../random.js'
 import type { Attempt, Journal, SentEvent } from './journal.js'
@@ -104,6 +105,7 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
   const counts = { accepted: 0, attempts: 0, notAccepted: 0, slowestMs: 0 }
   const numbers = new Map<string, number>()
   const stopping = new AbortController()
+  setMaxListeners(0, stopping.signal) // one for each request that is to be sent again
   let lanes: Promise<void>[] = []
   const again: Promise<void>[] = []
   let events = 0
