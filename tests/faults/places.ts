@@ -22,6 +22,11 @@ export const RETENTION_IN_A_HURRY: readonly Patch[] = [
   { file: 'engine/ownership/retention.js', find: 'ROUND_MS = 60_000', replace: 'ROUND_MS = 2_000' },
 ]
 
+/** The window of deduplication in seconds instead of days. */
+export const BUCKETS_IN_A_HURRY: readonly Patch[] = [
+  { file: 'db/parts/buckets.js', find: '/ 86400 AS days', replace: '/ 1 AS days' },
+]
+
 /** Retention settings, with ages in seconds, and parts that are narrow enough to be emptied meanwhile. */
 export const retentionAfter = (seconds: number) => ({
   EVENTFLOW_RETENTION_SETTLED_DAYS: `${seconds}`,

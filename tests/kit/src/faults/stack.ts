@@ -143,7 +143,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 /** Starts Redis and, unless one is given, Postgres, and migrates the database. */
 async function startServers(
   dir: string,
-  { databaseUrl: given, cacheDir, definitions }: StackOptions,
+  { databaseUrl: given, cacheDir, definitions, settings = {} }: StackOptions,
 ): Promise<Servers> {
   const log = () => {}
   const postgres = given
@@ -151,7 +151,10 @@ async function startServers(
     : await runServer(join(dir, 'postgres'), (place) => startPostgres({ ...place, log }))
   const redis = await runServer(join(dir, 'redis'), (place) => startRedis({ ...place, cacheDir, log }))
   const databaseUrl = given ?? postgres!.url
-  await migrate(databaseUrl, { partitions: PARTITIONS })
+  await migrate(databaseUrl, {
+    partitions: PARTITIONS,
+    partEvents: Number(settings.EVENTFLOW_PART_EVENTS) || undefined,
+  })
   const loaded = await loadDefinitions(definitions)
   await prepare(
     databaseUrl,

@@ -7,7 +7,7 @@ import type { ViolationKind } from './verdict.js'
 /** A history of three events of key `a`, two of them in one request, and one of key `b`. */
 interface History {
   attempts: Attempt[]
-  accepted: string[]
+  accepted: Parameters<Checker['accepted']>[0][]
   skipped: string[]
   ends: Parameters<Checker['ended']>[0][]
   effects: { id: string; key: string; n: number }[]
@@ -17,6 +17,7 @@ interface History {
   left: number
 }
 
+const accepted = (id: string, at = 10) => ({ id, at })
 const sent = (id: string, n: number) => ({ id, key: id[0]!, n, mayDie: false })
 const processed = (id: string) => ({ id, end: 'processed' as const, attempts: 1, failures: 0 })
 const dead = (id: string) => ({ id, end: 'dead' as const, attempts: 1, failures: 1, errorClass: 'PermanentError' })
@@ -26,6 +27,9 @@ const write = (epoch: number, worker: string, rest = {}) => ({
   ...rest,
 })
 
+/** For so long an id is known, in milliseconds. */
+const KNOWN_MS = 1_000
+
 function soundHistory(): History {
   return {
     attempts: [
@@ -34,7 +38,7 @@ function soundHistory(): History {
       { op: 2, from: 31, until: 40, result: 'ok', events: [sent('a3', 3)] },
       { op: 3, from: 5, until: 50, result: 'ok', events: [sent('b1', 1)] },
     ],
-    accepted: ['a1', 'a2', 'a3', 'b1'],
+    accepted: ['a1', 'a2', 'a3', 'b1'].map((id) => accepted(id)),
     skipped: [],
     ends: ['a1', 'a2', 'a3', 'b1'].map(processed),
     effects: [effect('b1', 1), effect('a1', 1), effect('a2', 2), effect('a3', 3)],
@@ -54,9 +58,9 @@ function soundHistory(): History {
 function judge(change: (history: History) => void) {
   const history = soundHistory()
   change(history)
-  const checker = createChecker()
+  const checker = createChecker(KNOWN_MS)
   for (const attempt of history.attempts) checker.attempt(attempt)
-  for (const id of history.accepted) checker.accepted(id)
+  for (const row of history.accepted) checker.accepted(row)
   for (const id of history.skipped) checker.skipped(id)
   for (const end of history.ends) checker.ended(end)
   history.effects.forEach((row, i) => {
@@ -81,11 +85,20 @@ const never = (history: History, id: string) => {
   ]
 }
 
+/** The last event of key `a` is accepted again, and processed. */
+const again = (history: History, first: object, at = 2_000) => {
+  history.accepted[2] = { ...accepted('a3'), ...first }
+  history.accepted.push(accepted('a3', at))
+  history.ends.push(processed('a3'))
+  history.effects.push(effect('a3', 3))
+  history.totals[0] = { key: 'a', count: 4, sum: 9 }
+}
+
 test('a history without violations passes', () => {
   const { violations, counts } = judge(() => {})
   expect(violations).toEqual([])
   expect(counts).toEqual({
-    ...{ attempts: 4, sent: 4, acknowledged: 4, accepted: 4 },
+    ...{ attempts: 4, sent: 4, acknowledged: 4, accepted: 4, acceptedAgain: 0 },
     ...{ processed: 4, dead: 0, effects: 4, writes: 2 },
   })
 })
@@ -130,6 +143,10 @@ describe('allowed is', () => {
     expect(kindsOf(change)).toEqual([])
   })
 
+  test('an event that is accepted again, once its id may be forgotten', () => {
+    expect(kindsOf((history) => again(history, { removedAt: 1_500 }))).toEqual([])
+  })
+
   test('an event that was replayed, and so comes after those that were sent later', () => {
     const change = (history: History) => {
       history.ends[0] = { ...processed('a1'), again: true }
@@ -141,6 +158,14 @@ describe('allowed is', () => {
 })
 
 describe('detected is', () => {
+  test.each<[string, object, number]>([
+    ['while its id must be known', { removedAt: 20 }, 900],
+    ['while its event is kept', {}, 2_000],
+    ['before its event was removed', { removedAt: 3_000 }, 2_000],
+  ])('an event that was accepted again %s', (_, first, at) => {
+    expect(kindsOf((history) => again(history, first, at))).toEqual(['accepted twice', 'effect twice'])
+  })
+
   test.each<[string, ViolationKind[], (history: History) => void]>([
     [
       'an acknowledged event that is nowhere',
@@ -150,7 +175,7 @@ describe('detected is', () => {
         never(history, 'a3')
       },
     ],
-    ['a stored event that no client sent', ['unexpected'], ({ accepted }) => accepted.push('x1')],
+    ['a stored event that no client sent', ['unexpected'], ({ accepted }) => accepted.push({ id: 'x1', at: 10 })],
     ['a settled event that no client sent', ['unexpected'], ({ ends }) => ends.push(processed('x1'))],
     ['a refusal of a sound event', ['refused'], ({ attempts }) => (attempts[0]!.result = 'refused')],
     ['an event without an end', ['unsettled'], (history) => never(history, 'a3')],
@@ -188,6 +213,14 @@ describe('detected is', () => {
       ['unsettled', 'effect without end'],
       ({ ends }) => {
         ends.splice(2, 1)
+      },
+    ],
+    [
+      'an event that was accepted again, once its id may be forgotten, and is settled once',
+      ['unsettled'],
+      (history) => {
+        history.accepted[2] = { ...accepted('a3'), removedAt: 1_500 }
+        history.accepted.push(accepted('a3', 2_000))
       },
     ],
     [

@@ -4,16 +4,17 @@
  */
 import { checkOrder } from './event-order.js'
 import type { Attempt } from './journal.js'
-import { checkEnds, type KnownEvent, nameOf, newlySent } from './known-event.js'
+import { checkEnds, type KnownEvent, nameOf, newlySent, seconds } from './known-event.js'
 import { createOwnershipCheck, type OwnershipCheck } from './ownership-check.js'
-import type { EffectRow, EndRow, TotalRow } from './rows.js'
+import type { AcceptedRow, EffectRow, EndRow, TotalRow } from './rows.js'
 import { createTotals } from './totals.js'
 import { createFindings, type Findings, type Verdict } from './verdict.js'
 
 export interface Checker extends OwnershipCheck {
   /** In the order of the journal. */
   attempt(attempt: Attempt): void
-  accepted(id: string): void
+  /** In the order of acceptance. */
+  accepted(row: AcceptedRow): void
   /** An operator has skipped it: it may be a dead letter although it is sound. */
   skipped(id: string): void
   ended(row: EndRow): void
@@ -25,9 +26,10 @@ export interface Checker extends OwnershipCheck {
   verdict(): Verdict
 }
 
-export function createChecker(): Checker {
+/** `knownMs`: for so long after its acceptance an id must be known, in milliseconds; without it, forever. */
+export function createChecker(knownMs = Number.POSITIVE_INFINITY): Checker {
   const findings = createFindings()
-  const events = createEventHistory(findings)
+  const events = createEventHistory(findings, knownMs)
   const totals = createTotals(findings)
   const ownership = createOwnershipCheck(findings)
   const counts = { attempts: 0, accepted: 0, effects: 0, writes: 0 }
@@ -37,9 +39,9 @@ export function createChecker(): Checker {
       counts.attempts++
       events.attempt(attempt)
     },
-    accepted(id) {
+    accepted(row) {
       counts.accepted++
-      events.accepted(id)
+      events.accepted(row)
     },
     skipped: events.skipped,
     ended: events.ended,
@@ -68,7 +70,8 @@ export function createChecker(): Checker {
           ...counts,
           sent: all.length,
           acknowledged: all.filter(({ ackedAt }) => Number.isFinite(ackedAt)).length,
-          processed: all.filter(({ processed }) => processed).length,
+          acceptedAgain: all.filter(({ accepted }) => accepted > 1).length,
+          processed: all.filter(({ processed }) => processed > 0).length,
           dead: all.filter(({ dead }) => dead !== undefined).length,
         },
       }
@@ -81,7 +84,7 @@ interface EventHistory extends Pick<Checker, 'attempt' | 'accepted' | 'skipped' 
 }
 
 /** The history of each event that was sent. */
-function createEventHistory(findings: Findings): EventHistory {
+function createEventHistory(findings: Findings, knownMs: number): EventHistory {
   const known = new Map<string, KnownEvent>()
   const operations = new Map<number, KnownEvent[]>()
 
@@ -101,10 +104,18 @@ function createEventHistory(findings: Findings): EventHistory {
       for (const event of operation) event.ackedAt = Math.min(event.ackedAt, until)
     },
 
-    accepted(id) {
+    accepted({ id, at, removedAt = Number.POSITIVE_INFINITY }) {
       const event = known.get(id)
-      if (event) event.accepted = true
-      else findings.add('unexpected', () => `raw_events holds ${id}, which was never sent`)
+      if (!event) return findings.add('unexpected', () => `raw_events holds ${id}, which was never sent`)
+      const afterMs = at - event.acceptedAt
+      if (event.accepted > 0 && (afterMs < knownMs || at < event.removedAt)) {
+        findings.add('accepted twice', () => `${nameOf(event)}, the second time after ${seconds(afterMs)}`)
+      } else {
+        event.again ||= event.accepted > 0
+        event.accepted++
+      }
+      event.acceptedAt = at
+      event.removedAt = removedAt
     },
 
     skipped(id) {
@@ -119,8 +130,11 @@ function createEventHistory(findings: Findings): EventHistory {
       event.again ||= again || end === 'replayed'
       if (end === 'replayed') return // its outcome is another row; if there is none, it is unsettled
       if (end === 'replaying') return findings.add('leftover', () => `${nameOf(event)} is still being replayed`)
-      if (end === 'processed') event.processed = true
-      else event.dead = errorClass ?? 'unknown'
+      if (end === 'processed') event.processed++
+      else {
+        event.letters++
+        event.dead = errorClass ?? 'unknown'
+      }
       const expected = end === 'processed' ? failures + 1 : failures
       if (attempts !== expected) {
         findings.add('attempts', () => `${nameOf(event)} is ${end} with ${attempts} attempts and ${failures} failures`)
@@ -135,7 +149,8 @@ function createEventHistory(findings: Findings): EventHistory {
       }
       event.effects++
       if (event.effects === 1) event.firstEffectAt = at
-      else findings.add('effect twice', () => `${nameOf(event)} had effects ${event.firstEffectAt} and ${at}`)
+      else if (event.effects > event.accepted)
+        findings.add('effect twice', () => `${nameOf(event)} had effects ${event.firstEffectAt} and ${at}`)
     },
 
     all: () => [...known.values()],

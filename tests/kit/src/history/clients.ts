@@ -1,4 +1,5 @@
 /** Clients of a tenant that keep sending: each event until it is accepted, with every attempt in the journal. */
+import { setMaxListeners } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Random } from '../random.js'
 import type { Attempt, Journal, SentEvent } from './journal.js'
@@ -41,12 +42,24 @@ export interface Load {
   misbehaving?: number
   /** The mood of all other events. */
   mood?: string
+  /** Some accepted requests are sent again, once, within this time after they were accepted, in milliseconds. */
+  againWithinMs?: number
+}
+
+/** One request, as often as it is sent. */
+interface Batch {
+  op: number
+  body: string
+  events: readonly SentEvent[]
 }
 
 const SHARED_KEYS = 40
 
 /** The share of requests whose events all have one key. */
 const RUNS = 0.05
+
+/** The share of requests that are sent again; those with an event that becomes a dead letter always are. */
+const SENT_AGAIN = 0.02
 const EVENTS_OF_AN_ENTRY = 50
 
 /** The misbehaviours of a definition: the moods of `fault.handled`. */
@@ -91,8 +104,10 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
   const headers = { 'content-type': 'application/json', ...(apiKey && { authorization: `Bearer ${apiKey}` }) }
   const counts = { accepted: 0, attempts: 0, notAccepted: 0, slowestMs: 0 }
   const numbers = new Map<string, number>()
-  let stopping = false
+  const stopping = new AbortController()
+  setMaxListeners(0, stopping.signal) // one for each request that is to be sent again
   let lanes: Promise<void>[] = []
+  const again: Promise<void>[] = []
   let events = 0
   let operations = 0
   let turn = 0
@@ -100,7 +115,22 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
   /** The clients of each tenant use the same ids, and the same keys, so that a confusion of tenants is detected. */
   const newId = () => `00000000-0000-7000-8000-${(++events).toString(16).padStart(12, '0')}`
 
-  async function send(steps: readonly Step[]): Promise<string[]> {
+  /** One attempt, for the journal. `first`: no earlier one has told it the events. */
+  async function attempt({ op, body, events }: Batch, first: boolean): Promise<Attempt['result']> {
+    const from = performance.now()
+    const outcome = await post(`${urls[turn++ % urls.length]}/v1/events/batch`, headers, body, events.length)
+    counts.attempts++
+    journal.write({ op, from, until: performance.now(), ...outcome, ...(first && { events }) })
+    return outcome.result
+  }
+
+  /** Sends an accepted request again, once, unless the clients stop before. */
+  async function sendAgain(batch: Batch, withinMs: number): Promise<void> {
+    await delay(withinMs * random.next(), undefined, { signal: stopping.signal }).catch(() => {})
+    if (!stopping.signal.aborted) await attempt(batch, false)
+  }
+
+  async function sendBatch(steps: readonly Step[]): Promise<Batch> {
     const op = operations++
     const sent = steps.map(({ key, mood }): SentEvent & { mood: string | undefined } => {
       const n = (numbers.get(key) ?? 0) + 1
@@ -110,29 +140,31 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
     const body = JSON.stringify(
       sent.map(({ id, key, n, mood }) => ({ id, type: typeOf(mood), data: { key, n, ...(mood && { mood }) } })),
     )
+    const batch = { op, body, events: sent }
     const begun = performance.now()
-    for (let attempt = 0; ; attempt++) {
-      const from = performance.now()
-      const outcome = await post(`${urls[turn++ % urls.length]}/v1/events/batch`, headers, body, steps.length)
-      counts.attempts++
-      journal.write({ op, from, until: performance.now(), ...outcome, ...(attempt === 0 && { events: sent }) })
-      if (outcome.result === 'ok' || outcome.result === 'refused') break
+    for (let attempts = 0; ; attempts++) {
+      const result = await attempt(batch, attempts === 0)
+      if (result === 'ok' || result === 'refused') break
       counts.notAccepted++
-      await delay(Math.min(50 * 2 ** attempt, 1_000))
+      await delay(Math.min(50 * 2 ** attempts, 1_000))
     }
     counts.accepted += sent.length
     counts.slowestMs = Math.max(counts.slowestMs, performance.now() - begun)
-    return sent.map(({ id }) => id)
+    return batch
   }
 
   async function lane(number: number, load: Load): Promise<void> {
     const everyMs = (1_000 * load.batch * load.lanes) / load.rate
     let dueAt = performance.now() + everyMs * random.next()
-    while (!stopping) {
+    while (!stopping.signal.aborted) {
       const ahead = dueAt - performance.now()
       if (ahead > 0) await delay(ahead)
       dueAt += everyMs
-      await send(chooseSteps(number, load))
+      const steps = chooseSteps(number, load)
+      const batch = await sendBatch(steps)
+      if (!load.againWithinMs) continue
+      const dies = steps.some(({ mood }) => mood === 'bad')
+      if (dies || random.next() < SENT_AGAIN) again.push(sendAgain(batch, load.againWithinMs))
     }
   }
 
@@ -160,13 +192,14 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
   }
 
   return {
-    send,
+    send: async (steps) => (await sendBatch(steps)).events.map(({ id }) => id),
     start(load) {
       lanes = Array.from({ length: load.lanes }, (_, number) => lane(number, load))
     },
     async stop() {
-      stopping = true
+      stopping.abort()
       await Promise.all(lanes)
+      await Promise.all(again)
     },
     counts,
   }

@@ -9,11 +9,19 @@ export interface KnownEvent extends SentEvent {
   from: number
   /** When the first attempt that was answered as accepted ended. */
   ackedAt: number
-  accepted: boolean
-  processed: boolean
+  /** How often it was accepted as a new event: again when its id could be forgotten. */
+  accepted: number
+  /** When it was accepted the last time, and when retention has removed that row, by the clock of Postgres. */
+  acceptedAt: number
+  removedAt: number
+  /** Its rows in `processed_events`. */
+  processed: number
+  /** Its rows in `failed_events`, except those of replayed letters. */
+  letters: number
+  /** Why it is dead. */
   dead: string | undefined
   skipped: boolean
-  /** An operator has replayed it: it comes after later events. */
+  /** An operator has replayed it, or it was accepted again: it comes after later events. */
   again: boolean
   effects: number
   firstEffectAt: number
@@ -26,29 +34,32 @@ export function newlySent(
 ): KnownEvent {
   return {
     ...event,
-    ...{ op, index, from, ackedAt: Number.POSITIVE_INFINITY, accepted: false, processed: false, dead: undefined },
+    ...{ op, index, from, ackedAt: Number.POSITIVE_INFINITY },
+    ...{ accepted: 0, acceptedAt: 0, removedAt: 0, processed: 0, letters: 0, dead: undefined },
     ...{ skipped: false, again: false, effects: 0, firstEffectAt: 0 },
   }
 }
 
-/** Checks, once everything was drained, that an event has one final state, and the matching effects. */
+/**
+ * Checks, once everything was drained, that an event has one final state for each time it was accepted, and the matching
+ * effects.
+ */
 export function checkEnds(event: KnownEvent, findings: Findings): void {
-  const { ackedAt, accepted, processed, dead, effects, mayDie, skipped } = event
-  const settled = processed || dead !== undefined
-  if (Number.isFinite(ackedAt) && !accepted) {
+  const { ackedAt, accepted, processed, letters, dead, effects, mayDie, skipped } = event
+  if (Number.isFinite(ackedAt) && accepted === 0) {
     findings.add('lost', () => `${nameOf(event)} was accepted at ${seconds(ackedAt)} and is in no table`)
   }
-  if (accepted && !settled) {
+  if (processed + letters < accepted) {
     findings.add('unsettled', () => `${nameOf(event)}, sent at ${seconds(event.from)}, has reached no end`)
   }
-  if (processed && dead !== undefined) {
+  if (processed > 0 && letters > 0 && processed + letters > Math.max(1, accepted)) {
     findings.add('two ends', () => `${nameOf(event)} is processed and dead (${dead})`)
   }
   if (dead !== undefined && !mayDie && !skipped) {
     findings.add('dead for no reason', () => `${nameOf(event)} is sound, and is dead: ${dead}`)
   }
-  if (processed && effects === 0) findings.add('effect lost', () => `${nameOf(event)} is processed and had no effect`)
-  if (!processed && effects > 0) {
+  if (processed > effects) findings.add('effect lost', () => `${nameOf(event)} is processed and had no effect`)
+  if (processed === 0 && effects > 0) {
     findings.add('effect without end', () => `${nameOf(event)} had effect ${event.firstEffectAt} and is not processed`)
   }
 }

@@ -19,17 +19,17 @@ const REPLAY = 0
 
 /** The tables from which retention removes events, and the columns that the checker reads. */
 const HISTORY = {
-  raw_events: 'tenant_id, event_id',
-  processed_events: 'tenant_id, event_id, attempts, history',
-  failed_events: 'tenant_id, event_id, attempts, history, status, error_class, message',
+  raw_events: 'seq, tenant_id, event_id, accepted_at',
+  processed_events: 'seq, tenant_id, event_id, attempts, history',
+  failed_events: 'seq, tenant_id, event_id, attempts, history, status, error_class, message',
 }
 
 /** The tables of which retention removes whole parts. */
 const PARTS = ['raw_events', 'processed_events'] as const
 
-/** A table of the history, including the rows that retention has removed from it. */
+/** A table of the history, including the rows that retention has removed from it, and when it did. */
 const everIn = (table: keyof typeof HISTORY) =>
-  `(SELECT ${HISTORY[table]} FROM ${table} UNION ALL TABLE removed_${table}) AS ever`
+  `(SELECT ${HISTORY[table]}, NULL::timestamptz AS removed_at FROM ${table} UNION ALL TABLE removed_${table}) AS ever`
 
 const WATCH = [
   `CREATE TABLE watched_owners (
@@ -82,14 +82,14 @@ const WATCH = [
      IF NEW.emptied_at IS NOT DISTINCT FROM OLD.emptied_at AND NEW.looked_at IS NOT NULL THEN
        ${PARTS.map(
          (table) => `
-           INSERT INTO leaving_${table} SELECT partition, seq, ${HISTORY[table]} FROM ${table}
+           INSERT INTO leaving_${table} SELECT partition, ${HISTORY[table]} FROM ${table}
            WHERE seq >= OLD.from_seq AND seq < OLD.until_seq;`,
        ).join('')}
      END IF;
      RETURN NULL;
    END $$`,
   ...PARTS.map(
-    (table) => `CREATE TABLE leaving_${table} AS SELECT partition, seq, ${HISTORY[table]} FROM ${table} WITH NO DATA`,
+    (table) => `CREATE TABLE leaving_${table} AS SELECT partition, ${HISTORY[table]} FROM ${table} WITH NO DATA`,
   ),
   `CREATE TRIGGER watch_part AFTER UPDATE OF looked_at, emptied_at ON ledger_parts FOR EACH ROW
      EXECUTE FUNCTION watch_part()`,
@@ -97,7 +97,8 @@ const WATCH = [
   // Retention removes rows under its own lock; rows deleted for other reasons must not be excused.
   ...Object.entries(HISTORY).flatMap(([table, columns]) => [
     `CREATE TABLE removed_${table} AS SELECT ${columns} FROM ${table} WITH NO DATA`,
-    `CREATE INDEX ON removed_${table} (tenant_id, event_id)`,
+    `ALTER TABLE removed_${table} ADD COLUMN removed_at timestamptz DEFAULT clock_timestamp()`,
+    `CREATE INDEX ON removed_${table} (tenant_id, seq)`,
     `CREATE FUNCTION watch_removed_${table}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
        IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
                   AND (classid::bigint << 32) + objid::bigint = ${ADVISORY_LOCKS.retention}) THEN
@@ -125,16 +126,16 @@ export async function countRemoved(db: Db): Promise<number> {
 
 /**
  * Reads a tenant's journal, its rows, and what belongs to no tenant: owners and writes, and Redis. Then it decides.
- * Everything must have been drained, or have had enough time to.
+ * Everything must have been drained, or have had enough time to. `knownMs`: see `createChecker`.
  */
 export async function checkHistory(
   journalFile: string,
   db: Db,
   redis: Redis,
   prefix: string,
-  tenantId = 'default',
+  { tenantId = 'default', knownMs }: { tenantId?: string; knownMs?: number } = {},
 ): Promise<Verdict> {
-  const checker = createChecker()
+  const checker = createChecker(knownMs)
   for await (const attempt of readJournal(journalFile)) checker.attempt(attempt)
   await readHistory(checker, db, redis, prefix, tenantId)
   return checker.verdict()
@@ -158,21 +159,27 @@ export async function readHistory(
 }
 
 async function readTenant(checker: Checker, db: Db, tenantId: string): Promise<void> {
-  const byId = { column: 'event_id', type: 'uuid', tenantId }
-  await eachRow(db, `SELECT event_id::text AS cursor FROM ${everIn('raw_events')}`, byId, (row) =>
-    checker.accepted(row.cursor),
+  const bySeq = { column: 'seq', type: 'bigint', tenantId }
+  const ms = (time: string) => `extract(epoch FROM ${time})::float8 * 1000`
+  await eachRow(
+    db,
+    `SELECT seq AS cursor, event_id, ${ms('accepted_at')} AS at, ${ms('removed_at')} AS removed_at
+     FROM ${everIn('raw_events')}`,
+    bySeq,
+    (row) => checker.accepted({ id: row.event_id, at: row.at, ...(row.removed_at && { removedAt: row.removed_at }) }),
   )
   for (const id of await skippedBy(db, tenantId)) checker.skipped(id)
   const ended = (table: keyof typeof HISTORY, end: string, errorClass: string) =>
     eachRow(
       db,
-      `SELECT event_id::text AS cursor, ${end} AS "end", attempts, ${errorClass} AS error_class, history FROM ${everIn(table)}`,
-      byId,
+      `SELECT seq AS cursor, event_id, ${end} AS "end", attempts, ${errorClass} AS error_class, history
+       FROM ${everIn(table)}`,
+      bySeq,
       (row) => {
         const history: { attempt: number }[] = row.history ?? []
         const replay = history.findLastIndex(({ attempt }) => attempt === REPLAY)
         checker.ended({
-          ...{ id: row.cursor, end: row.end, attempts: row.attempts },
+          ...{ id: row.event_id, end: row.end, attempts: row.attempts },
           ...{ failures: history.length - replay - 1, again: replay >= 0 },
           ...(row.error_class && { errorClass: row.error_class }),
         })

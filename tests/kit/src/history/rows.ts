@@ -1,5 +1,13 @@
 /** The rows of the database that the checker receives. */
 
+/** A row of `raw_events`. Times are those of Postgres, in milliseconds. */
+export interface AcceptedRow {
+  id: string
+  at: number
+  /** When retention has removed it. */
+  removedAt?: number
+}
+
 /** A row of `processed_events` or `failed_events`. */
 export interface EndRow {
   id: string

@@ -3,6 +3,7 @@
 /**
  * The violations:
  * - `lost`: answered as accepted, and no row of it
+ * - `accepted twice`: though its id had to be known still
  * - `unexpected`: accepted or settled, and never sent
  * - `refused`: a sound event was refused permanently
  * - `unsettled`: accepted, and still unsettled after everything was drained
@@ -19,6 +20,7 @@
  */
 export type ViolationKind =
   | 'lost'
+  | 'accepted twice'
   | 'unexpected'
   | 'refused'
   | 'unsettled'
@@ -45,7 +47,7 @@ export interface Violation {
 export interface Verdict {
   violations: Violation[]
   counts: Record<
-    'attempts' | 'sent' | 'acknowledged' | 'accepted' | 'processed' | 'dead' | 'effects' | 'writes',
+    'attempts' | 'sent' | 'acknowledged' | 'accepted' | 'acceptedAgain' | 'processed' | 'dead' | 'effects' | 'writes',
     number
   >
 }
