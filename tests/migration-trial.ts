@@ -1,8 +1,8 @@
 /**
  * Tries the migration of a running installation at size: stores millions of events as the earlier version did, and
  * converts their tables while clients of both versions send events. `npm run migration-trial -- --events N --rate R`;
- * with `--out FILE` the result is written there. `--quiet SECONDS`: before the clients start, it waits that long for other
- * programs of the machine to leave the processors free.
+ * with `--out FILE` the result is written there. `--quiet SECONDS`: before the clients start, it waits that long for
+ * other programs of the machine to leave the processors free.
  */
 import { execFileSync } from 'node:child_process'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'

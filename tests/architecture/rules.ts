@@ -27,7 +27,9 @@ const PACKAGES: Record<string, readonly string[]> = {
 /** What apps and scripts may import. */
 const FOR_PROGRAMS = Object.keys(PACKAGES).filter((name) => name !== 'testing')
 
-/** Who alone imports a library; besides the bench, which measures what is under those packages, and others' pipelines. */
+/**
+ * Who alone imports a library; besides the bench, which measures what is under those packages, and others' pipelines.
+ */
 const KNOWERS: Record<string, string> = {
   pg: 'packages/db',
   kysely: 'packages/db',

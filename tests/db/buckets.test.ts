@@ -17,7 +17,7 @@ import {
   tidyBuckets,
   turnBucket,
 } from '@eventflow/db'
-import { administer, createDatabase, newEvent, turnEnds, until } from '@eventflow/testkit'
+import { createDatabase, newEvent, turnEnds, until, whileHeldUp } from '@eventflow/testkit'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 
 let url: string
@@ -94,31 +94,16 @@ test('all kept ids of removed events are forgotten, however many statements that
 test('parts are made while the ids that are kept are copied', async () => {
   await isNew(newEvent())
   await turn()
-  // Holds up the copy until the test has the lock no more.
-  await administer(
-    `CREATE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS $$
-     BEGIN WHILE NOT pg_try_advisory_xact_lock(1) LOOP PERFORM pg_sleep(0.01); END LOOP; RETURN NEW; END $$;
-     CREATE TRIGGER hold_up BEFORE INSERT ON event_ids_kept FOR EACH ROW EXECUTE FUNCTION hold_up()`,
-    url,
+  const seen = (await readBuckets(db))!
+  const held = { db, url, table: 'event_ids_kept', statement: 'INSERT INTO event_ids' } as const
+  await whileHeldUp(
+    held,
+    () => turnBucket(url, seen),
+    async () => {
+      const reach = (await readReach(db))!
+      expect(await makeAhead(url, reach, { partEvents: 10, keptDays: 0 }, reach.ahead + 1)).toBe(1)
+    },
   )
-  const holder = await db.connect()
-  let turned: Promise<void> | undefined
-  try {
-    await holder.query('BEGIN; SELECT pg_advisory_xact_lock(1)')
-    turned = turnBucket(url, (await readBuckets(db))!)
-    await until('ids are being copied', async () => {
-      const { rowCount } = await db.query(
-        `SELECT FROM pg_stat_activity WHERE query ~ 'INSERT INTO event_ids' AND application_name = 'eventflow-upkeep' AND datname = current_database()`,
-      )
-      return rowCount! > 0
-    })
-    const reach = (await readReach(db))!
-    expect(await makeAhead(url, reach, { partEvents: 10, keptDays: 0 }, reach.ahead + 1)).toBe(1)
-  } finally {
-    await holder.query('ROLLBACK')
-    holder.release()
-    await turned
-  }
 })
 
 test('a page has all its events, also those whose ids are in several buckets', async () => {

@@ -50,7 +50,9 @@ async function assignUpTo(n: number) {
   await makeAhead(url, (await readReach(db))!, { partEvents: WIDTH, keptDays: 0 }, 4)
 }
 
-/** An event as stored in the tables; `seq` counts from 1 in each test, ages in days. A missing field has not happened. */
+/**
+ * An event as stored in the tables; `seq` counts from 1 in each test, ages in days. A missing field has not happened.
+ */
 export interface Stored {
   seq: number
   partition: number
@@ -64,7 +66,10 @@ export const idOf = (seq: number) => `00000000-0000-7000-8000-${String(seq).padS
 const ago = (days: number | undefined) =>
   days === undefined ? null : new Date(Date.now() - days * 86_400_000 - 1_000).toISOString()
 
-/** `settled`: up to which event everything is settled, of each partition. Unless `last` says so, seqs end with the last event. */
+/**
+ * `settled`: up to which event everything is settled, of each partition. Unless `last` says so, seqs end with the last
+ * event.
+ */
 export async function store(
   events: readonly Stored[],
   settled: Record<number, number>,

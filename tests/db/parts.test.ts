@@ -7,6 +7,7 @@ import {
   isMissingPart,
   makeAhead,
   migrate,
+  neededAhead,
   PARTS_AHEAD,
   readReach,
   sqlErrorKind,
@@ -111,6 +112,26 @@ test('a part is as wide as the events of a day need, and never narrow', () => {
       },
     ),
   )
+})
+
+test('as many parts are needed as the arriving events fill, also where no part is left', () => {
+  const seqs = fc.integer({ min: 0, max: 1e9 })
+  fc.assert(
+    fc.property(
+      seqs,
+      fc.integer({ min: -1_000, max: 1e6 }),
+      fc.integer({ min: 0, max: 30 }),
+      fc.double({ min: 0, max: 1e6, noNaN: true }),
+      (lastSeq, left, ahead, arriving) => {
+        const reach = { lastSeq, end: lastSeq + left, ahead, perDay: 0, newlyOpened: false }
+        const needed = neededAhead(reach, WIDTH, arriving)
+        expect(needed).toBeGreaterThanOrEqual(PARTS_AHEAD)
+        expect(reach.end + (needed - ahead) * WIDTH.partEvents).toBeGreaterThan(lastSeq + arriving)
+      },
+    ),
+  )
+  expect(neededAhead({ lastSeq: 100, end: 101, ahead: 0, perDay: 0, newlyOpened: false }, WIDTH, 0)).toBe(PARTS_AHEAD)
+  expect(neededAhead({ lastSeq: 95, end: 101, ahead: 0, perDay: 0, newlyOpened: false }, WIDTH, 455)).toBe(5)
 })
 
 describe('in a running pipeline', () => {

@@ -1,6 +1,6 @@
 /**
- * The plans of the statements that run for every event or every batch, on tables in thirty parts: each finds its rows by
- * an index, and reads no more rows than it needs, with the plan for its values and with the one for any values.
+ * The plans of the statements that run for every event or every batch, on tables in thirty parts: each finds its rows
+ * by an index, and reads no more rows than it needs, with the plan for its values and with the one for any values.
  */
 import {
   type AcceptedEvent,
@@ -84,7 +84,9 @@ beforeAll(async () => {
 
 afterAll(() => db.end())
 
-/** Otherwise it would take notice of the rows that the tests take back, and Postgres of a part that is empty for now. */
+/**
+ * Otherwise it would take notice of the rows that the tests take back, and Postgres of a part that is empty for now.
+ */
 async function withoutAutovacuum(url: string): Promise<void> {
   const { rows } = await db.query(`
     SELECT inhrelid::regclass::text AS name FROM pg_inherits JOIN pg_class parent ON parent.oid = inhparent

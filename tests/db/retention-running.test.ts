@@ -3,7 +3,16 @@ import { insertRawEvents, migrate, readBuckets, turnBucket } from '@eventflow/db
 import { removeOld } from '@eventflow/engine'
 import { createPublisher } from '@eventflow/redis'
 import { defineEvent, Type } from '@eventflow/sdk'
-import { administer, createDatabase, findStored, newEvent, startPipeline, turnEnds, until } from '@eventflow/testkit'
+import {
+  administer,
+  createDatabase,
+  findStored,
+  newEvent,
+  startPipeline,
+  turnEnds,
+  until,
+  whileHeldUp,
+} from '@eventflow/testkit'
 import { describe, expect, test } from '@jest/globals'
 import { ALL, base, db, idOf, old, parts, range, round, settle, store, tables, url, useLedger } from './old-parts.js'
 
@@ -134,6 +143,30 @@ test('a worker removes what is older than its settings say', async () => {
     await pipeline.startWorker()
     await until('the old events are gone', async () => (await tables()).raw.length === 4)
     expect((await tables()).raw).toEqual([5, 6, 7, 8])
+  } finally {
+    await pipeline.stop()
+  }
+})
+
+test('a worker that stops gives its partitions back although it is emptying a part', async () => {
+  const pipeline = await startPipeline([], { DATABASE_URL: url, EVENTFLOW_RETENTION_SETTLED_DAYS: '30' })
+  const hasPartitions = async () => (await db.query(`SELECT FROM partitions WHERE owner = 'stops'`)).rowCount! > 0
+  await store(old(1, 5), ALL, 10)
+  const held = { db, url, table: 'ledger_parts', statement: 'UPDATE ledger_parts SET looked_at' } as const
+  let stopping: Promise<void> | undefined
+  try {
+    await whileHeldUp(
+      held,
+      () => pipeline.startWorker('stops'),
+      async (started) => {
+        const worker = await started
+        await until('it has partitions', hasPartitions)
+        stopping = worker.stop()
+        await until('they are free', async () => !(await hasPartitions()))
+        expect(await Promise.race([stopping, 'emptying'])).toBe('emptying')
+      },
+    )
+    await stopping
   } finally {
     await pipeline.stop()
   }

@@ -1,4 +1,5 @@
 /** Retention removes only events settled long ago, by parts: never an unsettled one, and never twice at once. */
+import { randomBytes } from 'node:crypto'
 import { ADVISORY_LOCKS, type Retired, removeDeadLetters } from '@eventflow/db'
 import { removeOld } from '@eventflow/engine'
 import { describe, expect, test } from '@jest/globals'
@@ -146,6 +147,22 @@ describe('a part with events that are kept', () => {
     expect(await tables()).toEqual({ raw: [2, 7, 12, 17, 22, 27], processed: [], failed: [2, 7, 12, 17, 22, 27] })
     await store([letter(31)], ALL)
     expect((await round({ settledDays: 10, deadDays: 10 })).told).toEqual(['1-30: dropped'])
+  })
+
+  test('is folded with its neighbours on one side of a part that is too large', async () => {
+    for (const some of [range(1, 30), range(31, 60)]) {
+      await store(
+        some.map((seq) => (seq % 5 === 2 ? letter(seq) : old(seq, seq)[0]!)),
+        ALL,
+      )
+    }
+    // Postgres cannot compress it.
+    const large = JSON.stringify(randomBytes(25 * 1024 * 1024).toString('base64'))
+    await db.query('UPDATE raw_events SET payload = $1 WHERE seq = $2', [large, base + 26])
+    expect((await round({ settledDays: 10 })).told.at(-1)).toBe('1-25: folded')
+    expect((await round({ settledDays: 10 })).told).toEqual(['31-60: folded'])
+    expect((await round({ settledDays: 10 })).told).toEqual([])
+    expect((await parts()).slice(0, 3)).toEqual(['1-25', '26-30', '31-60'])
   })
 })
 

@@ -44,7 +44,9 @@ afterEach(() => pipeline.stop())
 
 const request = (id: string) => ({ type: 'test.done', id, data: {} })
 
-/** Sends, resends and reads events until stopped. Resolves with what it sent, and with every answer that was an error. */
+/**
+ * Sends, resends and reads events until stopped. Resolves with what it sent, and with every answer that was an error.
+ */
 function startRequests() {
   const sent: string[] = []
   const failures: string[] = []

@@ -104,18 +104,13 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     refreshGauges: () => refreshWorkerGauges({ db, feed: monitor, metrics }, lanes),
     async stop() {
       const abandon = setTimeout(() => abandoning.abort(), config.EVENTFLOW_SHUTDOWN_TIMEOUT_MS / 3)
-      await Promise.all([
-        watchdog.stop(),
-        schemas.stop(),
-        retention.stop(),
-        telling.stop(),
-        parts.stop(),
-        buckets.stop(),
-        ...lanes.map((lane) => lane.stop()),
-      ])
+      // A step of the upkeep may take minutes: the partitions must not wait for it.
+      const upkeep = Promise.all([retention.stop(), parts.stop(), buckets.stop()])
+      await Promise.all([watchdog.stop(), schemas.stop(), telling.stop(), ...lanes.map((lane) => lane.stop())])
       clearTimeout(abandon)
       await ownership.stop()
       await Promise.all(feeds.map((feed) => feed.close()))
+      await upkeep
     },
   }
 }

@@ -102,8 +102,8 @@ export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; 
   }
 
   /**
-   * Inserts each event, or refuses it, or finds it already stored. The id of an event that is neither inserted nor found
-   * was forgotten in between; it is inserted again.
+   * Inserts each event, or refuses it, or finds it already stored. The id of an event that is neither inserted nor
+   * found was forgotten in between; it is inserted again.
    */
   async function insertOrFind(events: readonly NewEvent[]): Promise<Inserted> {
     const inserted: Inserted = { accepted: new Map(), refused: new Set(), stored: new Map(), incarnation: Infinity }

@@ -19,8 +19,8 @@ export interface RedisForWorker {
 }
 
 /**
- * Opens a feed for each lane of a worker, over `redis` for commands that do not block and a connection each for reads that do. `secret`
- * is that of the installation's entries. Never rejects: without Redis the feeds become ready later.
+ * Opens a feed for each lane of a worker, over `redis` for commands that do not block and a connection each for reads
+ * that do. `secret` is that of the installation's entries. Never rejects: without Redis the feeds become ready later.
  */
 export async function openRedisForWorker(options: {
   url: string

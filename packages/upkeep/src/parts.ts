@@ -8,7 +8,7 @@ import {
   MIN_PART_EVENTS,
   makeAhead,
   mayContract,
-  PARTS_AHEAD,
+  neededAhead,
   type Reach,
   readReach,
   recordOpened,
@@ -18,7 +18,7 @@ import { type Logger, repeat } from '@eventflow/runtime'
 
 const EVERY_MS = 1_000
 
-/** Parts are made for what may arrive within this many milliseconds. */
+/** Parts are made for what may arrive within this many milliseconds, at the rate since the last round. */
 const FORESIGHT_MS = 30_000
 
 export interface MakingParts {
@@ -40,7 +40,7 @@ export function startMakingParts({ db, url, width, patience, log }: MakingParts)
   async function round(): Promise<void> {
     const reach = await readReach(db)
     if (!reach) return convert()
-    const needed = Math.max(PARTS_AHEAD, partsFor(reach))
+    const needed = neededAhead(reach, width, arrivingAfter(reach))
     before = { seq: reach.lastSeq, at: performance.now() }
     missing = reach.ahead < needed ? missing + 1 : 0
     if (missing > patience) {
@@ -56,12 +56,8 @@ export function startMakingParts({ db, url, width, patience, log }: MakingParts)
     if (await contract(url, { partEvents })) log.info('the tables of the ledger are now in parts')
   }
 
-  /** How many parts may be filled soon, at the rate since the last round. */
-  function partsFor({ lastSeq, end, ahead }: Reach): number {
-    if (!before) return 0
-    const perMs = (lastSeq - before.seq) / (performance.now() - before.at)
-    const narrow = width.partEvents > 0 ? width.partEvents : (end - lastSeq) / (ahead + 1)
-    return Math.ceil((perMs * FORESIGHT_MS) / narrow)
+  function arrivingAfter({ lastSeq }: Reach): number {
+    return before ? ((lastSeq - before.seq) / (performance.now() - before.at)) * FORESIGHT_MS : 0
   }
 
   return repeat(round, {

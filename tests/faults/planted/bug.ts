@@ -40,7 +40,8 @@ export const IN_A_HURRY: readonly Patch[] = [
   { file: 'engine/partition/catch-up.js', find: 'const SLICE = 250', replace: 'const SLICE = 20' },
   { file: 'db/parts/buckets.js', find: 'TURN_SECONDS = 20', replace: 'TURN_SECONDS = 0.5' },
   { file: 'upkeep/buckets.js', find: 'EVERY_MS = 5_000', replace: 'EVERY_MS = 200' },
-  // A stall of a slow machine must not look like a lost connection: the partition would be read from Postgres, which hides many bugs.
+  // A stall of a slow machine must not look like a lost connection: the partition would be read from Postgres, which
+  // hides many bugs.
   {
     file: 'redis/connect.js',
     find: 'socketTimeout: blocking ? MAX_BLOCK_MS + 1_000 : 2_000',

@@ -1,12 +1,11 @@
 /**
- * The files of an archived part: a folder `part-N` with `manifest.json` and a gzip NDJSON file for each table. The folder
- * gets its name when everything in it is written and was read back: a folder with that name is complete.
+ * The files of an archived part: a folder `part-N` with `manifest.json` and a gzip NDJSON file for each table. The
+ * folder gets its name when everything in it is written and was read back: a folder with that name is complete.
  */
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip, createGzip } from 'node:zlib'
 import { ARCHIVED_TABLES, type ArchivedTable, type Column, type PartExport } from '@eventflow/db'
@@ -77,6 +76,7 @@ export async function writeArchive(out: string, part: PartExport): Promise<Manif
     }
     await writeFile(join(incomplete, MANIFEST), `${JSON.stringify(manifest, undefined, 2)}\n`, { flush: true })
     await checkArchive(incomplete)
+    await flush(incomplete)
     await rename(incomplete, folder)
     await flush(dirname(folder))
     return manifest
@@ -99,7 +99,7 @@ async function writeRows(path: string, rows: AsyncIterable<string[]>): Promise<n
   return count
 }
 
-/** Renaming is durable only when the folder above is. */
+/** Files and names in a folder are durable only when the folder is. */
 async function flush(folder: string): Promise<void> {
   const handle = await open(folder)
   await handle.sync().finally(() => handle.close())
@@ -112,8 +112,8 @@ async function measure(path: string): Promise<{ bytes: number; sha256: string }>
 }
 
 /**
- * Checks the manifest, and each file against it: its checksum and its number of rows. Resolves with the manifest. Rejects
- * with ArchiveError if anything differs.
+ * Checks the manifest, and each file against it: its checksum and its number of rows. Resolves with the manifest.
+ * Rejects with ArchiveError if anything differs.
  */
 export async function checkArchive(folder: string): Promise<Manifest> {
   const manifest = await readManifest(folder)
@@ -163,14 +163,9 @@ export async function* readRows(
   table: ArchivedTable,
 ): AsyncGenerator<string[]> {
   const path = join(folder, tables[table].file)
-  const gunzip = createGunzip()
-  const reading = pipeline(createReadStream(path), gunzip).catch((error) => {
-    throw new ArchiveError(`${path} cannot be read: ${error.message}`)
-  })
-  reading.catch(() => {}) // awaited below
   let number = 0
   let lines: string[] = []
-  for await (const line of createInterface({ input: gunzip, crlfDelay: Number.POSITIVE_INFINITY })) {
+  for await (const line of readLines(path)) {
     number++
     if (!isObject(line)) throw new ArchiveError(`${path}, line ${number}: not a JSON object`)
     if (lines.push(line) === AT_ONCE) {
@@ -178,8 +173,28 @@ export async function* readRows(
       lines = []
     }
   }
-  await reading
   if (lines.length > 0) yield lines
+}
+
+/** Only LF ends a line. For `node:readline` other characters do, too, which a JSON text may have. */
+async function* readLines(path: string): AsyncGenerator<string> {
+  const gunzip = createGunzip().setEncoding('utf8')
+  // Its error is also that of `gunzip`.
+  pipeline(createReadStream(path), gunzip).catch(() => {})
+  let unfinished = ''
+  try {
+    for await (const text of gunzip) {
+      const [first, ...others] = text.split('\n')
+      unfinished += first
+      for (const next of others) {
+        yield unfinished
+        unfinished = next
+      }
+    }
+  } catch (error) {
+    throw new ArchiveError(`${path} cannot be read: ${(error as Error).message}`)
+  }
+  if (unfinished !== '') yield unfinished
 }
 
 function isObject(line: string): boolean {

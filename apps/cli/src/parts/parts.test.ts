@@ -10,15 +10,17 @@ import {
   exportPart,
   forgetKept,
   insertRawEvents,
+  makeAhead,
   migrate,
   type Retired,
   readBuckets,
+  readReach,
   removeDeadLetters,
   retireParts,
   tidyBuckets,
   turnBucket,
 } from '@eventflow/db'
-import { createDatabase, newEvent, turnEnds } from '@eventflow/testkit'
+import { createDatabase, newEvent, turnEnds, whileHeldUp } from '@eventflow/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { writeArchive } from './archive-files.js'
 import { archive, restore, showParts } from './parts.js'
@@ -26,7 +28,7 @@ import { archive, restore, showParts } from './parts.js'
 /** Json texts that a parser would change. */
 const PAYLOADS = [
   '{"n": 12345678901234567890, "n": 1e400}',
-  '{\n  "text": "\\u0000\\ud800 \\u00e9 é \\\\ \\"",\r\n  "tab": "\\t"}',
+  '{\n  "text": "\\u0000\\ud800 \\u00e9 é \u2028 \u2029 \\\\ \\"",\r\n  "tab": "\\t"}',
   '  {"a":1.10,"b":-0.0}',
   '{}',
   '{"five": 5}',
@@ -180,6 +182,17 @@ describe('an archived part', () => {
     expect(await forgetKept(db)).toBe(0)
     const { rows: ids } = await db.query('SELECT seq FROM event_ids WHERE seq <= 5 ORDER BY seq')
     expect(ids.map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5])
+  })
+
+  test('does not keep other parts from being made while its ids come back', async () => {
+    await archiveAll()
+    await removeAll()
+    const held = { db, url, table: 'event_ids_kept', statement: 'INSERT INTO event_ids' } as const
+    const restored = await whileHeldUp(held, restorePart, async () => {
+      const reach = (await readReach(db))!
+      expect(await makeAhead(url, reach, { partEvents: 5, keptDays: 0 }, reach.ahead + 1)).toBe(1)
+    })
+    expect(restored).toMatchObject({ code: 0, stdout: 'part 1: 5 events restored, 0 are there already\n' })
   })
 
   test('is not overwritten', async () => {

@@ -6,8 +6,8 @@
  * or the bucket of kept ids has it. A bucket has every id of its time, so two look-ups find any id that is still known.
  *
  * While the current bucket is *turning*, some statements that began before still claim in the previous one. Claims that
- * do not see each other must meet: so for that time each id is claimed in the previous bucket first, then in the current
- * one, and belongs to the statement that gets both.
+ * do not see each other must meet: so for that time each id is claimed in the previous bucket first, then in the
+ * current one, and belongs to the statement that gets both.
  */
 import { KEPT_BUCKET } from '../server/to-parts.js'
 
@@ -20,8 +20,9 @@ const IS_IN = (bucket: string) => `
             WHERE i.tenant_id = n.tenant_id AND i.event_id = n.event_id AND i.bucket = ${bucket}), false)`
 
 /**
- * The CTEs `first` and `claimed`: `claimed` has the seqs of the rows of `numbered` (tenant_id, event_id, seq, partition)
- * whose ids were not known before. Ids are claimed in their order, so two statements with the same ids cannot deadlock.
+ * The CTEs `first` and `claimed`: `claimed` has the seqs of the rows of `numbered` (tenant_id, event_id, seq,
+ * partition) whose ids were not known before. Ids are claimed in their order, so two statements with the same ids
+ * cannot deadlock.
  */
 export const CLAIM_IDS = (numbered: string) => `
   first AS (
@@ -43,14 +44,16 @@ export const CLAIM_IDS = (numbered: string) => `
   claimed AS (
     SELECT seq FROM first WHERE NOT ${LEDGER('turning')} UNION ALL SELECT seq FROM second)`
 
-/** Whether `row` of `raw_events` is the event of row `i`: a claim that was lost at a turn has a seq without an event. */
+/**
+ * Whether `row` of `raw_events` is the event of row `i`: a claim that was lost at a turn has a seq without an event.
+ */
 export const IS_EVENT_OF_ID = (row: string) => `
   ${row}.partition = i.partition AND ${row}.seq = i.seq
   AND ${row}.tenant_id = i.tenant_id AND ${row}.event_id = i.event_id`
 
 /**
- * The rows of `event_ids` with the id of row `wanted`, as a lateral subquery. Postgres expects a look-up in every part and
- * bucket, not in the one that has the row, and would often rather read all of them; OFFSET 0 prevents that.
+ * The rows of `event_ids` with the id of row `wanted`, as a lateral subquery. Postgres expects a look-up in every part
+ * and bucket, not in the one that has the row, and would often rather read all of them; OFFSET 0 prevents that.
  */
 export const IDS_OF = (wanted: string) => `
   LATERAL (SELECT * FROM event_ids
@@ -61,8 +64,8 @@ export const EVENT_OF = (row: string) => `
   LATERAL (SELECT * FROM raw_events WHERE partition = ${row}.partition AND seq = ${row}.seq OFFSET 0)`
 
 /**
- * The events with the ids in `wanted` (tenant_id, event_id), as rows `r` of `raw_events`. Each event once: an id that was
- * claimed during a turn, or is kept, is in several buckets.
+ * The events with the ids in `wanted` (tenant_id, event_id), as rows `r` of `raw_events`. Each event once: an id that
+ * was claimed during a turn, or is kept, is in several buckets.
  */
 export const EVENTS_BY_ID = (wanted: string) => `
   ${wanted} AS wanted

@@ -114,8 +114,8 @@ const FIND = `
   CROSS JOIN LATERAL (SELECT r.seq) AS e`
 
 /**
- * Resolves with the stored events with these ids, by `identityOf`. `removed`: the id is known, but retention has removed
- * its event.
+ * Resolves with the stored events with these ids, by `identityOf`. `removed`: the id is known, but retention has
+ * removed its event.
  */
 export async function findRawEvents(
   db: Queryable,

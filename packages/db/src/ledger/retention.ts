@@ -46,7 +46,8 @@ const REMOVE_DEAD_LETTERS = `
  * Removes dead letters whose last change (a failure or an operator's decision) is more than `days` ago, among the next
  * `limit` of all partitions above the seq `after`. Open and discarded ones are removed with their raw events; the event
  * of a replayed one then counts as an ordinary processed event. Letters of a part that was restored stay as long as the
- * part; with `archivedOnly`, those of a part that was not archived stay, too. Resolves with undefined if another process is already removing.
+ * part; with `archivedOnly`, those of a part that was not archived stay, too. Resolves with undefined if another
+ * process is already removing.
  */
 export function removeDeadLetters(
   db: Db,

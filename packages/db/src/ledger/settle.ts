@@ -60,8 +60,9 @@ export interface Inserted {
 // The statement includes the fence, so that a batch without handlers is settled in one round trip. An event that has
 // failed or was discarded stays so, even if a second stream entry delivers it; one that is being replayed does not.
 //
-// The positions of each partition are drawn from a row that stays locked until the transaction ends. So they rise in the
-// order of the commits: a reader that sees a position sees all lower ones. An event that is not inserted leaves a gap.
+// The positions of each partition are drawn from a row that stays locked until the transaction ends. So they rise in
+// the order of the commits: a reader that sees a position sees all lower ones. An event that is not inserted leaves a
+// gap.
 //
 // Of a part that retention has dropped, every event was settled.
 const INSERT_PROCESSED = `

@@ -54,8 +54,8 @@ export async function findSettled(
 }
 
 /**
- * Resolves with those of these ids whose events are settled, by `identityOf`. An event that Postgres does not have counts
- * as settled: retention removed it.
+ * Resolves with those of these ids whose events are settled, by `identityOf`. An event that Postgres does not have
+ * counts as settled: retention removed it.
  */
 export async function findSettledIds(
   db: Queryable,

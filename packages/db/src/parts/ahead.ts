@@ -32,7 +32,7 @@ export interface Width {
 /** About how many parts there are at a time: a statement may lock all of them. */
 const PARTS = 25
 
-/** With events that are kept forever, a new part is as large as this part of all before: so their number stays small. */
+/** With events that are kept forever, a new part has this share of the seqs before it: so their number stays small. */
 const SHARE_OF_ALL = 1 / 8
 
 /** The most parts that one round makes. */
@@ -77,9 +77,15 @@ export function widthOf(
   return Math.max(MIN_PART_EVENTS, Math.ceil(wanted))
 }
 
+/** Returns how many parts must be ahead if `arriving` events may come before the next ones are made. */
+export function neededAhead(reach: Reach, width: Width, arriving: number): number {
+  const beyondEnd = reach.lastSeq + arriving + 1 - reach.end
+  return Math.max(PARTS_AHEAD, reach.ahead + Math.ceil(beyondEnd / widthOf(reach, width)))
+}
+
 /**
- * Makes parts until `ahead` of them are ahead of `reach.lastSeq`. Resolves with how many it made: 0 if another process is
- * making some. Rejects with SQLSTATE 55P03 if a table is locked for long: try again later.
+ * Makes parts until `ahead` of them are ahead of `reach.lastSeq`. Resolves with how many it made: 0 if another process
+ * is making some. Rejects with SQLSTATE 55P03 if a table is locked for long: try again later.
  */
 export async function makeAhead(url: string, reach: Reach, width: Width, ahead = PARTS_AHEAD): Promise<number> {
   const wide = widthOf(reach, width)

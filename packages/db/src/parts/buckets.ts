@@ -3,15 +3,16 @@
  * the last: so an id is known for one to two windows. The ids of events that are kept longer are copied into the bucket
  * *kept* before, where every claim looks, too.
  *
- * At a turn, a process makes the next bucket the current one (`turnBucket`). The statements that run at this moment still
- * claim in the bucket that was current when they began. So all others claim in both (`ledger/event-ids.ts`), until no
- * statement from before the turn is left (`endTurn`).
+ * At a turn, a process makes the next bucket the current one (`turnBucket`). The statements that run at this moment
+ * still claim in the bucket that was current when they began. So all others claim in both (`ledger/event-ids.ts`),
+ * until no statement from before the turn is left (`endTurn`).
  */
 import { type Kysely, sql } from 'kysely'
 import { ADVISORY_LOCKS } from '../server/advisory-locks.js'
 import { asOwner } from '../server/as-owner.js'
 import { type Db, INGEST_APPLICATION, type Queryable } from '../server/connect.js'
-import { copyRightsToPart, KEPT_BUCKET } from '../server/to-parts.js'
+import { copyRightsToPart, KEPT_BUCKET, leafOf } from '../server/to-parts.js'
+import { dropLeaf } from './drop.js'
 
 /** The buckets now. */
 export interface Buckets {
@@ -24,9 +25,6 @@ export interface Buckets {
   /** The time when this was read, as Postgres writes it. */
   readAt: string
 }
-
-/** The table of a bucket. */
-const bucketTable = (bucket: number) => `event_ids_${bucket}`
 
 /** For how long ids are claimed in both buckets at least, in seconds. */
 const TURN_SECONDS = 20
@@ -62,8 +60,8 @@ export async function turnBucket(url: string, { current, previous }: Buckets): P
 
 /**
  * Ends a turn when no statement is left that began before it, at the earliest `seconds` after `seenAt`: when the caller
- * first saw the turn, from `readBuckets`. What began later has seen it, too. Resolves with whether the turn has ended. If
- * we may not see since when a transaction runs, it may have begun before.
+ * first saw this turn, from `readBuckets`. What began later has seen it, too. Resolves with whether the turn has ended.
+ * If we may not see since when a transaction runs, it may have begun before.
  */
 export async function endTurn(db: Db, seenAt: string, seconds = TURN_SECONDS): Promise<boolean> {
   const { rowCount } = await db.query(
@@ -88,17 +86,11 @@ export function tidyBuckets(url: string): Promise<boolean> {
     const { bucket, previous } = rows[0]!
     await makeBucket(db, bucket + 1)
     if (previous === null) return
-    const { rows: leaves } = await sql<{ name: string; attached: boolean; detaching: boolean }>`
-      SELECT c.relname AS name, i.inhrelid IS NOT NULL AS attached, coalesce(i.inhdetachpending, false) AS detaching
-      FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
-      WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND c.relname ~ '^event_ids_[0-9]+$'
-        AND substr(c.relname, 11)::integer < ${previous}`.execute(db)
-    for (const { name, attached, detaching } of leaves) {
-      // Waits for the statements that still use the bucket, and for no lock that would hold up others.
-      const how = sql.raw(detaching ? 'FINALIZE' : 'CONCURRENTLY')
-      if (attached) await sql`ALTER TABLE event_ids DETACH PARTITION ${sql.table(name)} ${how}`.execute(db)
-      await sql`DROP TABLE ${sql.table(name)}`.execute(db)
-    }
+    const { rows: leaves } = await sql<{ name: string }>`
+      SELECT relname AS name FROM pg_class
+      WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname ~ '^event_ids_[0-9]+$'
+        AND substr(relname, 11)::integer < ${previous}`.execute(db)
+    for (const { name } of leaves) await dropLeaf(db, 'event_ids', name)
   })
 }
 
@@ -153,7 +145,7 @@ async function copyKept(db: Kysely<unknown>, bucket: number): Promise<void> {
 }
 
 async function makeBucket(db: Kysely<unknown>, bucket: number): Promise<void> {
-  const name = bucketTable(bucket)
+  const name = leafOf('event_ids', bucket)
   const { rows } = await sql<{ there: boolean }>`
     SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(${name})) AS there`.execute(db)
   if (rows[0]!.there) return

@@ -44,19 +44,16 @@ interface Expansion {
  * continues.
  */
 export function finishExpansion(url: string, { onProgress = () => {}, batch = BATCH }: Expansion = {}): Promise<void> {
-  return asOwner(url, (pool) =>
-    // All on one connection: its session has the lock.
-    pool.connection().execute(async (db) => {
-      while ((await stateOf(db)).stage === 'expanding') {
-        if (await tryLock(db)) {
-          await expand(db, { onProgress, batch })
-          return
-        }
-        onProgress(`another process prepares the tables: ${progressOf(await stateOf(db))}`)
-        await delay(PAUSE_MS)
+  return asOwner(url, async (db) => {
+    while ((await stateOf(db)).stage === 'expanding') {
+      if (await tryLock(db)) {
+        await expand(db, { onProgress, batch })
+        return
       }
-    }),
-  )
+      onProgress(`another process prepares the tables: ${progressOf(await stateOf(db))}`)
+      await delay(PAUSE_MS)
+    }
+  })
 }
 
 /** The state of the copy: the ids of the events up to `copied` are copied, out of those up to `last`. */
@@ -178,8 +175,8 @@ const MAY_CONTRACT = (silentSeconds: number) => `
 
 /**
  * Resolves with whether `contract` may convert the tables: the expansion is finished, and no process of the previous
- * version is left. All processes that have told figures within a minute must have told that they know the parts, and all
- * workers that are alive must be among them.
+ * version is left. All processes that have told figures within a minute must have told that they know the parts, and
+ * all workers that are alive must be among them.
  */
 export async function mayContract(db: Queryable, { silentSeconds = SILENT_S } = {}): Promise<boolean> {
   const { rows } = await db.query(MAY_CONTRACT(silentSeconds))
@@ -187,9 +184,9 @@ export async function mayContract(db: Queryable, { silentSeconds = SILENT_S } = 
 }
 
 /**
- * Turns the former tables into the first part, if `mayContract`. New parts have `partEvents` seqs. Resolves with whether
- * it did; if not, call it again later. The reason may also be that another session holds a lock on the tables, for
- * example a dump: then it has waited for a fraction of a second.
+ * Turns the former tables into the first part, if `mayContract`. New parts have `partEvents` seqs. Resolves with
+ * whether it did; if not, call it again later. The reason may also be that another session holds a lock on the tables,
+ * for example a dump: then it has waited for a fraction of a second.
  *
  * A process of the previous version that was silent all that time finds the sequence of its INSERT gone: it fails, and
  * stores nothing.

@@ -8,13 +8,17 @@
 import { type Kysely, sql } from 'kysely'
 import { DIVIDED, leafOf, type PartRange } from '../server/to-parts.js'
 
-/** Drops the oldest parts that are empty. Resolves with them. Rejects with 55P03 if others use a part: try again later. */
+/**
+ * Drops the oldest parts that are empty. Resolves with them. Rejects with 55P03 if others use a part: try again later.
+ */
 export async function dropEmptyParts(db: Kysely<unknown>): Promise<PartRange[]> {
   const dropped: PartRange[] = []
   for (;;) {
-    for (const part of await readRetired(db)) {
-      await dropTables(db, part)
-      dropped.push(part)
+    for (const range of await readRetired(db)) {
+      const { part } = range
+      for (const table of DIVIDED) await dropLeaf(db, table, leafOf(table, part))
+      await sql`UPDATE ledger_parts SET dropped_at = now() WHERE part = ${part}`.execute(db)
+      dropped.push(range)
     }
     if (!(await retireOldest(db))) return dropped
   }
@@ -59,20 +63,17 @@ async function readRetired(db: Kysely<unknown>): Promise<PartRange[]> {
   return rows.map(({ part, from, until }) => ({ part, from: Number(from), until: Number(until) }))
 }
 
-/** Detaches and drops both tables of a part, from any state in which an earlier attempt may have left them. */
-async function dropTables(db: Kysely<unknown>, { part }: PartRange): Promise<void> {
-  for (const table of DIVIDED) {
-    const leaf = leafOf(table, part)
-    const { rows } = await sql<{ attached: boolean; detaching: boolean }>`
-      SELECT i.inhrelid IS NOT NULL AS attached, coalesce(i.inhdetachpending, false) AS detaching
-      FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid WHERE c.oid = to_regclass(${leaf})`.execute(db)
-    const [found] = rows
-    if (!found) continue
-    // Waits for the statements that still use the table, and holds up no others.
-    const how = sql.raw(found.detaching ? 'FINALIZE' : 'CONCURRENTLY')
-    if (found.attached)
-      await sql`ALTER TABLE ${sql.table(table)} DETACH PARTITION ${sql.table(leaf)} ${how}`.execute(db)
-    await sql`DROP TABLE ${sql.table(leaf)}`.execute(db)
-  }
-  await sql`UPDATE ledger_parts SET dropped_at = now() WHERE part = ${part}`.execute(db)
+/**
+ * Detaches and drops the table of a part or a bucket, from any state in which an earlier attempt may have left it.
+ * Waits for the statements that still use it, and holds up no others. Call it outside a transaction.
+ */
+export async function dropLeaf(db: Kysely<unknown>, table: string, leaf: string): Promise<void> {
+  const { rows } = await sql<{ attached: boolean; detaching: boolean }>`
+    SELECT i.inhrelid IS NOT NULL AS attached, coalesce(i.inhdetachpending, false) AS detaching
+    FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid WHERE c.oid = to_regclass(${leaf})`.execute(db)
+  const [found] = rows
+  if (!found) return
+  const how = sql.raw(found.detaching ? 'FINALIZE' : 'CONCURRENTLY')
+  if (found.attached) await sql`ALTER TABLE ${sql.table(table)} DETACH PARTITION ${sql.table(leaf)} ${how}`.execute(db)
+  await sql`DROP TABLE ${sql.table(leaf)}`.execute(db)
 }

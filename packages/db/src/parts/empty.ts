@@ -5,9 +5,9 @@
  * What is kept: both rows of an event that has a dead letter or is in `retries`, that was processed less than the age
  * ago (a replay of an old event), or that is not settled, which must not happen here.
  *
- * The scan for young and unsettled events may take minutes and locks nothing. What has changed since is found by indexes
- * once both tables of the part are locked; this takes milliseconds, and every reader of the ledger waits meanwhile.
- * A statement that waited for the lock begins with its snapshot after it, so it sees what was put back.
+ * The scan for young and unsettled events may take minutes and locks nothing. What has changed since is found by
+ * indexes once both tables of the part are locked; this takes milliseconds, and every reader of the ledger waits
+ * meanwhile. A statement that waited for the lock begins with its snapshot after it, so it sees what was put back.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Kysely, sql } from 'kysely'
@@ -126,7 +126,9 @@ async function replaceRows(
   return { outcome: 'emptied', kept: Number(numAffectedRows) }
 }
 
-/** Finds all events to be kept, in `kept`: an operator may have replayed some since the scan, and workers settled some. */
+/**
+ * Finds all events to be kept, in `kept`: an operator may have replayed some since the scan, and workers settled some.
+ */
 async function findKept(tx: Kysely<unknown>, { part, from, until }: PartRange): Promise<void> {
   const [, processed] = tablesOf(part)
   await sql`

@@ -1,6 +1,6 @@
 /**
- * Folding neighbours that were emptied into one part. A part with an event that is kept cannot be dropped, nor can those
- * after it; but a statement may lock every part, so there must not be many.
+ * Folding neighbours that were emptied into one part. A part with an event that is kept cannot be dropped, nor can
+ * those after it; but a statement may lock every part, so there must not be many.
  */
 import { type Kysely, sql } from 'kysely'
 import { attachLeaf, DIVIDED, leafOf, type PartRange } from '../server/to-parts.js'
@@ -9,18 +9,20 @@ import { columnsOf } from './columns.js'
 /** So many emptied neighbours stay. */
 const FEW = 4
 
-/** Neighbours with more rows or more data than this stay: to move them, the tables are locked. */
+/** The most rows and data of neighbours that are folded at a time: to move them, the tables are locked. */
 const MOST_ROWS = 10_000
 const MOST_BYTES = 32 * 1024 * 1024
 
 /**
- * Folds the first neighbours of which there are more than a few. Resolves with the part that they became, and their
- * number; undefined if there are none. Rejects with 55P03 if the tables are in use for long: try again later.
+ * Folds the first neighbours that are small together, if they are more than a few. Resolves with the part that they
+ * became, and their number; undefined if there are none. Rejects with 55P03 if the tables are in use for long: try
+ * again later.
  */
 export async function foldEmptied(db: Kysely<unknown>): Promise<{ into: PartRange; parts: number } | undefined> {
   for (const run of await readRuns(db)) {
     if (run.length <= FEW) continue
-    if (await isSmall(db, run)) return { into: await fold(db, run), parts: run.length }
+    const group = await findSmall(db, run)
+    if (group) return { into: await fold(db, group), parts: group.length }
   }
   return undefined
 }
@@ -39,15 +41,31 @@ async function readRuns(db: Kysely<unknown>): Promise<PartRange[][]> {
   return runs
 }
 
-async function isSmall(db: Kysely<unknown>, run: readonly PartRange[]): Promise<boolean> {
-  let [rows, bytes] = [0, 0]
-  for (const leaf of run.flatMap(({ part }) => DIVIDED.map((table) => leafOf(table, part)))) {
-    const found = await sql<{ rows: string; bytes: string }>`
-      SELECT (SELECT count(*) FROM ${sql.table(leaf)}) AS rows, pg_table_size(${leaf}) AS bytes`.execute(db)
-    rows += Number(found.rows[0]!.rows)
-    bytes += Number(found.rows[0]!.bytes)
+/** Finds the first more than few neighbours that are small together, as many as are. */
+async function findSmall(db: Kysely<unknown>, run: readonly PartRange[]): Promise<PartRange[] | undefined> {
+  let group: PartRange[] = []
+  let size = { rows: 0, bytes: 0 }
+  for (const part of run) {
+    const own = await sizeOf(db, part)
+    const together = { rows: size.rows + own.rows, bytes: size.bytes + own.bytes }
+    if (together.rows <= MOST_ROWS && together.bytes <= MOST_BYTES) {
+      group.push(part)
+      size = together
+    } else {
+      if (group.length > FEW) break
+      group = [part]
+      size = own
+    }
   }
-  return rows <= MOST_ROWS && bytes <= MOST_BYTES
+  return group.length > FEW ? group : undefined
+}
+
+async function sizeOf(db: Kysely<unknown>, { part }: PartRange): Promise<{ rows: number; bytes: number }> {
+  const [raw, processed] = DIVIDED.map((table) => leafOf(table, part)) as [string, string]
+  const found = await sql<{ rows: string; bytes: string }>`
+    SELECT (SELECT count(*) FROM ${sql.table(raw)}) + (SELECT count(*) FROM ${sql.table(processed)}) AS rows,
+           pg_table_size(${raw}) + pg_table_size(${processed}) AS bytes`.execute(db)
+  return { rows: Number(found.rows[0]!.rows), bytes: Number(found.rows[0]!.bytes) }
 }
 
 function fold(db: Kysely<unknown>, run: readonly PartRange[]): Promise<PartRange> {

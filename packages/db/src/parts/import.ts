@@ -38,8 +38,8 @@ export class NotRestorableError extends Error {
 }
 
 /**
- * Restores an archived part; retention leaves it alone for `keepDays`. Resolves with undefined, with nothing changed, if
- * retention is at work: try again later. Rejects with NotRestorableError if the part does not fit.
+ * Restores an archived part; retention leaves it alone for `keepDays`. Resolves with undefined, with nothing changed,
+ * if retention is at work: try again later. Rejects with NotRestorableError if the part does not fit.
  */
 export function importPart(url: string, part: ArchivedPart, keepDays: number): Promise<Imported | undefined> {
   return asRetention(url, (db) =>
@@ -48,7 +48,8 @@ export function importPart(url: string, part: ArchivedPart, keepDays: number): P
       for (const table of ARCHIVED_TABLES) await stage(tx, table, part.tables[table])
       const result = await chooseEvents(tx, part)
       const firstSeq = await readFirstSeq(tx)
-      if (part.from < firstSeq) await addPart(tx, part, firstSeq)
+      const isMissing = part.from < firstSeq
+      if (isMissing) await makeLeaves(tx, part, firstSeq)
       for (const table of DIVIDED) await copyStaged(tx, table, table, sql`s.seq >= ${firstSeq}`)
       await copyStaged(tx, 'failed_events', 'failed_events', sql`s.status <> 'replaying'`)
       // Also if a bucket has the id: it may be about to be dropped. The update keeps `forgetKept` from removing it.
@@ -58,6 +59,8 @@ export function importPart(url: string, part: ArchivedPart, keepDays: number): P
         FROM staged_raw_events s JOIN chosen USING (seq)
         ORDER BY s.tenant_id, s.event_id
         ON CONFLICT (tenant_id, event_id, bucket) DO UPDATE SET seq = excluded.seq`.execute(tx)
+      // Last: from here to the end of the transaction, no other part can be made.
+      if (isMissing) await addPart(tx, part, firstSeq)
       await sql`
         UPDATE ledger_parts SET emptied_at = NULL, looked_at = NULL,
                kept_until = greatest(kept_until, now() + ${keepDays} * interval '1 day')
@@ -159,21 +162,24 @@ async function chooseEvents(tx: Kysely<unknown>, { from, until, part }: Archived
   }
 }
 
-/** Locks the row, so that no other process moves the lower end meanwhile. */
+/** The lower end of the parts. Only retention and a restore move it, and they exclude each other. */
 async function readFirstSeq(tx: Kysely<unknown>): Promise<number> {
   // Seqs below the oldest part have none, even before retention has dropped the first.
   const { rows } = await sql<{ first: string }>`
     SELECT greatest(first_seq, (SELECT min(from_seq) FROM ledger_parts WHERE dropped_at IS NULL)) AS first
-    FROM ledger FOR UPDATE`.execute(tx)
+    FROM ledger`.execute(tx)
   return Number(rows[0]!.first)
 }
 
-/** Makes a part below the oldest one, with the events that come back. It is attached last, which locks the tables. */
-async function addPart(tx: Kysely<unknown>, { part, from }: ArchivedPart, until: number): Promise<void> {
+/** Makes the tables of a part below the oldest one, with the events that come back. */
+async function makeLeaves(tx: Kysely<unknown>, { part }: ArchivedPart, until: number): Promise<void> {
   for (const table of DIVIDED) {
     await makeLeaf(tx, table, part)
     await copyStaged(tx, table, leafOf(table, part), sql`s.seq < ${until}`)
   }
+}
+
+async function addPart(tx: Kysely<unknown>, { part, from }: ArchivedPart, until: number): Promise<void> {
   for (const table of DIVIDED) await attachLeaf(tx, table, { part, from, until })
   await sql`
     INSERT INTO ledger_parts (part, from_seq, until_seq, archived_at) VALUES (${part}, ${from}, ${until}, now())

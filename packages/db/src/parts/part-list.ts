@@ -31,7 +31,9 @@ const LAST_SEQ = '(SELECT coalesce(pg_sequence_last_value(sequence::regclass), 0
 /** No event can get into the part `l` any more. A seq that was assigned is stored or lost within seconds. */
 export const IS_CLOSED = `l.until_seq <= ${LAST_SEQ} + 1`
 
-/** When the youngest event of the part `l` was accepted. Seqs of a partition are assigned in the order of acceptance. */
+/**
+ * When the youngest event of the part `l` was accepted. Seqs of a partition are assigned in the order of acceptance.
+ */
 const YOUNGEST = `
   (SELECT max((SELECT accepted_at FROM raw_events r
                WHERE r.partition = s.id AND r.seq >= l.from_seq AND r.seq < l.until_seq ORDER BY r.seq DESC LIMIT 1))

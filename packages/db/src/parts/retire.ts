@@ -63,12 +63,10 @@ export function asRetention<Result>(
   url: string,
   work: (db: Kysely<unknown>) => Promise<Result>,
 ): Promise<Result | undefined> {
-  return asOwner(url, (pool) =>
-    // Held by the connection, which ends with `work`: a table cannot be detached concurrently in a transaction.
-    pool.connection().execute(async (db) => {
-      const { rows } = await sql<{ free: boolean }>`
-        SELECT pg_try_advisory_lock(${ADVISORY_LOCKS.retention}) AS free`.execute(db)
-      return rows[0]!.free ? await work(db) : undefined
-    }),
-  )
+  return asOwner(url, async (db) => {
+    // Held by the session, not by a transaction: in one, no table can be detached concurrently.
+    const { rows } = await sql<{ free: boolean }>`
+      SELECT pg_try_advisory_lock(${ADVISORY_LOCKS.retention}) AS free`.execute(db)
+    return rows[0]!.free ? work(db) : undefined
+  })
 }

@@ -10,7 +10,9 @@ export const ADVISORY_LOCKS = {
   schemas: 7_305_021_650,
   /** Making parts of the ledger, and converting the tables. */
   parts: 7_305_021_652,
-  /** Turning and dropping buckets of ids, which may take minutes: no part could be made meanwhile under the same lock. */
+  /**
+   * Turning and dropping buckets of ids, which may take minutes: no part could be made meanwhile under the same lock.
+   */
   buckets: 7_305_021_653,
   /** Changing owners and privileges. */
   roles: 7_305_021_651,

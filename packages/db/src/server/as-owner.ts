@@ -12,8 +12,8 @@ const LOCK_PATIENCE_MS = 200
 
 /**
  * Opens a separate connection with the rights of the tables' owner, without the timeouts of the pipeline, and closes it
- * after `work`. Locks of tables are waited for `LOCK_PATIENCE_MS`. Rejects if Postgres is away, or with the error of
- * `work`.
+ * after `work`, which has no other: so it may take advisory locks of the session. Locks of tables are waited for
+ * `LOCK_PATIENCE_MS`. Rejects if Postgres is away, or with the error of `work`.
  */
 export async function asOwner<Result>(url: string, work: (db: Kysely<unknown>) => Promise<Result>): Promise<Result> {
   const config = { connectionString: checkedDatabaseUrl(url), connectionTimeoutMillis: 3_000, max: 1 }
@@ -27,10 +27,12 @@ export async function asOwner<Result>(url: string, work: (db: Kysely<unknown>) =
   })
   pool.on('error', () => {})
   pool.on('connect', (client) => client.on('error', () => {}))
-  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
+  const kysely = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
   try {
-    await sql`SET lock_timeout = ${sql.lit(LOCK_PATIENCE_MS)}`.execute(db)
-    return await work(db)
+    return await kysely.connection().execute(async (db) => {
+      await sql`SET lock_timeout = ${sql.lit(LOCK_PATIENCE_MS)}`.execute(db)
+      return work(db)
+    })
   } finally {
     await pool.end()
   }

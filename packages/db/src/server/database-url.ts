@@ -10,7 +10,9 @@ const ALLOWED = new Set([
   ...['sslnegotiation', 'uselibpqcompat'],
 ])
 
-/** Returns the URL unchanged. Throws an error that names its parameters that are not allowed; `setting` names the URL. */
+/**
+ * Returns the URL unchanged. Throws an error that names its parameters that are not allowed; `setting` names the URL.
+ */
 export function checkedDatabaseUrl(url: string, setting = 'DATABASE_URL'): string {
   const query = url.indexOf('?')
   const names = query < 0 ? [] : [...new URLSearchParams(url.slice(query + 1)).keys()]

@@ -24,7 +24,10 @@ export const IS_SAME_HISTORY = `(SELECT timeline = ${TIMELINE} FROM ledger)`
 /** Whether it is the database of the incarnation; reads a file of the server. */
 export const IS_SAME_DATABASE = `(SELECT identity = ${DATABASE} FROM ledger)`
 
-/** The secret that seals the entries of an incarnation. All processes of an installation share it; the feed never gets it. */
+/**
+ * The secret that seals the entries of an incarnation. All processes of an installation share it; the feed never gets
+ * it.
+ */
 export interface EntryKey {
   incarnation: number
   /** 32 bytes. */

@@ -4,7 +4,9 @@
 const MAX_SAMPLES = 1_000
 
 export interface ReplayClock {
-  /** The primary's log had reached `position` at some time after `at`. All of the times have one clock, in milliseconds. */
+  /**
+   * The primary's log had reached `position` at some time after `at`. All of the times have one clock, in milliseconds.
+   */
   sample(at: number, position: bigint): void
   /** The standby has replayed the log up to `position`. */
   replayed(position: bigint): void

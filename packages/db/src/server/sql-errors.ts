@@ -55,8 +55,8 @@ export function sqlErrorKind(error: unknown): SqlErrorKind {
 }
 
 /**
- * Whether an error means that a table of the ledger has no part for the seq of an event, because no process has made one
- * in time. Postgres reports it as a violated constraint, without a constraint.
+ * Whether an error means that a table of the ledger has no part for the seq of an event, because no process has made
+ * one in time. Postgres reports it as a violated constraint, without a constraint.
  */
 export function isMissingPart(error: unknown): boolean {
   return (

@@ -40,7 +40,10 @@ export interface SqlSession {
 
 const AS_TEXT = { getTypeParser: () => (value: string) => value }
 
-/** Opens a session; `onNotice` is called with notices; `setting` names the URL. Rejects if Postgres refuses the connection. */
+/**
+ * Opens a session; `onNotice` is called with notices; `setting` names the URL. Rejects if Postgres refuses the
+ * connection.
+ */
 export async function openSqlSession(
   url: string,
   onNotice: (notice: string) => void,

@@ -166,7 +166,9 @@ export interface Reads {
   own: RunRead
 }
 
-/** `dbOf` shares out `primary`; the standby's connections are shared out by `limits`. Without a standby: the primary. */
+/**
+ * `dbOf` shares out `primary`; the standby's connections are shared out by `limits`. Without a standby: the primary.
+ */
 export function createReads(
   { primary, dbOf, standby }: { primary: Db; dbOf: DbOf; standby: Standby | undefined },
   limits: TurnLimits,

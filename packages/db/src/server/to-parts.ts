@@ -170,7 +170,10 @@ async function copyRights(db: Kysely<unknown>, from: string, to: string, except 
   for (const { statement } of rows) await sql.raw(statement).execute(db)
 }
 
-/** For roles that read parts on their own, such as that of a dump. The wall between tenants is around the whole table only. */
+/**
+ * For roles that read parts on their own, such as that of a dump. The wall between tenants is around the whole table
+ * only.
+ */
 export function copyRightsToPart(db: Kysely<unknown>, table: string, leaf: string): Promise<void> {
   return copyRights(db, table, leaf, 'eventflow_tenant')
 }

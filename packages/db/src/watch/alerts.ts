@@ -1,6 +1,7 @@
 /**
  * `alerts`: one row per incident. Inserting the row begins it, `cleared_at` ends it. Each of the two is sent once:
- * `raised_sent_at` and `cleared_sent_at` record that. An alert has at most one open incident, even with several monitors.
+ * `raised_sent_at` and `cleared_sent_at` record that. An alert has at most one open incident, even with several
+ * monitors.
  */
 import type { Queryable } from '../server/connect.js'
 
@@ -97,7 +98,8 @@ export async function countFreshDeadLetters(db: Queryable, seconds: number): Pro
 }
 
 /**
- * A number that rises when events are settled, some seconds late: Postgres' count of rows written to the tables for them.
+ * A number that rises when events are settled, some seconds late: Postgres' count of rows written to the tables for
+ * them.
  */
 export async function readProgress(db: Queryable): Promise<number> {
   const { rows } = await db.query(

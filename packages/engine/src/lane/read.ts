@@ -95,9 +95,9 @@ export function createReader(
   }
 
   /**
-   * A foreign entry, or one of an event that Postgres has forgotten, may have replaced one of ours. So its partition is marked dirty, and all its unsettled events are
-   * read from Postgres. The mark comes before the entry is removed: without it, the next owner would take the rest of
-   * the stream for complete.
+   * A foreign entry, or one of an event that Postgres has forgotten, may have replaced one of ours. So its partition is
+   * marked dirty, and all its unsettled events are read from Postgres. The mark comes before the entry is removed:
+   * without it, the next owner would take the rest of the stream for complete.
    */
   async function markForeign(entries: readonly Entry[]): Promise<void> {
     if (entries.length === 0) return
@@ -128,8 +128,8 @@ export function createReader(
   }
 
   /**
-   * Entries that were read and are not used are pending under the lane's own name, where no later read finds them. So all partitions of the
-   * read begin again, and claim them; also those that were not interrupted.
+   * Entries that were read and are not used are pending under the lane's own name, where no later read finds them. So
+   * all partitions of the read begin again, and claim them; also those that were not interrupted.
    */
   function giveUp(streaming: readonly Partition[]): Delivery[] {
     for (const partition of streaming) restart(partition, 'interrupted')

@@ -1,5 +1,6 @@
 /**
- * Retention: every minute, removes the dead letters and the parts of the ledger that are older than the configured ages.
+ * Retention: every minute, removes the dead letters and the parts of the ledger that are older than the configured
+ * ages.
  *
  * Only the first of the living workers does it. Dead letters are removed in small chunks, and after each one it pauses
  * for twice the time the chunk took, so that retention uses at most a third of one connection and never starves ingest.

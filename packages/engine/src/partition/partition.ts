@@ -87,7 +87,8 @@ export type State =
       obsoleteUpTo: EntryId | undefined
       /**
        * The newest entry when the partition began, and the last seq that was assigned by then. An entry up to it with a
-       * higher seq is of an event that Postgres has forgotten. Undefined after a catch-up, when such entries are obsolete.
+       * higher seq is of an event that Postgres has forgotten. Undefined after a catch-up, when such entries are
+       * obsolete.
        */
       found: { upTo: EntryId; lastSeq: number } | undefined
     }

@@ -1,4 +1,6 @@
-/** The hot statements on a ledger in thirty parts: how long Postgres plans and runs them, and how many locks they take. */
+/**
+ * The hot statements on a ledger in thirty parts: how long Postgres plans and runs them, and how many locks they take.
+ */
 import { findRawEvents, insertProcessed, insertRawEvents, type Queryable, readUnsettled } from '@eventflow/db'
 import { acceptAsBeforeParts, insertProcessedAsBeforeParts } from '@eventflow/testkit'
 import pg from 'pg'
@@ -20,7 +22,9 @@ export interface StatementFigures {
   executionMs: number
   /** On tables and indexes, held until its transaction ends. */
   locks: number
-  /** How many of them are in the lock table that all backends share, and not in the slots of the backend (fast path). */
+  /**
+   * How many of them are in the lock table that all backends share, and not in the slots of the backend (fast path).
+   */
   sharedLocks: number
 }
 

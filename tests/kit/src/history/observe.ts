@@ -68,8 +68,8 @@ const WATCH = [
   `CREATE CONSTRAINT TRIGGER watch_commit AFTER INSERT ON watched_writes DEFERRABLE INITIALLY DEFERRED
      FOR EACH ROW EXECUTE FUNCTION watch_commit()`,
 
-  // Retention empties a part by TRUNCATE, which no trigger of the table sees. It records that it looks at the part before,
-  // and that it is emptied after it has put back what is kept. An event that is kept has all its rows still.
+  // Retention empties a part by TRUNCATE, which no trigger of the table sees. It records that it looks at the part
+  // before, and that it is emptied after it has put back what is kept. An event that is kept has all its rows still.
   `CREATE FUNCTION watch_part() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
      IF NEW.emptied_at IS DISTINCT FROM OLD.emptied_at THEN
        ${PARTS.map(

@@ -138,7 +138,8 @@ async function endLater(db: Kysely<unknown>): Promise<void> {
  * both. An event of such a process is recognized by `hops`, which it does not write. Its id is claimed before its row
  * is inserted, as the new INSERT does: so two statements with the same ids cannot deadlock.
  *
- * The functions have the rights of the owner of the tables, because the role of those processes has none on the new ones.
+ * The functions have the rights of the owner of the tables, because the role of those processes has none on the new
+ * ones.
  */
 async function serveEarlierProcesses(db: Kysely<unknown>): Promise<void> {
   const { rows } = await sql<{ schema: string }>`SELECT current_schema() AS schema`.execute(db)
