@@ -20,7 +20,15 @@ import {
   tidyBuckets,
   turnBucket,
 } from '@eventflow/db'
-import { createDatabase, newEvent, turnEnds, whileHeldUp } from '@eventflow/testkit'
+import {
+  createDatabase,
+  newEvent,
+  sessionsWaiting,
+  turnEnds,
+  until,
+  whileCommitsHang,
+  whileHeldUp,
+} from '@eventflow/testkit'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { writeArchive } from './archive-files.js'
 import { archive, restore, showParts } from './parts.js'
@@ -42,7 +50,7 @@ beforeEach(async () => {
   out = await mkdtemp(join(tmpdir(), 'eventflow-archive-'))
   url = await createDatabase({ migrated: false })
   await migrate(url, { partitions: 2, partEvents: 5 })
-  db = connect({ url, applicationName: 'test', max: 2, onIdleError: () => {} })
+  db = connect({ url, applicationName: 'test', max: 4, onIdleError: () => {} })
   const payloads = [...PAYLOADS, '{}', '{}']
   await insertRawEvents(
     db,
@@ -129,6 +137,24 @@ describe('an archived part', () => {
 
     await db.query(`UPDATE ledger_parts SET kept_until = now()`)
     expect(await removeAll()).toEqual(['emptied', 'dropped'])
+  })
+
+  test('has the events of an INSERT that was not committed yet when the part was full', async () => {
+    let archiving: ReturnType<typeof run> | undefined
+    await whileCommitsHang({ db, url }, 'INSERT ON raw_events', async () => {
+      void insertRawEvents(db, [newEvent({ partition: 1 })])
+      await until('it hangs', async () => {
+        const { rows } = await db.query(`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`)
+        return rows.length > 0
+      })
+      await db.query(`SELECT nextval('event_seq') FROM generate_series(9, 10)`)
+      archiving = run((options) => archive(url, { out, part: 2, ...options }))
+      await until('the archive waits', async () => (await sessionsWaiting(db)).length > 0)
+    })
+    expect(await archiving).toMatchObject({ code: 1, stderr: 'part 2 has events that are not settled yet\n' })
+    await db.query('UPDATE partitions SET settled_seq = 8')
+    const archived = await run((options) => archive(url, { out, part: 2, ...options }))
+    expect(archived.stdout).toContain('raw_events 3')
   })
 
   test('fills what is missing in a part that exists, and changes nothing else', async () => {

@@ -46,6 +46,8 @@ export function exportPart<Result>(
   use: (part: PartExport) => Promise<Result>,
 ): Promise<Result> {
   return asOwner(url, async (db) => {
+    await findPart(db, part)
+    await waitForInserts(db)
     const range = await findPart(db, part)
     return db
       .transaction()
@@ -76,6 +78,14 @@ async function findPart(db: Kysely<unknown>, part: number): Promise<PartRange> {
   if (!found.closed) throw new NotArchivableError(`part ${part} still takes new events`)
   if (!found.settled) throw new NotArchivableError(`part ${part} has events that are not settled yet`)
   return { part, from: Number(found.from), until: Number(found.until) }
+}
+
+/** An INSERT may have drawn seqs of a closed part, and not be committed yet. It has locked `raw_events` before. */
+async function waitForInserts(db: Kysely<unknown>): Promise<void> {
+  await db.transaction().execute(async (tx) => {
+    await sql`SET LOCAL lock_timeout = ${sql.lit(LOCK_TIMEOUT_MS)}`.execute(tx)
+    await sql`LOCK TABLE ONLY raw_events IN SHARE MODE`.execute(tx)
+  })
 }
 
 async function* readRows(

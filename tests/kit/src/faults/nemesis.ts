@@ -136,7 +136,8 @@ export async function recovered({ db }: Stack, clients: Clients): Promise<number
   const settled = async () => {
     const text = `
       SELECT array_agg(event_id) AS waiting FROM unnest($1::uuid[]) AS probe(event_id)
-      WHERE NOT EXISTS (SELECT FROM processed_events p WHERE p.tenant_id = 'default' AND p.event_id = probe.event_id)`
+      WHERE NOT EXISTS (SELECT FROM event_ids i JOIN processed_events USING (seq)
+                        WHERE i.tenant_id = 'default' AND i.event_id = probe.event_id)`
     await delay(20)
     waiting = (await db.query(text, [waiting])).rows[0].waiting ?? []
     return waiting.length === 0
