@@ -21,8 +21,8 @@ export interface KeepingBuckets {
 /** Keeps the buckets until stopped. Errors are logged, and the next round tries again. */
 export function startKeepingBuckets(keeping: KeepingBuckets): { stop(): Promise<void> } {
   const { db, url, workerId, days, log, everyMs = EVERY_MS, turnSeconds } = keeping
-  /** Once after each turn, and after a start: the turn may be of a process that has died since. */
-  let tidied = false
+  /** The bucket after whose turn this process has tidied: once after each turn, also that of another process. */
+  let tidied: number | undefined
   /** When this process first saw the turn to a bucket: another one may have ended that turn. */
   let seen: { bucket: number; at: string } | undefined
 
@@ -34,13 +34,12 @@ export function startKeepingBuckets(keeping: KeepingBuckets): { stop(): Promise<
       if (seen?.bucket !== buckets.current) seen = { bucket: buckets.current, at: buckets.readAt }
       if (!(await endTurn(db, seen.at, turnSeconds))) return
       log.info({ bucket: buckets.current }, 'the ids of events are in a new bucket')
-      tidied = false
     }
-    if (!tidied) {
+    if (tidied !== buckets.current) {
       if (!(await tidyBuckets(url))) return
       const forgotten = await forgetKept(db)
       if (forgotten > 0) log.info({ forgotten }, 'ids of removed events forgotten')
-      tidied = true
+      tidied = buckets.current
     } else if (days > 0 && buckets.days >= days) await turnBucket(url, buckets)
   }
 
