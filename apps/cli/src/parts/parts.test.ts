@@ -144,7 +144,9 @@ describe('an archived part', () => {
     await whileCommitsHang({ db, url }, 'INSERT ON raw_events', async () => {
       void insertRawEvents(db, [newEvent({ partition: 1 })])
       await until('it hangs', async () => {
-        const { rows } = await db.query(`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`)
+        const { rows } = await db.query(
+          `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`,
+        )
         return rows.length > 0
       })
       await db.query(`SELECT nextval('event_seq') FROM generate_series(9, 10)`)
