@@ -48,6 +48,7 @@ const PARTITIONS = [0, 1, 2, 3]
 const OPEN = 2_000
 
 let db: Db
+let url: string
 let accepted: AcceptedEvent[]
 let leases: Lease[]
 
@@ -67,7 +68,7 @@ const some = <T>(all: readonly T[], count: number): T[] =>
   Array.from({ length: count }, (_, n) => all[Math.floor((n * all.length) / count)]!)
 
 beforeAll(async () => {
-  const url = await createDatabase({ migrated: false })
+  url = await createDatabase({ migrated: false })
   await migrate(url, { partitions: PARTITIONS.length, partEvents: PART })
   db = connect({ url, applicationName: 'test', max: 2, onIdleError: () => {} })
   await makeAhead(url, (await readReach(db))!, { partEvents: PART, keptDays: 0 }, PARTS + 3)
@@ -257,4 +258,16 @@ test('a statement that reads a whole part is detected', async () => {
     'force_custom_plan',
   )
   expect(readWhole(plan)).toHaveLength(PARTS + 4)
+})
+
+test('a pool that plans once does not plan for each set of values', async () => {
+  const once = connect({ url, applicationName: 'test', max: 1, plansOnce: true, onIdleError: () => {} })
+  try {
+    for (let n = 0; n < 8; n++) await insertRawEvents(once, newEvents(4))
+    const { rows } = await once.query(`
+      SELECT generic_plans::integer, custom_plans::integer FROM pg_prepared_statements WHERE name = 'insert-raw-events'`)
+    expect(rows).toEqual([{ generic_plans: 8, custom_plans: 0 }])
+  } finally {
+    await once.end()
+  }
 })

@@ -52,13 +52,13 @@ try {
   const finish = () => finishExpansion(config.DATABASE_URL, { onProgress: (message) => log.info(message) })
   await untilDone('preparing the tables', log, finish, isAway)
 
-  const openPool = (applicationName: string, max: number) =>
+  const openPool = (applicationName: string, max: number, plansOnce = false) =>
     connect({
       url: config.DATABASE_URL,
-      ...{ applicationName, max },
+      ...{ applicationName, max, plansOnce },
       onIdleError: (err) => log.warn({ err }, 'a connection to Postgres broke'),
     })
-  const db = openPool(INGEST_APPLICATION, CONNECTIONS_OF_INGEST.accepting)
+  const db = openPool(INGEST_APPLICATION, CONNECTIONS_OF_INGEST.accepting, true)
   const asking = openPool(ASKING_APPLICATION, CONNECTIONS_OF_INGEST.asking)
   const redis = connectRedis({ url: config.REDIS_URL, onError: (err) => log.warn({ err }, 'Redis') })
   const metrics = createIngestMetrics(definitions.keys())

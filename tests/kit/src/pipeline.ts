@@ -194,10 +194,10 @@ export async function startPipeline(
 
 /** Builds the service as its program does, with additional connections for the workers and the test. */
 async function startService(config: IngestConfig, definitions: ReadonlyMap<string, EventDefinition>, log: Logger) {
-  const pool = (applicationName: string, max: number) =>
-    connect({ url: config.DATABASE_URL, applicationName, max, onIdleError: () => {} })
+  const pool = (applicationName: string, max: number, plansOnce = false) =>
+    connect({ url: config.DATABASE_URL, applicationName, max, plansOnce, onIdleError: () => {} })
   const db = pool('test', 10)
-  const ingestDb = pool(INGEST_APPLICATION, CONNECTIONS_OF_INGEST.accepting)
+  const ingestDb = pool(INGEST_APPLICATION, CONNECTIONS_OF_INGEST.accepting, true)
   const asking = pool(ASKING_APPLICATION, CONNECTIONS_OF_INGEST.asking)
   const redis = connectRedis({ url: config.REDIS_URL, onError: () => {} })
   await untilReady(redis, 5_000)

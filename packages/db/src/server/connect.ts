@@ -19,6 +19,11 @@ export interface ConnectOptions {
   onIdleError: (error: Error) => void
   /** How long a transaction may idle, in milliseconds. */
   idleTimeoutMs?: number
+  /**
+   * Plans each named statement once, and not for each set of values: for small, frequent statements on tables in parts,
+   * whose planning takes longer than they do. Postgres often chooses otherwise, since it expects to save rows.
+   */
+  plansOnce?: boolean
 }
 
 /** The application name of the connections that accept events. */
@@ -57,7 +62,7 @@ export const IDLE_TIMEOUT_MS = 6_000
  * transaction does not delay the next owner.
  */
 export function connect(options: ConnectOptions): Db {
-  const { url, setting, applicationName, max, onIdleError, idleTimeoutMs = IDLE_TIMEOUT_MS } = options
+  const { url, setting, applicationName, max, onIdleError, idleTimeoutMs = IDLE_TIMEOUT_MS, plansOnce } = options
   const pool = new pg.Pool({
     connectionString: checkedDatabaseUrl(url, setting),
     application_name: applicationName,
@@ -69,6 +74,8 @@ export function connect(options: ConnectOptions): Db {
     idle_in_transaction_session_timeout: idleTimeoutMs,
     keepAlive: true,
     types: TYPES,
+    // The pool awaits it before it gives the connection to anyone.
+    ...(plansOnce && { onConnect: (client) => client.query('SET plan_cache_mode = force_generic_plan') }),
   })
   pool.on('error', onIdleError)
   // A connection that breaks while it is checked out also emits the error itself; without a listener, that would end
