@@ -58,7 +58,9 @@ const begun = performance.now()
 const say = (text: string) => console.log(`${((performance.now() - begun) / 1_000).toFixed(0).padStart(6)} s  ${text}`)
 
 const build = await copyOfBuild(`soak-${process.pid}`, [...RETENTION_IN_A_HURRY, ...BUCKETS_IN_A_HURRY]) // other builds must not disturb it
-const settings = { ...HANDLERS_IN_A_HURRY, ...retentionAfter(AGE_SECONDS) }
+// Three parts an age: with many more, every statement would be slower than in any real installation.
+const partEvents = Math.ceil((rate! * AGE_SECONDS) / 3)
+const settings = { ...HANDLERS_IN_A_HURRY, ...retentionAfter(AGE_SECONDS, partEvents) }
 const stack = await startStack({ ...places, ...build, ingests: 2, workers: 3, settings })
 say(
   `seed ${seed}, ${minutes} minutes, ${rate} events/s, a fault every ${every} s${values.alone ? ', each alone' : ''}; everything is in ${stack.dir}`,

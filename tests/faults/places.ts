@@ -28,10 +28,10 @@ export const BUCKETS_IN_A_HURRY: readonly Patch[] = [
 ]
 
 /** Retention settings, with ages in seconds, and parts that are narrow enough to be emptied meanwhile. */
-export const retentionAfter = (seconds: number) => ({
+export const retentionAfter = (seconds: number, partEvents = 5_000) => ({
   EVENTFLOW_RETENTION_SETTLED_DAYS: `${seconds}`,
   EVENTFLOW_RETENTION_DEAD_DAYS: `${seconds}`,
-  EVENTFLOW_PART_EVENTS: '5000',
+  EVENTFLOW_PART_EVENTS: `${partEvents}`,
 })
 
 /** A copy of the build under another name, with changes. */
