@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { ADVISORY_LOCKS, type Retired, removeDeadLetters } from '@eventflow/db'
 import { removeOld } from '@eventflow/engine'
+import { administer } from '@eventflow/testkit'
 import { describe, expect, test } from '@jest/globals'
 import {
   ALL,
@@ -52,6 +53,19 @@ describe('retention removes', () => {
     await store([], ALL, 14)
     expect((await round({ settledDays: 1 })).told).toEqual([])
     expect((await tables()).raw).toEqual(range(11, 14))
+  })
+
+  test('the rest of a part whose removal was interrupted after one of its tables', async () => {
+    await store(old(1, 10), ALL, 10)
+    const { rows } = await db.query('SELECT part FROM ledger_parts WHERE until_seq = $1', [base + 5])
+    await administer(
+      `DELETE FROM processed_events WHERE seq < ${base + 5};
+       DROP TABLE raw_events_${rows[0].part};
+       UPDATE ledger_parts SET emptied_at = now(), looked_at = NULL WHERE part = ${rows[0].part};
+       UPDATE ledger SET first_seq = ${base + 5}`,
+      url,
+    )
+    expect((await round({ settledDays: 1 })).told).toEqual(['6-10: emptied', '1-5: dropped', '6-10: dropped'])
   })
 
   test('a part of which a partition has no event, and whose watermark is below', async () => {

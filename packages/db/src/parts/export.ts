@@ -7,7 +7,7 @@ import { asOwner } from '../server/as-owner.js'
 import { type Db, withTransaction } from '../server/connect.js'
 import { DIVIDED, leafOf, type PartRange } from '../server/to-parts.js'
 import { type Column, columnsOf } from './columns.js'
-import { IS_BELOW_WATERMARKS, IS_CLOSED } from './part-list.js'
+import { IS_BEING_DROPPED, IS_BELOW_WATERMARKS, IS_CLOSED } from './part-list.js'
 
 /** The tables of which a part is archived. */
 export const ARCHIVED_TABLES = ['raw_events', 'processed_events', 'failed_events'] as const
@@ -72,7 +72,8 @@ export function exportPart<Result>(
 async function findPart(db: Kysely<unknown>, part: number): Promise<PartRange> {
   const { rows } = await sql<{ from: string; until: string; closed: boolean; settled: boolean }>`
     SELECT l.from_seq AS from, l.until_seq AS until, ${sql.raw(IS_CLOSED)} AS closed, ${sql.raw(IS_BELOW_WATERMARKS)} AS settled
-    FROM ledger_parts l WHERE l.part = ${part} AND l.dropped_at IS NULL`.execute(db)
+    FROM ledger_parts l
+    WHERE l.part = ${part} AND l.dropped_at IS NULL AND NOT ${sql.raw(IS_BEING_DROPPED)}`.execute(db)
   const [found] = rows
   if (!found) throw new NotArchivableError(`there is no part ${part}; eventflow parts lists them`)
   if (!found.closed) throw new NotArchivableError(`part ${part} still takes new events`)

@@ -64,6 +64,9 @@ export const IS_BELOW_WATERMARKS = `
                      WHERE r.partition = s.id AND r.seq > s.settled_seq AND r.seq >= l.from_seq AND r.seq < l.until_seq
                      LIMIT 1))`
 
+/** Its tables are dropped one after the other: after a crash, one of them may be gone. */
+export const IS_BEING_DROPPED = '(l.until_seq <= (SELECT first_seq FROM ledger))'
+
 /** A part is looked at again after this time: what it keeps may have become old. */
 const REST = `interval '1 hour'`
 
@@ -79,7 +82,7 @@ export interface RetentionRule {
 export async function findDueParts(db: Queryable, { days, archivedOnly }: RetentionRule): Promise<PartRange[]> {
   const { rows } = await db.query(
     `SELECT l.part, l.from_seq AS "from", l.until_seq AS until FROM ledger_parts l
-     WHERE l.dropped_at IS NULL AND ${IS_CLOSED} AND (${IS_HELD_BACK}) IS NOT TRUE
+     WHERE l.dropped_at IS NULL AND ${IS_CLOSED} AND NOT ${IS_BEING_DROPPED} AND (${IS_HELD_BACK}) IS NOT TRUE
        AND (l.archived_at IS NOT NULL OR NOT $2)
        AND (l.looked_at IS NULL OR l.looked_at < now() - ${REST})
        AND coalesce(${YOUNGEST}, CASE WHEN l.emptied_at IS NULL THEN l.made_at ELSE '-infinity' END) < now() - $1 * ${DAY}
