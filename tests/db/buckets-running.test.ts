@@ -128,6 +128,17 @@ test('buckets are tidied later if another process works on them now', async () =
   await until('the old bucket is dropped', async () => !(await tables()).includes('event_ids_1'))
 })
 
+test('buckets are also tidied after turns that another worker made and ended', async () => {
+  for (let n = 0; n < 2; n++) await turn()
+  await startKeeping(0)
+  await until('they are tidied', async () => !(await tables()).includes('event_ids_1'))
+  await heartbeat(db, ANOTHER, { takeOver: true })
+  await workerRuns(`query ~ 'FROM workers' AND query_start > '${await now()}'`)
+  for (let n = 0; n < 2; n++) await turn()
+  await removeWorker(db, ANOTHER)
+  await until('the old bucket is dropped', async () => !(await tables()).includes('event_ids_2'))
+})
+
 test('the buckets turn only when the ids that are kept are copied; a failed copy is made by a later round', async () => {
   const event = newEvent()
   await isNew(event)
