@@ -265,8 +265,10 @@ test('a pool that plans once does not plan for each set of values', async () => 
   try {
     for (let n = 0; n < 8; n++) await insertRawEvents(once, newEvents(4))
     const { rows } = await once.query(`
-      SELECT generic_plans::integer, custom_plans::integer FROM pg_prepared_statements WHERE name = 'insert-raw-events'`)
-    expect(rows).toEqual([{ generic_plans: 8, custom_plans: 0 }])
+      SELECT sum(generic_plans)::integer AS generic, sum(custom_plans)::integer AS custom
+      FROM pg_prepared_statements WHERE name LIKE 'insert-raw-events%'`)
+    // The first one was for other buckets.
+    expect(rows).toEqual([{ generic: 9, custom: 0 }])
   } finally {
     await once.end()
   }

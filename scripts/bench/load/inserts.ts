@@ -20,9 +20,21 @@ export interface Order extends NewEvent {
   data: Payload
 }
 
-/** New orders. Their ids are in the order of time, as those of the client, unless they are to be `random`. */
-export function newOrders(count: number, { random = false } = {}): Order[] {
-  return Array.from({ length: count }, () => newOrder(random ? randomUUID() : newId()))
+/**
+ * New orders. Their ids are in the order of time, as those of the client, unless they are to be `random`. A lane has
+ * partitions of its own, as each worker has.
+ */
+export function newOrders(count: number, { random = false, lane = 0, lanes = 1 } = {}): Order[] {
+  return Array.from({ length: count }, () => {
+    const order = newOrder(random ? randomUUID() : newId())
+    return { ...order, partition: order.partition - (order.partition % lanes) + lane }
+  })
+}
+
+/** The leases of the partitions of these orders. */
+export function leasesOf(orders: readonly Order[]): Lease[] {
+  const partitions = new Set(orders.map(({ partition }) => partition))
+  return LEASES.filter(({ partition }) => partitions.has(partition))
 }
 
 function newOrder(id: string): Order {

@@ -1,6 +1,6 @@
 /** Accepts events in small batches at a fixed rate, then settles and finds them: the statements beside retention. */
 import { type Acceptance, connect, findRawEvents, insertProcessed, insertRawEvents, type NewEvent } from '@eventflow/db'
-import { commitsOf, LEASES, newOrders, type Order, SETTLED_BY } from '../load/inserts.js'
+import { commitsOf, leasesOf, newOrders, type Order, SETTLED_BY } from '../load/inserts.js'
 import { runOpenLoop } from '../load/open-loop.js'
 import { planOf, takeOrders } from '../load/orders.js'
 import { Latencies } from '../statistics.js'
@@ -16,9 +16,10 @@ export interface AcceptSettleFind {
 const LANES = 4
 
 const { databaseUrl: url, batch } = planOf<AcceptSettleFind>()
-const pool = () => connect({ url, applicationName: 'bench', max: LANES, onIdleError: () => {} })
-const accepting = pool()
-const others = pool()
+const pool = (plansOnce: boolean) =>
+  connect({ url, applicationName: 'bench', max: LANES, plansOnce, onIdleError: () => {} })
+const accepting = pool(true)
+const others = pool(false)
 
 takeOrders(async (order, count) => {
   if (!('rate' in order) || order.rate === undefined) throw new Error('it needs a time and a rate')
@@ -33,7 +34,7 @@ takeOrders(async (order, count) => {
 
   async function settleAndFind(orders: Order[], acceptances: Map<NewEvent, Acceptance>): Promise<void> {
     const commits = commitsOf(orders, acceptances)
-    await timed(latencies.settle, () => insertProcessed(others, commits, LEASES, SETTLED_BY))
+    await timed(latencies.settle, () => insertProcessed(others, commits, leasesOf(orders), SETTLED_BY))
     await timed(latencies.find, () => findRawEvents(others, orders))
   }
 

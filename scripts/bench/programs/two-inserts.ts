@@ -1,7 +1,7 @@
 /** The limit of Postgres: only the two INSERTs that EventFlow makes for an event, in batches. */
 import { connect, insertProcessed, insertRawEvents } from '@eventflow/db'
 import { acceptAsBeforeParts, insertProcessedAsBeforeParts } from '@eventflow/testkit'
-import { commitsOf, LEASES, newOrders, SETTLED_BY } from '../load/inserts.js'
+import { commitsOf, leasesOf, newOrders, SETTLED_BY } from '../load/inserts.js'
 import { planOf, repeat, takeOrders } from '../load/orders.js'
 
 /** How it inserts. */
@@ -19,19 +19,20 @@ export interface TwoInserts {
 
 const plan = planOf<TwoInserts>()
 const { databaseUrl: url, batch = 500, lanes = 2, randomIds: random = false, beforeParts = false } = plan
-const db = connect({ url, applicationName: 'bench', max: lanes, onIdleError: () => {} })
+// As in ingest.
+const db = connect({ url, applicationName: 'bench', max: lanes, plansOnce: true, onIdleError: () => {} })
 
-async function insertBoth(): Promise<void> {
-  const orders = newOrders(batch, { random })
+async function insertBoth(lane: number): Promise<void> {
+  const orders = newOrders(batch, { random, lane, lanes })
   const { acceptances } = await insertRawEvents(db, orders)
-  const { broken, inserted } = await insertProcessed(db, commitsOf(orders, acceptances), LEASES, SETTLED_BY)
+  const { broken, inserted } = await insertProcessed(db, commitsOf(orders, acceptances), leasesOf(orders), SETTLED_BY)
   if (broken.size > 0 || inserted.size < batch) throw new Error(`only ${inserted.size} of ${batch} events were settled`)
 }
 
-async function insertBothAsBeforeParts(): Promise<void> {
-  const orders = newOrders(batch, { random })
+async function insertBothAsBeforeParts(lane: number): Promise<void> {
+  const orders = newOrders(batch, { random, lane, lanes })
   const commits = commitsOf(orders, await acceptAsBeforeParts(db, orders))
-  const inserted = await insertProcessedAsBeforeParts(db, commits, LEASES, SETTLED_BY)
+  const inserted = await insertProcessedAsBeforeParts(db, commits, leasesOf(orders), SETTLED_BY)
   if (inserted.length < batch) throw new Error(`only ${inserted.length} of ${batch} events were settled`)
 }
 

@@ -13,8 +13,8 @@ export const ofTheLedger: readonly Bug[] = [
   {
     name: 'a claim does not look into the previous bucket',
     patches: [
-      { file: 'db/ledger/event-ids.js', find: "IS_IN(LEDGER('previous_bucket'))", replace: "'false'" },
-      { file: 'db/ledger/event-ids.js', find: 'IS_IN(String(KEPT_BUCKET))', replace: "'false'" },
+      { file: 'db/ledger/event-ids.js', find: 'IS_IN(previous)', replace: "'false'" },
+      { file: 'db/ledger/event-ids.js', find: 'IS_IN(KEPT_BUCKET)', replace: "'false'" },
     ],
     scenario: { quick: ledger.sentAgainAfterTurns },
     found: 'effect twice',
@@ -63,7 +63,13 @@ export const ofTheLedger: readonly Bug[] = [
   },
   {
     name: 'each batch draws its positions from 1',
-    patches: [{ file: 'db/ledger/settle.js', find: 'before + place', replace: 'place' }],
+    patches: [
+      {
+        file: 'db/ledger/settle.js',
+        find: "nextval('log_position')",
+        replace: 'row_number() OVER (PARTITION BY partition ORDER BY seq)',
+      },
+    ],
     scenario: { quick: ledger.positionsRise },
     found: 'positions rise',
   },

@@ -15,7 +15,11 @@ export const settling: readonly Bug[] = [
     name: 'there is no fence',
     patches: [
       { file: 'engine/settle/write.js', find: 'await fence(tx, partitions, ownLeases)', replace: 'new Set()' },
-      { file: 'db/ledger/settle.js', find: 'WHERE partition IN (SELECT id FROM holding)', replace: 'WHERE true' },
+      {
+        file: 'db/ledger/settle.js',
+        find: 'WHERE partition = ANY (ARRAY(SELECT id FROM holding))',
+        replace: 'WHERE true',
+      },
       { file: 'db/ledger/settle.js', find: '!holding.includes(partition)', replace: 'false' },
     ],
     scenario: scenarios.frozenWhileProcessing,
@@ -25,7 +29,7 @@ export const settling: readonly Bug[] = [
   {
     name: 'the fence locks nothing',
     patches: [
-      { file: 'db/ledger/settle.js', find: 'ORDER BY id FOR SHARE OF partitions', replace: 'ORDER BY id' },
+      { file: 'db/ledger/settle.js', find: 'ORDER BY id FOR NO KEY UPDATE OF partitions', replace: 'ORDER BY id' },
       IDLES_FOR_LONG,
       // Otherwise a frozen handler would fail.
       { file: 'engine/settle/effects.js', find: 'Math.min(callMs, 0.5 * leaseMs)', replace: '60_000' },
@@ -108,7 +112,11 @@ export const settling: readonly Bug[] = [
   {
     name: 'a settle locks the marks of its partitions',
     patches: [
-      { file: 'db/ledger/settle.js', find: 'ORDER BY id FOR SHARE OF partitions', replace: 'ORDER BY id FOR SHARE' },
+      {
+        file: 'db/ledger/settle.js',
+        find: 'ORDER BY id FOR NO KEY UPDATE OF partitions',
+        replace: 'ORDER BY id FOR NO KEY UPDATE',
+      },
     ],
     scenario: { quick: redis.refusesWhileSettling },
     found: 'acceptance does not wait for a settle',

@@ -9,40 +9,52 @@
  * do not see each other must meet: so for that time each id is claimed in the previous bucket first, then in the
  * current one, and belongs to the statement that gets both.
  */
-import { KEPT_BUCKET } from '../server/to-parts.js'
+import { FIRST_BUCKET, KEPT_BUCKET } from '../server/to-parts.js'
 
-/** The row of `ledger`, as scalar subqueries: Postgres reads each once in a statement. */
-const LEDGER = (column: string) => `(SELECT ${column} FROM ledger)`
+/** The state of the buckets, as in the row of `ledger`. */
+export interface BucketState {
+  bucket: number
+  previous_bucket: number | null
+  turning: boolean
+}
+
+/** Names the state. */
+export const nameOf = ({ bucket, previous_bucket, turning }: BucketState) => `${bucket} ${previous_bucket} ${turning}`
+
+/** The state in which a ledger begins. */
+export const FIRST_STATE: BucketState = { bucket: FIRST_BUCKET, previous_bucket: null, turning: false }
 
 // A scalar subquery: for EXISTS Postgres may choose to hash the whole table.
-const IS_IN = (bucket: string) => `
+const IS_IN = (bucket: number) => `
   coalesce((SELECT true FROM event_ids i
             WHERE i.tenant_id = n.tenant_id AND i.event_id = n.event_id AND i.bucket = ${bucket}), false)`
 
+const CLAIM = (bucket: number, rows: string) => `
+    INSERT INTO event_ids (tenant_id, event_id, bucket, seq, partition)
+    SELECT tenant_id, event_id, ${bucket}::smallint, seq, partition FROM ${rows}
+    ORDER BY tenant_id, event_id
+    ON CONFLICT DO NOTHING
+    RETURNING tenant_id, event_id, seq, partition`
+
+/** Whether the buckets are in this state. */
+export const isInState = ({ bucket, previous_bucket, turning }: BucketState) => `
+  (SELECT bucket = ${bucket} AND previous_bucket IS NOT DISTINCT FROM ${previous_bucket} AND turning = ${turning}
+   FROM ledger)`
+
 /**
- * The CTEs `first` and `claimed`: `claimed` has the seqs of the rows of `numbered` (tenant_id, event_id, seq,
- * partition) whose ids were not known before. Ids are claimed in their order, so two statements with the same ids
- * cannot deadlock.
+ * The CTEs that end with `claimed`, the rows of `numbered` (tenant_id, event_id, seq, partition) whose ids were not
+ * known before. The buckets must be in the given state. As it is part of the text, Postgres knows the buckets when it
+ * plans, and need not find them each time. Ids are claimed in their order, so two statements with the same ids cannot
+ * deadlock.
  */
-export const CLAIM_IDS = (numbered: string) => `
-  first AS (
-    INSERT INTO event_ids (tenant_id, event_id, bucket, seq, partition)
-    SELECT tenant_id, event_id,
-           CASE WHEN ${LEDGER('turning')} THEN ${LEDGER('previous_bucket')} ELSE ${LEDGER('bucket')} END, seq, partition
-    FROM ${numbered} n
-    WHERE NOT ${IS_IN(String(KEPT_BUCKET))}
-      AND (${LEDGER('turning')} OR ${LEDGER('previous_bucket')} IS NULL OR NOT ${IS_IN(LEDGER('previous_bucket'))})
-    ORDER BY tenant_id, event_id
-    ON CONFLICT DO NOTHING
-    RETURNING tenant_id, event_id, seq, partition),
-  second AS (
-    INSERT INTO event_ids (tenant_id, event_id, bucket, seq, partition)
-    SELECT tenant_id, event_id, ${LEDGER('bucket')}, seq, partition FROM first WHERE ${LEDGER('turning')}
-    ORDER BY tenant_id, event_id
-    ON CONFLICT DO NOTHING
-    RETURNING seq),
-  claimed AS (
-    SELECT seq FROM first WHERE NOT ${LEDGER('turning')} UNION ALL SELECT seq FROM second)`
+export function claimIds({ bucket, previous_bucket: previous, turning }: BucketState): string {
+  const isNotKept = `NOT ${IS_IN(KEPT_BUCKET)}`
+  if (previous === null) return `claimed AS (${CLAIM(bucket, `numbered n WHERE ${isNotKept}`)})`
+  if (!turning) return `claimed AS (${CLAIM(bucket, `numbered n WHERE ${isNotKept} AND NOT ${IS_IN(previous)}`)})`
+  return `
+  first AS (${CLAIM(previous, `numbered n WHERE ${isNotKept}`)}),
+  claimed AS (${CLAIM(bucket, 'first')})`
+}
 
 /**
  * Whether `row` of `raw_events` is the event of row `i`: a claim that was lost at a turn has a seq without an event.

@@ -3,7 +3,16 @@ import { identityOf, type RawEvent } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
 import { asMoment, momentOf } from '../server/moments.js'
 import { smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
-import { CLAIM_IDS, EVENT_OF, IDS_OF, IS_EVENT_OF_ID } from './event-ids.js'
+import {
+  type BucketState,
+  claimIds,
+  EVENT_OF,
+  FIRST_STATE,
+  IDS_OF,
+  IS_EVENT_OF_ID,
+  isInState,
+  nameOf,
+} from './event-ids.js'
 import { hasRow } from './settled.js'
 
 /** An event to be inserted into `raw_events`. */
@@ -20,24 +29,48 @@ export interface Acceptance {
 }
 
 // seq is assigned in the order of the arrays, so that a request's events keep their order.
-const INSERT = `
+const INSERT = (state: BucketState) => `
   WITH numbered AS MATERIALIZED (
     SELECT nextval((SELECT sequence::regclass FROM ledger)) AS seq, e.*
     FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
                 $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::json[], $13::json[], $14::smallint[])
       AS e(tenant_id, event_id, external_id, type, source, key, partition,
-           occurred_at, correlation_id, causation_id, traceparent, payload, extensions, hops)),
-  ${CLAIM_IDS('numbered')},
+           occurred_at, correlation_id, causation_id, traceparent, payload, extensions, hops)
+    WHERE ${isInState(state)}),
+  ${claimIds(state)},
   inserted AS (
     INSERT INTO raw_events (seq, tenant_id, event_id, external_id, type, source, key, partition, occurred_at,
                             correlation_id, causation_id, traceparent, payload, extensions, hops)
-    SELECT seq, tenant_id, event_id, external_id, type, source, key, partition, coalesce(occurred_at, date_trunc('milliseconds', now())),
+    SELECT seq, n.tenant_id, n.event_id, external_id, type, source, key, n.partition,
+           coalesce(occurred_at, date_trunc('milliseconds', now())),
            correlation_id, causation_id, traceparent, payload, extensions, hops
-    FROM numbered JOIN claimed USING (seq)
-    RETURNING tenant_id, event_id, seq, accepted_at)
-  SELECT min(accepted_at) AS accepted_at, array_agg(seq ORDER BY seq) AS seqs, (SELECT incarnation FROM ledger) AS incarnation,
-         CASE WHEN count(*) < cardinality($2) THEN array_agg(tenant_id || '/' || event_id ORDER BY seq) END AS identities
-  FROM inserted`
+    FROM numbered n JOIN claimed USING (seq)
+    RETURNING seq, accepted_at)
+  SELECT incarnation, bucket, previous_bucket, turning, (SELECT array_agg(seq) FROM numbered) AS drawn, i.*
+  FROM ledger CROSS JOIN (
+    SELECT min(accepted_at) AS accepted_at,
+           CASE WHEN count(*) < cardinality($2) THEN coalesce(array_agg(seq), '{}') END AS inserted
+    FROM inserted) i`
+
+/** The statement for a state of the buckets. */
+const insertFor = (state: BucketState) => {
+  const buckets = nameOf(state)
+  return { buckets, name: `insert-raw-events ${buckets}`, text: INSERT(state) }
+}
+
+const FIRST_INSERT = insertFor(FIRST_STATE)
+
+/** The statement for the state that each pool or connection has last seen. */
+const inserts = new WeakMap<Queryable, typeof FIRST_INSERT>()
+
+interface InsertResult extends BucketState {
+  incarnation: number
+  /** The seq that was drawn for each event. */
+  drawn: string[]
+  /** Those of the new events; `null` if all are new. */
+  inserted: string[] | null
+  accepted_at: Date | null
+}
 
 /** The result of an INSERT. */
 export interface Stored {
@@ -52,44 +85,53 @@ export interface Stored {
  * earlier one, nothing is written.
  */
 export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]): Promise<Stored> {
-  const { rows } = await db.query({
-    name: 'insert-raw-events',
-    text: INSERT,
-    values: [
-      textColumn(events.map((e) => e.tenantId)),
-      uuidColumn(events.map((e) => e.id)),
-      textColumn(events.map((e) => e.externalId)),
-      textColumn(events.map((e) => e.type)),
-      textColumn(events.map((e) => e.source)),
-      textColumn(events.map((e) => e.key)),
-      smallintColumn(events.map((e) => e.partition)),
-      timestamptzColumn(events.map((e) => e.occurredAt)),
-      textColumn(events.map((e) => e.correlationId)),
-      textColumn(events.map((e) => e.causationId)),
-      textColumn(events.map((e) => e.traceparent)),
-      textColumn(
-        events.map((e) => e.payload),
-        'json',
-      ),
-      textColumn(
-        events.map((e) => e.extensions && JSON.stringify(e.extensions)),
-        'json',
-      ),
-      smallintColumn(events.map((e) => e.hops ?? 0)),
-    ],
-  })
-  const { accepted_at, seqs, identities, incarnation } = rows[0] as {
-    incarnation: number
-    accepted_at: Date | null
-    seqs: string[] | null
-    /** As `identityOf` gives them; `null` when all events are new. */
-    identities: string[] | null
+  const values = [
+    textColumn(events.map((e) => e.tenantId)),
+    uuidColumn(events.map((e) => e.id)),
+    textColumn(events.map((e) => e.externalId)),
+    textColumn(events.map((e) => e.type)),
+    textColumn(events.map((e) => e.source)),
+    textColumn(events.map((e) => e.key)),
+    smallintColumn(events.map((e) => e.partition)),
+    timestamptzColumn(events.map((e) => e.occurredAt)),
+    textColumn(events.map((e) => e.correlationId)),
+    textColumn(events.map((e) => e.causationId)),
+    textColumn(events.map((e) => e.traceparent)),
+    textColumn(
+      events.map((e) => e.payload),
+      'json',
+    ),
+    textColumn(
+      events.map((e) => e.extensions && JSON.stringify(e.extensions)),
+      'json',
+    ),
+    smallintColumn(events.map((e) => e.hops ?? 0)),
+  ]
+  const { incarnation, drawn, inserted, accepted_at } = await insertInState(db, values)
+  const acceptances = new Map<NewEvent, Acceptance>()
+  if (accepted_at) {
+    const acceptedAt = accepted_at.toISOString()
+    const isNew = inserted && new Set(inserted)
+    events.forEach((event, i) => {
+      const seq = drawn[i]!
+      if (!isNew || isNew.has(seq)) acceptances.set(event, { seq: Number(seq), acceptedAt })
+    })
   }
-  if (!accepted_at || !seqs) return { acceptances: new Map(), incarnation }
-  const acceptedAt = accepted_at.toISOString()
-  const byIdentity = identities && new Map(events.map((event) => [identityOf(event), event]))
-  const eventAt = (i: number) => (byIdentity ? byIdentity.get(identities[i]!)! : events[i]!)
-  return { acceptances: new Map(seqs.map((seq, i) => [eventAt(i), { seq: Number(seq), acceptedAt }])), incarnation }
+  return { acceptances, incarnation }
+}
+
+/**
+ * Runs the INSERT for the state in which the buckets were last seen. If they have turned since, it inserts nothing, and
+ * says in which state they are.
+ */
+async function insertInState(db: Queryable, values: readonly Buffer[]): Promise<InsertResult> {
+  for (;;) {
+    const { buckets, name, text } = inserts.get(db) ?? FIRST_INSERT
+    const { rows } = await db.query({ name, text, values: [...values] })
+    const result: InsertResult = rows[0]
+    if (nameOf(result) === buckets) return result
+    inserts.set(db, insertFor(result))
+  }
 }
 
 /** A stored event, and whether it was ever delivered. */

@@ -21,8 +21,8 @@ export interface Lease {
 }
 
 /**
- * Finds the partitions whose lease holds and whose mark matches the lease. It locks the rows of `partitions` against
- * other workers until the transaction ends; that fences off old owners. The marks are read without a lock, so that
+ * Finds the partitions whose lease holds and whose mark matches the lease. It locks the rows of `partitions` until the
+ * transaction ends: that fences off old owners, and makes the transactions of a partition follow one another. The marks are read without a lock, so that
  * ingest never waits for a settling transaction; `partition-marks.ts` explains why that is enough. On a server that has
  * forgotten events, no lease holds (`server/incarnation.ts`).
  */
@@ -30,7 +30,7 @@ const FENCE = (partitions: string, epochs: string, dirty: string) => `
   SELECT id FROM partitions JOIN partition_marks USING (id)
   JOIN unnest(${partitions}::smallint[], ${epochs}::bigint[], ${dirty}::bigint[]) AS held(id, epoch, dirty) USING (id, epoch)
   WHERE (held.dirty IS NULL OR held.dirty = partition_marks.dirty) AND ${IS_SAME_HISTORY}
-  ORDER BY id FOR SHARE OF partitions`
+  ORDER BY id FOR NO KEY UPDATE OF partitions`
 
 const fenceValues = (leases: readonly Lease[]) => [
   smallintColumn(leases.map((l) => l.partition)),
@@ -60,33 +60,22 @@ export interface Inserted {
 // The statement includes the fence, so that a batch without handlers is settled in one round trip. An event that has
 // failed or was discarded stays so, even if a second stream entry delivers it; one that is being replayed does not.
 //
-// The positions of each partition are drawn from a row that stays locked until the transaction ends. So they rise in
-// the order of the commits: a reader that sees a position sees all lower ones. An event that is not inserted leaves a
-// gap.
+// Positions are drawn in the order of the arrays, after the fence has locked the partitions. So within a partition they
+// rise in the order of the commits: a reader that sees a position sees all lower ones. There are gaps.
 //
 // Of a part that retention has dropped, every event was settled.
 const INSERT_PROCESSED = `
   WITH holding AS MATERIALIZED (${FENCE('$13', '$14', '$15')}),
-  given AS MATERIALIZED (
-    SELECT e.*, row_number() OVER (PARTITION BY partition ORDER BY seq) AS place
-    FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::smallint[], $7::jsonb[], $8::smallint[],
-                $9::jsonb[], $10::text[], $11::timestamptz[], $12::timestamptz[])
-      AS e(tenant_id, event_id, seq, type, key, partition, payload, attempts, history, correlation_id, accepted_at, occurred_at)
-    WHERE partition IN (SELECT id FROM holding) AND seq >= (SELECT first_seq FROM ledger)),
-  heads AS MATERIALIZED (
-    SELECT partition FROM log_heads WHERE partition IN (SELECT partition FROM given) ORDER BY partition FOR UPDATE),
-  drawn AS (
-    UPDATE log_heads SET next_position = next_position + n
-    FROM (SELECT partition, count(*) AS n FROM given JOIN heads USING (partition) GROUP BY partition) AS counts
-    WHERE log_heads.partition = counts.partition
-    RETURNING log_heads.partition, next_position - n - 1 AS before),
   inserted AS (
     INSERT INTO processed_events (tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
                                   worker_id, correlation_id, accepted_at, processing_ms, occurred_at, position)
     SELECT tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
-           $16, correlation_id, accepted_at, $17, occurred_at, before + place
-    FROM given e JOIN drawn USING (partition)
-    WHERE NOT ${hasRow('failed_events', `o.status IN ${SETTLING_STATUSES}`)}
+           $16, correlation_id, accepted_at, $17, occurred_at, nextval('log_position')
+    FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::smallint[], $7::jsonb[], $8::smallint[],
+                $9::jsonb[], $10::text[], $11::timestamptz[], $12::timestamptz[])
+      AS e(tenant_id, event_id, seq, type, key, partition, payload, attempts, history, correlation_id, accepted_at, occurred_at)
+    WHERE partition = ANY (ARRAY(SELECT id FROM holding)) AND seq >= (SELECT first_seq FROM ledger)
+      AND NOT ${hasRow('failed_events', `o.status IN ${SETTLING_STATUSES}`)}
     ON CONFLICT DO NOTHING
     RETURNING seq)
   SELECT (SELECT coalesce(array_agg(id), '{}') FROM holding) AS holding,
@@ -103,7 +92,8 @@ export async function insertProcessed(
   leases: readonly Lease[],
   by: { workerId: string; processingMs: number },
 ): Promise<Inserted> {
-  const events = commits.map((c) => c.delivery.event)
+  const inOrder = commits.toSorted((a, b) => a.delivery.event.seq - b.delivery.event.seq)
+  const events = inOrder.map((c) => c.delivery.event)
   const { rows } = await db.query({
     name: 'insert-processed',
     text: INSERT_PROCESSED,
@@ -114,9 +104,9 @@ export async function insertProcessed(
       textColumn(events.map((e) => e.type)),
       textColumn(events.map((e) => e.key)),
       smallintColumn(events.map((e) => e.partition)),
-      jsonbColumn(commits.map((c) => c.payload)),
-      smallintColumn(commits.map((c) => c.delivery.attempts + 1)),
-      jsonbColumn(commits.map(({ delivery: { history } }) => (history.length > 0 ? storableJson(history) : undefined))),
+      jsonbColumn(inOrder.map((c) => c.payload)),
+      smallintColumn(inOrder.map((c) => c.delivery.attempts + 1)),
+      jsonbColumn(inOrder.map(({ delivery: { history } }) => (history.length > 0 ? storableJson(history) : undefined))),
       textColumn(events.map((e) => e.correlationId)),
       timestamptzColumn(events.map((e) => e.acceptedAt)),
       timestamptzColumn(events.map((e) => e.occurredAt)),

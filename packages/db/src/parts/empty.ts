@@ -68,12 +68,15 @@ export function emptyPart(db: Kysely<unknown>, part: PartRange, days: number, pa
 type Before = Omit<Emptied, 'outcome'> & { bytes: number /** It was emptied before. */; again: boolean }
 
 /**
- * Finds the events to be kept for which there is no index, in `found_before`. `heads_before` has the next position of
- * each partition from before the scan: what is processed later gets this position or a higher one.
+ * Finds the events to be kept for which there is no index, in `found_before`. `heads_before` has the last position of
+ * each partition in this part from before the scan: what is processed later gets a higher one.
  */
 async function scanPart(tx: Kysely<unknown>, { part, from, until }: PartRange, days: number): Promise<Before> {
   const [raw, processed] = tablesOf(part)
-  await sql`CREATE TEMP TABLE heads_before ON COMMIT DROP AS SELECT partition, next_position FROM log_heads`.execute(tx)
+  await sql`
+    CREATE TEMP TABLE heads_before ON COMMIT DROP AS
+    SELECT p.id AS partition, coalesce((SELECT max(position) FROM ${processed} WHERE partition = p.id), 0) AS position
+    FROM partitions p`.execute(tx)
   await sql`
     CREATE TEMP TABLE found_before ON COMMIT DROP AS
     SELECT seq, partition, false AS unsettled FROM ${processed} WHERE processed_at >= now() - ${sql.lit(days)} * ${sql.raw(DAY)}
@@ -137,9 +140,7 @@ async function findKept(tx: Kysely<unknown>, { part, from, until }: PartRange): 
     UNION SELECT f.seq, f.partition FROM failed_events f WHERE f.seq >= ${sql.lit(from)} AND f.seq < ${sql.lit(until)}
     UNION SELECT seq, partition FROM retries WHERE seq >= ${sql.lit(from)} AND seq < ${sql.lit(until)}
     UNION SELECT p.seq, p.partition
-          FROM heads_before h JOIN ${processed} p ON p.partition = h.partition AND p.position >= h.next_position`.execute(
-    tx,
-  )
+          FROM heads_before h JOIN ${processed} p ON p.partition = h.partition AND p.position > h.position`.execute(tx)
 }
 
 const tablesOf = (part: number) =>

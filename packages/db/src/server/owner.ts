@@ -25,12 +25,12 @@ export function asRole(role: string): { options: string } {
   return { options: `-c role=${role.replaceAll(/[\\ ]/g, '\\$&')}` }
 }
 
-/** The tables of the pipeline, which the programs' role creates itself if there is no owner to switch to. */
+/** The tables of the pipeline and its sequence of positions, which the programs' role creates itself if there is no owner to switch to. */
 const TABLES = [
   ...['tenants', 'raw_events', 'processed_events', 'failed_events', 'retries', 'operations', 'audit_log'],
   ...['workers', 'partitions', 'partition_marks', 'events', 'process_figures', 'alerts', 'api_keys'],
   ...['event_schemas', 'event_schema_modes', 'installation', 'kysely_migration', 'kysely_migration_lock'],
-  ...['ledger', 'ledger_parts', 'event_ids', 'event_ids_1', 'log_heads'],
+  ...['ledger', 'ledger_parts', 'event_ids', 'event_ids_1', 'log_position'],
 ]
 
 /**
@@ -46,7 +46,7 @@ export async function handOver(db: Kysely<unknown>, owner: string, lockTimeoutMs
         SELECT oid FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname = ANY(${TABLES})),
       parts AS (SELECT inhrelid AS oid FROM pg_inherits JOIN ours ON oid = inhparent)
       SELECT relname AS name FROM pg_class JOIN (TABLE ours UNION TABLE parts) AS chosen USING (oid)
-      WHERE relkind IN ('r', 'p', 'v') AND relowner = session_user::regrole
+      WHERE relkind IN ('r', 'p', 'v', 'S') AND relowner = session_user::regrole
       ORDER BY relname`.execute(tx)
     for (const { name } of rows) await sql`ALTER TABLE ${sql.table(name)} OWNER TO ${sql.id(owner)}`.execute(tx)
     const { rows: functions } = await sql<{ name: string }>`

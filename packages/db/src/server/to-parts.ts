@@ -157,7 +157,7 @@ async function setAside(db: Kysely<unknown>, table: Divided): Promise<void> {
 }
 
 /** Grants on a new table or sequence what is granted on the one that it replaces: running processes go on with it. */
-async function copyRights(db: Kysely<unknown>, from: string, to: string, except = ''): Promise<void> {
+export async function copyRights(db: Kysely<unknown>, from: string, to: string, except = ''): Promise<void> {
   const { rows } = await sql<{ statement: string }>`
     SELECT format('GRANT %s %s ON %s %I TO %s', right_of.privilege_type, '(' || quote_ident(attname) || ')',
                   CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, ${to}::text,

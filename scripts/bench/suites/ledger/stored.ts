@@ -26,13 +26,9 @@ export async function storeSettled(db: Queryable, count: number): Promise<void> 
      INSERT INTO processed_events (tenant_id, event_id, seq, type, key, partition, payload, attempts, worker_id,
                                    correlation_id, accepted_at, processed_at, processing_ms, occurred_at, position)
      SELECT 'default', event_id, seq, 'bench.plain', 'u-' || seq, partition, $3::jsonb, 1, 'bench', event_id::text, at, at,
-            1, at, row_number() OVER (PARTITION BY partition ORDER BY seq)
+            1, at, nextval('log_position')
      FROM ids, (SELECT now() - $4 * interval '1 day' AS at) long_ago`,
     [count, PARTITIONS, payload, AGE],
   )
-  await db.query(`
-    UPDATE log_heads h SET next_position = p.next
-    FROM (SELECT partition, max(position) + 1 AS next FROM processed_events GROUP BY partition) p
-    WHERE h.partition = p.partition`)
   await db.query('UPDATE partitions SET settled_seq = $1', [count])
 }
