@@ -75,6 +75,18 @@ test('the id of an event that still exists is known in every later bucket, until
   expect(await isNew(event)).toBe(true)
 })
 
+test('claims are planned for the number of kept ids, also if there were none before', async () => {
+  const rows = async () =>
+    (await db.query(`SELECT reltuples::integer AS rows FROM pg_class WHERE relname = 'event_ids_kept'`)).rows[0].rows
+  await db.query('VACUUM ANALYZE event_ids_kept')
+  expect(await rows()).toBe(0)
+  const events = Array.from({ length: 50 }, () => newEvent())
+  await insertRawEvents(db, events)
+  await turn()
+  await turn()
+  expect(await rows()).toBe(50)
+})
+
 test('all kept ids of removed events are forgotten, however many statements that takes', async () => {
   const events = Array.from({ length: 25 }, () => newEvent())
   await insertRawEvents(db, events)

@@ -19,20 +19,28 @@ export interface TwoInserts {
 
 const plan = planOf<TwoInserts>()
 const { databaseUrl: url, batch = 500, lanes = 2, randomIds: random = false, beforeParts = false } = plan
-// As in ingest.
-const db = connect({ url, applicationName: 'bench', max: lanes, plansOnce: true, onIdleError: () => {} })
+const pool = (plansOnce: boolean) =>
+  connect({ url, applicationName: 'bench', max: lanes, plansOnce, onIdleError: () => {} })
+// As ingest and workers connect.
+const accepting = pool(!beforeParts)
+const settling = pool(false)
 
 async function insertBoth(lane: number): Promise<void> {
   const orders = newOrders(batch, { random, lane, lanes })
-  const { acceptances } = await insertRawEvents(db, orders)
-  const { broken, inserted } = await insertProcessed(db, commitsOf(orders, acceptances), leasesOf(orders), SETTLED_BY)
+  const { acceptances } = await insertRawEvents(accepting, orders)
+  const { broken, inserted } = await insertProcessed(
+    settling,
+    commitsOf(orders, acceptances),
+    leasesOf(orders),
+    SETTLED_BY,
+  )
   if (broken.size > 0 || inserted.size < batch) throw new Error(`only ${inserted.size} of ${batch} events were settled`)
 }
 
 async function insertBothAsBeforeParts(lane: number): Promise<void> {
   const orders = newOrders(batch, { random, lane, lanes })
-  const commits = commitsOf(orders, await acceptAsBeforeParts(db, orders))
-  const inserted = await insertProcessedAsBeforeParts(db, commits, leasesOf(orders), SETTLED_BY)
+  const commits = commitsOf(orders, await acceptAsBeforeParts(accepting, orders))
+  const inserted = await insertProcessedAsBeforeParts(settling, commits, leasesOf(orders), SETTLED_BY)
   if (inserted.length < batch) throw new Error(`only ${inserted.length} of ${batch} events were settled`)
 }
 

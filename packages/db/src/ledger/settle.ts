@@ -22,9 +22,9 @@ export interface Lease {
 
 /**
  * Finds the partitions whose lease holds and whose mark matches the lease. It locks the rows of `partitions` until the
- * transaction ends: that fences off old owners, and makes the transactions of a partition follow one another. The marks are read without a lock, so that
- * ingest never waits for a settling transaction; `partition-marks.ts` explains why that is enough. On a server that has
- * forgotten events, no lease holds (`server/incarnation.ts`).
+ * transaction ends: that fences off old owners, and makes the transactions of a partition follow one another. The marks
+ * are read without a lock, so that ingest never waits for a settling transaction; `partition-marks.ts` explains why that
+ * is enough. On a server that has forgotten events, no lease holds (`server/incarnation.ts`).
  */
 const FENCE = (partitions: string, epochs: string, dirty: string) => `
   SELECT id FROM partitions JOIN partition_marks USING (id)
@@ -61,7 +61,8 @@ export interface Inserted {
 // failed or was discarded stays so, even if a second stream entry delivers it; one that is being replayed does not.
 //
 // Positions are drawn in the order of the arrays, after the fence has locked the partitions. So within a partition they
-// rise in the order of the commits: a reader that sees a position sees all lower ones. There are gaps.
+// rise in the order of the commits: a reader that sees a position sees all lower ones. There are gaps. That needs a lock
+// which excludes other settles of the partition, and a sequence without a cache.
 //
 // Of a part that retention has dropped, every event was settled.
 const INSERT_PROCESSED = `

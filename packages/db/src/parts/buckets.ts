@@ -133,7 +133,7 @@ async function copyKept(db: Kysely<unknown>, bucket: number): Promise<void> {
     SELECT first_seq AS first, turned_seq AS last FROM ledger`.execute(db)
   const last = Number(rows[0]!.last)
   for (let after = Number(rows[0]!.first) - 1; after < last; after += WINDOW) {
-    await sql`
+    const { numAffectedRows } = await sql`
       INSERT INTO event_ids (tenant_id, event_id, bucket, seq, partition)
       SELECT i.tenant_id, i.event_id, ${sql.lit(KEPT_BUCKET)}, i.seq, i.partition
       FROM partitions p
@@ -141,6 +141,8 @@ async function copyKept(db: Kysely<unknown>, bucket: number): Promise<void> {
       JOIN event_ids i ON i.tenant_id = r.tenant_id AND i.event_id = r.event_id AND i.bucket = ${bucket} AND i.seq = r.seq
       ORDER BY i.tenant_id, i.event_id
       ON CONFLICT DO NOTHING`.execute(db)
+    // A claim that was planned when the bucket was empty would read all of it.
+    if (numAffectedRows) await sql`ANALYZE ${sql.table('event_ids_kept')}`.execute(db)
   }
 }
 

@@ -25,12 +25,15 @@ export function asRole(role: string): { options: string } {
   return { options: `-c role=${role.replaceAll(/[\\ ]/g, '\\$&')}` }
 }
 
-/** The tables of the pipeline and its sequence of positions, which the programs' role creates itself if there is no owner to switch to. */
+/**
+ * The tables of the pipeline and its sequence of positions. The programs' role creates them itself if there is no owner
+ * to switch to.
+ */
 const TABLES = [
   ...['tenants', 'raw_events', 'processed_events', 'failed_events', 'retries', 'operations', 'audit_log'],
   ...['workers', 'partitions', 'partition_marks', 'events', 'process_figures', 'alerts', 'api_keys'],
   ...['event_schemas', 'event_schema_modes', 'installation', 'kysely_migration', 'kysely_migration_lock'],
-  ...['ledger', 'ledger_parts', 'event_ids', 'event_ids_1', 'log_position'],
+  ...['ledger', 'ledger_parts', 'event_ids', 'event_ids_1', 'log_heads', 'log_position'],
 ]
 
 /**

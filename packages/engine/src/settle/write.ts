@@ -60,11 +60,14 @@ export async function write(
 
     let fresh: Processed[] = []
     let processed: Processed[] = []
-    if (successes.length > 0) {
+    // What the fence has refused must not be inserted, though the mark may have been cleared since.
+    const insertable = successes.filter(leaseHolds)
+    if (insertable.length > 0) {
+      const holding = ownLeases.filter(({ partition }) => !broken.has(partition))
       const by = { workerId, processingMs: performance.now() - settling.batch.startedAt }
-      const { inserted, broken: lost } = await insertProcessed(tx, successes, ownLeases, by)
+      const { inserted, broken: lost } = await insertProcessed(tx, insertable, holding, by)
       for (const partition of lost) broken.add(partition)
-      processed = successes.filter(leaseHolds)
+      processed = insertable.filter(leaseHolds)
       // `delete` makes sure that an event that is in the batch twice runs its handler once.
       fresh = processed.filter(({ delivery }) => inserted.delete(delivery.event.seq))
     }
