@@ -16,7 +16,7 @@ test.each([
 
 test('a share has a lower bound, and what was not measured is not judged', () => {
   const scale = (lastToFirst: number) => judge({ variants: [], scale: { lastToFirst } } as unknown as Results)
-  expect(scale(0.9)).toMatchObject([{ goal: 0.9, reached: true }])
-  expect(scale(0.89)).toMatchObject([{ goal: 0.9, reached: false }])
+  expect(scale(0.97)).toMatchObject([{ goal: 0.97, reached: true }])
+  expect(scale(0.96)).toMatchObject([{ goal: 0.97, reached: false }])
   expect(judge({ variants: [] } as unknown as Results)).toEqual([])
 })

@@ -22,9 +22,9 @@ export interface Lease {
 
 /**
  * Finds the partitions whose lease holds and whose mark matches the lease. It locks the rows of `partitions` until the
- * transaction ends: that fences off old owners, and makes the transactions of a partition follow one another. The marks
- * are read without a lock, so that ingest never waits for a settling transaction; `partition-marks.ts` explains why that
- * is enough. On a server that has forgotten events, no lease holds (`server/incarnation.ts`).
+ * transaction ends: that fences off old owners, and makes the settles of a partition follow one another. The marks are
+ * read without a lock, so that ingest never waits for a settling transaction; `partition-marks.ts` explains why that is
+ * enough. On a server that has forgotten events, no lease holds (`server/incarnation.ts`).
  */
 const FENCE = (partitions: string, epochs: string, dirty: string) => `
   SELECT id FROM partitions JOIN partition_marks USING (id)

@@ -76,8 +76,9 @@ export async function endTurn(db: Db, seenAt: string, seconds = TURN_SECONDS): P
 }
 
 /**
- * Drops the buckets in which nothing looks any more, and makes the next one ahead. Resolves with false if it did nothing,
- * because another process works on the buckets. Rejects with SQLSTATE 55P03 if a bucket is in use for long: try again later.
+ * Drops the buckets in which nothing looks any more, and makes the next one ahead. Resolves with false if it did
+ * nothing, because another process works on the buckets. Rejects with SQLSTATE 55P03 if a bucket is in use for long: try
+ * again later.
  */
 export function tidyBuckets(url: string): Promise<boolean> {
   return alone(url, async (db) => {

@@ -1,7 +1,7 @@
 /**
  * The hot statements on a ledger in thirty parts: how long Postgres plans and runs them, and how many locks they take.
  */
-import { findRawEvents, insertProcessed, insertRawEvents, type Queryable, readUnsettled } from '@eventflow/db'
+import { type Db, findRawEvents, insertProcessed, insertRawEvents, type Queryable, readUnsettled } from '@eventflow/db'
 import { acceptAsBeforeParts, insertProcessedAsBeforeParts } from '@eventflow/testkit'
 import pg from 'pg'
 import { commitsOf, LEASES, newOrders, SETTLED_BY } from '../../load/inserts.js'
@@ -47,7 +47,7 @@ export async function explainStatements(stack: Stack, now: (what: string) => voi
     for (const { name, run } of layout === 'by_id' ? ofById() : await ofParts(stack)) {
       now(`explaining: ${name}, ${layout}`)
       for (const plan of ['custom', 'generic'] as const) {
-        figures.push({ layout, statement: name, plan, ...(await explain(stack, await recorded(run), plan)) })
+        figures.push({ layout, statement: name, plan, ...(await explain(stack, await recorded(stack.db, run), plan)) })
       }
     }
   }
@@ -96,18 +96,22 @@ interface Recorded {
   values: unknown[]
 }
 
-/** The statement that `run` sends; it is not carried out. */
-async function recorded(run: Statement['run']): Promise<Recorded> {
-  const stop = new Error('recorded')
-  let found: Recorded | undefined
-  const query = async (config: Recorded) => {
-    found = config
-    throw stop
+/** The last statement that `run` sends. What it changes is taken back. */
+async function recorded(db: Db, run: Statement['run']): Promise<Recorded> {
+  const client = await db.connect()
+  let last: Recorded | undefined
+  const query = (config: Recorded) => {
+    last = config
+    return client.query(config.text, config.values)
   }
-  await run({ query } as unknown as Queryable).catch((error) => {
-    if (error !== stop) throw error
-  })
-  return found!
+  try {
+    await client.query('BEGIN')
+    await run({ query } as unknown as Queryable)
+    await client.query('ROLLBACK')
+  } finally {
+    client.release()
+  }
+  return last!
 }
 
 type Explained = Omit<StatementFigures, 'layout' | 'statement' | 'plan'>
