@@ -64,7 +64,8 @@ export async function measureScale(stack: Stack, { events, say, onProgress }: Sc
     onProgress('looking at the tables')
     const span = Math.min(MILLION, sent / 10)
     const first = secondsUntil(samples, span)
-    const last = seconds - secondsUntil(samples, sent - span)
+    // Not until the run is over: that includes counting the tables, which takes seconds when they are large.
+    const last = secondsUntil(samples, sent) - secondsUntil(samples, sent - span)
     return {
       events: sent,
       users: USERS,
