@@ -234,7 +234,11 @@ describe('a dead letter that is replayed as a version of its schema', () => {
           body: JSON.stringify(body),
         })
       await send('/schemas/parcel.weighed/compatibility', 'PUT', { compatibility: 'NONE' })
-      await send('/schemas/parcel.weighed', 'PUT', { schema: { type: 'object', required: ['kilograms'] } })
+      // On a busy machine its examination may take longer than it may.
+      await until('the schema is registered', async () => {
+        const schema = { type: 'object', required: ['kilograms'] }
+        return (await send('/schemas/parcel.weighed', 'PUT', { schema })).ok
+      })
       const first = await later.startWorker('first')
       await later.send([{ type: 'parcel.weighed', data: { grams: 700 } }])
       await later.drained()
