@@ -10,11 +10,21 @@ import type { Examination, Version } from './examination.js'
 const TIMEOUT_MS = 2_000
 /** How long the thread may take to load, on a busy machine. */
 const START_MS = 30_000
+interface Limits {
+  timeoutMs: number
+  startMs: number
+}
+
 /** How long an idle thread is kept. */
 const IDLE_MS = 10_000
 /** A thread uses a whole core. */
 const TURNS = { atOnce: 1, atOnceEach: 1, waitingEach: 10 }
 const MEMORY_MB = 128
+
+/** The thread did not start in time, because the machine is busy. Nothing is known about the schema: try it again. */
+export class NotExaminedError extends Error {
+  override name = 'NotExaminedError'
+}
 
 export type Examine = (
   tenantId: string,
@@ -24,9 +34,10 @@ export type Examine = (
 ) => Promise<Examination>
 
 /**
- * Creates the examiner. Tenants take turns. It rejects with TooManyWaitingError if too many schemas of one tenant wait.
+ * Creates the examiner. Tenants take turns. It rejects with TooManyWaitingError if too many schemas of one tenant wait,
+ * and with NotExaminedError.
  */
-export function createExaminer(timeoutMs = TIMEOUT_MS): Examine {
+export function createExaminer(limits: Limits = { timeoutMs: TIMEOUT_MS, startMs: START_MS }): Examine {
   const turns = createTurns(TURNS)
   let thread: Worker | undefined
   let ending: NodeJS.Timeout | undefined
@@ -54,9 +65,10 @@ export function createExaminer(timeoutMs = TIMEOUT_MS): Examine {
     clearTimeout(ending)
     thread ??= startThread()
     try {
-      return await answerOf(thread, job, timeoutMs)
+      return await answerOf(thread, job, limits)
     } catch (error) {
       end()
+      if (error instanceof NotExaminedError) throw error
       return { faults: [{ pointer: '', message: (error as Error).message }], incompatibilities: [] }
     } finally {
       ending = setTimeout(end, IDLE_MS).unref()
@@ -70,15 +82,15 @@ export function createExaminer(timeoutMs = TIMEOUT_MS): Examine {
  * Resolves with the thread's answer to a job. Rejects if the thread ends or takes too long; then it must not be used
  * again.
  */
-function answerOf(thread: Worker, job: object, timeoutMs: number): Promise<Examination> {
+function answerOf(thread: Worker, job: object, { timeoutMs, startMs }: Limits): Promise<Examination> {
   return new Promise<Examination>((resolve, reject) => {
     const fail = (message: string) => stop(() => reject(new Error(message)))
-    const startTimer = (ms: number) => setTimeout(() => fail('takes too long to compile and compare'), ms)
-    let timer = startTimer(START_MS)
+    const notStarted = new NotExaminedError(`The thread that examines schemas did not start within ${startMs} ms`)
+    let timer = setTimeout(() => stop(() => reject(notStarted)), startMs)
     const hear = (message: 'begun' | Examination) => {
       if (message !== 'begun') return stop(() => resolve(message))
       clearTimeout(timer)
-      timer = startTimer(timeoutMs)
+      timer = setTimeout(() => fail('takes too long to compile and compare'), timeoutMs)
     }
     const failWith = ({ message }: Error) => fail(`cannot be compiled: ${message}`)
     const exit = () => fail('cannot be compiled: its thread exited')

@@ -4,7 +4,7 @@ import { compileSchema, schemaFaults } from '@eventflow/core'
 import { describe, expect, test } from '@jest/globals'
 import { contractOf } from './contract.js'
 import { differencesBetween } from './differences.js'
-import { createExaminer } from './examiner.js'
+import { createExaminer, NotExaminedError } from './examiner.js'
 import { annotated, anyRoot, diceOf, someValue } from './generate.fixture.js'
 import { patternFault } from './safe-pattern.js'
 import { faultsIn } from './safe-schema.js'
@@ -84,12 +84,17 @@ describe('too many are rejected:', () => {
 })
 
 test('a schema that takes too long is rejected, and the next one is examined', async () => {
-  const examine = createExaminer(1)
+  const examine = createExaminer({ timeoutMs: 1, startMs: 30_000 })
   const large = { type: 'object', properties: fields(150, { type: 'string', pattern: '^[a-z]+$' }) }
   const tooLong = [{ pointer: '', message: 'takes too long to compile and compare' }]
   expect((await examine('t', large, 'NONE', [])).faults).toEqual(tooLong)
   expect((await examine('t', large, 'NONE', [])).faults).toEqual(tooLong)
   expect((await createExaminer()('t', { type: 'object' }, 'NONE', [])).faults).toEqual([])
+})
+
+test('a schema is not faulty because its examination did not start', async () => {
+  const examine = createExaminer({ timeoutMs: 2_000, startMs: 1 })
+  await expect(examine('t', { type: 'object' }, 'NONE', [])).rejects.toThrow(NotExaminedError)
 })
 
 test('annotations are accepted at any place, and change neither what fits nor what is compatible', () => {

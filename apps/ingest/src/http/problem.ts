@@ -2,6 +2,7 @@
 import { PROBLEMS, type Problem, type ProblemCode, TooManyWaitingError } from '@eventflow/core'
 import { isAway, isCancelled, sqlErrorKind, TenantLimitError } from '@eventflow/db'
 import { NotAcceptedError } from '@eventflow/intake'
+import { NotExaminedError } from '@eventflow/schemas'
 import { Type } from '@sinclair/typebox'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { DATA_HEADERS } from './answer-headers.js'
@@ -152,6 +153,7 @@ export function answerProblems(app: FastifyInstance, onProblem: OnProblem): void
     if (error instanceof TooManyWaitingError) {
       return refuse(request, reply, problemBody('too-many-requests', `For this tenant ${error.message}`))
     }
+    if (error instanceof NotExaminedError) return refuse(request, reply, problemBody('unavailable', error.message))
     if (error instanceof TenantLimitError) return refuse(request, reply, problemBody('limit-reached', error.message))
     if (isCancelled(error)) {
       const detail = 'The query took too long. Narrow it down to one type, one key or a shorter time'
