@@ -21,6 +21,7 @@ import {
   until,
   type Verdict,
 } from '@eventflow/testkit'
+import { untilOnlyASweepHelps } from './left.js'
 
 interface Stage {
   stack: Stack
@@ -28,9 +29,6 @@ interface Stage {
 }
 
 export type Scenario = (stage: Stage) => Promise<void>
-
-/** Time limit after the scenario for events that have to be settled without a sweep, in milliseconds. */
-export const UNSWEPT_MS = 1_500
 
 /** The parts of a build that a stack runs. */
 type Build = Pick<Parameters<typeof startStack>[0], 'definitions' | 'scripts' | 'cacheDir'>
@@ -52,7 +50,7 @@ export async function play(
     await shared(stack)
     for (const scenario of scenarios) await scenario({ stack, clients })
     await heal(stack)
-    await settled(stack, UNSWEPT_MS).catch(() => {})
+    await untilOnlyASweepHelps(stack.db, stack.directRedis, stack.prefix)
     await writeFile(sign, '')
     await stack.drained(drainMs).catch(() => {}) // the checker reports the rest
     await journal.close()

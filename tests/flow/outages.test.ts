@@ -37,6 +37,12 @@ async function expectRefusal(sending: Promise<Response>, code: string, withinMs:
 const storedIn = async (db: Db) =>
   (await db.query(`SELECT (payload->>'n')::integer AS n FROM raw_events ORDER BY seq`)).rows.map(({ n }) => n)
 
+const streamsInUse = (db: Db) =>
+  until('the streams are in use', async () => {
+    const { rows } = await db.query('SELECT FROM partitions WHERE redis_run_id IS NULL')
+    return rows.length === 0
+  })
+
 test.each([
   ['events', { EVENTFLOW_MAX_IN_FLIGHT: '1' }, ''],
   ['data', { EVENTFLOW_MAX_IN_FLIGHT_BYTES: '1024' }, 'x'.repeat(1_000)],
@@ -297,12 +303,27 @@ test('a Redis that refuses to create the streams holds nothing up, and is used o
   await pipeline.send([event(1), event(2)])
   await pipeline.drained()
   await pipeline.redis.config('SET', 'maxmemory', '0')
-  await until('the streams are in use', async () => {
-    const { rows } = await pipeline.db.query('SELECT FROM partitions WHERE redis_run_id IS NULL')
-    return rows.length === 0
-  })
+  await streamsInUse(pipeline.db)
   await pipeline.send([event(3)])
   await pipeline.drained()
+  await pipeline.stop()
+  await redis.stop()
+})
+
+test('a full Redis lets the entries of settled events be removed', async () => {
+  const redis = await startOwnRedis()
+  const fills = defineEvent({
+    type: 'note.taken',
+    schema: Type.Object({}),
+    handle: async () => void (await pipeline.redis.config('SET', 'maxmemory', '1')),
+  })
+  const pipeline: TestPipeline = await startPipeline([fills], { REDIS_URL: redis.adminUrl })
+  await pipeline.startWorker()
+  await streamsInUse(pipeline.db)
+  await pipeline.send([event(1)])
+  await pipeline.drained()
+  await pipeline.streamsEmpty()
+  expect(pipeline.logged).toEqual([])
   await pipeline.stop()
   await redis.stop()
 })

@@ -90,8 +90,10 @@ export async function removeIdleConsumers(
 }
 
 /**
- * Acknowledges entries and deletes them, because settled events need no entry. One round trip, and both or neither: an
- * entry that was acknowledged but not deleted would stay forever without being read again.
+ * Deletes entries and acknowledges them, because settled events need no entry. One round trip, but no MULTI: Redis
+ * refuses every command in a MULTI when its memory is full, so it would stay full. Deleted first: an entry that was
+ * acknowledged but not deleted would stay forever without being read again, whereas one that was deleted but not
+ * acknowledged is dropped when it is claimed.
  */
 export async function acknowledge(
   redis: Redis,
@@ -105,13 +107,13 @@ export async function acknowledge(
     if (ids) ids.push(id)
     else byPartition.set(partition, [id])
   }
-  const transaction = redis.multi()
+  const pipeline = redis.pipeline()
   for (const [partition, ids] of byPartition) {
     const key = streamKey(prefix, partition)
-    transaction.xack(key, CONSUMER_GROUP, ...ids)
-    transaction.xdel(key, ...ids)
+    pipeline.xdel(key, ...ids)
+    pipeline.xack(key, CONSUMER_GROUP, ...ids)
   }
-  for (const [error] of (await transaction.exec()) ?? []) if (error) throw error
+  for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error
 }
 
 // Runs in the server, so that the removed entries need not be read.

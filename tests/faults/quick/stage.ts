@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { connect, type Db } from '@eventflow/db'
-import { connectRedis, type Redis, readDepths, untilReady } from '@eventflow/redis'
+import { connectRedis, type Redis, untilReady } from '@eventflow/redis'
 import {
   type Attempt,
   adminUrlOf,
@@ -17,7 +17,6 @@ import {
   createRandom,
   type Link,
   openLink,
-  PARTITIONS,
   readHistory,
   type Server,
   startOwnRedis,
@@ -26,8 +25,7 @@ import {
   watchDatabase,
   withPort,
 } from '@eventflow/testkit'
-
-import { UNSWEPT_MS } from '../scenarios.js'
+import { leftInStreams, unsettled, untilOnlyASweepHelps } from '../left.js'
 
 export interface QuickStage {
   /** Its service and its workers reach both servers over the links. */
@@ -108,7 +106,7 @@ export async function playQuickly(
   try {
     await scenario({ pipeline, links, db, redis, snapshotRedis, clients, sweep, claim })
     for (const link of Object.values(links)) link.mode = { kind: 'pass' }
-    await until('everything is settled', async () => (await unsettled(db)) === 0, UNSWEPT_MS).catch(() => {})
+    await untilOnlyASweepHelps(db, redis, pipeline.prefix)
     sweep()
     const drained = async () => (await unsettled(db)) === 0 && (await leftInStreams(redis, pipeline.prefix)) === 0
     await until('everything is drained', drained, drainMs).catch(() => {}) // the checker reports the rest
@@ -142,17 +140,3 @@ const clientsOf = async (redis: Redis) =>
   String(await redis.call('CLIENT', 'LIST', 'TYPE', 'normal'))
     .trim()
     .split('\n')
-
-async function leftInStreams(redis: Redis, prefix: string): Promise<number> {
-  const depths = await readDepths(redis, prefix, PARTITIONS)
-  return depths.reduce((sum, { length, pending }) => sum + length + pending, 0)
-}
-
-/** The number of accepted events that are unsettled, or wait in `retries`. */
-async function unsettled(db: Db): Promise<number> {
-  const { rows } = await db.query(`
-    SELECT (SELECT count(*) FROM retries) + count(*) AS unsettled FROM raw_events r
-    WHERE NOT EXISTS (SELECT FROM processed_events p WHERE p.tenant_id = r.tenant_id AND p.event_id = r.event_id)
-      AND NOT EXISTS (SELECT FROM failed_events f WHERE f.tenant_id = r.tenant_id AND f.event_id = r.event_id)`)
-  return Number(rows[0].unsettled)
-}
