@@ -51,6 +51,21 @@ test('a failed migration changes nothing, and succeeds once its obstacle is gone
   expect(await migrate(url, { partitions: 16 })).not.toEqual([])
 })
 
+test('positions go on after the last one of a worker that still runs, and settles during the migration', async () => {
+  const all = migrationsFor({ partitions: 4 })
+  await applyMigrations(url, Object.fromEntries(Object.entries(all).filter(([name]) => name < '0015')))
+  await db.query('UPDATE log_heads SET next_position = partition * 10')
+  await db.query('BEGIN; UPDATE log_heads SET next_position = 90 WHERE partition = 1')
+  const migrating = applyMigrations(url, all)
+  await until('the migration waits for the worker', async () => {
+    const { rows } = await db.query(`SELECT FROM pg_locks WHERE NOT granted AND relation = 'log_heads'::regclass`)
+    return rows.length > 0
+  })
+  await db.query('COMMIT')
+  expect(await migrating).toEqual(['0015-log-position'])
+  expect((await db.query(`SELECT nextval('log_position') AS position`)).rows).toEqual([{ position: 90 }])
+})
+
 describe('while a dump holds the tables', () => {
   const all: Parameters<typeof applyMigrations>[1] = {
     ...migrationsFor({ partitions: 16 }),
