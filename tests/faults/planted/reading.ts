@@ -73,13 +73,13 @@ export const reading: readonly Bug[] = [
   },
   {
     name: 'acknowledged entries stay in the stream',
-    patches: [{ file: 'redis/group.js', find: 'transaction.xdel(key, ...ids);', replace: '' }],
+    patches: [{ file: 'redis/group.js', find: 'pipeline.xdel(key, ...ids);', replace: '' }],
     scenario: { quick: waits.fails },
     found: 'leftover',
   },
   {
     name: 'removed entries stay pending',
-    patches: [{ file: 'redis/group.js', find: 'transaction.xack(key, CONSUMER_GROUP, ...ids);', replace: '' }],
+    patches: [{ file: 'redis/group.js', find: 'pipeline.xack(key, CONSUMER_GROUP, ...ids);', replace: '' }],
     scenario: { quick: waits.fails },
     found: 'leftover',
   },

@@ -24,6 +24,9 @@ const ENTRY = '"id":"'
 /** The reply to a claim that returned entries: a cursor, and a list that is not empty. */
 const CLAIMED = /\*3\r\n\$\d+\r\n\d+-\d+\r\n\*[1-9]/
 
+/** The reply to an acknowledgement: how many entries were deleted, and how many acknowledged. */
+const ACKNOWLEDGED = /:\d+\r\n:\d+\r\n/
+
 const insertOfEvents = { to: 'postgres', text: 'insert-raw-events' } as const
 const publication = { to: 'redis', text: 'xadd' } as const
 const insertOfProcessed = { to: 'postgres', text: 'insert-processed' } as const
@@ -46,7 +49,7 @@ export const WORKER_CRASH_POINTS = {
     ...{ to: 'postgres', text: 'COMMIT', after: 'insert-processed', at: 'reply', reply: COMMITTED },
   },
   'before the acknowledgement reaches Redis': { ...acknowledgement, at: 'request' },
-  'acknowledged, the answer on the way': { ...acknowledgement, at: 'reply', reply: 'QUEUED' },
+  'acknowledged, the answer on the way': { ...acknowledgement, at: 'reply', reply: ACKNOWLEDGED },
   'entries are claimed, and on the way': { to: 'redis', text: 'xautoclaim', at: 'reply', reply: CLAIMED },
   'a suspect is recorded': { to: 'postgres', text: 'record-suspects', at: 'reply', reply: COMMITTED },
 } as const satisfies Record<string, CrashPoint>
