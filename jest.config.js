@@ -3,8 +3,8 @@ export default {
   testEnvironment: 'node',
   roots: ['<rootDir>/packages', '<rootDir>/apps', '<rootDir>/grafana', '<rootDir>/scripts', '<rootDir>/tests'],
   testMatch: ['**/dist/**/*.test.js'],
-  // Those are for jest.long.config.js.
-  testPathIgnorePatterns: ['/node_modules/', '\\.long\\.test\\.js$'],
+  // Those are for jest.long.config.js and jest.packages.config.js.
+  testPathIgnorePatterns: ['/node_modules/', '\\.long\\.test\\.js$', '/from-tarballs\\.test\\.js$'],
   // Nothing is compiled again: Babel would only take its time over it.
   transform: {},
   globalSetup: './tests/dist/start-services.js',

@@ -2,7 +2,7 @@
 import TestSequencer from '@jest/test-sequencer'
 
 /** Fixed, because a fresh clone has no durations of earlier runs; jest orders all others. */
-const LONGEST = [/from-tarballs/, /planted-bugs/, /crash-points/, /command-line/, /flow\/live/]
+const LONGEST = [/planted-bugs/, /crash-points/, /command-line/, /flow\/live/]
 
 const place = ({ path }) => {
   const found = LONGEST.findIndex((pattern) => pattern.test(path))

@@ -11,7 +11,7 @@ export * from './hold-up.js'
 export * from './load.js'
 export * from './locks.js'
 export * from './own-redis.js'
-export * from './pipeline.js'
+export type * from './pipeline.js'
 export * from './post.js'
 export * from './program-process.js'
 export * from './random.js'
@@ -19,3 +19,7 @@ export * from './replicated-postgres.js'
 export * from './services.js'
 export * from './turn.js'
 export * from './until.js'
+
+/** Starts a pipeline. Loaded when it is used: most of the time to load the kit would be for the programs. */
+export const startPipeline: typeof import('./pipeline.js').startPipeline = async (...given) =>
+  (await import('./pipeline.js')).startPipeline(...given)
