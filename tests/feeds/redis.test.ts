@@ -12,7 +12,7 @@ import {
   streamKey,
   untilReady,
 } from '@eventflow/redis'
-import { FEED_CASES, type FeedRig, openLink, startOwnRedis, until, withPort } from '@eventflow/testkit'
+import { eventOf, FEED_CASES, type FeedRig, openLink, startOwnRedis, until, withPort } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
 let server: Awaited<ReturnType<typeof startOwnRedis>>
@@ -121,4 +121,18 @@ test('a read is interrupted when only the connection for commands is lost; a clo
   expect(redis.listenerCount('close')).toBe(listeners)
   redis.disconnect()
   expect(told).toEqual(['all'])
+})
+
+test('an entry that was deleted but not acknowledged is claimed without effect', async () => {
+  const prefix = `t${randomBytes(4).toString('hex')}`
+  const options = { url: server.adminUrl, redis: direct, prefix, seal: createSeal(randomBytes(32)), onError: () => {} }
+  const feed = await openRedisFeed({ ...options, name: 'one' })
+  await feed.create(0)
+  const publisher = createPublisher(direct, prefix, options.seal, 1_000)
+  await publisher.publish([eventOf(1)])
+  const { entries } = await feed.read([0], { count: 1, blockMs: 1_000 })
+  await direct.xdel(streamKey(prefix, 0), entries[0]!.id)
+  const next = await openRedisFeed({ ...options, name: 'two' })
+  for await (const claimed of next.claim(0)) expect(claimed).toEqual([])
+  await Promise.all([feed.close(), next.close()])
 })

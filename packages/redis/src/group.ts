@@ -93,7 +93,7 @@ export async function removeIdleConsumers(
  * Deletes entries and acknowledges them, because settled events need no entry. One round trip, but no MULTI: Redis
  * refuses every command in a MULTI when its memory is full, so it would stay full. Deleted first: an entry that was
  * acknowledged but not deleted would stay forever without being read again, whereas one that was deleted but not
- * acknowledged is dropped when it is claimed.
+ * acknowledged is dropped when it is claimed (Redis 6.2 leaves its id pending, without effect).
  */
 export async function acknowledge(
   redis: Redis,
