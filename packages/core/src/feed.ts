@@ -79,7 +79,7 @@ export interface Feed {
   wake(): void
   /** The next entry that a read would return, in each partition that has one. */
   firstUnread(partitions: readonly number[]): Promise<Map<number, Entry>>
-  /** Removes settled entries. One that is left after an error can be claimed again, or is removed when it is claimed. */
+  /** Removes settled entries. Those that an error leaves behind are claimed again, or dropped by the claim. */
   acknowledge(entries: readonly Pick<Entry, 'partition' | 'id'>[]): Promise<void>
   /** Removes all entries up to an id, read or not: their events must be settled, or in `retries`. */
   removeUpTo(partition: number, id: EntryId): Promise<void>

@@ -10,16 +10,16 @@ import type { Examination, Version } from './examination.js'
 const TIMEOUT_MS = 2_000
 /** How long the thread may take to load, on a busy machine. */
 const START_MS = 30_000
-interface Limits {
-  timeoutMs: number
-  startMs: number
-}
-
 /** How long an idle thread is kept. */
 const IDLE_MS = 10_000
 /** A thread uses a whole core. */
 const TURNS = { atOnce: 1, atOnceEach: 1, waitingEach: 10 }
 const MEMORY_MB = 128
+
+interface Limits {
+  timeoutMs: number
+  startMs: number
+}
 
 /** The thread did not start in time, because the machine is busy. Nothing is known about the schema: try it again. */
 export class NotExaminedError extends Error {

@@ -1,7 +1,7 @@
 /** Quick scenarios of the ledger: buckets of ids that turn, parts that are missing, seqs that are assigned twice. */
 import { randomUUID } from 'node:crypto'
 import { ADVISORY_LOCKS, connect, type Db, INGEST_APPLICATION, insertRawEvents } from '@eventflow/db'
-import { adminUrlOf, newEvent, post, sessionsWaiting, until } from '@eventflow/testkit'
+import { adminUrlOf, FIRST_ID, newEvent, post, sessionsWaiting, until } from '@eventflow/testkit'
 import type { QuickScenario, QuickStage } from './stage.js'
 import { partitionOfKey, processed, working } from './steps.js'
 
@@ -39,9 +39,8 @@ export const sentAgainAfterTurns: QuickScenario = async (stage) => {
 sentAgainAfterTurns.settings = DAYS
 
 /** While an event is being stored in the old bucket, the bucket turns, and the event is sent again. */
-export const sentTwiceAtATurn: QuickScenario = async ({ pipeline, db, claim }) => {
+export const sentTwiceAtATurn: QuickScenario = async ({ clients, pipeline, db, claim }) => {
   const key = 'sent twice at a turn'
-  const id = randomUUID()
   await pipeline.startWorker()
   const ingest = connect({
     url: adminUrlOf(pipeline.databaseUrl),
@@ -52,7 +51,7 @@ export const sentTwiceAtATurn: QuickScenario = async ({ pipeline, db, claim }) =
   const storing = await ingest.connect()
   await storing.query('BEGIN')
   const first = newEvent({
-    id,
+    id: FIRST_ID,
     key,
     type: TYPE,
     source: '/',
@@ -61,7 +60,7 @@ export const sentTwiceAtATurn: QuickScenario = async ({ pipeline, db, claim }) =
   })
   await insertRawEvents(storing, [first])
   await turned(db)
-  const again = post(`${pipeline.url}/v1/events/batch`, [{ id, type: TYPE, data: { key, n: 1 } }])
+  const again = clients.send([{ key }])
   let isAnswered = false
   void again.then(() => {
     isAnswered = true
@@ -71,7 +70,7 @@ export const sentTwiceAtATurn: QuickScenario = async ({ pipeline, db, claim }) =
   storing.release()
   await ingest.end()
   await again
-  const { rows } = await db.query('SELECT count(*) AS events FROM raw_events WHERE event_id = $1', [id])
+  const { rows } = await db.query('SELECT count(*) AS events FROM raw_events WHERE event_id = $1', [FIRST_ID])
   claim('accepted once', Number(rows[0].events) === 1)
 }
 sentTwiceAtATurn.settings = DAYS

@@ -97,6 +97,12 @@ const DEADLY = new Set(['flaky', 'failing', 'bad', 'deadly'])
 /** An event that fails once does so once in each process, and there may be several. */
 const mayDie = (mood = '') => DEADLY.has(mood) || typeOf(mood) === 'fault.handled'
 
+/** The clients of each tenant use the same ids, and the same keys, so that a confusion of tenants is detected. */
+const idOf = (n: number) => `00000000-0000-7000-8000-${n.toString(16).padStart(12, '0')}`
+
+/** The id of the first event that clients send. */
+export const FIRST_ID = idOf(1)
+
 /** A slower answer counts as none, in milliseconds. */
 const PATIENCE_MS = 15_000
 
@@ -112,8 +118,7 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
   let operations = 0
   let turn = 0
 
-  /** The clients of each tenant use the same ids, and the same keys, so that a confusion of tenants is detected. */
-  const newId = () => `00000000-0000-7000-8000-${(++events).toString(16).padStart(12, '0')}`
+  const newId = () => idOf(++events)
 
   /** One attempt, for the journal. `first`: no earlier one has told it the events. */
   async function attempt({ op, body, events }: Batch, first: boolean): Promise<Attempt['result']> {
