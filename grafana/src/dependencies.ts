@@ -129,9 +129,18 @@ export const dependencies = dashboard(
           {
             title: 'Retrying',
             description: 'Events that await a retry, or are blocked by one: rows of the table retries.',
-            width: 12,
+            width: 6,
           },
           { unit: 'short', queries: [{ expr: 'max(eventflow_retrying_events)', legend: 'events' }] },
+        ),
+        graph(
+          {
+            title: 'Parts ahead',
+            description:
+              'Parts of the ledger beyond the one that takes new events. Without one, events are answered 503.',
+            width: 6,
+          },
+          { unit: 'short', queries: [{ expr: 'max(eventflow_ledger_parts_ahead)', legend: 'parts' }] },
         ),
       ],
     },

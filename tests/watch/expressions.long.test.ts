@@ -6,7 +6,15 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type LocalServer, startPrometheus } from '@eventflow/local'
-import { createDatabase, post, type Stack, startStack, startSteadyLoad, until } from '@eventflow/testkit'
+import {
+  post,
+  type ReplicatedPostgres,
+  type Stack,
+  startReplicatedPostgres,
+  startStack,
+  startSteadyLoad,
+  until,
+} from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { places } from '../faults/places.js'
 import { createQueries, type Series } from './prometheus.js'
@@ -14,19 +22,22 @@ import { createQueries, type Series } from './prometheus.js'
 const ROOT = join(import.meta.dirname, '../../..')
 const DASHBOARDS = join(ROOT, 'grafana/dashboards')
 
+let postgres: ReplicatedPostgres
 let stack: Stack
 let prometheus: LocalServer
 let queries: ReturnType<typeof createQueries>
 const start = Date.now() / 1_000
 
 beforeAll(async () => {
+  postgres = await startReplicatedPostgres()
   stack = await startStack({
     ...places,
     definitions: join(import.meta.dirname, '../watched-events'),
-    databaseUrl: await createDatabase(),
+    databaseUrl: postgres.primaryUrl,
+    adminUrl: postgres.adminUrl,
     ingests: 1,
     workers: 2,
-    settings: { EVENTFLOW_POSTGRES_CAPACITY_BYTES: `${1e12}` },
+    settings: { DATABASE_REPLICA_URL: postgres.standbyUrl, EVENTFLOW_POSTGRES_CAPACITY_BYTES: `${1e12}` },
   })
   const configFile = join(stack.dir, 'prometheus.yml')
   await writeFile(configFile, hurried(readFileSync(join(ROOT, 'prometheus/local.yml'), 'utf8')))
@@ -44,6 +55,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await prometheus?.stop()
   await stack?.stop()
+  await postgres?.stop()
 })
 
 /** The configuration of `npm start`, for the addresses of this pipeline, and with short intervals. */

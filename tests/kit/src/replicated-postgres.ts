@@ -10,6 +10,8 @@ export interface ReplicatedPostgres {
   /** The URLs for the ordinary role of the pipeline's programs. The primary's database is migrated. */
   primaryUrl: string
   standbyUrl: string
+  /** The URL of the primary's database for a superuser. */
+  adminUrl: string
   /** Connections of a superuser. */
   primary: Db
   standby: Db
@@ -39,7 +41,7 @@ export async function startReplicatedPostgres(): Promise<ReplicatedPostgres> {
   const open = (url: string) => connect({ url, applicationName: 'test', max: 4, onIdleError: () => {} })
   const [primary, standby] = [open(first.adminUrl), open(second.adminUrl)]
   return {
-    ...{ primaryUrl: first.url, standbyUrl: second.url, primary, standby },
+    ...{ primaryUrl: first.url, standbyUrl: second.url, adminUrl: first.adminUrl, primary, standby },
     async pause() {
       await standby.query('SELECT pg_wal_replay_pause()')
       // Replay pauses before its next record.

@@ -27,6 +27,8 @@ export interface StackOptions {
   settings?: Record<string, string>
   /** A Postgres to use; without it the stack starts one, which faults can stop. */
   databaseUrl?: string
+  /** The URL of that database for a superuser, if it is not on the server of the tests. */
+  adminUrl?: string
 }
 
 export interface Stack {
@@ -143,7 +145,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 /** Starts Redis and, unless one is given, Postgres, and migrates the database. */
 async function startServers(
   dir: string,
-  { databaseUrl: given, cacheDir, definitions, settings = {} }: StackOptions,
+  { databaseUrl: given, adminUrl, cacheDir, definitions, settings = {} }: StackOptions,
 ): Promise<Servers> {
   const log = () => {}
   const postgres = given
@@ -160,7 +162,7 @@ async function startServers(
     databaseUrl,
     [...loaded.values()].flatMap((definition) => definition.prepare ?? []),
   )
-  return { postgres, redis, databaseUrl, adminUrl: given ? adminUrlOf(given) : postgres!.adminUrl }
+  return { postgres, redis, databaseUrl, adminUrl: adminUrl ?? postgres?.adminUrl ?? adminUrlOf(databaseUrl) }
 }
 
 /** Makes the programs of a stack, and adds their links to `links`. */
