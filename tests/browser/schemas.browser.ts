@@ -98,6 +98,7 @@ test('a type shows its versions, what differs between two, and how it is used', 
   await see(page.getByRole('row', { name: /^2 HTTP eve/ }))
   await see(page.getByRole('row', { name: /^1 code definition .* 1$/ }))
   await see(page.getByRole('heading', { name: 'Version 2' }))
+  await until('the four changes are shown', async () => (await changes().count()) === 4)
   expect((await changes().allTextContents()).sort()).toEqual([
     expect.stringMatching(/^added \/properties\/delay\{/),
     expect.stringMatching(/^added \/required"delay"$/),
@@ -169,6 +170,7 @@ test('the mode is changed, a candidate is checked by it, and the next version re
   await see(dialog.getByText('The schema can be registered: it is BACKWARD compatible.'))
   await dialog.getByRole('button', { name: 'Register' }).click()
   await see(page.getByRole('heading', { name: 'Version 3' }))
+  await until('the one change is shown', async () => (await changes().count()) === 1)
   expect(await changes().allTextContents()).toEqual([expect.stringMatching(/^removed \/required"delay"$/)])
   const { rows } = await pipeline.db.query(
     `SELECT action, subject FROM audit_log WHERE actor = 'ada' AND action ~ 'schema' ORDER BY id`,
