@@ -21,7 +21,7 @@ import {
   until,
   type Verdict,
 } from '@eventflow/testkit'
-import { untilOnlyASweepHelps } from './left.js'
+import { unsettled, untilOnlyASweepHelps } from './left.js'
 
 interface Stage {
   stack: Stack
@@ -153,16 +153,8 @@ async function settling({ db }: Stack): Promise<void> {
   })
 }
 
-async function unsettled({ db }: Stack): Promise<number> {
-  const { rows } = await db.query(`
-    SELECT count(*)::integer AS unsettled FROM raw_events r
-    WHERE NOT EXISTS (SELECT FROM processed_events p WHERE p.event_id = r.event_id)
-      AND NOT EXISTS (SELECT FROM failed_events f WHERE f.event_id = r.event_id)`)
-  return rows[0].unsettled
-}
-
 async function settled(stack: Stack, timeoutMs?: number): Promise<void> {
-  await until('everything is settled', async () => (await unsettled(stack)) === 0, timeoutMs)
+  await until('everything is settled', async () => (await unsettled(stack.db)) === 0, timeoutMs)
 }
 
 /** Waits until both workers own their share, and read it from the streams. */
