@@ -62,7 +62,7 @@ test('positions go on after the last one of a worker that still runs, and settle
     return rows.length > 0
   })
   await db.query('COMMIT')
-  expect(await migrating).toEqual(['0015-log-position'])
+  expect(await migrating).toContain('0015-log-position')
   expect((await db.query(`SELECT nextval('log_position') AS position`)).rows).toEqual([{ position: 90 }])
 })
 

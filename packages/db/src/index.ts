@@ -12,6 +12,7 @@ export { DEAD_LETTER_STATUSES, type DeadLetterStatus } from './ledger/settled.js
 export * from './ledger/unsettled.js'
 export * from './ledger/waiting.js'
 export * from './ledger/workers.js'
+export * from './log/read-log.js'
 export * from './operators/event-list.js'
 export * from './operators/events.js'
 export * from './operators/failed-events.js'

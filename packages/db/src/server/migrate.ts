@@ -19,6 +19,7 @@ import { formerIds } from './migrations/0012-former-ids.js'
 import { listsByTenant } from './migrations/0013-lists-by-tenant.js'
 import { ledgerInParts } from './migrations/0014-ledger-in-parts.js'
 import { logPosition } from './migrations/0015-log-position.js'
+import { logReaders } from './migrations/0016-log-readers.js'
 import { asRole, findOwner, grantRights, handOver } from './owner.js'
 import { isLockInTheWay } from './sql-errors.js'
 import { MIN_PART_EVENTS } from './to-parts.js'
@@ -49,6 +50,7 @@ export function migrationsFor({ partitions, partEvents = MIN_PART_EVENTS }: Divi
     '0013-lists-by-tenant': { up: listsByTenant },
     '0014-ledger-in-parts': { up: ledgerInParts(partEvents) },
     '0015-log-position': { up: logPosition },
+    '0016-log-readers': { up: logReaders },
   }
 }
 

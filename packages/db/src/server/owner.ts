@@ -34,6 +34,8 @@ const TABLES = [
   ...['workers', 'partitions', 'partition_marks', 'events', 'process_figures', 'alerts', 'api_keys'],
   ...['event_schemas', 'event_schema_modes', 'installation', 'kysely_migration', 'kysely_migration_lock'],
   ...['ledger', 'ledger_parts', 'event_ids', 'event_ids_1', 'log_heads', 'log_position'],
+  ...['log_starts', 'log_replaying', 'consumer_groups', 'group_leases', 'group_cursors', 'group_parked'],
+  'group_dead_letters',
 ]
 
 /**
