@@ -1,5 +1,9 @@
 /** The only package that uses Postgres. */
 
+export * from './groups/cursors.js'
+export * from './groups/leases.js'
+export * from './groups/parked.js'
+export * from './groups/registry.js'
 export * from './ledger/columns.js'
 export * from './ledger/event-filter.js'
 export * from './ledger/partition-marks.js'
@@ -12,6 +16,7 @@ export { DEAD_LETTER_STATUSES, type DeadLetterStatus } from './ledger/settled.js
 export * from './ledger/unsettled.js'
 export * from './ledger/waiting.js'
 export * from './ledger/workers.js'
+export * from './log/positions-at.js'
 export * from './log/read-log.js'
 export * from './operators/event-list.js'
 export * from './operators/events.js'

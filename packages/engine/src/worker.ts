@@ -19,7 +19,7 @@ import { startLane } from './lane/lane.js'
 import { createTurns } from './lane/turns.js'
 import { startOwnership } from './ownership/ownership.js'
 import { startRetention } from './ownership/retention.js'
-import { compileDefinitions, type Definitions, orderOf } from './process/definitions.js'
+import { compileDefinitions, type Definitions, orderOf, retryOf } from './process/definitions.js'
 import { handlerLimitsOf } from './settle/effects.js'
 import { refreshWorkerGauges } from './watch/gauges.js'
 import { startWatchdog, type WorkerHealth } from './watch/watchdog.js'
@@ -75,6 +75,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     definitions,
     schemas,
     orderOf: orderOf(definitions),
+    retryOf: retryOf(definitions),
     onIncarnation: deps.onIncarnation,
     context: { sql: sqlOf(db), cache: deps.cache },
     abandon: abandoning.signal,

@@ -29,6 +29,8 @@ export interface LogPage {
   reached: number
   /** There may be later entries. */
   more: boolean
+  /** Entries were removed up to this position; 0 if none were, or if there was nothing to read. */
+  low: number
 }
 
 export interface LogChoice {
@@ -38,28 +40,33 @@ export interface LogChoice {
   tenantId?: string | undefined
 }
 
-/** The columns that both tables have. */
-const COLUMNS = `position, seq, tenant_id, event_id, type, key, correlation_id, accepted_at, occurred_at, processed_at`
+/** The columns of an entry, which both tables have. */
+export const ENTRY_COLUMNS = `position, seq, tenant_id, event_id, type, key, correlation_id, accepted_at, occurred_at, processed_at`
 
 const FROM_TABLE = (table: string) => `
-  SELECT ${COLUMNS}, payload FROM ${table} WHERE partition = place.partition AND position > place.after`
+  SELECT ${ENTRY_COLUMNS}, payload FROM ${table} WHERE partition = place.partition AND position > place.after`
+
+/** The columns that `entryOf` reads, of an entry `s` and its accepted event `r`. */
+export const RAW_OF_ENTRY = `
+  s.*, ${asMoment('coalesce(s.occurred_at, r.occurred_at)')} AS occurred,
+  r.external_id, r.source, r.causation_id, r.traceparent, r.extensions, coalesce(r.hops, 0) AS hops`
 
 // The choice is made after the limit, so that a page scans a limited number of entries.
 const READ_LOG = `
-  SELECT place.number, place.partition, s.*, ${asMoment('coalesce(s.occurred_at, r.occurred_at)')} AS occurred,
-         r.external_id, r.source, r.causation_id, r.traceparent, r.extensions, coalesce(r.hops, 0) AS hops
-  FROM (SELECT * FROM unnest($1::smallint[], $2::bigint[], array_fill($3::integer, ARRAY[cardinality($1)]))
-          WITH ORDINALITY AS given(partition, after, entries, number) OFFSET 0) AS place
+  SELECT place.number, place.partition, place.low, ${RAW_OF_ENTRY}
+  FROM (SELECT given.*, low_position AS low
+        FROM unnest($1::smallint[], $2::bigint[], array_fill($3::integer, ARRAY[cardinality($1)]))
+          WITH ORDINALITY AS given(partition, after, entries, number) JOIN log_starts USING (partition) OFFSET 0) AS place
   CROSS JOIN LATERAL (
     SELECT *, max(position) FILTER (WHERE before < $6) OVER () AS reached, max(position) OVER () AS last,
            count(*) OVER () AS scanned
     FROM (
       SELECT *, sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - size AS before
       FROM (
-        SELECT ${COLUMNS}, chosen, CASE WHEN chosen THEN payload END AS payload,
+        SELECT ${ENTRY_COLUMNS}, chosen, CASE WHEN chosen THEN payload END AS payload,
                CASE WHEN chosen THEN octet_length(payload) ELSE 0 END AS size
         FROM (
-          SELECT ${COLUMNS}, payload::text AS payload,
+          SELECT ${ENTRY_COLUMNS}, payload::text AS payload,
                  ($4::text[] IS NULL OR type = ANY($4)) AND ($5::text IS NULL OR tenant_id = $5) AS chosen
           FROM (${FROM_TABLE('processed_events')} UNION ALL ${FROM_TABLE('log_replaying')}) both_tables
           ORDER BY position LIMIT place.entries) e) e) e) s
@@ -89,11 +96,12 @@ export async function readLog(
       bytes,
     ],
   })
-  const pages = places.map(({ after }): LogPage => ({ entries: [], reached: after, more: false }))
+  const pages = places.map(({ after }): LogPage => ({ entries: [], reached: after, more: false, low: 0 }))
   for (const row of rows) {
     const page = pages[row.number - 1]!
     const before = page.entries.at(-1)
     page.reached = row.reached
+    page.low = row.low
     page.more = row.scanned >= limit || row.reached < row.last
     // An event that has just been processed again is in both tables.
     if (row.chosen && before?.position !== row.position) page.entries.push(entryOf(row))
@@ -118,8 +126,9 @@ export async function readLogEnds(
   return rows
 }
 
+/** Converts a row with `partition` and RAW_OF_ENTRY to an entry. */
 // biome-ignore lint/suspicious/noExplicitAny: a row has the shape of the statement above.
-function entryOf(row: any): LogEntry {
+export function entryOf(row: any): LogEntry {
   const event: RawEvent = {
     seq: row.seq,
     tenantId: row.tenant_id,

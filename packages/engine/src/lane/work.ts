@@ -10,6 +10,7 @@ import { traceBatch } from '../batch/trace.js'
 import { closeEntries, restart, takeInAll } from '../partition/partition.js'
 import { type ProcessDeps, processBatch } from '../process/process.js'
 import { type SettleDeps, settleBatch } from '../settle/settle.js'
+import { type WriteDeps, write } from '../settle/write.js'
 import { applySettlement, leasesOf } from './keep.js'
 import type { LaneState, Work } from './lane-state.js'
 import { pause } from './pause.js'
@@ -17,7 +18,7 @@ import { poisoned } from './poison.js'
 import { createSuspectWork, firstSuspects } from './suspects.js'
 import type { Turns } from './turns.js'
 
-export interface WorkDeps extends ProcessDeps, SettleDeps {
+export interface WorkDeps extends ProcessDeps, SettleDeps, WriteDeps {
   db: Db
   feed: Feed
   log: Logger
@@ -100,7 +101,8 @@ export function createWork(deps: WorkDeps, state: Omit<LaneState, 'arrivals'>): 
     for (let failures = 0; ; failures++) {
       try {
         const settling = { batch, again: failures > 0, stopping, transactionSize }
-        return await settleBatch(outcomes, leasesOf(partitions), settling, deps)
+        const leases = leasesOf(partitions)
+        return await settleBatch(outcomes, ({ due }) => write(due, leases, settling, deps), settling, deps)
       } catch (error) {
         activity.failed(error)
         log.warn({ err: error, events: outcomes.length }, 'settling failed; the batch is kept and tried again')

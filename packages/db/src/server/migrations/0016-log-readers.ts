@@ -41,6 +41,8 @@ async function logTables(db: Kysely<unknown>): Promise<void> {
 }
 
 async function groupTables(db: Kysely<unknown>): Promise<void> {
+  // The groups that a worker reads, and nothing else; NULL for a worker of the pipeline.
+  await sql`ALTER TABLE workers ADD COLUMN groups text[]`.execute(db)
   // `paused_for`: why it is paused; NULL while it runs.
   await sql`
     CREATE TABLE consumer_groups (
@@ -54,6 +56,10 @@ async function groupTables(db: Kysely<unknown>): Promise<void> {
       paused_for text,
       paused_by  text,
       paused_at  timestamptz,
+      reset_to   jsonb,
+      reset_by   text,
+      reset_at   timestamptz,
+      reset_error text,
       created_at timestamptz NOT NULL DEFAULT now(),
       UNIQUE (tenant_id, name)
     )`.execute(db)

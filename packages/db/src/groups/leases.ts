@@ -1,0 +1,115 @@
+/** `group_leases`: which worker reads which partition for a consumer group. */
+import type { Queryable } from '../server/connect.js'
+
+/** The right of a worker to read a partition for a group. */
+export interface GroupLease {
+  groupId: number
+  partition: number
+  /** Rises with every change of owner. */
+  epoch: number
+}
+
+/** The state by which workers share the partitions of groups, in one snapshot. */
+export interface GroupOwnership {
+  /** The groups that exist, with their version. */
+  groups: Map<number, { version: number; leases: { partition: number; free: boolean; mine: boolean }[] }>
+  /** The living workers that read only some groups, by the names of those groups. */
+  dedicated: { worker: string; groups: string[] }[]
+}
+
+/** Reads the leases of these groups and the workers that read only some groups. */
+export async function readGroupOwnership(
+  db: Queryable,
+  workerId: string,
+  groupIds: readonly number[],
+): Promise<GroupOwnership> {
+  const { rows } = await db.query({
+    name: 'read-group-ownership',
+    text: `
+      SELECT group_id, version, partition, owner = $1 AS mine, owner IS NULL OR lease_expires_at < now() AS free
+      FROM consumer_groups JOIN group_leases USING (group_id) WHERE group_id = ANY($2::bigint[])
+      ORDER BY group_id, partition`,
+    values: [workerId, groupIds],
+  })
+  const groups: GroupOwnership['groups'] = new Map()
+  for (const { group_id: id, version, partition, mine, free } of rows) {
+    const group = groups.get(id) ?? { version, leases: [] }
+    group.leases.push({ partition, free, mine: mine === true })
+    groups.set(id, group)
+  }
+  const workers = await db.query({
+    name: 'read-dedicated-workers',
+    text: `
+      SELECT worker_id AS worker, groups FROM workers
+      WHERE groups IS NOT NULL AND heartbeat_at > now() - lease_ms * interval '1 millisecond' ORDER BY worker_id`,
+  })
+  return { groups, dedicated: workers.rows }
+}
+
+const LEASES = `unnest($2::bigint[], $3::smallint[]) AS wanted(group_id, partition)`
+
+const columnsOf = (leases: readonly Omit<GroupLease, 'epoch'>[]) => [
+  leases.map((lease) => lease.groupId),
+  leases.map((lease) => lease.partition),
+]
+
+/**
+ * Takes leases that are free or already belong to this worker's id, and resolves with those it got, each with a new
+ * epoch. A lease that another transaction has locked is left for the next time.
+ */
+export async function takeGroupLeases(
+  db: Queryable,
+  workerId: string,
+  wanted: readonly Omit<GroupLease, 'epoch'>[],
+  leaseMs: number,
+): Promise<GroupLease[]> {
+  const { rows } = await db.query({
+    name: 'take-group-leases',
+    text: `
+      WITH free AS (
+        SELECT group_id, partition FROM group_leases JOIN ${LEASES} USING (group_id, partition)
+        WHERE owner IS NULL OR owner = $1 OR lease_expires_at < now()
+        ORDER BY group_id, partition FOR UPDATE OF group_leases SKIP LOCKED)
+      UPDATE group_leases l
+      SET owner = $1, epoch = epoch + 1, lease_expires_at = now() + $4 * interval '1 millisecond'
+      FROM free WHERE l.group_id = free.group_id AND l.partition = free.partition
+      RETURNING l.group_id, l.partition, l.epoch`,
+    values: [workerId, ...columnsOf(wanted), leaseMs],
+  })
+  return rows.map((row) => ({ groupId: row.group_id, partition: row.partition, epoch: row.epoch }))
+}
+
+// In a fixed order, as every statement that locks several leases: two of them could deadlock otherwise.
+const HELD = `
+  SELECT group_id, partition FROM group_leases
+  JOIN unnest($2::bigint[], $3::smallint[], $4::bigint[]) AS held(group_id, partition, epoch)
+    USING (group_id, partition, epoch)
+  WHERE owner = $1 ORDER BY group_id, partition FOR UPDATE OF group_leases`
+
+const changeHeld = async (db: Queryable, name: string, set: string, workerId: string, leases: readonly GroupLease[]) => {
+  const { rows } = await db.query({
+    name,
+    text: `
+      WITH held AS (${HELD})
+      UPDATE group_leases l SET ${set} FROM held WHERE l.group_id = held.group_id AND l.partition = held.partition
+      RETURNING l.group_id, l.partition, l.epoch`,
+    values: [workerId, ...columnsOf(leases), leases.map((lease) => lease.epoch)],
+  })
+  return rows.map((row): GroupLease => ({ groupId: row.group_id, partition: row.partition, epoch: row.epoch }))
+}
+
+/** Renews leases. Resolves with those that still held. */
+export function renewGroupLeases(
+  db: Queryable,
+  workerId: string,
+  leases: readonly GroupLease[],
+  leaseMs: number,
+): Promise<GroupLease[]> {
+  const set = `lease_expires_at = now() + ${leaseMs} * interval '1 millisecond'`
+  return changeHeld(db, 'renew-group-leases', set, workerId, leases)
+}
+
+/** Gives leases back, so that the next owner can start at once. */
+export async function releaseGroupLeases(db: Queryable, workerId: string, leases: readonly GroupLease[]): Promise<void> {
+  await changeHeld(db, 'release-group-leases', 'owner = NULL', workerId, leases)
+}
