@@ -24,13 +24,16 @@ export interface StretchCount {
 export const NO_END = Number.MAX_SAFE_INTEGER
 
 /** The most entries that are looked at in all stretches together, and at least and at most in each. */
-const LOOKED_AT = 200_000
-const LEAST_EACH = 100
+const LOOKED_AT = 100_000
+const LEAST_EACH = 20
 const MOST_EACH = 10_000
 
+// Postgres must take the entries from the indexes in their order, and not sort all of them. So each table is limited by
+// itself; the upper end is compared later, since few entries are expected between two bounds; and the limit is not known
+// to the planner, which would sort if it expected fewer entries than that.
 const ENTRIES = (table: string) => `
-  SELECT position, processed_at, type, tenant_id FROM ${table}
-  WHERE partition = s.partition AND position > s.after AND position <= s.until`
+  (SELECT position, processed_at, type, tenant_id FROM ${table}
+   WHERE partition = s.partition AND position > s.after ORDER BY position LIMIT (SELECT $5::integer))`
 
 // The choice is made after the limit, so that each stretch scans a limited number of entries; hence not as the role of
 // a tenant, whose policy would choose before it. An event that is processed again may be in both tables.
@@ -47,7 +50,8 @@ const COUNT = `
     FROM (SELECT position, processed_at,
                  (s.types = '{}' OR type = ANY(s.types)) AND (s.only_tenant IS NULL OR tenant_id = s.only_tenant) AS chosen
           FROM (${ENTRIES('processed_events')} UNION ALL ${ENTRIES('log_replaying')}) both_tables
-          ORDER BY position LIMIT $5) looked_at) c`
+          ORDER BY position LIMIT (SELECT $5::integer)) looked_at
+    WHERE position <= s.until) c`
 
 /** Resolves with the counts of these stretches, in their order. */
 export async function countStretches(db: Queryable, stretches: readonly Stretch[]): Promise<StretchCount[]> {
