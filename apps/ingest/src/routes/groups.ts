@@ -38,7 +38,7 @@ import {
 const MAX_LISTED = 100
 
 /** How long the answer to a reset waits for a worker, and how often it looks, in milliseconds. */
-const RESET_WAIT_MS = 5_000
+const RESET_WAIT_MS = 3_000
 const LOOK_EVERY_MS = 100
 
 /** A request about one group. */
