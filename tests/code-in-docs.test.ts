@@ -46,7 +46,8 @@ test('they load together', async () => {
   // In another process: jest replaces import and does not know TypeScript.
   const script = `
     const { loadDefinitions } = await import('@eventflow/sdk')
-    console.log((await loadDefinitions('${folder}')).size)`
+    const { events, consumers } = await loadDefinitions('${folder}')
+    console.log(events.size + consumers.size)`
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: folder })
   expect(Number(stdout)).toBe(definitions.length)
 })

@@ -11,7 +11,7 @@ let pipeline: TestPipeline
 let contract: Contract
 
 beforeAll(async () => {
-  pipeline = await startPipeline([...(await loadDefinitions(SAMPLES)).values()])
+  pipeline = await startPipeline([...(await loadDefinitions(SAMPLES)).events.values()])
   contract = await readContract(pipeline.url)
 })
 

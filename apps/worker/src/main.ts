@@ -39,7 +39,8 @@ try {
   log.info({ config: redacted(config) }, 'starting')
   watchLoop(config, log)
   const tracing = await startTracing('worker', config, log, workerId)
-  const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS, { warn: (message) => log.warn(message) })
+  const loaded = await loadDefinitions(config.EVENTFLOW_EVENTS, { warn: (message) => log.warn(message) })
+  const { events: definitions, consumers } = loaded
 
   const migrateNow = () =>
     migrate(config.DATABASE_URL, {
@@ -50,7 +51,8 @@ try {
   if (applied.length > 0) log.info({ applied }, 'database migrated')
   const finish = () => finishExpansion(config.DATABASE_URL, { onProgress: (message) => log.info(message) })
   await untilDone('preparing the tables', log, finish, isAway)
-  const preparations = [...definitions.values()].flatMap((definition) => definition.prepare ?? [])
+  const prepared = [...definitions.values(), ...consumers.values()]
+  const preparations = prepared.flatMap((definition) => definition.prepare ?? [])
   await untilDone('preparing', log, () => prepare(config.DATABASE_URL, preparations), isAway)
 
   const db = connect({
