@@ -83,12 +83,15 @@ try {
     redis,
     prefix: config.EVENTFLOW_STREAM_PREFIX,
     secret: key.secret,
+    maxStreamLength: config.EVENTFLOW_MAX_STREAM_LENGTH,
     onError,
   }
-  const ports = await openRedisForWorker({ ...redisOptions, workerId, lanes: config.EVENTFLOW_LANES })
+  const lanes = config.EVENTFLOW_GROUPS === '' ? config.EVENTFLOW_LANES : 0
+  const ports = await openRedisForWorker({ ...redisOptions, workerId, lanes })
   const onIncarnation = followIncarnation(db, key, ports.renewSecret)
   worker = await startWorker({
     ...{ id: workerId, ...ports, onIncarnation, config, db, log, metrics, tracing, definitions, registered },
+    consumers: [...consumers.values()],
   })
   phase = 'working'
   const { port } = server.address() as AddressInfo

@@ -61,8 +61,24 @@ const shared = {
   ...tracingSettings,
 }
 
+/** For processes that accept events: ingest, and workers whose consumer groups emit some. */
+const accepting = {
+  EVENTFLOW_MAX_STREAM_LENGTH: Type.Integer({
+    minimum: 1,
+    default: 5_000,
+    description:
+      'Limit of entries in the stream of a partition, each of up to 50 events; further events wait in Postgres',
+  }),
+  EVENTFLOW_EVENT_LIMIT_BYTES: Type.Integer({
+    minimum: 256,
+    default: 262_144,
+    description: 'Largest data of one event, in bytes of JSON text',
+  }),
+}
+
 export const IngestConfig = Type.Object({
   ...shared,
+  ...accepting,
   DATABASE_REPLICA_URL: Type.String({
     pattern: '^(postgres(ql)?://.*)?$',
     default: '',
@@ -94,12 +110,6 @@ export const IngestConfig = Type.Object({
     default: 67_108_864,
     description: 'Limit of bytes of data in flight, as JSON text, and of bodies being received; above either 503',
   }),
-  EVENTFLOW_MAX_STREAM_LENGTH: Type.Integer({
-    minimum: 1,
-    default: 5_000,
-    description:
-      'Limit of entries in the stream of a partition, each of up to 50 events; further events wait in Postgres',
-  }),
   EVENTFLOW_POSTGRES_CAPACITY_BYTES: Type.Integer({
     minimum: 0,
     default: 0,
@@ -109,11 +119,6 @@ export const IngestConfig = Type.Object({
     minimum: 1_024,
     default: 8_388_608,
     description: 'Largest request body, in bytes',
-  }),
-  EVENTFLOW_EVENT_LIMIT_BYTES: Type.Integer({
-    minimum: 256,
-    default: 262_144,
-    description: 'Largest data of one event, in bytes of JSON text',
   }),
   EVENTFLOW_MAX_FUTURE_MINUTES: Type.Integer({
     minimum: 0,
@@ -160,6 +165,12 @@ export const IngestConfig = Type.Object({
 
 export const WorkerConfig = Type.Object({
   ...shared,
+  ...accepting,
+  EVENTFLOW_GROUPS: Type.String({
+    pattern: '^([a-z][a-z0-9._-]*(,[a-z][a-z0-9._-]*)*)?$',
+    default: '',
+    description: 'Consumer groups that the worker reads, and nothing else, separated by commas; empty for the pipeline',
+  }),
   EVENTFLOW_WORKER_ID: Type.String({
     pattern: '^[A-Za-z0-9_.-]{0,100}$',
     default: '',

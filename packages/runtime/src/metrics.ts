@@ -87,6 +87,13 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
     lastProcessed: gauge('last_processed_timestamp_seconds', 'When the last event was settled'),
     catchingUp: gauge('catching_up', '1 while an owned partition is read from Postgres', ['partition']),
     waitingEvents: gauge('waiting_events', 'Blocked events kept in memory', ['partition']),
+    groupEvents: counter('group_events_total', 'Events of the log handled by a consumer group', ['group', 'outcome']),
+    groupBatchDuration: histogram(
+      'group_batch_duration_seconds',
+      'From reading a batch of a consumer group to its COMMIT',
+      LATENCY_SECONDS,
+      ['group'],
+    ),
     stalled: gauge('worker_stalled', '1 while events wait, none is settled, and the reason is unknown'),
   }
   for (const type of common.types) {
@@ -114,8 +121,12 @@ function declareFor(service: 'ingest' | 'worker', workerId: string, definedTypes
     new Counter({ ...common, name: `eventflow_${name}`, help, labelNames })
   const gauge = <Label extends string>(name: string, help: string, labelNames: Labels<Label> = []) =>
     new Gauge({ ...common, name: `eventflow_${name}`, help, labelNames })
-  const histogram = (name: string, help: string, buckets: number[]) =>
-    new Histogram({ ...common, name: `eventflow_${name}`, help, buckets })
+  const histogram = <Label extends string>(
+    name: string,
+    help: string,
+    buckets: number[],
+    labelNames: Labels<Label> = [],
+  ) => new Histogram({ ...common, name: `eventflow_${name}`, help, buckets, labelNames })
 
   gauge('build_info', '1; the labels have the versions', ['version', 'worker_id', 'node_version']).set(
     { version, worker_id: workerId, node_version: process.versions.node },

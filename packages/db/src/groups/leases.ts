@@ -1,4 +1,5 @@
 /** `group_leases`: which worker reads which partition for a consumer group. */
+import { IS_ALIVE } from '../ledger/workers.js'
 import type { Queryable } from '../server/connect.js'
 
 /** The right of a worker to read a partition for a group. */
@@ -9,39 +10,44 @@ export interface GroupLease {
   epoch: number
 }
 
-/** The state by which workers share the partitions of groups, in one snapshot. */
+/** A lease as a worker sees it. `held`: its epoch, if the worker has it. */
+export interface SeenLease {
+  partition: number
+  free: boolean
+  held: number | null
+}
+
+/** The state by which workers share the partitions of groups. */
 export interface GroupOwnership {
-  /** The groups that exist, with their version. */
-  groups: Map<number, { version: number; leases: { partition: number; free: boolean; mine: boolean }[] }>
-  /** The living workers that read only some groups, by the names of those groups. */
+  /** The groups that exist, by their ids. */
+  groups: Map<number, { version: number; leases: SeenLease[] }>
+  /** The living workers that read only some groups, with the names of those. */
   dedicated: { worker: string; groups: string[] }[]
 }
 
-/** Reads the leases of these groups and the workers that read only some groups. */
+/** Reads the leases of these groups, and the workers that read only some groups. */
 export async function readGroupOwnership(
   db: Queryable,
   workerId: string,
   groupIds: readonly number[],
 ): Promise<GroupOwnership> {
   const { rows } = await db.query({
-    name: 'read-group-ownership',
+    name: 'read-group-leases',
     text: `
-      SELECT group_id, version, partition, owner = $1 AS mine, owner IS NULL OR lease_expires_at < now() AS free
+      SELECT group_id, version, partition, owner IS NULL OR lease_expires_at < now() AS free,
+             CASE WHEN owner = $1 THEN epoch END AS held
       FROM consumer_groups JOIN group_leases USING (group_id) WHERE group_id = ANY($2::bigint[])
       ORDER BY group_id, partition`,
     values: [workerId, groupIds],
   })
   const groups: GroupOwnership['groups'] = new Map()
-  for (const { group_id: id, version, partition, mine, free } of rows) {
-    const group = groups.get(id) ?? { version, leases: [] }
-    group.leases.push({ partition, free, mine: mine === true })
-    groups.set(id, group)
+  for (const { group_id: id, version, ...lease } of rows) {
+    if (!groups.has(id)) groups.set(id, { version, leases: [] })
+    groups.get(id)!.leases.push(lease as SeenLease)
   }
   const workers = await db.query({
     name: 'read-dedicated-workers',
-    text: `
-      SELECT worker_id AS worker, groups FROM workers
-      WHERE groups IS NOT NULL AND heartbeat_at > now() - lease_ms * interval '1 millisecond' ORDER BY worker_id`,
+    text: `SELECT worker_id AS worker, groups FROM workers WHERE groups IS NOT NULL AND ${IS_ALIVE} ORDER BY worker_id`,
   })
   return { groups, dedicated: workers.rows }
 }
@@ -86,30 +92,31 @@ const HELD = `
     USING (group_id, partition, epoch)
   WHERE owner = $1 ORDER BY group_id, partition FOR UPDATE OF group_leases`
 
-const changeHeld = async (db: Queryable, name: string, set: string, workerId: string, leases: readonly GroupLease[]) => {
-  const { rows } = await db.query({
+const changeHeld = (db: Queryable, name: string, set: string, workerId: string, leases: readonly GroupLease[]) =>
+  db.query({
     name,
     text: `
       WITH held AS (${HELD})
-      UPDATE group_leases l SET ${set} FROM held WHERE l.group_id = held.group_id AND l.partition = held.partition
-      RETURNING l.group_id, l.partition, l.epoch`,
+      UPDATE group_leases l SET ${set} FROM held WHERE l.group_id = held.group_id AND l.partition = held.partition`,
     values: [workerId, ...columnsOf(leases), leases.map((lease) => lease.epoch)],
   })
-  return rows.map((row): GroupLease => ({ groupId: row.group_id, partition: row.partition, epoch: row.epoch }))
-}
 
-/** Renews leases. Resolves with those that still held. */
-export function renewGroupLeases(
+/** Renews the leases that still hold. */
+export async function renewGroupLeases(
   db: Queryable,
   workerId: string,
   leases: readonly GroupLease[],
   leaseMs: number,
-): Promise<GroupLease[]> {
-  const set = `lease_expires_at = now() + ${leaseMs} * interval '1 millisecond'`
-  return changeHeld(db, 'renew-group-leases', set, workerId, leases)
+): Promise<void> {
+  const until = `now() + ${leaseMs} * interval '1 millisecond'`
+  await changeHeld(db, 'renew-group-leases', `lease_expires_at = ${until}`, workerId, leases)
 }
 
 /** Gives leases back, so that the next owner can start at once. */
-export async function releaseGroupLeases(db: Queryable, workerId: string, leases: readonly GroupLease[]): Promise<void> {
+export async function releaseGroupLeases(
+  db: Queryable,
+  workerId: string,
+  leases: readonly GroupLease[],
+): Promise<void> {
   await changeHeld(db, 'release-group-leases', 'owner = NULL', workerId, leases)
 }

@@ -74,11 +74,7 @@ export interface ParkedState {
  * Locks the rows of parked events. Resolves with the seqs of those that are in the given state: the others were handled
  * before, by a batch whose COMMIT was not answered, or an operator has replayed them.
  */
-export async function lockParked(
-  tx: Queryable,
-  groupId: number,
-  parked: readonly ParkedState[],
-): Promise<Set<number>> {
+export async function lockParked(tx: Queryable, groupId: number, parked: readonly ParkedState[]): Promise<Set<number>> {
   const { rows } = await tx.query({
     name: 'lock-parked',
     text: `

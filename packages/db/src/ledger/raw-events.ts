@@ -137,11 +137,7 @@ export async function insertRawEvents(
  * Runs the INSERT for the state in which the buckets were last seen. If they have turned since, it inserts nothing, and
  * says in which state they are.
  */
-async function insertInState(
-  db: Queryable,
-  values: readonly Buffer[],
-  acceptedAt: AcceptedAt,
-): Promise<InsertResult> {
+async function insertInState(db: Queryable, values: readonly Buffer[], acceptedAt: AcceptedAt): Promise<InsertResult> {
   for (;;) {
     const { buckets, name, text } = inserts.get(db) ?? FIRST_INSERTS[acceptedAt]
     const { rows } = await db.query({ name, text, values: [...values] })

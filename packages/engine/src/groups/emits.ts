@@ -2,15 +2,24 @@
 import {
   type AcceptedEvent,
   describeValue,
+  failureOf,
   identityOf,
-  partitionOf,
   PermanentError,
+  partitionOf,
   plainData,
+  type RawEvent,
   readTime,
   UnavailableError,
   uuidOf,
 } from '@eventflow/core'
-import { findRawEvents, type Generation, insertRawEvents, type NewEvent, type Transaction } from '@eventflow/db'
+import {
+  type Acceptance,
+  findRawEvents,
+  type Generation,
+  insertRawEvents,
+  type NewEvent,
+  type Transaction,
+} from '@eventflow/db'
 import { sameContent } from '@eventflow/intake'
 import { completePlans, planFor, type Registry, readData } from '@eventflow/schemas'
 import type { ConsumerTx, EmittedEvent } from '@eventflow/sdk'
@@ -47,12 +56,15 @@ interface Emitting {
 export interface Emits {
   /** For a call with these events; `name` names the function in errors. */
   lend(name: string, causes: readonly AcceptedEvent[]): Emitting
-  /** Inserts what was emitted. Rejects with EmitConflictError. */
-  insert(tx: Transaction): Promise<Inserted>
+  /** Inserts what was emitted, if anything was. Rejects with EmitConflictError. */
+  insert(tx: Transaction): Promise<Inserted | undefined>
 }
 
 /** What a transaction inserted, to be announced after its COMMIT. */
-export type Inserted = { events: Parameters<typeof announced>[0]; incarnation: number }
+export interface Inserted {
+  events: RawEvent[]
+  incarnation: number
+}
 
 /** Creates the collection for one transaction. */
 export function createEmits(consumer: CompiledConsumer, generation: Generation, deps: EmitDeps): Emits {
@@ -95,6 +107,7 @@ export function createEmits(consumer: CompiledConsumer, generation: Generation, 
 
     async insert(tx) {
       const events = emitted.filter((event) => event !== undefined)
+      if (events.length === 0) return undefined
       const { acceptances, incarnation } = await insertRawEvents(tx, events, { acceptedAt: 'clock' })
       const known = events.filter((event) => !acceptances.has(event))
       if (known.length > 0) await refuseConflicts(tx, known)
@@ -107,7 +120,9 @@ export function createEmits(consumer: CompiledConsumer, generation: Generation, 
     const type = text(event.type, 'type')
     const hops = (source.hops ?? 0) + 1
     if (hops > MAX_HOPS) {
-      throw new PermanentError(`would be event ${hops} of a chain of emitted events, and ${MAX_HOPS} are allowed: a loop?`)
+      throw new PermanentError(
+        `would be event ${hops} of a chain of emitted events, and ${MAX_HOPS} are allowed: a loop?`,
+      )
     }
     const definition = deps.definitions.get(type)
     if (!definition) throw new PermanentError('has a type without a definition')
@@ -165,7 +180,13 @@ function causeOf(causes: readonly AcceptedEvent[], cause: AcceptedEvent | undefi
 const MAX_TEXT = 200
 
 function text(value: unknown, what: string): string {
-  if (typeof value !== 'string' || value === '' || value.length > MAX_TEXT || !value.isWellFormed() || value.includes('\0'))
+  if (
+    typeof value !== 'string' ||
+    value === '' ||
+    value.length > MAX_TEXT ||
+    !value.isWellFormed() ||
+    value.includes('\0')
+  )
     throw new PermanentError(`needs a ${what} of 1 to ${MAX_TEXT} characters, not ${describeValue(value)}`)
   return value
 }
@@ -181,13 +202,13 @@ const ownKey = (key: unknown) => (typeof key === 'number' || typeof key === 'big
 /** Puts the name of the function and the type in front of the message of a refusal. */
 function named(error: unknown, name: string, event: unknown): unknown {
   if (error instanceof UnavailableError) return error
-  const { message, problems = [] } = error as PermanentError
+  const { message, problems } = failureOf(error, 'handle')
   const type = describeValue((event as EmittedEvent | undefined)?.type)
   return new PermanentError(`${name}: the emitted event of type ${type} ${message}`, { problems, cause: error })
 }
 
 /** Those of the new events, in the order of acceptance. */
-function announced(acceptances: Awaited<ReturnType<typeof insertRawEvents>>['acceptances']) {
+function announced(acceptances: ReadonlyMap<NewEvent, Acceptance>): RawEvent[] {
   return [...acceptances]
     .map(([event, acceptance]) => ({ ...event, ...acceptance, occurredAt: event.occurredAt! }))
     .sort((a, b) => a.seq - b.seq)

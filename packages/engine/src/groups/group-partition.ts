@@ -1,0 +1,44 @@
+/**
+ * A partition as a worker reads it for a consumer group.
+ *
+ * - *new*: just taken, or to be begun again after an error. Nothing of it is in memory.
+ * - *parked*: its parked events are being loaded, as far as memory has room. Until all are, nothing of the log is read,
+ *   so nothing overtakes them.
+ * - *log*: it is read from the log.
+ */
+import { orderingKey } from '@eventflow/core'
+import type { Cursor, GroupLease } from '@eventflow/db'
+import { createKeys, type Keys } from '../partition/keys.js'
+
+export interface GroupPartition {
+  readonly lease: GroupLease
+  state: 'new' | 'parked' | 'log'
+  /** The cursor as it is in Postgres. */
+  saved: number
+  /** The position up to which the log was read. Above `saved`, there is nothing for this group. */
+  read: number
+  /** The position up to which parked events were loaded. */
+  loadedUpTo: number
+  /** Blocked keys, with their events. */
+  keys: Keys
+  /** The partitions that the cursor's row names: they may have emitted events in no stream. */
+  unpublished: ReadonlySet<number>
+}
+
+/** A partition that was just taken. */
+export function newGroupPartition(lease: GroupLease): GroupPartition {
+  return { lease, state: 'new', saved: 0, read: 0, loadedUpTo: -1, keys: noKeys(), unpublished: new Set() }
+}
+
+const noKeys = () => createKeys(({ event }) => orderingKey(event))
+
+/** Forgets what is in memory: the partition begins again with what Postgres has. */
+export function beginAgain(partition: GroupPartition): void {
+  Object.assign(partition, newGroupPartition(partition.lease))
+}
+
+/** Continues with the cursor as Postgres has it. */
+export function begun(partition: GroupPartition, { position, unpublished }: Cursor): void {
+  const names = new Set(unpublished)
+  Object.assign(partition, { state: 'parked', saved: position, read: position, loadedUpTo: -1, unpublished: names })
+}
