@@ -1,6 +1,7 @@
 /** Starts a worker: connects, works, and drains in reverse order. */
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
+import { parseArgs } from 'node:util'
 import {
   connect,
   finishExpansion,
@@ -32,7 +33,8 @@ import { loadDefinitions } from '@eventflow/sdk'
 import { failRunningCall } from '@eventflow/sdk/user-code'
 
 try {
-  const config = readConfig(WorkerConfig)
+  const { values: options } = parseArgs({ options: { groups: { type: 'string' } } })
+  const config = readConfig(WorkerConfig, undefined, { EVENTFLOW_GROUPS: options.groups })
   const workerId = config.EVENTFLOW_WORKER_ID || `${hostname()}-${process.pid}`
   const log = createLog('worker', config, { worker_id: workerId })
   switchLevelOnSignal(log)

@@ -1,6 +1,7 @@
 /** Settings: read once from environment variables, checked against a schema, frozen. */
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import { acceptingSettings } from './accepting-settings.js'
 import { alertSettings } from './alert-settings.js'
 import { contradictionsIn } from './contradictions.js'
 import { tracingSettings } from './tracing-settings.js'
@@ -61,24 +62,9 @@ const shared = {
   ...tracingSettings,
 }
 
-/** For processes that accept events: ingest, and workers whose consumer groups emit some. */
-const accepting = {
-  EVENTFLOW_MAX_STREAM_LENGTH: Type.Integer({
-    minimum: 1,
-    default: 5_000,
-    description:
-      'Limit of entries in the stream of a partition, each of up to 50 events; further events wait in Postgres',
-  }),
-  EVENTFLOW_EVENT_LIMIT_BYTES: Type.Integer({
-    minimum: 256,
-    default: 262_144,
-    description: 'Largest data of one event, in bytes of JSON text',
-  }),
-}
-
 export const IngestConfig = Type.Object({
   ...shared,
-  ...accepting,
+  ...acceptingSettings,
   DATABASE_REPLICA_URL: Type.String({
     pattern: '^(postgres(ql)?://.*)?$',
     default: '',
@@ -165,7 +151,7 @@ export const IngestConfig = Type.Object({
 
 export const WorkerConfig = Type.Object({
   ...shared,
-  ...accepting,
+  ...acceptingSettings,
   EVENTFLOW_GROUPS: Type.String({
     pattern: '^([a-z][a-z0-9._-]*(,[a-z][a-z0-9._-]*)*)?$',
     default: '',
@@ -256,11 +242,13 @@ export class ConfigError extends Error {
 export function readConfig<Schema extends TObject>(
   schema: Schema,
   env: Record<string, string | undefined> = process.env,
+  /** Options of the command line, by the names of the settings that they replace. */
+  options: Record<string, string | undefined> = {},
 ): Readonly<Static<Schema>> {
   const problems: string[] = []
   const config: Record<string, unknown> = {}
   for (const [name, property] of Object.entries(schema.properties)) {
-    const text = env[name]
+    const text = options[name] ?? env[name]
     if (text === undefined || text === '') {
       if (property.default === undefined) problems.push(`${name} is missing: ${property.description}`)
       else config[name] = property.default

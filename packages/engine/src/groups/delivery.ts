@@ -13,13 +13,14 @@ export interface LogDelivery extends Delivery {
 export function deliveriesOf({ entries, reached }: LogPage): LogDelivery[] {
   return entries.map((entry, index) => {
     const cursor = index === entries.length - 1 ? reached : entry.position
-    return { ...deliveryOf(entry), position: entry.position, cursor }
+    return Object.assign(deliveryOf(entry), { position: entry.position, cursor })
   })
 }
 
 /** Returns the delivery of a parked event: `inRetries` says that it has a row. */
 export function parkedDelivery({ attempts, history, ...entry }: Parked): LogDelivery {
-  return { ...deliveryOf(entry), position: entry.position, cursor: 0, attempts, history, inRetries: true }
+  const { position } = entry
+  return Object.assign(deliveryOf(entry), { position, cursor: 0, attempts, history, inRetries: true })
 }
 
 function deliveryOf({ event }: LogEntry): Delivery {

@@ -8,8 +8,6 @@ export interface WatchDeps {
   db: Db
   consumer: CompiledConsumer
   log: Logger
-  /** Adds the result of a batch to the metrics. */
-  measure(counts: { processed: number; failed: number; retried: number }, seconds: number): void
 }
 
 export interface GroupWatch {

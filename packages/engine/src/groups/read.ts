@@ -11,7 +11,7 @@ import {
   readParked,
 } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
-import { BATCH_BYTES } from '../batch/batch.js'
+import { BATCH, BATCH_BYTES } from '../batch/batch.js'
 import type { CompiledConsumer } from './consumers.js'
 import { deliveriesOf, type LogDelivery, parkedDelivery } from './delivery.js'
 import { begun, type GroupPartition } from './group-partition.js'
@@ -41,8 +41,8 @@ export interface GroupReader {
   nextDueMs(): number
 }
 
-/** The most entries that are read of a partition at once. */
-const PAGE = 500
+/** The most entries that are read at once, from all partitions: with many more, collecting the garbage takes longer. */
+const READ = 2 * BATCH
 
 /** The most parked events that are loaded at once. */
 const PARKED_AT_ONCE = 250
@@ -81,7 +81,7 @@ export function createGroupReader(partitions: ReadonlyMap<number, GroupPartition
     const due = all().flatMap(({ keys }) => keys.takeDue(performance.now())) as LogDelivery[]
     const places = withRoom.map(({ lease, read }) => ({ partition: lease.partition, after: read }))
     if (places.length === 0) return { deliveries: due }
-    const limits = { limit: PAGE, bytes: Math.ceil(BATCH_BYTES / places.length) }
+    const limits = { limit: Math.ceil(READ / places.length), bytes: Math.ceil(BATCH_BYTES / places.length) }
     const pages = await readLog(db, places, { ...limits, types: consumer.events })
     const lost = withRoom.reduce((sum, { read }, i) => sum + Math.max(0, pages[i]!.low - read), 0)
     if (lost > 0 && consumer.onLostHistory !== 'skip') return { deliveries: [], lost: lossOf(lost) }

@@ -50,9 +50,10 @@ export async function writePart(
   const { db, consumer, workerId, handlerLimits: limits, announce } = deps
   const { groupId } = generation
   stopAtPoison(part, consumer)
+  const targets = targetsOf(part, partitions)
   const { result, emitted } = await withHandlers(db, async (tx, handled) => {
     const begunAt = performance.now()
-    const broken = await fence(tx, part, generation, partitions)
+    const broken = await fence(tx, part, targets, generation, partitions)
     const holds = ({ delivery }: { delivery: { event: { partition: number } } }) =>
       !broken.has(delivery.event.partition)
     const due = part.due.filter(holds)
@@ -70,7 +71,7 @@ export async function writePart(
     const emitted = await insertEmitted(tx, emits.insert, processed)
     return { result: { processed, fresh: processed, failed, retried, broken }, emitted }
   })
-  moved(part, result.broken, partitions)
+  for (const [id, to] of targets) if (!result.broken.has(id)) partitions.get(id)!.saved = to
   if (emitted) await announce(emitted.events, emitted.incarnation)
   return result
 
@@ -122,15 +123,15 @@ function stopAtPoison({ due }: Part, { onPoison }: CompiledConsumer): void {
   )
 }
 
-/** All deliveries of a part, those of blocked events included. */
-const deliveriesIn = ({ due, blocked }: Part) => [...due, ...blocked].map(({ delivery }) => delivery as LogDelivery)
-
 /** Where the cursors are once a part is handled. */
-function targetsOf(part: Part, partitions: ReadonlyMap<number, GroupPartition>): Map<number, number> {
+function targetsOf({ due, blocked }: Part, partitions: ReadonlyMap<number, GroupPartition>): Map<number, number> {
   const targets = new Map<number, number>()
-  for (const { event, cursor } of deliveriesIn(part)) {
-    const before = targets.get(event.partition) ?? partitions.get(event.partition)?.saved ?? 0
-    targets.set(event.partition, Math.max(before, cursor))
+  for (const outcomes of [due, blocked]) {
+    for (const { delivery } of outcomes) {
+      const { event, cursor } = delivery as LogDelivery
+      const before = targets.get(event.partition) ?? partitions.get(event.partition)?.saved ?? 0
+      targets.set(event.partition, Math.max(before, cursor))
+    }
   }
   return targets
 }
@@ -142,6 +143,7 @@ function targetsOf(part: Part, partitions: ReadonlyMap<number, GroupPartition>):
 async function fence(
   tx: Transaction,
   part: Part,
+  targets: ReadonlyMap<number, number>,
   generation: Generation,
   partitions: ReadonlyMap<number, GroupPartition>,
 ): Promise<Set<number>> {
@@ -152,7 +154,7 @@ async function fence(
     const found = await lockParked(tx, generation.groupId, states)
     for (const { event } of parked) if (!found.has(event.seq)) broken.add(event.partition)
   }
-  const moves = [...targetsOf(part, partitions)].flatMap(([id, to]) => {
+  const moves = [...targets].flatMap(([id, to]) => {
     const partition = partitions.get(id)
     if (!partition || broken.has(id)) {
       broken.add(id)
@@ -162,11 +164,6 @@ async function fence(
   })
   if (moves.length > 0) for (const id of await moveCursors(tx, generation, moves)) broken.add(id)
   return broken
-}
-
-/** Notes the new cursors after the COMMIT. */
-function moved(part: Part, broken: ReadonlySet<number>, partitions: ReadonlyMap<number, GroupPartition>): void {
-  for (const [id, to] of targetsOf(part, partitions)) if (!broken.has(id)) partitions.get(id)!.saved = to
 }
 
 /** The rows of what waits: events to be retried, and the events behind them that have no row yet. */

@@ -1,0 +1,82 @@
+/** A batch of a consumer group: its handlers run, and its cursors move. */
+import type { Processed } from '@eventflow/core'
+import { type Generation, moveCursors } from '@eventflow/db'
+import { BATCH } from '../batch/batch.js'
+import { traceBatch } from '../batch/trace.js'
+import { type SettleDeps, settleBatch } from '../settle/settle.js'
+import type { LogDelivery } from './delivery.js'
+import { beginAgain, type GroupPartition } from './group-partition.js'
+import type { GroupReader } from './read.js'
+import { type GroupWriteDeps, writePart } from './write.js'
+
+export interface GroupWorkDeps extends GroupWriteDeps, Omit<SettleDeps, 'db' | 'retryOf' | 'orderOf'> {
+  /** Adds the result of a batch to the metrics. */
+  measure(counts: Counts, seconds: number): void
+}
+
+interface Counts {
+  processed: number
+  failed: number
+  retried: number
+}
+
+export interface GroupWork {
+  /** Handles deliveries, which must come in order. Rejects when Postgres is away, or the group must pause. */
+  work(deliveries: readonly LogDelivery[], generation: Generation): Promise<void>
+  /** Saves the cursors that have passed only entries that are not for the group. Does nothing if it is not due yet. */
+  savePassed(generation: Generation): Promise<void>
+}
+
+/** How often a cursor is saved for entries that are not for the group, in milliseconds. */
+const SAVE_MS = 1_000
+
+/** Creates the functions that handle batches of these partitions. */
+export function createGroupWork(
+  partitions: ReadonlyMap<number, GroupPartition>,
+  reader: Pick<GroupReader, 'block' | 'blockedKeys' | 'orderOf'>,
+  stopping: AbortSignal,
+  deps: GroupWorkDeps,
+): GroupWork {
+  const { db, consumer, log } = deps
+  const { name: group, retry } = consumer
+  const settleDeps = { ...deps, retryOf: () => retry, orderOf: reader.orderOf }
+  const transactionSize = { events: BATCH }
+  let savedAt = performance.now()
+
+  async function work(deliveries: readonly LogDelivery[], generation: Generation): Promise<void> {
+    const startedAt = performance.now()
+    const trace = traceBatch(deliveries, undefined)
+    const outcomes = deliveries.map((delivery): Processed => {
+      return { kind: 'processed', delivery, data: delivery.event.data, payload: delivery.payload }
+    })
+    const settling = { stopping, transactionSize, blockedKeys: reader.blockedKeys() }
+    const settled = await settleBatch(
+      outcomes,
+      (part) => writePart(part, generation, partitions, trace, deps),
+      settling,
+      settleDeps,
+    )
+    const { blocked, broken, processed, failed, retried } = settled
+    reader.block(blocked as { delivery: LogDelivery; delayMs: number }[])
+    for (const id of broken) beginAgain(partitions.get(id)!)
+    const counts = { processed: processed.length, failed: failed.length, retried: retried.length }
+    deps.measure(counts, (performance.now() - startedAt) / 1_000)
+    const level = failed.length > 0 ? 'warn' : 'debug'
+    log[level]({ group, ...counts, parked: blocked.length, fenced: [...broken] }, 'batch of a consumer group handled')
+  }
+
+  async function savePassed(generation: Generation): Promise<void> {
+    if (performance.now() - savedAt < SAVE_MS) return
+    savedAt = performance.now()
+    const passed = [...partitions.values()].filter(({ state, read, saved }) => state === 'log' && read > saved)
+    if (passed.length === 0) return
+    const moves = passed.map(({ lease, saved, read }) => ({ ...lease, from: saved, to: read }))
+    const broken = await moveCursors(db, generation, moves)
+    for (const partition of passed) {
+      if (broken.has(partition.lease.partition)) beginAgain(partition)
+      else partition.saved = partition.read
+    }
+  }
+
+  return { work, savePassed }
+}
