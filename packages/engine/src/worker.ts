@@ -64,6 +64,8 @@ export interface Worker {
 /** Starts a worker. Waits while Postgres is away. Rejects if a definition's schema is invalid. */
 export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const { id, run, config, db, feeds, monitor, log, metrics } = deps
+  const only = config.EVENTFLOW_GROUPS === '' ? undefined : config.EVENTFLOW_GROUPS.split(',')
+  const consumers = consumersFor(only, deps.consumers)
   const definitions = compileDefinitions(deps.definitions)
   const schemas = await readSchemas(deps, definitions)
   // A call that hangs must not keep the worker from stopping.
@@ -90,10 +92,9 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     maxWaitingBytes: config.EVENTFLOW_MAX_WAITING_BYTES / Math.max(1, feeds.length),
   }
   const lanes: Lane[] = []
-  const only = config.EVENTFLOW_GROUPS === '' ? undefined : config.EVENTFLOW_GROUPS.split(',')
   const groups = await startGroups({
     ...{ ...shared, publisher: deps.publisher, url: config.DATABASE_URL, leaseMs },
-    consumers: consumersFor(only, deps.consumers),
+    consumers,
     maxParked: config.EVENTFLOW_MAX_WAITING,
     maxParkedBytes: config.EVENTFLOW_MAX_WAITING_BYTES,
     eventLimitBytes: config.EVENTFLOW_EVENT_LIMIT_BYTES,
