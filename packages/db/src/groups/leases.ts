@@ -8,6 +8,8 @@ export interface GroupLease {
   partition: number
   /** Rises with every change of owner. */
   epoch: number
+  /** How many owners in a row did not give it back, since one last lived long enough to renew it. */
+  crashes: number
 }
 
 /** A lease as a worker sees it. `held`: its epoch, if the worker has it. */
@@ -54,7 +56,15 @@ export async function readGroupOwnership(
 
 const LEASES = `unnest($2::bigint[], $3::smallint[]) AS wanted(group_id, partition)`
 
-const columnsOf = (leases: readonly Omit<GroupLease, 'epoch'>[]) => [
+/** A lease that a worker wants. */
+export type WantedLease = Pick<GroupLease, 'groupId' | 'partition'>
+
+type HeldLease = WantedLease & Pick<GroupLease, 'epoch'>
+
+/** The count stops here: the column holds no more than 32,767. */
+const MAX_CRASHES = 1_000
+
+const columnsOf = (leases: readonly WantedLease[]) => [
   leases.map((lease) => lease.groupId),
   leases.map((lease) => lease.partition),
 ]
@@ -66,23 +76,29 @@ const columnsOf = (leases: readonly Omit<GroupLease, 'epoch'>[]) => [
 export async function takeGroupLeases(
   db: Queryable,
   workerId: string,
-  wanted: readonly Omit<GroupLease, 'epoch'>[],
+  wanted: readonly WantedLease[],
   leaseMs: number,
 ): Promise<GroupLease[]> {
   const { rows } = await db.query({
     name: 'take-group-leases',
     text: `
       WITH free AS (
-        SELECT group_id, partition FROM group_leases JOIN ${LEASES} USING (group_id, partition)
+        SELECT group_id, partition, owner FROM group_leases JOIN ${LEASES} USING (group_id, partition)
         WHERE owner IS NULL OR owner = $1 OR lease_expires_at < now()
         ORDER BY group_id, partition FOR UPDATE OF group_leases SKIP LOCKED)
       UPDATE group_leases l
-      SET owner = $1, epoch = epoch + 1, lease_expires_at = now() + $4 * interval '1 millisecond'
+      SET owner = $1, epoch = epoch + 1, lease_expires_at = now() + $4 * interval '1 millisecond',
+          crashes = least(crashes + (free.owner IS NOT NULL)::int, ${MAX_CRASHES})
       FROM free WHERE l.group_id = free.group_id AND l.partition = free.partition
-      RETURNING l.group_id, l.partition, l.epoch`,
+      RETURNING l.group_id, l.partition, l.epoch, l.crashes`,
     values: [workerId, ...columnsOf(wanted), leaseMs],
   })
-  return rows.map((row) => ({ groupId: row.group_id, partition: row.partition, epoch: row.epoch }))
+  return rows.map((row) => ({
+    groupId: row.group_id,
+    partition: row.partition,
+    epoch: row.epoch,
+    crashes: row.crashes,
+  }))
 }
 
 // In a fixed order, as every statement that locks several leases: two of them could deadlock otherwise.
@@ -92,7 +108,7 @@ const HELD = `
     USING (group_id, partition, epoch)
   WHERE owner = $1 ORDER BY group_id, partition FOR UPDATE OF group_leases`
 
-const changeHeld = (db: Queryable, name: string, set: string, workerId: string, leases: readonly GroupLease[]) =>
+const changeHeld = (db: Queryable, name: string, set: string, workerId: string, leases: readonly HeldLease[]) =>
   db.query({
     name,
     text: `
@@ -101,22 +117,20 @@ const changeHeld = (db: Queryable, name: string, set: string, workerId: string, 
     values: [workerId, ...columnsOf(leases), leases.map((lease) => lease.epoch)],
   })
 
-/** Renews the leases that still hold. */
+/** Renews the leases that still hold. `proven`: the owner has lived long enough, so its crashes are forgotten. */
 export async function renewGroupLeases(
   db: Queryable,
   workerId: string,
-  leases: readonly GroupLease[],
+  leases: readonly (HeldLease & { proven: boolean })[],
   leaseMs: number,
 ): Promise<void> {
-  const until = `now() + ${leaseMs} * interval '1 millisecond'`
-  await changeHeld(db, 'renew-group-leases', `lease_expires_at = ${until}`, workerId, leases)
+  const set = `lease_expires_at = now() + ${leaseMs} * interval '1 millisecond'`
+  const [proven, others] = [leases.filter((lease) => lease.proven), leases.filter((lease) => !lease.proven)]
+  if (proven.length > 0) await changeHeld(db, 'renew-proven-group-leases', `${set}, crashes = 0`, workerId, proven)
+  if (others.length > 0) await changeHeld(db, 'renew-group-leases', set, workerId, others)
 }
 
 /** Gives leases back, so that the next owner can start at once. */
-export async function releaseGroupLeases(
-  db: Queryable,
-  workerId: string,
-  leases: readonly GroupLease[],
-): Promise<void> {
+export async function releaseGroupLeases(db: Queryable, workerId: string, leases: readonly HeldLease[]): Promise<void> {
   await changeHeld(db, 'release-group-leases', 'owner = NULL', workerId, leases)
 }

@@ -18,9 +18,9 @@ export function deliveriesOf({ entries, reached }: LogPage): LogDelivery[] {
 }
 
 /** Returns the delivery of a parked event: `inRetries` says that it has a row. */
-export function parkedDelivery({ attempts, history, ...entry }: Parked): LogDelivery {
+export function parkedDelivery({ attempts, history, crashes, ...entry }: Parked): LogDelivery {
   const { position } = entry
-  return Object.assign(deliveryOf(entry), { position, cursor: 0, attempts, history, inRetries: true })
+  return Object.assign(deliveryOf(entry), { position, cursor: 0, attempts, history, crashes, inRetries: true })
 }
 
 function deliveryOf({ event }: LogEntry): Delivery {

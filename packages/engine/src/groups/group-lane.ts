@@ -6,6 +6,7 @@ import { forgetUnpublished, type GroupLease, pauseGroup } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
 import { createAlarm } from '../lane/alarm.js'
 import { pause } from '../lane/pause.js'
+import { suspectsAfter } from '../lane/suspects.js'
 import { SettlingStoppedError } from '../settle/settle.js'
 import { beginAgain, type GroupPartition, newGroupPartition } from './group-partition.js'
 import { createGroupWatch, type WatchDeps } from './group-watch.js'
@@ -23,8 +24,9 @@ export interface GroupLane {
   /** Starts to read a partition. */
   adopt(lease: GroupLease): void
   /** Resolves when the lane no longer reads the partition under this lease. */
-  drop(lease: GroupLease): Promise<void>
-  leases(): GroupLease[]
+  drop(lease: Pick<GroupLease, 'partition' | 'epoch'>): Promise<void>
+  /** `proven`: none of the next events is a suspect, so the crashes of its last owners can be forgotten. */
+  leases(): (GroupLease & { proven: boolean })[]
   /** Looks for new entries at once. */
   wake(): void
   /** Stops after the current batch. */
@@ -107,7 +109,7 @@ export function startGroupLane(groupId: number, deps: GroupLaneDeps): GroupLane 
     name: consumer.name,
     version: consumer.version,
     adopt(lease) {
-      partitions.set(lease.partition, newGroupPartition(lease))
+      partitions.set(lease.partition, newGroupPartition(lease, suspectsAfter(lease.crashes)))
       alarm.ring()
     },
     async drop(lease) {
@@ -117,7 +119,7 @@ export function startGroupLane(groupId: number, deps: GroupLaneDeps): GroupLane 
       alarm.ring()
       await Promise.race([gone, running])
     },
-    leases: () => [...partitions.values()].map(({ lease }) => lease),
+    leases: () => [...partitions.values()].map(({ lease, suspects }) => ({ ...lease, proven: suspects === 0 })),
     wake: () => alarm.ring(),
     async stop() {
       stopping.abort()

@@ -12,6 +12,7 @@ import {
   renewGroupLeases,
   type SeenLease,
   takeGroupLeases,
+  type WantedLease,
 } from '@eventflow/db'
 import { type Logger, repeat } from '@eventflow/runtime'
 import { planOwnership } from '../ownership/ownership.js'
@@ -36,6 +37,8 @@ export interface GroupOwnershipLoop {
   stop(): Promise<void>
 }
 
+type Lease = Pick<GroupLease, 'groupId' | 'partition' | 'epoch'>
+
 /**
  * Returns the partitions that this worker should take for a group, and the leases that its lane should drop: others
  * should have them, or have them already.
@@ -44,9 +47,9 @@ export function sharesOf(
   { groups, dedicated }: GroupOwnership,
   { groupId, name, version }: Pick<GroupLane, 'groupId' | 'name' | 'version'>,
   me: string,
-  leases: readonly GroupLease[],
+  leases: readonly Lease[],
   owned: readonly number[] | undefined,
-): { take: number[]; giveBack: GroupLease[] } {
+): { take: number[]; giveBack: Lease[] } {
   const group = groups.get(groupId)
   if (!group || group.version > version) return { take: [], giveBack: [...leases] }
   const seen = new Map(group.leases.map((lease) => [lease.partition, lease]))
@@ -85,12 +88,12 @@ export function startGroupOwnership(deps: GroupOwnershipDeps): GroupOwnershipLoo
   const { db, workerId, leaseMs, lanes, owned, log } = deps
   /** Leases that the lanes were asked to drop and that are not yet given back, by group and partition. */
   const leaving = new Map<string, Promise<void>>()
-  const nameOf = ({ groupId, partition }: Omit<GroupLease, 'epoch'>) => `${groupId}/${partition}`
+  const nameOf = ({ groupId, partition }: WantedLease) => `${groupId}/${partition}`
 
   async function rebalance(): Promise<void> {
     const ids = lanes.map(({ groupId }) => groupId)
     const ownership = await readGroupOwnership(db, workerId, ids)
-    const wanted: Omit<GroupLease, 'epoch'>[] = []
+    const wanted: WantedLease[] = []
     for (const lane of lanes) {
       const { groupId } = lane
       const staying = lane.leases().filter((lease) => !leaving.has(nameOf(lease)))
@@ -111,7 +114,7 @@ export function startGroupOwnership(deps: GroupOwnershipDeps): GroupOwnershipLoo
   }
 
   /** Only `stop` waits for the lane: a slow handler must not delay the renewal of other leases. */
-  function letGo(lane: GroupLane, lease: GroupLease): void {
+  function letGo(lane: GroupLane, lease: Lease): void {
     const name = nameOf(lease)
     if (leaving.has(name)) return
     const gone = lane

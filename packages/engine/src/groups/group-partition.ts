@@ -23,18 +23,20 @@ export interface GroupPartition {
   keys: Keys
   /** The partitions that the cursor's row names: they may have emitted events in no stream. */
   unpublished: ReadonlySet<number>
+  /** How many of the next events are suspects: its last owners may have died of one of them. */
+  suspects: number
 }
 
 /** A partition that was just taken. */
-export function newGroupPartition(lease: GroupLease): GroupPartition {
-  return { lease, state: 'new', saved: 0, read: 0, loadedUpTo: -1, keys: noKeys(), unpublished: new Set() }
+export function newGroupPartition(lease: GroupLease, suspects: number): GroupPartition {
+  return { lease, state: 'new', saved: 0, read: 0, loadedUpTo: -1, keys: noKeys(), unpublished: new Set(), suspects }
 }
 
 const noKeys = () => createKeys(({ event }) => orderingKey(event))
 
 /** Forgets what is in memory: the partition begins again with what Postgres has. */
 export function beginAgain(partition: GroupPartition): void {
-  Object.assign(partition, newGroupPartition(partition.lease))
+  Object.assign(partition, newGroupPartition(partition.lease, partition.suspects))
 }
 
 /** Continues with the cursor as Postgres has it. */

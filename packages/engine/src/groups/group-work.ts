@@ -1,8 +1,11 @@
 /** A batch of a consumer group: its handlers run, and its cursors move. */
-import type { Processed } from '@eventflow/core'
-import { type Generation, moveCursors } from '@eventflow/db'
+import type { Failed, Processed } from '@eventflow/core'
+import { type Db, type Generation, moveCursors, parkEvents, withTransaction } from '@eventflow/db'
 import { BATCH } from '../batch/batch.js'
 import { traceBatch } from '../batch/trace.js'
+import { poisoned } from '../lane/poison.js'
+import { countAttempt, firstSuspects } from '../lane/suspects.js'
+import type { Turns } from '../lane/turns.js'
 import { type SettleDeps, settleBatch } from '../settle/settle.js'
 import type { LogDelivery } from './delivery.js'
 import { beginAgain, type GroupPartition } from './group-partition.js'
@@ -10,6 +13,8 @@ import type { GroupReader } from './read.js'
 import { type GroupWriteDeps, writePart } from './write.js'
 
 export interface GroupWorkDeps extends GroupWriteDeps, Omit<SettleDeps, 'db' | 'retryOf' | 'orderOf'> {
+  /** The queue in which all lanes of the process run their suspects. */
+  turns: Turns
   /** Adds the result of a batch to the metrics. */
   measure(counts: Counts, seconds: number): void
 }
@@ -37,17 +42,59 @@ export function createGroupWork(
   stopping: AbortSignal,
   deps: GroupWorkDeps,
 ): GroupWork {
-  const { db, consumer, log } = deps
+  const { db, consumer, log, turns } = deps
   const { name: group, retry } = consumer
   const settleDeps = { ...deps, retryOf: () => retry, orderOf: reader.orderOf }
   const transactionSize = { events: BATCH }
+  /** Suspects whose attempt may still be recorded: see `countAttempt`. */
+  const attempted = new Map<number, number>()
   let savedAt = performance.now()
 
   async function work(deliveries: readonly LogDelivery[], generation: Generation): Promise<void> {
+    const together: LogDelivery[] = []
+    for (let at = 0; at < deliveries.length; ) {
+      const delivery = deliveries[at]!
+      const partition = partitions.get(delivery.event.partition)
+      if (partition && (partition.suspects > 0 || delivery.crashes > 0)) {
+        const suspects = firstSuspects(deliveries.slice(at), partition.suspects)
+        at += suspects.length
+        await handle(together.splice(0), generation)
+        await turns(() => handleSuspects(suspects, partition, generation))
+      } else {
+        at++
+        together.push(delivery)
+      }
+    }
+    await handle(together, generation)
+  }
+
+  /**
+   * Parks suspects, with the attempt that starts now, before it handles them: a worker that dies of them leaves rows
+   * that say so.
+   */
+  async function handleSuspects(
+    suspects: readonly LogDelivery[],
+    partition: GroupPartition,
+    generation: Generation,
+  ): Promise<void> {
+    if (stopping.aborted) return beginAgain(partition)
+    partition.suspects = Math.max(0, partition.suspects - suspects.length)
+    const counted = countAttempt(suspects, attempted)
+    if (!(await parkSuspects(counted, partition, generation, db))) return beginAgain(partition)
+    await handle(
+      counted.map((suspect) => ({ ...suspect, cursor: 0 })),
+      generation,
+    )
+    for (const { event } of counted) attempted.delete(event.seq)
+  }
+
+  async function handle(deliveries: readonly LogDelivery[], generation: Generation): Promise<void> {
+    if (deliveries.length === 0) return
     const startedAt = performance.now()
     const trace = traceBatch(deliveries, undefined)
-    const outcomes = deliveries.map((delivery): Processed => {
-      return { kind: 'processed', delivery, data: delivery.event.data, payload: delivery.payload }
+    const outcomes = deliveries.map((delivery): Processed | Failed => {
+      const [poison] = poisoned(delivery)
+      return poison ?? { kind: 'processed', delivery, data: delivery.event.data, payload: delivery.payload }
     })
     const settling = { stopping, transactionSize, blockedKeys: reader.blockedKeys() }
     const settled = await settleBatch(
@@ -79,4 +126,28 @@ export function createGroupWork(
   }
 
   return { work, savePassed }
+}
+
+/** Parks suspects, and moves the cursor past them. Resolves with false if the cursor is elsewhere by now. */
+function parkSuspects(
+  suspects: readonly LogDelivery[],
+  partition: GroupPartition,
+  generation: Generation,
+  db: Db,
+): Promise<boolean> {
+  const { lease, saved } = partition
+  const to = Math.max(saved, ...suspects.map(({ cursor }) => cursor))
+  return withTransaction(db, async (tx) => {
+    const broken = await moveCursors(tx, generation, [{ ...lease, from: saved, to }])
+    if (broken.size > 0) return false
+    const parking = suspects.map((delivery) => {
+      const { position, attempts, history, crashes } = delivery
+      return { delivery, position, attempts, history, crashes, delayMs: 0 }
+    })
+    await parkEvents(tx, generation.groupId, parking)
+    return true
+  }).then((parked) => {
+    if (parked) partition.saved = to
+    return parked
+  })
 }

@@ -4,6 +4,7 @@ import { connect, countPartitions, type Db, GROUPS_APPLICATION, isAway, register
 import { createAnnouncer } from '@eventflow/intake'
 import { type Logger, untilDone, type WorkerMetrics } from '@eventflow/runtime'
 import type { ConsumerDefinition } from '@eventflow/sdk'
+import type { Turns } from '../lane/turns.js'
 import { idleTimeoutOf } from '../ownership/ownership.js'
 import type { HandlerLimits } from '../settle/effects.js'
 import { compileConsumer, groupOf } from './consumers.js'
@@ -25,6 +26,7 @@ export interface GroupsDeps extends Pick<EmitDeps, 'definitions' | 'schemas' | '
   owned: (() => number[]) | undefined
   onIncarnation: (incarnation: number) => Promise<boolean>
   random: () => number
+  turns: Turns
   log: Logger
   metrics: WorkerMetrics
 }
