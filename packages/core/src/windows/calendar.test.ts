@@ -129,7 +129,7 @@ test('windows follow each other without a hole, whichever of them is computed fi
       expect([fresh.paneOf(start - 1n).end, fresh.paneOf(end).start]).toEqual([start, end])
       expect(fresh.paneOf(end - 1n)).toEqual({ start, end })
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   )
 })
 
@@ -153,7 +153,7 @@ test('a day begins when its date is first shown, and all its times show it', () 
       for (const moment of [start, ...inside, end - 1n]) expect(dateOf(timeZone, moment)).toBe(date)
       expect([dateOf(timeZone, start - 1n), dateOf(timeZone, end)]).not.toContain(date)
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   )
 })
 

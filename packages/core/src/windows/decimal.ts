@@ -27,7 +27,6 @@ export function readDecimal(value: unknown): string | undefined {
   const units = BigInt(whole! + fraction)
   const scale = fraction.length - Number(exponent)
   if (units === 0n) return '0'
-  if (scale < -MAX_DIGITS) return undefined
   const written = write({ units: sign === '-' ? -units : units, scale })
   return written
     .replace('-', '')
@@ -53,8 +52,8 @@ export function divideDecimal(dividend: string, divisor: number, digits: number)
   const { units, scale } = read(dividend)
   const by = BigInt(divisor)
   const positive = units < 0n ? -units : units
-  // So many digits more than are needed that at least one is left over.
-  const more = Math.max(0, digits + String(by).length - String(positive).length + 1)
+  // Enough digits more for the quotient to have as many as are asked for.
+  const more = Math.max(0, digits + String(by).length - String(positive).length)
   const scaled = positive * 10n ** BigInt(more)
   const quotient = scaled / by
   const over = Math.max(0, String(quotient).length - digits)

@@ -35,6 +35,11 @@ test('a pane of hopping windows is as long as the greatest common divisor', () =
   expect(windowsAt(windows, 9)).toEqual(['0-10', '4-14', '8-18'])
 })
 
+test('a day may be divided into minutes', () => {
+  const windows = hopping('1d', { every: '1m' })
+  expect(windows.windowsOf(windows.paneOf(0n))).toHaveLength(1_440)
+})
+
 test('an event may be late for the first of its windows only', () => {
   const windows = hopping('10s', { every: '5s' })
   const pane = windows.paneOf(7n * SECOND)

@@ -42,8 +42,7 @@ export function createZoneClock(name: string, timeZone: unknown): ZoneClock {
         if (lookUp(middle) === next) to = middle
         else from = middle
       }
-      // A change at the very end is the start of the next span.
-      if (to < (span + 1) * SPAN) offsets.push({ from: to, offset: next })
+      offsets.push({ from: to, offset: next })
     }
     if (known.size >= MAX_KNOWN) known.clear()
     known.set(span, offsets)
