@@ -129,5 +129,8 @@ async function groupTables(db: Kysely<unknown>): Promise<void> {
       reason         text,
       PRIMARY KEY (group_id, seq)
     )`.execute(db)
+  await sql`CREATE INDEX group_dead_letters_open ON group_dead_letters (group_id, seq) WHERE status = 'open'`.execute(
+    db,
+  )
   await sql`CREATE INDEX group_dead_letters_failed ON group_dead_letters (group_id, failed_at)`.execute(db)
 }
