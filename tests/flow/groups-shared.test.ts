@@ -1,5 +1,6 @@
 /** Who reads a consumer group: workers of the pipeline, workers that read only some groups, or nobody. */
 import { partitionOf } from '@eventflow/core'
+import { findGroup, resetConsumerGroup } from '@eventflow/db'
 import { type ConsumerDefinition, defineConsumer, defineEvent, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, expect, test } from '@jest/globals'
@@ -189,3 +190,38 @@ test('a group that has not read what retention has removed is paused, and says h
 function keyIn(partition: number): string {
   for (let n = 0; ; n++) if (partitionOf('default', `k${n}`, pipeline.partitions) === partition) return `k${n}`
 }
+
+test('a reset undoes what the group did and reads the log again, in one transaction', async () => {
+  const reset = async (tx: { query(text: string): Promise<unknown> }) =>
+    void (await tx.query(`DELETE FROM read_by WHERE name = 'again'`))
+  await start([reading('again', { reset }), reading('along')])
+  await pipeline.startWorker()
+  await send(0, 100)
+  await untilRead('again', 100)
+  const name = { tenantId: 'default', name: 'again', by: 'a test' }
+  await resetConsumerGroup(pipeline.db, { ...name, to: 'earliest', emitNew: false })
+  await send(100, 10)
+  const isDone = async () => (await findGroup(pipeline.db, name))!.resetTo === null
+  await until('the reset is done', isDone)
+  await untilRead('again', 110)
+  expect(await numbersOf('again')).toEqual(numbers(110))
+  expect(await numbersOf('along')).toEqual(numbers(110))
+})
+
+test('a reset whose hook fails changes nothing and says why', async () => {
+  const reset = async () => {
+    throw new TypeError('cannot undo')
+  }
+  await start([reading('stays', { reset })])
+  await pipeline.startWorker()
+  await send(0, 5)
+  await untilRead('stays', 5)
+  const name = { tenantId: 'default', name: 'stays', by: 'a test' }
+  await resetConsumerGroup(pipeline.db, { ...name, to: 'earliest', emitNew: false })
+  const group = () => findGroup(pipeline.db, name)
+  await until('the reset has failed', async () => (await group())!.resetError !== null)
+  expect((await group())!.resetError).toContain('TypeError: cannot undo')
+  await send(5, 5)
+  await untilRead('stays', 10)
+  expect(await numbersOf('stays')).toEqual(numbers(10))
+})

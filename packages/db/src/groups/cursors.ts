@@ -21,25 +21,25 @@ export interface Generation {
   generation: number
 }
 
-/**
- * Resolves with the generation of a group and why it is paused, if it is; undefined if it was deleted.
- */
-export async function readGroup(
-  db: Queryable,
-  groupId: number,
-): Promise<(Generation & { pausedFor: string | null; version: number; resetTo: unknown }) | undefined> {
+/** A group as its lanes see it. */
+export interface WatchedGroup extends Generation {
+  version: number
+  /** Why it is paused; `null` while it runs. */
+  pausedFor: string | null
+  /** A reset waits: see `performReset`. */
+  resets: boolean
+}
+
+/** Resolves with a group; undefined if it was deleted. */
+export async function readGroup(db: Queryable, groupId: number): Promise<WatchedGroup | undefined> {
   const { rows } = await db.query({
     name: 'read-group',
-    text: 'SELECT generation, paused_for, version, reset_to FROM consumer_groups WHERE group_id = $1',
+    text: `
+      SELECT group_id AS "groupId", generation, version, paused_for AS "pausedFor", reset_to IS NOT NULL AS resets
+      FROM consumer_groups WHERE group_id = $1`,
     values: [groupId],
   })
-  const [row] = rows
-  return (
-    row && {
-      ...{ groupId, generation: row.generation, pausedFor: row.paused_for },
-      ...{ version: row.version, resetTo: row.reset_to },
-    }
-  )
+  return rows[0]
 }
 
 /**

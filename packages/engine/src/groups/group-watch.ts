@@ -1,12 +1,16 @@
 /** Watches what operators do with a consumer group: pause, resume, reset, delete. */
-import { type Db, type Generation, readGroup } from '@eventflow/db'
+import { type Db, type Generation, performReset, readGroup, type Transaction } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
+import type { Called } from '@eventflow/sdk/user-code'
+import { traceBatch } from '../batch/trace.js'
+import { callHandler, type HandlerLimits } from '../settle/effects.js'
 import type { CompiledConsumer } from './consumers.js'
 import { beginAgain, type GroupPartition } from './group-partition.js'
 
 export interface WatchDeps {
   db: Db
   consumer: CompiledConsumer
+  handlerLimits: HandlerLimits
   log: Logger
 }
 
@@ -24,14 +28,19 @@ export interface GroupWatch {
 const LOOK_MS = 1_000
 
 /** Creates the watch of a group. */
-export function createGroupWatch(groupId: number, { db, consumer, log }: WatchDeps): GroupWatch {
+export function createGroupWatch(groupId: number, { db, consumer, handlerLimits, log }: WatchDeps): GroupWatch {
   let lookAt = 0
   let known: Generation | undefined
   let told: string | undefined
 
   async function look(partitions: ReadonlyMap<number, GroupPartition>): Promise<Generation | undefined> {
     if (performance.now() < lookAt) return known
-    const group = await readGroup(db, groupId)
+    let group = await readGroup(db, groupId)
+    if (group?.resets && group.version <= consumer.version) {
+      const result = await performReset(db, groupId, undo)
+      log[result === 'failed' ? 'error' : 'info']({ group: consumer.name, result }, 'reset of a consumer group')
+      group = await readGroup(db, groupId)
+    }
     lookAt = performance.now() + LOOK_MS
     const reason = reasonToWait(group)
     if (reason !== told)
@@ -49,6 +58,15 @@ export function createGroupWatch(groupId: number, { db, consumer, log }: WatchDe
     if (group.pausedFor !== null) return group.pausedFor
     if (group.version > consumer.version) return `a worker has version ${group.version} of its definition`
     return undefined
+  }
+
+  /** Runs the definition's `reset`. Rejects with HandlerError if it fails. */
+  async function undo(tx: Transaction): Promise<void> {
+    if (!consumer.reset) return
+    const called: Called = { type: consumer.name, name: 'reset', component: 'handle' }
+    const begunAt = performance.now()
+    const calling = { db, tx, limits: handlerLimits, begunAt, trace: traceBatch([], undefined), all: [] }
+    await callHandler(called, [], (sql) => consumer.reset!(sql), calling)
   }
 
   return {
