@@ -15,6 +15,9 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 /** The possible results of a received event. */
 const OUTCOMES = ['accepted', 'duplicate', 'conflict', 'refused', 'invalid', 'overloaded', 'unavailable'] as const
 
+/** The possible results of an attempt of a consumer group. */
+const GROUP_OUTCOMES = ['processed', 'failed', 'retried'] as const
+
 /** Failures that occur without a bug or an outage, and are therefore counted from 0 for every type. */
 const COMMON_FAILURES = ['SchemaError', 'RuleViolation']
 
@@ -46,6 +49,12 @@ export function createIngestMetrics(types: Iterable<string>) {
     postgresSize: gauge('postgres_size_bytes', 'Size of the database on disk'),
     partsAhead: gauge('ledger_parts_ahead', 'Parts of the ledger beyond the one that takes new events'),
     postgresCapacity: gauge('postgres_capacity_bytes', 'Capacity for the database, as set'),
+    groupLag: gauge('group_lag_events', 'Events that a consumer group has not read yet', ['group']),
+    groupLagSeconds: gauge('group_lag_seconds', 'Since the first of them was settled', ['group']),
+    groupParked: gauge('group_parked_events', 'Events that a consumer group will handle later', ['group']),
+    groupDeadLetters: gauge('group_dead_letters_open', 'Dead letters neither replayed nor discarded', ['group']),
+    groupPaused: gauge('group_paused', '1 while the consumer group is paused', ['group']),
+    groupUnowned: gauge('group_partitions_unowned', 'Partitions that no worker reads for the group', ['group']),
     standbyLag: gauge('standby_lag_seconds', 'How far the standby for reads is behind'),
     standbyUsed: gauge('standby_used', '1 while reads use the standby'),
     standbyFallbacks: counter('standby_fallbacks_total', 'Reads that ran on the primary instead', ['reason']),
@@ -108,6 +117,14 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
   metrics.unhandledErrors.inc({ type: OTHER }, 0)
   for (const reason of CATCH_UP_REASONS) metrics.catchUpEvents.inc({ reason }, 0)
   return metrics
+}
+
+/** Counts the events and batches of these consumer groups from 0. */
+export function countGroups({ groupEvents, groupBatchDuration }: WorkerMetrics, groups: Iterable<string>): void {
+  for (const group of groups) {
+    for (const outcome of GROUP_OUTCOMES) groupEvents.inc({ group, outcome }, 0)
+    groupBatchDuration.zero({ group })
+  }
 }
 
 /** The metrics of every process, and functions to declare the others, in a separate registry. */

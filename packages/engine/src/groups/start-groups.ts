@@ -2,7 +2,7 @@
 import type { Publisher } from '@eventflow/core'
 import { connect, countPartitions, type Db, GROUPS_APPLICATION, isAway, registerGroups } from '@eventflow/db'
 import { createAnnouncer } from '@eventflow/intake'
-import { type Logger, untilDone, type WorkerMetrics } from '@eventflow/runtime'
+import { countGroups, type Logger, untilDone, type WorkerMetrics } from '@eventflow/runtime'
 import type { ConsumerDefinition } from '@eventflow/sdk'
 import type { Turns } from '../lane/turns.js'
 import { idleTimeoutOf } from '../ownership/ownership.js'
@@ -43,6 +43,10 @@ export async function startGroups(deps: GroupsDeps): Promise<Groups> {
   const { publisher, onIncarnation, log, metrics, workerId, leaseMs, owned } = deps
   const consumers = deps.consumers.map(compileConsumer)
   if (consumers.length === 0) return { wake() {}, stop: async () => {} }
+  countGroups(
+    metrics,
+    consumers.map(({ name }) => name),
+  )
   const db = openPool(consumers.length, deps)
   const register = () => registerGroups(db, consumers.map(groupOf))
   const ids = await untilDone('registering the consumer groups', log, register, isAway)
