@@ -21,7 +21,16 @@ const FLOORS: Record<string, readonly (readonly string[])[]> = {
     ['watch'],
     [ROOT],
   ],
-  'packages/engine': [['partition'], ['batch'], ['process'], ['settle'], ['lane'], ['ownership', 'watch'], [ROOT]],
+  'packages/engine': [
+    ['partition'],
+    ['batch'],
+    ['process'],
+    ['settle'],
+    ['lane'],
+    ['ownership', 'watch'],
+    ['groups'],
+    [ROOT],
+  ],
   'apps/ingest': [['http'], ['door'], ['answers'], ['operations'], ['live'], ['routes'], [ROOT]],
 }
 

@@ -12,7 +12,7 @@ let pipeline: TestPipeline
 let contract: Contract
 
 beforeAll(async () => {
-  pipeline = await startPipeline([...(await loadDefinitions(SAMPLES)).values()])
+  pipeline = await startPipeline([...(await loadDefinitions(SAMPLES)).events.values()])
   contract = await readContract(pipeline.url)
   await registerGroups(pipeline.db, [{ name: 'invoicing', version: 1, types: ['shelf.filled'], from: 'latest' }])
 })

@@ -9,6 +9,7 @@ import {
   type EntryKey,
   followIncarnation,
   isAway,
+  listGroupsInCode,
   type Reads,
   readEntryKey,
   readFormerIdsUntil,
@@ -206,7 +207,8 @@ function watchPipeline(
   const lag = sparing(() => readLag(asking, feed), LAG_FRESH_MS)
   const stock = sparing(() => reads.own(readStock), STOCK_FRESH_MS)
   const capacityBytes = config.EVENTFLOW_POSTGRES_CAPACITY_BYTES
-  const refreshGauges = createPipelineGauges({ db: asking, feed, lag, stock, standby, metrics, capacityBytes })
+  const groups = sparing(() => reads.own(listGroupsInCode), LAG_FRESH_MS)
+  const refreshGauges = createPipelineGauges({ db: asking, feed, lag, stock, groups, standby, metrics, capacityBytes })
   const unordered = [...definitions.values()].filter(({ order }) => order === 'none').map(({ type }) => type)
   const attemptsOf = (type: string) => ({ ...DEFAULT_RETRY_POLICY, ...definitions.get(type)?.retry }).attempts
   const collector = startCollector({ db: asking, reads, lag, stock, unordered, attemptsOf, log })

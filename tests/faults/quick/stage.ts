@@ -63,7 +63,7 @@ export async function playQuickly(
   const copied = (file: string) => import(pathToFileURL(join(build.packages, file)).href)
   const { startPipeline } = await copied('testkit/dist/index.js')
   const { loadDefinitions } = await copied('sdk/dist/index.js')
-  const definitions = await loadDefinitions(build.definitions)
+  const definitions = (await loadDefinitions(build.definitions)).events
   const databaseUrl = await createDatabase()
   const server = await startOwnRedis()
   const servers = [server]

@@ -21,30 +21,30 @@ export interface Generation {
   generation: number
 }
 
-/**
- * Resolves with the generation of a group and why it is paused, if it is; undefined if it was deleted.
- */
-export async function readGroup(
-  db: Queryable,
-  groupId: number,
-): Promise<(Generation & { pausedFor: string | null; version: number; resetTo: unknown }) | undefined> {
+/** A group as its lanes see it. */
+export interface WatchedGroup extends Generation {
+  version: number
+  /** Why it is paused; `null` while it runs. */
+  pausedFor: string | null
+  /** A reset waits: see `performReset`. */
+  resets: boolean
+}
+
+/** Resolves with a group; undefined if it was deleted. */
+export async function readGroup(db: Queryable, groupId: number): Promise<WatchedGroup | undefined> {
   const { rows } = await db.query({
     name: 'read-group',
-    text: 'SELECT generation, paused_for, version, reset_to FROM consumer_groups WHERE group_id = $1',
+    text: `
+      SELECT group_id AS "groupId", generation, version, paused_for AS "pausedFor", reset_to IS NOT NULL AS resets
+      FROM consumer_groups WHERE group_id = $1`,
     values: [groupId],
   })
-  const [row] = rows
-  return (
-    row && {
-      ...{ groupId, generation: row.generation, pausedFor: row.paused_for },
-      ...{ version: row.version, resetTo: row.reset_to },
-    }
-  )
+  return rows[0]
 }
 
 /**
- * Begins the epochs of these leases, which fences off former owners. It waits for a running batch of a former owner.
- * Resolves with the cursors of those whose epoch has not ended already.
+ * Begins the epochs of these leases, which fences off former owners. Resolves with the cursors of those whose epoch has
+ * not ended already, and on which no former owner is still working.
  */
 export async function beginCursors(
   db: Queryable,
@@ -58,7 +58,7 @@ export async function beginCursors(
         SELECT partition, begun.epoch FROM group_cursors c
         JOIN unnest($3::smallint[], $4::bigint[]) AS begun(partition, epoch) USING (partition)
         WHERE group_id = $1 AND generation = $2 AND c.epoch <= begun.epoch
-        ORDER BY partition FOR UPDATE OF c)
+        ORDER BY partition FOR UPDATE OF c SKIP LOCKED)
       UPDATE group_cursors c SET epoch = locked.epoch FROM locked
       WHERE c.group_id = $1 AND c.generation = $2 AND c.partition = locked.partition
       RETURNING c.partition, c.position, c.unpublished`,
@@ -105,39 +105,38 @@ export async function moveCursors(
 }
 
 /**
- * Records into which partitions a batch has emitted events, with the cursors of the partitions that led to them. Call it
- * in the transaction that inserts the events: after a crash before they are published, the next owner finds the
- * partitions here.
+ * Records into which partitions the events of a partition have led to emitted ones. Call it in the transaction that
+ * inserts those: after a crash before they are published, the next owner finds the partitions here.
  */
 export async function recordUnpublished(
-  db: Queryable,
+  tx: Queryable,
   { groupId, generation }: Generation,
-  partitions: readonly number[],
+  partition: number,
   targets: readonly number[],
 ): Promise<void> {
-  await db.query({
+  await tx.query({
     name: 'record-unpublished',
     text: `
       UPDATE group_cursors SET unpublished = $4::smallint[]
-      WHERE group_id = $1 AND generation = $2 AND partition = ANY($3::smallint[])`,
-    values: [groupId, generation, partitions, targets],
+      WHERE group_id = $1 AND generation = $2 AND partition = $3`,
+    values: [groupId, generation, partition, targets],
   })
 }
 
 /** Forgets the recorded partitions of the cursors that this owner still has: what it emitted is published. */
 export async function forgetUnpublished(
   db: Queryable,
-  { groupId, generation }: Generation,
+  groupId: number,
   leases: readonly Pick<GroupLease, 'partition' | 'epoch'>[],
 ): Promise<void> {
   await db.query({
     name: 'forget-unpublished',
     text: `
       UPDATE group_cursors c SET unpublished = '{}'
-      FROM unnest($3::smallint[], $4::bigint[]) AS mine(partition, epoch)
-      WHERE group_id = $1 AND generation = $2 AND c.partition = mine.partition AND c.epoch = mine.epoch
+      FROM unnest($2::smallint[], $3::bigint[]) AS mine(partition, epoch)
+      WHERE group_id = $1 AND c.partition = mine.partition AND c.epoch = mine.epoch
         AND unpublished <> '{}'`,
-    values: [groupId, generation, leases.map((l) => l.partition), leases.map((l) => l.epoch)],
+    values: [groupId, leases.map((l) => l.partition), leases.map((l) => l.epoch)],
   })
 }
 

@@ -2,6 +2,7 @@
 import { asTenant } from '../server/as-tenant.js'
 import type { Db, Queryable } from '../server/connect.js'
 import { type AuditEntry, recordAudit } from '../tenants/audit-log.js'
+import { OPERATOR_TENANT } from '../tenants/tenants.js'
 import type { Beginning } from './registry.js'
 
 export interface GroupName {
@@ -62,6 +63,15 @@ export async function readGroupRows(
        ORDER BY group_id DESC LIMIT $3`,
       [tenantId, before, limit],
     ),
+  )
+  return rows
+}
+
+/** Resolves with the groups that are defined in code, up to `limit`, by their names. */
+export async function readRowsInCode(db: Queryable, limit: number): Promise<GroupRow[]> {
+  const { rows } = await db.query(
+    `SELECT ${COLUMNS} FROM consumer_groups WHERE tenant_id = $1 AND kind = 'consumer' ORDER BY name LIMIT $2`,
+    [OPERATOR_TENANT, limit],
   )
   return rows
 }

@@ -2,7 +2,7 @@
 import { readLogEnds } from '../log/read-log.js'
 import type { Db, Queryable } from '../server/connect.js'
 import { countStretches, NO_END, type StretchCount } from './count.js'
-import { findGroupRow, type GroupName, type GroupRow, readGroupRows } from './group-row.js'
+import { findGroupRow, type GroupName, type GroupRow, readGroupRows, readRowsInCode } from './group-row.js'
 
 /** A group in one partition. */
 export interface GroupPartition {
@@ -39,6 +39,14 @@ export async function listGroups(
   page: { before: number | undefined; limit: number },
 ): Promise<GroupState[]> {
   return statesOf(db, await readGroupRows(db, tenantId, page))
+}
+
+/** The most groups that `listGroupsInCode` lists. */
+const MAX_IN_CODE = 100
+
+/** Resolves with the groups that are defined in code, by their names, at most 100. Counts as `listGroups` does. */
+export async function listGroupsInCode(db: Db): Promise<GroupState[]> {
+  return statesOf(db, await readRowsInCode(db, MAX_IN_CODE))
 }
 
 /** Resolves with one group, or undefined. */

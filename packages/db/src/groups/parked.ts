@@ -11,6 +11,8 @@ import type { Queryable } from '../server/connect.js'
 export interface Parked extends LogEntry {
   attempts: number
   history: Attempt[]
+  /** How often a worker process died while it handled this event alone, or among a few. */
+  crashes: number
   /** Milliseconds until it is due, by the database's clock; `null` if it waits behind another event of its key. */
   dueInMs: number | null
 }
@@ -18,7 +20,7 @@ export interface Parked extends LogEntry {
 const FROM_LOG = (table: string) => `SELECT ${ENTRY_COLUMNS}, payload::text AS payload FROM ${table} WHERE seq = k.seq`
 
 const READ_PARKED = (chosen: string) => `
-  SELECT k.partition, k.attempts, k.history, (extract(epoch FROM k.due_at - now()) * 1000)::float8 AS due_in_ms,
+  SELECT k.partition, k.attempts, k.history, k.crashes, (extract(epoch FROM k.due_at - now()) * 1000)::float8 AS due_in_ms,
          ${RAW_OF_ENTRY}
   FROM (SELECT * FROM group_parked WHERE group_id = $1 AND partition = ANY($2::smallint[]) AND ${chosen}) k
   CROSS JOIN LATERAL (
@@ -61,7 +63,7 @@ export async function readDueParked(
 
 // biome-ignore lint/suspicious/noExplicitAny: a row has the columns above.
 function parkedOf(row: any): Parked {
-  return { ...entryOf(row), attempts: row.attempts, history: row.history, dueInMs: row.due_in_ms }
+  return { ...entryOf(row), attempts: row.attempts, history: row.history, crashes: row.crashes, dueInMs: row.due_in_ms }
 }
 
 /** The place of an event in the log, and the attempts it has had. */
@@ -74,11 +76,7 @@ export interface ParkedState {
  * Locks the rows of parked events. Resolves with the seqs of those that are in the given state: the others were handled
  * before, by a batch whose COMMIT was not answered, or an operator has replayed them.
  */
-export async function lockParked(
-  tx: Queryable,
-  groupId: number,
-  parked: readonly ParkedState[],
-): Promise<Set<number>> {
+export async function lockParked(tx: Queryable, groupId: number, parked: readonly ParkedState[]): Promise<Set<number>> {
   const { rows } = await tx.query({
     name: 'lock-parked',
     text: `
@@ -97,6 +95,8 @@ export interface Parking {
   history: readonly Attempt[]
   /** Milliseconds until it is due; `null` behind another event of its key. */
   delayMs: number | null
+  /** As in `Parked`; 0 if missing. */
+  crashes?: number
 }
 
 /** Parks events, or changes when they are due. */
@@ -105,16 +105,17 @@ export async function parkEvents(tx: Queryable, groupId: number, parking: readon
   await tx.query({
     name: 'park-events',
     text: `
-      INSERT INTO group_parked (group_id, seq, partition, position, tenant_id, attempts, due_at, history)
-      SELECT $1, seq, partition, position, tenant_id, attempts, now() + delay_ms * interval '1 millisecond', history
-      FROM unnest($2::bigint[], $3::smallint[], $4::bigint[], $5::text[], $6::smallint[], $7::bigint[], $8::jsonb[])
-        AS e(seq, partition, position, tenant_id, attempts, delay_ms, history)
+      INSERT INTO group_parked (group_id, seq, partition, position, tenant_id, attempts, due_at, history, crashes)
+      SELECT $1, seq, partition, position, tenant_id, attempts, now() + delay_ms * interval '1 millisecond', history, crashes
+      FROM unnest($2::bigint[], $3::smallint[], $4::bigint[], $5::text[], $6::smallint[], $7::bigint[], $8::jsonb[],
+                  $9::smallint[])
+        AS e(seq, partition, position, tenant_id, attempts, delay_ms, history, crashes)
       ON CONFLICT (group_id, seq) DO UPDATE
-        SET attempts = excluded.attempts, due_at = excluded.due_at, history = excluded.history`,
+        SET attempts = excluded.attempts, due_at = excluded.due_at, history = excluded.history, crashes = excluded.crashes`,
     values: [
       ...[groupId, events.map((e) => e.seq), events.map((e) => e.partition), parking.map((p) => p.position)],
       ...[events.map((e) => e.tenantId), parking.map((p) => p.attempts), parking.map((p) => p.delayMs)],
-      parking.map((p) => storableJson(p.history)),
+      ...[parking.map((p) => storableJson(p.history)), parking.map((p) => p.crashes ?? 0)],
     ],
   })
 }

@@ -22,8 +22,9 @@ export interface Removed {
 /** The unit of all ages. */
 export const DAY = `interval '1 day'`
 
-// The raw event goes with its letter: without the letter it would look unsettled. An event that was accepted too
-// recently to be old ends a round: the ones behind it were accepted later still.
+// The raw event goes with its letter: without the letter it would look unsettled. So does the entry of the log, if the
+// event failed when it was replayed. The log does not begin after that one: it has earlier ones. An event that was
+// accepted too recently to be old ends a round: the ones behind it were accepted later still.
 const REMOVE_DEAD_LETTERS = `
   WITH stretch AS (
          SELECT f.seq, f.accepted_at, f.seq <= settled_seq AS settled
@@ -38,7 +39,8 @@ const REMOVE_DEAD_LETTERS = `
                                     AND (l.kept_until > now() OR $4 AND l.archived_at IS NULL))
                 RETURNING f.seq, f.partition, f.status),
        raw AS (DELETE FROM raw_events r USING gone
-               WHERE r.partition = gone.partition AND r.seq = gone.seq AND gone.status IN ${SETTLING_STATUSES})
+               WHERE r.partition = gone.partition AND r.seq = gone.seq AND gone.status IN ${SETTLING_STATUSES}),
+       log AS (DELETE FROM log_replaying l USING gone WHERE l.seq = gone.seq AND gone.status IN ${SETTLING_STATUSES})
   SELECT (SELECT count(*) FROM gone) AS events, count(*) AS looked, max(seq) AS reached,
          bool_or(accepted_at >= now() - $1 * ${DAY}) AS ends FROM stretch`
 

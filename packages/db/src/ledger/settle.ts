@@ -65,6 +65,9 @@ export interface Inserted {
 // rise in the order of the commits: a reader that sees a position sees all lower ones. There are gaps. That needs a lock
 // which excludes other settles of the partition, and a sequence without a cache.
 //
+// A processed event that is replayed keeps its place in the log: it gets its position from `log_replaying`. Whether there
+// is one for any event of the batch is asked once, in the range of its seqs, so other batches pay next to nothing.
+//
 // Of a part that retention has dropped, every event was settled.
 const INSERT_PROCESSED = `
   WITH holding AS MATERIALIZED (${FENCE('$13', '$14', '$15')}),
@@ -72,7 +75,10 @@ const INSERT_PROCESSED = `
     INSERT INTO processed_events (tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
                                   worker_id, correlation_id, accepted_at, processing_ms, occurred_at, position)
     SELECT tenant_id, event_id, seq, type, key, partition, payload, attempts, history,
-           $16, correlation_id, accepted_at, $17, occurred_at, nextval('log_position')
+           $16, correlation_id, accepted_at, $17, occurred_at,
+           coalesce(CASE WHEN (SELECT EXISTS (SELECT FROM log_replaying WHERE seq BETWEEN $3[1] AND $3[cardinality($3)]))
+                         THEN (SELECT position FROM log_replaying l WHERE l.seq = e.seq) END,
+                    nextval('log_position'))
     FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::smallint[], $7::jsonb[], $8::smallint[],
                 $9::jsonb[], $10::text[], $11::timestamptz[], $12::timestamptz[])
       AS e(tenant_id, event_id, seq, type, key, partition, payload, attempts, history, correlation_id, accepted_at, occurred_at)
@@ -212,13 +218,14 @@ const END_WAITING = `
          WHERE status IN ${SETTLING_STATUSES} FOR SHARE OF failed_events),
        replayed AS (
          UPDATE failed_events f SET status = 'replayed', resolved_at = clock_timestamp()
-         FROM processed p WHERE f.seq = p.seq AND f.status = 'replaying')
+         FROM processed p WHERE f.seq = p.seq AND f.status = 'replaying'),
+       in_place AS (DELETE FROM log_replaying l USING processed p WHERE l.seq = p.seq)
   DELETE FROM retries USING (SELECT * FROM processed UNION ALL SELECT * FROM buried) AS ended
   WHERE retries.seq = ended.seq`
 
 /**
  * Removes the retries of those of these events that are settled, and marks the dead letters of the processed ones as
- * replayed.
+ * replayed. The entries of these in the log are those of `processed_events` again.
  */
 export async function endWaiting(tx: Queryable, events: readonly { seq: number }[]): Promise<void> {
   await tx.query({

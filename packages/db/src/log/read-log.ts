@@ -1,6 +1,6 @@
 /**
  * Reads the log: the processed events of a partition in the order of `position`, which is the order of their commits.
- * Whoever sees a position sees all lower ones of its partition.
+ * A reader that sees a position sees all lower ones of its partition.
  *
  * The entry of an event that is being processed again is in `log_replaying` meanwhile, with its position.
  */

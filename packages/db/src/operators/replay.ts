@@ -181,8 +181,12 @@ const DISCARD_DEAD_LETTERS = `
   WITH chosen AS (${CHOSEN_DEAD_LETTERS}), resolved AS (${SET_STATUS('chosen', 'open', 'discarded')})
   SELECT count(*) AS found, count(*) AS changed, max(seq) AS last FROM chosen`
 
+const ENTRY = `
+  seq, partition, position, tenant_id, event_id, type, key, payload, correlation_id, accepted_at, occurred_at, processed_at`
+
 // Each partition gives its first events by its index, and the first of all are taken. An event that has a dead letter
-// gets it back if it fails again.
+// gets it back if it fails again. The log keeps the entry meanwhile, if the event was processed since there are
+// positions; there may still be the one of an earlier replay.
 const REPLAY_PROCESSED = `
   WITH chosen AS (
          SELECT m.* FROM partitions
@@ -192,7 +196,11 @@ const REPLAY_PROCESSED = `
          ORDER BY m.seq LIMIT $10),
        gone AS (DELETE FROM processed_events p USING chosen c
                 WHERE p.seq = c.seq
-                RETURNING p.tenant_id, p.event_id, p.seq, p.partition, p.history, p.processed_at),
+                RETURNING p.*),
+       entries AS (INSERT INTO log_replaying (${ENTRY})
+                   SELECT ${ENTRY} FROM gone WHERE position IS NOT NULL
+                   ON CONFLICT (seq) DO UPDATE SET payload = excluded.payload, processed_at = excluded.processed_at,
+                                                   position = excluded.position),
        letters AS (${SET_STATUS('gone', 'replayed', 'replaying')}),
        waiting AS (${intoRetries(
          'gone',

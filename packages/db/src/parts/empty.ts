@@ -2,8 +2,9 @@
  * Emptying a part in place. Its old events are removed by TRUNCATE, which takes the same time for any number of rows;
  * what is kept longer is copied before and put back, in one transaction.
  *
- * What is kept: both rows of an event that has a dead letter or is in `retries`, that was processed less than the age
- * ago (a replay of an old event), or that is not settled, which must not happen here.
+ * What is kept: both rows of an event that has a dead letter or is in `retries`, that a consumer group has parked or
+ * failed to handle, that was processed less than the age ago (a replay of an old event), or that is not settled, which
+ * must not happen here. The log begins after the highest position that is removed, and `log_starts` says so.
  *
  * The scan for young and unsettled events may take minutes and locks nothing. What has changed since is found by
  * indexes once both tables of the part are locked; this takes milliseconds, and every reader of the ledger waits
@@ -29,7 +30,7 @@ export interface Emptied {
    * - `emptied`: the events that are not kept were removed.
    * - `all kept`: there is nothing to remove.
    * - `too many kept`: the part stays as it is until fewer of its events are kept.
-   * - `locked`: other statements have used the part all the time.
+   * - `locked`: other statements have used the part all the time, or a replay has moved events of it meanwhile.
    * - `not settled`: an event above the watermark has appeared.
    */
   outcome: 'emptied' | 'all kept' | 'too many kept' | 'locked' | 'not settled'
@@ -48,28 +49,37 @@ export function emptyPart(db: Kysely<unknown>, part: PartRange, days: number, pa
     await sql`UPDATE ledger_parts SET looked_at = now() WHERE part = ${part.part}`.execute(tx)
     if (before.kept === before.events && (before.events > 0 || before.again)) return { ...before, outcome: 'all kept' }
     if (before.kept > MOST_KEPT || before.bytes > MOST_KEPT_BYTES) return { ...before, outcome: 'too many kept' }
-    for (let tries = 1; ; tries++) {
-      await sql`SAVEPOINT unlocked`.execute(tx)
-      try {
-        return { ...before, ...(await replaceRows(tx, part)) }
-      } catch (error) {
-        if (!isLockInTheWay(error)) throw error
-        await sql`ROLLBACK TO SAVEPOINT unlocked`.execute(tx)
-        if (tries === TRIES) {
-          await sql`UPDATE ledger_parts SET looked_at = NULL WHERE part = ${part.part}`.execute(tx)
-          return { ...before, outcome: 'locked' }
-        }
-        await delay(pauseMs)
-      }
+    const replaced = await replaceUnlessLocked(tx, part, pauseMs)
+    if (replaced.outcome === 'locked') {
+      await sql`UPDATE ledger_parts SET looked_at = NULL WHERE part = ${part.part}`.execute(tx)
     }
+    return { ...before, ...replaced }
   })
+}
+
+type Replaced = { outcome: Emptied['outcome']; kept?: number }
+
+async function replaceUnlessLocked(tx: Kysely<unknown>, part: PartRange, pauseMs: number): Promise<Replaced> {
+  for (let tries = 1; ; tries++) {
+    await sql`SAVEPOINT unlocked`.execute(tx)
+    try {
+      return await replaceRows(tx, part)
+    } catch (error) {
+      if (!isLockInTheWay(error)) throw error
+      await sql`ROLLBACK TO SAVEPOINT unlocked`.execute(tx)
+      if (tries === TRIES) return { outcome: 'locked' }
+      await delay(pauseMs)
+    }
+  }
 }
 
 type Before = Omit<Emptied, 'outcome'> & { bytes: number /** It was emptied before. */; again: boolean }
 
 /**
  * Finds the events to be kept for which there is no index, in `found_before`. `heads_before` has the last position of
- * each partition in this part from before the scan: what is processed later gets a higher one.
+ * each partition in this part from before the scan: what is processed later gets a higher one. Only a processed event
+ * that is replayed gets its own one again: those that are being replayed are kept, and `replays_before` tells whether
+ * others followed.
  */
 async function scanPart(tx: Kysely<unknown>, { part, from, until }: PartRange, days: number): Promise<Before> {
   const [raw, processed] = tablesOf(part)
@@ -78,8 +88,14 @@ async function scanPart(tx: Kysely<unknown>, { part, from, until }: PartRange, d
     SELECT p.id AS partition, coalesce((SELECT max(position) FROM ${processed} WHERE partition = p.id), 0) AS position
     FROM partitions p`.execute(tx)
   await sql`
+    CREATE TEMP TABLE replays_before ON COMMIT DROP AS
+    SELECT id, after_seq FROM operations WHERE kind = 'replay-processed'`.execute(tx)
+  await sql`
     CREATE TEMP TABLE found_before ON COMMIT DROP AS
     SELECT seq, partition, false AS unsettled FROM ${processed} WHERE processed_at >= now() - ${sql.lit(days)} * ${sql.raw(DAY)}
+    UNION ALL
+    SELECT seq, partition, false FROM log_replaying l JOIN ${raw} USING (partition, seq)
+    WHERE NOT EXISTS (SELECT FROM ${processed} p WHERE p.seq = l.seq)
     UNION ALL
     SELECT seq, partition, true FROM ${raw} r
     WHERE NOT EXISTS (SELECT FROM ${processed} p WHERE p.seq = r.seq)
@@ -89,7 +105,8 @@ async function scanPart(tx: Kysely<unknown>, { part, from, until }: PartRange, d
     WITH kept AS (
       SELECT seq, partition FROM found_before
       UNION SELECT seq, partition FROM failed_events WHERE seq >= ${from} AND seq < ${until}
-      UNION SELECT seq, partition FROM retries WHERE seq >= ${from} AND seq < ${until})
+      UNION SELECT seq, partition FROM retries WHERE seq >= ${from} AND seq < ${until}
+      ${keptForGroups(from, until)})
     SELECT (SELECT count(*) FROM ${raw}) AS events, count(r.seq) AS kept, coalesce(sum(pg_column_size(r.payload)), 0) AS bytes,
            (SELECT count(*) FROM found_before WHERE unsettled) AS unsettled,
            (SELECT emptied_at IS NOT NULL FROM ledger_parts WHERE part = ${part}) AS again
@@ -99,11 +116,8 @@ async function scanPart(tx: Kysely<unknown>, { part, from, until }: PartRange, d
 }
 
 /** Rejects with SQLSTATE 55P03 if the lock cannot be had in time. */
-async function replaceRows(
-  tx: Kysely<unknown>,
-  range: PartRange,
-): Promise<{ outcome: Emptied['outcome']; kept?: number }> {
-  const { part } = range
+async function replaceRows(tx: Kysely<unknown>, range: PartRange): Promise<Replaced> {
+  const { part, from, until } = range
   const [raw, processed] = tablesOf(part)
   await sql`LOCK TABLE ${raw}, ${processed} IN ACCESS EXCLUSIVE MODE`.execute(tx)
   // Without statistics, Postgres might read the whole part rather than an index while all readers wait.
@@ -115,7 +129,9 @@ async function replaceRows(
     tx,
   )
   if (rows[0]!.above) return { outcome: 'not settled' }
+  if (await hasReplayed(tx, range)) return { outcome: 'locked' }
   await findKept(tx, range)
+  await raiseLogStarts(tx, part)
   await sql`
     CREATE TEMP TABLE raw_kept ON COMMIT DROP AS
     SELECT r.* FROM kept k JOIN ${raw} r ON r.partition = k.partition AND r.seq = k.seq`.execute(tx)
@@ -125,8 +141,35 @@ async function replaceRows(
   await sql`TRUNCATE ${raw}, ${processed}`.execute(tx)
   const { numAffectedRows } = await sql`INSERT INTO ${raw} SELECT * FROM raw_kept`.execute(tx)
   await sql`INSERT INTO ${processed} SELECT * FROM processed_kept`.execute(tx)
+  await sql`
+    DELETE FROM log_replaying l
+    WHERE seq >= ${from} AND seq < ${until} AND NOT EXISTS (SELECT FROM kept k WHERE k.seq = l.seq)`.execute(tx)
   await sql`UPDATE ledger_parts SET emptied_at = now() WHERE part = ${part}`.execute(tx)
   return { outcome: 'emptied', kept: Number(numAffectedRows) }
+}
+
+/** Whether processed events of this part may have been replayed since the scan began. Each step raises `after_seq`. */
+async function hasReplayed(tx: Kysely<unknown>, { from, until }: PartRange): Promise<boolean> {
+  const { rows } = await sql<{ some: boolean }>`
+    SELECT EXISTS (
+      SELECT FROM operations o LEFT JOIN replays_before b USING (id)
+      WHERE o.kind = 'replay-processed' AND o.after_seq >= ${from}
+        AND coalesce(b.after_seq, 0) < least(o.after_seq, ${until} - 1)) AS some`.execute(tx)
+  return rows[0]!.some
+}
+
+/** Records the highest position of each partition that is removed with this part. */
+async function raiseLogStarts(tx: Kysely<unknown>, part: number): Promise<void> {
+  const [, processed] = tablesOf(part)
+  await sql`CREATE INDEX ON kept (seq)`.execute(tx)
+  await sql`
+    UPDATE log_starts s SET low_position = removed.position
+    FROM log_starts l CROSS JOIN LATERAL (
+      SELECT position FROM ${processed} p
+      WHERE p.partition = l.partition AND p.position > l.low_position
+        AND NOT EXISTS (SELECT FROM kept k WHERE k.seq = p.seq)
+      ORDER BY position DESC LIMIT 1) removed
+    WHERE s.partition = l.partition`.execute(tx)
 }
 
 /**
@@ -139,9 +182,16 @@ async function findKept(tx: Kysely<unknown>, { part, from, until }: PartRange): 
     SELECT seq, partition FROM found_before
     UNION SELECT f.seq, f.partition FROM failed_events f WHERE f.seq >= ${sql.lit(from)} AND f.seq < ${sql.lit(until)}
     UNION SELECT seq, partition FROM retries WHERE seq >= ${sql.lit(from)} AND seq < ${sql.lit(until)}
+    ${keptForGroups(from, until)}
     UNION SELECT p.seq, p.partition
           FROM heads_before h JOIN ${processed} p ON p.partition = h.partition AND p.position > h.position`.execute(tx)
 }
+
+/** What consumer groups have still to handle, or may be told to handle again. */
+const keptForGroups = (from: number, until: number) => sql`
+  UNION SELECT seq, partition FROM group_parked WHERE seq >= ${sql.lit(from)} AND seq < ${sql.lit(until)}
+  UNION SELECT seq, partition FROM group_dead_letters
+        WHERE seq >= ${sql.lit(from)} AND seq < ${sql.lit(until)} AND status IN ('open', 'replaying')`
 
 const tablesOf = (part: number) =>
   [sql.table(leafOf('raw_events', part)), sql.table(leafOf('processed_events', part))] as const

@@ -27,11 +27,13 @@ export interface WorkDeps extends ProcessDeps, SettleDeps, WriteDeps {
   turns: Turns
   /** Undefined if tracing is off. */
   tracing?: Tracing | undefined
+  /** Called when events were processed: the log has new entries. */
+  onProcessed: () => void
 }
 
 /** Creates the `Work` function for the partitions of this lane. */
 export function createWork(deps: WorkDeps, state: Omit<LaneState, 'arrivals'>): Work {
-  const { feed, log, metrics, tracing, turns } = deps
+  const { feed, log, metrics, tracing, turns, onProcessed } = deps
   const { partitions, stopping, activity } = state
   const transactionSize = { events: BATCH }
   const workOnSuspects = createSuspectWork(deps, state, processAndSettle)
@@ -80,6 +82,7 @@ export function createWork(deps: WorkDeps, state: Omit<LaneState, 'arrivals'>): 
       return
     }
     const late = applySettlement(settlement, partitions)
+    if (settlement.fresh.length > 0) onProcessed()
     for (const id of settlement.broken) {
       metrics.fencedWrites.inc()
       restartById(id)

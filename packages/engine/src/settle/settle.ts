@@ -39,6 +39,11 @@ export interface Part {
   waiting: Wait[]
 }
 
+/** The batch must not be settled further: its owner decides what happens. */
+export class SettlingStoppedError extends Error {
+  override name = 'SettlingStoppedError'
+}
+
 /** Writes a part in one transaction. Rejects with HandlerError if a handler fails. */
 export type Write = (part: Part) => Promise<Written>
 
@@ -51,13 +56,13 @@ export type Write = (part: Part) => Promise<Written>
 export async function settleBatch(
   outcomes: readonly Outcome[],
   write: Write,
-  settling: Pick<Settling, 'stopping' | 'transactionSize'>,
+  settling: Pick<Settling, 'stopping' | 'transactionSize' | 'blockedKeys'>,
   deps: SettleDeps,
 ): Promise<Settlement> {
   const { db, orderOf, log } = deps
   const { transactionSize } = settling
   const settlement = emptySettlement()
-  const blockedKeys = new Set<string>()
+  const blockedKeys = new Set(settling.blockedKeys)
 
   /**
    * Settles the parts in the order of the events: none may be settled before an earlier event of its key that fails.
@@ -77,7 +82,7 @@ export async function settleBatch(
       // Our own statement was cancelled because it took too long. The caller settles the batch again, then with half
       // the size.
       if (isCancelled(error)) transactionSize.events = Math.max(1, part.length >> 1)
-      if (!concernsEvents(error) || (await mustGiveUp(error))) throw error
+      if (error instanceof SettlingStoppedError || !concernsEvents(error) || (await mustGiveUp(error))) throw error
       if (error instanceof HandlerError && error.tookTooLong) transactionSize.events = Math.max(1, part.length >> 1)
       const suspects = suspectsIn(part, error)
       const [at] = suspects as [number]

@@ -157,10 +157,10 @@ async function startServers(
     partitions: PARTITIONS,
     partEvents: Number(settings.EVENTFLOW_PART_EVENTS) || undefined,
   })
-  const loaded = await loadDefinitions(definitions)
+  const { events, consumers } = await loadDefinitions(definitions)
   await prepare(
     databaseUrl,
-    [...loaded.values()].flatMap((definition) => definition.prepare ?? []),
+    [...events.values(), ...consumers.values()].flatMap((definition) => definition.prepare ?? []),
   )
   return { postgres, redis, databaseUrl, adminUrl: adminUrl ?? postgres?.adminUrl ?? adminUrlOf(databaseUrl) }
 }

@@ -71,6 +71,7 @@ async function groupTables(db: Kysely<unknown>): Promise<void> {
       owner            text,
       epoch            bigint NOT NULL DEFAULT 0,
       lease_expires_at timestamptz NOT NULL DEFAULT now(),
+      crashes          smallint NOT NULL DEFAULT 0,
       PRIMARY KEY (group_id, partition)
     ) WITH (fillfactor = 50)`.execute(db)
   // `position` is the last position handled. `unpublished`: partitions that may have emitted events in no stream.
@@ -96,6 +97,7 @@ async function groupTables(db: Kysely<unknown>): Promise<void> {
       attempts   smallint NOT NULL DEFAULT 0,
       due_at     timestamptz,
       history    jsonb NOT NULL DEFAULT '[]',
+      crashes    smallint NOT NULL DEFAULT 0,
       PRIMARY KEY (group_id, seq)
     )`.execute(db)
   await sql`CREATE INDEX group_parked_position ON group_parked (group_id, partition, position)`.execute(db)
