@@ -99,6 +99,7 @@ describe('groups', () => {
     expect(page.body.items).toMatchObject([
       { name: 'mailing', kind: 'consumer', lag: { events: 0, more: false, seconds: 0 } },
     ])
+    expect((await ask('GET', '/v1/groups?limit=101')).status).toBe(400)
     const rest = await ask('GET', `/v1/groups?limit=1&cursor=${page.body.next}`)
     expect(rest.body.items).toEqual([
       {

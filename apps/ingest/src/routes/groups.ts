@@ -34,8 +34,8 @@ import {
   WholeGroup,
 } from './group-schemas.js'
 
-/** The most groups of a page: the lag of each is counted. */
-const MAX_LISTED = 100
+/** Fewer than of other lists: the lag of each group is counted. */
+const Limit = Type.Optional(Type.String({ pattern: '^([1-9]\\d?|100)$', description: '1 to 100; the default is 50' }))
 
 /** How long the answer to a reset waits for a worker, and how often it looks, in milliseconds. */
 const RESET_WAIT_MS = 3_000
@@ -68,8 +68,8 @@ export function groupRoutes(app: FastifyInstance, { dbOf, reads, readPage }: Gro
   app.get<{ Querystring: SentPage }>(
     '/v1/groups',
     { schema: listSchema, validatorCompiler: strictly },
-    async ({ access: { tenantId }, query: { limit = `${MAX_LISTED}`, cursor } }) => {
-      const page = readPage('groups', tenantId, { limit: `${Math.min(MAX_LISTED, Number(limit))}`, cursor })
+    async ({ access: { tenantId }, query }) => {
+      const page = readPage('groups', tenantId, query)
       const groups = await reads.of(tenantId)((db) => listGroups(db, tenantId, page))
       const before = groups.length === page.limit ? groups.at(-1)!.groupId : null
       return { items: groups.map(describeGroup), next: page.next(before) }
@@ -177,9 +177,9 @@ async function outcomeOf(
 
 const listSchema = {
   summary: 'List the consumer groups',
-  description: `The newest first, at most ${MAX_LISTED} a page. Those that are defined in code belong to the operator's tenant.`,
+  description: 'In pages, the newest first. Those that are defined in code belong to the operator’s tenant.',
   tags: ['groups'],
-  querystring: Type.Object(PageQuery, { additionalProperties: false }),
+  querystring: Type.Object({ ...PageQuery, limit: Limit }, { additionalProperties: false }),
   response: { 200: Type.Object({ items: Type.Array(Group), next: NextPage }) },
 }
 
