@@ -62,7 +62,7 @@ const changeOf = (request: FastifyRequest<OfGroup>) => ({
 })
 
 export function groupRoutes(app: FastifyInstance, { dbOf, reads, readPage }: GroupRoutesDeps): void {
-  const problems = ['group-not-found', 'operation-conflict'] as const
+  const problems = ['group-not-found', 'group-conflict'] as const
   const changing = { validatorCompiler: strictly, config: { problems } }
 
   app.get<{ Querystring: SentPage }>(
@@ -165,11 +165,11 @@ async function outcomeOf(
     await delay(LOOK_EVERY_MS)
     group = foundGroup(await findGroupRow(db, asked), name)
     if (group.resetAt?.getTime() !== resetAt!.getTime()) {
-      throw new RequestError('operation-conflict', `A later reset of the group ${name} has replaced this one`)
+      throw new RequestError('group-conflict', `A later reset of the group ${name} has replaced this one`)
     }
     if (group.resetTo === null && group.resetError !== null) {
       const message = `The reset function of the group ${name} failed, and nothing has changed: ${group.resetError}`
-      throw new RequestError('operation-conflict', message)
+      throw new RequestError('group-conflict', message)
     }
   }
   return 'done'
