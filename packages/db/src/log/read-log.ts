@@ -39,30 +39,43 @@ export interface LogChoice {
 }
 
 /** The columns that both tables have. */
-const COLUMNS = `position, seq, tenant_id, event_id, type, key, correlation_id, accepted_at, occurred_at, processed_at`
+export const LOG_COLUMNS = `position, seq, tenant_id, event_id, type, key, correlation_id, accepted_at, occurred_at, processed_at`
 
-const FROM_TABLE = (table: string) => `
-  SELECT ${COLUMNS}, payload FROM ${table} WHERE partition = place.partition AND position > place.after`
+/** The places as rows: partitions $1, positions $2, and the most entries to read, $3. `more` is another column. */
+export const placesOf = (more?: { name: string; values: string }) => `
+  (SELECT * FROM unnest($1::smallint[], $2::bigint[], array_fill($3::integer, ARRAY[cardinality($1)])${more ? `, ${more.values}` : ''})
+     WITH ORDINALITY AS given(partition, after, entries${more ? `, ${more.name}` : ''}, number) OFFSET 0) AS place`
+
+const entriesIn = (table: string, columns: string, condition: string) => `
+  (SELECT ${columns} FROM ${table} WHERE partition = place.partition AND position > place.after AND ${condition}
+   ORDER BY position LIMIT place.entries)`
+
+/**
+ * The first entries after a place, those of both tables in their order: with a single ORDER BY, Postgres would read and
+ * sort all later entries. An event that has just been processed again is in both.
+ */
+export const firstEntries = (columns: string, condition = 'true') => `
+  (SELECT * FROM (${entriesIn('processed_events', columns, condition)}
+                  UNION ALL ${entriesIn('log_replaying', columns, condition)}) both_tables
+   ORDER BY position LIMIT place.entries)`
 
 // The choice is made after the limit, so that a page scans a limited number of entries.
 const READ_LOG = `
   SELECT place.number, place.partition, s.*, ${asMoment('coalesce(s.occurred_at, r.occurred_at)')} AS occurred,
          r.external_id, r.source, r.causation_id, r.traceparent, r.extensions, coalesce(r.hops, 0) AS hops
-  FROM (SELECT * FROM unnest($1::smallint[], $2::bigint[], array_fill($3::integer, ARRAY[cardinality($1)]))
-          WITH ORDINALITY AS given(partition, after, entries, number) OFFSET 0) AS place
+  FROM ${placesOf()}
   CROSS JOIN LATERAL (
     SELECT *, max(position) FILTER (WHERE before < $6) OVER () AS reached, max(position) OVER () AS last,
            count(*) OVER () AS scanned
     FROM (
       SELECT *, sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - size AS before
       FROM (
-        SELECT ${COLUMNS}, chosen, CASE WHEN chosen THEN payload END AS payload,
+        SELECT ${LOG_COLUMNS}, chosen, CASE WHEN chosen THEN payload END AS payload,
                CASE WHEN chosen THEN octet_length(payload) ELSE 0 END AS size
         FROM (
-          SELECT ${COLUMNS}, payload::text AS payload,
+          SELECT ${LOG_COLUMNS}, payload::text AS payload,
                  ($4::text[] IS NULL OR type = ANY($4)) AND ($5::text IS NULL OR tenant_id = $5) AS chosen
-          FROM (${FROM_TABLE('processed_events')} UNION ALL ${FROM_TABLE('log_replaying')}) both_tables
-          ORDER BY position LIMIT place.entries) e) e) e) s
+          FROM ${firstEntries(`${LOG_COLUMNS}, payload`)} e) e) e) e) s
   LEFT JOIN LATERAL (
     SELECT * FROM raw_events WHERE partition = place.partition AND seq = s.seq AND s.chosen OFFSET 0) r ON true
   WHERE s.before < $6 AND (s.chosen OR s.position = s.reached)
@@ -119,7 +132,7 @@ export async function readLogEnds(
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a row has the shape of the statement above.
-function entryOf(row: any): LogEntry {
+export function entryOf(row: any): LogEntry {
   const event: RawEvent = {
     seq: row.seq,
     tenantId: row.tenant_id,
