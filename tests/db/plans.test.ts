@@ -38,6 +38,7 @@ import {
 } from '@eventflow/db'
 import { acceptEvents, administer, analyzeAsAutovacuum, createDatabase, newEvent, turnEnds } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { MODES, type Mode, planOf, readWhole, rowsRead } from './plan.js'
 
 /** Seqs of a part. */
 const PART = 1_000
@@ -117,73 +118,6 @@ async function settle(): Promise<void> {
   }
 }
 
-/** A node of a plan, with what came of it; the rows are an average of its loops. */
-interface Plan {
-  'Node Type': string
-  'Relation Name'?: string
-  'Actual Rows': number
-  'Actual Loops': number
-  'Rows Removed by Filter'?: number
-  'Rows Removed by Index Recheck'?: number
-  Plans?: Plan[]
-}
-
-const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)]
-const LEDGER = /^(raw_events|processed_events|event_ids)(_\d+|_kept)$/
-const ofLedger = (plan: Plan) => nodesOf(plan).filter((node) => LEDGER.test(node['Relation Name'] ?? ''))
-const readWhole = (plan: Plan) =>
-  ofLedger(plan).flatMap((node) => (/Seq Scan/.test(node['Node Type']) ? [node['Relation Name']!] : []))
-
-/** How many rows of each table a plan has read. */
-function rowsRead(plan: Plan): Record<string, number> {
-  const read: Record<string, number> = {}
-  for (const node of ofLedger(plan)) {
-    if (!/Scan/.test(node['Node Type'])) continue
-    const table = LEDGER.exec(node['Relation Name']!)![1]!
-    const each =
-      node['Actual Rows'] + (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Index Recheck'] ?? 0)
-    read[table] = (read[table] ?? 0) + each * node['Actual Loops']
-  }
-  return read
-}
-
-type Mode = 'force_custom_plan' | 'force_generic_plan'
-
-/** The plan with which Postgres runs the last statement of `run`; what the statement changes is taken back. */
-async function planOf(run: (db: Queryable) => Promise<unknown>, mode: Mode): Promise<Plan> {
-  let statement: { text: string; values: unknown[] } | undefined
-  const client = await db.connect()
-  const recording = {
-    query(config: { text: string; values: unknown[] }) {
-      statement = config
-      return client.query({ text: config.text, values: config.values })
-    },
-  } as unknown as Queryable
-  try {
-    await client.query('BEGIN')
-    await client.query('SAVEPOINT before')
-    await run(recording)
-    const { text, values } = statement!
-    await client.query('ROLLBACK TO before')
-    await client.query(`SET LOCAL plan_cache_mode = ${mode}`)
-    await client.query(`PREPARE planned AS ${text}`)
-    const { rows: types } = await client.query(
-      `SELECT unnest(parameter_types)::text AS type FROM pg_prepared_statements WHERE name = 'planned'`,
-    )
-    const literals = []
-    for (const [n, { type }] of types.entries()) {
-      const { rows } = await client.query(`SELECT quote_nullable(($1::${type})::text) AS literal`, [values[n]])
-      literals.push(rows[0].literal)
-    }
-    const { rows } = await client.query(`EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE planned (${literals.join()})`)
-    return rows[0]['QUERY PLAN'][0].Plan
-  } finally {
-    await client.query('ROLLBACK')
-    await client.query('DEALLOCATE ALL')
-    client.release()
-  }
-}
-
 const everyone = { tenantId: undefined, others: [] }
 const beyond = (after: number) => PARTITIONS.map((partition) => ({ ...everyone, partition, after, until: 1e15 }))
 const settledUpTo = () => accepted.at(-OPEN)!.seq - 1
@@ -244,9 +178,9 @@ const statements: [string, (db: Queryable) => Promise<unknown>, number][] = [
   ['read the last seqs', (tx) => readLastSeqs(tx, PARTITIONS), PARTITIONS.length],
 ]
 
-describe.each<Mode>(['force_custom_plan', 'force_generic_plan'])('with %s, the statement to', (mode) => {
+describe.each<Mode>(MODES)('with %s, the statement to', (mode) => {
   test.each(statements)('%s', async (_, run, most) => {
-    const plan = await planOf(run, mode)
+    const plan = await planOf(db, run, mode)
     expect(readWhole(plan)).toEqual([])
     expect(Object.entries(rowsRead(plan)).filter(([, rows]) => rows > most)).toEqual([])
   })
@@ -254,6 +188,7 @@ describe.each<Mode>(['force_custom_plan', 'force_generic_plan'])('with %s, the s
 
 test('a statement that reads a whole part is detected', async () => {
   const plan = await planOf(
+    db,
     (tx) => tx.query({ text: 'SELECT FROM raw_events WHERE key = $1', values: ['k'] }),
     'force_custom_plan',
   )

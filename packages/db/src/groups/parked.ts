@@ -4,7 +4,7 @@
  */
 import { type Attempt, type Delivery, type Failed, historyWith } from '@eventflow/core'
 import { storableJson, toldText } from '../ledger/told.js'
-import { ENTRY_COLUMNS, entryOf, type LogEntry, RAW_OF_ENTRY } from '../log/read-log.js'
+import { entryOf, LOG_COLUMNS, type LogEntry, RAW_OF_ENTRY } from '../log/read-log.js'
 import type { Queryable } from '../server/connect.js'
 
 /** A parked event. */
@@ -17,7 +17,7 @@ export interface Parked extends LogEntry {
   dueInMs: number | null
 }
 
-const FROM_LOG = (table: string) => `SELECT ${ENTRY_COLUMNS}, payload::text AS payload FROM ${table} WHERE seq = k.seq`
+const FROM_LOG = (table: string) => `SELECT ${LOG_COLUMNS}, payload::text AS payload FROM ${table} WHERE seq = k.seq`
 
 const READ_PARKED = (chosen: string) => `
   SELECT k.partition, k.attempts, k.history, k.crashes, (extract(epoch FROM k.due_at - now()) * 1000)::float8 AS due_in_ms,

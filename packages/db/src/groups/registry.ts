@@ -1,5 +1,5 @@
 /** `consumer_groups`: the consumer groups that definitions describe. */
-import { findPositions } from '../log/positions-at.js'
+import { findPositions } from '../log/find-positions.js'
 import { readLogEnds } from '../log/read-log.js'
 import { ADVISORY_LOCKS } from '../server/advisory-locks.js'
 import { type Db, type Queryable, withTransaction } from '../server/connect.js'
@@ -78,7 +78,10 @@ async function createGroup(tx: Queryable, { name, version, types, from }: GroupD
 export async function positionsOf(db: Queryable, from: Beginning): Promise<Map<number, number>> {
   const { rows } = await db.query('SELECT id FROM partitions ORDER BY id')
   const partitions = rows.map((row) => row.id as number)
-  if (typeof from === 'object' && 'time' in from) return findPositions(db, new Date(from.time))
+  if (typeof from === 'object' && 'time' in from) {
+    const places = await findPositions(db, from.time, partitions)
+    return new Map(places.map(({ partition, after }) => [partition, after]))
+  }
   const ends = await readLogEnds(db, partitions)
   return new Map(
     ends.map(({ partition, last, low }) => {

@@ -29,6 +29,10 @@ export interface LogPage {
   reached: number
   /** There may be later entries. */
   more: boolean
+}
+
+/** A page as groups read it. */
+export interface GroupPage extends LogPage {
   /** Entries were removed up to this position; 0 if none were, or if there was nothing to read. */
   low: number
 }
@@ -40,11 +44,26 @@ export interface LogChoice {
   tenantId?: string | undefined
 }
 
-/** The columns of an entry, which both tables have. */
-export const ENTRY_COLUMNS = `position, seq, tenant_id, event_id, type, key, correlation_id, accepted_at, occurred_at, processed_at`
+/** The columns that both tables have. */
+export const LOG_COLUMNS = `position, seq, tenant_id, event_id, type, key, correlation_id, accepted_at, occurred_at, processed_at`
 
-const FROM_TABLE = (table: string) => `
-  SELECT ${ENTRY_COLUMNS}, payload FROM ${table} WHERE partition = place.partition AND position > place.after`
+/** The places as rows: partitions $1, positions $2, and the most entries to read, $3. `more` is another column. */
+export const placesOf = (more?: { name: string; values: string }) => `
+  (SELECT * FROM unnest($1::smallint[], $2::bigint[], array_fill($3::integer, ARRAY[cardinality($1)])${more ? `, ${more.values}` : ''})
+     WITH ORDINALITY AS given(partition, after, entries${more ? `, ${more.name}` : ''}, number) OFFSET 0) AS place`
+
+const entriesIn = (table: string, columns: string, condition: string) => `
+  (SELECT ${columns} FROM ${table} WHERE partition = place.partition AND position > place.after AND ${condition}
+   ORDER BY position LIMIT place.entries)`
+
+/**
+ * The first entries after a place, those of both tables in their order: with a single ORDER BY, Postgres would read and
+ * sort all later entries. An event that has just been processed again is in both.
+ */
+export const firstEntries = (columns: string, condition = 'true') => `
+  (SELECT * FROM (${entriesIn('processed_events', columns, condition)}
+                  UNION ALL ${entriesIn('log_replaying', columns, condition)}) both_tables
+   ORDER BY position LIMIT place.entries)`
 
 /** The columns that `entryOf` reads, of an entry `s` and its accepted event `r`. */
 export const RAW_OF_ENTRY = `
@@ -53,23 +72,21 @@ export const RAW_OF_ENTRY = `
 
 // The choice is made after the limit, so that a page scans a limited number of entries.
 const READ_LOG = `
-  SELECT place.number, place.partition, place.low, ${RAW_OF_ENTRY}
-  FROM (SELECT given.*, low_position AS low
-        FROM unnest($1::smallint[], $2::bigint[], array_fill($3::integer, ARRAY[cardinality($1)]))
-          WITH ORDINALITY AS given(partition, after, entries, number) JOIN log_starts USING (partition) OFFSET 0) AS place
+  SELECT place.number, place.partition, low_position AS low, ${RAW_OF_ENTRY}
+  FROM ${placesOf()}
+  JOIN log_starts USING (partition)
   CROSS JOIN LATERAL (
     SELECT *, max(position) FILTER (WHERE before < $6) OVER () AS reached, max(position) OVER () AS last,
            count(*) OVER () AS scanned
     FROM (
       SELECT *, sum(size) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - size AS before
       FROM (
-        SELECT ${ENTRY_COLUMNS}, chosen, CASE WHEN chosen THEN payload END AS payload,
+        SELECT ${LOG_COLUMNS}, chosen, CASE WHEN chosen THEN payload END AS payload,
                CASE WHEN chosen THEN octet_length(payload) ELSE 0 END AS size
         FROM (
-          SELECT ${ENTRY_COLUMNS}, payload::text AS payload,
+          SELECT ${LOG_COLUMNS}, payload::text AS payload,
                  ($4::text[] IS NULL OR type = ANY($4)) AND ($5::text IS NULL OR tenant_id = $5) AS chosen
-          FROM (${FROM_TABLE('processed_events')} UNION ALL ${FROM_TABLE('log_replaying')}) both_tables
-          ORDER BY position LIMIT place.entries) e) e) e) s
+          FROM ${firstEntries(`${LOG_COLUMNS}, payload`)} e) e) e) e) s
   LEFT JOIN LATERAL (
     SELECT * FROM raw_events WHERE partition = place.partition AND seq = s.seq AND s.chosen OFFSET 0) r ON true
   WHERE s.before < $6 AND (s.chosen OR s.position = s.reached)
@@ -83,7 +100,7 @@ export async function readLog(
   db: Queryable,
   places: readonly LogPlace[],
   { types, tenantId, limit, bytes }: LogChoice & { limit: number; bytes: number },
-): Promise<LogPage[]> {
+): Promise<GroupPage[]> {
   const { rows } = await db.query({
     name: 'read-log',
     text: READ_LOG,
@@ -96,7 +113,7 @@ export async function readLog(
       bytes,
     ],
   })
-  const pages = places.map(({ after }): LogPage => ({ entries: [], reached: after, more: false, low: 0 }))
+  const pages = places.map(({ after }): GroupPage => ({ entries: [], reached: after, more: false, low: 0 }))
   for (const row of rows) {
     const page = pages[row.number - 1]!
     const before = page.entries.at(-1)

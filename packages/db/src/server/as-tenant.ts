@@ -8,11 +8,16 @@ export async function asTenant<Result>(
   work: (tx: Queryable) => Promise<Result>,
 ): Promise<Result> {
   return withTransaction(db, async (tx) => {
-    await tx.query({
-      name: 'as-tenant',
-      text: `SELECT set_config('role', 'eventflow_tenant', true), set_config('eventflow.tenant', $1, true)`,
-      values: [tenantId],
-    })
+    await becomeTenant(tx, tenantId)
     return work(tx)
+  })
+}
+
+/** Goes on with the role that sees only the rows of this tenant, until the transaction ends. */
+export async function becomeTenant(tx: Queryable, tenantId: string): Promise<void> {
+  await tx.query({
+    name: 'as-tenant',
+    text: `SELECT set_config('role', 'eventflow_tenant', true), set_config('eventflow.tenant', $1, true)`,
+    values: [tenantId],
   })
 }

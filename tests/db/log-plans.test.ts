@@ -1,0 +1,113 @@
+/**
+ * The plans of the statements that read the log, on tables in thirty parts: they find entries by position in each part,
+ * and read no more than they need, with the plan for their values and with the one for any values.
+ */
+import {
+  connect,
+  type Db,
+  findPositions,
+  makeAhead,
+  migrate,
+  prepare,
+  readLog,
+  readLogEnds,
+  readOwnLog,
+  readReach,
+} from '@eventflow/db'
+import { analyzeAsAutovacuum, createDatabase } from '@eventflow/testkit'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { MODES, type Mode, nodesOf, type Plan, planOf, readWhole, rowsRead } from './plan.js'
+
+/** Seqs of a part. */
+const PART = 4_000
+/** Parts with events; two more are ahead. */
+const PARTS = 28
+const PARTITIONS = [0, 1, 2, 3]
+
+let db: Db
+/** The last position of each partition, and one in the middle. */
+let last: number
+let middle: number
+
+beforeAll(async () => {
+  const url = await createDatabase({ migrated: false })
+  await migrate(url, { partitions: PARTITIONS.length, partEvents: PART })
+  db = connect({ url, applicationName: 'test', max: 2, onIdleError: () => {} })
+  await makeAhead(url, (await readReach(db))!, { partEvents: PART, keptDays: 0 }, PARTS + 1)
+  await prepare(url, [(tx) => load(tx)])
+  await analyzeAsAutovacuum(url)
+  last = Math.min(...(await readLogEnds(db, PARTITIONS)).map((end) => end.last))
+  middle = Math.floor(last / 2)
+}, 120_000)
+
+afterAll(() => db.end())
+
+type Tx = Parameters<Parameters<typeof prepare>[1][number]>[0]
+
+/** Every event is processed, and some are being replayed. One of 50 is of a small tenant. */
+async function load(tx: Tx): Promise<void> {
+  await tx.query(`
+    INSERT INTO raw_events (seq, tenant_id, event_id, type, source, key, partition, occurred_at, correlation_id, payload)
+    SELECT nextval('event_seq'), CASE WHEN n % 50 < 4 THEN 'small' ELSE 'default' END, gen_random_uuid(), 't', '/', 'k',
+           n % ${PARTITIONS.length}, now(), 'c', '{"distance": 1750, "origin": "DTW", "destination": "LAS"}'
+    FROM generate_series(1, ${PART * PARTS}) n`)
+  await tx.query(`
+    INSERT INTO processed_events (tenant_id, event_id, seq, type, key, partition, payload, attempts, worker_id,
+                                  correlation_id, accepted_at, processing_ms, occurred_at, position)
+    SELECT tenant_id, event_id, seq, type, key, partition, payload::jsonb, 1, 'w', correlation_id, accepted_at, 1,
+           occurred_at, nextval('log_position')
+    FROM raw_events ORDER BY seq`)
+  await tx.query(`
+    INSERT INTO log_replaying
+    SELECT seq, partition, position, tenant_id, event_id, type, key, payload, correlation_id, accepted_at, occurred_at,
+           processed_at FROM processed_events WHERE seq % 100 = 0`)
+}
+
+const from = (after: number) => PARTITIONS.map((partition) => ({ partition, after }))
+const page = { limit: 50, bytes: 1e9 }
+const small = { tenantId: 'small' }
+
+/** Each part may give its first entry before it is known that the others have lower ones. */
+const FIRSTS = PARTS * PARTITIONS.length
+
+/** Each statement, and the most entries that it may read. */
+const statements: [string, (db: Db) => Promise<unknown>, number, Parameters<typeof planOf>[3]?][] = [
+  ['read the log from its beginning', (tx) => readLog(tx, from(0), page), 200 + FIRSTS],
+  ['read the log from the middle', (tx) => readLog(tx, from(middle), page), 200 + FIRSTS],
+  ['read the log at its end', (tx) => readLog(tx, from(last - 100), page), 200 + 4],
+  ['read the log beyond its end', (tx) => readLog(tx, from(last + 1_000), page), 0],
+  ['read the ends of the log', (tx) => readLogEnds(tx, PARTITIONS), FIRSTS],
+  [
+    'count off the stretches of a page',
+    (tx) => readOwnLog(tx, 'small', from(last - 100), page),
+    200 + 4,
+    { name: 'read-log-stretches' },
+  ],
+  [
+    'count off the stretches of a page from the middle',
+    (tx) => readOwnLog(tx, 'small', from(middle), page),
+    10_000 + FIRSTS,
+    { name: 'read-log-stretches' },
+  ],
+  // In a stretch, the entries of others are read, too.
+  ['read a tenant’s log', (tx) => readOwnLog(tx, 'small', from(last - 100), page), 200 + 4, small],
+  ['read a tenant’s log from the middle', (tx) => readOwnLog(tx, 'small', from(middle), page), 10_000 + FIRSTS, small],
+  [
+    'find the positions of a time',
+    (tx) => findPositions(tx, new Date().toISOString(), PARTITIONS),
+    20 * PARTITIONS.length + FIRSTS,
+  ],
+]
+
+/** The nodes that sort more rows than a page has. */
+const sorts = (plan: Plan) =>
+  nodesOf(plan).filter((node) => /Sort/.test(node['Node Type']) && node['Actual Rows'] > page.limit * PARTITIONS.length)
+
+describe.each<Mode>(MODES)('with %s, the statement to', (mode) => {
+  test.each(statements)('%s', async (...[, run, most, options]) => {
+    const plan = await planOf(db, run, mode, options)
+    expect(readWhole(plan)).toEqual([])
+    expect(sorts(plan)).toEqual([])
+    expect(rowsRead(plan).processed_events ?? 0).toBeLessThanOrEqual(most)
+  })
+})
