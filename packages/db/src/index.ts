@@ -1,5 +1,6 @@
 /** The only package that uses Postgres. */
 
+export { countStretches } from './groups/count.js'
 export * from './groups/cursors.js'
 export * from './groups/dead-letters.js'
 export { findGroupRow, type GroupRow, GroupStateError } from './groups/group-row.js'

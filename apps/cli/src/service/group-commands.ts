@@ -16,9 +16,9 @@ interface Reset extends ShowOptions {
   yes?: true
 }
 
-export function groupCommands(program: Command, { around, command, asks, long }: Asking): void {
+export function groupCommands(program: Command, asking: Asking): void {
+  const { around, command, asks } = asking
   const groups = program.command('groups').description('List, pause, resume, reset and delete consumer groups.')
-  const confirm = around.confirm
   const none = '\nExit code: 0, 1 when there is no such group, 2 when the service does not answer.'
   const changing = '\nExit code: 0, 1 when it is refused or declined, 2 when the service does not answer.'
 
@@ -55,6 +55,21 @@ export function groupCommands(program: Command, { around, command, asks, long }:
         (await import('./groups.js')).resumeGroup(operator, name, options),
       ),
     )
+  command(groups, 'delete', 'Delete a group with its position, parked events and dead letters.')
+    .argument('<name>')
+    .option('--yes', 'do not ask for confirmation')
+    .addHelpText('after', changing)
+    .addHelpText('after', '\nExample: eventflow groups delete invoicing')
+    .action(
+      asks(async (operator, name: string, options: ShowOptions & { yes?: true }) =>
+        (await import('./groups.js')).deleteGroup(operator, name, { ...options, confirm: around.confirm }),
+      ),
+    )
+  resetCommand(groups, asking)
+  dlqCommand(groups, asking)
+}
+
+function resetCommand(groups: Command, { around, command, asks, long }: Asking): void {
   command(groups, 'reset', 'Move a group to another place of the log.')
     .argument('<name>')
     .requiredOption(
@@ -74,19 +89,16 @@ export function groupCommands(program: Command, { around, command, asks, long }:
     .addHelpText('after', '\nExample: eventflow groups reset invoicing --to 2h --dry-run')
     .action(
       asks(async (operator, name: string, options: Reset) =>
-        (await import('./group-reset.js')).resetGroup(operator, name, { ...options, confirm, ...long() }),
+        (await import('./group-reset.js')).resetGroup(operator, name, {
+          ...options,
+          confirm: around.confirm,
+          ...long(),
+        }),
       ),
     )
-  command(groups, 'delete', 'Delete a group with its position, parked events and dead letters.')
-    .argument('<name>')
-    .option('--yes', 'do not ask for confirmation')
-    .addHelpText('after', changing)
-    .addHelpText('after', '\nExample: eventflow groups delete invoicing')
-    .action(
-      asks(async (operator, name: string, options: ShowOptions & { yes?: true }) =>
-        (await import('./groups.js')).deleteGroup(operator, name, { ...options, confirm }),
-      ),
-    )
+}
+
+function dlqCommand(groups: Command, { around, command, asks, long }: Asking): void {
   command(groups, 'dlq', 'List, show, replay and discard the dead letters of a group.')
     .argument('<name>', 'the group')
     .addArgument(new Argument('[action]', 'instead of listing them').choices(['show', 'replay', 'discard']))
@@ -122,7 +134,7 @@ export function groupCommands(program: Command, { around, command, asks, long }:
           options: GroupDlqOptions,
         ) => {
           const { groupDlq } = await import('./group-dead-letters.js')
-          return groupDlq(operator, { name, action, id }, { ...options, confirm, ...long() })
+          return groupDlq(operator, { name, action, id }, { ...options, confirm: around.confirm, ...long() })
         },
       ),
     )

@@ -77,7 +77,7 @@ function shown(extent: ResetDryRun): string {
   const heading = ['partition', ...(hasPositions ? ['from', 'to'] : []), 'again', 'skipped']
   const rows = partitions.map(({ partition, from, to, again, skipped, more }) => [
     ...[`${partition}`, ...(hasPositions ? [`${from}`, `${to}`] : [])],
-    ...[again, skipped].map((events) => lagOf({ events, more: more && events > 0 })),
+    ...[again, skipped].map((events) => lagOf({ events, more: more && (events > 0 || again + skipped === 0) })),
   ])
   return `${sum(extent)}\n\n${table(heading, rows, heading)}`
 }
