@@ -8,6 +8,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { registerGroups } from '@eventflow/db'
 import { defineEvent, TransientError, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -59,6 +60,10 @@ eventflow send --typ stock.moved
 eventflow schemas register order.created closed.json
 eventflow schemas compatibility order.created SOME
 eventflow keys create --tenant acme --name shop --scopes ingest,all
+eventflow groups show none
+eventflow groups reset invoicing --to soon
+eventflow groups dlq invoicing replay --all
+eventflow groups delete invoicing
 eventflow completion bash
 eventflow completion zsh | diff - <(eventflow completion bash)
 eventflow completion fish | grep -e '_from dlq;.* -a ' -e '-l status'
@@ -86,6 +91,7 @@ beforeAll(async () => {
   await put('closed.json', { type: 'object', properties: { amount: { type: 'string' } }, ...closed })
   pipeline = await startPipeline([stockMoved, orderCreated])
   await pipeline.startWorker()
+  await registerGroups(pipeline.db, [{ name: 'invoicing', version: 1, types: ['order.created'], from: 'earliest' }])
 })
 
 afterAll(async () => {

@@ -196,13 +196,6 @@ describe('pausing', () => {
     await expect(resumeConsumerGroup(db, { ...asked, skipLost: false })).rejects.toThrow('is not paused')
     expect(await pauseConsumerGroup(db, { ...asked, name: 'none', reason: 'x' })).toBeUndefined()
   })
-
-  test('is not for groups that other programs read', async () => {
-    await makeExternal('acme', 'theirs', 0)
-    const theirs = { tenantId: 'acme', name: 'theirs', by: 'bob' }
-    await expect(pauseConsumerGroup(db, { ...theirs, reason: 'x' })).rejects.toThrow('over HTTP')
-    await expect(resumeConsumerGroup(db, { ...theirs, skipLost: true })).rejects.toThrow('over HTTP')
-  })
 })
 
 test('a group whose next events were removed is resumed only if they are to be skipped', async () => {

@@ -23,6 +23,7 @@ export const PROBLEMS = {
   'request-timeout': { status: 408, title: 'The request took too long to arrive', retryable: true },
   'event-conflict': { status: 409, title: 'Another event has this id', retryable: false },
   'operation-conflict': { status: 409, title: 'The operation is in the wrong state', retryable: false },
+  'group-conflict': { status: 409, title: 'The consumer group is in the wrong state', retryable: false },
   'limit-reached': { status: 409, title: 'The tenant has reached its limit', retryable: false },
   'schema-incompatible': { status: 409, title: 'The schema is not compatible with earlier versions', retryable: false },
   'body-too-large': { status: 413, title: 'The body is too large', retryable: false },

@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { createAsking, type Surroundings } from './asking.js'
 import { deadLetterCommands } from './dead-letter-commands.js'
 import { eventCommands } from './event-commands.js'
+import { groupCommands } from './group-commands.js'
 import { schemaCommands } from './schema-commands.js'
 import { sendCommand } from './send-command.js'
 
@@ -12,4 +13,5 @@ export function serviceCommands(program: Command, around: Surroundings): void {
   eventCommands(program, asking)
   schemaCommands(program, asking)
   deadLetterCommands(program, asking)
+  groupCommands(program, asking)
 }

@@ -156,7 +156,7 @@ export function answerProblems(app: FastifyInstance, onProblem: OnProblem): void
     if (error instanceof NotExaminedError) return refuse(request, reply, problemBody('unavailable', error.message))
     if (error instanceof TenantLimitError) return refuse(request, reply, problemBody('limit-reached', error.message))
     if (error instanceof GroupStateError) {
-      return refuse(request, reply, problemBody('operation-conflict', error.message))
+      return refuse(request, reply, problemBody('group-conflict', error.message))
     }
     if (isCancelled(error)) {
       const detail = 'The query took too long. Narrow it down to one type, one key or a shorter time'

@@ -90,7 +90,7 @@ export function groupDeadLetterRoutes(app: FastifyInstance, { dbOf, reads, readP
     const carryOut = action === 'replay' ? replayGroupDeadLetters : discardGroupDeadLetters
     return foundGroup(await carryOut(dbOf(tenantId), asked), name)
   }
-  const problems = ['group-not-found', 'operation-conflict'] as const
+  const problems = ['group-not-found', 'group-conflict'] as const
 
   app.post<OfGroup & { Body: SentChange }>(
     '/v1/groups/:name/dead-letters/replay',

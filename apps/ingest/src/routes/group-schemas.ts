@@ -93,7 +93,7 @@ const Changed = (status: string, more = {}) =>
 
 export const pauseSchema = changing(
   'Pause a group',
-  'Its workers notice within a second, and finish the batch that they are handling. It stays paused until it is resumed, also over restarts. A group that a program reads over HTTP cannot be paused here.',
+  'Its workers notice within a second, and finish the batch that they are handling. It stays paused until it is resumed, also over restarts. A program that reads a paused group over HTTP is refused.',
   Type.Object(
     { reason: Type.String({ maxLength: 500, pattern: '\\S', description: 'Shown with the group' }) },
     { additionalProperties: false, examples: [{ reason: 'the invoice service is being moved' }] },
@@ -127,7 +127,7 @@ export const deleteSchema = {
   response: { 200: Changed('deleted') },
 }
 
-export const ResetBody = Type.Object(
+const ResetBody = Type.Object(
   {
     to: Place,
     dry_run: Type.Optional(
@@ -166,7 +166,7 @@ const Reset = Type.Object({
 
 export const resetSchema = changing(
   'Reset a group to another place of the log',
-  'A worker that has the definition of the group moves it, in one transaction with what the definition’s `reset` undoes. Parked events and dead letters above the new position are forgotten, because they are read again; those below stay. If no worker has done it within some seconds, the answer is 202, and the reset waits for one. Another reset replaces it. A group that a program reads over HTTP is reset at once. A position is only for keys of the operator’s tenant.',
+  'A worker that has the definition of the group moves it, in one transaction with what the definition’s `reset` undoes. Parked events and dead letters above the new position are forgotten, because they are read again; those below stay. If no worker has done it within some seconds, the answer is 202, and the reset waits for one. Another reset replaces it. A group that a program reads over HTTP is reset at once: stop the program first, because what it still commits moves the group on. A position is only for keys of the operator’s tenant.',
   ResetBody,
   { 200: Reset, 202: Type.Object(Reset.properties, LOCATED) },
 )

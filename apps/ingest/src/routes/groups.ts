@@ -34,11 +34,11 @@ import {
   WholeGroup,
 } from './group-schemas.js'
 
-/** The most groups of a page: the lag of each is counted. */
-const MAX_LISTED = 100
+/** Fewer than of other lists: the lag of each group is counted. */
+const Limit = Type.Optional(Type.String({ pattern: '^([1-9]\\d?|100)$', description: '1 to 100; the default is 50' }))
 
 /** How long the answer to a reset waits for a worker, and how often it looks, in milliseconds. */
-const RESET_WAIT_MS = 5_000
+const RESET_WAIT_MS = 3_000
 const LOOK_EVERY_MS = 100
 
 /** A request about one group. */
@@ -62,14 +62,14 @@ const changeOf = (request: FastifyRequest<OfGroup>) => ({
 })
 
 export function groupRoutes(app: FastifyInstance, { dbOf, reads, readPage }: GroupRoutesDeps): void {
-  const problems = ['group-not-found', 'operation-conflict'] as const
+  const problems = ['group-not-found', 'group-conflict'] as const
   const changing = { validatorCompiler: strictly, config: { problems } }
 
   app.get<{ Querystring: SentPage }>(
     '/v1/groups',
     { schema: listSchema, validatorCompiler: strictly },
-    async ({ access: { tenantId }, query: { limit = `${MAX_LISTED}`, cursor } }) => {
-      const page = readPage('groups', tenantId, { limit: `${Math.min(MAX_LISTED, Number(limit))}`, cursor })
+    async ({ access: { tenantId }, query }) => {
+      const page = readPage('groups', tenantId, query)
       const groups = await reads.of(tenantId)((db) => listGroups(db, tenantId, page))
       const before = groups.length === page.limit ? groups.at(-1)!.groupId : null
       return { items: groups.map(describeGroup), next: page.next(before) }
@@ -165,11 +165,11 @@ async function outcomeOf(
     await delay(LOOK_EVERY_MS)
     group = foundGroup(await findGroupRow(db, asked), name)
     if (group.resetAt?.getTime() !== resetAt!.getTime()) {
-      throw new RequestError('operation-conflict', `A later reset of the group ${name} has replaced this one`)
+      throw new RequestError('group-conflict', `A later reset of the group ${name} has replaced this one`)
     }
     if (group.resetTo === null && group.resetError !== null) {
       const message = `The reset function of the group ${name} failed, and nothing has changed: ${group.resetError}`
-      throw new RequestError('operation-conflict', message)
+      throw new RequestError('group-conflict', message)
     }
   }
   return 'done'
@@ -177,9 +177,9 @@ async function outcomeOf(
 
 const listSchema = {
   summary: 'List the consumer groups',
-  description: `The newest first, at most ${MAX_LISTED} a page. Those that are defined in code belong to the operator's tenant.`,
+  description: 'In pages, the newest first. Those that are defined in code belong to the operator’s tenant.',
   tags: ['groups'],
-  querystring: Type.Object(PageQuery, { additionalProperties: false }),
+  querystring: Type.Object({ ...PageQuery, limit: Limit }, { additionalProperties: false }),
   response: { 200: Type.Object({ items: Type.Array(Group), next: NextPage }) },
 }
 

@@ -22,7 +22,7 @@ export interface GroupDeadLetters {
 type DeadLetterRow = Record<string, any>
 
 /** The most dead letters that one change replays or discards. */
-export const MAX_CHANGED = 1_000
+const MAX_CHANGED = 1_000
 
 /** While this many events of a group are parked, no replay adds more: their owners keep them in memory. */
 const MAX_PARKED = 10_000
@@ -153,7 +153,7 @@ const DISCARD = `
   SELECT count(*) AS changed FROM chosen`
 
 /**
- * Replays open dead letters of a group, at most MAX_CHANGED: they are handled again, with all attempts. Those whose
+ * Replays open dead letters of a group, at most 1,000: they are handled again, with all attempts. Those whose
  * events were removed from the log stay open. Resolves with undefined if there is no such group. Rejects with
  * GroupStateError while too many events are parked.
  */
@@ -164,7 +164,7 @@ export function replayGroupDeadLetters(
   return changeDeadLetters(db, change, 'replay')
 }
 
-/** Discards open dead letters of a group for good, at most MAX_CHANGED. Resolves as `replayGroupDeadLetters`. */
+/** Discards open dead letters of a group for good, at most 1,000. Resolves as `replayGroupDeadLetters`. */
 export function discardGroupDeadLetters(
   db: Db,
   change: GroupDeadLetterChange,

@@ -27,7 +27,7 @@ export interface GroupState extends GroupRow {
 }
 
 /** Up to how many parked events, and open dead letters, of a group are counted. */
-export const MAX_COUNTED = 10_000
+const MAX_COUNTED = 10_000
 
 /**
  * Resolves with a page of a tenant's groups, the newest first; `before` is the id to continue from. The lag is counted

@@ -19,7 +19,6 @@ export function pauseConsumerGroup(
   return withTransaction(db, async (tx) => {
     const group = await lockGroup(tx, change)
     if (!group) return undefined
-    requireInCode(group, 'pause')
     if (group.pausedFor !== null) {
       throw new GroupStateError(`The group ${group.name} is already paused by ${group.pausedBy}: ${group.pausedFor}`)
     }
@@ -44,10 +43,11 @@ export function resumeConsumerGroup(
   return withTransaction(db, async (tx) => {
     const group = await lockGroup(tx, change)
     if (!group) return undefined
-    requireInCode(group, 'resume')
     if (group.pausedFor === null) throw new GroupStateError(`The group ${group.name} is not paused`)
-    const lost = (await lockCursors(tx, group)).filter(({ position, low }) => position < low)
-    if (lost.length > 0 && !skipLost) throw lostHistory(group, lost.length)
+    const behind = (await lockCursors(tx, group)).filter(({ position, low }) => position < low)
+    // A program that reads over HTTP is told when it reads.
+    if (behind.length > 0 && !skipLost && group.kind === 'consumer') throw lostHistory(group, behind.length)
+    const lost = skipLost ? behind : []
     await tx.query(
       'UPDATE consumer_groups SET paused_for = NULL, paused_by = NULL, paused_at = NULL WHERE group_id = $1',
       [group.groupId],
@@ -79,12 +79,6 @@ export function deleteConsumerGroup(db: Db, change: GroupChange): Promise<GroupR
     await auditGroup(tx, group, { by: change.by, action: 'delete-group' })
     return group
   })
-}
-
-/** Throws GroupStateError for a group that EventFlow does not run. */
-function requireInCode({ kind, name }: GroupRow, action: string): void {
-  if (kind === 'consumer') return
-  throw new GroupStateError(`The group ${name} is read by a program over HTTP: ${action} that program instead`)
 }
 
 const partitions = (count: number) => `${count} ${count === 1 ? 'partition' : 'partitions'}`
