@@ -1,4 +1,4 @@
-/** Who reads a consumer group: workers of the pipeline, workers that read only some groups, or nobody. */
+/** Who reads a consumer group: workers of the pipeline, workers that read only some groups, or no worker. */
 import { partitionOf } from '@eventflow/core'
 import { findGroup, resetConsumerGroup } from '@eventflow/db'
 import { type ConsumerDefinition, defineConsumer, defineEvent, Type } from '@eventflow/sdk'

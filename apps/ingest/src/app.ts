@@ -49,6 +49,8 @@ import { auditRoutes } from './routes/audit-log.js'
 import { deadLetterRoutes } from './routes/dead-letters.js'
 import { eventTypeRoutes } from './routes/event-types.js'
 import { eventRoutes } from './routes/events.js'
+import { groupDeadLetterRoutes } from './routes/group-dead-letters.js'
+import { groupRoutes } from './routes/groups.js'
 import { healthRoutes } from './routes/health.js'
 import { keyRoutes } from './routes/keys.js'
 import { liveRoutes } from './routes/live.js'
@@ -132,6 +134,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   deadLetterRoutes(app, { dbOf, reads, readPage })
   startOperationRoutes(app, { dbOf, reads, operations, definitions })
   operationRoutes(app, { dbOf, operations })
+  groupRoutes(app, { dbOf, reads, readPage })
+  groupDeadLetterRoutes(app, { dbOf, reads, readPage })
   searchRoutes(app, { dbOf, reads, readPage, partitions })
   eventTypeRoutes(app, { definitions })
   auditRoutes(app, { reads, readPage })

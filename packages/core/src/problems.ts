@@ -17,6 +17,7 @@ export const PROBLEMS = {
   'operation-not-found': { status: 404, title: 'There is no such operation', retryable: false },
   'key-not-found': { status: 404, title: 'There is no such API key', retryable: false },
   'schema-not-found': { status: 404, title: 'There is no such schema', retryable: false },
+  'group-not-found': { status: 404, title: 'There is no such consumer group', retryable: false },
   'route-not-found': { status: 404, title: 'There is no such route', retryable: false },
   'method-not-allowed': { status: 405, title: 'The route does not support this method', retryable: false },
   'request-timeout': { status: 408, title: 'The request took too long to arrive', retryable: true },

@@ -2,7 +2,7 @@
 
 export * from './groups/cursors.js'
 export * from './groups/dead-letters.js'
-export { type GroupName, type GroupRow, GroupStateError } from './groups/group-row.js'
+export { findGroupRow, type GroupName, type GroupRow, GroupStateError } from './groups/group-row.js'
 export * from './groups/leases.js'
 export * from './groups/list.js'
 export * from './groups/operate.js'

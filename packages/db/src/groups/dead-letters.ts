@@ -89,6 +89,8 @@ export interface GroupDeadLetterExtent {
   more: boolean
   /** Those among them whose events were removed from the log: they cannot be replayed. */
   removed: number
+  /** When they were counted, by the clock of the database. */
+  at: Date
   samples: DeadLetterRow[]
 }
 
@@ -100,7 +102,7 @@ export async function countGroupDeadLetters(
   const query = queryOf(db, group)
   const values = valuesOf(group.groupId, filter)
   const { rows: counts } = await query(
-    `SELECT count(*) AS count, count(*) FILTER (WHERE NOT ${IN_LOG}) AS removed
+    `SELECT count(*) AS count, count(*) FILTER (WHERE NOT ${IN_LOG}) AS removed, now() AS at
      FROM (SELECT e.seq ${OPEN} LIMIT ${MAX_COUNTED + 1}) e`,
     values,
   )
@@ -108,8 +110,8 @@ export async function countGroupDeadLetters(
     `SELECT tenant_id, event_id, type, key, accepted_at, error_class, message ${OPEN} ORDER BY e.seq LIMIT 5`,
     values,
   )
-  const { count, removed } = counts[0]
-  return { count: Math.min(count, MAX_COUNTED), more: count > MAX_COUNTED, removed, samples }
+  const { count, removed, at } = counts[0]
+  return { count: Math.min(count, MAX_COUNTED), more: count > MAX_COUNTED, removed, at, samples }
 }
 
 /** A change of open dead letters of a group. */

@@ -109,7 +109,7 @@ export function startGroupLane(groupId: number, deps: GroupLaneDeps): GroupLane 
     name: consumer.name,
     version: consumer.version,
     adopt(lease) {
-      partitions.set(lease.partition, newGroupPartition(lease, suspectsAfter(lease.crashes)))
+      partitions.set(lease.partition, newGroupPartition(lease, suspectsAfter(lease.crashes), reader.orderOf))
       alarm.ring()
     },
     async drop(lease) {

@@ -6,16 +6,16 @@
  *   so nothing overtakes them.
  * - *log*: it is read from the log.
  */
-import { orderingKey } from '@eventflow/core'
 import type { Cursor, GroupLease } from '@eventflow/db'
 import { createKeys, type Keys } from '../partition/keys.js'
 
 export interface GroupPartition {
   readonly lease: GroupLease
+  readonly orderOf: OrderOf
   state: 'new' | 'parked' | 'log'
   /** The cursor as it is in Postgres. */
   saved: number
-  /** The position up to which the log was read. Above `saved`, there is nothing for this group. */
+  /** The position up to which the log was read. Entries above `saved` are not for this group, or in the running batch. */
   read: number
   /** The position up to which parked events were loaded. */
   loadedUpTo: number
@@ -27,17 +27,24 @@ export interface GroupPartition {
   suspects: number
 }
 
-/** A partition that was just taken. */
-export function newGroupPartition(lease: GroupLease, suspects: number): GroupPartition {
-  return { lease, state: 'new', saved: 0, read: 0, loadedUpTo: -1, keys: noKeys(), unpublished: new Set(), suspects }
-}
+type OrderOf = Parameters<typeof createKeys>[0]
 
-const noKeys = () => createKeys(({ event }) => orderingKey(event))
+/** A partition that was just taken. `orderOf` gives the string by which an event is ordered. */
+export function newGroupPartition(lease: GroupLease, suspects: number, orderOf: OrderOf): GroupPartition {
+  return { lease, suspects, orderOf, ...nothing(orderOf) }
+}
 
 /** Forgets what is in memory: the partition begins again with what Postgres has. */
 export function beginAgain(partition: GroupPartition): void {
-  Object.assign(partition, newGroupPartition(partition.lease, partition.suspects))
+  Object.assign(partition, nothing(partition.orderOf))
 }
+
+const nothing = (orderOf: OrderOf) => ({
+  state: 'new' as const,
+  ...{ saved: 0, read: 0, loadedUpTo: -1 },
+  keys: createKeys(orderOf),
+  unpublished: new Set<number>(),
+})
 
 /** Continues with the cursor as Postgres has it. */
 export function begun(partition: GroupPartition, { position, unpublished }: Cursor): void {
