@@ -77,11 +77,15 @@ export function GroupDeadLettersButton({ label, ...asked }: GroupActionProps) {
 }
 
 const WORDS = {
-  replay: { sure: 'Replay', done: 'replayed', what: 'The group handles them again; its position does not move.' },
+  replay: {
+    sure: 'Replay',
+    done: 'replayed',
+    what: 'Replayed events are handled again; the position of the group does not move.',
+  },
   discard: {
     sure: 'Discard',
     done: 'discarded',
-    what: 'The group never handles them. They stay stored, with your reason.',
+    what: 'Discarded events are never handled by this group. They stay stored, with your reason.',
   },
 }
 

@@ -81,7 +81,7 @@ function Ask({ group, close, done }: ResetProps & { close: () => void }) {
         <p>
           The group goes on from another place of the log.{' '}
           {kind === 'consumer' &&
-            'A worker calls the function reset of its definition, which undoes what the group has done, in the same transaction. '}
+            'A worker moves it there, in one transaction with what the function reset of its definition undoes. '}
           Parked events and dead letters above that place are forgotten, since the group reads them again.
         </p>
         <label>
