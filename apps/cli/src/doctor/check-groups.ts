@@ -33,7 +33,7 @@ function whyReset({ name, resetError }: GroupState): Problem | false {
     resetError !== null &&
     warning(
       `the last reset of the group ${name} failed: ${oneLine(resetError)}`,
-      `repair the function reset of its definition, then npx eventflow groups reset ${name}`,
+      `repair the function reset of its definition, then npx eventflow groups reset ${name} --to …`,
     )
   )
 }
