@@ -100,8 +100,8 @@ export function startGroupLane(groupId: number, deps: GroupLaneDeps): GroupLane 
       { ...deps, retryOf: () => consumer.retry, orderOf: reader.orderOf },
     )
     const { blocked, broken, processed, failed, retried } = settled
-    reader.block(blocked as { delivery: LogDelivery; delayMs: number }[])
-    for (const id of broken) beginAgain(partitions.get(id)!)
+    const holds = ({ delivery }: (typeof blocked)[number]) => !broken.has(delivery.event.partition)
+    reader.block(blocked.filter(holds) as { delivery: LogDelivery; delayMs: number }[])
     const counts = { processed: processed.length, failed: failed.length, retried: retried.length }
     deps.measure(counts, (performance.now() - startedAt) / 1_000)
     const level = failed.length > 0 ? 'warn' : 'debug'
