@@ -111,9 +111,7 @@ export async function playQuickly(
     await untilOnlyASweepHelps(db, redis, pipeline.prefix)
     sweep()
     const drained = async () =>
-      (await unsettled(db)) === 0 &&
-      (await groupsAreLevel(db)) &&
-      (await leftInStreams(redis, pipeline.prefix)) === 0
+      (await unsettled(db)) === 0 && (await groupsAreLevel(db)) && (await leftInStreams(redis, pipeline.prefix)) === 0
     await until('everything is drained', drained, drainMs).catch(() => {}) // the checker reports the rest
     const checker = createChecker()
     for (const attempt of attempts) checker.attempt(attempt)

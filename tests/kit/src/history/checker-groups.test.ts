@@ -123,7 +123,11 @@ describe('detected is', () => {
       ['group effect without entry'],
       ({ letters }) => letters.push({ ...letter('first'), seq: 99 }),
     ],
-    ['an effect of another key', ['group effect of other data'], ({ groupEffects }) => (groupEffects[0]!.key = 'other')],
+    [
+      'an effect of another key',
+      ['group effect of other data'],
+      ({ groupEffects }) => (groupEffects[0]!.key = 'other'),
+    ],
     [
       'an effect and a dead letter of one event',
       ['group two ends'],

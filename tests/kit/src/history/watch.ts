@@ -84,9 +84,7 @@ const WATCH = [
      END IF;
      RETURN NULL;
    END $$`,
-  ...PARTS.map(
-    (table) => `CREATE TABLE leaving_${table} AS SELECT ${HISTORY[table]} FROM ${table} WITH NO DATA`,
-  ),
+  ...PARTS.map((table) => `CREATE TABLE leaving_${table} AS SELECT ${HISTORY[table]} FROM ${table} WITH NO DATA`),
   `CREATE TRIGGER watch_part AFTER UPDATE OF looked_at, emptied_at ON ledger_parts FOR EACH ROW
      EXECUTE FUNCTION watch_part()`,
 
