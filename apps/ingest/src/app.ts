@@ -41,6 +41,7 @@ import { documentRoutes } from './http/docs.js'
 import { createPaging } from './http/paging.js'
 import { createServer } from './http/server.js'
 import { startCollector } from './live/collector.js'
+import { createLogWatch } from './live/log-watch.js'
 import { createPipelineGauges } from './live/pipeline-gauges.js'
 import { createSettledWatch } from './live/settled.js'
 import { createOperations } from './operations/operations.js'
@@ -48,9 +49,11 @@ import { auditRoutes } from './routes/audit-log.js'
 import { deadLetterRoutes } from './routes/dead-letters.js'
 import { eventTypeRoutes } from './routes/event-types.js'
 import { eventRoutes } from './routes/events.js'
+import { groupPositionRoutes } from './routes/group-positions.js'
 import { healthRoutes } from './routes/health.js'
 import { keyRoutes } from './routes/keys.js'
 import { liveRoutes } from './routes/live.js'
+import { logRoutes } from './routes/log.js'
 import { operationRoutes } from './routes/operations.js'
 import { schemaRoutes } from './routes/schemas.js'
 import { searchRoutes } from './routes/search.js'
@@ -133,6 +136,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   operationRoutes(app, { dbOf, operations })
   searchRoutes(app, { dbOf, reads, readPage, partitions })
   eventTypeRoutes(app, { definitions })
+  logRoutes(app, { dbOf, reads, watch: createLogWatch(asking, partitions), partitions })
+  groupPositionRoutes(app, { dbOf, reads, partitions })
   auditRoutes(app, { reads, readPage })
   keyRoutes(app, { dbOf })
   schemaRoutes(app, { dbOf, reads })

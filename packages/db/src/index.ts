@@ -1,5 +1,6 @@
 /** The only package that uses Postgres. */
 
+export * from './groups/external.js'
 export * from './ledger/columns.js'
 export * from './ledger/event-filter.js'
 export * from './ledger/partition-marks.js'
@@ -13,6 +14,7 @@ export * from './ledger/unsettled.js'
 export * from './ledger/waiting.js'
 export * from './ledger/workers.js'
 export * from './log/find-positions.js'
+export * from './log/log-news.js'
 export { type LogChoice, type LogEntry, type LogPage, type LogPlace, readLog, readLogEnds } from './log/read-log.js'
 export * from './log/read-own-log.js'
 export * from './operators/event-list.js'

@@ -35,6 +35,7 @@ const SCOPES_OF: Record<string, Scope> = {
   'POST /v1/operations/:id/resume': 'replay',
   'POST /v1/operations/:id/cancel': 'replay',
   'POST /v1/waiting/:id/skip': 'replay',
+  'PUT /v1/groups/:name/positions': 'replay',
   'POST /v1/schemas/:type/check': 'read',
   'GET /v1/audit-log': 'admin',
   'GET /v1/keys': 'admin',
