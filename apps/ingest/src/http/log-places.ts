@@ -22,25 +22,23 @@ export function invalid(pointer: string, message: string): RequestError {
 const OTHERWISE = 'it is damaged, of another tenant, or from before Postgres was restored or a standby took over'
 
 /** Whether a text is neither a cursor nor a position. */
-export const isStart = (from: string) => from === 'earliest' || from === 'latest' || /^\d/.test(from)
+export const isStart = (from: string) => isEnd(from) || /^\d/.test(from)
 
-/**
- * Resolves with the places in these partitions at which a reader begins: `earliest`, `latest`, or a time in RFC 3339.
- * Throws RequestError that points at anything else.
- */
-export async function readStart(
-  db: Db,
-  from: string,
-  partitions: readonly number[],
-  pointer: string,
-): Promise<LogPlace[]> {
-  if (from === 'earliest' || from === 'latest') {
-    const ends = await readLogEnds(db, partitions)
-    return ends.map(({ partition, low, last }) => ({ partition, after: from === 'earliest' ? low : last }))
-  }
+const isEnd = (from: string) => from === 'earliest' || from === 'latest'
+
+/** Returns `earliest`, `latest`, or a time. Throws RequestError that points at anything else. */
+export function checkStart(from: string, pointer: string): string {
+  if (isEnd(from)) return from
   const { time, fault } = readTime(from)
   if (time === undefined) throw invalid(pointer, `is neither earliest nor latest, and ${fault}`)
-  return findPositions(db, time, partitions)
+  return time
+}
+
+/** Resolves with the places in these partitions at which a reader begins. `start`: what `checkStart` has returned. */
+export async function readStart(db: Db, start: string, partitions: readonly number[]): Promise<LogPlace[]> {
+  if (!isEnd(start)) return findPositions(db, start, partitions)
+  const ends = await readLogEnds(db, partitions)
+  return ends.map(({ partition, low, last }) => ({ partition, after: start === 'earliest' ? low : last }))
 }
 
 /** Returns the places of a cursor. Throws RequestError if it is not one of this tenant. */

@@ -10,7 +10,7 @@ import {
 } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { From, invalid, isStart, readCursor, readPosition, readStart, readTokens } from '../http/log-places.js'
+import { checkStart, From, invalid, readCursor, readPosition, readStart, readTokens } from '../http/log-places.js'
 import { type LogTokens, MAX_CURSOR_LENGTH } from '../http/log-tokens.js'
 import { operatorOf, strictly } from '../http/request.js'
 import { answerDefined, missingGroup } from './log.js'
@@ -64,12 +64,13 @@ export function groupPositionRoutes(app: FastifyInstance, { dbOf, reads, partiti
     async (request, reply) => {
       const { name } = request.params
       const { tenantId } = request.access
-      const { reset = false, from } = request.body
+      const { reset = false, from: sent } = request.body
+      const from = sent === undefined ? undefined : checkStart(sent, '/from')
       const db = dbOf(tenantId)
       const tokens = await readTokens(db)
       const handled = readHandled(request.body, tokens, tenantId)
       const exists = (await readExternalGroup(db, { tenantId, name }).catch(answerDefined(name))) !== undefined
-      const start = from !== undefined && (reset || !exists) ? await readStart(db, from, all, '/from') : undefined
+      const start = from !== undefined && (reset || !exists) ? await readStart(db, from, all) : undefined
       const by = operatorOf(request)
       const done = await commitPositions(db, { tenantId, name, handled, from: start, reset, by }).catch(
         answerDefined(name),
@@ -82,9 +83,6 @@ export function groupPositionRoutes(app: FastifyInstance, { dbOf, reads, partiti
 
   /** Returns the places of a commit. Throws RequestError that points at what is wrong. */
   function readHandled({ positions, next, from }: Sent, tokens: LogTokens, tenantId: string): LogPlace[] {
-    if (from !== undefined && !isStart(from)) {
-      throw invalid('/from', 'must be earliest, latest or a time: what was read is committed as next or as positions')
-    }
     if (next !== undefined) {
       if (positions !== undefined) throw invalid('/positions', 'cannot be combined with next')
       return readCursor(tokens, tenantId, next, '/next')

@@ -15,7 +15,16 @@ import {
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeLogEntry } from '../answers/describe-log.js'
-import { From, invalid, isStart, readCursor, readPosition, readStart, readTokens } from '../http/log-places.js'
+import {
+  checkStart,
+  From,
+  invalid,
+  isStart,
+  readCursor,
+  readPosition,
+  readStart,
+  readTokens,
+} from '../http/log-places.js'
 import { type LogTokens, MAX_CURSOR_LENGTH } from '../http/log-tokens.js'
 import { RequestError } from '../http/problem.js'
 import { Moment } from '../http/reply.js'
@@ -63,7 +72,7 @@ export function logRoutes(app: FastifyInstance, { dbOf, reads, watch, partitions
       if (query.from !== undefined) throw invalid('/from', 'cannot be combined with group, which has its own positions')
       return narrowed((await findReadingGroup(db, { tenantId, name: group })).places, only, '/group')
     }
-    if (isStart(from)) return readStart(db, from, only === undefined ? all : [only], '/from')
+    if (isStart(from)) return readStart(db, checkStart(from, '/from'), only === undefined ? all : [only])
     if (from.startsWith('p')) {
       if (only === undefined) throw invalid('/from', 'is the position of an event: it needs its partition as well')
       return [readPosition(tokens, tenantId, { partition: only, token: from }, '/from')]
