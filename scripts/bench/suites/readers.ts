@@ -7,7 +7,7 @@ import type { Terminal } from '../terminal.js'
 import { startEventFlow, startReader } from '../variants/eventflow.js'
 
 /** A turn with some readers. */
-export interface ReadersTurn {
+interface ReadersTurn {
   readers: string
   /** From the first request until every event is processed. */
   eventsPerSecond: number

@@ -13,7 +13,7 @@ export function checkGroups({ groups, ownership }: NonNullable<PostgresFacts['ta
   return findings('groups', groups.length === 0 ? 'none' : `${groups.length}, none of them paused or far behind`, [
     ...groups.map(whyPaused),
     ...groups.map(whyReset),
-    ...groups.map((group) => someWork && whatNobodyReads(group)),
+    ...groups.map((group) => someWork && whatNoWorkerReads(group)),
     ...groups.map((group) => someWork && howFarBehind(group)),
   ])
 }
@@ -33,12 +33,12 @@ function whyReset({ name, resetError }: GroupState): Problem | false {
     resetError !== null &&
     warning(
       `the last reset of the group ${name} failed: ${oneLine(resetError)}`,
-      `repair the function reset of its definition, then npx eventflow groups reset ${name}`,
+      `repair the function reset of its definition, then npx eventflow groups reset ${name} --to …`,
     )
   )
 }
 
-function whatNobodyReads({ name, partitions }: GroupState): Problem | false {
+function whatNoWorkerReads({ name, partitions }: GroupState): Problem | false {
   const free = partitions.filter(({ owner }) => owner === null).map(({ partition }) => partition)
   if (free.length === 0) return false
   if (free.length === partitions.length) {

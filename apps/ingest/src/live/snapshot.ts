@@ -1,5 +1,5 @@
 /** A snapshot of the pipeline: rates, backlog, workers, partitions, and problems. */
-import type { KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
+import type { GroupState, KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
 import type { PartitionLag, PipelineLag, Stock } from '@eventflow/monitor'
 import type { Point } from './history.js'
 import type { Rates, WorkerRate } from './rates.js'
@@ -63,6 +63,7 @@ export interface Read {
   stock: Stock | undefined
   workers: KnownWorker[] | undefined
   waiting: WaitingKey[] | undefined
+  groups: GroupState[] | undefined
   /** The most attempts of an event of a type. */
   attemptsOf: (type: string) => number
 }
