@@ -8,8 +8,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { registerGroups } from '@eventflow/db'
-import { defineEvent, TransientError, Type } from '@eventflow/sdk'
+import { defineConsumer, defineEvent, TransientError, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
@@ -28,6 +27,15 @@ const orderCreated = defineEvent({
   retry: { attempts: 1 },
   handle: async ({ data }) => {
     if (data.amount === 0) throw new TransientError('the till is away')
+  },
+})
+
+const invoicing = defineConsumer({
+  name: 'invoicing',
+  events: ['order.created'],
+  retry: { attempts: 1 },
+  handle: async ({ data }) => {
+    if (data.amount === 30) throw new TransientError('the printer is away')
   },
 })
 
@@ -89,9 +97,8 @@ beforeAll(async () => {
   ])
   await put('events.ndjson', { type: 'stock.moved', data: { sku: 'cup-red', quantity: 1 } })
   await put('closed.json', { type: 'object', properties: { amount: { type: 'string' } }, ...closed })
-  pipeline = await startPipeline([stockMoved, orderCreated])
+  pipeline = await startPipeline([stockMoved, orderCreated], {}, [invoicing])
   await pipeline.startWorker()
-  await registerGroups(pipeline.db, [{ name: 'invoicing', version: 1, types: ['order.created'], from: 'earliest' }])
 })
 
 afterAll(async () => {
