@@ -32,7 +32,7 @@ const orderCreated = defineEvent({
 
 const invoicing = defineConsumer({
   name: 'invoicing',
-  events: ['order.created'],
+  events: ['order.created', 'stock.moved'],
   retry: { attempts: 1 },
   handle: async ({ data }) => {
     if (data.amount === 30) throw new TransientError('the printer is away')
