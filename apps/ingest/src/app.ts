@@ -42,6 +42,7 @@ import { documentRoutes } from './http/docs.js'
 import { createPaging } from './http/paging.js'
 import { createServer } from './http/server.js'
 import { startCollector } from './live/collector.js'
+import { createLogWatch } from './live/log-watch.js'
 import { createPipelineGauges } from './live/pipeline-gauges.js'
 import { createSettledWatch } from './live/settled.js'
 import { createOperations } from './operations/operations.js'
@@ -50,10 +51,12 @@ import { deadLetterRoutes } from './routes/dead-letters.js'
 import { eventTypeRoutes } from './routes/event-types.js'
 import { eventRoutes } from './routes/events.js'
 import { groupDeadLetterRoutes } from './routes/group-dead-letters.js'
+import { groupPositionRoutes } from './routes/group-positions.js'
 import { groupRoutes } from './routes/groups.js'
 import { healthRoutes } from './routes/health.js'
 import { keyRoutes } from './routes/keys.js'
 import { liveRoutes } from './routes/live.js'
+import { logRoutes } from './routes/log.js'
 import { operationRoutes } from './routes/operations.js'
 import { schemaRoutes } from './routes/schemas.js'
 import { searchRoutes } from './routes/search.js'
@@ -138,6 +141,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   groupDeadLetterRoutes(app, { dbOf, reads, readPage })
   searchRoutes(app, { dbOf, reads, readPage, partitions })
   eventTypeRoutes(app, { definitions })
+  logRoutes(app, { dbOf, reads, watch: createLogWatch(asking, partitions), partitions })
+  groupPositionRoutes(app, { dbOf, reads, partitions })
   auditRoutes(app, { reads, readPage })
   keyRoutes(app, { dbOf })
   schemaRoutes(app, { dbOf, reads })

@@ -26,6 +26,7 @@ export const PROBLEMS = {
   'group-conflict': { status: 409, title: 'The consumer group is in the wrong state', retryable: false },
   'limit-reached': { status: 409, title: 'The tenant has reached its limit', retryable: false },
   'schema-incompatible': { status: 409, title: 'The schema is not compatible with earlier versions', retryable: false },
+  'log-removed': { status: 410, title: 'The log no longer has these events', retryable: false },
   'body-too-large': { status: 413, title: 'The body is too large', retryable: false },
   'unsupported-media-type': { status: 415, title: 'The content type is not supported', retryable: false },
   'expectation-failed': { status: 417, title: 'The expectation cannot be met', retryable: false },

@@ -7,7 +7,6 @@ import {
   ASKING_APPLICATION,
   CONNECTIONS_OF_INGEST,
   connect,
-  countEvents,
   countPartitions,
   type Db,
   type EntryKey,
@@ -41,6 +40,7 @@ import {
 } from '@eventflow/runtime'
 import { registerDefinitions } from '@eventflow/schemas'
 import type { ConsumerDefinition, EventDefinition } from '@eventflow/sdk'
+import { everythingIsSettled } from './drained.js'
 import { post } from './post.js'
 import { type ProgramProcess, startProgramProcess } from './program-process.js'
 import { createDatabase, redisUrl } from './services.js'
@@ -75,7 +75,7 @@ export interface TestPipeline {
   startWorkerProcess(id: string, events: string, settings?: Record<string, string>): Promise<ProgramProcess>
   /** Sends events as one batch request and returns the answer; throws if it is not 200. */
   send(events: readonly object[]): Promise<BatchAnswer>
-  /** Waits until every accepted event is settled. */
+  /** Waits until every accepted event is settled, and handled by the consumer groups. */
   drained(timeoutMs?: number): Promise<void>
   /** Waits until nothing is left in the streams. */
   streamsEmpty(): Promise<void>
@@ -186,7 +186,7 @@ export async function startPipeline(
       return (await response.json()) as BatchAnswer
     },
     async drained(timeoutMs) {
-      await until('everything is settled', async () => (await countEvents(db)).unsettled === 0, timeoutMs)
+      await until('everything is settled', () => everythingIsSettled(db), timeoutMs)
     },
     async streamsEmpty() {
       await until('the streams are empty', async () =>

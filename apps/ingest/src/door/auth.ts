@@ -40,6 +40,7 @@ const SCOPES_OF: Record<string, Scope> = {
   'POST /v1/groups/:name/reset': 'replay',
   'POST /v1/groups/:name/dead-letters/replay': 'replay',
   'POST /v1/groups/:name/dead-letters/discard': 'replay',
+  'PUT /v1/groups/:name/positions': 'replay',
   'POST /v1/schemas/:type/check': 'read',
   'GET /v1/audit-log': 'admin',
   'GET /v1/keys': 'admin',

@@ -23,6 +23,7 @@ export async function documentRoutes(app: FastifyInstance): Promise<void> {
       security: [{ key: [] }, {}],
       tags: [
         { name: 'events', description: 'Send and follow events' },
+        { name: 'log', description: 'Read processed events in order, and remember up to where' },
         { name: 'dead letters', description: 'List, replay and discard failed events' },
         { name: 'operations', description: 'Running and recent replays and discards' },
         { name: 'groups', description: 'Consumer groups: their lag, and how to pause, resume and reset them' },

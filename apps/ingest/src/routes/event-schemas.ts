@@ -7,6 +7,7 @@ import { Source } from '../http/event-name.js'
 import { ProblemSchema } from '../http/problem.js'
 import { ENCODINGS } from '../http/receive.js'
 import { LOCATED, Moment } from '../http/reply.js'
+import { Wait } from '../http/wait.js'
 
 /** `admit` checks events, both single ones and batches; the schema of a body is only documentation. */
 export const checkedByAdmit = () => () => true
@@ -148,7 +149,7 @@ export const statusSchema: FastifySchema = {
   params: Type.Object({ id: Type.String({ minLength: 1, maxLength: 200 }) }),
   querystring: Type.Object(
     {
-      wait: Type.Optional(Type.String({ pattern: '^\\d{1,6}(ms|s)$', examples: ['10s'] })),
+      wait: Wait,
       source: Source,
     },
     { additionalProperties: false },

@@ -16,6 +16,7 @@ import { problemBody, RequestError } from '../http/problem.js'
 import { asItIs } from '../http/reply.js'
 import { correlationIdHeader, idempotencyKeyOf, traceparentHeader } from '../http/request.js'
 import { sent, startSend } from '../http/trace.js'
+import { millisecondsOf } from '../http/wait.js'
 import type { SettledWatch } from '../live/settled.js'
 import { batchSchema, checkedByAdmit, singleSchema, statusSchema } from './event-schemas.js'
 
@@ -234,11 +235,3 @@ function aboutEvent(event: NewEvent | undefined) {
 }
 
 const isOnItsWay = (status: string) => status === 'accepted' || status === 'retrying'
-
-/** The longest a request may wait for its event, in milliseconds. */
-const MAX_WAIT_MS = 60_000
-
-function millisecondsOf(wait: string): number {
-  const [, amount, unit] = /^(\d{1,6})(ms|s)$/.exec(wait)!
-  return Math.min(Number(amount) * (unit === 's' ? 1_000 : 1), MAX_WAIT_MS)
-}

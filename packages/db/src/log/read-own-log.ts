@@ -40,6 +40,9 @@ const READ_STRETCHES = `
     SELECT max(position) AS until, count(*) AS scanned FROM ${firstEntries('position')} e) stretch
   ORDER BY place.number`
 
+/** An entry of the tenant $4 in a stretch. */
+const OWN = 'position <= place.until AND tenant_id = $4'
+
 // The data is read only of the entries that the page may have.
 const READ_OWN_LOG = `
   SELECT s.*, ${asMoment('coalesce(s.occurred_at, r.occurred_at)')} AS occurred,
@@ -53,12 +56,20 @@ const READ_OWN_LOG = `
         FROM ${placesOf({ name: 'until', values: '$6::bigint[]' })}
         CROSS JOIN LATERAL ${firstEntries(
           `${LOG_COLUMNS}, payload`,
-          `position <= place.until AND tenant_id = $4 AND ($5::text[] IS NULL OR type = ANY($5))`,
+          `${OWN} AND ($5::text[] IS NULL OR type = ANY($5))`,
         )} e
         ORDER BY place.number, e.position LIMIT $3) e) e) s
   LEFT JOIN LATERAL (SELECT * FROM raw_events WHERE partition = s.partition AND seq = s.seq OFFSET 0) r ON true
   WHERE s.before < $7
   ORDER BY s.number, s.position`
+
+const COUNT_OWN_LOG = `
+  SELECT behind.* FROM ${placesOf({ name: 'until', values: '$5::bigint[]' })}
+  CROSS JOIN LATERAL (
+    SELECT count(DISTINCT position) AS events,
+           coalesce(greatest(extract(epoch FROM now() - min(processed_at)), 0), 0)::float8 AS seconds
+    FROM ${firstEntries('position, processed_at', OWN)} e) behind
+  ORDER BY place.number`
 
 /**
  * Resolves with the next entries of a tenant in each partition. The page is filled place by place, in the order in
@@ -130,5 +141,38 @@ async function readEntries(
     const { until, scanned } = stretches[i]!
     if (i < cutIn) return { entries, reached: until, more: scanned === each }
     return { entries, reached: entries.at(-1)?.position ?? places[i]!.after, more: true }
+  })
+}
+
+/** What is after a place. */
+export interface Behind {
+  /** Retention has removed entries after it. */
+  removed: boolean
+  /** The tenant's events, as far as they were counted. */
+  events: number
+  /** There are later entries, which were not counted. */
+  more: boolean
+  /** Since when the first of these events has been in the log, in seconds; 0 if there is none. */
+  seconds: number
+}
+
+/** Counts the events of a tenant after each place, among a limited number of entries. */
+export function countOwnLog(db: Db, tenantId: string, places: readonly LogPlace[]): Promise<Behind[]> {
+  const each = Math.ceil(SCANNED / places.length)
+  return withTransaction(db, async (tx) => {
+    const stretches = await readStretches(tx, places, each)
+    await becomeTenant(tx, tenantId)
+    const { rows } = await tx.query({
+      name: 'count-own-log',
+      text: COUNT_OWN_LOG,
+      values: [
+        places.map(({ partition }) => partition),
+        places.map(({ after }) => after),
+        each,
+        tenantId,
+        stretches.map(({ until }) => until),
+      ],
+    })
+    return rows.map((row, i) => ({ ...row, removed: stretches[i]!.removed, more: stretches[i]!.scanned === each }))
   })
 }

@@ -77,7 +77,7 @@ export function createGroupWork(
     partition: GroupPartition,
     generation: Generation,
   ): Promise<void> {
-    if (stopping.aborted) return beginAgain(partition)
+    if (stopping.aborted || partition.state === 'new') return beginAgain(partition)
     partition.suspects = Math.max(0, partition.suspects - suspects.length)
     const counted = countAttempt(suspects, attempted)
     if (!(await parkSuspects(counted, partition, generation, db))) return beginAgain(partition)
@@ -104,8 +104,8 @@ export function createGroupWork(
       settleDeps,
     )
     const { blocked, broken, processed, failed, retried } = settled
-    reader.block(blocked as { delivery: LogDelivery; delayMs: number }[])
-    for (const id of broken) beginAgain(partitions.get(id)!)
+    const holds = ({ delivery }: (typeof blocked)[number]) => !broken.has(delivery.event.partition)
+    reader.block(blocked.filter(holds) as { delivery: LogDelivery; delayMs: number }[])
     const counts = { processed: processed.length, failed: failed.length, retried: retried.length }
     deps.measure(counts, (performance.now() - startedAt) / 1_000)
     const level = failed.length > 0 ? 'warn' : 'debug'

@@ -70,7 +70,9 @@ export function createGroupReader(partitions: ReadonlyMap<number, GroupPartition
     const targets = [...new Set(cursors.flatMap(({ unpublished }) => unpublished))]
     if (targets.length > 0) await markDirty(db, targets)
     for (const cursor of cursors) begun(partitions.get(cursor.partition)!, { ...cursor, unpublished: [] })
-    if (targets.length > 0) await forgetUnpublished(db, generation.groupId, leases)
+    // Only for those: a transaction of ours whose answer was lost may still be about to record others.
+    const ours = leases.filter(({ partition }) => cursors.some((cursor) => cursor.partition === partition))
+    if (targets.length > 0) await forgetUnpublished(db, generation.groupId, ours)
   }
 
   async function read(generation: Generation): Promise<{ deliveries: LogDelivery[]; lost?: string }> {

@@ -24,7 +24,7 @@ import type { Written } from '../settle/write.js'
 import type { CompiledConsumer } from './consumers.js'
 import type { LogDelivery } from './delivery.js'
 import { createEmits, EmitConflictError, type EmitDeps, type Inserted } from './emits.js'
-import type { GroupPartition } from './group-partition.js'
+import { beginAgain, type GroupPartition } from './group-partition.js'
 import { runHandlers } from './handlers.js'
 
 export interface GroupWriteDeps extends EmitDeps {
@@ -51,7 +51,7 @@ export async function writePart(
   const { groupId } = generation
   stopAtPoison(part, consumer)
   const targets = targetsOf(part, partitions)
-  const { result, emitted } = await withHandlers(db, async (tx, handled) => {
+  const { result, emitted, recorded } = await withHandlers(db, async (tx, handled) => {
     const begunAt = performance.now()
     const broken = await fence(tx, part, targets, generation, partitions)
     const holds = ({ delivery }: { delivery: { event: { partition: number } } }) =>
@@ -68,10 +68,14 @@ export async function writePart(
       await runHandlers(consumer, events, { db, tx, limits, begunAt, trace }, emits)
       handled(events.map(({ seq }) => seq))
     }
-    const emitted = await insertEmitted(tx, emits.insert, processed)
-    return { result: { processed, fresh: processed, failed, retried, broken }, emitted }
+    const emitted = await insertEmitted(tx, emits.insert)
+    const recorded = emitted ? await recordTargets(tx, emitted, processed) : []
+    return { result: { processed, fresh: processed, failed, retried, broken }, emitted, recorded }
   })
   for (const [id, to] of targets) if (!result.broken.has(id)) partitions.get(id)!.saved = to
+  // Nothing of them may be written in a later part: it would move the cursor past what this part has left out.
+  for (const id of result.broken) if (partitions.has(id)) beginAgain(partitions.get(id)!)
+  for (const [id, recordedTargets] of recorded) partitions.get(id)!.unpublished = recordedTargets
   if (emitted) await announce(emitted.events, emitted.incarnation)
   return result
 
@@ -88,26 +92,25 @@ export async function writePart(
     if (ended.processed.length + ended.failed.length > 0) await endParking(tx, groupId, ended)
   }
 
-  async function insertEmitted(
-    tx: Transaction,
-    insert: (tx: Transaction) => Promise<Inserted | undefined>,
-    processed: readonly Processed[],
-  ): Promise<Inserted | undefined> {
-    const inserted = await insert(tx).catch((error) => {
+  function insertEmitted(tx: Transaction, insert: (tx: Transaction) => Promise<Inserted | undefined>) {
+    return insert(tx).catch((error) => {
       throw error instanceof EmitConflictError ? new SettlingStoppedError(error.message, { cause: error }) : error
     })
-    if (!inserted) return undefined
-    const targets = new Set(inserted.events.map(({ partition }) => partition))
+  }
+
+  /** Resolves with what is recorded for each partition once the transaction is committed. */
+  async function recordTargets(tx: Transaction, { events }: Inserted, processed: readonly Processed[]) {
+    const targets = new Set(events.map(({ partition }) => partition))
     const sources = [...new Set(processed.map(({ delivery }) => delivery.event.partition))]
+    const recorded: [partition: number, targets: ReadonlySet<number>][] = []
     for (const id of sources) {
-      const partition = partitions.get(id)!
-      if ([...targets].every((target) => partition.unpublished.has(target))) continue
-      const recorded = new Set([...partition.unpublished, ...targets])
-      await recordUnpublished(tx, generation, id, [...recorded])
-      // If the COMMIT fails, more is recorded here than there: then the lane begins the partition again.
-      partition.unpublished = recorded
+      const { unpublished } = partitions.get(id)!
+      if ([...targets].every((target) => unpublished.has(target))) continue
+      const all = new Set([...unpublished, ...targets])
+      await recordUnpublished(tx, generation, id, [...all])
+      recorded.push([id, all])
     }
-    return inserted
+    return recorded
   }
 }
 
@@ -156,7 +159,7 @@ async function fence(
   }
   const moves = [...targets].flatMap(([id, to]) => {
     const partition = partitions.get(id)
-    if (!partition || broken.has(id)) {
+    if (!partition || partition.state === 'new' || broken.has(id)) {
       broken.add(id)
       return []
     }
