@@ -19,6 +19,16 @@ export { type FileRow, readEventFile, readEventLines } from './event-file.js'
 export { EventRejected, type Problem, RequestFailed } from './failure.js'
 export type { RequestReport } from './http.js'
 export {
+  createLogReader,
+  type FollowOptions,
+  type GroupPositions,
+  type LogCommit,
+  type LogEvent,
+  type LogPage,
+  type LogQuery,
+  type LogReader,
+} from './log-reader.js'
+export {
   createOperator,
   type DeadLetter,
   type DeadLetterAction,
