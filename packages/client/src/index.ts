@@ -32,6 +32,16 @@ export type {
 export type { RequestReport } from './http.js'
 export type { DeadLetter, DeadLetterAction, DeadLetterFilter, DryRun, EventSearch, Page } from './lists.js'
 export {
+  createLogReader,
+  type FollowOptions,
+  type GroupPositions,
+  type LogCommit,
+  type LogEvent,
+  type LogPage,
+  type LogQuery,
+  type LogReader,
+} from './log-reader.js'
+export {
   createOperator,
   type DeadLetterOrder,
   type ListedEvent,

@@ -53,7 +53,7 @@ function whatNoWorkerReads({ name, partitions }: GroupState): Problem | false {
   )
 }
 
-/** A paused group, or one that nobody reads, is behind for that reason. */
+/** A paused group, or one that no worker reads, is behind for that reason. */
 function howFarBehind({ name, pausedFor, partitions }: GroupState): Problem | false {
   const read = partitions.filter(({ owner }) => owner !== null)
   const seconds = Math.max(0, ...read.map(({ lag }) => lag.ageSeconds))

@@ -50,13 +50,10 @@ export function GroupPage({ name }: { name: string }) {
   )
 }
 
-/** A program that reads over HTTP is paused where it runs. */
 function Actions({ group, done }: { group: WholeGroup; done: () => void }) {
-  const inCode = group.kind === 'consumer'
   return (
     <>
-      {inCode && !group.paused && <PauseButton name={group.name} done={done} />}
-      {inCode && group.paused && <ResumeButton group={group} done={done} />}
+      {group.paused ? <ResumeButton group={group} done={done} /> : <PauseButton group={group} done={done} />}
       <ResetButton group={group} done={done} />
     </>
   )

@@ -9,7 +9,12 @@ import { AskingButton, Who } from './asking.js'
 import { Problem } from './basics.js'
 import { Dialog } from './dialog.js'
 
-export function PauseButton({ name, done }: { name: string; done: () => void }) {
+interface GroupProps {
+  group: WholeGroup
+  done: () => void
+}
+
+export function PauseButton({ group: { name, kind }, done }: GroupProps) {
   return (
     <AskingButton
       label="Pause…"
@@ -19,8 +24,10 @@ export function PauseButton({ name, done }: { name: string; done: () => void }) 
       done={done}
     >
       <p>
-        Its workers finish the batch that they are handling, and then handle no events until the group is resumed. The
-        pipeline and other groups go on.
+        {kind === 'consumer'
+          ? 'Its workers finish the batch that they are handling, and then handle no events until the group is resumed.'
+          : 'The program that reads it is refused until the group is resumed.'}{' '}
+        The pipeline and other groups go on.
       </p>
       <label>
         Reason
@@ -31,7 +38,9 @@ export function PauseButton({ name, done }: { name: string; done: () => void }) 
   )
 }
 
-export function ResumeButton({ group: { name, partitions }, done }: { group: WholeGroup; done: () => void }) {
+export function ResumeButton({ group: { name, partitions }, done }: GroupProps) {
+  // Only the operator's tenant sees positions.
+  const seen = partitions[0]?.position !== undefined
   const lost = partitions.filter(({ position, low }) => (position ?? 0) < (low ?? 0)).length
   return (
     <AskingButton
@@ -44,12 +53,14 @@ export function ResumeButton({ group: { name, partitions }, done }: { group: Who
       done={done}
     >
       <p>It goes on from its position in each partition.</p>
-      {lost > 0 && (
+      {(lost > 0 || !seen) && (
         <label class="check">
-          <input type="checkbox" name="skip_lost" required />
+          <input type="checkbox" name="skip_lost" required={seen} />
           <span>
-            In {count(lost)} {lost === 1 ? 'partition' : 'partitions'}, events were removed before the group has read
-            them. <strong>Go on behind them</strong>
+            {seen
+              ? `In ${count(lost)} ${lost === 1 ? 'partition' : 'partitions'}, events were removed before the group has read them: `
+              : 'If events were removed before the group has read them, '}
+            <strong>go on behind them</strong>
           </span>
         </label>
       )}

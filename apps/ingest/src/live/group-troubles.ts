@@ -1,6 +1,6 @@
 /** The problems of the consumer groups in sentences. */
 import type { GroupState } from '@eventflow/db'
-import type { Trouble } from './troubles.js'
+import type { Trouble } from './trouble.js'
 import { count, countOf, inWords, listOf } from './words.js'
 
 /** How far a group may be behind before it is reported, in seconds. */

@@ -4,7 +4,8 @@ import type { PartitionLag, PipelineLag, Stock } from '@eventflow/monitor'
 import type { Point } from './history.js'
 import type { Rates, WorkerRate } from './rates.js'
 import type { Tally } from './recent.js'
-import { findTroubles, type Trouble } from './troubles.js'
+import type { Trouble } from './trouble.js'
+import { findTroubles } from './troubles.js'
 
 /**
  * The types with the most dead letters are counted individually, the others together, because clients choose the names

@@ -1,28 +1,14 @@
-/** Finds the problems of the pipeline, and describes them in sentences, the worst first. */
+/**
+ * Finds the problems of the pipeline, and describes them in sentences, the worst first. With `groupTroubles`, the only
+ * place that judges the state of the pipeline.
+ */
 import type { GroupState, KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
 import type { PipelineLag } from '@eventflow/monitor'
 import { groupTroubles } from './group-troubles.js'
 import type { Rates } from './rates.js'
 import { OBJECTIVE, type Tally } from './recent.js'
+import type { Trouble } from './trouble.js'
 import { count, countOf, inWords, listOf } from './words.js'
-
-/**
- * The only place that judges the state of the pipeline: pages take their colours from it, and all is well only if there
- * is no problem. Every alert that Prometheus or `apps/alerts` raises by default is also a problem here, immediately and
- * at the same level.
- */
-export interface Trouble {
-  /**
-   * `bad`: nothing progresses, or soon nothing will. `warn`: something waits, fails or misses the objective. `info`: it
-   * is being handled, or can wait. They correspond to the alerts' `critical`, `warning` and `info`.
-   */
-  level: 'bad' | 'warn' | 'info'
-  text: string
-  /** The figure that shows the problem. */
-  figure?: 'in' | 'oldest' | 'failed' | 'dead' | 'owner'
-  /** The object of the problem, for links. */
-  about?: { partition?: number; key?: string; event?: string; worker?: string; group?: string; page?: string }
-}
 
 /** All inputs. `undefined` or `null`: it could not be read. */
 export interface Known {
