@@ -38,7 +38,10 @@ test('the example of every body works when it is pasted', async () => {
       headers: { 'content-type': type },
       body: typeof body === 'string' ? body : JSON.stringify(body),
     }
-    const { status } = await contract.ask(path.replace('{type}', 'shelf.filled').replace('{id}', 'none'), init)
+    const { status } = await contract.ask(
+      path.replace('{type}', 'shelf.filled').replace('{id}', 'none').replace('{name}', 'billing'),
+      init,
+    )
     statuses.set(`${method} ${path}`, status)
   }
   expect(Object.fromEntries(statuses)).toEqual({
@@ -51,6 +54,7 @@ test('the example of every body works when it is pasted', async () => {
     'PUT /v1/schemas/{type}': 201,
     'POST /v1/schemas/{type}/check': 200,
     'PUT /v1/schemas/{type}/compatibility': 200,
+    'PUT /v1/groups/{name}/positions': 201,
     // No event waits.
     'POST /v1/waiting/{id}/skip': 409,
   })
