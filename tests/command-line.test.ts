@@ -51,6 +51,10 @@ const FOLLOWING: Record<string, { meanwhile: string; lines: [before: number, aft
     meanwhile: `eventflow send --type order.created --id order-6 --data '{"amount": "little"}' --wait`,
     lines: [3, 4],
   },
+  'eventflow log read --group billing --from earliest --follow --json': {
+    meanwhile: `eventflow send --type order.created --id order-7 --data '{"amount": 70}' --wait`,
+    lines: [4, 5],
+  },
 }
 
 /** Prepares the data that the commands of the document use. */
@@ -151,7 +155,7 @@ function start(line: string) {
 
 const ids = new Map<string, string>()
 
-/** The output without what differs in each run: ids, times, durations, ports, and column widths. */
+/** The output without what differs in each run: ids, times, positions, durations, ports, and column widths. */
 function normalised(text: string): string {
   return text
     .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, (id) => {
@@ -159,6 +163,8 @@ function normalised(text: string): string {
       return ids.get(id)!
     })
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
+    .replaceAll(/(?<="position":")[^"]+/g, '<position>')
+    .replaceAll(/(?<=--from )c[\w-]{40,}/g, '<cursor>')
     .replaceAll(/\b\d[\d.,]* (ms|s)\b/g, '<a while>')
     .replaceAll(pipeline.url, 'http://127.0.0.1:8000')
     .replaceAll(/ {2,}/g, '  ')

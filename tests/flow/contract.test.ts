@@ -40,7 +40,9 @@ test('the example of every body works when it is pasted', async () => {
       headers: { 'content-type': type },
       body: typeof body === 'string' ? body : JSON.stringify(body),
     }
-    const named = path.replace('{type}', 'shelf.filled').replace('{id}', 'none').replace('{name}', 'invoicing')
+    // Positions are committed for a group of a program; the others are about a group in code.
+    const name = path.endsWith('/positions') ? 'billing' : 'invoicing'
+    const named = path.replace('{type}', 'shelf.filled').replace('{id}', 'none').replace('{name}', name)
     const { status } = await contract.ask(named, init)
     statuses.set(`${method} ${path}`, status)
   }
@@ -59,6 +61,7 @@ test('the example of every body works when it is pasted', async () => {
     'PUT /v1/schemas/{type}': 201,
     'POST /v1/schemas/{type}/check': 200,
     'PUT /v1/schemas/{type}/compatibility': 200,
+    'PUT /v1/groups/{name}/positions': 201,
     // No event waits.
     'POST /v1/waiting/{id}/skip': 409,
   })

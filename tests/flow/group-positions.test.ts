@@ -3,6 +3,7 @@ import { createApiKey, createTenant, SCOPES, type Scope } from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { type Answer, type Contract, readContract } from '../contract.js'
 
 const step = defineEvent({
   type: 'step.done',
@@ -11,6 +12,7 @@ const step = defineEvent({
 })
 
 let pipeline: TestPipeline
+let contract: Contract
 const keys: Record<string, string> = {}
 
 // biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
@@ -21,6 +23,7 @@ const createKey = async (tenantId: string, scopes: readonly Scope[]) =>
 
 beforeAll(async () => {
   pipeline = await startPipeline([step], { EVENTFLOW_AUTH: 'required' })
+  contract = await readContract(pipeline.url)
   await pipeline.startWorker()
 })
 
@@ -32,8 +35,8 @@ async function tenant(name: string): Promise<string> {
   return name
 }
 
-async function ask(of: string, method: string, path: string, body?: object): Promise<{ status: number; body: Body }> {
-  const response = await fetch(`${pipeline.url}/v1/${path}`, {
+function ask(of: string, method: string, path: string, body?: object): Promise<Answer> {
+  return contract.ask(`/v1/${path}`, {
     method,
     headers: {
       authorization: `Bearer ${keys[of] ?? of}`,
@@ -42,7 +45,6 @@ async function ask(of: string, method: string, path: string, body?: object): Pro
     },
     ...(body && { body: JSON.stringify(body) }),
   })
-  return { status: response.status, body: await response.json() }
 }
 
 const commit = (of: string, group: string, body: object) => ask(of, 'PUT', `groups/${group}/positions`, body)

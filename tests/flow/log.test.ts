@@ -3,6 +3,7 @@ import { createApiKey, createTenant, renewIncarnation, SCOPES } from '@eventflow
 import { defineEvent, Type } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { type Answer, type Contract, readContract } from '../contract.js'
 
 /** Keys whose events fail. */
 const broken = new Set<string>()
@@ -20,6 +21,7 @@ const define = (type: string) =>
   })
 
 let pipeline: TestPipeline
+let contract: Contract
 const keys: Record<string, string> = {}
 
 // biome-ignore lint/suspicious/noExplicitAny: each test inspects the answer.
@@ -27,6 +29,7 @@ type Body = any
 
 beforeAll(async () => {
   pipeline = await startPipeline([define('step.done'), define('step.undone')], { EVENTFLOW_AUTH: 'required' })
+  contract = await readContract(pipeline.url)
   await pipeline.startWorker()
 })
 
@@ -41,11 +44,7 @@ async function tenant(name: string): Promise<string> {
 
 const authorized = (of: string) => ({ authorization: `Bearer ${keys[of]}` })
 
-async function ask(of: string, path: string): Promise<{ status: number; text: string; body: Body }> {
-  const response = await fetch(`${pipeline.url}${path}`, { headers: authorized(of) })
-  const text = await response.text()
-  return { status: response.status, text, body: JSON.parse(text) }
-}
+const ask = (of: string, path: string): Promise<Answer> => contract.ask(path, { headers: authorized(of) })
 
 const read = async (of: string, query = '') => (await ask(of, `/v1/log?${query}`)).body
 

@@ -171,7 +171,7 @@ const commitSchema = {
       ),
       reset: Type.Optional(Type.Boolean({ description: 'Positions may go back' })),
     },
-    { additionalProperties: false },
+    { additionalProperties: false, examples: [{ from: 'earliest' }] },
   ),
   response: Object.fromEntries(
     [200, 201].map((status) => [
