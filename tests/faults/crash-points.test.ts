@@ -124,7 +124,7 @@ const FOR_GROUPS: Load = {
   paceMs: 50,
   moodOf(n, i) {
     if (i === 0) return { mood: LEADS_TO_ANOTHER }
-    return i === 1 && n % 10 === 0 ? { mood: 'group fails once' } : {}
+    return i === 1 && n % 23 === 0 ? { mood: 'group fails once' } : {}
   },
 }
 
