@@ -8,16 +8,14 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
 const ROOT = join(import.meta.dirname, '../..')
-const DOCUMENTS = ['README.md', 'docs/tutorial.md', 'docs/defining-events.md']
+const DOCUMENTS = ['README.md', 'docs/tutorial.md', 'docs/defining-events.md', 'docs/streams.md']
 
 const run = promisify(execFile)
 const blocks = (path: string) => readFileSync(join(ROOT, path), 'utf8').matchAll(/^```(\w+)\n(.*?)^```$/gms)
 
 /** Complete definitions by document; excerpts cannot be compiled. */
 const definitions = DOCUMENTS.flatMap((path) =>
-  [...blocks(path)]
-    .filter(([, , code]) => code!.includes('export default defineEvent'))
-    .map(([, , code]) => ({ path, code })),
+  [...blocks(path)].filter(([, , code]) => code!.includes('export default')).map(([, , code]) => ({ path, code })),
 )
 
 let folder: string
@@ -46,7 +44,12 @@ test('they load together', async () => {
   // In another process: jest replaces import and does not know TypeScript.
   const script = `
     const { loadDefinitions } = await import('@eventflow/sdk')
-    console.log((await loadDefinitions('${folder}')).size)`
+    const { events, consumers } = await loadDefinitions('${folder}')
+    console.log([...events.keys(), ...consumers.keys()].join())`
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: folder })
-  expect(Number(stdout)).toBe(definitions.length)
+  const named = definitions.flatMap(({ code }) =>
+    [...code!.matchAll(/^ +(?:type|name): '(.+)',$/gm)].map(([, name]) => name),
+  )
+  expect(named).toEqual(expect.arrayContaining(stdout.trim().split(',')))
+  expect(stdout.trim().split(',').length).toBeGreaterThanOrEqual(definitions.length)
 })

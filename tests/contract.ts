@@ -78,7 +78,7 @@ export function createCheck(document: Document): (method: string, path: string, 
   ajv.addSchema(document, 'document')
   const routes = Object.keys(document.paths)
     // A literal name takes precedence over a parameter.
-    .sort((a, b) => Number(a.includes('{')) - Number(b.includes('{')))
+    .sort((a, b) => a.split('{').length - b.split('{').length)
     .map((path) => ({ path, form: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/?]*')}$`) }))
 
   return (method, path, answer) => {

@@ -80,7 +80,7 @@ beforeAll(async () => {
   await migrate(url, { partitions: 16, partEvents: width.partEvents })
   db = connect({ url, applicationName: 'test', max: 1, onIdleError: () => {} })
   await makeAhead(url, (await readReach(db))!, width, PARTS)
-  const samples = await loadDefinitions(join(ROOT, 'packages/samples/dist/events'))
+  const { events: samples } = await loadDefinitions(join(ROOT, 'packages/samples/dist/events'))
   const tables = [...samples.values()].flatMap((definition) => definition.prepare ?? [])
   await prepare(url, [...tables, (tx) => load(tx, ROWS)])
   await analyzeAsAutovacuum(url)

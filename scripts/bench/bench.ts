@@ -36,6 +36,7 @@ const NAMES = [
   'idle',
   'watched',
   'walls',
+  'readers',
   'scale',
   'ledger',
 ]
@@ -124,17 +125,21 @@ function readPlan({ only, rounds, seconds, events, quick, ...ledger }: Options):
         idle: chosen.includes('idle'),
         watched: chosen.includes('watched'),
         walls: chosen.includes('walls'),
+        readers: chosen.includes('readers'),
         scaleEvents: chosen.includes('scale') ? events : 0,
         ...(chosen.includes('ledger') && { ledger: ledgerOptions(ledger) }),
       },
-      name: only ? (chosen.join() === 'ledger' ? 'ledger' : 'part') : 'quick',
+      name: only ? (['ledger', 'readers'].find((name) => chosen.join() === name) ?? 'part') : 'quick',
     }
   }
   const settings = { rounds, seconds, warmUpSeconds: seconds / 4, scaleEvents: events }
   if (given('events')) {
-    return { plan: { ...settings, variants: [], idle: false, watched: false, walls: false }, name: `scale-${events}` }
+    return {
+      plan: { ...settings, variants: [], idle: false, watched: false, walls: false, readers: false },
+      name: `scale-${events}`,
+    }
   }
-  return { plan: { ...settings, variants, idle: true, watched: false, walls: false }, name: 'results' }
+  return { plan: { ...settings, variants, idle: true, watched: false, walls: false, readers: false }, name: 'results' }
 }
 
 function ledgerOptions({ ids, partEvents, retiredEvents, rate }: LedgerOptions): LedgerOptions {

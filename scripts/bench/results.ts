@@ -6,6 +6,7 @@ import type { Measurement, Variant } from './measure.js'
 import { type Percentiles, type Spread, spreadOf } from './statistics.js'
 import type { Idle } from './suites/idle.js'
 import type { Ledger } from './suites/ledger/ledger.js'
+import type { Readers } from './suites/readers.js'
 import type { Scale } from './suites/scale.js'
 import type { Walls } from './suites/walls.js'
 import type { Watched } from './suites/watched.js'
@@ -41,6 +42,7 @@ export interface Results {
   idle?: Idle
   watched?: Watched
   walls?: Walls
+  readers?: Readers
   scale?: Scale
   ledger?: Ledger
 }

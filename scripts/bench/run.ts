@@ -5,6 +5,7 @@ import { describeMachine, type Results, readCommit, resultOf, type Settings } fr
 import type { Stack } from './stack.js'
 import { measureIdle } from './suites/idle.js'
 import { type LedgerOptions, measureLedger } from './suites/ledger/ledger.js'
+import { measureReaders } from './suites/readers.js'
 import { measureScale } from './suites/scale.js'
 import { measureWalls } from './suites/walls.js'
 import { measureWatched } from './suites/watched.js'
@@ -17,6 +18,8 @@ export interface Plan extends Settings {
   watched: boolean
   /** Beside an attacking tenant. */
   walls: boolean
+  /** With consumer groups beside the pipeline. */
+  readers: boolean
   /** Events of the long run, 0 for none. */
   scaleEvents: number
   /** The tables in parts beside those of before. */
@@ -53,6 +56,7 @@ export async function run(stack: Stack, plan: Plan, { say, now }: Terminal): Pro
   }
   if (plan.watched) results.watched = await measureWatched(stack, seconds, now)
   if (plan.walls) results.walls = await measureWalls(stack, seconds, { say, now })
+  if (plan.readers) results.readers = await measureReaders(stack, { seconds, rounds }, { say, now })
   if (plan.ledger) results.ledger = await measureLedger(stack, plan.ledger, results.settings, { say, now })
   if (plan.scaleEvents > 0) {
     say(`${plan.scaleEvents.toLocaleString('en')} events`)

@@ -9,8 +9,28 @@ const ROOT = 'root'
 
 /** The chapters of each workspace that has some, the lowest first. Those on the same floor do not import each other. */
 const FLOORS: Record<string, readonly (readonly string[])[]> = {
-  'packages/db': [['server'], ['ledger'], ['parts'], ['tenants'], ['operators'], ['schemas'], ['watch'], [ROOT]],
-  'packages/engine': [['partition'], ['batch'], ['process'], ['settle'], ['lane'], ['ownership', 'watch'], [ROOT]],
+  'packages/db': [
+    ['server'],
+    ['ledger'],
+    ['log'],
+    ['parts'],
+    ['tenants'],
+    ['groups'],
+    ['operators'],
+    ['schemas'],
+    ['watch'],
+    [ROOT],
+  ],
+  'packages/engine': [
+    ['partition'],
+    ['batch'],
+    ['process'],
+    ['settle'],
+    ['lane'],
+    ['ownership', 'watch'],
+    ['groups'],
+    [ROOT],
+  ],
   'apps/ingest': [['http'], ['door'], ['answers'], ['operations'], ['live'], ['routes'], [ROOT]],
 }
 

@@ -89,6 +89,7 @@ beforeAll(async () => {
     )
     return rows[0].dead === 4 && rows[0].waiting === 1
   })
+  await makeGroup()
   browser = await startBrowser()
 })
 
@@ -98,6 +99,28 @@ afterAll(async () => {
 })
 
 afterEach(() => expect(complaints.splice(0)).toEqual([]))
+
+/** A consumer group that reads all types, is paused and has dead letters. */
+async function makeGroup(): Promise<void> {
+  const { rows } = await pipeline.db.query(
+    `INSERT INTO consumer_groups (tenant_id, name, kind, paused_for, paused_by, paused_at, reset_to, reset_by, reset_at, reset_error)
+     VALUES ('default', $1, 'consumer', $2, $1, now(), '{"to": "earliest", "emitNew": false, "positions": []}', $1, now(), $2)
+     RETURNING group_id`,
+    [LONG, SENTENCE],
+  )
+  const [{ group_id: groupId }] = rows
+  await pipeline.db.query(
+    'INSERT INTO group_cursors (group_id, partition, position) SELECT $1, id, 0 FROM partitions',
+    [groupId],
+  )
+  await pipeline.db.query(
+    `INSERT INTO group_dead_letters (group_id, seq, partition, position, tenant_id, event_id, type, key, payload,
+       failure_type, error_class, message, errors, component, attempts, history, worker_id, correlation_id, accepted_at)
+     SELECT $1, seq, partition, seq, tenant_id, event_id, type, key, '{}', 'permanent', $2, message, '[]', 'handle', 1,
+            '[]', 'w', correlation_id, accepted_at FROM failed_events`,
+    [groupId, LONG],
+  )
+}
 
 /** Each with its heading, and with what is there when it is ready. */
 const PAGES = (): [hash: string, heading: string, ready: string][] => [
@@ -109,6 +132,8 @@ const PAGES = (): [hash: string, heading: string, ready: string][] => [
   [`dead-letters?key=${LONG}&type=${type}`, 'Dead letters', 'section:has(h2) tbody tr'],
   ['dead-letters?status=discarded', 'Dead letters', '.nothing'],
   ['partitions', 'Partitions', 'tbody tr .clamped'],
+  ['groups', 'Groups', 'tbody tr'],
+  [`groups/${LONG}`, LONG, 'tbody tr .clamped'],
   ['schemas', 'Schemas', 'tbody tr'],
   [`schemas/${type}`, type, 'tbody tr'],
   [`schemas/${LONG_TYPE}`, LONG_TYPE, 'tbody tr'],

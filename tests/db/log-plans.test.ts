@@ -4,6 +4,7 @@
  */
 import {
   connect,
+  countStretches,
   type Db,
   findPositions,
   makeAhead,
@@ -13,6 +14,7 @@ import {
   readLogEnds,
   readOwnLog,
   readReach,
+  registerGroups,
 } from '@eventflow/db'
 import { analyzeAsAutovacuum, createDatabase } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -28,6 +30,7 @@ let db: Db
 /** The last position of each partition, and one in the middle. */
 let last: number
 let middle: number
+let groupId: number
 
 beforeAll(async () => {
   const url = await createDatabase({ migrated: false })
@@ -35,6 +38,8 @@ beforeAll(async () => {
   db = connect({ url, applicationName: 'test', max: 2, onIdleError: () => {} })
   await makeAhead(url, (await readReach(db))!, { partEvents: PART, keptDays: 0 }, PARTS + 1)
   await prepare(url, [(tx) => load(tx)])
+  const group = { name: 'counting', version: 1, types: ['t'], from: 'earliest' as const }
+  groupId = (await registerGroups(db, [group])).get(group.name)!
   await analyzeAsAutovacuum(url)
   last = Math.min(...(await readLogEnds(db, PARTITIONS)).map((end) => end.last))
   middle = Math.floor(last / 2)
@@ -76,6 +81,16 @@ const statements: [string, (db: Db) => Promise<unknown>, number, Parameters<type
   ['read the log from the middle', (tx) => readLog(tx, from(middle), page), 200 + FIRSTS],
   ['read the log at its end', (tx) => readLog(tx, from(last - 100), page), 200 + 4],
   ['read the log beyond its end', (tx) => readLog(tx, from(last + 1_000), page), 0],
+  // Of each partition, 10,000 entries are looked at.
+  [
+    'count what a group has not read',
+    (tx) =>
+      countStretches(
+        tx,
+        from(0).map((place) => ({ ...place, groupId, until: Number.MAX_SAFE_INTEGER })),
+      ),
+    40_000 + FIRSTS,
+  ],
   ['read the ends of the log', (tx) => readLogEnds(tx, PARTITIONS), FIRSTS],
   [
     'count off the stretches of a page',

@@ -63,7 +63,7 @@ async function logOf(events: readonly AcceptedEvent[]) {
 
 const replaying = async () => (await db.query('SELECT seq FROM log_replaying')).rows.map(({ seq }) => seq)
 
-test('a reader finds it once and at the same position, whatever it becomes', async () => {
+test('a reader finds it once and at the same position, in each state', async () => {
   const events = await accept(3)
   const [, replayed] = events as [AcceptedEvent, AcceptedEvent, AcceptedEvent]
   await process(events)

@@ -149,3 +149,26 @@ test.each([
   await round({ settledDays: 1 })
   expect(await tables()).toMatchObject({ raw: [3], processed: [3] })
 })
+
+test('events are kept that a consumer group has parked, or as long as it has a dead letter of them', async () => {
+  await store(old(1, 5), ALL, 10)
+  await number()
+  await db.query(`INSERT INTO consumer_groups (tenant_id, name, kind) VALUES ('default', 'a', 'consumer')`)
+  const group = '(SELECT group_id FROM consumer_groups)'
+  await db.query(
+    `INSERT INTO group_parked (group_id, seq, partition, position, tenant_id)
+     SELECT ${group}, seq, partition, position, tenant_id FROM processed_events WHERE seq = $1`,
+    [base + 1],
+  )
+  await db.query(
+    `INSERT INTO group_dead_letters (group_id, seq, partition, position, tenant_id, event_id, type, key, payload,
+       failure_type, error_class, message, errors, component, attempts, history, worker_id, correlation_id, accepted_at, status)
+     SELECT ${group}, seq, partition, position, tenant_id, event_id, type, key, payload::json, 'permanent', 'E', '', '[]',
+            'handle', 1, '[]', 'a', correlation_id, accepted_at, CASE seq WHEN $1 THEN 'open' ELSE 'discarded' END
+     FROM processed_events WHERE seq IN ($1, $2)`,
+    [base + 2, base + 3],
+  )
+  await round({ settledDays: 1 })
+  expect(await tables()).toMatchObject({ raw: [2, 3], processed: [2, 3] })
+  await db.query('DELETE FROM consumer_groups')
+})

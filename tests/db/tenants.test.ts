@@ -24,6 +24,10 @@ const TABLES = [
   'api_keys',
   'event_schemas',
   'event_schema_modes',
+  'log_replaying',
+  'consumer_groups',
+  'group_parked',
+  'group_dead_letters',
 ]
 
 let db: Db

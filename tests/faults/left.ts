@@ -1,7 +1,7 @@
 /** What a pipeline still has to do when a scenario is over. */
 import type { Db } from '@eventflow/db'
 import { type Redis, readDepths } from '@eventflow/redis'
-import { PARTITIONS, until } from '@eventflow/testkit'
+import { groupsAreLevel, PARTITIONS, until } from '@eventflow/testkit'
 
 /** How long the end of a scenario waits for a pipeline that settles everything without a sweep, in milliseconds. */
 const UNSWEPT_MS = 1_500
@@ -26,16 +26,16 @@ export async function leftInStreams(redis: Redis, prefix: string): Promise<numbe
 
 /**
  * Resolves when everything is settled, or when only a sweep can find what is left: all partitions are read from their
- * streams, the streams are empty, and no event waits in `retries`. A sweep before that would hide a bug on a machine
- * that is so slow that it has not read the streams yet.
+ * streams, the streams are empty, no event waits in `retries`, and the consumer groups are level. A sweep before that
+ * would hide a bug on a machine that is so slow that it has not read the streams yet.
  */
 export async function untilOnlyASweepHelps(db: Db, redis: Redis, prefix: string): Promise<void> {
-  const isSettled = async () => (await unsettled(db)) === 0
+  const isSettled = async () => (await unsettled(db)) === 0 && (await groupsAreLevel(db))
   const isAtRest = async () => {
     const { rows } = await db.query(`
       SELECT (SELECT count(*) FROM retries) = 0 AND count(*) = 0 AS at_rest FROM partitions JOIN partition_marks USING (id)
       WHERE owner IS NULL OR dirty <> 0 OR redis_run_id IS NULL`)
-    return rows[0].at_rest && (await leftInStreams(redis, prefix)) === 0
+    return rows[0].at_rest && (await leftInStreams(redis, prefix)) === 0 && (await groupsAreLevel(db))
   }
   const isReady = async () => (await isAtRest()) || (await isSettled())
   await until('everything is settled', isSettled, UNSWEPT_MS).catch(() =>

@@ -138,7 +138,13 @@ test('an event committed but never published is still processed', async () => {
   await insertRawEvents(stack.db, [event])
   const copy = event.id
   const now = performance.now()
-  journal.write({ op: -1, from: now, until: now, result: 'ok', events: [{ id: copy, key, n: 1, mayDie: false }] })
+  journal.write({
+    op: -1,
+    from: now,
+    until: now,
+    result: 'ok',
+    events: [{ id: copy, key, n: 1, mayDie: false, refusedByGroup: false }],
+  })
   await until(
     'it is settled',
     async () => (await rowsOf('SELECT FROM effects WHERE event_id = $1', copy)).length === 1,

@@ -2,7 +2,7 @@
  * The audit log: every route that changes something for others leaves one row with who, what and when; others leave
  * none.
  */
-import { createApiKey, createTenant, SCOPES, setQuota } from '@eventflow/db'
+import { createApiKey, createTenant, registerGroups, SCOPES, setQuota } from '@eventflow/db'
 import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -43,6 +43,18 @@ beforeAll(async () => {
     const { rows } = await pipeline.db.query('SELECT status FROM events ORDER BY seq')
     return rows.map(({ status }) => status).join() === 'failed,failed,processed,retrying'
   })
+  await registerGroups(pipeline.db, [{ name: 'invoicing', version: 1, types: ['step'], from: 'latest' }])
+  for (const [offset, key] of ['replayed', 'discarded'].entries()) {
+    // Replayed are those whose events are in the log.
+    await pipeline.db.query(
+      `INSERT INTO group_dead_letters (group_id, seq, partition, position, tenant_id, event_id, type, key, payload,
+         failure_type, error_class, message, errors, component, attempts, history, worker_id, correlation_id, accepted_at)
+       SELECT group_id, p.seq + $1, partition, position, p.tenant_id, event_id, type, $2, payload, 'permanent', 'Error', 'm',
+              '[]', 'handle', 1, '[]', 'w', correlation_id, accepted_at
+       FROM processed_events p, consumer_groups`,
+      [offset, key],
+    )
+  }
 })
 
 afterAll(() => pipeline.stop())
@@ -139,6 +151,39 @@ const CHANGES: [
     () => ['POST /v1/waiting/none/skip', { reason: 'it does not wait' }],
   ],
   [
+    'POST /v1/groups/{name}/pause',
+    () => ({ reason: 'it is being moved' }),
+    () => ({ action: 'pause-group', subject: 'group invoicing', reason: 'it is being moved' }),
+    () => ['POST /v1/groups/invoicing/pause', { reason: 'again' }],
+  ],
+  [
+    'POST /v1/groups/{name}/resume',
+    () => ({}),
+    () => ({ action: 'resume-group', subject: 'group invoicing' }),
+    () => ['POST /v1/groups/invoicing/resume', {}],
+  ],
+  [
+    'POST /v1/groups/{name}/reset',
+    () => ({ to: 'latest' }),
+    () => ({ action: 'reset-group', subject: 'group invoicing to latest' }),
+    () => ['POST /v1/groups/invoicing/reset', { to: 'latest', dry_run: true }],
+  ],
+  ...['replay', 'discard'].map((action): (typeof CHANGES)[number] => [
+    `POST /v1/groups/{name}/dead-letters/${action}`,
+    () => ({ filter: { key: `${action}ed` }, reason: 'a test' }),
+    () => ({
+      action: `${action}-group-dead-letters`,
+      ...{ subject: 'group invoicing', filter: { key: `${action}ed` }, count: 1, reason: 'a test' },
+    }),
+    () => [`POST /v1/groups/invoicing/dead-letters/${action}`, { filter: { key: `${action}ed` }, reason: 'again' }],
+  ]),
+  [
+    'DELETE /v1/groups/{name}',
+    () => undefined,
+    () => ({ action: 'delete-group', subject: 'group invoicing' }),
+    () => ['DELETE /v1/groups/invoicing'],
+  ],
+  [
     'DELETE /v1/keys/{id}',
     () => undefined,
     () => ({ action: 'revoke-key', subject: `key ${made} checkout (ingest, read)` }),
@@ -163,7 +208,7 @@ describe.each(CHANGES)('%s', (route, request, row, idle) => {
       await pipeline.db.query(`UPDATE operations SET status = 'interrupted' WHERE id = $1`, [operation])
     }
     const id = { keys: made, operations: operation, waiting: ids.sad }[route.split('/')[2]!]
-    const path = route.replace('{type}', 'parcel').replace('{id}', `${id}`)
+    const path = route.replace('{type}', 'parcel').replace('{name}', 'invoicing').replace('{id}', `${id}`)
     const { result, rows } = await audited(() => ask(path, request()))
     const { action, ...rest } = row(result) as Record<string, unknown>
     const nothing = { subject: null, filter: {}, count: 0, reason: null, operation_id: null }

@@ -1,5 +1,6 @@
 /** The OpenAPI document as a contract: its examples work, and an undocumented answer is detected. */
 import { join } from 'node:path'
+import { registerGroups } from '@eventflow/db'
 import { loadDefinitions } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -11,8 +12,9 @@ let pipeline: TestPipeline
 let contract: Contract
 
 beforeAll(async () => {
-  pipeline = await startPipeline([...(await loadDefinitions(SAMPLES)).values()])
+  pipeline = await startPipeline([...(await loadDefinitions(SAMPLES)).events.values()])
   contract = await readContract(pipeline.url)
+  await registerGroups(pipeline.db, [{ name: 'invoicing', version: 1, types: ['shelf.filled'], from: 'latest' }])
 })
 
 afterAll(() => pipeline.stop())
@@ -38,10 +40,9 @@ test('the example of every body works when it is pasted', async () => {
       headers: { 'content-type': type },
       body: typeof body === 'string' ? body : JSON.stringify(body),
     }
-    const { status } = await contract.ask(
-      path.replace('{type}', 'shelf.filled').replace('{id}', 'none').replace('{name}', 'billing'),
-      init,
-    )
+    const group = path.endsWith('/positions') ? 'billing' : 'invoicing'
+    const named = path.replace('{type}', 'shelf.filled').replace('{id}', 'none').replace('{name}', group)
+    const { status } = await contract.ask(named, init)
     statuses.set(`${method} ${path}`, status)
   }
   expect(Object.fromEntries(statuses)).toEqual({
@@ -50,6 +51,11 @@ test('the example of every body works when it is pasted', async () => {
     'POST /v1/dead-letters/replay': 200,
     'POST /v1/dead-letters/discard': 200,
     'POST /v1/events/replay': 200,
+    'POST /v1/groups/{name}/pause': 200,
+    'POST /v1/groups/{name}/resume': 200,
+    'POST /v1/groups/{name}/reset': 200,
+    'POST /v1/groups/{name}/dead-letters/replay': 200,
+    'POST /v1/groups/{name}/dead-letters/discard': 200,
     'POST /v1/keys': 201,
     'PUT /v1/schemas/{type}': 201,
     'POST /v1/schemas/{type}/check': 200,

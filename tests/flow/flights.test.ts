@@ -17,7 +17,7 @@ let pipeline: TestPipeline
 
 beforeAll(async () => {
   flights = await flightEvents()
-  pipeline = await startPipeline([...(await loadDefinitions(SAMPLES)).values()])
+  pipeline = await startPipeline([...(await loadDefinitions(SAMPLES)).events.values()])
   await pipeline.startWorker()
   await pipeline.startWorker()
 })

@@ -14,7 +14,7 @@ let samples: EventDefinition[]
 let pipeline: TestPipeline
 
 beforeAll(async () => {
-  samples = [...(await loadDefinitions(SAMPLES)).values()]
+  samples = [...(await loadDefinitions(SAMPLES)).events.values()]
   pipeline = await startPipeline(samples)
 })
 

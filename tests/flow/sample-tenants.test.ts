@@ -25,7 +25,7 @@ beforeAll(async () => {
       average_delay numeric GENERATED ALWAYS AS (round(delay_minutes::numeric / flights, 2)) STORED);
     INSERT INTO airport_stats (airport, flights, delay_minutes) VALUES ('DTW', 3, 30)`)
   await db.end()
-  definitions = [...(await loadDefinitions(SAMPLES)).values()]
+  definitions = [...(await loadDefinitions(SAMPLES)).events.values()]
   pipeline = await startPipeline(definitions, { DATABASE_URL: url })
 })
 

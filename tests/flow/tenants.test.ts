@@ -3,7 +3,7 @@
  * anything of the others, and nothing of theirs changes.
  */
 import { randomBytes } from 'node:crypto'
-import { createApiKey, createTenant, SCOPES } from '@eventflow/db'
+import { createApiKey, createTenant, registerGroups, SCOPES } from '@eventflow/db'
 import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -101,6 +101,7 @@ async function furnish(tenant: Tenant): Promise<void> {
     const { rows } = await pipeline.db.query('SELECT status FROM events WHERE tenant_id = $1 ORDER BY seq', [tenant])
     return /^processed,failed,retrying,failed$/.test(rows.map(({ status }) => status).join())
   })
+  await furnishGroups(tenant, name!)
   const replay = { filter: { key: 'none' }, reason: secret }
   own[tenant].operationIds = [(await made('POST', '/v1/dead-letters/replay', replay)).id]
   own[tenant].keyIds = [(await made('POST', '/v1/keys', { name: secret, scopes: ['ingest'] })).id]
@@ -117,9 +118,27 @@ async function furnish(tenant: Tenant): Promise<void> {
   own[tenant].places = [next, entries[0].position]
 }
 
+/** Makes a group of the tenant, and dead letters of its events in the group in code. */
+async function furnishGroups(tenant: Tenant, name: string): Promise<void> {
+  await pipeline.db.query(
+    `WITH made AS (INSERT INTO consumer_groups (tenant_id, name, kind) VALUES ($1, $2, 'external') RETURNING group_id)
+     INSERT INTO group_cursors (group_id, partition, position) SELECT group_id, id, 0 FROM made, partitions`,
+    [tenant, name],
+  )
+  await pipeline.db.query(
+    `INSERT INTO group_dead_letters (group_id, seq, partition, position, tenant_id, event_id, type, key, payload,
+       failure_type, error_class, message, errors, component, attempts, history, worker_id, correlation_id, accepted_at)
+     SELECT g.group_id, seq, partition, 0, f.tenant_id, event_id, type, key, payload, failure_type, error_class, message,
+            errors, component, attempts, history, worker_id, correlation_id, accepted_at
+     FROM failed_events f, consumer_groups g WHERE f.tenant_id = $1 AND g.name = 'invoicing'`,
+    [tenant],
+  )
+}
+
 beforeAll(async () => {
   pipeline = await startPipeline([step], { EVENTFLOW_AUTH: 'required' })
   contract = await readContract(pipeline.url)
+  await registerGroups(pipeline.db, [{ name: 'invoicing', version: 1, types: ['step'], from: 'earliest' }])
   await pipeline.startWorker()
   // Foreign data that should not be shown is then older than the tenant's own.
   for (const tenant of [...TENANTS].reverse()) await furnish(tenant)
@@ -148,6 +167,8 @@ function requests(asking: Own, others: Own[]): Record<string, fc.Arbitrary<Asked
   )
   const key = oneOf(({ name }) => ['k', 'l', name])
   const type = oneOf(({ name }) => ['step', name])
+  const ownGroup = oneOf(({ name }) => [name])
+  const group = fc.oneof(ownGroup, fc.constant('invoicing'))
   const time = fc.constantFrom('2001-01-01T00:00:00Z', '2999-01-01T00:00:00Z')
   const page = { limit: fc.constantFrom('1', '2', '100'), cursor: oneOf(({ cursors }) => cursors) }
   const texts = { type: fc.constant('step'), key, from: time }
@@ -155,7 +176,6 @@ function requests(asking: Own, others: Own[]): Record<string, fc.Arbitrary<Asked
   const source = oneOf(({ name }) => ['/', `/${name}`])
   const place = oneOf(({ places }) => ['earliest', 'latest', ...places])
   const partition = fc.constantFrom('0', '3', '12')
-  const group = oneOf(({ name }) => ['g', name])
   const headers = fc.constant({ 'x-operator': asking.secret })
   const reason = fc.constant(asking.secret)
   const schema = fc.constantFrom<object>({ type: 'object' }, { type: 'object', properties: { a: { type: 'string' } } })
@@ -245,6 +265,39 @@ function requests(asking: Own, others: Own[]): Record<string, fc.Arbitrary<Asked
     ),
     'GET /v1/event-types': to('/v1/event-types'),
     'GET /v1/audit-log': to(query(page).map((text) => `/v1/audit-log${text}`)),
+    'GET /v1/groups': to(query(page).map((text) => `/v1/groups${text}`)),
+    'GET /v1/groups/{name}': to(at('/v1/groups/', group)),
+    'POST /v1/groups/{name}/pause': to(at('/v1/groups/', group, '/pause'), asked({ reason })),
+    'POST /v1/groups/{name}/resume': to(at('/v1/groups/', group, '/resume'), asked({ skip_lost: fc.boolean() })),
+    // A reset of the group in code would wait for a worker.
+    'POST /v1/groups/{name}/reset': to(
+      at('/v1/groups/', ownGroup, '/reset'),
+      asked({ to: fc.oneof(fc.constantFrom('earliest', 'latest'), fc.record({ time })), ...dryRun }),
+    ),
+    'GET /v1/groups/{name}/dead-letters': to(
+      at(
+        '/v1/groups/',
+        group,
+        query({ status: fc.constant('all'), ...texts, ...page }).map((text) => `/dead-letters${text}`),
+      ),
+    ),
+    'GET /v1/groups/{name}/dead-letters/{id}': to(
+      at(
+        '/v1/groups/',
+        group,
+        fc.tuple(eventId, query({ source })).map((parts) => `/dead-letters/${parts.join('')}`),
+      ),
+    ),
+    // In the group in code, the operator changes the dead letters of all tenants.
+    'POST /v1/groups/{name}/dead-letters/replay': to(
+      at('/v1/groups/', group, '/dead-letters/replay'),
+      asked({ filter, reason, dry_run: fc.constant(true) }),
+    ),
+    'POST /v1/groups/{name}/dead-letters/discard': to(
+      at('/v1/groups/', ownGroup, '/dead-letters/discard'),
+      asked({ filter, reason, ...dryRun }),
+    ),
+    'DELETE /v1/groups/{name}': to(at('/v1/groups/', ownGroup)),
     'GET /v1/keys': to('/v1/keys'),
     'POST /v1/keys': to('/v1/keys', asked({ name: reason, scopes: fc.constant(['read']) })),
     'DELETE /v1/keys/{id}': to(
@@ -305,6 +358,8 @@ test('a foreign id is not found, as if it never existed', async () => {
     ['GET', `/v1/operations/${operationIds[0]}`],
     ['DELETE', `/v1/keys/${keyIds[0]}`],
     ['GET', `/v1/schemas/${name}`],
+    ['GET', `/v1/groups/${name}`],
+    ['GET', '/v1/groups/invoicing'],
     ['GET', `/v1/groups/${name}/positions`],
     ['GET', `/v1/log?group=${name}`],
   ]

@@ -201,7 +201,7 @@ export interface Trouble {
   level: 'bad' | 'warn' | 'info'
   text: string
   figure?: 'in' | 'oldest' | 'failed' | 'dead' | 'owner'
-  about?: { partition?: number; key?: string; event?: string; worker?: string; page?: string }
+  about?: { partition?: number; key?: string; event?: string; worker?: string; group?: string; page?: string }
 }
 
 export interface Moment {

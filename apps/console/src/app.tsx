@@ -7,6 +7,8 @@ import { lost, moment } from './live.js'
 import { DeadLettersPage } from './pages/dead-letters.js'
 import { EventPage } from './pages/event.js'
 import { EventsPage } from './pages/events.js'
+import { GroupPage } from './pages/group.js'
+import { GroupsPage } from './pages/groups.js'
 import { KeysPage } from './pages/keys.js'
 import { LivePage } from './pages/live.js'
 import { PartitionsPage } from './pages/partitions.js'
@@ -23,6 +25,7 @@ const PAGES = [
   { path: 'events', name: 'Events', key: 'e' },
   { path: 'dead-letters', name: 'Dead letters', key: 'd' },
   { path: 'partitions', name: 'Partitions', key: 'p' },
+  { path: 'groups', name: 'Groups', key: 'r' },
   { path: 'schemas', name: 'Schemas', key: 'c' },
   { path: 'send', name: 'Send', key: 's' },
   { path: 'keys', name: 'API keys', key: 'k' },
@@ -78,6 +81,7 @@ const ICON = new URL('./icon.svg', import.meta.url).href
 function pageOf(path: string, id: string | undefined) {
   if (path === 'events') return id ? <EventPage id={id} key={id} /> : <EventsPage />
   if (path === 'schemas') return id ? <SchemaPage type={id} key={id} /> : <SchemasPage />
+  if (path === 'groups') return id ? <GroupPage name={id} key={id} /> : <GroupsPage />
   if (path === 'dead-letters') return <DeadLettersPage />
   if (path === 'partitions') return <PartitionsPage />
   if (path === 'keys') return <KeysPage />

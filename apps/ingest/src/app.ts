@@ -9,6 +9,7 @@ import {
   type EntryKey,
   followIncarnation,
   isAway,
+  listGroupsInCode,
   type Reads,
   readEntryKey,
   readFormerIdsUntil,
@@ -49,7 +50,9 @@ import { auditRoutes } from './routes/audit-log.js'
 import { deadLetterRoutes } from './routes/dead-letters.js'
 import { eventTypeRoutes } from './routes/event-types.js'
 import { eventRoutes } from './routes/events.js'
+import { groupDeadLetterRoutes } from './routes/group-dead-letters.js'
 import { groupPositionRoutes } from './routes/group-positions.js'
+import { groupRoutes } from './routes/groups.js'
 import { healthRoutes } from './routes/health.js'
 import { keyRoutes } from './routes/keys.js'
 import { liveRoutes } from './routes/live.js'
@@ -134,6 +137,8 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   deadLetterRoutes(app, { dbOf, reads, readPage })
   startOperationRoutes(app, { dbOf, reads, operations, definitions })
   operationRoutes(app, { dbOf, operations })
+  groupRoutes(app, { dbOf, reads, readPage })
+  groupDeadLetterRoutes(app, { dbOf, reads, readPage })
   searchRoutes(app, { dbOf, reads, readPage, partitions })
   eventTypeRoutes(app, { definitions })
   logRoutes(app, { dbOf, reads, watch: createLogWatch(asking, partitions), partitions })
@@ -207,10 +212,11 @@ function watchPipeline(
   const lag = sparing(() => readLag(asking, feed), LAG_FRESH_MS)
   const stock = sparing(() => reads.own(readStock), STOCK_FRESH_MS)
   const capacityBytes = config.EVENTFLOW_POSTGRES_CAPACITY_BYTES
-  const refreshGauges = createPipelineGauges({ db: asking, feed, lag, stock, standby, metrics, capacityBytes })
+  const groups = sparing(() => reads.own(listGroupsInCode), LAG_FRESH_MS)
+  const refreshGauges = createPipelineGauges({ db: asking, feed, lag, stock, groups, standby, metrics, capacityBytes })
   const unordered = [...definitions.values()].filter(({ order }) => order === 'none').map(({ type }) => type)
   const attemptsOf = (type: string) => ({ ...DEFAULT_RETRY_POLICY, ...definitions.get(type)?.retry }).attempts
-  const collector = startCollector({ db: asking, reads, lag, stock, unordered, attemptsOf, log })
+  const collector = startCollector({ db: asking, reads, lag, stock, groups, unordered, attemptsOf, log })
   const ownName = { process: `${hostname()}-${process.pid}`, service: 'ingest' } as const
   const telling = startTelling(asking, ownName, () => readIngestFigures(metrics))
   app.addHook('onClose', async () => {

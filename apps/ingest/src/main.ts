@@ -40,7 +40,8 @@ try {
   log.info({ config: redacted(config) }, 'starting')
   watchLoop(config, log)
   const tracing = await startTracing('ingest', config, log)
-  const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS, { warn: (message) => log.warn(message) })
+  const loaded = await loadDefinitions(config.EVENTFLOW_EVENTS, { warn: (message) => log.warn(message) })
+  const definitions = loaded.events
 
   const migrateNow = () =>
     migrate(config.DATABASE_URL, {

@@ -1,6 +1,7 @@
 /** Starts a worker: connects, works, and drains in reverse order. */
 import type { AddressInfo } from 'node:net'
 import { hostname } from 'node:os'
+import { parseArgs } from 'node:util'
 import {
   connect,
   finishExpansion,
@@ -32,14 +33,16 @@ import { loadDefinitions } from '@eventflow/sdk'
 import { failRunningCall } from '@eventflow/sdk/user-code'
 
 try {
-  const config = readConfig(WorkerConfig)
+  const { values: options } = parseArgs({ options: { groups: { type: 'string' } } })
+  const config = readConfig(WorkerConfig, undefined, { EVENTFLOW_GROUPS: options.groups })
   const workerId = config.EVENTFLOW_WORKER_ID || `${hostname()}-${process.pid}`
   const log = createLog('worker', config, { worker_id: workerId })
   switchLevelOnSignal(log)
   log.info({ config: redacted(config) }, 'starting')
   watchLoop(config, log)
   const tracing = await startTracing('worker', config, log, workerId)
-  const definitions = await loadDefinitions(config.EVENTFLOW_EVENTS, { warn: (message) => log.warn(message) })
+  const loaded = await loadDefinitions(config.EVENTFLOW_EVENTS, { warn: (message) => log.warn(message) })
+  const { events: definitions, consumers } = loaded
 
   const migrateNow = () =>
     migrate(config.DATABASE_URL, {
@@ -50,7 +53,8 @@ try {
   if (applied.length > 0) log.info({ applied }, 'database migrated')
   const finish = () => finishExpansion(config.DATABASE_URL, { onProgress: (message) => log.info(message) })
   await untilDone('preparing the tables', log, finish, isAway)
-  const preparations = [...definitions.values()].flatMap((definition) => definition.prepare ?? [])
+  const prepared = [...definitions.values(), ...consumers.values()]
+  const preparations = prepared.flatMap((definition) => definition.prepare ?? [])
   await untilDone('preparing', log, () => prepare(config.DATABASE_URL, preparations), isAway)
 
   const db = connect({
@@ -81,12 +85,15 @@ try {
     redis,
     prefix: config.EVENTFLOW_STREAM_PREFIX,
     secret: key.secret,
+    maxStreamLength: config.EVENTFLOW_MAX_STREAM_LENGTH,
     onError,
   }
-  const ports = await openRedisForWorker({ ...redisOptions, workerId, lanes: config.EVENTFLOW_LANES })
+  const lanes = config.EVENTFLOW_GROUPS === '' ? config.EVENTFLOW_LANES : 0
+  const ports = await openRedisForWorker({ ...redisOptions, workerId, lanes })
   const onIncarnation = followIncarnation(db, key, ports.renewSecret)
   worker = await startWorker({
     ...{ id: workerId, ...ports, onIncarnation, config, db, log, metrics, tracing, definitions, registered },
+    consumers: [...consumers.values()],
   })
   phase = 'working'
   const { port } = server.address() as AddressInfo

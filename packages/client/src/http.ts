@@ -33,8 +33,10 @@ export interface Answer {
 /** The result of one request: an answer, or the error if it was lost. */
 export type Reply = Answer | { lost: unknown }
 
+export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
+
 interface Request {
-  method: 'GET' | 'POST' | 'PUT'
+  method: Method
   path: string
   body?: string
   /** The media type of the body, unless it is plain JSON. */

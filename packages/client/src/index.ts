@@ -17,7 +17,20 @@ export { type BatchResult, type Client, type ClientOptions, createClient, type S
 export { type Delivery, EventText, type OutgoingEvent } from './event.js'
 export { type FileRow, readEventFile, readEventLines } from './event-file.js'
 export { EventRejected, type Problem, RequestFailed } from './failure.js'
+export type {
+  Group,
+  GroupDeadLetter,
+  GroupDeadLetterOrder,
+  GroupDryRun,
+  GroupLag,
+  GroupOperator,
+  GroupReset,
+  GroupTarget,
+  ResetDryRun,
+  WholeGroup,
+} from './groups.js'
 export type { RequestReport } from './http.js'
+export type { DeadLetter, DeadLetterAction, DeadLetterFilter, DryRun, EventSearch, Page } from './lists.js'
 export {
   createLogReader,
   type FollowOptions,
@@ -30,16 +43,10 @@ export {
 } from './log-reader.js'
 export {
   createOperator,
-  type DeadLetter,
-  type DeadLetterAction,
-  type DeadLetterFilter,
   type DeadLetterOrder,
-  type DryRun,
-  type EventSearch,
   type ListedEvent,
   type Operation,
   type Operator,
-  type Page,
   type WholeEvent,
 } from './operator.js'
 export type { Producer, ProducerOptions, Queued } from './producer.js'

@@ -1,36 +1,23 @@
 /** The operator's client: searches events, replays or discards dead letters, follows operations. */
 import { problemOf } from './answer.js'
 import { type Problem, RequestFailed } from './failure.js'
-import { type ConnectionOptions, createConnection } from './http.js'
+import { createGroupOperator, type GroupOperator } from './groups.js'
+import { type ConnectionOptions, createConnection, type Method } from './http.js'
+import {
+  type DeadLetter,
+  type DeadLetterAction,
+  type DeadLetterFilter,
+  type DryRun,
+  type EventSearch,
+  type Page,
+  type PageOptions,
+  queryOf,
+  type WholeDeadLetter,
+} from './lists.js'
 
 export interface OperatorOptions extends ConnectionOptions {
   /** The operator's name in the audit log, used if no API key identifies the caller. */
   name?: string
-}
-
-/** One page of a list, and the cursor of the next one; `null` on the last. */
-export interface Page<Item> {
-  items: Item[]
-  next: string | null
-}
-
-/** Selects a page of a list. */
-interface PageOptions {
-  /** 1 to 1000. */
-  limit?: number
-  /** `next` of the previous page. */
-  cursor?: string | undefined
-}
-
-/** All given conditions must hold; times are RFC 3339. */
-export interface EventSearch {
-  id?: string | undefined
-  correlation_id?: string | undefined
-  type?: string | undefined
-  key?: string | undefined
-  status?: string | undefined
-  from?: string | undefined
-  to?: string | undefined
 }
 
 /** An event in a list. */
@@ -60,34 +47,6 @@ export interface WholeEvent extends Omit<ListedEvent, 'accepted_at' | 'settled_a
   result?: Record<string, unknown>
 }
 
-/** Selects dead letters; `from` and `to` limit the time of failure. */
-export interface DeadLetterFilter extends Pick<EventSearch, 'type' | 'key' | 'from' | 'to'> {
-  ids?: string[]
-  error_class?: string
-}
-
-export interface DeadLetter {
-  id: string
-  type: string
-  partitionkey: string
-  correlationid: string
-  status: string
-  attempts: number
-  accepted_at: string
-  failed_at: string
-  failure: { error_class: string; message: string; component: string }
-  resolved_at?: string
-  resolved_by?: string
-  reason?: string
-}
-
-/** A dead letter with its data and every attempt. */
-interface WholeDeadLetter extends DeadLetter {
-  failure: DeadLetter['failure'] & { errors: { pointer: string; message: string }[] }
-  history: { at: string; attempt: number; component: string; errorClass: string; message: string }[]
-  data: Record<string, unknown>
-}
-
 /** Dead letters with the same cause. */
 interface DeadLetterGroup {
   type: string
@@ -95,12 +54,6 @@ interface DeadLetterGroup {
   count: number
   first_seen: string
   last_seen: string
-}
-
-/** What an operation would affect. */
-export interface DryRun {
-  count: number
-  samples: { id: string; type: string; partitionkey: string; error_class?: string; message?: string }[]
 }
 
 /** A bulk operation on events; `status` is running, finished, interrupted or cancelled. */
@@ -154,8 +107,6 @@ interface SchemaCheck {
   incompatibilities: { version: number; direction: string; path: string; rule: string; message: string }[]
 }
 
-export type DeadLetterAction = 'replay' | 'discard'
-
 /** Every method throws RequestFailed on failure. Nothing is retried: the operator is there and sees the error. */
 export interface Operator {
   /** Resolves when the server answers. */
@@ -191,6 +142,8 @@ export interface Operator {
   schemaVersions(type: string): Promise<SchemaVersions | undefined>
   compatibility(type: string): Promise<string>
   setCompatibility(type: string, mode: string): Promise<string>
+  /** Consumer groups. */
+  readonly groups: GroupOperator
   close(): Promise<void>
 }
 
@@ -243,6 +196,7 @@ export function createOperator({ name, ...options }: OperatorOptions): Operator 
       const set = { compatibility: mode }
       return (await always<typeof set>('PUT', `${schemaPath(type)}/compatibility`, set)).compatibility
     },
+    groups: createGroupOperator({ call, always }),
     close: () => connection.close(),
   }
 }
@@ -252,13 +206,4 @@ const headerText = (text: string) => text.toWellFormed().replace(/[^\x20-\x24\x2
 
 const schemaPath = (type: string) => `/v1/schemas/${encodeURIComponent(type)}`
 
-type Method = 'GET' | 'POST' | 'PUT'
-
 const isMissing = ({ status, code }: Problem) => status === 404 && code !== undefined && code !== 'route-not-found'
-
-function queryOf(parts: object): string {
-  const given = Object.entries(parts).filter(([, value]) => value !== undefined)
-  return given.length === 0
-    ? ''
-    : `?${new URLSearchParams(Object.fromEntries(given.map(([name, value]) => [name, String(value)])))}`
-}

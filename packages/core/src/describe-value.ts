@@ -65,6 +65,13 @@ export function isPromiseLike(value: unknown): boolean {
   return isObject && typeof propertyOf(value, 'then') === 'function'
 }
 
+/** Whether an answer is a promise; handles its rejection, which would otherwise reach the process. */
+export function ignorePromise(answer: unknown): boolean {
+  if (!isPromiseLike(answer)) return false
+  new Promise((resolve) => resolve(answer)).catch(() => {})
+  return true
+}
+
 const article = (name: string) => (/^[AEIOU]/i.test(name) ? 'an' : 'a')
 
 const cut = (text: string) => (text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text).toWellFormed()

@@ -1,6 +1,16 @@
 /** The only package that uses Postgres. */
 
+export { countStretches } from './groups/count.js'
+export * from './groups/cursors.js'
+export * from './groups/dead-letters.js'
 export * from './groups/external.js'
+export { findGroupRow, type GroupRow, GroupStateError } from './groups/group-row.js'
+export * from './groups/leases.js'
+export * from './groups/list.js'
+export * from './groups/operate.js'
+export * from './groups/parked.js'
+export * from './groups/registry.js'
+export * from './groups/reset.js'
 export * from './ledger/columns.js'
 export * from './ledger/event-filter.js'
 export * from './ledger/partition-marks.js'

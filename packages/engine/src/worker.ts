@@ -1,7 +1,7 @@
 /** A worker: starts its lanes, ownership, retention and watchdog. */
 import { setMaxListeners } from 'node:events'
 import { hostname } from 'node:os'
-import { type Feed, type FeedMonitor, UnavailableError } from '@eventflow/core'
+import { type Feed, type FeedMonitor, type Publisher, UnavailableError } from '@eventflow/core'
 import { asSql, type Db, isAway, isConnectionLoss, OPERATOR_TENANT } from '@eventflow/db'
 import { startTelling } from '@eventflow/monitor'
 import {
@@ -13,13 +13,14 @@ import {
   type WorkerMetrics,
 } from '@eventflow/runtime'
 import { followSchemas, type Registry } from '@eventflow/schemas'
-import type { EnrichContext, EventDefinition, Sql } from '@eventflow/sdk'
+import type { ConsumerDefinition, EnrichContext, EventDefinition, Sql } from '@eventflow/sdk'
 import { startKeepingBuckets, startMakingParts } from '@eventflow/upkeep'
-import { startLane } from './lane/lane.js'
+import { startGroups } from './groups/start-groups.js'
+import { type Lane, startLane } from './lane/lane.js'
 import { createTurns } from './lane/turns.js'
 import { startOwnership } from './ownership/ownership.js'
 import { startRetention } from './ownership/retention.js'
-import { compileDefinitions, type Definitions, orderOf } from './process/definitions.js'
+import { compileDefinitions, type Definitions, orderOf, retryOf } from './process/definitions.js'
 import { handlerLimitsOf } from './settle/effects.js'
 import { refreshWorkerGauges } from './watch/gauges.js'
 import { startWatchdog, type WorkerHealth } from './watch/watchdog.js'
@@ -43,8 +44,12 @@ export interface WorkerDeps {
   definitions: ReadonlyMap<string, EventDefinition>
   /** The registered version of each definition's schema. */
   registered: ReadonlyMap<string, number>
+  /** The consumer groups that it reads. */
+  consumers: readonly ConsumerDefinition[]
+  /** Publishes the events that consumer groups emit. */
+  publisher: Publisher
   /** Called with the incarnation of the ledger when a partition begins; see `followIncarnation`. */
-  onIncarnation(incarnation: number): Promise<unknown>
+  onIncarnation(incarnation: number): Promise<boolean>
 }
 
 export interface Worker {
@@ -59,6 +64,8 @@ export interface Worker {
 /** Starts a worker. Waits while Postgres is away. Rejects if a definition's schema is invalid. */
 export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const { id, run, config, db, feeds, monitor, log, metrics } = deps
+  const only = config.EVENTFLOW_GROUPS === '' ? undefined : config.EVENTFLOW_GROUPS.split(',')
+  const consumers = consumersFor(only, deps.consumers)
   const definitions = compileDefinitions(deps.definitions)
   const schemas = await readSchemas(deps, definitions)
   // A call that hangs must not keep the worker from stopping.
@@ -75,15 +82,27 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     definitions,
     schemas,
     orderOf: orderOf(definitions),
+    retryOf: retryOf(definitions),
     onIncarnation: deps.onIncarnation,
     context: { sql: sqlOf(db), cache: deps.cache },
     abandon: abandoning.signal,
     random: Math.random,
     turns: createTurns(),
-    maxWaitingBytes: config.EVENTFLOW_MAX_WAITING_BYTES / feeds.length,
+    onProcessed: () => groups.wake(),
+    maxWaitingBytes: config.EVENTFLOW_MAX_WAITING_BYTES / Math.max(1, feeds.length),
   }
-  const lanes = feeds.map((feed) => startLane({ ...shared, feed }))
-  const ownership = startOwnership({ db, worker: { id, host: hostname(), pid: process.pid, run, leaseMs }, lanes, log })
+  const lanes: Lane[] = []
+  const groups = await startGroups({
+    ...{ ...shared, publisher: deps.publisher, url: config.DATABASE_URL, leaseMs },
+    consumers,
+    maxParked: config.EVENTFLOW_MAX_WAITING,
+    maxParkedBytes: config.EVENTFLOW_MAX_WAITING_BYTES,
+    eventLimitBytes: config.EVENTFLOW_EVENT_LIMIT_BYTES,
+    owned: only ? undefined : () => lanes.flatMap((lane) => lane.partitions().map(({ partition }) => partition)),
+  })
+  lanes.push(...feeds.map((feed) => startLane({ ...shared, feed })))
+  const worker = { id, host: hostname(), pid: process.pid, run, leaseMs, groups: only }
+  const ownership = startOwnership({ db, worker, lanes, log })
   const rules = {
     settledDays: config.EVENTFLOW_RETENTION_SETTLED_DAYS,
     deadDays: config.EVENTFLOW_RETENTION_DEAD_DAYS,
@@ -106,13 +125,24 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
       const abandon = setTimeout(() => abandoning.abort(), config.EVENTFLOW_SHUTDOWN_TIMEOUT_MS / 3)
       // A step of the upkeep may take minutes: the partitions must not wait for it.
       const upkeep = Promise.all([retention.stop(), parts.stop(), buckets.stop()])
-      await Promise.all([watchdog.stop(), schemas.stop(), telling.stop(), ...lanes.map((lane) => lane.stop())])
+      const loops = [watchdog, schemas, telling, groups, ...lanes]
+      await Promise.all(loops.map((loop) => loop.stop()))
       clearTimeout(abandon)
       await ownership.stop()
       await Promise.all(feeds.map((feed) => feed.close()))
       await upkeep
     },
   }
+}
+
+/** The consumer groups that the worker reads: `only` those named, or all. Throws if one of them is not defined. */
+function consumersFor(only: readonly string[] | undefined, consumers: readonly ConsumerDefinition[]) {
+  if (!only) return consumers
+  return only.map((name) => {
+    const consumer = consumers.find((one) => one.name === name)
+    if (consumer) return consumer
+    throw new Error(`EVENTFLOW_GROUPS names '${name}', and no such consumer group is defined`)
+  })
 }
 
 /** The limits from the settings, in milliseconds and events. */

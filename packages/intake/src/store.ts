@@ -155,7 +155,8 @@ export function createStore({ db, log, formerIdsUntil }: { db: Db; log: Logger; 
   return store
 }
 
-function sameContent(a: Pick<NewEvent, 'type' | 'payload'>, b: Pick<NewEvent, 'type' | 'payload'>): boolean {
+/** Whether two events have the same type and the same data. */
+export function sameContent(a: Pick<NewEvent, 'type' | 'payload'>, b: Pick<NewEvent, 'type' | 'payload'>): boolean {
   if (a.type !== b.type) return false
   return a.payload === b.payload || isDeepStrictEqual(JSON.parse(a.payload), JSON.parse(b.payload))
 }

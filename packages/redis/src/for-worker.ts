@@ -1,10 +1,11 @@
 /** Redis as the engine of a worker uses it. */
 import { randomBytes } from 'node:crypto'
-import type { Feed, FeedMonitor } from '@eventflow/core'
+import type { Feed, FeedMonitor, Publisher } from '@eventflow/core'
 import type { Redis } from 'ioredis'
 import { createCache } from './cache.js'
 import { openRedisFeed } from './feed.js'
 import { createRedisMonitor } from './monitor.js'
+import { createPublisher } from './publish.js'
 import { createSeal } from './seal.js'
 
 export interface RedisForWorker {
@@ -14,6 +15,7 @@ export interface RedisForWorker {
   feeds: Feed[]
   monitor: FeedMonitor
   cache: ReturnType<typeof createCache>
+  publisher: Publisher
   /** Continues with another secret of the entries. */
   renewSecret(secret: Buffer): void
 }
@@ -29,9 +31,11 @@ export async function openRedisForWorker(options: {
   secret: Buffer
   workerId: string
   lanes: number
+  /** See `createPublisher`. */
+  maxStreamLength: number
   onError: (error: Error) => void
 }): Promise<RedisForWorker> {
-  const { redis, prefix, secret, workerId, lanes } = options
+  const { redis, prefix, secret, workerId, lanes, maxStreamLength } = options
   const run = randomBytes(4).toString('hex')
   const seal = createSeal(secret)
   const names = Array.from({ length: lanes }, (_, lane) => `${workerId}:${run}:${lane}`)
@@ -40,6 +44,7 @@ export async function openRedisForWorker(options: {
     feeds: await Promise.all(names.map((name) => openRedisFeed({ ...options, seal, name }))),
     monitor: createRedisMonitor(redis, prefix),
     cache: createCache(redis, prefix),
+    publisher: createPublisher(redis, prefix, seal, maxStreamLength),
     renewSecret: seal.renew,
   }
 }

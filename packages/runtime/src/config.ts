@@ -1,6 +1,7 @@
 /** Settings: read once from environment variables, checked against a schema, frozen. */
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import { acceptingSettings } from './accepting-settings.js'
 import { alertSettings } from './alert-settings.js'
 import { contradictionsIn } from './contradictions.js'
 import { tracingSettings } from './tracing-settings.js'
@@ -63,6 +64,7 @@ const shared = {
 
 export const IngestConfig = Type.Object({
   ...shared,
+  ...acceptingSettings,
   DATABASE_REPLICA_URL: Type.String({
     pattern: '^(postgres(ql)?://.*)?$',
     default: '',
@@ -94,12 +96,6 @@ export const IngestConfig = Type.Object({
     default: 67_108_864,
     description: 'Limit of bytes of data in flight, as JSON text, and of bodies being received; above either 503',
   }),
-  EVENTFLOW_MAX_STREAM_LENGTH: Type.Integer({
-    minimum: 1,
-    default: 5_000,
-    description:
-      'Limit of entries in the stream of a partition, each of up to 50 events; further events wait in Postgres',
-  }),
   EVENTFLOW_POSTGRES_CAPACITY_BYTES: Type.Integer({
     minimum: 0,
     default: 0,
@@ -109,11 +105,6 @@ export const IngestConfig = Type.Object({
     minimum: 1_024,
     default: 8_388_608,
     description: 'Largest request body, in bytes',
-  }),
-  EVENTFLOW_EVENT_LIMIT_BYTES: Type.Integer({
-    minimum: 256,
-    default: 262_144,
-    description: 'Largest data of one event, in bytes of JSON text',
   }),
   EVENTFLOW_MAX_FUTURE_MINUTES: Type.Integer({
     minimum: 0,
@@ -160,6 +151,12 @@ export const IngestConfig = Type.Object({
 
 export const WorkerConfig = Type.Object({
   ...shared,
+  ...acceptingSettings,
+  EVENTFLOW_GROUPS: Type.String({
+    pattern: '^([a-z][a-z0-9._-]*(,[a-z][a-z0-9._-]*)*)?$',
+    default: '',
+    description: 'Consumer groups that the worker reads, and nothing else, separated by commas; empty for the pipeline',
+  }),
   EVENTFLOW_WORKER_ID: Type.String({
     pattern: '^[A-Za-z0-9_.-]{0,100}$',
     default: '',
@@ -245,11 +242,13 @@ export class ConfigError extends Error {
 export function readConfig<Schema extends TObject>(
   schema: Schema,
   env: Record<string, string | undefined> = process.env,
+  /** Options of the command line, by the names of the settings that they replace. */
+  options: Record<string, string | undefined> = {},
 ): Readonly<Static<Schema>> {
   const problems: string[] = []
   const config: Record<string, unknown> = {}
   for (const [name, property] of Object.entries(schema.properties)) {
-    const text = env[name]
+    const text = options[name] ?? env[name]
     if (text === undefined || text === '') {
       if (property.default === undefined) problems.push(`${name} is missing: ${property.description}`)
       else config[name] = property.default

@@ -15,6 +15,9 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 /** The possible results of a received event. */
 const OUTCOMES = ['accepted', 'duplicate', 'conflict', 'refused', 'invalid', 'overloaded', 'unavailable'] as const
 
+/** The possible results of an attempt of a consumer group. */
+const GROUP_OUTCOMES = ['processed', 'failed', 'retried'] as const
+
 /** Failures that occur without a bug or an outage, and are therefore counted from 0 for every type. */
 const COMMON_FAILURES = ['SchemaError', 'RuleViolation']
 
@@ -46,6 +49,12 @@ export function createIngestMetrics(types: Iterable<string>) {
     postgresSize: gauge('postgres_size_bytes', 'Size of the database on disk'),
     partsAhead: gauge('ledger_parts_ahead', 'Parts of the ledger beyond the one that takes new events'),
     postgresCapacity: gauge('postgres_capacity_bytes', 'Capacity for the database, as set'),
+    groupLag: gauge('group_lag_events', 'Events that a consumer group has not read yet', ['group']),
+    groupLagSeconds: gauge('group_lag_seconds', 'Since the first of them was settled', ['group']),
+    groupParked: gauge('group_parked_events', 'Events that a consumer group will handle later', ['group']),
+    groupDeadLetters: gauge('group_dead_letters_open', 'Dead letters neither replayed nor discarded', ['group']),
+    groupPaused: gauge('group_paused', '1 while the consumer group is paused', ['group']),
+    groupUnowned: gauge('group_partitions_unowned', 'Partitions that no worker reads for the group', ['group']),
     standbyLag: gauge('standby_lag_seconds', 'How far the standby for reads is behind'),
     standbyUsed: gauge('standby_used', '1 while reads use the standby'),
     standbyFallbacks: counter('standby_fallbacks_total', 'Reads that ran on the primary instead', ['reason']),
@@ -87,6 +96,13 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
     lastProcessed: gauge('last_processed_timestamp_seconds', 'When the last event was settled'),
     catchingUp: gauge('catching_up', '1 while an owned partition is read from Postgres', ['partition']),
     waitingEvents: gauge('waiting_events', 'Blocked events kept in memory', ['partition']),
+    groupEvents: counter('group_events_total', 'Events of the log handled by a consumer group', ['group', 'outcome']),
+    groupBatchDuration: histogram(
+      'group_batch_duration_seconds',
+      'From reading a batch of a consumer group to its COMMIT',
+      LATENCY_SECONDS,
+      ['group'],
+    ),
     stalled: gauge('worker_stalled', '1 while events wait, none is settled, and the reason is unknown'),
   }
   for (const type of common.types) {
@@ -103,6 +119,14 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
   return metrics
 }
 
+/** Counts the events and batches of these consumer groups from 0. */
+export function countGroups({ groupEvents, groupBatchDuration }: WorkerMetrics, groups: Iterable<string>): void {
+  for (const group of groups) {
+    for (const outcome of GROUP_OUTCOMES) groupEvents.inc({ group, outcome }, 0)
+    groupBatchDuration.zero({ group })
+  }
+}
+
 /** The metrics of every process, and functions to declare the others, in a separate registry. */
 function declareFor(service: 'ingest' | 'worker', workerId: string, definedTypes: Iterable<string>) {
   const registry = new Registry()
@@ -114,8 +138,12 @@ function declareFor(service: 'ingest' | 'worker', workerId: string, definedTypes
     new Counter({ ...common, name: `eventflow_${name}`, help, labelNames })
   const gauge = <Label extends string>(name: string, help: string, labelNames: Labels<Label> = []) =>
     new Gauge({ ...common, name: `eventflow_${name}`, help, labelNames })
-  const histogram = (name: string, help: string, buckets: number[]) =>
-    new Histogram({ ...common, name: `eventflow_${name}`, help, buckets })
+  const histogram = <Label extends string>(
+    name: string,
+    help: string,
+    buckets: number[],
+    labelNames: Labels<Label> = [],
+  ) => new Histogram({ ...common, name: `eventflow_${name}`, help, buckets, labelNames })
 
   gauge('build_info', '1; the labels have the versions', ['version', 'worker_id', 'node_version']).set(
     { version, worker_id: workerId, node_version: process.versions.node },

@@ -6,10 +6,10 @@ import { beforeAll, expect, test } from '@jest/globals'
 import { readAirports } from './airports.js'
 import { flightEvents } from './index.js'
 
-let definitions: Map<string, EventDefinition>
+let definitions: ReadonlyMap<string, EventDefinition>
 
 beforeAll(async () => {
-  definitions = await loadDefinitions(fileURLToPath(new URL('./events', import.meta.url)))
+  definitions = (await loadDefinitions(fileURLToPath(new URL('./events', import.meta.url)))).events
 })
 
 function eventOf(data: Payload): AcceptedEvent {

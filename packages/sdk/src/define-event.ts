@@ -1,8 +1,9 @@
 /** The event definition: users write one file per event type, with a default export made by `defineEvent`. */
 import type { AcceptedEvent, CompatibilityMode, Payload, Problem, RetryPolicy } from '@eventflow/core'
 import type { Static, TSchema } from '@sinclair/typebox'
-import { mistakesIn, shown } from './definition-mistakes.js'
+import { frozenList, frozenObject, isOfKind, makeDefinition } from './definition-kind.js'
 import type { EnrichedBy, Enricher, Sql } from './enricher.js'
+import { eventMistakes } from './event-mistakes.js'
 import { withPrefixItems } from './prefix-items.js'
 
 /** The definition of one event type. */
@@ -66,11 +67,13 @@ type WrittenDefinition<Schema extends TSchema, Enrichers extends readonly unknow
   'schema' | 'enrich'
 > & { schema: Schema; enrich?: readonly [...Enrichers] }
 
-/**
- * Marks the result of `defineEvent`; a copy with changed fields lacks the mark, because it is unchecked. A registered
- * symbol, because a definition may come from another copy of this module.
- */
-const DEFINITION = Symbol.for('eventflow.definition')
+const EVENT = {
+  what: 'event type',
+  named: 'type',
+  mark: Symbol.for('eventflow.definition'),
+  copied: { enrich: frozenList, retry: frozenObject, upcast: frozenObject, schema: withPrefixItems },
+  mistakesIn: eventMistakes,
+}
 
 /**
  * Defines an event type. Use it as the default export of a file in the definitions folder:
@@ -102,43 +105,12 @@ const DEFINITION = Symbol.for('eventflow.definition')
 export function defineEvent<Schema extends TSchema, Enrichers extends readonly Enricher<Static<Schema>, object>[]>(
   definition: WrittenDefinition<Schema, Enrichers>,
 ): EventDefinition {
-  const copy = copyOf(definition)
-  const mistakes = mistakesIn(copy)
-  if (mistakes.length > 0) {
-    throw new TypeError(`the definition of event type ${nameOf(copy)} is wrong:\n  ${mistakes.join('\n  ')}`)
-  }
   // Each event is checked against the schema before any of these functions sees it, so the data is a Payload from here
   // on.
-  return Object.freeze(Object.defineProperty(copy, DEFINITION, { value: true })) as unknown as EventDefinition
-}
-
-/** Reads each field once: later changes of the object, or getters in it, cannot affect the checked values. */
-function copyOf(definition: unknown): unknown {
-  try {
-    if (typeof definition !== 'object' || definition === null) return definition
-    const copy: Record<string, unknown> = { ...definition }
-    if (Array.isArray(copy.enrich)) copy.enrich = Object.freeze([...copy.enrich])
-    for (const field of ['retry', 'upcast']) {
-      const value = copy[field]
-      if (typeof value === 'object' && value !== null) copy[field] = Object.freeze({ ...value })
-    }
-    if (copy.schema !== undefined) copy.schema = withPrefixItems(copy.schema)
-    return copy
-  } catch (cause) {
-    throw new TypeError(`reading a definition threw ${shown(cause)}`, { cause })
-  }
-}
-
-function nameOf(definition: unknown): string {
-  const { type } = (definition ?? {}) as { type?: unknown }
-  return typeof type === 'string' ? JSON.stringify(type) : shown(type)
+  return makeDefinition(EVENT, definition) as EventDefinition
 }
 
 /** Whether `defineEvent` made the value. */
-export function isDefinition(value: unknown): value is EventDefinition {
-  try {
-    return typeof value === 'object' && value !== null && DEFINITION in value
-  } catch {
-    return false // a proxy that throws
-  }
+export function isEvent(value: unknown): value is EventDefinition {
+  return isOfKind(EVENT, value)
 }

@@ -1,4 +1,4 @@
-/** Selects the files of a folder that are loaded as event definitions, and explains why others are not. */
+/** Selects the files of a folder that are loaded as definitions, and explains why others are not. */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -81,7 +81,7 @@ async function kindOf(path: string): Promise<'file' | 'folder' | string> {
   }
 }
 
-/** Files in subfolders that call `defineEvent`; others are the user's own modules. Unreadable files are skipped. */
+/** Files in subfolders that define something; others are the user's own modules. Unreadable files are skipped. */
 async function definitionsBelow(folder: string, depth: number): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => [])
   const found: string[] = []
@@ -91,7 +91,7 @@ async function definitionsBelow(folder: string, depth: number): Promise<string[]
     if (entry.isDirectory() && depth < MAX_DEPTH) found.push(...(await definitionsBelow(path, depth + 1)))
     else if (entry.isFile() && LIKE_ONE.test(entry.name)) {
       const text = await readFile(path, 'utf8').catch(() => '')
-      if (/\bdefineEvent\b/.test(text)) found.push(path)
+      if (/\bdefine(Event|Consumer)\b/.test(text)) found.push(path)
     }
   }
   return found

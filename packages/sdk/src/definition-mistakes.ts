@@ -1,12 +1,7 @@
-/** Checks a definition for mistakes before any event arrives. */
+/** Checks that the definitions of all kinds share. Mistakes are texts for the author: `field: what is wrong`. */
 import { inspect } from 'node:util'
-import { COMPATIBILITY_MODES, checkText, compileSchema, findUnstorable, schemaFaults } from '@eventflow/core'
+import { checkText } from '@eventflow/core'
 
-const FUNCTIONS = ['key', 'validate', 'handle', 'handleBatch', 'prepare'] as const
-const FIELDS = new Set<string>([
-  ...['type', 'schema', 'upcast', 'compatibility', 'validateAt', 'description', 'example', 'enrich', 'retry', 'order'],
-  ...FUNCTIONS,
-])
 const RETRY_FIELDS = new Set(['attempts', 'baseDelayMs', 'maxDelayMs'])
 const MAX_TYPE_LENGTH = 200
 const MAX_DESCRIPTION = 2_000
@@ -17,27 +12,8 @@ const MAX_SHOWN = 200
 const MAX_ATTEMPTS = 32_767
 const MAX_DELAY_MS = 2_147_483_647
 
-/**
- * Every mistake in a definition as `field: what is wrong`, for its author; empty if there is none. Never throws, for
- * any value in the definition.
- */
-export function mistakesIn(definition: unknown): string[] {
-  if (!isRecord(definition)) return [`a definition must be an object, not ${shown(definition)}`]
-  return [
-    ...looked('the definition', () => unknownFields(definition, FIELDS, '')),
-    ...looked('type', () => typeMistakes(definition.type)),
-    ...looked('schema', () => schemaMistakes(definition.schema, definition.example)),
-    ...looked('upcast', () => versionMistakes(definition)),
-    ...looked('description', () => textMistakes(definition.description)),
-    ...looked('handle', () => functionMistakes(definition)),
-    ...looked('enrich', () => enrichMistakes(definition.enrich)),
-    ...looked('retry', () => retryMistakes(definition.retry)),
-    ...looked('order', () => orderMistakes(definition.order)),
-  ]
-}
-
-/** A getter or a proxy may throw when it is read. */
-function looked(what: string, look: () => string[]): string[] {
+/** The mistakes that `look` finds, or that looking threw: a getter or a proxy may throw when it is read. */
+export function looked(what: string, look: () => string[]): string[] {
   try {
     return look()
   } catch (error) {
@@ -58,55 +34,18 @@ export function shown(value: unknown): string {
   }
 }
 
-function typeMistakes(type: unknown): string[] {
-  if (typeof type !== 'string' || type.trim() === '') return ['type: must be a non-empty string']
-  if (type.length > MAX_TYPE_LENGTH) return [`type: at most ${MAX_TYPE_LENGTH} characters, not ${type.length}`]
-  if (type !== type.trim()) return ['type: begins or ends with a space']
+/** An event type, which `field` holds. */
+export function typeMistakes(field: string, type: unknown): string[] {
+  if (typeof type !== 'string' || type.trim() === '') return [`${field}: must be a non-empty string`]
+  if (type.length > MAX_TYPE_LENGTH) return [`${field}: at most ${MAX_TYPE_LENGTH} characters, not ${type.length}`]
+  if (type !== type.trim()) return [`${field}: begins or ends with a space`]
   if (/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(type))
-    return [`type: contains an invisible character: ${JSON.stringify(type)}`]
+    return [`${field}: contains an invisible character: ${JSON.stringify(type)}`]
   const unstorable = checkText(type, '')
-  return unstorable ? [`type: ${unstorable.message}`] : []
+  return unstorable ? [`${field}: ${unstorable.message}`] : []
 }
 
-/** Also checks the example, because people paste it. */
-function schemaMistakes(schema: unknown, example: unknown): string[] {
-  if (schema === undefined) return ['schema: a JSON Schema is required']
-  const faults = schemaFaults(schema)
-  if (faults.length > 0) return faults.map(({ pointer, message }) => `schema: ${pointer && `${pointer} `}${message}`)
-  return example === undefined ? [] : exampleMistakes(schema as object, example)
-}
-
-/** The example is checked as it would be sent, so it must be valid JSON. */
-function exampleMistakes(schema: object, example: unknown): string[] {
-  let sent: unknown
-  try {
-    sent = JSON.parse(JSON.stringify(example))
-  } catch (error) {
-    return [`example: cannot be written as JSON: ${String((error as Error).message).split('\n')[0]}`]
-  }
-  const unstorable = findUnstorable(sent)
-  const problems = unstorable ? [unstorable] : compileSchema(schema)(sent)
-  return problems.map(({ pointer, message }) => `example: ${pointer ? `${pointer} ` : ''}${message}`)
-}
-
-function versionMistakes({ upcast, compatibility, validateAt }: Record<string, unknown>): string[] {
-  const mistakes: string[] = []
-  if (upcast !== undefined && !isRecord(upcast)) mistakes.push('upcast: must be an object with a function per version')
-  for (const [version, upcaster] of Object.entries(isRecord(upcast) ? upcast : {})) {
-    if (!/^[1-9]\d{0,5}$/.test(version)) mistakes.push(`upcast: versions are numbers from 1, not '${version}'`)
-    else if (typeof upcaster !== 'function') mistakes.push(`upcast[${version}]: must be a function`)
-  }
-  const modes: readonly unknown[] = COMPATIBILITY_MODES
-  if (compatibility !== undefined && !modes.includes(compatibility)) {
-    mistakes.push(`compatibility: must be one of ${modes.join(', ')}, not ${shown(compatibility)}`)
-  }
-  if (validateAt !== undefined && validateAt !== 'ingest' && validateAt !== 'worker') {
-    mistakes.push(`validateAt: must be 'ingest' or 'worker', not ${shown(validateAt)}`)
-  }
-  return mistakes
-}
-
-function textMistakes(description: unknown): string[] {
+export function descriptionMistakes(description: unknown): string[] {
   if (description === undefined) return []
   if (typeof description !== 'string') return [`description: must be a string, not ${shown(description)}`]
   if (description.length > MAX_DESCRIPTION) {
@@ -116,37 +55,21 @@ function textMistakes(description: unknown): string[] {
   return unstorable ? [`description: ${unstorable.message}`] : []
 }
 
-function functionMistakes(definition: Record<string, unknown>): string[] {
-  const mistakes = FUNCTIONS.filter(
-    (field) => definition[field] !== undefined && typeof definition[field] !== 'function',
-  ).map((field) => `${field}: must be a function, not ${shown(definition[field])}`)
+/** Fields that hold functions; at most one of `handle` and `handleBatch` is allowed. */
+export function functionMistakes(definition: Record<string, unknown>, fields: readonly string[]): string[] {
+  const mistakes = fields
+    .filter((field) => definition[field] !== undefined && typeof definition[field] !== 'function')
+    .map((field) => `${field}: must be a function, not ${shown(definition[field])}`)
   if (definition.handle && definition.handleBatch) mistakes.push('handle, handleBatch: only one of the two is allowed')
   return mistakes
 }
 
-function enrichMistakes(enrich: unknown): string[] {
-  if (enrich === undefined) return []
-  if (!Array.isArray(enrich)) return [`enrich: must be a list of enrichers, not ${shown(enrich)}`]
-  const mistakes: string[] = []
-  const names = new Set<string>()
-  for (const [index, enricher] of enrich.entries()) {
-    const name = isRecord(enricher) ? enricher.name : undefined
-    if (typeof name !== 'string' || name === '') mistakes.push(`enrich[${index}].name: must be a non-empty string`)
-    else if (names.has(name)) mistakes.push(`enrich[${index}].name: another enricher is also named '${name}'`)
-    else names.add(name)
-    if (!isRecord(enricher) || typeof enricher.enrich !== 'function') {
-      mistakes.push(`enrich[${index}].enrich: must be a function`)
-    }
-  }
-  return mistakes
-}
-
-function retryMistakes(retry: unknown): string[] {
+export function retryMistakes(retry: unknown): string[] {
   if (retry === undefined) return []
   if (!isRecord(retry)) return [`retry: must be an object, not ${shown(retry)}`]
   const mistakes = unknownFields(retry, RETRY_FIELDS, 'retry.')
   const { attempts, baseDelayMs, maxDelayMs } = retry
-  if (attempts !== undefined && !(Number.isInteger(attempts) && isWithin(attempts, 1, MAX_ATTEMPTS))) {
+  if (attempts !== undefined && !isWhole(attempts, 1, MAX_ATTEMPTS)) {
     mistakes.push(`retry.attempts: must be a whole number from 1 to ${MAX_ATTEMPTS}, not ${shown(attempts)}`)
   }
   for (const [field, delay] of Object.entries({ baseDelayMs, maxDelayMs })) {
@@ -157,22 +80,28 @@ function retryMistakes(retry: unknown): string[] {
   return mistakes
 }
 
+/** Whether a value is a whole number in this range. */
+export function isWhole(value: unknown, lowest: number, highest: number): boolean {
+  return Number.isInteger(value) && isWithin(value, lowest, highest)
+}
+
 function isWithin(value: unknown, lowest: number, highest: number): boolean {
   return typeof value === 'number' && value >= lowest && value <= highest
 }
 
-function orderMistakes(order: unknown): string[] {
-  return order === undefined || order === 'key' || order === 'none'
+/** A field that holds one of two texts. */
+export function choiceMistakes(field: string, value: unknown, [one, other]: readonly [string, string]): string[] {
+  return value === undefined || value === one || value === other
     ? []
-    : [`order: must be 'key' or 'none', not ${shown(order)}`]
+    : [`${field}: must be '${one}' or '${other}', not ${shown(value)}`]
 }
 
-function unknownFields(object: Record<string, unknown>, known: ReadonlySet<string>, prefix: string): string[] {
+export function unknownFields(object: Record<string, unknown>, known: ReadonlySet<string>, prefix: string): string[] {
   return Object.keys(object)
     .filter((field) => !known.has(field))
     .map((field) => `${prefix}${field}: unknown field`)
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
 }

@@ -1,7 +1,6 @@
 /** Look-ups of reference data by key: collects the keys of a batch, and puts the answers into fields. */
-import { type AcceptedEvent, describeValue, PermanentError, toError } from '@eventflow/core'
+import { type AcceptedEvent, describeValue, ignorePromise, PermanentError, toError } from '@eventflow/core'
 import type { Addition } from './enricher.js'
-import { ignorePromise } from './user-code.js'
 
 /** For each field to add: the key to look up for an event, a string or an integer, or `undefined` for no look-up. */
 export type Fields<Data, Field extends string> = Readonly<

@@ -2,6 +2,7 @@
 import {
   type AcceptedEvent,
   describeValue,
+  ignorePromise,
   type Payload,
   PermanentError,
   toError,
@@ -14,7 +15,6 @@ import { type Answers, type Fields, type Found, fillFields, type Missing } from 
 import { getJson, UnexpectedAnswer } from './get-json.js'
 import { requireWholeNumbers } from './option-numbers.js'
 import { createReferenceCache, DEFAULT_CACHE_SIZE, DEFAULT_TTL_MS } from './reference-cache.js'
-import { ignorePromise } from './user-code.js'
 
 export interface HttpLookupOptions<
   Data,

@@ -27,12 +27,57 @@ function defining(...types: string[]): string {
     export default ${definitions.length === 1 ? definitions[0] : `[${definitions}]`}`
 }
 
+function consuming(name: string): string {
+  return `import { defineConsumer } from '${PIPELINE}'
+    export default defineConsumer({ name: '${name}', events: ['a.one'], handle: async () => {} })`
+}
+
 test('returns the definitions of all files by type', async () => {
   await write('one.mjs', defining('a.one'))
   await write('more.mjs', defining('a.two', 'a.three'))
-  const definitions = await loadDefinitions(folder)
+  const { events: definitions } = await loadDefinitions(folder)
   expect([...definitions.keys()].sort()).toEqual(['a.one', 'a.three', 'a.two'])
   expect(definitions.get('a.one')).toMatchObject({ type: 'a.one' })
+})
+
+test('returns the consumers by name, from the same files', async () => {
+  await write('one.mjs', defining('a.one'))
+  await write('consumer.mjs', consuming('first'))
+  await write(
+    'both.mjs',
+    `import { defineConsumer, defineEvent, Type } from '${PIPELINE}'
+    export default [
+      defineEvent({ type: 'a.two', schema: Type.Object({}) }),
+      defineConsumer({ name: 'a.one', events: ['a.one', 'a.two'], handleBatch: async () => {} }),
+    ]`,
+  )
+  const said: string[] = []
+  const { events, consumers } = await loadDefinitions(folder, { warn: (message) => said.push(message) })
+  expect([...events.keys()].sort()).toEqual(['a.one', 'a.two'])
+  expect([...consumers.keys()].sort()).toEqual(['a.one', 'first'])
+  expect(consumers.get('a.one')).toMatchObject({ name: 'a.one', events: ['a.one', 'a.two'] })
+  expect(said).toEqual([])
+})
+
+test('names both files that define a consumer', async () => {
+  await write('one.mjs', consuming('first'))
+  await write('other.mjs', consuming('first'))
+  await expect(loadDefinitions(folder)).rejects.toThrow(
+    /consumer 'first' is defined twice: in .*one\.mjs and in .*other\.mjs/,
+  )
+})
+
+test('warns of event types that a consumer reads and no file defines', async () => {
+  await write('one.mjs', defining('a.two'))
+  await write('consumer.mjs', consuming('first'))
+  const said: string[] = []
+  await loadDefinitions(folder, { warn: (message) => said.push(message) })
+  expect(said).toEqual(["consumer 'first' reads event types that are not defined: a.one"])
+})
+
+test('consumers alone are not enough', async () => {
+  await write('consumer.mjs', consuming('first'))
+  await expect(loadDefinitions(folder)).rejects.toThrow(`no event definitions in ${folder}`)
 })
 
 test('ignores tests, declarations, private files, and leftovers of editors and systems', async () => {
@@ -61,7 +106,7 @@ test('ignores tests, declarations, private files, and leftovers of editors and s
   // How Emacs locks a file: a dangling link.
   await symlink('me@host.1234:5678', join(folder, '.#one.mjs'))
   const said: string[] = []
-  const definitions = await loadDefinitions(folder, { warn: (message) => said.push(message) })
+  const { events: definitions } = await loadDefinitions(folder, { warn: (message) => said.push(message) })
   expect([...definitions.keys()]).toEqual(['a.one'])
   expect(said).toEqual([])
 })
@@ -85,7 +130,7 @@ test.each([
 test('a link to a file is loaded; a dangling link ends the start', async () => {
   await write('_one.mjs', defining('a.one'))
   await symlink(join(folder, '_one.mjs'), join(folder, 'one.mjs'))
-  expect([...(await loadDefinitions(folder)).keys()]).toEqual(['a.one'])
+  expect([...(await loadDefinitions(folder)).events.keys()]).toEqual(['a.one'])
   await symlink('/no/such/file', join(folder, 'two.mjs'))
   await expect(loadDefinitions(folder)).rejects.toThrow(
     /cannot load .*two\.mjs: it is a link to a file that does not exist/,
@@ -102,12 +147,13 @@ test('definitions in subfolders are reported, other files there are not', async 
   for (const path of ['orders/deep', 'lib', 'node_modules/x', '.git'])
     await mkdir(join(folder, path), { recursive: true })
   await write('orders/deep/two.ts', defining('a.two'))
+  await write('orders/three.mjs', consuming('three'))
   await write('lib/sum.mjs', 'export const sum = (a, b) => a + b')
   await write('node_modules/x/index.js', defining('a.three'))
   await write('.git/four.js', defining('a.four'))
   const said: string[] = []
   await loadDefinitions(folder, { warn: (message) => said.push(message) })
-  const named = `not loaded: ${folder}/orders/deep/two.ts; definitions are not read from subfolders`
+  const named = `not loaded: ${folder}/orders/deep/two.ts, ${folder}/orders/three.mjs; definitions are not read from subfolders`
   expect(said).toEqual([named])
   await rm(join(folder, 'one.mjs'))
   await expect(loadDefinitions(folder)).rejects.toThrow(`no event definitions in ${folder}; ${named}`)
@@ -204,8 +250,8 @@ test('loads TypeScript, whose errors are the same classes as ours', async () => 
   // In another process: jest replaces import and does not know TypeScript.
   const script = `
     const { loadDefinitions, PermanentError } = await import('${PIPELINE}')
-    const definitions = await loadDefinitions('${folder}')
-    try { definitions.get('a.typed').validate() } catch (error) { console.log(error instanceof PermanentError) }`
+    const { events } = await loadDefinitions('${folder}')
+    try { events.get('a.typed').validate() } catch (error) { console.log(error instanceof PermanentError) }`
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', script])
   expect(stdout.trim()).toBe('true')
 })
@@ -241,8 +287,16 @@ test.each([
     'throw { get message() { throw 1 } }',
     /bad\.mjs: it threw a value that cannot be shown/,
   ],
-  ['has no default export', 'export const a = 1', /bad\.mjs has no default export/],
-  ['exports something else', `export default { type: 'a.b', schema: {} }`, /bad\.mjs must be made by defineEvent/],
+  [
+    'has no default export',
+    'export const a = 1',
+    /bad\.mjs has no default export: write .* defineEvent\({ … }\) or defineConsumer\({ … }\)/,
+  ],
+  [
+    'exports something else',
+    `export default { type: 'a.b', schema: {} }`,
+    /bad\.mjs must be made by defineEvent\(…\) or defineConsumer\(…\), .*: it is an object that neither/,
+  ],
   ['exports a list with something else', 'export default [1]', /bad\.mjs must be made by defineEvent.*: \[0\] it is 1/],
   ['exports a list of lists', 'export default [[]]', /bad\.mjs must be .*: \[0\] it is a list inside the list/],
   [

@@ -4,7 +4,7 @@
  * twice.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { type Component, describeValue, type Failure, failureOf, isPromiseLike } from '@eventflow/core'
+import { type Component, describeValue, type Failure, failureOf, ignorePromise } from '@eventflow/core'
 
 /** The called function of a definition. */
 export interface Called {
@@ -127,13 +127,6 @@ function abandoned(called: Called): Failure {
 }
 
 const fullNameOf = ({ type, name }: Called) => `${name} of '${type}'`
-
-/** Whether an answer is a promise; handles its rejection, which would otherwise reach the process. */
-export function ignorePromise(answer: unknown): boolean {
-  if (!isPromiseLike(answer)) return false
-  new Promise((resolve) => resolve(answer)).catch(() => {})
-  return true
-}
 
 /** A WrongAnswer that describes the value. */
 export function wrongAnswer(answer: unknown, expected: string): WrongAnswer {

@@ -119,8 +119,8 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
 }
 
 async function definitionsOf({ definitions = [], events, log }: PipelineOptions): Promise<EventDefinition[]> {
-  const loaded = events === undefined ? [] : (await loadDefinitions(resolve(events), log && { warn: log })).values()
-  const all = [...definitions, ...loaded]
+  const loaded = events === undefined ? undefined : await loadDefinitions(resolve(events), log && { warn: log })
+  const all = [...definitions, ...(loaded?.events.values() ?? [])]
   if (all.length === 0) throw new TypeError('a pipeline needs event types: give definitions, or events with a folder')
   return all
 }

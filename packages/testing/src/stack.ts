@@ -96,10 +96,12 @@ async function start(
   const ports = await openRedisForWorker({
     ...{ url: redisUrl, redis, prefix: workerConfig.EVENTFLOW_STREAM_PREFIX, secret: key.secret },
     ...{ workerId: WORKER, lanes: workerConfig.EVENTFLOW_LANES, onError },
+    maxStreamLength: workerConfig.EVENTFLOW_MAX_STREAM_LENGTH,
   })
   const worker = await startWorker({
     ...{ id: WORKER, ...ports, config: workerConfig, db, log, definitions: byType, registered },
     onIncarnation: followIncarnation(db, key, ports.renewSecret),
+    consumers: [],
     metrics: createWorkerMetrics(WORKER, byType.keys()),
   })
   opened.push(() => worker.stop())

@@ -38,6 +38,8 @@ export interface Setup {
   guarded?: boolean
   /** The share of traces sent to a collector; without it tracing is off. */
   traced?: number
+  /** Another folder of definitions. */
+  events?: string
 }
 
 const GUARDED = { EVENTFLOW_AUTH: 'required', EVENTFLOW_BOOTSTRAP_KEY: KEY }
@@ -94,11 +96,14 @@ export async function startEventFlow(stack: Stack, load: LoadKind, setup: Setup)
 }
 
 /** Starts ingest and workers, without load. */
-export async function startPrograms(stack: Stack, { ingest = 1, workers = 1, silent, guarded, traced }: Setup) {
+export async function startPrograms(
+  stack: Stack,
+  { ingest = 1, workers = 1, silent, guarded, traced, events = EVENTS }: Setup,
+) {
   const settings = {
     DATABASE_URL: stack.databaseUrl,
     REDIS_URL: stack.redisUrl,
-    EVENTFLOW_EVENTS: EVENTS,
+    EVENTFLOW_EVENTS: events,
     EVENTFLOW_STREAM_PREFIX: PREFIX,
     ...(silent && { EVENTFLOW_LOG_LEVEL: 'silent' }),
     ...(traced !== undefined && (await collectTraces(stack, traced))),
@@ -124,6 +129,21 @@ export async function startPrograms(stack: Stack, { ingest = 1, workers = 1, sil
     return workers - shares.filter((share) => share >= Math.floor(PARTITIONS / workers)).length
   })
   return { urls, workerUrls }
+}
+
+/** Starts a worker that reads one consumer group and does nothing else. */
+export async function startReader(stack: Stack, events: string, group: string): Promise<void> {
+  const port = (await freePort(0))!
+  const worker = stack.launch('worker', WORKER, {
+    DATABASE_URL: stack.databaseUrl,
+    REDIS_URL: stack.redisUrl,
+    EVENTFLOW_EVENTS: events,
+    EVENTFLOW_STREAM_PREFIX: PREFIX,
+    EVENTFLOW_METRICS_PORT: `${port}`,
+    EVENTFLOW_WORKER_ID: 'reader',
+    EVENTFLOW_GROUPS: group,
+  })
+  await untilReady(`http://127.0.0.1:${port}`, worker)
 }
 
 /** Starts a collector, and returns the settings that send it this share of the traces. */

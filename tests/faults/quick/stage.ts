@@ -15,6 +15,7 @@ import {
   createClients,
   createDatabase,
   createRandom,
+  groupsAreLevel,
   type Link,
   openLink,
   readHistory,
@@ -63,7 +64,7 @@ export async function playQuickly(
   const copied = (file: string) => import(pathToFileURL(join(build.packages, file)).href)
   const { startPipeline } = await copied('testkit/dist/index.js')
   const { loadDefinitions } = await copied('sdk/dist/index.js')
-  const definitions = await loadDefinitions(build.definitions)
+  const { events, consumers } = await loadDefinitions(build.definitions)
   const databaseUrl = await createDatabase()
   const server = await startOwnRedis()
   const servers = [server]
@@ -74,12 +75,13 @@ export async function playQuickly(
   await untilReady(redis, 5_000)
   await watchDatabase(db)
   globalThis.sweepsWait = true
-  const pipeline: TestPipeline = await startPipeline([...definitions.values()], {
+  const all = {
     DATABASE_URL: withPort(databaseUrl, links.postgres.port),
     REDIS_URL: withPort(server.url, links.redis.port),
     ...settings,
     ...scenario.settings,
-  })
+  }
+  const pipeline: TestPipeline = await startPipeline([...events.values()], all, [...consumers.values()])
   const attempts: Attempt[] = []
   const journal = { write: (attempt: Attempt) => void attempts.push(attempt), close: async () => {} }
   const clients = createClients({ urls: [pipeline.url], journal, random: createRandom(1) })
@@ -108,7 +110,8 @@ export async function playQuickly(
     for (const link of Object.values(links)) link.mode = { kind: 'pass' }
     await untilOnlyASweepHelps(db, redis, pipeline.prefix)
     sweep()
-    const drained = async () => (await unsettled(db)) === 0 && (await leftInStreams(redis, pipeline.prefix)) === 0
+    const drained = async () =>
+      (await unsettled(db)) === 0 && (await groupsAreLevel(db)) && (await leftInStreams(redis, pipeline.prefix)) === 0
     await until('everything is drained', drained, drainMs).catch(() => {}) // the checker reports the rest
     const checker = createChecker()
     for (const attempt of attempts) checker.attempt(attempt)

@@ -7,7 +7,6 @@ import {
   ASKING_APPLICATION,
   CONNECTIONS_OF_INGEST,
   connect,
-  countEvents,
   countPartitions,
   type Db,
   type EntryKey,
@@ -40,7 +39,8 @@ import {
   type WorkerMetrics,
 } from '@eventflow/runtime'
 import { registerDefinitions } from '@eventflow/schemas'
-import type { EventDefinition } from '@eventflow/sdk'
+import type { ConsumerDefinition, EventDefinition } from '@eventflow/sdk'
+import { everythingIsSettled } from './drained.js'
 import { post } from './post.js'
 import { type ProgramProcess, startProgramProcess } from './program-process.js'
 import { createDatabase, redisUrl } from './services.js'
@@ -62,13 +62,20 @@ export interface TestPipeline {
   /** What the service and the workers logged so far, warnings and worse by default. */
   // biome-ignore lint/suspicious/noExplicitAny: the fields of a log line.
   logged: Record<string, any>[]
-  /** Starts one more worker; `wrap` may put something between the feeds of its lanes and the engine. */
-  startWorker(id?: string, wrap?: (feed: Feed) => Feed): Promise<Worker & { metrics: WorkerMetrics }>
+  /**
+   * Starts one more worker; `wrap` may put something between the feeds of its lanes and the engine. `given` are
+   * additional settings.
+   */
+  startWorker(
+    id?: string,
+    wrap?: (feed: Feed) => Feed,
+    given?: Record<string, string>,
+  ): Promise<Worker & { metrics: WorkerMetrics }>
   /** Starts a worker in a separate process, with the definitions of a folder, and additional settings. */
   startWorkerProcess(id: string, events: string, settings?: Record<string, string>): Promise<ProgramProcess>
   /** Sends events as one batch request and returns the answer; throws if it is not 200. */
   send(events: readonly object[]): Promise<BatchAnswer>
-  /** Waits until every accepted event is settled. */
+  /** Waits until every accepted event is settled, and handled by the consumer groups. */
   drained(timeoutMs?: number): Promise<void>
   /** Waits until nothing is left in the streams. */
   streamsEmpty(): Promise<void>
@@ -91,6 +98,7 @@ export interface BatchAnswer {
 export async function startPipeline(
   definitions: readonly EventDefinition[],
   settings: Record<string, string> = {},
+  consumers: readonly ConsumerDefinition[] = [],
 ): Promise<TestPipeline> {
   const prefix = `t${randomBytes(4).toString('hex')}`
   const env = {
@@ -103,7 +111,7 @@ export async function startPipeline(
   }
   await prepare(
     env.DATABASE_URL,
-    definitions.flatMap((definition) => definition.prepare ?? []),
+    [...definitions, ...consumers].flatMap((definition) => definition.prepare ?? []),
   )
   const byType = new Map(definitions.map((definition) => [definition.type, definition]))
   const logged: TestPipeline['logged'] = []
@@ -129,11 +137,15 @@ export async function startPipeline(
     partitions,
     ingestMetrics,
     logged,
-    async startWorker(id = `worker-${workers.size + 1}`, wrap = (feed) => feed) {
+    async startWorker(id = `worker-${workers.size + 1}`, wrap = (feed) => feed, given = {}) {
       const metrics = createWorkerMetrics(id, byType.keys())
-      const config = readConfig(WorkerConfig, env)
+      const config = readConfig(WorkerConfig, { ...env, ...given })
       const options = { url: env.REDIS_URL, redis, prefix, secret: key.secret, workerId: id, onError: () => {} }
-      const ports = await openRedisForWorker({ ...options, lanes: config.EVENTFLOW_LANES })
+      const ports = await openRedisForWorker({
+        ...options,
+        lanes: config.EVENTFLOW_GROUPS === '' ? config.EVENTFLOW_LANES : 0,
+        maxStreamLength: config.EVENTFLOW_MAX_STREAM_LENGTH,
+      })
       const feeds = ports.feeds.map(wrap)
       const worker = await startWorker({
         id,
@@ -144,6 +156,7 @@ export async function startPipeline(
         log,
         metrics,
         definitions: byType,
+        consumers,
         registered,
         onIncarnation: followIncarnation(db, key, ports.renewSecret),
       })
@@ -173,7 +186,7 @@ export async function startPipeline(
       return (await response.json()) as BatchAnswer
     },
     async drained(timeoutMs) {
-      await until('everything is settled', async () => (await countEvents(db)).unsettled === 0, timeoutMs)
+      await until('everything is settled', () => everythingIsSettled(db), timeoutMs)
     },
     async streamsEmpty() {
       await until('the streams are empty', async () =>

@@ -1,6 +1,7 @@
 /** Checks of the pipeline: its tables, workers and streams. */
 import type { StreamFacts } from '@eventflow/redis'
 import { span } from '../table.js'
+import { checkGroups } from './check-groups.js'
 import type { PostgresFacts } from './facts.js'
 import { error, type Finding, findings, runSql, type Shells, warning } from './finding.js'
 
@@ -23,6 +24,7 @@ export function checkTables({ migrations, tables, owner }: PostgresFacts, shells
           ...checkParts(tables),
           ...checkWorkers(tables, shells),
           ...checkOwners(tables),
+          ...checkGroups(tables),
         ]
       : []),
   ]

@@ -49,6 +49,7 @@ const well: PostgresFacts = {
     ownership: { workers: ['a', 'b'], partitions: [] },
     workers: [worker('a'), worker('b')],
     reach: { lastSeq: 5, end: 3_000_001, ahead: 2, perDay: 0, newlyOpened: false },
+    groups: [],
   },
 }
 

@@ -3,10 +3,16 @@ import { randomBytes } from 'node:crypto'
 import {
   connect,
   type Db,
+  deleteConsumerGroup,
   heartbeat,
   INGEST_APPLICATION,
+  insertProcessed,
   inspectServer,
+  pauseConsumerGroup,
   readEntryKey,
+  registerGroups,
+  resumeConsumerGroup,
+  takeGroupLeases,
   takePartitions,
   WORKER_APPLICATION,
 } from '@eventflow/db'
@@ -20,7 +26,15 @@ import {
   streamKey,
   untilReady,
 } from '@eventflow/redis'
-import { acceptEvents, adminUrlOf, createDatabase, newEvent, startOwnRedis, until } from '@eventflow/testkit'
+import {
+  acceptEvents,
+  adminUrlOf,
+  createDatabase,
+  newEvent,
+  processedOf,
+  startOwnRedis,
+  until,
+} from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import type { Addresses } from '../addresses.js'
 import { doctor } from './doctor.js'
@@ -274,6 +288,48 @@ describe('the pipeline', () => {
     await db.query(`UPDATE partitions SET lease_expires_at = now() - interval '1 s' WHERE id = 3`)
     expect(await onlyFinding()).toMatchObject({ check: 'partitions', level: 'warning', code: 0 })
     await takePartitions(db, 'well', [3], { reclaim: false, leaseMs: 10_000 })
+    expect(await wrong()).toEqual([])
+  })
+
+  test('with a consumer group that no worker reads, is paused, or is behind', async () => {
+    const asked = { tenantId: 'default', name: 'invoicing', by: 'ada' }
+    const definition = { name: 'invoicing', version: 1, types: [], from: 'latest' } as const
+    const groupId = (await registerGroups(db, [definition])).get('invoicing')!
+    const take = (partitions: readonly number[]) =>
+      takeGroupLeases(
+        db,
+        'well',
+        partitions.map((partition) => ({ groupId, partition })),
+        60_000,
+      )
+    expect(await onlyFinding()).toMatchObject({
+      ...{ check: 'groups', level: 'warning', code: 0 },
+      message: expect.stringContaining('no worker reads the group invoicing: none has its definition'),
+      fix: expect.stringContaining('npx eventflow groups delete invoicing'),
+    })
+    await take(ALL.slice(2))
+    expect((await onlyFinding()).message).toContain('the group invoicing in the partitions 0, 1')
+    await take([0, 1])
+    expect(await wrong()).toEqual([])
+
+    await pauseConsumerGroup(db, { ...asked, reason: 'moving\nhouse' })
+    expect(await onlyFinding()).toMatchObject({
+      ...{ check: 'groups', level: 'warning', message: 'the group invoicing is paused by ada: moving house' },
+      fix: expect.stringContaining('npx eventflow groups resume invoicing'),
+    })
+    await resumeConsumerGroup(db, { ...asked, skipLost: false })
+
+    const [event] = await acceptEvents(db, [newEvent({ partition: 3 })])
+    const lease = { partition: 3, epoch: 1, dirty: 0 as const }
+    await insertProcessed(db, [processedOf(event!)], [lease], { workerId: 'well', processingMs: 1 })
+    expect(await wrong()).toEqual([])
+    await db.query(`UPDATE processed_events SET processed_at = now() - interval '90 s'`)
+    expect(await onlyFinding()).toMatchObject({
+      ...{ check: 'groups', level: 'warning', fix: expect.stringContaining('--groups invoicing') },
+      message: expect.stringMatching(/^the group invoicing is 1 min 3\d s behind, by 1 event$/),
+    })
+    await db.query('UPDATE group_leases SET owner = NULL')
+    await deleteConsumerGroup(db, asked)
     expect(await wrong()).toEqual([])
   })
 

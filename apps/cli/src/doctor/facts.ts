@@ -6,8 +6,10 @@ import {
   type Db,
   findMissingIndexes,
   findRawEvents,
+  type GroupState,
   inspectServer,
   type KnownWorker,
+  listGroupsInCode,
   type MissingIndex,
   type Ownership,
   type Reach,
@@ -46,7 +48,13 @@ export interface PostgresFacts extends ServerFacts {
   migrations: { missing: string[]; unknown: string[] }
   /** Undefined if migrations are missing: there is nothing to check yet. */
   tables:
-    | { missingIndexes: MissingIndex[]; ownership: Ownership; workers: KnownWorker[]; reach: Reach | undefined }
+    | {
+        missingIndexes: MissingIndex[]
+        ownership: Ownership
+        workers: KnownWorker[]
+        reach: Reach | undefined
+        groups: GroupState[]
+      }
     | undefined
 }
 
@@ -61,6 +69,7 @@ export async function gatherPostgres(db: Db): Promise<PostgresFacts> {
           ownership: await readOwnership(db),
           workers: await readWorkers(db),
           reach: await readReach(db),
+          groups: await listGroupsInCode(db),
         }
   const clock = await compareClocks(() => readClock(db))
   return { ...server, clock, disk: await diskOf(server.dataDirectory), migrations, tables }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { promisify } from 'node:util'
+import { performReset, registerGroups } from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -315,6 +316,150 @@ describe('dlq', () => {
     const rest = await eventflow([...slowly.slice(0, -1), '10000'])
     expect(rest).toMatchObject({ code: 0, stdout: expect.stringMatching(/is finished/) })
     expect((await eventflow(['dlq', 'ls', '--status', 'open'])).stdout).toBe('')
+  })
+})
+
+describe('groups', () => {
+  let groupId: number
+
+  beforeAll(async () => {
+    const groups = [
+      { name: 'invoicing', version: 1, types: ['step.done'], from: 'earliest' as const },
+      { name: 'auditing', version: 1, types: ['step.done'], from: 'latest' as const },
+    ]
+    groupId = (await registerGroups(pipeline.db, groups)).get('invoicing')!
+    await pipeline.db.query(
+      `INSERT INTO group_dead_letters (group_id, seq, partition, position, tenant_id, event_id, type, key, payload,
+         failure_type, error_class, message, errors, component, attempts, history, worker_id, correlation_id, accepted_at)
+       SELECT $1, seq, partition, position, tenant_id, event_id, type, key, payload, 'transient', 'TransientError',
+              'is away', '[]', 'handle', 4, '[{"attempt": 4, "at": "2026-01-01T00:00:00Z", "message": "is away"}]', 'w',
+              correlation_id, accepted_at
+       FROM processed_events ORDER BY seq LIMIT 2`,
+      [groupId],
+    )
+  })
+
+  const perform = (undo: () => Promise<void>) =>
+    until('the reset is performed', async () => (await performReset(pipeline.db, groupId, undo)) !== 'none', 60_000)
+
+  test('are listed and shown with their lag', async () => {
+    const { stdout } = await eventflow(['groups', 'ls'])
+    expect(stdout).toMatch(/^group +kind +state +lag +waiting +parked +dead +workers\nauditing +consumer +running +0 /)
+    expect(stdout).toMatch(/^invoicing +consumer +running +[1-9]\d* .* 2 +0$/m)
+    const [first] = lines((await eventflow(['groups', 'ls', '--json'])).stdout)
+    expect(first).toMatchObject({ name: 'auditing', lag: { events: 0 } })
+    const shown = (await eventflow(['groups', 'show', 'invoicing'])).stdout
+    expect(shown).toMatch(/^kind +consumer, version 1, generation 1\nreads +step\.done\nlag +\d/m)
+    expect(shown).toMatch(/^partition +owner +position +last +lag +waiting +parked +dead\n +0 +- +0 +\d+ /m)
+    expect(await eventflow(['groups', 'show', 'none'])).toMatchObject({
+      ...{ code: 1, stdout: '', stderr: expect.stringContaining('eventflow groups ls') },
+    })
+  })
+
+  test('are paused and resumed', async () => {
+    const pause = ['groups', 'pause', 'invoicing', '--reason', 'moving house']
+    expect(await eventflow(pause)).toMatchObject({ code: 0, stdout: 'invoicing is paused\n' })
+    expect(await eventflow(pause)).toMatchObject({ code: 1, stderr: expect.stringContaining('moving house') })
+    expect((await eventflow(['groups', 'show', 'invoicing'])).stdout).toMatch(/^paused +moving house \(by ann, /m)
+    expect((await eventflow(['groups', 'resume', 'invoicing', '--json'])).stdout).toBe(
+      '{"name":"invoicing","status":"running"}\n',
+    )
+    expect(await eventflow(['groups', 'pause', 'invoicing'])).toMatchObject({ code: 64 })
+    expect(await eventflow(['groups', 'resume', 'none'])).toMatchObject({
+      ...{ code: 1, stderr: expect.stringContaining('There is no consumer group none') },
+    })
+  })
+
+  test('have dead letters, which are listed, shown, replayed and discarded', async () => {
+    const dlq = ['groups', 'dlq', 'invoicing']
+    const [first, second] = lines((await eventflow([...dlq, '--json'])).stdout)
+    expect((await eventflow(dlq)).stdout).toMatch(/^\S+Z +open +step\.done +\S+ +\S{36} +TransientError: is away$/m)
+    expect((await eventflow([...dlq, 'show', first.id])).stdout).toMatch(
+      /^error +TransientError: is away\n\n +\S+Z {2}attempt 4: is away$/m,
+    )
+    expect(await eventflow([...dlq, 'show', 'none'])).toMatchObject({ code: 1, stdout: '' })
+
+    const replay = [...dlq, 'replay', '--filter', `id=${first.id}`]
+    expect((await eventflow([...replay, '--dry-run'])).stdout).toMatch(
+      /^1 dead letter would be replayed:\n {2}step\.done /,
+    )
+    expect(await eventflow(replay)).toMatchObject({ code: 64, stderr: expect.stringContaining('--yes') })
+    expect(await eventflow([...replay, '--yes'])).toMatchObject({
+      ...{ code: 0, stdout: '1 dead letter of invoicing is being handled again\n' },
+    })
+    expect(lines((await eventflow([...dlq, '--status', 'replaying', '--json'])).stdout)).toMatchObject([
+      { id: first.id },
+    ])
+    expect(await eventflow([...replay, '--yes'])).toMatchObject({
+      ...{ code: 0, stdout: '', stderr: expect.stringContaining('nothing to do') },
+    })
+    const discard = [...dlq, 'discard', '--all', '--yes']
+    expect(await eventflow(discard)).toMatchObject({ code: 64, stderr: expect.stringContaining('--reason') })
+    expect((await eventflow([...discard, '--reason', 'a test', '--json'])).stdout).toBe(
+      '{"name":"invoicing","action":"discard","changed":1}\n',
+    )
+    expect(lines((await eventflow([...dlq, '--status', 'discarded', '--json'])).stdout)).toMatchObject([
+      { id: second.id, reason: 'a test' },
+    ])
+    for (const wrong of [['replay'], ['show'], ['replay', first.id], ['--filter', `id=${first.id}`], ['drop']]) {
+      expect(await eventflow([...dlq, ...wrong])).toMatchObject({ code: 64, stdout: '' })
+    }
+  })
+
+  test('are reset after a look at what it would do', async () => {
+    const reset = ['groups', 'reset', 'invoicing', '--to']
+    const dry = await eventflow([...reset, 'latest', '--dry-run'])
+    expect(dry.stdout).toMatch(
+      /^0 events would be handled again, and \d+ skipped\n\npartition +from +to +again +skipped\n/,
+    )
+    expect(JSON.parse((await eventflow([...reset, '1', '--dry-run', '--json'])).stdout)).toMatchObject({ again: 0 })
+    expect(await eventflow([...reset, 'latest'])).toMatchObject({
+      ...{ code: 64, stderr: expect.stringContaining('Confirm with --yes') },
+    })
+    expect(await eventflow([...reset, 'latest'], { confirm: async () => false })).toMatchObject({ code: 1, stdout: '' })
+    expect(await eventflow([...reset, 'yesterday', '--yes'])).toMatchObject({
+      ...{ code: 64, stderr: expect.stringContaining('"yesterday" is neither') },
+    })
+    expect(await eventflow([...reset, '999999999', '--yes'])).toMatchObject({ code: 1 })
+
+    const [done] = await Promise.all([eventflow([...reset, 'latest', '--yes']), perform(async () => {})])
+    expect(done).toEqual({ code: 0, stderr: '', stdout: 'invoicing is reset\n' })
+    const fails = () => Promise.reject(new Error('no such table'))
+    const [failed] = await Promise.all([eventflow([...reset, '2h', '--yes']), perform(fails)])
+    expect(failed).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('no such table') })
+  })
+
+  test('a reset waits for a worker, also if the command is stopped', async () => {
+    const leaving = new AbortController()
+    const stderr = Object.assign(new PassThrough(), { isTTY: true })
+    stderr.once('data', () => leaving.abort()) // it shows how long it has waited
+    const reset = ['groups', 'reset', 'invoicing', '--to', 'earliest', '--yes']
+    const left = await eventflow(reset, { stderr, stop: () => leaving.signal })
+    expect(left).toMatchObject({
+      code: 130,
+      stdout: '',
+      stderr: expect.stringContaining('No worker has reset invoicing'),
+    })
+    expect((await eventflow(['groups', 'show', 'invoicing'])).stdout).toMatch(
+      /^reset +pending to earliest, .* by ann, /m,
+    )
+    const later = Object.assign(new PassThrough(), { isTTY: true })
+    const performed = once(later, 'data').then(() => perform(async () => {}))
+    const [done] = await Promise.all([eventflow(reset, { stderr: later }), performed])
+    expect(done).toMatchObject({ code: 0, stdout: 'invoicing is reset\n' })
+  })
+
+  test('are deleted after confirmation', async () => {
+    expect(await eventflow(['groups', 'delete', 'invoicing'])).toMatchObject({ code: 64 })
+    const asked: string[] = []
+    const confirm = async (question: string) => asked.push(question) > 0
+    expect(await eventflow(['groups', 'delete', 'invoicing'], { confirm })).toMatchObject({
+      ...{ code: 0, stdout: 'invoicing is deleted\n' },
+    })
+    expect(asked).toEqual([
+      expect.stringMatching(/^delete the group invoicing, with 0 parked events and 0 dead letters\? /),
+    ])
+    expect(await eventflow(['groups', 'delete', 'invoicing', '--yes'])).toMatchObject({ code: 1, stdout: '' })
   })
 })
 

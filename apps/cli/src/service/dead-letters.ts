@@ -54,12 +54,13 @@ export async function showDeadLetter(
   { source, ...options }: ShowOptions & { source?: string },
 ): Promise<number> {
   const missing = oneLine(`No dead letter with the id ${id} ${sourceOf(source)}. To list them: eventflow dlq ls`)
-  return showOne(await operator.deadLetter(id, source), { missing, inWords: shown }, options)
+  return showOne(await operator.deadLetter(id, source), { missing, inWords: shownDeadLetter }, options)
 }
 
 type WholeDeadLetter = NonNullable<Awaited<ReturnType<Operator['deadLetter']>>>
 
-function shown(letter: WholeDeadLetter): string {
+/** A dead letter with its errors, attempts and data. */
+export function shownDeadLetter(letter: WholeDeadLetter): string {
   const { failure, history, data, type, partitionkey, correlationid, status, resolved_by, reason } = letter
   const resolved = resolved_by ? ` by ${resolved_by}${reason ? `: ${reason}` : ''}` : ''
   const facts = [

@@ -14,7 +14,7 @@ import { useGet } from '../use-get.js'
 const SCOPES = [
   ['ingest', 'send events'],
   ['read', 'read events, dead letters and the state of the pipeline'],
-  ['replay', 'replay and discard dead letters, skip blocked events'],
+  ['replay', 'replay and discard dead letters, skip blocked events, pause, resume and reset consumer groups'],
   ['admin', 'manage API keys and schemas, read the audit log'],
 ] as const
 

@@ -105,6 +105,7 @@ const LEVELS = { bad: 'Critical', warn: 'Warning', info: 'Info' }
 
 function More({ about }: { about: Trouble['about'] }) {
   if (about?.event) return <a href={href(['events', about.event])}>Open event</a>
+  if (about?.group) return <a href={href(['groups', about.group])}>Open group</a>
   if (about?.page) return <a href={href([about.page])}>Details</a>
   return about?.partition === undefined ? null : <a href={href(['partitions'])}>Partitions</a>
 }

@@ -115,7 +115,8 @@ function Ask({ kind, filter, type, close, done }: AskProps) {
   )
 }
 
-function Samples({ dryRun: { samples, count: all } }: { dryRun: DryRun }) {
+/** A few of the matching dead letters. */
+export function Samples({ dryRun: { samples, count: all } }: { dryRun: DryRun }) {
   return (
     <ul class="samples">
       {samples.map(({ id, type, partitionkey, message }) => (

@@ -26,6 +26,7 @@ export async function documentRoutes(app: FastifyInstance): Promise<void> {
         { name: 'log', description: 'Read processed events in order, and remember up to where' },
         { name: 'dead letters', description: 'List, replay and discard failed events' },
         { name: 'operations', description: 'Running and recent replays and discards' },
+        { name: 'groups', description: 'Consumer groups: their lag, and how to pause, resume and reset them' },
         { name: 'schemas', description: 'Schemas of event types, and their versions' },
         { name: 'keys', description: 'API keys of the tenant' },
         { name: 'operation', description: 'Health and metrics' },

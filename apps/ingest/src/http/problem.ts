@@ -1,6 +1,6 @@
 /** Errors in the form application/problem+json (RFC 9457) with a stable code. */
 import { PROBLEMS, type Problem, type ProblemCode, TooManyWaitingError } from '@eventflow/core'
-import { isAway, isCancelled, sqlErrorKind, TenantLimitError } from '@eventflow/db'
+import { GroupStateError, isAway, isCancelled, sqlErrorKind, TenantLimitError } from '@eventflow/db'
 import { NotAcceptedError } from '@eventflow/intake'
 import { NotExaminedError } from '@eventflow/schemas'
 import { Type } from '@sinclair/typebox'
@@ -155,6 +155,9 @@ export function answerProblems(app: FastifyInstance, onProblem: OnProblem): void
     }
     if (error instanceof NotExaminedError) return refuse(request, reply, problemBody('unavailable', error.message))
     if (error instanceof TenantLimitError) return refuse(request, reply, problemBody('limit-reached', error.message))
+    if (error instanceof GroupStateError) {
+      return refuse(request, reply, problemBody('group-conflict', error.message))
+    }
     if (isCancelled(error)) {
       const detail = 'The query took too long. Narrow it down to one type, one key or a shorter time'
       return refuse(request, reply, problemBody('unavailable', detail))

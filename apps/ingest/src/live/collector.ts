@@ -1,6 +1,7 @@
 /** Watches the pipeline for all viewers, once a second: reads its state, keeps the last hour, and finds problems. */
 import {
   type Db,
+  type GroupState,
   hasEvents,
   OPERATOR_TENANT,
   type Reads,
@@ -38,6 +39,8 @@ export interface CollectorDeps {
   reads: Reads
   lag: () => Promise<PipelineLag>
   stock: () => Promise<Stock>
+  /** The consumer groups that are defined in code. */
+  groups: () => Promise<GroupState[]>
   /** The types whose events have no order. */
   unordered: readonly string[]
   attemptsOf: (type: string) => number
@@ -54,7 +57,8 @@ export interface Collector {
   stop(): Promise<void>
 }
 
-export function startCollector({ db, reads, lag, stock, unordered, attemptsOf, log }: CollectorDeps): Collector {
+export function startCollector(deps: CollectorDeps): Collector {
+  const { db, reads, lag, stock, groups, unordered, attemptsOf, log } = deps
   const history = createHistory()
   const followers = new Set<(snapshot: Snapshot) => void>()
   const waitingKeys = sparing(
@@ -69,12 +73,13 @@ export function startCollector({ db, reads, lag, stock, unordered, attemptsOf, l
 
   async function collect(): Promise<void> {
     const known = <Result>(reading: Promise<Result>) => within(PATIENCE_MS, reading)
-    const [figures, lagNow, stockNow, workers, waiting, some] = await Promise.all([
+    const [figures, lagNow, stockNow, workers, waiting, groupsNow, some] = await Promise.all([
       known(readFigures(db)),
       known(lag()),
       known(stock()),
       known(readWorkers(db)),
       known(waitingKeys()),
+      known(groups()),
       empty ? known(hasEvents(db)) : true,
     ])
     if (some) empty = false
@@ -89,7 +94,7 @@ export function startCollector({ db, reads, lag, stock, unordered, attemptsOf, l
     const { rates, workers: workerRates } = ratesBetween(before.figures, told, (at - before.at) / 1_000)
     readings.push({ figures: told, at })
     if (readings.length > RATE_READINGS) readings.shift()
-    const read = { figures, lag: lagNow, stock: stockNow, workers, waiting }
+    const read = { figures, lag: lagNow, stock: stockNow, workers, waiting, groups: groupsNow }
     latest = snapshotOf({ ...read, now: Date.now(), empty, rates, workerRates, recent, stalledSeconds, attemptsOf })
     history.add(pointOf(latest))
     for (const follower of followers) follower(latest)

@@ -1,6 +1,6 @@
 /** The gauges of the whole pipeline, which every ingest process exports. */
 import type { FeedMonitor } from '@eventflow/core'
-import type { Db, Standby } from '@eventflow/db'
+import type { Db, GroupState, Standby } from '@eventflow/db'
 import { type PipelineLag, readDependencies, type Stock, shared, within } from '@eventflow/monitor'
 import type { IngestMetrics } from '@eventflow/runtime'
 
@@ -12,6 +12,8 @@ export interface PipelineGaugesDeps {
   feed: FeedMonitor
   lag: () => Promise<PipelineLag>
   stock: () => Promise<Stock>
+  /** The consumer groups that are defined in code. */
+  groups: () => Promise<GroupState[]>
   standby: Standby | undefined
   metrics: IngestMetrics
   /** The disk space of the database; 0 if not configured. */
@@ -20,18 +22,20 @@ export interface PipelineGaugesDeps {
 
 /** Returns a function that updates the gauges. It never rejects: values that cannot be read are not exported. */
 export function createPipelineGauges(deps: PipelineGaugesDeps): () => Promise<void> {
-  const { db, feed, lag, stock, standby, metrics, capacityBytes } = deps
+  const { db, feed, lag, stock, groups, standby, metrics, capacityBytes } = deps
   if (capacityBytes > 0) metrics.postgresCapacity.set(capacityBytes)
   else metrics.postgresCapacity.remove()
   if (!standby) for (const gauge of [metrics.standbyLag, metrics.standbyUsed]) gauge.remove()
   return shared(async () => {
-    const [lagNow, stockNow, dependencies] = await Promise.all([
+    const [lagNow, stockNow, groupsNow, dependencies] = await Promise.all([
       within(PATIENCE_MS, lag()),
       within(PATIENCE_MS, stock()),
+      within(PATIENCE_MS, groups()),
       readDependencies(db, feed),
     ])
     showLag(lagNow, metrics)
     showStock(stockNow, metrics)
+    showGroups(groupsNow ?? [], metrics)
     if (standby) {
       metrics.standbyLag.set(standby.lagSeconds())
       metrics.standbyUsed.set(standby.isUsed() ? 1 : 0)
@@ -78,4 +82,29 @@ function showStock(
   postgresSize.set(stock.postgresBytes)
   for (const type of types) deadLettersOpen.set({ type }, 0)
   for (const [type, count] of stock.deadLetters) deadLettersOpen.inc({ type: typeOf(type) }, count)
+}
+
+function showGroups(groups: readonly GroupState[], metrics: IngestMetrics): void {
+  const { groupLag, groupLagSeconds, groupParked, groupDeadLetters, groupPaused, groupUnowned } = metrics
+  for (const gauge of [groupLag, groupLagSeconds, groupParked, groupDeadLetters, groupPaused, groupUnowned])
+    gauge.reset()
+  for (const { name: group, pausedFor, partitions } of groups) {
+    const sum = (of: (partition: GroupState['partitions'][0]) => number) =>
+      partitions.reduce((total, partition) => total + of(partition), 0)
+    groupLag.set(
+      { group },
+      sum(({ lag }) => lag.events),
+    )
+    groupLagSeconds.set({ group }, Math.max(0, ...partitions.map(({ lag }) => lag.ageSeconds)))
+    groupParked.set(
+      { group },
+      sum(({ parked }) => parked),
+    )
+    groupDeadLetters.set(
+      { group },
+      sum(({ deadLetters }) => deadLetters),
+    )
+    groupPaused.set({ group }, pausedFor === null ? 0 : 1)
+    groupUnowned.set({ group }, partitions.filter(({ owner }) => owner === null).length)
+  }
 }

@@ -1,10 +1,11 @@
 /** A snapshot of the pipeline: rates, backlog, workers, partitions, and problems. */
-import type { KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
+import type { GroupState, KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
 import type { PartitionLag, PipelineLag, Stock } from '@eventflow/monitor'
 import type { Point } from './history.js'
 import type { Rates, WorkerRate } from './rates.js'
 import type { Tally } from './recent.js'
-import { findTroubles, type Trouble } from './troubles.js'
+import type { Trouble } from './trouble.js'
+import { findTroubles } from './troubles.js'
 
 /**
  * The types with the most dead letters are counted individually, the others together, because clients choose the names
@@ -63,6 +64,7 @@ export interface Read {
   stock: Stock | undefined
   workers: KnownWorker[] | undefined
   waiting: WaitingKey[] | undefined
+  groups: GroupState[] | undefined
   /** The most attempts of an event of a type. */
   attemptsOf: (type: string) => number
 }

@@ -1,10 +1,11 @@
 /** Problems in words; every alert has one. */
 import { readdirSync, readFileSync } from 'node:fs'
-import type { KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
+import type { GroupState, KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
 import type { PartitionLag, PipelineLag } from '@eventflow/monitor'
 import { describe, expect, test } from '@jest/globals'
 import { createRecent, OBJECTIVE, type Tally, tallyBetween } from './recent.js'
-import { findTroubles, inWords, type Known } from './troubles.js'
+import { findTroubles, type Known } from './troubles.js'
+import { inWords } from './words.js'
 
 const NOW = Date.parse('2026-03-01T12:01:00Z')
 
@@ -34,10 +35,25 @@ const waiting = (of: Partial<WaitingKey> = {}): WaitingKey => ({
   ...of,
 })
 
+/** A group in two partitions; `of` is the state in the first one. */
+const groupOf = (of: Partial<GroupState['partitions'][0]> = {}, group: Partial<GroupState> = {}): GroupState => {
+  const calm = { owner: 'a', position: 0, last: 0, low: 0, parked: 0, deadLetters: 0 }
+  const lag = { events: 0, more: false, ageSeconds: 0 }
+  return {
+    ...{ name: 'invoicing', pausedFor: null, pausedBy: null, ...group },
+    partitions: [
+      { partition: 0, lag, ...calm, ...of },
+      { partition: 1, lag, ...calm },
+    ],
+  } as GroupState
+}
+
+const lagging = { lag: { events: 3, more: false, ageSeconds: 61 } }
+
 const troublesOf = (known: Partial<Known>) =>
   findTroubles({
     ...{ lag: lagOf(), workers: [], figures: [], waiting: [], dead: 0, partsAhead: 2, rates: QUIET, recent: CALM },
-    ...{ stalledSeconds: 0, attemptsOf: () => 4, now: NOW },
+    ...{ groups: [], stalledSeconds: 0, attemptsOf: () => 4, now: NOW },
     ...known,
   })
 
@@ -152,8 +168,34 @@ describe('the list of problems', () => {
     ['dead letters', { dead: 1 }, 'info: 1 open dead letter: replay or discard it.'],
     [
       'what is not known',
-      { workers: undefined, figures: undefined, waiting: undefined, dead: null },
-      'warn: Postgres did not answer in time; not known: workers, counters, blocked keys, dead letters.',
+      { workers: undefined, figures: undefined, waiting: undefined, dead: null, groups: undefined },
+      'warn: Postgres did not answer in time; not known: workers, counters, blocked keys, dead letters, groups.',
+    ],
+    ['a group that lags', { groups: [groupOf(lagging)] }, 'warn: Group invoicing is 61 s behind.'],
+    [
+      'a group that is paused, and therefore lags',
+      { groups: [groupOf(lagging, { pausedFor: 'moving house', pausedBy: 'ada' })] },
+      'warn: Group invoicing is paused by ada: moving house',
+    ],
+    [
+      'a group that is not read in some partitions',
+      { groups: [groupOf({ owner: null })] },
+      'warn: 1 partition is without a reader in the group invoicing: 0.',
+    ],
+    [
+      'a group that no worker reads',
+      { groups: [{ ...groupOf(), partitions: [{ ...groupOf().partitions[0]!, owner: null }] }] },
+      'warn: No worker reads the group invoicing: none has its definition.',
+    ],
+    [
+      'dead letters of a group',
+      { groups: [groupOf({ deadLetters: 2 })] },
+      'info: Group invoicing has 2 open dead letters: replay or discard them.',
+    ],
+    [
+      'no worker at all, which groups do not repeat',
+      { lag: lagOf({ workers: [] }), groups: [groupOf({ owner: null })] },
+      'bad: No worker is running',
     ],
   ])('%s', (_, known, expected) => {
     const [text, ...others] = textsOf(known)
@@ -212,6 +254,10 @@ const ALERTS: Record<string, Partial<Known> | undefined> = {
   EventFlowDeadLetters: { recent: { ...CALM, ended: 100, failed: 6 } },
   EventFlowDeadLettersOpen: { dead: 1 },
   EventFlowCircuitOpen: { figures: [{ process: 'a', circuits: { weather: 'open' } } as unknown as ToldFigures] },
+  EventFlowGroupLags: { groups: [groupOf(lagging)] },
+  EventFlowGroupPaused: { groups: [groupOf({}, { pausedFor: 'moving', pausedBy: 'ada' })] },
+  EventFlowGroupDeadLetters: { groups: [groupOf({ deadLetters: 1 })] },
+  EventFlowGroupWithoutReader: { groups: [groupOf({ owner: null })] },
   EventFlowPostgresAway: { lag: undefined },
   EventFlowRedisAway: { lag: lagOf({ redisError: 'no answer' }) },
   EventFlowStandbyBehind: undefined,

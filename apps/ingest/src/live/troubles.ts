@@ -1,26 +1,14 @@
-/** Finds the problems of the pipeline, and describes them in sentences, the worst first. */
-import type { KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
+/**
+ * Finds the problems of the pipeline, and describes them in sentences, the worst first. With `groupTroubles`, the only
+ * place that judges the state of the pipeline.
+ */
+import type { GroupState, KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
 import type { PipelineLag } from '@eventflow/monitor'
+import { groupTroubles } from './group-troubles.js'
 import type { Rates } from './rates.js'
 import { OBJECTIVE, type Tally } from './recent.js'
-
-/**
- * The only place that judges the state of the pipeline: pages take their colours from it, and all is well only if there
- * is no problem. Every alert that Prometheus or `apps/alerts` raises by default is also a problem here, immediately and
- * at the same level.
- */
-export interface Trouble {
-  /**
-   * `bad`: nothing progresses, or soon nothing will. `warn`: something waits, fails or misses the objective. `info`: it
-   * is being handled, or can wait. They correspond to the alerts' `critical`, `warning` and `info`.
-   */
-  level: 'bad' | 'warn' | 'info'
-  text: string
-  /** The figure that shows the problem. */
-  figure?: 'in' | 'oldest' | 'failed' | 'dead' | 'owner'
-  /** The object of the problem, for links. */
-  about?: { partition?: number; key?: string; event?: string; worker?: string; page?: string }
-}
+import type { Trouble } from './trouble.js'
+import { count, countOf, inWords, listOf } from './words.js'
 
 /** All inputs. `undefined` or `null`: it could not be read. */
 export interface Known {
@@ -28,6 +16,8 @@ export interface Known {
   workers: readonly KnownWorker[] | undefined
   figures: readonly ToldFigures[] | undefined
   waiting: readonly WaitingKey[] | undefined
+  /** The consumer groups that are defined in code. */
+  groups: readonly GroupState[] | undefined
   /** Open dead letters. */
   dead: number | null
   /** Parts of the ledger beyond the one that takes new events; undefined if unknown. */
@@ -66,7 +56,7 @@ const LEVELS: Trouble['level'][] = ['bad', 'warn', 'info']
 
 /** Returns the problems, the worst first. */
 export function findTroubles(known: Known): Trouble[] {
-  const { lag, workers = [], figures = [] } = known
+  const { lag, workers = [], figures = [], groups = [] } = known
   if (!lag) return [{ level: 'bad', text: 'Postgres does not answer: no event is accepted or settled until it does.' }]
   const troubles = [
     ...unreadTroubles(known),
@@ -79,17 +69,19 @@ export function findTroubles(known: Known): Trouble[] {
     ...stalledTroubles(lag, known.stalledSeconds),
     ...rateTroubles(known),
     ...deadTroubles(known),
+    ...groupTroubles(groups, lag.workers.length > 0),
   ]
   return troubles.sort((a, b) => LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level))
 }
 
 /** A state that cannot be read counts as a problem. */
-function unreadTroubles({ workers, figures, waiting, dead }: Known): Trouble[] {
+function unreadTroubles({ workers, figures, waiting, groups, dead }: Known): Trouble[] {
   const unread = [
     ...(workers ? [] : ['workers']),
     ...(figures ? [] : ['counters']),
     ...(waiting ? [] : ['blocked keys']),
     ...(dead === null ? ['dead letters'] : []),
+    ...(groups ? [] : ['groups']),
   ]
   return unread.length > 0
     ? [{ level: 'warn', text: `Postgres did not answer in time; not known: ${unread.join(', ')}.` }]
@@ -269,8 +261,6 @@ function deadTroubles({ dead }: Known): Trouble[] {
   return [{ level: 'info', text, figure: 'dead', about: { page: 'dead-letters' } }]
 }
 
-const count = (value: number) => value.toLocaleString('en')
-
 /** In the format of the console. */
 function shareOf(part: number, all: number): string {
   const share = (100 * part) / Math.max(all, part, 1)
@@ -278,16 +268,4 @@ function shareOf(part: number, all: number): string {
   return `${share.toLocaleString('en', { maximumFractionDigits: share < 10 ? 1 : 0 })} %`
 }
 
-const countOf = (count: number, what: string) => `${count} ${what}${count === 1 ? ' is' : 's are'}`
-
-const listOf = (items: readonly (string | number)[]) =>
-  items.length > 8 ? `${items.slice(0, 8).join(', ')} and ${items.length - 8} more` : items.join(', ')
-
 const timeOf = (date: Date) => date.toISOString().slice(11, 19)
-
-/** 42 s, 7 min, 3 h, 2 d. */
-export function inWords(seconds: number): string {
-  if (seconds < 120) return `${Math.round(seconds)} s`
-  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`
-  return seconds < 172_800 ? `${Math.round(seconds / 3_600)} h` : `${Math.round(seconds / 86_400)} d`
-}

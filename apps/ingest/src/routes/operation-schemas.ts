@@ -76,7 +76,8 @@ export const ReplayProcessedBody = Type.Object(
   },
 )
 
-const Operator = Type.Object({
+/** The headers of requests that change something. */
+export const Operator = Type.Object({
   'x-operator': Type.Optional(
     Type.String({ description: 'The operator’s name, for the audit log. It is recorded beside the API key' }),
   ),

@@ -18,8 +18,13 @@ export interface EventFilter {
  * column `time`. Use it in unnamed statements: they are planned with their values, so unused filters cost nothing.
  */
 export function matches(time: string): string {
+  return `e.tenant_id = $1 AND ${matchesFilter(time)}`
+}
+
+/** As `matches`, for the events of any tenant. */
+export function matchesFilter(time: string): string {
   return `
-    e.tenant_id = $1 AND ($2::uuid[] IS NULL OR e.event_id = ANY($2)) AND ($3::text IS NULL OR e.type = $3)
+    ($2::uuid[] IS NULL OR e.event_id = ANY($2)) AND ($3::text IS NULL OR e.type = $3)
     AND ($4::text IS NULL OR e.key = $4)
     AND ($5::timestamptz IS NULL OR ${time} >= $5) AND ($6::timestamptz IS NULL OR ${time} < $6)`
 }

@@ -55,7 +55,7 @@ export async function readOwnership(db: Queryable): Promise<Ownership> {
     text: `
       SELECT id, owner, owner IS NULL OR lease_expires_at < now() AS free,
              (SELECT coalesce(array_agg(worker_id ORDER BY worker_id), '{}') FROM workers
-              WHERE ${IS_ALIVE}) AS workers
+              WHERE groups IS NULL AND ${IS_ALIVE}) AS workers
       FROM partitions ORDER BY id`,
   })
   return { workers: rows[0]?.workers ?? [], partitions: rows.map(({ id, owner, free }) => ({ id, owner, free })) }

@@ -28,8 +28,17 @@ export interface Acceptance {
   acceptedAt: string
 }
 
+/**
+ * When events count as accepted. `statement`: when the transaction began, which has only this statement. `clock`: by
+ * the clock, in a transaction that may be older. The times of acceptance must be near those at which the seqs are
+ * assigned (see `readFinalSeqs`).
+ */
+export type AcceptedAt = 'statement' | 'clock'
+
+const TIMES: Record<AcceptedAt, string> = { statement: 'now()', clock: '(SELECT clock_timestamp())' }
+
 // seq is assigned in the order of the arrays, so that a request's events keep their order.
-const INSERT = (state: BucketState) => `
+const INSERT = (state: BucketState, acceptedAt: AcceptedAt) => `
   WITH numbered AS MATERIALIZED (
     SELECT nextval((SELECT sequence::regclass FROM ledger)) AS seq, e.*
     FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::smallint[],
@@ -40,10 +49,10 @@ const INSERT = (state: BucketState) => `
   ${claimIds(state)},
   inserted AS (
     INSERT INTO raw_events (seq, tenant_id, event_id, external_id, type, source, key, partition, occurred_at,
-                            correlation_id, causation_id, traceparent, payload, extensions, hops)
+                            accepted_at, correlation_id, causation_id, traceparent, payload, extensions, hops)
     SELECT seq, n.tenant_id, n.event_id, external_id, type, source, key, n.partition,
            coalesce(occurred_at, date_trunc('milliseconds', now())),
-           correlation_id, causation_id, traceparent, payload, extensions, hops
+           ${TIMES[acceptedAt]}, correlation_id, causation_id, traceparent, payload, extensions, hops
     FROM numbered n JOIN claimed USING (seq)
     RETURNING seq, accepted_at)
   SELECT incarnation, bucket, previous_bucket, turning, (SELECT array_agg(seq) FROM numbered) AS drawn, i.*
@@ -53,15 +62,15 @@ const INSERT = (state: BucketState) => `
     FROM inserted) i`
 
 /** The statement for a state of the buckets. */
-const insertFor = (state: BucketState) => {
+const insertFor = (state: BucketState, acceptedAt: AcceptedAt) => {
   const buckets = nameOf(state)
-  return { buckets, name: `insert-raw-events ${buckets}`, text: INSERT(state) }
+  return { buckets, name: `insert-raw-events ${acceptedAt} ${buckets}`, text: INSERT(state, acceptedAt) }
 }
 
-const FIRST_INSERT = insertFor(FIRST_STATE)
+const FIRST_INSERTS = { statement: insertFor(FIRST_STATE, 'statement'), clock: insertFor(FIRST_STATE, 'clock') }
 
 /** The statement for the state that each pool or connection has last seen. */
-const inserts = new WeakMap<Queryable, typeof FIRST_INSERT>()
+const inserts = new WeakMap<Queryable, ReturnType<typeof insertFor>>()
 
 interface InsertResult extends BucketState {
   incarnation: number
@@ -84,7 +93,11 @@ export interface Stored {
  * Inserts the new ones among the events, in one statement. The events must be distinct. For an event with the id of an
  * earlier one, nothing is written.
  */
-export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]): Promise<Stored> {
+export async function insertRawEvents(
+  db: Queryable,
+  events: readonly NewEvent[],
+  { acceptedAt: time = 'statement' }: { acceptedAt?: AcceptedAt } = {},
+): Promise<Stored> {
   const values = [
     textColumn(events.map((e) => e.tenantId)),
     uuidColumn(events.map((e) => e.id)),
@@ -107,7 +120,7 @@ export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]
     ),
     smallintColumn(events.map((e) => e.hops ?? 0)),
   ]
-  const { incarnation, drawn, inserted, accepted_at } = await insertInState(db, values)
+  const { incarnation, drawn, inserted, accepted_at } = await insertInState(db, values, time)
   const acceptances = new Map<NewEvent, Acceptance>()
   if (accepted_at) {
     const acceptedAt = accepted_at.toISOString()
@@ -124,13 +137,13 @@ export async function insertRawEvents(db: Queryable, events: readonly NewEvent[]
  * Runs the INSERT for the state in which the buckets were last seen. If they have turned since, it inserts nothing, and
  * says in which state they are.
  */
-async function insertInState(db: Queryable, values: readonly Buffer[]): Promise<InsertResult> {
+async function insertInState(db: Queryable, values: readonly Buffer[], acceptedAt: AcceptedAt): Promise<InsertResult> {
   for (;;) {
-    const { buckets, name, text } = inserts.get(db) ?? FIRST_INSERT
+    const { buckets, name, text } = inserts.get(db) ?? FIRST_INSERTS[acceptedAt]
     const { rows } = await db.query({ name, text, values: [...values] })
     const result: InsertResult = rows[0]
     if (nameOf(result) === buckets) return result
-    inserts.set(db, insertFor(result))
+    inserts.set(db, insertFor(result, acceptedAt))
   }
 }
 

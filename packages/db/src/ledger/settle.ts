@@ -2,11 +2,12 @@
  * The statements of the settling transaction. They write absolute values only, so settling a batch again (because the
  * answer to its COMMIT was lost) changes nothing.
  */
-import { type Failed, historyWith, type Processed, type Retry, storableText } from '@eventflow/core'
+import { type Failed, historyWith, type Processed, type Retry } from '@eventflow/core'
 import type { Queryable } from '../server/connect.js'
 import { IS_SAME_HISTORY } from '../server/incarnation.js'
 import { bigintColumn, jsonbColumn, smallintColumn, textColumn, timestamptzColumn, uuidColumn } from './columns.js'
 import { hasRow, SETTLING_STATUSES } from './settled.js'
+import { storableJson, toldText } from './told.js'
 
 /** The right to settle a partition's events. */
 export interface Lease {
@@ -232,16 +233,4 @@ export async function endWaiting(tx: Queryable, events: readonly { seq: number }
     text: END_WAITING,
     values: [bigintColumn(events.map((e) => e.seq))],
   })
-}
-
-/** The longest stored text of a failure, in characters. */
-const MAX_TEXT = 2_000
-
-/** Messages may contain anything; characters that Postgres cannot store must not fail the batch that reports them. */
-function toldText(text: string): string {
-  return storableText(text, MAX_TEXT)
-}
-
-function storableJson(value: unknown): string {
-  return JSON.stringify(value, (_, part) => (typeof part === 'string' ? toldText(part) : part))
 }

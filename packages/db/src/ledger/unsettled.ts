@@ -1,6 +1,6 @@
 /** Reads the unsettled events from Postgres. */
 import type { RawEvent } from '@eventflow/core'
-import { INGEST_APPLICATION, type Queryable, STATEMENT_TIMEOUT_MS } from '../server/connect.js'
+import { ACCEPTING_APPLICATIONS, type Queryable, STATEMENT_TIMEOUT_MS } from '../server/connect.js'
 import { bigintColumn } from './columns.js'
 import { RAW_EVENT_COLUMNS, rawEventOf } from './raw-events.js'
 import { IS_SETTLED_OR_RETRYING } from './settled.js'
@@ -126,9 +126,9 @@ export async function readLastSeqs(db: Queryable, partitions: readonly number[])
  *
  * The order of seq is not the order of commit. But a seq is assigned inside the INSERT, which the statement timeout
  * ends, so it was assigned within that time after `accepted_at`, the start of its transaction. An event with a lower
- * seq began before that, and is visible or rolled back, unless its COMMIT hangs: then its transaction is still among
- * those that accept events. A transaction that has written has an id by then; one that only reads, perhaps for long
- * because its reader is frozen, is ignored. If we may not see since when a transaction that has written runs (it
+ * seq began before that, and is visible or rolled back, unless its COMMIT hangs or it was emitted in a long transaction:
+ * then that transaction is still among those that accept events. A transaction that has written has an id by then; one
+ * that only reads, perhaps for long because its reader is frozen, is ignored. If we may not see since when a transaction that has written runs (it
  * belongs to another role and ours lacks pg_read_all_stats, or the server does not track activities), it may have begun
  * before every event. Then nothing is final until it has ended.
  */
@@ -138,12 +138,12 @@ export async function readFinalSeqs(db: Queryable, partitions: readonly number[]
     text: `
       WITH accepting AS (SELECT least(now(), min(CASE WHEN xact_start IS NULL AND state IS DISTINCT FROM 'idle' THEN '-infinity'
                                                       ELSE xact_start END)) AS since FROM pg_stat_activity
-                         WHERE datname = current_database() AND application_name = $3 AND backend_xid IS NOT NULL)
+                         WHERE datname = current_database() AND application_name = ANY($3) AND backend_xid IS NOT NULL)
       SELECT coalesce((SELECT seq FROM raw_events
                        WHERE partition = p.id AND accepted_at < since - $2 * interval '1 millisecond'
                        ORDER BY seq DESC LIMIT 1), 0) AS final
       FROM accepting, unnest($1::smallint[]) WITH ORDINALITY AS p(id, position) ORDER BY position`,
-    values: [partitions, FINAL_AFTER_MS, INGEST_APPLICATION],
+    values: [partitions, FINAL_AFTER_MS, ACCEPTING_APPLICATIONS],
   })
   return rows.map((row) => row.final)
 }

@@ -18,6 +18,8 @@ export interface WorkerProcess {
   run: string
   /** The length of its leases, in milliseconds. */
   leaseMs: number
+  /** The consumer groups that it reads, and nothing else; undefined for a worker of the pipeline. */
+  groups?: readonly string[] | undefined
 }
 
 /**
@@ -27,7 +29,7 @@ export interface WorkerProcess {
  */
 export async function heartbeat(
   db: Queryable,
-  { id, host, pid, run, leaseMs }: WorkerProcess,
+  { id, host, pid, run, leaseMs, groups }: WorkerProcess,
   { takeOver }: { takeOver: boolean },
 ): Promise<{ host: string; pid: number } | undefined> {
   const { rowCount } = await db.query({
@@ -37,13 +39,14 @@ export async function heartbeat(
         DELETE FROM workers WHERE worker_id IN (
           SELECT worker_id FROM workers WHERE worker_id <> $1 AND heartbeat_at < now() - $4 * interval '1 day'
           ORDER BY worker_id FOR UPDATE SKIP LOCKED))
-      INSERT INTO workers (worker_id, host, pid, run, lease_ms) VALUES ($1, $2, $3, $5, $6)
+      INSERT INTO workers (worker_id, host, pid, run, lease_ms, groups) VALUES ($1, $2, $3, $5, $6, $8)
       ON CONFLICT (worker_id) DO UPDATE
       SET heartbeat_at = now(), host = excluded.host, pid = excluded.pid, run = excluded.run, lease_ms = excluded.lease_ms,
+          groups = excluded.groups,
           started_at = CASE WHEN workers.run = excluded.run THEN workers.started_at ELSE now() END
       WHERE $7 OR workers.run = excluded.run
          OR workers.heartbeat_at < now() - workers.lease_ms * interval '1 millisecond'`,
-    values: [id, host, pid, REMEMBERED_DAYS, run, leaseMs, takeOver],
+    values: [id, host, pid, REMEMBERED_DAYS, run, leaseMs, takeOver, groups ?? null],
   })
   if (rowCount === 1) return undefined
   const { rows } = await db.query({

@@ -1,6 +1,6 @@
 /**
  * Reads the log: the processed events of a partition in the order of `position`, which is the order of their commits.
- * Whoever sees a position sees all lower ones of its partition.
+ * A reader that sees a position sees all lower ones of its partition.
  *
  * The entry of an event that is being processed again is in `log_replaying` meanwhile, with its position.
  */
@@ -31,6 +31,12 @@ export interface LogPage {
   more: boolean
 }
 
+/** A page as groups read it. */
+export interface GroupPage extends LogPage {
+  /** Entries were removed up to this position; 0 if none were, or if there was nothing to read. */
+  low: number
+}
+
 export interface LogChoice {
   /** Only events of these types. All, if undefined. */
   types?: readonly string[] | undefined
@@ -59,11 +65,16 @@ export const firstEntries = (columns: string, condition = 'true') => `
                   UNION ALL ${entriesIn('log_replaying', columns, condition)}) both_tables
    ORDER BY position LIMIT place.entries)`
 
+/** The columns that `entryOf` reads, of an entry `s` and its accepted event `r`. */
+export const RAW_OF_ENTRY = `
+  s.*, ${asMoment('coalesce(s.occurred_at, r.occurred_at)')} AS occurred,
+  r.external_id, r.source, r.causation_id, r.traceparent, r.extensions, coalesce(r.hops, 0) AS hops`
+
 // The choice is made after the limit, so that a page scans a limited number of entries.
 const READ_LOG = `
-  SELECT place.number, place.partition, s.*, ${asMoment('coalesce(s.occurred_at, r.occurred_at)')} AS occurred,
-         r.external_id, r.source, r.causation_id, r.traceparent, r.extensions, coalesce(r.hops, 0) AS hops
+  SELECT place.number, place.partition, low_position AS low, ${RAW_OF_ENTRY}
   FROM ${placesOf()}
+  JOIN log_starts USING (partition)
   CROSS JOIN LATERAL (
     SELECT *, max(position) FILTER (WHERE before < $6) OVER () AS reached, max(position) OVER () AS last,
            count(*) OVER () AS scanned
@@ -89,7 +100,7 @@ export async function readLog(
   db: Queryable,
   places: readonly LogPlace[],
   { types, tenantId, limit, bytes }: LogChoice & { limit: number; bytes: number },
-): Promise<LogPage[]> {
+): Promise<GroupPage[]> {
   const { rows } = await db.query({
     name: 'read-log',
     text: READ_LOG,
@@ -102,11 +113,12 @@ export async function readLog(
       bytes,
     ],
   })
-  const pages = places.map(({ after }): LogPage => ({ entries: [], reached: after, more: false }))
+  const pages = places.map(({ after }): GroupPage => ({ entries: [], reached: after, more: false, low: 0 }))
   for (const row of rows) {
     const page = pages[row.number - 1]!
     const before = page.entries.at(-1)
     page.reached = row.reached
+    page.low = row.low
     page.more = row.scanned >= limit || row.reached < row.last
     // An event that has just been processed again is in both tables.
     if (row.chosen && before?.position !== row.position) page.entries.push(entryOf(row))
@@ -131,6 +143,7 @@ export async function readLogEnds(
   return rows
 }
 
+/** Converts a row with `partition` and RAW_OF_ENTRY to an entry. */
 // biome-ignore lint/suspicious/noExplicitAny: a row has the shape of the statement above.
 export function entryOf(row: any): LogEntry {
   const event: RawEvent = {

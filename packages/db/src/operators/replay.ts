@@ -6,6 +6,7 @@
 
 import { type EventFilter, filterValues, matches } from '../ledger/event-filter.js'
 import { readStoredRange } from '../ledger/raw-events.js'
+import { replayMark, rfc3339 } from '../ledger/replay-mark.js'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db, Queryable } from '../server/connect.js'
 
@@ -144,15 +145,6 @@ const SCHEMA_VERSION = '(SELECT schema_version FROM operations WHERE id = $13)'
 
 const REQUESTED = `'requested by ' || $11::text || coalesce(', as version ' || ${SCHEMA_VERSION}, '') || coalesce(': ' || $12::text, '')`
 
-// In `history` a replay is a mark with the number 0. The attempts after it count from 1 again.
-const mark = (message: string) => `
-  jsonb_build_object('attempt', 0, 'at', ${rfc3339('now()')}, 'component', 'replay', 'errorClass', 'Replay',
-                     'message', ${message})`
-
-function rfc3339(time: string): string {
-  return `to_char(${time} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
-}
-
 // Each becomes due a microsecond after the one before: a worker that loads only some of them loads the first of each
 // key first.
 const intoRetries = (source: string, history: string, crashes: string) => `
@@ -180,7 +172,7 @@ const REPLAY_DEAD_LETTERS = `
        resolved AS (${SET_STATUS('chosen', 'open', 'replaying')}),
        waiting AS (${intoRetries(
          'chosen',
-         `history || ${mark(REQUESTED)}`,
+         `history || ${replayMark(REQUESTED)}`,
          `CASE error_class WHEN 'Poison' THEN 1 ELSE 0 END`,
        )})
   SELECT count(*) AS found, count(*) AS changed, max(seq) AS last FROM chosen`
@@ -212,7 +204,7 @@ const REPLAY_PROCESSED = `
        letters AS (${SET_STATUS('gone', 'replayed', 'replaying')}),
        waiting AS (${intoRetries(
          'gone',
-         `coalesce(history, '[]') || ${mark(`${REQUESTED} || '; it was processed at ' || ${rfc3339('processed_at')}`)}`,
+         `coalesce(history, '[]') || ${replayMark(`${REQUESTED} || '; it was processed at ' || ${rfc3339('processed_at')}`)}`,
          '0',
        )})
   SELECT (SELECT count(*) FROM chosen) AS found, (SELECT count(*) FROM gone) AS changed, (SELECT max(seq) FROM chosen) AS last`

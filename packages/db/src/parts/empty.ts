@@ -2,9 +2,9 @@
  * Emptying a part in place. Its old events are removed by TRUNCATE, which takes the same time for any number of rows;
  * what is kept longer is copied before and put back, in one transaction.
  *
- * What is kept: both rows of an event that has a dead letter or is in `retries`, that was processed less than the age
- * ago (a replay of an old event), or that is not settled, which must not happen here. The log begins after the highest
- * position that is removed, and `log_starts` says so.
+ * What is kept: both rows of an event that has a dead letter or is in `retries`, that a consumer group has parked or
+ * failed to handle, that was processed less than the age ago (a replay of an old event), or that is not settled, which
+ * must not happen here. The log begins after the highest position that is removed, and `log_starts` says so.
  *
  * The scan for young and unsettled events may take minutes and locks nothing. What has changed since is found by
  * indexes once both tables of the part are locked; this takes milliseconds, and every reader of the ledger waits
@@ -114,7 +114,8 @@ async function scanPart(tx: Kysely<unknown>, { part, from, until }: PartRange, d
     WITH kept AS (
       SELECT seq, partition FROM found_before
       UNION SELECT seq, partition FROM failed_events WHERE seq >= ${from} AND seq < ${until}
-      UNION SELECT seq, partition FROM retries WHERE seq >= ${from} AND seq < ${until})
+      UNION SELECT seq, partition FROM retries WHERE seq >= ${from} AND seq < ${until}
+      ${keptForGroups(from, until)})
     SELECT (SELECT count(*) FROM ${raw}) AS events, count(r.seq) AS kept, coalesce(sum(pg_column_size(r.payload)), 0) AS bytes,
            (SELECT count(*) FROM found_before WHERE unsettled) AS unsettled,
            (SELECT emptied_at IS NOT NULL FROM ledger_parts WHERE part = ${part}) AS again
@@ -203,9 +204,16 @@ async function findKept(tx: Kysely<unknown>, { part, from, until }: PartRange): 
     SELECT seq, partition FROM found_before
     UNION SELECT f.seq, f.partition FROM failed_events f WHERE f.seq >= ${sql.lit(from)} AND f.seq < ${sql.lit(until)}
     UNION SELECT seq, partition FROM retries WHERE seq >= ${sql.lit(from)} AND seq < ${sql.lit(until)}
+    ${keptForGroups(from, until)}
     UNION SELECT p.seq, p.partition
           FROM heads_before h JOIN ${processed} p ON p.partition = h.partition AND p.position > h.position`.execute(tx)
 }
+
+/** What consumer groups have still to handle, or may be told to handle again. */
+const keptForGroups = (from: number, until: number) => sql`
+  UNION SELECT seq, partition FROM group_parked WHERE seq >= ${sql.lit(from)} AND seq < ${sql.lit(until)}
+  UNION SELECT seq, partition FROM group_dead_letters
+        WHERE seq >= ${sql.lit(from)} AND seq < ${sql.lit(until)} AND status IN ('open', 'replaying')`
 
 const tablesOf = (part: number) =>
   [sql.table(leafOf('raw_events', part)), sql.table(leafOf('processed_events', part))] as const

@@ -8,6 +8,8 @@ export const ADVISORY_LOCKS = {
   retention: 7_305_021_649,
   /** Registering versions of schemas. */
   schemas: 7_305_021_650,
+  /** Registering consumer groups. */
+  groups: 7_305_021_654,
   /** Making parts of the ledger, and converting the tables. */
   parts: 7_305_021_652,
   /**

@@ -29,6 +29,12 @@ export interface ConnectOptions {
 /** The application name of the connections that accept events. */
 export const INGEST_APPLICATION = 'eventflow-ingest'
 
+/** The application name of the connections of consumer groups, which accept the events that they emit. */
+export const GROUPS_APPLICATION = 'eventflow-groups'
+
+/** The application names of all connections that insert into `raw_events`. */
+export const ACCEPTING_APPLICATIONS = [INGEST_APPLICATION, GROUPS_APPLICATION]
+
 /** The application name of the other connections of ingest, which read and change data for operators. */
 export const ASKING_APPLICATION = 'eventflow-ingest-asking'
 

@@ -12,15 +12,15 @@ export interface Alarm {
   sleep(ms: number): Promise<void>
 }
 
-/** Creates the alarm of a lane. It interrupts reads of `feed` and calls of `sleep`. */
-export function createAlarm(feed: Feed): Alarm {
+/** Creates the alarm of a lane. It interrupts reads of `feed`, if there is one, and calls of `sleep`. */
+export function createAlarm(feed?: Pick<Feed, 'wake'>): Alarm {
   let rings = false
   let waking = new AbortController()
   return {
     ring() {
       rings = true
       waking.abort()
-      feed.wake()
+      feed?.wake()
     },
     isRinging: () => rings,
     reset() {

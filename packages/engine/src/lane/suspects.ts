@@ -35,10 +35,10 @@ export function suspectsAfter(crashes: number): number {
  * Returns the suspects at the start of `deliveries` that are processed together: a few events of the first one's
  * partition, of which `left` are suspects. An event that was in a small group when a worker died is returned alone.
  */
-export function firstSuspects(deliveries: readonly Delivery[], left: number): Delivery[] {
+export function firstSuspects<Suspect extends Delivery>(deliveries: readonly Suspect[], left: number): Suspect[] {
   const first = deliveries[0]!
   if (first.crashes > 0) return [first]
-  const together: Delivery[] = []
+  const together: Suspect[] = []
   let bytes = 0
   for (const delivery of deliveries) {
     const isOne = delivery.crashes === 0 && delivery.event.partition === first.event.partition
@@ -55,7 +55,10 @@ export function firstSuspects(deliveries: readonly Delivery[], left: number): De
  * Postgres. If that fails, or its answer is lost, the worker later reads a count that includes an attempt it survived,
  * and `before` corrects it.
  */
-function countAttempt(suspects: readonly Delivery[], before: Map<number, number>): Delivery[] {
+export function countAttempt<Suspect extends Delivery>(
+  suspects: readonly Suspect[],
+  before: Map<number, number>,
+): Suspect[] {
   return suspects.map((suspect) => {
     const { seq } = suspect.event
     const crashes = Math.min(suspect.crashes, before.get(seq) ?? suspect.crashes)

@@ -10,6 +10,7 @@ import { traceBatch } from '../batch/trace.js'
 import { closeEntries, restart, takeInAll } from '../partition/partition.js'
 import { type ProcessDeps, processBatch } from '../process/process.js'
 import { type SettleDeps, settleBatch } from '../settle/settle.js'
+import { type WriteDeps, write } from '../settle/write.js'
 import { applySettlement, leasesOf } from './keep.js'
 import type { LaneState, Work } from './lane-state.js'
 import { pause } from './pause.js'
@@ -17,7 +18,7 @@ import { poisoned } from './poison.js'
 import { createSuspectWork, firstSuspects } from './suspects.js'
 import type { Turns } from './turns.js'
 
-export interface WorkDeps extends ProcessDeps, SettleDeps {
+export interface WorkDeps extends ProcessDeps, SettleDeps, WriteDeps {
   db: Db
   feed: Feed
   log: Logger
@@ -26,11 +27,13 @@ export interface WorkDeps extends ProcessDeps, SettleDeps {
   turns: Turns
   /** Undefined if tracing is off. */
   tracing?: Tracing | undefined
+  /** Called when events were processed: the log has new entries. */
+  onProcessed: () => void
 }
 
 /** Creates the `Work` function for the partitions of this lane. */
 export function createWork(deps: WorkDeps, state: Omit<LaneState, 'arrivals'>): Work {
-  const { feed, log, metrics, tracing, turns } = deps
+  const { feed, log, metrics, tracing, turns, onProcessed } = deps
   const { partitions, stopping, activity } = state
   const transactionSize = { events: BATCH }
   const workOnSuspects = createSuspectWork(deps, state, processAndSettle)
@@ -79,6 +82,7 @@ export function createWork(deps: WorkDeps, state: Omit<LaneState, 'arrivals'>): 
       return
     }
     const late = applySettlement(settlement, partitions)
+    if (settlement.fresh.length > 0) onProcessed()
     for (const id of settlement.broken) {
       metrics.fencedWrites.inc()
       restartById(id)
@@ -100,7 +104,8 @@ export function createWork(deps: WorkDeps, state: Omit<LaneState, 'arrivals'>): 
     for (let failures = 0; ; failures++) {
       try {
         const settling = { batch, again: failures > 0, stopping, transactionSize }
-        return await settleBatch(outcomes, leasesOf(partitions), settling, deps)
+        const leases = leasesOf(partitions)
+        return await settleBatch(outcomes, ({ due }) => write(due, leases, settling, deps), settling, deps)
       } catch (error) {
         activity.failed(error)
         log.warn({ err: error, events: outcomes.length }, 'settling failed; the batch is kept and tried again')

@@ -22,6 +22,8 @@ export interface Keys {
   block(delivery: Delivery, dueAt: number): void
   /** Removes and returns the events of all keys that are due, in order within each key. */
   takeDue(now: number): Delivery[]
+  /** The blocked keys, as `orderOf` gives them. */
+  blocked(): string[]
   /** Whether the event is blocked here. */
   has(event: AcceptedEventId): boolean
   /** The blocked events that have a row in `retries`. */
@@ -95,6 +97,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
       return due
     },
 
+    blocked: () => [...blocked.keys()],
     has: (event) => waiting.has(identityOf(event)),
     inRetries: () => [...waiting.values()].flatMap(({ event, inRetries }) => (inRetries ? event : [])),
     onlyHere: () => [...waiting.values()].filter(({ entryIds, inRetries }) => entryIds.length === 0 && !inRetries),

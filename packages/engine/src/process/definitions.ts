@@ -37,3 +37,8 @@ function compile(definition: EventDefinition): OwnContract {
 export function orderOf(definitions: Definitions): (delivery: Delivery) => string {
   return ({ event }) => (definitions.get(event.type)?.order === 'none' ? identityOf(event) : orderingKey(event))
 }
+
+/** Returns the function that gives the retry policy of an event. Its type must be defined. */
+export function retryOf(definitions: Definitions): (delivery: Delivery) => RetryPolicy {
+  return ({ event }) => definitions.get(event.type)!.retry
+}

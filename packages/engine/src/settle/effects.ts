@@ -55,7 +55,7 @@ export async function applyEffects(
 }
 
 /** `all`: the seqs of all events of the transaction, for the error if together they take too long. */
-type CallingAll = Calling & { all: readonly number[] }
+export type CallingAll = Calling & { all: readonly number[] }
 
 const seqsOf = (events: readonly AcceptedEvent[]) => events.map(({ seq }) => seq)
 
@@ -68,21 +68,24 @@ async function runHandlers(
   const { trace } = calling
   if (definition.handleBatch) {
     const called: Called = { type, name: 'handleBatch', component: 'handle' }
-    const run = () => call(called, seqsOf(group), (sql) => definition.handleBatch!(group, sql), calling)
+    const run = () => callHandler(called, seqsOf(group), (sql) => definition.handleBatch!(group, sql), calling)
     await trace.handleBatch(group, run)
   }
   if (!definition.handle) return
   const called: Called = { type, name: 'handle', component: 'handle' }
   for (const event of group) {
-    const run = () => call(called, [event.seq], (sql) => definition.handle!(event, sql), calling)
+    const run = () => callHandler(called, [event.seq], (sql) => definition.handle!(event, sql), calling)
     await trace.handle(event, run)
   }
 }
 
 type Sql = ReturnType<typeof lendTransaction>['sql']
 
-/** Calls a handler. It may use the transaction only until the call ends. */
-async function call(
+/**
+ * Calls a handler for the events with these seqs. It may use the transaction only until the call ends. Rejects with
+ * HandlerError if it fails.
+ */
+export async function callHandler(
   called: Called,
   seqs: readonly number[],
   handler: (tx: Sql) => unknown,

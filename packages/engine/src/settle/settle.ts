@@ -12,21 +12,40 @@ import {
   type Outcome,
   outcomeOfFailure,
   type Retry,
+  type RetryPolicy,
   type Wait,
 } from '@eventflow/core'
-import { isAnswering, isCancelled, type Lease, sqlErrorKind } from '@eventflow/db'
+import { type Db, isAnswering, isCancelled, sqlErrorKind } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
 import { emptySettlement, type Settlement } from '../batch/settlement.js'
 import { HandlerError } from './handler-failure.js'
 import type { Settling } from './settling.js'
-import { type Due, type WriteDeps, write } from './write.js'
+import type { Due, Written } from './write.js'
 
-export interface SettleDeps extends WriteDeps {
+export interface SettleDeps {
+  db: Db
   log: Logger
   orderOf: (delivery: Delivery) => string
+  retryOf: (delivery: Delivery) => RetryPolicy
   /** Returns a number in [0, 1), for the jitter of retries. */
   random: () => number
 }
+
+/** A part of a batch, separated into what is written now and what waits. */
+export interface Part {
+  due: Due[]
+  /** Events that need a retry or wait, and the later events of their keys. */
+  blocked: Settlement['blocked']
+  waiting: Wait[]
+}
+
+/** The batch must not be settled further: its owner decides what happens. */
+export class SettlingStoppedError extends Error {
+  override name = 'SettlingStoppedError'
+}
+
+/** Writes a part in one transaction. Rejects with HandlerError if a handler fails. */
+export type Write = (part: Part) => Promise<Written>
 
 /**
  * Settles a batch. If one event makes the transaction fail (its handler fails, or Postgres cannot store a value of it),
@@ -36,14 +55,14 @@ export interface SettleDeps extends WriteDeps {
  */
 export async function settleBatch(
   outcomes: readonly Outcome[],
-  leases: ReadonlyMap<number, Lease>,
-  settling: Settling,
+  write: Write,
+  settling: Pick<Settling, 'stopping' | 'transactionSize' | 'blockedKeys'>,
   deps: SettleDeps,
 ): Promise<Settlement> {
   const { db, orderOf, log } = deps
   const { transactionSize } = settling
   const settlement = emptySettlement()
-  const blockedKeys = new Set<string>()
+  const blockedKeys = new Set(settling.blockedKeys)
 
   /**
    * Settles the parts in the order of the events: none may be settled before an earlier event of its key that fails.
@@ -63,7 +82,7 @@ export async function settleBatch(
       // Our own statement was cancelled because it took too long. The caller settles the batch again, then with half
       // the size.
       if (isCancelled(error)) transactionSize.events = Math.max(1, part.length >> 1)
-      if (!concernsEvents(error) || (await mustGiveUp(error))) throw error
+      if (error instanceof SettlingStoppedError || !concernsEvents(error) || (await mustGiveUp(error))) throw error
       if (error instanceof HandlerError && error.tookTooLong) transactionSize.events = Math.max(1, part.length >> 1)
       const suspects = suspectsIn(part, error)
       const [at] = suspects as [number]
@@ -83,8 +102,9 @@ export async function settleBatch(
   }
 
   async function settlePart(part: readonly Outcome[]): Promise<void> {
-    const { due, blocked, waiting } = separate(part, blockedKeys, orderOf)
-    const written = await write(due, leases, settling, deps)
+    const separated = separate(part, blockedKeys, orderOf)
+    const { blocked, waiting } = separated
+    const written = await write(separated)
     for (const partition of written.broken) settlement.broken.add(partition)
     settlement.processed.push(...written.processed)
     settlement.failed.push(...written.failed)
@@ -135,7 +155,7 @@ const BLAME_AFTER = 3
 const EXCUSED_DELAY_MS = 100
 
 /** The new outcome of an event that made its transaction fail. */
-function outcomeAfter(outcome: Outcome, error: unknown, { definitions, random }: SettleDeps): Outcome {
+function outcomeAfter(outcome: Outcome, error: unknown, { retryOf, random }: SettleDeps): Outcome {
   const { kind, delivery } = outcome
   // Postgres refused the row of the event's own failure, so the refusal is recorded instead.
   if (kind !== 'processed') return { kind: 'failed', delivery: { ...delivery, history: [] }, failure: refusalOf(error) }
@@ -145,14 +165,18 @@ function outcomeAfter(outcome: Outcome, error: unknown, { definitions, random }:
   if (excusable && excused < BLAME_AFTER) {
     return { kind: 'wait', delivery: { ...delivery, excused }, failure, delayMs: EXCUSED_DELAY_MS * excused }
   }
-  return outcomeOfFailure(delivery, failure, definitions.get(delivery.event.type)!.retry, random())
+  return outcomeOfFailure(delivery, failure, retryOf(delivery), random())
 }
 
 /**
  * Separates what is written from what is blocked: an event that needs a retry, and every later event of its key. A
  * retry is in both lists: its row is written and its key is blocked.
  */
-function separate(outcomes: readonly Outcome[], blockedBefore: ReadonlySet<string>, orderOf: SettleDeps['orderOf']) {
+function separate(
+  outcomes: readonly Outcome[],
+  blockedBefore: ReadonlySet<string>,
+  orderOf: SettleDeps['orderOf'],
+): Part {
   const due: Due[] = []
   const blocked: Settlement['blocked'] = []
   const waiting: Wait[] = []

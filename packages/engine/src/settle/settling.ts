@@ -10,6 +10,8 @@ export interface Settling {
   again: boolean
   /** Aborted when the worker must stop. */
   stopping: AbortSignal
+  /** The keys that are blocked from the start, as `orderOf` gives them. */
+  blockedKeys?: Iterable<string>
   /** How many events the lane puts into one transaction. */
   transactionSize: TransactionSize
 }

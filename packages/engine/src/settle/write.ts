@@ -8,15 +8,14 @@ import {
   insertProcessed,
   type Lease,
   type Queryable,
-  sqlErrorKind,
   type Transaction,
   upsertRetries,
   withTransaction,
 } from '@eventflow/db'
 import type { Definitions } from '../process/definitions.js'
 import { applyEffects, type HandlerLimits, hasEffect } from './effects.js'
-import { failureOfCommit, HandlerError } from './handler-failure.js'
 import type { Settling } from './settling.js'
+import { type Handled, withHandlers } from './with-handlers.js'
 
 export interface WriteDeps {
   db: Db
@@ -89,27 +88,15 @@ export async function write(
   return onlyInserts ? writeRows(db) : withTransaction(db, writeRows)
 
   async function writeWithEffects(): Promise<Written> {
-    let due: Processed[] | undefined
-    const writeAll = async (tx: Transaction) => {
+    const writeAll = async (tx: Transaction, handled: Handled) => {
       const begunAt = performance.now()
       const written = await writeRows(tx)
       const fresh = written.fresh.filter((outcome) => hasEffect(outcome, definitions))
       await applyEffects(eventsOf(fresh), definitions, { db, tx, limits, begunAt, trace: settling.batch.trace })
-      due = fresh
+      handled(fresh.map(({ delivery }) => delivery.event.seq))
       return written
     }
-    try {
-      return await withTransaction(db, writeAll, { resetting: true })
-    } catch (error) {
-      // Only the COMMIT failed. The handlers caused that: our own tables have no deferred constraints.
-      if (due?.length && ['data', 'statement', 'conflict'].includes(sqlErrorKind(error))) {
-        throw new HandlerError(
-          failureOfCommit(error),
-          due.map(({ delivery }) => delivery.event.seq),
-        )
-      }
-      throw error
-    }
+    return withHandlers(db, writeAll)
   }
 }
 

@@ -2,11 +2,12 @@
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { connect, countEvents, type Db, migrate, prepare } from '@eventflow/db'
+import { connect, type Db, migrate, prepare } from '@eventflow/db'
 import { freePort, startPostgres, startRedis } from '@eventflow/local'
 import { connectRedis, type Redis, readDepths, untilReady } from '@eventflow/redis'
 import { loadDefinitions } from '@eventflow/sdk'
-import { watchDatabase } from '../history/observe.js'
+import { everythingIsSettled } from '../drained.js'
+import { watchDatabase } from '../history/watch.js'
 import { adminUrlOf } from '../services.js'
 import { until } from '../until.js'
 import { type Link, openLink, withPort } from './link.js'
@@ -54,7 +55,7 @@ export interface Stack {
   urls: string[]
   /** The URLs of the workers' health and metrics. */
   workerUrls: string[]
-  /** Waits until every accepted event is settled and nothing is left in Redis. */
+  /** Waits until every accepted event is settled, and handled by the consumer groups, and nothing is left in Redis. */
   drained(timeoutMs?: number): Promise<void>
   /** Ends it. `keep` leaves its folder for inspection. */
   stop(options?: { keep: boolean }): Promise<void>
@@ -116,8 +117,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     workerUrls: workers.map(({ url }) => url),
     async drained(timeoutMs = 60_000) {
       const look = async () => {
-        const { unsettled, retrying } = await countEvents(db)
-        if (unsettled !== 0 || retrying !== 0) return false
+        if (!(await everythingIsSettled(db))) return false
         const depths = await readDepths(directRedis, prefix, PARTITIONS)
         return depths.every(({ length, pending }) => length === 0 && pending === 0)
       }
@@ -157,10 +157,10 @@ async function startServers(
     partitions: PARTITIONS,
     partEvents: Number(settings.EVENTFLOW_PART_EVENTS) || undefined,
   })
-  const loaded = await loadDefinitions(definitions)
+  const { events, consumers } = await loadDefinitions(definitions)
   await prepare(
     databaseUrl,
-    [...loaded.values()].flatMap((definition) => definition.prepare ?? []),
+    [...events.values(), ...consumers.values()].flatMap((definition) => definition.prepare ?? []),
   )
   return { postgres, redis, databaseUrl, adminUrl: adminUrl ?? postgres?.adminUrl ?? adminUrlOf(databaseUrl) }
 }

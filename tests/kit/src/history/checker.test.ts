@@ -18,7 +18,7 @@ interface History {
 }
 
 const accepted = (id: string, at = 10) => ({ id, at })
-const sent = (id: string, n: number) => ({ id, key: id[0]!, n, mayDie: false })
+const sent = (id: string, n: number) => ({ id, key: id[0]!, n, mayDie: false, refusedByGroup: false })
 const processed = (id: string) => ({ id, end: 'processed' as const, attempts: 1, failures: 0 })
 const dead = (id: string) => ({ id, end: 'dead' as const, attempts: 1, failures: 1, errorClass: 'PermanentError' })
 const effect = (id: string, n: number) => ({ id, key: id[0]!, n })
@@ -99,7 +99,7 @@ test('a history without violations passes', () => {
   expect(violations).toEqual([])
   expect(counts).toEqual({
     ...{ attempts: 4, sent: 4, acknowledged: 4, accepted: 4, acceptedAgain: 0 },
-    ...{ processed: 4, dead: 0, effects: 4, writes: 2 },
+    ...{ processed: 4, dead: 0, effects: 4, writes: 2, derived: 0, groupEffects: 0, groupDead: 0 },
   })
 })
 

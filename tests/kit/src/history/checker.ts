@@ -2,15 +2,17 @@
  * The checker: decides from the clients' journal and the rows of the database whether every guarantee held. It receives
  * everything piece by piece, reads no clock and does no IO.
  */
+import { createDerivedCheck, type DerivedCheck } from './derived-check.js'
 import { checkOrder } from './event-order.js'
+import { createGroupCheck, type GroupCheck } from './group-check.js'
 import type { Attempt } from './journal.js'
-import { checkEnds, type KnownEvent, nameOf, newlySent, seconds } from './known-event.js'
+import { checkEnds, derivedFrom, type KnownEvent, nameOf, newlySent, seconds } from './known-event.js'
 import { createOwnershipCheck, type OwnershipCheck } from './ownership-check.js'
 import type { AcceptedRow, EffectRow, EndRow, TotalRow } from './rows.js'
 import { createTotals } from './totals.js'
 import { createFindings, type Findings, type Verdict } from './verdict.js'
 
-export interface Checker extends OwnershipCheck {
+export interface Checker extends OwnershipCheck, GroupCheck {
   /** In the order of the journal. */
   attempt(attempt: Attempt): void
   /** In the order of acceptance. */
@@ -29,7 +31,9 @@ export interface Checker extends OwnershipCheck {
 /** `knownMs`: for so long after its acceptance an id must be known, in milliseconds; without it, forever. */
 export function createChecker(knownMs = Number.POSITIVE_INFINITY): Checker {
   const findings = createFindings()
-  const events = createEventHistory(findings, knownMs)
+  const derived = createDerivedCheck(findings)
+  const events = createEventHistory(findings, knownMs, derived)
+  const group = createGroupCheck(findings, events.isRefusedByGroup)
   const totals = createTotals(findings)
   const ownership = createOwnershipCheck(findings)
   const counts = { attempts: 0, accepted: 0, effects: 0, writes: 0 }
@@ -51,6 +55,15 @@ export function createChecker(knownMs = Number.POSITIVE_INFINITY): Checker {
       events.effect(row)
     },
     total: totals.total,
+    entry(row) {
+      group.entry(row)
+      derived.entry(row)
+    },
+    groupEffect: group.groupEffect,
+    groupLetter(row) {
+      group.groupLetter(row)
+      derived.groupLetter(row)
+    },
     owner: ownership.owner,
     write(row) {
       counts.writes++
@@ -64,11 +77,15 @@ export function createChecker(knownMs = Number.POSITIVE_INFINITY): Checker {
       for (const event of all) checkEnds(event, findings)
       checkOrder(all, findings)
       totals.checkMissing()
+      group.check()
+      derived.check()
       return {
         violations: findings.all(),
         counts: {
           ...counts,
-          sent: all.length,
+          ...group.counts(),
+          sent: all.filter(({ cause }) => !cause).length,
+          derived: all.filter(({ cause, accepted }) => cause && accepted > 0).length,
           acknowledged: all.filter(({ ackedAt }) => Number.isFinite(ackedAt)).length,
           acceptedAgain: all.filter(({ accepted }) => accepted > 1).length,
           processed: all.filter(({ processed }) => processed > 0).length,
@@ -81,10 +98,11 @@ export function createChecker(knownMs = Number.POSITIVE_INFINITY): Checker {
 
 interface EventHistory extends Pick<Checker, 'attempt' | 'accepted' | 'skipped' | 'ended' | 'effect'> {
   all(): KnownEvent[]
+  isRefusedByGroup(id: string): boolean
 }
 
-/** The history of each event that was sent. */
-function createEventHistory(findings: Findings, knownMs: number): EventHistory {
+/** The history of each event that was sent or emitted. */
+function createEventHistory(findings: Findings, knownMs: number, derived: DerivedCheck): EventHistory {
   const known = new Map<string, KnownEvent>()
   const operations = new Map<number, KnownEvent[]>()
 
@@ -93,6 +111,16 @@ function createEventHistory(findings: Findings, knownMs: number): EventHistory {
     for (const event of operation) known.set(event.id, event)
     operations.set(op, operation)
     return operation
+  }
+
+  /** The event of an accepted row: one that was sent, or emitted because of one that was sent. */
+  function acceptedEvent({ id, derived: row }: AcceptedRow): KnownEvent | undefined {
+    const cause = row && known.get(row.cause)
+    const event = known.get(id) ?? (cause && derivedFrom(cause, { id, seq: row!.seq }))
+    if (!event || (row && (event.cause !== cause || event.key !== row.key))) return undefined
+    known.set(id, event)
+    if (row) derived.derived(event, row.seq)
+    return event
   }
 
   return {
@@ -104,9 +132,13 @@ function createEventHistory(findings: Findings, knownMs: number): EventHistory {
       for (const event of operation) event.ackedAt = Math.min(event.ackedAt, until)
     },
 
-    accepted({ id, at, removedAt = Number.POSITIVE_INFINITY }) {
-      const event = known.get(id)
-      if (!event) return findings.add('unexpected', () => `raw_events holds ${id}, which was never sent`)
+    accepted(row) {
+      const { id, at, removedAt = Number.POSITIVE_INFINITY } = row
+      const event = acceptedEvent(row)
+      if (!event) {
+        const words = row.derived ? `emitted because of ${row.derived.cause} with key ${row.derived.key}` : 'never sent'
+        return findings.add('unexpected', () => `raw_events holds ${id}, which was ${words}`)
+      }
       const afterMs = at - event.acceptedAt
       if (event.accepted > 0 && (afterMs < knownMs || at < event.removedAt)) {
         findings.add('accepted twice', () => `${nameOf(event)}, the second time after ${seconds(afterMs)}`)
@@ -148,11 +180,13 @@ function createEventHistory(findings: Findings, knownMs: number): EventHistory {
         findings.add('effect of other data', () => `${nameOf(event)} had an effect as event ${n} of key ${key}`)
       }
       event.effects++
+      if (event.cause) derived.derivedEffect(event)
       if (event.effects === 1) event.firstEffectAt = at
       else if (event.effects > event.accepted)
         findings.add('effect twice', () => `${nameOf(event)} had effects ${event.firstEffectAt} and ${at}`)
     },
 
     all: () => [...known.values()],
+    isRefusedByGroup: (id) => known.get(id)?.refusedByGroup === true,
   }
 }

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Random } from '../random.js'
 import type { Attempt, Journal, SentEvent } from './journal.js'
 
-/** An event of the types `fault.step` and `fault.handled`, as the clients send it; `mood` controls what it does. */
+/** An event of the fault tests, as the clients send it; `mood` controls its type and what it does. */
 export interface Step {
   key: string
   /** Its special behaviour, known to its definition. */
@@ -91,7 +91,17 @@ const MISBEHAVIOURS = [
   'enricher rejects later',
 ]
 
-const typeOf = (mood = '') => (/^(handler|enricher|rules) /.test(mood) ? 'fault.handled' : 'fault.step')
+/** The share of events that lead to another one, and of those that a consumer group fails or refuses. */
+const LEADING = 0.03
+const TROUBLE_OF_GROUP = 0.0002
+
+/** The mood of an event from which a consumer group derives another one. */
+export const LEADS_TO_ANOTHER = 'leads to another'
+
+function typeOf(mood = ''): string {
+  if (mood === LEADS_TO_ANOTHER) return 'fault.leading'
+  return /^(handler|enricher|rules) /.test(mood) ? 'fault.handled' : 'fault.step'
+}
 
 const DEADLY = new Set(['flaky', 'failing', 'bad', 'deadly'])
 /** An event that fails once does so once in each process, and there may be several. */
@@ -140,7 +150,7 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
     const sent = steps.map(({ key, mood }): SentEvent & { mood: string | undefined } => {
       const n = (numbers.get(key) ?? 0) + 1
       numbers.set(key, n)
-      return { id: newId(), key, n, mayDie: mayDie(mood), mood }
+      return { id: newId(), key, n, mayDie: mayDie(mood), refusedByGroup: mood === 'group refuses', mood }
     })
     const body = JSON.stringify(
       sent.map(({ id, key, n, mood }) => ({ id, type: typeOf(mood), data: { key, n, ...(mood && { mood }) } })),
@@ -193,7 +203,10 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
     const chance = random.next()
     if (chance < 0.0002) return 'bad'
     if (chance < 0.002) return 'flaky'
-    return chance < 0.002 + misbehaving ? random.pick(MISBEHAVIOURS) : undefined
+    if (chance < 0.002 + misbehaving) return random.pick(MISBEHAVIOURS)
+    const other = random.next()
+    if (other < TROUBLE_OF_GROUP) return random.pick(['group fails once', 'group refuses'])
+    return other < TROUBLE_OF_GROUP + LEADING ? LEADS_TO_ANOTHER : undefined
   }
 
   return {

@@ -10,6 +10,8 @@ export interface SentEvent {
   n: number
   /** It fails sometimes or always, and may therefore end as a dead letter. */
   mayDie: boolean
+  /** The consumer group of the fault tests refuses it. */
+  refusedByGroup: boolean
 }
 
 /**
@@ -29,7 +31,7 @@ export interface Attempt {
   events?: readonly SentEvent[]
 }
 
-type Line = Omit<Attempt, 'events'> & { events?: [id: string, key: string, n: number, mayDie: 0 | 1][] }
+type Line = Omit<Attempt, 'events'> & { events?: [id: string, key: string, n: number, flags: number][] }
 
 export interface Journal {
   write(attempt: Attempt): void
@@ -42,7 +44,7 @@ export function openJournal(file: string): Journal {
   return {
     write({ events, ...attempt }) {
       const line: Line = attempt
-      if (events) line.events = events.map(({ id, key, n, mayDie }) => [id, key, n, mayDie ? 1 : 0])
+      if (events) line.events = events.map((event) => [event.id, event.key, event.n, flagsOf(event)])
       stream.write(`${JSON.stringify(line)}\n`)
     },
     close: () => new Promise((resolve, reject) => stream.once('error', reject).end(resolve)),
@@ -53,8 +55,17 @@ export function openJournal(file: string): Journal {
 export async function* readJournal(file: string): AsyncGenerator<Attempt> {
   for await (const text of createInterface({ input: createReadStream(file) })) {
     const { events, ...attempt }: Line = JSON.parse(text)
-    yield events
-      ? { ...attempt, events: events.map(([id, key, n, mayDie]) => ({ id, key, n, mayDie: mayDie === 1 })) }
-      : attempt
+    yield events ? { ...attempt, events: events.map(eventOf) } : attempt
   }
 }
+
+const MAY_DIE = 1
+const REFUSED_BY_GROUP = 2
+
+const flagsOf = ({ mayDie, refusedByGroup }: SentEvent) =>
+  (mayDie ? MAY_DIE : 0) + (refusedByGroup ? REFUSED_BY_GROUP : 0)
+
+const eventOf = ([id, key, n, flags]: [string, string, number, number]): SentEvent => ({
+  ...{ id, key, n },
+  ...{ mayDie: (flags & MAY_DIE) > 0, refusedByGroup: (flags & REFUSED_BY_GROUP) > 0 },
+})

@@ -3,6 +3,8 @@ import type { SentEvent } from './journal.js'
 import type { Findings } from './verdict.js'
 
 export interface KnownEvent extends SentEvent {
+  /** The event that led to it, if no client has sent it. */
+  cause?: KnownEvent
   op: number
   index: number
   /** When its first attempt began. */
@@ -41,6 +43,16 @@ export function newlySent(
 }
 
 /**
+ * An event that a consumer group has emitted, with the data of the one that led to it. It came at no time of the
+ * clients, so their order says nothing about it.
+ */
+export function derivedFrom(cause: KnownEvent, { id, seq }: { id: string; seq: number }): KnownEvent {
+  const { key, n } = cause
+  const event = { id, key, n, mayDie: false, refusedByGroup: false }
+  return { ...newlySent(event, { op: -seq, index: 0, from: 0 }), cause }
+}
+
+/**
  * Checks, once everything was drained, that an event has one final state for each time it was accepted, and the matching
  * effects.
  */
@@ -65,8 +77,8 @@ export function checkEnds(event: KnownEvent, findings: Findings): void {
 }
 
 /** An event in the form in which people find it in the journal. */
-export function nameOf({ id, key, n, op }: KnownEvent): string {
-  return `event ${n} of key ${key} (${id}, operation ${op})`
+export function nameOf({ id, key, n, op, cause }: KnownEvent): string {
+  return `event ${n} of key ${key} (${id}, ${cause ? `derived from ${cause.id}` : `operation ${op}`})`
 }
 
 /** A time of the journal. */

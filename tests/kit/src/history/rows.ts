@@ -6,6 +6,8 @@ export interface AcceptedRow {
   at: number
   /** When retention has removed it. */
   removedAt?: number
+  /** Given for an event that a consumer group has emitted: its place in the order of acceptance, its key and its cause. */
+  derived?: { seq: number; key: string; cause: string }
 }
 
 /** A row of `processed_events` or `failed_events`. */
@@ -51,4 +53,34 @@ export interface WriteRow {
   owner: string | null
   epoch: number
   stale: boolean
+}
+
+/** An entry of the log: a row of `processed_events`. */
+export interface EntryRow {
+  seq: number
+  id: string
+  key: string
+  partition: number
+  position: number
+  /** The group `fault-emitting` reads it, too. */
+  isLeading: boolean
+  /** Retention has removed it, and a consumer group had not handled it. */
+  unread: boolean
+}
+
+/** A row of the table `group_effects`; `at` rises with every insert. */
+export interface GroupEffectRow {
+  at: number
+  seq: number
+  id: string
+  key: string
+  partition: number
+}
+
+/** A dead letter of a consumer group. */
+export interface GroupLetterRow {
+  seq: number
+  group: string
+  status: string
+  message: string
 }

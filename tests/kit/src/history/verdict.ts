@@ -16,7 +16,15 @@
  * - `total`: the handler's aggregate differs from a recount of the effects
  * - `epoch`: the epoch of a partition did not rise with its owner
  * - `stale write`: settled by a worker that did not own the partition when the transaction was committed
- * - `leftover`: something waits in Redis or in `retries` after everything was drained
+ * - `group effect lost`, `group effect twice`, `group effect without entry`: effects of a consumer group that do not match
+ *   the entries of the log
+ * - `group effect of other data`: the group was given another event than the log has
+ * - `group two ends`: the group has handled an event, and has a dead letter of it
+ * - `group dead for no reason`: the group has a dead letter, though nothing was wrong with the event
+ * - `group order`: the group has handled the events of a key in another order than the log has them
+ * - `derived lost`, `derived twice`, `derived without cause`: emitted events that do not match the events that lead to them
+ * - `derived order`: emitted events of a key were accepted, or took effect, in another order than those that led to them
+ * - `leftover`: something waits in Redis, in `retries` or in a consumer group after everything was drained
  */
 export type ViolationKind =
   | 'lost'
@@ -35,6 +43,17 @@ export type ViolationKind =
   | 'total'
   | 'epoch'
   | 'stale write'
+  | 'group effect lost'
+  | 'group effect twice'
+  | 'group effect without entry'
+  | 'group effect of other data'
+  | 'group two ends'
+  | 'group dead for no reason'
+  | 'group order'
+  | 'derived lost'
+  | 'derived twice'
+  | 'derived without cause'
+  | 'derived order'
   | 'leftover'
 
 export interface Violation {
@@ -47,7 +66,18 @@ export interface Violation {
 export interface Verdict {
   violations: Violation[]
   counts: Record<
-    'attempts' | 'sent' | 'acknowledged' | 'accepted' | 'acceptedAgain' | 'processed' | 'dead' | 'effects' | 'writes',
+    | 'attempts'
+    | 'sent'
+    | 'acknowledged'
+    | 'accepted'
+    | 'acceptedAgain'
+    | 'processed'
+    | 'dead'
+    | 'effects'
+    | 'writes'
+    | 'derived'
+    | 'groupEffects'
+    | 'groupDead',
     number
   >
 }

@@ -41,6 +41,8 @@ async function logTables(db: Kysely<unknown>): Promise<void> {
 }
 
 async function groupTables(db: Kysely<unknown>): Promise<void> {
+  // The groups that a worker reads, and nothing else; NULL for a worker of the pipeline.
+  await sql`ALTER TABLE workers ADD COLUMN groups text[]`.execute(db)
   // `paused_for`: why it is paused; NULL while it runs.
   await sql`
     CREATE TABLE consumer_groups (
@@ -54,6 +56,10 @@ async function groupTables(db: Kysely<unknown>): Promise<void> {
       paused_for text,
       paused_by  text,
       paused_at  timestamptz,
+      reset_to   jsonb,
+      reset_by   text,
+      reset_at   timestamptz,
+      reset_error text,
       created_at timestamptz NOT NULL DEFAULT now(),
       UNIQUE (tenant_id, name)
     )`.execute(db)
@@ -65,6 +71,7 @@ async function groupTables(db: Kysely<unknown>): Promise<void> {
       owner            text,
       epoch            bigint NOT NULL DEFAULT 0,
       lease_expires_at timestamptz NOT NULL DEFAULT now(),
+      crashes          smallint NOT NULL DEFAULT 0,
       PRIMARY KEY (group_id, partition)
     ) WITH (fillfactor = 50)`.execute(db)
   // `position` is the last position handled. `unpublished`: partitions that may have emitted events in no stream.
@@ -90,6 +97,7 @@ async function groupTables(db: Kysely<unknown>): Promise<void> {
       attempts   smallint NOT NULL DEFAULT 0,
       due_at     timestamptz,
       history    jsonb NOT NULL DEFAULT '[]',
+      crashes    smallint NOT NULL DEFAULT 0,
       PRIMARY KEY (group_id, seq)
     )`.execute(db)
   await sql`CREATE INDEX group_parked_position ON group_parked (group_id, partition, position)`.execute(db)
@@ -121,5 +129,8 @@ async function groupTables(db: Kysely<unknown>): Promise<void> {
       reason         text,
       PRIMARY KEY (group_id, seq)
     )`.execute(db)
+  await sql`CREATE INDEX group_dead_letters_open ON group_dead_letters (group_id, seq) WHERE status = 'open'`.execute(
+    db,
+  )
   await sql`CREATE INDEX group_dead_letters_failed ON group_dead_letters (group_id, failed_at)`.execute(db)
 }

@@ -1,0 +1,245 @@
+/** Routes of the dead letters of consumer groups. */
+import {
+  countGroupDeadLetters,
+  type Db,
+  DEAD_LETTER_STATUSES,
+  type DeadLetterStatus,
+  discardGroupDeadLetters,
+  findGroupDeadLetter,
+  findGroupRow,
+  type GroupRow,
+  listGroupDeadLetters,
+  replayGroupDeadLetters,
+} from '@eventflow/db'
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { describeWholeDeadLetter } from '../answers/describe-dead-letter.js'
+import { describeGroupDeadLetter, describeGroupExtent } from '../answers/describe-group.js'
+import { ErrorClass, EventIds, filterTexts, readFilter, type SentFilter } from '../answers/filter.js'
+import { describeAbsence, findEventId, Source } from '../http/event-name.js'
+import { NextPage, PageQuery, type SentPage } from '../http/paging.js'
+import { RequestError } from '../http/problem.js'
+import { Moment } from '../http/reply.js'
+import { operatorOf, strictly } from '../http/request.js'
+import { GroupName } from './group-schemas.js'
+import { foundGroup, type GroupRoutesDeps, type OfGroup } from './groups.js'
+import { Operator } from './operation-schemas.js'
+
+interface ListQuery extends Omit<SentFilter, 'ids'>, SentPage {
+  status?: DeadLetterStatus | 'all'
+}
+
+interface SentChange {
+  filter: SentFilter
+  dry_run?: boolean
+  reason?: string
+}
+
+export function groupDeadLetterRoutes(app: FastifyInstance, { dbOf, reads, readPage }: GroupRoutesDeps): void {
+  const find = async (db: Db, { access: { tenantId }, params: { name } }: FastifyRequest<OfGroup>): Promise<GroupRow> =>
+    foundGroup(await findGroupRow(db, { tenantId, name }), name)
+
+  app.get<OfGroup & { Querystring: ListQuery }>(
+    '/v1/groups/:name/dead-letters',
+    { schema: listSchema, validatorCompiler: strictly, config: { problems: ['group-not-found'] } },
+    (request) => {
+      const { status = 'open', limit, cursor, ...sent } = request.query
+      const { tenantId } = request.access
+      const filter = readFilter(sent)
+      return reads.of(tenantId)(async (db) => {
+        const group = await find(db, request)
+        const page = readPage(`dead letters of group ${group.groupId}`, tenantId, { limit, cursor })
+        const rows = await listGroupDeadLetters(db, { group, filter, ...(status !== 'all' && { status }) }, page)
+        const before = rows.length === page.limit ? rows.at(-1)!.seq : null
+        return { items: rows.map((row) => describeGroupDeadLetter(tenantId, row)), next: page.next(before) }
+      })
+    },
+  )
+
+  app.get<{ Params: { name: string; id: string }; Querystring: { source?: string } }>(
+    '/v1/groups/:name/dead-letters/:id',
+    {
+      schema: oneSchema,
+      validatorCompiler: strictly,
+      config: { problems: ['group-not-found', 'dead-letter-not-found'] },
+    },
+    async (request) => {
+      const { tenantId } = request.access
+      const named = { tenantId, id: request.params.id, source: request.query.source }
+      const db = dbOf(tenantId)
+      const { groupId } = await find(db, request)
+      const eventId = await findEventId(db, named)
+      const row = eventId && (await findGroupDeadLetter(db, groupId, { tenantId, id: eventId }))
+      if (!row) throw new RequestError('dead-letter-not-found', describeAbsence(named, 'has failed'))
+      return describeWholeDeadLetter(row)
+    },
+  )
+
+  const change = async (action: 'replay' | 'discard', request: FastifyRequest<OfGroup & { Body: SentChange }>) => {
+    const { access, params, body } = request
+    const { tenantId } = access
+    const { name } = params
+    const filter = readFilter(body.filter, '/filter')
+    if (body.dry_run) {
+      return reads.of(tenantId)(async (db) => {
+        const extent = await countGroupDeadLetters(db, { group: await find(db, request), filter })
+        return describeGroupExtent(tenantId, extent)
+      })
+    }
+    const asked = { tenantId, name, by: operatorOf(request), filter, reason: body.reason ?? null }
+    const carryOut = action === 'replay' ? replayGroupDeadLetters : discardGroupDeadLetters
+    return foundGroup(await carryOut(dbOf(tenantId), asked), name)
+  }
+  const problems = ['group-not-found', 'group-conflict'] as const
+
+  app.post<OfGroup & { Body: SentChange }>(
+    '/v1/groups/:name/dead-letters/replay',
+    { schema: replaySchema, validatorCompiler: strictly, config: { problems } },
+    (request) => change('replay', request),
+  )
+
+  app.post<OfGroup & { Body: SentChange }>(
+    '/v1/groups/:name/dead-letters/discard',
+    { schema: discardSchema, validatorCompiler: strictly, config: { problems } },
+    (request) => {
+      if (request.body.dry_run || request.body.reason !== undefined) return change('discard', request)
+      const problem = { pointer: '/reason', message: 'is missing: give the reason why they will never be handled' }
+      throw new RequestError('invalid-query', `${problem.pointer} ${problem.message}`, [problem])
+    },
+  )
+}
+
+const shared = {
+  type: Type.String(),
+  status: Type.String({ description: 'open, replaying, replayed or discarded' }),
+  attempts: Type.Integer(),
+  accepted_at: Moment,
+  failed_at: Moment,
+}
+
+const ofOwn = {
+  id: Type.String({ format: 'uuid' }),
+  partitionkey: Type.String(),
+  correlationid: Type.String(),
+  resolved_at: Type.Optional(Moment),
+  resolved_by: Type.Optional(Type.String({ description: 'Who replayed or discarded it' })),
+  reason: Type.Optional(Type.String()),
+}
+
+const failure = { failure_type: Type.String(), error_class: Type.String(), component: Type.String() }
+
+const listSchema = {
+  summary: 'List dead letters of a group',
+  description:
+    'The events that the group has failed to handle, in pages, the last accepted first. A group in code reads the events of all tenants; of other tenants’ events, the list says only which kind of failure it is.',
+  tags: ['groups'],
+  params: GroupName,
+  querystring: Type.Object(
+    {
+      status: Type.Optional(
+        Type.Union(
+          [...DEAD_LETTER_STATUSES, 'all'].map((status) => Type.Literal(status)),
+          { description: 'The default is open' },
+        ),
+      ),
+      ...filterTexts('Failed'),
+      error_class: ErrorClass,
+      ...PageQuery,
+    },
+    { additionalProperties: false },
+  ),
+  response: {
+    200: Type.Object({
+      items: Type.Array(
+        Type.Object({
+          ...Type.Partial(Type.Object(ofOwn)).properties,
+          ...shared,
+          tenant: Type.Optional(Type.String({ description: 'The tenant of the event, if it is another one' })),
+          failure: Type.Object({ ...failure, message: Type.Optional(Type.String()) }),
+        }),
+      ),
+      next: NextPage,
+    }),
+  },
+}
+
+const oneSchema = {
+  summary: 'One dead letter of a group, with its history',
+  description: 'Only if its event is of the tenant that asks.',
+  tags: ['groups'],
+  params: Type.Object({ ...GroupName.properties, id: Type.String({ minLength: 1, maxLength: 200 }) }),
+  querystring: Type.Object({ source: Source }, { additionalProperties: false }),
+  response: {
+    200: Type.Object({
+      ...ofOwn,
+      ...shared,
+      failure: Type.Object({
+        ...failure,
+        message: Type.String(),
+        errors: Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() })),
+      }),
+      worker_id: Type.String(),
+      partition: Type.Integer(),
+      history: Type.Array(Type.Object({}, { additionalProperties: true }), {
+        description: 'Every attempt of the group, oldest first. An entry with the number 0 marks a replay',
+      }),
+      data: Type.Object({}, { additionalProperties: true }),
+    }),
+  },
+}
+
+const changing = (summary: string, description: string, example: object) => ({
+  summary,
+  description: `${description} At most 1,000 at once: while \`more\` is true, send the request again. With \`dry_run\` they are only counted.`,
+  ...{ tags: ['groups'], headers: Operator, params: GroupName },
+  body: Type.Object(
+    {
+      filter: Type.Object(
+        { ids: EventIds, ...filterTexts('Failed'), error_class: ErrorClass },
+        { additionalProperties: false, description: 'All given parts must match; {} matches every open dead letter' },
+      ),
+      dry_run: Type.Optional(Type.Boolean({ description: 'Only count the dead letters and show a few of them' })),
+      reason: Type.Optional(
+        Type.String({ maxLength: 500, pattern: '\\S', description: 'The reason, kept with the dead letters' }),
+      ),
+    },
+    { additionalProperties: false, examples: [example] },
+  ),
+  response: {
+    200: Type.Object({
+      changed: Type.Optional(Type.Integer({ description: 'How many were changed' })),
+      more: Type.Boolean({ description: 'There may be more that match' }),
+      count: Type.Optional(Type.Integer({ description: 'How many match, up to 10,000; with dry_run' })),
+      removed: Type.Optional(
+        Type.Integer({
+          description: 'Those among them whose events were removed from the log: they cannot be replayed',
+        }),
+      ),
+      at: Type.Optional(Type.String({ format: 'date-time', description: 'When they were counted' })),
+      samples: Type.Optional(
+        Type.Array(
+          Type.Object({
+            id: Type.String({ format: 'uuid' }),
+            type: Type.String(),
+            partitionkey: Type.String(),
+            accepted_at: Moment,
+            error_class: Type.Optional(Type.String()),
+            message: Type.Optional(Type.String()),
+          }),
+        ),
+      ),
+    }),
+  },
+})
+
+const replaySchema = changing(
+  'Replay dead letters of a group',
+  'The group handles them again, with all attempts, as soon as it can; its position does not move. A dead letter that succeeds becomes `replayed`; one that fails is `open` again.',
+  { filter: { error_class: 'TransientError' }, dry_run: true },
+)
+
+const discardSchema = changing(
+  'Discard dead letters of a group',
+  'Marks open dead letters as never to be handled, with a reason.',
+  { filter: { type: 'order.created' }, reason: 'sent by a broken test', dry_run: true },
+)

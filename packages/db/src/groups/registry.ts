@@ -1,0 +1,92 @@
+/** `consumer_groups`: the consumer groups that definitions describe. */
+import { findPositions } from '../log/find-positions.js'
+import { readLogEnds } from '../log/read-log.js'
+import { ADVISORY_LOCKS } from '../server/advisory-locks.js'
+import { type Db, type Queryable, withTransaction } from '../server/connect.js'
+import { OPERATOR_TENANT } from '../tenants/tenants.js'
+
+/** Where a new group begins: at an end of the log, at what was settled at a time, or after a position. */
+export type Beginning = 'earliest' | 'latest' | { time: string } | { position: number }
+
+export interface GroupDefinition {
+  name: string
+  version: number
+  types: readonly string[]
+  from: Beginning
+}
+
+/** The definition does not fit the group that the database has. */
+export class GroupMismatchError extends Error {
+  override name = 'GroupMismatchError'
+}
+
+/**
+ * Makes the groups that do not exist yet, and records the version and the types of the others. Resolves with the id of
+ * each group by its name. Rejects with GroupMismatchError if the database has a later version of a group, or a group of
+ * that name whose reader is another program.
+ */
+export function registerGroups(db: Db, definitions: readonly GroupDefinition[]): Promise<Map<string, number>> {
+  return withTransaction(db, async (tx) => {
+    await tx.query('SELECT pg_advisory_xact_lock($1)', [ADVISORY_LOCKS.groups])
+    const ids = new Map<string, number>()
+    for (const definition of definitions) ids.set(definition.name, await registerGroup(tx, definition))
+    return ids
+  })
+}
+
+async function registerGroup(tx: Queryable, { name, version, types, from }: GroupDefinition): Promise<number> {
+  const { rows } = await tx.query(
+    'SELECT group_id, kind, version FROM consumer_groups WHERE tenant_id = $1 AND name = $2 FOR UPDATE',
+    [OPERATOR_TENANT, name],
+  )
+  const [known] = rows
+  if (!known) return createGroup(tx, { name, version, types, from })
+  if (known.kind !== 'consumer') {
+    throw new GroupMismatchError(`the consumer group '${name}' is read by another program over HTTP: use another name`)
+  }
+  if (known.version > version) {
+    throw new GroupMismatchError(
+      `the consumer group '${name}' has version ${known.version} in the database, and its definition has ${version}`,
+    )
+  }
+  await tx.query('UPDATE consumer_groups SET version = $2, types = $3 WHERE group_id = $1', [
+    known.group_id,
+    version,
+    types,
+  ])
+  return known.group_id
+}
+
+async function createGroup(tx: Queryable, { name, version, types, from }: GroupDefinition): Promise<number> {
+  const { rows } = await tx.query(
+    `INSERT INTO consumer_groups (tenant_id, name, kind, version, types) VALUES ($1, $2, 'consumer', $3, $4)
+     RETURNING group_id`,
+    [OPERATOR_TENANT, name, version, types],
+  )
+  const [{ group_id: id }] = rows as [{ group_id: number }]
+  const positions = await positionsOf(tx, from)
+  await tx.query(
+    `INSERT INTO group_cursors (group_id, partition, position)
+     SELECT $1, * FROM unnest($2::smallint[], $3::bigint[])`,
+    [id, [...positions.keys()], [...positions.values()]],
+  )
+  await tx.query('INSERT INTO group_leases (group_id, partition) SELECT $1, id FROM partitions', [id])
+  return id
+}
+
+/** Resolves with the position from which to begin, for each partition: the first event that is read lies above it. */
+export async function positionsOf(db: Queryable, from: Beginning): Promise<Map<number, number>> {
+  const { rows } = await db.query('SELECT id FROM partitions ORDER BY id')
+  const partitions = rows.map((row) => row.id as number)
+  if (typeof from === 'object' && 'time' in from) {
+    const places = await findPositions(db, from.time, partitions)
+    return new Map(places.map(({ partition, after }) => [partition, after]))
+  }
+  const ends = await readLogEnds(db, partitions)
+  return new Map(
+    ends.map(({ partition, last, low }) => {
+      if (typeof from === 'object') return [partition, Math.max(low, from.position)]
+      return [partition, from === 'earliest' ? low : last]
+    }),
+  )
+}

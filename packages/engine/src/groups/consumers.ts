@@ -1,0 +1,19 @@
+/** Definitions of consumer groups, completed to run. */
+import { DEFAULT_RETRY_POLICY, type RetryPolicy } from '@eventflow/core'
+import type { GroupDefinition } from '@eventflow/db'
+import type { ConsumerDefinition } from '@eventflow/sdk'
+
+export interface CompiledConsumer extends Omit<ConsumerDefinition, 'retry'> {
+  version: number
+  retry: RetryPolicy
+}
+
+/** Completes a definition with the defaults. */
+export function compileConsumer(definition: ConsumerDefinition): CompiledConsumer {
+  return { ...definition, version: definition.version ?? 1, retry: { ...DEFAULT_RETRY_POLICY, ...definition.retry } }
+}
+
+/** The group of a definition, as it is registered. */
+export function groupOf({ name, version, events, from = 'latest' }: CompiledConsumer): GroupDefinition {
+  return { name, version, types: events, from }
+}

@@ -1,0 +1,93 @@
+/** Starts the consumer groups of a worker. */
+import type { Publisher } from '@eventflow/core'
+import { connect, countPartitions, type Db, GROUPS_APPLICATION, isAway, registerGroups } from '@eventflow/db'
+import { createAnnouncer } from '@eventflow/intake'
+import { countGroups, type Logger, untilDone, type WorkerMetrics } from '@eventflow/runtime'
+import type { ConsumerDefinition } from '@eventflow/sdk'
+import type { Turns } from '../lane/turns.js'
+import { idleTimeoutOf } from '../ownership/ownership.js'
+import type { HandlerLimits } from '../settle/effects.js'
+import { compileConsumer, groupOf } from './consumers.js'
+import type { EmitDeps } from './emits.js'
+import { startGroupLane } from './group-lane.js'
+import { startGroupOwnership } from './group-ownership.js'
+
+export interface GroupsDeps extends Pick<EmitDeps, 'definitions' | 'schemas' | 'eventLimitBytes'> {
+  /** The address of the database: the groups have connections of their own. */
+  url: string
+  publisher: Publisher
+  consumers: readonly ConsumerDefinition[]
+  workerId: string
+  leaseMs: number
+  handlerLimits: HandlerLimits
+  maxParked: number
+  maxParkedBytes: number
+  /** The partitions that this worker owns in the pipeline; undefined for a worker that reads only some groups. */
+  owned: (() => number[]) | undefined
+  onIncarnation: (incarnation: number) => Promise<boolean>
+  random: () => number
+  turns: Turns
+  log: Logger
+  metrics: WorkerMetrics
+}
+
+export interface Groups {
+  /** Looks for new entries of the log at once. */
+  wake(): void
+  /** Finishes the current batches and gives all leases back. */
+  stop(): Promise<void>
+}
+
+/** Starts the groups. Waits while Postgres is away. Rejects if a definition does not fit the group in the database. */
+export async function startGroups(deps: GroupsDeps): Promise<Groups> {
+  const { publisher, onIncarnation, log, metrics, workerId, leaseMs, owned } = deps
+  const consumers = deps.consumers.map(compileConsumer)
+  if (consumers.length === 0) return { wake() {}, stop: async () => {} }
+  countGroups(
+    metrics,
+    consumers.map(({ name }) => name),
+  )
+  const db = openPool(consumers.length, deps)
+  const register = () => registerGroups(db, consumers.map(groupOf))
+  const ids = await untilDone('registering the consumer groups', log, register, isAway)
+  const partitions = await untilDone('reading the partitions', log, () => countPartitions(db), isAway)
+  const announce = createAnnouncer({ db, publisher, onIncarnation, onUnpublished: () => {} })
+  const lanes = consumers.map((consumer) => {
+    const group = consumer.name
+    return startGroupLane(ids.get(group)!, {
+      ...deps,
+      ...{ db, consumer, partitions, announce },
+      measure({ processed, failed, retried }, seconds) {
+        metrics.groupEvents.inc({ group, outcome: 'processed' }, processed)
+        metrics.groupEvents.inc({ group, outcome: 'failed' }, failed)
+        metrics.groupEvents.inc({ group, outcome: 'retried' }, retried)
+        metrics.groupBatchDuration.observe({ group }, seconds)
+      },
+    })
+  })
+  const ownership = startGroupOwnership({ db, workerId, leaseMs, lanes, owned, log })
+  return {
+    wake() {
+      for (const lane of lanes) lane.wake()
+    },
+    async stop() {
+      await Promise.all(lanes.map((lane) => lane.stop()))
+      await ownership.stop()
+      await db.end()
+    },
+  }
+}
+
+/**
+ * A connection for each batch, and some for leases and announcements: a slow group takes none from another one or from
+ * the pipeline.
+ */
+function openPool(groups: number, { url, leaseMs, log }: GroupsDeps): Db {
+  return connect({
+    url,
+    applicationName: GROUPS_APPLICATION,
+    max: groups + 4,
+    idleTimeoutMs: idleTimeoutOf(leaseMs),
+    onIdleError: (err) => log.warn({ err }, 'a connection to Postgres broke'),
+  })
+}

@@ -1,0 +1,29 @@
+/** What a pipeline still has to do. */
+import { countEvents, type Db, type Queryable, withTransaction } from '@eventflow/db'
+
+/**
+ * Whether every consumer group, except those that are paused or read over HTTP, has handled all entries of the log that
+ * are for it, and none is parked. A cursor may trail for entries of other types.
+ */
+export async function groupsAreLevel(db: Queryable): Promise<boolean> {
+  const { rows } = await db.query(`
+    SELECT NOT EXISTS (
+      SELECT FROM consumer_groups g JOIN group_cursors c USING (group_id, generation)
+      WHERE kind = 'consumer' AND paused_for IS NULL AND (
+        EXISTS (SELECT FROM group_parked k WHERE k.group_id = g.group_id)
+        OR EXISTS (SELECT FROM processed_events p
+                   WHERE p.partition = c.partition AND p.position > c.position AND p.type = ANY(g.types)))) AS level`)
+  return rows[0].level
+}
+
+/**
+ * Whether every accepted event is settled and the groups are level. In one snapshot: otherwise a group could emit an event
+ * between the two answers.
+ */
+export function everythingIsSettled(db: Db): Promise<boolean> {
+  return withTransaction(db, async (tx) => {
+    await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY')
+    const { unsettled, retrying } = await countEvents(tx)
+    return unsettled === 0 && retrying === 0 && (await groupsAreLevel(tx))
+  })
+}
