@@ -32,13 +32,35 @@ async function replay(n: number): Promise<void> {
   await withTransaction(db, async (tx) => {
     expect(await operateOnPart(tx, selection, part)).toMatchObject({ changed: 1 })
     // As a step of an operation records it.
-    await tx.query('UPDATE operations SET after_seq = $2 WHERE id = $1', [operation.id, seq])
+    await tx.query('UPDATE operations SET after_seq = $2, done = 1 WHERE id = $1', [operation.id, seq])
   })
 }
 
 async function processAgain(n: number): Promise<void> {
   await settle(n)
   await endWaiting(db, [{ seq: base - 1 + n }])
+}
+
+/** Runs a round; `during` happens between its scan of the part and its lock. */
+async function roundDuring(during: () => Promise<void>): Promise<string[]> {
+  const reader = await db.connect()
+  let emptied: ReturnType<typeof round>
+  try {
+    await reader.query('BEGIN')
+    await reader.query('SELECT count(*) FROM raw_events WHERE seq = $1', [base])
+    emptied = round({ settledDays: 1 })
+    await until('emptying waits for the reader', async () => {
+      const { rowCount } = await db.query(
+        `SELECT FROM pg_stat_activity WHERE application_name = 'eventflow-upkeep' AND wait_event_type = 'Lock' AND datname = current_database()`,
+      )
+      return rowCount! > 0
+    })
+    await during()
+  } finally {
+    await reader.query('COMMIT')
+    reader.release()
+  }
+  return (await emptied).told
 }
 
 test('the log of each partition begins after the highest position that was removed; kept events do not count', async () => {
@@ -89,6 +111,13 @@ test('an event that is being replayed keeps its entry', async () => {
   expect([await replaying(), (await tables()).processed]).toEqual([[], [3]])
 })
 
+test('an event that is replayed during the scan, and still is when the part is locked, does not hold it up', async () => {
+  await store(old(1, 5), ALL, 10)
+  await number()
+  expect(await roundDuring(() => replay(3))).toEqual(['1-5: emptied'])
+  expect([await replaying(), (await tables()).raw]).toEqual([[3], [3]])
+})
+
 test('an entry goes with its event', async () => {
   await store(old(1, 5), ALL, 10)
   await number()
@@ -113,25 +142,10 @@ test.each([
   )
   await number()
   await before()
-  const reader = await db.connect()
-  let emptied: ReturnType<typeof round>
-  try {
-    await reader.query('BEGIN')
-    await reader.query('SELECT count(*) FROM raw_events WHERE seq = $1', [base])
-    emptied = round({ settledDays: 1 })
-    await until('emptying waits for the reader', async () => {
-      const { rowCount } = await db.query(
-        `SELECT FROM pg_stat_activity WHERE application_name = 'eventflow-upkeep' AND wait_event_type = 'Lock' AND datname = current_database()`,
-      )
-      return rowCount! > 0
-    })
+  await roundDuring(async () => {
     await during()
     await processAgain(3)
-  } finally {
-    await reader.query('COMMIT')
-    reader.release()
-  }
-  await emptied
+  })
   await round({ settledDays: 1 })
   expect(await tables()).toMatchObject({ raw: [3], processed: [3] })
 })

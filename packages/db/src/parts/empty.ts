@@ -49,7 +49,7 @@ export function emptyPart(db: Kysely<unknown>, part: PartRange, days: number, pa
     await sql`UPDATE ledger_parts SET looked_at = now() WHERE part = ${part.part}`.execute(tx)
     if (before.kept === before.events && (before.events > 0 || before.again)) return { ...before, outcome: 'all kept' }
     if (before.kept > MOST_KEPT || before.bytes > MOST_KEPT_BYTES) return { ...before, outcome: 'too many kept' }
-    const replaced = await replaceUnlessLocked(tx, part, pauseMs)
+    const replaced = await replaceUnlessLocked(tx, { ...part, ...before }, pauseMs)
     if (replaced.outcome === 'locked') {
       await sql`UPDATE ledger_parts SET looked_at = NULL WHERE part = ${part.part}`.execute(tx)
     }
@@ -59,7 +59,9 @@ export function emptyPart(db: Kysely<unknown>, part: PartRange, days: number, pa
 
 type Replaced = { outcome: Emptied['outcome']; kept?: number }
 
-async function replaceUnlessLocked(tx: Kysely<unknown>, part: PartRange, pauseMs: number): Promise<Replaced> {
+type Scanned = PartRange & Pick<Before, 'replaying'>
+
+async function replaceUnlessLocked(tx: Kysely<unknown>, part: Scanned, pauseMs: number): Promise<Replaced> {
   for (let tries = 1; ; tries++) {
     await sql`SAVEPOINT unlocked`.execute(tx)
     try {
@@ -73,7 +75,13 @@ async function replaceUnlessLocked(tx: Kysely<unknown>, part: PartRange, pauseMs
   }
 }
 
-type Before = Omit<Emptied, 'outcome'> & { bytes: number /** It was emptied before. */; again: boolean }
+interface Before extends Omit<Emptied, 'outcome'> {
+  bytes: number
+  /** It was emptied before. */
+  again: boolean
+  /** How many of its processed events are being replayed. */
+  replaying: number
+}
 
 /**
  * Finds the events to be kept for which there is no index, in `found_before`. `heads_before` has the last position of
@@ -89,7 +97,8 @@ async function scanPart(tx: Kysely<unknown>, { part, from, until }: PartRange, d
     FROM partitions p`.execute(tx)
   await sql`
     CREATE TEMP TABLE replays_before ON COMMIT DROP AS
-    SELECT id, after_seq FROM operations WHERE kind = 'replay-processed'`.execute(tx)
+    SELECT id, after_seq, done FROM operations WHERE kind = 'replay-processed'`.execute(tx)
+  const replaying = await countReplaying(tx, { from, until })
   await sql`
     CREATE TEMP TABLE found_before ON COMMIT DROP AS
     SELECT seq, partition, false AS unsettled FROM ${processed} WHERE processed_at >= now() - ${sql.lit(days)} * ${sql.raw(DAY)}
@@ -112,11 +121,14 @@ async function scanPart(tx: Kysely<unknown>, { part, from, until }: PartRange, d
            (SELECT emptied_at IS NOT NULL FROM ledger_parts WHERE part = ${part}) AS again
     FROM kept k JOIN ${raw} r ON r.partition = k.partition AND r.seq = k.seq`.execute(tx)
   const { events, kept, unsettled, bytes, again } = rows[0]!
-  return { events: Number(events), kept: Number(kept), unsettled: Number(unsettled), bytes: Number(bytes), again }
+  return {
+    ...{ events: Number(events), kept: Number(kept), unsettled: Number(unsettled), bytes: Number(bytes) },
+    ...{ again, replaying },
+  }
 }
 
 /** Rejects with SQLSTATE 55P03 if the lock cannot be had in time. */
-async function replaceRows(tx: Kysely<unknown>, range: PartRange): Promise<Replaced> {
+async function replaceRows(tx: Kysely<unknown>, range: Scanned): Promise<Replaced> {
   const { part, from, until } = range
   const [raw, processed] = tablesOf(part)
   await sql`LOCK TABLE ${raw}, ${processed} IN ACCESS EXCLUSIVE MODE`.execute(tx)
@@ -148,14 +160,24 @@ async function replaceRows(tx: Kysely<unknown>, range: PartRange): Promise<Repla
   return { outcome: 'emptied', kept: Number(numAffectedRows) }
 }
 
-/** Whether processed events of this part may have been replayed since the scan began. Each step raises `after_seq`. */
-async function hasReplayed(tx: Kysely<unknown>, { from, until }: PartRange): Promise<boolean> {
+/**
+ * Whether processed events of this part may have been replayed since the scan began, and processed again: more were
+ * replayed than there are more of that wait for it.
+ */
+async function hasReplayed(tx: Kysely<unknown>, { from, until, replaying }: Scanned): Promise<boolean> {
+  const more = Math.max(0, (await countReplaying(tx, { from, until })) - replaying)
   const { rows } = await sql<{ some: boolean }>`
-    SELECT EXISTS (
-      SELECT FROM operations o LEFT JOIN replays_before b USING (id)
-      WHERE o.kind = 'replay-processed' AND o.after_seq >= ${from}
-        AND coalesce(b.after_seq, 0) < least(o.after_seq, ${until} - 1)) AS some`.execute(tx)
+    SELECT coalesce(sum(o.done - coalesce(b.done, 0)), 0) > ${more} AS some
+    FROM operations o LEFT JOIN replays_before b USING (id)
+    WHERE o.kind = 'replay-processed' AND o.after_seq >= ${from}
+      AND coalesce(b.after_seq, 0) < least(o.after_seq, ${until} - 1)`.execute(tx)
   return rows[0]!.some
+}
+
+async function countReplaying(tx: Kysely<unknown>, { from, until }: Omit<PartRange, 'part'>): Promise<number> {
+  const { rows } = await sql<{ count: string }>`
+    SELECT count(*) FROM log_replaying WHERE seq >= ${from} AND seq < ${until}`.execute(tx)
+  return Number(rows[0]!.count)
 }
 
 /** Records the highest position of each partition that is removed with this part. */
