@@ -22,7 +22,8 @@ export default defineConsumer({
   name: 'fault-group',
   events: ['fault.step', 'fault.handled', 'fault.leading', 'fault.derived'],
   from: 'earliest',
-  retry: { baseDelayMs: 200 },
+  // An event fails once in each process, and there may be many.
+  retry: { attempts: 20, baseDelayMs: 200, maxDelayMs: 1_000 },
   // Only the position has a unique constraint: a second effect of an event must be seen, not prevented.
   prepare: async (tx) => {
     await tx.query(`

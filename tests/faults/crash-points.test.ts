@@ -2,12 +2,11 @@
  * Every crash point: the process dies there under light load, restarts, and nothing is lost, duplicated or reordered.
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { CONSUMER_GROUP } from '@eventflow/core'
-import { streamKey } from '@eventflow/redis'
 import {
   type Attempt,
   type BuildCopy,
   type Clients,
+  type CrashPoint,
   checkHistory,
   crashAt,
   createClients,
@@ -15,9 +14,11 @@ import {
   createRandom,
   describeVerdict,
   type Evidence,
+  GROUP_CRASH_POINTS,
   INGEST_CRASH_POINTS,
+  LEADS_TO_ANOTHER,
   openJournal,
-  PARTITIONS,
+  type Program,
   type Stack,
   startStack,
   until,
@@ -25,6 +26,8 @@ import {
 } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { copyOfBuild, places } from './places.js'
+import { groupProofs, ingestProofs, workerProofs } from './proofs.js'
+import { eventIds, lookInto } from './traffic.js'
 
 let build: BuildCopy
 let stack: Stack
@@ -34,7 +37,10 @@ const attempts: Attempt[] = []
 
 beforeAll(async () => {
   build = await copyOfBuild('crash-points')
-  stack = await startStack({ ...places, ...build, ingests: 1, workers: 2, databaseUrl: await createDatabase() })
+  // A worker that was killed gets its own partitions again, however slow the machine is.
+  const settings = { EVENTFLOW_LEASE_SECONDS: '20' }
+  const databaseUrl = await createDatabase()
+  stack = await startStack({ ...places, ...build, ingests: 1, workers: 2, databaseUrl, settings })
   const journal = { write: (attempt: Attempt) => void attempts.push(attempt), close: async () => {} }
   clients = createClients({ urls: stack.urls, journal, random: createRandom(1) })
 }, 60_000)
@@ -45,80 +51,21 @@ afterAll(async () => {
   await build.remove()
 })
 
-/** Evidence, while the process is down, that it died at the intended point. */
-type Proof = (evidence: Evidence) => Promise<void>
+const count = (from: string, ...values: unknown[]) => lookInto(stack).count(from, ...values)
 
-const ingestProofs: Record<keyof typeof INGEST_CRASH_POINTS, Proof> = {
-  'before the INSERT reaches Postgres': async ({ request }) => {
-    expect(uuids(request).length).toBeGreaterThan(0)
-    expect(await rowsIn('raw_events', uuids(request))).toBe(0)
-  },
-  'the INSERT is committed, its answer on the way': async ({ request }) => {
-    expect(uuids(request).length).toBeGreaterThan(0)
-    expect(await rowsIn('raw_events', uuids(request))).toBe(uuids(request).length)
-  },
-  'before the XADD reaches Redis': async ({ request }) => {
-    const published = eventIds(request)
-    expect(await rowsIn('raw_events', published)).toBe(published.length)
-    expect((await inStreams()).events.filter((id) => published.includes(id))).toEqual([])
-    expect(await rowsIn('processed_events', published)).toBe(0)
-  },
-  'the XADD is done, its answer on the way': async ({ request }) => {
-    const published = eventIds(request)
-    expect(published.length).toBeGreaterThan(0)
-    const { events } = await inStreams()
-    const settled = published.filter((id) => !events.includes(id)) // by a worker, meanwhile
-    expect(await rowsIn('processed_events', settled)).toBe(settled.length)
-  },
-  'before the mark reaches Postgres': async () => {
-    expect(await count('raw_events r WHERE NOT EXISTS (SELECT FROM processed_events p WHERE p.seq = r.seq)')).not.toBe(
-      0,
-    )
-    expect(await count('partition_marks WHERE dirty > 0')).toBe(0)
-  },
-}
+/** How long a program may take to come to a point, on a busy machine and after a start, in milliseconds. */
+const POINT_MS = 30_000
 
-const workerProofs: Record<keyof typeof WORKER_CRASH_POINTS, Proof> = {
-  'entries are delivered, and on the way': async ({ reply }) => {
-    expect(eventIds(reply).length).toBeGreaterThan(0)
-    expect(await rowsIn('processed_events', eventIds(reply))).toBe(0)
-    // The reply has the pending entries of every stream, without the names of the streams.
-    expect((await inStreams()).entries.map(idOf)).toEqual(expect.arrayContaining(entriesIn(reply).map(idOf)))
-  },
-  'entries in hand, before the BEGIN': async () => {
-    expect((await inHand()).length).toBeGreaterThan(0)
-  },
-  'inside the transaction, after the INSERT': async ({ request }) => {
-    expect(uuids(request).length).toBeGreaterThan(0)
-    expect(await rowsIn('processed_events', uuids(request))).toBe(0)
-  },
-  'before the COMMIT reaches Postgres': async ({ request }) => {
-    expect(uuids(request).length).toBeGreaterThan(0)
-    expect(await rowsIn('processed_events', uuids(request))).toBe(0)
-  },
-  'committed, the answer on the way': async ({ request }) => {
-    expect(await rowsIn('processed_events', uuids(request))).toBeGreaterThan(0)
-    expect((await inHand()).length).toBeGreaterThan(0)
-  },
-  'before the acknowledgement reaches Redis': async ({ request }) => {
-    expect(entriesIn(request).length).toBeGreaterThan(0)
-    expect((await inStreams()).entries).toEqual(expect.arrayContaining(entriesIn(request)))
-  },
-  'acknowledged, the answer on the way': async ({ request }) => {
-    const acknowledged = entriesIn(request)
-    expect(acknowledged.length).toBeGreaterThan(0)
-    expect((await inStreams()).entries.filter((id) => acknowledged.includes(id))).toEqual([])
-  },
-  'entries are claimed, and on the way': async ({ request, reply }) => {
-    // The connection also carries the traffic of other lanes: not every named entry was claimed.
-    const named = entriesIn(request + reply).map(idOf)
-    const again = (await inHand()).filter(({ times }) => times > 1).map(({ entry }) => idOf(entry))
-    expect(again.filter((id) => named.includes(id))).not.toEqual([])
-  },
-  'a suspect is recorded': async ({ request }) => {
-    const [id] = uuids(request)
-    expect(await count('retries WHERE event_id = $1 AND crashes > 0', id)).toBe(1)
-  },
+/** Kills the program at the point; calls `whileDown` with the evidence, and starts it again. */
+async function dies(program: Program, point: CrashPoint, whileDown: (evidence: Evidence) => Promise<void>) {
+  const { how, ...evidence } = await crashAt(point, program, stack, POINT_MS)
+  try {
+    expect(how).toBe('SIGKILL')
+    await whileDown(evidence)
+  } finally {
+    program.start()
+  }
+  return evidence
 }
 
 test.each(Object.entries(INGEST_CRASH_POINTS))(
@@ -130,14 +77,9 @@ test.each(Object.entries(INGEST_CRASH_POINTS))(
       await stack.directRedis.config('SET', 'maxmemory', '1')
     }
     await underLoad(async () => {
-      const { how, ...evidence } = await crashAt(point, ingest!, stack)
-      try {
-        expect(how).toBe('SIGKILL')
-        await ingestProofs[name as keyof typeof ingestProofs](evidence)
-      } finally {
-        await stack.directRedis.config('SET', 'maxmemory', '0')
-        ingest!.start()
-      }
+      await dies(ingest!, point, async (evidence) => {
+        await ingestProofs(stack)[name as keyof typeof INGEST_CRASH_POINTS](evidence)
+      }).finally(() => stack.directRedis.config('SET', 'maxmemory', '0'))
       await ingest!.ready()
     })
   },
@@ -160,20 +102,65 @@ test.each(deaths.map((names) => [names.join('; then '), names] as const))(
   async (_, names) => {
     const [worker] = stack.workers
     await underLoad(async () => {
-      for (const name of names) {
-        const { how, ...evidence } = await crashAt(WORKER_CRASH_POINTS[name], worker!, stack)
-        try {
-          expect(how).toBe('SIGKILL')
-          await workerProofs[name](evidence)
-        } finally {
-          worker!.start()
-        }
-      }
+      for (const name of names) await dies(worker!, WORKER_CRASH_POINTS[name], workerProofs(stack)[name])
       await worker!.ready()
     })
   },
   60_000,
 )
+
+type GroupCrashPoint = keyof typeof GROUP_CRASH_POINTS
+
+/** The next owner of a partition marks what a former one has recorded. */
+const EMITTED: readonly GroupCrashPoint[] = [
+  'events are emitted, before the XADD reaches Redis',
+  'before the mark of the next owner reaches Postgres',
+  'the XADD of emitted events is done, its answer on the way',
+]
+const handled = (Object.keys(GROUP_CRASH_POINTS) as GroupCrashPoint[]).filter((name) => !EMITTED.includes(name))
+
+/** A third of the events lead to others; the group fails a few of the others. */
+const FOR_GROUPS: Load = {
+  paceMs: 50,
+  moodOf(n, i) {
+    if (i === 0) return { mood: LEADS_TO_ANOTHER }
+    return i === 1 && n % 10 === 0 ? { mood: 'group fails once' } : {}
+  },
+}
+
+test.each([handled, EMITTED].map((names) => [names.join('; then '), names] as const))(
+  'a worker dies with a consumer group: %s',
+  async (_, names) => {
+    const [worker] = stack.workers
+    let unpublished: string[] = []
+    await underLoad(async () => {
+      for (const name of names) {
+        const { request } = await dies(worker!, GROUP_CRASH_POINTS[name], groupProofs(stack)[name])
+        if (name === 'events are emitted, before the XADD reaches Redis') unpublished = eventIds(request)
+      }
+      // Events of the same keys are emitted by the next owner.
+      const { rows } = await stack.db.query('SELECT key FROM raw_events WHERE event_id = ANY($1)', [unpublished])
+      for (const { key } of rows) await clients.send([{ key, mood: LEADS_TO_ANOTHER }])
+      await worker!.ready()
+    }, FOR_GROUPS)
+    if (names === EMITTED) await expectFirst(unpublished)
+  },
+  120_000,
+)
+
+/** Each of these emitted events took effect before all those of its key that were emitted later. */
+async function expectFirst(ids: readonly string[]): Promise<void> {
+  const { rows } = await stack.db.query(
+    `SELECT first.event_id, count(*)::integer AS later, bool_and(later_effect.at > first_effect.at) AS in_order
+     FROM raw_events first JOIN effects first_effect USING (event_id)
+     JOIN raw_events later ON later.type = first.type AND later.key = first.key AND later.seq > first.seq
+     JOIN effects later_effect ON later_effect.event_id = later.event_id
+     WHERE first.event_id = ANY($1) GROUP BY 1`,
+    [ids],
+  )
+  expect(rows).toHaveLength(ids.length)
+  expect(rows.every(({ later, in_order }) => later > 0 && in_order)).toBe(true)
+}
 
 test.each(['ingest', 'worker'])(
   'a start survives a connection that is cut while the %s reads the schemas',
@@ -191,11 +178,20 @@ test.each(['ingest', 'worker'])(
   60_000,
 )
 
+interface Load {
+  /** Between two requests of a client, in milliseconds. */
+  paceMs: number
+  /** The mood of the `i`th event in the `n`th request of a client. */
+  moodOf(n: number, i: number): { mood?: string }
+}
+
+const LIGHT: Load = { paceMs: 10, moodOf: () => ({}) }
+
 /**
  * Lets three clients send, one request after the other, until `story` has ended; then everything must drain and pass
  * the checker.
  */
-async function underLoad(story: () => Promise<void>): Promise<void> {
+async function underLoad(story: () => Promise<void>, { paceMs, moodOf }: Load = LIGHT) {
   unsound++
   await until('every stream is in use', async () => {
     return (await count('partitions JOIN partition_marks USING (id) WHERE dirty > 0 OR redis_run_id IS NULL')) === 0
@@ -203,8 +199,8 @@ async function underLoad(story: () => Promise<void>): Promise<void> {
   let told = false
   const lane = async (number: number) => {
     for (let n = 0; !told; n++) {
-      await clients.send([0, 1, 2].map((i) => ({ key: `lane ${number} ${(n + i) % 30}` })))
-      await delay(10) // the pace of a light load
+      await clients.send([0, 1, 2].map((i) => ({ key: `lane ${number} ${(n + i) % 30}`, ...moodOf(n, i) })))
+      await delay(paceMs)
     }
   }
   const lanes = Promise.all([1, 2, 3].map(lane))
@@ -221,53 +217,4 @@ async function underLoad(story: () => Promise<void>): Promise<void> {
   if (verdict.violations.length > 0) throw new Error(describeVerdict(verdict))
   expect([...stack.ingests, ...stack.workers].flatMap(({ surprises }) => surprises)).toEqual([])
   unsound--
-}
-
-const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'
-const all = (pattern: string, text: string) => [...new Set([...text.matchAll(new RegExp(pattern, 'g'))].map(last))]
-const last = (match: RegExpMatchArray) => match.at(-1)!
-const uuids = (text: string) => all(UUID, text)
-const eventIds = (text: string) => all(`"id":"(${UUID})"`, text)
-
-/**
- * The entries named by a command to Redis or its reply, each with its stream before its id: two streams may have the
- * same id.
- */
-function entriesIn(text: string): string[] {
-  let stream: string | undefined
-  return [...text.matchAll(/(\S+:events)\r|(\d{13}-\d+)\r/g)].flatMap(([, key, id]) => {
-    stream = key ?? stream
-    return id ? [`${stream} ${id}`] : []
-  })
-}
-
-const idOf = (entry: string) => entry.split(' ')[1]!
-
-async function count(from: string, ...values: unknown[]): Promise<number> {
-  return (await stack.db.query(`SELECT count(*)::integer AS count FROM ${from}`, values)).rows[0].count
-}
-
-const rowsIn = (table: string, ids: readonly string[]) => count(`${table} WHERE event_id = ANY($1)`, ids)
-
-async function eachStream<Found>(look: (key: string) => Promise<Found[]>): Promise<Found[]> {
-  const keys = Array.from({ length: PARTITIONS }, (_, partition) => streamKey(stack.prefix, partition))
-  return (await Promise.all(keys.map(look))).flat()
-}
-
-async function inStreams(): Promise<{ entries: string[]; events: string[] }> {
-  const found = await eachStream(async (key) =>
-    (await stack.directRedis.xrange(key, '-', '+')).map(([id, fields]) => ({ entry: `${key} ${id}`, fields })),
-  )
-  return { entries: found.map(({ entry }) => entry), events: found.flatMap(({ fields }) => eventIds(fields.join())) }
-}
-
-/** The entries delivered to the first worker's lanes and not acknowledged, and how often each was delivered. */
-async function inHand(): Promise<{ entry: string; times: number }[]> {
-  const { name } = stack.workers[0]!
-  return eachStream(async (key) => {
-    const pending = await stack.directRedis.xpending(key, CONSUMER_GROUP, '-', '+', 10_000)
-    return (pending as [string, string, number, number][])
-      .filter(([, consumer]) => consumer.startsWith(`${name}:`))
-      .map(([id, , , times]) => ({ entry: `${key} ${id}`, times }))
-  })
 }

@@ -40,9 +40,8 @@ test('the example of every body works when it is pasted', async () => {
       headers: { 'content-type': type },
       body: typeof body === 'string' ? body : JSON.stringify(body),
     }
-    // Positions are committed for a group of a program; the others are about a group in code.
-    const name = path.endsWith('/positions') ? 'billing' : 'invoicing'
-    const named = path.replace('{type}', 'shelf.filled').replace('{id}', 'none').replace('{name}', name)
+    const group = path.endsWith('/positions') ? 'billing' : 'invoicing'
+    const named = path.replace('{type}', 'shelf.filled').replace('{id}', 'none').replace('{name}', group)
     const { status } = await contract.ask(named, init)
     statuses.set(`${method} ${path}`, status)
   }

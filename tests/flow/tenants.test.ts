@@ -39,6 +39,8 @@ interface Own {
   operationIds: string[]
   keyIds: string[]
   cursors: string[]
+  /** Where its log can be read from. */
+  places: string[]
 }
 
 const own = {} as Record<Tenant, Own>
@@ -85,6 +87,7 @@ async function furnish(tenant: Tenant): Promise<void> {
     operationIds: [],
     keyIds: [],
     cursors: [],
+    places: [],
   }
   const headers = { 'x-operator': secret! }
   const made = async (method: string, path: string, body?: object) => {
@@ -110,6 +113,9 @@ async function furnish(tenant: Tenant): Promise<void> {
     const { next } = await made('GET', `${path}?limit=1${path.includes('letters') ? '&status=all' : ''}`)
     own[tenant].cursors.push(next)
   }
+  await made('PUT', `/v1/groups/${name}/positions`, { from: 'earliest' })
+  const { items: entries, next } = await made('GET', `/v1/log?group=${name}`)
+  own[tenant].places = [next, entries[0].position]
 }
 
 /** Makes a group of the tenant, and dead letters of its events in the group in code. */
@@ -168,6 +174,8 @@ function requests(asking: Own, others: Own[]): Record<string, fc.Arbitrary<Asked
   const texts = { type: fc.constant('step'), key, from: time }
   const filter = fc.record({ ids, ...texts }, { requiredKeys: [] })
   const source = oneOf(({ name }) => ['/', `/${name}`])
+  const place = oneOf(({ places }) => ['earliest', 'latest', ...places])
+  const partition = fc.constantFrom('0', '3', '12')
   const headers = fc.constant({ 'x-operator': asking.secret })
   const reason = fc.constant(asking.secret)
   const schema = fc.constantFrom<object>({ type: 'object' }, { type: 'object', properties: { a: { type: 'string' } } })
@@ -241,6 +249,20 @@ function requests(asking: Own, others: Own[]): Record<string, fc.Arbitrary<Asked
     ),
     'GET /v1/waiting': to('/v1/waiting'),
     'POST /v1/waiting/{id}/skip': to(at('/v1/waiting/', eventId, '/skip'), asked({ reason })),
+    'GET /v1/log': to(
+      query({ type, from: fc.oneof(place, time), group, partition, limit: page.limit, wait: fc.constant('1ms') }).map(
+        (text) => `/v1/log${text}`,
+      ),
+    ),
+    'GET /v1/groups/{name}/positions': to(at('/v1/groups/', group, '/positions')),
+    'PUT /v1/groups/{name}/positions': to(
+      at('/v1/groups/', group, '/positions'),
+      asked({
+        from: fc.constantFrom('earliest', 'latest'),
+        ...{ next: fc.option(place, { nil: undefined }), reset: fc.boolean() },
+        positions: fc.option(fc.dictionary(partition, place, { maxKeys: 2 }), { nil: undefined }),
+      }),
+    ),
     'GET /v1/event-types': to('/v1/event-types'),
     'GET /v1/audit-log': to(query(page).map((text) => `/v1/audit-log${text}`)),
     'GET /v1/groups': to(query(page).map((text) => `/v1/groups${text}`)),
@@ -348,6 +370,8 @@ test('a foreign id is not found, as if it never existed', async () => {
     ['GET', `/v1/schemas/${name}`],
     ['GET', `/v1/groups/${name}`],
     ['GET', '/v1/groups/invoicing'],
+    ['GET', `/v1/groups/${name}/positions`],
+    ['GET', `/v1/log?group=${name}`],
   ]
   for (const [method, path] of asked) expect((await ask('ours', method, { path })).status).toBe(404)
 })
@@ -403,6 +427,7 @@ test('its own objects are all there, under its own ids', async () => {
   const to = (path: string) => ask('theirs', 'GET', { path })
   for (const id of eventIds) expect((await to(`/v1/events/${id}`)).body.data.secret).toBe(secret)
   expect((await to('/v1/dead-letters')).body.items).toHaveLength(2)
+  expect((await to('/v1/log')).body.items.map(({ id }: { id: string }) => id)).toEqual([eventIds[0]])
   expect((await to('/v1/waiting')).body.items).toMatchObject([{ id: eventIds[2], partitionkey: 'l' }])
   expect((await to(`/v1/operations/${operationIds[0]}`)).body.reason).toBe(secret)
   expect((await to('/v1/keys')).text).toContain(keyIds[0])

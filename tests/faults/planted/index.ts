@@ -2,6 +2,7 @@
 import { accepting } from './accepting.js'
 import type { Bug } from './bug.js'
 import { catchingUp } from './catching-up.js'
+import { ofGroups } from './groups.js'
 import { ofTheLedger } from './ledger.js'
 import { owning } from './owning.js'
 import { reading } from './reading.js'
@@ -16,6 +17,7 @@ export const BUGS: readonly Bug[] = [
   ...catchingUp,
   ...settling,
   ...ofTheLedger,
+  ...ofGroups,
   ...waiting,
   ...owning,
   ...usersCode,

@@ -14,7 +14,7 @@ const SWEEP_MS = 1_000
 const WAITING = { atOnce: Number.POSITIVE_INFINITY, atOnceEach: 250, waitingEach: 0 }
 
 /** What a request waits for. */
-export interface Wanted {
+interface Wanted {
   tenantId: string
   /** All types, if undefined. */
   types: readonly string[] | undefined

@@ -2,6 +2,7 @@
  * Crash points: the moments of an event's path at which a process may die, recognized by the traffic on its
  * connections. The link kills it there, so the product contains no code for it.
  */
+import { WORKER_APPLICATION } from '@eventflow/db'
 import { until } from '../until.js'
 import type { Evidence, Tripwire } from './link.js'
 import type { Program } from './program.js'
@@ -42,7 +43,7 @@ export const INGEST_CRASH_POINTS = {
 
 export const WORKER_CRASH_POINTS = {
   'entries are delivered, and on the way': { to: 'redis', text: 'XREADGROUP', at: 'reply', reply: ENTRY },
-  'entries in hand, before the BEGIN': { to: 'postgres', text: 'BEGIN', at: 'request' },
+  'entries in hand, before the BEGIN': { to: 'postgres', opened: WORKER_APPLICATION, text: 'BEGIN', at: 'request' },
   'inside the transaction, after the INSERT': { ...insertOfProcessed, at: 'reply', reply: INSIDE },
   'before the COMMIT reaches Postgres': { to: 'postgres', text: 'COMMIT', after: 'insert-processed', at: 'request' },
   'committed, the answer on the way': {
@@ -52,6 +53,21 @@ export const WORKER_CRASH_POINTS = {
   'acknowledged, the answer on the way': { ...acknowledgement, at: 'reply', reply: ACKNOWLEDGED },
   'entries are claimed, and on the way': { to: 'redis', text: 'xautoclaim', at: 'reply', reply: CLAIMED },
   'a suspect is recorded': { to: 'postgres', text: 'record-suspects', at: 'reply', reply: COMMITTED },
+} as const satisfies Record<string, CrashPoint>
+
+const commitOfGroup = { to: 'postgres', text: 'COMMIT', after: 'INTO group_effects' } as const
+
+/** Of a worker that reads the log for consumer groups. */
+export const GROUP_CRASH_POINTS = {
+  'the cursor is moved, inside the transaction': { to: 'postgres', text: 'move-cursors', at: 'reply', reply: INSIDE },
+  'before the COMMIT of a group reaches Postgres': { ...commitOfGroup, at: 'request' },
+  'a group has committed, the answer on the way': { ...commitOfGroup, at: 'reply', reply: COMMITTED },
+  'events are parked, the answer on the way': {
+    ...{ to: 'postgres', text: 'COMMIT', after: 'park-events', at: 'reply', reply: COMMITTED },
+  },
+  'events are emitted, before the XADD reaches Redis': { ...publication, at: 'request' },
+  'the XADD of emitted events is done, its answer on the way': { ...publication, at: 'reply' },
+  'before the mark of the next owner reaches Postgres': { to: 'postgres', text: 'mark-dirty', at: 'request' },
 } as const satisfies Record<string, CrashPoint>
 
 /**
@@ -73,7 +89,7 @@ export async function crashAt(
       reached = { evidence, ended: program.end('SIGKILL') }
     },
   }
-  const what = `${program.name} comes to the point: ${wire.text}, ${wire.at}`
+  const what = `${program.name} comes to the point: ${[wire.after, wire.text, wire.at].filter(Boolean).join(', ')}`
   const { evidence, ended } = await until(what, () => reached, timeoutMs)
   return { ...evidence, how: await ended }
 }

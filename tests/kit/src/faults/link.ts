@@ -29,6 +29,8 @@ export interface Tripwire {
   text: string
   /** Earlier traffic on the connection, since the last BEGIN. */
   after?: string
+  /** Text in the first request of the connection: Postgres is told the application name there. */
+  opened?: string
   /** Text in the reply; a pattern if an answer to another request of the connection could contain the same text. */
   reply?: string | RegExp
   spring(evidence: Evidence): void
@@ -65,6 +67,8 @@ interface Connection {
   losing: boolean
   /** A request with the text `after` has passed. */
   armed: boolean
+  /** Its first request. */
+  opening: string
   /** While there is a tripwire: its last request, and the traffic before that since the last BEGIN. */
   asked: string
   before: string
@@ -84,6 +88,7 @@ export async function openLink(target: number): Promise<Link> {
       silent: false,
       losing: false,
       armed: false,
+      opening: '',
       asked: '',
       before: '',
       over: false,
@@ -109,6 +114,7 @@ export async function openLink(target: number): Promise<Link> {
       const { mode } = link
       if (mode.kind === 'swallow') connection.silent = true
       if (connection.silent || connection.over) return
+      if (direction === 'request') connection.opening ||= piece.toString()
       if (link.tripwire && springs(link.tripwire, connection, direction, piece)) {
         const { spring, at } = link.tripwire
         link.tripwire = undefined
@@ -165,6 +171,7 @@ function springs(tripwire: Tripwire, connection: Connection, direction: 'request
   }
   if (direction !== tripwire.at || !connection.asked.includes(tripwire.text)) return false
   if (tripwire.after && !connection.before.includes(tripwire.after)) return false
+  if (tripwire.opened && !connection.opening.includes(tripwire.opened)) return false
   const { reply = '' } = tripwire
   return direction === 'request' || (typeof reply === 'string' ? piece.includes(reply) : reply.test(piece.toString()))
 }

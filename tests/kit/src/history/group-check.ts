@@ -6,7 +6,7 @@ import type { EntryRow, GroupEffectRow, GroupLetterRow } from './rows.js'
 import type { Findings } from './verdict.js'
 
 /** Its effects are in the table `group_effects`. */
-export const HANDLING_GROUP = 'fault-group'
+const HANDLING_GROUP = 'fault-group'
 
 export interface GroupCheck {
   entry(row: EntryRow): void
