@@ -43,6 +43,7 @@ beforeAll(async () => {
     const { rows } = await pipeline.db.query('SELECT status FROM events ORDER BY seq')
     return rows.map(({ status }) => status).join() === 'failed,failed,processed,retrying'
   })
+  await ask('PUT /v1/groups/billing/positions', { from: 'earliest' })
   await registerGroups(pipeline.db, [{ name: 'invoicing', version: 1, types: ['step'], from: 'latest' }])
   for (const [offset, key] of ['replayed', 'discarded'].entries()) {
     // Replayed are those whose events are in the log.
@@ -178,6 +179,13 @@ const CHANGES: [
     () => [`POST /v1/groups/invoicing/dead-letters/${action}`, { filter: { key: `${action}ed` }, reason: 'again' }],
   ]),
   [
+    'PUT /v1/groups/{name}/positions',
+    () => ({ from: 'latest', reset: true }),
+    () => ({ action: 'reset-group', subject: 'group billing: 1 partitions' }),
+    // What its program has handled is not an operator's change.
+    () => ['PUT /v1/groups/billing/positions', { from: 'latest' }],
+  ],
+  [
     'DELETE /v1/groups/{name}',
     () => undefined,
     () => ({ action: 'delete-group', subject: 'group invoicing' }),
@@ -208,7 +216,8 @@ describe.each(CHANGES)('%s', (route, request, row, idle) => {
       await pipeline.db.query(`UPDATE operations SET status = 'interrupted' WHERE id = $1`, [operation])
     }
     const id = { keys: made, operations: operation, waiting: ids.sad }[route.split('/')[2]!]
-    const path = route.replace('{type}', 'parcel').replace('{name}', 'invoicing').replace('{id}', `${id}`)
+    const name = route.endsWith('/positions') ? 'billing' : 'invoicing'
+    const path = route.replace('{type}', 'parcel').replace('{name}', name).replace('{id}', `${id}`)
     const { result, rows } = await audited(() => ask(path, request()))
     const { action, ...rest } = row(result) as Record<string, unknown>
     const nothing = { subject: null, filter: {}, count: 0, reason: null, operation_id: null }

@@ -298,6 +298,16 @@ function requests(asking: Own, others: Own[]): Record<string, fc.Arbitrary<Asked
       asked({ filter, reason, ...dryRun }),
     ),
     'DELETE /v1/groups/{name}': to(at('/v1/groups/', ownGroup)),
+    'GET /v1/groups/{name}/positions': to(at('/v1/groups/', group, '/positions')),
+    'PUT /v1/groups/{name}/positions': to(
+      at('/v1/groups/', group, '/positions'),
+      asked({ from: fc.constantFrom('earliest', 'latest'), reset: fc.boolean() }),
+    ),
+    'GET /v1/log': to(
+      fc
+        .oneof(query({ from: page.cursor, type }), query({ group, type, limit: page.limit }))
+        .map((text) => `/v1/log${text}`),
+    ),
     'GET /v1/keys': to('/v1/keys'),
     'POST /v1/keys': to('/v1/keys', asked({ name: reason, scopes: fc.constant(['read']) })),
     'DELETE /v1/keys/{id}': to(
