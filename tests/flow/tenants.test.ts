@@ -101,7 +101,7 @@ async function furnish(tenant: Tenant): Promise<void> {
     const { rows } = await pipeline.db.query('SELECT status FROM events WHERE tenant_id = $1 ORDER BY seq', [tenant])
     return /^processed,failed,retrying,failed$/.test(rows.map(({ status }) => status).join())
   })
-  await furnishGroups(tenant, name!)
+  await buryInGroup(tenant)
   const replay = { filter: { key: 'none' }, reason: secret }
   own[tenant].operationIds = [(await made('POST', '/v1/dead-letters/replay', replay)).id]
   own[tenant].keyIds = [(await made('POST', '/v1/keys', { name: secret, scopes: ['ingest'] })).id]
@@ -118,13 +118,8 @@ async function furnish(tenant: Tenant): Promise<void> {
   own[tenant].places = [next, entries[0].position]
 }
 
-/** Makes a group of the tenant, and dead letters of its events in the group in code. */
-async function furnishGroups(tenant: Tenant, name: string): Promise<void> {
-  await pipeline.db.query(
-    `WITH made AS (INSERT INTO consumer_groups (tenant_id, name, kind) VALUES ($1, $2, 'external') RETURNING group_id)
-     INSERT INTO group_cursors (group_id, partition, position) SELECT group_id, id, 0 FROM made, partitions`,
-    [tenant, name],
-  )
+/** Makes dead letters of the tenant's events in the group in code. */
+async function buryInGroup(tenant: Tenant): Promise<void> {
   await pipeline.db.query(
     `INSERT INTO group_dead_letters (group_id, seq, partition, position, tenant_id, event_id, type, key, payload,
        failure_type, error_class, message, errors, component, attempts, history, worker_id, correlation_id, accepted_at)
@@ -298,16 +293,6 @@ function requests(asking: Own, others: Own[]): Record<string, fc.Arbitrary<Asked
       asked({ filter, reason, ...dryRun }),
     ),
     'DELETE /v1/groups/{name}': to(at('/v1/groups/', ownGroup)),
-    'GET /v1/groups/{name}/positions': to(at('/v1/groups/', group, '/positions')),
-    'PUT /v1/groups/{name}/positions': to(
-      at('/v1/groups/', group, '/positions'),
-      asked({ from: fc.constantFrom('earliest', 'latest'), reset: fc.boolean() }),
-    ),
-    'GET /v1/log': to(
-      fc
-        .oneof(query({ from: page.cursor, type }), query({ group, type, limit: page.limit }))
-        .map((text) => `/v1/log${text}`),
-    ),
     'GET /v1/keys': to('/v1/keys'),
     'POST /v1/keys': to('/v1/keys', asked({ name: reason, scopes: fc.constant(['read']) })),
     'DELETE /v1/keys/{id}': to(
