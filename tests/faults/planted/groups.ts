@@ -33,8 +33,8 @@ export const ofGroups: readonly Bug[] = [
     patches: [
       {
         file: 'engine/groups/write.js',
-        find: 'await fence(tx, part, generation, partitions)',
-        replace: 'await fence(db, part, generation, partitions)',
+        find: 'await fence(tx, part, targets, generation, partitions)',
+        replace: 'await fence(db, part, targets, generation, partitions)',
       },
     ],
     scenario: { quick: groups.failsInAGroup },
@@ -57,7 +57,7 @@ export const ofGroups: readonly Bug[] = [
     name: 'a parked event is overtaken by later events of its key',
     patches: [
       {
-        file: 'engine/groups/group-lane.js',
+        file: 'engine/groups/group-work.js',
         find: 'blockedKeys: reader.blockedKeys()',
         replace: 'blockedKeys: []',
       },

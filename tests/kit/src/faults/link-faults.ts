@@ -53,6 +53,12 @@ export const linkFaults: readonly FaultKind[] = [
     () => ({ kind: 'lose answer', text: 'COMMIT', after: 'fence' }),
     [1_000, 2_000],
   ),
+  onLink(
+    `answer to a group's COMMIT lost`,
+    'postgres',
+    () => ({ kind: 'lose answer', text: 'COMMIT', after: 'move-cursors' }),
+    [1_000, 2_000],
+  ),
   onLink('answer to an INSERT lost', 'postgres', () => ({ kind: 'lose answer', text: 'insert-raw' }), [1_000, 2_000]),
   ...(['postgres', 'redis'] as const).flatMap((server) => [
     onLink('unreachable', server, () => ({ kind: 'refuse' }), [500, 6_000]),
