@@ -82,7 +82,6 @@ export const ofGroups: readonly Bug[] = [
     patches: [{ file: 'engine/groups/read.js', find: 'await markDirty(db, targets);', replace: ';' }],
     scenario: { quick: groups.losesTheAnswerToAnEmission },
     found: 'derived order',
-    telling: true,
   },
   {
     name: 'what may be unpublished is not recorded',
@@ -139,6 +138,5 @@ export const ofGroups: readonly Bug[] = [
     ],
     scenario: { quick: groups.emitsForLong },
     found: 'the watermark waits for emitted events',
-    telling: true,
   },
 ]
