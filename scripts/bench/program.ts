@@ -41,12 +41,10 @@ export interface ProgramOptions {
 }
 
 /** Starts a program in a session of its own: a Ctrl-C on the terminal reaches only us, and we stop the program. */
-export function startProgram(
-  file: string,
-  { plan = {}, env = {}, nodeOptions = [], logFile }: ProgramOptions,
-): Program {
+export function startProgram(file: string, { plan, env = {}, nodeOptions = [], logFile }: ProgramOptions): Program {
   const log = openSync(logFile, 'a')
-  const child = spawn(process.execPath, ['--import', LEASH, ...nodeOptions, file, JSON.stringify(plan)], {
+  const given = plan === undefined ? [] : [JSON.stringify(plan)]
+  const child = spawn(process.execPath, ['--import', LEASH, ...nodeOptions, file, ...given], {
     env,
     detached: true,
     stdio: ['ignore', log, log, 'ipc'],

@@ -140,7 +140,7 @@ export async function startStack({ dir, cacheDir, profileDir }: StackOptions): P
       await admin.query(`ALTER DATABASE ${DATABASE} RENAME TO ${name}`)
     },
     async start(role, file, options = {}) {
-      const program = launch(role, file, options)
+      const program = launch(role, file, { plan: {}, ...options })
       await program.ready
       return program
     },
