@@ -97,9 +97,9 @@ export async function measure(stack: Stack, variant: Variant, times: Times): Pro
   }
 }
 
-/** The increase by role. */
+/** The increase by role; a role may be new. */
 export function differences(after: ByRole, before: ByRole): ByRole {
-  return Object.fromEntries(Object.keys(after).map((role) => [role, after[role]! - before[role]!]))
+  return Object.fromEntries(Object.keys(after).map((role) => [role, after[role]! - (before[role] ?? 0)]))
 }
 
 /** How long there may be no progress before the measurement is given up. */
