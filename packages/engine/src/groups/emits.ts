@@ -221,7 +221,8 @@ async function refuseConflicts(tx: Transaction, events: readonly NewEvent[]): Pr
     const known = stored.get(identityOf(event))
     if (known === undefined || known === 'removed' || sameContent(event, known.event)) continue
     throw new EmitConflictError(
-      `event ${event.id} of type '${event.type}', caused by ${event.causationId}, was emitted before with other content`,
+      `event ${event.id} of type '${event.type}', caused by ${event.causationId}, was emitted before with other content: ` +
+        'reset the group with --emit new to emit its events as new ones',
     )
   }
 }
