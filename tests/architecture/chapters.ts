@@ -16,6 +16,7 @@ const FLOORS: Record<string, readonly (readonly string[])[]> = {
     ['parts'],
     ['tenants'],
     ['groups'],
+    ['windows'],
     ['operators'],
     ['schemas'],
     ['watch'],

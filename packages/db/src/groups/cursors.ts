@@ -13,6 +13,8 @@ export interface Cursor {
   position: number
   /** Partitions that may have events of this group which are in no stream. */
   unpublished: number[]
+  /** Up to this position, a former generation has emitted the results. */
+  silentUntil: number
 }
 
 /** A group as its readers know it: deleting it or resetting its state ends the generation. */
@@ -28,6 +30,10 @@ export interface WatchedGroup extends Generation {
   pausedFor: string | null
   /** A reset waits: see `performReset`. */
   resets: boolean
+  /** The generation is being built: people see the former one. */
+  isBuilding: boolean
+  /** A former generation has left rows. */
+  hasLeftovers: boolean
 }
 
 /** Resolves with a group; undefined if it was deleted. */
@@ -35,8 +41,11 @@ export async function readGroup(db: Queryable, groupId: number): Promise<Watched
   const { rows } = await db.query({
     name: 'read-group',
     text: `
-      SELECT group_id AS "groupId", generation, version, paused_for AS "pausedFor", reset_to IS NOT NULL AS resets
-      FROM consumer_groups WHERE group_id = $1`,
+      SELECT group_id AS "groupId", coalesce(building, generation) AS generation, version, paused_for AS "pausedFor",
+             reset_to IS NOT NULL AS resets, building IS NOT NULL AS "isBuilding",
+             EXISTS (SELECT FROM group_cursors c
+                     WHERE c.group_id = g.group_id AND c.generation < g.generation) AS "hasLeftovers"
+      FROM consumer_groups g WHERE group_id = $1`,
     values: [groupId],
   })
   return rows[0]
@@ -61,7 +70,7 @@ export async function beginCursors(
         ORDER BY partition FOR UPDATE OF c SKIP LOCKED)
       UPDATE group_cursors c SET epoch = locked.epoch FROM locked
       WHERE c.group_id = $1 AND c.generation = $2 AND c.partition = locked.partition
-      RETURNING c.partition, c.position, c.unpublished`,
+      RETURNING c.partition, c.position, c.unpublished, c.silent_until AS "silentUntil"`,
     values: [groupId, generation, leases.map((l) => l.partition), leases.map((l) => l.epoch)],
   })
   return rows

@@ -12,10 +12,13 @@ export interface GroupName {
 
 export interface GroupRow extends GroupName {
   groupId: number
-  /** Read by a definition in the workers, or by a program of the tenant over HTTP. */
-  kind: 'consumer' | 'external'
+  /** Read by a definition in the workers, or by a program of the tenant over HTTP (`external`). */
+  kind: 'consumer' | 'external' | 'window' | 'join'
   version: number
+  /** The generation that is read. */
   generation: number
+  /** It is being built from the log: people see the results of the former one. */
+  isBuilding: boolean
   /** The event types that it reads; all if empty. */
   types: string[]
   /** Why it is paused; `null` while it runs. */
@@ -47,7 +50,8 @@ export class GroupStateError extends Error {
 }
 
 const COLUMNS = `
-  group_id AS "groupId", tenant_id AS "tenantId", name, kind, version, generation, types, paused_for AS "pausedFor",
+  group_id AS "groupId", tenant_id AS "tenantId", name, kind, version, coalesce(building, generation) AS generation,
+  building IS NOT NULL AS "isBuilding", types, paused_for AS "pausedFor",
   paused_by AS "pausedBy", paused_at AS "pausedAt", created_at AS "createdAt", reset_to AS "resetTo",
   reset_by AS "resetBy", reset_at AS "resetAt", reset_error AS "resetError"`
 
@@ -70,7 +74,7 @@ export async function readGroupRows(
 /** Resolves with the groups that are defined in code, up to `limit`, by their names. */
 export async function readRowsInCode(db: Queryable, limit: number): Promise<GroupRow[]> {
   const { rows } = await db.query(
-    `SELECT ${COLUMNS} FROM consumer_groups WHERE tenant_id = $1 AND kind = 'consumer' ORDER BY name LIMIT $2`,
+    `SELECT ${COLUMNS} FROM consumer_groups WHERE tenant_id = $1 AND kind <> 'external' ORDER BY name LIMIT $2`,
     [OPERATOR_TENANT, limit],
   )
   return rows

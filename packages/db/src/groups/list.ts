@@ -96,8 +96,9 @@ interface Cursor {
 async function readCursors(db: Queryable, groupIds: readonly number[]): Promise<Cursor[]> {
   const { rows } = await db.query(
     `SELECT group_id AS "groupId", partition, position, CASE WHEN lease_expires_at > now() THEN owner END AS owner
-     FROM consumer_groups JOIN group_cursors USING (group_id, generation) LEFT JOIN group_leases USING (group_id, partition)
-     WHERE group_id = ANY($1::bigint[]) ORDER BY group_id, partition`,
+     FROM group_cursors c JOIN consumer_groups g USING (group_id) LEFT JOIN group_leases USING (group_id, partition)
+     WHERE group_id = ANY($1::bigint[]) AND c.generation = coalesce(building, g.generation)
+     ORDER BY group_id, partition`,
     [groupIds],
   )
   return rows

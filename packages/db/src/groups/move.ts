@@ -68,6 +68,23 @@ export async function forgetAbove(tx: Queryable, groupId: number, positions: Pos
   await deleteAll(tx, 'group_dead_letters', unhandled, values)
 }
 
+const STATE_TABLES = ['window_state', 'join_rows', 'window_results', 'late_events', 'group_watermarks']
+
+/** Deletes what a window or a join has counted and found: in one generation, or in all. */
+export async function deleteState(db: Queryable, groupId: number, generation?: number): Promise<void> {
+  for (const table of STATE_TABLES) {
+    let deleted: number | null
+    do {
+      const { rowCount } = await db.query(
+        `DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
+           SELECT ctid FROM ${table} WHERE group_id = $1 AND ($2::integer IS NULL OR generation = $2) LIMIT ${AT_ONCE}))`,
+        [groupId, generation],
+      )
+      deleted = rowCount
+    } while (deleted === AT_ONCE)
+  }
+}
+
 /** Deletes all parked events and dead letters of a group. */
 export async function deleteRowsOf(tx: Queryable, groupId: number): Promise<void> {
   for (const table of ['group_parked', 'group_dead_letters']) {

@@ -1,7 +1,7 @@
 /** Pausing, resuming and deleting consumer groups. */
 import { type Db, withTransaction } from '../server/connect.js'
 import { auditGroup, type GroupName, type GroupRow, GroupStateError, lockGroup } from './group-row.js'
-import { deleteRowsOf, lockCursors, moveLocked } from './move.js'
+import { deleteRowsOf, deleteState, lockCursors, moveLocked } from './move.js'
 
 /** An operator's change of a group. */
 export interface GroupChange extends GroupName {
@@ -46,7 +46,7 @@ export function resumeConsumerGroup(
     if (group.pausedFor === null) throw new GroupStateError(`The group ${group.name} is not paused`)
     const behind = (await lockCursors(tx, group)).filter(({ position, low }) => position < low)
     // A program that reads over HTTP is told when it reads.
-    if (behind.length > 0 && !skipLost && group.kind === 'consumer') throw lostHistory(group, behind.length)
+    if (behind.length > 0 && !skipLost && group.kind !== 'external') throw lostHistory(group, behind.length)
     const lost = skipLost ? behind : []
     await tx.query(
       'UPDATE consumer_groups SET paused_for = NULL, paused_by = NULL, paused_at = NULL WHERE group_id = $1',
@@ -75,6 +75,7 @@ export function deleteConsumerGroup(db: Db, change: GroupChange): Promise<GroupR
     // Waits for batches of former owners, whose rows refer to the group.
     await lockCursors(tx, group)
     await deleteRowsOf(tx, group.groupId)
+    await deleteState(tx, group.groupId)
     await tx.query('DELETE FROM consumer_groups WHERE group_id = $1', [group.groupId])
     await auditGroup(tx, group, { by: change.by, action: 'delete-group' })
     return group

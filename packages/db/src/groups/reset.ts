@@ -19,7 +19,7 @@ import {
   lockResetting,
   type ResetRequest,
 } from './group-row.js'
-import { forgetAbove, lockCursors, moveLocked, type Positions } from './move.js'
+import { deleteState, forgetAbove, lockCursors, moveLocked, type Positions } from './move.js'
 import type { GroupChange } from './operate.js'
 import { type Beginning, positionsOf } from './registry.js'
 
@@ -176,12 +176,15 @@ async function carryOut(
   // First: `undo` must see the effects of all events, also of those that were parked.
   await forgetAbove(tx, group.groupId, targets)
   await undo()
+  const hasState = group.kind === 'window' || group.kind === 'join'
+  if (hasState) await deleteState(tx, group.groupId, group.generation)
   await tx.query(
     `UPDATE consumer_groups SET reset_to = NULL, reset_error = NULL, generation = generation + $2::integer
      WHERE group_id = $1`,
     [group.groupId, emitNew ? 1 : 0],
   )
   await moveLocked(tx, group, targets)
+  if (hasState) await beginHere(tx, group)
   if (emitNew) {
     await tx.query('UPDATE group_cursors SET generation = generation + 1 WHERE group_id = $1 AND generation = $2', [
       group.groupId,
@@ -190,10 +193,22 @@ async function carryOut(
   }
 }
 
+/** Records that the state of a window or a join begins where the cursors are now. */
+async function beginHere(tx: Transaction, { groupId, generation, isBuilding }: GroupRow): Promise<void> {
+  await tx.query(
+    `UPDATE group_cursors SET began = position, silent_until = CASE WHEN $3 THEN silent_until ELSE 0 END
+     WHERE group_id = $1 AND generation = $2`,
+    [groupId, generation, isBuilding],
+  )
+}
+
 /** Resolves with the positions of a target in all partitions. Rejects with GroupStateError if it does not exist. */
 async function targetsOf(db: Queryable, group: GroupRow, { to, emitNew }: ResetTarget): Promise<Positions> {
   if (emitNew && group.kind === 'external') {
     throw new GroupStateError(`The group ${group.name} is read by a program over HTTP: it emits no events`)
+  }
+  if (emitNew && group.isBuilding) {
+    throw new GroupStateError(`The group ${group.name} is being built anew from the log: until then it emits nothing`)
   }
   const targets = await positionsOf(db, to)
   if (typeof to === 'string' || 'time' in to) return targets

@@ -44,8 +44,8 @@ export function smallintColumn(values: readonly number[]): Buffer {
   })
 }
 
-/** An array of integers up to 2^53; `null` is NULL. */
-export function bigintColumn(values: readonly (number | null)[]): Buffer {
+/** An array of integers, of the type `number` up to 2^53; `null` and `undefined` are NULL. */
+export function bigintColumn(values: readonly (number | bigint | null | undefined)[]): Buffer {
   return fixed(OID.bigint, 8, values, (buffer, value, at) => {
     buffer.writeBigInt64BE(BigInt(value), at)
   })
@@ -65,6 +65,13 @@ export function timestamptzColumn(values: readonly (string | undefined)[]): Buff
   })
 }
 
+/** An array of timestamps in microseconds since 1970. */
+export function microsColumn(values: readonly bigint[]): Buffer {
+  return fixed(OID.timestamptz, 8, values, (buffer, value, at) => {
+    buffer.writeBigInt64BE(value - BigInt(EPOCH_2000_MS) * 1_000n, at)
+  })
+}
+
 function header(buffer: Buffer, oid: number, values: readonly unknown[]): number {
   buffer.writeInt32BE(1, 0)
   buffer.writeInt32BE(values.some((value) => value === undefined || value === null) ? 1 : 0, 4)
@@ -74,7 +81,7 @@ function header(buffer: Buffer, oid: number, values: readonly unknown[]): number
 }
 
 /** Values of `size` bytes each. */
-function fixed<Value extends string | number>(
+function fixed<Value extends string | number | bigint>(
   oid: number,
   size: number,
   values: readonly (Value | undefined | null)[],

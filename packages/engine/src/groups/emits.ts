@@ -6,45 +6,17 @@ import {
   identityOf,
   PermanentError,
   partitionOf,
-  plainData,
-  type RawEvent,
   readTime,
   UnavailableError,
   uuidOf,
 } from '@eventflow/core'
-import {
-  type Acceptance,
-  findRawEvents,
-  type Generation,
-  insertRawEvents,
-  type NewEvent,
-  type Transaction,
-} from '@eventflow/db'
-import { sameContent } from '@eventflow/intake'
-import { completePlans, planFor, type Registry, readData } from '@eventflow/schemas'
+import type { Generation, NewEvent } from '@eventflow/db'
 import type { ConsumerTx, EmittedEvent } from '@eventflow/sdk'
-import type { Definitions } from '../process/definitions.js'
 import type { CompiledConsumer } from './consumers.js'
-
-/** An event may lead to this many others, one after another: more are a loop. */
-const MAX_HOPS = 16
+import { checkEmitted, type EmitDeps } from './emitted-event.js'
 
 /** An event may emit this many. */
 const MAX_EMITS = 100
-
-export interface EmitDeps {
-  definitions: Definitions
-  schemas: Pick<Registry, 'versions' | 'load'>
-  /** The number of partitions. */
-  partitions: number
-  /** The most data of an event, in bytes of JSON text. */
-  eventLimitBytes: number
-}
-
-/** An event that was emitted before has the same id and other content. */
-export class EmitConflictError extends Error {
-  override name = 'EmitConflictError'
-}
 
 /** `emit` as one call of a handler gets it. */
 interface Emitting {
@@ -56,14 +28,8 @@ interface Emitting {
 export interface Emits {
   /** For a call with these events; `name` names the function in errors. */
   lend(name: string, causes: readonly AcceptedEvent[]): Emitting
-  /** Inserts what was emitted, if anything was. Rejects with EmitConflictError. */
-  insert(tx: Transaction): Promise<Inserted | undefined>
-}
-
-/** What a transaction inserted, to be announced after its COMMIT. */
-export interface Inserted {
-  events: RawEvent[]
-  incarnation: number
+  /** What was emitted, in the order of the calls. */
+  events(): NewEvent[]
 }
 
 /** Creates the collection for one transaction. */
@@ -105,42 +71,16 @@ export function createEmits(consumer: CompiledConsumer, generation: Generation, 
       }
     },
 
-    async insert(tx) {
-      const events = emitted.filter((event) => event !== undefined)
-      if (events.length === 0) return undefined
-      const { acceptances, incarnation } = await insertRawEvents(tx, events, { acceptedAt: 'clock' })
-      const known = events.filter((event) => !acceptances.has(event))
-      if (known.length > 0) await refuseConflicts(tx, known)
-      return { events: announced(acceptances), incarnation }
-    },
+    events: () => emitted.filter((event) => event !== undefined),
   }
 
   async function newEvent(event: EmittedEvent, source: AcceptedEvent, ordinal: number): Promise<NewEvent> {
     const { tenantId } = source
     const type = text(event.type, 'type')
     const hops = (source.hops ?? 0) + 1
-    if (hops > MAX_HOPS) {
-      throw new PermanentError(
-        `would be event ${hops} of a chain of emitted events, and ${MAX_HOPS} are allowed: a loop?`,
-      )
-    }
-    const definition = deps.definitions.get(type)
-    if (!definition) throw new PermanentError('has a type without a definition')
-    const data = plainData(event.data)
-    const [plan] = await plansFor({ tenantId, type })
-    const reading = readData(type, data, plan!, definition.contract)
-    if ('failure' in reading) throw new PermanentError(reading.failure.message)
-    if ('problems' in reading) {
-      const { problems } = reading
-      const message = problems.map((problem) => `${problem.pointer || 'the data'} ${problem.message}`).join('; ')
-      throw new PermanentError(`does not fit the schema of its type: ${message}`, { problems })
-    }
-    const payload = JSON.stringify(data)
-    const bytes = Buffer.byteLength(payload)
-    if (bytes > deps.eventLimitBytes) {
-      throw new PermanentError(`has ${bytes} bytes of data, and ${deps.eventLimitBytes} are allowed`)
-    }
-    const key = text(event.key ?? consumer.key?.({ ...source }) ?? ownKey(definition.key?.(data)) ?? source.key, 'key')
+    const { data, payload } = await checkEmitted({ tenantId, type, data: event.data, hops }, deps)
+    const own = () => ownKey(deps.definitions.get(type)!.key?.(data))
+    const key = text(event.key ?? consumer.key?.({ ...source }) ?? own() ?? source.key, 'key')
     return {
       tenantId,
       id: uuidOf(tenantId, `group:${generation.groupId}:${generation.generation}`, `${source.id}:${ordinal}`),
@@ -155,15 +95,6 @@ export function createEmits(consumer: CompiledConsumer, generation: Generation, 
       hops,
       payload,
     }
-  }
-
-  /** Plans the check of its data; it waits only if a version of the schema is not cached. */
-  async function plansFor(subject: { tenantId: string; type: string }) {
-    const plan = planFor(subject, deps.definitions.get(subject.type)!.contract, deps.schemas.versions)
-    if (!('wanted' in plan)) return [plan]
-    return completePlans([plan], deps.schemas.load).catch((cause) => {
-      throw new UnavailableError('postgres', { cause })
-    })
   }
 }
 
@@ -205,24 +136,4 @@ function named(error: unknown, name: string, event: unknown): unknown {
   const { message, problems } = failureOf(error, 'handle')
   const type = describeValue((event as EmittedEvent | undefined)?.type)
   return new PermanentError(`${name}: the emitted event of type ${type} ${message}`, { problems, cause: error })
-}
-
-/** Those of the new events, in the order of acceptance. */
-function announced(acceptances: ReadonlyMap<NewEvent, Acceptance>): RawEvent[] {
-  return [...acceptances]
-    .map(([event, acceptance]) => ({ ...event, ...acceptance, occurredAt: event.occurredAt! }))
-    .sort((a, b) => a.seq - b.seq)
-}
-
-/** Events that were emitted before are skipped, if their content is the same. */
-async function refuseConflicts(tx: Transaction, events: readonly NewEvent[]): Promise<void> {
-  const stored = await findRawEvents(tx, events)
-  for (const event of events) {
-    const known = stored.get(identityOf(event))
-    if (known === undefined || known === 'removed' || sameContent(event, known.event)) continue
-    throw new EmitConflictError(
-      `event ${event.id} of type '${event.type}', caused by ${event.causationId}, was emitted before with other content: ` +
-        'reset the group with --emit new to emit its events as new ones',
-    )
-  }
 }

@@ -8,7 +8,7 @@ import type { Turns } from '../lane/turns.js'
 import { idleTimeoutOf } from '../ownership/ownership.js'
 import type { HandlerLimits } from '../settle/effects.js'
 import { compileConsumer, groupOf } from './consumers.js'
-import type { EmitDeps } from './emits.js'
+import type { EmitDeps } from './emitted-event.js'
 import { startGroupLane } from './group-lane.js'
 import { startGroupOwnership } from './group-ownership.js'
 

@@ -1,0 +1,81 @@
+/**
+ * Generations of windows and joins. A new version of a definition builds a generation from the log, beside the one that
+ * people see. It emits nothing for the part of the log that the former one has read. When it has come as far, it replaces
+ * that one.
+ */
+import type { Db, Queryable } from '../server/connect.js'
+import type { Generation } from './cursors.js'
+import { deleteState, forgetAbove } from './move.js'
+
+/** What the database keeps about the definition of a window or a join. Times are in microseconds. */
+export interface StateDefinition {
+  kind: 'window' | 'join'
+  /** Of everything that its state depends on. */
+  hash: string
+  outOfOrderness: bigint
+  /** `undefined`: time never passes without events. */
+  idle: bigint | undefined
+}
+
+/**
+ * Begins to build a generation. `start` has the position to begin from in each partition; if undefined, it begins where
+ * the former generation has begun.
+ */
+export async function beginGeneration(
+  tx: Queryable,
+  { groupId, generation, building }: Generation & { building: number | null },
+  { hash, outOfOrderness, idle }: StateDefinition,
+  start: ReadonlyMap<number, number> | undefined,
+): Promise<void> {
+  const next = (building ?? generation) + 1
+  if (building !== null) await deleteGeneration(tx, { groupId, generation: building })
+  await tx.query(
+    'UPDATE consumer_groups SET hash = $2, out_of_orderness = $3, idle = $4, building = $5 WHERE group_id = $1',
+    [groupId, hash, outOfOrderness, idle, next],
+  )
+  const { rows } = await tx.query(
+    `INSERT INTO group_cursors (group_id, generation, partition, epoch, position, began, silent_until)
+     SELECT group_id, $3, partition, epoch, begin, begin, position
+     FROM (SELECT c.*, greatest(low_position, coalesce(given.start, c.began)) AS begin
+           FROM group_cursors c JOIN log_starts USING (partition)
+           LEFT JOIN unnest($4::smallint[], $5::bigint[]) AS given(partition, start) USING (partition)
+           WHERE group_id = $1 AND generation = $2) former
+     RETURNING partition, position`,
+    [groupId, generation, next, [...(start?.keys() ?? [])], [...(start?.values() ?? [])]],
+  )
+  await forgetAbove(tx, groupId, new Map(rows.map(({ partition, position }) => [partition, position])))
+}
+
+/**
+ * Shows the generation that is being built instead of the former one, if it has come as far in every partition. Resolves
+ * with whether it is shown now.
+ */
+export async function showGeneration(db: Db, { groupId, generation }: Generation): Promise<boolean> {
+  const { rowCount } = await db.query({
+    name: 'show-generation',
+    text: `
+      UPDATE consumer_groups g SET generation = building, building = NULL
+      WHERE group_id = $1 AND building = $2
+        AND NOT EXISTS (SELECT FROM group_cursors c
+                        WHERE c.group_id = g.group_id AND c.generation = g.building AND c.position < c.silent_until)`,
+    values: [groupId, generation],
+  })
+  return rowCount === 1
+}
+
+/** Deletes what former generations have left, one piece in each transaction. */
+export async function deleteFormerGenerations(db: Db, groupId: number): Promise<void> {
+  const { rows } = await db.query(
+    `SELECT DISTINCT c.generation FROM group_cursors c JOIN consumer_groups g USING (group_id)
+     WHERE group_id = $1 AND c.generation < g.generation`,
+    [groupId],
+  )
+  for (const { generation } of rows) {
+    await deleteGeneration(db, { groupId, generation })
+  }
+}
+
+async function deleteGeneration(db: Queryable, { groupId, generation }: Generation): Promise<void> {
+  await deleteState(db, groupId, generation)
+  await db.query('DELETE FROM group_cursors WHERE group_id = $1 AND generation = $2', [groupId, generation])
+}
