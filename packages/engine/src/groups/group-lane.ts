@@ -12,6 +12,7 @@ import { beginAgain, type GroupPartition, newGroupPartition } from './group-part
 import { createGroupWatch, type WatchDeps } from './group-watch.js'
 import { createGroupWork, type GroupWorkDeps } from './group-work.js'
 import { createGroupReader, type ReadDeps } from './read.js'
+import { createStateUpkeep } from './state-upkeep.js'
 
 export interface GroupLaneDeps extends GroupWorkDeps, ReadDeps, WatchDeps {
   log: Logger
@@ -47,6 +48,7 @@ export function startGroupLane(groupId: number, deps: GroupLaneDeps): GroupLane 
   const watch = createGroupWatch(groupId, deps)
   const reader = createGroupReader(partitions, deps)
   const { work, savePassed } = createGroupWork(partitions, reader, stopping.signal, deps)
+  const stateUpkeep = consumer.stateful && createStateUpkeep(partitions, deps)
 
   async function run(): Promise<void> {
     for (let failures = 0; !stopping.signal.aborted; ) {
@@ -70,10 +72,14 @@ export function startGroupLane(groupId: number, deps: GroupLaneDeps): GroupLane 
     const generation = await watch.look(partitions)
     if (!generation || partitions.size === 0) return alarm.sleep(POLL_MS)
     await reader.begin(generation)
+    // Before later entries are read: so what a batch has ended is done when the next one begins.
+    await stateUpkeep?.passMarks(generation)
+    if (await stateUpkeep?.expire(generation)) return
     const { deliveries, lost } = await reader.read(generation)
     if (lost) throw new SettlingStoppedError(lost)
     if (deliveries.length > 0) return work(deliveries, generation)
     await savePassed(generation)
+    if ([...partitions.values()].some(({ state }) => state.marks.length > 0)) return
     await alarm.sleep(Math.min(POLL_MS, reader.nextDueMs()))
   }
 

@@ -63,7 +63,7 @@ export async function fence(
   }
   const moves = [...targets].flatMap(([id, to]) => {
     const partition = partitions.get(id)
-    if (!partition || partition.state === 'new' || broken.has(id)) {
+    if (!partition || partition.phase === 'new' || broken.has(id)) {
       broken.add(id)
       return []
     }

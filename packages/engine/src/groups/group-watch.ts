@@ -1,5 +1,14 @@
 /** Watches what operators do with a consumer group: pause, resume, reset, delete. */
-import { type Db, type Generation, performReset, readGroup, type Transaction } from '@eventflow/db'
+import {
+  type Db,
+  deleteFormerGenerations,
+  type Generation,
+  performReset,
+  readGroup,
+  showGeneration,
+  type Transaction,
+  type WatchedGroup,
+} from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
 import type { Called } from '@eventflow/sdk/user-code'
 import { traceBatch } from '../batch/trace.js'
@@ -41,6 +50,10 @@ export function createGroupWatch(groupId: number, { db, consumer, handlerLimits,
       log[result === 'failed' ? 'error' : 'info']({ group: consumer.name, result }, 'reset of a consumer group')
       group = await readGroup(db, groupId)
     }
+    if (group && (group.isBuilding || group.hasLeftovers) && group.version === consumer.version) {
+      await renewGeneration(group)
+      group = await readGroup(db, groupId)
+    }
     lookAt = performance.now() + LOOK_MS
     const reason = reasonToWait(group)
     if (reason !== told)
@@ -51,6 +64,14 @@ export function createGroupWatch(groupId: number, { db, consumer, handlerLimits,
     // What was read before a pause or in another generation may have changed since.
     if (known?.generation !== before?.generation) for (const partition of partitions.values()) beginAgain(partition)
     return known
+  }
+
+  /** Shows the generation that was built, once it has come as far as the former one, and deletes that. */
+  async function renewGeneration(group: WatchedGroup): Promise<void> {
+    if (group.isBuilding && (await showGeneration(db, group))) {
+      log.info({ group: consumer.name, generation: group.generation }, 'a new generation is shown')
+    }
+    await deleteFormerGenerations(db, groupId)
   }
 
   function reasonToWait(group: Awaited<ReturnType<typeof readGroup>>): string | undefined {

@@ -6,13 +6,14 @@ import { traceBatch } from '../batch/trace.js'
 import { poisoned } from '../lane/poison.js'
 import { countAttempt, firstSuspects } from '../lane/suspects.js'
 import type { Turns } from '../lane/turns.js'
-import { type SettleDeps, settleBatch } from '../settle/settle.js'
+import { type Part, type SettleDeps, settleBatch } from '../settle/settle.js'
 import type { LogDelivery } from './delivery.js'
 import { beginAgain, type GroupPartition } from './group-partition.js'
 import type { GroupReader } from './read.js'
-import { type GroupWriteDeps, writePart } from './write.js'
+import { writePart } from './write.js'
+import { type StateWriteDeps, writeState } from './write-state.js'
 
-export interface GroupWorkDeps extends GroupWriteDeps, Omit<SettleDeps, 'db' | 'retryOf' | 'orderOf'> {
+export interface GroupWorkDeps extends StateWriteDeps, Omit<SettleDeps, 'db' | 'retryOf' | 'orderOf'> {
   /** The queue in which all lanes of the process run their suspects. */
   turns: Turns
   /** Adds the result of a batch to the metrics. */
@@ -70,21 +71,20 @@ export function createGroupWork(
 
   /**
    * Parks suspects, with the attempt that starts now, before it handles them: a worker that dies of them leaves rows
-   * that say so.
+   * that say so. In windows and joins they keep their place in the log, since event time depends on it.
    */
   async function handleSuspects(
     suspects: readonly LogDelivery[],
     partition: GroupPartition,
     generation: Generation,
   ): Promise<void> {
-    if (stopping.aborted || partition.state === 'new') return beginAgain(partition)
+    if (stopping.aborted || partition.phase === 'new') return beginAgain(partition)
     partition.suspects = Math.max(0, partition.suspects - suspects.length)
     const counted = countAttempt(suspects, attempted)
-    if (!(await parkSuspects(counted, partition, generation, db))) return beginAgain(partition)
-    await handle(
-      counted.map((suspect) => ({ ...suspect, cursor: 0 })),
-      generation,
-    )
+    const stay = consumer.stateful !== undefined
+    const to = stay ? partition.saved : Math.max(partition.saved, ...counted.map(({ cursor }) => cursor))
+    if (!(await parkSuspects(counted, partition, { generation, to, db }))) return beginAgain(partition)
+    await handle(stay ? counted : counted.map((suspect) => ({ ...suspect, cursor: 0 })), generation)
     for (const { event } of counted) attempted.delete(event.seq)
   }
 
@@ -97,12 +97,11 @@ export function createGroupWork(
       return poison ?? { kind: 'processed', delivery, data: delivery.event.data, payload: delivery.payload }
     })
     const settling = { stopping, transactionSize, blockedKeys: reader.blockedKeys() }
-    const settled = await settleBatch(
-      outcomes,
-      (part) => writePart(part, generation, partitions, trace, deps),
-      settling,
-      settleDeps,
-    )
+    const write = (part: Part) =>
+      consumer.stateful
+        ? writeState(part, generation, partitions, deps)
+        : writePart(part, generation, partitions, trace, deps)
+    const settled = await settleBatch(outcomes, write, settling, settleDeps)
     const { blocked, broken, processed, failed, retried } = settled
     const holds = ({ delivery }: (typeof blocked)[number]) => !broken.has(delivery.event.partition)
     reader.block(blocked.filter(holds) as { delivery: LogDelivery; delayMs: number }[])
@@ -115,7 +114,7 @@ export function createGroupWork(
   async function savePassed(generation: Generation): Promise<void> {
     if (performance.now() - savedAt < SAVE_MS) return
     savedAt = performance.now()
-    const passed = [...partitions.values()].filter(({ state, read, saved }) => state === 'log' && read > saved)
+    const passed = [...partitions.values()].filter(({ phase, read, saved }) => phase === 'log' && read > saved)
     if (passed.length === 0) return
     const moves = passed.map(({ lease, saved, read }) => ({ ...lease, from: saved, to: read }))
     const broken = await moveCursors(db, generation, moves)
@@ -128,15 +127,13 @@ export function createGroupWork(
   return { work, savePassed }
 }
 
-/** Parks suspects, and moves the cursor past them. Resolves with false if the cursor is elsewhere by now. */
+/** Parks suspects, and moves the cursor. Resolves with false if the cursor is elsewhere by now. */
 function parkSuspects(
   suspects: readonly LogDelivery[],
   partition: GroupPartition,
-  generation: Generation,
-  db: Db,
+  { generation, to, db }: { generation: Generation; to: number; db: Db },
 ): Promise<boolean> {
   const { lease, saved } = partition
-  const to = Math.max(saved, ...suspects.map(({ cursor }) => cursor))
   return withTransaction(db, async (tx) => {
     const broken = await moveCursors(tx, generation, [{ ...lease, from: saved, to }])
     if (broken.size > 0) return false

@@ -2,19 +2,23 @@
 import { type Delivery, identityOf, orderingKey } from '@eventflow/core'
 import {
   beginCursors,
+  type Cursor,
   type Db,
   forgetUnpublished,
   type Generation,
+  type GroupPage,
   markDirty,
   readDueParked,
+  readGroupTimes,
   readLog,
+  readMarks,
   readParked,
 } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
 import { BATCH, BATCH_BYTES } from '../batch/batch.js'
 import type { CompiledConsumer } from './consumers.js'
-import { deliveriesOf, type LogDelivery, parkedDelivery } from './delivery.js'
-import { begun, type GroupPartition } from './group-partition.js'
+import { deliveriesOf, deliveriesWithMarks, type LogDelivery, parkedDelivery } from './delivery.js'
+import { begun, type GroupPartition, type PartitionState } from './group-partition.js'
 
 export interface ReadDeps {
   /** The pool of the consumer groups. */
@@ -57,29 +61,40 @@ export function createGroupReader(partitions: ReadonlyMap<number, GroupPartition
     consumer.order === 'none' ? ({ event }: Delivery) => identityOf(event) : ({ event }: Delivery) => orderingKey(event)
   let noticeAt = 0
   const all = () => [...partitions.values()]
-  const inState = (state: GroupPartition['state']) => all().filter((partition) => partition.state === state)
+  const inPhase = (phase: GroupPartition['phase']) => all().filter((partition) => partition.phase === phase)
 
   const hasRoom = ({ keys }: GroupPartition) =>
     keys.size() < maxParked && keys.bytes() < maxParkedBytes / Math.max(1, partitions.size)
 
   async function begin(generation: Generation): Promise<void> {
-    const leases = inState('new').map(({ lease }) => lease)
+    const leases = inPhase('new').map(({ lease }) => lease)
     if (leases.length === 0) return
     const cursors = await beginCursors(db, generation, leases)
     // A former owner may have died before it published what it had emitted. A later event must not overtake that.
     const targets = [...new Set(cursors.flatMap(({ unpublished }) => unpublished))]
     if (targets.length > 0) await markDirty(db, targets)
     for (const cursor of cursors) begun(partitions.get(cursor.partition)!, { ...cursor, unpublished: [] })
+    if (consumer.stateful) await readTimes(cursors, generation)
     // Only for those: a transaction of ours whose answer was lost may still be about to record others.
     const ours = leases.filter(({ partition }) => cursors.some((cursor) => cursor.partition === partition))
     if (targets.length > 0) await forgetUnpublished(db, generation.groupId, ours)
   }
 
+  /** Event time as it was committed. What it has passed may not have ended before the last owner went. */
+  async function readTimes(cursors: readonly Cursor[], generation: Generation): Promise<void> {
+    const ids = cursors.map(({ partition }) => partition)
+    for (const { partition, tenantId, ...time } of await readGroupTimes(db, generation, ids)) {
+      const { times, passed } = partitions.get(partition)!.state
+      times.set(tenantId, time)
+      if (time.at !== undefined) passed.set(tenantId, time.at)
+    }
+  }
+
   async function read(generation: Generation): Promise<{ deliveries: LogDelivery[]; lost?: string }> {
-    for (const partition of inState('parked')) await loadParked(partition, generation)
+    for (const partition of inPhase('parked')) await loadParked(partition, generation)
     await noticeParked(generation)
     // Determined before `takeDue`: events that are due may be parked again, so they still count against the limit.
-    const withRoom = inState('log').filter(hasRoom)
+    const withRoom = inPhase('log').filter(hasRoom)
     const due = all().flatMap(({ keys }) => keys.takeDue(performance.now())) as LogDelivery[]
     const places = withRoom.map(({ lease, read }) => ({ partition: lease.partition, after: read }))
     if (places.length === 0) return { deliveries: due }
@@ -92,10 +107,29 @@ export function createGroupReader(partitions: ReadonlyMap<number, GroupPartition
         { group: consumer.name, lost },
         'entries of the log were removed before the group had read them; up to so many',
       )
+    const read = consumer.stateful ? await withMarks(pages) : pages.map(deliveriesOf)
     withRoom.forEach((partition, i) => {
       partition.read = pages[i]!.reached
     })
-    return { deliveries: [...due, ...pages.flatMap(deliveriesOf)] }
+    return { deliveries: [...due, ...read.flat()] }
+
+    async function withMarks(pages: GroupPage[]): Promise<LogDelivery[][]> {
+      withRoom.forEach(({ read, state: { silentUntil } }, i) => {
+        // Whatever ends up to there must have ended before later entries are read.
+        if (read < silentUntil && pages[i]!.reached > silentUntil) pages[i] = cut(pages[i]!, silentUntil)
+      })
+      const marked = await readMarks(
+        db,
+        pages.map(({ reached, more }, i) => ({ ...places[i]!, reached, more })),
+      )
+      return withRoom.map(({ state }, i) => {
+        const { marks, reached, more } = marked[i]!
+        pages[i] = cut(pages[i]!, more ? reached : Math.max(reached, state.silentUntil))
+        const [deliveries, behind] = deliveriesWithMarks(pages[i]!, marks)
+        state.marks.push(...behind)
+        return deliveries.map((delivery) => asSuspect(delivery, state.suspectRows))
+      })
+    }
   }
 
   /** Loads parked events in the order of the log, as far as there is room. */
@@ -104,11 +138,13 @@ export function createGroupReader(partitions: ReadonlyMap<number, GroupPartition
       const place = { after: partition.loadedUpTo, limit: PARKED_AT_ONCE }
       const parked = await readParked(db, groupId, partition.lease.partition, place)
       for (const entry of parked) {
-        partition.keys.block(parkedDelivery(entry), performance.now() + (entry.dueInMs ?? 0))
+        // A suspect of a window or a join keeps its place in the log.
+        if (consumer.stateful && entry.position > partition.saved) partition.state.suspectRows.set(entry.event.seq, entry)
+        else partition.keys.block(parkedDelivery(entry), performance.now() + (entry.dueInMs ?? 0))
         partition.loadedUpTo = entry.position
       }
       if (parked.length === PARKED_AT_ONCE) continue
-      partition.state = 'log'
+      partition.phase = 'log'
       return
     }
   }
@@ -116,7 +152,7 @@ export function createGroupReader(partitions: ReadonlyMap<number, GroupPartition
   /** Looks for parked events that an operator has added. */
   async function noticeParked({ groupId }: Generation): Promise<void> {
     if (performance.now() < noticeAt) return
-    const open = inState('log').filter(hasRoom)
+    const open = inPhase('log').filter(hasRoom)
     if (open.length === 0) return
     const held = open.flatMap(({ keys }) => keys.inRetries().map(({ seq }) => seq))
     const ids = open.map(({ lease }) => lease.partition)
@@ -143,6 +179,20 @@ export function createGroupReader(partitions: ReadonlyMap<number, GroupPartition
       return Math.max(1, Math.ceil(at - performance.now()))
     },
   }
+}
+
+/** The page as far as a position. */
+function cut(page: GroupPage, reached: number): GroupPage {
+  return { ...page, entries: page.entries.filter(({ position }) => position <= reached), reached }
+}
+
+/** Adds the attempts that a row records to an event of the log. */
+function asSuspect(delivery: LogDelivery, rows: PartitionState['suspectRows']): LogDelivery {
+  const row = rows.get(delivery.event.seq)
+  if (!row) return delivery
+  rows.delete(delivery.event.seq)
+  const { attempts, history, crashes } = row
+  return { ...delivery, attempts, history, crashes, inRetries: true }
 }
 
 const lossOf = (entries: number) =>

@@ -1,0 +1,97 @@
+/** What a window or a join does between two batches: time passes by marks, and what it has passed ends. */
+import { failureOf, type Micros, PermanentError } from '@eventflow/core'
+import { type Generation, moveCursors, type Passed, sqlErrorKind, withTransaction } from '@eventflow/db'
+import { failureOfCommit, HandlerError } from '../settle/handler-failure.js'
+import { SettlingStoppedError } from '../settle/settle.js'
+import { beginAgain, type GroupPartition } from './group-partition.js'
+import { applyCommitted, recordTargets } from './group-rows.js'
+import { beginPassing } from './passing.js'
+import { callWithResults, emitResults } from './results.js'
+import { isSilent, type StateWriteDeps } from './write-state.js'
+
+export interface StateUpkeep {
+  /** Passes marks that no event takes along. */
+  passMarks(generation: Generation): Promise<void>
+  /** Ends a limited number of windows or waiting events. Resolves with whether there may be more. */
+  expire(generation: Generation): Promise<boolean>
+}
+
+/** Creates the upkeep for the partitions of a lane. */
+export function createStateUpkeep(
+  partitions: ReadonlyMap<number, GroupPartition>,
+  deps: StateWriteDeps,
+): StateUpkeep {
+  const { db, consumer, announce } = deps
+  const stateful = consumer.stateful!
+  /** How often the results of the same windows could not be made, in a row. */
+  let failures = 0
+
+  async function passMarks(generation: Generation): Promise<void> {
+    const moving = [...partitions.values()].filter(({ phase, state }) => phase === 'log' && state.marks.length > 0)
+    if (moving.length === 0) return
+    const moves = moving.map(({ lease, saved, read }) => ({ ...lease, from: saved, to: read }))
+    const { broken, passing } = await withTransaction(db, async (tx) => {
+      const broken = await moveCursors(tx, generation, moves)
+      const marks = moving.filter(({ lease }) => !broken.has(lease.partition)).flatMap(({ state }) => state.marks)
+      const passing = await beginPassing(tx, { events: [], marks }, partitions, stateful.definition)
+      for (const mark of marks) passing.mark(mark)
+      await passing.write(tx, generation)
+      return { broken, passing }
+    })
+    passing.keep()
+    for (const partition of moving) {
+      partition.state.marks = []
+      if (broken.has(partition.lease.partition)) beginAgain(partition)
+      else partition.saved = partition.read
+    }
+  }
+
+  async function expire(generation: Generation): Promise<boolean> {
+    const ready = [...partitions.values()].filter(({ phase, state }) => phase === 'log' && state.passed.size > 0)
+    if (ready.length === 0) return false
+    const passed = ready.flatMap(({ lease, state }) =>
+      [...state.passed].map(([tenantId, watermark]): Passed => ({ partition: lease.partition, tenantId, watermark })),
+    )
+    let hasCalled = false
+    const { emitted, recorded, more, broken } = await withTransaction(db, async (tx) => {
+      // The cursors stay where they are: moving them is the fence.
+      const moves = ready.map(({ lease, saved }) => ({ ...lease, from: saved, to: saved }))
+      const broken = await moveCursors(tx, generation, moves)
+      const ours = passed.filter(({ partition }) => !broken.has(partition))
+      const { results, more } = await stateful.expire(tx, ours, generation)
+      const loud = results.filter(({ partition }) => {
+        const source = partitions.get(partition)!
+        return !isSilent(source, source.saved)
+      })
+      const emitted = await emitResults(tx, loud, generation, deps)
+      const sources = loud.map(({ partition }) => partition)
+      const recorded = emitted ? await recordTargets(tx, emitted, sources, generation, partitions) : []
+      await callWithResults(tx, loud, deps)
+      hasCalled = stateful.calls !== undefined && loud.length > 0
+      return { emitted, recorded, more, broken }
+    }).catch((error) => judge(error, hasCalled))
+    failures = 0
+    applyCommitted({ targets: new Map(), broken, recorded }, partitions)
+    if (!more) for (const { partition, tenantId, watermark } of passed) forget(partition, tenantId, watermark)
+    if (emitted) await announce(emitted.events, emitted.incarnation)
+    return more
+  }
+
+  /** Results cannot be skipped, so the group pauses at one that cannot be made. */
+  function judge(error: unknown, hasCalled: boolean): never {
+    const ofCommit = hasCalled && ['data', 'statement'].includes(sqlErrorKind(error)) && failureOfCommit(error)
+    const failed = ofCommit || (error instanceof HandlerError && error)
+    const isWrong = error instanceof PermanentError || (failed && failed.failure.failureType === 'permanent')
+    const isOver = failed && !failed.excusable && ++failures >= consumer.retry.attempts
+    if (!isWrong && !isOver) throw error
+    const { errorClass, message } = failed ? failed.failure : failureOf(error, 'handle')
+    throw new SettlingStoppedError(`a result cannot be made: ${errorClass}: ${message}`, { cause: error })
+  }
+
+  function forget(id: number, tenantId: string, watermark: Micros): void {
+    const passed = partitions.get(id)?.state.passed
+    if (passed?.get(tenantId) === watermark) passed.delete(tenantId)
+  }
+
+  return { passMarks, expire }
+}
