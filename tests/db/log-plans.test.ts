@@ -10,8 +10,10 @@ import {
   makeAhead,
   migrate,
   prepare,
+  readHoldsAt,
   readLog,
   readLogEnds,
+  readMarks,
   readOwnLog,
   readReach,
   registerGroups,
@@ -66,8 +68,15 @@ async function load(tx: Tx): Promise<void> {
     INSERT INTO log_replaying
     SELECT seq, partition, position, tenant_id, event_id, type, key, payload, correlation_id, accepted_at, occurred_at,
            processed_at FROM processed_events WHERE seq % 100 = 0`)
+  await tx.query(`
+    INSERT INTO log_marks (partition, position, tenant_id, kind, at)
+    SELECT n % ${PARTITIONS.length}, nextval('log_position'), 't' || n % 50,
+           CASE n % 10 WHEN 0 THEN 'hold' WHEN 1 THEN 'release' ELSE 'tick' END, n
+    FROM generate_series(1, 50_000) n`)
 }
 
+/** Pages that have reached the end of the log, or not. */
+const pages = (after: number, more: boolean) => from(after).map((place) => ({ ...place, reached: after, more }))
 const from = (after: number) => PARTITIONS.map((partition) => ({ partition, after }))
 const page = { limit: 50, bytes: 1e9 }
 const small = { tenantId: 'small' }
@@ -81,6 +90,10 @@ const statements: [string, (db: Db) => Promise<unknown>, number, Parameters<type
   ['read the log from the middle', (tx) => readLog(tx, from(middle), page), 200 + FIRSTS],
   ['read the log at its end', (tx) => readLog(tx, from(last - 100), page), 200 + 4],
   ['read the log beyond its end', (tx) => readLog(tx, from(last + 1_000), page), 0],
+  ['read marks at the end of the log', (tx) => readMarks(tx, pages(last + 49_900, false)), 0],
+  ['read marks where entries follow', (tx) => readMarks(tx, pages(middle, false)), FIRSTS],
+  ['read marks within a page', (tx) => readMarks(tx, pages(middle, true)), 0],
+  ['find the holds at a position', (tx) => readHoldsAt(tx, 1, ['t0', 't1', 't2'], last + 40_000), 0],
   // Of each partition, 10,000 entries are looked at.
   [
     'count what a group has not read',

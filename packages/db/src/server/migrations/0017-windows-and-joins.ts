@@ -37,7 +37,7 @@ async function markTables(db: Kysely<unknown>): Promise<void> {
       written_at timestamptz NOT NULL DEFAULT now(),
       PRIMARY KEY (partition, position)
     )`.execute(db)
-  await sql`CREATE INDEX log_marks_tenant ON log_marks (partition, tenant_id, position)`.execute(db)
+  await sql`CREATE INDEX log_marks_tenant ON log_marks (partition, tenant_id, kind, position)`.execute(db)
   // The holds that are not released.
   await sql`
     CREATE TABLE log_holds (
