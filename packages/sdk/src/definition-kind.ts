@@ -1,5 +1,5 @@
 /** Makes definitions of any kind: copies what a user wrote, checks the copy, and marks it. */
-import { propertyOf } from '@eventflow/core'
+import { branded, hasBrand, propertyOf } from '@eventflow/core'
 import { shown } from './definition-mistakes.js'
 
 export interface DefinitionKind {
@@ -25,16 +25,12 @@ export function makeDefinition(kind: DefinitionKind, definition: unknown): objec
   if (mistakes.length > 0) {
     throw new TypeError(`the definition of ${kind.what} ${nameOf(copy, kind)} is wrong:\n  ${mistakes.join('\n  ')}`)
   }
-  return Object.freeze(Object.defineProperty(copy as object, kind.mark, { value: true }))
+  return branded(kind.mark, copy as object)
 }
 
 /** Whether `makeDefinition` made the value, for this kind. */
 export function isOfKind({ mark }: DefinitionKind, value: unknown): boolean {
-  try {
-    return typeof value === 'object' && value !== null && mark in value
-  } catch {
-    return false // a proxy that throws
-  }
+  return hasBrand(mark, value)
 }
 
 /** A list as a frozen copy; anything else as it is. */

@@ -89,11 +89,11 @@ function isWithin(value: unknown, lowest: number, highest: number): boolean {
   return typeof value === 'number' && value >= lowest && value <= highest
 }
 
-/** A field that holds one of two texts. */
-export function choiceMistakes(field: string, value: unknown, [one, other]: readonly [string, string]): string[] {
-  return value === undefined || value === one || value === other
-    ? []
-    : [`${field}: must be '${one}' or '${other}', not ${shown(value)}`]
+/** A field that holds one of these texts; at least two. */
+export function choiceMistakes(field: string, value: unknown, choices: readonly string[]): string[] {
+  if (value === undefined || choices.some((choice) => choice === value)) return []
+  const shownChoices = choices.map((choice) => `'${choice}'`)
+  return [`${field}: must be ${shownChoices.slice(0, -1).join(', ')} or ${shownChoices.at(-1)}, not ${shown(value)}`]
 }
 
 export function unknownFields(object: Record<string, unknown>, known: ReadonlySet<string>, prefix: string): string[] {

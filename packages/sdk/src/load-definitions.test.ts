@@ -32,6 +32,14 @@ function consuming(name: string): string {
     export default defineConsumer({ name: '${name}', events: ['a.one'], handle: async () => {} })`
 }
 
+const WINDOWING = "defineWindow({ name: 'w', on: ['a.one', 'a.no'], window: tumbling('1m'), aggregate: { n: count() }"
+const JOINING = "defineJoin({ name: 'j', left: 'a.one', right: 'a.one', match: 'latest', select: () => null"
+
+function reading(...definitions: string[]): string {
+  return `import { count, defineConsumer, defineJoin, defineWindow, tumbling } from '${PIPELINE}'
+    export default [${definitions}]`
+}
+
 test('returns the definitions of all files by type', async () => {
   await write('one.mjs', defining('a.one'))
   await write('more.mjs', defining('a.two', 'a.three'))
@@ -73,6 +81,37 @@ test('warns of event types that a consumer reads and no file defines', async () 
   const said: string[] = []
   await loadDefinitions(folder, { warn: (message) => said.push(message) })
   expect(said).toEqual(["consumer 'first' reads event types that are not defined: a.one"])
+})
+
+test('returns windows and joins by name', async () => {
+  await write('one.mjs', defining('a.one', 'a.no'))
+  await write('readers.mjs', reading(`${WINDOWING} })`, `${JOINING}, emit: 'a.one' })`))
+  const said: string[] = []
+  const { consumers, windows, joins } = await loadDefinitions(folder, { warn: (message) => said.push(message) })
+  expect(consumers.size).toBe(0)
+  expect([...windows]).toMatchObject([['w', { name: 'w', window: { kind: 'tumbling' } }]])
+  expect([...joins]).toMatchObject([['j', { name: 'j', match: 'latest' }]])
+  expect(said).toEqual([])
+})
+
+test('names both files if two readers of different kinds have one name', async () => {
+  await write('one.mjs', consuming('w'))
+  await write('other.mjs', reading(`${WINDOWING} })`))
+  await expect(loadDefinitions(folder)).rejects.toThrow(
+    /window 'w' in .*other\.mjs has the name of consumer 'w' in .*one\.mjs: consumers, windows and joins need different/,
+  )
+})
+
+test('warns of event types that windows and joins read or emit and no file defines', async () => {
+  await write('one.mjs', defining('a.two'))
+  await write('readers.mjs', reading(`${WINDOWING}, emit: 'a.two' })`, `${JOINING}, emit: 'a.three' })`))
+  const said: string[] = []
+  await loadDefinitions(folder, { warn: (message) => said.push(message) })
+  expect(said).toEqual([
+    "window 'w' reads event types that are not defined: a.one, a.no",
+    "join 'j' reads event types that are not defined: a.one",
+    "join 'j' emits an event type that is not defined: a.three",
+  ])
 })
 
 test('consumers alone are not enough', async () => {
@@ -290,12 +329,12 @@ test.each([
   [
     'has no default export',
     'export const a = 1',
-    /bad\.mjs has no default export: write .* defineEvent\({ … }\) or defineConsumer\({ … }\)/,
+    /bad\.mjs has no default export: write .* defineEvent\({ … }\), or defineConsumer, defineWindow or defineJoin/,
   ],
   [
     'exports something else',
     `export default { type: 'a.b', schema: {} }`,
-    /bad\.mjs must be made by defineEvent\(…\) or defineConsumer\(…\), .*: it is an object that neither/,
+    /bad\.mjs must be made by defineEvent\(…\), .*, defineWindow\(…\) or defineJoin\(…\), .*: it is an object that none/,
   ],
   ['exports a list with something else', 'export default [1]', /bad\.mjs must be made by defineEvent.*: \[0\] it is 1/],
   ['exports a list of lists', 'export default [[]]', /bad\.mjs must be .*: \[0\] it is a list inside the list/],

@@ -2,6 +2,7 @@
  * Aggregates over the events of a window. A state is plain JSON, and states merge associatively: it makes no difference
  * how the events were divided among them.
  */
+import { branded, hasBrand } from '../brand.js'
 import { describeValue, ignorePromise } from '../describe-value.js'
 import type { AcceptedEvent, Payload } from '../event.js'
 import { PermanentError } from '../failure.js'
@@ -31,6 +32,11 @@ export interface Aggregate<Data = Payload, Result = unknown> {
   result(state: unknown): Result
 }
 
+const AGGREGATE = Symbol.for('eventflow.aggregate')
+
+/** Whether `count`, `sum`, `min`, `max`, `avg` or `custom` made the value. */
+export const isAggregate = (value: unknown): value is Aggregate => hasBrand(AGGREGATE, value)
+
 /** Returns a value of an event as a finite number, a BigInt, or a decimal number as text. */
 export type NumberOf<Data> = (event: AcceptedEvent<Data>) => number | bigint | string
 
@@ -50,25 +56,25 @@ export interface CustomAggregate<Data, State, Result> {
 
 /** The number of events. */
 export function count<Data = Payload>(): Aggregate<Data, number> {
-  return {
+  return branded(AGGREGATE, {
     kind: 'count',
     create: () => 0,
     add: (state) => (state as number) + 1,
     merge: (a, b) => (a as number) + (b as number),
     result: (state) => state as number,
-  }
+  })
 }
 
 /** The exact sum: 0.1 three times is 0.3. Throws a TypeError unless `of` is a function. */
 export function sum<Data = Payload>(of: NumberOf<Data>): Aggregate<Data, ExactNumber> {
   const decimal = decimalOf('sum', of)
-  return {
+  return branded(AGGREGATE, {
     kind: 'sum',
     create: () => '0',
     add: (state, event) => addDecimals(state as string, decimal(event)),
     merge: (a, b) => addDecimals(a as string, b as string),
     result: (state) => decimalForJson(state as string),
-  }
+  })
 }
 
 /** The lowest value; null without any event. Throws a TypeError unless `of` is a function. */
@@ -109,7 +115,7 @@ export function avg<Data = Payload>(
     const { sum, count } = state as Average
     return { sum: addDecimals(sum, value), count: count + more }
   }
-  return {
+  return branded(AGGREGATE, {
     kind: 'avg',
     create: () => ({ sum: '0', count: 0 }),
     add: (state, event) => plus(state, decimal(event), 1),
@@ -118,7 +124,7 @@ export function avg<Data = Payload>(
       const { sum, count } = state as Average
       return count === 0 ? null : decimalForJson(divideDecimal(sum, count, digits))
     },
-  }
+  })
 }
 
 /**
@@ -145,14 +151,14 @@ export function custom<State, Result, Data = Payload>(
   if (unknown !== undefined) throw new TypeError(`custom: unknown function '${unknown}'`)
   // Copies: what these functions do to a state must not change one that is used again.
   const copied = (name: string, state: unknown) => structuredClone(plain(name, state)) as State
-  return {
+  return branded(AGGREGATE, {
     kind: 'custom',
     create: () => copied('create', create()),
     // Checked in full only when it is stored: a state may grow with each event.
     add: (state, event) => present('add', add(state as State, event)),
     merge: (a, b) => plain('merge', merge(copied('add', a), copied('add', b))),
     result: (state) => plain('result', result(copied('add', state))) as Result,
-  }
+  })
 }
 
 function extreme<Data>(
@@ -162,13 +168,13 @@ function extreme<Data>(
 ): Aggregate<Data, ExactNumber | null> {
   const decimal = decimalOf(kind, of)
   const either = (a: string | null, b: string | null) => (a === null || b === null ? (a ?? b) : choose(a, b))
-  return {
+  return branded(AGGREGATE, {
     kind,
     create: () => null,
     add: (state, event) => either(state as string | null, decimal(event)),
     merge: (a, b) => either(a as string | null, b as string | null),
     result: (state) => (state === null ? null : decimalForJson(state as string)),
-  }
+  })
 }
 
 /** The user's function, whose values are checked. */

@@ -1,4 +1,5 @@
 /** Windows of event time: which ones an event belongs to. */
+import { branded, hasBrand } from '../brand.js'
 import { type CalendarUnit, calendarWindows } from './calendar.js'
 import { readDuration, requireOptions } from './durations.js'
 import { floorTo, later, type Micros, type Window } from './micros.js'
@@ -31,6 +32,14 @@ export interface SessionWindows {
   /** The longest time between the first and the last event of a session. */
   readonly max: Micros | undefined
 }
+
+/** What `tumbling`, `hopping`, `calendar` and `session` return. */
+export type Windows = FixedWindows | SessionWindows
+
+const WINDOWS = Symbol.for('eventflow.windows')
+
+/** Whether one of these functions made the value. */
+export const isWindows = (value: unknown): value is Windows => hasBrand(WINDOWS, value)
 
 /** A day by minutes. */
 const MAX_PANES = 1_440n
@@ -71,7 +80,7 @@ export function hopping(size: string, options: { every: string }): FixedWindows 
   const windowAt = (start: Micros) => ({ start, end: start + length })
   /** The earliest window that ends after a time. */
   const firstAfter = (time: Micros) => floorTo(time - length, every) + every
-  return Object.freeze<FixedWindows>({
+  return branded<FixedWindows>(WINDOWS, {
     kind: 'hopping',
     signature: `hopping ${length} every ${every}`,
     paneOf: (time) => {
@@ -113,12 +122,12 @@ export function session(options: { gap: string; max?: string }): SessionWindows 
   requireOptions('session', options, ['gap', 'max'])
   const gap = readDuration('session: gap', options.gap)
   const max = options.max === undefined ? undefined : readDuration('session: max', options.max)
-  return Object.freeze<SessionWindows>({ kind: 'session', signature: `session ${gap} max ${max}`, gap, max })
+  return branded<SessionWindows>(WINDOWS, { kind: 'session', signature: `session ${gap} max ${max}`, gap, max })
 }
 
 /** Windows that are panes. */
 function undivided(kind: FixedWindows['kind'], signature: string, windowOf: (time: Micros) => Window): FixedWindows {
-  return Object.freeze<FixedWindows>({
+  return branded<FixedWindows>(WINDOWS, {
     kind,
     signature,
     paneOf: windowOf,
