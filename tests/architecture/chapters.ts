@@ -30,6 +30,7 @@ const FLOORS: Record<string, readonly (readonly string[])[]> = {
     ['lane'],
     ['ownership', 'watch'],
     ['groups'],
+    ['windows'],
     [ROOT],
   ],
   'apps/ingest': [['http'], ['door'], ['answers'], ['operations'], ['live'], ['routes'], [ROOT]],

@@ -1,4 +1,5 @@
 /** The engine of a worker: reads events from its partitions, processes and settles them. `apps/worker` starts it. */
+export type { ReaderDefinition } from './compile-reader.js'
 export { idleTimeoutOf } from './ownership/ownership.js'
 export { removeOld } from './ownership/retention.js'
 export { takeUpNext } from './partition/catch-up.js'

@@ -13,8 +13,9 @@ import {
   type WorkerMetrics,
 } from '@eventflow/runtime'
 import { followSchemas, type Registry } from '@eventflow/schemas'
-import type { ConsumerDefinition, EnrichContext, EventDefinition, Sql } from '@eventflow/sdk'
+import type { EnrichContext, EventDefinition, Sql } from '@eventflow/sdk'
 import { startKeepingBuckets, startMakingParts } from '@eventflow/upkeep'
+import { compileReader, type ReaderDefinition } from './compile-reader.js'
 import { startGroups } from './groups/start-groups.js'
 import { type Lane, startLane } from './lane/lane.js'
 import { createTurns } from './lane/turns.js'
@@ -45,7 +46,7 @@ export interface WorkerDeps {
   /** The registered version of each definition's schema. */
   registered: ReadonlyMap<string, number>
   /** The consumer groups that it reads. */
-  consumers: readonly ConsumerDefinition[]
+  readers: readonly ReaderDefinition[]
   /** Publishes the events that consumer groups emit. */
   publisher: Publisher
   /** Called with the incarnation of the ledger when a partition begins; see `followIncarnation`. */
@@ -65,7 +66,7 @@ export interface Worker {
 export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const { id, run, config, db, feeds, monitor, log, metrics } = deps
   const only = config.EVENTFLOW_GROUPS === '' ? undefined : config.EVENTFLOW_GROUPS.split(',')
-  const consumers = consumersFor(only, deps.consumers)
+  const consumers = readersFor(only, deps.readers).map(compileReader)
   const definitions = compileDefinitions(deps.definitions)
   const schemas = await readSchemas(deps, definitions)
   // A call that hangs must not keep the worker from stopping.
@@ -136,11 +137,11 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
 }
 
 /** The consumer groups that the worker reads: `only` those named, or all. Throws if one of them is not defined. */
-function consumersFor(only: readonly string[] | undefined, consumers: readonly ConsumerDefinition[]) {
-  if (!only) return consumers
+function readersFor(only: readonly string[] | undefined, readers: readonly ReaderDefinition[]) {
+  if (!only) return readers
   return only.map((name) => {
-    const consumer = consumers.find((one) => one.name === name)
-    if (consumer) return consumer
+    const reader = readers.find((one) => one.name === name)
+    if (reader) return reader
     throw new Error(`EVENTFLOW_GROUPS names '${name}', and no such consumer group is defined`)
   })
 }

@@ -97,6 +97,7 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
     catchingUp: gauge('catching_up', '1 while an owned partition is read from Postgres', ['partition']),
     waitingEvents: gauge('waiting_events', 'Blocked events kept in memory', ['partition']),
     groupEvents: counter('group_events_total', 'Events of the log handled by a consumer group', ['group', 'outcome']),
+    groupLateEvents: counter('group_late_events_total', 'Events that came too late for a window or a join', ['group']),
     groupBatchDuration: histogram(
       'group_batch_duration_seconds',
       'From reading a batch of a consumer group to its COMMIT',
@@ -119,10 +120,14 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
   return metrics
 }
 
-/** Counts the events and batches of these consumer groups from 0. */
-export function countGroups({ groupEvents, groupBatchDuration }: WorkerMetrics, groups: Iterable<string>): void {
-  for (const group of groups) {
+/** Counts the events and batches of these consumer groups from 0. `hasTime`: it is a window or a join. */
+export function countGroups(
+  { groupEvents, groupLateEvents, groupBatchDuration }: WorkerMetrics,
+  groups: Iterable<{ name: string; hasTime: boolean }>,
+): void {
+  for (const { name: group, hasTime } of groups) {
     for (const outcome of GROUP_OUTCOMES) groupEvents.inc({ group, outcome }, 0)
+    if (hasTime) groupLateEvents.inc({ group }, 0)
     groupBatchDuration.zero({ group })
   }
 }

@@ -101,7 +101,7 @@ async function start(
   const worker = await startWorker({
     ...{ id: WORKER, ...ports, config: workerConfig, db, log, definitions: byType, registered },
     onIncarnation: followIncarnation(db, key, ports.renewSecret),
-    consumers: [],
+    readers: [],
     metrics: createWorkerMetrics(WORKER, byType.keys()),
   })
   opened.push(() => worker.stop())

@@ -16,7 +16,7 @@ import {
   prepare,
   readEntryKey,
 } from '@eventflow/db'
-import { startWorker, type Worker } from '@eventflow/engine'
+import { type ReaderDefinition, startWorker, type Worker } from '@eventflow/engine'
 import { buildApp, listen } from '@eventflow/ingest'
 import {
   connectRedis,
@@ -39,7 +39,7 @@ import {
   type WorkerMetrics,
 } from '@eventflow/runtime'
 import { registerDefinitions } from '@eventflow/schemas'
-import type { ConsumerDefinition, EventDefinition } from '@eventflow/sdk'
+import type { EventDefinition } from '@eventflow/sdk'
 import { everythingIsSettled } from './drained.js'
 import { post } from './post.js'
 import { type ProgramProcess, startProgramProcess } from './program-process.js'
@@ -98,7 +98,7 @@ export interface BatchAnswer {
 export async function startPipeline(
   definitions: readonly EventDefinition[],
   settings: Record<string, string> = {},
-  consumers: readonly ConsumerDefinition[] = [],
+  readers: readonly ReaderDefinition[] = [],
 ): Promise<TestPipeline> {
   const prefix = `t${randomBytes(4).toString('hex')}`
   const env = {
@@ -111,7 +111,7 @@ export async function startPipeline(
   }
   await prepare(
     env.DATABASE_URL,
-    [...definitions, ...consumers].flatMap((definition) => definition.prepare ?? []),
+    [...definitions, ...readers].flatMap((definition) => definition.prepare ?? []),
   )
   const byType = new Map(definitions.map((definition) => [definition.type, definition]))
   const logged: TestPipeline['logged'] = []
@@ -156,7 +156,7 @@ export async function startPipeline(
         log,
         metrics,
         definitions: byType,
-        consumers,
+        readers,
         registered,
         onIncarnation: followIncarnation(db, key, ports.renewSecret),
       })

@@ -12,6 +12,8 @@ export interface FixedWindows {
   readonly kind: 'tumbling' | 'hopping' | 'calendar'
   /** Equal if and only if the windows are the same. */
   readonly signature: string
+  /** How many panes a window has. */
+  readonly panes: number
   /** The pane that a time belongs to. */
   paneOf(time: Micros): Window
   /** The windows that contain a pane, the earliest first; at least one. */
@@ -83,6 +85,7 @@ export function hopping(size: string, options: { every: string }): FixedWindows 
   return branded<FixedWindows>(WINDOWS, {
     kind: 'hopping',
     signature: `hopping ${length} every ${every}`,
+    panes: Number(length / part),
     paneOf: (time) => {
       const start = floorTo(time, part)
       return { start, end: start + part }
@@ -130,6 +133,7 @@ function undivided(kind: FixedWindows['kind'], signature: string, windowOf: (tim
   return branded<FixedWindows>(WINDOWS, {
     kind,
     signature,
+    panes: 1,
     paneOf: windowOf,
     windowsOf: (pane) => [pane],
     firstOpen: (pane, watermark) => (watermark === undefined || watermark < pane.end ? pane : undefined),

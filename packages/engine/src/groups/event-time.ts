@@ -3,6 +3,7 @@ import {
   type AcceptedEvent,
   advance,
   type LogEntryTime,
+  later,
   type Micros,
   microsOf,
   NO_WATERMARK,
@@ -32,7 +33,7 @@ export function afterEvent(
 ): GroupTime {
   const accepted = microsOf(acceptedAt)
   const occurred = microsOf(occurredAt)
-  const lastAccepted = time.lastAccepted !== undefined && time.lastAccepted > accepted ? time.lastAccepted : accepted
+  const lastAccepted = later(time.lastAccepted ?? accepted, accepted)
   return { ...advance(time, { kind: 'event', occurred, accepted }, outOfOrderness), lastAccepted }
 }
 
@@ -44,7 +45,7 @@ export function afterMark(time: GroupTime, mark: LogMark, { outOfOrderness, idle
   const { lastAccepted } = time
   if (mark.kind === 'tick') {
     if (idle === undefined || lastAccepted === undefined) return time
-    const quietSince = lastAccepted > mark.seenSince! ? lastAccepted : mark.seenSince!
+    const quietSince = later(lastAccepted, mark.seenSince!)
     if (mark.at! - quietSince < idle) return time
   }
   const entry: LogEntryTime = mark.kind === 'release' ? { kind: 'release' } : { kind: mark.kind, at: mark.at! }

@@ -139,7 +139,8 @@ export function createGroupReader(partitions: ReadonlyMap<number, GroupPartition
       const parked = await readParked(db, groupId, partition.lease.partition, place)
       for (const entry of parked) {
         // A suspect of a window or a join keeps its place in the log.
-        if (consumer.stateful && entry.position > partition.saved) partition.state.suspectRows.set(entry.event.seq, entry)
+        if (consumer.stateful && entry.position > partition.saved)
+          partition.state.suspectRows.set(entry.event.seq, entry)
         else partition.keys.block(parkedDelivery(entry), performance.now() + (entry.dueInMs ?? 0))
         partition.loadedUpTo = entry.position
       }

@@ -3,11 +3,10 @@ import type { Publisher } from '@eventflow/core'
 import { connect, countPartitions, type Db, GROUPS_APPLICATION, isAway, registerGroups } from '@eventflow/db'
 import { createAnnouncer } from '@eventflow/intake'
 import { countGroups, type Logger, untilDone, type WorkerMetrics } from '@eventflow/runtime'
-import type { ConsumerDefinition } from '@eventflow/sdk'
 import type { Turns } from '../lane/turns.js'
 import { idleTimeoutOf } from '../ownership/ownership.js'
 import type { HandlerLimits } from '../settle/effects.js'
-import { compileConsumer, groupOf } from './consumers.js'
+import { type CompiledConsumer, groupOf } from './consumers.js'
 import type { EmitDeps } from './emitted-event.js'
 import { startGroupLane } from './group-lane.js'
 import { startGroupOwnership } from './group-ownership.js'
@@ -16,7 +15,7 @@ export interface GroupsDeps extends Pick<EmitDeps, 'definitions' | 'schemas' | '
   /** The address of the database: the groups have connections of their own. */
   url: string
   publisher: Publisher
-  consumers: readonly ConsumerDefinition[]
+  consumers: readonly CompiledConsumer[]
   workerId: string
   leaseMs: number
   handlerLimits: HandlerLimits
@@ -40,12 +39,11 @@ export interface Groups {
 
 /** Starts the groups. Waits while Postgres is away. Rejects if a definition does not fit the group in the database. */
 export async function startGroups(deps: GroupsDeps): Promise<Groups> {
-  const { publisher, onIncarnation, log, metrics, workerId, leaseMs, owned } = deps
-  const consumers = deps.consumers.map(compileConsumer)
+  const { consumers, publisher, onIncarnation, log, metrics, workerId, leaseMs, owned } = deps
   if (consumers.length === 0) return { wake() {}, stop: async () => {} }
   countGroups(
     metrics,
-    consumers.map(({ name }) => name),
+    consumers.map(({ name, stateful }) => ({ name, hasTime: stateful !== undefined })),
   )
   const db = openPool(consumers.length, deps)
   const register = () => registerGroups(db, consumers.map(groupOf))
@@ -63,6 +61,7 @@ export async function startGroups(deps: GroupsDeps): Promise<Groups> {
         metrics.groupEvents.inc({ group, outcome: 'retried' }, retried)
         metrics.groupBatchDuration.observe({ group }, seconds)
       },
+      onLate: (events) => metrics.groupLateEvents.inc({ group }, events),
     })
   })
   const ownership = startGroupOwnership({ db, workerId, leaseMs, lanes, owned, log })

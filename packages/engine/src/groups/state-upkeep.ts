@@ -17,10 +17,7 @@ export interface StateUpkeep {
 }
 
 /** Creates the upkeep for the partitions of a lane. */
-export function createStateUpkeep(
-  partitions: ReadonlyMap<number, GroupPartition>,
-  deps: StateWriteDeps,
-): StateUpkeep {
+export function createStateUpkeep(partitions: ReadonlyMap<number, GroupPartition>, deps: StateWriteDeps): StateUpkeep {
   const { db, consumer, announce } = deps
   const stateful = consumer.stateful!
   /** How often the results of the same windows could not be made, in a row. */
@@ -89,8 +86,8 @@ export function createStateUpkeep(
   }
 
   function forget(id: number, tenantId: string, watermark: Micros): void {
-    const passed = partitions.get(id)?.state.passed
-    if (passed?.get(tenantId) === watermark) passed.delete(tenantId)
+    const { passed } = partitions.get(id)!.state
+    if (passed.get(tenantId) === watermark) passed.delete(tenantId)
   }
 
   return { passMarks, expire }

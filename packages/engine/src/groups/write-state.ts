@@ -8,7 +8,15 @@ import type { Part } from '../settle/settle.js'
 import type { Written } from '../settle/write.js'
 import type { LogDelivery } from './delivery.js'
 import type { GroupPartition } from './group-partition.js'
-import { applyCommitted, endParked, fence, recordTargets, stopAtPoison, targetsOf, writeFailures } from './group-rows.js'
+import {
+  applyCommitted,
+  endParked,
+  fence,
+  recordTargets,
+  stopAtPoison,
+  targetsOf,
+  writeFailures,
+} from './group-rows.js'
 import { beginPassing, meet } from './passing.js'
 import { emitResults } from './results.js'
 import type { Met, Refused } from './stateful.js'

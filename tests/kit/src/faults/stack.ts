@@ -157,10 +157,10 @@ async function startServers(
     partitions: PARTITIONS,
     partEvents: Number(settings.EVENTFLOW_PART_EVENTS) || undefined,
   })
-  const { events, consumers } = await loadDefinitions(definitions)
+  const { events, consumers, windows } = await loadDefinitions(definitions)
   await prepare(
     databaseUrl,
-    [...events.values(), ...consumers.values()].flatMap((definition) => definition.prepare ?? []),
+    [...events.values(), ...consumers.values(), ...windows.values()].flatMap((definition) => definition.prepare ?? []),
   )
   return { postgres, redis, databaseUrl, adminUrl: adminUrl ?? postgres?.adminUrl ?? adminUrlOf(databaseUrl) }
 }
