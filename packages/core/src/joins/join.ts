@@ -49,7 +49,7 @@ export const NEVER: Micros = 2n ** 63n - 1n
 
 /**
  * Adds an event to the rows of its key, which are in the order of time and seq. Returns `late` if the watermark that the
- * event meets has passed its time, and `full` if `maxPerKey` other events wait already.
+ * event meets has passed its time, and `full` if `maxPerKey` other events wait on its side already.
  *
  * With `match: 'all'`, the outputs are its pairs, in the order of the other events. Otherwise there are none yet: a right
  * event is joined when it expires, and that is when no earlier or later match can come any more.
@@ -61,7 +61,7 @@ export function joinEvent<Event>(
   rules: JoinRules,
 ): JoinStep<Event> | 'late' | 'full' {
   if (watermark !== undefined && arriving.time < watermark) return 'late'
-  if (isFull(rows, watermark, rules)) return 'full'
+  if (sides.some((side) => isFull(rows, side, watermark, rules))) return 'full'
   let step: JoinStep<Event> = { rows, outputs: [] }
   for (const side of sides) {
     const added = addTo(step.rows, { ...arriving, side, matched: false, expiresAt: NEVER }, rules)
@@ -116,10 +116,15 @@ const idOf = ({ side, seq }: JoinRow<unknown>) => `${side} ${seq}`
 const hasExpired = ({ expiresAt }: JoinRow<unknown>, watermark: Micros | undefined) =>
   watermark !== undefined && expiresAt <= watermark
 
-/** Rows that have expired do not count, whether or not they were removed. Both rows of an event count as one. */
-function isFull(rows: readonly JoinRow<unknown>[], watermark: Micros | undefined, { maxPerKey }: JoinRules): boolean {
+/** Rows that have expired do not count, whether or not they were removed. */
+function isFull(
+  rows: readonly JoinRow<unknown>[],
+  side: JoinSide,
+  watermark: Micros | undefined,
+  { maxPerKey }: JoinRules,
+): boolean {
   if (rows.length < maxPerKey) return false
-  return new Set(rows.filter((row) => !hasExpired(row, watermark)).map(({ seq }) => seq)).size >= maxPerKey
+  return rows.filter((row) => row.side === side && !hasExpired(row, watermark)).length >= maxPerKey
 }
 
 function addTo<Event>(rows: readonly JoinRow<Event>[], row: JoinRow<Event>, rules: JoinRules): JoinStep<Event> {
