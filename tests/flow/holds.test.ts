@@ -1,12 +1,13 @@
 /** While events wait, the log says so: before the first event that passes them, and again when they are settled. */
 import { microsOf, partitionOf } from '@eventflow/core'
 import { readLastDrawn, readLog, readMarks, readOpenHolds } from '@eventflow/db'
-import { defineEvent, Type, UnavailableError } from '@eventflow/sdk'
-import { acceptEvents, newEvent, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { defineEvent, PermanentError, Type, UnavailableError } from '@eventflow/sdk'
+import { acceptEvents, newEvent, post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 
-/** The events whose dependency is down, those whose handler fails, and those that are not to be settled yet. */
+/** The events whose dependency is down, that can never succeed, and whose handler fails. */
 const away = new Set<number>()
+const bad = new Set<number>()
 const failing = new Set<number>()
 
 const step = defineEvent({
@@ -18,7 +19,10 @@ const step = defineEvent({
     {
       name: 'asks',
       enrich: async (events) =>
-        events.map(({ data }) => (away.has(data.n) ? new UnavailableError('the source') : { asked: true })),
+        events.map(({ data: { n } }) => {
+          if (bad.has(n)) return new PermanentError('never works')
+          return away.has(n) ? new UnavailableError('the source') : {}
+        }),
     },
   ],
   async handle({ data }) {
@@ -27,6 +31,7 @@ const step = defineEvent({
 })
 
 let pipeline: TestPipeline
+let worker: Awaited<ReturnType<TestPipeline['startWorker']>>
 /** Called when a transaction of the workers has committed, before its answer arrives. */
 let committed = (_statements: readonly string[]) => {}
 /** Where the log ends before a test. */
@@ -55,7 +60,7 @@ beforeAll(async () => {
       return client
     },
   })
-  await pipeline.startWorker()
+  worker = await pipeline.startWorker('a')
   await until('its streams are in use', async () => {
     const { rowCount } = await pipeline.db.query('SELECT FROM partitions WHERE redis_run_id IS NULL')
     return rowCount === 0
@@ -148,16 +153,14 @@ test('a hold is lowered before an event passes an earlier one, and raised after 
   expect(await log()).toEqual(['hold 8', 16, 'hold 4', 17, 4, 'hold 8', 18, 8, 'release'])
 })
 
-test('a hold stands until the last event is settled, and a dead letter holds nothing', async () => {
-  for (const n of [3, 5]) failing.add(n)
-  await send(3, 5, 16)
+test('an event that becomes a dead letter holds nothing any more', async () => {
+  away.add(4)
+  await send(4, 16)
   await logHas(16)
-  await pipeline.db.query('UPDATE retries SET attempts = 99')
-  failing.delete(5)
-  await logHas(5)
-  failing.delete(3)
-  await logHas(3)
-  expect(await log()).toEqual(['hold 3', 16, 5, 3, 'release'])
+  bad.add(4)
+  await until('it is a dead letter', async () => (await log()).includes('release'))
+  expect(await log()).toEqual(['hold 4', 16, 'release'])
+  for (const events of [bad, away]) events.clear()
 })
 
 test('if the answer to the COMMIT was lost, what is written again depends on what was committed', async () => {
@@ -174,7 +177,7 @@ test('if the answer to the COMMIT was lost, what is written again depends on wha
   expect(await log()).toEqual(['hold 4', 16, 4, 'release'])
 })
 
-test('tenants are held apart, also by an event that is replayed after its failure', async () => {
+test('only the tenant of the event is held', async () => {
   await pipeline.db.query("INSERT INTO tenants (tenant_id) VALUES ('other') ON CONFLICT DO NOTHING")
   const events = [
     { tenantId: 'other', n: 4 },
@@ -198,5 +201,52 @@ test('tenants are held apart, also by an event that is replayed after its failur
   await logHas(17)
   away.delete(4)
   await logHas(4)
-  expect(await log()).toEqual([16, 'hold 4 of other', 17, 4, 'release of other'])
+  expect(await log()).toEqual(['hold 4 of other', 16, 17, 4, 'release of other'])
+})
+
+test('a processed event that is replayed holds nothing: it keeps its place', async () => {
+  await send(4, 5)
+  await logHas(5)
+  failing.add(4)
+  const { rows } = await pipeline.db.query(
+    "SELECT event_id FROM processed_events WHERE payload->>'n' = '4' ORDER BY position DESC LIMIT 1",
+  )
+  const started = await post(`${pipeline.url}/v1/events/replay`, {
+    target: 'processed',
+    filter: { ids: [rows[0].event_id] },
+    reason: 'a test',
+  })
+  expect(started.status).toBe(202)
+  await until(
+    'it waits',
+    async () => (await pipeline.db.query('SELECT FROM retries WHERE attempts > 0')).rowCount === 1,
+  )
+  await send(16)
+  await logHas(16)
+  failing.delete(4)
+  await pipeline.drained()
+  expect(await log()).toEqual([4, 5, 16])
+})
+
+test('a hold outlives its worker: the next one releases it when all that may be held is settled', async () => {
+  away.add(4)
+  await send(4, 16)
+  await logHas(16)
+  await worker.stop()
+  worker = await pipeline.startWorker('b')
+  await send(17)
+  await logHas(17)
+  away.delete(4)
+  await logHas(4)
+  expect(await log()).toEqual(['hold 4', 16, 17, 4])
+  // So that no event can be accepted below these any more.
+  await pipeline.db.query("UPDATE raw_events SET accepted_at = accepted_at - interval '1 minute'")
+  await until('it is released', async () => (await log()).includes('release'))
+  expect(await log()).toEqual(['hold 4', 16, 17, 4, 'release'])
+  away.add(5)
+  await send(5, 18)
+  await logHas(18)
+  away.delete(5)
+  await logHas(5)
+  expect((await log()).slice(5)).toEqual(['hold 5', 18, 5, 'release'])
 })
