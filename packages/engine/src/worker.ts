@@ -104,7 +104,8 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   lanes.push(...feeds.map((feed) => startLane({ ...shared, feed })))
   const worker = { id, host: hostname(), pid: process.pid, run, leaseMs, groups: only }
   const ownership = startOwnership({ db, worker, lanes, log })
-  const ticks = startTicks({ db, log, owned: () => lanes.flatMap((lane) => lane.partitions()) })
+  const owned = () => lanes.flatMap((lane) => lane.partitions())
+  const ticks = startTicks({ db, log, owned, onWritten: shared.onProcessed })
   const rules = {
     settledDays: config.EVENTFLOW_RETENTION_SETTLED_DAYS,
     deadDays: config.EVENTFLOW_RETENTION_DEAD_DAYS,

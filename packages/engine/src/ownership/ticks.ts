@@ -60,10 +60,12 @@ export interface TickDeps {
   log: Logger
   /** The partitions that the worker owns. */
   owned: () => readonly View[]
+  /** Called when ticks were written: the log has new entries. */
+  onWritten: () => void
 }
 
 /** Writes ticks until stopped. Errors of Postgres are logged, and the next look comes after a second. */
-export function startTicks({ db, log, owned }: TickDeps): { stop(): Promise<void> } {
+export function startTicks({ db, log, owned, onWritten }: TickDeps): { stop(): Promise<void> } {
   let sight = NO_SIGHT
 
   async function look(stopping: AbortSignal): Promise<void> {
@@ -92,6 +94,7 @@ export function startTicks({ db, log, owned }: TickDeps): { stop(): Promise<void
       const ticks = proven.map((pair) => ({ ...pair, at, seenSince: seen.get(pair.partition)!.since }))
       if (ticks.length > 0) await writeTicks(tx, ticks)
     })
+    onWritten()
   }
 
   return repeat(look, {
