@@ -12,10 +12,12 @@ export interface GroupName {
 
 export interface GroupRow extends GroupName {
   groupId: number
-  /** Read by a definition in the workers, or by a program of the tenant over HTTP. */
-  kind: 'consumer' | 'external'
+  /** `external`: read by a program of the tenant over HTTP; the others by their definitions in the workers. */
+  kind: 'consumer' | 'external' | 'window' | 'join'
   version: number
   generation: number
+  /** The generation that is built from the log, to replace the current one; `null` if there is none. */
+  building: number | null
   /** The event types that it reads; all if empty. */
   types: string[]
   /** Why it is paused; `null` while it runs. */
@@ -23,6 +25,10 @@ export interface GroupRow extends GroupName {
   pausedBy: string | null
   pausedAt: Date | null
   createdAt: Date
+  /** Of a window or a join, in microseconds: how much later than others an event may arrive; `null` for other kinds. */
+  outOfOrderness: number | null
+  /** After how long without events windows close, in microseconds; `null`: never. */
+  idle: number | null
   /** Where an operator wants it to begin again, until a worker has done it. */
   resetTo: ResetRequest | null
   /** Of the last reset that was asked for. */
@@ -47,9 +53,10 @@ export class GroupStateError extends Error {
 }
 
 const COLUMNS = `
-  group_id AS "groupId", tenant_id AS "tenantId", name, kind, version, generation, types, paused_for AS "pausedFor",
-  paused_by AS "pausedBy", paused_at AS "pausedAt", created_at AS "createdAt", reset_to AS "resetTo",
-  reset_by AS "resetBy", reset_at AS "resetAt", reset_error AS "resetError"`
+  group_id AS "groupId", tenant_id AS "tenantId", name, kind, version, generation, building, types,
+  paused_for AS "pausedFor", paused_by AS "pausedBy", paused_at AS "pausedAt", created_at AS "createdAt",
+  out_of_orderness AS "outOfOrderness", idle, reset_to AS "resetTo", reset_by AS "resetBy", reset_at AS "resetAt",
+  reset_error AS "resetError"`
 
 /** Resolves with the groups of a tenant, the newest first; `before` is the id to continue from. */
 export async function readGroupRows(
@@ -70,10 +77,40 @@ export async function readGroupRows(
 /** Resolves with the groups that are defined in code, up to `limit`, by their names. */
 export async function readRowsInCode(db: Queryable, limit: number): Promise<GroupRow[]> {
   const { rows } = await db.query(
-    `SELECT ${COLUMNS} FROM consumer_groups WHERE tenant_id = $1 AND kind = 'consumer' ORDER BY name LIMIT $2`,
+    `SELECT ${COLUMNS} FROM consumer_groups WHERE tenant_id = $1 AND kind <> 'external' ORDER BY name LIMIT $2`,
     [OPERATOR_TENANT, limit],
   )
   return rows
+}
+
+/**
+ * Resolves with the windows, or the joins, the newest first; `before` is the id to continue from. They are the
+ * operator's, and read the events of all tenants.
+ */
+export async function readRowsOfKind(
+  db: Queryable,
+  kind: 'window' | 'join',
+  { before, limit }: { before: number | undefined; limit: number },
+): Promise<GroupRow[]> {
+  const { rows } = await db.query(
+    `SELECT ${COLUMNS} FROM consumer_groups
+     WHERE tenant_id = $1 AND kind = $2 AND ($3::bigint IS NULL OR group_id < $3) ORDER BY group_id DESC LIMIT $4`,
+    [OPERATOR_TENANT, kind, before, limit],
+  )
+  return rows
+}
+
+/** Resolves with a window, or a join, or undefined. */
+export async function findRowOfKind(
+  db: Queryable,
+  kind: 'window' | 'join',
+  name: string,
+): Promise<GroupRow | undefined> {
+  const { rows } = await db.query(
+    `SELECT ${COLUMNS} FROM consumer_groups WHERE tenant_id = $1 AND kind = $2 AND name = $3`,
+    [OPERATOR_TENANT, kind, name],
+  )
+  return rows[0]
 }
 
 /** Resolves with a group, or undefined. */

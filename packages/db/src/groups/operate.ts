@@ -46,7 +46,7 @@ export function resumeConsumerGroup(
     if (group.pausedFor === null) throw new GroupStateError(`The group ${group.name} is not paused`)
     const behind = (await lockCursors(tx, group)).filter(({ position, low }) => position < low)
     // A program that reads over HTTP is told when it reads.
-    if (behind.length > 0 && !skipLost && group.kind === 'consumer') throw lostHistory(group, behind.length)
+    if (behind.length > 0 && !skipLost && group.kind !== 'external') throw lostHistory(group, behind.length)
     const lost = skipLost ? behind : []
     await tx.query(
       'UPDATE consumer_groups SET paused_for = NULL, paused_by = NULL, paused_at = NULL WHERE group_id = $1',
