@@ -54,6 +54,7 @@ import { groupDeadLetterRoutes } from './routes/group-dead-letters.js'
 import { groupPositionRoutes } from './routes/group-positions.js'
 import { groupRoutes } from './routes/groups.js'
 import { healthRoutes } from './routes/health.js'
+import { joinRoutes } from './routes/joins.js'
 import { keyRoutes } from './routes/keys.js'
 import { liveRoutes } from './routes/live.js'
 import { logRoutes } from './routes/log.js'
@@ -62,6 +63,7 @@ import { schemaRoutes } from './routes/schemas.js'
 import { searchRoutes } from './routes/search.js'
 import { startOperationRoutes } from './routes/start-operation.js'
 import { waitingRoutes } from './routes/waiting.js'
+import { windowRoutes } from './routes/windows.js'
 import { openStandby } from './standby.js'
 
 /** How old the shown state of the pipeline may be, in milliseconds; older if reading it takes long. */
@@ -133,12 +135,14 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   app.addHook('onClose', () => parts.stop())
   const operations = createOperations({ db: asking, dbOf, log })
   app.addHook('onClose', () => operations.stop())
-  const readPage = createPaging(entryKey.secret)
+  const { readPage, readPlacePage } = createPaging(entryKey.secret)
   deadLetterRoutes(app, { dbOf, reads, readPage })
   startOperationRoutes(app, { dbOf, reads, operations, definitions })
   operationRoutes(app, { dbOf, operations })
   groupRoutes(app, { dbOf, reads, readPage })
   groupDeadLetterRoutes(app, { dbOf, reads, readPage })
+  windowRoutes(app, { reads, readPage, readPlacePage, partitions })
+  joinRoutes(app, { reads, readPage, readPlacePage, partitions })
   searchRoutes(app, { dbOf, reads, readPage, partitions })
   eventTypeRoutes(app, { definitions })
   logRoutes(app, { dbOf, reads, watch: createLogWatch(asking, partitions), partitions })
