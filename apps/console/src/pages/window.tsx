@@ -8,7 +8,7 @@ import { Badge, Heading, Problem, Same, Time } from '../parts/basics.js'
 import { Listed } from '../parts/listed.js'
 import { ResultsChart } from '../parts/results-chart.js'
 import { LateEvents, LOOK_MS, NotRead, StatefulFacts, stateOf } from '../parts/stateful.js'
-import { Clamped, Table } from '../parts/table.js'
+import { Clamped, number, Table } from '../parts/table.js'
 import { go, href, route } from '../route.js'
 import { useGet } from '../use-get.js'
 import type { OpenWindow, WindowResult, WindowSummary } from '../window-answers.js'
@@ -149,8 +149,10 @@ function Results({ path, filter }: { path: string; filter: Params }) {
 function ResultTable({ items }: { items: readonly WindowResult[] }) {
   const names = Object.keys(items[0]!.result)
   const single = names.length <= COLUMNS
+  const numeric = new Set(numericAggregates(items))
+  const columns = single ? names.map((name) => (numeric.has(name) ? number(name) : name)) : ['Result']
   return (
-    <Table label="Results" columns={['Start', 'End', 'Key', ...(single ? names : ['Result'])]}>
+    <Table label="Results" columns={['Start', 'End', 'Key', ...columns]}>
       {items.map(({ key, start, end, result }) => (
         <tr key={`${start} ${key}`}>
           <td>
@@ -162,11 +164,17 @@ function ResultTable({ items }: { items: readonly WindowResult[] }) {
           <td class="cut" title={key}>
             {key}
           </td>
-          {(single ? names.map((name) => result[name]) : [result]).map((value, i) => (
-            <td class="wide" key={i}>
-              <Clamped text={shown(value)} />
+          {single ? (
+            names.map((name) => (
+              <td class={numeric.has(name) ? 'number' : 'wide'} key={name}>
+                {numeric.has(name) ? shown(result[name]) : <Clamped text={shown(result[name])} />}
+              </td>
+            ))
+          ) : (
+            <td class="wide">
+              <Clamped text={shown(result)} />
             </td>
-          ))}
+          )}
         </tr>
       ))}
     </Table>

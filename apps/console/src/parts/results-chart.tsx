@@ -17,7 +17,7 @@ export function ResultsChart({ title, results, aggregate }: ResultsChartProps) {
   const last = bars.at(-1)!
   const [begin, end] = [from, to].map((at) => time(new Date(at).toISOString()))
   const zero = (100 * high) / (high - low || 1)
-  const told = `${title}: ${bars.length} results from ${begin} to ${end}, from ${count(low)} to ${count(high)}.`
+  const told = `${title}: ${bars.length} ${bars.length === 1 ? 'result' : 'results'} from ${begin} to ${end}, from ${count(low)} to ${count(high)}.`
   return (
     <figure class="chart results">
       <figcaption>

@@ -45,8 +45,9 @@ export function StatefulFacts({ of }: { of: Stateful }) {
       </dd>
       <dt>Waits for</dt>
       <dd>
-        events that are up to {duration(out_of_orderness_seconds)} out of order,{' '}
-        {idle_seconds === null ? 'and for later events' : `and ${duration(idle_seconds)} without events`}
+        {out_of_orderness_seconds > 0 &&
+          `events that are up to ${duration(out_of_orderness_seconds)} out of order, and `}
+        {idle_seconds === null ? 'later events' : `later events, or ${duration(idle_seconds)} without events`}
       </dd>
       <dt>Event types</dt>
       <dd>
