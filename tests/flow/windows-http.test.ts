@@ -191,3 +191,14 @@ test('as groups, the operator sees what they hold of all tenants', async () => {
   ])
   expect((await ask('/v1/groups/revenue')).status).toBe(404)
 })
+
+test('the gauges show what they hold of all tenants', async () => {
+  const text = await (await fetch(`${pipeline.url}/metrics`)).text()
+  const lines = text.matchAll(/^eventflow_((?:window|join)_\w+)\{group="(\w+)",service="ingest"\} (\S+)$/gm)
+  const shown = [...lines].map(([, name, group, value]) => [`${name} ${group}`, Number(value)])
+  expect(Object.fromEntries(shown)).toEqual({
+    'window_open revenue': 1,
+    'window_watermark_lag_seconds revenue': expect.any(Number),
+    'join_rows enriched': 1,
+  })
+})

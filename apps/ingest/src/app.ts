@@ -13,6 +13,7 @@ import {
   type Reads,
   readEntryKey,
   readFormerIdsUntil,
+  readStateFigures,
   type Standby,
   shareOut,
 } from '@eventflow/db'
@@ -217,7 +218,9 @@ function watchPipeline(
   const stock = sparing(() => reads.own(readStock), STOCK_FRESH_MS)
   const capacityBytes = config.EVENTFLOW_POSTGRES_CAPACITY_BYTES
   const groups = sparing(() => reads.own(listGroupsInCode), LAG_FRESH_MS)
-  const refreshGauges = createPipelineGauges({ db: asking, feed, lag, stock, groups, standby, metrics, capacityBytes })
+  const stateful = sparing(() => reads.own(readStateFigures), STOCK_FRESH_MS)
+  const shown = { lag, stock, groups, stateful, standby, metrics, capacityBytes }
+  const refreshGauges = createPipelineGauges({ db: asking, feed, ...shown })
   const unordered = [...definitions.values()].filter(({ order }) => order === 'none').map(({ type }) => type)
   const attemptsOf = (type: string) => ({ ...DEFAULT_RETRY_POLICY, ...definitions.get(type)?.retry }).attempts
   const collector = startCollector({ db: asking, reads, lag, stock, groups, unordered, attemptsOf, log })

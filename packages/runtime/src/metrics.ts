@@ -55,6 +55,9 @@ export function createIngestMetrics(types: Iterable<string>) {
     groupDeadLetters: gauge('group_dead_letters_open', 'Dead letters neither replayed nor discarded', ['group']),
     groupPaused: gauge('group_paused', '1 while the consumer group is paused', ['group']),
     groupUnowned: gauge('group_partitions_unowned', 'Partitions that no worker reads for the group', ['group']),
+    windowOpen: gauge('window_open', 'Panes and sessions of a window that are not closed', ['group']),
+    watermarkLag: gauge('window_watermark_lag_seconds', 'Since the lowest watermark with something due', ['group']),
+    joinRows: gauge('join_rows', 'Events that wait in a join', ['group']),
     standbyLag: gauge('standby_lag_seconds', 'How far the standby for reads is behind'),
     standbyUsed: gauge('standby_used', '1 while reads use the standby'),
     standbyFallbacks: counter('standby_fallbacks_total', 'Reads that ran on the primary instead', ['reason']),
@@ -103,6 +106,7 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
       LATENCY_SECONDS,
       ['group'],
     ),
+    groupLateEvents: counter('group_late_events_total', 'Events that came too late for a window or a join', ['group']),
     stalled: gauge('worker_stalled', '1 while events wait, none is settled, and the reason is unknown'),
   }
   for (const type of common.types) {
@@ -120,8 +124,10 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
 }
 
 /** Counts the events and batches of these consumer groups from 0. */
-export function countGroups({ groupEvents, groupBatchDuration }: WorkerMetrics, groups: Iterable<string>): void {
+export function countGroups(metrics: WorkerMetrics, groups: Iterable<string>): void {
+  const { groupEvents, groupBatchDuration, groupLateEvents } = metrics
   for (const group of groups) {
+    groupLateEvents.inc({ group }, 0)
     for (const outcome of GROUP_OUTCOMES) groupEvents.inc({ group, outcome }, 0)
     groupBatchDuration.zero({ group })
   }
