@@ -3,6 +3,7 @@ import {
   asTenant,
   connect,
   type Db,
+  deleteConsumerGroup,
   findGroup,
   findStateful,
   type GroupRow,
@@ -263,6 +264,19 @@ describe('figures', () => {
     const { built } = (await findGroup(db, { tenantId: 'default', name: 'revenue' }))!
     expect(built).toEqual({ generation: 3, share: 0.25 })
   })
+})
+
+test('a window is deleted with all that it holds', async () => {
+  const kept = await makeStateful(db, { name: 'kept', kind: 'window' })
+  await insertRows(db, 'window_state', [open('a', '10:00:00', '10:05:00', { generation: 3 })])
+  const results = Array.from({ length: 10_001 }, (_, n) => result(`${n}`, '10:00:00', '10:05:00'))
+  await insertRows(db, 'window_results', [...results, result('a', '10:00:00', '10:05:00', { group_id: kept })])
+  await insertRows(db, 'late_events', [late(1, '10:00:00')])
+  await deleteConsumerGroup(db, { tenantId: 'default', name: 'revenue', by: 'ada' })
+  const { rows } = await db.query(`
+    SELECT (SELECT count(*) FROM window_state) AS open, (SELECT count(*) FROM late_events) AS late,
+           (SELECT count(*) FROM window_results) AS results`)
+  expect(rows).toEqual([{ open: 0, late: 0, results: 1 }])
 })
 
 test('old results and late events are removed in chunks, younger ones stay', async () => {

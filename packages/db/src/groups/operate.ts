@@ -1,5 +1,6 @@
 /** Pausing, resuming and deleting consumer groups. */
 import { type Db, withTransaction } from '../server/connect.js'
+import { deleteStateOf } from '../windows/remove.js'
 import { auditGroup, type GroupName, type GroupRow, GroupStateError, lockGroup } from './group-row.js'
 import { deleteRowsOf, lockCursors, moveLocked } from './move.js'
 
@@ -60,7 +61,7 @@ export function resumeConsumerGroup(
 }
 
 /**
- * Deletes a group with its cursors, parked events and dead letters. Resolves with the group as it was, or undefined if
+ * Deletes a group with its cursors, parked events, dead letters, and what a window or a join holds. Resolves with the group as it was, or undefined if
  * there is none. Rejects with GroupStateError while a worker reads it.
  */
 export function deleteConsumerGroup(db: Db, change: GroupChange): Promise<GroupRow | undefined> {
@@ -75,6 +76,7 @@ export function deleteConsumerGroup(db: Db, change: GroupChange): Promise<GroupR
     // Waits for batches of former owners, whose rows refer to the group.
     await lockCursors(tx, group)
     await deleteRowsOf(tx, group.groupId)
+    await deleteStateOf(tx, group.groupId)
     await tx.query('DELETE FROM consumer_groups WHERE group_id = $1', [group.groupId])
     await auditGroup(tx, group, { by: change.by, action: 'delete-group' })
     return group

@@ -1,5 +1,5 @@
-/** Removes old results of windows and old late events. */
-import type { Db } from '../server/connect.js'
+/** Removes what windows and joins have written: old results and late events, and all of a group that is deleted. */
+import type { Db, Queryable } from '../server/connect.js'
 
 const REMOVE = (table: string, column: string) => `
   DELETE FROM ${table} WHERE ctid = ANY(ARRAY(
@@ -20,4 +20,21 @@ export async function removeStateHistory(
   const results = await remove('window_results', 'closed_at')
   const lateEvents = await remove('late_events', 'recorded_at')
   return { results, lateEvents, more: results === limit || lateEvents === limit }
+}
+
+/** Rows that one statement deletes. */
+const AT_ONCE = 10_000
+
+/** Deletes all that a window or a join holds, in all generations, in pieces: no statement takes long. */
+export async function deleteStateOf(tx: Queryable, groupId: number): Promise<void> {
+  for (const table of ['window_state', 'window_results', 'late_events', 'join_rows', 'group_watermarks']) {
+    let deleted: number | null
+    do {
+      const { rowCount } = await tx.query(
+        `DELETE FROM ${table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM ${table} WHERE group_id = $1 LIMIT ${AT_ONCE}))`,
+        [groupId],
+      )
+      deleted = rowCount
+    } while (deleted === AT_ONCE)
+  }
 }
