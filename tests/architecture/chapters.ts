@@ -15,6 +15,7 @@ const FLOORS: Record<string, readonly (readonly string[])[]> = {
     ['log'],
     ['parts'],
     ['tenants'],
+    ['windows'],
     ['groups'],
     ['operators'],
     ['schemas'],

@@ -1,12 +1,11 @@
 /** What a tenant has in windows and joins: results, open windows, late events, and events that wait in joins. */
-import type { GroupRow } from '../groups/group-row.js'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db } from '../server/connect.js'
 import { asMoment, microsAsMoment } from '../server/moments.js'
 
 /** Rows of a tenant in a window or a join, in its current generation. */
 export interface StatefulRows {
-  group: Pick<GroupRow, 'groupId' | 'generation'>
+  group: { groupId: number; generation: number }
   tenantId: string
 }
 
