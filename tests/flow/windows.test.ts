@@ -1,143 +1,157 @@
-/** Windows: what they count, when they close, and what is late. Times are seconds after ten o'clock. */
+/** Windows: what they count, when they close, and what is late. Each case has an event type and a window of its own. */
 import {
-  count,
+  avg,
+  calendar,
   defineEvent,
-  defineWindow,
   hopping,
+  max,
+  min,
   session,
   sum,
   Type,
-  tumbling,
   type WindowDefinition,
 } from '@eventflow/sdk'
-import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
-import { afterEach, expect, test } from '@jest/globals'
+import { startPipeline, type TestPipeline } from '@eventflow/testkit'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { at, lateEvents, resultsOf, untilRead, windowOf } from './windows.fixture.js'
 
-const measured = defineEvent({ type: 'measured', schema: Type.Object({ n: Type.Unknown() }) })
-const TEN = Date.parse('2026-01-01T10:00:00Z')
+const HOUR = 3_600
 
-let pipeline: TestPipeline | undefined
+/** Seconds from ten o'clock on 2026-01-01 to a time. */
+const secondsTo = (time: string) => (Date.parse(time) - Date.parse('2026-01-01T10:00:00Z')) / 1_000
 
-afterEach(async () => {
-  await pipeline?.stop()
-  pipeline = undefined
-})
-
-const at = (seconds: number, n: unknown = 1, key = 'k') => ({
-  type: 'measured',
-  partitionkey: key,
-  time: new Date(TEN + seconds * 1_000).toISOString(),
-  data: { n },
-})
-
-function windowOf(given: Partial<WindowDefinition> = {}): WindowDefinition {
-  return defineWindow({
-    name: 'w',
-    on: ['measured'],
-    from: 'earliest',
-    window: tumbling('10s'),
-    aggregate: { n: count() },
-    ...given,
-  } as WindowDefinition)
+interface Case {
+  window?: Partial<WindowDefinition>
+  /** The seconds of the events, in the order in which they are sent; with a value, if one is counted. */
+  events: (number | [seconds: number, n: unknown])[]
+  closed: [start: number, end: number, result: object][]
+  late?: [at: number, watermark: number][]
+  /** The messages of dead letters. */
+  refused?: string[]
+  /** The sizes of the batches in which the events are sent. */
+  batches?: number[]
 }
 
-async function start(window: WindowDefinition, settings = {}): Promise<TestPipeline> {
-  pipeline = await startPipeline([measured], settings, [window])
-  await pipeline.startWorker()
-  return pipeline
-}
+const n = { n: 2 }
+const D5 = { time: { outOfOrderness: '5s' } }
+const value = ({ data }: { data: Record<string, unknown> }) => data.n as number
 
-/** Start, end and result of the closed windows. */
-async function results(name = 'w') {
-  const { rows } = await pipeline!.db.query(
-    `SELECT key, extract(epoch FROM start_at)::float8 * 1000 - ${TEN} AS start,
-            extract(epoch FROM end_at)::float8 * 1000 - ${TEN} AS "end", result
-     FROM window_results JOIN consumer_groups USING (group_id, generation) WHERE name = $1 ORDER BY start_at, key`,
-    [name],
-  )
-  return rows.map((row) => [row.start / 1_000, row.end / 1_000, row.result])
-}
-
-async function untilResults(number: number) {
-  await until(`there are ${number} results`, async () => (await results()).length >= number)
-  return results()
-}
-
-async function handledAll() {
-  const { rows } = await pipeline!.db.query(
-    `SELECT (SELECT max(position) FROM processed_events) AS last, (SELECT max(position) FROM group_cursors) AS cursor,
-            (SELECT count(*) FROM raw_events) - (SELECT count(*) FROM processed_events) AS left`,
-  )
-  return rows[0].left === 0 && rows[0].cursor >= rows[0].last
-}
-
-async function late() {
-  const { rows } = await pipeline!.db.query(
-    `SELECT extract(epoch FROM occurred_at)::float8 * 1000 - ${TEN} AS at,
-            extract(epoch FROM watermark)::float8 * 1000 - ${TEN} AS watermark FROM late_events ORDER BY seq`,
-  )
-  return rows.map((row) => [row.at / 1_000, row.watermark / 1_000])
-}
-
-test('a window counts its events once, and closes when the watermark reaches its end', async () => {
-  await start(windowOf())
-  await pipeline!.send([at(0), at(9.999), at(10)])
-  expect(await untilResults(1)).toEqual([[0, 10, { n: 2 }]])
-  const { rows } = await pipeline!.db.query('SELECT start_at::text, state FROM window_state')
-  expect(rows).toEqual([{ start_at: String((TEN + 10_000) * 1_000), state: { n: 1 } }])
-})
-
-test('events may be out of order by as much as is allowed', async () => {
-  await start(windowOf({ time: { outOfOrderness: '5s' } }))
-  await pipeline!.send([at(1), at(12), at(8), at(15)])
-  expect(await untilResults(1)).toEqual([[0, 10, { n: 2 }]])
-})
-
-test.each([[[3]], [[2, 1]], [[1, 1, 1]]])(
-  'a late event is a row, however events fall into batches: %j',
-  async (sizes) => {
-    await start(windowOf({ time: { outOfOrderness: '5s' } }))
-    const events = [at(1), at(15), at(9)]
-    for (const size of sizes) {
-      await pipeline!.send(events.splice(0, size))
-      await until('all is read', handledAll)
-    }
-    await until('there is a late event', async () => (await late()).length > 0)
-    expect(await late()).toEqual([[9, 10]])
-    expect(await untilResults(1)).toEqual([[0, 10, { n: 1 }]])
+const CASES: Record<string, Case> = {
+  'counts each event once': { events: [0, 9.999, 10], closed: [[0, 10, n]] },
+  'waits for events out of order': { window: D5, events: [1, 12, 8, 15], closed: [[0, 10, n]] },
+  'records a late event': { window: D5, events: [1, 15, 9], closed: [[0, 10, { n: 1 }]], late: [[9, 10]] },
+  ...Object.fromEntries(
+    [
+      [2, 1],
+      [1, 1, 1],
+    ].map((batches) => [
+      `batches of ${batches} make no difference`,
+      { window: D5, events: [1, 15, 9], closed: [[0, 10, { n: 1 }]], late: [[9, 10]], batches },
+    ]),
+  ),
+  'an event that an aggregate refuses is a dead letter': {
+    window: { aggregate: { n: sum(value) } },
+    events: [[1, 1], [2, 'none'], [3, 5], 20],
+    closed: [[0, 10, { n: 6 }]],
+    refused: [
+      `aggregate 'n': the function of sum returned the text "none"; expected a number, a BigInt or a decimal number as text, of at most 400 digits`,
+    ],
   },
-)
+  'hopping windows share their events': {
+    window: { window: hopping('10s', { every: '5s' }), aggregate: { n: sum(value) } },
+    events: [
+      [7, 1],
+      [11, 2],
+      [20, 3],
+      [60, 0],
+    ],
+    closed: [
+      [0, 10, { n: 1 }],
+      [5, 15, { n: 3 }],
+      [10, 20, { n: 2 }],
+      [15, 25, { n: 3 }],
+      [20, 30, { n: 3 }],
+    ],
+  },
+  'an event is in the hopping windows that are still open': {
+    window: { window: hopping('10s', { every: '5s' }) },
+    events: [7, 12, 9, 60],
+    closed: [
+      [0, 10, { n: 1 }],
+      [5, 15, { n: 3 }],
+      [10, 20, { n: 1 }],
+    ],
+  },
+  'an event exactly at the gap joins the session': {
+    window: { window: session({ gap: '10s' }) },
+    events: [0, 10, 21],
+    closed: [[0, 10, n]],
+  },
+  'an event between two sessions merges them': {
+    window: { window: session({ gap: '10s' }), time: { outOfOrderness: '30s' } },
+    events: [0, 15, 8, 100],
+    closed: [[0, 15, { n: 3 }]],
+  },
+  'a session has a longest time': {
+    window: { window: session({ gap: '10s', max: '60s' }) },
+    events: [0, 9, 18, 27, 36, 45, 54, 63, 200],
+    closed: [
+      [0, 54, { n: 7 }],
+      [63, 63, { n: 1 }],
+    ],
+  },
+  'windows before 1970 are aligned': {
+    events: [secondsTo('1969-12-31T23:59:58Z'), 0],
+    closed: [[secondsTo('1969-12-31T23:59:50Z'), secondsTo('1970-01-01T00:00:00Z'), { n: 1 }]],
+  },
+  'a day of the calendar may have 25 hours': {
+    window: { window: calendar('day', { timeZone: 'Europe/Berlin' }) },
+    events: [secondsTo('2025-10-26T00:30:00Z'), secondsTo('2025-10-26T01:30:00Z'), 0],
+    closed: [[secondsTo('2025-10-25T22:00:00Z'), secondsTo('2025-10-25T22:00:00Z') + 25 * HOUR, n]],
+  },
+  'aggregates are exact': {
+    window: { aggregate: { sum: sum(value), min: min(value), max: max(value), average: avg(value) } },
+    events: [
+      [1, 0.1],
+      [2, 0.1],
+      [3, 0.1],
+      [11, 0],
+      [12, '9007199254740993'],
+      [13, '1'],
+      [30, 0],
+    ],
+    closed: [
+      [0, 10, { sum: 0.3, min: 0.1, max: 0.1, average: 0.1 }],
+      [10, 20, { sum: '9007199254740994', min: 0, max: '9007199254740993', average: 3_002_399_751_580_330 }],
+    ],
+  },
+}
 
-test('hopping windows share their events', async () => {
-  await start(
-    windowOf({ window: hopping('10s', { every: '5s' }), aggregate: { n: sum(({ data }) => Number(data.n)) } }),
-  )
-  await pipeline!.send([at(7, 1), at(11, 2), at(20, 3), at(60)])
-  expect(await untilResults(5)).toEqual([
-    [0, 10, { n: 1 }],
-    [5, 15, { n: 3 }],
-    [10, 20, { n: 2 }],
-    [15, 25, { n: 3 }],
-    [20, 30, { n: 3 }],
+const cases = Object.entries(CASES).map(([name, given], i) => ({ name, type: `case${i}`, ...given }))
+let pipeline: TestPipeline
+
+beforeAll(async () => {
+  const definitions = cases.map(({ type }) => defineEvent({ type, schema: Type.Object({ n: Type.Unknown() }) }))
+  const windows = cases.map(({ type, window }) => windowOf({ name: type, on: [type], ...window }))
+  pipeline = await startPipeline(definitions, {}, windows)
+  await pipeline.startWorker()
+  for (const { type, events, batches = [events.length] } of cases) {
+    const left = events.map((event) => (Array.isArray(event) ? at(event[0], event[1], type) : at(event, 1, type)))
+    for (const size of batches) {
+      await pipeline.send(left.splice(0, size))
+      if (batches.length > 1) await untilRead(pipeline)
+    }
+  }
+  await untilRead(pipeline)
+}, 60_000)
+
+afterAll(() => pipeline.stop())
+
+test.each(cases)('$name', async ({ type, closed, late = [], refused = [] }) => {
+  expect(await resultsOf(pipeline, type)).toEqual(closed)
+  expect(await lateEvents(pipeline, type)).toEqual(late)
+  const { rows } = await pipeline.db.query('SELECT message FROM group_dead_letters WHERE type = $1 ORDER BY seq', [
+    type,
   ])
-})
-
-test('sessions grow and merge until there is a gap', async () => {
-  await start(windowOf({ window: session({ gap: '10s' }), time: { outOfOrderness: '30s' } }))
-  await pipeline!.send([at(0), at(15), at(8), at(100)])
-  expect(await untilResults(1)).toEqual([[0, 15, { n: 3 }]])
-})
-
-test('an event that an aggregate refuses is a dead letter, and the others count', async () => {
-  await start(windowOf({ aggregate: { n: sum(({ data }) => data.n as number) } }))
-  await pipeline!.send([at(1, 1), at(2, 'no number'), at(3, 5), at(20)])
-  expect(await untilResults(1)).toEqual([[0, 10, { n: 6 }]])
-  const { rows } = await pipeline!.db.query('SELECT error_class, message, status FROM group_dead_letters')
-  expect(rows).toEqual([
-    {
-      error_class: 'PermanentError',
-      message: expect.stringContaining("aggregate 'n': the function of sum returned"),
-      status: 'open',
-    },
-  ])
+  expect(rows.map(({ message }) => message)).toEqual(refused)
 })

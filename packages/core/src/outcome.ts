@@ -21,6 +21,8 @@ export interface Delivery {
   schemaVersion?: number
   /** It has a row in `retries`, to be deleted when it is settled. */
   inRetries: boolean
+  /** It was processed before, and keeps its place in the log. */
+  inLog?: boolean
 }
 
 /**

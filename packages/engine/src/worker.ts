@@ -100,6 +100,9 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
     maxParkedBytes: config.EVENTFLOW_MAX_WAITING_BYTES,
     eventLimitBytes: config.EVENTFLOW_EVENT_LIMIT_BYTES,
     owned: only ? undefined : () => lanes.flatMap((lane) => lane.partitions().map(({ partition }) => partition)),
+  }).catch(async (error) => {
+    await schemas.stop()
+    throw error
   })
   lanes.push(...feeds.map((feed) => startLane({ ...shared, feed })))
   const worker = { id, host: hostname(), pid: process.pid, run, leaseMs, groups: only }

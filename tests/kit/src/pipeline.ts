@@ -159,6 +159,9 @@ export async function startPipeline(
         readers,
         registered,
         onIncarnation: followIncarnation(db, key, ports.renewSecret),
+      }).catch(async (error) => {
+        await Promise.all(feeds.map((feed) => feed.close()))
+        throw error
       })
       workers.add(worker)
       const stop = () => {

@@ -2,16 +2,16 @@
 import { readDuration } from '../windows/durations.js'
 import type { Micros } from '../windows/micros.js'
 
-export const JOIN_KINDS = ['inner', 'left', 'outer'] as const
 /** Which events are emitted alone if nothing is joined with them: none, those of the left side, those of both. */
-export type JoinKind = (typeof JOIN_KINDS)[number]
+export type JoinKind = 'inner' | 'left' | 'outer'
+export const JOIN_KINDS: readonly JoinKind[] = ['inner', 'left', 'outer']
 
-export const JOIN_MATCHES = ['all', 'first', 'latest'] as const
 /**
  * Which of the left events within the bounds a right one is joined with: all of them, the one with the earliest time, or
  * the one with the latest time that is not after its own.
  */
-export type JoinMatch = (typeof JOIN_MATCHES)[number]
+export type JoinMatch = 'all' | 'first' | 'latest'
+export const JOIN_MATCHES: readonly JoinMatch[] = ['all', 'first', 'latest']
 
 /** How far apart two events may be, in durations such as `'10m'`. Both bounds are inclusive. */
 export interface JoinBounds {

@@ -133,7 +133,7 @@ export function avg<Data = Payload>(
  * ```ts
  * const distinct = custom({
  *   create: (): Record<string, true> => ({}),
- *   add: (users, { data }) => ({ ...users, [data.userId]: true }),
+ *   add: (users, { data }: AcceptedEvent<{ userId: string }>) => ({ ...users, [data.userId]: true }),
  *   merge: (a, b) => ({ ...a, ...b }),
  *   result: (users) => Object.keys(users).length,
  * })

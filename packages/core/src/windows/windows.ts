@@ -26,7 +26,7 @@ export interface FixedWindows {
   firstOpen(pane: Window, watermark: Micros | undefined): Window | undefined
 }
 
-/** Windows that each key has at times of its own: `sessions.ts`. */
+/** Windows that each key has at times of its own. */
 export interface SessionWindows {
   readonly kind: 'session'
   readonly signature: string

@@ -13,11 +13,14 @@ export interface WaitingRetry {
   crashes: number
   /** The schema version that a replay asked for. */
   schemaVersion?: number
+  /** It was processed before, and keeps its place in the log. */
+  inLog?: boolean
   /** Milliseconds until it is due, by the database's clock; negative if overdue. */
   dueInMs: number
 }
 
 const COLUMNS = `${RAW_EVENT_COLUMNS}, w.attempts, w.history, w.crashes, w.schema_version,
+         (SELECT true FROM log_replaying l WHERE l.seq = w.seq) AS in_log,
          (extract(epoch FROM w.due_at - now()) * 1000)::float8 AS due_in_ms`
 
 /** Resolves with the retries of a partition, in the order of acceptance: at most `limit`, with a seq above `after`. */
@@ -68,6 +71,7 @@ function retryOf(row: any): WaitingRetry {
     history: row.history,
     crashes: row.crashes,
     ...(row.schema_version !== null && { schemaVersion: row.schema_version }),
+    ...(row.in_log && { inLog: true }),
     dueInMs: row.due_in_ms,
   }
 }

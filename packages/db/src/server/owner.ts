@@ -35,7 +35,8 @@ const TABLES = [
   ...['event_schemas', 'event_schema_modes', 'installation', 'kysely_migration', 'kysely_migration_lock'],
   ...['ledger', 'ledger_parts', 'event_ids', 'event_ids_1', 'log_heads', 'log_position'],
   ...['log_starts', 'log_replaying', 'consumer_groups', 'group_leases', 'group_cursors', 'group_parked'],
-  'group_dead_letters',
+  ...['group_dead_letters', 'log_marks', 'log_holds', 'ingest_processes', 'group_watermarks', 'late_events'],
+  ...['window_state', 'window_results', 'join_rows'],
 ]
 
 /**

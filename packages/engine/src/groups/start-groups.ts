@@ -47,7 +47,10 @@ export async function startGroups(deps: GroupsDeps): Promise<Groups> {
   )
   const db = openPool(consumers.length, deps)
   const register = () => registerGroups(db, consumers.map(groupOf))
-  const ids = await untilDone('registering the consumer groups', log, register, isAway)
+  const ids = await untilDone('registering the consumer groups', log, register, isAway).catch(async (error) => {
+    await db.end()
+    throw error
+  })
   const partitions = await untilDone('reading the partitions', log, () => countPartitions(db), isAway)
   const announce = createAnnouncer({ db, publisher, onIncarnation, onUnpublished: () => {} })
   const lanes = consumers.map((consumer) => {

@@ -24,7 +24,10 @@ export function applySettlement(settlement: Settlement, partitions: ReadonlyMap<
   }
   for (const { event } of refused) {
     const memory = memoryOf(partitions.get(event.partition))
-    if (memory) memory.refusedSeq = Math.min(memory.refusedSeq, event.seq)
+    if (!memory) continue
+    memory.refusedSeq = Math.min(memory.refusedSeq, event.seq)
+    // It will never be settled, and must not hold windows for ever.
+    memory.holds.settled([event.seq], memory.holds.open)
   }
   for (const { delivery, delayMs } of blocked) {
     memoryOf(partitions.get(delivery.event.partition))?.keys.block({ ...delivery, crashes: 0 }, now + delayMs)

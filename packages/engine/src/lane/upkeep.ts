@@ -8,6 +8,9 @@ import type { WorkerMetrics } from '@eventflow/runtime'
 import { findUnpublished, saveWatermarks } from '../partition/catch-up.js'
 import { takeUpRetries } from '../partition/due-retries.js'
 import { partitionsIn, restart } from '../partition/partition.js'
+import { positionOf } from '../partition/scans.js'
+import { raiseHolds } from '../settle/hold-changes.js'
+import { leaseOf } from './keep.js'
 import type { LaneState, Work } from './lane-state.js'
 
 /** The most replayed events that are loaded at once. */
@@ -61,7 +64,13 @@ export function createUpkeep(
         await work(deliveries)
       }
       // A partition that must begin again is not included: it no longer knows what it had read.
-      await saveWatermarks(begun(), db)
+      const reading = begun()
+      await saveWatermarks(reading, db)
+      for (const { state } of reading) state.memory.holds.knowUpTo(positionOf(state.memory.scans))
+      await raiseHolds(
+        reading.map((partition) => ({ lease: leaseOf(partition), holds: partition.state.memory.holds })),
+        db,
+      )
     },
   }
 }

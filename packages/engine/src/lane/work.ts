@@ -7,7 +7,7 @@ import { logBatch } from '../batch/log.js'
 import { measure } from '../batch/measure.js'
 import type { Settlement } from '../batch/settlement.js'
 import { traceBatch } from '../batch/trace.js'
-import { closeEntries, restart, takeInAll } from '../partition/partition.js'
+import { closeEntries, memoryOf, restart, takeInAll } from '../partition/partition.js'
 import { type ProcessDeps, processBatch } from '../process/process.js'
 import { type SettleDeps, settleBatch } from '../settle/settle.js'
 import { type WriteDeps, write } from '../settle/write.js'
@@ -104,8 +104,8 @@ export function createWork(deps: WorkDeps, state: Omit<LaneState, 'arrivals'>): 
     for (let failures = 0; ; failures++) {
       try {
         const settling = { batch, again: failures > 0, stopping, transactionSize }
-        const leases = leasesOf(partitions)
-        return await settleBatch(outcomes, ({ due }) => write(due, leases, settling, deps), settling, deps)
+        const held = { leases: leasesOf(partitions), holdsOf: (id: number) => memoryOf(partitions.get(id))?.holds }
+        return await settleBatch(outcomes, (part) => write(part, held, settling, deps), settling, deps)
       } catch (error) {
         activity.failed(error)
         log.warn({ err: error, events: outcomes.length }, 'settling failed; the batch is kept and tried again')

@@ -2,14 +2,19 @@
 import { type CatchUpReason, type Delivery, type Feed, storedDelivery } from '@eventflow/core'
 import {
   type Db,
+  findBrokenLeases,
   markBroken,
   type PartitionState,
   readArrivals,
+  readLastSeqs,
+  readOpenHolds,
   readPartition,
   readRetries,
   renewIncarnation,
   type WaitingRetry,
+  withTransaction,
 } from '@eventflow/db'
+import type { Inherited } from './holds.js'
 import type { Interruptions } from './interruptions.js'
 import { type Memory, newMemory, type Partition } from './partition.js'
 
@@ -47,13 +52,17 @@ export async function begin(partition: Partition, deps: PartitionDeps): Promise<
   await deps.onIncarnation(known.incarnation)
   if (partition.state.source === 'new') {
     const { cause } = partition.state
-    partition.state = { source: 'retries', cause, memory: newMemory(known.settledSeq, orderOf), loadedUpTo: 0 }
+    const inherited = await readInherited(db, partition)
+    if (!inherited) return false
+    const memory = newMemory(known.settledSeq, orderOf, inherited)
+    partition.state = { source: 'retries', cause, memory, loadedUpTo: 0 }
   }
   const { state } = partition
   if (state.source !== 'retries') throw new Error(`a partition in '${state.source}' has already begun`)
   if (!(await loadRetries(partition, state, deps))) return true
 
   const { memory, cause } = state
+  memory.holds.knowUpTo(0)
   const reason = feed.isReady() ? await reasonToCatchUp(partition, known, cause, deps) : 'redis away'
   if (reason === 'lease lost') return false
   if (reason) partition.state = { source: 'postgres', memory, reason, caughtUp: 0, target: undefined }
@@ -70,6 +79,19 @@ export async function begin(partition: Partition, deps: PartitionDeps): Promise<
     }
   }
   return true
+}
+
+/**
+ * Reads the holds in the log, and the last seq, up to which there may be an event that they are for. It waits for a
+ * transaction of this lane whose answer was lost: that may still write some. Resolves with undefined if the lease is
+ * lost.
+ */
+function readInherited(db: Db, { id, epoch }: Partition): Promise<Inherited | undefined> {
+  return withTransaction(db, async (tx) => {
+    if ((await findBrokenLeases(tx, [{ partition: id, epoch, dirty: null }])).length > 0) return undefined
+    const open = (await readOpenHolds(tx, [id])).get(id)!
+    return { open, upTo: open.size === 0 ? 0 : (await readLastSeqs(tx, [id]))[0]! }
+  })
 }
 
 /** Loads retries as long as there is room. Resolves with true when all of them are loaded. */

@@ -42,9 +42,10 @@ export interface Keys {
 
 /**
  * Creates the keys of a partition. `orderOf` returns the string by which an event is ordered: unique to the event if
- * its type needs no order. Times are in milliseconds, on any one clock.
+ * its type needs no order. `onBlock` is called with each event that is blocked. Times are in milliseconds, on any one
+ * clock.
  */
-export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
+export function createKeys(orderOf: (delivery: Delivery) => string, onBlock?: (delivery: Delivery) => void): Keys {
   const blocked = new Map<string, { dueAt: number; deliveries: Delivery[] }>()
   const waiting = new Map<string, Delivery>()
   let nextDue = Number.POSITIVE_INFINITY
@@ -52,6 +53,7 @@ export function createKeys(orderOf: (delivery: Delivery) => string): Keys {
 
   function block(delivery: Delivery, dueAt: number): void {
     waiting.set(identityOf(delivery.event), delivery)
+    onBlock?.(delivery)
     bytes += delivery.payload.length
     const order = orderOf(delivery)
     const key = blocked.get(order)

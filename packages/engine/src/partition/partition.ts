@@ -18,12 +18,14 @@
  */
 import type { CatchUpReason, Delivery, EntryId } from '@eventflow/core'
 import { createOpenEntries, type OpenEntries } from './entries.js'
+import { createHolds, type Holds, type Inherited } from './holds.js'
 import { createKeys, type Keys } from './keys.js'
 import { type Scans, startScan } from './scans.js'
 
 /** What the owner keeps in memory for a partition that has begun. */
 export interface Memory {
   keys: Keys
+  holds: Holds
   /** The entries that were read and are not yet acknowledged. */
   entries: OpenEntries
   /** How far the partition was read from Postgres. There are several scans only in *postgres*. */
@@ -133,9 +135,11 @@ export function newPartition(taken: { partition: number; epoch: number }, suspec
 }
 
 /** The memory of a partition that begins. Everything up to `watermark` is settled or in `retries`. */
-export function newMemory(watermark: number, orderOf: (delivery: Delivery) => string): Memory {
+export function newMemory(watermark: number, orderOf: (delivery: Delivery) => string, inherited?: Inherited): Memory {
+  const holds = createHolds(inherited)
   return {
-    keys: createKeys(orderOf),
+    keys: createKeys(orderOf, holds.wait),
+    holds,
     entries: createOpenEntries(),
     scans: startScan(watermark),
     final: { seq: 0, readAt: Number.NEGATIVE_INFINITY },

@@ -12,8 +12,10 @@ import {
   upsertRetries,
   withTransaction,
 } from '@eventflow/db'
+import type { Settlement } from '../batch/settlement.js'
 import type { Definitions } from '../process/definitions.js'
 import { applyEffects, type HandlerLimits, hasEffect } from './effects.js'
+import { type HoldsOf, holdChangesOf } from './hold-changes.js'
 import type { Settling } from './settling.js'
 import { type Handled, withHandlers } from './with-handlers.js'
 
@@ -42,19 +44,22 @@ export interface Written {
  * handler or a deferred constraint fails, and with the error of Postgres otherwise.
  */
 export async function write(
-  outcomes: readonly Due[],
-  leases: ReadonlyMap<number, Lease>,
+  { due: outcomes, blocked }: { due: readonly Due[]; blocked: Settlement['blocked'] },
+  { leases, holdsOf }: { leases: ReadonlyMap<number, Lease>; holdsOf: HoldsOf },
   settling: Settling,
   { db, definitions, workerId, handlerLimits: limits }: WriteDeps,
 ): Promise<Written> {
   const partitions = new Set(outcomes.map(({ delivery }) => delivery.event.partition))
+  const holds = holdChangesOf({ due: outcomes, blocked, partitions }, holdsOf, settling.again)
   const ownLeases = [...partitions].flatMap((partition) => leases.get(partition) ?? [])
   const successes = outcomes.filter((outcome) => outcome.kind === 'processed')
   const others = outcomes.filter((outcome) => outcome.kind !== 'processed')
 
   const writeRows = async (tx: Queryable): Promise<Written> => {
     const now = new Date()
-    const broken = others.length > 0 ? await fence(tx, partitions, ownLeases) : new Set<number>()
+    const fenced = others.length > 0 || holds.some
+    const broken = fenced ? await fence(tx, partitions, ownLeases) : new Set<number>()
+    if (holds.some) await holds.lower(tx, broken)
     const leaseHolds = ({ delivery }: Outcome) => !broken.has(delivery.event.partition)
 
     let fresh: Processed[] = []
@@ -79,13 +84,17 @@ export async function write(
     const mayHaveRetry = ({ delivery }: { delivery: Delivery }) => settling.again || delivery.inRetries
     const ended = [...processed, ...failed].filter(mayHaveRetry).map(({ delivery }) => delivery.event)
     if (ended.length > 0) await endWaiting(tx, ended)
+    if (holds.some) await holds.raise(tx, broken)
     return { processed, fresh, failed, retried, broken }
   }
 
   const effective = successes.filter((outcome) => hasEffect(outcome, definitions))
-  if (effective.length > 0) return writeWithEffects()
-  const onlyInserts = !settling.again && others.length === 0 && successes.every(({ delivery }) => !delivery.inRetries)
-  return onlyInserts ? writeRows(db) : withTransaction(db, writeRows)
+  const onlyInserts =
+    !settling.again && !holds.some && others.length === 0 && successes.every(({ delivery }) => !delivery.inRetries)
+  const writeAsNeeded = () => (onlyInserts ? writeRows(db) : withTransaction(db, writeRows))
+  const written = await (effective.length > 0 ? writeWithEffects() : writeAsNeeded())
+  holds.committed(written.broken)
+  return written
 
   async function writeWithEffects(): Promise<Written> {
     const writeAll = async (tx: Transaction, handled: Handled) => {

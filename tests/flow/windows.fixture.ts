@@ -1,0 +1,68 @@
+/** Windows in tests. Times are seconds after ten o'clock, long ago: so an event was accepted after it happened. */
+import { count, defineEvent, defineWindow, Type, tumbling, type WindowDefinition } from '@eventflow/sdk'
+import { type TestPipeline, until } from '@eventflow/testkit'
+
+export const measured = defineEvent({ type: 'measured', schema: Type.Object({ n: Type.Unknown() }) })
+
+const TEN = Date.parse('2026-01-01T10:00:00Z')
+
+export const timeAt = (seconds: number) => new Date(TEN + seconds * 1_000).toISOString()
+
+export const at = (seconds: number, n: unknown = 1, type = 'measured', key = 'k') => ({
+  type,
+  partitionkey: key,
+  time: timeAt(seconds),
+  data: { n },
+})
+
+/** A tumbling window of 10 s that counts, unless something else is given. */
+export function windowOf(given: Partial<WindowDefinition> = {}): WindowDefinition {
+  return defineWindow({
+    name: 'w',
+    on: ['measured'],
+    from: 'earliest',
+    window: tumbling('10s'),
+    aggregate: { n: count() },
+    ...given,
+  } as WindowDefinition)
+}
+
+/** Start, end and result of the closed windows, in the order of time. */
+export async function resultsOf({ db }: Pick<TestPipeline, 'db'>, name = 'w') {
+  const { rows } = await db.query(
+    `SELECT extract(epoch FROM start_at)::float8 * 1000 - ${TEN} AS start,
+            extract(epoch FROM end_at)::float8 * 1000 - ${TEN} AS "end", result
+     FROM window_results JOIN consumer_groups USING (group_id, generation) WHERE name = $1 ORDER BY start_at, key`,
+    [name],
+  )
+  return rows.map((row) => [row.start / 1_000, row.end / 1_000, row.result])
+}
+
+export async function untilResults(pipeline: TestPipeline, number: number, name = 'w') {
+  await until(`there are ${number} results`, async () => (await resultsOf(pipeline, name)).length >= number)
+  return resultsOf(pipeline, name)
+}
+
+/** Waits until every accepted event is processed, and every group has read it. */
+export async function untilRead({ db }: TestPipeline): Promise<void> {
+  await until('all is read', async () => {
+    const { rows } = await db.query(
+      `SELECT (SELECT count(*) FROM raw_events) - (SELECT count(*) FROM processed_events) AS unprocessed,
+              count(*) FILTER (WHERE position < (SELECT max(position) FROM processed_events p
+                                                 WHERE p.partition = c.partition)) AS unread
+       FROM group_cursors c JOIN consumer_groups g USING (group_id) WHERE c.generation = coalesce(building, g.generation)`,
+    )
+    return rows[0].unprocessed === 0 && rows[0].unread === 0
+  })
+}
+
+/** The times of late events, and the watermarks that they met. */
+export async function lateEvents({ db }: TestPipeline, name = 'w') {
+  const { rows } = await db.query(
+    `SELECT extract(epoch FROM occurred_at)::float8 * 1000 - ${TEN} AS at,
+            extract(epoch FROM watermark)::float8 * 1000 - ${TEN} AS watermark
+     FROM late_events JOIN consumer_groups USING (group_id, generation) WHERE name = $1 ORDER BY seq`,
+    [name],
+  )
+  return rows.map((row) => [row.at / 1_000, row.watermark / 1_000])
+}
