@@ -9,7 +9,6 @@ export interface WindowSpec {
   /** Windows of a size that begin at the multiples of `every`; or sessions, which a longer time than `gap` ends. */
   window: { size: bigint; every: bigint } | { gap: bigint }
   outOfOrderness: bigint
-  idle: bigint
   late: 'row' | 'dead letter'
   emits: boolean
 }
@@ -22,18 +21,18 @@ export const FAULT_WINDOWS: readonly WindowSpec[] = [
     name: 'fault-tumbling',
     types: ['fault.leading'],
     window: { size: 2n * SECOND, every: 2n * SECOND },
-    ...{ outOfOrderness: SECOND, idle: SECOND, late: 'row', emits: true },
+    ...{ outOfOrderness: SECOND, late: 'row', emits: true },
   },
   {
     name: 'fault-hopping',
     types: ['fault.step'],
     window: { size: 10n * SECOND, every: 5n * SECOND },
-    ...{ outOfOrderness: 2n * SECOND, idle: SECOND, late: 'row', emits: false },
+    ...{ outOfOrderness: 2n * SECOND, late: 'row', emits: false },
   },
   {
     name: 'fault-session',
     types: ['fault.handled', 'fault.derived'],
     window: { gap: SECOND },
-    ...{ outOfOrderness: SECOND, idle: SECOND, late: 'dead letter', emits: false },
+    ...{ outOfOrderness: SECOND, late: 'dead letter', emits: false },
   },
 ]

@@ -29,7 +29,7 @@ async function readWindow(
   { name, types }: WindowSpec,
   tenantId: string,
 ): Promise<WindowHistory | undefined> {
-  const [group] = await rowsOf(tx, 'SELECT group_id, generation FROM consumer_groups WHERE name = $1', [name])
+  const [group] = await rowsOf(tx, 'SELECT group_id, generation, idle::text FROM consumer_groups WHERE name = $1', [name])
   if (!group) return undefined
   const { group_id: groupId, generation } = group
   const cursors = (await rowsOf(
@@ -42,7 +42,7 @@ async function readWindow(
   const isOurs = 'group_id = $1 AND generation = $2 AND tenant_id = $3'
   const [{ removed }] = await rowsOf(tx, 'SELECT count(*)::integer AS removed FROM removed_processed_events', [])
   return {
-    ...{ name, tenantId, groupId, generation, cursors, isComplete: removed === 0 },
+    ...{ name, tenantId, groupId, generation, cursors, idle: BigInt(group.idle), isComplete: removed === 0 },
     entries: (await readEntries(tx, types, tenantId)).filter(
       ({ partition, position }) => position > (began.get(partition) ?? 0),
     ),

@@ -21,7 +21,9 @@ export interface Expected {
   times: Map<number, Time>
 }
 
-type Log = Pick<WindowHistory, 'cursors' | 'entries' | 'marks'>
+type Settings = Pick<WindowSpec, 'outOfOrderness'> & Pick<WindowHistory, 'idle'>
+
+type Log = Pick<WindowHistory, 'cursors' | 'entries' | 'marks' | 'idle'>
 
 /** `numberOf`: what an event adds to the sum. */
 export function expectedOf(spec: WindowSpec, log: Log, numberOf: (id: string) => number): Expected {
@@ -34,7 +36,7 @@ export function expectedOf(spec: WindowSpec, log: Log, numberOf: (id: string) =>
     const cursor = partitions.get(partition)
     if (!cursor || position > cursor.position) continue
     const time = expected.times.get(partition) ?? {}
-    if ('kind' in step) passMark(time, step, position <= cursor.began, spec)
+    if ('kind' in step) passMark(time, step, position <= cursor.began, { ...spec, idle: log.idle })
     else {
       if (position <= cursor.began) continue
       const { watermark } = time
@@ -52,7 +54,7 @@ export function expectedOf(spec: WindowSpec, log: Log, numberOf: (id: string) =>
   return expected
 }
 
-function passMark(time: Time, { kind, at, seenSince }: MarkRow, isBefore: boolean, spec: WindowSpec): void {
+function passMark(time: Time, { kind, at, seenSince }: MarkRow, isBefore: boolean, spec: Settings): void {
   if (kind === 'release') delete time.hold
   if (kind === 'hold') time.hold = at!
   if (isBefore) return
@@ -65,14 +67,14 @@ function passMark(time: Time, { kind, at, seenSince }: MarkRow, isBefore: boolea
   rise(time, spec)
 }
 
-function passEvent(time: Time, { occurred, accepted }: WindowEntry, spec: WindowSpec): void {
+function passEvent(time: Time, { occurred, accepted }: WindowEntry, spec: Pick<Settings, 'outOfOrderness'>): void {
   const shown = occurred < accepted ? occurred : accepted
   if (time.seen === undefined || shown > time.seen) time.seen = shown
   if (time.lastAccepted === undefined || accepted > time.lastAccepted) time.lastAccepted = accepted
   rise(time, spec)
 }
 
-function rise(time: Time, { outOfOrderness }: WindowSpec): void {
+function rise(time: Time, { outOfOrderness }: Pick<Settings, 'outOfOrderness'>): void {
   if (time.seen === undefined) return
   const free = time.seen - outOfOrderness
   const reached = time.hold !== undefined && time.hold < free ? time.hold : free

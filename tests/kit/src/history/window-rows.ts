@@ -64,6 +64,8 @@ export interface WindowHistory {
   tenantId: string
   groupId: number
   generation: number
+  /** How long a partition must have been without events of the window until a tick counts. */
+  idle: bigint
   /** Where it began in each partition, and how far it has come. */
   cursors: { partition: number; began: number; position: number }[]
   /** In the order of their positions; none from before it began. */
