@@ -30,7 +30,7 @@ const FLOORS: Record<string, readonly (readonly string[])[]> = {
     ['lane'],
     ['ownership', 'watch'],
     ['groups'],
-    ['windows'],
+    ['windows', 'joins'],
     [ROOT],
   ],
   'apps/ingest': [['http'], ['door'], ['answers'], ['operations'], ['live'], ['routes'], [ROOT]],

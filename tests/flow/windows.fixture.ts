@@ -43,16 +43,21 @@ export async function untilResults(pipeline: TestPipeline, number: number, name 
   return resultsOf(pipeline, name)
 }
 
-/** Waits until every accepted event is processed, and every group has read it. */
+const due = (table: string, column: string) => `
+  (SELECT count(*) FROM ${table} JOIN group_watermarks USING (group_id, generation, partition, tenant_id)
+   WHERE ${column} <= watermark)`
+
+/** Waits until every accepted event is processed, every group has read it, and what has ended by that is done. */
 export async function untilRead({ db }: TestPipeline): Promise<void> {
   await until('all is read', async () => {
     const { rows } = await db.query(
       `SELECT (SELECT count(*) FROM raw_events) - (SELECT count(*) FROM processed_events) AS unprocessed,
               count(*) FILTER (WHERE position < (SELECT max(position) FROM processed_events p
-                                                 WHERE p.partition = c.partition)) AS unread
+                                                 WHERE p.partition = c.partition)) AS unread,
+              ${due('window_state', 'close_at')} + ${due('join_rows', 'expires_at')} AS due
        FROM group_cursors c JOIN consumer_groups g USING (group_id) WHERE c.generation = coalesce(building, g.generation)`,
     )
-    return rows[0].unprocessed === 0 && rows[0].unread === 0
+    return rows[0].unprocessed === 0 && rows[0].unread === 0 && rows[0].due === 0
   })
 }
 

@@ -36,6 +36,7 @@ import { lock, needsNoKey } from './door/auth.js'
 import { createDataCheck } from './door/check-data.js'
 import { createKeyring } from './door/keyring.js'
 import { boundRequests, createQuotas } from './door/quotas.js'
+import { beatWhileOpen } from './heartbeat.js'
 import { readBodies } from './http/bodies.js'
 import { serveConsole } from './http/console.js'
 import { documentRoutes } from './http/docs.js'
@@ -108,6 +109,7 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
     batchLimit: config.EVENTFLOW_BATCH_LIMIT,
   })
   await documentRoutes(app)
+  beatWhileOpen(app, db, log)
 
   const standby = await openStandby(app, { config, primary: asking, log, metrics })
   const stored = await readStored(deps)

@@ -42,8 +42,8 @@ try {
   watchLoop(config, log)
   const tracing = await startTracing('worker', config, log, workerId)
   const loaded = await loadDefinitions(config.EVENTFLOW_EVENTS, { warn: (message) => log.warn(message) })
-  const { events: definitions, consumers, windows } = loaded
-  const readers = [...consumers.values(), ...windows.values()]
+  const { events: definitions, consumers, windows, joins } = loaded
+  const readers = [...consumers.values(), ...windows.values(), ...joins.values()]
 
   const migrateNow = () =>
     migrate(config.DATABASE_URL, {
@@ -54,7 +54,7 @@ try {
   if (applied.length > 0) log.info({ applied }, 'database migrated')
   const finish = () => finishExpansion(config.DATABASE_URL, { onProgress: (message) => log.info(message) })
   await untilDone('preparing the tables', log, finish, isAway)
-  const prepared = [...definitions.values(), ...readers]
+  const prepared = [...definitions.values(), ...consumers.values(), ...windows.values()]
   const preparations = prepared.flatMap((definition) => definition.prepare ?? [])
   await untilDone('preparing', log, () => prepare(config.DATABASE_URL, preparations), isAway)
 

@@ -1,12 +1,14 @@
 /** Definitions of what reads the log, completed to run. */
-import type { ConsumerDefinition, WindowDefinition } from '@eventflow/sdk'
+import type { ConsumerDefinition, JoinDefinition, WindowDefinition } from '@eventflow/sdk'
 import { type CompiledConsumer, compileConsumer } from './groups/consumers.js'
+import { compileJoin } from './joins/compile-join.js'
 import { compileWindow } from './windows/compile-window.js'
 
 /** A definition that reads the log as a consumer group. */
-export type ReaderDefinition = ConsumerDefinition | WindowDefinition
+export type ReaderDefinition = ConsumerDefinition | WindowDefinition | JoinDefinition
 
 /** Completes a definition with the defaults. */
 export function compileReader(definition: ReaderDefinition): CompiledConsumer {
-  return 'aggregate' in definition ? compileWindow(definition) : compileConsumer(definition)
+  if ('aggregate' in definition) return compileWindow(definition)
+  return 'select' in definition ? compileJoin(definition) : compileConsumer(definition)
 }

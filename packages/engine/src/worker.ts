@@ -21,6 +21,7 @@ import { type Lane, startLane } from './lane/lane.js'
 import { createTurns } from './lane/turns.js'
 import { startOwnership } from './ownership/ownership.js'
 import { startRetention } from './ownership/retention.js'
+import { startTicks } from './ownership/ticks.js'
 import { compileDefinitions, type Definitions, orderOf, retryOf } from './process/definitions.js'
 import { handlerLimitsOf } from './settle/effects.js'
 import { refreshWorkerGauges } from './watch/gauges.js'
@@ -107,6 +108,8 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   lanes.push(...feeds.map((feed) => startLane({ ...shared, feed })))
   const worker = { id, host: hostname(), pid: process.pid, run, leaseMs, groups: only }
   const ownership = startOwnership({ db, worker, lanes, log })
+  const owned = () => lanes.flatMap((lane) => lane.partitions())
+  const ticks = startTicks({ db, log, owned, onWritten: shared.onProcessed })
   const rules = {
     settledDays: config.EVENTFLOW_RETENTION_SETTLED_DAYS,
     deadDays: config.EVENTFLOW_RETENTION_DEAD_DAYS,
@@ -129,7 +132,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
       const abandon = setTimeout(() => abandoning.abort(), config.EVENTFLOW_SHUTDOWN_TIMEOUT_MS / 3)
       // A step of the upkeep may take minutes: the partitions must not wait for it.
       const upkeep = Promise.all([retention.stop(), parts.stop(), buckets.stop()])
-      const loops = [watchdog, schemas, telling, groups, ...lanes]
+      const loops = [watchdog, schemas, telling, ticks, groups, ...lanes]
       await Promise.all(loops.map((loop) => loop.stop()))
       clearTimeout(abandon)
       await ownership.stop()

@@ -37,7 +37,7 @@ export interface JoinDefinition<Left = Payload, Right = Payload, Kind extends Jo
    * of a payment when it was made. `first` and `latest` wait until event time has decided which one it is.
    */
   match?: JoinMatch
-  /** The most events of a key that wait for others, from 1 to 100,000; one more is a dead letter. Default: 1,000. */
+  /** The most events of a key that wait on one side, from 1 to 100,000; one more is a dead letter. Default: 1,000. */
   maxPerKey?: number
   /** When event time passes, and with it when events are no longer waited for. */
   time?: WrittenEventTime

@@ -111,7 +111,7 @@ export async function startPipeline(
   }
   await prepare(
     env.DATABASE_URL,
-    [...definitions, ...readers].flatMap((definition) => definition.prepare ?? []),
+    [...definitions, ...readers].flatMap((definition) => ('prepare' in definition && definition.prepare) || []),
   )
   const byType = new Map(definitions.map((definition) => [definition.type, definition]))
   const logged: TestPipeline['logged'] = []

@@ -49,7 +49,7 @@ export const NEVER: Micros = 2n ** 63n - 1n
 
 /**
  * Adds an event to the rows of its key, which are in the order of time and seq. Returns `late` if the watermark that the
- * event meets has passed its time, and `full` if `maxPerKey` other events wait already.
+ * event meets has passed its time, and `full` if `maxPerKey` other events wait on its side already.
  *
  * With `match: 'all'`, the outputs are its pairs, in the order of the other events. Otherwise there are none yet: a right
  * event is joined when it expires, and that is when no earlier or later match can come any more.
@@ -61,7 +61,7 @@ export function joinEvent<Event>(
   rules: JoinRules,
 ): JoinStep<Event> | 'late' | 'full' {
   if (watermark !== undefined && arriving.time < watermark) return 'late'
-  if (isFull(rows, watermark, rules)) return 'full'
+  if (sides.some((side) => isFull(rows, side, watermark, rules))) return 'full'
   let step: JoinStep<Event> = { rows, outputs: [] }
   for (const side of sides) {
     const added = addTo(step.rows, { ...arriving, side, matched: false, expiresAt: NEVER }, rules)
@@ -94,7 +94,7 @@ export function expireRows<Event>(
   }
   const removed = new Set(expired)
   const rest = rows.filter((row) => !removed.has(row))
-  return { rows: changed(rest, (row) => chosen.has(row) && !row.matched, { matched: true }), outputs }
+  return { rows: changed(rest, new Set([...chosen].filter((row) => !row.matched)), { matched: true }), outputs }
 }
 
 /** The rows to write after some steps over the rows of a key. `updated` rows have a new `matched` or `expiresAt`. */
@@ -116,32 +116,31 @@ const idOf = ({ side, seq }: JoinRow<unknown>) => `${side} ${seq}`
 const hasExpired = ({ expiresAt }: JoinRow<unknown>, watermark: Micros | undefined) =>
   watermark !== undefined && expiresAt <= watermark
 
-/** Rows that have expired do not count, whether or not they were removed. Both rows of an event count as one. */
-function isFull(rows: readonly JoinRow<unknown>[], watermark: Micros | undefined, { maxPerKey }: JoinRules): boolean {
+/** Rows that have expired do not count, whether or not they were removed. */
+function isFull(
+  rows: readonly JoinRow<unknown>[],
+  side: JoinSide,
+  watermark: Micros | undefined,
+  { maxPerKey }: JoinRules,
+): boolean {
   if (rows.length < maxPerKey) return false
-  return new Set(rows.filter((row) => !hasExpired(row, watermark)).map(({ seq }) => seq)).size >= maxPerKey
+  return rows.filter((row) => row.side === side && !hasExpired(row, watermark)).length >= maxPerKey
 }
 
 function addTo<Event>(rows: readonly JoinRow<Event>[], row: JoinRow<Event>, rules: JoinRules): JoinStep<Event> {
-  const others = rows.filter((other) => other.side !== row.side && areJoinable(row, other, rules))
   switch (rules.match) {
     case 'all':
-      return addToAll(rows, row, others, rules)
+      return addToAll(rows, row, rules)
     case 'first':
-      return { rows: addToFirst(rows, row, others, rules), outputs: [] }
+      return { rows: addToFirst(rows, row, rules), outputs: [] }
     case 'latest':
       return { rows: addToLatest(rows, row, rules), outputs: [] }
   }
 }
 
-function addToAll<Event>(
-  rows: readonly JoinRow<Event>[],
-  row: JoinRow<Event>,
-  others: readonly JoinRow<Event>[],
-  rules: JoinRules,
-): JoinStep<Event> {
-  const joined = new Set(others)
-  const matched = changed(rows, (other) => joined.has(other) && !other.matched, { matched: true })
+function addToAll<Event>(rows: readonly JoinRow<Event>[], row: JoinRow<Event>, rules: JoinRules): JoinStep<Event> {
+  const others = joinableWith(rows, row, rules)
+  const matched = changed(rows, new Set(others.filter((other) => !other.matched)), { matched: true })
   const isLeft = row.side === 'left'
   return {
     rows: placed(matched, { ...row, matched: others.length > 0, expiresAt: pastBounds(row, rules) }),
@@ -155,15 +154,15 @@ function addToAll<Event>(
 function addToFirst<Event>(
   rows: readonly JoinRow<Event>[],
   row: JoinRow<Event>,
-  others: readonly JoinRow<Event>[],
   rules: JoinRules,
 ): readonly JoinRow<Event>[] {
+  const others = joinableWith(rows, row, rules)
   if (row.side === 'right') {
     const [first] = others
     return placed(rows, { ...row, expiresAt: first ? first.time + 1n : pastBounds(row, rules) })
   }
-  const waiting = new Set(others.filter(({ expiresAt }) => expiresAt > row.time + 1n))
-  const hastened = changed(rows, (other) => waiting.has(other), { expiresAt: row.time + 1n })
+  const expiresAt = row.time + 1n
+  const hastened = changed(rows, new Set(others.filter((other) => other.expiresAt > expiresAt)), { expiresAt })
   return placed(hastened, { ...row, expiresAt: pastBounds(row, rules) })
 }
 
@@ -177,14 +176,16 @@ function addToLatest<Event>(
   rules: JoinRules,
 ): readonly JoinRow<Event>[] {
   if (row.side === 'right') return placed(rows, { ...row, expiresAt: pastBounds(row, rules) })
-  const isBefore = (other: JoinRow<Event>) => other.side === 'left' && inOrder(other, row) < 0
-  const previous = rows.findLast(isBefore)
-  const next = rows.find((other) => other.side === 'left' && inOrder(other, row) > 0)
+  const place = placeOf(rows, row)
+  const previous = rows.slice(0, place).findLast(({ side }) => side === 'left')
+  const next = rows.slice(place).find(({ side }) => side === 'left')
+  const expiresAt = row.time + 1n
+  const isReplaced = previous !== undefined && previous.expiresAt > expiresAt
   const end = pastBounds(row, rules)
-  const replaced = changed(rows, (other) => other === previous && other.expiresAt > row.time + 1n, {
-    expiresAt: row.time + 1n,
+  return placed(changed(rows, new Set(isReplaced ? [previous] : []), { expiresAt }), {
+    ...row,
+    expiresAt: next ? earlier(end, next.time + 1n) : end,
   })
-  return placed(replaced, { ...row, expiresAt: next ? earlier(end, next.time + 1n) : end })
 }
 
 /** The first microsecond at which no event of the other side is within the bounds of this one. */
@@ -193,15 +194,22 @@ function pastBounds({ side, time }: JoinRow<unknown>, { before, after }: JoinRul
   return after === undefined ? NEVER : time + after + 1n
 }
 
-function areJoinable(one: JoinRow<unknown>, other: JoinRow<unknown>, { before, after }: JoinRules): boolean {
-  if (one.seq === other.seq) return false
-  const [left, right] = one.side === 'left' ? [one, other] : [other, one]
-  return left.time - before <= right.time && (after === undefined || right.time <= left.time + after)
+/** The rows of the other side within the bounds of this one, in order, without the event itself. */
+function joinableWith<Event>(
+  rows: readonly JoinRow<Event>[],
+  { side, time, seq }: JoinRow<Event>,
+  { before, after }: JoinRules,
+): JoinRow<Event>[] {
+  const isLeft = side === 'left'
+  const from = isLeft ? time - before : after === undefined ? undefined : time - after
+  const to = isLeft ? (after === undefined ? undefined : time + after) : time + before
+  const start = from === undefined ? 0 : countWhile(rows, (other) => other.time < from)
+  const end = to === undefined ? rows.length : countWhile(rows, (other) => other.time <= to)
+  return rows.slice(start, end).filter((other) => other.side !== side && other.seq !== seq)
 }
 
 function onlyMatch<Event>(rows: readonly JoinRow<Event>[], right: JoinRow<Event>, rules: JoinRules) {
-  const isMatch = (row: JoinRow<Event>) => row.side === 'left' && areJoinable(row, right, rules)
-  return rules.match === 'first' ? rows.find(isMatch) : rows.findLast(isMatch)
+  return joinableWith(rows, right, rules).at(rules.match === 'first' ? 0 : -1)
 }
 
 const isEmittedAlone = ({ side }: JoinRow<unknown>, { kind }: JoinRules) =>
@@ -220,14 +228,28 @@ function inOrderOfExpiry(a: JoinRow<unknown>, b: JoinRow<unknown>): number {
 
 /** The rows with one more, in its place. */
 function placed<Event>(rows: readonly JoinRow<Event>[], row: JoinRow<Event>): readonly JoinRow<Event>[] {
-  return rows.toSpliced(rows.findLastIndex((other) => inOrder(other, row) <= 0) + 1, 0, row)
+  return rows.toSpliced(placeOf(rows, row), 0, row)
 }
 
-/** The rows with these changes of some of them; the others stay the same objects. */
+const placeOf = (rows: readonly JoinRow<unknown>[], row: JoinRow<unknown>) =>
+  countWhile(rows, (other) => inOrder(other, row) <= 0)
+
+/** How many rows at the beginning fulfil a condition that none behind them fulfils. */
+function countWhile<Row>(rows: readonly Row[], fulfils: (row: Row) => boolean): number {
+  let [low, high] = [0, rows.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (fulfils(rows[middle]!)) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** The rows with a change of some of them; the others stay the same objects. */
 function changed<Event>(
   rows: readonly JoinRow<Event>[],
-  isChanged: (row: JoinRow<Event>) => boolean,
+  some: ReadonlySet<JoinRow<Event>>,
   change: Partial<Pick<JoinRow<Event>, 'matched' | 'expiresAt'>>,
 ): readonly JoinRow<Event>[] {
-  return rows.map((row) => (isChanged(row) ? { ...row, ...change } : row))
+  return some.size === 0 ? rows : rows.map((row) => (some.has(row) ? { ...row, ...change } : row))
 }

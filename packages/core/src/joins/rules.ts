@@ -36,7 +36,7 @@ export interface JoinRules {
   readonly before: Micros
   /** … to `after` after it; `undefined`: without an end. */
   readonly after: Micros | undefined
-  /** The most events of a key that wait. */
+  /** The most events of a key that wait on one side. */
   readonly maxPerKey: number
 }
 

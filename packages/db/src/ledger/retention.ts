@@ -63,6 +63,29 @@ export function removeDeadLetters(
   })
 }
 
+// The last hold of a tenant stays unless it was released: it is in force where the log begins. The oldest go first, so a
+// release is never gone before its hold.
+const REMOVE_MARKS = `
+  DELETE FROM log_marks WHERE (partition, position) IN (
+    SELECT m.partition, m.position
+    FROM log_starts s CROSS JOIN LATERAL (
+      SELECT partition, position FROM log_marks m
+      WHERE partition = s.partition AND position <= s.low_position
+        AND (kind <> 'hold' OR EXISTS (
+          SELECT FROM log_marks l
+          WHERE l.partition = m.partition AND l.tenant_id = m.tenant_id AND l.kind IN ('hold', 'release')
+            AND l.position > m.position AND l.position <= s.low_position))
+      ORDER BY position LIMIT $1) m
+    LIMIT $1)`
+
+/**
+ * Removes marks before the beginning of the log, at most `limit`, the oldest of each partition first. Resolves with
+ * how many; with undefined if another process is already removing.
+ */
+export function removeMarks(db: Db, limit: number): Promise<number | undefined> {
+  return alone(db, async (tx) => (await tx.query(REMOVE_MARKS, [limit])).rowCount ?? 0)
+}
+
 async function alone<Result>(db: Db, work: (tx: Queryable) => Promise<Result>): Promise<Result | undefined> {
   return withTransaction(db, async (tx) => {
     const { rows } = await tx.query('SELECT pg_try_advisory_xact_lock($1) AS free', [ADVISORY_LOCKS.retention])

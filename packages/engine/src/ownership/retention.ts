@@ -1,13 +1,21 @@
 /**
  * Retention: every minute, removes the dead letters and the parts of the ledger that are older than the configured
- * ages.
+ * ages, and the marks before the beginning of the log.
  *
  * Only the first of the living workers does it. Dead letters are removed in small chunks, and after each one it pauses
  * for twice the time the chunk took, so that retention uses at most a third of one connection and never starves ingest.
  * Parts are emptied and dropped as a whole (`parts/retire.ts` of `packages/db`).
  */
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Db, type Retired, readOwnership, readStage, removeDeadLetters, retireParts } from '@eventflow/db'
+import {
+  type Db,
+  type Retired,
+  readOwnership,
+  readStage,
+  removeDeadLetters,
+  removeMarks,
+  retireParts,
+} from '@eventflow/db'
 import { type Logger, repeat } from '@eventflow/runtime'
 
 /** Dead letters that one transaction checks. */
@@ -89,6 +97,11 @@ export async function removeOld(
   }
   if (settledDays > 0 && !stopping.aborted) {
     await retireParts({ db, url }, { days: settledDays, archivedOnly }, { stopping, told, ...(pauseMs && { pauseMs }) })
+  }
+  while (settledDays > 0 && !stopping.aborted) {
+    const startedAt = performance.now()
+    if (((await removeMarks(db, chunk)) ?? 0) < chunk) break
+    await delay(2 * (performance.now() - startedAt), undefined, { signal: stopping }).catch(() => {})
   }
   return letters
 }
