@@ -22,6 +22,19 @@ export async function groupsAreLevel(db: Queryable): Promise<boolean> {
 }
 
 /**
+ * Whether ticks have closed all windows for which they count within a minute, except those of events that are ahead by
+ * over an hour: then no more results come without events.
+ */
+export async function windowsAreClosed(db: Queryable): Promise<boolean> {
+  const { rows } = await db.query(`
+    SELECT NOT EXISTS (
+      SELECT FROM consumer_groups g JOIN window_state USING (group_id, generation)
+      WHERE paused_for IS NULL AND idle <= 60000000
+        AND close_at < extract(epoch FROM now() + interval '1 hour') * 1000000) AS closed`)
+  return rows[0].closed
+}
+
+/**
  * Whether every accepted event is settled and the groups are level. In one snapshot: otherwise a group could emit an event
  * between the two answers.
  */

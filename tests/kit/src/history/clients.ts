@@ -101,7 +101,7 @@ const TROUBLE_OF_GROUP = 0.0002
 const OUT_OF_ORDER = 0.5
 const FAR_BEHIND = 0.01
 const FAR_AHEAD = 0.0005
-const DAY_MS = 86_400_000
+const HOURS_MS = 12 * 3_600_000
 
 /** The mood of an event from which a consumer group derives another one. */
 export const LEADS_TO_ANOTHER = 'leads to another'
@@ -209,7 +209,7 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
 
   function chooseTime(): number | undefined {
     const chance = random.next()
-    if (chance < FAR_AHEAD) return Date.now() + DAY_MS
+    if (chance < FAR_AHEAD) return Date.now() + HOURS_MS
     if (chance < FAR_AHEAD + FAR_BEHIND) return Date.now() - 60_000
     return chance < OUT_OF_ORDER ? Date.now() - random.between(0, 3_000) : undefined
   }
