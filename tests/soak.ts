@@ -146,9 +146,13 @@ const missing = turns.filter(([, times]) => times === 0 && !values.rebuild)
 for (const [what] of missing) say(`${what}: none, so this run has not tested it`)
 say(`operators: ${operators.map(({ done }) => JSON.stringify(done)).join(', ')}`)
 for (const [id, verdict] of verdicts) say(`tenant ${id}: ${describeVerdict(verdict)}`)
-if (rebuilt) say(`windows built anew: ${rebuilt.rows} results and late events, ${rebuilt.differences.length} differences`)
+if (rebuilt)
+  say(`windows built anew: ${rebuilt.rows} results and late events, ${rebuilt.differences.length} differences`)
 for (const difference of rebuilt?.differences.slice(0, 5) ?? []) say(`  ${difference}`)
-const kept = missing.length > 0 || (rebuilt?.differences ?? []).length > 0 || verdicts.some(([, { violations }]) => violations.length > 0)
+const kept =
+  missing.length > 0 ||
+  (rebuilt?.differences ?? []).length > 0 ||
+  verdicts.some(([, { violations }]) => violations.length > 0)
 if (kept) say(`left for inspection: ${stack.dir}`)
 await stack.stop({ keep: kept || values.keep })
 await build.remove()

@@ -50,9 +50,7 @@ export const ofWindows: readonly Bug[] = [
   },
   {
     name: 'a window that has closed keeps its state',
-    patches: [
-      { file: 'engine/windows/fixed.js', find: 'await deletePanes(tx, generation, [...gone]);', replace: ';' },
-    ],
+    patches: [{ file: 'engine/windows/fixed.js', find: 'await deletePanes(tx, generation, [...gone]);', replace: ';' }],
     scenario: { quick: windows.reachesTheEnd },
     found: 'window state wrong',
   },
@@ -108,7 +106,11 @@ export const ofWindows: readonly Bug[] = [
         find: 'if (at === undefined || at > held)',
         replace: 'if (true)',
       },
-      { file: 'engine/partition/holds.js', find: 'raised.push({ tenantId, at });', replace: 'raised.push({ tenantId });' },
+      {
+        file: 'engine/partition/holds.js',
+        find: 'raised.push({ tenantId, at });',
+        replace: 'raised.push({ tenantId });',
+      },
     ],
     scenario: { quick: windows.waitsForAWindow },
     found: 'an event that has waited is not late',
@@ -135,9 +137,7 @@ export const ofWindows: readonly Bug[] = [
   },
   {
     name: 'sessions that were connected stay',
-    patches: [
-      { file: 'engine/windows/sessions.js', find: 'await deletePanes(tx, generation, gone);', replace: ';' },
-    ],
+    patches: [{ file: 'engine/windows/sessions.js', find: 'await deletePanes(tx, generation, gone);', replace: ';' }],
     scenario: { quick: windows.bridgesSessions },
     found: 'window state wrong',
   },
@@ -167,9 +167,7 @@ export const ofWindows: readonly Bug[] = [
   },
   {
     name: 'a new version emits results again',
-    patches: [
-      { file: 'engine/groups/write-state.js', find: 'position <= state.silentUntil', replace: 'position < 0' },
-    ],
+    patches: [{ file: 'engine/groups/write-state.js', find: 'position <= state.silentUntil', replace: 'position < 0' }],
     scenario: { quick: windows.isBuiltAnew },
     found: 'window emitted twice',
     telling: true,

@@ -29,7 +29,9 @@ async function readWindow(
   { name, types }: WindowSpec,
   tenantId: string,
 ): Promise<WindowHistory | undefined> {
-  const [group] = await rowsOf(tx, 'SELECT group_id, generation, idle::text FROM consumer_groups WHERE name = $1', [name])
+  const [group] = await rowsOf(tx, 'SELECT group_id, generation, idle::text FROM consumer_groups WHERE name = $1', [
+    name,
+  ])
   if (!group) return undefined
   const { group_id: groupId, generation } = group
   const cursors = (await rowsOf(

@@ -123,7 +123,14 @@ test.each<[string, ViolationKind[], () => WindowHistory, (history: WindowHistory
   ],
   [
     'an event of another key',
-    ['window result lost', 'window result wrong', 'window event misplaced', 'window event misplaced', 'window emitted lost', 'window emitted wrong'],
+    [
+      'window result lost',
+      'window result wrong',
+      'window event misplaced',
+      'window event misplaced',
+      'window emitted lost',
+      'window emitted wrong',
+    ],
     tumbling,
     ({ results }) => (results[0]!.key = 'other'),
   ],
@@ -147,12 +154,7 @@ test.each<[string, ViolationKind[], () => WindowHistory, (history: WindowHistory
     ({ state }) => state.pop(),
   ],
   ['a pane with another sum', ['window state wrong'], hopping, ({ state }) => (state[1]!.sum = 4)],
-  [
-    'a pane that is left',
-    ['window state wrong'],
-    hopping,
-    ({ state }) => state.push(open(0, 5, [1, 1], -5)),
-  ],
+  ['a pane that is left', ['window state wrong'], hopping, ({ state }) => state.push(open(0, 5, [1, 1], -5))],
   [
     'a late event without a row',
     ['window late event lost', 'window event misplaced'],

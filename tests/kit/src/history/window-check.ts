@@ -43,7 +43,8 @@ function checkTimes(findings: Findings, { name, times }: WindowHistory, expected
   }
 }
 
-const idOf = ({ partition, key, start }: Pick<ResultRow, 'partition' | 'key' | 'start'>) => `${partition} ${start} ${key}`
+const idOf = ({ partition, key, start }: Pick<ResultRow, 'partition' | 'key' | 'start'>) =>
+  `${partition} ${start} ${key}`
 
 const isSame = (a: ResultRow, b: ResultRow) => a.end === b.end && a.count === b.count && a.sum === b.sum
 
@@ -55,7 +56,10 @@ function checkResults(findings: Findings, { name, results, state }: WindowHistor
     found.delete(idOf(should))
     if (!is) {
       const words = open.has(idOf(should)) ? 'is not closed' : 'has no result'
-      findings.add('window result lost', () => `${titleOf(name, should)} ${words}; by the log it has ${contentOf(should)}`)
+      findings.add(
+        'window result lost',
+        () => `${titleOf(name, should)} ${words}; by the log it has ${contentOf(should)}`,
+      )
     } else if (!isSame(is, should)) {
       findings.add(
         'window result wrong',
@@ -64,7 +68,10 @@ function checkResults(findings: Findings, { name, results, state }: WindowHistor
     }
   }
   for (const is of found.values()) {
-    findings.add('window result wrong', () => `${titleOf(name, is)} has ${contentOf(is)}; by the log there is no result`)
+    findings.add(
+      'window result wrong',
+      () => `${titleOf(name, is)} has ${contentOf(is)}; by the log there is no result`,
+    )
   }
 }
 
@@ -79,18 +86,21 @@ function checkOpen(findings: Findings, spec: WindowSpec, { name, state }: Window
   for (const should of expected.open) {
     const rows = (byKey.get(`${should.partition} ${should.key}`) ?? []).filter((row) => isPartOf(row, should, spec))
     for (const row of rows) members.add(row)
-    const is = rows.reduce((sum, row) => ({ ...sum, count: sum.count + row.count, sum: sum.sum + row.sum }), {
-      ...should,
-      ...{ count: 0, sum: 0 },
-      ...('gap' in spec.window && rows[0] && { end: rows[0].end }),
-    })
+    const is = { ...should, count: 0, sum: 0, ...('gap' in spec.window && rows[0] && { end: rows[0].end }) }
+    for (const { count, sum } of rows) {
+      is.count += count
+      is.sum += sum
+    }
     if (isSame(is, should)) continue
     const words = `is open with ${contentOf(is)}; by the log ${contentOf(should)}`
     findings.add('window state wrong', () => `${titleOf(name, should)} ${words}`)
   }
   for (const row of state) {
     if (members.has(row)) continue
-    findings.add('window state wrong', () => `${titleOf(name, row)} is part of no open window, and has ${contentOf(row)}`)
+    findings.add(
+      'window state wrong',
+      () => `${titleOf(name, row)} is part of no open window, and has ${contentOf(row)}`,
+    )
   }
 }
 
@@ -116,7 +126,10 @@ function checkLate(
     const event = `${entry.id} of ${timeOf(entry.occurred)} (key ${entry.key}) is late in ${name}`
     if (!isKnown) findings.add('window late event lost', () => `${event}, and there is no ${spec.late} of it`)
     else if (met !== undefined && met !== watermark) {
-      findings.add('window late event wrong', () => `${event}, by the row at ${timeOf(met)}; by the log at ${timeOf(watermark)}`)
+      findings.add(
+        'window late event wrong',
+        () => `${event}, by the row at ${timeOf(met)}; by the log at ${timeOf(watermark)}`,
+      )
     }
   }
   const began = Math.max(...cursors.map((cursor) => cursor.began))

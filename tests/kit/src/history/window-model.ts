@@ -2,6 +2,7 @@
  * Computes from the log what a window must have found: entry by entry, by the definition of event time and of the
  * windows, with everything in memory. It shares no code with the engine.
  */
+import { earlier, later } from '@eventflow/core'
 import type { WindowSpec } from './fault-windows.js'
 import type { MarkRow, ResultRow, WindowEntry, WindowHistory } from './window-rows.js'
 
@@ -60,8 +61,7 @@ function passMark(time: Time, { kind, at, seenSince }: MarkRow, isBefore: boolea
   if (isBefore) return
   if (kind === 'tick') {
     if (time.lastAccepted === undefined) return
-    const quietSince = time.lastAccepted > seenSince! ? time.lastAccepted : seenSince!
-    if (at! - quietSince < spec.idle) return
+    if (at! - later(time.lastAccepted, seenSince!) < spec.idle) return
     if (time.seen === undefined || at! > time.seen) time.seen = at!
   }
   rise(time, spec)
@@ -126,8 +126,8 @@ function sessions({ gap }: { gap: bigint }): Windows {
         if (isOver(other.end, watermark)) done.push(other)
         else if (isNear) {
           joins = true
-          session.start = other.start < session.start ? other.start : session.start
-          session.end = other.end > session.end ? other.end : session.end
+          session.start = earlier(other.start, session.start)
+          session.end = later(other.end, session.end)
           session.count += other.count
           session.sum += other.sum
         } else others.push(other)
