@@ -77,7 +77,7 @@ test('tenants share no window, and no time', async () => {
   await markDirty(pipeline.db, [0])
   await untilRead(pipeline)
   const { rows } = await pipeline.db.query(
-    `SELECT tenant_id, result FROM window_results JOIN consumer_groups USING (group_id) WHERE name = 'tenants'`,
+    `SELECT r.tenant_id, result FROM window_results r JOIN consumer_groups USING (group_id) WHERE name = 'tenants'`,
   )
   expect(rows).toEqual([{ tenant_id: 'a', result: { n: 1 } }])
 })
