@@ -29,7 +29,7 @@ let passed = false
 
 beforeAll(async () => {
   build = await copyOfBuild('rebuild')
-  const settings = { FAULT_WINDOWS: '1', EVENTFLOW_LEASE_SECONDS: '3' }
+  const settings = { FAULT_WINDOWS: '1' }
   stack = await startStack({ ...places, ...build, ingests: 2, workers: 2, settings })
   journal = openJournal(`${stack.dir}/journal.ndjson`)
   clients = createClients({ urls: stack.urls, journal, random: createRandom(45) })

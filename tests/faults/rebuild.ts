@@ -24,7 +24,7 @@ export async function rebuildWindows(stack: Stack): Promise<Rebuilt> {
     worker.env.FAULT_WINDOWS = `${Number(worker.env.FAULT_WINDOWS) + 1}`
     worker.start()
   }
-  await Promise.all(workers.map((worker) => worker.ready()))
+  await Promise.all(workers.map((worker) => worker.ready(60_000)))
   await until(
     'the windows are built anew',
     async () => {

@@ -8,12 +8,11 @@ import { test } from '@jest/globals'
 import { type Load, useCrashStage } from './crash-stage.js'
 import { windowProofs } from './proofs.js'
 
-// A frozen worker loses its partitions soon.
-const stage = useCrashStage('window-faults', { FAULT_WINDOWS: '1', EVENTFLOW_LEASE_SECONDS: '3' })
+const stage = useCrashStage('window-faults', { FAULT_WINDOWS: '1' })
 
 /** Events for each kind of window, out of order by up to three seconds. */
 const FOR_WINDOWS: Load = {
-  paceMs: 50,
+  paceMs: 100,
   moodOf(n, i) {
     const moods = [{ mood: LEADS_TO_ANOTHER }, {}, n % 2 === 0 ? { mood: 'handler takes 6 ms' } : {}]
     return { ...moods[i], at: Date.now() - ((n * 7 + i * 3) % 10) * 300 }
@@ -26,10 +25,10 @@ test.each(Object.keys(WINDOW_CRASH_POINTS) as (keyof typeof WINDOW_CRASH_POINTS)
     const [worker] = stage.stack.workers
     await stage.underLoad(async () => {
       await stage.dies(worker!, WINDOW_CRASH_POINTS[name], windowProofs(stage.stack)[name])
-      await worker!.ready()
+      await worker!.ready(60_000)
     }, FOR_WINDOWS)
   },
-  120_000,
+  180_000,
 )
 
 test('a worker is frozen while windows close, until another has its partitions', async () => {
@@ -52,7 +51,7 @@ test('a worker is frozen while windows close, until another has its partitions',
     const hasNone = async () => (await stage.count('group_leases WHERE owner = $1', worker!.name)) === 0
     await until('another has its partitions', hasNone, 60_000).finally(() => worker!.signal('SIGCONT'))
   }, FOR_WINDOWS)
-}, 120_000)
+}, 180_000)
 
 test.each(['INSERT OR UPDATE ON group_watermarks', 'INSERT ON window_results'])(
   'the connections of a worker break while its transactions are being committed: %s',
@@ -79,5 +78,5 @@ test.each(['INSERT OR UPDATE ON group_watermarks', 'INSERT ON window_results'])(
       })
     }, FOR_WINDOWS)
   },
-  120_000,
+  180_000,
 )
