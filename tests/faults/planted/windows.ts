@@ -172,4 +172,10 @@ export const ofWindows: readonly Bug[] = [
     found: 'window emitted twice',
     telling: true,
   },
+  {
+    name: 'a new version does not look what the former one has left open',
+    patches: [{ file: 'engine/groups/state-upkeep.js', find: 'silent.size > 0 ? ', replace: 'silent.size < 0 ? ' }],
+    scenario: { quick: windows.isReplacedBeforeItCloses },
+    found: 'window emitted lost',
+  },
 ]

@@ -274,3 +274,22 @@ export const isCutOffWhileItCloses: QuickScenario = async (stage) => {
   await whileItCannotClose(stage, () => clients.send([leading(key, 10)]))
 }
 isCutOffWhileItCloses.windows = true
+
+/** A worker ends between the event that lets a window close, and its end; the next one has a new version of the window. */
+export const isReplacedBeforeItCloses: QuickScenario = async (stage) => {
+  const { clients, db } = stage
+  const key = 'replaced before it closes'
+  const worker = await reading(stage)
+  await oneByOne(stage, 'fault-tumbling', [leading(key, 1)])
+  let stopped: Promise<void> | undefined
+  await whileItCannotClose(stage, async () => {
+    await clients.send([leading(key, 10)])
+    await lockedOut(db, 'DELETE FROM window_state')
+    stopped = worker.stop()
+  })
+  await stopped
+  stage.redefine(2)
+  await reading(stage)
+  await rebuilt(db)
+}
+isReplacedBeforeItCloses.windows = true
