@@ -2,8 +2,7 @@
  * Faults of windows under light load: every crash point, a worker that is frozen while windows close, and transactions
  * that are still open when their answers are lost. Nothing is counted, closed or emitted twice, and nothing is lost.
  */
-import { withTransaction } from '@eventflow/db'
-import { LEADS_TO_ANOTHER, until, WINDOW_CRASH_POINTS, whileCommitsHang } from '@eventflow/testkit'
+import { LEADS_TO_ANOTHER, until, WINDOW_CRASH_POINTS, whileCommitsHang, whileLocked } from '@eventflow/testkit'
 import { test } from '@jest/globals'
 import { type Load, useCrashStage } from './crash-stage.js'
 import { windowProofs } from './proofs.js'
@@ -33,25 +32,25 @@ test.each(Object.keys(WINDOW_CRASH_POINTS) as (keyof typeof WINDOW_CRASH_POINTS)
 
 test('a worker is frozen while windows close, until another has its partitions', async () => {
   const { db, workers } = stage.stack
-  const [worker] = workers
-  const ofWorker = `JOIN group_leases l USING (group_id, partition) WHERE owner = '${worker!.name}'`
+  const [worker, other] = workers
   await stage.underLoad(async () => {
-    await until('it has open windows', async () => (await stage.count(`window_state ${ofWorker}`)) > 0)
-    await withTransaction(db, async (tx) => {
-      await tx.query(`SELECT FROM window_state s ${ofWorker} FOR UPDATE OF s`)
-      await until('windows are about to close', async () => {
+    await other!.end('SIGTERM')
+    await whileLocked(db, 'window_results', async () => {
+      await until('windows are being closed', async () => {
         const { rows } = await db.query(
           `SELECT FROM pg_stat_activity
-           WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%DELETE FROM window_state%'`,
+           WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INTO window_results%'`,
         )
         return rows.length > 0
       })
       worker!.signal('SIGSTOP')
     })
+    other!.start()
     const hasNone = async () => (await stage.count('group_leases WHERE owner = $1', worker!.name)) === 0
-    await until('another has its partitions', hasNone, 60_000).finally(() => worker!.signal('SIGCONT'))
+    await until('another has its partitions', hasNone, 90_000).finally(() => worker!.signal('SIGCONT'))
+    await other!.ready(60_000)
   }, FOR_WINDOWS)
-}, 180_000)
+}, 240_000)
 
 test.each(['INSERT OR UPDATE ON group_watermarks', 'INSERT ON window_results'])(
   'the connections of a worker break while its transactions are being committed: %s',

@@ -30,7 +30,7 @@ export interface ResultRow {
 }
 
 /** A row of `late_events`. */
-export interface LateRow {
+interface LateRow {
   seq: number
   position: number
   watermark: bigint
@@ -42,7 +42,7 @@ export interface StateRow extends ResultRow {
 }
 
 /** A row of `group_watermarks`. */
-export interface TimeRow {
+interface TimeRow {
   partition: number
   watermark: bigint | undefined
   hold: bigint | undefined
