@@ -1,9 +1,10 @@
 /** `consumer_groups`, as operators find and lock them: by their names, within their tenants. */
+
+import type { Beginning } from '../log/beginning.js'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db, Queryable } from '../server/connect.js'
 import { type AuditEntry, recordAudit } from '../tenants/audit-log.js'
 import { OPERATOR_TENANT } from '../tenants/tenants.js'
-import type { Beginning } from './registry.js'
 
 export interface GroupName {
   tenantId: string
