@@ -26,6 +26,7 @@ export { DEAD_LETTER_STATUSES, type DeadLetterStatus } from './ledger/settled.js
 export * from './ledger/unsettled.js'
 export * from './ledger/waiting.js'
 export * from './ledger/workers.js'
+export type * from './log/beginning.js'
 export * from './log/find-positions.js'
 export type { Generation } from './log/generation.js'
 export * from './log/log-news.js'

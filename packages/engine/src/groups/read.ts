@@ -125,10 +125,7 @@ export function createGroupReader(partitions: ReadonlyMap<number, GroupPartition
     if (performance.now() < noticeAt) return
     const open = inPhase('log').filter(hasRoom)
     if (open.length === 0) return
-    const held = open.flatMap(({ keys, state }) => [
-      ...keys.inRetries().map(({ seq }) => seq),
-      ...state.suspectRows.keys(),
-    ])
+    const held = open.flatMap(heldBy)
     const ids = open.map(({ lease }) => lease.partition)
     const due = await readDueParked(db, groupId, ids, { held, limit: PARKED_AT_ONCE })
     const now = performance.now()
@@ -154,6 +151,12 @@ export function createGroupReader(partitions: ReadonlyMap<number, GroupPartition
     },
   }
 }
+
+/** The seqs of parked events that are in memory. */
+const heldBy = ({ keys, state }: GroupPartition) => [
+  ...keys.inRetries().map(({ seq }) => seq),
+  ...state.suspectRows.keys(),
+]
 
 const pageOfEvents = (page: LogPage) => ({ deliveries: deliveriesOf(page), reached: page.reached })
 
