@@ -3,7 +3,7 @@
  * 2 wrong usage, 130 Ctrl-C.
  */
 import { createClient, type EventText, type OutgoingEvent, RequestFailed, readEventFile } from '@eventflow/client'
-import { flightEvents } from '@eventflow/samples'
+import { flightEvents, weatherEvents } from '@eventflow/samples'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { mixed, mixedCount } from './producer/mix.js'
 import { createOrders } from './producer/orders.js'
@@ -38,7 +38,10 @@ const program = new Command('producer')
   .description('Sends events to EventFlow, as fast as it takes them or at a given rate; the order of each key is kept.')
   .option('--url <url>', 'where the server is', httpUrl, 'http://127.0.0.1:8000')
   .option('--api-key <key>', 'the key to send with')
-  .option('--file <path>', 'send this file (NDJSON or a JSON array, .gz or not), or "flights": 20,000 real flights')
+  .option(
+    '--file <path>',
+    'send this file (NDJSON or a JSON array, .gz or not), "flights": 20,000 real flights, or "weather"',
+  )
   .option(
     '--count <events>',
     `at most so many events (default: the whole file; without a file ${DEFAULT_COUNT} orders)`,
@@ -123,9 +126,8 @@ async function eventsOf(
     return mix(createOrders({ count, startMs, seed, keySkew }), count, count)
   }
   const count = options.count ?? Number.POSITIVE_INFINITY
-  if (file !== 'flights') return mix(eventsIn(file), count, options.count)
-  const flights = await flightEvents()
-  return mix(flights, count, flights.length)
+  const sample = file === 'flights' ? await flightEvents() : file === 'weather' ? await weatherEvents() : undefined
+  return sample ? mix(sample, count, sample.length) : mix(eventsIn(file), count, options.count)
 }
 
 /**
