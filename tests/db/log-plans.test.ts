@@ -6,6 +6,8 @@ import {
   connect,
   countStretches,
   type Db,
+  findAllSettled,
+  findAwaitedTicks,
   findPositions,
   makeAhead,
   migrate,
@@ -73,16 +75,53 @@ async function load(tx: Tx): Promise<void> {
     SELECT n % ${PARTITIONS.length}, nextval('log_position'), 't' || n % 50,
            CASE n % 10 WHEN 0 THEN 'hold' WHEN 1 THEN 'release' ELSE 'tick' END, n
     FROM generate_series(1, 50_000) n`)
+  await tx.query('UPDATE partitions SET settled_seq = (SELECT max(seq) - 1000 FROM raw_events)')
+  await loadGroups(tx)
 }
 
 /** Pages that have reached the end of the log, or not. */
 const pages = (after: number, more: boolean) => from(after).map((place) => ({ ...place, reached: after, more }))
+/** The groups with open state. */
+const GROUPS = 4
+/** Rows of each of their tenants in each partition, and how many tenants there are. */
+const OPEN = 250
+const TENANTS = 20
+
+/** A window and a join with much open state of twenty tenants, none of which is due, and two that are paused. */
+async function loadGroups(tx: Tx): Promise<void> {
+  await tx.query(`
+    INSERT INTO consumer_groups (tenant_id, name, kind, idle, out_of_orderness, paused_for)
+    SELECT 'default', 'group ' || n, CASE n % 2 WHEN 0 THEN 'window' ELSE 'join' END, 0, 0, CASE WHEN n > 1 THEN 'rest' END
+    FROM generate_series(0, ${GROUPS - 1}) n`)
+  await tx.query(`
+    INSERT INTO group_cursors (group_id, generation, partition, position)
+    SELECT group_id, 1, p, 0 FROM consumer_groups, generate_series(0, ${PARTITIONS.length - 1}) p`)
+  // Most tenants have no open state.
+  await tx.query(`
+    INSERT INTO group_watermarks (group_id, generation, partition, tenant_id, watermark, last_accepted)
+    SELECT group_id, 1, p, 't' || t, 0, 0
+    FROM consumer_groups, generate_series(0, ${PARTITIONS.length - 1}) p, generate_series(1, ${100 * TENANTS}) t`)
+  const rows = `
+    FROM consumer_groups g, generate_series(0, ${PARTITIONS.length - 1}) p, generate_series(1, ${TENANTS}) t,
+         generate_series(1, ${OPEN}) n`
+  await tx.query(`
+    INSERT INTO window_state (group_id, generation, partition, tenant_id, key, start_at, first_open, end_at, close_at, state)
+    SELECT group_id, 1, p, 't' || t, 'k' || n, 0, 0, 1, 1000000 + n, '{}' ${rows} WHERE g.kind = 'window'`)
+  await tx.query(`
+    INSERT INTO join_rows (group_id, generation, partition, tenant_id, key, side, at, seq, expires_at, event)
+    SELECT group_id, 1, p, 't' || t, 'k' || n, 'left', 0, n, 1000000 + n, '{}' ${rows} WHERE g.kind = 'join'`)
+}
+
+const seen = PARTITIONS.map((partition) => ({ partition, seenSince: 0n }))
 const from = (after: number) => PARTITIONS.map((partition) => ({ partition, after }))
 const page = { limit: 50, bytes: 1e9 }
 const small = { tenantId: 'small' }
 
 /** Each part may give its first entry before it is known that the others have lower ones. */
 const FIRSTS = PARTS * PARTITIONS.length
+
+/** The most rows of other tables of the ledger. */
+const ROWS = 1_000
 
 /** Each statement, and the most entries that it may read. */
 const statements: [string, (db: Db) => Promise<unknown>, number, Parameters<typeof planOf>[3]?][] = [
@@ -94,6 +133,13 @@ const statements: [string, (db: Db) => Promise<unknown>, number, Parameters<type
   ['read marks where entries follow', (tx) => readMarks(tx, pages(middle, false)), FIRSTS],
   ['read marks within a page', (tx) => readMarks(tx, pages(middle, true)), 0],
   ['find the holds at a position', (tx) => readHoldsAt(tx, 1, ['t0', 't1', 't2'], last + 40_000), 0],
+  [
+    'find out whether all of a tenant is settled',
+    (tx) => findAllSettled(tx, [{ partition: 1, tenantId: 'small' }], BigInt(Date.now()) * 1_000n),
+    1_000,
+  ],
+  ['find the windows and joins that await a tick', (tx) => findAwaitedTicks(tx, seen, 10n), 0],
+  ['find them when all are due', (tx) => findAwaitedTicks(tx, seen, 10_000_000n), 0],
   // Of each partition, 10,000 entries are looked at.
   [
     'count what a group has not read',
@@ -136,6 +182,12 @@ describe.each<Mode>(MODES)('with %s, the statement to', (mode) => {
     const plan = await planOf(db, run, mode, options)
     expect(readWhole(plan)).toEqual([])
     expect(sorts(plan)).toEqual([])
-    expect(rowsRead(plan).processed_events ?? 0).toBeLessThanOrEqual(most)
+    const read = rowsRead(plan)
+    expect(read.processed_events ?? 0).toBeLessThanOrEqual(most)
+    expect(read.raw_events ?? 0).toBeLessThanOrEqual(ROWS)
+    // A few for each tenant with open state.
+    const state = (read.window_state ?? 0) + (read.join_rows ?? 0) + (read.group_watermarks ?? 0)
+    expect(state).toBeLessThanOrEqual(4 * 2 * TENANTS * PARTITIONS.length)
+    expect(read.log_marks ?? 0).toBeLessThanOrEqual(ROWS)
   })
 })

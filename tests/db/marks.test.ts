@@ -7,6 +7,7 @@ import {
   type HoldChange,
   insertProcessed,
   type Lease,
+  type LogMark,
   type LogPlace,
   type MarkPage,
   readHoldsAt,
@@ -14,6 +15,7 @@ import {
   readLog,
   readMarks,
   readOpenHolds,
+  removeMarks,
   type Transaction,
   takePartitions,
   withTransaction,
@@ -67,9 +69,11 @@ async function read({ partition = 1, after = end, limit = 100 } = {}): Promise<[
   return [inOrder(page!, marks!), marks!]
 }
 
+const textOf = ({ kind, at }: LogMark) => (at === undefined ? kind : `${kind} ${at}`)
+
 function inOrder(page: Awaited<ReturnType<typeof readLog>>[number], { marks, reached }: MarkPage): string[] {
   const entries = page.entries.map(({ position }) => ({ position, text: 'event' }))
-  const texts = marks.map(({ position, kind, at }) => ({ position, text: at === undefined ? kind : `${kind} ${at}` }))
+  const texts = marks.map((mark) => ({ position: mark.position, text: textOf(mark) }))
   const together = [...entries, ...texts].sort((a, b) => a.position - b.position)
   return together.filter(({ position }) => position <= reached).map(({ text }) => text)
 }
@@ -144,7 +148,7 @@ test('with too many marks, the page ends at the last of them', async () => {
   expect([rest.length, rest.at(-2), rest.at(-1)]).toEqual([501, 'tick 1500', 'event'])
 })
 
-test('whoever reads while settles commit misses no mark, and sees each before the entries that follow it', async () => {
+test('a reader misses no mark while settles commit, and sees each before the entries that follow it', async () => {
   const rounds = 40
   let writing = true
   const writer = async (tenantId: string) => {
@@ -202,4 +206,27 @@ test('the hold in force at a position is the last one up to it that was not rele
     ['y', 9n],
   ])
   expect(await at(positions[3]!)).toEqual([['y', 9n]])
+})
+
+test('marks before the beginning of the log are removed, the oldest first, but for the holds in force there', async () => {
+  for (const table of ['log_marks', 'log_holds']) await db.query(`DELETE FROM ${table}`)
+  await marked(hold('x', 5n))
+  await marked(hold('x', 4n), hold('y', 9n), hold('z', 1n, 2))
+  await marked(hold('y', undefined))
+  await db.query(
+    "INSERT INTO log_marks (partition, position, tenant_id, kind, at) VALUES (1, nextval('log_position'), 'x', 'tick', 8)",
+  )
+  const low = await readLastDrawn(db)
+  await marked(hold('x', 3n), hold('y', 2n))
+  await db.query('UPDATE log_starts SET low_position = $1 WHERE partition = 1', [low])
+  const left = async () =>
+    (await db.query('SELECT tenant_id, kind, at FROM log_marks ORDER BY position')).rows.map((row) =>
+      Object.values(row).join(' '),
+    )
+  expect(await removeMarks(db, 2)).toBe(2)
+  expect((await left())[0]).toBe('x hold 4')
+  expect(await removeMarks(db, 2)).toBe(2)
+  expect(await removeMarks(db, 2)).toBe(0)
+  expect((await left()).toSorted()).toEqual(['x hold 3', 'x hold 4', 'y hold 2', 'z hold 1'])
+  expect([...(await readHoldsAt(db, 1, ['x', 'y'], low))]).toEqual([['x', 4n]])
 })

@@ -91,9 +91,11 @@ const DUE = (kind: 'window' | 'join', table: string, timer: string) => {
         UNION ALL
         SELECT ${next('AND s.tenant_id > tenants.tenant_id')} FROM tenants WHERE tenant_id IS NOT NULL)
       SELECT tenant_id FROM tenants WHERE tenant_id IS NOT NULL) open
-    JOIN group_watermarks w
-      ON w.group_id = g.group_id AND w.generation = c.generation AND w.partition = c.partition
-         AND w.tenant_id = open.tenant_id
+    CROSS JOIN LATERAL (
+      SELECT * FROM group_watermarks w
+      WHERE w.group_id = g.group_id AND w.generation = c.generation AND w.partition = c.partition
+        AND w.tenant_id = open.tenant_id
+      OFFSET 0) w
     CROSS JOIN LATERAL (
       SELECT ${timer} AS at FROM ${table} s
       WHERE s.group_id = g.group_id AND s.generation = c.generation AND s.partition = c.partition
@@ -102,15 +104,17 @@ const DUE = (kind: 'window' | 'join', table: string, timer: string) => {
     WHERE g.kind = '${kind}' AND g.paused_for IS NULL
       AND $3::bigint - greatest(w.last_accepted, mine.seen_since) >= g.idle AND due.at <= $3 - g.out_of_orderness
       AND NOT EXISTS (SELECT FROM log_holds h WHERE h.partition = c.partition AND h.tenant_id = w.tenant_id)
-      AND NOT EXISTS (
-        SELECT FROM log_marks m
+      AND coalesce((
+        SELECT m.at - greatest(w.last_accepted, m.seen_since) < g.idle OR due.at > m.at - g.out_of_orderness
+        FROM log_marks m
         WHERE m.partition = c.partition AND m.tenant_id = w.tenant_id AND m.kind = 'tick' AND m.position > c.position
-          AND m.at - greatest(w.last_accepted, m.seen_since) >= g.idle AND due.at <= m.at - g.out_of_orderness)`
+        ORDER BY m.position DESC LIMIT 1), true)`
 }
 
 /**
  * Resolves with the tenants for which a tick of the time `at` would close a window or let a row of a join expire: it is
- * due, its group has had no event for its `idle` time, and no tick that it has not read yet does so already.
+ * due, its group has had no event for its `idle` time, and the last tick that it has not read yet, if any, does not do so
+ * already.
  */
 export async function findAwaitedTicks(
   db: Queryable,

@@ -22,7 +22,7 @@ import type { PartitionView } from '../partition/partition-view.js'
 
 const EVERY_MS = 1_000
 
-/** After a longer time without a look, nobody knows what has happened meanwhile. */
+/** After a longer time without a look, something may have happened unseen. */
 const BREAK: Micros = 3_000_000n
 
 /** A partition as the worker has seen it: in which epoch, and since when without a break. */

@@ -18,7 +18,7 @@ describe('what waits', () => {
     expect(holds.earliest().get('x')).toBe(micros(4))
   })
 
-  test('waits until it is settled, whatever else happens to it', () => {
+  test('waits until it is settled, even if it is blocked again', () => {
     const holds = createHolds()
     for (const delivery of [of(1, 4), of(2, 8), of(3, 2, 'y'), of(1, 4)]) holds.wait(delivery)
     expect(times(holds.earliest())).toEqual([

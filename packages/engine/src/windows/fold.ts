@@ -12,7 +12,7 @@ export interface Fold {
   hops: number
 }
 
-export const hopsOf = ({ hops = 0 }: Pick<AcceptedEvent, 'hops'>) => hops
+const hopsOf = ({ hops = 0 }: Pick<AcceptedEvent, 'hops'>) => hops
 
 /**
  * Adds events to a state. Events for which a function of the user throws are refused, and leave no trace. Returns

@@ -103,7 +103,9 @@ async function groupColumns(db: Kysely<unknown>): Promise<void> {
 
 async function windowTables(db: Kysely<unknown>): Promise<void> {
   // A pane of a key, or a session. `first_open`: the earliest window that counts it. `close_at`: a watermark from this
-  // time on closes the next window of it. The index is the timer.
+  // time on closes the next window of it. The index is the timer. It is partial, and the column never NULL, so that it is
+  // used only where `close_at` is compared: without statistics, Postgres would look up single panes by it, and read all
+  // others of the partition for each.
   await sql`
     CREATE TABLE window_state (
       group_id   bigint NOT NULL REFERENCES consumer_groups ON DELETE CASCADE,
@@ -114,13 +116,14 @@ async function windowTables(db: Kysely<unknown>): Promise<void> {
       start_at   bigint NOT NULL,
       first_open bigint NOT NULL,
       end_at     bigint NOT NULL,
-      close_at   bigint NOT NULL,
+      close_at   bigint,
       hops       smallint NOT NULL DEFAULT 0,
       state      jsonb NOT NULL,
       PRIMARY KEY (group_id, generation, partition, tenant_id, key, start_at, first_open)
     ) WITH (fillfactor = 70)`.execute(db)
   await sql`
-    CREATE INDEX window_state_timer ON window_state (group_id, generation, partition, tenant_id, close_at)`.execute(db)
+    CREATE INDEX window_state_timer ON window_state (group_id, generation, partition, tenant_id, close_at)
+      WHERE close_at IS NOT NULL`.execute(db)
   await sql`
     CREATE TABLE window_results (
       group_id   bigint NOT NULL REFERENCES consumer_groups ON DELETE CASCADE,
@@ -139,7 +142,8 @@ async function windowTables(db: Kysely<unknown>): Promise<void> {
 }
 
 async function joinTables(db: Kysely<unknown>): Promise<void> {
-  // An event that waits for others to be joined with. `matched`: it was joined with at least one.
+  // An event that waits for others to be joined with. `matched`: it was joined with at least one. The timer is
+  // partial as that of windows is.
   await sql`
     CREATE TABLE join_rows (
       group_id   bigint NOT NULL REFERENCES consumer_groups ON DELETE CASCADE,
@@ -150,11 +154,12 @@ async function joinTables(db: Kysely<unknown>): Promise<void> {
       side       text NOT NULL CHECK (side IN ('left', 'right')),
       at         bigint NOT NULL,
       seq        bigint NOT NULL,
-      expires_at bigint NOT NULL,
+      expires_at bigint,
       matched    boolean NOT NULL DEFAULT false,
       event      jsonb NOT NULL,
       PRIMARY KEY (group_id, generation, partition, tenant_id, key, side, at, seq)
     ) WITH (fillfactor = 70)`.execute(db)
   await sql`
-    CREATE INDEX join_rows_timer ON join_rows (group_id, generation, partition, tenant_id, expires_at)`.execute(db)
+    CREATE INDEX join_rows_timer ON join_rows (group_id, generation, partition, tenant_id, expires_at)
+      WHERE expires_at IS NOT NULL`.execute(db)
 }
