@@ -3,7 +3,7 @@
  * because the clients of Postgres read the times of `timestamptz` to the millisecond.
  */
 import { type Kysely, sql } from 'kysely'
-import { tenantWall } from './0006-tenant-role.js'
+import { readAsTheReader, tenantWall } from './0006-tenant-role.js'
 
 export async function windowsAndJoins(db: Kysely<unknown>): Promise<void> {
   await markTables(db)
@@ -20,6 +20,7 @@ export async function windowsAndJoins(db: Kysely<unknown>): Promise<void> {
     'join_rows',
   ]
   for (const table of walled) await tenantWall(db, table)
+  await openWindows(db)
 }
 
 async function markTables(db: Kysely<unknown>): Promise<void> {
@@ -162,4 +163,20 @@ async function joinTables(db: Kysely<unknown>): Promise<void> {
   await sql`
     CREATE INDEX join_rows_timer ON join_rows (group_id, generation, partition, tenant_id, expires_at)
       WHERE expires_at IS NOT NULL`.execute(db)
+}
+
+/** The windows that are not closed yet, for people. The parts of windows that overlap are rows of their own. */
+async function openWindows(db: Kysely<unknown>): Promise<void> {
+  // A view of its own, which reads as its owner: tenants see these columns of the groups, whose rows are the operator's.
+  await sql`
+    CREATE VIEW window_groups AS
+    SELECT group_id, name, version, generation FROM consumer_groups WHERE kind = 'window'`.execute(db)
+  const time = (column: string) => sql`timestamptz 'epoch' + ${sql.ref(column)} * interval '1 microsecond'`
+  await sql`
+    CREATE VIEW open_windows AS
+    SELECT name, tenant_id, key, ${time('start_at')} AS start_at, ${time('end_at')} AS end_at,
+           ${time('close_at')} AS closes_at, partition, state
+    FROM window_state JOIN window_groups USING (group_id, generation)`.execute(db)
+  await readAsTheReader(db, 'open_windows')
+  await sql`GRANT SELECT ON window_groups, open_windows TO eventflow_tenant`.execute(db)
 }
