@@ -120,7 +120,7 @@ test('each flight from Seattle is joined with the weather of its hour, though th
 const sorted = (payloads: readonly object[]) =>
   payloads.map((payload) => JSON.stringify(Object.entries(payload).sort())).sort()
 
-test('a payment is enriched with its user as they were then, and one of nobody is not lost', async () => {
+test('a payment is enriched with its user as they were then, and one without a user is not lost', async () => {
   const at = (seconds: number) => new Date(Date.parse('2026-01-01T10:00:00Z') + seconds * 1_000).toISOString()
   const user = (seconds: number, plan: string) => ({
     type: 'user_events',
@@ -138,7 +138,7 @@ test('a payment is enriched with its user as they were then, and one of nobody i
     (
       await rows(`SELECT payload FROM processed_events WHERE type = 'enriched_events' ORDER BY payload->>'paymentId'`)
     ).map(({ payload }) => [payload.paymentId, payload.user])
-  // Nobody sends anything later: quiet time decides.
+  // No later event comes: idle time decides.
   await until('they are enriched', async () => (await enriched()).length >= 3, 30_000)
   expect(await enriched()).toEqual([
     ['alone', null],
