@@ -1,7 +1,7 @@
 /**
  * The soak: a whole pipeline of real processes under load, with a fault every few seconds, and the checker's verdict at
  * the end. `npm run soak -- --minutes N --seed S --tenants T`; with `--alone` each fault waits for the recovery from
- * the one before.
+ * the one before; with `--rebuild` nothing is removed, and at the end the windows are built anew from the whole log.
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -33,6 +33,7 @@ import {
   RETENTION_IN_A_HURRY,
   retentionAfter,
 } from './faults/places.js'
+import { rebuildWindows } from './faults/rebuild.js'
 
 const { values } = parseArgs({
   options: {
@@ -43,6 +44,7 @@ const { values } = parseArgs({
     tenants: { type: 'string', default: '1' },
     alone: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
+    rebuild: { type: 'boolean', default: false },
   },
 })
 const [minutes, seed, rate, every] = [values.minutes, values.seed, values.rate, values.every].map(Number) as number[]
@@ -51,6 +53,7 @@ const random = createRandom(seed!)
 const OPERATE_MS = 10_000
 /** The age at which settled events are removed, and the time after which the buckets of event ids turn. */
 const AGE_SECONDS = Math.min(60, 20 * minutes!)
+const NEVER_SECONDS = 36_500
 /** When Postgres is slow to commit a turn, ids of that moment are known for less than the age. */
 const KNOWN_MS = (AGE_SECONDS - 10) * 1_000
 
@@ -60,7 +63,11 @@ const say = (text: string) => console.log(`${((performance.now() - begun) / 1_00
 const build = await copyOfBuild(`soak-${process.pid}`, [...RETENTION_IN_A_HURRY, ...BUCKETS_IN_A_HURRY]) // other builds must not disturb it
 // Three parts an age: with many more, every statement would be slower than in any real installation.
 const partEvents = Math.ceil((rate! * AGE_SECONDS) / 3)
-const settings = { ...HANDLERS_IN_A_HURRY, ...retentionAfter(AGE_SECONDS, partEvents) }
+const settings = {
+  ...HANDLERS_IN_A_HURRY,
+  ...retentionAfter(values.rebuild ? NEVER_SECONDS : AGE_SECONDS, partEvents),
+  FAULT_WINDOWS: '1',
+}
 const stack = await startStack({ ...places, ...build, ingests: 2, workers: 3, settings })
 say(
   `seed ${seed}, ${minutes} minutes, ${rate} events/s, a fault every ${every} s${values.alone ? ', each alone' : ''}; everything is in ${stack.dir}`,
@@ -117,6 +124,12 @@ for (const { id, journalFile } of tenants) {
   const options = { tenantId: id, knownMs: KNOWN_MS }
   verdicts.push([id, await checkHistory(journalFile, stack.db, stack.directRedis, stack.prefix, options)])
 }
+const rebuilt = values.rebuild ? await rebuildWindows(stack) : undefined
+for (const { id, journalFile } of rebuilt ? tenants : []) {
+  const options = { tenantId: id, knownMs: KNOWN_MS }
+  const verdict = await checkHistory(journalFile, stack.db, stack.directRedis, stack.prefix, options)
+  verdicts.push([`${id}, windows built anew`, verdict])
+}
 const surprises = [...stack.ingests, ...stack.workers].flatMap(({ name, surprises }) =>
   surprises.map((how) => `${name} ended by itself: ${how}`),
 )
@@ -129,11 +142,17 @@ for (const surprise of surprises) console.log(surprise)
 say(`retention has removed ${await countRemoved(stack.db)} events`)
 const turns = Object.entries(await countTurns(stack.db))
 say(turns.map(([what, times]) => `${what}: ${times}`).join(', '))
-const missing = turns.filter(([, times]) => times === 0)
+const missing = turns.filter(([, times]) => times === 0 && !values.rebuild)
 for (const [what] of missing) say(`${what}: none, so this run has not tested it`)
 say(`operators: ${operators.map(({ done }) => JSON.stringify(done)).join(', ')}`)
 for (const [id, verdict] of verdicts) say(`tenant ${id}: ${describeVerdict(verdict)}`)
-const kept = missing.length > 0 || verdicts.some(([, { violations }]) => violations.length > 0)
+if (rebuilt)
+  say(`windows built anew: ${rebuilt.rows} results and late events, ${rebuilt.differences.length} differences`)
+for (const difference of rebuilt?.differences.slice(0, 5) ?? []) say(`  ${difference}`)
+const kept =
+  missing.length > 0 ||
+  (rebuilt?.differences ?? []).length > 0 ||
+  verdicts.some(([, { violations }]) => violations.length > 0)
 if (kept) say(`left for inspection: ${stack.dir}`)
 await stack.stop({ keep: kept || values.keep })
 await build.remove()

@@ -15,6 +15,7 @@ import {
   openJournal,
   type Program,
   type Stack,
+  type Step,
   startStack,
   until,
 } from '@eventflow/testkit'
@@ -28,16 +29,17 @@ const POINT_MS = 30_000
 export interface Load {
   /** Between two requests of a client, in milliseconds. */
   paceMs: number
-  /** The mood of the `i`th event in the `n`th request of a client. */
-  moodOf(n: number, i: number): { mood?: string }
+  /** What is special about the `i`th event in the `n`th request of a client. */
+  moodOf(n: number, i: number): Pick<Step, 'mood' | 'at'>
 }
 
 const LIGHT: Load = { paceMs: 10, moodOf: () => ({}) }
 
 /** Starts the pipeline before the tests of a file, and stops it after them. */
-export function useCrashStage(name: string) {
+export function useCrashStage(name: string, given: Record<string, string> = {}) {
   let build: BuildCopy
   let stack: Stack
+  let databaseUrl: string
   let clients: Clients
   let unsound = 0
   const attempts: Attempt[] = []
@@ -45,8 +47,8 @@ export function useCrashStage(name: string) {
   beforeAll(async () => {
     build = await copyOfBuild(name)
     // A worker that was killed gets its own partitions again, however slow the machine is.
-    const settings = { EVENTFLOW_LEASE_SECONDS: '20' }
-    const databaseUrl = await createDatabase()
+    const settings = { EVENTFLOW_LEASE_SECONDS: '20', ...given }
+    databaseUrl = await createDatabase()
     stack = await startStack({ ...places, ...build, ingests: 1, workers: 2, databaseUrl, settings })
     const journal = { write: (attempt: Attempt) => void attempts.push(attempt), close: async () => {} }
     clients = createClients({ urls: stack.urls, journal, random: createRandom(1) })
@@ -110,6 +112,9 @@ export function useCrashStage(name: string) {
     },
     get clients() {
       return clients
+    },
+    get databaseUrl() {
+      return databaseUrl
     },
     count,
     dies,

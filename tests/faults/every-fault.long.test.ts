@@ -1,5 +1,5 @@
 /**
- * Every kind of fault once, under load and with retention running, on real processes and servers; then the checker's
+ * Every kind of fault once, under load, with windows and with retention running, on real processes and servers; then the checker's
  * verdict.
  */
 import {
@@ -33,7 +33,8 @@ let passed = false
 
 beforeAll(async () => {
   build = await copyOfBuild('every-fault', RETENTION_IN_A_HURRY)
-  stack = await startStack({ ...places, ...build, ingests: 2, workers: 3, settings: retentionAfter(AGE) })
+  const settings = { ...retentionAfter(AGE), FAULT_WINDOWS: '1' }
+  stack = await startStack({ ...places, ...build, ingests: 2, workers: 3, settings })
   journal = openJournal(`${stack.dir}/journal.ndjson`)
   clients = createClients({ urls: stack.urls, journal, random: createRandom(1) })
 }, 60_000)

@@ -1,7 +1,14 @@
 /** Evidence, while a process is down, that it died at the intended crash point. */
-import type { Evidence, GROUP_CRASH_POINTS, INGEST_CRASH_POINTS, Stack, WORKER_CRASH_POINTS } from '@eventflow/testkit'
+import type {
+  Evidence,
+  GROUP_CRASH_POINTS,
+  INGEST_CRASH_POINTS,
+  Stack,
+  WINDOW_CRASH_POINTS,
+  WORKER_CRASH_POINTS,
+} from '@eventflow/testkit'
 import { expect } from '@jest/globals'
-import { arrays, entriesIn, eventIds, idOf, lookInto, uuids } from './traffic.js'
+import { arrays, entriesIn, eventIds, idOf, keys, lookInto, uuids } from './traffic.js'
 
 type Proof = (evidence: Evidence) => Promise<void>
 type Proofs<Points> = Record<keyof Points, Proof>
@@ -97,20 +104,23 @@ export function workerProofs(stack: Stack): Proofs<typeof WORKER_CRASH_POINTS> {
   }
 }
 
-/** For a worker that reads the log for consumer groups. */
-export function groupProofs(stack: Stack): Proofs<typeof GROUP_CRASH_POINTS> {
-  const { count, rowsIn } = lookInto(stack)
-  const { before, after } = publicationProofs(stack)
-
-  /** The cursors that a request moves, and where it found them: all are at `where`. */
-  async function expectCursors(request: string, where: 'from' | 'to'): Promise<void> {
+/** The cursors that a request moves, and where it found them: all are at `where`. */
+function cursorProof(stack: Stack): (request: string, where: 'from' | 'to') => Promise<void> {
+  return async (request, where) => {
     const [partitions, epochs, from, to] = arrays(request.slice(request.lastIndexOf('move-cursors')))
     expect(partitions!.length).toBeGreaterThan(0)
     const moves = 'unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS move(partition, epoch, position)'
     const at = where === 'from' ? from : to
     const cursors = `group_cursors JOIN ${moves} USING (partition, epoch, position)`
-    expect(await count(cursors, partitions, epochs, at)).toBeGreaterThanOrEqual(partitions!.length)
+    expect(await lookInto(stack).count(cursors, partitions, epochs, at)).toBeGreaterThanOrEqual(partitions!.length)
   }
+}
+
+/** For a worker that reads the log for consumer groups. */
+export function groupProofs(stack: Stack): Proofs<typeof GROUP_CRASH_POINTS> {
+  const { count, rowsIn } = lookInto(stack)
+  const { before, after } = publicationProofs(stack)
+  const expectCursors = cursorProof(stack)
 
   return {
     'the cursor is moved, inside the transaction': ({ request }) => expectCursors(request, 'from'),
@@ -139,5 +149,31 @@ export function groupProofs(stack: Stack): Proofs<typeof GROUP_CRASH_POINTS> {
       expect(await count(`group_cursors WHERE unpublished <> '{}'`)).toBeGreaterThan(0)
       expect(await count('partition_marks WHERE dirty > 0')).toBe(0)
     },
+  }
+}
+
+/** For a worker that reads the log for windows. */
+export function windowProofs(stack: Stack): Proofs<typeof WINDOW_CRASH_POINTS> {
+  const { count } = lookInto(stack)
+  const { before } = publicationProofs(stack)
+  const expectCursors = cursorProof(stack)
+
+  /** The keys whose windows a request closes. */
+  const keysIn = (request: string) => keys(request.slice(request.lastIndexOf('insert-window-results')))
+
+  return {
+    'before the COMMIT of counted events reaches Postgres': ({ request }) => expectCursors(request, 'from'),
+    'counted events are committed, the answer on the way': ({ request }) => expectCursors(request, 'to'),
+    'before the COMMIT of closed windows reaches Postgres': async ({ request }) => {
+      const due = `window_state JOIN group_watermarks USING (group_id, generation, partition, tenant_id)
+        WHERE close_at <= watermark AND key = $1`
+      expect(keysIn(request).length).toBeGreaterThan(0)
+      for (const key of keysIn(request)) expect(await count(due, key)).toBeGreaterThan(0)
+    },
+    'closed windows are committed, the answer on the way': async ({ request }) => {
+      expect(keysIn(request).length).toBeGreaterThan(0)
+      for (const key of keysIn(request)) expect(await count('window_results WHERE key = $1', key)).toBeGreaterThan(0)
+    },
+    'results are emitted, before the XADD reaches Redis': before,
   }
 }

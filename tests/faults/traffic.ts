@@ -13,6 +13,9 @@ export const uuids = (text: string) => all(UUID, text)
 /** The ids of the events in entries of streams. */
 export const eventIds = (text: string) => all(`"id":"(${UUID})"`, text)
 
+/** The keys of the crash stage among the values of requests to Postgres. */
+export const keys = (text: string) => all('lane \\d+ \\d+', text)
+
 /** The lists of whole numbers among the values of requests to Postgres. */
 export const arrays = (text: string): number[][] =>
   [...text.matchAll(/\{("\d+"(?:,"\d+")*)\}/g)].map(([, numbers]) => JSON.parse(`[${numbers}]`).map(Number))

@@ -45,7 +45,7 @@ export const ofGroups: readonly Bug[] = [
     name: 'parked events are handled without a look at their rows',
     patches: [
       {
-        file: 'engine/groups/write.js',
+        file: 'engine/groups/group-rows.js',
         find: 'await lockParked(tx, generation.groupId, states)',
         replace: 'new Set(states.map(({ seq }) => seq))',
       },
@@ -87,7 +87,7 @@ export const ofGroups: readonly Bug[] = [
     name: 'what may be unpublished is not recorded',
     patches: [
       {
-        file: 'engine/groups/write.js',
+        file: 'engine/groups/group-rows.js',
         find: 'await recordUnpublished(tx, generation, id, [...all]);',
         replace: ';',
       },

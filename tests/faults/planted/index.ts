@@ -10,6 +10,7 @@ import { removing } from './removing.js'
 import { settling } from './settling.js'
 import { usersCode } from './users-code.js'
 import { waiting } from './waiting.js'
+import { ofWindows } from './windows.js'
 
 export const BUGS: readonly Bug[] = [
   ...accepting,
@@ -18,6 +19,7 @@ export const BUGS: readonly Bug[] = [
   ...settling,
   ...ofTheLedger,
   ...ofGroups,
+  ...ofWindows,
   ...waiting,
   ...owning,
   ...usersCode,

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { connect, type Db } from '@eventflow/db'
 import { connectRedis, type Redis, untilReady } from '@eventflow/redis'
+import type { WindowDefinition } from '@eventflow/sdk'
 import {
   type Attempt,
   adminUrlOf,
@@ -38,6 +39,8 @@ export interface QuickStage {
   /** Copies the present Redis. The returned function lets the copy take over: everything written since then is lost. */
   snapshotRedis(): Promise<() => Promise<void>>
   clients: Clients
+  /** Gives the windows another version for the workers that start from now on. */
+  redefine(version: number): void
   /** Lets the lanes sweep for unpublished events from now on, so that the sweep hides no bug before. */
   sweep(): void
   /** Records a claim that must be true. */
@@ -47,6 +50,8 @@ export interface QuickStage {
 export interface QuickScenario {
   (stage: QuickStage): Promise<void>
   settings?: Record<string, string>
+  /** It is about windows; without it there are none. They pass time by ticks only after ten minutes. */
+  windows?: true
 }
 
 declare global {
@@ -64,7 +69,8 @@ export async function playQuickly(
   const copied = (file: string) => import(pathToFileURL(join(build.packages, file)).href)
   const { startPipeline } = await copied('testkit/dist/index.js')
   const { loadDefinitions } = await copied('sdk/dist/index.js')
-  const { events, consumers } = await loadDefinitions(build.definitions)
+  process.env.FAULT_WINDOWS = '1'
+  const { events, consumers, windows } = await loadDefinitions(build.definitions)
   const databaseUrl = await createDatabase()
   const server = await startOwnRedis()
   const servers = [server]
@@ -81,7 +87,15 @@ export async function playQuickly(
     ...settings,
     ...scenario.settings,
   }
-  const pipeline: TestPipeline = await startPipeline([...events.values()], all, [...consumers.values()])
+  const readers = [...consumers.values()]
+  const redefine = (version: number) => {
+    const slow = ([...windows.values()] as WindowDefinition[]).map((each) => {
+      return { ...each, version, time: { ...each.time, idle: '10m' } }
+    })
+    readers.splice(consumers.size, slow.length, ...slow)
+  }
+  if (scenario.windows) redefine(1)
+  const pipeline: TestPipeline = await startPipeline([...events.values()], all, readers)
   const attempts: Attempt[] = []
   const journal = { write: (attempt: Attempt) => void attempts.push(attempt), close: async () => {} }
   const clients = createClients({ urls: [pipeline.url], journal, random: createRandom(1) })
@@ -106,7 +120,7 @@ export async function playQuickly(
     }
   }
   try {
-    await scenario({ pipeline, links, db, redis, snapshotRedis, clients, sweep, claim })
+    await scenario({ pipeline, links, db, redis, snapshotRedis, clients, redefine, sweep, claim })
     for (const link of Object.values(links)) link.mode = { kind: 'pass' }
     await untilOnlyASweepHelps(db, redis, pipeline.prefix)
     sweep()

@@ -11,7 +11,7 @@ export const sourceBack = (db: Db) => db.query('DELETE FROM source_away')
 export const partitionOfKey = (key: string) => partitionOf('default', key, PARTITIONS)
 
 /** Another key of the same partition. */
-function neighbourOf(key: string): string {
+export function neighbourOf(key: string): string {
   for (let n = 1; ; n++) if (partitionOfKey(`${key} ${n}`) === partitionOfKey(key)) return `${key} ${n}`
 }
 

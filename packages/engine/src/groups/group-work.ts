@@ -114,7 +114,10 @@ export function createGroupWork(
   async function savePassed(generation: Generation): Promise<void> {
     if (performance.now() - savedAt < SAVE_MS) return
     savedAt = performance.now()
-    const passed = [...partitions.values()].filter(({ phase, read, saved }) => phase === 'log' && read > saved)
+    // Marks are passed together with what they change.
+    const passed = [...partitions.values()].filter(
+      ({ phase, read, saved, state }) => phase === 'log' && read > saved && state.marks.length === 0,
+    )
     if (passed.length === 0) return
     const moves = passed.map(({ lease, saved, read }) => ({ ...lease, from: saved, to: read }))
     const broken = await moveCursors(db, generation, moves)

@@ -32,6 +32,8 @@ export interface Result {
   time: string
   data: Payload
   hops: number
+  /** Of a window: the watermark from which on it closes. */
+  closesAt?: Micros
   correlationId?: string
   causationId?: string
   /** Calls the definition's function with the result. */

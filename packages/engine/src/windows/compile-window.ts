@@ -1,6 +1,6 @@
 /** Definitions of windows, completed to run. */
 import { createHash } from 'node:crypto'
-import { createAggregation, DEFAULT_RETRY_POLICY, readEventTime, timeOf } from '@eventflow/core'
+import { closesAt, createAggregation, DEFAULT_RETRY_POLICY, readEventTime, timeOf } from '@eventflow/core'
 import { type Generation, insertWindowResults, type Passed, type Transaction } from '@eventflow/db'
 import type { WindowDefinition } from '@eventflow/sdk'
 import type { CompiledConsumer } from '../groups/consumers.js'
@@ -45,6 +45,7 @@ function statefulOf(definition: WindowDefinition): Stateful {
       name: `window:${closed.start}:${key}`,
       time: end,
       hops: hops + 1,
+      closesAt: windows.kind === 'session' ? closesAt({ first: closed.start, last: closed.end }, windows) : closed.end,
       ...(onResult && { call: (sql) => onResult({ tenantId, ...data }, sql) }),
     }
   }

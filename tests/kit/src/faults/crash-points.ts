@@ -70,6 +70,18 @@ export const GROUP_CRASH_POINTS = {
   'before the mark of the next owner reaches Postgres': { to: 'postgres', text: 'mark-dirty', at: 'request' },
 } as const satisfies Record<string, CrashPoint>
 
+const commitOfFold = { to: 'postgres', text: 'COMMIT', after: 'write-panes' } as const
+const commitOfClose = { to: 'postgres', text: 'COMMIT', after: 'insert-window-results' } as const
+
+/** Of a worker that reads the log for windows. */
+export const WINDOW_CRASH_POINTS = {
+  'before the COMMIT of counted events reaches Postgres': { ...commitOfFold, at: 'request' },
+  'counted events are committed, the answer on the way': { ...commitOfFold, at: 'reply', reply: COMMITTED },
+  'before the COMMIT of closed windows reaches Postgres': { ...commitOfClose, at: 'request' },
+  'closed windows are committed, the answer on the way': { ...commitOfClose, at: 'reply', reply: COMMITTED },
+  'results are emitted, before the XADD reaches Redis': { to: 'redis', text: 'fault.windowed', at: 'request' },
+} as const satisfies Record<string, CrashPoint>
+
 /**
  * Kills the program with SIGKILL when it reaches the point; it stays down. Returns the traffic up to that point, and
  * how it ended.

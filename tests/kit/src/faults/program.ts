@@ -17,6 +17,8 @@ export interface ProgramOptions {
 export interface Program {
   readonly name: string
   readonly pid: number | undefined
+  /** Its environment from the next start on. */
+  readonly env: Record<string, string>
   /** How it ended, for each end that was not requested. */
   readonly surprises: string[]
   /** Starts it, and restarts it `restartMs` after each end. */
@@ -70,6 +72,7 @@ export function createProgram({ name, script, env, readyUrl, logFile }: ProgramO
     get pid() {
       return child?.pid
     },
+    env,
     surprises,
     start,
     async ready(timeoutMs = 20_000) {

@@ -6,7 +6,7 @@ import { connect, type Db, migrate, prepare } from '@eventflow/db'
 import { freePort, startPostgres, startRedis } from '@eventflow/local'
 import { connectRedis, type Redis, readDepths, untilReady } from '@eventflow/redis'
 import { loadDefinitions } from '@eventflow/sdk'
-import { everythingIsSettled } from '../drained.js'
+import { everythingIsSettled, windowsAreClosed } from '../drained.js'
 import { watchDatabase } from '../history/watch.js'
 import { adminUrlOf } from '../services.js'
 import { until } from '../until.js'
@@ -55,7 +55,10 @@ export interface Stack {
   urls: string[]
   /** The URLs of the workers' health and metrics. */
   workerUrls: string[]
-  /** Waits until every accepted event is settled, and handled by the consumer groups, and nothing is left in Redis. */
+  /**
+   * Waits until every accepted event is settled, and handled by the consumer groups, windows are closed, and nothing is
+   * left in Redis.
+   */
   drained(timeoutMs?: number): Promise<void>
   /** Ends it. `keep` leaves its folder for inspection. */
   stop(options?: { keep: boolean }): Promise<void>
@@ -117,7 +120,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     workerUrls: workers.map(({ url }) => url),
     async drained(timeoutMs = 60_000) {
       const look = async () => {
-        if (!(await everythingIsSettled(db))) return false
+        // In this order: what windows emit has to be settled.
+        if (!((await windowsAreClosed(db)) && (await everythingIsSettled(db)))) return false
         const depths = await readDepths(directRedis, prefix, PARTITIONS)
         return depths.every(({ length, pending }) => length === 0 && pending === 0)
       }

@@ -4,6 +4,7 @@
  */
 import { createDerivedCheck, type DerivedCheck } from './derived-check.js'
 import { checkOrder } from './event-order.js'
+import { FAULT_WINDOWS } from './fault-windows.js'
 import { createGroupCheck, type GroupCheck } from './group-check.js'
 import type { Attempt } from './journal.js'
 import { checkEnds, derivedFrom, type KnownEvent, nameOf, newlySent, seconds } from './known-event.js'
@@ -11,6 +12,8 @@ import { createOwnershipCheck, type OwnershipCheck } from './ownership-check.js'
 import type { AcceptedRow, EffectRow, EndRow, TotalRow } from './rows.js'
 import { createTotals } from './totals.js'
 import { createFindings, type Findings, type Verdict } from './verdict.js'
+import { checkWindow } from './window-check.js'
+import type { WindowHistory } from './window-rows.js'
 
 export interface Checker extends OwnershipCheck, GroupCheck {
   /** In the order of the journal. */
@@ -23,6 +26,8 @@ export interface Checker extends OwnershipCheck, GroupCheck {
   /** In the order of `at`. */
   effect(row: EffectRow): void
   total(row: TotalRow): void
+  /** One of the windows of the fault tests. After the journal and the accepted events. */
+  window(history: WindowHistory): void
   /** Something left after everything was drained: its name and its count. */
   remains(name: string, count: number): void
   verdict(): Verdict
@@ -36,7 +41,7 @@ export function createChecker(knownMs = Number.POSITIVE_INFINITY): Checker {
   const group = createGroupCheck(findings, events.isRefusedByGroup)
   const totals = createTotals(findings)
   const ownership = createOwnershipCheck(findings)
-  const counts = { attempts: 0, accepted: 0, effects: 0, writes: 0 }
+  const counts = { attempts: 0, accepted: 0, effects: 0, writes: 0, windowResults: 0, windowLate: 0 }
 
   return {
     attempt(attempt) {
@@ -69,6 +74,12 @@ export function createChecker(knownMs = Number.POSITIVE_INFINITY): Checker {
       counts.writes++
       ownership.write(row)
     },
+    window(history) {
+      counts.windowResults += history.results.length
+      counts.windowLate += history.late.length + history.letters.length
+      const spec = FAULT_WINDOWS.find(({ name }) => name === history.name)!
+      checkWindow(findings, spec, history, events.numberOf)
+    },
     remains(what, count) {
       if (count !== 0) findings.add('leftover', () => `${what}: ${count}`)
     },
@@ -99,6 +110,8 @@ export function createChecker(knownMs = Number.POSITIVE_INFINITY): Checker {
 interface EventHistory extends Pick<Checker, 'attempt' | 'accepted' | 'skipped' | 'ended' | 'effect'> {
   all(): KnownEvent[]
   isRefusedByGroup(id: string): boolean
+  /** The number that a client has sent in an event. */
+  numberOf(id: string): number
 }
 
 /** The history of each event that was sent or emitted. */
@@ -188,5 +201,6 @@ function createEventHistory(findings: Findings, knownMs: number, derived: Derive
 
     all: () => [...known.values()],
     isRefusedByGroup: (id) => known.get(id)?.refusedByGroup === true,
+    numberOf: (id) => known.get(id)?.n ?? Number.NaN,
   }
 }

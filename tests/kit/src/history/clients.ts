@@ -9,6 +9,8 @@ export interface Step {
   key: string
   /** Its special behaviour, known to its definition. */
   mood?: string
+  /** When it happened, in milliseconds since 1970; without it, when it is accepted. */
+  at?: number
 }
 
 export interface ClientsOptions {
@@ -95,6 +97,12 @@ const MISBEHAVIOURS = [
 const LEADING = 0.03
 const TROUBLE_OF_GROUP = 0.0002
 
+/** Shares of events by the time at which they happened: a moment ago, long before, or in the far future. */
+const OUT_OF_ORDER = 0.5
+const FAR_BEHIND = 0.01
+const FAR_AHEAD = 0.0005
+const HOURS_MS = 12 * 3_600_000
+
 /** The mood of an event from which a consumer group derives another one. */
 export const LEADS_TO_ANOTHER = 'leads to another'
 
@@ -147,13 +155,17 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
 
   async function sendBatch(steps: readonly Step[]): Promise<Batch> {
     const op = operations++
-    const sent = steps.map(({ key, mood }): SentEvent & { mood: string | undefined } => {
+    const sent = steps.map(({ key, mood }): SentEvent => {
       const n = (numbers.get(key) ?? 0) + 1
       numbers.set(key, n)
-      return { id: newId(), key, n, mayDie: mayDie(mood), refusedByGroup: mood === 'group refuses', mood }
+      return { id: newId(), key, n, mayDie: mayDie(mood), refusedByGroup: mood === 'group refuses' }
     })
     const body = JSON.stringify(
-      sent.map(({ id, key, n, mood }) => ({ id, type: typeOf(mood), data: { key, n, ...(mood && { mood }) } })),
+      sent.map(({ id, key, n }, i) => {
+        const { mood, at } = steps[i]!
+        const time = at !== undefined && { time: new Date(at).toISOString() }
+        return { id, type: typeOf(mood), ...time, data: { key, n, ...(mood && { mood }) } }
+      }),
     )
     const batch = { op, body, events: sent }
     const begun = performance.now()
@@ -190,8 +202,16 @@ export function createClients({ urls, apiKey, journal, random }: ClientsOptions)
     return Array.from({ length: count }, () => {
       const key = one ?? chooseKey(lane, keysPerLane)
       const mood = chooseMood(misbehaving) ?? usual
-      return mood === undefined ? { key } : { key, mood }
+      const at = chooseTime()
+      return { key, ...(mood !== undefined && { mood }), ...(at !== undefined && { at }) }
     })
+  }
+
+  function chooseTime(): number | undefined {
+    const chance = random.next()
+    if (chance < FAR_AHEAD) return Date.now() + HOURS_MS
+    if (chance < FAR_AHEAD + FAR_BEHIND) return Date.now() - 60_000
+    return chance < OUT_OF_ORDER ? Date.now() - random.between(0, 3_000) : undefined
   }
 
   function chooseKey(lane: number, keysPerLane: number): string {

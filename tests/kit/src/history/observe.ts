@@ -2,12 +2,15 @@
 import type { Db } from '@eventflow/db'
 import { type Redis, readDepths } from '@eventflow/redis'
 import { type Checker, createChecker } from './checker.js'
+import { eachRow } from './each-row.js'
+import { WINDOWED } from './fault-windows.js'
 import { readJournal } from './journal.js'
+import { readWindows } from './read-windows.js'
 import type { Verdict } from './verdict.js'
 import { everIn } from './watch.js'
 
-/** Rows read by one statement, well below the statement timeout. */
-const PAGE = 50_000
+/** The events of windows are checked apart from the others: no event that was sent led to them alone. */
+const NOT_WINDOWED = `type <> '${WINDOWED}'`
 
 /** The attempt number of a replay in a history. */
 const REPLAY = 0
@@ -53,7 +56,7 @@ async function readTenant(checker: Checker, db: Db, tenantId: string): Promise<v
     db,
     `SELECT seq AS cursor, event_id, ${ms('accepted_at')} AS at, ${ms('removed_at')} AS removed_at,
             CASE WHEN type = 'fault.derived' THEN jsonb_build_object('seq', seq, 'key', key, 'cause', causation_id) END AS derived
-     FROM ${everIn('raw_events')}`,
+     FROM ${everIn('raw_events', NOT_WINDOWED)}`,
     bySeq,
     (row) =>
       checker.accepted({
@@ -67,7 +70,7 @@ async function readTenant(checker: Checker, db: Db, tenantId: string): Promise<v
     eachRow(
       db,
       `SELECT seq AS cursor, event_id, ${end} AS "end", attempts, ${errorClass} AS error_class, history
-       FROM ${everIn(table)}`,
+       FROM ${everIn(table, NOT_WINDOWED)}`,
       bySeq,
       (row) => {
         const history: { attempt: number }[] = row.history ?? []
@@ -91,6 +94,7 @@ async function readTenant(checker: Checker, db: Db, tenantId: string): Promise<v
     checker.total({ key: row.cursor, count: row.count, sum: row.sum }),
   )
   await readGroups(checker, db, tenantId)
+  await readWindows(db, tenantId, checker.window)
 }
 
 /** Reads the log, and what the consumer groups of the fault tests have made of it. */
@@ -98,7 +102,7 @@ async function readGroups(checker: Checker, db: Db, tenantId: string): Promise<v
   await eachRow(
     db,
     `SELECT seq AS cursor, event_id, key, partition, position, type = 'fault.leading' AS is_leading, unread
-     FROM ${everIn('processed_events')}`,
+     FROM ${everIn('processed_events', NOT_WINDOWED)}`,
     { column: 'seq', type: 'bigint', tenantId },
     ({ cursor: seq, event_id: id, is_leading: isLeading, ...row }) => checker.entry({ ...row, seq, id, isLeading }),
   )
@@ -138,31 +142,4 @@ async function readPipeline(checker: Checker, db: Db): Promise<void> {
   checker.remains('rows in retries', rows[0].retries)
   checker.remains('events that consumer groups have parked', rows[0].parked)
   checker.remains('consumer groups that are paused', rows[0].paused)
-}
-
-/**
- * Reads a table, or a tenant's rows of it, page by page in the order of a unique column, which the query must return as
- * `cursor`.
- */
-async function eachRow(
-  db: Db,
-  select: string,
-  { column, type, tenantId }: { column: string; type: string; tenantId?: string },
-  // biome-ignore lint/suspicious/noExplicitAny: a row has the shape of its statement.
-  take: (row: any) => void,
-): Promise<void> {
-  let after: unknown
-  for (;;) {
-    const values: unknown[] = []
-    const conditions = ['true']
-    if (tenantId !== undefined) conditions.push(`tenant_id = $${values.push(tenantId)}`)
-    if (after !== undefined) conditions.push(`${column} > $${values.push(after)}::${type}`)
-    const { rows } = await db.query(
-      `${select} WHERE ${conditions.join(' AND ')} ORDER BY ${column} LIMIT ${PAGE}`,
-      values,
-    )
-    for (const row of rows) take(row)
-    if (rows.length < PAGE) return
-    after = rows.at(-1).cursor
-  }
 }

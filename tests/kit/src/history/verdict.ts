@@ -24,6 +24,13 @@
  * - `group order`: the group has handled the events of a key in another order than the log has them
  * - `derived lost`, `derived twice`, `derived without cause`: emitted events that do not match the events that lead to them
  * - `derived order`: emitted events of a key were accepted, or took effect, in another order than those that led to them
+ * - `window result lost`, `window result wrong`: what a window has found, compared with a recount of the log
+ * - `window state wrong`: an open window has counted other events than the log has
+ * - `window late event lost`, `window late event wrong`: late events that do not match the log
+ * - `window event misplaced`: not all events of a key are in one window, or late
+ * - `window watermark`: event time is elsewhere than the entries and the marks of the log lead to
+ * - `window dead for no reason`: a window has a dead letter of an event that was not late
+ * - `window emitted lost`, `window emitted twice`, `window emitted wrong`: emitted events that do not match the results
  * - `leftover`: something waits in Redis, in `retries` or in a consumer group after everything was drained
  */
 export type ViolationKind =
@@ -54,6 +61,17 @@ export type ViolationKind =
   | 'derived twice'
   | 'derived without cause'
   | 'derived order'
+  | 'window result lost'
+  | 'window result wrong'
+  | 'window state wrong'
+  | 'window late event lost'
+  | 'window late event wrong'
+  | 'window event misplaced'
+  | 'window watermark'
+  | 'window dead for no reason'
+  | 'window emitted lost'
+  | 'window emitted twice'
+  | 'window emitted wrong'
   | 'leftover'
 
 export interface Violation {
@@ -77,7 +95,9 @@ export interface Verdict {
     | 'writes'
     | 'derived'
     | 'groupEffects'
-    | 'groupDead',
+    | 'groupDead'
+    | 'windowResults'
+    | 'windowLate',
     number
   >
 }

@@ -6,9 +6,13 @@ const NOT_SKIPPED = `WHERE component <> 'operator'`
 
 /** The tables from which retention removes events, and the columns that the checker reads. */
 const HISTORY = {
-  raw_events: 'partition, seq, tenant_id, event_id, type, key, causation_id, accepted_at',
-  processed_events: 'partition, seq, tenant_id, event_id, type, key, attempts, history, position',
-  failed_events: 'partition, seq, tenant_id, event_id, attempts, history, status, error_class, message',
+  raw_events: 'partition, seq, tenant_id, event_id, type, key, causation_id, accepted_at, occurred_at',
+  processed_events:
+    'partition, seq, tenant_id, event_id, type, key, attempts, history, position, accepted_at, occurred_at',
+  failed_events: 'partition, seq, tenant_id, event_id, type, attempts, history, status, error_class, message',
+  window_results: 'group_id, generation, tenant_id, key, start_at, end_at, partition, result',
+  late_events: 'group_id, generation, tenant_id, seq, position, watermark',
+  log_marks: 'partition, position, tenant_id, kind, at, seen_since',
 }
 
 /** The tables of which retention removes whole parts. */
@@ -18,9 +22,9 @@ const PARTS = ['raw_events', 'processed_events'] as const
  * A table of the history, including the rows that retention has removed from it, when it did, and whether a consumer
  * group had not handled them.
  */
-export const everIn = (table: keyof typeof HISTORY) =>
-  `(SELECT ${HISTORY[table]}, NULL::timestamptz AS removed_at, false AS unread FROM ${table}
-    UNION ALL TABLE removed_${table}) AS ever`
+export const everIn = (table: keyof typeof HISTORY, condition = 'true') =>
+  `(SELECT ${HISTORY[table]}, NULL::timestamptz AS removed_at, false AS unread FROM ${table} WHERE ${condition}
+    UNION ALL SELECT * FROM removed_${table} WHERE ${condition}) AS ever`
 
 const IS_UNREAD = `
   EXISTS (SELECT FROM group_cursors c WHERE c.partition = l.partition AND c.position < l.position)
@@ -93,7 +97,7 @@ const WATCH = [
     `CREATE TABLE removed_${table} AS SELECT ${columns} FROM ${table} WITH NO DATA`,
     `ALTER TABLE removed_${table} ADD COLUMN removed_at timestamptz DEFAULT clock_timestamp(),
        ADD COLUMN unread boolean NOT NULL DEFAULT false`,
-    `CREATE INDEX ON removed_${table} (tenant_id, seq)`,
+    ...(columns.includes('seq,') ? [`CREATE INDEX ON removed_${table} (tenant_id, seq)`] : []),
     `CREATE FUNCTION watch_removed_${table}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
        IF EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
                   AND (classid::bigint << 32) + objid::bigint = ${ADVISORY_LOCKS.retention}) THEN
