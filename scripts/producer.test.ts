@@ -43,7 +43,18 @@ beforeAll(async () => {
 afterAll(() => void server.close())
 
 test('the flights: each key in the order of the file, and all of them duplicates the second time', async () => {
-  const first = await produce('--url', url, '--file', 'flights', '--batch', '50', '--wait', '--json')
+  const first = await produce(
+    '--url',
+    url,
+    '--file',
+    'flights',
+    '--concurrency',
+    '8',
+    '--batch',
+    '50',
+    '--wait',
+    '--json',
+  )
   expect(JSON.parse(first.stdout)).toMatchObject({ sent: 20_000, accepted: 20_000, settled: { processed: 20_000 } })
   expect(first.code).toBe(0)
   const lastOf = new Map<string, string>()

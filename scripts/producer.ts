@@ -3,7 +3,7 @@
  * 2 wrong usage, 130 Ctrl-C.
  */
 import { createClient, type EventText, type OutgoingEvent, RequestFailed, readEventFile } from '@eventflow/client'
-import { flightEvents } from '@eventflow/samples'
+import { flightEvents, weatherEvents } from '@eventflow/samples'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { mixed, mixedCount } from './producer/mix.js'
 import { createOrders } from './producer/orders.js'
@@ -23,7 +23,7 @@ interface Options {
   duplicates: number
   invalid: number
   rate: number
-  concurrency: number
+  concurrency?: number
   batch: number
   wait?: number | true
   json?: true
@@ -31,6 +31,12 @@ interface Options {
 
 const DEFAULT_COUNT = 10_000
 const DEFAULT_WAIT_SECONDS = 600
+const DEFAULT_CONCURRENCY = 8
+/** By the names that `--file` takes for them. */
+const SAMPLES: Readonly<Record<string, () => Promise<OutgoingEvent[]>>> = {
+  flights: flightEvents,
+  weather: weatherEvents,
+}
 /** The time of the first order if there is a seed. */
 const SEEDED_START_MS = Date.UTC(2026, 0, 1)
 
@@ -38,7 +44,10 @@ const program = new Command('producer')
   .description('Sends events to EventFlow, as fast as it takes them or at a given rate; the order of each key is kept.')
   .option('--url <url>', 'where the server is', httpUrl, 'http://127.0.0.1:8000')
   .option('--api-key <key>', 'the key to send with')
-  .option('--file <path>', 'send this file (NDJSON or a JSON array, .gz or not), or "flights": 20,000 real flights')
+  .option(
+    '--file <path>',
+    'send this file (NDJSON or a JSON array, .gz or not), "flights": 20,000 real flights, or "weather"',
+  )
   .option(
     '--count <events>',
     `at most so many events (default: the whole file; without a file ${DEFAULT_COUNT} orders)`,
@@ -47,9 +56,8 @@ const program = new Command('producer')
   .option('--rate <events>', 'events a second, whether answers come or not', positiveNumber, Number.POSITIVE_INFINITY)
   .option(
     '--concurrency <requests>',
-    'requests under way at once; a key always takes the same way',
+    `requests under way at once; a key always takes the same way (default: ${DEFAULT_CONCURRENCY}; the samples are sent in the order of time: 1)`,
     positiveWholeNumber,
-    8,
   )
   .option('--batch <events>', 'events in one request at most; 1 sends single events', positiveWholeNumber, 100)
   .option('--key-skew <exponent>', "how unequally orders are spread over users: Zipf's exponent", nonNegativeNumber, 0)
@@ -76,7 +84,8 @@ try {
 }
 
 async function main(options: Options): Promise<number> {
-  const { url, apiKey, rate, concurrency, batch, wait } = options
+  const { url, apiKey, rate, batch, wait, file } = options
+  const concurrency = options.concurrency ?? (file && Object.hasOwn(SAMPLES, file) ? 1 : DEFAULT_CONCURRENCY)
   const stop = new AbortController()
   const stopped = onceInterrupted(stop)
   const { events, total } = await eventsOf(options)
@@ -123,9 +132,8 @@ async function eventsOf(
     return mix(createOrders({ count, startMs, seed, keySkew }), count, count)
   }
   const count = options.count ?? Number.POSITIVE_INFINITY
-  if (file !== 'flights') return mix(eventsIn(file), count, options.count)
-  const flights = await flightEvents()
-  return mix(flights, count, flights.length)
+  const sample = await SAMPLES[file]?.()
+  return sample ? mix(sample, count, sample.length) : mix(eventsIn(file), count, options.count)
 }
 
 /**

@@ -44,8 +44,8 @@ test('they load together', async () => {
   // In another process: jest replaces import and does not know TypeScript.
   const script = `
     const { loadDefinitions } = await import('@eventflow/sdk')
-    const { events, consumers } = await loadDefinitions('${folder}')
-    console.log([...events.keys(), ...consumers.keys()].join())`
+    const { events, consumers, windows, joins } = await loadDefinitions('${folder}')
+    console.log([...events.keys(), ...consumers.keys(), ...windows.keys(), ...joins.keys()].join())`
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: folder })
   const named = definitions.flatMap(({ code }) =>
     [...code!.matchAll(/^ +(?:type|name): '(.+)',$/gm)].map(([, name]) => name),

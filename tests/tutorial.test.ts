@@ -19,7 +19,7 @@ const CLONE = ['package.json', 'node_modules', 'packages', 'apps']
 const NPX = 'npx() { "node_modules/.bin/$@"; }'
 
 /** A read-only command, which may be repeated: its subject may still be in progress. */
-const LOOKS = /^npx eventflow (sql ["']SELECT|events get|dlq (ls|show))/
+const LOOKS = /^npx eventflow (sql ["']SELECT|events get|dlq (ls|show)|windows results)/
 
 interface Block {
   language: string

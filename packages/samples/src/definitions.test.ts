@@ -4,7 +4,7 @@ import { type AcceptedEvent, compileSchema, type Payload } from '@eventflow/core
 import { type EnrichContext, type EventDefinition, loadDefinitions, type Sql } from '@eventflow/sdk'
 import { beforeAll, expect, test } from '@jest/globals'
 import { readAirports } from './airports.js'
-import { flightEvents } from './index.js'
+import { flightEvents, weatherEvents } from './index.js'
 
 let definitions: ReadonlyMap<string, EventDefinition>
 
@@ -36,8 +36,16 @@ async function enrich(definition: EventDefinition, data: Payload[], context: Enr
   return events
 }
 
-test('there are four', () => {
-  expect([...definitions.keys()]).toEqual(['flight.completed', 'order.created', 'payment.captured', 'user.updated'])
+test('there are nine', () => {
+  expect([...definitions.keys()].sort()).toEqual([
+    ...['enriched_events', 'flight.completed', 'flight.weather', 'order.created', 'payment.captured'],
+    ...['payment_events', 'user.updated', 'user_events', 'weather.normal'],
+  ])
+})
+
+test('all hours of the weather match the schema', async () => {
+  const check = compileSchema(definitions.get('weather.normal')!.schema)
+  expect((await weatherEvents()).flatMap(({ data }) => check(data))).toEqual([])
 })
 
 test('each has a description, and an example that passes every check', async () => {
