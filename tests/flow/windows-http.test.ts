@@ -1,4 +1,5 @@
 /** Windows and joins over HTTP: what a tenant reads of them, and what the operator sees of all tenants. */
+import { NEVER } from '@eventflow/core'
 import { createApiKey, createTenant } from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/sdk'
 import { insertRows, makeStateful, microsAt, startPipeline, type TestPipeline } from '@eventflow/testkit'
@@ -66,7 +67,10 @@ async function fill(): Promise<void> {
     ])
   }
   const waiting = { ...row, group_id: joinId, side: 'left', at: start_at, expires_at: end_at, event: {} }
-  await insertRows(db, 'join_rows', [{ ...waiting, seq: 1 }])
+  await insertRows(db, 'join_rows', [
+    { ...waiting, seq: 1 },
+    { ...waiting, seq: 2, side: 'right', expires_at: String(NEVER) },
+  ])
 }
 
 describe('windows', () => {
@@ -152,7 +156,7 @@ describe('windows', () => {
 
 describe('joins', () => {
   test('are listed to every tenant, with its own counts', async () => {
-    const join = { name: 'enriched', waiting: 1, late_events: 1, watermark: null, idle_seconds: null }
+    const join = { name: 'enriched', waiting: 2, late_events: 1, watermark: null, idle_seconds: null }
     expect((await ask('/v1/joins')).body.items).toMatchObject([join])
     expect((await ask('/v1/joins/enriched')).body).toMatchObject(join)
     expect((await ask('/v1/joins/enriched', 'default')).body).toMatchObject({ waiting: 0, late_events: 0 })
@@ -164,8 +168,9 @@ describe('joins', () => {
       matched: false,
     }
     // The event is not in the log.
-    expect((await ask('/v1/joins/enriched/waiting')).body).toEqual({ items: [waiting], next: null })
-    expect((await ask('/v1/joins/enriched/waiting?side=right')).body.items).toEqual([])
+    const forEver = { ...waiting, side: 'right', expires_at: null }
+    expect((await ask('/v1/joins/enriched/waiting')).body).toEqual({ items: [waiting, forEver], next: null })
+    expect((await ask('/v1/joins/enriched/waiting?side=right')).body.items).toEqual([forEver])
     expect((await ask('/v1/joins/enriched/waiting?side=both')).status).toBe(400)
     expect((await ask('/v1/joins/enriched/late')).body.items).toMatchObject([{ partitionkey: 'DTW' }])
     expect((await ask('/v1/joins/revenue/waiting')).body.detail).toBe('There is no join revenue')

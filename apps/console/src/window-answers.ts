@@ -57,6 +57,6 @@ export interface WaitingEvent {
   side: 'left' | 'right'
   partitionkey: string
   time: string
-  expires_at: string
+  expires_at: string | null
   matched: boolean
 }

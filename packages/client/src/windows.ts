@@ -85,8 +85,8 @@ export interface WaitingJoinEvent {
   partitionkey: string
   partition: number
   time: string
-  /** It waits until the watermark is here. */
-  expires_at: string
+  /** It waits until the watermark is here; `null`: until a later event of its key replaces it. */
+  expires_at: string | null
   /** It was joined with at least one other event. */
   matched: boolean
 }

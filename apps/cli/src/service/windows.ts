@@ -117,7 +117,7 @@ export async function listWaiting(
   const rowOf = (row: WaitingJoinEvent) => [
     ...[
       row.time,
-      row.expires_at,
+      row.expires_at ?? 'never',
       row.side,
       row.matched ? 'yes' : 'no',
       row.type ?? '-',

@@ -98,9 +98,7 @@ function Waiting({ items }: { items: readonly WaitingEvent[] }) {
           <td>
             <Time at={time} />
           </td>
-          <td>
-            <Time at={expires_at} />
-          </td>
+          <td>{expires_at === null ? 'never' : <Time at={expires_at} />}</td>
           <td>{side}</td>
           <td>{matched ? 'yes' : 'not yet'}</td>
           <td class="cut" title={type ?? ''}>

@@ -61,6 +61,6 @@ export function describeLateEvent({ event_id, type, key, partition, time, waterm
 export function describeJoinRow({ event_id, type, side, key, partition, time, expires, matched }: Row) {
   return {
     ...(event_id !== null && { id: event_id, type }),
-    ...{ side, partitionkey: key, partition, time: momentOf(time), expires_at: momentOf(expires), matched },
+    ...{ side, partitionkey: key, partition, time: momentOf(time), expires_at: expires && momentOf(expires), matched },
   }
 }

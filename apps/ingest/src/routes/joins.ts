@@ -94,7 +94,9 @@ const waitingSchema = {
           partitionkey: Type.String(),
           partition: Type.Integer(),
           time: Moment,
-          expires_at: Type.String({ format: 'date-time', description: 'It waits until the watermark is here' }),
+          expires_at: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
+            description: 'It waits until the watermark is here; null: until a later event of its key replaces it',
+          }),
           matched: Type.Boolean({ description: 'It was joined with at least one other event' }),
         }),
       ),

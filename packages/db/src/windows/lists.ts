@@ -1,4 +1,5 @@
 /** What a tenant has in windows and joins: results, open windows, late events, and events that wait in joins. */
+import { NEVER } from '@eventflow/core'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db } from '../server/connect.js'
 import { asMoment, microsAsMoment } from '../server/moments.js'
@@ -151,9 +152,9 @@ export async function listLateEvents(
 
 const WAITING_ORDER = 'key, side, at, seq'
 
-// The id and the type of an event are in the log.
+// The id and the type of an event are in the log. A row that waits for ever has no time.
 const WAITING = `
-  SELECT w.*, e.event_id, e.type, ${microsAsMoment('at')} AS time, ${microsAsMoment('expires_at')} AS expires
+  SELECT w.*, e.event_id, e.type, ${microsAsMoment('at')} AS time, ${microsAsMoment(`nullif(expires_at, ${NEVER})`)} AS expires
   FROM (SELECT r.* FROM partitions p CROSS JOIN LATERAL (
           SELECT partition, key, side, at, seq, expires_at, matched FROM join_rows s
           WHERE s.group_id = $1 AND s.generation = $2 AND s.partition = p.id AND s.tenant_id = $3
