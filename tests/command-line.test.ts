@@ -9,7 +9,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defineConsumer, defineEvent, TransientError, Type } from '@eventflow/sdk'
-import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { insertRows, makeStateful, microsAt, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -73,6 +73,8 @@ eventflow schemas register order.created closed.json
 eventflow schemas compatibility order.created SOME
 eventflow keys create --tenant acme --name shop --scopes ingest,all
 eventflow groups show none
+eventflow windows results none
+eventflow windows results revenue-by-hour --from soon
 eventflow groups reset invoicing --to soon
 eventflow groups dlq invoicing replay --all
 eventflow groups delete invoicing
@@ -102,8 +104,32 @@ beforeAll(async () => {
   await put('events.ndjson', { type: 'stock.moved', data: { sku: 'cup-red', quantity: 1 } })
   await put('closed.json', { type: 'object', properties: { amount: { type: 'string' } }, ...closed })
   pipeline = await startPipeline([stockMoved, orderCreated], {}, [invoicing])
+  await fillWindows()
   await pipeline.startWorker()
 })
+
+/** A window and a join with a row of each kind. */
+async function fillWindows(): Promise<void> {
+  const { db } = pipeline
+  const group_id = await makeStateful(db, { name: 'revenue-by-hour', kind: 'window', types: ['payment.captured'] })
+  const row = { group_id, generation: 1, partition: 0, tenant_id: 'default', key: 'user-7' }
+  const [from, to] = ['2026-01-31T10:00:00Z', '2026-01-31T11:00:00Z']
+  const [at, end] = [microsAt('11:00:00'), microsAt('12:00:00')]
+  const result = { count: 2, total: 19.9 }
+  await insertRows(db, 'window_results', [{ ...row, start_at: from, end_at: to, result }])
+  await insertRows(db, 'window_state', [
+    { ...row, start_at: at, first_open: at, end_at: end, close_at: end, state: { count: 1, total: '5' } },
+  ])
+  await insertRows(db, 'group_watermarks', [
+    { group_id, generation: 1, partition: 0, tenant_id: 'default', watermark: microsAt('11:30:00') },
+  ])
+  const event = { seq: 0, event_id: '0190b2c4-0000-7000-8000-000000000000', type: 'payment.captured', position: 0 }
+  await insertRows(db, 'late_events', [{ ...row, ...event, occurred_at: from, watermark: '2026-01-31T11:30:00Z' }])
+  const joinId = await makeStateful(db, { name: 'payments-with-users', kind: 'join', types: ['payment.captured'] })
+  await insertRows(db, 'join_rows', [
+    { ...row, group_id: joinId, side: 'left', at, seq: 0, expires_at: end, event: {} },
+  ])
+}
 
 afterAll(async () => {
   await pipeline?.stop()

@@ -96,7 +96,7 @@ test('the events are in many parts', async () => {
 })
 
 test('there are as many questions as it says', () => {
-  expect(questions).toHaveLength(21)
+  expect(questions).toHaveLength(24)
 })
 
 describe('the query', () => {

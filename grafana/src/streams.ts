@@ -160,5 +160,34 @@ export const streams = dashboard(
         ),
       ],
     },
+    {
+      title: 'Windows and joins',
+      panels: [
+        graph(
+          {
+            title: 'Watermark lag',
+            description: 'How far event time is behind the clock, where a window is due. 0 where nothing is due.',
+            width: 12,
+          },
+          { unit: 's', queries: [ofGroup('max by (group) (eventflow_window_watermark_lag_seconds)')] },
+        ),
+        graph(
+          {
+            title: 'Late events',
+            description: 'Events per second that came after their window was closed, and are in no result.',
+            width: 12,
+          },
+          { unit: 'ops', queries: [ofGroup(`sum by (group) (${rate('eventflow_group_late_events_total')})`)] },
+        ),
+        graph(
+          { title: 'Open windows', description: 'Panes and sessions that are not closed.', width: 12 },
+          { unit: 'short', queries: [ofGroup('max by (group) (eventflow_window_open)')] },
+        ),
+        graph(
+          { title: 'Waiting in joins', description: 'Events that may still be joined with others.', width: 12 },
+          { unit: 'short', queries: [ofGroup('max by (group) (eventflow_join_rows)')] },
+        ),
+      ],
+    },
   ],
 )

@@ -1,7 +1,7 @@
 /** Every page on a phone and on a desk, with contents that mean harm: long, without blanks, from right to left, unseen, in circles. */
 import { createApiKey } from '@eventflow/db'
 import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
-import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { insertRows, makeStateful, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Browser, Page } from 'playwright-core'
 import { goTo, openPage, startBrowser } from './chromium.js'
@@ -90,6 +90,7 @@ beforeAll(async () => {
     return rows[0].dead === 4 && rows[0].waiting === 1
   })
   await makeGroup()
+  await makeWindows()
   browser = await startBrowser()
 })
 
@@ -122,6 +123,34 @@ async function makeGroup(): Promise<void> {
   )
 }
 
+/** A window and a join of all types, with names, keys and results that mean harm. */
+async function makeWindows(): Promise<void> {
+  const { db } = pipeline
+  const types = [LONG_TYPE, type]
+  const group_id = await makeStateful(db, { name: `${LONG.slice(1)}w`, kind: 'window', types, idle: null })
+  const joinId = await makeStateful(db, { name: `${LONG.slice(1)}j`, kind: 'join', types })
+  const row = { group_id, generation: 1, partition: 0, tenant_id: 'default', key: LONG }
+  const micros = Date.now() * 1_000
+  const data = { [LONG]: 1e300, text: SENTENCE, fake: FAKE, count: -1 }
+  const times = { start_at: '2026-01-31T10:00:00Z', end_at: '2026-01-31T10:05:00Z' }
+  await insertRows(db, 'window_results', [
+    { ...row, ...times, result: data },
+    { ...row, ...times, key: FAKE, result: Object.fromEntries(Object.keys(EVENTS).map((name) => [name, FAKE])) },
+  ])
+  await insertRows(db, 'window_state', [
+    { ...row, start_at: micros, first_open: micros, end_at: micros, close_at: micros, state: data },
+  ])
+  await insertRows(db, 'group_watermarks', [
+    { group_id, generation: 1, partition: 0, tenant_id: 'default', watermark: micros },
+  ])
+  const event = { event_id: ids.plain, type: LONG_TYPE, position: 0, seq: 1 }
+  const late = { ...row, ...event, occurred_at: times.start_at, watermark: times.end_at }
+  await insertRows(db, 'late_events', [late, { ...late, group_id: joinId, key: FAKE }])
+  await insertRows(db, 'join_rows', [
+    { ...row, group_id: joinId, side: 'left', at: micros, seq: 1, expires_at: micros, event: {} },
+  ])
+}
+
 /** Each with its heading, and with what is there when it is ready. */
 const PAGES = (): [hash: string, heading: string, ready: string][] => [
   ['live', 'Live', '.troubles li.warn'],
@@ -134,6 +163,13 @@ const PAGES = (): [hash: string, heading: string, ready: string][] => [
   ['partitions', 'Partitions', 'tbody tr .clamped'],
   ['groups', 'Groups', 'tbody tr'],
   [`groups/${LONG}`, LONG, 'tbody tr .clamped'],
+  [`groups/${LONG.slice(1)}w`, `${LONG.slice(1)}w`, 'tbody tr'],
+  ['windows', 'Windows', 'tbody tr'],
+  [`windows/${LONG.slice(1)}w`, `${LONG.slice(1)}w`, 'section + section + section tbody tr'],
+  [`windows/${LONG.slice(1)}w?key=${LONG}`, `${LONG.slice(1)}w`, '.results rect'],
+  [`windows/${LONG.slice(1)}w?key=none`, `${LONG.slice(1)}w`, '.nothing'],
+  ['joins', 'Joins', 'tbody tr'],
+  [`joins/${LONG.slice(1)}j`, `${LONG.slice(1)}j`, 'section + section tbody tr'],
   ['schemas', 'Schemas', 'tbody tr'],
   [`schemas/${type}`, type, 'tbody tr'],
   [`schemas/${LONG_TYPE}`, LONG_TYPE, 'tbody tr'],

@@ -64,7 +64,9 @@ test('a cursor is moved once, by the owner of the present epoch, from where it i
   }
   const first = (await take('a'))!
   expect(await take('b')).toBeUndefined()
-  expect(await beginCursors(db, generation, [first])).toEqual([{ partition: 1, position: 0, unpublished: [] }])
+  expect(await beginCursors(db, generation, [first])).toEqual([
+    { partition: 1, position: 0, unpublished: [], silentUntil: 0 },
+  ])
   const move = { partition: 1, epoch: first.epoch, from: 0, to: 10 }
   expect(await moveCursors(db, generation, [move])).toEqual(new Set())
   expect(await moveCursors(db, generation, [move])).toEqual(new Set([1]))

@@ -28,6 +28,13 @@ const TABLES = [
   'consumer_groups',
   'group_parked',
   'group_dead_letters',
+  'log_marks',
+  'log_holds',
+  'group_watermarks',
+  'window_state',
+  'window_results',
+  'late_events',
+  'join_rows',
 ]
 
 let db: Db

@@ -214,6 +214,10 @@ describe('the documentation', () => {
       '/v1/groups/{name}/positions',
       '/v1/groups/{name}/reset',
       '/v1/groups/{name}/resume',
+      '/v1/joins',
+      '/v1/joins/{name}',
+      '/v1/joins/{name}/late',
+      '/v1/joins/{name}/waiting',
       '/v1/keys',
       '/v1/keys/{id}',
       '/v1/live',
@@ -230,6 +234,11 @@ describe('the documentation', () => {
       '/v1/schemas/{type}/versions/{version}',
       '/v1/waiting',
       '/v1/waiting/{id}/skip',
+      '/v1/windows',
+      '/v1/windows/{name}',
+      '/v1/windows/{name}/late',
+      '/v1/windows/{name}/open',
+      '/v1/windows/{name}/results',
     ])
   })
 })

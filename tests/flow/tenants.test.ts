@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { createApiKey, createTenant, registerGroups, SCOPES } from '@eventflow/db'
 import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
-import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { insertRows, makeStateful, microsAt, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { type Answer, type Contract, readContract } from '../contract.js'
@@ -46,6 +46,9 @@ interface Own {
 const own = {} as Record<Tenant, Own>
 
 let pipeline: TestPipeline
+/** The window and the join in code. */
+let windowId: number
+let joinId: number
 let contract: Contract
 
 interface Asked {
@@ -102,6 +105,7 @@ async function furnish(tenant: Tenant): Promise<void> {
     return /^processed,failed,retrying,failed$/.test(rows.map(({ status }) => status).join())
   })
   await buryInGroup(tenant)
+  await fillWindows(tenant)
   const replay = { filter: { key: 'none' }, reason: secret }
   own[tenant].operationIds = [(await made('POST', '/v1/dead-letters/replay', replay)).id]
   own[tenant].keyIds = [(await made('POST', '/v1/keys', { name: secret, scopes: ['ingest'] })).id]
@@ -114,6 +118,14 @@ async function furnish(tenant: Tenant): Promise<void> {
     own[tenant].cursors.push(next)
   }
   await made('PUT', `/v1/groups/${name}/positions`, { from: 'earliest' })
+  for (const path of [
+    'windows/revenue/results',
+    'windows/revenue/open',
+    'windows/revenue/late',
+    'joins/enriched/waiting',
+  ]) {
+    own[tenant].cursors.push((await made('GET', `/v1/${path}?limit=1`)).next)
+  }
   const { items: entries, next } = await made('GET', `/v1/log?group=${name}`)
   own[tenant].places = [next, entries[0].position]
 }
@@ -130,10 +142,36 @@ async function buryInGroup(tenant: Tenant): Promise<void> {
   )
 }
 
+/** Fills the window and the join in code with what the tenant's events may have left there. */
+async function fillWindows(tenant: Tenant): Promise<void> {
+  const { secret, eventIds } = own[tenant]
+  const at = microsAt('10:00:00')
+  const row = (key: string) => ({ generation: 1, partition: 0, tenant_id: tenant, key })
+  const times = { start_at: '2026-01-31T10:00:00Z', end_at: '2026-01-31T10:05:00Z' }
+  const late = { position: 1, occurred_at: times.start_at, watermark: times.end_at, type: 'step' }
+  const pane = { start_at: at, first_open: at, end_at: at, close_at: at, state: { secret } }
+  const [window, join] = [windowId, joinId].map((group_id) => ({ group_id }))
+  await insertRows(pipeline.db, 'window_results', [{ ...row('k'), ...window, ...times, result: { secret } }])
+  await insertRows(pipeline.db, 'window_state', [{ ...row('k'), ...window, ...pane }])
+  const { rows } = await pipeline.db.query('SELECT seq, event_id FROM raw_events WHERE event_id = ANY($1)', [eventIds])
+  await insertRows(
+    pipeline.db,
+    'late_events',
+    rows.map((event) => ({ ...row('k'), ...window, ...event, ...late })),
+  )
+  await insertRows(
+    pipeline.db,
+    'join_rows',
+    rows.map(({ seq }) => ({ ...row('k'), ...join, side: 'left', at, seq, expires_at: at, event: { secret } })),
+  )
+}
+
 beforeAll(async () => {
   pipeline = await startPipeline([step], { EVENTFLOW_AUTH: 'required' })
   contract = await readContract(pipeline.url)
   await registerGroups(pipeline.db, [{ name: 'invoicing', version: 1, types: ['step'], from: 'earliest' }])
+  windowId = await makeStateful(pipeline.db, { name: 'revenue', kind: 'window' })
+  joinId = await makeStateful(pipeline.db, { name: 'enriched', kind: 'join' })
   await pipeline.startWorker()
   // Foreign data that should not be shown is then older than the tenant's own.
   for (const tenant of [...TENANTS].reverse()) await furnish(tenant)
@@ -163,7 +201,8 @@ function requests(asking: Own, others: Own[]): Record<string, fc.Arbitrary<Asked
   const key = oneOf(({ name }) => ['k', 'l', name])
   const type = oneOf(({ name }) => ['step', name])
   const ownGroup = oneOf(({ name }) => [name])
-  const group = fc.oneof(ownGroup, fc.constant('invoicing'))
+  const group = fc.oneof(ownGroup, fc.constantFrom('invoicing', 'revenue', 'enriched'))
+  const stateful = fc.constantFrom('revenue', 'enriched')
   const time = fc.constantFrom('2001-01-01T00:00:00Z', '2999-01-01T00:00:00Z')
   const page = { limit: fc.constantFrom('1', '2', '100'), cursor: oneOf(({ cursors }) => cursors) }
   const texts = { type: fc.constant('step'), key, from: time }
@@ -293,6 +332,45 @@ function requests(asking: Own, others: Own[]): Record<string, fc.Arbitrary<Asked
       asked({ filter, reason, ...dryRun }),
     ),
     'DELETE /v1/groups/{name}': to(at('/v1/groups/', ownGroup)),
+    'GET /v1/windows': to(query(page).map((text) => `/v1/windows${text}`)),
+    'GET /v1/windows/{name}': to(at('/v1/windows/', stateful)),
+    'GET /v1/windows/{name}/results': to(
+      at(
+        '/v1/windows/',
+        stateful,
+        query({ key, from: time, to: time, ...page }).map((text) => `/results${text}`),
+      ),
+    ),
+    'GET /v1/windows/{name}/open': to(
+      at(
+        '/v1/windows/',
+        stateful,
+        query({ key, ...page }).map((text) => `/open${text}`),
+      ),
+    ),
+    'GET /v1/windows/{name}/late': to(
+      at(
+        '/v1/windows/',
+        stateful,
+        query({ ...texts, ...page }).map((text) => `/late${text}`),
+      ),
+    ),
+    'GET /v1/joins': to(query(page).map((text) => `/v1/joins${text}`)),
+    'GET /v1/joins/{name}': to(at('/v1/joins/', stateful)),
+    'GET /v1/joins/{name}/waiting': to(
+      at(
+        '/v1/joins/',
+        stateful,
+        query({ key, side: fc.constantFrom('left', 'right'), ...page }).map((text) => `/waiting${text}`),
+      ),
+    ),
+    'GET /v1/joins/{name}/late': to(
+      at(
+        '/v1/joins/',
+        stateful,
+        query({ ...texts, ...page }).map((text) => `/late${text}`),
+      ),
+    ),
     'GET /v1/keys': to('/v1/keys'),
     'POST /v1/keys': to('/v1/keys', asked({ name: reason, scopes: fc.constant(['read']) })),
     'DELETE /v1/keys/{id}': to(
@@ -416,6 +494,10 @@ test('its own objects are all there, under its own ids', async () => {
   expect((await to('/v1/waiting')).body.items).toMatchObject([{ id: eventIds[2], partitionkey: 'l' }])
   expect((await to(`/v1/operations/${operationIds[0]}`)).body.reason).toBe(secret)
   expect((await to('/v1/keys')).text).toContain(keyIds[0])
+  expect((await to('/v1/windows/revenue/results')).body.items).toMatchObject([{ key: 'k', result: { secret } }])
+  expect((await to('/v1/windows/revenue/open')).body.items).toMatchObject([{ key: 'k', state: { secret } }])
+  expect((await to('/v1/windows/revenue/late')).body.items).toHaveLength(4)
+  expect((await to('/v1/joins/enriched/waiting')).body.items).toHaveLength(4)
   expect(eventIds.filter((id) => own.ours.eventIds.includes(id))).toEqual([])
 })
 

@@ -9,12 +9,16 @@ import { EventPage } from './pages/event.js'
 import { EventsPage } from './pages/events.js'
 import { GroupPage } from './pages/group.js'
 import { GroupsPage } from './pages/groups.js'
+import { JoinPage } from './pages/join.js'
+import { JoinsPage } from './pages/joins.js'
 import { KeysPage } from './pages/keys.js'
 import { LivePage } from './pages/live.js'
 import { PartitionsPage } from './pages/partitions.js'
 import { SchemaPage } from './pages/schema.js'
 import { SchemasPage } from './pages/schemas.js'
 import { SendPage } from './pages/send.js'
+import { WindowPage } from './pages/window.js'
+import { WindowsPage } from './pages/windows.js'
 import { Dialog } from './parts/dialog.js'
 import { go, href, route } from './route.js'
 import { changeTheme, theme } from './theme.js'
@@ -26,6 +30,8 @@ const PAGES = [
   { path: 'dead-letters', name: 'Dead letters', key: 'd' },
   { path: 'partitions', name: 'Partitions', key: 'p' },
   { path: 'groups', name: 'Groups', key: 'r' },
+  { path: 'windows', name: 'Windows', key: 'w' },
+  { path: 'joins', name: 'Joins', key: 'j' },
   { path: 'schemas', name: 'Schemas', key: 'c' },
   { path: 'send', name: 'Send', key: 's' },
   { path: 'keys', name: 'API keys', key: 'k' },
@@ -82,6 +88,8 @@ function pageOf(path: string, id: string | undefined) {
   if (path === 'events') return id ? <EventPage id={id} key={id} /> : <EventsPage />
   if (path === 'schemas') return id ? <SchemaPage type={id} key={id} /> : <SchemasPage />
   if (path === 'groups') return id ? <GroupPage name={id} key={id} /> : <GroupsPage />
+  if (path === 'windows') return id ? <WindowPage name={id} key={id} /> : <WindowsPage />
+  if (path === 'joins') return id ? <JoinPage name={id} key={id} /> : <JoinsPage />
   if (path === 'dead-letters') return <DeadLettersPage />
   if (path === 'partitions') return <PartitionsPage />
   if (path === 'keys') return <KeysPage />

@@ -1,5 +1,6 @@
 /** The service's answers about consumer groups, as far as the console uses them. */
 import type { DryRun } from './answers.js'
+import type { Watermark } from './window-answers.js'
 
 interface Lag {
   events: number
@@ -13,7 +14,7 @@ export type Place = 'earliest' | 'latest' | { time: string } | { position: numbe
 
 export interface Group {
   name: string
-  kind: 'consumer' | 'external'
+  kind: 'consumer' | 'external' | 'window' | 'join'
   version: number
   generation: number
   /** All if empty. */
@@ -31,6 +32,17 @@ export interface Group {
   lag: Lag
   parked: number
   dead_letters: number
+  /** Of windows and joins, for all tenants. */
+  state?: {
+    open_windows?: number
+    results?: number
+    waiting?: number
+    late_events: number
+    watermark: Watermark | null
+    watermark_lag_seconds: number | null
+    lagging: { partition: number; tenant: string } | null
+    building: { generation: number; done: number } | null
+  }
 }
 
 export interface WholeGroup extends Group {

@@ -13,6 +13,7 @@ import {
   type Reads,
   readEntryKey,
   readFormerIdsUntil,
+  readStateFigures,
   type Standby,
   shareOut,
 } from '@eventflow/db'
@@ -55,6 +56,7 @@ import { groupDeadLetterRoutes } from './routes/group-dead-letters.js'
 import { groupPositionRoutes } from './routes/group-positions.js'
 import { groupRoutes } from './routes/groups.js'
 import { healthRoutes } from './routes/health.js'
+import { joinRoutes } from './routes/joins.js'
 import { keyRoutes } from './routes/keys.js'
 import { liveRoutes } from './routes/live.js'
 import { logRoutes } from './routes/log.js'
@@ -63,6 +65,7 @@ import { schemaRoutes } from './routes/schemas.js'
 import { searchRoutes } from './routes/search.js'
 import { startOperationRoutes } from './routes/start-operation.js'
 import { waitingRoutes } from './routes/waiting.js'
+import { windowRoutes } from './routes/windows.js'
 import { openStandby } from './standby.js'
 
 /** How old the shown state of the pipeline may be, in milliseconds; older if reading it takes long. */
@@ -135,12 +138,14 @@ export async function buildApp(deps: AppDeps): Promise<FastifyInstance> {
   app.addHook('onClose', () => parts.stop())
   const operations = createOperations({ db: asking, dbOf, log })
   app.addHook('onClose', () => operations.stop())
-  const readPage = createPaging(entryKey.secret)
+  const { readPage, readPlacePage } = createPaging(entryKey.secret)
   deadLetterRoutes(app, { dbOf, reads, readPage })
   startOperationRoutes(app, { dbOf, reads, operations, definitions })
   operationRoutes(app, { dbOf, operations })
   groupRoutes(app, { dbOf, reads, readPage })
   groupDeadLetterRoutes(app, { dbOf, reads, readPage })
+  windowRoutes(app, { reads, readPage, readPlacePage, partitions })
+  joinRoutes(app, { reads, readPage, readPlacePage, partitions })
   searchRoutes(app, { dbOf, reads, readPage, partitions })
   eventTypeRoutes(app, { definitions })
   logRoutes(app, { dbOf, reads, watch: createLogWatch(asking, partitions), partitions })
@@ -215,7 +220,9 @@ function watchPipeline(
   const stock = sparing(() => reads.own(readStock), STOCK_FRESH_MS)
   const capacityBytes = config.EVENTFLOW_POSTGRES_CAPACITY_BYTES
   const groups = sparing(() => reads.own(listGroupsInCode), LAG_FRESH_MS)
-  const refreshGauges = createPipelineGauges({ db: asking, feed, lag, stock, groups, standby, metrics, capacityBytes })
+  const stateful = sparing(() => reads.own(readStateFigures), STOCK_FRESH_MS)
+  const shown = { lag, stock, groups, stateful, standby, metrics, capacityBytes }
+  const refreshGauges = createPipelineGauges({ db: asking, feed, ...shown })
   const unordered = [...definitions.values()].filter(({ order }) => order === 'none').map(({ type }) => type)
   const attemptsOf = (type: string) => ({ ...DEFAULT_RETRY_POLICY, ...definitions.get(type)?.retry }).attempts
   const collector = startCollector({ db: asking, reads, lag, stock, groups, unordered, attemptsOf, log })

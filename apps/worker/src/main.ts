@@ -31,6 +31,7 @@ import {
 import { registerDefinitions } from '@eventflow/schemas'
 import { loadDefinitions } from '@eventflow/sdk'
 import { failRunningCall } from '@eventflow/sdk/user-code'
+import { startRemovingStateHistory } from '@eventflow/upkeep'
 
 try {
   const { values: options } = parseArgs({ options: { groups: { type: 'string' } } })
@@ -96,6 +97,8 @@ try {
     ...{ id: workerId, ...ports, onIncarnation, config, db, log, metrics, tracing, definitions, registered },
     readers,
   })
+  const days = config.EVENTFLOW_RETENTION_SETTLED_DAYS
+  const history = startRemovingStateHistory({ db, workerId, days, log })
   phase = 'working'
   const { port } = server.address() as AddressInfo
   log.info({ types: [...definitions.keys()], metrics_port: port }, 'working')
@@ -111,6 +114,7 @@ try {
           phase = 'stopping'
         },
       },
+      { name: 'retention of results', stop: () => history.stop() },
       { name: 'work', stop: () => worker.stop() },
       // No command is running any more; QUIT would fail while Redis is away.
       { name: 'redis', stop: async () => redis.disconnect() },

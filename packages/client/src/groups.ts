@@ -10,6 +10,7 @@ import {
   queryOf,
   type WholeDeadLetter,
 } from './lists.js'
+import type { Watermark } from './windows.js'
 
 /** What a group has not read yet. `more`: there may be more events; `seconds`: since the first of them was settled. */
 export interface GroupLag {
@@ -30,7 +31,27 @@ export interface GroupReset {
   error?: string
 }
 
-/** A consumer group. Its `kind` is `consumer` if workers read it, and `external` if a program does over HTTP. */
+/** What a window or a join holds of all tenants, counted up to 10,000. */
+export interface GroupState {
+  /** Of a window: panes and sessions that are not closed, and results that are kept. */
+  open_windows?: number
+  results?: number
+  /** Of a join: events that may still be joined with others. */
+  waiting?: number
+  late_events: number
+  watermark: Watermark | null
+  /** Since the lowest watermark, where something is due by the clock; `null` if nothing closes without later events. */
+  watermark_lag_seconds: number | null
+  /** Where that watermark is. */
+  lagging: { partition: number; tenant: string } | null
+  /** The generation that is being built, and the share of the log that it has read. */
+  building: { generation: number; done: number } | null
+}
+
+/**
+ * A consumer group. Its `kind` is `consumer`, `window` or `join` if workers run it, and `external` if a program reads it
+ * over HTTP.
+ */
 export interface Group {
   name: string
   kind: string
@@ -47,6 +68,8 @@ export interface Group {
   parked: number
   /** Open ones. */
   dead_letters: number
+  /** Of windows and joins. */
+  state?: GroupState
 }
 
 /** A consumer group in each partition; only the operator's tenant sees positions. */
@@ -57,6 +80,8 @@ export interface WholeGroup extends Group {
     lag: GroupLag
     parked: number
     dead_letters: number
+    /** Of windows and joins: of all tenants. */
+    watermark?: Watermark | null
     position?: number
     last?: number
     low?: number

@@ -25,6 +25,7 @@ export type {
   GroupLag,
   GroupOperator,
   GroupReset,
+  GroupState,
   GroupTarget,
   ResetDryRun,
   WholeGroup,
@@ -51,3 +52,16 @@ export {
 } from './operator.js'
 export type { Producer, ProducerOptions, Queued } from './producer.js'
 export type { LateDelivery } from './store-and-forward.js'
+export type {
+  JoinOperator,
+  JoinSummary,
+  LateEvent,
+  LateFilter,
+  OpenWindow,
+  ResultFilter,
+  WaitingJoinEvent,
+  Watermark,
+  WindowOperator,
+  WindowResult,
+  WindowSummary,
+} from './windows.js'

@@ -14,6 +14,7 @@ import {
   queryOf,
   type WholeDeadLetter,
 } from './lists.js'
+import { createWindowOperators, type JoinOperator, type WindowOperator } from './windows.js'
 
 export interface OperatorOptions extends ConnectionOptions {
   /** The operator's name in the audit log, used if no API key identifies the caller. */
@@ -144,6 +145,8 @@ export interface Operator {
   setCompatibility(type: string, mode: string): Promise<string>
   /** Consumer groups. */
   readonly groups: GroupOperator
+  readonly windows: WindowOperator
+  readonly joins: JoinOperator
   close(): Promise<void>
 }
 
@@ -153,20 +156,27 @@ export interface Operator {
 export function createOperator({ name, ...options }: OperatorOptions): Operator {
   const connection = createConnection({ ...options, ...(name && { headers: { 'x-operator': headerText(name) } }) })
 
-  /**
-   * The body of a success. A 404 that says that the resource does not exist, as opposed to the route, gives
-   * `undefined`.
-   */
-  async function call<Body>(method: Method, path: string, body?: object): Promise<Body | undefined> {
+  /** Resolves with the body of a success, or with the problem. */
+  async function exchange<Body>(method: Method, path: string, body?: object): Promise<{ body: Body } | Problem> {
     const reply = await connection.exchange({ method, path, ...(body && { body: JSON.stringify(body) }) })
     if ('lost' in reply) throw new RequestFailed({ cause: reply.lost }, 1)
-    if (reply.status >= 200 && reply.status < 300) return reply.body as Body
-    const problem = problemOf(reply)
-    if (method === 'GET' && isMissing(problem)) return undefined
-    throw new RequestFailed({ problem }, 1)
+    return reply.status >= 200 && reply.status < 300 ? { body: reply.body as Body } : problemOf(reply)
   }
-  const always = async <Body>(method: Method, path: string, body?: object) =>
-    (await call<Body>(method, path, body)) as Body
+
+  /** The body of a success. A 404 that says that what was asked for does not exist gives `undefined`. */
+  async function call<Body>(method: Method, path: string, body?: object): Promise<Body | undefined> {
+    const answer = await exchange<Body>(method, path, body)
+    if ('body' in answer) return answer.body
+    if (method === 'GET' && isMissing(answer)) return undefined
+    throw new RequestFailed({ problem: answer }, 1)
+  }
+
+  /** The body of a success. */
+  async function always<Body>(method: Method, path: string, body?: object): Promise<Body> {
+    const answer = await exchange<Body>(method, path, body)
+    if ('body' in answer) return answer.body
+    throw new RequestFailed({ problem: answer }, 1)
+  }
   const order = (action: DeadLetterAction, body: object) => ['POST', `/v1/dead-letters/${action}`, body] as const
 
   return {
@@ -197,6 +207,7 @@ export function createOperator({ name, ...options }: OperatorOptions): Operator 
       return (await always<typeof set>('PUT', `${schemaPath(type)}/compatibility`, set)).compatibility
     },
     groups: createGroupOperator({ call, always }),
+    ...createWindowOperators({ call, always }),
     close: () => connection.close(),
   }
 }

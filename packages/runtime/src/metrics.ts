@@ -55,6 +55,9 @@ export function createIngestMetrics(types: Iterable<string>) {
     groupDeadLetters: gauge('group_dead_letters_open', 'Dead letters neither replayed nor discarded', ['group']),
     groupPaused: gauge('group_paused', '1 while the consumer group is paused', ['group']),
     groupUnowned: gauge('group_partitions_unowned', 'Partitions that no worker reads for the group', ['group']),
+    windowOpen: gauge('window_open', 'Panes and sessions of a window that are not closed', ['group']),
+    watermarkLag: gauge('window_watermark_lag_seconds', 'Since the lowest watermark with something due', ['group']),
+    joinRows: gauge('join_rows', 'Events that wait in a join', ['group']),
     standbyLag: gauge('standby_lag_seconds', 'How far the standby for reads is behind'),
     standbyUsed: gauge('standby_used', '1 while reads use the standby'),
     standbyFallbacks: counter('standby_fallbacks_total', 'Reads that ran on the primary instead', ['reason']),
@@ -97,13 +100,13 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
     catchingUp: gauge('catching_up', '1 while an owned partition is read from Postgres', ['partition']),
     waitingEvents: gauge('waiting_events', 'Blocked events kept in memory', ['partition']),
     groupEvents: counter('group_events_total', 'Events of the log handled by a consumer group', ['group', 'outcome']),
-    groupLateEvents: counter('group_late_events_total', 'Events that came too late for a window or a join', ['group']),
     groupBatchDuration: histogram(
       'group_batch_duration_seconds',
       'From reading a batch of a consumer group to its COMMIT',
       LATENCY_SECONDS,
       ['group'],
     ),
+    groupLateEvents: counter('group_late_events_total', 'Events that came too late for a window or a join', ['group']),
     stalled: gauge('worker_stalled', '1 while events wait, none is settled, and the reason is unknown'),
   }
   for (const type of common.types) {

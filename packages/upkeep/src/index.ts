@@ -2,3 +2,4 @@
 
 export { startKeepingBuckets } from './buckets.js'
 export { startMakingParts } from './parts.js'
+export { startRemovingStateHistory } from './state-history.js'

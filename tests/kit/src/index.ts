@@ -18,6 +18,7 @@ export * from './program-process.js'
 export * from './random.js'
 export * from './replicated-postgres.js'
 export * from './services.js'
+export * from './stateful.js'
 export * from './turn.js'
 export * from './until.js'
 

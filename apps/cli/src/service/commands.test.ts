@@ -8,7 +8,7 @@ import { PassThrough, Readable } from 'node:stream'
 import { promisify } from 'node:util'
 import { performReset, registerGroups } from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/sdk'
-import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
+import { insertRows, makeStateful, microsAt, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Command, CommanderError } from 'commander'
 import { UnreachableError } from '../addresses.js'
@@ -356,6 +356,12 @@ describe('groups', () => {
     })
   })
 
+  test('dead letters of a group that does not exist are not there', async () => {
+    expect(await eventflow(['groups', 'dlq', 'none'])).toMatchObject({
+      ...{ code: 1, stdout: '', stderr: expect.stringContaining('There is no consumer group none') },
+    })
+  })
+
   test('are paused and resumed', async () => {
     const pause = ['groups', 'pause', 'invoicing', '--reason', 'moving house']
     expect(await eventflow(pause)).toMatchObject({ code: 0, stdout: 'invoicing is paused\n' })
@@ -557,4 +563,86 @@ _eventflow eventflow ${word} ${before}; echo "\${COMPREPLY[*]}"`
   expect(await offered('eventflow', 'dlq', 're')).toBe('replay')
   expect(await offered('eventflow', 'dlq', 'replay', '--dr')).toBe('--dry-run')
   expect(await offered('eventflow', 'tail', '--key', 'x', '--status', 'fa')).toBe('failed')
+})
+
+describe('windows and joins', () => {
+  const [from, to] = ['2026-01-31T10:00:00Z', '2026-01-31T11:00:00Z']
+  const [at, end] = [microsAt('11:00:00'), microsAt('12:00:00')]
+  const event = { event_id: '0190b2c4-0000-7000-8000-000000000000', type: 'step.done', position: 0 }
+
+  beforeAll(async () => {
+    const { db } = pipeline
+    const building = 2
+    const windowId = await makeStateful(db, { name: 'revenue', kind: 'window', types: ['step.done'], building })
+    const joinId = await makeStateful(db, { name: 'enriched', kind: 'join', types: ['step.done'], idle: null })
+    await db.query(
+      `INSERT INTO group_cursors (group_id, generation, partition, position) SELECT $1, 2, id, 0 FROM partitions`,
+      [windowId],
+    )
+    const row = { group_id: windowId, generation: 1, partition: 0, tenant_id: 'default', key: 'a' }
+    await insertRows(db, 'window_results', [
+      { ...row, start_at: from, end_at: to, result: { count: 2 } },
+      { ...row, start_at: to, end_at: '2026-01-31T12:00:00Z', result: { count: 3 } },
+    ])
+    await insertRows(db, 'window_state', [
+      { ...row, start_at: at, first_open: at, end_at: end, close_at: end, state: { count: 1 } },
+    ])
+    await insertRows(db, 'group_watermarks', [
+      { group_id: windowId, generation: 1, partition: 0, tenant_id: 'default', watermark: microsAt('11:30:00') },
+    ])
+    for (const group_id of [windowId, joinId]) {
+      await insertRows(db, 'late_events', [
+        { ...row, group_id, ...event, seq: 1, occurred_at: from, watermark: '2026-01-31T11:30:00Z' },
+      ])
+    }
+    await insertRows(db, 'join_rows', [
+      { ...row, group_id: joinId, side: 'left', at, seq: 0, expires_at: end, event: {} },
+    ])
+  })
+
+  test('are listed', async () => {
+    expect((await eventflow(['windows', 'ls'])).stdout).toMatch(
+      /^window +version +state +open +results +late +watermark +reads\nrevenue +1 +rebuilding +1 +2 +1 +2026-01-31T11:30:00\.000Z +step\.done\n$/,
+    )
+    expect((await eventflow(['joins', 'ls'])).stdout).toMatch(
+      /^join +version +state +waiting +late +watermark +reads\nenriched +1 +running +1 +1 +- +step\.done\n$/,
+    )
+    expect(lines((await eventflow(['windows', 'ls', '--json'])).stdout)).toMatchObject([
+      { name: 'revenue', results: 2 },
+    ])
+  })
+
+  test('show results, open windows, late and waiting events', async () => {
+    const results = ['windows', 'results', 'revenue']
+    expect((await eventflow([...results, '--key', 'a', '--to', to])).stdout).toMatch(
+      /^start +end +key +result\n2026-01-31T10:00:00\.000Z +2026-01-31T11:00:00\.000Z +a +\{"count":2\}\n$/,
+    )
+    const first = await eventflow([...results, '--limit', '1', '--json'])
+    expect(lines(first.stdout)).toMatchObject([{ result: { count: 3 } }])
+    expect(first.stderr).toMatch(/show more with --limit 200/)
+    expect(await eventflow([...results, '--key', 'none'])).toMatchObject({ code: 0, stderr: 'No result matches.\n' })
+    expect((await eventflow(['windows', 'open', 'revenue'])).stdout).toMatch(/ a +\{"count":1\}\n$/)
+    for (const late of [
+      ['windows', 'late', 'revenue'],
+      ['joins', 'late', 'enriched'],
+    ]) {
+      expect((await eventflow(late)).stdout).toMatch(/T11:30:00\.000Z +step\.done +a +0190b2c4-\S+\n$/)
+      expect((await eventflow([...late, '--type', 'x'])).stderr).toBe('No event was late.\n')
+    }
+    expect((await eventflow(['joins', 'waiting', 'enriched'])).stdout).toMatch(/ left +no +- +a +-\n$/)
+    expect((await eventflow(['joins', 'waiting', 'enriched', '--side', 'both'])).code).toBe(64)
+    expect(await eventflow(['windows', 'open', 'enriched'])).toMatchObject({
+      ...{ code: 1, stdout: '', stderr: expect.stringContaining('There is no window enriched') },
+    })
+  })
+
+  test('are groups, which show what they hold', async () => {
+    expect((await eventflow(['groups', 'ls'])).stdout).toMatch(/^revenue +window +running /m)
+    const { stdout } = await eventflow(['groups', 'show', 'revenue'])
+    expect(stdout).toMatch(
+      /^open +1\nresults +2\nlate +1\nwatermark 2026-01-31T11:30:00.000Z to 2026\S+, \d.* behind in/m,
+    )
+    expect(stdout).toMatch(/^building +generation 2, \d+ % of the log$/m)
+    expect((await eventflow(['groups', 'show', 'enriched'])).stdout).toMatch(/^waiting +1\nlate +1\n/m)
+  })
 })

@@ -7,6 +7,7 @@ import { groupCommands } from './group-commands.js'
 import { logCommands } from './log-commands.js'
 import { schemaCommands } from './schema-commands.js'
 import { sendCommand } from './send-command.js'
+import { windowCommands } from './window-commands.js'
 
 export function serviceCommands(program: Command, around: Surroundings): void {
   const asking = createAsking(around)
@@ -16,4 +17,5 @@ export function serviceCommands(program: Command, around: Surroundings): void {
   schemaCommands(program, asking)
   deadLetterCommands(program, asking)
   groupCommands(program, asking)
+  windowCommands(program, asking)
 }

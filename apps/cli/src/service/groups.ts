@@ -1,5 +1,5 @@
 /** `eventflow groups ls`, `show`, `pause`, `resume` and `delete`. */
-import type { Group, GroupLag, Operator, WholeGroup } from '@eventflow/client'
+import type { Group, GroupLag, GroupState, Operator, WholeGroup } from '@eventflow/client'
 import { UsageError } from '../arguments.js'
 import { figure } from '../progress.js'
 import { oneLine, span, table } from '../table.js'
@@ -107,6 +107,20 @@ function stateOf({ paused, reset }: Group): string {
   return states.join(', ') || 'running'
 }
 
+/** What a window or a join holds. */
+function factsOf({ open_windows, results, waiting, late_events, watermark, building, ...lag }: GroupState) {
+  const { lagging, watermark_lag_seconds: seconds } = lag
+  const where =
+    lagging && `${span(seconds ?? 0)} behind in partition ${lagging.partition} of the tenant ${lagging.tenant}`
+  const counts = [['open', open_windows] as const, ['results', results] as const, ['waiting', waiting] as const]
+  return [
+    ...counts.map(([fact, count]): [string, string | null] => [fact, count === undefined ? null : figure(count)]),
+    ['late', figure(late_events)],
+    ['watermark', watermark && [`${watermark.min} to ${watermark.max}`, where].filter(Boolean).join(', ')],
+    ['building', building && `generation ${building.generation}, ${Math.floor(building.done * 100)} % of the log`],
+  ] as [string, string | null][]
+}
+
 function shown(group: WholeGroup): string {
   const { name, kind, version, generation, types, paused, reset, partitions } = group
   const to =
@@ -124,6 +138,7 @@ function shown(group: WholeGroup): string {
     ['lag', `${lagOf(group.lag)}, waiting ${span(group.lag.seconds)}`],
     ['parked', figure(group.parked)],
     ['dead', figure(group.dead_letters)],
+    ...(group.state ? factsOf(group.state) : []),
   ]
   const hasPositions = partitions.some(({ position }) => position !== undefined)
   const heading = [

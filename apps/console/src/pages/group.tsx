@@ -88,6 +88,7 @@ function Facts({ group }: { group: WholeGroup }) {
       <dd>{count(parked)}</dd>
       <dt>Dead letters</dt>
       <dd>{dead_letters > 0 ? <span class="bad">{count(dead_letters)} open</span> : 'none open'}</dd>
+      {group.state && <StateFacts name={group.name} kind={kind} state={group.state} />}
       <dt>Event types</dt>
       <dd>
         {types.length === 0
@@ -100,19 +101,57 @@ function Facts({ group }: { group: WholeGroup }) {
             ))}
       </dd>
       <dt>Kind</dt>
-      <dd>{kind === 'consumer' ? 'consumer, defined in code' : 'external, read by a program over HTTP'}</dd>
+      <dd>{kind === 'external' ? 'external, read by a program over HTTP' : `${kind}, defined in code`}</dd>
       <dt>Version</dt>
       <dd>
         {version}
         {generation > 1 && `, generation ${generation}`}
       </dd>
       <dt>Read by</dt>
-      <dd>{owners.length > 0 ? owners.join(', ') : kind === 'consumer' ? <span class="bad">no worker</span> : '–'}</dd>
+      <dd>{owners.length > 0 ? owners.join(', ') : kind !== 'external' ? <span class="bad">no worker</span> : '–'}</dd>
       <dt>Created</dt>
       <dd>
         <Time at={created_at} />
       </dd>
     </dl>
+  )
+}
+
+/** What a window or a join holds of all tenants. */
+function StateFacts({ name, kind, state }: { name: string; kind: string; state: NonNullable<Group['state']> }) {
+  const {
+    open_windows,
+    results,
+    waiting,
+    late_events,
+    watermark,
+    watermark_lag_seconds: lag,
+    lagging,
+    building,
+  } = state
+  return (
+    <>
+      <dt>{kind === 'join' ? 'Waiting events' : 'Open windows'}</dt>
+      <dd>
+        {kind === 'join' ? count(waiting) : `${count(open_windows)}, with ${count(results)} results`},{' '}
+        <a href={href([`${kind}s`, name])}>of the own tenant</a>
+      </dd>
+      <dt>Late events</dt>
+      <dd>{count(late_events)}</dd>
+      <dt>Watermark</dt>
+      <dd>
+        {watermark ? <Time at={watermark.min} /> : 'no event yet'}
+        {lagging && `, ${duration(lag)} behind in partition ${lagging.partition} of the tenant ${lagging.tenant}`}
+      </dd>
+      {building && (
+        <>
+          <dt>Rebuilding</dt>
+          <dd>
+            generation {building.generation}, {Math.floor(building.done * 100)} % of the log
+          </dd>
+        </>
+      )}
+    </>
   )
 }
 

@@ -73,7 +73,7 @@ function Groups({ groups }: { groups: readonly Group[] }) {
 export function stateOf({ kind, paused, reset, owners }: Group): string {
   if (paused) return 'paused'
   if (reset?.status === 'pending') return 'resetting'
-  return kind === 'consumer' && owners.length === 0 ? 'unread' : 'running'
+  return kind !== 'external' && owners.length === 0 ? 'unread' : 'running'
 }
 
 /** The number of events, which may be only a part of them. */

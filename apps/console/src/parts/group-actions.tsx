@@ -24,7 +24,7 @@ export function PauseButton({ group: { name, kind }, done }: GroupProps) {
       done={done}
     >
       <p>
-        {kind === 'consumer'
+        {kind !== 'external'
           ? 'Its workers finish the batch that they are handling, and then handle no events until the group is resumed.'
           : 'The program that reads it is refused until the group is resumed.'}{' '}
         The pipeline and other groups go on.

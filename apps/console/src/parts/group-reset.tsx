@@ -80,7 +80,7 @@ function Ask({ group, close, done }: ResetProps & { close: () => void }) {
       <form onSubmit={submit} onInput={(event) => (event.target as HTMLInputElement).name !== 'operator' && edited()}>
         <p>
           The group goes on from another place of the log.{' '}
-          {kind === 'consumer' &&
+          {kind !== 'external' &&
             'A worker moves it there, in one transaction with what the function reset of its definition undoes. '}
           Parked events and dead letters above that place are forgotten, since the group reads them again.
         </p>
@@ -106,7 +106,7 @@ function Ask({ group, close, done }: ResetProps & { close: () => void }) {
             <input name="position" type="number" min="0" required />
           </label>
         )}
-        {kind === 'consumer' && (
+        {kind !== 'external' && (
           <label class="check">
             <input type="checkbox" name="emit" />
             <span>Emit events again as new ones. By default those that exist are not repeated</span>

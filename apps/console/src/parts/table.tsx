@@ -50,7 +50,8 @@ export function Table({ label, columns, links, children }: TableProps) {
 type Parent = VNode<{ children?: ComponentChildren }>
 
 function asCard(row: Parent, heads: readonly Column[]): VNode {
-  const cells = (row.props.children as VNode[]).map((cell, i) => {
+  // Some of the cells may be a list of their own.
+  const cells = (row.props.children as VNode[]).flat().map((cell, i) => {
     const { name, is } = heads[i]!
     return cloneElement(cell, {
       role: cell.type === 'th' ? 'rowheader' : 'cell',

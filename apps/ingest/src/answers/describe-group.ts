@@ -3,17 +3,18 @@ import {
   type GroupDeadLetterExtent,
   type GroupPartition,
   type GroupRow,
-  type GroupState,
   OPERATOR_TENANT,
   type ResetStep,
+  type WholeGroupState,
 } from '@eventflow/db'
 import { describeDeadLetter, describeSample } from './describe-dead-letter.js'
+import { describeWatermark } from './describe-stateful.js'
 
 /** Positions count the events of all tenants: only the operator's tenant sees them. */
 const seesPositions = (tenantId: string) => tenantId === OPERATOR_TENANT
 
 /** A group in a list, with the sums of its partitions. */
-export function describeGroup(group: GroupState) {
+export function describeGroup(group: WholeGroupState) {
   const { name, kind, version, generation, types, partitions, createdAt } = group
   const { pausedFor: reason, pausedBy: by, pausedAt: at } = group
   const sum = (of: (partition: GroupPartition) => number) => partitions.reduce((total, one) => total + of(one), 0)
@@ -30,17 +31,34 @@ export function describeGroup(group: GroupState) {
     },
     parked: sum(({ parked }) => parked),
     dead_letters: sum(({ deadLetters }) => deadLetters),
+    ...(group.state && { state: describeState(group) }),
+  }
+}
+
+/** What a window or a join holds of all tenants. */
+function describeState({ kind, state, built }: WholeGroupState) {
+  const { openWindows: open_windows, results, waiting, lateEvents, lagSeconds, lagging } = state!
+  return {
+    ...(kind === 'window' ? { open_windows, results } : { waiting }),
+    late_events: lateEvents,
+    watermark: describeWatermark(state!),
+    watermark_lag_seconds: lagSeconds,
+    lagging: lagging && { partition: lagging.partition, tenant: lagging.tenantId },
+    building: built && { generation: built.generation, done: built.share },
   }
 }
 
 /** A group with its partitions, as its tenant sees it. */
-export function describeWholeGroup(group: GroupState) {
+export function describeWholeGroup(group: WholeGroupState) {
+  const { state } = group
+  const watermarks = new Map(state?.watermarks.map(({ partition, ...watermark }) => [partition, watermark]))
   return {
     ...describeGroup(group),
     partitions: group.partitions.map(({ partition, owner, lag, parked, deadLetters, position, last, low }) => ({
       ...{ partition, owner, parked },
       lag: { events: lag.events, more: lag.more, seconds: lag.ageSeconds },
       dead_letters: deadLetters,
+      ...(state && { watermark: watermarks.get(partition) ?? null }),
       ...(seesPositions(group.tenantId) && { position, last, low }),
     })),
   }

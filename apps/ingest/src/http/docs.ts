@@ -27,6 +27,8 @@ export async function documentRoutes(app: FastifyInstance): Promise<void> {
         { name: 'dead letters', description: 'List, replay and discard failed events' },
         { name: 'operations', description: 'Running and recent replays and discards' },
         { name: 'groups', description: 'Consumer groups: their lag, and how to pause, resume and reset them' },
+        { name: 'windows', description: 'Windows: their results, the open ones, and late events' },
+        { name: 'joins', description: 'Joins: the events that wait in them, and late events' },
         { name: 'schemas', description: 'Schemas of event types, and their versions' },
         { name: 'keys', description: 'API keys of the tenant' },
         { name: 'operation', description: 'Health and metrics' },

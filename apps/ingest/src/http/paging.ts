@@ -1,6 +1,6 @@
 /**
- * Paging of lists, with parameters in the query string. The end of a page is a number that counts the events of all
- * tenants, so a cursor is encrypted: AES-256-GCM with a random nonce (NIST SP 800-38D), and a key derived from the
+ * Paging of lists, with parameters in the query string. The end of a page may count the events of all tenants, so a
+ * cursor is encrypted: AES-256-GCM with a random nonce (NIST SP 800-38D), and a key derived from the
  * secret of the installation (HKDF, RFC 5869). It is bound to its list and its tenant.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
@@ -20,7 +20,13 @@ export const PageQuery = {
   cursor: Type.Optional(Type.String({ maxLength: 200, description: '`next` of the previous page' })),
 }
 
-/** Parameters that match the schema above. */
+/** As `PageQuery`, for lists in the order of several values, among them a key. */
+export const PlaceQuery = {
+  ...PageQuery,
+  cursor: Type.Optional(Type.String({ ...PageQuery.cursor, maxLength: 2_000 })),
+}
+
+/** Parameters that match the schemas above. */
 export interface SentPage {
   limit?: string | undefined
   cursor?: string | undefined
@@ -46,47 +52,79 @@ interface Page {
  */
 export type ReadPage = (list: string, tenantId: string, sent: SentPage) => Page
 
+/** The parameters of a page of a list in the order of several values. */
+interface PlacePage {
+  /** The list continues behind the row with these values; from its start if undefined. */
+  after: readonly string[] | undefined
+  limit: number
+  /** Returns the cursor of the page that continues behind a row; `null` for `null`. */
+  next(after: readonly string[] | null): string | null
+}
+
+/** As `ReadPage`. */
+export type ReadPlacePage = (list: string, tenantId: string, sent: SentPage) => PlacePage
+
 const NONCE_BYTES = 12
 const NUMBER_BYTES = 8
 const TAG_BYTES = 16
-const CURSOR_BYTES = NONCE_BYTES + NUMBER_BYTES + TAG_BYTES
-
-/** In base64url, which needs no padding here. */
-const CURSOR_LENGTH = (CURSOR_BYTES / 3) * 4
 
 /**
- * Creates the reader of paging parameters. `secret` is that of the installation, so that all its processes accept each
+ * Creates the readers of paging parameters. `secret` is that of the installation, so that all its processes accept each
  * other's cursors.
  */
-export function createPaging(secret: Buffer): ReadPage {
+export function createPaging(secret: Buffer): { readPage: ReadPage; readPlacePage: ReadPlacePage } {
   const key = Buffer.from(hkdfSync('sha256', secret, '', 'cursor', 32))
 
-  function seal(number: number, of: Buffer): string {
+  function seal(plain: Buffer, of: Buffer): string {
     const nonce = randomBytes(NONCE_BYTES)
     const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(of)
-    const plain = Buffer.alloc(NUMBER_BYTES)
-    plain.writeBigUInt64BE(BigInt(number))
     return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]).toString('base64url')
   }
 
-  function open(cursor: string, of: Buffer): number | undefined {
+  function open(cursor: string, of: Buffer): Buffer | undefined {
     const bytes = Buffer.from(cursor, 'base64url')
-    if (cursor.length !== CURSOR_LENGTH || bytes.length !== CURSOR_BYTES) return undefined
+    if (bytes.length <= NONCE_BYTES + TAG_BYTES || bytes.toString('base64url') !== cursor) return undefined
     const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES })
     decipher.setAAD(of).setAuthTag(bytes.subarray(-TAG_BYTES))
     try {
-      const plain = [decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()]
-      return Number(Buffer.concat(plain).readBigUInt64BE())
+      return Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES)), decipher.final()])
     } catch {
       return undefined
     }
   }
 
-  return (list, tenantId, { limit = String(DEFAULT_LIMIT), cursor }) => {
-    const of = Buffer.from(`${list}\0${tenantId}`)
-    const before = cursor === undefined ? undefined : open(cursor, of)
-    if (cursor !== undefined && before === undefined) throw foreignCursor()
-    return { before, limit: Number(limit), next: (number) => (number === null ? null : seal(number, of)) }
+  /** Reads the parameters of a list whose cursors have values of one kind. */
+  function readWith<Value>(write: (value: Value) => Buffer, read: (plain: Buffer) => Value) {
+    return (list: string, tenantId: string, { limit = String(DEFAULT_LIMIT), cursor }: SentPage) => {
+      const of = Buffer.from(`${list}\0${tenantId}`)
+      const plain = cursor === undefined ? undefined : open(cursor, of)
+      if (cursor !== undefined && plain === undefined) throw foreignCursor()
+      const next = (value: Value | null) => (value === null ? null : seal(write(value), of))
+      return { at: plain && read(plain), limit: Number(limit), next }
+    }
+  }
+
+  const numbers = readWith(
+    (number: number) => {
+      const plain = Buffer.alloc(NUMBER_BYTES)
+      plain.writeBigUInt64BE(BigInt(number))
+      return plain
+    },
+    (plain) => Number(plain.readBigUInt64BE()),
+  )
+  const places = readWith(
+    (values: readonly string[]) => Buffer.from(JSON.stringify(values)),
+    (plain): readonly string[] => JSON.parse(plain.toString()),
+  )
+  return {
+    readPage: (...given) => {
+      const { at, ...page } = numbers(...given)
+      return { before: at, ...page }
+    },
+    readPlacePage: (...given) => {
+      const { at, ...page } = places(...given)
+      return { after: at, ...page }
+    },
   }
 }
 

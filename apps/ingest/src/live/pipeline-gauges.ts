@@ -1,6 +1,6 @@
 /** The gauges of the whole pipeline, which every ingest process exports. */
 import type { FeedMonitor } from '@eventflow/core'
-import type { Db, GroupState, Standby } from '@eventflow/db'
+import type { Db, GroupState, Standby, StatefulGroup } from '@eventflow/db'
 import { type PipelineLag, readDependencies, type Stock, shared, within } from '@eventflow/monitor'
 import type { IngestMetrics } from '@eventflow/runtime'
 
@@ -14,6 +14,8 @@ export interface PipelineGaugesDeps {
   stock: () => Promise<Stock>
   /** The consumer groups that are defined in code. */
   groups: () => Promise<GroupState[]>
+  /** The windows and joins, with what they hold. */
+  stateful: () => Promise<StatefulGroup[]>
   standby: Standby | undefined
   metrics: IngestMetrics
   /** The disk space of the database; 0 if not configured. */
@@ -22,20 +24,22 @@ export interface PipelineGaugesDeps {
 
 /** Returns a function that updates the gauges. It never rejects: values that cannot be read are not exported. */
 export function createPipelineGauges(deps: PipelineGaugesDeps): () => Promise<void> {
-  const { db, feed, lag, stock, groups, standby, metrics, capacityBytes } = deps
+  const { db, feed, lag, stock, groups, stateful, standby, metrics, capacityBytes } = deps
   if (capacityBytes > 0) metrics.postgresCapacity.set(capacityBytes)
   else metrics.postgresCapacity.remove()
   if (!standby) for (const gauge of [metrics.standbyLag, metrics.standbyUsed]) gauge.remove()
   return shared(async () => {
-    const [lagNow, stockNow, groupsNow, dependencies] = await Promise.all([
+    const [lagNow, stockNow, groupsNow, statefulNow, dependencies] = await Promise.all([
       within(PATIENCE_MS, lag()),
       within(PATIENCE_MS, stock()),
       within(PATIENCE_MS, groups()),
+      within(PATIENCE_MS, stateful()),
       readDependencies(db, feed),
     ])
     showLag(lagNow, metrics)
     showStock(stockNow, metrics)
     showGroups(groupsNow ?? [], metrics)
+    showStateful(statefulNow ?? [], metrics)
     if (standby) {
       metrics.standbyLag.set(standby.lagSeconds())
       metrics.standbyUsed.set(standby.isUsed() ? 1 : 0)
@@ -106,5 +110,14 @@ function showGroups(groups: readonly GroupState[], metrics: IngestMetrics): void
     )
     groupPaused.set({ group }, pausedFor === null ? 0 : 1)
     groupUnowned.set({ group }, partitions.filter(({ owner }) => owner === null).length)
+  }
+}
+
+function showStateful(groups: readonly StatefulGroup[], { windowOpen, watermarkLag, joinRows }: IngestMetrics): void {
+  for (const gauge of [windowOpen, watermarkLag, joinRows]) gauge.reset()
+  for (const { name: group, kind, state } of groups) {
+    if (kind === 'window') windowOpen.set({ group }, state.openWindows)
+    else joinRows.set({ group }, state.waiting)
+    if (state.lagSeconds !== null) watermarkLag.set({ group }, state.lagSeconds)
   }
 }

@@ -39,7 +39,7 @@ const Place = Type.Union(
 const group = {
   name: Type.String(),
   kind: Type.String({
-    description: 'consumer: defined in code, read by workers; external: read by a program over HTTP',
+    description: 'consumer, window or join: defined in code, run by workers; external: read by a program over HTTP',
   }),
   version: Type.Integer(),
   generation: Type.Integer(),
@@ -62,12 +62,40 @@ const group = {
   dead_letters: Dead,
 }
 
-export const Group = Type.Object(group)
+const Watermark = Type.Object({ min: Moment, max: Moment })
+
+/** What a window or a join holds of all tenants. */
+const ofState = {
+  open_windows: Type.Optional(Type.Integer({ description: 'Of a window: panes and sessions that are not closed' })),
+  results: Type.Optional(Type.Integer({ description: 'Of a window: results that are kept' })),
+  waiting: Type.Optional(Type.Integer({ description: 'Of a join: events that may still be joined with others' })),
+  late_events: Type.Integer({ description: 'Events that came too late' }),
+  watermark: OrNull(Watermark, 'The lowest and the highest of all partitions and tenants'),
+  watermark_lag_seconds: OrNull(
+    Type.Number(),
+    'Since the lowest watermark, where something is due by the clock; null if nothing closes without later events',
+  ),
+  lagging: OrNull(Type.Object({ partition: Type.Integer(), tenant: Type.String() }), 'Where that watermark is'),
+  building: OrNull(
+    Type.Object({
+      generation: Type.Integer(),
+      done: Type.Number({ description: 'The share of the log that it has read, from 0 to 1' }),
+    }),
+    'The generation that is being built from the log, and will replace the current one',
+  ),
+}
+
+export const Group = Type.Object({
+  ...group,
+  state: Type.Optional(
+    Type.Object(ofState, { description: 'Of a window or a join, for all tenants; counted up to 10,000' }),
+  ),
+})
 
 const ofOperator = `; only for keys of the operator's tenant`
 
 export const WholeGroup = Type.Object({
-  ...group,
+  ...Group.properties,
   partitions: Type.Array(
     Type.Object({
       partition: Type.Integer(),
@@ -75,6 +103,7 @@ export const WholeGroup = Type.Object({
       lag: Lag,
       parked: Parked,
       dead_letters: Dead,
+      watermark: Type.Optional(OrNull(Watermark, 'Of a window or a join: the lowest and the highest of all tenants')),
       position: Type.Optional(Type.Integer({ description: `The last position handled${ofOperator}` })),
       last: Type.Optional(Type.Integer({ description: `The last position of the log${ofOperator}` })),
       low: Type.Optional(Type.Integer({ description: `Events up to this position were removed${ofOperator}` })),

@@ -3,8 +3,8 @@
  *
  * An event waits as a row of each of its sides. For a batch of events, a reader needs all rows of the keys of these
  * events; when the watermark rises, those of every key that has a row whose `expiresAt` it has reached. (With `match:
- * 'all'`, the rows that expire are enough for that.) `changesOf` says what to write. Whatever the order in which events
- * come, and whenever expired rows are removed: the same events that are not late make the same outputs.
+ * 'all'`, the rows that expire are enough for that.) `changesOf` says what to write. The outputs depend only on which
+ * events come in time: not on their order, and not on when expired rows are removed.
  */
 import { earlier, type Micros } from '../windows/micros.js'
 import type { JoinRules } from './rules.js'

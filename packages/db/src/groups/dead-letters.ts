@@ -44,7 +44,7 @@ const valuesOf = (groupId: number, filter: EventFilter) => [groupId, ...filterVa
 /** Runs a statement about a group: as its tenant, unless the group reads the events of all tenants. */
 function queryOf(db: Db, { kind, tenantId }: GroupDeadLetters['group']) {
   return (text: string, values: unknown[]) =>
-    kind !== 'external' ? db.query(text, values) : asTenant(db, tenantId, (tx) => tx.query(text, values))
+    kind === 'external' ? asTenant(db, tenantId, (tx) => tx.query(text, values)) : db.query(text, values)
 }
 
 /**

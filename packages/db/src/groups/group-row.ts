@@ -12,13 +12,13 @@ export interface GroupName {
 
 export interface GroupRow extends GroupName {
   groupId: number
-  /** Read by a definition in the workers, or by a program of the tenant over HTTP (`external`). */
+  /** `external`: read by a program of the tenant over HTTP; the others by their definitions in the workers. */
   kind: 'consumer' | 'external' | 'window' | 'join'
   version: number
-  /** The generation that is read. */
+  /** The generation that people see. */
   generation: number
-  /** It is being built from the log: people see the results of the former one. */
-  isBuilding: boolean
+  /** The generation that is built from the log, to replace the current one; `null` if there is none. */
+  building: number | null
   /** The event types that it reads; all if empty. */
   types: string[]
   /** Why it is paused; `null` while it runs. */
@@ -26,6 +26,10 @@ export interface GroupRow extends GroupName {
   pausedBy: string | null
   pausedAt: Date | null
   createdAt: Date
+  /** Of a window or a join, in microseconds: how much later than others an event may arrive; `null` for other kinds. */
+  outOfOrderness: number | null
+  /** After how long without events windows close, in microseconds; `null`: never. */
+  idle: number | null
   /** Where an operator wants it to begin again, until a worker has done it. */
   resetTo: ResetRequest | null
   /** Of the last reset that was asked for. */
@@ -44,16 +48,20 @@ export interface ResetRequest {
   positions: [partition: number, position: number][]
 }
 
+/** The generation that is read: the one that is being built, if there is one. */
+export const readGenerationOf = ({ generation, building }: Pick<GroupRow, 'generation' | 'building'>) =>
+  building ?? generation
+
 /** The group is in the wrong state for that. The message says in which, and what to do. */
 export class GroupStateError extends Error {
   override name = 'GroupStateError'
 }
 
 const COLUMNS = `
-  group_id AS "groupId", tenant_id AS "tenantId", name, kind, version, coalesce(building, generation) AS generation,
-  building IS NOT NULL AS "isBuilding", types, paused_for AS "pausedFor",
-  paused_by AS "pausedBy", paused_at AS "pausedAt", created_at AS "createdAt", reset_to AS "resetTo",
-  reset_by AS "resetBy", reset_at AS "resetAt", reset_error AS "resetError"`
+  group_id AS "groupId", tenant_id AS "tenantId", name, kind, version, generation, building, types,
+  paused_for AS "pausedFor", paused_by AS "pausedBy", paused_at AS "pausedAt", created_at AS "createdAt",
+  out_of_orderness AS "outOfOrderness", idle, reset_to AS "resetTo", reset_by AS "resetBy", reset_at AS "resetAt",
+  reset_error AS "resetError"`
 
 /** Resolves with the groups of a tenant, the newest first; `before` is the id to continue from. */
 export async function readGroupRows(
@@ -78,6 +86,36 @@ export async function readRowsInCode(db: Queryable, limit: number): Promise<Grou
     [OPERATOR_TENANT, limit],
   )
   return rows
+}
+
+/**
+ * Resolves with the windows, or the joins, the newest first; `before` is the id to continue from. They are the
+ * operator's, and read the events of all tenants.
+ */
+export async function readRowsOfKind(
+  db: Queryable,
+  kind: 'window' | 'join',
+  { before, limit }: { before: number | undefined; limit: number },
+): Promise<GroupRow[]> {
+  const { rows } = await db.query(
+    `SELECT ${COLUMNS} FROM consumer_groups
+     WHERE tenant_id = $1 AND kind = $2 AND ($3::bigint IS NULL OR group_id < $3) ORDER BY group_id DESC LIMIT $4`,
+    [OPERATOR_TENANT, kind, before, limit],
+  )
+  return rows
+}
+
+/** Resolves with a window, or a join, or undefined. */
+export async function findRowOfKind(
+  db: Queryable,
+  kind: 'window' | 'join',
+  name: string,
+): Promise<GroupRow | undefined> {
+  const { rows } = await db.query(
+    `SELECT ${COLUMNS} FROM consumer_groups WHERE tenant_id = $1 AND kind = $2 AND name = $3`,
+    [OPERATOR_TENANT, kind, name],
+  )
+  return rows[0]
 }
 
 /** Resolves with a group, or undefined. */

@@ -1,6 +1,7 @@
 /** Consumer groups as operators see them: how far each has come, who reads it, and what is left to do. */
 import { readLogEnds } from '../log/read-log.js'
 import type { Db, Queryable } from '../server/connect.js'
+import { type Building, readBuilding, readFiguresOf, type StateFigures } from '../windows/figures.js'
 import { countStretches, NO_END, type StretchCount } from './count.js'
 import { findGroupRow, type GroupName, type GroupRow, readGroupRows, readRowsInCode } from './group-row.js'
 
@@ -26,6 +27,13 @@ export interface GroupState extends GroupRow {
   partitions: GroupPartition[]
 }
 
+/** A group with what it holds, if it is a window or a join. */
+export interface WholeGroupState extends GroupState {
+  state: StateFigures | null
+  /** The generation that is being built, and how far it has come. */
+  built: Building | null
+}
+
 /** Up to how many parked events, and open dead letters, of a group are counted. */
 const MAX_COUNTED = 10_000
 
@@ -37,8 +45,8 @@ export async function listGroups(
   db: Db,
   tenantId: string,
   page: { before: number | undefined; limit: number },
-): Promise<GroupState[]> {
-  return statesOf(db, await readGroupRows(db, tenantId, page))
+): Promise<WholeGroupState[]> {
+  return wholeStatesOf(db, await readGroupRows(db, tenantId, page))
 }
 
 /** The most groups that `listGroupsInCode` lists. */
@@ -50,9 +58,21 @@ export async function listGroupsInCode(db: Db): Promise<GroupState[]> {
 }
 
 /** Resolves with one group, or undefined. */
-export async function findGroup(db: Db, name: GroupName): Promise<GroupState | undefined> {
+export async function findGroup(db: Db, name: GroupName): Promise<WholeGroupState | undefined> {
   const group = await findGroupRow(db, name)
-  return group && (await statesOf(db, [group]))[0]
+  return group && (await wholeStatesOf(db, [group]))[0]
+}
+
+async function wholeStatesOf(db: Db, rows: readonly GroupRow[]): Promise<WholeGroupState[]> {
+  const groups = await statesOf(db, rows)
+  // They are the operator's, who sees what they hold of all tenants.
+  const figures = await readFiguresOf(db, rows)
+  const building = await readBuilding(db, rows)
+  return groups.map((group) => ({
+    ...group,
+    state: figures.get(group.groupId) ?? null,
+    built: building.get(group.groupId) ?? null,
+  }))
 }
 
 async function statesOf(db: Db, groups: readonly GroupRow[]): Promise<GroupState[]> {

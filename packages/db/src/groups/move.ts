@@ -3,7 +3,7 @@
  * so the move waits for it, and what the worker has read by then is fenced off by the new epoch.
  */
 import type { Queryable } from '../server/connect.js'
-import type { GroupRow } from './group-row.js'
+import { type GroupRow, readGenerationOf } from './group-row.js'
 
 /** The last position handled, by partition. */
 export type Positions = ReadonlyMap<number, number>
@@ -19,16 +19,16 @@ export interface LockedCursor {
   low: number
 }
 
-/** Locks all cursors of a group, in the order of the partitions, as everyone does who locks several. */
+/** Locks all cursors of the generation that is read, in the order of the partitions, as everyone does who locks several. */
 export async function lockCursors(
   tx: Queryable,
-  { groupId, generation }: Pick<GroupRow, 'groupId' | 'generation'>,
+  group: Pick<GroupRow, 'groupId' | 'generation' | 'building'>,
 ): Promise<LockedCursor[]> {
   const { rows } = await tx.query(
     `SELECT c.partition, c.position, s.low_position AS low
      FROM group_cursors c JOIN log_starts s USING (partition)
      WHERE group_id = $1 AND generation = $2 ORDER BY c.partition FOR UPDATE OF c`,
-    [groupId, generation],
+    [group.groupId, readGenerationOf(group)],
   )
   return rows
 }
@@ -37,13 +37,13 @@ export async function lockCursors(
  * Moves cursors that are locked, and takes their partitions from their owners. Call it last in the transaction: leases
  * that stay locked could not be renewed.
  */
-export async function moveLocked(tx: Queryable, { groupId, generation }: GroupRow, to: Positions): Promise<void> {
-  const values = [groupId, [...to.keys()], [...to.values()]]
+export async function moveLocked(tx: Queryable, group: GroupRow, to: Positions): Promise<void> {
+  const values = [group.groupId, [...to.keys()], [...to.values()]]
   await tx.query(
     `UPDATE group_cursors c SET position = moved.position, epoch = epoch + 1, moved_at = now()
      FROM unnest($2::smallint[], $3::bigint[]) AS moved(partition, position)
      WHERE c.group_id = $1 AND c.generation = $4 AND c.partition = moved.partition`,
-    [...values, generation],
+    [...values, readGenerationOf(group)],
   )
   await tx.query(
     `UPDATE group_leases l SET owner = NULL, epoch = epoch + 1

@@ -60,7 +60,7 @@ export function resumeConsumerGroup(
 }
 
 /**
- * Deletes a group with its cursors, parked events and dead letters. Resolves with the group as it was, or undefined if
+ * Deletes a group with its cursors, parked events, dead letters, and what a window or a join holds. Resolves with the group as it was, or undefined if
  * there is none. Rejects with GroupStateError while a worker reads it.
  */
 export function deleteConsumerGroup(db: Db, change: GroupChange): Promise<GroupRow | undefined> {

@@ -18,6 +18,7 @@ import {
   lockGroup,
   lockResetting,
   type ResetRequest,
+  readGenerationOf,
 } from './group-row.js'
 import { deleteState, forgetAbove, lockCursors, moveLocked, type Positions } from './move.js'
 import type { GroupChange } from './operate.js'
@@ -50,7 +51,7 @@ export async function rehearseReset(db: Db, name: GroupName, target: ResetTarget
   const targets = await targetsOf(db, group, target)
   const { rows } = await db.query(
     `SELECT partition, position FROM group_cursors WHERE group_id = $1 AND generation = $2 ORDER BY partition`,
-    [groupId, group.generation],
+    [groupId, readGenerationOf(group)],
   )
   const moves: { partition: number; from: number; to: number }[] = rows.map(({ partition, position }) => {
     return { partition, from: position, to: targets.get(partition)! }
@@ -177,7 +178,7 @@ async function carryOut(
   await forgetAbove(tx, group.groupId, targets)
   await undo()
   const hasState = group.kind === 'window' || group.kind === 'join'
-  if (hasState) await deleteState(tx, group.groupId, group.generation)
+  if (hasState) await deleteState(tx, group.groupId, readGenerationOf(group))
   await tx.query(
     `UPDATE consumer_groups SET reset_to = NULL, reset_error = NULL, generation = generation + $2::integer
      WHERE group_id = $1`,
@@ -194,11 +195,11 @@ async function carryOut(
 }
 
 /** Records that the state of a window or a join begins where the cursors are now. */
-async function beginHere(tx: Transaction, { groupId, generation, isBuilding }: GroupRow): Promise<void> {
+async function beginHere(tx: Transaction, group: GroupRow): Promise<void> {
   await tx.query(
     `UPDATE group_cursors SET began = position, silent_until = CASE WHEN $3 THEN silent_until ELSE 0 END
      WHERE group_id = $1 AND generation = $2`,
-    [groupId, generation, isBuilding],
+    [group.groupId, readGenerationOf(group), group.building !== null],
   )
 }
 
@@ -207,7 +208,7 @@ async function targetsOf(db: Queryable, group: GroupRow, { to, emitNew }: ResetT
   if (emitNew && group.kind === 'external') {
     throw new GroupStateError(`The group ${group.name} is read by a program over HTTP: it emits no events`)
   }
-  if (emitNew && group.isBuilding) {
+  if (emitNew && group.building !== null) {
     throw new GroupStateError(`The group ${group.name} is being built anew from the log: until then it emits nothing`)
   }
   const targets = await positionsOf(db, to)

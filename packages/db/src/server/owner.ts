@@ -36,7 +36,7 @@ const TABLES = [
   ...['ledger', 'ledger_parts', 'event_ids', 'event_ids_1', 'log_heads', 'log_position'],
   ...['log_starts', 'log_replaying', 'consumer_groups', 'group_leases', 'group_cursors', 'group_parked'],
   ...['group_dead_letters', 'log_marks', 'log_holds', 'ingest_processes', 'group_watermarks', 'late_events'],
-  ...['window_state', 'window_results', 'join_rows'],
+  ...['window_state', 'window_results', 'join_rows', 'window_groups', 'open_windows'],
 ]
 
 /**

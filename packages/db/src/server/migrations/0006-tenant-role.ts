@@ -47,11 +47,11 @@ export async function tenantWall(db: Kysely<unknown>, table: string): Promise<vo
  * A view reads as its owner, who sees everything, unless `security_invoker` is set, which Postgres has from version 15
  * on.
  */
-export async function readAsTheReader(db: Kysely<unknown>): Promise<void> {
+export async function readAsTheReader(db: Kysely<unknown>, view = 'events'): Promise<void> {
   await sql`
     DO $$ BEGIN
       IF current_setting('server_version_num')::int >= 150000 THEN
-        ALTER VIEW events SET (security_invoker = true);
+        ALTER VIEW ${sql.table(view)} SET (security_invoker = true);
       END IF;
     END $$`.execute(db)
 }

@@ -3,7 +3,7 @@
  * because the clients of Postgres read the times of `timestamptz` to the millisecond.
  */
 import { type Kysely, sql } from 'kysely'
-import { tenantWall } from './0006-tenant-role.js'
+import { readAsTheReader, tenantWall } from './0006-tenant-role.js'
 
 export async function windowsAndJoins(db: Kysely<unknown>): Promise<void> {
   await markTables(db)
@@ -20,6 +20,7 @@ export async function windowsAndJoins(db: Kysely<unknown>): Promise<void> {
     'join_rows',
   ]
   for (const table of walled) await tenantWall(db, table)
+  await openWindows(db)
 }
 
 async function markTables(db: Kysely<unknown>): Promise<void> {
@@ -103,7 +104,9 @@ async function groupColumns(db: Kysely<unknown>): Promise<void> {
 
 async function windowTables(db: Kysely<unknown>): Promise<void> {
   // A pane of a key, or a session. `first_open`: the earliest window that counts it. `close_at`: a watermark from this
-  // time on closes the next window of it. The index is the timer.
+  // time on closes the next window of it. The index is the timer. It is partial, and the column never NULL, so that it is
+  // used only where `close_at` is compared: without statistics, Postgres would look up single panes by it, and read all
+  // others of the partition for each.
   await sql`
     CREATE TABLE window_state (
       group_id   bigint NOT NULL REFERENCES consumer_groups ON DELETE CASCADE,
@@ -114,13 +117,14 @@ async function windowTables(db: Kysely<unknown>): Promise<void> {
       start_at   bigint NOT NULL,
       first_open bigint NOT NULL,
       end_at     bigint NOT NULL,
-      close_at   bigint NOT NULL,
+      close_at   bigint,
       hops       smallint NOT NULL DEFAULT 0,
       state      jsonb NOT NULL,
       PRIMARY KEY (group_id, generation, partition, tenant_id, key, start_at, first_open)
     ) WITH (fillfactor = 70)`.execute(db)
   await sql`
-    CREATE INDEX window_state_timer ON window_state (group_id, generation, partition, tenant_id, close_at)`.execute(db)
+    CREATE INDEX window_state_timer ON window_state (group_id, generation, partition, tenant_id, close_at)
+      WHERE close_at IS NOT NULL`.execute(db)
   await sql`
     CREATE TABLE window_results (
       group_id   bigint NOT NULL REFERENCES consumer_groups ON DELETE CASCADE,
@@ -139,7 +143,8 @@ async function windowTables(db: Kysely<unknown>): Promise<void> {
 }
 
 async function joinTables(db: Kysely<unknown>): Promise<void> {
-  // An event that waits for others to be joined with. `matched`: it was joined with at least one.
+  // An event that waits for others to be joined with. `matched`: it was joined with at least one. The timer is
+  // partial as that of windows is.
   await sql`
     CREATE TABLE join_rows (
       group_id   bigint NOT NULL REFERENCES consumer_groups ON DELETE CASCADE,
@@ -150,11 +155,28 @@ async function joinTables(db: Kysely<unknown>): Promise<void> {
       side       text NOT NULL CHECK (side IN ('left', 'right')),
       at         bigint NOT NULL,
       seq        bigint NOT NULL,
-      expires_at bigint NOT NULL,
+      expires_at bigint,
       matched    boolean NOT NULL DEFAULT false,
       event      jsonb NOT NULL,
       PRIMARY KEY (group_id, generation, partition, tenant_id, key, side, at, seq)
     ) WITH (fillfactor = 70)`.execute(db)
   await sql`
-    CREATE INDEX join_rows_timer ON join_rows (group_id, generation, partition, tenant_id, expires_at)`.execute(db)
+    CREATE INDEX join_rows_timer ON join_rows (group_id, generation, partition, tenant_id, expires_at)
+      WHERE expires_at IS NOT NULL`.execute(db)
+}
+
+/** The windows that are not closed yet, for people. The parts of windows that overlap are rows of their own. */
+async function openWindows(db: Kysely<unknown>): Promise<void> {
+  // A view of its own, which reads as its owner: tenants see these columns of the groups, whose rows are the operator's.
+  await sql`
+    CREATE VIEW window_groups AS
+    SELECT group_id, name, version, generation FROM consumer_groups WHERE kind = 'window'`.execute(db)
+  const time = (column: string) => sql`timestamptz 'epoch' + ${sql.ref(column)} * interval '1 microsecond'`
+  await sql`
+    CREATE VIEW open_windows AS
+    SELECT name, tenant_id, key, ${time('start_at')} AS start_at, ${time('end_at')} AS end_at,
+           ${time('close_at')} AS closes_at, partition, state
+    FROM window_state JOIN window_groups USING (group_id, generation)`.execute(db)
+  await readAsTheReader(db, 'open_windows')
+  await sql`GRANT SELECT ON window_groups, open_windows TO eventflow_tenant`.execute(db)
 }
