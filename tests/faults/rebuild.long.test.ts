@@ -33,7 +33,7 @@ beforeAll(async () => {
   stack = await startStack({ ...places, ...build, ingests: 2, workers: 2, settings })
   journal = openJournal(`${stack.dir}/journal.ndjson`)
   clients = createClients({ urls: stack.urls, journal, random: createRandom(45) })
-}, 60_000)
+}, 150_000)
 
 // A failed run leaves its folder for inspection.
 afterAll(async () => {
