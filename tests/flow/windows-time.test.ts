@@ -55,7 +55,7 @@ test('a window closes without later events once a pause is proven, and only in i
   expect(await resultsOf(pipeline, 'never')).toEqual([])
 })
 
-test('an event that waits is not late, whatever passes it meanwhile', async () => {
+test('an event that waits is not late, though others pass it', async () => {
   await pipeline.send([at(4, 'waits', 'waiting', keys.y), at(16, 1, 'waiting', keys.x)])
   const settled = `SELECT FROM processed_events WHERE type = 'waiting'`
   await until('the other event is settled', async () => (await pipeline.db.query(settled)).rowCount === 1)

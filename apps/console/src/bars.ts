@@ -2,7 +2,7 @@
 import type { WindowResult } from './window-answers.js'
 
 /** A bar, in percent of the chart's width and height; its top-left corner is at `x`, `y`. */
-export interface Bar {
+interface Bar {
   x: number
   y: number
   width: number

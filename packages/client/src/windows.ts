@@ -111,7 +111,7 @@ export interface WindowOperator {
   get(name: string): Promise<WindowSummary | undefined>
   /** Those of the latest windows first. */
   results(name: string, filter?: ResultFilter, page?: PageOptions): Promise<Page<WindowResult>>
-  /** Those that close next come first. */
+  /** By key. */
   open(name: string, filter?: { key?: string | undefined }, page?: PageOptions): Promise<Page<OpenWindow>>
   /** The last accepted first. */
   late(name: string, filter?: LateFilter, page?: PageOptions): Promise<Page<LateEvent>>
@@ -123,7 +123,7 @@ export interface JoinOperator {
   list(page?: PageOptions): Promise<Page<JoinSummary>>
   /** `undefined` if there is no such join. */
   get(name: string): Promise<JoinSummary | undefined>
-  /** Those that expire next come first. */
+  /** By key. */
   waiting(
     name: string,
     filter?: { key?: string | undefined; side?: 'left' | 'right' | undefined },

@@ -30,7 +30,7 @@ export function windowCommands(program: Command, asking: Asking): void {
         (await import('./windows.js')).listResults(operator, name, options),
       ),
     )
-  limited(command(windows, 'open', 'List windows that are not closed, those that close next first.'))
+  limited(command(windows, 'open', 'List windows that are not closed, by key.'))
     .option('--key <key>', 'only of this key')
     .addHelpText('after', MISSING)
     .addHelpText('after', '\nExample: eventflow windows open revenue-by-hour')
@@ -50,7 +50,7 @@ function joinCommands(program: Command, asking: Asking): void {
     .addHelpText('after', '\nExit code: 0, 2 when the service does not answer.')
     .addHelpText('after', '\nExample: eventflow joins ls')
     .action(asks(async (operator, options: ShowOptions) => (await import('./windows.js')).listJoins(operator, options)))
-  limited(command(joins, 'waiting', 'List events that may still be joined, those that expire next first.'))
+  limited(command(joins, 'waiting', 'List events that may still be joined, by key.'))
     .option('--key <key>', 'only of this key')
     .addOption(new Option('--side <side>', 'only of this side').choices(['left', 'right']))
     .addHelpText('after', MISSING_JOIN)

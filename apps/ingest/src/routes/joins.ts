@@ -78,7 +78,7 @@ const Side = Type.Union([Type.Literal('left'), Type.Literal('right')])
 
 const waitingSchema = {
   summary: 'List events that wait in a join',
-  description: 'The tenant’s events that may still be joined with others, in pages; those that expire next come first.',
+  description: 'The tenant’s events that may still be joined with others, in pages, by key.',
   tags: ['joins'],
   params: GroupName,
   querystring: Type.Object({ key: Key, side: Type.Optional(Side), ...PlaceQuery }, { additionalProperties: false }),

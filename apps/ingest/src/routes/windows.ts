@@ -127,7 +127,7 @@ const resultsSchema = {
 const openSchema = {
   summary: 'List open windows',
   description:
-    'The tenant’s windows that are not closed, in pages, those that close next first. Of windows that overlap, their parts. A page may have fewer items than `limit` if their states are large.',
+    'The tenant’s windows that are not closed, in pages, by key. Of windows that overlap, their parts. A page may have fewer items than `limit` if their states are large.',
   tags: ['windows'],
   params: GroupName,
   querystring: Type.Object({ key: Key, ...PlaceQuery }, { additionalProperties: false }),

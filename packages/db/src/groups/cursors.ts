@@ -3,6 +3,7 @@
  * effects, as a comparison with its former value: so it is the fence against former owners as well, and a batch that is
  * run again after its COMMIT finds the cursor moved.
  */
+import type { Generation } from '../log/generation.js'
 import type { Queryable } from '../server/connect.js'
 import type { GroupLease } from './leases.js'
 
@@ -15,12 +16,6 @@ export interface Cursor {
   unpublished: number[]
   /** Up to this position, a former generation has emitted the results. */
   silentUntil: number
-}
-
-/** A group as its readers know it: deleting it or resetting its state ends the generation. */
-export interface Generation {
-  groupId: number
-  generation: number
 }
 
 /** A group as its lanes see it. */

@@ -3,8 +3,9 @@
  * people see. It emits nothing for the part of the log that the former one has read. When it has come as far, it replaces
  * that one.
  */
+
+import type { Generation } from '../log/generation.js'
 import type { Db, Queryable } from '../server/connect.js'
-import type { Generation } from './cursors.js'
 import { deleteState, forgetAbove } from './move.js'
 
 /** What the database keeps about the definition of a window or a join. Times are in microseconds. */

@@ -1,19 +1,23 @@
 /** `consumer_groups`, as operators find and lock them: by their names, within their tenants. */
+
+import type { Beginning } from '../log/beginning.js'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db, Queryable } from '../server/connect.js'
 import { type AuditEntry, recordAudit } from '../tenants/audit-log.js'
 import { OPERATOR_TENANT } from '../tenants/tenants.js'
-import type { Beginning } from './registry.js'
 
 export interface GroupName {
   tenantId: string
   name: string
 }
 
+/** The kinds of groups with built-in state. */
+export type StatefulKind = 'window' | 'join'
+
 export interface GroupRow extends GroupName {
   groupId: number
   /** `external`: read by a program of the tenant over HTTP; the others by their definitions in the workers. */
-  kind: 'consumer' | 'external' | 'window' | 'join'
+  kind: 'consumer' | 'external' | StatefulKind
   version: number
   /** The generation that people see. */
   generation: number
@@ -94,7 +98,7 @@ export async function readRowsInCode(db: Queryable, limit: number): Promise<Grou
  */
 export async function readRowsOfKind(
   db: Queryable,
-  kind: 'window' | 'join',
+  kind: StatefulKind,
   { before, limit }: { before: number | undefined; limit: number },
 ): Promise<GroupRow[]> {
   const { rows } = await db.query(
@@ -106,11 +110,7 @@ export async function readRowsOfKind(
 }
 
 /** Resolves with a window, or a join, or undefined. */
-export async function findRowOfKind(
-  db: Queryable,
-  kind: 'window' | 'join',
-  name: string,
-): Promise<GroupRow | undefined> {
+export async function findRowOfKind(db: Queryable, kind: StatefulKind, name: string): Promise<GroupRow | undefined> {
   const { rows } = await db.query(
     `SELECT ${COLUMNS} FROM consumer_groups WHERE tenant_id = $1 AND kind = $2 AND name = $3`,
     [OPERATOR_TENANT, kind, name],

@@ -1,13 +1,9 @@
 /** `consumer_groups`: the consumer groups that definitions describe. */
-import { findPositions } from '../log/find-positions.js'
-import { readLogEnds } from '../log/read-log.js'
+import { type Beginning, positionsOf } from '../log/beginning.js'
 import { ADVISORY_LOCKS } from '../server/advisory-locks.js'
 import { type Db, type Queryable, withTransaction } from '../server/connect.js'
 import { OPERATOR_TENANT } from '../tenants/tenants.js'
 import { beginGeneration, type StateDefinition } from './generations.js'
-
-/** Where a new group begins: at an end of the log, at what was settled at a time, or after a position. */
-export type Beginning = 'earliest' | 'latest' | { time: string } | { position: number }
 
 export interface GroupDefinition {
   name: string
@@ -93,21 +89,4 @@ async function createGroup(tx: Queryable, { name, version, types, from, state }:
   )
   await tx.query('INSERT INTO group_leases (group_id, partition) SELECT $1, id FROM partitions', [id])
   return id
-}
-
-/** Resolves with the position from which to begin, for each partition: the first event that is read lies above it. */
-export async function positionsOf(db: Queryable, from: Beginning): Promise<Map<number, number>> {
-  const { rows } = await db.query('SELECT id FROM partitions ORDER BY id')
-  const partitions = rows.map((row) => row.id as number)
-  if (typeof from === 'object' && 'time' in from) {
-    const places = await findPositions(db, from.time, partitions)
-    return new Map(places.map(({ partition, after }) => [partition, after]))
-  }
-  const ends = await readLogEnds(db, partitions)
-  return new Map(
-    ends.map(({ partition, last, low }) => {
-      if (typeof from === 'object') return [partition, Math.max(low, from.position)]
-      return [partition, from === 'earliest' ? low : last]
-    }),
-  )
 }

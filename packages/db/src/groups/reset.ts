@@ -5,6 +5,7 @@
  */
 import { failureOf } from '@eventflow/core'
 import { toldText } from '../ledger/told.js'
+import { type Beginning, positionsOf } from '../log/beginning.js'
 import { readLogEnds } from '../log/read-log.js'
 import { type Db, type Queryable, RolledBackError, type Transaction, withTransaction } from '../server/connect.js'
 import { isCancelled, sqlErrorKind } from '../server/sql-errors.js'
@@ -22,7 +23,6 @@ import {
 } from './group-row.js'
 import { deleteState, forgetAbove, lockCursors, moveLocked, type Positions } from './move.js'
 import type { GroupChange } from './operate.js'
-import { type Beginning, positionsOf } from './registry.js'
 
 /** Where a group is to begin again. */
 export interface ResetTarget {

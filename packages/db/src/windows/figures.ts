@@ -1,11 +1,16 @@
 /** How much windows and joins hold, and how far their event time has come. */
-import { findRowOfKind, type GroupRow, readRowsInCode, readRowsOfKind } from '../groups/group-row.js'
-import { asTenant } from '../server/as-tenant.js'
-import type { Db, Queryable } from '../server/connect.js'
+import type { Queryable } from '../server/connect.js'
 import { microsAsMoment, momentOf } from '../server/moments.js'
 
-/** The kinds of groups with built-in state. */
-export type StatefulKind = 'window' | 'join'
+/** A group, of which only a window or a join has figures. */
+interface Group {
+  groupId: number
+  kind: string
+  generation: number
+  building: number | null
+  outOfOrderness: number | null
+  idle: number | null
+}
 
 /** What a window or a join holds, in its current generation. Rows are counted up to a maximum. */
 export interface StateFigures {
@@ -26,18 +31,8 @@ export interface StateFigures {
   lagging: { partition: number; tenantId: string } | null
 }
 
-export interface StatefulGroup extends GroupRow {
-  state: StateFigures
-}
-
 /** Up to how many rows of each kind are counted, in lists. */
 const MAX_COUNTED = 10_000
-
-/** Up to how many are counted for the gauges, which are read less often. */
-const MAX_IN_GAUGES = 100_000
-
-/** The most groups that `readStateFigures` reads. */
-const MAX_IN_CODE = 100
 
 /** About the row `s`: of the group `g`, and of the tenant $5 if it is given. The partitions lead its index to them. */
 const CHOSEN = (table: string) => `
@@ -74,7 +69,7 @@ const FIGURES = `
 /** Resolves with the figures of these windows and joins, by their ids; those of one tenant if it is given. */
 export async function readFiguresOf(
   db: Queryable,
-  groups: readonly GroupRow[],
+  groups: readonly Group[],
   { tenantId, max = MAX_COUNTED }: { tenantId?: string; max?: number } = {},
 ): Promise<Map<number, StateFigures>> {
   const stateful = groups.filter(({ kind }) => kind === 'window' || kind === 'join')
@@ -106,39 +101,6 @@ export async function readFiguresOf(
   )
 }
 
-/** Resolves with the windows, or the joins, and what a tenant has in them; the newest first. */
-export async function listStateful(
-  db: Db,
-  { kind, tenantId }: { kind: StatefulKind; tenantId: string },
-  page: { before: number | undefined; limit: number },
-): Promise<StatefulGroup[]> {
-  return withFigures(db, await readRowsOfKind(db, kind, page), tenantId)
-}
-
-/** Resolves with a window, or a join, and what a tenant has in it, or undefined. */
-export async function findStateful(
-  db: Db,
-  { kind, name, tenantId }: { kind: StatefulKind; name: string; tenantId: string },
-): Promise<StatefulGroup | undefined> {
-  const group = await findRowOfKind(db, kind, name)
-  return group && (await withFigures(db, [group], tenantId))[0]
-}
-
-async function withFigures(db: Db, groups: readonly GroupRow[], tenantId: string): Promise<StatefulGroup[]> {
-  const figures = await asTenant(db, tenantId, (tx) => readFiguresOf(tx, groups, { tenantId }))
-  return groups.map((group) => ({ ...group, state: figures.get(group.groupId)! }))
-}
-
-/** Resolves with all windows and joins, at most 100, and what all tenants have in them, counted up to 100,000. */
-export async function readStateFigures(db: Db): Promise<StatefulGroup[]> {
-  const groups = await readRowsInCode(db, MAX_IN_CODE)
-  const figures = await readFiguresOf(db, groups, { max: MAX_IN_GAUGES })
-  return groups.flatMap((group) => {
-    const state = figures.get(group.groupId)
-    return state ? [{ ...group, state }] : []
-  })
-}
-
 /** How far the generation that is built has come, from 0 to 1. */
 export interface Building {
   generation: number
@@ -146,7 +108,7 @@ export interface Building {
 }
 
 /** Resolves with the generations that are being built, by the ids of their groups. */
-export async function readBuilding(db: Queryable, groups: readonly GroupRow[]): Promise<Map<number, Building>> {
+export async function readBuilding(db: Queryable, groups: readonly Group[]): Promise<Map<number, Building>> {
   const building = groups.filter((group) => group.building !== null)
   if (building.length === 0) return new Map()
   const { rows } = await db.query(

@@ -3,8 +3,8 @@
  * microseconds since 1970.
  */
 
-import type { Generation } from '../groups/cursors.js'
 import { bigintColumn, smallintColumn, textColumn } from '../ledger/columns.js'
+import type { Generation } from '../log/generation.js'
 import type { Queryable } from '../server/connect.js'
 
 /** A tenant in a partition. */

@@ -3,8 +3,8 @@
  * transaction that has moved the group's cursors: then no other owner changes the rows.
  */
 import type { AcceptedEvent, JoinRow, JoinSide } from '@eventflow/core'
-import type { Generation } from '../groups/cursors.js'
 import { bigintColumn, jsonbColumn, smallintColumn, textColumn } from '../ledger/columns.js'
+import type { Generation } from '../log/generation.js'
 import type { Queryable } from '../server/connect.js'
 import type { EventKey, Passed } from './window-state.js'
 

@@ -1,6 +1,6 @@
 /** What a former generation of a window has left open: its owner went before it had closed what the watermark had passed. */
-import type { Generation } from '../groups/cursors.js'
 import { smallintColumn, textColumn } from '../ledger/columns.js'
+import type { Generation } from '../log/generation.js'
 import type { Queryable } from '../server/connect.js'
 import type { EventKey } from './window-state.js'
 

@@ -1,12 +1,11 @@
 /** What a tenant has in windows and joins: results, open windows, late events, and events that wait in joins. */
-import type { GroupRow } from '../groups/group-row.js'
 import { asTenant } from '../server/as-tenant.js'
 import type { Db } from '../server/connect.js'
 import { asMoment, microsAsMoment } from '../server/moments.js'
 
 /** Rows of a tenant in a window or a join, in its current generation. */
 export interface StatefulRows {
-  group: Pick<GroupRow, 'groupId' | 'generation'>
+  group: { groupId: number; generation: number }
   tenantId: string
 }
 
@@ -87,7 +86,8 @@ export async function listWindowResults(
   return placed(rows, limit, (row) => [row.end, row.key, row.start])
 }
 
-const OPEN_ORDER = 'close_at, key, start_at, first_open'
+// By key, as in the primary key: many windows close at the same time.
+const OPEN_ORDER = 'key, start_at, first_open'
 
 const OPEN_WINDOWS = inBytes(
   `SELECT w.*, ${microsAsMoment('start_at')} AS start, ${microsAsMoment('end_at')} AS "end",
@@ -96,15 +96,15 @@ const OPEN_WINDOWS = inBytes(
      SELECT partition, key, start_at, end_at, close_at, first_open, state FROM window_state s
      WHERE s.group_id = $1 AND s.generation = $2 AND s.partition = p.id AND s.tenant_id = $3
        AND ($4::text IS NULL OR s.key = $4)
-       AND ($7::bigint IS NULL OR (close_at, key, start_at, first_open) > ($7, $8, $9::bigint, $10::bigint))
+       AND ($7::text IS NULL OR (key, start_at, first_open) > ($7, $8::bigint, $9::bigint))
      ORDER BY ${OPEN_ORDER} LIMIT $6) w
    WHERE $5::smallint IS NULL OR p.id = $5 ORDER BY ${OPEN_ORDER} LIMIT $6`,
   OPEN_ORDER,
 )
 
 /**
- * Resolves with the panes and sessions of windows that are not closed, with the states of their aggregates; those that
- * close next come first.
+ * Resolves with the panes and sessions of windows that are not closed, with the states of their aggregates, by
+ * key.
  */
 export async function listOpenWindows(
   db: Db,
@@ -112,11 +112,11 @@ export async function listOpenWindows(
   { key, partition }: KeyFilter,
   { after = [], limit }: PlacePage,
 ): Promise<PlacedRows> {
-  const [closeAt, afterKey, startAt, firstOpen] = after
-  const place = [closeAt, afterKey, startAt, firstOpen]
+  const [afterKey, startAt, firstOpen] = after
+  const place = [afterKey, startAt, firstOpen]
   const values = [group.groupId, group.generation, tenantId, key, partition, limit, ...place]
   const { rows } = await asTenant(db, tenantId, (tx) => tx.query(OPEN_WINDOWS, values))
-  return placed(rows, limit, (row) => [`${row.close_at}`, row.key, `${row.start_at}`, `${row.first_open}`])
+  return placed(rows, limit, (row) => [row.key, `${row.start_at}`, `${row.first_open}`])
 }
 
 /** Events that occurred at `from` or later and before `to`, RFC 3339. */
@@ -149,7 +149,7 @@ export async function listLateEvents(
   return rows
 }
 
-const WAITING_ORDER = 'expires_at, key, side, at, seq'
+const WAITING_ORDER = 'key, side, at, seq'
 
 // The id and the type of an event are in the log.
 const WAITING = `
@@ -158,23 +158,23 @@ const WAITING = `
           SELECT partition, key, side, at, seq, expires_at, matched FROM join_rows s
           WHERE s.group_id = $1 AND s.generation = $2 AND s.partition = p.id AND s.tenant_id = $3
             AND ($4::text IS NULL OR s.key = $4) AND ($5::text IS NULL OR s.side = $5)
-            AND ($8::bigint IS NULL OR (expires_at, key, side, at, seq) > ($8, $9, $10, $11::bigint, $12::bigint))
+            AND ($8::text IS NULL OR (key, side, at, seq) > ($8, $9, $10::bigint, $11::bigint))
           ORDER BY ${WAITING_ORDER} LIMIT $7) r
         WHERE $6::smallint IS NULL OR p.id = $6 ORDER BY ${WAITING_ORDER} LIMIT $7) w
   LEFT JOIN LATERAL (SELECT event_id, type FROM processed_events p WHERE p.seq = w.seq) e ON true
   ORDER BY ${WAITING_ORDER}`
 
-/** Resolves with events that wait in a join; those that expire next come first. */
+/** Resolves with events that wait in a join, by key. */
 export async function listJoinRows(
   db: Db,
   { group, tenantId }: StatefulRows,
   { key, partition, side }: KeyFilter & { side?: 'left' | 'right' },
   { after = [], limit }: PlacePage,
 ): Promise<PlacedRows> {
-  const [expiresAt, afterKey, afterSide, at, seq] = after
-  const place = [expiresAt, afterKey, afterSide, at, seq]
+  const [afterKey, afterSide, at, seq] = after
+  const place = [afterKey, afterSide, at, seq]
   const values = [group.groupId, group.generation, tenantId, key, side, partition, limit, ...place]
   const { rows } = await asTenant(db, tenantId, (tx) => tx.query(WAITING, values))
   const next = rows.length === limit ? rows.at(-1)! : undefined
-  return { rows, next: next ? [next.expires_at, next.key, next.side, next.at, next.seq].map(String) : null }
+  return { rows, next: next ? [next.key, next.side, next.at, next.seq].map(String) : null }
 }

@@ -3,8 +3,8 @@
  * in a transaction that has moved the group's cursors: then no other owner changes the rows.
  */
 import type { Payload } from '@eventflow/core'
-import type { Generation } from '../groups/cursors.js'
 import { bigintColumn, jsonbColumn, smallintColumn, textColumn } from '../ledger/columns.js'
+import type { Generation } from '../log/generation.js'
 import type { Queryable } from '../server/connect.js'
 import type { Place } from './group-times.js'
 

@@ -1,6 +1,5 @@
 /** What windows and joins leave behind: `window_results` and `late_events`. Times are in microseconds since 1970. */
 import type { AcceptedEvent, Payload } from '@eventflow/core'
-import type { Generation } from '../groups/cursors.js'
 import {
   bigintColumn,
   jsonbColumn,
@@ -10,6 +9,7 @@ import {
   timestamptzColumn,
   uuidColumn,
 } from '../ledger/columns.js'
+import type { Generation } from '../log/generation.js'
 import type { Queryable } from '../server/connect.js'
 import type { EventKey } from './window-state.js'
 

@@ -2,23 +2,21 @@
 import { type Delivery, identityOf, orderingKey } from '@eventflow/core'
 import {
   beginCursors,
-  type Cursor,
   type Db,
   forgetUnpublished,
   type Generation,
-  type GroupPage,
+  type LogPage,
   markDirty,
   readDueParked,
-  readGroupTimes,
   readLog,
-  readMarks,
   readParked,
 } from '@eventflow/db'
 import type { Logger } from '@eventflow/runtime'
 import { BATCH, BATCH_BYTES } from '../batch/batch.js'
 import type { CompiledConsumer } from './consumers.js'
-import { deliveriesOf, deliveriesWithMarks, type LogDelivery, parkedDelivery } from './delivery.js'
-import { begun, type GroupPartition, type PartitionState } from './group-partition.js'
+import { deliveriesOf, type LogDelivery, parkedDelivery } from './delivery.js'
+import { begun, type GroupPartition } from './group-partition.js'
+import { addMarks, loadTimes } from './marked-pages.js'
 
 export interface ReadDeps {
   /** The pool of the consumer groups. */
@@ -74,20 +72,10 @@ export function createGroupReader(partitions: ReadonlyMap<number, GroupPartition
     const targets = [...new Set(cursors.flatMap(({ unpublished }) => unpublished))]
     if (targets.length > 0) await markDirty(db, targets)
     for (const cursor of cursors) begun(partitions.get(cursor.partition)!, { ...cursor, unpublished: [] })
-    if (consumer.stateful) await readTimes(cursors, generation)
+    if (consumer.stateful) await loadTimes(db, generation, cursors, partitions)
     // Only for those: a transaction of ours whose answer was lost may still be about to record others.
     const ours = leases.filter(({ partition }) => cursors.some((cursor) => cursor.partition === partition))
     if (targets.length > 0) await forgetUnpublished(db, generation.groupId, ours)
-  }
-
-  /** Event time as it was committed. What it has passed may not have ended before the last owner went. */
-  async function readTimes(cursors: readonly Cursor[], generation: Generation): Promise<void> {
-    const ids = cursors.map(({ partition }) => partition)
-    for (const { partition, tenantId, ...time } of await readGroupTimes(db, generation, ids)) {
-      const { times, passed } = partitions.get(partition)!.state
-      times.set(tenantId, time)
-      if (time.at !== undefined) passed.set(tenantId, time.at)
-    }
   }
 
   async function read(generation: Generation): Promise<{ deliveries: LogDelivery[]; lost?: string }> {
@@ -107,29 +95,11 @@ export function createGroupReader(partitions: ReadonlyMap<number, GroupPartition
         { group: consumer.name, lost },
         'entries of the log were removed before the group had read them; up to so many',
       )
-    const read = consumer.stateful ? await withMarks(pages) : pages.map(deliveriesOf)
+    const marked = consumer.stateful ? await addMarks(db, withRoom, pages) : pages.map(pageOfEvents)
     withRoom.forEach((partition, i) => {
-      partition.read = pages[i]!.reached
+      partition.read = marked[i]!.reached
     })
-    return { deliveries: [...due, ...read.flat()] }
-
-    async function withMarks(pages: GroupPage[]): Promise<LogDelivery[][]> {
-      withRoom.forEach(({ read, state: { silentUntil } }, i) => {
-        // Whatever ends up to there must have ended before later entries are read.
-        if (read < silentUntil && pages[i]!.reached > silentUntil) pages[i] = cut(pages[i]!, silentUntil)
-      })
-      const marked = await readMarks(
-        db,
-        pages.map(({ reached, more }, i) => ({ ...places[i]!, reached, more })),
-      )
-      return withRoom.map(({ state }, i) => {
-        const { marks, reached, more } = marked[i]!
-        pages[i] = cut(pages[i]!, more ? reached : Math.max(reached, state.silentUntil))
-        const [deliveries, behind] = deliveriesWithMarks(pages[i]!, marks)
-        state.marks.push(...behind)
-        return deliveries.map((delivery) => asSuspect(delivery, state.suspectRows))
-      })
-    }
+    return { deliveries: [...due, ...marked.flatMap(({ deliveries }) => deliveries)] }
   }
 
   /** Loads parked events in the order of the log, as far as there is room. */
@@ -155,7 +125,7 @@ export function createGroupReader(partitions: ReadonlyMap<number, GroupPartition
     if (performance.now() < noticeAt) return
     const open = inPhase('log').filter(hasRoom)
     if (open.length === 0) return
-    const held = open.flatMap(({ keys }) => keys.inRetries().map(({ seq }) => seq))
+    const held = open.flatMap(heldBy)
     const ids = open.map(({ lease }) => lease.partition)
     const due = await readDueParked(db, groupId, ids, { held, limit: PARKED_AT_ONCE })
     const now = performance.now()
@@ -182,19 +152,13 @@ export function createGroupReader(partitions: ReadonlyMap<number, GroupPartition
   }
 }
 
-/** The page as far as a position. */
-function cut(page: GroupPage, reached: number): GroupPage {
-  return { ...page, entries: page.entries.filter(({ position }) => position <= reached), reached }
-}
+/** The seqs of parked events that are in memory. */
+const heldBy = ({ keys, state }: GroupPartition) => [
+  ...keys.inRetries().map(({ seq }) => seq),
+  ...state.suspectRows.keys(),
+]
 
-/** Adds the attempts that a row records to an event of the log. */
-function asSuspect(delivery: LogDelivery, rows: PartitionState['suspectRows']): LogDelivery {
-  const row = rows.get(delivery.event.seq)
-  if (!row) return delivery
-  rows.delete(delivery.event.seq)
-  const { attempts, history, crashes } = row
-  return { ...delivery, attempts, history, crashes, inRetries: true }
-}
+const pageOfEvents = (page: LogPage) => ({ deliveries: deliveriesOf(page), reached: page.reached })
 
 const lossOf = (entries: number) =>
   `the log was removed up to a point that the group had not reached: up to ${entries} entries may be lost`

@@ -144,7 +144,7 @@ function checkLate(
   }
 }
 
-/** Whatever was late: each event of the log is in one window, or is a late event. Hopping windows share their events. */
+/** Each event of the log is in one window, or is a late event. Hopping windows share their events. */
 function checkPlaces(
   findings: Findings,
   { window, late: as }: WindowSpec,
