@@ -57,7 +57,11 @@ export const ofWindows: readonly Bug[] = [
   {
     name: 'what the watermark has passed is forgotten with its owner',
     patches: [
-      { file: 'engine/groups/read.js', find: 'passed.set(tenantId, time.at)', replace: 'passed.delete(tenantId)' },
+      {
+        file: 'engine/groups/marked-pages.js',
+        find: 'passed.set(tenantId, time.at)',
+        replace: 'passed.delete(tenantId)',
+      },
     ],
     scenario: { quick: windows.isCutOffWhileItCloses },
     found: 'window result lost',
@@ -90,9 +94,9 @@ export const ofWindows: readonly Bug[] = [
     name: 'marks of the log are ignored',
     patches: [
       {
-        file: 'engine/groups/read.js',
-        find: 'deliveriesWithMarks(pages[i], marks)',
-        replace: 'deliveriesWithMarks(pages[i], [])',
+        file: 'engine/groups/marked-pages.js',
+        find: 'deliveriesWithMarks(page, marks)',
+        replace: 'deliveriesWithMarks(page, [])',
       },
     ],
     scenario: { quick: windows.waitsForAWindow },

@@ -285,7 +285,7 @@ export const isReplacedBeforeItCloses: QuickScenario = async (stage) => {
   await whileItCannotClose(stage, async () => {
     await clients.send([leading(key, 10)])
     await lockedOut(db, 'DELETE FROM window_state')
-    stopped = worker.stop()
+    stopped = worker.stop().catch(() => {}) // it may lose its connection before it has given its leases back
   })
   await stopped
   stage.redefine(2)

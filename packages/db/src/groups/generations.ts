@@ -48,8 +48,8 @@ export async function beginGeneration(
 }
 
 /**
- * Shows the generation that is being built instead of the former one, if it has come as far in every partition. Resolves
- * with whether it is shown now.
+ * Shows the generation that is being built instead of the former one, if it has come as far in every partition, and has
+ * closed the windows that the former one had passed. Resolves with whether it is shown now.
  */
 export async function showGeneration(db: Db, { groupId, generation }: Generation): Promise<boolean> {
   const { rowCount } = await db.query({
@@ -58,7 +58,12 @@ export async function showGeneration(db: Db, { groupId, generation }: Generation
       UPDATE consumer_groups g SET generation = building, building = NULL
       WHERE group_id = $1 AND building = $2
         AND NOT EXISTS (SELECT FROM group_cursors c
-                        WHERE c.group_id = g.group_id AND c.generation = g.building AND c.position < c.silent_until)`,
+                        WHERE c.group_id = g.group_id AND c.generation = g.building AND c.position < c.silent_until)
+        AND NOT EXISTS (
+          SELECT FROM group_watermarks w JOIN group_watermarks former USING (group_id, partition, tenant_id)
+          JOIN window_state s ON s.group_id = w.group_id AND s.generation = w.generation AND s.partition = w.partition
+            AND s.tenant_id = w.tenant_id AND s.close_at <= least(w.watermark, former.watermark)
+          WHERE w.group_id = g.group_id AND w.generation = g.building AND former.generation = g.generation)`,
     values: [groupId, generation],
   })
   return rowCount === 1
