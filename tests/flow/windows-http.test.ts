@@ -184,7 +184,7 @@ test('as groups, the operator sees what they hold of all tenants', async () => {
     ...{ watermark_lag_seconds: expect.any(Number), lagging: { partition: 0, tenant: 'acme' } },
     building: { generation: 2, done: 1 },
   }
-  const ofJoin = { waiting: 1, late_events: 1, watermark: null, watermark_lag_seconds: null, lagging: null }
+  const ofJoin = { waiting: 2, late_events: 1, watermark: null, watermark_lag_seconds: null, lagging: null }
   expect(items).toMatchObject([
     { name: 'enriched', kind: 'join', state: { ...ofJoin, building: null } },
     { name: 'revenue', kind: 'window', state },
@@ -204,6 +204,6 @@ test('the gauges show what they hold of all tenants', async () => {
   expect(Object.fromEntries(shown)).toEqual({
     'window_open revenue': 1,
     'window_watermark_lag_seconds revenue': expect.any(Number),
-    'join_rows enriched': 1,
+    'join_rows enriched': 2,
   })
 })

@@ -227,7 +227,7 @@ test('a page colours exactly the figures of the problems', () => {
 })
 
 /**
- * For each alert of `prometheus/rules` and of `apps/alerts`: values just beyond its limit; undefined if no page can
+ * For each alert of `prometheus/rules` and of `apps/alerts`: values just beyond its limit; undefined if *Live* cannot
  * know them.
  */
 const ALERTS: Record<string, Partial<Known> | undefined> = {
@@ -258,6 +258,8 @@ const ALERTS: Record<string, Partial<Known> | undefined> = {
   EventFlowGroupPaused: { groups: [groupOf({}, { pausedFor: 'moving', pausedBy: 'ada' })] },
   EventFlowGroupDeadLetters: { groups: [groupOf({ deadLetters: 1 })] },
   EventFlowGroupWithoutReader: { groups: [groupOf({ owner: null })] },
+  EventFlowWatermarkStands: undefined,
+  EventFlowLateEvents: undefined,
   EventFlowPostgresAway: { lag: undefined },
   EventFlowRedisAway: { lag: lagOf({ redisError: 'no answer' }) },
   EventFlowStandbyBehind: undefined,

@@ -6,7 +6,8 @@ import type { AcceptedEvent, JoinRow, JoinSide } from '@eventflow/core'
 import { bigintColumn, jsonbColumn, smallintColumn, textColumn } from '../ledger/columns.js'
 import type { Generation } from '../log/generation.js'
 import type { Queryable } from '../server/connect.js'
-import type { EventKey, Passed } from './window-state.js'
+import type { Passed } from './due.js'
+import type { EventKey } from './window-state.js'
 
 /** The event itself is read only where it is needed: see `readWaitingEvents`. */
 export type WaitingRow = JoinRow<undefined> & EventKey

@@ -6,6 +6,7 @@ import type { Payload } from '@eventflow/core'
 import { bigintColumn, jsonbColumn, smallintColumn, textColumn } from '../ledger/columns.js'
 import type { Generation } from '../log/generation.js'
 import type { Queryable } from '../server/connect.js'
+import type { Passed } from './due.js'
 import type { Place } from './group-times.js'
 
 /** A key of events. */
@@ -147,11 +148,6 @@ export async function deletePanes(
       WHERE w.group_id = $1 AND w.generation = $2 AND ${SAME_PANE}`,
     values: [groupId, generation, ...paneColumns(panes)],
   })
-}
-
-/** A place, and the watermark that it has reached. */
-export interface Passed extends Place {
-  watermark: bigint
 }
 
 /** The end of a window of a key that a watermark has passed. */

@@ -1,7 +1,8 @@
 /** What a window or a join does between two batches: time passes by marks, and what it has passed ends. */
-import { failureOf, type Micros, PermanentError } from '@eventflow/core'
+import { failureOf, PermanentError } from '@eventflow/core'
 import {
   type EventKey,
+  findDue,
   type Generation,
   moveCursors,
   type Passed,
@@ -56,13 +57,17 @@ export function createStateUpkeep(partitions: ReadonlyMap<number, GroupPartition
   async function expire(generation: Generation): Promise<boolean> {
     const ready = [...partitions.values()].filter(({ phase, state }) => phase === 'log' && state.passed.size > 0)
     if (ready.length === 0) return false
-    const passed = ready.flatMap(({ lease, state }) =>
+    const all = ready.flatMap(({ lease, state }) =>
       [...state.passed].map(([tenantId, watermark]): Passed => ({ partition: lease.partition, tenantId, watermark })),
     )
+    const passed = await findDue(db, stateful.definition.kind, generation, all)
+    for (const place of all) if (!passed.includes(place)) forget(place)
+    if (passed.length === 0) return false
     let hasCalled = false
     const { emitted, recorded, more, broken } = await withTransaction(db, async (tx) => {
       // The cursors stay where they are: moving them is the fence.
-      const moves = ready.map(({ lease, saved }) => ({ ...lease, from: saved, to: saved }))
+      const due = new Set(passed.map(({ partition }) => partitions.get(partition)!))
+      const moves = [...due].map(({ lease, saved }) => ({ ...lease, from: saved, to: saved }))
       const broken = await moveCursors(tx, generation, moves)
       const ours = passed.filter(({ partition }) => !broken.has(partition))
       const { results, more } = await stateful.expire(tx, ours, generation)
@@ -76,7 +81,7 @@ export function createStateUpkeep(partitions: ReadonlyMap<number, GroupPartition
     }).catch((error) => judge(error, hasCalled))
     failures = 0
     applyCommitted({ targets: new Map(), broken, recorded }, partitions)
-    if (!more) for (const { partition, tenantId, watermark } of passed) forget(partition, tenantId, watermark)
+    if (!more) for (const place of passed) forget(place)
     if (emitted) await announce(emitted.events, emitted.incarnation)
     return more
   }
@@ -106,8 +111,8 @@ export function createStateUpkeep(partitions: ReadonlyMap<number, GroupPartition
     throw new SettlingStoppedError(`a result cannot be made: ${errorClass}: ${message}`, { cause: error })
   }
 
-  function forget(id: number, tenantId: string, watermark: Micros): void {
-    const { passed } = partitions.get(id)!.state
+  function forget({ partition, tenantId, watermark }: Passed): void {
+    const { passed } = partitions.get(partition)!.state
     if (passed.get(tenantId) === watermark) passed.delete(tenantId)
   }
 
