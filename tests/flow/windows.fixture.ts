@@ -48,17 +48,21 @@ const due = (table: string, column: string) => `
    WHERE ${column} <= watermark)`
 
 /** Waits until every accepted event is processed, every group has read it, and what has ended by that is done. */
-export async function untilRead({ db }: TestPipeline): Promise<void> {
-  await until('all is read', async () => {
-    const { rows } = await db.query(
-      `SELECT (SELECT count(*) FROM raw_events) - (SELECT count(*) FROM processed_events) AS unprocessed,
+export async function untilRead({ db }: TestPipeline, timeoutMs = 15_000): Promise<void> {
+  await until(
+    'all is read',
+    async () => {
+      const { rows } = await db.query(
+        `SELECT (SELECT count(*) FROM raw_events) - (SELECT count(*) FROM processed_events) AS unprocessed,
               count(*) FILTER (WHERE position < (SELECT max(position) FROM processed_events p
                                                  WHERE p.partition = c.partition)) AS unread,
               ${due('window_state', 'close_at')} + ${due('join_rows', 'expires_at')} AS due
        FROM group_cursors c JOIN consumer_groups g USING (group_id) WHERE c.generation = coalesce(building, g.generation)`,
-    )
-    return rows[0].unprocessed === 0 && rows[0].unread === 0 && rows[0].due === 0
-  })
+      )
+      return rows[0].unprocessed === 0 && rows[0].unread === 0 && rows[0].due === 0
+    },
+    timeoutMs,
+  )
 }
 
 /** The times of late events, and the watermarks that they met. */

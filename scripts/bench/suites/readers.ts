@@ -23,8 +23,15 @@ export interface Readers {
   seconds: number
   /** Medians of the rounds. */
   turns: ReadersTurn[]
-  /** One reader in a process of its own, which reads the log of the last turn from its beginning, alone. */
-  behind: { events: number; eventsPerSecond: number; cpuMicroseconds: number }
+  /** Readers in processes of their own, which read the log of the last turn without readers from its beginning, alone. */
+  behind: Behind[]
+}
+
+interface Behind {
+  reader: string
+  events: number
+  eventsPerSecond: number
+  cpuMicroseconds: number
 }
 
 const folder = (name: string) => fileURLToPath(new URL(`../readers/${name}`, import.meta.url))
@@ -32,6 +39,7 @@ const folder = (name: string) => fileURLToPath(new URL(`../readers/${name}`, imp
 const SETUPS = [
   { readers: 'none', events: undefined, level: [] },
   { readers: 'one', events: folder('one'), level: ['one'] },
+  { readers: 'a window', events: folder('window'), level: ['window'] },
   { readers: 'five, one of them asleep', events: folder('five'), level: ['one', 'two', 'three', 'four'] },
 ] as const
 
@@ -44,7 +52,7 @@ export async function measureReaders(
   { say, now }: Terminal,
 ): Promise<Readers> {
   const measured: ReadersTurn[] = []
-  let behind: Readers['behind'] | undefined
+  const behind: Behind[] = []
   for (let round = 1; round <= rounds; round++) {
     for (const setup of SETUPS) {
       now(`${round}/${rounds}  readers: ${setup.readers}`)
@@ -53,14 +61,16 @@ export async function measureReaders(
         const turn = await measureTurn(stack, setup, seconds)
         measured.push(turn)
         say(`${round}/${rounds}  readers: ${setup.readers}  ${Math.round(turn.eventsPerSecond)}/s`)
-        if (round === rounds && setup.readers === 'none') behind = await measureBehind(stack)
+        if (round === rounds && setup.readers === 'none') {
+          for (const reader of ['one', 'window']) behind.push(await measureBehind(stack, reader))
+        }
       } finally {
         await stack.stopPrograms()
       }
     }
   }
   const turns = SETUPS.map(({ readers }) => medianOf(measured.filter((turn) => turn.readers === readers)))
-  return { seconds, turns, behind: behind! }
+  return { seconds, turns, behind }
 }
 
 async function measureTurn(
@@ -71,14 +81,14 @@ async function measureTurn(
   const pipeline = await startEventFlow(stack, LOAD, events === undefined ? {} : { events })
   const warmUp = await pipeline.drive({ seconds: seconds / 4 })
   await pipeline.drained(warmUp.events)
-  await untilRead(stack, level, warmUp.events)
+  await untilRead(stack, level)
   const before = stack.cpuSeconds()
   const startedAt = performance.now()
   const elapsed = () => (performance.now() - startedAt) / 1_000
   const load = await pipeline.drive({ seconds })
   await pipeline.drained(warmUp.events + load.events)
   const processed = elapsed()
-  await untilRead(stack, level, warmUp.events + load.events)
+  await untilRead(stack, level)
   const read = elapsed()
   return {
     readers,
@@ -90,16 +100,21 @@ async function measureTurn(
 }
 
 /** Lets a reader read everything that there is, while nothing else runs. */
-async function measureBehind(stack: Stack): Promise<Readers['behind']> {
+async function measureBehind(stack: Stack, reader: string): Promise<Behind> {
   await stack.stopPrograms()
   const { rows } = await stack.db.query('SELECT count(*)::int AS events FROM processed_events')
   const { events } = rows[0] as { events: number }
   const before = stack.cpuSeconds()
   const startedAt = performance.now()
-  await startReader(stack, folder('one'), 'one')
-  await untilRead(stack, ['one'], events)
+  await startReader(stack, folder(reader), reader)
+  await untilRead(stack, [reader])
   const seconds = (performance.now() - startedAt) / 1_000
-  return { events, eventsPerSecond: events / seconds, cpuMicroseconds: (cpuBetween(stack, before) / events) * 1e6 }
+  return {
+    reader,
+    events,
+    eventsPerSecond: events / seconds,
+    cpuMicroseconds: (cpuBetween(stack, before) / events) * 1e6,
+  }
 }
 
 function cpuBetween(stack: Stack, before: ReturnType<Stack['cpuSeconds']>): number {
@@ -107,14 +122,16 @@ function cpuBetween(stack: Stack, before: ReturnType<Stack['cpuSeconds']>): numb
   return Object.values(ours).reduce((sum, role) => sum + role, 0)
 }
 
-/** Waits until each of these readers has read this many events. */
-async function untilRead(stack: Stack, readers: readonly string[], events: number): Promise<void> {
+/** Waits until each of these readers has read the log to its end. */
+async function untilRead(stack: Stack, readers: readonly string[]): Promise<void> {
   for (const reader of readers) {
     await untilNothingLeft(`reader ${reader}`, 25, async () => {
-      const { rows } = await stack.db.query('SELECT sum(orders)::int AS orders FROM bench_read WHERE reader = $1', [
-        reader,
-      ])
-      return events - (rows[0].orders ?? 0)
+      const { rows } = await stack.db.query(
+        `SELECT position < (SELECT coalesce(max(position), 0) FROM processed_events p WHERE p.partition = c.partition) AS behind
+         FROM group_cursors c JOIN consumer_groups g USING (group_id, generation) WHERE name = $1`,
+        [reader],
+      )
+      return rows.length === 0 ? 1 : rows.filter(({ behind }) => behind).length
     })
   }
 }

@@ -6,7 +6,7 @@
 
 import type { Generation } from '../log/generation.js'
 import type { Db, Queryable } from '../server/connect.js'
-import { deleteState, forgetAbove } from './move.js'
+import { deletePiece, deleteState, forgetAbove } from './move.js'
 
 /** What the database keeps about the definition of a window or a join. Times are in microseconds. */
 export interface StateDefinition {
@@ -29,7 +29,10 @@ export async function beginGeneration(
   start: ReadonlyMap<number, number> | undefined,
 ): Promise<void> {
   const next = (building ?? generation) + 1
-  if (building !== null) await deleteGeneration(tx, { groupId, generation: building })
+  if (building !== null) {
+    await deleteState(tx, groupId, building)
+    await deleteCursors(tx, { groupId, generation: building })
+  }
   await tx.query(
     'UPDATE consumer_groups SET hash = $2, out_of_orderness = $3, idle = $4, building = $5 WHERE group_id = $1',
     [groupId, hash, outOfOrderness, idle, next],
@@ -69,19 +72,17 @@ export async function showGeneration(db: Db, { groupId, generation }: Generation
   return rowCount === 1
 }
 
-/** Deletes what former generations have left, one piece in each transaction. */
-export async function deleteFormerGenerations(db: Db, groupId: number): Promise<void> {
+/** Deletes a piece of what former generations have left: call it until `readGroup` says that nothing is left. */
+export async function deleteLeftovers(db: Db, groupId: number): Promise<void> {
   const { rows } = await db.query(
     `SELECT DISTINCT c.generation FROM group_cursors c JOIN consumer_groups g USING (group_id)
      WHERE group_id = $1 AND c.generation < g.generation`,
     [groupId],
   )
   for (const { generation } of rows) {
-    await deleteGeneration(db, { groupId, generation })
+    if (!(await deletePiece(db, groupId, generation))) await deleteCursors(db, { groupId, generation })
   }
 }
 
-async function deleteGeneration(db: Queryable, { groupId, generation }: Generation): Promise<void> {
-  await deleteState(db, groupId, generation)
-  await db.query('DELETE FROM group_cursors WHERE group_id = $1 AND generation = $2', [groupId, generation])
-}
+const deleteCursors = (db: Queryable, { groupId, generation }: Generation) =>
+  db.query('DELETE FROM group_cursors WHERE group_id = $1 AND generation = $2', [groupId, generation])

@@ -72,17 +72,21 @@ const STATE_TABLES = ['window_state', 'join_rows', 'window_results', 'late_event
 
 /** Deletes what a window or a join has counted and found: in one generation, or in all. */
 export async function deleteState(db: Queryable, groupId: number, generation?: number): Promise<void> {
+  while (await deletePiece(db, groupId, generation));
+}
+
+/** Deletes at most 10,000 rows of each table. Resolves with whether there may be more. */
+export async function deletePiece(db: Queryable, groupId: number, generation?: number): Promise<boolean> {
+  let more = false
   for (const table of STATE_TABLES) {
-    let deleted: number | null
-    do {
-      const { rowCount } = await db.query(
-        `DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
-           SELECT ctid FROM ${table} WHERE group_id = $1 AND ($2::integer IS NULL OR generation = $2) LIMIT ${AT_ONCE}))`,
-        [groupId, generation],
-      )
-      deleted = rowCount
-    } while (deleted === AT_ONCE)
+    const { rowCount } = await db.query(
+      `DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
+         SELECT ctid FROM ${table} WHERE group_id = $1 AND ($2::integer IS NULL OR generation = $2) LIMIT ${AT_ONCE}))`,
+      [groupId, generation],
+    )
+    more ||= rowCount === AT_ONCE
   }
+  return more
 }
 
 /** Deletes all parked events and dead letters of a group. */

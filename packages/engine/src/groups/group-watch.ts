@@ -1,7 +1,7 @@
 /** Watches what operators do with a consumer group: pause, resume, reset, delete. */
 import {
   type Db,
-  deleteFormerGenerations,
+  deleteLeftovers,
   type Generation,
   performReset,
   readGroup,
@@ -66,12 +66,12 @@ export function createGroupWatch(groupId: number, { db, consumer, handlerLimits,
     return known
   }
 
-  /** Shows the generation that was built, once it has come as far as the former one, and deletes that. */
+  /** Shows the generation that was built, once it has come as far as the former one, and deletes that piece by piece. */
   async function renewGeneration(group: WatchedGroup): Promise<void> {
     if (group.isBuilding && (await showGeneration(db, group))) {
       log.info({ group: consumer.name, generation: group.generation }, 'a new generation is shown')
     }
-    await deleteFormerGenerations(db, groupId)
+    await deleteLeftovers(db, groupId)
   }
 
   function reasonToWait(group: Awaited<ReturnType<typeof readGroup>>): string | undefined {
