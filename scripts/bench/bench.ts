@@ -37,6 +37,7 @@ const NAMES = [
   'watched',
   'walls',
   'readers',
+  'reader-scale',
   'scale',
   'ledger',
 ]
@@ -47,7 +48,12 @@ const program = new Command('bench')
   .option('--only <names...>', `some of: ${NAMES.join(', ')}`)
   .option('--rounds <count>', 'how often each is measured', wholeNumber, FULL.rounds)
   .option('--seconds <seconds>', 'of load in each round', wholeNumber, FULL.seconds)
-  .option('--events <count>', 'of the long run; given alone, only that is run', wholeNumber, FULL.events)
+  .option(
+    '--events <count>',
+    'of `scale` and `reader-scale`; given alone, only `scale` is run',
+    wholeNumber,
+    FULL.events,
+  )
   .option('--ids <count>', 'in the full bucket of `ledger`', wholeNumber, LEDGER.ids)
   .option('--part-events <count>', 'in each of its parts', wholeNumber, LEDGER.partEvents)
   .option('--retired-events <count>', 'in each part that is removed under load', wholeNumber, LEDGER.retiredEvents)
@@ -96,11 +102,12 @@ try {
 
 /** Writes the JSON and the charts, and prints their paths. */
 async function write(results: Results): Promise<void> {
-  const { machine, at, commit, variants: measured, scale } = results
+  const { machine, at, commit, variants: measured, scale, readerScale } = results
   const note = `${machine.cores} × ${machine.cpu}, ${at.slice(0, 10)}, ${commit}`
   const files = new Map([[`${name}.json`, `${JSON.stringify(results, null, 2)}\n`]])
   if (measured.length > 0) files.set(`${name}.svg`, drawRates(measured, `median of ${plan.rounds}, ${note}`))
   if (scale) files.set(`${measured.length > 0 ? `${name}-scale` : name}.svg`, drawScale(scale, note))
+  if (readerScale) files.set(`${name}.svg`, drawScale(readerScale, note))
   await mkdir(options.out, { recursive: true })
   for (const [file, content] of files) await writeFile(join(options.out, file), content)
   console.log(`written: ${[...files.keys()].map((file) => join(options.out, file)).join(', ')}`)
@@ -127,9 +134,10 @@ function readPlan({ only, rounds, seconds, events, quick, ...ledger }: Options):
         walls: chosen.includes('walls'),
         readers: chosen.includes('readers'),
         scaleEvents: chosen.includes('scale') ? events : 0,
+        ...(chosen.includes('reader-scale') && { readerEvents: events }),
         ...(chosen.includes('ledger') && { ledger: ledgerOptions(ledger) }),
       },
-      name: only ? (['ledger', 'readers'].find((name) => chosen.join() === name) ?? 'part') : 'quick',
+      name: only ? (['ledger', 'readers', 'reader-scale'].find((name) => chosen.join() === name) ?? 'part') : 'quick',
     }
   }
   const settings = { rounds, seconds, warmUpSeconds: seconds / 4, scaleEvents: events }

@@ -6,6 +6,7 @@ import type { Measurement, Variant } from './measure.js'
 import { type Percentiles, type Spread, spreadOf } from './statistics.js'
 import type { Idle } from './suites/idle.js'
 import type { Ledger } from './suites/ledger/ledger.js'
+import type { ReaderScale } from './suites/reader-scale.js'
 import type { Readers } from './suites/readers.js'
 import type { Scale } from './suites/scale.js'
 import type { Walls } from './suites/walls.js'
@@ -43,6 +44,7 @@ export interface Results {
   watched?: Watched
   walls?: Walls
   readers?: Readers
+  readerScale?: ReaderScale
   scale?: Scale
   ledger?: Ledger
 }

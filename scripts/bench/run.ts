@@ -5,6 +5,7 @@ import { describeMachine, type Results, readCommit, resultOf, type Settings } fr
 import type { Stack } from './stack.js'
 import { measureIdle } from './suites/idle.js'
 import { type LedgerOptions, measureLedger } from './suites/ledger/ledger.js'
+import { measureReaderScale } from './suites/reader-scale.js'
 import { measureReaders } from './suites/readers.js'
 import { measureScale } from './suites/scale.js'
 import { measureWalls } from './suites/walls.js'
@@ -22,6 +23,8 @@ export interface Plan extends Settings {
   readers: boolean
   /** Events of the long run, 0 for none. */
   scaleEvents: number
+  /** Events that a window reads from far behind. */
+  readerEvents?: number
   /** The tables in parts beside those of before. */
   ledger?: LedgerOptions
 }
@@ -62,6 +65,10 @@ export async function run(stack: Stack, plan: Plan, { say, now }: Terminal): Pro
     say(`${plan.scaleEvents.toLocaleString('en')} events`)
     const onProgress = (what: string) => now(`scale  ${what}`)
     results.scale = await measureScale(stack, { events: plan.scaleEvents, say, onProgress })
+  }
+  if (plan.readerEvents) {
+    say(`a window reads ${plan.readerEvents.toLocaleString('en')} events`)
+    results.readerScale = await measureReaderScale(stack, plan.readerEvents, { say, now })
   }
   now('')
   return results

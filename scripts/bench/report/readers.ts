@@ -1,6 +1,7 @@
 /** The readers of the log, on the terminal. */
+import type { ReaderScale } from '../suites/reader-scale.js'
 import type { Readers } from '../suites/readers.js'
-import { short, table, whole } from './figures.js'
+import { bytes, short, table, whole } from './figures.js'
 
 /** The turns side by side, and the readers from far behind. */
 export function describeReaders({ seconds, turns, behind }: Readers): string {
@@ -20,5 +21,20 @@ export function describeReaders({ seconds, turns, behind }: Readers): string {
       ({ reader, events, eventsPerSecond, cpuMicroseconds }) =>
         `${reader} from far behind, in a process of its own: ${whole(events)} events at ${whole(eventsPerSecond)}/s, ${short(cpuMicroseconds)} µs of CPU each, its start included`,
     ),
+  ].join('\n')
+}
+
+/** The long log that a window has read. */
+export function describeReaderScale(scale: ReaderScale): string {
+  const { events, seconds, eventsPerSecond, lastToFirst, cpuMicroseconds, memory } = scale
+  const [first, last] = [memory[Math.floor(memory.length / 10)]!, memory.at(-1)!]
+  const roles = Object.keys(cpuMicroseconds)
+  const spent = roles.map((role) => `${role} ${short(cpuMicroseconds[role]!)}`)
+  const grown = roles.map((role) => `${role} ${bytes(first.byRole[role] ?? 0)} → ${bytes(last.byRole[role] ?? 0)}`)
+  return [
+    `a window has read ${whole(events)} events in ${whole(seconds)} s: ${whole(eventsPerSecond)}/s, the last part at ${short(lastToFirst)} × the rate of the first`,
+    `it has ${whole(scale.results)} results, ${whole(scale.openPanes)} open panes and ${whole(scale.lateEvents)} late events`,
+    `CPU µs an event: ${spent.join(', ')}`,
+    `memory at a tenth of the time → at the end: ${grown.join(', ')}`,
   ].join('\n')
 }

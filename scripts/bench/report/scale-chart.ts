@@ -19,7 +19,7 @@ interface Line {
 }
 
 /** Draws the chart. */
-export function drawScale({ events, parts, memory }: Scale, note: string): string {
+export function drawScale({ events, parts, memory }: Pick<Scale, 'events' | 'parts' | 'memory'>, note: string): string {
   const rate: Line = {
     name: '',
     group: 'eventflow',

@@ -7,11 +7,11 @@ import { type Walls, wallsRatio } from '../suites/walls.js'
 import type { Watched } from '../suites/watched.js'
 import { bytes, short, table, whole } from './figures.js'
 import { describeLedger } from './ledger.js'
-import { describeReaders } from './readers.js'
+import { describeReaderScale, describeReaders } from './readers.js'
 
 /** The whole report as text. */
 export function describeResults(results: Results): string {
-  const { variants, idle, watched, walls, readers, scale, ledger } = results
+  const { variants, idle, watched, walls, readers, readerScale, scale, ledger } = results
   const judged = judge(results)
   return [
     ...(variants.length > 0
@@ -22,6 +22,7 @@ export function describeResults(results: Results): string {
     ...(walls ? [besideTheWorst(walls)] : []),
     ...(readers ? [describeReaders(readers)] : []),
     ...(scale ? [longRun(scale)] : []),
+    ...(readerScale ? [describeReaderScale(readerScale)] : []),
     ...(ledger ? [describeLedger(ledger)] : []),
     ...(judged.length > 0 ? [goals(judged)] : []),
   ]

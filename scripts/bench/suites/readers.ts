@@ -34,13 +34,14 @@ interface Behind {
   cpuMicroseconds: number
 }
 
-const folder = (name: string) => fileURLToPath(new URL(`../readers/${name}`, import.meta.url))
+/** The folder with the definitions of a reader. */
+export const readerFolder = (name: string) => fileURLToPath(new URL(`../readers/${name}`, import.meta.url))
 
 const SETUPS = [
   { readers: 'none', events: undefined, level: [] },
-  { readers: 'one', events: folder('one'), level: ['one'] },
-  { readers: 'a window', events: folder('window'), level: ['window'] },
-  { readers: 'five, one of them asleep', events: folder('five'), level: ['one', 'two', 'three', 'four'] },
+  { readers: 'one', events: readerFolder('one'), level: ['one'] },
+  { readers: 'a window', events: readerFolder('window'), level: ['window'] },
+  { readers: 'five, one of them asleep', events: readerFolder('five'), level: ['one', 'two', 'three', 'four'] },
 ] as const
 
 const LOAD = { type: 'bench.plain', connections: 8, batch: 500 }
@@ -106,7 +107,7 @@ async function measureBehind(stack: Stack, reader: string): Promise<Behind> {
   const { events } = rows[0] as { events: number }
   const before = stack.cpuSeconds()
   const startedAt = performance.now()
-  await startReader(stack, folder(reader), reader)
+  await startReader(stack, readerFolder(reader), reader)
   await untilRead(stack, [reader])
   const seconds = (performance.now() - startedAt) / 1_000
   return {

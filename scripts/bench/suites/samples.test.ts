@@ -1,6 +1,6 @@
 /** Rates between samples. */
 import { expect, test } from '@jest/globals'
-import { ratesOfParts, secondsUntil } from './samples.js'
+import { lastToFirst, ratesOfParts, secondsUntil } from './samples.js'
 
 const samples = [
   { seconds: 0, events: 0 },
@@ -22,4 +22,10 @@ test('only complete parts have a rate', () => {
     { upTo: 200, eventsPerSecond: 50 },
   ])
   expect(ratesOfParts([], 100)).toEqual([])
+})
+
+test('a run of less than ten million events is compared by its first and its last tenth', () => {
+  // The first 25 events take 0.25 s, the last 25 take 0.25 s; with the slow middle they do not change.
+  expect(lastToFirst(samples, 250)).toBe(1)
+  expect(lastToFirst(samples.slice(0, 3), 200)).toBe(0.5)
 })

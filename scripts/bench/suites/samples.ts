@@ -23,3 +23,16 @@ export function ratesOfParts(samples: readonly Sample[], part: number): { upTo: 
     return { upTo, eventsPerSecond: part / (secondsUntil(samples, upTo) - secondsUntil(samples, n * part)) }
   })
 }
+
+const MILLION = 1_000_000
+
+/**
+ * The rate of the last million of these events over that of the first; of a shorter run, of the last and the first
+ * tenth.
+ */
+export function lastToFirst(samples: readonly Sample[], events: number): number {
+  const span = Math.min(MILLION, events / 10)
+  const first = secondsUntil(samples, span)
+  const last = secondsUntil(samples, events) - secondsUntil(samples, events - span)
+  return first / last
+}

@@ -5,7 +5,7 @@ import type { Percentiles } from '../statistics.js'
 import { deliveryTimes } from '../variants/delivery-times.js'
 import { type EventFlow, startEventFlow } from '../variants/eventflow.js'
 import { type Distribution, distributionOf } from './distribution.js'
-import { ratesOfParts, type Sample, secondsUntil } from './samples.js'
+import { lastToFirst, ratesOfParts, type Sample } from './samples.js'
 
 export interface Scale {
   events: number
@@ -39,7 +39,6 @@ const WARM_UP_SECONDS = 4
 const LOOK_MS = 50
 const SAMPLE_MS = 1_000
 const PART = 100_000
-const MILLION = 1_000_000
 
 /** Sends this many events, keyed by users drawn uniformly. */
 export async function measureScale(stack: Stack, { events, say, onProgress }: ScaleOptions): Promise<Scale> {
@@ -62,10 +61,6 @@ export async function measureScale(stack: Stack, { events, say, onProgress }: Sc
     samples.push({ seconds, events: sent, memory: stack.ownMemory() })
 
     onProgress('looking at the tables')
-    const span = Math.min(MILLION, sent / 10)
-    const first = secondsUntil(samples, span)
-    // Not until the run is over: that includes counting the tables, which takes seconds when they are large.
-    const last = secondsUntil(samples, sent) - secondsUntil(samples, sent - span)
     return {
       events: sent,
       users: USERS,
@@ -73,7 +68,8 @@ export async function measureScale(stack: Stack, { events, say, onProgress }: Sc
       seconds,
       eventsPerSecond: sent / seconds,
       parts: ratesOfParts(samples, PART),
-      lastToFirst: first / last,
+      // Not until the run is over: that includes counting the tables, which takes seconds when they are large.
+      lastToFirst: lastToFirst(samples, sent),
       distribution: distributionOf(await countByPartition(stack), USERS),
       delivery: await deliveryTimes(stack.db, since),
       memory: samples.map(({ events: upTo, memory }) => ({ events: upTo, byRole: memory })),

@@ -131,8 +131,8 @@ export async function startPrograms(
   return { urls, workerUrls }
 }
 
-/** Starts a worker that reads one consumer group and does nothing else. */
-export async function startReader(stack: Stack, events: string, group: string): Promise<void> {
+/** Starts a worker that reads one consumer group and does nothing else. Returns the URL of its metrics. */
+export async function startReader(stack: Stack, events: string, group: string): Promise<string> {
   const port = (await freePort(0))!
   const worker = stack.launch('worker', WORKER, {
     DATABASE_URL: stack.databaseUrl,
@@ -143,7 +143,9 @@ export async function startReader(stack: Stack, events: string, group: string): 
     EVENTFLOW_WORKER_ID: 'reader',
     EVENTFLOW_GROUPS: group,
   })
-  await untilReady(`http://127.0.0.1:${port}`, worker)
+  const url = `http://127.0.0.1:${port}`
+  await untilReady(url, worker)
+  return url
 }
 
 /** Starts a collector, and returns the settings that send it this share of the traces. */
