@@ -41,6 +41,7 @@ const SETUPS = [
   { readers: 'none', events: undefined, level: [] },
   { readers: 'one', events: readerFolder('one'), level: ['one'] },
   { readers: 'a window', events: readerFolder('window'), level: ['window'] },
+  { readers: 'a join', events: readerFolder('join'), level: ['join'] },
   { readers: 'five, one of them asleep', events: readerFolder('five'), level: ['one', 'two', 'three', 'four'] },
 ] as const
 
@@ -63,7 +64,7 @@ export async function measureReaders(
         measured.push(turn)
         say(`${round}/${rounds}  readers: ${setup.readers}  ${Math.round(turn.eventsPerSecond)}/s`)
         if (round === rounds && setup.readers === 'none') {
-          for (const reader of ['one', 'window']) behind.push(await measureBehind(stack, reader))
+          for (const reader of ['one', 'window', 'join']) behind.push(await measureBehind(stack, reader))
         }
       } finally {
         await stack.stopPrograms()
@@ -128,11 +129,14 @@ async function untilRead(stack: Stack, readers: readonly string[]): Promise<void
   for (const reader of readers) {
     await untilNothingLeft(`reader ${reader}`, 25, async () => {
       const { rows } = await stack.db.query(
-        `SELECT position < (SELECT coalesce(max(position), 0) FROM processed_events p WHERE p.partition = c.partition) AS behind
-         FROM group_cursors c JOIN consumer_groups g USING (group_id, generation) WHERE name = $1`,
+        `SELECT count(*)::int AS partitions, sum(greatest(0, last - position))::float8 AS positions
+         FROM group_cursors c JOIN consumer_groups g USING (group_id, generation)
+         CROSS JOIN LATERAL (SELECT coalesce(max(position), 0) AS last FROM processed_events p
+                             WHERE p.partition = c.partition) ends
+         WHERE name = $1`,
         [reader],
       )
-      return rows.length === 0 ? 1 : rows.filter(({ behind }) => behind).length
+      return rows[0].partitions === 0 ? 1 : rows[0].positions
     })
   }
 }
