@@ -6,7 +6,7 @@ import { eachRow } from './each-row.js'
 import { JOINED } from './fault-joins.js'
 import { WINDOWED } from './fault-windows.js'
 import { readJournal } from './journal.js'
-import { readWindows } from './read-windows.js'
+import { readJoins, readWindows } from './read-windows.js'
 import type { Verdict } from './verdict.js'
 import { everIn } from './watch.js'
 
@@ -96,6 +96,7 @@ async function readTenant(checker: Checker, db: Db, tenantId: string): Promise<v
   )
   await readGroups(checker, db, tenantId)
   await readWindows(db, tenantId, checker.window)
+  await readJoins(db, tenantId, checker.join)
 }
 
 /** Reads the log, and what the consumer groups of the fault tests have made of it. */
