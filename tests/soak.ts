@@ -1,7 +1,7 @@
 /**
  * The soak: a whole pipeline of real processes under load, with a fault every few seconds, and the checker's verdict at
  * the end. `npm run soak -- --minutes N --seed S --tenants T`; with `--alone` each fault waits for the recovery from
- * the one before; with `--rebuild` nothing is removed, and at the end the windows are built anew from the whole log.
+ * the one before; with `--rebuild` nothing is removed, and at the end the windows and joins are built anew from the whole log.
  */
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -33,7 +33,7 @@ import {
   RETENTION_IN_A_HURRY,
   retentionAfter,
 } from './faults/places.js'
-import { rebuildWindows } from './faults/rebuild.js'
+import { rebuildReaders } from './faults/rebuild.js'
 
 const { values } = parseArgs({
   options: {
@@ -124,11 +124,11 @@ for (const { id, journalFile } of tenants) {
   const options = { tenantId: id, knownMs: KNOWN_MS }
   verdicts.push([id, await checkHistory(journalFile, stack.db, stack.directRedis, stack.prefix, options)])
 }
-const rebuilt = values.rebuild ? await rebuildWindows(stack) : undefined
+const rebuilt = values.rebuild ? await rebuildReaders(stack) : undefined
 for (const { id, journalFile } of rebuilt ? tenants : []) {
   const options = { tenantId: id, knownMs: KNOWN_MS }
   const verdict = await checkHistory(journalFile, stack.db, stack.directRedis, stack.prefix, options)
-  verdicts.push([`${id}, windows built anew`, verdict])
+  verdicts.push([`${id}, built anew`, verdict])
 }
 const surprises = [...stack.ingests, ...stack.workers].flatMap(({ name, surprises }) =>
   surprises.map((how) => `${name} ended by itself: ${how}`),
@@ -146,8 +146,7 @@ const missing = turns.filter(([, times]) => times === 0 && !values.rebuild)
 for (const [what] of missing) say(`${what}: none, so this run has not tested it`)
 say(`operators: ${operators.map(({ done }) => JSON.stringify(done)).join(', ')}`)
 for (const [id, verdict] of verdicts) say(`tenant ${id}: ${describeVerdict(verdict)}`)
-if (rebuilt)
-  say(`windows built anew: ${rebuilt.rows} results and late events, ${rebuilt.differences.length} differences`)
+if (rebuilt) say(`windows and joins built anew: ${rebuilt.rows} findings, ${rebuilt.differences.length} differences`)
 for (const difference of rebuilt?.differences.slice(0, 5) ?? []) say(`  ${difference}`)
 const kept =
   missing.length > 0 ||

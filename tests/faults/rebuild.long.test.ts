@@ -1,4 +1,4 @@
-/** Windows under faults; then a new version builds them from the whole log, and finds the same (case 45). */
+/** Windows and joins under faults; then a new version builds them from the whole log, and finds the same (case 45). */
 import {
   type BuildCopy,
   type Clients,
@@ -17,7 +17,7 @@ import {
 } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { copyOfBuild, places } from './places.js'
-import { rebuildWindows } from './rebuild.js'
+import { rebuildReaders } from './rebuild.js'
 
 const EVENTS = 5_000
 
@@ -44,7 +44,7 @@ afterAll(async () => {
 
 const verdict = () => checkHistory(`${stack.dir}/journal.ndjson`, stack.db, stack.directRedis, stack.prefix)
 
-test('a rebuild finds what windows have found under faults', async () => {
+test('a rebuild finds what windows and joins have found under faults', async () => {
   clients.start({ rate: 100, lanes: 5, batch: 10, keysPerLane: 20 })
   const nemesis = startNemesis({ stack, clients, random: createRandom(45), everyMs: 4_000 })
   await until('enough events are accepted', () => clients.counts.accepted >= EVENTS, 200_000)
@@ -56,8 +56,9 @@ test('a rebuild finds what windows have found under faults', async () => {
   const live = await verdict()
   if (live.violations.length > 0) throw new Error(`${describeVerdict(live)}\n${faultTable(nemesis.records)}`)
   expect(live.counts.windowResults).toBeGreaterThan(EVENTS / 10)
-  expect(live.counts.windowLate).toBeGreaterThan(0)
-  const { rows, differences } = await rebuildWindows(stack)
+  for (const some of ['windowLate', 'joinPairs', 'joinAlone', 'joinLate'] as const)
+    expect(live.counts[some]).toBeGreaterThan(0)
+  const { rows, differences } = await rebuildReaders(stack)
   expect(differences).toEqual([])
   expect(rows).toBeGreaterThan(EVENTS / 10)
   const again = await verdict()

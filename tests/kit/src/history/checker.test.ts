@@ -100,7 +100,7 @@ test('a history without violations passes', () => {
   expect(counts).toEqual({
     ...{ attempts: 4, sent: 4, acknowledged: 4, accepted: 4, acceptedAgain: 0 },
     ...{ processed: 4, dead: 0, effects: 4, writes: 2, derived: 0, groupEffects: 0, groupDead: 0 },
-    ...{ windowResults: 0, windowLate: 0 },
+    ...{ windowResults: 0, windowLate: 0, joinPairs: 0, joinAlone: 0, joinLate: 0 },
   })
 })
 

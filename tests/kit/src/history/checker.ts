@@ -4,8 +4,10 @@
  */
 import { createDerivedCheck, type DerivedCheck } from './derived-check.js'
 import { checkOrder } from './event-order.js'
+import { FAULT_JOINS } from './fault-joins.js'
 import { FAULT_WINDOWS } from './fault-windows.js'
 import { createGroupCheck, type GroupCheck } from './group-check.js'
+import { checkJoin } from './join-check.js'
 import type { Attempt } from './journal.js'
 import { checkEnds, derivedFrom, type KnownEvent, nameOf, newlySent, seconds } from './known-event.js'
 import { createOwnershipCheck, type OwnershipCheck } from './ownership-check.js'
@@ -13,7 +15,7 @@ import type { AcceptedRow, EffectRow, EndRow, TotalRow } from './rows.js'
 import { createTotals } from './totals.js'
 import { createFindings, type Findings, type Verdict } from './verdict.js'
 import { checkWindow } from './window-check.js'
-import type { WindowHistory } from './window-rows.js'
+import type { JoinHistory, WindowHistory } from './window-rows.js'
 
 export interface Checker extends OwnershipCheck, GroupCheck {
   /** In the order of the journal. */
@@ -28,6 +30,8 @@ export interface Checker extends OwnershipCheck, GroupCheck {
   total(row: TotalRow): void
   /** One of the windows of the fault tests. After the journal and the accepted events. */
   window(history: WindowHistory): void
+  /** One of the joins. After the same. */
+  join(history: JoinHistory): void
   /** Something left after everything was drained: its name and its count. */
   remains(name: string, count: number): void
   verdict(): Verdict
@@ -41,7 +45,10 @@ export function createChecker(knownMs = Number.POSITIVE_INFINITY): Checker {
   const group = createGroupCheck(findings, events.isRefusedByGroup)
   const totals = createTotals(findings)
   const ownership = createOwnershipCheck(findings)
-  const counts = { attempts: 0, accepted: 0, effects: 0, writes: 0, windowResults: 0, windowLate: 0 }
+  const counts = {
+    ...{ attempts: 0, accepted: 0, effects: 0, writes: 0, windowResults: 0, windowLate: 0 },
+    ...{ joinPairs: 0, joinAlone: 0, joinLate: 0 },
+  }
 
   return {
     attempt(attempt) {
@@ -79,6 +86,13 @@ export function createChecker(knownMs = Number.POSITIVE_INFINITY): Checker {
       counts.windowLate += history.late.length + history.letters.length
       const spec = FAULT_WINDOWS.find(({ name }) => name === history.name)!
       checkWindow(findings, spec, history, events.numberOf)
+    },
+    join(history) {
+      const spec = FAULT_JOINS.find(({ name }) => name === history.name)!
+      const { pairs, alone } = checkJoin(findings, spec, history, events.numberOf)
+      counts.joinPairs += pairs
+      counts.joinAlone += alone
+      counts.joinLate += history.late.length + history.letters.length
     },
     remains(what, count) {
       if (count !== 0) findings.add('leftover', () => `${what}: ${count}`)

@@ -3,14 +3,15 @@ import type { Db } from '@eventflow/db'
 import { type Redis, readDepths } from '@eventflow/redis'
 import { type Checker, createChecker } from './checker.js'
 import { eachRow } from './each-row.js'
+import { JOINED } from './fault-joins.js'
 import { WINDOWED } from './fault-windows.js'
 import { readJournal } from './journal.js'
-import { readWindows } from './read-windows.js'
+import { readJoins, readWindows } from './read-windows.js'
 import type { Verdict } from './verdict.js'
 import { everIn } from './watch.js'
 
-/** The events of windows are checked apart from the others: no event that was sent led to them alone. */
-const NOT_WINDOWED = `type <> '${WINDOWED}'`
+/** The events of windows and joins are checked apart from the others: no event that was sent led to them alone. */
+const NOT_WINDOWED = `type <> ALL('{${[WINDOWED, ...JOINED]}}')`
 
 /** The attempt number of a replay in a history. */
 const REPLAY = 0
@@ -95,6 +96,7 @@ async function readTenant(checker: Checker, db: Db, tenantId: string): Promise<v
   )
   await readGroups(checker, db, tenantId)
   await readWindows(db, tenantId, checker.window)
+  await readJoins(db, tenantId, checker.join)
 }
 
 /** Reads the log, and what the consumer groups of the fault tests have made of it. */

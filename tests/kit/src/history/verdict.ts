@@ -31,6 +31,13 @@
  * - `window watermark`: event time is elsewhere than the entries and the marks of the log lead to
  * - `window dead for no reason`: a window has a dead letter of an event that was not late
  * - `window emitted lost`, `window emitted twice`, `window emitted wrong`: emitted events that do not match the results
+ * - `join pair lost`: two events of the log belong together, and no event was emitted for them
+ * - `join alone lost`: event time has passed the bounds of an event that nothing is joined with, and it was not emitted
+ * - `join emitted twice`: more than one event was emitted for the same pair, or for the same event alone
+ * - `join emitted wrong`: an event was emitted for what the log does not have, or has not yet, or with other content
+ * - `join state wrong`: other events wait to be joined than the log leads to
+ * - `join event misplaced`: an event is in two places, such as late and joined, or alone and joined; or in none
+ * - `join watermark`, `join late event lost`, `join late event wrong`, `join dead for no reason`: as those of windows
  * - `leftover`: something waits in Redis, in `retries` or in a consumer group after everything was drained
  */
 export type ViolationKind =
@@ -72,6 +79,16 @@ export type ViolationKind =
   | 'window emitted lost'
   | 'window emitted twice'
   | 'window emitted wrong'
+  | 'join pair lost'
+  | 'join alone lost'
+  | 'join emitted twice'
+  | 'join emitted wrong'
+  | 'join state wrong'
+  | 'join event misplaced'
+  | 'join watermark'
+  | 'join late event lost'
+  | 'join late event wrong'
+  | 'join dead for no reason'
   | 'leftover'
 
 export interface Violation {
@@ -97,7 +114,10 @@ export interface Verdict {
     | 'groupEffects'
     | 'groupDead'
     | 'windowResults'
-    | 'windowLate',
+    | 'windowLate'
+    | 'joinPairs'
+    | 'joinAlone'
+    | 'joinLate',
     number
   >
 }

@@ -11,7 +11,7 @@ const time = (seconds: number) => BigInt(BEGAN + seconds * SECOND)
 
 /** The number of an event is its seq. */
 function entry(seq: number, seconds: number, { key = 'k', accepted = 100 } = {}): WindowEntry {
-  const ids = { seq, id: `${seq}`, position: 10 * seq, partition: 0, key }
+  const ids = { seq, id: `${seq}`, type: 'any', position: 10 * seq, partition: 0, key }
   return { ...ids, occurred: time(seconds), accepted: time(accepted) }
 }
 

@@ -2,8 +2,8 @@
  * Checks what a window of the fault tests has made of the log: every result, late event, open window, watermark and
  * emitted event, against what `window-model.ts` computes.
  */
-import { createHash } from 'node:crypto'
 import type { WindowSpec } from './fault-windows.js'
+import { checkLate, checkRead, checkTimes, timeOf, uuid } from './reader-check.js'
 import type { Findings } from './verdict.js'
 import { type Expected, expectedOf } from './window-model.js'
 import type { EmittedRow, ResultRow, StateRow, WindowHistory } from './window-rows.js'
@@ -17,30 +17,12 @@ export function checkWindow(
 ): void {
   const expected = expectedOf(spec, history, numberOf)
   checkRead(findings, history)
-  checkTimes(findings, history, expected)
+  checkTimes(findings, 'window', history, expected.times)
   checkResults(findings, history, expected)
   checkOpen(findings, spec, history, expected)
-  checkLate(findings, spec, history, expected)
+  checkLate(findings, 'window', { ...history, as: spec.late }, expected.late)
   checkPlaces(findings, spec, history)
   if (spec.emits) checkEmitted(findings, history)
-}
-
-/** The window has read the whole log. */
-function checkRead(findings: Findings, { name, entries, cursors }: WindowHistory): void {
-  const ends = new Map(cursors.map(({ partition, position }) => [partition, position]))
-  const unread = entries.filter(({ partition, position }) => position > (ends.get(partition) ?? 0))
-  if (unread.length > 0) findings.add('leftover', () => `${name} has not read ${unread.length} entries of the log`)
-}
-
-function checkTimes(findings: Findings, { name, times }: WindowHistory, expected: Expected): void {
-  const found = new Map(times.map((row) => [row.partition, row]))
-  for (const partition of new Set([...found.keys(), ...expected.times.keys()])) {
-    const [is, should] = [found.get(partition), expected.times.get(partition)]
-    if (is?.watermark === should?.watermark && is?.hold === should?.hold) continue
-    const words = `is at ${timeOf(is?.watermark)}, held at ${timeOf(is?.hold)}`
-    const better = `${timeOf(should?.watermark)}, held at ${timeOf(should?.hold)}`
-    findings.add('window watermark', () => `${name} ${words} in partition ${partition}; by the log at ${better}`)
-  }
 }
 
 const idOf = ({ partition, key, start }: Pick<ResultRow, 'partition' | 'key' | 'start'>) =>
@@ -106,42 +88,6 @@ function checkOpen(findings: Findings, spec: WindowSpec, { name, state }: Window
 
 function isPartOf(row: StateRow, { start, end }: ResultRow, { window }: WindowSpec): boolean {
   return 'gap' in window ? row.start === start : start <= row.start && row.start < end && row.firstOpen <= start
-}
-
-function checkLate(
-  findings: Findings,
-  spec: WindowSpec,
-  { name, late, letters, cursors }: WindowHistory,
-  expected: Expected,
-): void {
-  const rows = new Map<number, bigint | undefined>(
-    spec.late === 'row'
-      ? late.map(({ seq, watermark }) => [seq, watermark])
-      : letters.map(({ seq }) => [seq, undefined]),
-  )
-  for (const { entry, watermark } of expected.late) {
-    const isKnown = rows.has(entry.seq)
-    const met = rows.get(entry.seq)
-    rows.delete(entry.seq)
-    const event = `${entry.id} of ${timeOf(entry.occurred)} (key ${entry.key}) is late in ${name}`
-    if (!isKnown) findings.add('window late event lost', () => `${event}, and there is no ${spec.late} of it`)
-    else if (met !== undefined && met !== watermark) {
-      findings.add(
-        'window late event wrong',
-        () => `${event}, by the row at ${timeOf(met)}; by the log at ${timeOf(watermark)}`,
-      )
-    }
-  }
-  const began = Math.max(...cursors.map((cursor) => cursor.began))
-  for (const seq of rows.keys()) {
-    // Dead letters of a former generation stay.
-    if (spec.late !== 'row' && began > 0) continue
-    findings.add('window late event wrong', () => `${name} has a ${spec.late} of seq ${seq}, which was not late`)
-  }
-  const wrong = spec.late === 'row' ? letters : letters.filter(({ message }) => !message.startsWith('LateEvent'))
-  for (const { seq, message } of wrong) {
-    findings.add('window dead for no reason', () => `seq ${seq} is dead in ${name}: ${message}`)
-  }
 }
 
 /** Each event of the log is in one window, or is a late event. Hopping windows share their events. */
@@ -218,26 +164,10 @@ function checkEmitted(findings: Findings, history: WindowHistory): void {
   }
 }
 
-/** UUIDv5, in the namespace of event ids. */
-function uuid(...parts: string[]): string {
-  const namespace = Buffer.from('1fa1ea20aeca574d8bc60e9b989e2074', 'hex')
-  const bytes = createHash('sha1').update(namespace).update(parts.join('\0')).digest().subarray(0, 16)
-  bytes[6] = (bytes[6]! & 0x0f) | 0x50
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
-}
-
 const titleOf = (name: string, { partition, key, start }: ResultRow) =>
   `the window of ${name} from ${timeOf(start)} with key ${key} (partition ${partition})`
 
 const contentOf = ({ end, count, sum }: ResultRow) => `${count} events and the sum ${sum} up to ${timeOf(end)}`
-
-/** A time as people read it, to the microsecond. */
-function timeOf(micros: bigint | undefined): string {
-  if (micros === undefined) return 'no time'
-  const text = new Date(Number(micros / 1_000n)).toISOString()
-  return `${text.slice(0, -1)}${String(micros % 1_000n).padStart(3, '0')}Z`
-}
 
 function microsOf(text: string): bigint {
   const [, below = ''] = /\.(\d+)Z$/.exec(text) ?? []

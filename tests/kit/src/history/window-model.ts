@@ -4,81 +4,30 @@
  */
 import { earlier, later } from '@eventflow/core'
 import type { WindowSpec } from './fault-windows.js'
-import type { MarkRow, ResultRow, WindowEntry, WindowHistory } from './window-rows.js'
-
-/** Event time of a partition. */
-interface Time {
-  watermark?: bigint | undefined
-  seen?: bigint
-  hold?: bigint | undefined
-  lastAccepted?: bigint
-}
+import { type Late, type Log, passLog, type Time } from './log-time.js'
+import type { ResultRow, WindowEntry } from './window-rows.js'
 
 export interface Expected {
   closed: ResultRow[]
   open: ResultRow[]
-  /** Late events, with the watermark that they met. */
-  late: { entry: WindowEntry; watermark: bigint }[]
+  late: Late[]
   times: Map<number, Time>
 }
-
-type Settings = Pick<WindowSpec, 'outOfOrderness'> & Pick<WindowHistory, 'idle'>
-
-type Log = Pick<WindowHistory, 'cursors' | 'entries' | 'marks' | 'idle'>
 
 /** `numberOf`: what an event adds to the sum. */
 export function expectedOf(spec: WindowSpec, log: Log, numberOf: (id: string) => number): Expected {
   const expected: Expected = { closed: [], open: [], late: [], times: new Map() }
-  const partitions = new Map(log.cursors.map((cursor) => [cursor.partition, cursor]))
-  const steps = [...log.entries, ...log.marks].sort((a, b) => a.position - b.position)
   const windows = 'gap' in spec.window ? sessions(spec.window) : fixedWindows(spec.window)
-  for (const step of steps) {
-    const { partition, position } = step
-    const cursor = partitions.get(partition)
-    if (!cursor || position > cursor.position) continue
-    const time = expected.times.get(partition) ?? {}
-    if ('kind' in step) passMark(time, step, position <= cursor.began, { ...spec, idle: log.idle })
-    else {
-      if (position <= cursor.began) continue
-      const { watermark } = time
-      const counted = windows.add(step, watermark, numberOf(step.id))
-      if (!counted) expected.late.push({ entry: step, watermark: watermark! })
-      passEvent(time, step, spec)
-    }
-    expected.times.set(partition, time)
-  }
+  expected.times = passLog(spec, log, (entry, watermark) => {
+    const isCounted = windows.add(entry, watermark, numberOf(entry.id))
+    if (!isCounted) expected.late.push({ entry, watermark: watermark! })
+  })
   for (const { closesAt, ...row } of windows.all()) {
     const watermark = expected.times.get(row.partition)?.watermark
     const isClosed = watermark !== undefined && watermark >= closesAt
     expected[isClosed ? 'closed' : 'open'].push(row)
   }
   return expected
-}
-
-function passMark(time: Time, { kind, at, seenSince }: MarkRow, isBefore: boolean, spec: Settings): void {
-  if (kind === 'release') delete time.hold
-  if (kind === 'hold') time.hold = at!
-  if (isBefore) return
-  if (kind === 'tick') {
-    if (time.lastAccepted === undefined) return
-    if (at! - later(time.lastAccepted, seenSince!) < spec.idle) return
-    if (time.seen === undefined || at! > time.seen) time.seen = at!
-  }
-  rise(time, spec)
-}
-
-function passEvent(time: Time, { occurred, accepted }: WindowEntry, spec: Pick<Settings, 'outOfOrderness'>): void {
-  const shown = occurred < accepted ? occurred : accepted
-  if (time.seen === undefined || shown > time.seen) time.seen = shown
-  if (time.lastAccepted === undefined || accepted > time.lastAccepted) time.lastAccepted = accepted
-  rise(time, spec)
-}
-
-function rise(time: Time, { outOfOrderness }: Pick<Settings, 'outOfOrderness'>): void {
-  if (time.seen === undefined) return
-  const free = time.seen - outOfOrderness
-  const reached = time.hold !== undefined && time.hold < free ? time.hold : free
-  if (time.watermark === undefined || reached > time.watermark) time.watermark = reached
 }
 
 interface Windows {

@@ -1,11 +1,12 @@
-/** What the checker reads of a window: its log, and what it has made of it. All times are in microseconds since 1970. */
+/** What the checker reads of a window or a join: its log, and what it has made of it. All times are in microseconds since 1970. */
 
-/** An event of the log that the window reads. */
+/** An event of the log that the window or the join reads. */
 export interface WindowEntry {
   partition: number
   position: number
   seq: number
   id: string
+  type: string
   key: string
   occurred: bigint
   accepted: bigint
@@ -58,13 +59,35 @@ export interface EmittedRow {
   isSettled: boolean
 }
 
-/** A generation of a window, for one tenant, in one snapshot. */
-export interface WindowHistory {
+/** A row of `join_rows`. */
+export interface WaitingRow {
+  partition: number
+  key: string
+  side: 'left' | 'right'
+  at: bigint
+  seq: number
+  expiresAt: bigint
+  matched: boolean
+}
+
+/** An event that was emitted for a pair, or for an event alone. */
+export interface JoinedRow {
+  id: string
+  key: string
+  occurred: bigint
+  cause: string | null
+  /** Undefined if retention has removed it. */
+  data: { left: string | null; right: string | null; sum: number } | undefined
+  isSettled: boolean
+}
+
+/** A generation of a window or a join, for one tenant, in one snapshot: how it has read the log. */
+export interface LogHistory {
   name: string
   tenantId: string
   groupId: number
   generation: number
-  /** How long a partition must have been without events of the window until a tick counts. */
+  /** How long a partition must have been without events of the group until a tick counts. */
   idle: bigint
   /** Where it began in each partition, and how far it has come. */
   cursors: { partition: number; began: number; position: number }[]
@@ -72,14 +95,23 @@ export interface WindowHistory {
   entries: WindowEntry[]
   /** In the order of their positions, also from before. */
   marks: MarkRow[]
-  results: ResultRow[]
   late: LateRow[]
   /** Its dead letters. */
   letters: { seq: number; message: string }[]
-  state: StateRow[]
   times: TimeRow[]
-  /** By all its generations. */
-  emitted: EmittedRow[]
   /** Retention has removed nothing of the log, so all generations have read the same. */
   isComplete: boolean
+}
+
+export interface WindowHistory extends LogHistory {
+  results: ResultRow[]
+  state: StateRow[]
+  /** By all its generations. */
+  emitted: EmittedRow[]
+}
+
+export interface JoinHistory extends LogHistory {
+  waiting: WaitingRow[]
+  /** By all its generations. */
+  emitted: JoinedRow[]
 }
