@@ -18,9 +18,13 @@ export interface StateDefinition {
   idle: bigint | undefined
 }
 
+/** No worker can take this epoch: the cursor moves no more. */
+const ENDED = 2n ** 63n - 1n
+
 /**
- * Begins to build a generation. `start` has the position to begin from in each partition; if undefined, it begins where
- * the former generation has begun.
+ * Begins to build a generation, once the batches of the former one that are being written have ended: that one is read
+ * no more. `start` has the position to begin from in each partition; if undefined, it begins where the former generation
+ * has begun.
  */
 export async function beginGeneration(
   tx: Queryable,
@@ -29,6 +33,7 @@ export async function beginGeneration(
   start: ReadonlyMap<number, number> | undefined,
 ): Promise<void> {
   const next = (building ?? generation) + 1
+  await endEpochs(tx, groupId)
   if (building !== null) {
     await deleteState(tx, groupId, building)
     await deleteCursors(tx, { groupId, generation: building })
@@ -38,8 +43,8 @@ export async function beginGeneration(
     [groupId, hash, outOfOrderness, idle, next],
   )
   const { rows } = await tx.query(
-    `INSERT INTO group_cursors (group_id, generation, partition, epoch, position, began, silent_until)
-     SELECT group_id, $3, partition, epoch, begin, begin, position
+    `INSERT INTO group_cursors (group_id, generation, partition, position, began, silent_until, unpublished)
+     SELECT group_id, $3, partition, begin, begin, position, unpublished
      FROM (SELECT c.*, greatest(low_position, coalesce(given.start, c.began)) AS begin
            FROM group_cursors c JOIN log_starts USING (partition)
            LEFT JOIN unnest($4::smallint[], $5::bigint[]) AS given(partition, start) USING (partition)
@@ -50,9 +55,27 @@ export async function beginGeneration(
   await forgetAbove(tx, groupId, new Map(rows.map(({ partition, position }) => [partition, position])))
 }
 
+/** Ends the epochs of all cursors of a group, in the order in which batches lock them. */
+const endEpochs = (tx: Queryable, groupId: number) =>
+  tx.query(
+    `WITH locked AS (
+       SELECT generation, partition FROM group_cursors WHERE group_id = $1 ORDER BY partition, generation FOR UPDATE)
+     UPDATE group_cursors c SET epoch = $2 FROM locked
+     WHERE c.group_id = $1 AND c.generation = locked.generation AND c.partition = locked.partition`,
+    [groupId, ENDED],
+  )
+
+/** Something of a generation that its watermark has passed, where it has come no further than the former one. */
+const due = (table: string, timer: string) => `
+  SELECT FROM group_cursors c JOIN group_watermarks w USING (group_id, generation, partition)
+  JOIN ${table} s ON s.group_id = w.group_id AND s.generation = w.generation AND s.partition = w.partition
+    AND s.tenant_id = w.tenant_id AND s.${timer} <= w.watermark
+  WHERE c.group_id = g.group_id AND c.generation = g.building AND c.position <= c.silent_until`
+
 /**
  * Shows the generation that is being built instead of the former one, if it has come as far in every partition, and has
- * closed the windows that the former one had passed. Resolves with whether it is shown now.
+ * ended what it had passed by then: what the former one has left open is known as long as that is there. Resolves with
+ * whether it is shown now.
  */
 export async function showGeneration(db: Db, { groupId, generation }: Generation): Promise<boolean> {
   const { rowCount } = await db.query({
@@ -62,11 +85,8 @@ export async function showGeneration(db: Db, { groupId, generation }: Generation
       WHERE group_id = $1 AND building = $2
         AND NOT EXISTS (SELECT FROM group_cursors c
                         WHERE c.group_id = g.group_id AND c.generation = g.building AND c.position < c.silent_until)
-        AND NOT EXISTS (
-          SELECT FROM group_watermarks w JOIN group_watermarks former USING (group_id, partition, tenant_id)
-          JOIN window_state s ON s.group_id = w.group_id AND s.generation = w.generation AND s.partition = w.partition
-            AND s.tenant_id = w.tenant_id AND s.close_at <= least(w.watermark, former.watermark)
-          WHERE w.group_id = g.group_id AND w.generation = g.building AND former.generation = g.generation)`,
+        AND NOT EXISTS (${due('window_state', 'close_at')})
+        AND NOT EXISTS (${due('join_rows', 'expires_at')})`,
     values: [groupId, generation],
   })
   return rowCount === 1

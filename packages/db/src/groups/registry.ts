@@ -38,7 +38,7 @@ async function registerGroup(tx: Queryable, definition: GroupDefinition): Promis
   const kind = state?.kind ?? 'consumer'
   const { rows } = await tx.query(
     `SELECT group_id, kind, version, hash, generation, building FROM consumer_groups
-     WHERE tenant_id = $1 AND name = $2 FOR UPDATE`,
+     WHERE tenant_id = $1 AND name = $2 FOR NO KEY UPDATE`,
     [OPERATOR_TENANT, name],
   )
   const [known] = rows

@@ -75,7 +75,8 @@ export async function readDueKeys(
   return rows.map((row) => ({ partition: row.partition, tenantId: row.tenant_id, key: row.key }))
 }
 
-type RowId = EventKey & Pick<WaitingRow, 'side' | 'time' | 'seq'>
+/** Names a row of a generation. */
+export type RowId = EventKey & Pick<WaitingRow, 'side' | 'time' | 'seq'>
 
 const rowColumns = (rows: readonly RowId[]) => [
   ...keyColumns(rows),
@@ -105,6 +106,33 @@ export async function readWaitingEvents(
     values: [groupId, generation, ...rowColumns(ids)],
   })
   return new Map(rows.map(({ seq, event }) => [seq, event]))
+}
+
+/**
+ * Resolves with the numbers of those of these rows that wait in the generation which people see, while a later one is
+ * built, and that were joined with none.
+ */
+export async function findUnjoined(
+  tx: Queryable,
+  { groupId, generation }: Generation,
+  ids: readonly RowId[],
+): Promise<Set<number>> {
+  const { rows } = await tx.query({
+    name: 'find-unjoined',
+    text: `
+      SELECT g.number - 1 AS number
+      FROM consumer_groups c
+      CROSS JOIN unnest($3::smallint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
+        WITH ORDINALITY AS g(${ROW}, number)
+      CROSS JOIN LATERAL (
+        SELECT matched FROM join_rows r
+        WHERE r.group_id = c.group_id AND r.generation = c.generation AND r.partition = g.partition
+          AND r.tenant_id = g.tenant_id AND r.key = g.key AND r.side = g.side AND r.at = g.at AND r.seq = g.seq
+        OFFSET 0) former
+      WHERE c.group_id = $1 AND c.generation < $2 AND NOT former.matched`,
+    values: [groupId, generation, ...rowColumns(ids)],
+  })
+  return new Set(rows.map(({ number }) => number))
 }
 
 /** The changes of rows. Those that are inserted have their events. */

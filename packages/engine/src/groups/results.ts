@@ -6,8 +6,32 @@ import { traceBatch } from '../batch/trace.js'
 import { callHandler } from '../settle/effects.js'
 import { HandlerError } from '../settle/handler-failure.js'
 import { checkEmitted, type EmitDeps, type Inserted, insertEmitted } from './emitted-event.js'
-import type { Result } from './stateful.js'
+import type { GroupPartition } from './group-partition.js'
+import type { Result, Stateful } from './stateful.js'
 import type { GroupWriteDeps } from './write.js'
+
+/**
+ * Resolves with the results that are to be emitted: not those that a former generation has emitted. `targets`: where the
+ * cursors will be, if the transaction moves them.
+ */
+export async function loudOf(
+  tx: Transaction,
+  results: readonly Result[],
+  generation: Generation,
+  at: {
+    stateful: Stateful
+    partitions: ReadonlyMap<number, GroupPartition>
+    targets?: ReadonlyMap<number, number>
+  },
+): Promise<Result[]> {
+  const isSilent = ({ partition }: Result) => {
+    const { saved, state } = at.partitions.get(partition)!
+    return (at.targets?.get(partition) ?? saved) <= state.silentUntil
+  }
+  const silent = results.filter(isSilent)
+  const leftOpen = new Set(silent.length > 0 ? await at.stateful.leftOpen(tx, silent, generation) : [])
+  return results.filter((result) => leftOpen.has(result) || !isSilent(result))
+}
 
 /**
  * Inserts the events of results. Rejects with PermanentError if one does not fit its type, and with SettlingStoppedError

@@ -1,6 +1,14 @@
 /** Starts the consumer groups of a worker. */
 import type { Publisher } from '@eventflow/core'
-import { connect, countPartitions, type Db, GROUPS_APPLICATION, isAway, registerGroups } from '@eventflow/db'
+import {
+  connect,
+  countPartitions,
+  type Db,
+  GROUPS_APPLICATION,
+  isAway,
+  registerGroups,
+  sqlErrorKind,
+} from '@eventflow/db'
 import { createAnnouncer } from '@eventflow/intake'
 import { countGroups, type Logger, untilDone, type WorkerMetrics } from '@eventflow/runtime'
 import type { Turns } from '../lane/turns.js'
@@ -47,7 +55,9 @@ export async function startGroups(deps: GroupsDeps): Promise<Groups> {
   )
   const db = openPool(consumers.length, deps)
   const register = () => registerGroups(db, consumers.map(groupOf))
-  const ids = await untilDone('registering the consumer groups', log, register, isAway).catch(async (error) => {
+  // A batch of a former version may be in the way.
+  const mayPass = (error: unknown) => isAway(error) || sqlErrorKind(error) === 'conflict'
+  const ids = await untilDone('registering the consumer groups', log, register, mayPass).catch(async (error) => {
     await db.end()
     throw error
   })

@@ -1,24 +1,13 @@
 /** What a window or a join does between two batches: time passes by marks, and what it has passed ends. */
 import { failureOf, PermanentError } from '@eventflow/core'
-import {
-  type EventKey,
-  findDue,
-  type Generation,
-  moveCursors,
-  type Passed,
-  readLeftOpen,
-  sqlErrorKind,
-  type Transaction,
-  withTransaction,
-} from '@eventflow/db'
+import { findDue, type Generation, moveCursors, type Passed, sqlErrorKind, withTransaction } from '@eventflow/db'
 import { failureOfCommit, HandlerError } from '../settle/handler-failure.js'
 import { SettlingStoppedError } from '../settle/settle.js'
 import { beginAgain, type GroupPartition } from './group-partition.js'
 import { applyCommitted, recordTargets } from './group-rows.js'
 import { beginPassing } from './passing.js'
-import { callWithResults, emitResults } from './results.js'
-import type { Result } from './stateful.js'
-import { isSilent, type StateWriteDeps } from './write-state.js'
+import { callWithResults, emitResults, loudOf } from './results.js'
+import type { StateWriteDeps } from './write-state.js'
 
 export interface StateUpkeep {
   /** Passes marks that no event takes along. */
@@ -71,7 +60,7 @@ export function createStateUpkeep(partitions: ReadonlyMap<number, GroupPartition
       const broken = await moveCursors(tx, generation, moves)
       const ours = passed.filter(({ partition }) => !broken.has(partition))
       const { results, more } = await stateful.expire(tx, ours, generation)
-      const loud = await loudOf(results, tx, generation)
+      const loud = await loudOf(tx, results, generation, { stateful, partitions })
       const emitted = await emitResults(tx, loud, generation, deps)
       const sources = loud.map(({ partition }) => partition)
       const recorded = emitted ? await recordTargets(tx, emitted, sources, generation, partitions) : []
@@ -84,20 +73,6 @@ export function createStateUpkeep(partitions: ReadonlyMap<number, GroupPartition
     if (!more) for (const place of passed) forget(place)
     if (emitted) await announce(emitted.events, emitted.incarnation)
     return more
-  }
-
-  /** Without those that a former generation has emitted: it may have gone before it had closed all that it had passed. */
-  async function loudOf(results: readonly Result[], tx: Transaction, generation: Generation): Promise<Result[]> {
-    const silent = new Set(
-      results.filter(({ partition }) => isSilent(partitions.get(partition)!, partitions.get(partition)!.saved)),
-    )
-    const leftOpen = silent.size > 0 ? await readLeftOpen(tx, generation, [...silent]) : []
-    const keys = new Map(leftOpen.map((left) => [nameOf(left), left]))
-    return results.filter((result) => {
-      const left = keys.get(nameOf(result))
-      const { closesAt } = result
-      return !silent.has(result) || (left && closesAt! >= left.from && closesAt! <= left.watermark)
-    })
   }
 
   /** Results cannot be skipped, so the group pauses at one that cannot be made. */
@@ -118,5 +93,3 @@ export function createStateUpkeep(partitions: ReadonlyMap<number, GroupPartition
 
   return { passMarks, expire }
 }
-
-const nameOf = ({ partition, tenantId, key }: EventKey) => `${partition} ${tenantId} ${key}`

@@ -32,8 +32,6 @@ export interface Result {
   time: string
   data: Payload
   hops: number
-  /** Of a window: the watermark from which on it closes. */
-  closesAt?: Micros
   correlationId?: string
   causationId?: string
   /** Calls the definition's function with the result. */
@@ -64,6 +62,11 @@ export interface Stateful {
    * Rejects with an error that says which result could not be made.
    */
   expire(tx: Transaction, passed: readonly Passed[], generation: Generation): Promise<Expired>
+  /**
+   * Of these results, which lie in what a former generation has read: those that it has not made, because its owner went
+   * before, or because its definition had not decided them.
+   */
+  leftOpen(tx: Transaction, results: readonly Result[], generation: Generation): Promise<Result[]>
 }
 
 export interface Expired {

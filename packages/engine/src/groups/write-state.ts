@@ -18,7 +18,7 @@ import {
   writeFailures,
 } from './group-rows.js'
 import { beginPassing, meet } from './passing.js'
-import { emitResults } from './results.js'
+import { emitResults, loudOf } from './results.js'
 import type { Met, Refused } from './stateful.js'
 import type { GroupWriteDeps } from './write.js'
 
@@ -56,7 +56,7 @@ export async function writeState(
     await endParked(tx, groupId, { processed, failed })
     if (recordsLate) await insertLateEvents(tx, generation, late.map(lateRowOf))
     await passing.write(tx, generation)
-    const loud = results.filter(({ partition }) => !isSilent(partitions.get(partition)!, targets.get(partition) ?? 0))
+    const loud = await loudOf(tx, results, generation, { stateful, partitions, targets })
     const emitted = await emitResults(tx, loud, generation, deps)
     const sources = loud.map(({ partition }) => partition)
     const recorded = emitted ? await recordTargets(tx, emitted, sources, generation, partitions) : []
@@ -70,9 +70,6 @@ export async function writeState(
   if (emitted) await announce(emitted.events, emitted.incarnation)
   return result
 }
-
-/** Whether a former generation has emitted what is found up to this position. */
-export const isSilent = ({ state }: GroupPartition, position: number) => position <= state.silentUntil
 
 const failedOf = ({ delivery, failure }: Refused): Failed => ({ kind: 'failed', delivery, failure })
 

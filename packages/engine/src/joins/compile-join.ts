@@ -12,7 +12,7 @@ import {
   readJoinRules,
   timeOf,
 } from '@eventflow/core'
-import type { Generation, Passed, Transaction } from '@eventflow/db'
+import { type EventKey, findUnjoined, type Generation, type Passed, type RowId, type Transaction } from '@eventflow/db'
 import type { JoinDefinition } from '@eventflow/sdk'
 import type { CompiledConsumer } from '../groups/consumers.js'
 import type { Met, Result, Stateful } from '../groups/stateful.js'
@@ -49,11 +49,29 @@ function statefulOf(definition: JoinDefinition): Stateful {
       const { joined, more } = await expireJoin(tx, passed, generation, join)
       return { results: resultsOf(joined, definition), more }
     },
+    leftOpen,
   }
 }
 
+/** A pair, or an event alone. */
+interface JoinResult extends Result {
+  /** The row of the event for which it was found: of a pair, the right one. */
+  row: RowId
+}
+
+/** Those of events that wait in the former generation, and that it has joined with none. */
+async function leftOpen(
+  tx: Transaction,
+  results: readonly JoinResult[],
+  generation: Generation,
+): Promise<JoinResult[]> {
+  const rows = results.map(({ row }) => row)
+  const unjoined = await findUnjoined(tx, generation, rows)
+  return results.filter((_, i) => unjoined.has(i))
+}
+
 /** What `select` makes of pairs. Throws a HandlerError of the event that made the pair, or else a PermanentError. */
-function resultsOf(joined: readonly Joined[], { select }: JoinDefinition): Result[] {
+function resultsOf(joined: readonly Joined[], { select }: JoinDefinition): JoinResult[] {
   return joined.flatMap(({ partition, tenantId, key, left, right, arrival }) => {
     const title = `the pair of ${left?.id ?? 'no left event'} and ${right?.id ?? 'no right event'}`
     // At least one of them is there.
@@ -63,7 +81,7 @@ function resultsOf(joined: readonly Joined[], { select }: JoinDefinition): Resul
       const data = select(left!, right!)
       if (data === null || data === undefined) return []
       return {
-        ...{ title, partition, tenantId, key, data },
+        ...{ title, partition, tenantId, key, data, row: rowOf({ partition, tenantId, key }, left, right) },
         name: `join:${left?.id ?? ''}:${right?.id ?? ''}`,
         time: timeOf(later(timeIn(left ?? right!), timeIn(right ?? left!))),
         hops: Math.max(left?.hops ?? 0, right?.hops ?? 0) + 1,
@@ -78,6 +96,11 @@ function resultsOf(joined: readonly Joined[], { select }: JoinDefinition): Resul
       ])
     }
   })
+}
+
+function rowOf(key: EventKey, left: AcceptedEvent | null, right: AcceptedEvent | null): RowId {
+  const event = right ?? left!
+  return { ...key, side: right ? 'right' : 'left', time: timeIn(event), seq: event.seq }
 }
 
 const timeIn = ({ occurredAt }: AcceptedEvent) => microsOf(occurredAt)

@@ -1,7 +1,14 @@
 /** Definitions of windows, completed to run. */
 import { createHash } from 'node:crypto'
-import { closesAt, createAggregation, DEFAULT_RETRY_POLICY, readEventTime, timeOf } from '@eventflow/core'
-import { type Generation, insertWindowResults, type Passed, type Transaction } from '@eventflow/db'
+import { closesAt, createAggregation, DEFAULT_RETRY_POLICY, type Micros, readEventTime, timeOf } from '@eventflow/core'
+import {
+  type EventKey,
+  type Generation,
+  insertWindowResults,
+  type Passed,
+  readLeftOpen,
+  type Transaction,
+} from '@eventflow/db'
 import type { WindowDefinition } from '@eventflow/sdk'
 import type { CompiledConsumer } from '../groups/consumers.js'
 import type { Expired, Met, Result, Stateful } from '../groups/stateful.js'
@@ -21,6 +28,12 @@ export function compileWindow(definition: WindowDefinition): CompiledConsumer {
   }
 }
 
+/** The result of a window. */
+interface WindowResult extends Result {
+  /** The watermark from which on the window closes. */
+  closesAt: Micros
+}
+
 function statefulOf(definition: WindowDefinition): Stateful {
   const { window: windows, aggregate, emit, onResult, late = 'record' } = definition
   const aggregation = createAggregation(aggregate)
@@ -35,7 +48,7 @@ function statefulOf(definition: WindowDefinition): Stateful {
     return { results: closed.map(resultOf), more }
   }
 
-  function resultOf(closed: Closed): Result {
+  function resultOf(closed: Closed): WindowResult {
     const { partition, tenantId, key, hops, aggregates } = closed
     const start = timeOf(closed.start)
     const end = timeOf(closed.end)
@@ -52,7 +65,7 @@ function statefulOf(definition: WindowDefinition): Stateful {
 
   return {
     definition: { kind: 'window', hash: hashOf(definition), ...time },
-    ...{ late, emit, calls: onResult && 'onResult', expire },
+    ...{ late, emit, calls: onResult && 'onResult', expire, leftOpen },
     async apply(tx: Transaction, met: readonly Met[], generation: Generation) {
       const applied =
         windows.kind === 'session'
@@ -62,6 +75,21 @@ function statefulOf(definition: WindowDefinition): Stateful {
     },
   }
 }
+
+/** Those of windows that the watermark of the former generation had passed, and that it had not closed. */
+async function leftOpen(
+  tx: Transaction,
+  results: readonly WindowResult[],
+  generation: Generation,
+): Promise<WindowResult[]> {
+  const open = new Map((await readLeftOpen(tx, generation, results)).map((left) => [nameOf(left), left]))
+  return results.filter((result) => {
+    const left = open.get(nameOf(result))
+    return left && result.closesAt >= left.from && result.closesAt <= left.watermark
+  })
+}
+
+const nameOf = ({ partition, tenantId, key }: EventKey) => `${partition} ${tenantId} ${key}`
 
 /**
  * Of everything that decides which state an event becomes part of. Functions are left out: their text changes with each
