@@ -40,7 +40,6 @@ export const ofJoins: readonly Bug[] = [
     ],
     scenario: { quick: joins.isJoined },
     found: 'join emitted wrong',
-    telling: true,
   },
   {
     name: 'a late event is joined as well',
