@@ -3,6 +3,7 @@ import type {
   Evidence,
   GROUP_CRASH_POINTS,
   INGEST_CRASH_POINTS,
+  JOIN_CRASH_POINTS,
   Stack,
   WINDOW_CRASH_POINTS,
   WORKER_CRASH_POINTS,
@@ -175,5 +176,46 @@ export function windowProofs(stack: Stack): Proofs<typeof WINDOW_CRASH_POINTS> {
       for (const key of keysIn(request)) expect(await count('window_results WHERE key = $1', key)).toBeGreaterThan(0)
     },
     'results are emitted, before the XADD reaches Redis': before,
+  }
+}
+
+/** For a worker that reads the log for joins. */
+export function joinProofs(stack: Stack): Proofs<typeof JOIN_CRASH_POINTS> {
+  const { count } = lookInto(stack)
+  const { before } = publicationProofs(stack)
+  const expectCursors = cursorProof(stack)
+
+  /** The events that a request emits alone, and how many of them were emitted, and wait. */
+  async function aloneIn(request: string) {
+    const left = [...request.matchAll(/"left":"([-0-9a-f]{36})","right":null/g)].map(([, id]) => id)
+    const [type] = /fault\.joined-[a-z]+/.exec(request) ?? []
+    return {
+      events: left.length,
+      emitted: await count(
+        `raw_events WHERE type = $1 AND payload->>'left' = ANY($2) AND payload->>'right' IS NULL`,
+        ...[type, left],
+      ),
+      waiting: await count(
+        `join_rows JOIN consumer_groups USING (group_id, generation)
+         WHERE name = replace($1, '.', '-') AND side = 'left' AND event->>'id' = ANY($2)`,
+        ...[type, left],
+      ),
+    }
+  }
+
+  return {
+    'before the COMMIT of joined events reaches Postgres': ({ request }) => expectCursors(request, 'from'),
+    'joined events are committed, the answer on the way': ({ request }) => expectCursors(request, 'to'),
+    'before the COMMIT of an event alone reaches Postgres': async ({ request }) => {
+      const { events, emitted, waiting } = await aloneIn(request)
+      expect(events).toBeGreaterThan(0)
+      expect({ emitted, waiting }).toEqual({ emitted: 0, waiting: events })
+    },
+    'an event alone is committed, the answer on the way': async ({ request }) => {
+      const { events, emitted, waiting } = await aloneIn(request)
+      expect(events).toBeGreaterThan(0)
+      expect({ emitted, waiting }).toEqual({ emitted: events, waiting: 0 })
+    },
+    'pairs are emitted, before the XADD reaches Redis': before,
   }
 }

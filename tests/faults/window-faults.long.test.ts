@@ -1,15 +1,23 @@
 /**
- * Faults of windows under light load: every crash point, a worker that is frozen while windows close, and transactions
- * that are still open when their answers are lost. Nothing is counted, closed or emitted twice, and nothing is lost.
+ * Faults of windows and joins under light load: every crash point, a worker that is frozen while windows close, and
+ * transactions that are still open when their answers are lost. Nothing is counted, closed, joined or emitted twice, and
+ * nothing is lost.
  */
-import { LEADS_TO_ANOTHER, until, WINDOW_CRASH_POINTS, whileCommitsHang, whileLocked } from '@eventflow/testkit'
+import {
+  JOIN_CRASH_POINTS,
+  LEADS_TO_ANOTHER,
+  until,
+  WINDOW_CRASH_POINTS,
+  whileCommitsHang,
+  whileLocked,
+} from '@eventflow/testkit'
 import { test } from '@jest/globals'
 import { type Load, useCrashStage } from './crash-stage.js'
-import { windowProofs } from './proofs.js'
+import { joinProofs, windowProofs } from './proofs.js'
 
 const stage = useCrashStage('window-faults', { FAULT_WINDOWS: '1' })
 
-/** Events for each kind of window, out of order by up to three seconds. */
+/** Events for each window and each join, out of order by up to three seconds. */
 const FOR_WINDOWS: Load = {
   paceMs: 100,
   moodOf(n, i) {
@@ -24,6 +32,18 @@ test.each(Object.keys(WINDOW_CRASH_POINTS) as (keyof typeof WINDOW_CRASH_POINTS)
     const [worker] = stage.stack.workers
     await stage.underLoad(async () => {
       await stage.dies(worker!, WINDOW_CRASH_POINTS[name], windowProofs(stage.stack)[name])
+      await worker!.ready(60_000)
+    }, FOR_WINDOWS)
+  },
+  180_000,
+)
+
+test.each(Object.keys(JOIN_CRASH_POINTS) as (keyof typeof JOIN_CRASH_POINTS)[])(
+  'a worker dies with joins: %s',
+  async (name) => {
+    const [worker] = stage.stack.workers
+    await stage.underLoad(async () => {
+      await stage.dies(worker!, JOIN_CRASH_POINTS[name], joinProofs(stage.stack)[name])
       await worker!.ready(60_000)
     }, FOR_WINDOWS)
   },
@@ -52,7 +72,7 @@ test('a worker is frozen while windows close, until another has its partitions',
   }, FOR_WINDOWS)
 }, 240_000)
 
-test.each(['INSERT OR UPDATE ON group_watermarks', 'INSERT ON window_results'])(
+test.each(['INSERT OR UPDATE ON group_watermarks', 'INSERT ON window_results', 'DELETE ON join_rows'])(
   'the connections of a worker break while its transactions are being committed: %s',
   async (change) => {
     const { db, links, workers } = stage.stack

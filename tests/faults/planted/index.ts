@@ -3,6 +3,7 @@ import { accepting } from './accepting.js'
 import type { Bug } from './bug.js'
 import { catchingUp } from './catching-up.js'
 import { ofGroups } from './groups.js'
+import { ofJoins } from './joins.js'
 import { ofTheLedger } from './ledger.js'
 import { owning } from './owning.js'
 import { reading } from './reading.js'
@@ -20,6 +21,7 @@ export const BUGS: readonly Bug[] = [
   ...ofTheLedger,
   ...ofGroups,
   ...ofWindows,
+  ...ofJoins,
   ...waiting,
   ...owning,
   ...usersCode,

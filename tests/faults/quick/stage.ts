@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { connect, type Db } from '@eventflow/db'
 import { connectRedis, type Redis, untilReady } from '@eventflow/redis'
-import type { WindowDefinition } from '@eventflow/sdk'
+import type { JoinDefinition, WindowDefinition } from '@eventflow/sdk'
 import {
   type Attempt,
   adminUrlOf,
@@ -39,7 +39,7 @@ export interface QuickStage {
   /** Copies the present Redis. The returned function lets the copy take over: everything written since then is lost. */
   snapshotRedis(): Promise<() => Promise<void>>
   clients: Clients
-  /** Gives the windows another version for the workers that start from now on. */
+  /** Gives the windows or joins another version for the workers that start from now on. */
   redefine(version: number): void
   /** Lets the lanes sweep for unpublished events from now on, so that the sweep hides no bug before. */
   sweep(): void
@@ -52,6 +52,8 @@ export interface QuickScenario {
   settings?: Record<string, string>
   /** It is about windows; without it there are none. They pass time by ticks only after ten minutes. */
   windows?: true
+  /** The same of joins. */
+  joins?: true
 }
 
 declare global {
@@ -70,7 +72,7 @@ export async function playQuickly(
   const { startPipeline } = await copied('testkit/dist/index.js')
   const { loadDefinitions } = await copied('sdk/dist/index.js')
   process.env.FAULT_WINDOWS = '1'
-  const { events, consumers, windows } = await loadDefinitions(build.definitions)
+  const { events, consumers, windows, joins } = await loadDefinitions(build.definitions)
   const databaseUrl = await createDatabase()
   const server = await startOwnRedis()
   const servers = [server]
@@ -89,12 +91,13 @@ export async function playQuickly(
   }
   const readers = [...consumers.values()]
   const redefine = (version: number) => {
-    const slow = ([...windows.values()] as WindowDefinition[]).map((each) => {
+    const stateful: (WindowDefinition | JoinDefinition)[] = [...(scenario.joins ? joins : windows).values()]
+    const slow = stateful.map((each) => {
       return { ...each, version, time: { ...each.time, idle: '10m' } }
     })
     readers.splice(consumers.size, slow.length, ...slow)
   }
-  if (scenario.windows) redefine(1)
+  if (scenario.windows || scenario.joins) redefine(1)
   const pipeline: TestPipeline = await startPipeline([...events.values()], all, readers)
   const attempts: Attempt[] = []
   const journal = { write: (attempt: Attempt) => void attempts.push(attempt), close: async () => {} }

@@ -1,58 +1,19 @@
 /**
- * Quick scenarios of windows. Their events happened an hour ago, at a multiple of ten seconds and so many seconds
- * after: nothing but later events closes a window.
+ * Quick scenarios of windows. Their events happened an hour ago: nothing but later events closes a window.
  */
 import { type Db, type Transaction, withTransaction } from '@eventflow/db'
-import { LEADS_TO_ANOTHER, PARTITIONS, type Step, until } from '@eventflow/testkit'
+import { type Step, until } from '@eventflow/testkit'
+import { at, handled, INSERT_MARK, leading, oneByOne, readBy, reading, step } from './reading.js'
 import type { QuickScenario, QuickStage } from './stage.js'
-import { neighbourOf, partitionOfKey, processed, sourceAway, sourceBack, working } from './steps.js'
+import { neighbourOf, partitionOfKey, processed, sourceAway, sourceBack } from './steps.js'
 
 type Window = 'fault-tumbling' | 'fault-hopping' | 'fault-session'
-
-const HOUR_MS = 3_600_000
-const began = Math.floor((Date.now() - HOUR_MS) / 10_000) * 10_000
-const at = (seconds: number) => began + seconds * 1_000
-
-/** Events of each window. */
-const leading = (key: string, seconds: number) => ({ key, at: at(seconds), mood: LEADS_TO_ANOTHER })
-const step = (key: string, seconds: number) => ({ key, at: at(seconds) })
-const handled = (key: string, seconds: number) => ({ key, at: at(seconds), mood: 'handler takes 6 ms' })
 
 const OF_GROUP = 'WHERE group_id = (SELECT group_id FROM consumer_groups WHERE name = $1) AND partition = $2'
 const ofGroup = (window: Window, key: string) => [window, partitionOfKey(key)]
 
 /** The worker keeps its leases while another session holds it up, also on a slow machine. */
 const HELD_UP = { EVENTFLOW_LEASE_SECONDS: '10' }
-
-/** Starts a worker, and waits until it reads all partitions, for itself and for each consumer group. */
-async function reading(stage: QuickStage) {
-  const worker = await working(stage)
-  await until('the groups have begun', async () => {
-    const { rows } = await stage.db.query(`
-      SELECT FROM group_leases JOIN consumer_groups g USING (group_id) JOIN group_cursors c USING (group_id, partition, epoch)
-      WHERE owner IS NOT NULL AND c.generation = coalesce(building, g.generation)`)
-    return rows.length === 5 * PARTITIONS
-  })
-  return worker
-}
-
-/** Waits until a window has read these events. */
-async function readBy(db: Db, window: Window, ids: readonly string[]): Promise<void> {
-  await until(`${window} has read them`, async () => {
-    const { rows } = await db.query(
-      `SELECT FROM processed_events p JOIN group_cursors c USING (partition)
-       JOIN consumer_groups g ON g.group_id = c.group_id AND c.generation = coalesce(g.building, g.generation)
-       WHERE g.name = $1 AND c.position >= p.position AND event_id = ANY($2)`,
-      [window, ids],
-    )
-    return rows.length === ids.length
-  })
-}
-
-/** Sends events one after the other, each when the window has read the one before. */
-async function oneByOne({ db, clients }: QuickStage, window: Window, steps: readonly Step[]): Promise<void> {
-  for (const each of steps) await readBy(db, window, await clients.send([each]))
-}
 
 async function lockedOut(db: Db, text: string): Promise<void> {
   await until('it waits for a lock', async () => {
@@ -161,10 +122,6 @@ export const waitsForAWindow: QuickScenario = async (stage) => {
   claim('an event that has waited is not late', rows.length === 0)
 }
 waitsForAWindow.windows = true
-
-const INSERT_MARK = `
-  INSERT INTO log_marks (partition, position, tenant_id, kind, at, seen_since)
-  VALUES ($1, nextval('log_position'), 'default', $2, $3, $4)`
 
 /** A tick comes so soon after an event that it does not count. */
 export const ticksTooSoon: QuickScenario = async (stage) => {

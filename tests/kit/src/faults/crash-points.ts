@@ -2,7 +2,7 @@
  * Crash points: the moments of an event's path at which a process may die, recognized by the traffic on its
  * connections. The link kills it there, so the product contains no code for it.
  */
-import { WORKER_APPLICATION } from '@eventflow/db'
+import { GROUPS_APPLICATION, WORKER_APPLICATION } from '@eventflow/db'
 import { until } from '../until.js'
 import type { Evidence, Tripwire } from './link.js'
 import type { Program } from './program.js'
@@ -80,6 +80,19 @@ export const WINDOW_CRASH_POINTS = {
   'before the COMMIT of closed windows reaches Postgres': { ...commitOfClose, at: 'request' },
   'closed windows are committed, the answer on the way': { ...commitOfClose, at: 'reply', reply: COMMITTED },
   'results are emitted, before the XADD reaches Redis': { to: 'redis', text: 'fault.windowed', at: 'request' },
+} as const satisfies Record<string, CrashPoint>
+
+const commitOfJoin = { to: 'postgres', text: 'COMMIT', after: 'insert-waiting' } as const
+/** Only what has waited is emitted alone. */
+const commitOfAlone = { to: 'postgres', opened: GROUPS_APPLICATION, text: 'COMMIT', after: '"right":null' } as const
+
+/** Of a worker that reads the log for joins. */
+export const JOIN_CRASH_POINTS = {
+  'before the COMMIT of joined events reaches Postgres': { ...commitOfJoin, at: 'request' },
+  'joined events are committed, the answer on the way': { ...commitOfJoin, at: 'reply', reply: COMMITTED },
+  'before the COMMIT of an event alone reaches Postgres': { ...commitOfAlone, at: 'request' },
+  'an event alone is committed, the answer on the way': { ...commitOfAlone, at: 'reply', reply: COMMITTED },
+  'pairs are emitted, before the XADD reaches Redis': { to: 'redis', text: 'fault.joined-', at: 'request' },
 } as const satisfies Record<string, CrashPoint>
 
 /**
