@@ -133,6 +133,24 @@ test('a trace has the whole path of its event, with each attempt', async () => {
   expect(JSON.stringify(spans)).not.toContain(SECRET)
 })
 
+test('a consumer group adds spans of its own, with its name', async () => {
+  const { traceId, traceparent } = newTrace()
+  await send('/v1/events', { type: 'traced.read', data: {} }, traceparent)
+  const spans = await receiver.trace(traceId, 9)
+  expect(treeOf(spans).slice(3)).toEqual([
+    '    worker: process ef:events 1 processed',
+    '      worker: settle ef:events 1',
+    '    worker: process ef:events 1 processed',
+    '      worker: settle ef:events 1',
+    '        worker: handle traced.read',
+    '          worker: reading',
+  ])
+  const readers = spans.filter(({ name }) => name === 'process ef:events' || name === 'settle ef:events')
+  expect(readers.map(({ attributes }) => attributes['messaging.consumer.group.name']).sort()).toEqual([
+    ...['eventflow', 'eventflow', 'tracing', 'tracing'],
+  ])
+})
+
 test('a dead letter is an error in its trace, and names its trace in the log', async () => {
   const { traceId, traceparent } = newTrace()
   await send('/v1/events', step('bad'), traceparent)

@@ -225,7 +225,7 @@ function watchPipeline(
   const refreshGauges = createPipelineGauges({ db: asking, feed, ...shown })
   const unordered = [...definitions.values()].filter(({ order }) => order === 'none').map(({ type }) => type)
   const attemptsOf = (type: string) => ({ ...DEFAULT_RETRY_POLICY, ...definitions.get(type)?.retry }).attempts
-  const collector = startCollector({ db: asking, reads, lag, stock, groups, unordered, attemptsOf, log })
+  const collector = startCollector({ db: asking, reads, lag, stock, groups, stateful, unordered, attemptsOf, log })
   const ownName = { process: `${hostname()}-${process.pid}`, service: 'ingest' } as const
   const telling = startTelling(asking, ownName, () => readIngestFigures(metrics))
   app.addHook('onClose', async () => {

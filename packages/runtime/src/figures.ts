@@ -44,7 +44,19 @@ export async function readWorkerFigures(metrics: WorkerMetrics): Promise<Figures
     latencyOf(endToEnd),
     openCircuits(metrics.circuitState),
   ])
-  return { counts: { processed, failed, retried, duplicates: again, caughtUp }, latency, lastAt, circuits }
+  const counts = { processed, failed, retried, duplicates: again, caughtUp, ...(await countsOfGroups(metrics)) }
+  return { counts, latency, lastAt, circuits }
+}
+
+/** What windows and joins have handled, and what of it was late: `handled NAME` and `late NAME`. */
+async function countsOfGroups({ groupEvents, groupLateEvents }: WorkerMetrics): Promise<Record<string, number>> {
+  const handled = (await groupEvents.get()).values.filter(({ labels }) => labels.outcome === 'processed')
+  const counts: Record<string, number> = {}
+  for (const { labels, value } of (await groupLateEvents.get()).values) {
+    counts[`late ${labels.group}`] = value
+    counts[`handled ${labels.group}`] = handled.find((one) => one.labels.group === labels.group)?.value ?? 0
+  }
+  return counts
 }
 
 type Labels = Partial<Record<string, string | number>>

@@ -115,7 +115,7 @@ function checkRoles({ blindRoles, superusers, role }: PostgresFacts, shells: She
     ),
     ...blindRoles.map((blind) =>
       error(
-        `${blind} cannot see the transactions of ingest's role, so workers with this role wait until they end`,
+        `${blind} cannot see the transactions of ingest's role: workers with this role wait until they end, and write no ticks, so windows and joins do not go on without later events`,
         runSql(shells, `GRANT pg_read_all_stats TO "${blind}"`),
       ),
     ),

@@ -1,5 +1,5 @@
 /** Checks of states that are hard to produce on a server that other tests share. */
-import type { Reach } from '@eventflow/db'
+import type { Reach, StatefulGroup, ToldFigures } from '@eventflow/db'
 import { describe, expect, test } from '@jest/globals'
 
 import { checkTables } from './check-pipeline.js'
@@ -50,6 +50,8 @@ const well: PostgresFacts = {
     workers: [worker('a'), worker('b')],
     reach: { lastSeq: 5, end: 3_000_001, ahead: 2, perDay: 0, newlyOpened: false },
     groups: [],
+    stateful: [],
+    figures: [],
   },
 }
 
@@ -93,6 +95,34 @@ test('a ledger without a part ahead is found, and one that is not yet in parts i
   const converting = checkTables({ ...well, tables: { ...well.tables!, missingIndexes, reach: undefined } }, shells)
   expect(converting.filter(({ level }) => level !== 'ok')).toEqual([])
   expect(wrong({ ...reach!, ahead: 0 })).toMatchObject([{ check: 'parts', level: 'error' }])
+})
+
+test('windows and joins whose event time stands, or that many events come too late for, are found', () => {
+  const stateful = (lagSeconds: number, kind: string) => {
+    const lagging = { partition: 3, tenantId: 'acme' }
+    return [{ name: 'revenue', kind, pausedFor: null, state: { lagSeconds, lagging } }] as unknown as StatefulGroup[]
+  }
+  const figures = (late: number) =>
+    [
+      { counts: { 'handled revenue': 600, 'late revenue': late } },
+      { counts: { 'handled revenue': 400 } },
+    ] as unknown as ToldFigures[]
+  const wrong = (more: Partial<NonNullable<PostgresFacts['tables']>>) =>
+    checkTables({ ...well, tables: { ...well.tables!, ...more } }, shells).filter(({ level }) => level !== 'ok')
+  expect(wrong({ stateful: stateful(300, 'window'), figures: figures(10) })).toEqual([])
+  expect(wrong({ stateful: stateful(400, 'join') })).toMatchObject([
+    {
+      check: 'groups',
+      level: 'warning',
+      message: expect.stringMatching(/join revenue is 6 min 40 s behind in partition 3/),
+    },
+  ])
+  expect(wrong({ stateful: stateful(0, 'window'), figures: figures(11) })).toMatchObject([
+    {
+      ...{ check: 'groups', level: 'warning', fix: expect.stringContaining('npx eventflow windows late revenue') },
+      message: expect.stringContaining('11 of 1000 events that the workers have handled for the window revenue'),
+    },
+  ])
 })
 
 test('a pooler that drops our limits is found', () => {

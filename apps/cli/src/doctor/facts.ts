@@ -15,10 +15,14 @@ import {
   type Reach,
   readClock,
   readEntryKey,
+  readFigures,
   readOwnership,
   readReach,
+  readStateFigures,
   readWorkers,
   type ServerFacts,
+  type StatefulGroup,
+  type ToldFigures,
 } from '@eventflow/db'
 import {
   createSeal,
@@ -54,6 +58,9 @@ export interface PostgresFacts extends ServerFacts {
         workers: KnownWorker[]
         reach: Reach | undefined
         groups: GroupState[]
+        /** The windows and joins among them. */
+        stateful: StatefulGroup[]
+        figures: ToldFigures[]
       }
     | undefined
 }
@@ -70,6 +77,8 @@ export async function gatherPostgres(db: Db): Promise<PostgresFacts> {
           workers: await readWorkers(db),
           reach: await readReach(db),
           groups: await listGroupsInCode(db),
+          stateful: await readStateFigures(db),
+          figures: await readFigures(db),
         }
   const clock = await compareClocks(() => readClock(db))
   return { ...server, clock, disk: await diskOf(server.dataDirectory), migrations, tables }

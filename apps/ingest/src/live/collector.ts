@@ -8,11 +8,13 @@ import {
   readFigures,
   readWaitingKeys,
   readWorkers,
+  type StatefulGroup,
   type ToldFigures,
 } from '@eventflow/db'
 import { type PipelineLag, type Stock, sparing, within } from '@eventflow/monitor'
 import { type Logger, repeat } from '@eventflow/runtime'
 import { createHistory, type Point } from './history.js'
+import { createLateEvents } from './late-events.js'
 import { ratesBetween } from './rates.js'
 import { createRecent, tallyBetween } from './recent.js'
 import { pointOf, type Snapshot, snapshotOf } from './snapshot.js'
@@ -41,6 +43,8 @@ export interface CollectorDeps {
   stock: () => Promise<Stock>
   /** The consumer groups that are defined in code. */
   groups: () => Promise<GroupState[]>
+  /** The windows and joins among them. */
+  stateful: () => Promise<StatefulGroup[]>
   /** The types whose events have no order. */
   unordered: readonly string[]
   attemptsOf: (type: string) => number
@@ -58,7 +62,7 @@ export interface Collector {
 }
 
 export function startCollector(deps: CollectorDeps): Collector {
-  const { db, reads, lag, stock, groups, unordered, attemptsOf, log } = deps
+  const { db, reads, lag, stock, groups, stateful, unordered, attemptsOf, log } = deps
   const history = createHistory()
   const followers = new Set<(snapshot: Snapshot) => void>()
   const waitingKeys = sparing(
@@ -67,19 +71,21 @@ export function startCollector(deps: CollectorDeps): Collector {
   )
   const readings: { figures: ToldFigures[]; at: number }[] = []
   const recently = createRecent()
+  const lateEvents = createLateEvents()
   let movedAt = performance.now()
   let latest: Snapshot | undefined
   let empty = true
 
   async function collect(): Promise<void> {
     const known = <Result>(reading: Promise<Result>) => within(PATIENCE_MS, reading)
-    const [figures, lagNow, stockNow, workers, waiting, groupsNow, some] = await Promise.all([
+    const [figures, lagNow, stockNow, workers, waiting, groupsNow, statefulNow, some] = await Promise.all([
       known(readFigures(db)),
       known(lag()),
       known(stock()),
       known(readWorkers(db)),
       known(waitingKeys()),
       known(groups()),
+      known(stateful()),
       empty ? known(hasEvents(db)) : true,
     ])
     if (some) empty = false
@@ -88,13 +94,23 @@ export function startCollector(deps: CollectorDeps): Collector {
     const before = readings[0] ?? { figures: told, at: at - EVERY_MS }
     const tally = tallyBetween(readings.at(-1)?.figures ?? told, told)
     const recent = recently.add(tally, at)
+    const lateOf = lateEvents.add(readings.at(-1)?.figures ?? told, told, at)
     // No backlog counts as progress.
     if (tally.ended > 0 || lagNow?.unsettled === 0) movedAt = at
     const stalledSeconds = (at - movedAt) / 1_000
     const { rates, workers: workerRates } = ratesBetween(before.figures, told, (at - before.at) / 1_000)
     readings.push({ figures: told, at })
     if (readings.length > RATE_READINGS) readings.shift()
-    const read = { figures, lag: lagNow, stock: stockNow, workers, waiting, groups: groupsNow }
+    const read = {
+      figures,
+      lag: lagNow,
+      stock: stockNow,
+      workers,
+      waiting,
+      groups: groupsNow,
+      stateful: statefulNow,
+      lateOf,
+    }
     latest = snapshotOf({ ...read, now: Date.now(), empty, rates, workerRates, recent, stalledSeconds, attemptsOf })
     history.add(pointOf(latest))
     for (const follower of followers) follower(latest)

@@ -1,7 +1,8 @@
 /** A snapshot of the pipeline: rates, backlog, workers, partitions, and problems. */
-import type { GroupState, KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
+import type { GroupState, KnownWorker, StatefulGroup, ToldFigures, WaitingKey } from '@eventflow/db'
 import type { PartitionLag, PipelineLag, Stock } from '@eventflow/monitor'
 import type { Point } from './history.js'
+import type { Lateness } from './late-events.js'
 import type { Rates, WorkerRate } from './rates.js'
 import type { Tally } from './recent.js'
 import type { Trouble } from './trouble.js'
@@ -65,6 +66,8 @@ export interface Read {
   workers: KnownWorker[] | undefined
   waiting: WaitingKey[] | undefined
   groups: GroupState[] | undefined
+  stateful: StatefulGroup[] | undefined
+  lateOf: ReadonlyMap<string, Lateness>
   /** The most attempts of an event of a type. */
   attemptsOf: (type: string) => number
 }

@@ -1,8 +1,9 @@
 /** Problems in words; every alert has one. */
 import { readdirSync, readFileSync } from 'node:fs'
-import type { GroupState, KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
+import type { GroupState, KnownWorker, StatefulGroup, ToldFigures, WaitingKey } from '@eventflow/db'
 import type { PartitionLag, PipelineLag } from '@eventflow/monitor'
 import { describe, expect, test } from '@jest/globals'
+import { createLateEvents } from './late-events.js'
 import { createRecent, OBJECTIVE, type Tally, tallyBetween } from './recent.js'
 import { findTroubles, type Known } from './troubles.js'
 import { inWords } from './words.js'
@@ -48,12 +49,21 @@ const groupOf = (of: Partial<GroupState['partitions'][0]> = {}, group: Partial<G
   } as GroupState
 }
 
+/** A window whose event time is behind in one partition. */
+const windowOf = (lagSeconds: number, group: Partial<StatefulGroup> = {}) =>
+  ({
+    ...{ name: 'revenue', kind: 'window', pausedFor: null, ...group },
+    state: { lagSeconds, lagging: lagSeconds > 0 ? { partition: 3, tenantId: 'acme' } : null },
+  }) as StatefulGroup
+
+const lateOf = (late: number) => new Map([['revenue', { handled: 1_000, late }]])
+
 const lagging = { lag: { events: 3, more: false, ageSeconds: 61 } }
 
 const troublesOf = (known: Partial<Known>) =>
   findTroubles({
     ...{ lag: lagOf(), workers: [], figures: [], waiting: [], dead: 0, partsAhead: 2, rates: QUIET, recent: CALM },
-    ...{ groups: [], stalledSeconds: 0, attemptsOf: () => 4, now: NOW },
+    ...{ groups: [], stateful: [], lateOf: new Map(), stalledSeconds: 0, attemptsOf: () => 4, now: NOW },
     ...known,
   })
 
@@ -65,6 +75,8 @@ describe('the list of problems', () => {
     expect(textsOf({ waiting: [waiting({ acceptedAt: new Date(NOW - 2_000) })] })).toEqual([])
     expect(textsOf({ recent: { ...CALM, ended: 3_000, failed: 3, late: 3 } })).toEqual([])
     expect(textsOf({ stalledSeconds: 600 })).toEqual([])
+    expect(textsOf({ stateful: [windowOf(300)], lateOf: lateOf(10) })).toEqual([])
+    expect(textsOf({ stateful: [windowOf(360, { pausedFor: 'moving' })] })).toEqual([])
     expect(textsOf({ stalledSeconds: 600, lag: lagOf({ unsettled: 1, retrying: 1 }) })).toEqual([])
   })
 
@@ -168,8 +180,31 @@ describe('the list of problems', () => {
     ['dead letters', { dead: 1 }, 'info: 1 open dead letter: replay or discard it.'],
     [
       'what is not known',
-      { workers: undefined, figures: undefined, waiting: undefined, dead: null, groups: undefined },
-      'warn: Postgres did not answer in time; not known: workers, counters, blocked keys, dead letters, groups.',
+      {
+        ...{ workers: undefined, figures: undefined, waiting: undefined, dead: null },
+        ...{ groups: undefined, stateful: undefined },
+      },
+      'warn: Postgres did not answer in time; not known: workers, counters, blocked keys, dead letters, groups, windows and joins.',
+    ],
+    [
+      'a window that does not close',
+      { stateful: [windowOf(360)] },
+      'warn: Windows of revenue do not close: event time is 6 min behind (partition 3, tenant acme).',
+    ],
+    [
+      'a join in which nothing expires',
+      { stateful: [windowOf(360, { kind: 'join' })] },
+      'warn: Events that wait in the join revenue do not expire: event time is 6 min behind',
+    ],
+    [
+      'many late events',
+      { stateful: [windowOf(0)], lateOf: lateOf(11) },
+      'warn: 11 of the 1,000 events that the window revenue handled in the last 5 minutes came too late',
+    ],
+    [
+      'a window that is behind for another reason',
+      { stateful: [windowOf(360)], groups: [groupOf(lagging, { name: 'revenue' })] },
+      'warn: Group revenue is 61 s behind.',
     ],
     ['a group that lags', { groups: [groupOf(lagging)] }, 'warn: Group invoicing is 61 s behind.'],
     [
@@ -258,8 +293,8 @@ const ALERTS: Record<string, Partial<Known> | undefined> = {
   EventFlowGroupPaused: { groups: [groupOf({}, { pausedFor: 'moving', pausedBy: 'ada' })] },
   EventFlowGroupDeadLetters: { groups: [groupOf({ deadLetters: 1 })] },
   EventFlowGroupWithoutReader: { groups: [groupOf({ owner: null })] },
-  EventFlowWatermarkStands: undefined,
-  EventFlowLateEvents: undefined,
+  EventFlowWatermarkStands: { stateful: [windowOf(301)] },
+  EventFlowLateEvents: { stateful: [windowOf(0)], lateOf: lateOf(11) },
   EventFlowPostgresAway: { lag: undefined },
   EventFlowRedisAway: { lag: lagOf({ redisError: 'no answer' }) },
   EventFlowStandbyBehind: undefined,
@@ -320,6 +355,15 @@ test('five minutes are summed up from the counters of the processes', () => {
   expect(recent.add(tally, 299_000)).toMatchObject({ ended: 10, late: 4 })
   expect(recent.add(CALM, 300_000)).toEqual(tally)
   expect(recent.add(CALM, 700_000)).toEqual(CALM)
+})
+
+test('late events of five minutes are summed up by window, and forgotten', () => {
+  const events = createLateEvents()
+  const before = [told('worker', { 'handled a b': 10, 'late a b': 1 }, []), told('ingest', { accepted: 1 }, [])]
+  const now = [told('worker', { 'handled a b': 30, 'late a b': 6 }, []), told('ingest', { accepted: 9 }, [])]
+  expect(events.add(before, now, 0)).toEqual(new Map([['a b', { handled: 20, late: 5 }]]))
+  expect(events.add(before, now, 299_000)).toEqual(new Map([['a b', { handled: 40, late: 10 }]]))
+  expect(events.add(now, now, 300_000)).toEqual(new Map([['a b', { handled: 20, late: 5 }]]))
 })
 
 test.each([

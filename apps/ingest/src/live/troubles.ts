@@ -2,9 +2,10 @@
  * Finds the problems of the pipeline, and describes them in sentences, the worst first. With `groupTroubles`, the only
  * place that judges the state of the pipeline.
  */
-import type { GroupState, KnownWorker, ToldFigures, WaitingKey } from '@eventflow/db'
+import type { GroupState, KnownWorker, StatefulGroup, ToldFigures, WaitingKey } from '@eventflow/db'
 import type { PipelineLag } from '@eventflow/monitor'
-import { groupTroubles } from './group-troubles.js'
+import { groupTroubles, timeTroubles } from './group-troubles.js'
+import type { Lateness } from './late-events.js'
 import type { Rates } from './rates.js'
 import { OBJECTIVE, type Tally } from './recent.js'
 import type { Trouble } from './trouble.js'
@@ -18,6 +19,10 @@ export interface Known {
   waiting: readonly WaitingKey[] | undefined
   /** The consumer groups that are defined in code. */
   groups: readonly GroupState[] | undefined
+  /** The windows and joins among them. */
+  stateful: readonly StatefulGroup[] | undefined
+  /** Of windows and joins, by their names, in the last five minutes. */
+  lateOf: ReadonlyMap<string, Lateness>
   /** Open dead letters. */
   dead: number | null
   /** Parts of the ledger beyond the one that takes new events; undefined if unknown. */
@@ -56,7 +61,7 @@ const LEVELS: Trouble['level'][] = ['bad', 'warn', 'info']
 
 /** Returns the problems, the worst first. */
 export function findTroubles(known: Known): Trouble[] {
-  const { lag, workers = [], figures = [], groups = [] } = known
+  const { lag, workers = [], figures = [], groups = [], stateful = [] } = known
   if (!lag) return [{ level: 'bad', text: 'Postgres does not answer: no event is accepted or settled until it does.' }]
   const troubles = [
     ...unreadTroubles(known),
@@ -70,18 +75,20 @@ export function findTroubles(known: Known): Trouble[] {
     ...rateTroubles(known),
     ...deadTroubles(known),
     ...groupTroubles(groups, lag.workers.length > 0),
+    ...timeTroubles(stateful, groups, known.lateOf),
   ]
   return troubles.sort((a, b) => LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level))
 }
 
 /** A state that cannot be read counts as a problem. */
-function unreadTroubles({ workers, figures, waiting, groups, dead }: Known): Trouble[] {
+function unreadTroubles({ workers, figures, waiting, groups, stateful, dead }: Known): Trouble[] {
   const unread = [
     ...(workers ? [] : ['workers']),
     ...(figures ? [] : ['counters']),
     ...(waiting ? [] : ['blocked keys']),
     ...(dead === null ? ['dead letters'] : []),
     ...(groups ? [] : ['groups']),
+    ...(stateful ? [] : ['windows and joins']),
   ]
   return unread.length > 0
     ? [{ level: 'warn', text: `Postgres did not answer in time; not known: ${unread.join(', ')}.` }]

@@ -55,10 +55,23 @@ interface Traced extends Subject {
   settle?: Span
 }
 
-/** Starts the spans of a batch. It starts none if tracing is off or if no event of the batch is traced. */
-export function traceBatch(deliveries: readonly Delivery[], tracing: Tracing | undefined): BatchTrace {
+/**
+ * Starts the spans of a batch. It starts none if tracing is off or if no event of the batch is traced. `reader`: the
+ * consumer group that the batch is of, if it is not one of the pipeline.
+ */
+export function traceBatch(
+  deliveries: readonly Delivery[],
+  tracing: Tracing | undefined,
+  reader: string = CONSUMER_GROUP,
+): BatchTrace {
   if (!tracing) return NO_TRACE
-  const process = (subject: Subject): Traced => ({ ...subject, process: start('process', subject, tracing) })
+  const ofReader = (subject: Subject): Subject => {
+    return { ...subject, attributes: { ...subject.attributes, 'messaging.consumer.group.name': reader } }
+  }
+  const process = (given: Subject): Traced => {
+    const subject = ofReader(given)
+    return { ...subject, process: start('process', subject, tracing) }
+  }
   const events = new Map<number, Traced>()
   for (const delivery of deliveries) {
     const subject = aboutEvent(delivery, tracing)

@@ -1,6 +1,7 @@
 /** A batch of a consumer group: its handlers run, and its cursors move. */
 import type { Failed, Processed } from '@eventflow/core'
 import { type Db, type Generation, moveCursors, parkEvents, withTransaction } from '@eventflow/db'
+import type { Tracing } from '@eventflow/runtime'
 import { BATCH } from '../batch/batch.js'
 import { traceBatch } from '../batch/trace.js'
 import { poisoned } from '../lane/poison.js'
@@ -16,6 +17,8 @@ import { type StateWriteDeps, writeState } from './write-state.js'
 export interface GroupWorkDeps extends StateWriteDeps, Omit<SettleDeps, 'db' | 'retryOf' | 'orderOf'> {
   /** The queue in which all lanes of the process run their suspects. */
   turns: Turns
+  /** Undefined if tracing is off. */
+  tracing: Tracing | undefined
   /** Adds the result of a batch to the metrics. */
   measure(counts: Counts, seconds: number): void
 }
@@ -91,7 +94,7 @@ export function createGroupWork(
   async function handle(deliveries: readonly LogDelivery[], generation: Generation): Promise<void> {
     if (deliveries.length === 0) return
     const startedAt = performance.now()
-    const trace = traceBatch(deliveries, undefined)
+    const trace = traceBatch(deliveries, deps.tracing, group)
     const outcomes = deliveries.map((delivery): Processed | Failed => {
       const [poison] = poisoned(delivery)
       return poison ?? { kind: 'processed', delivery, data: delivery.event.data, payload: delivery.payload }
@@ -101,7 +104,12 @@ export function createGroupWork(
       consumer.stateful
         ? writeState(part, generation, partitions, deps)
         : writePart(part, generation, partitions, trace, deps)
-    const settled = await settleBatch(outcomes, write, settling, settleDeps)
+    trace.settle()
+    const settled = await settleBatch(outcomes, write, settling, settleDeps).catch((error) => {
+      trace.end(undefined)
+      throw error
+    })
+    trace.end(settled)
     const { blocked, broken, processed, failed, retried } = settled
     const holds = ({ delivery }: (typeof blocked)[number]) => !broken.has(delivery.event.partition)
     reader.block(blocked.filter(holds) as { delivery: LogDelivery; delayMs: number }[])

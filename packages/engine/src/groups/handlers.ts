@@ -16,12 +16,14 @@ export async function runHandlers(
   const all = events.map(({ seq }) => seq)
   if (consumer.handleBatch) {
     const copies = events.map(copyForRun)
-    await call('handleBatch', copies, (tx) => consumer.handleBatch!(copies, tx))
+    await calling.trace.handleBatch(copies, () =>
+      call('handleBatch', copies, (tx) => consumer.handleBatch!(copies, tx)),
+    )
     return
   }
   for (const event of events) {
     const copy = copyForRun(event)
-    await call('handle', [copy], (tx) => consumer.handle!(copy, tx))
+    await calling.trace.handle(copy, () => call('handle', [copy], (tx) => consumer.handle!(copy, tx)))
   }
 
   type Tx = Parameters<NonNullable<CompiledConsumer['handle']>>[1]

@@ -10,7 +10,7 @@ import {
   sqlErrorKind,
 } from '@eventflow/db'
 import { createAnnouncer } from '@eventflow/intake'
-import { countGroups, type Logger, untilDone, type WorkerMetrics } from '@eventflow/runtime'
+import { countGroups, type Logger, type Tracing, untilDone, type WorkerMetrics } from '@eventflow/runtime'
 import type { Turns } from '../lane/turns.js'
 import { idleTimeoutOf } from '../ownership/ownership.js'
 import type { HandlerLimits } from '../settle/effects.js'
@@ -34,6 +34,8 @@ export interface GroupsDeps extends Pick<EmitDeps, 'definitions' | 'schemas' | '
   onIncarnation: (incarnation: number) => Promise<boolean>
   random: () => number
   turns: Turns
+  /** Undefined if tracing is off. */
+  tracing: Tracing | undefined
   log: Logger
   metrics: WorkerMetrics
 }
