@@ -13,7 +13,7 @@ import type { FastifyInstance } from 'fastify'
 import { describeDeadLetter, describeWholeDeadLetter } from '../answers/describe-dead-letter.js'
 import { ErrorClass, filterTexts, readFilter, type SentFilter } from '../answers/filter.js'
 import { describeAbsence, findEventId, Source } from '../http/event-name.js'
-import { NextPage, PageQuery, type ReadPage, type SentPage } from '../http/paging.js'
+import { describePage, NextPage, PageQuery, type ReadPage, type SentPage } from '../http/paging.js'
 import { RequestError } from '../http/problem.js'
 import { Moment } from '../http/reply.js'
 import { strictly } from '../http/request.js'
@@ -51,8 +51,7 @@ export function deadLetterRoutes(
       }
       const page = readPage('dead letters', access.tenantId, { limit, cursor })
       const rows = await read((db) => listDeadLetters(db, query, page))
-      const before = rows.length === page.limit ? rows.at(-1)!.seq : null
-      return { items: rows.map(describeDeadLetter), next: page.next(before) }
+      return describePage(page, rows, ({ seq }) => seq, describeDeadLetter)
     },
   )
 

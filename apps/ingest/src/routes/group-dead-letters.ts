@@ -17,7 +17,7 @@ import { describeWholeDeadLetter } from '../answers/describe-dead-letter.js'
 import { describeGroupDeadLetter, describeGroupExtent } from '../answers/describe-group.js'
 import { ErrorClass, EventIds, filterTexts, readFilter, type SentFilter } from '../answers/filter.js'
 import { describeAbsence, findEventId, Source } from '../http/event-name.js'
-import { NextPage, PageQuery, type SentPage } from '../http/paging.js'
+import { describePage, NextPage, PageQuery, type SentPage } from '../http/paging.js'
 import { RequestError } from '../http/problem.js'
 import { Moment } from '../http/reply.js'
 import { operatorOf, strictly } from '../http/request.js'
@@ -50,8 +50,12 @@ export function groupDeadLetterRoutes(app: FastifyInstance, { dbOf, reads, readP
         const group = await find(db, request)
         const page = readPage(`dead letters of group ${group.groupId}`, tenantId, { limit, cursor })
         const rows = await listGroupDeadLetters(db, { group, filter, ...(status !== 'all' && { status }) }, page)
-        const before = rows.length === page.limit ? rows.at(-1)!.seq : null
-        return { items: rows.map((row) => describeGroupDeadLetter(tenantId, row)), next: page.next(before) }
+        return describePage(
+          page,
+          rows,
+          ({ seq }) => seq,
+          (row) => describeGroupDeadLetter(tenantId, row),
+        )
       })
     },
   )
