@@ -1,10 +1,12 @@
 /** What the pages of windows and of joins share. */
+import type { JoinSummary, LateEvent, WindowSummary } from '@eventflow/client'
 import { count, duration, shortId } from '../format.js'
 import { href } from '../route.js'
-import type { LateEvent, Stateful } from '../window-answers.js'
 import { Nothing, Problem, Time } from './basics.js'
 import { Listed } from './listed.js'
 import { Table } from './table.js'
+
+type Stateful = WindowSummary | JoinSummary
 
 /** How often windows and joins are read, in milliseconds. */
 export const LOOK_MS = 2_000

@@ -3,7 +3,7 @@ import { listOpenWindows, listWindowResults } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeOpenWindow, describeResult, describeWindow } from '../answers/describe-stateful.js'
-import { readFilter } from '../answers/filter.js'
+import { readFilter, type SentFilter } from '../answers/filter.js'
 import { NextPage, PlaceQuery } from '../http/paging.js'
 import { Moment } from '../http/reply.js'
 import {
@@ -19,7 +19,7 @@ import {
 export function windowRoutes(app: FastifyInstance, deps: StatefulRoutesDeps): void {
   const kind = 'window'
   statefulRoutes(app, { kind, Summary: Window, describe: describeWindow }, deps)
-  const results = { name: 'results', schema: resultsSchema, filterOf: readFilter }
+  const results = { name: 'results', schema: resultsSchema, filterOf: (sent: SentFilter) => readFilter(sent) }
   rowsRoute(app, { kind, ...results, list: listWindowResults, describe: describeResult }, deps)
   const open = { name: 'open', schema: openSchema, filterOf: keyFilter(deps) }
   rowsRoute(app, { kind, ...open, list: listOpenWindows, describe: describeOpenWindow }, deps)
