@@ -50,6 +50,8 @@ export interface WholeEvent extends Omit<ListedEvent, 'accepted_at' | 'settled_a
   extensions?: Record<string, string | number | boolean>
   timeline: { at: string; what: string; detail?: string }[]
   failure?: WholeDeadLetter['failure']
+  /** The consumer groups of the tenant that have failed to handle it. `status` is open, replaying or discarded. */
+  dead_in?: { group: string; status: string; error_class: string; message: string }[]
   data: Record<string, unknown>
   result?: Record<string, unknown>
 }
