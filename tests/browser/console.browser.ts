@@ -1,10 +1,10 @@
 /** The console as people use it: every page and action, in a real browser, on a pipeline with real failures. */
 import { createApiKey, revokeApiKey } from '@eventflow/db'
 import { defineEvent, PermanentError, Type } from '@eventflow/sdk'
-import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
-import type { Browser, Page } from 'playwright-core'
-import { findBarriers, findBarriersEverywhere, goTo, openPage, startBrowser } from './chromium.js'
+import { startPipeline, until } from '@eventflow/testkit'
+import { beforeAll, describe, expect, test } from '@jest/globals'
+import { findBarriers, findBarriersEverywhere, openPage } from './chromium.js'
+import { browser, complaints, go, openConsole, page, pipeline, see } from './opened.js'
 
 /** Refuses what is bad until it is forgiven, and never gets on with what is sad. */
 const booked = defineEvent({
@@ -27,30 +27,11 @@ const booked = defineEvent({
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
 
 let forgiven = false
-let pipeline: TestPipeline
-let browser: Browser
-let page: Page
-let complaints: string[]
-
-beforeAll(async () => {
-  pipeline = await startPipeline([booked], { EVENTFLOW_TRACE_URL: 'http://traces.test/{trace_id}' })
+openConsole(async () => {
+  const pipeline = await startPipeline([booked], { EVENTFLOW_TRACE_URL: 'http://traces.test/{trace_id}' })
   await pipeline.startWorker()
-  browser = await startBrowser()
-  const opened = await openPage(browser)
-  page = opened.page
-  complaints = opened.complaints
+  return pipeline
 })
-
-afterAll(async () => {
-  await browser?.close()
-  await pipeline?.stop()
-})
-
-afterEach(() => expect(complaints.splice(0)).toEqual([]))
-
-const go = (hash: string, heading: string) => goTo(page, pipeline.url, hash, heading)
-
-const see = (what: ReturnType<Page['locator']>) => what.first().waitFor()
 
 const book = (flight: string, mood?: string, more: object = {}) => ({
   type: 'seat.booked',

@@ -1,9 +1,9 @@
 /** Consumer groups in the console: one that lags, is paused and resumed, is reset, and has dead letters. */
 import { type AcceptedEvent, defineConsumer, defineEvent, PermanentError, Type } from '@eventflow/sdk'
-import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
-import type { Browser, Page } from 'playwright-core'
-import { findBarriers, findBarriersEverywhere, goTo, openPage, startBrowser } from './chromium.js'
+import { startPipeline, until } from '@eventflow/testkit'
+import { describe, expect, test } from '@jest/globals'
+import { findBarriers, findBarriersEverywhere } from './chromium.js'
+import { complaints, go, openConsole, page, pipeline, see } from './opened.js'
 
 const captured = defineEvent({
   type: 'payment.captured',
@@ -28,29 +28,11 @@ const invoicing = defineConsumer<{ order: number; currency?: string }>({
 })
 
 const known = new Set<string>()
-let pipeline: TestPipeline
-let browser: Browser
-let page: Page
-let complaints: string[]
-
-beforeAll(async () => {
-  pipeline = await startPipeline([captured, issued], {}, [invoicing])
+openConsole(async () => {
+  const pipeline = await startPipeline([captured, issued], {}, [invoicing])
   await pipeline.startWorker()
-  browser = await startBrowser()
-  const opened = await openPage(browser)
-  page = opened.page
-  complaints = opened.complaints
+  return pipeline
 })
-
-afterAll(async () => {
-  await browser?.close()
-  await pipeline?.stop()
-})
-
-afterEach(() => expect(complaints.splice(0)).toEqual([]))
-
-const go = (hash: string, heading: string) => goTo(page, pipeline.url, hash, heading)
-const see = (what: ReturnType<Page['locator']>) => what.first().waitFor()
 
 const pay = (order: number, currency?: string, more = {}) => ({
   type: 'payment.captured',
@@ -136,6 +118,11 @@ describe('a group', () => {
     await page.getByRole('link', { name: 'discarded' }).click()
     await see(dead.getByText(/^ by ada.*: no currency$/))
     expect(await findBarriersEverywhere(page)).toEqual([])
+    await dead.locator('tbody tr').getByRole('link').first().click()
+    await see(page.getByText('Dead letter of the group invoicing, discarded: PermanentError: no account for XXX'))
+    expect(await findBarriersEverywhere(page)).toEqual([])
+    await page.getByRole('link', { name: 'invoicing' }).click()
+    await see(page.getByRole('heading', { level: 1, name: 'invoicing running' }))
   })
 
   test('is reset after a dry run', async () => {

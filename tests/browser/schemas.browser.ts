@@ -1,10 +1,10 @@
 /** Schemas in the console: looked at, compared, checked, registered, and what failed by them replayed as another version. */
 import { createApiKey, createTenant } from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/sdk'
-import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
-import type { Browser, Page } from 'playwright-core'
-import { findBarriers, findBarriersEverywhere, goTo, openPage, startBrowser } from './chromium.js'
+import { startPipeline, until } from '@eventflow/testkit'
+import { beforeAll, expect, test } from '@jest/globals'
+import { findBarriers, findBarriersEverywhere } from './chromium.js'
+import { complaints, go, openConsole, page, pipeline, see } from './opened.js'
 
 const landed = defineEvent({
   type: 'flight.landed',
@@ -19,17 +19,9 @@ const OPEN = {
   required: ['delay'],
 }
 
-let pipeline: TestPipeline
-let browser: Browser
-let page: Page
-let complaints: string[]
+openConsole(() => startPipeline([landed, booked]))
 
 beforeAll(async () => {
-  pipeline = await startPipeline([landed, booked])
-  browser = await startBrowser()
-  const opened = await openPage(browser)
-  page = opened.page
-  complaints = opened.complaints
   await change('flight.landed/compatibility', { compatibility: 'NONE' })
   await change('flight.landed', { schema: OPEN })
   // The worker knows of them from its start.
@@ -44,13 +36,6 @@ beforeAll(async () => {
   await pipeline.drained()
 })
 
-afterAll(async () => {
-  await browser?.close()
-  await pipeline?.stop()
-})
-
-afterEach(() => expect(complaints.splice(0)).toEqual([]))
-
 async function change(path: string, body: object) {
   const response = await fetch(`${pipeline.url}/v1/schemas/${path}`, {
     method: 'PUT',
@@ -59,10 +44,6 @@ async function change(path: string, body: object) {
   })
   expect(response.ok).toBe(true)
 }
-
-const go = (hash: string, heading: string) => goTo(page, pipeline.url, hash, heading)
-
-const see = (what: ReturnType<Page['locator']>) => what.first().waitFor()
 
 const changes = () => page.locator('main .changes li')
 

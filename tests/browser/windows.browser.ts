@@ -1,9 +1,10 @@
 /** Windows and joins in the console: results over time and in a table, open windows, late and waiting events. */
+import { createApiKey, createTenant } from '@eventflow/db'
 import { defineEvent, Type } from '@eventflow/sdk'
 import { insertRows, makeStateful, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
-import type { Browser, Page } from 'playwright-core'
-import { findBarriersEverywhere, goTo, openPage, startBrowser } from './chromium.js'
+import { describe, expect, test } from '@jest/globals'
+import { findBarriersEverywhere } from './chromium.js'
+import { complaints, go, openConsole, page, pipeline, see } from './opened.js'
 
 const captured = defineEvent({ type: 'payment.captured', schema: Type.Object({ amount: Type.Number() }) })
 
@@ -12,30 +13,14 @@ const FIRST = Date.parse('2026-01-31T10:00:00Z')
 const clock = (minutes: number) => new Date(FIRST + minutes * MINUTE).toISOString()
 const micros = (minutes: number) => (FIRST + minutes * MINUTE) * 1_000
 
-let pipeline: TestPipeline
-let browser: Browser
-let page: Page
-let complaints: string[]
-
-beforeAll(async () => {
-  pipeline = await startPipeline([captured])
-  await fill()
-  browser = await startBrowser()
-  const opened = await openPage(browser)
-  page = opened.page
-  complaints = opened.complaints
+openConsole(async () => {
+  const pipeline = await startPipeline([captured])
+  await fill(pipeline)
+  return pipeline
 })
-
-afterAll(async () => {
-  await browser?.close()
-  await pipeline?.stop()
-})
-
-afterEach(() => expect(complaints.splice(0)).toEqual([]))
 
 /** Thirty results of one key and one of another, an open window, a late event, and two events that wait. */
-async function fill(): Promise<void> {
-  const { db } = pipeline
+async function fill({ db }: TestPipeline): Promise<void> {
   const types = ['payment.captured']
   const group_id = await makeStateful(db, {
     name: 'revenue',
@@ -76,8 +61,6 @@ async function fill(): Promise<void> {
   ])
 }
 
-const go = (hash: string, heading: string) => goTo(page, pipeline.url, hash, heading)
-const see = (what: ReturnType<Page['locator']>) => what.first().waitFor()
 const rowsIn = (name: string) => page.getByRole('region', { name }).locator('tbody tr')
 const counted = (name: string, count: number) =>
   until(`${name}: ${count}`, async () => (await rowsIn(name).count()) === count)
@@ -155,4 +138,16 @@ test('a window that does not exist says so', async () => {
   await see(page.getByRole('link', { name: 'All windows' }))
   // It is asked for again and again.
   expect(complaints.splice(0)).toContainEqual(expect.stringContaining('404'))
+})
+
+test('another tenant sees a window, but no link to its group, which is the operator’s', async () => {
+  await createTenant(pipeline.db, 'acme', 'test')
+  const { key } = await createApiKey(pipeline.db, { tenantId: 'acme', name: 'eve', scopes: ['read'] }, 'test')
+  await page.evaluate(`sessionStorage.setItem('api-key', '${key}')`)
+  await page.reload()
+  await go('windows/revenue', 'revenue')
+  await see(page.getByText('There is no result.'))
+  await see(page.locator('.connection').getByText('no connection'))
+  expect(await page.getByRole('link', { name: 'Lag, pause and dead letters' }).count()).toBe(0)
+  expect(complaints.splice(0)).toContainEqual(expect.stringContaining('403'))
 })

@@ -17,10 +17,17 @@ import {
   registerGroups,
   replayGroupDeadLetters,
   resetConsumerGroup,
-  takePartitions,
   withTransaction,
 } from '@eventflow/db'
-import { acceptEvents, createDatabase, newEvent, processedOf, sessionsWaiting, until } from '@eventflow/testkit'
+import {
+  acceptEvents,
+  createDatabase,
+  newEvent,
+  processedOf,
+  sessionsWaiting,
+  takeLeases,
+  until,
+} from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 
 let db: Db
@@ -33,8 +40,7 @@ const asked = { tenantId: 'default', name: 'invoicing', by: 'ada', filter: {}, r
 
 beforeAll(async () => {
   db = connect({ url: await createDatabase(), applicationName: 'test', max: 8, onIdleError: () => {} })
-  const taken = await takePartitions(db, 'a', [0], { reclaim: false, leaseMs: 60_000 })
-  leases = taken.map(({ partition, epoch }) => ({ partition, epoch, dirty: 0 }))
+  leases = await takeLeases(db, [0])
 })
 
 afterAll(() => db.end())

@@ -19,10 +19,17 @@ import {
   resetConsumerGroup,
   resumeConsumerGroup,
   takeGroupLeases,
-  takePartitions,
   withTransaction,
 } from '@eventflow/db'
-import { acceptEvents, createDatabase, newEvent, processedOf, sessionsWaiting, until } from '@eventflow/testkit'
+import {
+  acceptEvents,
+  createDatabase,
+  newEvent,
+  processedOf,
+  sessionsWaiting,
+  takeLeases,
+  until,
+} from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 
 let db: Db
@@ -30,8 +37,7 @@ let leases: Lease[]
 
 beforeAll(async () => {
   db = connect({ url: await createDatabase(), applicationName: 'test', max: 8, onIdleError: () => {} })
-  const taken = await takePartitions(db, 'a', [0, 1, 2], { reclaim: false, leaseMs: 60_000 })
-  leases = taken.map(({ partition, epoch }) => ({ partition, epoch, dirty: 0 }))
+  leases = await takeLeases(db, [0, 1, 2])
 })
 
 afterAll(() => db.end())

@@ -17,11 +17,10 @@ import {
   readOpenHolds,
   removeMarks,
   type Transaction,
-  takePartitions,
   withTransaction,
   writeHolds,
 } from '@eventflow/db'
-import { acceptEvents, createDatabase, newEvent } from '@eventflow/testkit'
+import { acceptEvents, createDatabase, newEvent, takeLeases } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 
 let db: Db
@@ -31,8 +30,7 @@ let end: number
 
 beforeAll(async () => {
   db = connect({ url: await createDatabase(), applicationName: 'test', max: 8, onIdleError: () => {} })
-  const taken = await takePartitions(db, 'a', [1, 2], { reclaim: false, leaseMs: 60_000 })
-  leases = taken.map(({ partition, epoch }) => ({ partition, epoch, dirty: 0 }))
+  leases = await takeLeases(db, [1, 2])
 })
 
 beforeEach(async () => {

@@ -1,7 +1,7 @@
 /** The positions of the log: they rise in the order of the commits. */
 import { type Delivery, firstDelivery, type Processed } from '@eventflow/core'
-import { connect, type Db, insertProcessed, type Lease, takePartitions, withTransaction } from '@eventflow/db'
-import { acceptEvents, createDatabase, newEvent, sessionsWaiting, until } from '@eventflow/testkit'
+import { connect, type Db, insertProcessed, type Lease, withTransaction } from '@eventflow/db'
+import { acceptEvents, createDatabase, newEvent, sessionsWaiting, takeLeases, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
 let db: Db
@@ -9,8 +9,7 @@ let leases: Lease[]
 
 beforeAll(async () => {
   db = connect({ url: await createDatabase(), applicationName: 'test', max: 8, onIdleError: () => {} })
-  const taken = await takePartitions(db, 'a', [1, 2], { reclaim: false, leaseMs: 60_000 })
-  leases = taken.map(({ partition, epoch }) => ({ partition, epoch, dirty: 0 }))
+  leases = await takeLeases(db, [1, 2])
 })
 
 afterAll(() => db.end())

@@ -1,7 +1,7 @@
 /** Reading the log by position. */
 import { firstDelivery, type Processed } from '@eventflow/core'
-import { connect, type Db, insertProcessed, type Lease, readLog, readLogEnds, takePartitions } from '@eventflow/db'
-import { acceptEvents, createDatabase, newEvent } from '@eventflow/testkit'
+import { connect, type Db, insertProcessed, type Lease, readLog, readLogEnds } from '@eventflow/db'
+import { acceptEvents, createDatabase, newEvent, takeLeases } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
 let db: Db
@@ -9,8 +9,7 @@ let leases: Lease[]
 
 beforeAll(async () => {
   db = connect({ url: await createDatabase(), applicationName: 'test', max: 8, onIdleError: () => {} })
-  const taken = await takePartitions(db, 'a', [1, 2, 3], { reclaim: false, leaseMs: 60_000 })
-  leases = taken.map(({ partition, epoch }) => ({ partition, epoch, dirty: 0 }))
+  leases = await takeLeases(db, [1, 2, 3])
 })
 
 afterAll(() => db.end())

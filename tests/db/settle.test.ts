@@ -13,7 +13,7 @@ import {
   upsertRetries,
   withTransaction,
 } from '@eventflow/db'
-import { acceptEvents, administer, createDatabase, newEvent } from '@eventflow/testkit'
+import { acceptEvents, administer, createDatabase, newEvent, takeLeases } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 
 let db: Db
@@ -30,8 +30,7 @@ describe('the fence', () => {
   beforeEach(async () => {
     await db.query('UPDATE partitions SET owner = NULL, epoch = 0')
     await db.query('UPDATE partition_marks SET dirty = 0')
-    const taken = await takePartitions(db, 'a', [1, 2, 3], { reclaim: false, leaseMs: 10_000 })
-    leases = taken.map(({ partition, epoch }) => ({ partition, epoch, dirty: 0 }))
+    leases = await takeLeases(db, [1, 2, 3], 10_000)
   })
 
   const broken = () => withTransaction(db, (tx) => findBrokenLeases(tx, leases))

@@ -12,10 +12,9 @@ import {
   type Lease,
   readFinalTime,
   readPulse,
-  takePartitions,
   writeTicks,
 } from '@eventflow/db'
-import { acceptEvents, adminUrlOf, createDatabase, newEvent, until } from '@eventflow/testkit'
+import { acceptEvents, adminUrlOf, createDatabase, newEvent, takeLeases, until } from '@eventflow/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 
 let url: string
@@ -25,8 +24,7 @@ let leases: Lease[]
 beforeAll(async () => {
   url = await createDatabase()
   db = connect({ url, applicationName: 'test', max: 8, onIdleError: () => {} })
-  const taken = await takePartitions(db, 'a', [1, 2], { reclaim: false, leaseMs: 60_000 })
-  leases = taken.map(({ partition, epoch }) => ({ partition, epoch, dirty: 0 }))
+  leases = await takeLeases(db, [1, 2])
 })
 
 afterEach(async () => {

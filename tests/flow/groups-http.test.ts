@@ -248,6 +248,19 @@ describe('dead letters of a group', () => {
     expect((await ask('GET', `/v1/groups/none/dead-letters/${own}`)).body).toMatchObject({ code: 'group-not-found' })
   })
 
+  test('are told with their events, to the tenant of the group', async () => {
+    const [own, theirs] = ['default', 'acme'].map((tenant) => events.find((event) => event.tenant === tenant)!.id)
+    const dead = { group: 'invoicing', error_class: 'PermanentError', message: 'is refused' }
+    const deadIn = async (id: string, tenant?: 'acme') =>
+      (await ask('GET', `/v1/events/${id}`, undefined, tenant)).body.dead_in
+    expect(await deadIn(own!)).toEqual([{ ...dead, status: 'open' }])
+    expect(await deadIn(theirs!, 'acme')).toBeUndefined()
+    await ask('POST', `${PATH}/discard`, { filter: {}, reason: 'a test' })
+    expect(await deadIn(own!)).toEqual([{ ...dead, status: 'discarded' }])
+    await pipeline.db.query(`UPDATE group_dead_letters SET status = 'replayed'`)
+    expect(await deadIn(own!)).toBeUndefined()
+  })
+
   test('are counted, replayed and discarded', async () => {
     const rehearsed = await ask('POST', `${PATH}/replay`, { filter: {}, dry_run: true })
     expect(rehearsed.body).toMatchObject({ count: 12, more: false, removed: 0, at: expect.any(String) })

@@ -4,6 +4,7 @@ import { readLastDrawn, readLog, readMarks, readOpenHolds } from '@eventflow/db'
 import { defineEvent, PermanentError, Type, UnavailableError } from '@eventflow/sdk'
 import { acceptEvents, newEvent, post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
+import { watchStatements } from './statements.fixture.js'
 
 /** The events whose dependency is down, that can never succeed, and whose handler fails. */
 const away = new Set<number>()
@@ -39,26 +40,12 @@ let end: number
 
 beforeAll(async () => {
   pipeline = await startPipeline([step], { EVENTFLOW_LANES: '1' })
-  const connect = pipeline.db.connect.bind(pipeline.db) as (...given: unknown[]) => Promise<never>
-  const watched = new WeakSet()
-  Object.assign(pipeline.db, {
-    connect: async (...given: unknown[]) => {
-      if (given.length > 0) return connect(...given)
-      const client: { query: (...given: unknown[]) => Promise<unknown> } = await connect()
-      if (watched.has(client)) return client
-      watched.add(client)
-      const query = client.query.bind(client)
-      const statements: string[] = []
-      client.query = async (...given) => {
-        const answer = await query(...given)
-        const [statement] = given as [string | { name?: string; text: string }]
-        const said = typeof statement === 'string' ? statement : (statement.name ?? statement.text)
-        statements.push(said)
-        if (said.startsWith('COMMIT')) committed(statements.splice(0))
-        return answer
-      }
-      return client
-    },
+  const statements = new WeakMap<object, string[]>()
+  watchStatements(pipeline, (statement, client) => {
+    const said = [...(statements.get(client) ?? []), statement]
+    const ends = statement.startsWith('COMMIT')
+    statements.set(client, ends ? [] : said)
+    if (ends) committed(said)
   })
   worker = await pipeline.startWorker('a')
   await until('its streams are in use', async () => {

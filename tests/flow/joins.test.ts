@@ -3,7 +3,7 @@ import { partitionOf } from '@eventflow/core'
 import { defineEvent, defineJoin, type JoinDefinition, Type } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { at, lateEvents, untilRead } from './windows.fixture.js'
+import { at, lateEvents, refusedOf, untilRead } from './windows.fixture.js'
 
 type Sent = [side: 'L' | 'R', seconds: number, key?: 'other']
 
@@ -154,10 +154,7 @@ async function pairsOf(name: string) {
 test.each(cases)('$name', async ({ type, pairs, late = [], refused = [] }) => {
   expect(await pairsOf(type)).toEqual(pairs)
   expect(await lateEvents(pipeline, type)).toEqual(late)
-  const { rows } = await pipeline.db.query('SELECT message FROM group_dead_letters WHERE type LIKE $1 ORDER BY seq', [
-    `${type}.%`,
-  ])
-  expect(rows.map(({ message }) => message)).toEqual(refused)
+  expect(await refusedOf(pipeline, `${type}.%`)).toEqual(refused)
 })
 
 test('a join of a type with itself pairs no event with itself', async () => {

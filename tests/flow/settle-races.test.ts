@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { defineEvent, Type } from '@eventflow/sdk'
 import { post, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { watchStatements } from './statements.fixture.js'
 
 let refuses = false
 
@@ -31,24 +32,7 @@ let answered: (statement: string) => Promise<void>
 
 beforeAll(async () => {
   pipeline = await startPipeline([step])
-  const connect = pipeline.db.connect.bind(pipeline.db) as (...given: unknown[]) => Promise<never>
-  const watched = new WeakSet()
-  Object.assign(pipeline.db, {
-    connect: async (...given: unknown[]) => {
-      if (given.length > 0) return connect(...given)
-      const client: { query: (...given: unknown[]) => Promise<unknown> } = await connect()
-      if (watched.has(client)) return client
-      watched.add(client)
-      const query = client.query.bind(client)
-      client.query = async (...given) => {
-        const answer = await query(...given)
-        const [statement] = given as [string | { name?: string; text: string }]
-        await answered(typeof statement === 'string' ? statement : (statement.name ?? statement.text))
-        return answer
-      }
-      return client
-    },
-  })
+  watchStatements(pipeline, (statement) => answered(statement))
   await pipeline.startWorker()
 })
 

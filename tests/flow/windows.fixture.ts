@@ -75,3 +75,9 @@ export async function lateEvents({ db }: TestPipeline, name = 'w') {
   )
   return rows.map((row) => [row.at / 1_000, row.watermark / 1_000])
 }
+
+/** The messages of the dead letters of groups whose types match a pattern of LIKE. */
+export async function refusedOf({ db }: TestPipeline, types: string): Promise<string[]> {
+  const { rows } = await db.query('SELECT message FROM group_dead_letters WHERE type LIKE $1 ORDER BY seq', [types])
+  return rows.map(({ message }) => message)
+}

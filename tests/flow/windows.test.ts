@@ -13,7 +13,7 @@ import {
 } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { at, lateEvents, resultsOf, untilRead, windowOf } from './windows.fixture.js'
+import { at, lateEvents, refusedOf, resultsOf, untilRead, windowOf } from './windows.fixture.js'
 
 const HOUR = 3_600
 
@@ -150,8 +150,5 @@ afterAll(() => pipeline.stop())
 test.each(cases)('$name', async ({ type, closed, late = [], refused = [] }) => {
   expect(await resultsOf(pipeline, type)).toEqual(closed)
   expect(await lateEvents(pipeline, type)).toEqual(late)
-  const { rows } = await pipeline.db.query('SELECT message FROM group_dead_letters WHERE type = $1 ORDER BY seq', [
-    type,
-  ])
-  expect(rows.map(({ message }) => message)).toEqual(refused)
+  expect(await refusedOf(pipeline, type)).toEqual(refused)
 })

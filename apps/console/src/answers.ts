@@ -1,46 +1,10 @@
-/** The service's answers, as far as the console uses them. */
+/** The service's answers that the client does not read, as far as the console uses them. */
+import type { DeadLetterFilter } from '@eventflow/client'
 
 /** Like EVENT_STATUSES in packages/core, which the browser does not load. */
 export const EVENT_STATUSES = ['accepted', 'retrying', 'processed', 'failed', 'discarded'] as const
-type EventStatus = (typeof EVENT_STATUSES)[number]
-
-export interface ListedEvent {
-  id: string
-  external_id?: string
-  type: string
-  source: string
-  time: string
-  partitionkey: string
-  partition: number
-  correlationid: string
-  causationid?: string
-  status: EventStatus
-  attempts: number
-  accepted_at: string
-  settled_at?: string
-  retry_at?: string
-  error_class?: string
-  message?: string
-}
 
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
-
-export interface WholeEvent extends Omit<ListedEvent, 'accepted_at'> {
-  traceparent?: string
-  trace_url?: string
-  /** `subject`, `dataschema` and extension attributes. */
-  extensions?: Record<string, Json>
-  timeline: { at: string; what: string; detail?: string }[]
-  failure?: {
-    failure_type: string
-    error_class: string
-    message: string
-    component: string
-    errors: { pointer: string; message: string }[]
-  }
-  data: Json
-  result?: Json
-}
 
 export interface EventType {
   type: string
@@ -75,92 +39,11 @@ export interface Schema {
   format?: string
 }
 
-/** A type that has a schema. */
-export interface SchemaType {
-  type: string
-  latest: number
-  versions: number
-  compatibility: string
-  registered_at: string
-}
-
-export interface SchemaVersion {
-  version: number
-  /** `code`: from a definition; `api`: over HTTP. */
-  origin: string
-  registered_by: string
-  registered_at: string
-  schema: Json
-}
-
-/** The versions of a type's schema in order. */
-export interface SchemaVersions {
-  type: string
-  compatibility: string
-  latest: SchemaVersion
-  versions: Omit<SchemaVersion, 'schema'>[]
-}
-
 /** How the last events of a type state their schema; a `version` of `null`: they state none. */
 export interface SchemaUsage {
   looked_at: number
   versions: { version: number | null; events: number; last_accepted_at: string }[]
   fields: { name: string; events: number }[]
-}
-
-/** Whether a schema could be the next version, and the reasons if not. */
-export interface SchemaCheck {
-  compatible: boolean
-  compatibility: string
-  incompatibilities: { version: number; path: string; rule: string; message: string }[]
-}
-
-export interface Page<Item> {
-  items: Item[]
-  next: string | null
-}
-
-export interface DeadLetter {
-  id: string
-  type: string
-  partitionkey: string
-  status: string
-  attempts: number
-  accepted_at: string
-  failed_at: string
-  failure: { error_class: string; message: string; component: string }
-  resolved_by?: string
-  resolved_at?: string
-  reason?: string
-}
-
-export interface DeadLetterGroup {
-  type: string
-  error_class: string
-  count: number
-  first_seen: string
-  last_seen: string
-  trend: number[]
-}
-
-export interface Operation {
-  id: string
-  kind: string
-  status: 'running' | 'finished' | 'interrupted' | 'cancelled'
-  filter: Record<string, Json>
-  rate: number
-  schema_version: number | null
-  reason: string | null
-  requested_by: string
-  total: number
-  done: number
-  started_at: string
-  finished_at: string | null
-}
-
-export interface DryRun {
-  count: number
-  samples: { id: string; type: string; partitionkey: string; accepted_at: string; message?: string }[]
 }
 
 export interface AuditEntry {
@@ -169,7 +52,7 @@ export interface AuditEntry {
   action: string
   operation_id: string | null
   subject: string | null
-  filter: Record<string, Json>
+  filter: DeadLetterFilter
   count: number
   reason: string | null
 }

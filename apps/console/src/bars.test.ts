@@ -4,7 +4,7 @@ import { barsOf, numericAggregates } from './bars.js'
 
 const at = (minute: number) => new Date(Date.UTC(2026, 0, 31, 10, minute)).toISOString()
 const result = (from: number, to: number, total: unknown) => ({
-  ...{ key: 'a', start: at(from), end: at(to), result: { users: ['u'], total } },
+  ...{ key: 'a', partition: 0, start: at(from), end: at(to), closed_at: at(to), result: { users: ['u'], total } },
 })
 const shown = (given: Parameters<typeof barsOf>[0]) =>
   barsOf(given, 'total')?.bars.map(({ x, y, width, height }) => [x, y, width, height].map(Math.round))

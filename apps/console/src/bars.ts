@@ -1,5 +1,5 @@
 /** Results of windows as the bars of a chart. */
-import type { WindowResult } from './window-answers.js'
+import type { WindowResult } from '@eventflow/client'
 
 /** A bar, in percent of the chart's width and height; its top-left corner is at `x`, `y`. */
 interface Bar {

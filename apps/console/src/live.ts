@@ -34,7 +34,10 @@ export async function follow(): Promise<never> {
     } catch (error) {
       lost.value = error instanceof ApiError ? error.message : 'The connection was lost.'
       if (keyRefused.value) lost.value = apiKey.value ? 'The API key was refused.' : 'An API key is required.'
-      if (keyRefused.value || (error instanceof ApiError && error.status === 403)) await anotherKey()
+      const isOthers = error instanceof ApiError && error.status === 403
+      // A key of the operator's tenant has shown it before; this one may not see it.
+      if (isOthers) moment.value = undefined
+      if (keyRefused.value || isOthers) await anotherKey()
     }
     await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS))
   }

@@ -1,5 +1,5 @@
 /** Consumer groups in the operator's client. */
-import type { Method } from './http.js'
+import type { Sending } from './http.js'
 import {
   type DeadLetter,
   type DeadLetterAction,
@@ -153,10 +153,7 @@ export interface GroupOperator {
   ): Promise<{ changed: number; more: boolean }>
 }
 
-type Send<Missing> = <Body>(method: Method, path: string, body?: object) => Promise<Body | Missing>
-
-/** `call` resolves with `undefined` if there is no such thing, `always` throws then. */
-export function createGroupOperator({ call, always }: { call: Send<undefined>; always: Send<never> }): GroupOperator {
+export function createGroupOperator({ call, always }: Sending): GroupOperator {
   const at = (name: string, rest = '') => `/v1/groups/${encodeURIComponent(name)}${rest}`
   return {
     list: (page = {}) => always('GET', `/v1/groups${queryOf(page)}`),

@@ -35,6 +35,14 @@ export type Reply = Answer | { lost: unknown }
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 
+type Send<Missing> = <Body>(method: Method, path: string, body?: object) => Promise<Body | Missing>
+
+/** Requests of JSON: `call` resolves with `undefined` if there is no such thing, `always` throws then. */
+export interface Sending {
+  call: Send<undefined>
+  always: Send<never>
+}
+
 interface Request {
   method: Method
   path: string

@@ -44,10 +44,15 @@ export {
 } from './log-reader.js'
 export {
   createOperator,
+  type DeadLetterGroup,
   type DeadLetterOrder,
   type ListedEvent,
   type Operation,
   type Operator,
+  type SchemaCheck,
+  type SchemaSummary,
+  type SchemaVersion,
+  type SchemaVersions,
   type WholeEvent,
 } from './operator.js'
 export type { Producer, ProducerOptions, Queued } from './producer.js'

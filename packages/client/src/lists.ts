@@ -56,7 +56,14 @@ export interface WholeDeadLetter extends DeadLetter {
 /** What an operation would affect. */
 export interface DryRun {
   count: number
-  samples: { id: string; type: string; partitionkey: string; error_class?: string; message?: string }[]
+  samples: {
+    id: string
+    type: string
+    partitionkey: string
+    accepted_at: string
+    error_class?: string
+    message?: string
+  }[]
 }
 
 export type DeadLetterAction = 'replay' | 'discard'

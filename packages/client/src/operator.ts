@@ -26,7 +26,10 @@ export interface ListedEvent {
   id: string
   external_id?: string
   type: string
+  source: string
+  time: string
   partitionkey: string
+  partition: number
   correlationid: string
   causationid?: string
   status: string
@@ -40,21 +43,28 @@ export interface ListedEvent {
 
 /** An event with its history. */
 export interface WholeEvent extends Omit<ListedEvent, 'accepted_at' | 'settled_at' | 'retry_at'> {
-  source: string
-  time: string
+  traceparent?: string
+  /** Where its trace can be viewed, if the server knows it. */
+  trace_url?: string
+  /** `subject`, `dataschema` and extension attributes. */
+  extensions?: Record<string, string | number | boolean>
   timeline: { at: string; what: string; detail?: string }[]
-  failure?: { error_class: string; message: string; component: string }
+  failure?: WholeDeadLetter['failure']
+  /** The consumer groups of the tenant that have failed to handle it. `status` is open, replaying or discarded. */
+  dead_in?: { group: string; status: string; error_class: string; message: string }[]
   data: Record<string, unknown>
   result?: Record<string, unknown>
 }
 
 /** Dead letters with the same cause. */
-interface DeadLetterGroup {
+export interface DeadLetterGroup {
   type: string
   error_class: string
   count: number
   first_seen: string
   last_seen: string
+  /** The failures in equal intervals between the first and the last. */
+  trend: number[]
 }
 
 /** A bulk operation on events; `status` is running, finished, interrupted or cancelled. */
@@ -62,8 +72,17 @@ export interface Operation {
   id: string
   kind: string
   status: string
+  filter: DeadLetterFilter
+  /** Maximum events a second. */
+  rate: number
+  /** The version that a replay reads the events as; `null`: the one that each names. */
+  schema_version: number | null
+  reason: string | null
+  requested_by: string
   total: number
   done: number
+  started_at: string
+  finished_at: string | null
 }
 
 /** A replay or a discard of dead letters. */
@@ -77,7 +96,7 @@ export interface DeadLetterOrder {
 }
 
 /** A type with a schema. */
-interface SchemaSummary {
+export interface SchemaSummary {
   type: string
   latest: number
   versions: number
@@ -86,9 +105,10 @@ interface SchemaSummary {
 }
 
 /** A version of a type's schema. */
-interface SchemaVersion {
+export interface SchemaVersion {
   type: string
   version: number
+  /** `code`: from a definition; `api`: over HTTP. */
   origin: string
   registered_by: string
   registered_at: string
@@ -96,13 +116,15 @@ interface SchemaVersion {
 }
 
 /** The versions of a type's schema, oldest first. */
-interface SchemaVersions {
+export interface SchemaVersions {
+  type: string
   compatibility: string
+  latest: Omit<SchemaVersion, 'type'>
   versions: Omit<SchemaVersion, 'type' | 'schema'>[]
 }
 
 /** Whether a schema could be the next version, and if not, why. */
-interface SchemaCheck {
+export interface SchemaCheck {
   compatible: boolean
   compatibility: string
   incompatibilities: { version: number; direction: string; path: string; rule: string; message: string }[]
@@ -193,7 +215,7 @@ export function createOperator({ name, ...options }: OperatorOptions): Operator 
     schemas: async () => (await always<{ items: SchemaSummary[] }>('GET', '/v1/schemas')).items,
     async schema(type, version) {
       if (version !== undefined) return call('GET', `${schemaPath(type)}/versions/${version}`)
-      const found = await call<{ latest: SchemaVersion }>('GET', schemaPath(type))
+      const found = await call<SchemaVersions>('GET', schemaPath(type))
       return found && { ...found.latest, type }
     },
     checkSchema: (type, schema) => always('POST', `${schemaPath(type)}/check`, { schema }),

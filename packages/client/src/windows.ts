@@ -1,5 +1,5 @@
 /** Windows and joins in the operator's client. */
-import type { Method } from './http.js'
+import type { Sending } from './http.js'
 import { type Page, type PageOptions, queryOf } from './lists.js'
 
 /** The lowest and the highest watermark of the partitions: how far event time has come. RFC 3339. */
@@ -103,61 +103,47 @@ export interface LateFilter extends ResultFilter {
   type?: string | undefined
 }
 
-/** As of `Operator`, every method throws RequestFailed on failure. */
-export interface WindowOperator {
+/** What windows and joins have in common. As of `Operator`, every method throws RequestFailed on failure. */
+interface StatefulOperator<Summary> {
   /** The newest first. */
-  list(page?: PageOptions): Promise<Page<WindowSummary>>
-  /** `undefined` if there is no such window. */
-  get(name: string): Promise<WindowSummary | undefined>
-  /** Those of the latest windows first. */
-  results(name: string, filter?: ResultFilter, page?: PageOptions): Promise<Page<WindowResult>>
-  /** By key. */
-  open(name: string, filter?: { key?: string | undefined }, page?: PageOptions): Promise<Page<OpenWindow>>
+  list(page?: PageOptions): Promise<Page<Summary>>
+  /** `undefined` if there is none of this name. */
+  get(name: string): Promise<Summary | undefined>
   /** The last accepted first. */
   late(name: string, filter?: LateFilter, page?: PageOptions): Promise<Page<LateEvent>>
 }
 
 /** As of `Operator`, every method throws RequestFailed on failure. */
-export interface JoinOperator {
-  /** The newest first. */
-  list(page?: PageOptions): Promise<Page<JoinSummary>>
-  /** `undefined` if there is no such join. */
-  get(name: string): Promise<JoinSummary | undefined>
+export interface WindowOperator extends StatefulOperator<WindowSummary> {
+  /** Those of the latest windows first. */
+  results(name: string, filter?: ResultFilter, page?: PageOptions): Promise<Page<WindowResult>>
+  /** By key. */
+  open(name: string, filter?: { key?: string | undefined }, page?: PageOptions): Promise<Page<OpenWindow>>
+}
+
+/** As of `Operator`, every method throws RequestFailed on failure. */
+export interface JoinOperator extends StatefulOperator<JoinSummary> {
   /** By key. */
   waiting(
     name: string,
     filter?: { key?: string | undefined; side?: 'left' | 'right' | undefined },
     page?: PageOptions,
   ): Promise<Page<WaitingJoinEvent>>
-  /** The last accepted first. */
-  late(name: string, filter?: LateFilter, page?: PageOptions): Promise<Page<LateEvent>>
 }
 
-type Send<Missing> = <Body>(method: Method, path: string, body?: object) => Promise<Body | Missing>
-
-/** `call` resolves with `undefined` if there is no such thing, `always` throws then. */
-export function createWindowOperators({ call, always }: { call: Send<undefined>; always: Send<never> }): {
-  windows: WindowOperator
-  joins: JoinOperator
-} {
+export function createWindowOperators({ call, always }: Sending): { windows: WindowOperator; joins: JoinOperator } {
   const at = (kind: string, name: string) => `/v1/${kind}/${encodeURIComponent(name)}`
   const list =
     <Item>(kind: string, what: string) =>
     (name: string, filter: object = {}, page: PageOptions = {}) =>
       always<Page<Item>>('GET', `${at(kind, name)}/${what}${queryOf({ ...filter, ...page })}`)
+  const shared = <Summary>(kind: string): StatefulOperator<Summary> => ({
+    list: (page = {}) => always('GET', `/v1/${kind}${queryOf(page)}`),
+    get: (name) => call('GET', at(kind, name)),
+    late: list(kind, 'late'),
+  })
   return {
-    windows: {
-      list: (page = {}) => always('GET', `/v1/windows${queryOf(page)}`),
-      get: (name) => call('GET', at('windows', name)),
-      results: list('windows', 'results'),
-      open: list('windows', 'open'),
-      late: list('windows', 'late'),
-    },
-    joins: {
-      list: (page = {}) => always('GET', `/v1/joins${queryOf(page)}`),
-      get: (name) => call('GET', at('joins', name)),
-      waiting: list('joins', 'waiting'),
-      late: list('joins', 'late'),
-    },
+    windows: { ...shared('windows'), results: list('windows', 'results'), open: list('windows', 'open') },
+    joins: { ...shared('joins'), waiting: list('joins', 'waiting') },
   }
 }

@@ -1,7 +1,15 @@
 /** Events for tests that begin at the database. */
 import { randomUUID } from 'node:crypto'
 import type { AcceptedEvent, Delivery, Processed } from '@eventflow/core'
-import { type Db, findRawEvents, insertRawEvents, type NewEvent, type StoredEvent } from '@eventflow/db'
+import {
+  type Db,
+  findRawEvents,
+  insertRawEvents,
+  type Lease,
+  type NewEvent,
+  type StoredEvent,
+  takePartitions,
+} from '@eventflow/db'
 
 /** An event as ingest would insert it: complete, with a new id and a new key unless given. */
 export function newEvent(given: Partial<NewEvent> = {}): NewEvent {
@@ -50,4 +58,10 @@ export function deliveryOf(event: AcceptedEvent, attempts = 0): Delivery {
 /** An event that was processed without a change. */
 export function processedOf(event: AcceptedEvent): Processed {
   return { kind: 'processed', delivery: deliveryOf(event), data: {}, payload: '{}' }
+}
+
+/** Takes partitions for a worker; resolves with its leases. */
+export async function takeLeases(db: Db, partitions: readonly number[], leaseMs = 60_000): Promise<Lease[]> {
+  const taken = await takePartitions(db, 'a', partitions, { reclaim: false, leaseMs })
+  return taken.map(({ partition, epoch }) => ({ partition, epoch, dirty: 0 }))
 }

@@ -619,7 +619,7 @@ describe('windows and joins', () => {
     )
     const first = await eventflow([...results, '--limit', '1', '--json'])
     expect(lines(first.stdout)).toMatchObject([{ result: { count: 3 } }])
-    expect(first.stderr).toMatch(/show more with --limit 200/)
+    expect(first.stderr).toMatch(/show more with --limit 10\n$/)
     expect(await eventflow([...results, '--key', 'none'])).toMatchObject({ code: 0, stderr: 'No result matches.\n' })
     expect((await eventflow(['windows', 'open', 'revenue'])).stdout).toMatch(/ a +\{"count":1\}\n$/)
     for (const late of [

@@ -3,7 +3,7 @@ import type { DeadLetter, DeadLetterFilter, Operator } from '@eventflow/client'
 import { figure } from '../progress.js'
 import { oneLine } from '../table.js'
 import { sourceOf } from './events.js'
-import { type ShowOptions, showList, showOne } from './show.js'
+import { type ShowOptions, showList, showOne, showPage } from './show.js'
 
 export interface ListOptions extends ShowOptions {
   /** open, replaying, replayed, discarded or all. */
@@ -11,7 +11,8 @@ export interface ListOptions extends ShowOptions {
   limit: number
 }
 
-const NONE = 'No dead letter matches.'
+export const NONE = 'No dead letter matches.'
+export const DEAD_HEADING = ['failed', 'status', 'type', 'key', 'id', 'error']
 
 /** Prints the number of dead letters of each type and error class. Resolves with the exit code. */
 export async function groupDeadLetters(
@@ -40,11 +41,13 @@ export async function listDeadLetters(
   filter: DeadLetterFilter,
   { status, limit, ...options }: ListOptions,
 ): Promise<number> {
-  const { items, next } = await operator.deadLetters({ ...filter, status }, { limit })
-  showList(items, { none: NONE, heading: ['failed', 'status', 'type', 'key', 'id', 'error'], rowOf }, options)
-  if (next !== null)
-    options.note(`There may be more: show more with --limit ${Math.min(1_000, limit * 10)}, or count them with --group`)
-  return 0
+  const page = await operator.deadLetters({ ...filter, status }, { limit })
+  return showPage(
+    page,
+    { none: NONE, heading: DEAD_HEADING, rowOf },
+    { limit, ...options },
+    ', or count them with --group',
+  )
 }
 
 /** Prints one dead letter with its data and every attempt. Resolves with the exit code: 1 if there is none. */

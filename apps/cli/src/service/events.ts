@@ -76,6 +76,7 @@ function shown(event: WholeEvent): string {
     ['correlation', correlationid],
     ['caused by', causationid],
     ['status', `${status}, ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}`],
+    ['dead in', event.dead_in?.map(({ group }) => group).join(', ')],
   ]
   const told = facts.flatMap(([name, value]) => (value === undefined ? [] : [`${name.padEnd(12)} ${oneLine(value)}`]))
   const steps = event.timeline.map(({ at, what, detail }) => `  ${at}  ${what}${detail ? `: ${oneLine(detail)}` : ''}`)

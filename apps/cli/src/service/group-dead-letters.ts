@@ -10,10 +10,10 @@ import type {
 import { UsageError } from '../arguments.js'
 import { figure, type Progress } from '../progress.js'
 import { oneLine } from '../table.js'
-import { shownDeadLetter } from './dead-letters.js'
+import { DEAD_HEADING, NONE, shownDeadLetter } from './dead-letters.js'
 import { sourceOf } from './events.js'
 import { type Confirmation, confirmed } from './groups.js'
-import { type ShowOptions, showList, showOne } from './show.js'
+import { type ShowOptions, showOne, showPage } from './show.js'
 
 /** The options of the command. */
 export interface GroupDlqOptions extends ShowOptions {
@@ -58,11 +58,8 @@ async function list(
   { filter: { ids, ...filter } = {}, status, limit, ...options }: DlqOptions,
 ): Promise<number> {
   if (ids) throw new UsageError(`To show one dead letter: eventflow groups dlq ${name} show ${ids[0]}`)
-  const { items, next } = await operator.groups.deadLetters(name, { ...filter, status }, { limit })
-  const heading = ['failed', 'status', 'type', 'key', 'id', 'error']
-  showList(items, { none: 'No dead letter matches.', heading, rowOf }, options)
-  if (next !== null) options.note(`There may be more: show more with --limit ${Math.min(1_000, limit * 10)}`)
-  return 0
+  const page = await operator.groups.deadLetters(name, { ...filter, status }, { limit })
+  return showPage(page, { none: NONE, heading: DEAD_HEADING, rowOf }, { limit, ...options })
 }
 
 function rowOf(letter: GroupDeadLetter): string[] {

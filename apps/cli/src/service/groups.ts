@@ -3,22 +3,15 @@ import type { Group, GroupLag, GroupState, Operator, WholeGroup } from '@eventfl
 import { UsageError } from '../arguments.js'
 import { figure } from '../progress.js'
 import { oneLine, span, table } from '../table.js'
-import { type ShowOptions, showList, showOne } from './show.js'
+import { type ShowOptions, showAll, showOne } from './show.js'
 
-/** The size of a page of the service. */
+/** The largest page of groups. */
 const PAGE = 100
 
 /** Prints all groups, by name. Resolves with the exit code. */
 export async function listGroups(operator: Operator, options: ShowOptions): Promise<number> {
-  const items: Group[] = []
-  let cursor: string | undefined
-  do {
-    const page = await operator.groups.list({ limit: PAGE, cursor })
-    items.push(...page.items)
-    cursor = page.next ?? undefined
-  } while (cursor !== undefined)
-  showList(
-    items.sort((a, b) => (a.name < b.name ? -1 : 1)),
+  return showAll(
+    (page) => operator.groups.list(page),
     {
       none: 'There is no consumer group.',
       heading: ['group', 'kind', 'state', 'lag', 'waiting', 'parked', 'dead', 'workers'],
@@ -29,8 +22,8 @@ export async function listGroups(operator: Operator, options: ShowOptions): Prom
       ],
     },
     options,
+    PAGE,
   )
-  return 0
 }
 
 /** Prints one group with its partitions. Resolves with the exit code: 1 if there is none. */

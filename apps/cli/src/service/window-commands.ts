@@ -12,13 +12,7 @@ const MISSING_JOIN = MISSING.replace('window', 'join')
 export function windowCommands(program: Command, asking: Asking): void {
   const { command, asks } = asking
   const windows = program.command('windows').description('List windows, their results, open windows and late events.')
-
-  command(windows, 'ls', 'List the windows, with counts of the own tenant.')
-    .addHelpText('after', '\nExit code: 0, 2 when the service does not answer.')
-    .addHelpText('after', '\nExample: eventflow windows ls')
-    .action(
-      asks(async (operator, options: ShowOptions) => (await import('./windows.js')).listWindows(operator, options)),
-    )
+  listCommand(windows, 'windows', asking)
   limited(command(windows, 'results', 'List results of a window, those of the latest windows first.'))
     .option('--key <key>', 'only of this key')
     .option('--from <time>', 'only of windows that end after this time or age (90s, 15m, 2h, 7d)', readMoment)
@@ -46,10 +40,7 @@ export function windowCommands(program: Command, asking: Asking): void {
 function joinCommands(program: Command, asking: Asking): void {
   const { command, asks } = asking
   const joins = program.command('joins').description('List joins, the events that wait in them, and late events.')
-  command(joins, 'ls', 'List the joins, with counts of the own tenant.')
-    .addHelpText('after', '\nExit code: 0, 2 when the service does not answer.')
-    .addHelpText('after', '\nExample: eventflow joins ls')
-    .action(asks(async (operator, options: ShowOptions) => (await import('./windows.js')).listJoins(operator, options)))
+  listCommand(joins, 'joins', asking)
   limited(command(joins, 'waiting', 'List events that may still be joined, by key.'))
     .option('--key <key>', 'only of this key')
     .addOption(new Option('--side <side>', 'only of this side').choices(['left', 'right']))
@@ -61,6 +52,18 @@ function joinCommands(program: Command, asking: Asking): void {
       ),
     )
   lateCommand(joins, 'joins', 'payments-with-users', asking)
+}
+
+function listCommand(parent: Command, kind: 'windows' | 'joins', { command, asks }: Asking): void {
+  command(parent, 'ls', `List the ${kind}, with counts of the own tenant.`)
+    .addHelpText('after', '\nExit code: 0, 2 when the service does not answer.')
+    .addHelpText('after', `\nExample: eventflow ${kind} ls`)
+    .action(
+      asks(async (operator, options: ShowOptions) => {
+        const { listJoins, listWindows } = await import('./windows.js')
+        return (kind === 'windows' ? listWindows : listJoins)(operator, options)
+      }),
+    )
 }
 
 function lateCommand(parent: Command, kind: 'windows' | 'joins', example: string, { command, asks }: Asking): void {

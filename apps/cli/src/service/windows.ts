@@ -5,17 +5,13 @@ import type {
   LateFilter,
   OpenWindow,
   Operator,
-  Page,
   ResultFilter,
   WaitingJoinEvent,
   WindowResult,
   WindowSummary,
 } from '@eventflow/client'
 import { figure } from '../progress.js'
-import { type ShowOptions, showList } from './show.js'
-
-/** The size of a page of the service. */
-const PAGE = 1_000
+import { type ShowOptions, showAll, showPage } from './show.js'
 
 /** The options of a command that lists what a window or a join has. */
 export interface StateListOptions extends ShowOptions {
@@ -28,92 +24,75 @@ export interface WaitingFilter {
 }
 
 /** Prints all windows, by name. Resolves with the exit code, as all here. */
-export async function listWindows(operator: Operator, options: ShowOptions): Promise<number> {
-  const items = await readAll((page) => operator.windows.list(page))
-  const right = ['version', 'open', 'results', 'late']
-  const rowOf = (window: WindowSummary) => [
-    ...[window.name, `${window.version}`, stateOf(window), figure(window.open_windows), figure(window.results)],
-    ...[figure(window.late_events), window.watermark?.min ?? '-', window.types.join(', ')],
-  ]
-  const heading = ['window', 'version', 'state', 'open', 'results', 'late', 'watermark', 'reads']
-  showList(items.sort(byName), { none: 'There is no window.', heading, right, rowOf }, options)
-  return 0
+export function listWindows({ windows }: Operator, options: ShowOptions): Promise<number> {
+  const counts = { open: (of: WindowSummary) => of.open_windows, results: (of: WindowSummary) => of.results }
+  return showAll((page) => windows.list(page), listOf('window', counts), options)
 }
 
 /** Prints all joins, by name. */
-export async function listJoins(operator: Operator, options: ShowOptions): Promise<number> {
-  const items = await readAll((page) => operator.joins.list(page))
-  const right = ['version', 'waiting', 'late']
-  const rowOf = (join: JoinSummary) => [
-    ...[join.name, `${join.version}`, stateOf(join), figure(join.waiting), figure(join.late_events)],
-    ...[join.watermark?.min ?? '-', join.types.join(', ')],
-  ]
-  const heading = ['join', 'version', 'state', 'waiting', 'late', 'watermark', 'reads']
-  showList(items.sort(byName), { none: 'There is no join.', heading, right, rowOf }, options)
-  return 0
+export function listJoins({ joins }: Operator, options: ShowOptions): Promise<number> {
+  return showAll((page) => joins.list(page), listOf('join', { waiting: (of: JoinSummary) => of.waiting }), options)
 }
 
-const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1)
+/** How windows or joins are printed; `own`: the counts that only this kind has. */
+function listOf<Item extends WindowSummary | JoinSummary>(kind: string, own: Record<string, (of: Item) => number>) {
+  const counts = { ...own, late: ({ late_events }: Item) => late_events }
+  return {
+    none: `There is no ${kind}.`,
+    heading: [kind, 'version', 'state', ...Object.keys(counts), 'watermark', 'reads'],
+    right: ['version', ...Object.keys(counts)],
+    rowOf: (item: Item) => [
+      ...[item.name, `${item.version}`, stateOf(item), ...Object.values(counts).map((count) => figure(count(item)))],
+      ...[item.watermark?.min ?? '-', item.types.join(', ')],
+    ],
+  }
+}
 
 const stateOf = ({ paused, rebuilding }: WindowSummary | JoinSummary) =>
   [paused && 'paused', rebuilding && 'rebuilding'].filter(Boolean).join(', ') || 'running'
-
-async function readAll<Item>(read: (page: { limit: number; cursor: string | undefined }) => Promise<Page<Item>>) {
-  const items: Item[] = []
-  let cursor: string | undefined
-  do {
-    const page = await read({ limit: PAGE, cursor })
-    items.push(...page.items)
-    cursor = page.next ?? undefined
-  } while (cursor !== undefined)
-  return items
-}
 
 /** Prints results of a window. */
 export async function listResults(
   operator: Operator,
   name: string,
-  { key, from, to, limit, ...options }: StateListOptions & ResultFilter,
+  { key, from, to, ...options }: StateListOptions & ResultFilter,
 ): Promise<number> {
-  const page = await operator.windows.results(name, { key, from, to }, { limit })
+  const page = await operator.windows.results(name, { key, from, to }, { limit: options.limit })
   const rowOf = (row: WindowResult) => [row.start, row.end, row.key, JSON.stringify(row.result)]
-  showList(page.items, { none: 'No result matches.', heading: ['start', 'end', 'key', 'result'], rowOf }, options)
-  return told(page, options)
+  return showPage(page, { none: 'No result matches.', heading: ['start', 'end', 'key', 'result'], rowOf }, options)
 }
 
 /** Prints open windows. */
 export async function listOpen(
   operator: Operator,
   name: string,
-  { key, limit, ...options }: StateListOptions & { key?: string },
+  { key, ...options }: StateListOptions & { key?: string },
 ): Promise<number> {
-  const page = await operator.windows.open(name, { key }, { limit })
+  const page = await operator.windows.open(name, { key }, { limit: options.limit })
   const rowOf = (row: OpenWindow) => [row.start, row.end, row.closes_at, row.key, JSON.stringify(row.state)]
   const heading = ['start', 'end', 'closes at', 'key', 'state']
-  showList(page.items, { none: 'No window is open.', heading, rowOf }, options)
-  return told(page, options)
+  return showPage(page, { none: 'No window is open.', heading, rowOf }, options)
 }
 
 /** Prints late events of a window or a join. */
 export async function listLate(
   operator: Operator,
   { kind, name }: { kind: 'windows' | 'joins'; name: string },
-  { type, key, from, to, limit, ...options }: StateListOptions & LateFilter,
+  { type, key, from, to, ...options }: StateListOptions & LateFilter,
 ): Promise<number> {
-  const page = await operator[kind].late(name, { type, key, from, to }, { limit })
+  const page = await operator[kind].late(name, { type, key, from, to }, { limit: options.limit })
   const rowOf = (row: LateEvent) => [row.time, row.watermark, row.type, row.partitionkey, row.id]
   const heading = ['occurred', 'watermark', 'type', 'key', 'id']
-  showList(page.items, { none: 'No event was late.', heading, rowOf }, options)
-  return told(page, options)
+  return showPage(page, { none: 'No event was late.', heading, rowOf }, options)
 }
 
 /** Prints events that wait in a join. */
 export async function listWaiting(
   operator: Operator,
   name: string,
-  { key, side, limit, ...options }: StateListOptions & WaitingFilter,
+  { key, side, ...options }: StateListOptions & WaitingFilter,
 ): Promise<number> {
-  const page = await operator.joins.waiting(name, { key, side }, { limit })
+  const page = await operator.joins.waiting(name, { key, side }, { limit: options.limit })
   const rowOf = (row: WaitingJoinEvent) => [
     ...[
       row.time,
@@ -126,13 +105,5 @@ export async function listWaiting(
     ],
   ]
   const heading = ['occurred', 'expires at', 'side', 'matched', 'type', 'key', 'id']
-  showList(page.items, { none: 'No event waits.', heading, rowOf }, options)
-  return told(page, options)
-}
-
-/** Says that there may be more. */
-function told({ items, next }: Page<unknown>, { note }: ShowOptions): number {
-  if (next !== null)
-    note(`There may be more: show more with --limit ${Math.min(PAGE, Math.max(items.length, 20) * 10)}`)
-  return 0
+  return showPage(page, { none: 'No event waits.', heading, rowOf }, options)
 }

@@ -1,10 +1,10 @@
 /** Dead letters: grouped, one by one, and the operations on them. */
+import type { DeadLetter, DeadLetterGroup, Page } from '@eventflow/client'
 import { useEffect, useState } from 'preact/hooks'
-import type { DeadLetter, DeadLetterGroup, Page } from '../answers.js'
 import { type ApiError, get, type Params, queryOf } from '../api.js'
 import { readForm } from '../form.js'
 import { count, fromLocalTime, localTime, quoted, shellWord, shortId } from '../format.js'
-import { DiscardButton, type Filter, ReplayButton } from '../parts/actions.js'
+import { DiscardButton, ReplayButton } from '../parts/actions.js'
 import { Heading, Nothing, Problem, Same, Spark, Time } from '../parts/basics.js'
 import { useFirstOf } from '../parts/first-of.js'
 import { AuditTrail, Operations } from '../parts/operations.js'
@@ -168,12 +168,12 @@ function Groups({ filter, status, changes, changed }: GroupsProps) {
       {status === 'open' && all > 0 && (
         <div class="buttons">
           <ReplayButton
-            filter={filter as Filter}
+            filter={filter}
             type={filter.type ?? (answer?.more ? undefined : onlyTypeOf(groups))}
             done={changed}
             label={`Replay ${matching}…`}
           />
-          <DiscardButton filter={filter as Filter} done={changed} label={`Discard ${matching}…`} />
+          <DiscardButton filter={filter} done={changed} label={`Discard ${matching}…`} />
         </div>
       )}
     </section>

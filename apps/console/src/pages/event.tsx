@@ -1,6 +1,7 @@
 /** One event: its data, its timeline, its causes and effects. */
+import type { ListedEvent, Page, WholeEvent } from '@eventflow/client'
 import { Fragment } from 'preact'
-import type { EventType, ListedEvent, Page, WholeEvent } from '../answers.js'
+import type { EventType, Json } from '../answers.js'
 import { type Branch, namesOf, treeOf } from '../causes.js'
 import { count, duration, quoted, shellWord, time } from '../format.js'
 import { moment } from '../live.js'
@@ -46,9 +47,10 @@ export function EventPage({ id }: { id: string }) {
       </Heading>
       <Facts event={event} />
       {event.failure && <Failure failure={event.failure} />}
+      {event.dead_in?.map((dead) => <DeadIn dead={dead} key={dead.group} />)}
       <Timeline event={event} />
-      <Payload title="Data" value={event.data} sensitive={sensitive} />
-      {event.result !== undefined && <Payload title="Result" value={event.result} sensitive={sensitive} />}
+      <Payload title="Data" value={event.data as Json} sensitive={sensitive} />
+      {event.result !== undefined && <Payload title="Result" value={event.result as Json} sensitive={sensitive} />}
       <Related event={event} />
       <Same
         sql={`SELECT * FROM events WHERE tenant_id = 'default' AND event_id = ${quoted(event.id)};`}
@@ -163,6 +165,17 @@ function Failure({ failure }: { failure: NonNullable<WholeEvent['failure']> }) {
         </ul>
       )}
       {more}
+    </div>
+  )
+}
+
+function DeadIn({ dead }: { dead: NonNullable<WholeEvent['dead_in']>[number] }) {
+  const { group, status, error_class, message } = dead
+  return (
+    <div class="problem">
+      Dead letter of the group{' '}
+      <a href={href(['groups', group], status === 'open' ? {} : { status })}>{group}</a>
+      {status !== 'open' && `, ${status}`}: <strong>{error_class}</strong>: {message}
     </div>
   )
 }

@@ -1,6 +1,7 @@
 /** Search for events. */
+import type { ListedEvent, Page } from '@eventflow/client'
 import { useEffect, useState } from 'preact/hooks'
-import { EVENT_STATUSES, type EventType, type ListedEvent, type Page } from '../answers.js'
+import { EVENT_STATUSES, type EventType } from '../answers.js'
 import { type ApiError, get, type Params, queryOf } from '../api.js'
 import { readForm } from '../form.js'
 import { duration, fromLocalTime, localTime, quoted, shellWord, shortId } from '../format.js'

@@ -1,7 +1,7 @@
 /** One consumer group: its state, its partitions and its dead letters. */
+import type { Group, WholeGroup } from '@eventflow/client'
 import { useState } from 'preact/hooks'
 import { count, duration, quoted, shellWord } from '../format.js'
-import type { Group, WholeGroup } from '../group-answers.js'
 import { Badge, Heading, Nothing, Problem, Same, Time } from '../parts/basics.js'
 import { PauseButton, ResumeButton } from '../parts/group-actions.js'
 import { GroupDeadLetters } from '../parts/group-dead-letters.js'

@@ -1,7 +1,6 @@
 /** The consumer groups: their state, and how far each is behind. */
-import type { Page } from '../answers.js'
+import type { Group, Page } from '@eventflow/client'
 import { count, duration } from '../format.js'
-import type { Group } from '../group-answers.js'
 import { Badge, Heading, Nothing, Problem, Same } from '../parts/basics.js'
 import { number, Table } from '../parts/table.js'
 import { href } from '../route.js'

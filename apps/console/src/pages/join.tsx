@@ -1,4 +1,5 @@
 /** One join: the events that wait in it, and late ones. */
+import type { JoinSummary, WaitingJoinEvent } from '@eventflow/client'
 import { queryOf } from '../api.js'
 import { readForm } from '../form.js'
 import { count, shellWord, shortId } from '../format.js'
@@ -8,7 +9,6 @@ import { LateEvents, LOOK_MS, NotRead, StatefulFacts, stateOf } from '../parts/s
 import { Table } from '../parts/table.js'
 import { go, href, route } from '../route.js'
 import { useGet } from '../use-get.js'
-import type { JoinSummary, WaitingEvent } from '../window-answers.js'
 
 const SIDES = ['left', 'right']
 
@@ -37,7 +37,7 @@ export function JoinPage({ name }: { name: string }) {
         <StatefulFacts of={join} />
       </dl>
       <Filter name={name} filter={filter} />
-      <Listed<WaitingEvent>
+      <Listed<WaitingJoinEvent>
         path={`${path}/waiting`}
         params={filter}
         label="Waiting events"
@@ -90,7 +90,7 @@ function Filter({ name, filter }: { name: string; filter: { key: string | undefi
   )
 }
 
-function Waiting({ items }: { items: readonly WaitingEvent[] }) {
+function Waiting({ items }: { items: readonly WaitingJoinEvent[] }) {
   return (
     <Table label="Waiting events" columns={['Occurred', 'Expires at', 'Side', 'Joined', 'Type', 'Key', 'Id']}>
       {items.map(({ id, type, side, partitionkey, time, expires_at, matched }, i) => (

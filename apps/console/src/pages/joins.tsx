@@ -1,12 +1,11 @@
 /** The joins: how many events wait in them. */
-import type { Page } from '../answers.js'
+import type { JoinSummary, Page } from '@eventflow/client'
 import { count } from '../format.js'
 import { Badge, Heading, Nothing, Problem, Same } from '../parts/basics.js'
 import { LOOK_MS, Reached, stateOf } from '../parts/stateful.js'
 import { number, Table } from '../parts/table.js'
 import { href } from '../route.js'
 import { useGet } from '../use-get.js'
-import type { JoinSummary } from '../window-answers.js'
 
 export function JoinsPage() {
   const { answer, error } = useGet<Page<JoinSummary>>('v1/joins', LOOK_MS)

@@ -1,5 +1,6 @@
 /** The schema of one type: its versions, their differences and their usage. */
-import type { DeadLetterGroup, EventType, Json, Page, SchemaUsage, SchemaVersion, SchemaVersions } from '../answers.js'
+import type { DeadLetterGroup, Page, SchemaVersion, SchemaVersions } from '@eventflow/client'
+import type { EventType, Json, SchemaUsage } from '../answers.js'
 import { count, percent, quoted, shellWord } from '../format.js'
 import { Badge, Heading, Nothing, Problem, Same, Time } from '../parts/basics.js'
 import { Changes } from '../parts/changes.js'
@@ -27,7 +28,7 @@ export function SchemaPage({ type }: { type: string }) {
   const { latest, compatibility } = answer
   return (
     <>
-      <Heading aside={<RegisterButton label="New version…" type={type} latest={latest.schema} done={again} />}>
+      <Heading aside={<RegisterButton label="New version…" type={type} latest={latest.schema as Json} done={again} />}>
         {type}
       </Heading>
       <dl class="facts">
@@ -64,7 +65,7 @@ function describeCode(definition: EventType | undefined): string {
 }
 
 /** What recent events say about the schema. */
-function Usage({ usage, latest }: { usage: SchemaUsage; latest: SchemaVersion }) {
+function Usage({ usage, latest }: { usage: SchemaUsage; latest: SchemaVersions['latest'] }) {
   const events = usage.versions.reduce((sum, version) => sum + version.events, 0)
   const named = (latest.schema as { properties?: Record<string, Json> }).properties
   const unknown = named ? usage.fields.filter(({ name }) => !Object.hasOwn(named, name)) : []
@@ -176,7 +177,7 @@ function Compared({ of }: { of: SchemaVersions }) {
     go(['schemas', type], { version: `${version}`, against: `${compared}` })
   return (
     <section class="compared">
-      {one && <Payload title={`Version ${shown}`} value={one.schema} sensitive={[]} />}
+      {one && <Payload title={`Version ${shown}`} value={one.schema as Json} sensitive={[]} />}
       {against !== undefined && (
         <section>
           <header>
@@ -194,7 +195,7 @@ function Compared({ of }: { of: SchemaVersions }) {
               </select>
             </label>
           </header>
-          {one && other && <Changes before={other.schema} after={one.schema} />}
+          {one && other && <Changes before={other.schema as Json} after={one.schema as Json} />}
         </section>
       )}
     </section>

@@ -1,5 +1,6 @@
 /** The event types that have a schema. */
-import type { EventType, Page, SchemaType } from '../answers.js'
+import type { Page, SchemaSummary } from '@eventflow/client'
+import type { EventType } from '../answers.js'
 import { count } from '../format.js'
 import { Heading, Nothing, Problem, Same, Time } from '../parts/basics.js'
 import { useFirstOf } from '../parts/first-of.js'
@@ -9,7 +10,7 @@ import { href } from '../route.js'
 import { useGet } from '../use-get.js'
 
 export function SchemasPage() {
-  const { answer, error, again } = useGet<{ items: SchemaType[] }>('v1/schemas')
+  const { answer, error, again } = useGet<{ items: SchemaSummary[] }>('v1/schemas')
   const { answer: types } = useGet<Page<EventType>>('v1/event-types')
   return (
     <>
@@ -27,7 +28,7 @@ export function SchemasPage() {
 const SQL = `SELECT type, max(version) AS latest, count(*) AS versions
 FROM event_schemas WHERE tenant_id = 'default' GROUP BY type ORDER BY type;`
 
-function Types({ items, types }: { items: readonly SchemaType[]; types: readonly EventType[] }) {
+function Types({ items, types }: { items: readonly SchemaSummary[]; types: readonly EventType[] }) {
   const { first, more } = useFirstOf(items)
   return (
     <>

@@ -1,6 +1,7 @@
 /** A form to write an event, send it and follow it until it is settled. */
+import type { Page, WholeEvent } from '@eventflow/client'
 import { useEffect, useState } from 'preact/hooks'
-import type { EventType, Page, Schema, WholeEvent } from '../answers.js'
+import type { EventType, Schema } from '../answers.js'
 import { type ApiError, get, post } from '../api.js'
 import { shellWord } from '../format.js'
 import { Badge, Heading, Nothing, Problem, Same } from '../parts/basics.js'

@@ -1,5 +1,5 @@
 /** One window: its results over time, the open ones, and late events. */
-import type { Page } from '../answers.js'
+import type { OpenWindow, Page, WindowResult, WindowSummary } from '@eventflow/client'
 import { type Params, queryOf } from '../api.js'
 import { numericAggregates } from '../bars.js'
 import { readForm } from '../form.js'
@@ -11,7 +11,6 @@ import { LateEvents, LOOK_MS, NotRead, StatefulFacts, stateOf } from '../parts/s
 import { Clamped, number, Table } from '../parts/table.js'
 import { go, href, route } from '../route.js'
 import { useGet } from '../use-get.js'
-import type { OpenWindow, WindowResult, WindowSummary } from '../window-answers.js'
 
 const FIELDS = ['key', 'from', 'to']
 

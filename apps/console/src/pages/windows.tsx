@@ -1,12 +1,11 @@
 /** The windows: how many are open, and how many results they have. */
-import type { Page } from '../answers.js'
+import type { Page, WindowSummary } from '@eventflow/client'
 import { count } from '../format.js'
 import { Badge, Heading, Nothing, Problem, Same } from '../parts/basics.js'
 import { LOOK_MS, Reached, stateOf } from '../parts/stateful.js'
 import { number, Table } from '../parts/table.js'
 import { href } from '../route.js'
 import { useGet } from '../use-get.js'
-import type { WindowSummary } from '../window-answers.js'
 
 export function WindowsPage() {
   const { answer, error } = useGet<Page<WindowSummary>>('v1/windows', LOOK_MS)

@@ -1,137 +1,52 @@
 /** What an operator can do to failed and blocked events: replay, discard, correct, skip. Each asks for name and reason. */
-import { useEffect, useState } from 'preact/hooks'
-import type { DryRun, Json, Operation, WholeEvent } from '../answers.js'
-import { type ApiError, post } from '../api.js'
-import { type Form, readForm } from '../form.js'
+import type { DeadLetterAction, DeadLetterFilter, Operation, WholeEvent } from '@eventflow/client'
+import { useState } from 'preact/hooks'
+import { post } from '../api.js'
+import type { Form } from '../form.js'
 import { count } from '../format.js'
 import { href } from '../route.js'
 import { useGet } from '../use-get.js'
 import { AskingButton, Who } from './asking.js'
-import { Problem } from './basics.js'
-import { Dialog } from './dialog.js'
-import { Clamped } from './table.js'
+import { type Asked, DeadLettersButton } from './dead-letters-button.js'
 import { VersionChoice } from './version-choice.js'
 
-/** In the form of the service. */
-export type Filter = Record<string, Json>
-
-export interface ActionProps {
-  filter: Filter
+interface ActionProps {
+  filter: DeadLetterFilter
   done: () => void
   label?: string
 }
 
 /** `type`: the type of all matching events, if it is only one. A schema version can then be chosen. */
-export function ReplayButton({ filter, done, type, label = 'Replay' }: ActionProps & { type?: string | undefined }) {
-  return <OperationButton kind="replay" label={label} filter={filter} done={done} type={type} />
-}
-
-export function DiscardButton({ filter, done, label = 'Discard' }: ActionProps) {
-  return <OperationButton kind="discard" label={label} filter={filter} done={done} />
-}
-
-const QUESTIONS = {
-  replay: 'Replayed events are processed again, in the order in which they were accepted.',
-  discard: 'Discarded events are never processed. They stay stored, with your reason.',
-}
-
-function OperationButton({ label, ...asked }: Omit<AskProps, 'close'> & { label: string }) {
-  const [asking, setAsking] = useState(false)
-  return (
+export function ReplayButton({ label = 'Replay', type, ...asked }: ActionProps & { type?: string | undefined }) {
+  const fields = (total: number) => (
     <>
-      <button type="button" class={asked.kind === 'discard' ? 'danger' : ''} onClick={() => setAsking(true)}>
-        {label}
-      </button>
-      {asking && <Ask {...asked} close={() => setAsking(false)} />}
+      {type && <VersionChoice type={type} />}
+      {total > 1 && (
+        <label>
+          Events per second, at most
+          <input name="rate" type="number" min="1" max="10000" defaultValue="100" />
+        </label>
+      )}
     </>
   )
+  const what = 'Replayed events are processed again, in the order in which they were accepted.'
+  return <DeadLettersButton {...asked} {...operation('replay')} label={label} what={what} fields={fields} />
 }
 
-interface AskProps {
-  kind: 'replay' | 'discard'
-  filter: Filter
-  type?: string | undefined
-  close: () => void
-  done: () => void
+export function DiscardButton({ label = 'Discard', ...asked }: ActionProps) {
+  const what = 'Discarded events are never processed. They stay stored, with your reason.'
+  return <DeadLettersButton {...asked} {...operation('discard')} label={label} what={what} />
 }
 
-/** Counts with a dry run, asks, then shows the progress. */
-function Ask({ kind, filter, type, close, done }: AskProps) {
-  const [dryRun, setDryRun] = useState<DryRun>()
-  const [operation, setOperation] = useState<Operation>()
-  const [error, setError] = useState<ApiError>()
-  const path = `v1/dead-letters/${kind}`
-  useEffect(() => {
-    post<DryRun>(path, { filter, dry_run: true }).then(setDryRun, setError)
-  }, [])
-
-  const submit = async (event: SubmitEvent) => {
-    const { text } = readForm(event)
-    const [reason, rate, version] = [text('reason'), Number(text('rate')), Number(text('schema_version'))]
-    setError(undefined)
+/** Begins an operation, and shows its progress. */
+function operation(action: DeadLetterAction) {
+  const path = `v1/dead-letters/${action}`
+  const act = async ({ form: { text }, order, show, end }: Asked) => {
+    const [rate, version] = [Number(text('rate')), Number(text('schema_version'))]
     const how = { ...(rate > 0 && { rate }), ...(version > 0 && { schema_version: version }) }
-    await post<Operation>(path, { filter, ...how, ...(reason && { reason }) }).then(setOperation, setError)
+    show(<Progress started={await post<Operation>(path, { ...order, ...how })} close={end} />)
   }
-
-  const title = kind === 'replay' ? 'Replay dead letters' : 'Discard dead letters'
-  const ended = () => {
-    close()
-    done()
-  }
-  return (
-    <Dialog title={title} close={operation ? ended : close}>
-      <Problem error={error} />
-      {operation ? (
-        <Progress started={operation} close={ended} />
-      ) : dryRun ? (
-        <form onSubmit={submit}>
-          <p aria-live="polite">
-            <strong>{count(dryRun.count)}</strong> {dryRun.count === 1 ? 'dead letter matches' : 'dead letters match'}.{' '}
-            {QUESTIONS[kind]}
-          </p>
-          <Samples dryRun={dryRun} />
-          {kind === 'replay' && type && <VersionChoice type={type} />}
-          {kind === 'replay' && dryRun.count > 1 && (
-            <label>
-              Events per second, at most
-              <input name="rate" type="number" min="1" max="10000" defaultValue="100" />
-            </label>
-          )}
-          <label>
-            Reason{kind === 'replay' && ' (optional)'}
-            <input name="reason" maxLength={500} required={kind === 'discard'} autoComplete="off" />
-          </label>
-          <Who />
-          <div class="buttons">
-            <button type="submit" class={kind === 'discard' ? 'danger' : 'main'} disabled={dryRun.count === 0}>
-              {kind === 'replay' ? 'Replay' : 'Discard'} {count(dryRun.count)}
-            </button>
-          </div>
-        </form>
-      ) : (
-        !error && <p>Counting…</p>
-      )}
-    </Dialog>
-  )
-}
-
-/** A few of the matching dead letters. */
-export function Samples({ dryRun: { samples, count: all } }: { dryRun: DryRun }) {
-  return (
-    <ul class="samples">
-      {samples.map(({ id, type, partitionkey, message }) => (
-        <li key={id}>
-          <a href={href(['events', id])}>{type}</a> {partitionkey !== id && partitionkey}
-          {message && (
-            <small>
-              <Clamped text={message} />
-            </small>
-          )}
-        </li>
-      ))}
-      {all > samples.length && <li>and {count(all - samples.length)} more</li>}
-    </ul>
-  )
+  return { action, path, act }
 }
 
 const LOOK_MS = 500

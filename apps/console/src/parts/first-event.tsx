@@ -1,6 +1,7 @@
 /** The first visit: how to send an event, and a note when it is settled. */
+import type { Page, WholeEvent } from '@eventflow/client'
 import { useEffect, useState } from 'preact/hooks'
-import type { EventType, Page, WholeEvent } from '../answers.js'
+import type { EventType } from '../answers.js'
 import { type ApiError, get, post } from '../api.js'
 import { duration } from '../format.js'
 import { href } from '../route.js'

@@ -1,13 +1,9 @@
 /** Pausing and resuming consumer groups, and replaying or discarding what one has failed to handle. */
-import { useEffect, useState } from 'preact/hooks'
-import { type ApiError, post } from '../api.js'
-import { readForm } from '../form.js'
+import type { DeadLetterAction, DeadLetterFilter, WholeGroup } from '@eventflow/client'
+import { post } from '../api.js'
 import { count } from '../format.js'
-import type { GroupDryRun, WholeGroup } from '../group-answers.js'
-import { type ActionProps, Samples } from './actions.js'
 import { AskingButton, Who } from './asking.js'
-import { Problem } from './basics.js'
-import { Dialog } from './dialog.js'
+import { type Asked, DeadLettersButton } from './dead-letters-button.js'
 
 interface GroupProps {
   group: WholeGroup
@@ -69,114 +65,57 @@ export function ResumeButton({ group: { name, partitions }, done }: GroupProps) 
   )
 }
 
-interface GroupActionProps extends ActionProps {
-  group: string
-  action: 'replay' | 'discard'
-}
-
-/** Replays or discards the open dead letters of a group that match. */
-export function GroupDeadLettersButton({ label, ...asked }: GroupActionProps) {
-  const [asking, setAsking] = useState(false)
-  return (
-    <>
-      <button type="button" class={asked.action === 'discard' ? 'danger' : ''} onClick={() => setAsking(true)}>
-        {label}
-      </button>
-      {asking && <Ask {...asked} close={() => setAsking(false)} />}
-    </>
-  )
-}
-
 const WORDS = {
   replay: {
-    sure: 'Replay',
-    done: 'replayed',
+    past: 'replayed',
     what: 'Replayed events are handled again; the position of the group does not move.',
   },
   discard: {
-    sure: 'Discard',
-    done: 'discarded',
+    past: 'discarded',
     what: 'Discarded events are never handled by this group. They stay stored, with your reason.',
   },
 }
 
-/** Counts with a dry run, asks, then changes them, a thousand with each request. */
-function Ask({ group, action, filter, close, done }: GroupActionProps & { close: () => void }) {
-  const [dryRun, setDryRun] = useState<GroupDryRun>()
-  const [changed, setChanged] = useState<{ count: number; ended: boolean }>()
-  const [error, setError] = useState<ApiError>()
-  const path = `v1/groups/${encodeURIComponent(group)}/dead-letters/${action}`
-  const { sure, done: past, what } = WORDS[action]
-  useEffect(() => {
-    post<GroupDryRun>(path, { filter, dry_run: true }).then(setDryRun, setError)
-  }, [])
+interface GroupActionProps {
+  group: string
+  action: DeadLetterAction
+  filter: DeadLetterFilter
+  done: () => void
+  label: string
+}
 
-  const submit = async (event: SubmitEvent) => {
-    const reason = readForm(event).text('reason')
-    setError(undefined)
+/** Replays or discards the open dead letters of a group that match, a thousand with each request. */
+export function GroupDeadLettersButton({ group, action, ...asked }: GroupActionProps) {
+  const path = `v1/groups/${encodeURIComponent(group)}/dead-letters/${action}`
+  const { past, what } = WORDS[action]
+  const act = async ({ order, extent, show, end }: Asked) => {
     // One that fails again after that is not replayed again.
-    const to = filter.to ?? dryRun!.at
-    const change = { filter: { ...filter, to }, ...(reason && { reason }) }
+    const filter = { ...order.filter, to: order.filter.to ?? extent.at }
+    let sum = 0
     try {
-      for (let sum = 0, more = true; more; ) {
-        const answer = await post<{ changed: number; more: boolean }>(path, change)
+      for (let more = true; more; ) {
+        const answer = await post<{ changed: number; more: boolean }>(path, { ...order, filter })
         sum += answer.changed
         more = answer.more && answer.changed > 0
-        setChanged({ count: sum, ended: !more })
+        show(<Changed told={`${count(sum)} ${past}${more ? '…' : ''}`} close={end} />)
       }
     } catch (problem) {
-      setError(problem as ApiError)
+      if (sum > 0) show(<Changed told={`${count(sum)} ${past}`} close={end} />)
+      throw problem
     }
   }
-  const ended = () => {
-    close()
-    done()
-  }
+  return <DeadLettersButton {...asked} {...{ action, path, what, act }} whose={` of ${group}`} />
+}
+
+function Changed({ told, close }: { told: string; close: () => void }) {
   return (
-    <Dialog title={`${sure} dead letters of ${group}`} close={changed ? ended : close}>
-      <Problem error={error} />
-      {changed ? (
-        <>
-          <p aria-live="polite">
-            {count(changed.count)} {past}
-            {!changed.ended && !error && '…'}
-          </p>
-          <div class="buttons">
-            <button type="button" class="main" onClick={ended}>
-              Close
-            </button>
-          </div>
-        </>
-      ) : dryRun ? (
-        <form onSubmit={submit}>
-          <p aria-live="polite">
-            <strong>
-              {count(dryRun.count)}
-              {dryRun.more && ' or more'}
-            </strong>{' '}
-            {dryRun.count === 1 ? 'dead letter matches' : 'dead letters match'}. {what}
-          </p>
-          {action === 'replay' && dryRun.removed > 0 && (
-            <p class="warn">
-              {count(dryRun.removed)} of them cannot be replayed: their events were removed from the log.
-            </p>
-          )}
-          <Samples dryRun={dryRun} />
-          <label>
-            Reason{action === 'replay' && ' (optional)'}
-            <input name="reason" maxLength={500} required={action === 'discard'} autoComplete="off" />
-          </label>
-          <Who />
-          <div class="buttons">
-            <button type="submit" class={action === 'discard' ? 'danger' : 'main'} disabled={dryRun.count === 0}>
-              {sure} {count(dryRun.count)}
-              {dryRun.more && ' or more'}
-            </button>
-          </div>
-        </form>
-      ) : (
-        !error && <p>Counting…</p>
-      )}
-    </Dialog>
+    <>
+      <p aria-live="polite">{told}</p>
+      <div class="buttons">
+        <button type="button" class="main" onClick={close}>
+          Close
+        </button>
+      </div>
+    </>
   )
 }

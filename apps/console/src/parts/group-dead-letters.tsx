@@ -1,11 +1,9 @@
 /** The dead letters of a consumer group. */
+import type { GroupDeadLetter, Page } from '@eventflow/client'
 import { useEffect, useState } from 'preact/hooks'
-import type { Page } from '../answers.js'
 import { type ApiError, get, type Params, queryOf } from '../api.js'
 import { shortId } from '../format.js'
-import type { GroupDeadLetter } from '../group-answers.js'
 import { href } from '../route.js'
-import type { Filter } from './actions.js'
 import { Nothing, Problem, Time } from './basics.js'
 import { GroupDeadLettersButton } from './group-actions.js'
 import { ACTIONS, Clamped, number, Table } from './table.js'
@@ -70,7 +68,7 @@ function Letters({ name, status, errorClass, done }: LettersProps) {
   const [items, setItems] = useState<GroupDeadLetter[]>()
   const [next, setNext] = useState<string | null>(null)
   const [error, setError] = useState<ApiError>()
-  const filter: Filter = errorClass ? { error_class: errorClass } : {}
+  const filter = errorClass ? { error_class: errorClass } : {}
   const load = async (cursor?: string) => {
     try {
       const asked = { error_class: errorClass, status, cursor, limit: '20' }
@@ -129,44 +127,47 @@ function Found({
 }) {
   return (
     <Table label="Dead letters" columns={['Failed', 'Type', 'Key', 'Id', 'Error', number('Attempts'), ACTIONS]}>
-      {items.map((letter, i) => (
-        <tr key={letter.id ?? i}>
-          <td>
-            {letter.id ? (
-              <a href={href(['events', letter.id])}>
-                <Time at={letter.failed_at} />
-              </a>
-            ) : (
-              <Time at={letter.failed_at} />
-            )}
-          </td>
-          <td class="cut" title={letter.type}>
-            {letter.type}
-          </td>
-          <td class="cut" title={letter.partitionkey ?? ''}>
-            {letter.partitionkey === letter.id ? '–' : letter.partitionkey}
-          </td>
-          <td>{letter.id ? <code>…{shortId(letter.id)}</code> : `of ${letter.tenant}`}</td>
-          <td class="wide">
-            <ErrorOf name={name} status={status} letter={letter} />
-          </td>
-          <td class="number">{letter.attempts}</td>
-          <td>{status === 'open' && letter.id && <Single name={name} id={letter.id} done={done} />}</td>
-        </tr>
-      ))}
+      {items.map((letter, i) => {
+        // Of another tenant's event only the kind of failure is told.
+        const own = letter.tenant === undefined ? letter : undefined
+        const failed = <Time at={letter.failed_at} />
+        return (
+          <tr key={own?.id ?? i}>
+            <td>{own ? <a href={href(['events', own.id])}>{failed}</a> : failed}</td>
+            <td class="cut" title={letter.type}>
+              {letter.type}
+            </td>
+            <td class="cut" title={own?.partitionkey ?? ''}>
+              {own?.partitionkey === own?.id ? '–' : own?.partitionkey}
+            </td>
+            <td>{own ? <code>…{shortId(own.id)}</code> : `of ${letter.tenant}`}</td>
+            <td class="wide">
+              <ErrorOf name={name} status={status} letter={letter} />
+            </td>
+            <td class="number">{letter.attempts}</td>
+            <td>{status === 'open' && own && <Single name={name} id={own.id} done={done} />}</td>
+          </tr>
+        )
+      })}
     </Table>
   )
 }
 
 /** The message; the class leads to all of its kind. */
 function ErrorOf({ name, status, letter }: { name: string; status: string; letter: GroupDeadLetter }) {
-  const { failure, resolved_by: by, reason } = letter
+  const { failure } = letter
   const alike = { error_class: failure.error_class, ...(status !== 'open' && { status }) }
   return (
     <>
       <a href={href(['groups', name], alike)}>{failure.error_class}</a>
-      {failure.message !== undefined && <Clamped text={failure.message} />}
-      {by && <small>{` by ${by}${reason ? `: ${reason}` : ''}`}</small>}
+      {letter.tenant === undefined && (
+        <>
+          <Clamped text={letter.failure.message} />
+          {letter.resolved_by && (
+            <small>{` by ${letter.resolved_by}${letter.reason ? `: ${letter.reason}` : ''}`}</small>
+          )}
+        </>
+      )}
     </>
   )
 }

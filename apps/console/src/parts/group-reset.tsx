@@ -1,9 +1,9 @@
 /** Resetting a consumer group to another place of the log, after a dry run. */
+import type { GroupReset, GroupTarget, ResetDryRun, WholeGroup } from '@eventflow/client'
 import { useState } from 'preact/hooks'
 import { type ApiError, post } from '../api.js'
 import { readForm } from '../form.js'
 import { count, fromLocalTime, time } from '../format.js'
-import type { GroupReset, GroupResetDryRun, Place, WholeGroup } from '../group-answers.js'
 import { Who } from './asking.js'
 import { Problem } from './basics.js'
 import { Dialog } from './dialog.js'
@@ -33,7 +33,7 @@ const PLACES = [
 ] as const
 
 /** A place of the log in words. */
-export function describePlace(place: Place): string {
+export function describePlace(place: GroupTarget): string {
   if (place === 'earliest') return 'the beginning of the log'
   if (place === 'latest') return 'the end of the log'
   return 'time' in place ? time(place.time) : `position ${place.position}`
@@ -43,7 +43,7 @@ export function describePlace(place: Place): string {
 function Ask({ group, close, done }: ResetProps & { close: () => void }) {
   const { name, kind } = group
   const [kindOfPlace, choose] = useState<(typeof PLACES)[number][0]>('earliest')
-  const [dryRun, setDryRun] = useState<GroupResetDryRun>()
+  const [dryRun, setDryRun] = useState<ResetDryRun>()
   const [underWay, setUnderWay] = useState(false)
   const [error, setError] = useState<ApiError>()
   const path = `v1/groups/${encodeURIComponent(name)}/reset`
@@ -70,7 +70,7 @@ function Ask({ group, close, done }: ResetProps & { close: () => void }) {
           close()
           done()
         })
-      : post<GroupResetDryRun>(path, { ...asked, dry_run: true }).then(setDryRun)
+      : post<ResetDryRun>(path, { ...asked, dry_run: true }).then(setDryRun)
     await answered.catch(setError)
     setUnderWay(false)
   }
@@ -124,7 +124,7 @@ function Ask({ group, close, done }: ResetProps & { close: () => void }) {
   )
 }
 
-function Extent({ of: { again, skipped, more } }: { of: GroupResetDryRun }) {
+function Extent({ of: { again, skipped, more } }: { of: ResetDryRun }) {
   const events = (value: number) => `${count(value)}${more ? ' or more' : ''} ${value === 1 ? 'event' : 'events'}`
   return (
     <p>

@@ -1,7 +1,7 @@
 /** A list of the service that is read page by page. */
+import type { Page } from '@eventflow/client'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
-import type { Page } from '../answers.js'
 import { type ApiError, get, type Params } from '../api.js'
 import { Nothing, Problem } from './basics.js'
 

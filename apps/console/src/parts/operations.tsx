@@ -1,10 +1,11 @@
 /** Operations with their progress, and the audit log. */
+import type { DeadLetterFilter, Operation, Page } from '@eventflow/client'
 import { useEffect, useState } from 'preact/hooks'
-import type { AuditEntry, Operation, Page } from '../answers.js'
+import type { AuditEntry } from '../answers.js'
 import { type ApiError, post } from '../api.js'
 import { count } from '../format.js'
 import { useGet } from '../use-get.js'
-import { type Filter, OperationBar } from './actions.js'
+import { OperationBar } from './actions.js'
 import { Problem, Time } from './basics.js'
 import { number, Table } from './table.js'
 
@@ -92,7 +93,7 @@ export function AuditTrail({ changes }: { changes: number }) {
   )
 }
 
-function describeFilter(filter: Filter): string {
+function describeFilter(filter: DeadLetterFilter): string {
   const parts = Object.entries(filter).map(([name, value]) =>
     Array.isArray(value) ? `${value.length} selected by id` : `${name.replace('_', ' ')} ${value}`,
   )

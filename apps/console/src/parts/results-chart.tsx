@@ -1,7 +1,7 @@
 /** A bar chart of the results of a window over time. */
+import type { WindowResult } from '@eventflow/client'
 import { barsOf } from '../bars.js'
 import { count, time } from '../format.js'
-import type { WindowResult } from '../window-answers.js'
 
 interface ResultsChartProps {
   title: string

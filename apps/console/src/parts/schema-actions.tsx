@@ -1,6 +1,7 @@
 /** Actions on the schema of a type: check and register a version, set the compatibility mode. */
+import type { SchemaCheck } from '@eventflow/client'
 import { useState } from 'preact/hooks'
-import type { Json, SchemaCheck } from '../answers.js'
+import type { Json } from '../answers.js'
 import { type ApiError, post, put } from '../api.js'
 import { readForm } from '../form.js'
 import { go } from '../route.js'

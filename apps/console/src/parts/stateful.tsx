@@ -1,10 +1,13 @@
 /** What the pages of windows and of joins share. */
+import type { JoinSummary, LateEvent, WindowSummary } from '@eventflow/client'
 import { count, duration, shortId } from '../format.js'
+import { moment } from '../live.js'
 import { href } from '../route.js'
-import type { LateEvent, Stateful } from '../window-answers.js'
 import { Nothing, Problem, Time } from './basics.js'
 import { Listed } from './listed.js'
 import { Table } from './table.js'
+
+type Stateful = WindowSummary | JoinSummary
 
 /** How often windows and joins are read, in milliseconds. */
 export const LOOK_MS = 2_000
@@ -60,10 +63,15 @@ export function StatefulFacts({ of }: { of: Stateful }) {
       </dd>
       <dt>Version</dt>
       <dd>{version}</dd>
-      <dt>Group</dt>
-      <dd>
-        <a href={href(['groups', name])}>Lag, pause and dead letters</a>
-      </dd>
+      {/* Its group is the operator's, who alone sees the pipeline. */}
+      {moment.value && (
+        <>
+          <dt>Group</dt>
+          <dd>
+            <a href={href(['groups', name])}>Lag, pause and dead letters</a>
+          </dd>
+        </>
+      )}
     </>
   )
 }

@@ -1,5 +1,5 @@
 /** The schema version that a replay reads events as. */
-import type { SchemaVersions } from '../answers.js'
+import type { SchemaVersions } from '@eventflow/client'
 import { useGet } from '../use-get.js'
 
 /** The form field `schema_version`; nothing if the type has no schema. */

@@ -33,6 +33,7 @@ export function describeEvent(row: EventRow, traceUrl: string) {
     attempts: row.attempts,
     timeline: timelineOf(row),
     ...(row.failed_at !== null && row.status !== 'processed' && { failure: failureOf(row) }),
+    ...(row.dead_in !== null && { dead_in: row.dead_in }),
     data: row.payload,
     ...(row.result !== null && { result: row.result }),
   }

@@ -61,6 +61,17 @@ interface PlacePage {
   next(after: readonly string[] | null): string | null
 }
 
+/** Converts the rows of a page to the form of the API; `numberOf` returns the number by which they are ordered. */
+export function describePage<Row, Item>(
+  page: Page,
+  rows: readonly Row[],
+  numberOf: (row: Row) => number,
+  describe: (row: Row) => Item,
+): { items: Item[]; next: string | null } {
+  const before = rows.length === page.limit ? numberOf(rows.at(-1)!) : null
+  return { items: rows.map((row) => describe(row)), next: page.next(before) }
+}
+
 /** As `ReadPage`. */
 export type ReadPlacePage = (list: string, tenantId: string, sent: SentPage) => PlacePage
 

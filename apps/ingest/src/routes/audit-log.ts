@@ -3,7 +3,7 @@ import { type KeptAuditEntry, listAuditLog, type Reads } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeFilter } from '../answers/filter.js'
-import { NextPage, PageQuery, type ReadPage, type SentPage } from '../http/paging.js'
+import { describePage, NextPage, PageQuery, type ReadPage, type SentPage } from '../http/paging.js'
 import { Moment } from '../http/reply.js'
 import { strictly } from '../http/request.js'
 
@@ -14,8 +14,7 @@ export function auditRoutes(app: FastifyInstance, { reads, readPage }: { reads: 
     async ({ query, access: { tenantId } }) => {
       const page = readPage('audit log', tenantId, query)
       const entries = await reads.of(tenantId)((db) => listAuditLog(db, tenantId, page))
-      const before = entries.length === page.limit ? entries.at(-1)!.id : null
-      return { items: entries.map(describeEntry), next: page.next(before) }
+      return describePage(page, entries, ({ id }) => id, describeEntry)
     },
   )
 }

@@ -135,6 +135,17 @@ const Story = Type.Object({
       errors: Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() })),
     }),
   ),
+  dead_in: Type.Optional(
+    Type.Array(
+      Type.Object({
+        group: Type.String(),
+        status: Type.String({ description: 'open, replaying or discarded' }),
+        error_class: Type.String(),
+        message: Type.String(),
+      }),
+      { description: 'The consumer groups of the tenant that have failed to handle it, by name' },
+    ),
+  ),
   data: Type.Object({}, { additionalProperties: true, description: 'The data as sent' }),
   result: Type.Optional(
     Type.Object({}, { additionalProperties: true, description: 'The data as processed: with enrichment and defaults' }),

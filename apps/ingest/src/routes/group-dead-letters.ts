@@ -2,8 +2,6 @@
 import {
   countGroupDeadLetters,
   type Db,
-  DEAD_LETTER_STATUSES,
-  type DeadLetterStatus,
   discardGroupDeadLetters,
   findGroupDeadLetter,
   findGroupRow,
@@ -13,21 +11,26 @@ import {
 } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { describeWholeDeadLetter } from '../answers/describe-dead-letter.js'
 import { describeGroupDeadLetter, describeGroupExtent } from '../answers/describe-group.js'
-import { ErrorClass, EventIds, filterTexts, readFilter, type SentFilter } from '../answers/filter.js'
-import { describeAbsence, findEventId, Source } from '../http/event-name.js'
-import { NextPage, PageQuery, type SentPage } from '../http/paging.js'
-import { RequestError } from '../http/problem.js'
-import { Moment } from '../http/reply.js'
+import { readFilter, type SentFilter } from '../answers/filter.js'
+import { describePage, NextPage } from '../http/paging.js'
 import { operatorOf, strictly } from '../http/request.js'
+import {
+  ChangeFilter,
+  describeOne,
+  failureOfAny,
+  ListParameters,
+  type ListQuery,
+  OneId,
+  OneQuery,
+  ofAny,
+  ofOwn,
+  requireReason,
+  WholeDeadLetter,
+} from './dead-letter-parts.js'
 import { GroupName } from './group-schemas.js'
 import { foundGroup, type GroupRoutesDeps, type OfGroup } from './groups.js'
-import { Operator } from './operation-schemas.js'
-
-interface ListQuery extends Omit<SentFilter, 'ids'>, SentPage {
-  status?: DeadLetterStatus | 'all'
-}
+import { DryRun, Operator } from './operation-schemas.js'
 
 interface SentChange {
   filter: SentFilter
@@ -50,8 +53,12 @@ export function groupDeadLetterRoutes(app: FastifyInstance, { dbOf, reads, readP
         const group = await find(db, request)
         const page = readPage(`dead letters of group ${group.groupId}`, tenantId, { limit, cursor })
         const rows = await listGroupDeadLetters(db, { group, filter, ...(status !== 'all' && { status }) }, page)
-        const before = rows.length === page.limit ? rows.at(-1)!.seq : null
-        return { items: rows.map((row) => describeGroupDeadLetter(tenantId, row)), next: page.next(before) }
+        return describePage(
+          page,
+          rows,
+          ({ seq }) => seq,
+          (row) => describeGroupDeadLetter(tenantId, row),
+        )
       })
     },
   )
@@ -65,13 +72,10 @@ export function groupDeadLetterRoutes(app: FastifyInstance, { dbOf, reads, readP
     },
     async (request) => {
       const { tenantId } = request.access
-      const named = { tenantId, id: request.params.id, source: request.query.source }
       const db = dbOf(tenantId)
       const { groupId } = await find(db, request)
-      const eventId = await findEventId(db, named)
-      const row = eventId && (await findGroupDeadLetter(db, groupId, { tenantId, id: eventId }))
-      if (!row) throw new RequestError('dead-letter-not-found', describeAbsence(named, 'has failed'))
-      return describeWholeDeadLetter(row)
+      const named = { tenantId, id: request.params.id, source: request.query.source }
+      return describeOne(db, named, (id) => findGroupDeadLetter(db, groupId, { tenantId, id }))
     },
   )
 
@@ -102,31 +106,11 @@ export function groupDeadLetterRoutes(app: FastifyInstance, { dbOf, reads, readP
     '/v1/groups/:name/dead-letters/discard',
     { schema: discardSchema, validatorCompiler: strictly, config: { problems } },
     (request) => {
-      if (request.body.dry_run || request.body.reason !== undefined) return change('discard', request)
-      const problem = { pointer: '/reason', message: 'is missing: give the reason why they will never be handled' }
-      throw new RequestError('invalid-query', `${problem.pointer} ${problem.message}`, [problem])
+      requireReason(request.body, 'handled')
+      return change('discard', request)
     },
   )
 }
-
-const shared = {
-  type: Type.String(),
-  status: Type.String({ description: 'open, replaying, replayed or discarded' }),
-  attempts: Type.Integer(),
-  accepted_at: Moment,
-  failed_at: Moment,
-}
-
-const ofOwn = {
-  id: Type.String({ format: 'uuid' }),
-  partitionkey: Type.String(),
-  correlationid: Type.String(),
-  resolved_at: Type.Optional(Moment),
-  resolved_by: Type.Optional(Type.String({ description: 'Who replayed or discarded it' })),
-  reason: Type.Optional(Type.String()),
-}
-
-const failure = { failure_type: Type.String(), error_class: Type.String(), component: Type.String() }
 
 const listSchema = {
   summary: 'List dead letters of a group',
@@ -134,28 +118,15 @@ const listSchema = {
     'The events that the group has failed to handle, in pages, the last accepted first. A group in code reads the events of all tenants; of other tenants’ events, the list says only which kind of failure it is.',
   tags: ['groups'],
   params: GroupName,
-  querystring: Type.Object(
-    {
-      status: Type.Optional(
-        Type.Union(
-          [...DEAD_LETTER_STATUSES, 'all'].map((status) => Type.Literal(status)),
-          { description: 'The default is open' },
-        ),
-      ),
-      ...filterTexts('Failed'),
-      error_class: ErrorClass,
-      ...PageQuery,
-    },
-    { additionalProperties: false },
-  ),
+  querystring: Type.Object(ListParameters, { additionalProperties: false }),
   response: {
     200: Type.Object({
       items: Type.Array(
         Type.Object({
           ...Type.Partial(Type.Object(ofOwn)).properties,
-          ...shared,
+          ...ofAny,
           tenant: Type.Optional(Type.String({ description: 'The tenant of the event, if it is another one' })),
-          failure: Type.Object({ ...failure, message: Type.Optional(Type.String()) }),
+          failure: Type.Object({ ...failureOfAny, message: Type.Optional(Type.String()) }),
         }),
       ),
       next: NextPage,
@@ -167,25 +138,9 @@ const oneSchema = {
   summary: 'One dead letter of a group, with its history',
   description: 'Only if its event is of the tenant that asks.',
   tags: ['groups'],
-  params: Type.Object({ ...GroupName.properties, id: Type.String({ minLength: 1, maxLength: 200 }) }),
-  querystring: Type.Object({ source: Source }, { additionalProperties: false }),
-  response: {
-    200: Type.Object({
-      ...ofOwn,
-      ...shared,
-      failure: Type.Object({
-        ...failure,
-        message: Type.String(),
-        errors: Type.Array(Type.Object({ pointer: Type.String(), message: Type.String() })),
-      }),
-      worker_id: Type.String(),
-      partition: Type.Integer(),
-      history: Type.Array(Type.Object({}, { additionalProperties: true }), {
-        description: 'Every attempt of the group, oldest first. An entry with the number 0 marks a replay',
-      }),
-      data: Type.Object({}, { additionalProperties: true }),
-    }),
-  },
+  params: Type.Object({ ...GroupName.properties, id: OneId }),
+  querystring: OneQuery,
+  response: { 200: WholeDeadLetter },
 }
 
 const changing = (summary: string, description: string, example: object) => ({
@@ -194,10 +149,7 @@ const changing = (summary: string, description: string, example: object) => ({
   ...{ tags: ['groups'], headers: Operator, params: GroupName },
   body: Type.Object(
     {
-      filter: Type.Object(
-        { ids: EventIds, ...filterTexts('Failed'), error_class: ErrorClass },
-        { additionalProperties: false, description: 'All given parts must match; {} matches every open dead letter' },
-      ),
+      filter: ChangeFilter,
       dry_run: Type.Optional(Type.Boolean({ description: 'Only count the dead letters and show a few of them' })),
       reason: Type.Optional(
         Type.String({ maxLength: 500, pattern: '\\S', description: 'The reason, kept with the dead letters' }),
@@ -216,18 +168,7 @@ const changing = (summary: string, description: string, example: object) => ({
         }),
       ),
       at: Type.Optional(Type.String({ format: 'date-time', description: 'When they were counted' })),
-      samples: Type.Optional(
-        Type.Array(
-          Type.Object({
-            id: Type.String({ format: 'uuid' }),
-            type: Type.String(),
-            partitionkey: Type.String(),
-            accepted_at: Moment,
-            error_class: Type.Optional(Type.String()),
-            message: Type.Optional(Type.String()),
-          }),
-        ),
-      ),
+      samples: Type.Optional(DryRun.properties.samples),
     }),
   },
 })

@@ -20,7 +20,7 @@ import {
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { describeGroup, describeResetSteps, describeWholeGroup } from '../answers/describe-group.js'
-import { NextPage, PageQuery, type ReadPage, type SentPage } from '../http/paging.js'
+import { describePage, NextPage, PageQuery, type ReadPage, type SentPage } from '../http/paging.js'
 import { RequestError } from '../http/problem.js'
 import { operatorOf, strictly } from '../http/request.js'
 import {
@@ -51,8 +51,8 @@ export interface GroupRoutesDeps {
 }
 
 /** Returns what a route found. Throws RequestError if it found no group. */
-export function foundGroup<Found>(found: Found | undefined, name: string): Found {
-  if (found === undefined) throw new RequestError('group-not-found', `There is no consumer group ${name}`)
+export function foundGroup<Found>(found: Found | undefined, name: string, kind = 'consumer group'): Found {
+  if (found === undefined) throw new RequestError('group-not-found', `There is no ${kind} ${name}`)
   return found
 }
 
@@ -71,8 +71,7 @@ export function groupRoutes(app: FastifyInstance, { dbOf, reads, readPage }: Gro
     async ({ access: { tenantId }, query }) => {
       const page = readPage('groups', tenantId, query)
       const groups = await reads.of(tenantId)((db) => listGroups(db, tenantId, page))
-      const before = groups.length === page.limit ? groups.at(-1)!.groupId : null
-      return { items: groups.map(describeGroup), next: page.next(before) }
+      return describePage(page, groups, ({ groupId }) => groupId, describeGroup)
     },
   )
 

@@ -1,8 +1,9 @@
 /** The schemas of the operation routes' requests and answers. */
 import type { OperationKind } from '@eventflow/db'
 import { type TSchema, Type } from '@sinclair/typebox'
-import { ErrorClass, EventIds, filterTexts } from '../answers/filter.js'
+import { EventIds, filterTexts } from '../answers/filter.js'
 import { LOCATED, Moment } from '../http/reply.js'
+import { ChangeFilter } from './dead-letter-parts.js'
 
 /**
  * The default rates in events a second: slow enough for a dependency that has only just recovered. A discard affects no
@@ -36,14 +37,9 @@ const ReadAs = Type.Optional(
   }),
 )
 
-const DeadLetterFilter = Type.Object(
-  { ids: EventIds, ...filterTexts('Failed'), error_class: ErrorClass },
-  { additionalProperties: false, description: 'All given parts must match; {} matches every open dead letter' },
-)
-
 export const ReplayDeadLettersBody = Type.Object(
   {
-    filter: DeadLetterFilter,
+    filter: ChangeFilter,
     schema_version: ReadAs,
     ...parts('replay-dead-letters'),
   },
@@ -51,7 +47,7 @@ export const ReplayDeadLettersBody = Type.Object(
 )
 
 export const DiscardBody = Type.Object(
-  { filter: DeadLetterFilter, ...parts('discard-dead-letters') },
+  { filter: ChangeFilter, ...parts('discard-dead-letters') },
   {
     additionalProperties: false,
     examples: [{ filter: { error_class: 'SchemaError' }, reason: 'sent by a broken test', dry_run: true }],
@@ -100,7 +96,7 @@ export const Operation = Type.Object({
   finished_at: Type.Union([Moment, Type.Null()]),
 })
 
-const DryRun = Type.Object({
+export const DryRun = Type.Object({
   count: Type.Integer(),
   samples: Type.Array(
     Type.Object({

@@ -20,6 +20,7 @@ import { readFilter } from '../answers/filter.js'
 import { RequestError } from '../http/problem.js'
 import { operatorOf, strictly } from '../http/request.js'
 import type { Operations } from '../operations/operations.js'
+import { requireReason } from './dead-letter-parts.js'
 import { asking, DEFAULT_RATES, DiscardBody, ReplayDeadLettersBody, ReplayProcessedBody } from './operation-schemas.js'
 
 type Asked = { Body: Static<typeof ReplayDeadLettersBody> | Static<typeof ReplayProcessedBody> }
@@ -62,10 +63,7 @@ export function startOperationRoutes(app: FastifyInstance, deps: StartOperationD
       config: { problems: ['limit-reached'] },
     },
     (request, reply) => {
-      if (!request.body.dry_run && request.body.reason === undefined) {
-        const problem = { pointer: '/reason', message: 'is missing: give the reason why they will never be processed' }
-        throw new RequestError('invalid-query', `${problem.pointer} ${problem.message}`, [problem])
-      }
+      requireReason(request.body, 'processed')
       return start(deps, 'discard-dead-letters', request, reply)
     },
   )

@@ -1,16 +1,27 @@
-/** What the routes of windows and of joins have in common: schemas, and the list of late events. */
+/** The routes that windows and joins share, and the form of those that only one of them has. */
 import { partitionOf } from '@eventflow/core'
-import { type Db, findRowOfKind, type GroupRow, listLateEvents, type Reads, type StatefulKind } from '@eventflow/db'
-import { Type } from '@sinclair/typebox'
+import {
+  type Db,
+  findRowOfKind,
+  findStateful,
+  listLateEvents,
+  listStateful,
+  type PlacedRows,
+  type PlacePage,
+  type Reads,
+  type StatefulGroup,
+  type StatefulKind,
+  type StatefulRows,
+} from '@eventflow/db'
+import { type TSchema, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeLateEvent } from '../answers/describe-stateful.js'
 import { filterTexts, readFilter, type SentFilter } from '../answers/filter.js'
-import { NextPage, PageQuery, type ReadPage, type ReadPlacePage, type SentPage } from '../http/paging.js'
-import { RequestError } from '../http/problem.js'
-import { Moment } from '../http/reply.js'
+import { describePage, NextPage, PageQuery, type ReadPage, type ReadPlacePage, type SentPage } from '../http/paging.js'
+import { asItIs, Moment } from '../http/reply.js'
 import { strictly } from '../http/request.js'
 import { GroupName } from './group-schemas.js'
-import type { OfGroup } from './groups.js'
+import { foundGroup, type OfGroup } from './groups.js'
 
 export interface StatefulRoutesDeps {
   reads: Reads
@@ -20,22 +31,7 @@ export interface StatefulRoutesDeps {
   partitions: number
 }
 
-/** Returns what a route found. Throws RequestError if there is no window, or join, of this name. */
-export function found<Found>(group: Found | undefined, kind: StatefulKind, name: string): Found {
-  if (group === undefined) throw new RequestError('group-not-found', `There is no ${kind} ${name}`)
-  return group
-}
-
-/** Resolves with a window, or a join. Rejects with RequestError if there is none of this name. */
-export async function find(db: Db, kind: StatefulKind, name: string): Promise<GroupRow> {
-  return found(await findRowOfKind(db, kind, name), kind, name)
-}
-
-/** The filter by a key, with its partition. */
-export const keyFilter = (tenantId: string, key: string | undefined, partitions: number) =>
-  key === undefined ? {} : { key, partition: partitionOf(tenantId, key, partitions) }
-
-export const ofOne = { validatorCompiler: strictly, config: { problems: ['group-not-found'] } } as const
+const ofOne = { validatorCompiler: strictly, config: { problems: ['group-not-found'] } } as const
 
 /** The parameter of a filter by key. */
 export const { key: Key } = filterTexts('')
@@ -60,8 +56,50 @@ export const statefulFields = {
   }),
 }
 
-/** The route of the events of a tenant that came too late. */
-export function lateRoute(app: FastifyInstance, kind: StatefulKind, { reads, readPage }: StatefulRoutesDeps): void {
+/** A kind of groups with state: the schema of one with what a tenant has in it, and how to describe it. */
+interface Kind {
+  kind: StatefulKind
+  Summary: TSchema
+  describe: (group: StatefulGroup) => object
+}
+
+/** The routes that windows and joins share: the list, one, and the events of a tenant that came too late. */
+export function statefulRoutes(
+  app: FastifyInstance,
+  { kind, Summary, describe }: Kind,
+  deps: StatefulRoutesDeps,
+): void {
+  const { reads, readPage } = deps
+  const tags = [`${kind}s`]
+
+  const listSchema = {
+    summary: `List the ${kind}s`,
+    description:
+      'In pages, the newest first. They are defined in code and read the events of all tenants; the counts are those of the tenant that asks.',
+    tags,
+    querystring: Type.Object(PageQuery, { additionalProperties: false }),
+    response: { 200: Type.Object({ items: Type.Array(Summary), next: NextPage }) },
+  }
+  app.get<{ Querystring: SentPage }>(
+    `/v1/${kind}s`,
+    { schema: listSchema, validatorCompiler: strictly },
+    async ({ access: { tenantId }, query }) => {
+      const page = readPage(`${kind}s`, tenantId, query)
+      const groups = await reads.of(tenantId)((db) => listStateful(db, { kind, tenantId }, page))
+      return describePage(page, groups, ({ groupId }) => groupId, describe)
+    },
+  )
+
+  const oneSchema = { summary: `One ${kind}`, tags, params: GroupName, response: { 200: Summary } }
+  app.get<OfGroup>(
+    `/v1/${kind}s/:name`,
+    { schema: oneSchema, ...ofOne },
+    ({ access: { tenantId }, params: { name } }) =>
+      reads.of(tenantId)(async (db) =>
+        describe(foundGroup(await findStateful(db, { kind, name, tenantId }), name, kind)),
+      ),
+  )
+
   type Query = Pick<SentFilter, 'type' | 'key' | 'from' | 'to'> & SentPage
   app.get<OfGroup & { Querystring: Query }>(
     `/v1/${kind}s/:name/late`,
@@ -69,15 +107,56 @@ export function lateRoute(app: FastifyInstance, kind: StatefulKind, { reads, rea
     ({ access: { tenantId }, params: { name }, query: { limit, cursor, ...sent } }) => {
       const filter = readFilter(sent)
       return reads.of(tenantId)(async (db) => {
-        const group = await find(db, kind, name)
+        const group = foundGroup(await findRowOfKind(db, kind, name), name, kind)
         const page = readPage(`late events of group ${group.groupId}`, tenantId, { limit, cursor })
         const rows = await listLateEvents(db, { group, tenantId }, filter, page)
-        const before = rows.length === page.limit ? rows.at(-1)!.seq : null
-        return { items: rows.map(describeLateEvent), next: page.next(before) }
+        return describePage(page, rows, ({ seq }) => seq, describeLateEvent)
       })
     },
   )
 }
+
+type SentRows = Pick<SentFilter, 'key' | 'from' | 'to'> & { side?: 'left' | 'right' } & SentPage
+
+/** A list of what a tenant has in a window or a join, in the order of several values. */
+interface RowsRoute<Filter> {
+  kind: StatefulKind
+  /** The last part of its path. */
+  name: string
+  schema: { summary: string; description: string; querystring: TSchema; response: object }
+  filterOf: (sent: SentRows, tenantId: string) => Filter
+  list: (db: Db, of: StatefulRows, filter: Filter, page: PlacePage) => Promise<PlacedRows>
+  describe: (row: PlacedRows['rows'][number]) => object
+}
+
+/** The route of such a list. */
+export function rowsRoute<Filter>(
+  app: FastifyInstance,
+  { kind, name: what, schema, filterOf, list, describe }: RowsRoute<Filter>,
+  { reads, readPlacePage }: StatefulRoutesDeps,
+): void {
+  app.get<OfGroup & { Querystring: SentRows }>(
+    `/v1/${kind}s/:name/${what}`,
+    { schema: { ...schema, tags: [`${kind}s`], params: GroupName }, serializerCompiler: asItIs, ...ofOne },
+    ({ access: { tenantId }, params: { name }, query: { limit, cursor, ...sent } }) => {
+      const filter = filterOf(sent, tenantId)
+      return reads.of(tenantId)(async (db) => {
+        const group = foundGroup(await findRowOfKind(db, kind, name), name, kind)
+        const page = readPlacePage(`${what} of group ${group.groupId}`, tenantId, { limit, cursor })
+        const { rows, next } = await list(db, { group, tenantId }, filter, page)
+        return { items: rows.map(describe), next: page.next(next) }
+      })
+    },
+  )
+}
+
+/** The filter of what is in the partition of its key: by key and side. */
+export const keyFilter =
+  ({ partitions }: StatefulRoutesDeps) =>
+  ({ key, side }: SentRows, tenantId: string) => ({
+    ...(key !== undefined && { key, partition: partitionOf(tenantId, key, partitions) }),
+    ...(side && { side }),
+  })
 
 const lateSchema = (kind: StatefulKind) => ({
   summary: `List late events of a ${kind}`,

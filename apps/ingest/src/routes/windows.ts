@@ -1,76 +1,28 @@
 /** Routes of windows: their definitions, results, open windows and late events. */
-import { findStateful, listOpenWindows, listStateful, listWindowResults } from '@eventflow/db'
+import { listOpenWindows, listWindowResults } from '@eventflow/db'
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { describeOpenWindow, describeResult, describeWindow } from '../answers/describe-stateful.js'
 import { readFilter, type SentFilter } from '../answers/filter.js'
-import { NextPage, PageQuery, PlaceQuery, type SentPage } from '../http/paging.js'
-import { asItIs, Moment } from '../http/reply.js'
-import { strictly } from '../http/request.js'
-import { GroupName } from './group-schemas.js'
-import type { OfGroup } from './groups.js'
+import { NextPage, PlaceQuery } from '../http/paging.js'
+import { Moment } from '../http/reply.js'
 import {
-  find,
-  found,
   Key,
   keyFilter,
-  lateRoute,
-  ofOne,
+  rowsRoute,
   type StatefulRoutesDeps,
   statefulFields,
+  statefulRoutes,
   UP_TO,
 } from './stateful.js'
 
 export function windowRoutes(app: FastifyInstance, deps: StatefulRoutesDeps): void {
-  const { reads, readPage, readPlacePage, partitions } = deps
   const kind = 'window'
-
-  app.get<{ Querystring: SentPage }>(
-    '/v1/windows',
-    { schema: listSchema, validatorCompiler: strictly },
-    async ({ access: { tenantId }, query }) => {
-      const page = readPage('windows', tenantId, query)
-      const groups = await reads.of(tenantId)((db) => listStateful(db, { kind, tenantId }, page))
-      const before = groups.length === page.limit ? groups.at(-1)!.groupId : null
-      return { items: groups.map(describeWindow), next: page.next(before) }
-    },
-  )
-
-  app.get<OfGroup>('/v1/windows/:name', { schema: oneSchema, ...ofOne }, ({ access: { tenantId }, params: { name } }) =>
-    reads.of(tenantId)(async (db) => {
-      const group = await findStateful(db, { kind, name, tenantId })
-      return describeWindow(found(group, kind, name))
-    }),
-  )
-
-  app.get<OfGroup & { Querystring: Pick<SentFilter, 'key' | 'from' | 'to'> & SentPage }>(
-    '/v1/windows/:name/results',
-    { schema: resultsSchema, serializerCompiler: asItIs, ...ofOne },
-    ({ access: { tenantId }, params: { name }, query: { limit, cursor, ...sent } }) => {
-      const filter = readFilter(sent)
-      return reads.of(tenantId)(async (db) => {
-        const group = await find(db, kind, name)
-        const page = readPlacePage(`results of group ${group.groupId}`, tenantId, { limit, cursor })
-        const { rows, next } = await listWindowResults(db, { group, tenantId }, filter, page)
-        return { items: rows.map(describeResult), next: page.next(next) }
-      })
-    },
-  )
-
-  app.get<OfGroup & { Querystring: { key?: string } & SentPage }>(
-    '/v1/windows/:name/open',
-    { schema: openSchema, serializerCompiler: asItIs, ...ofOne },
-    ({ access: { tenantId }, params: { name }, query: { key, ...sent } }) =>
-      reads.of(tenantId)(async (db) => {
-        const group = await find(db, kind, name)
-        const page = readPlacePage(`open windows of group ${group.groupId}`, tenantId, sent)
-        const filter = keyFilter(tenantId, key, partitions)
-        const { rows, next } = await listOpenWindows(db, { group, tenantId }, filter, page)
-        return { items: rows.map(describeOpenWindow), next: page.next(next) }
-      }),
-  )
-
-  lateRoute(app, kind, deps)
+  statefulRoutes(app, { kind, Summary: Window, describe: describeWindow }, deps)
+  const results = { name: 'results', schema: resultsSchema, filterOf: (sent: SentFilter) => readFilter(sent) }
+  rowsRoute(app, { kind, ...results, list: listWindowResults, describe: describeResult }, deps)
+  const open = { name: 'open', schema: openSchema, filterOf: keyFilter(deps) }
+  rowsRoute(app, { kind, ...open, list: listOpenWindows, describe: describeOpenWindow }, deps)
 }
 
 const Window = Type.Object({
@@ -79,25 +31,12 @@ const Window = Type.Object({
   results: Type.Integer({ description: `The tenant’s results that are kept${UP_TO}` }),
 })
 
-const listSchema = {
-  summary: 'List the windows',
-  description:
-    'In pages, the newest first. They are defined in code and read the events of all tenants; the counts are those of the tenant that asks.',
-  tags: ['windows'],
-  querystring: Type.Object(PageQuery, { additionalProperties: false }),
-  response: { 200: Type.Object({ items: Type.Array(Window), next: NextPage }) },
-}
-
-const oneSchema = { summary: 'One window', tags: ['windows'], params: GroupName, response: { 200: Window } }
-
 const AnyJson = (description: string) => Type.Object({}, { additionalProperties: true, description })
 
 const resultsSchema = {
   summary: 'List results of a window',
   description:
     'Final results of the tenant’s events, in pages, those of the latest windows first. A page may have fewer items than `limit` if they are large.',
-  tags: ['windows'],
-  params: GroupName,
   querystring: Type.Object(
     {
       key: Key,
@@ -128,8 +67,6 @@ const openSchema = {
   summary: 'List open windows',
   description:
     'The tenant’s windows that are not closed, in pages, by key. Of windows that overlap, their parts. A page may have fewer items than `limit` if their states are large.',
-  tags: ['windows'],
-  params: GroupName,
   querystring: Type.Object({ key: Key, ...PlaceQuery }, { additionalProperties: false }),
   response: {
     200: Type.Object({

@@ -9,10 +9,20 @@ import { asMoment } from '../server/moments.js'
 // biome-ignore lint/suspicious/noExplicitAny: a row of the view, passed on as JSON.
 type EventRow = Record<string, any>
 
-/** Resolves with the event with this id, or undefined; `time` is its `occurred_at` for `momentOf`. */
+/** The groups of the tenant $1 in which an event is a dead letter that was not replayed; NULL if there are none. */
+const DEAD_IN_GROUPS = `(
+  SELECT jsonb_agg(jsonb_build_object('group', g.name, 'status', d.status, 'error_class', d.error_class,
+                                      'message', d.message) ORDER BY g.name)
+  FROM consumer_groups g JOIN group_dead_letters d USING (group_id)
+  WHERE g.tenant_id = $1 AND d.tenant_id = $1 AND d.seq = events.seq AND d.status <> 'replayed')`
+
+/**
+ * Resolves with the event with this id, or undefined; `time` is its `occurred_at` for `momentOf`, `dead_in` the groups
+ * that have failed to handle it, or null.
+ */
 export async function findEvent(db: Db, tenantId: string, id: string): Promise<EventRow | undefined> {
   const text = `
-    SELECT *, ${asMoment('occurred_at')} AS time FROM events
+    SELECT *, ${asMoment('occurred_at')} AS time, ${DEAD_IN_GROUPS} AS dead_in FROM events
     WHERE (partition, seq) IN (SELECT partition, seq FROM event_ids WHERE tenant_id = $1 AND event_id = $2)
       AND tenant_id = $1 AND event_id = $2`
   const values = [tenantId, id]
