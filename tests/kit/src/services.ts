@@ -54,7 +54,7 @@ export function redisCacheDir(): string {
 
 /**
  * Creates a database; migrated and empty, or without any table. A copy of the database `like` is made in a fraction of
- * the time of its migrations; nobody may be connected to that one. `ledger`: whether it has the table of that name, which
+ * the time of its migrations; that one must be without connections. `ledger`: whether it has the table of that name, which
  * knows its database. Returns its URL for the ordinary role of the pipeline's programs: all tests run with its rights.
  */
 export async function createDatabase({
