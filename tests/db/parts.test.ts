@@ -23,17 +23,22 @@ import {
   type TestPipeline,
   until,
 } from '@eventflow/testkit'
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 
 const WIDTH = { partEvents: 100, keptDays: 0 }
 
+let empty: string
 let url: string
 let db: Db
 
+beforeAll(async () => {
+  empty = await createDatabase({ migrated: false })
+  await migrate(empty, { partitions: 4, partEvents: 100 })
+})
+
 beforeEach(async () => {
-  url = await createDatabase({ migrated: false })
-  await migrate(url, { partitions: 4, partEvents: 100 })
+  url = await createDatabase({ like: empty })
   db = connect({ url, applicationName: 'test', max: 4, onIdleError: () => {} })
 })
 
@@ -150,9 +155,9 @@ describe('in a running pipeline', () => {
 
   test('events go from part to part, and each is processed once', async () => {
     await pipeline.startWorker()
-    for (let n = 0; n < 20; n++) {
-      await until('a part is ahead', async () => (await readReach(db))!.ahead > 0)
-      await pipeline.send(events(90))
+    for (let n = 0; n < 10; n++) {
+      await until('two parts are ahead', async () => (await readReach(db))!.ahead > 1)
+      await pipeline.send(events(180))
     }
     await pipeline.drained()
     expect((await rowsByPart('raw_events')).reduce((sum, rows) => sum + rows)).toBe(1_800)

@@ -4,7 +4,9 @@ import { registerGroups } from '@eventflow/db'
 import { loadDefinitions } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline } from '@eventflow/testkit'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { type Answer, type Contract, createCheck, readContract } from '../contract.js'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import addFormats from 'ajv-formats'
+import { type Answer, type Contract, createCheck, type Document, readContract } from '../contract.js'
 
 const SAMPLES = join(import.meta.dirname, '../../../packages/samples/dist/events')
 
@@ -18,6 +20,22 @@ beforeAll(async () => {
 })
 
 afterAll(() => pipeline.stop())
+
+test('the schemas of all requests and answers can be compiled, also those that the service has not needed yet', () => {
+  const { paths, components } = contract.document as Document & { components: object }
+  const schemas = new Set(schemasIn(paths).map((schema) => JSON.stringify(schema)))
+  expect(schemas.size).toBeGreaterThan(100)
+  const ajv = new Ajv2020({ strict: false })
+  addFormats.default(ajv)
+  for (const schema of schemas) ajv.compile({ ...JSON.parse(schema), components })
+})
+
+/** Everything that is called `schema`. */
+function schemasIn(node: object): object[] {
+  return Object.entries(node).flatMap(([name, value]) =>
+    value === null || typeof value !== 'object' ? [] : name === 'schema' ? [value] : schemasIn(value),
+  )
+}
 
 test('the example of every body works when it is pasted', async () => {
   // biome-ignore lint/suspicious/noExplicitAny: an example may have any shape.

@@ -216,7 +216,7 @@ describe('entries of a stream', () => {
 
 test('a worker that stops releases its partitions, and the next one continues where it was', async () => {
   const keys = upTo(20).map((n) => `key ${n}`)
-  const load = startSteadyLoad(pipeline.url, { keys, eventOf: event, pauseMs: 5 })
+  const load = startSteadyLoad(pipeline.url, { keys, eventOf: event, pauseMs: 40 })
   for (const id of ['first', 'second', 'third']) {
     const worker = await pipeline.startWorker(id)
     await untilOwners({ [id]: 16 })
@@ -238,7 +238,7 @@ test('a worker that stops releases its partitions, and the next one continues wh
 
 test('workers share the partitions, while workers come and go, and under load no order is lost', async () => {
   const keys = upTo(40).map((n) => `key ${n}`)
-  const load = startSteadyLoad(pipeline.url, { keys, eventOf: event, pauseMs: 20 })
+  const load = startSteadyLoad(pipeline.url, { keys, eventOf: event, pauseMs: 80 })
   const a = await pipeline.startWorker('a')
   await untilOwners({ a: 16 })
   await pipeline.startWorker('b')
@@ -261,7 +261,7 @@ test('a stream that was full is used again while events keep coming', async () =
   const partition = partitionOf('default', 'key 0', pipeline.partitions)
   const keys = upTo(400).map((n) => `key ${n}`)
   const together = keys.filter((key) => partitionOf('default', key, pipeline.partitions) === partition)
-  const load = startSteadyLoad(pipeline.url, { keys: together, eventOf: event, pauseMs: 5 })
+  const load = startSteadyLoad(pipeline.url, { keys: together, eventOf: event, pauseMs: 40 })
   const dirty = async () => {
     const { rows } = await pipeline.db.query('SELECT dirty FROM partition_marks WHERE id = $1', [partition])
     return Number(rows[0].dirty)

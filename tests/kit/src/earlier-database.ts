@@ -98,10 +98,19 @@ export interface EarlierDatabase {
   end(): Promise<unknown>
 }
 
-/** Creates a database of an earlier version, in four partitions. */
-export async function createEarlierDatabase(): Promise<EarlierDatabase> {
+/** One without events, for the others of a test file to be copied from. */
+let empty: Promise<string> | undefined
+
+async function createEmpty(): Promise<string> {
   const url = await createDatabase({ migrated: false })
   await migrateAsBeforeParts(url, 4)
+  return url
+}
+
+/** Creates a database of an earlier version, in four partitions. */
+export async function createEarlierDatabase(): Promise<EarlierDatabase> {
+  empty ??= createEmpty()
+  const url = await createDatabase({ like: await empty, ledger: false })
   const old = connect({ url, applicationName: 'earlier', max: 2, onIdleError: () => {} })
   const db = connect({ url, applicationName: 'test', max: 1, onIdleError: () => {} })
   const former = await storeInEachState(old, 12)

@@ -53,14 +53,24 @@ export function redisCacheDir(): string {
 }
 
 /**
- * Creates a database; migrated and empty, or without any table. Returns its URL for the ordinary role of the pipeline's
- * programs: all tests run with its rights.
+ * Creates a database; migrated and empty, or without any table. A copy of the database `like` is made in a fraction of
+ * the time of its migrations; that one must be without connections. `ledger`: whether it has the table of that name, which
+ * knows its database. Returns its URL for the ordinary role of the pipeline's programs: all tests run with its rights.
  */
-export async function createDatabase({ migrated = true } = {}): Promise<string> {
+export async function createDatabase({
+  migrated = true,
+  like = databaseUrl(TEMPLATE),
+  ledger = migrated,
+}: {
+  migrated?: boolean
+  like?: string
+  ledger?: boolean
+} = {}): Promise<string> {
   const name = `test_${randomBytes(6).toString('hex')}`
-  await administer(`CREATE DATABASE ${name} ${migrated ? `TEMPLATE ${TEMPLATE}` : ''} OWNER eventflow_owner`)
+  const template = new URL(like).pathname.slice(1)
+  await administer(`CREATE DATABASE ${name} ${migrated ? `TEMPLATE ${template}` : ''} OWNER eventflow_owner`)
   // A copy counts as restored from the template: the first worker would begin a new incarnation.
-  if (migrated) await administer(REMEMBER_HISTORY, databaseUrl(name))
+  if (ledger) await administer(REMEMBER_HISTORY, databaseUrl(name))
   return databaseUrl(name)
 }
 

@@ -29,7 +29,7 @@ import {
   whileCommitsHang,
   whileHeldUp,
 } from '@eventflow/testkit'
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { writeArchive } from './archive-files.js'
 import { archive, restore, showParts } from './parts.js'
 
@@ -42,14 +42,19 @@ const PAYLOADS = [
   '{"five": 5}',
 ]
 
+let empty: string
 let url: string
 let db: Db
 let out: string
 
+beforeAll(async () => {
+  empty = await createDatabase({ migrated: false })
+  await migrate(empty, { partitions: 2, partEvents: 5 })
+})
+
 beforeEach(async () => {
   out = await mkdtemp(join(tmpdir(), 'eventflow-archive-'))
-  url = await createDatabase({ migrated: false })
-  await migrate(url, { partitions: 2, partEvents: 5 })
+  url = await createDatabase({ like: empty })
   db = connect({ url, applicationName: 'test', max: 4, onIdleError: () => {} })
   const payloads = [...PAYLOADS, '{}', '{}']
   await insertRawEvents(

@@ -4,6 +4,7 @@ import type { FastifyRequest, FastifySchemaCompiler } from 'fastify'
 import { inBrief } from './brief.js'
 import { decodeHeader } from './cloud-event.js'
 import { Flawed } from './exact-json.js'
+import { lazily } from './lazily.js'
 import { RequestError } from './problem.js'
 
 /** The form of a `traceparent` (W3C Trace Context, 3.2.2): not version ff, and neither trace nor span all zeros. */
@@ -58,7 +59,7 @@ export function idempotencyKeyOf({ headers }: FastifyRequest): string | undefine
  */
 export const strictly: FastifySchemaCompiler<object> = ({ schema }) => {
   // `readFilter` checks times in more detail.
-  const check = compileSchema(schema, { elsewhere: ['date-time'] })
+  const check = lazily(() => compileSchema(schema, { elsewhere: ['date-time'] }))
   return (value) => {
     const unstorable = findUnstorable(value)
     const problems = value instanceof Flawed ? value.problems : unstorable ? [unstorable] : check(value)

@@ -4,6 +4,7 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { describeAnswers } from './answer-headers.js'
 import { boundConnections } from './connections.js'
 import { shareWithOrigins } from './cors.js'
+import { buildSerializer } from './lazily.js'
 import { answerOtherMethods } from './methods.js'
 import { answerFrameworkErrors, answerProblems, type OnProblem } from './problem.js'
 import { keepProtocol } from './protocol.js'
@@ -63,6 +64,7 @@ function createFastify(config: IngestConfig, log: Logger, onProblem: OnProblem):
     // An event id has up to 200 characters, each one or two code units; the route's schema counts characters.
     routerOptions: { maxParamLength: 400 },
     frameworkErrors: answerFrameworkErrors(onProblem),
+    schemaController: { compilersFactory: { buildSerializer } },
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false, useDefaults: false } },
   })
 }
