@@ -100,7 +100,7 @@ test('an event that nothing was joined with is emitted alone by the new version,
     [5, null],
     [60, null],
   ])
-}, 60_000)
+}, 120_000)
 
 test.each(['latest', 'all'] as const)(
   'a pair that was decided and not emitted is emitted once, with match: %s',
@@ -138,4 +138,4 @@ test('a batch of the former version that is being written ends before the new on
   await next.send([L(60)])
   await untilRead(next)
   expect(await emitted(next)).toEqual([[0, 3]])
-}, 60_000)
+}, 120_000)
