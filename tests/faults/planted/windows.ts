@@ -171,14 +171,14 @@ export const ofWindows: readonly Bug[] = [
   },
   {
     name: 'a new version emits results again',
-    patches: [{ file: 'engine/groups/write-state.js', find: 'position <= state.silentUntil', replace: 'position < 0' }],
+    patches: [{ file: 'engine/groups/results.js', find: '<= state.silentUntil', replace: '< 0' }],
     scenario: { quick: windows.isBuiltAnew },
     found: 'window emitted twice',
     telling: true,
   },
   {
     name: 'a new version does not look what the former one has left open',
-    patches: [{ file: 'engine/groups/state-upkeep.js', find: 'silent.size > 0 ? ', replace: 'silent.size < 0 ? ' }],
+    patches: [{ file: 'engine/groups/results.js', find: 'silent.length > 0 ? ', replace: 'silent.length < 0 ? ' }],
     scenario: { quick: windows.isReplacedBeforeItCloses },
     found: 'window emitted lost',
   },
