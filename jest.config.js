@@ -10,8 +10,7 @@ export default {
   globalSetup: './tests/dist/start-services.js',
   globalTeardown: './tests/dist/stop-services.js',
   testTimeout: 30_000,
-  // More than the cores of a small machine: a file spends half of its time waiting, for leases, pauses and other processes.
-  maxWorkers: 3,
+  maxWorkers: 2,
   // The modules of each test file stay in memory. A worker that has many is replaced, before collecting garbage slows it down.
   workerIdleMemoryLimit: '800MB',
   testSequencer: './tests/sequencer.mjs',
