@@ -47,7 +47,9 @@ export function EventPage({ id }: { id: string }) {
       </Heading>
       <Facts event={event} />
       {event.failure && <Failure failure={event.failure} />}
-      {event.dead_in?.map((dead) => <DeadIn dead={dead} key={dead.group} />)}
+      {event.dead_in?.map((dead) => (
+        <DeadIn dead={dead} key={dead.group} />
+      ))}
       <Timeline event={event} />
       <Payload title="Data" value={event.data as Json} sensitive={sensitive} />
       {event.result !== undefined && <Payload title="Result" value={event.result as Json} sensitive={sensitive} />}
@@ -173,8 +175,7 @@ function DeadIn({ dead }: { dead: NonNullable<WholeEvent['dead_in']>[number] }) 
   const { group, status, error_class, message } = dead
   return (
     <div class="problem">
-      Dead letter of the group{' '}
-      <a href={href(['groups', group], status === 'open' ? {} : { status })}>{group}</a>
+      Dead letter of the group <a href={href(['groups', group], status === 'open' ? {} : { status })}>{group}</a>
       {status !== 'open' && `, ${status}`}: <strong>{error_class}</strong>: {message}
     </div>
   )

@@ -2,10 +2,10 @@
 import type { JoinSummary, WaitingJoinEvent } from '@eventflow/client'
 import { queryOf } from '../api.js'
 import { readForm } from '../form.js'
-import { count, shellWord, shortId } from '../format.js'
+import { shellWord, shortId } from '../format.js'
 import { Badge, Heading, Problem, Same, Time } from '../parts/basics.js'
 import { Listed } from '../parts/listed.js'
-import { LateEvents, LOOK_MS, NotRead, StatefulFacts, stateOf } from '../parts/stateful.js'
+import { counted, LateEvents, LOOK_MS, NotRead, StatefulFacts, stateOf } from '../parts/stateful.js'
 import { Table } from '../parts/table.js'
 import { go, href, route } from '../route.js'
 import { useGet } from '../use-get.js'
@@ -33,7 +33,7 @@ export function JoinPage({ name }: { name: string }) {
       <Problem error={error} />
       <dl class="facts">
         <dt>Waiting</dt>
-        <dd>{count(join.waiting)}</dd>
+        <dd>{counted(join.waiting)}</dd>
         <StatefulFacts of={join} />
       </dl>
       <Filter name={name} filter={filter} />

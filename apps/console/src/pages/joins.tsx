@@ -2,7 +2,7 @@
 import type { JoinSummary, Page } from '@eventflow/client'
 import { count } from '../format.js'
 import { Badge, Heading, Nothing, Problem, Same } from '../parts/basics.js'
-import { LOOK_MS, Reached, stateOf } from '../parts/stateful.js'
+import { counted, LOOK_MS, Reached, stateOf } from '../parts/stateful.js'
 import { number, Table } from '../parts/table.js'
 import { href } from '../route.js'
 import { useGet } from '../use-get.js'
@@ -40,8 +40,8 @@ function Joins({ joins }: { joins: readonly JoinSummary[] }) {
           <td>
             <Badge of={stateOf(join)} />
           </td>
-          <td class="number">{count(join.waiting)}</td>
-          <td class="number">{count(join.late_events)}</td>
+          <td class="number">{counted(join.waiting)}</td>
+          <td class="number">{counted(join.late_events)}</td>
           <td>
             <Reached watermark={join.watermark} />
           </td>

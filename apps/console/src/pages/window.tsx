@@ -3,11 +3,11 @@ import type { OpenWindow, Page, WindowResult, WindowSummary } from '@eventflow/c
 import { type Params, queryOf } from '../api.js'
 import { numericAggregates } from '../bars.js'
 import { readForm } from '../form.js'
-import { count, fromLocalTime, localTime, quoted, shellWord } from '../format.js'
+import { fromLocalTime, localTime, quoted, shellWord } from '../format.js'
 import { Badge, Heading, Problem, Same, Time } from '../parts/basics.js'
 import { Listed } from '../parts/listed.js'
 import { ResultsChart } from '../parts/results-chart.js'
-import { LateEvents, LOOK_MS, NotRead, StatefulFacts, stateOf } from '../parts/stateful.js'
+import { counted, LateEvents, LOOK_MS, NotRead, StatefulFacts, stateOf } from '../parts/stateful.js'
 import { Clamped, number, Table } from '../parts/table.js'
 import { go, href, route } from '../route.js'
 import { useGet } from '../use-get.js'
@@ -41,9 +41,9 @@ export function WindowPage({ name }: { name: string }) {
       <Problem error={error} />
       <dl class="facts">
         <dt>Open windows</dt>
-        <dd>{count(window.open_windows)}</dd>
+        <dd>{counted(window.open_windows)}</dd>
         <dt>Results</dt>
-        <dd>{count(window.results)}</dd>
+        <dd>{counted(window.results)}</dd>
         <StatefulFacts of={window} />
       </dl>
       <Filter name={name} filter={filter} />

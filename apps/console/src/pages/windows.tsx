@@ -2,7 +2,7 @@
 import type { Page, WindowSummary } from '@eventflow/client'
 import { count } from '../format.js'
 import { Badge, Heading, Nothing, Problem, Same } from '../parts/basics.js'
-import { LOOK_MS, Reached, stateOf } from '../parts/stateful.js'
+import { counted, LOOK_MS, Reached, stateOf } from '../parts/stateful.js'
 import { number, Table } from '../parts/table.js'
 import { href } from '../route.js'
 import { useGet } from '../use-get.js'
@@ -43,9 +43,9 @@ function Windows({ windows }: { windows: readonly WindowSummary[] }) {
           <td>
             <Badge of={stateOf(window)} />
           </td>
-          <td class="number">{count(window.open_windows)}</td>
-          <td class="number">{count(window.results)}</td>
-          <td class="number">{count(window.late_events)}</td>
+          <td class="number">{counted(window.open_windows)}</td>
+          <td class="number">{counted(window.results)}</td>
+          <td class="number">{counted(window.late_events)}</td>
           <td>
             <Reached watermark={window.watermark} />
           </td>

@@ -12,6 +12,9 @@ type Stateful = WindowSummary | JoinSummary
 /** How often windows and joins are read, in milliseconds. */
 export const LOOK_MS = 2_000
 
+/** What the service counts only up to so many. */
+export const counted = (rows: number) => `${count(rows)}${rows >= 10_000 ? ' or more' : ''}`
+
 /** The state in one word. */
 export function stateOf({ paused, rebuilding }: Stateful): string {
   if (paused) return 'paused'
@@ -29,7 +32,7 @@ export function StatefulFacts({ of }: { of: Stateful }) {
   return (
     <>
       <dt>Late events</dt>
-      <dd>{late_events > 0 ? <span class="warn">{count(late_events)}</span> : '0'}</dd>
+      <dd>{late_events > 0 ? <span class="warn">{counted(late_events)}</span> : '0'}</dd>
       <dt>Watermark</dt>
       <dd>
         {watermark ? (
