@@ -37,9 +37,9 @@ async function renew(former: TestPipeline, join: Partial<JoinDefinition>): Promi
   return pipeline
 }
 
-const untilShown = ({ db }: TestPipeline) =>
+const untilShown = ({ db }: TestPipeline, shown = 2) =>
   until('the new generation is shown', async () => {
-    return (await db.query('SELECT generation FROM consumer_groups')).rows[0].generation === 2
+    return (await db.query('SELECT generation FROM consumer_groups')).rows[0].generation === shown
   })
 
 /** The seconds of the two events of each pair that was emitted, in order. */
@@ -139,3 +139,36 @@ test('a batch of the former version that is being written ends before the new on
   await untilRead(next)
   expect(await emitted(next)).toEqual([[0, 3]])
 }, 120_000)
+
+test('a version that replaces one which was never shown repeats nothing that this one has emitted', async () => {
+  const former = await open({ kind: 'left' })
+  const { db } = former
+  const elsewhere = `partition <> ${partitionOf('default', 'k', former.partitions)}`
+  await (await readAll(former, [L(0), R(3)])).stop()
+  await db.query(`UPDATE consumer_groups SET paused_for = 'a test'`)
+  const never = await open({ kind: 'left', version: 2 }, former)
+  const worker = await never.startWorker()
+  // It has far to go in all other partitions.
+  await db.query(`UPDATE group_cursors SET silent_until = 1000000 WHERE generation = 2 AND ${elsewhere}`)
+  await db.query('UPDATE consumer_groups SET paused_for = NULL')
+  await never.send([L(10), R(12), L(30)])
+  await until('it emits', async () => (await emitted(never)).length === 2)
+  await worker.stop()
+  const next = await open({ kind: 'left', version: 3 }, former)
+  await next.startWorker()
+  await untilShown(next, 3)
+  await next.send([L(60)])
+  await untilRead(next)
+  expect(await emitted(next)).toEqual([
+    [0, 3],
+    [10, 12],
+    [30, null],
+  ])
+}, 120_000)
+
+async function readAll(pipeline: TestPipeline, events: object[]) {
+  const worker = await pipeline.startWorker()
+  await pipeline.send(events)
+  await untilRead(pipeline)
+  return worker
+}

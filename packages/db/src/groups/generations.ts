@@ -1,9 +1,9 @@
 /**
  * Generations of windows and joins. A new version of a definition builds a generation from the log, beside the one that
  * people see. It emits nothing for the part of the log that the former one has read. When it has come as far, it replaces
- * that one.
+ * that one. The former one of a partition is the last that has emitted something: the one that people see, or a later
+ * one that was replaced before it was shown.
  */
-
 import type { Generation } from '../log/generation.js'
 import type { Db, Queryable } from '../server/connect.js'
 import { deletePiece, deleteState, forgetAbove } from './move.js'
@@ -22,7 +22,7 @@ export interface StateDefinition {
 const ENDED = 2n ** 63n - 1n
 
 /**
- * Begins to build a generation, once the batches of the former one that are being written have ended: that one is read
+ * Begins to build a generation, once the batches of the former ones that are being written have ended: those are read
  * no more. `start` has the position to begin from in each partition; if undefined, it begins where the former generation
  * has begun.
  */
@@ -32,27 +32,43 @@ export async function beginGeneration(
   { hash, outOfOrderness, idle }: StateDefinition,
   start: ReadonlyMap<number, number> | undefined,
 ): Promise<void> {
-  const next = (building ?? generation) + 1
+  const last = building ?? generation
   await endEpochs(tx, groupId)
-  if (building !== null) {
-    await deleteState(tx, groupId, building)
-    await deleteCursors(tx, { groupId, generation: building })
-  }
   await tx.query(
     'UPDATE consumer_groups SET hash = $2, out_of_orderness = $3, idle = $4, building = $5 WHERE group_id = $1',
-    [groupId, hash, outOfOrderness, idle, next],
+    [groupId, hash, outOfOrderness, idle, last + 1],
   )
+  // Where the last generation was still silent, the one before it has emitted what there is.
   const { rows } = await tx.query(
-    `INSERT INTO group_cursors (group_id, generation, partition, position, began, silent_until, unpublished)
-     SELECT group_id, $3, partition, begin, begin, position, unpublished
+    `INSERT INTO group_cursors (group_id, generation, partition, position, began, silent_until, unpublished, former)
+     SELECT group_id, $3 + 1, partition, begin, begin, position, unpublished, generation
      FROM (SELECT c.*, greatest(low_position, coalesce(given.start, c.began)) AS begin
-           FROM group_cursors c JOIN log_starts USING (partition)
-           LEFT JOIN unnest($4::smallint[], $5::bigint[]) AS given(partition, start) USING (partition)
-           WHERE group_id = $1 AND generation = $2) former
+           FROM group_cursors last
+           JOIN group_cursors c ON c.group_id = last.group_id AND c.partition = last.partition AND c.generation =
+             CASE WHEN last.generation = $2 OR last.position > last.silent_until THEN last.generation ELSE last.former END
+           JOIN log_starts ON log_starts.partition = c.partition
+           LEFT JOIN unnest($4::smallint[], $5::bigint[]) AS given(partition, start) ON given.partition = c.partition
+           WHERE last.group_id = $1 AND last.generation = $3) former
      RETURNING partition, position`,
-    [groupId, generation, next, [...(start?.keys() ?? [])], [...(start?.values() ?? [])]],
+    [groupId, generation, last, [...(start?.keys() ?? [])], [...(start?.values() ?? [])]],
   )
   await forgetAbove(tx, groupId, new Map(rows.map(({ partition, position }) => [partition, position])))
+  await deleteAbandoned(tx, groupId)
+}
+
+/** Deletes generations that were being built and have emitted nothing. */
+async function deleteAbandoned(tx: Queryable, groupId: number): Promise<void> {
+  const { rows } = await tx.query(
+    `SELECT DISTINCT c.generation FROM group_cursors c JOIN consumer_groups g USING (group_id)
+     WHERE group_id = $1 AND c.generation > g.generation AND c.generation < g.building
+       AND NOT EXISTS (SELECT FROM group_cursors b
+                       WHERE b.group_id = c.group_id AND b.generation = g.building AND b.former = c.generation)`,
+    [groupId],
+  )
+  for (const { generation } of rows) {
+    await deleteState(tx, groupId, generation)
+    await deleteCursors(tx, { groupId, generation })
+  }
 }
 
 /** Ends the epochs of all cursors of a group, in the order in which batches lock them. */

@@ -21,6 +21,7 @@ import { ledgerInParts } from './migrations/0014-ledger-in-parts.js'
 import { logPosition } from './migrations/0015-log-position.js'
 import { logReaders } from './migrations/0016-log-readers.js'
 import { windowsAndJoins } from './migrations/0017-windows-and-joins.js'
+import { formerGenerations } from './migrations/0018-former-generations.js'
 import { asRole, findOwner, grantRights, handOver } from './owner.js'
 import { isLockInTheWay } from './sql-errors.js'
 import { MIN_PART_EVENTS } from './to-parts.js'
@@ -53,6 +54,7 @@ export function migrationsFor({ partitions, partEvents = MIN_PART_EVENTS }: Divi
     '0015-log-position': { up: logPosition },
     '0016-log-readers': { up: logReaders },
     '0017-windows-and-joins': { up: windowsAndJoins },
+    '0018-former-generations': { up: formerGenerations },
   }
 }
 

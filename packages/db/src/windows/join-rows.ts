@@ -109,8 +109,8 @@ export async function readWaitingEvents(
 }
 
 /**
- * Resolves with the numbers of those of these rows that wait in the generation which people see, while a later one is
- * built, and that were joined with none.
+ * Resolves with the numbers of those of these rows that wait in the former generation, while this one is built, and that
+ * were joined with none.
  */
 export async function findUnjoined(
   tx: Queryable,
@@ -121,15 +121,15 @@ export async function findUnjoined(
     name: 'find-unjoined',
     text: `
       SELECT g.number - 1 AS number
-      FROM consumer_groups c
-      CROSS JOIN unnest($3::smallint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
-        WITH ORDINALITY AS g(${ROW}, number)
+      FROM consumer_groups JOIN group_cursors c USING (group_id)
+      JOIN unnest($3::smallint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[])
+        WITH ORDINALITY AS g(${ROW}, number) USING (partition)
       CROSS JOIN LATERAL (
         SELECT matched FROM join_rows r
-        WHERE r.group_id = c.group_id AND r.generation = c.generation AND r.partition = g.partition
+        WHERE r.group_id = c.group_id AND r.generation = c.former AND r.partition = g.partition
           AND r.tenant_id = g.tenant_id AND r.key = g.key AND r.side = g.side AND r.at = g.at AND r.seq = g.seq
         OFFSET 0) former
-      WHERE c.group_id = $1 AND c.generation < $2 AND NOT former.matched`,
+      WHERE c.group_id = $1 AND building = $2 AND c.generation = $2 AND NOT former.matched`,
     values: [groupId, generation, ...rowColumns(ids)],
   })
   return new Set(rows.map(({ number }) => number))

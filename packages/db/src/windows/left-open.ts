@@ -10,7 +10,7 @@ export interface LeftOpen extends EventKey {
   watermark: bigint
 }
 
-/** Resolves with what the generation that people see has left open of these keys, while a later one is built. */
+/** Resolves with what the former generation has left open of these keys, while this one is built. */
 export async function readLeftOpen(
   tx: Queryable,
   { groupId, generation }: Generation,
@@ -22,11 +22,12 @@ export async function readLeftOpen(
       SELECT k.partition, k.tenant_id, k.key, open.from_at::text, watermark::text
       FROM consumer_groups g
       CROSS JOIN (SELECT DISTINCT * FROM unnest($3::smallint[], $4::text[], $5::text[])) AS k(partition, tenant_id, key)
-      JOIN group_watermarks w ON w.group_id = g.group_id AND w.generation = g.generation
+      JOIN group_cursors c ON c.group_id = g.group_id AND c.generation = $2 AND c.partition = k.partition
+      JOIN group_watermarks w ON w.group_id = g.group_id AND w.generation = c.former
         AND w.partition = k.partition AND w.tenant_id = k.tenant_id
       CROSS JOIN LATERAL (
         SELECT min(close_at) AS from_at FROM window_state s
-        WHERE s.group_id = g.group_id AND s.generation = g.generation AND s.partition = k.partition
+        WHERE s.group_id = g.group_id AND s.generation = c.former AND s.partition = k.partition
           AND s.tenant_id = k.tenant_id AND s.key = k.key) open
       WHERE g.group_id = $1 AND g.generation < $2 AND open.from_at <= watermark`,
     values: [
