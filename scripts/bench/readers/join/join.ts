@@ -1,6 +1,5 @@
 /** A join beside the plain event: the orders of a user that happened within two seconds of one another. */
-import { type AcceptedEvent, defineEvent, defineJoin } from '@eventflow/sdk'
-import { Type } from '@sinclair/typebox'
+import { type AcceptedEvent, defineEvent, defineJoin, Type } from '@eventflow/sdk'
 import plain from '../../events/plain.js'
 
 type Ordered = AcceptedEvent<{ orderId: string }>
