@@ -54,6 +54,10 @@ export interface Nemesis {
 /** Maximum duration of a recovery, in milliseconds. */
 const RECOVERY_LIMIT_MS = 120_000
 
+/** The pause between two looks, as a share of the time since the first: many recoveries at once must not slow down their own. */
+const LOOK_AFTER = 0.05
+const MIN_PAUSE_MS = 20
+
 /** Begins to cause faults. The seed of `random` fixes the faults, their order, and their targets. */
 export function startNemesis(options: NemesisOptions): Nemesis {
   const { stack, clients, random, kinds = ALL_FAULTS, everyMs, alone = false, once = false, tell } = options
@@ -133,12 +137,13 @@ let probes = 0
  */
 export async function recovered({ db }: Stack, clients: Clients): Promise<number> {
   let waiting = await clients.send(probeKeys(probes++).map((key) => ({ key })))
+  const sentAt = performance.now()
   const settled = async () => {
     const text = `
       SELECT array_agg(event_id) AS waiting FROM unnest($1::uuid[]) AS probe(event_id)
       WHERE NOT EXISTS (SELECT FROM event_ids i JOIN processed_events USING (seq)
                         WHERE i.tenant_id = 'default' AND i.event_id = probe.event_id)`
-    await delay(20)
+    await delay(Math.max(MIN_PAUSE_MS, (performance.now() - sentAt) * LOOK_AFTER))
     waiting = (await db.query(text, [waiting])).rows[0].waiting ?? []
     return waiting.length === 0
   }
