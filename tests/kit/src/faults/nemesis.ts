@@ -54,7 +54,7 @@ export interface Nemesis {
 /** Maximum duration of a recovery, in milliseconds. */
 const RECOVERY_LIMIT_MS = 120_000
 
-/** The pause between two looks, as a share of the time since the first: many recoveries at once must not slow down their own. */
+/** The pause between two looks, as a share of the time since the first: many recoveries must not slow each other down. */
 const LOOK_AFTER = 0.05
 const MIN_PAUSE_MS = 20
 
