@@ -98,10 +98,10 @@ export const ofJoins: readonly Bug[] = [
     patches: [
       {
         file: 'engine/groups/state-upkeep.js',
-        find: 'const loud = await loudOf(results, tx, generation);',
+        find: 'const loud = await loudOf(tx, results, generation, { stateful, partitions });',
         replace: `await tx.query('COMMIT');
                   await tx.query('BEGIN');
-                  const loud = await loudOf(results, tx, generation);`,
+                  const loud = await loudOf(tx, results, generation, { stateful, partitions });`,
       },
     ],
     scenario: { quick: joins.isCutOffWhileItIsEmitted },
