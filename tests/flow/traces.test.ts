@@ -1,7 +1,7 @@
 /** Traces from the request through the stream to the handler, as a collector receives them. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createDatabase, post, redisCacheDir, type Stack, startStack } from '@eventflow/testkit'
+import { createDatabase, post, redisCacheDir, type Stack, startStack, until } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { places } from '../faults/places.js'
 import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from './otlp-receiver.js'
@@ -29,6 +29,12 @@ beforeAll(async () => {
       OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
       OTEL_BSP_SCHEDULE_DELAY: '50',
     },
+  })
+  // An event that a worker reads from Postgres, because it has only just begun, was received from no stream.
+  await until('the worker reads all streams', async () => {
+    const text = await (await fetch(`${stack.workerUrls[0]}/metrics`)).text()
+    const catchingUp = [...text.matchAll(/^eventflow_catching_up\{.*\} (\d)$/gm)].map(([, value]) => value)
+    return catchingUp.length === 16 && catchingUp.every((value) => value === '0')
   })
 })
 

@@ -221,11 +221,14 @@ function watchPipeline(
   const capacityBytes = config.EVENTFLOW_POSTGRES_CAPACITY_BYTES
   const groups = sparing(() => reads.own(listGroupsInCode), LAG_FRESH_MS)
   const stateful = sparing(() => reads.own(readStateFigures), STOCK_FRESH_MS)
+  // *Live* looks all the time, and only at how far event time has come.
+  const eventTimes = sparing(() => reads.own((db) => readStateFigures(db, { max: 1 })), LAG_FRESH_MS)
   const shown = { lag, stock, groups, stateful, standby, metrics, capacityBytes }
   const refreshGauges = createPipelineGauges({ db: asking, feed, ...shown })
   const unordered = [...definitions.values()].filter(({ order }) => order === 'none').map(({ type }) => type)
   const attemptsOf = (type: string) => ({ ...DEFAULT_RETRY_POLICY, ...definitions.get(type)?.retry }).attempts
-  const collector = startCollector({ db: asking, reads, lag, stock, groups, stateful, unordered, attemptsOf, log })
+  const collected = { lag, stock, groups, stateful: eventTimes, unordered, attemptsOf }
+  const collector = startCollector({ db: asking, reads, ...collected, log })
   const ownName = { process: `${hostname()}-${process.pid}`, service: 'ingest' } as const
   const telling = startTelling(asking, ownName, () => readIngestFigures(metrics))
   app.addHook('onClose', async () => {

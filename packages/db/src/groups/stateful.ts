@@ -37,10 +37,10 @@ async function withFigures(db: Db, groups: readonly GroupRow[], tenantId: string
   return groups.map((group) => ({ ...group, state: figures.get(group.groupId)! }))
 }
 
-/** Resolves with all windows and joins, at most 100, and what all tenants have in them, counted up to 100,000. */
-export async function readStateFigures(db: Db): Promise<StatefulGroup[]> {
+/** Resolves with all windows and joins, at most 100, and what all tenants have in them, counted up to `max` rows. */
+export async function readStateFigures(db: Db, { max = MAX_IN_GAUGES } = {}): Promise<StatefulGroup[]> {
   const groups = await readRowsInCode(db, MAX_IN_CODE)
-  const figures = await readFiguresOf(db, groups, { max: MAX_IN_GAUGES })
+  const figures = await readFiguresOf(db, groups, { max })
   return groups.flatMap((group) => {
     const state = figures.get(group.groupId)
     return state ? [{ ...group, state }] : []
