@@ -1,5 +1,5 @@
 /** Generations of windows and joins: when one is shown, and what becomes of the former one. */
-import { connect, type Db, deleteLeftovers, readGroup, showGeneration } from '@eventflow/db'
+import { connect, type Db, deleteLeftovers, readGroup, registerGroups, showGeneration } from '@eventflow/db'
 import { createDatabase, insertRows, makeStateful } from '@eventflow/testkit'
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals'
 
@@ -18,8 +18,8 @@ beforeEach(async () => {
   groupId = await makeStateful(db, { name: 'w', kind: 'window', building: 2 })
   await db.query('UPDATE group_cursors SET position = 10')
   await db.query(
-    `INSERT INTO group_cursors (group_id, generation, partition, position, silent_until)
-     SELECT group_id, 2, partition, 9, position FROM group_cursors`,
+    `INSERT INTO group_cursors (group_id, generation, partition, position, silent_until, former)
+     SELECT group_id, 2, partition, 9, position, 1 FROM group_cursors`,
   )
 })
 
@@ -78,4 +78,39 @@ test('all that a former generation has left is deleted, however much it is', asy
     const { rows } = await db.query(`SELECT DISTINCT generation FROM ${table}`)
     expect([table, rows]).toEqual([table, [{ generation: 2 }]])
   }
+})
+
+test('a generation that was replaced before it was shown stays only if it has emitted, where it has', async () => {
+  const replaceWith = (version: number) => {
+    const state = { kind: 'window', hash: `${version}`, outOfOrderness: 0n, idle: undefined } as const
+    return registerGroups(db, [{ name: 'w', version, types: [], from: 'latest', state }])
+  }
+  const cursors = async () => {
+    const { rows } = await db.query(
+      `SELECT generation, former, silent_until AS "silentUntil", count(*)::int AS partitions FROM group_cursors
+       GROUP BY 1, 2, 3 ORDER BY 1, 2`,
+    )
+    return rows.filter(({ generation }) => generation > 1)
+  }
+  const states = async () => (await db.query('SELECT generation FROM window_state')).rows
+
+  await insertRows(db, 'window_state', [{ ...keyed(2), ...pane }])
+  await replaceWith(8)
+  expect(await cursors()).toEqual([{ generation: 3, former: 1, silentUntil: 10, partitions: 16 }])
+  expect(await states()).toEqual([])
+
+  await insertRows(db, 'window_state', [{ ...keyed(3), ...pane }])
+  await db.query('UPDATE group_cursors SET position = 12 WHERE generation = 3 AND partition = 3')
+  await replaceWith(9)
+  const emitted = { generation: 3, former: 1, silentUntil: 10, partitions: 16 }
+  const parts = (generation: number) => [
+    { generation, former: 1, silentUntil: 10, partitions: 15 },
+    { generation, former: 3, silentUntil: 12, partitions: 1 },
+  ]
+  expect(await cursors()).toEqual([emitted, ...parts(4)])
+  expect(await states()).toEqual([{ generation: 3 }])
+
+  // The fourth has emitted nothing.
+  await replaceWith(10)
+  expect(await cursors()).toEqual([emitted, ...parts(5)])
 })

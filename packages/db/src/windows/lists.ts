@@ -130,7 +130,8 @@ export interface LateFilter {
 
 /**
  * Resolves with events that came too late, the last accepted first; `before` is the `seq` to continue from. There is no
- * index by type, key or time: to read 100,000 rows for a filter that none matches took 0.2 s on a busy machine, and late events are few.
+ * index by type, key or time: to read 100,000 rows for a filter that none matches took 0.2 s on a busy machine, and late
+ * events are few.
  */
 export async function listLateEvents(
   db: Db,
