@@ -124,7 +124,7 @@ for (const { id, journalFile } of tenants) {
   const options = { tenantId: id, knownMs: KNOWN_MS }
   verdicts.push([id, await checkHistory(journalFile, stack.db, stack.directRedis, stack.prefix, options)])
 }
-const rebuilt = values.rebuild ? await rebuildReaders(stack) : undefined
+const rebuilt = values.rebuild ? await rebuildReaders(stack, 3 * minutes! * 60_000) : undefined
 for (const { id, journalFile } of rebuilt ? tenants : []) {
   const options = { tenantId: id, knownMs: KNOWN_MS }
   const verdict = await checkHistory(journalFile, stack.db, stack.directRedis, stack.prefix, options)

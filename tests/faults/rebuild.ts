@@ -2,9 +2,6 @@
 import type { Db } from '@eventflow/db'
 import { type Stack, until } from '@eventflow/testkit'
 
-/** A rebuild may take so long, in milliseconds. */
-const REBUILD_MS = 300_000
-
 export interface Rebuilt {
   /** How many results, emitted events, late events and events that wait there were before. */
   rows: number
@@ -14,10 +11,10 @@ export interface Rebuilt {
 
 /**
  * Restarts the workers with the next version of the windows and joins, and with each join a second time under another
- * name: a new version does not emit again what the former one has emitted. Waits until all have read the whole log.
- * Everything must have been drained, and nothing of the log removed.
+ * name: a new version does not emit again what the former one has emitted. Waits until all have read the whole log, for
+ * at most `withinMs` milliseconds. Everything must have been drained, and nothing of the log removed.
  */
-export async function rebuildReaders(stack: Stack): Promise<Rebuilt> {
+export async function rebuildReaders(stack: Stack, withinMs = 300_000): Promise<Rebuilt> {
   const { db, workers } = stack
   const before = await findings(db, 'once')
   await Promise.all(workers.map((worker) => worker.end('SIGTERM')))
@@ -36,9 +33,9 @@ export async function rebuildReaders(stack: Stack): Promise<Rebuilt> {
       )
       return rows.length === 9
     },
-    REBUILD_MS,
+    withinMs,
   )
-  await stack.drained(REBUILD_MS)
+  await stack.drained(withinMs)
   const ofJoins = new Set([...before].filter((words) => words.startsWith('fault-joined')))
   const differences = [
     ...differencesOf(before, await findings(db, 'once')),

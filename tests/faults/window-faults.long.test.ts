@@ -26,24 +26,15 @@ const FOR_WINDOWS: Load = {
   },
 }
 
-test.each(Object.keys(WINDOW_CRASH_POINTS) as (keyof typeof WINDOW_CRASH_POINTS)[])(
-  'a worker dies with windows: %s',
-  async (name) => {
-    const [worker] = stage.stack.workers
-    await stage.underLoad(async () => {
-      await stage.dies(worker!, WINDOW_CRASH_POINTS[name], windowProofs(stage.stack)[name])
-      await worker!.ready(60_000)
-    }, FOR_WINDOWS)
-  },
-  180_000,
-)
+const CRASH_POINTS = { ...WINDOW_CRASH_POINTS, ...JOIN_CRASH_POINTS }
 
-test.each(Object.keys(JOIN_CRASH_POINTS) as (keyof typeof JOIN_CRASH_POINTS)[])(
-  'a worker dies with joins: %s',
+test.each(Object.keys(CRASH_POINTS) as (keyof typeof CRASH_POINTS)[])(
+  'a worker dies with windows and joins: %s',
   async (name) => {
     const [worker] = stage.stack.workers
+    const proofs = { ...windowProofs(stage.stack), ...joinProofs(stage.stack) }
     await stage.underLoad(async () => {
-      await stage.dies(worker!, JOIN_CRASH_POINTS[name], joinProofs(stage.stack)[name])
+      await stage.dies(worker!, CRASH_POINTS[name], proofs[name])
       await worker!.ready(60_000)
     }, FOR_WINDOWS)
   },

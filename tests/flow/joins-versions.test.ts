@@ -3,6 +3,7 @@ import { partitionOf } from '@eventflow/core'
 import { defineEvent, defineJoin, type JoinDefinition, Type } from '@eventflow/sdk'
 import { sessionsWaiting, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, expect, test } from '@jest/globals'
+import { startNeverShown, untilShown, whileHeld } from './versions.fixture.js'
 import { at, untilRead } from './windows.fixture.js'
 
 const definitions = ['L', 'R', 'out'].map((type) => defineEvent({ type, schema: Type.Object({}) }))
@@ -37,11 +38,6 @@ async function renew(former: TestPipeline, join: Partial<JoinDefinition>): Promi
   return pipeline
 }
 
-const untilShown = ({ db }: TestPipeline, shown = 2) =>
-  until('the new generation is shown', async () => {
-    return (await db.query('SELECT generation FROM consumer_groups')).rows[0].generation === shown
-  })
-
 /** The seconds of the two events of each pair that was emitted, in order. */
 async function emitted({ db }: TestPipeline) {
   const { rows } = await db.query(`SELECT payload FROM raw_events WHERE type = 'out' ORDER BY seq`)
@@ -63,23 +59,11 @@ async function passedOnly(pipeline: TestPipeline, join: { events: object[]; pass
   const worker = await pipeline.startWorker()
   await pipeline.send(join.events)
   await untilRead(pipeline)
-  await whileHeld(db, 'SELECT FROM join_rows FOR UPDATE', async () => {
+  await whileHeld(pipeline, 'SELECT FROM join_rows FOR UPDATE', async () => {
     await pipeline.send([join.passing])
     await until('it waits to remove them', async () => (await sessionsWaiting(db)).length > 0)
     await worker.stop()
   })
-}
-
-/** Holds the locks of a statement while `work` runs, however long: also on a busy machine. */
-async function whileHeld(db: TestPipeline['db'], statement: string, work: () => Promise<void>): Promise<void> {
-  const client = await db.connect()
-  try {
-    await client.query(`BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; ${statement}`)
-    await work()
-  } finally {
-    // Ends the transaction, in any state.
-    client.release(true)
-  }
 }
 
 test('an event that nothing was joined with is emitted alone by the new version, once', async () => {
@@ -127,7 +111,7 @@ test('a batch of the former version that is being written ends before the new on
   await former.startWorker()
   const next = await open({ kind: 'left', version: 2 }, former)
   let starting: Promise<unknown> | undefined
-  await whileHeld(db, 'LOCK join_rows IN EXCLUSIVE MODE', async () => {
+  await whileHeld(former, 'LOCK join_rows IN EXCLUSIVE MODE', async () => {
     await former.send([L(0), R(3)])
     await until('the batch waits', async () => (await sessionsWaiting(db)).length > 0)
     starting = next.startWorker()
@@ -142,17 +126,9 @@ test('a batch of the former version that is being written ends before the new on
 
 test('a version that replaces one which was never shown repeats nothing that this one has emitted', async () => {
   const former = await open({ kind: 'left' })
-  const { db } = former
   await (await readAll(former, [L(0), R(3)])).stop()
-  await db.query(`UPDATE consumer_groups SET paused_for = 'a test'`)
   const never = await open({ kind: 'left', version: 2 }, former)
-  const worker = await never.startWorker()
-  // It is never shown: one more partition is read by no worker.
-  await db.query(
-    `INSERT INTO group_cursors (group_id, generation, partition, position, silent_until, former)
-     SELECT group_id, 2, 999, 0, 1, 1 FROM consumer_groups`,
-  )
-  await db.query('UPDATE consumer_groups SET paused_for = NULL')
+  const worker = await startNeverShown(never)
   await never.send([L(10), R(12), L(30)])
   await until('it emits', async () => (await emitted(never)).length === 2)
   await worker.stop()
