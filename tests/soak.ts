@@ -119,6 +119,9 @@ const drained = await stack.drained(180_000).then(
   (error: Error) => error.message,
 )
 say(`${drained}; checking`)
+console.log(`\n${faultTable(nemesis.records)}\n`)
+console.log(`${slowestRecoveries(nemesis.records, 8)}\n`)
+for (const { name, problem } of nemesis.records.filter(({ problem }) => problem)) console.log(`${name}: ${problem}`)
 const verdicts: [id: string, Verdict][] = []
 for (const { id, journalFile } of tenants) {
   const options = { tenantId: id, knownMs: KNOWN_MS }
@@ -134,10 +137,6 @@ const surprises = [...stack.ingests, ...stack.workers].flatMap(({ name, surprise
   surprises.map((how) => `${name} ended by itself: ${how}`),
 )
 await writeFile(join(stack.dir, 'faults.json'), JSON.stringify({ seed, records: nemesis.records, surprises }, null, 2))
-
-console.log(`\n${faultTable(nemesis.records)}\n`)
-console.log(`${slowestRecoveries(nemesis.records, 8)}\n`)
-for (const { name, problem } of nemesis.records.filter(({ problem }) => problem)) console.log(`${name}: ${problem}`)
 for (const surprise of surprises) console.log(surprise)
 say(`retention has removed ${await countRemoved(stack.db)} events`)
 const turns = Object.entries(await countTurns(stack.db))

@@ -1,6 +1,6 @@
 /** Builds the windows and joins of a stack anew, and compares what they find with what they had found. */
-import type { Db } from '@eventflow/db'
-import { type Stack, until } from '@eventflow/testkit'
+import { type Db, withTransaction } from '@eventflow/db'
+import { rowsOf, type Stack, until } from '@eventflow/testkit'
 
 export interface Rebuilt {
   /** How many results, emitted events, late events and events that wait there were before. */
@@ -56,13 +56,18 @@ async function findings(db: Db, which: 'once' | 'again'): Promise<Set<string>> {
     (SELECT group_id, generation, kind, '/groups/' || name AS source, replace(name, '-again', '') AS name FROM consumer_groups
      WHERE (name LIKE '%-again') = ${which === 'again'}) AS g`
   const of = (table: string) => `FROM ${table} t JOIN ${groups} USING (group_id, generation)`
-  const { rows } = await db.query(`
+  const rows = await withTransaction(db, (tx) =>
+    rowsOf(
+      tx,
+      `
     SELECT concat_ws(', ', name, t.tenant_id, t.key, start_at, end_at, result) AS words ${of('window_results')}
     UNION ALL SELECT concat_ws(', ', name, t.tenant_id, 'late', seq, t.key, t.watermark) ${of('late_events')}
     UNION ALL SELECT concat_ws(', ', name, t.tenant_id, 'waits', side, at, seq, expires_at, matched) ${of('join_rows')}
     UNION ALL SELECT concat_ws(', ', name, t.tenant_id, 'dead', seq, error_class, message)
               FROM group_dead_letters t JOIN ${groups} USING (group_id) WHERE kind = 'join'
     UNION ALL SELECT concat_ws(', ', name, t.tenant_id, 'emitted', t.key, occurred_at, causation_id, payload)
-              FROM raw_events t JOIN ${groups} USING (source) WHERE kind IN ('window', 'join')`)
+              FROM raw_events t JOIN ${groups} USING (source) WHERE kind IN ('window', 'join')`,
+    ),
+  )
   return new Set(rows.map(({ words }) => words))
 }

@@ -1,7 +1,7 @@
 /** Reads long tables. */
-import type { Queryable } from '@eventflow/db'
+import type { Queryable, Transaction } from '@eventflow/db'
 
-/** Rows read by one statement, well below the statement timeout. */
+/** Rows read by one statement, which then ends well below the statement timeout. */
 const PAGE = 50_000
 
 /**
@@ -29,4 +29,18 @@ export async function eachRow(
     if (rows.length < PAGE) return
     after = rows.at(-1).cursor
   }
+}
+
+/** The rows of a statement, however many: a cursor reads them page by page. */
+// biome-ignore lint/suspicious/noExplicitAny: a row has the columns of its statement.
+export async function rowsOf(tx: Transaction, text: string, values: unknown[] = []): Promise<any[]> {
+  await tx.query(`DECLARE pages CURSOR FOR ${text}`, values)
+  const rows: unknown[] = []
+  for (let read = PAGE; read === PAGE; ) {
+    const page = await tx.query(`FETCH ${PAGE} FROM pages`)
+    read = page.rows.length
+    for (const row of page.rows) rows.push(row)
+  }
+  await tx.query('CLOSE pages')
+  return rows
 }

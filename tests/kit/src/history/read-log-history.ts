@@ -1,6 +1,6 @@
 /** Reads how a window or a join of the fault tests has read the log. */
-import type { Queryable } from '@eventflow/db'
-import { eachRow } from './each-row.js'
+import type { Transaction } from '@eventflow/db'
+import { eachRow, rowsOf } from './each-row.js'
 import { everIn } from './watch.js'
 import type { LogHistory, WindowEntry } from './window-rows.js'
 
@@ -16,7 +16,7 @@ export const ofGeneration = ({ groupId, generation, tenantId }: LogHistory) => [
 
 /** `types`: those that it reads. Undefined if there is no such group. */
 export async function readLogHistory(
-  tx: Queryable,
+  tx: Transaction,
   { name, types }: { name: string; types: readonly string[] },
   tenantId: string,
 ): Promise<LogHistory | undefined> {
@@ -58,7 +58,7 @@ export async function readLogHistory(
   }
 }
 
-async function readEntries(tx: Queryable, types: readonly string[], tenantId: string): Promise<WindowEntry[]> {
+async function readEntries(tx: Transaction, types: readonly string[], tenantId: string): Promise<WindowEntry[]> {
   const entries: WindowEntry[] = []
   const list = types.map((type) => `'${type}'`).join(', ')
   await eachRow(
@@ -75,7 +75,7 @@ async function readEntries(tx: Queryable, types: readonly string[], tenantId: st
   return entries
 }
 
-async function readMarks(tx: Queryable, tenantId: string): Promise<LogHistory['marks']> {
+async function readMarks(tx: Transaction, tenantId: string): Promise<LogHistory['marks']> {
   const rows = await rowsOf(
     tx,
     `SELECT partition, position, kind, at::text, seen_since::text FROM ${everIn('log_marks')}
@@ -88,21 +88,17 @@ async function readMarks(tx: Queryable, tenantId: string): Promise<LogHistory['m
 }
 
 /** Reads the emitted events of a type, also those that retention has removed: they have no data. */
-export async function readEmitted<Row>(tx: Queryable, type: string, tenantId: string): Promise<Row[]> {
-  const rows = await rowsOf(
-    tx,
-    `SELECT ever.event_id AS id, ever.key, ${micros('ever.occurred_at')} AS occurred, ever.causation_id AS cause,
-            r.payload AS data, p.seq IS NOT NULL AS "isSettled"
-     FROM ${everIn('raw_events', `type = '${type}'`)}
-     LEFT JOIN raw_events r USING (partition, seq)
-     LEFT JOIN ${everIn('processed_events', `type = '${type}'`).replace('AS ever', 'AS p')} USING (partition, seq)
-     WHERE ever.tenant_id = $1`,
-    [tenantId],
+export async function readEmitted<Row>(tx: Transaction, type: string, tenantId: string): Promise<Row[]> {
+  const isOurs = `tenant_id = $1 AND type = '${type}'`
+  const ofTable = async (text: string) => rowsOf(tx, `${text} WHERE ${isOurs}`, [tenantId])
+  // Joined here: Postgres would take longer than a statement may.
+  const data = new Map((await ofTable('SELECT seq, payload FROM raw_events')).map(({ seq, payload }) => [seq, payload]))
+  const settled = new Set((await ofTable(`SELECT seq FROM ${everIn('processed_events')}`)).map(({ seq }) => seq))
+  const rows = await ofTable(
+    `SELECT seq, event_id AS id, key, ${micros('occurred_at')} AS occurred, causation_id AS cause
+     FROM ${everIn('raw_events')}`,
   )
-  return rows.map(({ occurred, data, ...row }) => ({ ...row, occurred: BigInt(occurred), data: data ?? undefined }))
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: a row has the columns of its statement.
-export async function rowsOf(tx: Queryable, text: string, values: unknown[]): Promise<any[]> {
-  return (await tx.query(text, values)).rows
+  return rows.map(({ seq, occurred, ...row }) => {
+    return { ...row, occurred: BigInt(occurred), data: data.get(seq), isSettled: settled.has(seq) }
+  })
 }

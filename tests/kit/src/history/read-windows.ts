@@ -1,8 +1,9 @@
 /** Reads what the windows and the joins of the fault tests have made of the log. */
-import { type Db, type Queryable, withTransaction } from '@eventflow/db'
+import { type Db, type Transaction, withTransaction } from '@eventflow/db'
+import { rowsOf } from './each-row.js'
 import { FAULT_JOINS, type JoinSpec } from './fault-joins.js'
 import { FAULT_WINDOWS, WINDOWED, type WindowSpec } from './fault-windows.js'
-import { IS_OURS, micros, ofGeneration, readEmitted, readLogHistory, rowsOf } from './read-log-history.js'
+import { IS_OURS, micros, ofGeneration, readEmitted, readLogHistory } from './read-log-history.js'
 import { everIn } from './watch.js'
 import type { JoinHistory, WindowHistory } from './window-rows.js'
 
@@ -20,7 +21,7 @@ export function readJoins(db: Db, tenantId: string, take: (history: JoinHistory)
 async function readEach<Spec, History>(
   db: Db,
   specs: readonly Spec[],
-  read: (tx: Queryable, spec: Spec) => Promise<History | undefined>,
+  read: (tx: Transaction, spec: Spec) => Promise<History | undefined>,
   take: (history: History) => void,
 ): Promise<void> {
   for (const spec of specs) {
@@ -32,7 +33,7 @@ async function readEach<Spec, History>(
   }
 }
 
-async function readWindow(tx: Queryable, spec: WindowSpec, tenantId: string): Promise<WindowHistory | undefined> {
+async function readWindow(tx: Transaction, spec: WindowSpec, tenantId: string): Promise<WindowHistory | undefined> {
   const read = await readLogHistory(tx, spec, tenantId)
   if (!read) return undefined
   return {
@@ -61,7 +62,7 @@ async function readWindow(tx: Queryable, spec: WindowSpec, tenantId: string): Pr
 }
 
 async function readJoin(
-  tx: Queryable,
+  tx: Transaction,
   { name, left, right, emits }: JoinSpec,
   tenantId: string,
 ): Promise<JoinHistory | undefined> {
