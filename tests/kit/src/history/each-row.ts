@@ -31,16 +31,13 @@ export async function eachRow(
   }
 }
 
-/** The rows of a statement, however many: a cursor reads them page by page. */
+/** The time limit of a statement over a whole history, in milliseconds. */
+const LONG_MS = 120_000
+
+/** The rows of a statement that may take longer than those of the pipeline. */
 // biome-ignore lint/suspicious/noExplicitAny: a row has the columns of its statement.
 export async function rowsOf(tx: Transaction, text: string, values: unknown[] = []): Promise<any[]> {
-  await tx.query(`DECLARE pages CURSOR FOR ${text}`, values)
-  const rows: unknown[] = []
-  for (let read = PAGE; read === PAGE; ) {
-    const page = await tx.query(`FETCH ${PAGE} FROM pages`)
-    read = page.rows.length
-    for (const row of page.rows) rows.push(row)
-  }
-  await tx.query('CLOSE pages')
-  return rows
+  await tx.query(`SET LOCAL statement_timeout = ${LONG_MS}`)
+  const statement = { text, values, query_timeout: LONG_MS }
+  return (await tx.query(statement)).rows
 }

@@ -91,7 +91,6 @@ async function readMarks(tx: Transaction, tenantId: string): Promise<LogHistory[
 export async function readEmitted<Row>(tx: Transaction, type: string, tenantId: string): Promise<Row[]> {
   const isOurs = `tenant_id = $1 AND type = '${type}'`
   const ofTable = async (text: string) => rowsOf(tx, `${text} WHERE ${isOurs}`, [tenantId])
-  // Joined here: Postgres would take longer than a statement may.
   const data = new Map((await ofTable('SELECT seq, payload FROM raw_events')).map(({ seq, payload }) => [seq, payload]))
   const settled = new Set((await ofTable(`SELECT seq FROM ${everIn('processed_events')}`)).map(({ seq }) => seq))
   const rows = await ofTable(
