@@ -24,10 +24,13 @@ export interface Order extends NewEvent {
  * New orders. Their ids are in the order of time, as those of the client, unless they are to be `random`. A lane has
  * partitions of its own, as each worker has.
  */
-export function newOrders(count: number, { random = false, lane = 0, lanes = 1 } = {}): Order[] {
+export function newOrders(count: number, { random = false, lane = 0, lanes = 1, users = USERS } = {}): Order[] {
   return Array.from({ length: count }, () => {
-    const order = newOrder(random ? randomUUID() : newId())
-    return { ...order, partition: order.partition - (order.partition % lanes) + lane }
+    const id = random ? randomUUID() : newId()
+    for (;;) {
+      const order = newOrder(id, randomUser(users))
+      if (order.partition % lanes === lane) return order
+    }
   })
 }
 
@@ -37,8 +40,7 @@ export function leasesOf(orders: readonly Order[]): Lease[] {
   return LEASES.filter(({ partition }) => partitions.has(partition))
 }
 
-function newOrder(id: string): Order {
-  const key = randomUser(USERS)
+function newOrder(id: string, key: string): Order {
   const data = orderOf(key)
   const payload = JSON.stringify(data)
   const partition = partitionOf('default', key, PARTITIONS)

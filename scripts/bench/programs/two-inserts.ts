@@ -11,6 +11,8 @@ export interface TwoInserts {
   batch?: number
   /** Concurrent batches, each on a connection. */
   lanes?: number
+  /** The number of users whose orders they are; 100,000 if undefined. */
+  users?: number
   /** The ids are not in the order of time. */
   randomIds?: boolean
   /** With the statements of the version before the tables were in parts. */
@@ -18,7 +20,8 @@ export interface TwoInserts {
 }
 
 const plan = planOf<TwoInserts>()
-const { databaseUrl: url, batch = 500, lanes = 2, randomIds: random = false, beforeParts = false } = plan
+const { databaseUrl: url, batch = 500, lanes = 2, users, randomIds: random = false, beforeParts = false } = plan
+const ordersOf = (lane: number) => newOrders(batch, { random, lane, lanes, ...(users && { users }) })
 const pool = (plansOnce: boolean) =>
   connect({ url, applicationName: 'bench', max: lanes, plansOnce, onIdleError: () => {} })
 // As ingest and workers connect.
@@ -26,7 +29,7 @@ const accepting = pool(!beforeParts)
 const settling = pool(false)
 
 async function insertBoth(lane: number): Promise<void> {
-  const orders = newOrders(batch, { random, lane, lanes })
+  const orders = ordersOf(lane)
   const { acceptances } = await insertRawEvents(accepting, orders)
   const { broken, inserted } = await insertProcessed(
     settling,
@@ -38,7 +41,7 @@ async function insertBoth(lane: number): Promise<void> {
 }
 
 async function insertBothAsBeforeParts(lane: number): Promise<void> {
-  const orders = newOrders(batch, { random, lane, lanes })
+  const orders = ordersOf(lane)
   const commits = commitsOf(orders, await acceptAsBeforeParts(accepting, orders))
   const inserted = await insertProcessedAsBeforeParts(settling, commits, leasesOf(orders), SETTLED_BY)
   if (inserted.length < batch) throw new Error(`only ${inserted.length} of ${batch} events were settled`)

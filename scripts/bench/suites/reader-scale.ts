@@ -1,6 +1,6 @@
 /** A window that reads a long log from its beginning: checks that its rate and its memory stay constant. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { differences } from '../measure.js'
+import { differences, untilNothingLeft } from '../measure.js'
 import type { TwoInserts } from '../programs/two-inserts.js'
 import type { ByRole, Stack } from '../stack.js'
 import type { Terminal } from '../terminal.js'
@@ -33,12 +33,13 @@ export interface ReaderScale {
 const READER = 'window'
 const LANES = 2
 const BATCH = 500
+const USERS = 10_000
 const SAMPLE_MS = 1_000
 const PART = 100_000
 
 /**
  * Writes this many events to the log, by the statements of ingest and worker, and lets a worker that does nothing else
- * read them through a window of a minute.
+ * read them through a window of ten seconds. Many windows close meanwhile, the first ones soon after the beginning.
  */
 export async function measureReaderScale(stack: Stack, events: number, terminal: Terminal): Promise<ReaderScale> {
   await stack.reset()
@@ -46,6 +47,7 @@ export async function measureReaderScale(stack: Stack, events: number, terminal:
     const fillSeconds = await fillLog(stack, events, terminal)
     const before = stack.cpuSeconds()
     const samples = await readLog(stack, events, terminal)
+    await untilNothingLeft('windows to be closed', 25, () => countDue(stack))
     const { bench: _, ...spent } = differences(stack.cpuSeconds(), before)
     const { seconds } = samples.at(-1)!
     return {
@@ -68,7 +70,7 @@ export async function measureReaderScale(stack: Stack, events: number, terminal:
 async function fillLog(stack: Stack, events: number, { say, now }: Terminal): Promise<number> {
   // Ingest makes the tables, and their parts ahead of the events.
   await startPrograms(stack, { workers: 0 })
-  const plan: TwoInserts = { databaseUrl: stack.databaseUrl, batch: BATCH, lanes: LANES }
+  const plan: TwoInserts = { databaseUrl: stack.databaseUrl, batch: BATCH, lanes: LANES, users: USERS }
   const generator = await stack.start('generator', programFile('two-inserts'), { plan })
   const { seconds } = await generator.order({ events }, (count) =>
     now(`${count.toLocaleString('en')} of ${events.toLocaleString('en')} events written`),
@@ -104,6 +106,15 @@ async function readLog(stack: Stack, events: number, { say, now }: Terminal): Pr
 async function countRead(url: string): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text()
   return Number(/^eventflow_group_events_total\{.*outcome="processed".*\} (\d+)$/m.exec(text)?.[1] ?? 0)
+}
+
+/** How many panes the watermark has passed. */
+async function countDue({ db }: Stack): Promise<number> {
+  const { rows } = await db.query(
+    `SELECT count(*)::int AS due FROM window_state JOIN group_watermarks USING (group_id, generation, partition, tenant_id)
+     WHERE close_at <= watermark`,
+  )
+  return rows[0].due
 }
 
 async function countOutcomes({ db }: Stack): Promise<Pick<ReaderScale, 'results' | 'openPanes' | 'lateEvents'>> {

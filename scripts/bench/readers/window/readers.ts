@@ -1,4 +1,4 @@
-/** A window beside the plain event: orders and items of each user in a minute. */
+/** A window beside the plain event: orders and items of each user in ten seconds. */
 import { type AcceptedEvent, count, defineWindow, sum, tumbling } from '@eventflow/sdk'
 import plain from '../../events/plain.js'
 
@@ -10,7 +10,7 @@ export default [
     name: 'window',
     on: ['bench.plain'],
     from: 'earliest',
-    window: tumbling('1m'),
+    window: tumbling('10s'),
     aggregate: {
       orders: count(),
       items: sum(({ data }: Ordered) => data.items.reduce((total, { quantity }) => total + quantity, 0)),
