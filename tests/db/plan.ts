@@ -14,7 +14,7 @@ export interface Plan {
 
 export const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)]
 const LEDGER =
-  /^(raw_events|processed_events|event_ids|log_marks|window_state|join_rows|group_watermarks)(_\d+|_kept)?$/
+  /^(raw_events|processed_events|event_ids|log_marks|window_state|join_rows|group_watermarks|group_parked)(_\d+|_kept)?$/
 const ofLedger = (plan: Plan) => nodesOf(plan).filter((node) => LEDGER.test(node['Relation Name'] ?? ''))
 export const readWhole = (plan: Plan) =>
   ofLedger(plan).flatMap((node) => (/Seq Scan/.test(node['Node Type']) ? [node['Relation Name']!] : []))

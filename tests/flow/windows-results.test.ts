@@ -2,6 +2,7 @@
 import { defineEvent, Type, tumbling, type WindowDefinition } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, expect, test } from '@jest/globals'
+import { whileHeld } from './versions.fixture.js'
 import { at, lateEvents, measured, resultsOf, timeAt, untilRead, untilResults, windowOf } from './windows.fixture.js'
 
 const counted = defineEvent({
@@ -64,6 +65,33 @@ test("the definition's function gets each result once, in the transaction that c
     { what: { tenantId: 'default', key: 'k', start: timeAt(0), end: timeAt(10), n: 2 } },
   ])
 })
+
+test('as long as a window cannot close, no later entries are read', async () => {
+  const pipeline = await start(windowOf())
+  const { db } = pipeline
+  const counts = async () =>
+    (await db.query('SELECT state FROM window_state ORDER BY start_at')).rows.map(({ state }) => state.n)
+  /** When the group began to wait for the lock; undefined while it does not wait. */
+  const waitingSince = async () => {
+    const { rows } = await db.query(
+      `SELECT query_start::text AS since FROM pg_stat_activity
+       WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INTO window_results%'`,
+    )
+    return rows[0]?.since as string | undefined
+  }
+  await whileHeld(pipeline, 'LOCK window_results IN EXCLUSIVE MODE', async () => {
+    await pipeline.send([at(1), at(15)])
+    await until('it tries to close', async () => (await waitingSince()) !== undefined)
+    const first = await waitingSince()
+    await pipeline.send([at(16)])
+    await until('it has failed and tries again', async () => ![undefined, first].includes(await waitingSince()))
+    expect((await db.query('SELECT count(*)::int AS events FROM processed_events')).rows[0].events).toBe(3)
+    expect(await counts()).toEqual([1, 1])
+  })
+  await untilResults(pipeline, 1)
+  await untilRead(pipeline)
+  expect(await counts()).toEqual([2])
+}, 60_000)
 
 test('a group pauses at a result that cannot be made, and says which', async () => {
   const pipeline = await start(windowOf({ emit: 'counted', aggregate: { m: windowOf().aggregate.n! } }))

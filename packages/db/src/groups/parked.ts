@@ -81,7 +81,7 @@ export async function lockParked(tx: Queryable, groupId: number, parked: readonl
     name: 'lock-parked',
     text: `
       SELECT seq FROM group_parked JOIN unnest($2::bigint[], $3::smallint[]) AS held(seq, attempts) USING (seq, attempts)
-      WHERE group_id = $1 ORDER BY seq FOR UPDATE OF group_parked`,
+      WHERE group_id = $1 AND seq = ANY($2::bigint[]) ORDER BY seq FOR UPDATE OF group_parked`,
     values: [groupId, parked.map((p) => p.seq), parked.map((p) => p.attempts)],
   })
   return new Set(rows.map((row) => row.seq))

@@ -89,6 +89,7 @@ const ROW = 'partition, tenant_id, key, side, at, seq'
 
 const GIVEN = `unnest($3::smallint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[]) AS g(${ROW})`
 
+// Always in a LATERAL with OFFSET 0, as panes are looked up.
 const SAME_ROW = `r.group_id = $1 AND r.generation = $2 AND r.partition = g.partition AND r.tenant_id = g.tenant_id
   AND r.key = g.key AND r.side = g.side AND r.at = g.at AND r.seq = g.seq`
 
@@ -167,17 +168,22 @@ export async function writeWaiting(tx: Queryable, generation: Generation, change
     await tx.query({
       name: 'update-waiting',
       text: `
-        UPDATE join_rows r SET expires_at = g.expires_at, matched = g.matched
-        FROM unnest($3::smallint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[],
-                    $10::boolean[]) AS g(${ROW}, expires_at, matched)
-        WHERE ${SAME_ROW}`,
+        UPDATE join_rows SET expires_at = new.expires_at, matched = new.matched
+        FROM (SELECT w.place, g.expires_at, g.matched
+              FROM unnest($3::smallint[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[],
+                          $10::boolean[]) AS g(${ROW}, expires_at, matched)
+              CROSS JOIN LATERAL (SELECT ctid AS place FROM join_rows r WHERE ${SAME_ROW} OFFSET 0) w) new
+        WHERE join_rows.ctid = new.place`,
       values: [groupId, number, ...rowColumns(updated), ...stateOf(updated)],
     })
   }
   if (deleted.length > 0) {
     await tx.query({
       name: 'delete-waiting',
-      text: `DELETE FROM join_rows r USING ${GIVEN} WHERE ${SAME_ROW}`,
+      text: `
+        DELETE FROM join_rows WHERE ctid = ANY(ARRAY(
+          SELECT w.place FROM ${GIVEN}
+          CROSS JOIN LATERAL (SELECT ctid AS place FROM join_rows r WHERE ${SAME_ROW} OFFSET 0) w))`,
       values: [groupId, number, ...rowColumns(deleted)],
     })
   }

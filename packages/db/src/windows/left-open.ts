@@ -26,9 +26,10 @@ export async function readLeftOpen(
       JOIN group_watermarks w ON w.group_id = g.group_id AND w.generation = c.former
         AND w.partition = k.partition AND w.tenant_id = k.tenant_id
       CROSS JOIN LATERAL (
-        SELECT min(close_at) AS from_at FROM window_state s
-        WHERE s.group_id = g.group_id AND s.generation = c.former AND s.partition = k.partition
-          AND s.tenant_id = k.tenant_id AND s.key = k.key) open
+        SELECT min(close_at) AS from_at FROM (
+          SELECT close_at FROM window_state s
+          WHERE s.group_id = g.group_id AND s.generation = c.former AND s.partition = k.partition
+            AND s.tenant_id = k.tenant_id AND s.key = k.key OFFSET 0) of_key) open
       WHERE g.group_id = $1 AND g.generation < $2 AND open.from_at <= watermark`,
     values: [
       ...[groupId, generation, smallintColumn(keys.map((key) => key.partition))],

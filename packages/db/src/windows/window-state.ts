@@ -49,6 +49,13 @@ const paneColumns = (panes: readonly PaneKey[]) => [
   bigintColumn(panes.map((pane) => pane.firstOpen)),
 ]
 
+const GIVEN = `unnest($3::smallint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[]) AS p(${KEY_COLUMNS})`
+
+// Always in a LATERAL with OFFSET 0, so that each pane is looked up by its key. Without statistics Postgres would compare
+// all panes of the group with each of those given.
+const SAME_PANE = `s.group_id = $1 AND s.generation = $2 AND s.partition = p.partition AND s.tenant_id = p.tenant_id
+  AND s.key = p.key AND s.start_at = p.start_at AND s.first_open = p.first_open`
+
 /** Resolves with those of these panes that there are. */
 export async function readPanes(
   tx: Queryable,
@@ -58,11 +65,7 @@ export async function readPanes(
   const { rows } = await tx.query({
     name: 'read-panes',
     text: `
-      SELECT ${PANE} FROM unnest($3::smallint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[]) AS p(${KEY_COLUMNS})
-      CROSS JOIN LATERAL (
-        SELECT * FROM window_state s
-        WHERE s.group_id = $1 AND s.generation = $2 AND s.partition = p.partition AND s.tenant_id = p.tenant_id
-          AND s.key = p.key AND s.start_at = p.start_at AND s.first_open = p.first_open OFFSET 0) w`,
+      SELECT ${PANE} FROM ${GIVEN} CROSS JOIN LATERAL (SELECT * FROM window_state s WHERE ${SAME_PANE} OFFSET 0) w`,
     values: [groupId, generation, ...paneColumns(panes)],
   })
   return rows.map(paneOf)
@@ -112,27 +115,6 @@ export async function writePanes(
   })
 }
 
-/** Moves the time at which the next window of these panes closes. */
-export async function movePanes(
-  tx: Queryable,
-  { groupId, generation }: Generation,
-  panes: readonly (PaneKey & Pick<PaneRow, 'closeAt'>)[],
-): Promise<void> {
-  if (panes.length === 0) return
-  await tx.query({
-    name: 'move-panes',
-    text: `
-      UPDATE window_state w SET close_at = p.moved
-      FROM unnest($3::smallint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[])
-        AS p(${KEY_COLUMNS}, moved)
-      WHERE w.group_id = $1 AND w.generation = $2 AND ${SAME_PANE}`,
-    values: [groupId, generation, ...paneColumns(panes), bigintColumn(panes.map((pane) => pane.closeAt))],
-  })
-}
-
-const SAME_PANE = `w.partition = p.partition AND w.tenant_id = p.tenant_id AND w.key = p.key
-  AND w.start_at = p.start_at AND w.first_open = p.first_open`
-
 /** Removes these panes. */
 export async function deletePanes(
   tx: Queryable,
@@ -143,9 +125,9 @@ export async function deletePanes(
   await tx.query({
     name: 'delete-panes',
     text: `
-      DELETE FROM window_state w
-      USING unnest($3::smallint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[]) AS p(${KEY_COLUMNS})
-      WHERE w.group_id = $1 AND w.generation = $2 AND ${SAME_PANE}`,
+      DELETE FROM window_state WHERE ctid = ANY(ARRAY(
+        SELECT w.place FROM ${GIVEN}
+        CROSS JOIN LATERAL (SELECT ctid AS place FROM window_state s WHERE ${SAME_PANE} OFFSET 0) w))`,
     values: [groupId, generation, ...paneColumns(panes)],
   })
 }

@@ -44,7 +44,8 @@ export function createStateUpkeep(partitions: ReadonlyMap<number, GroupPartition
   }
 
   async function expire(generation: Generation): Promise<boolean> {
-    const ready = [...partitions.values()].filter(({ phase, state }) => phase === 'log' && state.passed.size > 0)
+    // Also of partitions that were just begun: else each failure would let one more batch be read before it.
+    const ready = [...partitions.values()].filter(({ phase, state }) => phase !== 'new' && state.passed.size > 0)
     if (ready.length === 0) return false
     const all = ready.flatMap(({ lease, state }) =>
       [...state.passed].map(([tenantId, watermark]): Passed => ({ partition: lease.partition, tenantId, watermark })),

@@ -3,7 +3,6 @@ import type { Aggregation, FixedWindows, Micros, Window } from '@eventflow/core'
 import {
   deletePanes,
   type Generation,
-  movePanes,
   type PaneKey,
   type PaneRow,
   type Passed,
@@ -103,7 +102,7 @@ export async function closeWindows(
   })
   await deletePanes(tx, generation, [...gone])
   const staying = [...moved].filter((pane) => !gone.has(pane))
-  await movePanes(tx, generation, staying)
+  await writePanes(tx, generation, staying)
   // A pane is due again if the watermark has passed its next window, too.
   return { closed, more: true }
 }
