@@ -34,8 +34,8 @@ export const ofJoins: readonly Bug[] = [
     patches: [
       {
         file: 'db/windows/join-rows.js',
-        find: 'expires_at = g.expires_at, matched = g.matched',
-        replace: 'expires_at = g.expires_at',
+        find: 'expires_at = new.expires_at, matched = new.matched',
+        replace: 'expires_at = new.expires_at',
       },
     ],
     scenario: { quick: joins.isJoined },
