@@ -1,14 +1,19 @@
 /** Results of windows: emitted events, the definition's function, new versions, resets. */
-import { defineEvent, Type, tumbling, type WindowDefinition } from '@eventflow/sdk'
+import { tumbling, type WindowDefinition } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, expect, test } from '@jest/globals'
 import { whileHeld } from './versions.fixture.js'
-import { at, lateEvents, measured, resultsOf, timeAt, untilRead, untilResults, windowOf } from './windows.fixture.js'
-
-const counted = defineEvent({
-  type: 'counted',
-  schema: Type.Object({ key: Type.String(), start: Type.String(), end: Type.String(), n: Type.Number() }),
-})
+import {
+  at,
+  counted,
+  lateEvents,
+  measured,
+  resultsOf,
+  timeAt,
+  untilRead,
+  untilResults,
+  windowOf,
+} from './windows.fixture.js'
 
 const pipelines: TestPipeline[] = []
 

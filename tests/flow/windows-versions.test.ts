@@ -1,14 +1,9 @@
 /** A new version of a window goes on where the former one was: what that one had not emitted is emitted once. */
-import { defineEvent, Type, type WindowDefinition } from '@eventflow/sdk'
+import type { WindowDefinition } from '@eventflow/sdk'
 import { sessionsWaiting, startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, expect, test } from '@jest/globals'
 import { startNeverShown, untilShown, whileHeld } from './versions.fixture.js'
-import { at, measured, timeAt, untilRead, windowOf } from './windows.fixture.js'
-
-const counted = defineEvent({
-  type: 'counted',
-  schema: Type.Object({ key: Type.String(), start: Type.String(), end: Type.String(), n: Type.Number() }),
-})
+import { at, counted, measured, timeAt, untilRead, windowOf } from './windows.fixture.js'
 
 const pipelines: TestPipeline[] = []
 

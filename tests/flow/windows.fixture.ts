@@ -4,6 +4,12 @@ import { type TestPipeline, until } from '@eventflow/testkit'
 
 export const measured = defineEvent({ type: 'measured', schema: Type.Object({ n: Type.Unknown() }) })
 
+/** What a window that `windowOf` makes can emit. */
+export const counted = defineEvent({
+  type: 'counted',
+  schema: Type.Object({ key: Type.String(), start: Type.String(), end: Type.String(), n: Type.Number() }),
+})
+
 const TEN = Date.parse('2026-01-01T10:00:00Z')
 
 export const timeAt = (seconds: number) => new Date(TEN + seconds * 1_000).toISOString()
