@@ -1,5 +1,6 @@
 /** Results of windows: emitted events, the definition's function, new versions, resets. */
-import { tumbling, type WindowDefinition } from '@eventflow/sdk'
+import { DEFAULT_RETRY_POLICY } from '@eventflow/core'
+import { tumbling, UnavailableError, type WindowDefinition } from '@eventflow/sdk'
 import { startPipeline, type TestPipeline, until } from '@eventflow/testkit'
 import { afterEach, expect, test } from '@jest/globals'
 import { whileHeld } from './versions.fixture.js'
@@ -69,6 +70,20 @@ test("the definition's function gets each result once, in the transaction that c
   expect((await pipeline.db.query('SELECT what FROM told')).rows).toEqual([
     { what: { tenantId: 'default', key: 'k', start: timeAt(0), end: timeAt(10), n: 2 } },
   ])
+})
+
+test('while what the function needs is unavailable, no attempt is charged', async () => {
+  let failures = DEFAULT_RETRY_POLICY.attempts + 1
+  const pipeline = await start(
+    windowOf({
+      onResult: async () => {
+        if (failures-- > 0) throw new UnavailableError('the source')
+      },
+    }),
+  )
+  await pipeline.send([at(1), at(15)])
+  await untilResults(pipeline, 1)
+  expect(failures).toBe(-1)
 })
 
 test('as long as a window cannot close, no later entries are read', async () => {

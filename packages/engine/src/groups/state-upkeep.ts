@@ -81,7 +81,8 @@ export function createStateUpkeep(partitions: ReadonlyMap<number, GroupPartition
     const ofCommit = hasCalled && ['data', 'statement'].includes(sqlErrorKind(error)) && failureOfCommit(error)
     const failed = ofCommit || (error instanceof HandlerError && error)
     const isWrong = error instanceof PermanentError || (failed && failed.failure.failureType === 'permanent')
-    const isOver = failed && !failed.excusable && ++failures >= consumer.retry.attempts
+    const isAttempt = failed && !failed.excusable && failed.failure.failureType !== 'unavailable'
+    const isOver = isAttempt && ++failures >= consumer.retry.attempts
     if (!isWrong && !isOver) throw error
     const { errorClass, message } = failed ? failed.failure : failureOf(error, 'handle')
     throw new SettlingStoppedError(`a result cannot be made: ${errorClass}: ${message}`, { cause: error })
