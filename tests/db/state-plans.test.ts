@@ -1,9 +1,18 @@
 /**
- * The plans of the statements that change what windows, joins and groups hold, on tables of which Postgres has no
- * statistics yet: each row is looked up by its key. Otherwise what closes a window would take time with the square of
- * the number of open ones.
+ * The plans of the statements that change what windows, joins and groups hold, or look up what a former generation holds,
+ * on tables of which Postgres has no statistics yet: each row is looked up by its key. Otherwise what closes a window
+ * would take time with the square of the number of open ones.
  */
-import { connect, type Db, deletePanes, lockParked, type Queryable, writeWaiting } from '@eventflow/db'
+import {
+  connect,
+  type Db,
+  deletePanes,
+  findUnjoined,
+  lockParked,
+  type Queryable,
+  readLeftOpen,
+  writeWaiting,
+} from '@eventflow/db'
 import { createDatabase, makeStateful } from '@eventflow/testkit'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { MODES, planOf, rowsRead } from './plan.js'
@@ -29,6 +38,17 @@ beforeAll(async () => {
   await db.query(
     `INSERT INTO group_parked (group_id, seq, partition, position, tenant_id, attempts, history, crashes)
      SELECT $1, n, 0, n, 'default', 1, '[]', 0 FROM generate_series(1, ${ROWS}) n`,
+    [groupId],
+  )
+  // The next generation is being built.
+  await db.query('UPDATE consumer_groups SET building = 2 WHERE group_id = $1', [groupId])
+  await db.query(
+    'INSERT INTO group_cursors (group_id, generation, partition, position, former) VALUES ($1, 2, 0, 0, 1)',
+    [groupId],
+  )
+  await db.query(
+    `INSERT INTO group_watermarks (group_id, generation, partition, tenant_id, watermark)
+     VALUES ($1, 1, 0, 'default', 20)`,
     [groupId],
   )
 })
@@ -60,6 +80,19 @@ const STATEMENTS: Record<string, { table: string; run: (tx: Queryable) => Promis
     table: 'join_rows',
     run: (tx) => writeWaiting(tx, ours(), { ...nothing, deleted: waiting }),
   },
+  'the next generation finds which windows are left open': {
+    table: 'window_state',
+    run: (tx) =>
+      readLeftOpen(
+        tx,
+        next(),
+        numbers.map((n) => ({ ...place, key: `k${n}` })),
+      ),
+  },
+  'the next generation finds which waiting events were joined with none': {
+    table: 'join_rows',
+    run: (tx) => findUnjoined(tx, next(), waiting),
+  },
   'parked events are locked': {
     table: 'group_parked',
     run: (tx) =>
@@ -72,6 +105,7 @@ const STATEMENTS: Record<string, { table: string; run: (tx: Queryable) => Promis
 }
 
 const ours = () => ({ groupId, generation: 1 })
+const next = () => ({ groupId, generation: 2 })
 
 const cases = Object.entries(STATEMENTS).flatMap(([what, statement]) =>
   MODES.map((mode) => ({ what, mode, ...statement })),
