@@ -13,6 +13,7 @@ import {
 } from '@eventflow/testkit'
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals'
 import step from '../events/fault-step.js'
+import { whileHeld } from './versions.fixture.js'
 
 let link: Link
 let pipeline: TestPipeline
@@ -112,6 +113,18 @@ test('events known only to their owner are written down before the stream is use
   await pipeline.startWorker('b')
   await pipeline.drained()
   expect(await effectsOf(KEY)).toEqual([0, 1, 2])
+})
+
+test('a partition counts as catching up until it is read from its stream', async () => {
+  await start()
+  let worker!: TestWorker
+  await whileHeld(pipeline, 'LOCK log_holds IN ACCESS EXCLUSIVE MODE', async () => {
+    worker = await pipeline.startWorker('a')
+    await until('it has taken the partition', async () => (await gaugeOf(worker, 'catchingUp')) !== -1)
+    expect(await gaugeOf(worker, 'catchingUp')).toBe(1)
+  })
+  await until('the stream is in use', async () => (await gaugeOf(worker, 'catchingUp')) === 0)
+  expect(await rows('SELECT FROM partitions WHERE id = 0 AND redis_run_id IS NULL')).toEqual([])
 })
 
 const stored = (key: string, n: number) =>

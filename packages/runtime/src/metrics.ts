@@ -97,7 +97,7 @@ export function createWorkerMetrics(workerId: string, types: Iterable<string>) {
     endToEnd: histogram('end_to_end_seconds', 'From acceptance to the COMMIT that settles the event', LATENCY_SECONDS),
     circuitState: gauge('circuit_state', 'State of a dependency: 0 closed, 1 half-open, 2 open', ['dependency']),
     lastProcessed: gauge('last_processed_timestamp_seconds', 'When the last event was settled'),
-    catchingUp: gauge('catching_up', '1 while an owned partition is read from Postgres', ['partition']),
+    catchingUp: gauge('catching_up', '1 until an owned partition is read from its stream', ['partition']),
     waitingEvents: gauge('waiting_events', 'Blocked events kept in memory', ['partition']),
     groupEvents: counter('group_events_total', 'Events of the log handled by a consumer group', ['group', 'outcome']),
     groupBatchDuration: histogram(

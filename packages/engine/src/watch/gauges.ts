@@ -17,7 +17,7 @@ export async function refreshWorkerGauges(
   metrics.waitingEvents.reset()
   for (const view of lanes.flatMap((lane) => lane.partitions())) {
     const partition = `${view.partition}`
-    metrics.catchingUp.set({ partition }, view.source === 'postgres' ? 1 : 0)
+    metrics.catchingUp.set({ partition }, view.source === 'stream' ? 0 : 1)
     metrics.waitingEvents.set({ partition }, view.waiting)
   }
 }
