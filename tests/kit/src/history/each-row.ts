@@ -32,7 +32,7 @@ export async function eachRow(
 }
 
 /** The time limit of a statement over a whole history, in milliseconds. */
-const LONG_MS = 120_000
+export const LONG_MS = 120_000
 
 /** The rows of a statement that may take longer than those of the pipeline. */
 // biome-ignore lint/suspicious/noExplicitAny: a row has the columns of its statement.

@@ -1,6 +1,6 @@
 /** Reads what the windows and the joins of the fault tests have made of the log. */
-import { type Db, type Transaction, withTransaction } from '@eventflow/db'
-import { rowsOf } from './each-row.js'
+import { ADVISORY_LOCKS, type Db, type Transaction, withTransaction } from '@eventflow/db'
+import { LONG_MS, rowsOf } from './each-row.js'
 import { FAULT_JOINS, type JoinSpec } from './fault-joins.js'
 import { FAULT_WINDOWS, WINDOWED, type WindowSpec } from './fault-windows.js'
 import { IS_OURS, micros, ofGeneration, readEmitted, readLogHistory } from './read-log-history.js'
@@ -17,19 +17,39 @@ export function readJoins(db: Db, tenantId: string, take: (history: JoinHistory)
   return readEach(db, FAULT_JOINS, (tx, spec) => readJoin(tx, spec, tenantId), take)
 }
 
-/** One snapshot each: ticks may still come. */
+/** One snapshot each: ticks may still come. TRUNCATE empties a part for a snapshot from before it, too. */
 async function readEach<Spec, History>(
   db: Db,
   specs: readonly Spec[],
   read: (tx: Transaction, spec: Spec) => Promise<History | undefined>,
   take: (history: History) => void,
 ): Promise<void> {
-  for (const spec of specs) {
-    const history = await withTransaction(db, async (tx) => {
-      await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY')
-      return read(tx, spec)
-    })
-    if (history) take(history)
+  await whileNothingIsRemoved(db, async () => {
+    for (const spec of specs) {
+      const history = await withTransaction(db, async (tx) => {
+        await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY')
+        return read(tx, spec)
+      })
+      if (history) take(history)
+    }
+  })
+}
+
+/** Runs `work` while retention waits. */
+async function whileNothingIsRemoved(db: Db, work: () => Promise<void>): Promise<void> {
+  const client = await db.connect()
+  try {
+    await client.query(`SET statement_timeout = ${LONG_MS}; SET lock_timeout = ${LONG_MS}`)
+    const statement = {
+      text: 'SELECT pg_advisory_lock($1)',
+      values: [ADVISORY_LOCKS.retention],
+      query_timeout: LONG_MS,
+    }
+    await client.query(statement)
+    await work()
+  } finally {
+    // Ends the session, and its lock.
+    client.release(true)
   }
 }
 
