@@ -1,4 +1,4 @@
-/** A join that has events to keep: each step waits for those of its key in the next ten seconds. */
+/** A join that has events to keep. Its bounds are narrow: it emits about as many events as it reads. */
 import { defineEvent, defineJoin, Type } from '@eventflow/sdk'
 
 export default [
@@ -7,7 +7,7 @@ export default [
     name: 'watched-join',
     left: 'fault.step',
     right: 'fault.step',
-    within: { before: '0s', after: '10s' },
+    within: { before: '0s', after: '100ms' },
     select: () => ({}),
     emit: 'watch.joined',
   }),
