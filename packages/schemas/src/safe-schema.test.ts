@@ -46,7 +46,19 @@ const fields = (count: number, value: unknown) =>
   Object.fromEntries(Array.from({ length: count }, (_, n) => [`f${n}`, value]))
 const ways = (count: number, way: (n: number) => object) => Array.from({ length: count }, (_, n) => way(n))
 
+/** The least processor time that `work` takes, of several times: other threads of the process count as well. */
+function leastTime(work: () => void): number {
+  const times = Array.from({ length: 5 }, () => {
+    const before = process.cpuUsage()
+    work()
+    return process.cpuUsage(before).user
+  })
+  return Math.min(...times)
+}
+
 describe('the largest event is checked quickly against', () => {
+  const text = JSON.stringify(listOf({ a: 1 }))
+  const parsing = leastTime(() => JSON.parse(text))
   const list = (items: object) => ({ properties: { a: { items } } })
   test.each<[string, object, object]>([
     ['alternatives', list({ anyOf: [...ways(9, () => ({ type: 'string' })), { type: 'integer' }] }), { a: listOf(1) }],
@@ -61,11 +73,9 @@ describe('the largest event is checked quickly against', () => {
     ],
   ])('%s', (_, schema, data) => {
     expect(faultsIn(schema)).toEqual([])
-    const { check } = contractOf(schema, { firstOnly: true })
-    const before = process.cpuUsage()
-    check(data)
-    // Usually a tenth of that. A rejected schema takes many times as long.
-    expect(process.cpuUsage(before).user / 1_000).toBeLessThan(500)
+    const checking = leastTime(() => contractOf(schema, { firstOnly: true }).check(data))
+    // Usually at most a tenth of that. A rejected schema takes many times as long.
+    expect(checking / parsing).toBeLessThan(200)
   })
 })
 
